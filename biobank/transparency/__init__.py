@@ -1,0 +1,1 @@
+"""The custody log as a transparency log: canonical bytes, Merkle tree, signed notes, receipts and the sealer."""
