@@ -9,9 +9,9 @@ Grammar (without the hyphens, which are for human eyes only)::
     check  = one ISO 7064 MOD 37,36 character (0-9 A-Z, all 36) over prefix + year + body
 
 The body is a number from a sequence sent through a keyed permutation, so that two neighbours in a rack look nothing
-alike. The permutation is tweaked by prefix and year: the first hair specimen and the first adipose specimen of a year do
-not share a body, which matters to a person who compares the big characters only. Being hard to guess is no aim: a code
-opens no door.
+alike. The permutation is tweaked by prefix and year: the first hair specimen and the first adipose specimen of a year
+do not share a body, which matters to a person who compares the big characters only. Being hard to guess is no aim: a
+code opens no door.
 
 Reading is forgiving where it is safe: letter case, spaces and hyphens never matter; in the body, and only there, the
 Crockford aliases are understood (I and L are 1, O is 0). The check character may be any of the 36, so an alias there
