@@ -1,0 +1,138 @@
+"""Signing keys as files: where they lie, who may read them, how they come to be.
+
+In the secrets folder::
+
+    log.skey          the log's key; signs checkpoints. Needed by the sealer and by nobody else
+    log.next.skey     only while the log's key is being rotated: both sign
+    receipt.skey      the receipt key; signs acknowledgements. Needed by the web workers
+    *.vkey            the public half of each, for whoever wants to verify
+
+A private file is the one-line skey form or an unencrypted PKCS #8 PEM of an Ed25519 key, mode 0600: a key that another
+account can read is refused, because nobody could say afterwards who signed. Names are fixed by the log's origin: the log
+key is called ``<origin>`` and the receipt key ``<origin>/receipts``.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from biobank.transparency.note import MalformedKey, Signer
+from biobank.transparency.receipt import receipt_key_name
+
+LOG_KEY: Final = "log"
+NEXT_LOG_KEY: Final = "log.next"
+RECEIPT_KEY: Final = "receipt"
+
+_PEM_START: Final = "-----BEGIN"
+
+
+class KeyFileError(Exception):
+    """A key file is missing, unsafe or not the key it should be. The message never holds key material."""
+
+
+def load_log_signers(folder: Path, origin: str) -> tuple[Signer, ...]:
+    """Return the signers of the log ``origin``: its key, and the next one while a rotation is under way.
+
+    Raises KeyFileError.
+    """
+    signers = [load_signer(folder / f"{LOG_KEY}.skey", origin)]
+    following = folder / f"{NEXT_LOG_KEY}.skey"
+    if following.exists():
+        signers.append(load_signer(following, origin))
+        if signers[0].verifier == signers[1].verifier:
+            raise KeyFileError(f"{following.name} holds the same key as {LOG_KEY}.skey: a rotation needs a new one")
+    return tuple(signers)
+
+
+def load_receipt_signer(folder: Path, origin: str) -> Signer:
+    """Return the signer of acknowledgements of the log ``origin``. Raises KeyFileError."""
+    return load_signer(folder / f"{RECEIPT_KEY}.skey", receipt_key_name(origin))
+
+
+def ensure_keys(folder: Path, origin: str) -> None:
+    """Create the log key and the receipt key where they are missing; processes that race end up with the same keys.
+
+    Existing files are left alone and checked. A log key that was lost and is replaced here does not go unnoticed: the
+    sealer halts, because the registered checkpoint bears another key's signature. Raises KeyFileError.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for file_name, key_name in ((LOG_KEY, origin), (RECEIPT_KEY, receipt_key_name(origin))):
+        path = folder / f"{file_name}.skey"
+        if not path.exists():
+            _publish(path, Signer.generate(key_name).to_skey() + "\n", 0o600)
+        signer = load_signer(path, key_name)
+        public = path.with_suffix(".vkey")
+        if not public.exists():
+            _publish(public, signer.verifier.to_vkey() + "\n", 0o644)
+
+
+def create_key_file(path: Path, key_name: str) -> Signer:
+    """Generate a key into ``path`` (mode 0600), write its public half beside it as ``.vkey``, and return its signer.
+
+    The file appears whole or not at all. Raises KeyFileError when it exists: a key is never overwritten.
+    """
+    signer = Signer.generate(key_name)
+    if not _publish(path, signer.to_skey() + "\n", 0o600):
+        raise KeyFileError(f"{path.name} exists; a key is never overwritten")
+    _publish(path.with_suffix(".vkey"), signer.verifier.to_vkey() + "\n", 0o644)
+    return signer
+
+
+def load_signer(path: Path, key_name: str) -> Signer:
+    """Read one private key, skey or PEM, that must be called ``key_name``. Raises KeyFileError."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            data = file.read(16_384)
+    except OSError as exc:
+        raise KeyFileError(f"{path.name} cannot be read: {exc.strerror}") from exc
+    if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
+        raise KeyFileError(f"{path.name} is open to other accounts; set its mode to 0600")
+    try:
+        text = data.decode()
+        signer = _from_pem(data, key_name) if text.lstrip().startswith(_PEM_START) else Signer.from_skey(text)
+    except (UnicodeDecodeError, MalformedKey):
+        raise KeyFileError(f"{path.name} does not hold an Ed25519 private key") from None
+    if signer.name != key_name:
+        raise KeyFileError(f"{path.name} holds the key {signer.name}, not {key_name}")
+    return signer
+
+
+def _from_pem(data: bytes, key_name: str) -> Signer:
+    try:
+        key = load_pem_private_key(data, password=None)
+    except (ValueError, TypeError) as exc:  # TypeError: the key is encrypted
+        raise MalformedKey("not an unencrypted PEM private key") from exc
+    if not isinstance(key, Ed25519PrivateKey):
+        raise MalformedKey("not an Ed25519 key")
+    return Signer(key_name, key.private_bytes_raw())
+
+
+def _publish(path: Path, text: str, mode: int) -> bool:
+    """Create ``path`` with ``text`` durably, whole or not at all; return False when it exists already."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+    finally:
+        os.unlink(temporary)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return True
