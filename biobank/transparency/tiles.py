@@ -60,7 +60,7 @@ class TileName(NamedTuple):
             raise TileError("not the name of a tile")
         level = None if match["level"] == "entries" else int(match["level"])
         name = cls(level, int(match["n"].replace("x", "").replace("/", "")), int(match["width"] or TILE_WIDTH))
-        if name.path() != path:
+        if name.width > TILE_WIDTH or name.path() != path:
             raise TileError("not the one spelling of this tile's name")
         return name
 

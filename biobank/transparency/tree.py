@@ -200,9 +200,7 @@ def verify_inclusion(index: int, size: int, leaf_hash: bytes, proof: Sequence[by
         raise ProofError("the proof does not lead to the root")
 
 
-def verify_consistency(
-    old_size: int, new_size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]
-) -> None:
+def verify_consistency(old_size: int, new_size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
     """Return if ``proof`` shows that the tree ``new`` begins with the whole tree ``old``; else raise ProofError.
 
     Nothing can be shown from an old size of 0 (not even to size 0), and equal sizes need equal roots and an empty proof.

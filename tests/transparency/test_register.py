@@ -1,0 +1,111 @@
+"""The file register: compare-and-swap between threads and processes, and what happens when a write dies half-way."""
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from biobank.transparency.register import FileRegister, RegisterError, RegisterMissing, RegisterMoved
+
+
+def test_a_register_holds_the_last_note_swapped_in(tmp_path: Path) -> None:
+    register = FileRegister(tmp_path / "deep" / "register")
+    with pytest.raises(RegisterMissing):
+        register.read()
+    with pytest.raises(RegisterMissing):
+        register.compare_and_swap("", "a\n")
+    register.create("first \u2014\n")
+    register.compare_and_swap("first \u2014\n", "second\n")
+    assert FileRegister(tmp_path / "deep" / "register").read() == "second\n"
+
+
+def test_a_register_is_created_once(tmp_path: Path) -> None:
+    FileRegister(tmp_path / "register").create("first\n")
+    with pytest.raises(RegisterMoved):
+        FileRegister(tmp_path / "register").create("again\n")
+    assert FileRegister(tmp_path / "register").read() == "first\n"
+
+
+def test_a_swap_from_a_note_that_is_no_longer_registered_changes_nothing(tmp_path: Path) -> None:
+    register = FileRegister(tmp_path / "register")
+    register.create("first\n")
+    register.compare_and_swap("first\n", "second\n")
+    with pytest.raises(RegisterMoved):
+        register.compare_and_swap("first\n", "third\n")
+    assert register.read() == "second\n"
+
+
+def test_a_register_the_disk_emptied_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "register"
+    register = FileRegister(path)
+    register.create("first\n")
+    path.write_bytes(b"")
+    with pytest.raises(RegisterError, match="empty"):
+        register.read()
+    with pytest.raises(RegisterMoved):
+        register.create("again\n")
+
+
+def increment(path: Path, times: int) -> None:
+    register = FileRegister(path)
+    for _ in range(times):
+        while True:
+            now = register.read()
+            try:
+                register.compare_and_swap(now, f"{int(now) + 1}\n")
+                break
+            except RegisterMoved:
+                continue
+
+
+def test_of_racing_processes_every_swap_counts_once(tmp_path: Path) -> None:
+    path = tmp_path / "register"
+    FileRegister(path).create("0\n")
+    spawn = multiprocessing.get_context("spawn")
+    children = [spawn.Process(target=increment, args=(path, 25)) for _ in range(4)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+        assert child.exitcode == 0
+    assert FileRegister(path).read() == "100\n"
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_fails_half_way_leaves_the_old_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    register = FileRegister(tmp_path / "register")
+    register.create("first\n")
+    with monkeypatch.context() as broken:
+        broken.setattr(os if step == "fsync" else Path, step, fail)
+        with pytest.raises(OSError, match="no space"):
+            register.compare_and_swap("first\n", "second\n")
+    assert register.read() == "first\n"
+    register.compare_and_swap("first\n", "second\n")
+    assert register.read() == "second\n"
+
+
+def test_when_only_the_folder_could_not_be_flushed_the_caller_is_told_and_can_read_what_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register = FileRegister(tmp_path / "register")
+    register.create("first\n")
+    real, calls = os.fsync, []
+
+    def fail_second_time(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 2:
+            fail()
+        real(descriptor)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", fail_second_time)
+        with pytest.raises(OSError, match="no space"):
+            register.compare_and_swap("first\n", "second\n")
+    assert register.read() == "second\n"
+
+
+def fail(*_: object) -> None:
+    raise OSError("no space")
