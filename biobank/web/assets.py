@@ -1,0 +1,64 @@
+"""Static files under one address that changes whenever any of them changes.
+
+A page links to `/static/<hash of the whole folder>/app.css`. The hash is part of the folder, not a query, so that an ES
+module's relative `import "./codes.js"` resolves inside the same version: a browser can never mix two releases. A folder
+whose hash is current may be kept for a year; any other answers the present file and must be revalidated, so that a page
+opened before an upgrade still gets its style.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+STATIC_PREFIX = "/static"
+STATIC_DIR = Path(__file__).parent / "static"
+
+_VERSION = re.compile(r"^[0-9a-f]{16}$")
+
+
+def folder_hash(folder: Path) -> str:
+    """Return 16 hexadecimal digits over the names and bytes of every file in `folder`, in name order."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+class VersionedStatic(StaticFiles):
+    """The static folder; mount it at `STATIC_PREFIX`."""
+
+    def __init__(self, folder: Path = STATIC_DIR) -> None:
+        super().__init__(directory=folder)
+        self.version = folder_hash(folder)
+
+    def url(self, name: str) -> str:
+        """Return the address of the file `name` in the present version."""
+        return f"{STATIC_PREFIX}/{self.version}/{name}"
+
+    def get_path(self, scope: Scope) -> str:
+        """Drop the version segment, remembering whether it is the present one."""
+        path = super().get_path(scope).replace("\\", "/")
+        version, slash, rest = path.partition("/")
+        if slash and _VERSION.match(version):
+            scope["static_is_current"] = version == self.version
+            return rest
+        return path
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Serve the file with the caching its address has earned."""
+        response = await super().get_response(path, scope)
+        current: Any = scope.get("static_is_current", False)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if current else "no-cache"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+STATIC = VersionedStatic()
+"""The one instance: `app.mount(STATIC_PREFIX, STATIC)`."""

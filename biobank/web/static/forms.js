@@ -1,0 +1,100 @@
+// Comforts of forms. Every page works without this file: keys, tokens and checks come from the server.
+
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16)); // randomUUID needs TLS; this does not
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+// One press, one act. A second press while the first is on its way is dropped; the key makes it harmless anyway.
+function markSent(form, sent) {
+  form.toggleAttribute("data-sent", sent);
+  for (const button of form.querySelectorAll("button:not([type=button])")) {
+    if (sent) button.setAttribute("aria-disabled", "true");
+    else button.removeAttribute("aria-disabled");
+  }
+}
+
+// A form that comes back from the history is a new act: with the old key its new content would be refused.
+function renew(form) {
+  markSent(form, false);
+  const key = form.querySelector("input[name=idempotency_key]");
+  if (key) key.value = newKey();
+}
+
+function ask(form, submitter) {
+  const dialog = document.getElementById("confirm-dialog");
+  dialog.querySelector("#confirm-text").textContent = form.dataset.confirm;
+  dialog.returnValue = "no"; // Escape answers no
+  dialog.addEventListener("close", () => {
+    if (dialog.returnValue !== "yes") return;
+    form.dataset.confirmed = "";
+    form.requestSubmit(submitter);
+  }, { once: true });
+  dialog.showModal();
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-once]")) return;
+  if ("sent" in form.dataset) {
+    event.preventDefault();
+  } else if (form.dataset.confirm && !("confirmed" in form.dataset)) {
+    event.preventDefault();
+    ask(form, event.submitter);
+  } else {
+    delete form.dataset.confirmed;
+    markSent(form, true);
+    setTimeout(() => markSent(form, false), 15_000); // an answer that never came, or was a download
+  }
+});
+
+addEventListener("pageshow", (event) => {
+  if (event.persisted) document.querySelectorAll("form[data-once]").forEach(renew);
+});
+
+// Menus close on a click elsewhere and on Escape.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+// Arrow keys walk a box map; Tab still visits every place for those who do not know.
+document.addEventListener("keydown", (event) => {
+  const cell = event.target.closest?.("[data-grid] tbody td");
+  const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+  if (!cell || !step) return;
+  const rows = [...cell.closest("tbody").rows];
+  let [row, column] = [rows.indexOf(cell.parentElement), cell.cellIndex];
+  for (;;) {
+    [row, column] = [row + step[0], column + step[1]];
+    const next = rows[row]?.cells[column];
+    if (!next) return;
+    const link = next.querySelector("a");
+    if (link) {
+      event.preventDefault();
+      link.focus();
+      return;
+    }
+  }
+});
+
+// The wish for large buttons is kept by this device, because gloves belong to a bench and not to a login.
+for (const button of document.querySelectorAll("[data-gloves]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const on = document.documentElement.classList.toggle("gloves");
+    button.setAttribute("aria-pressed", String(on));
+    document.cookie = `gloves=${on ? 1 : 0}; path=/; max-age=31536000; samesite=strict`;
+  });
+}
+
+document.getElementById("error-summary")?.focus();

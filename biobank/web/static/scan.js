@@ -1,0 +1,258 @@
+// Barcode guns on any page.
+//
+// A gun is a keyboard. Its scan is told from typing by what it says, not by how fast: whenever Enter or Tab comes and the
+// last keys form a code whose check character agrees, that was a scan. Timing alone missed scans and pressed focused
+// buttons when measured; the pattern did neither. Speed decides one thing only: a code at the end of somebody's prose in an
+// ordinary text field is left alone unless it came faster than hands can type.
+//
+// Every scan is announced as a cancelable `code-scanned` event ({code, prefix, text}). A page that handles it calls
+// preventDefault(). Otherwise the code goes into a waiting `data-scan-field`, or, on a page without one, to /find.
+
+import { labelHost, readLabel, trailingScan } from "./codes.js";
+
+const GAP_MS = 250; // a longer pause ends a scan
+const HAND_MS = 80; // nobody types twelve random characters faster than this each
+const SUFFIX_MS = 120; // CR LF, or Enter after Tab, belong to the scan before them
+const REPEAT_MS = 2000; // the same label again within this time is the same pull of the trigger
+
+// Guns press the keys of a US keyboard whatever layout the computer has; `event.code` names the key, not the letter.
+const SHIFTED = { Semicolon: ":", Minus: "_", Slash: "?" };
+const PLAIN = { Minus: "-", Slash: "/", Period: ".", Semicolon: ";", Space: " ", BracketRight: "]",
+  NumpadSubtract: "-", NumpadDivide: "/", NumpadDecimal: "." };
+
+let keys = [];
+let swallowUntil = 0;
+let last = { code: "", at: -Infinity };
+
+function usKey(event) {
+  const { code, shiftKey } = event;
+  if (/^Key[A-Z]$/.test(code)) return code[3];
+  if (/^(Digit|Numpad)[0-9]$/.test(code)) return code.at(-1);
+  return (shiftKey && SHIFTED[code]) || PLAIN[code] || "\u0000";
+}
+
+function isEditable(element) {
+  if (!(element instanceof HTMLElement)) return false;
+  if (element instanceof HTMLTextAreaElement || element instanceof HTMLSelectElement) return true;
+  if (element instanceof HTMLInputElement) {
+    return !["button", "submit", "reset", "checkbox", "radio", "file", "image", "range", "color"].includes(element.type);
+  }
+  return element.isContentEditable;
+}
+
+const takesCodes = (element) => element instanceof HTMLElement && element.matches("[data-scan-field], [data-find]");
+
+function remember(event) {
+  const element = event.target;
+  const before = isEditable(element) && "value" in element ? { element, value: element.value, start: selectionOf(element) } : null;
+  keys.push({ key: event.key.length === 1 ? event.key : "\u0000", us: usKey(event), at: event.timeStamp, before });
+  if (keys.length > 320) keys.shift();
+}
+
+function selectionOf(element) {
+  try {
+    return element.selectionStart;
+  } catch {
+    return null; // number and date fields have no caret to put back
+  }
+}
+
+// Put every field the gun typed into back to what it held before the scan's first key.
+function takeBack(from) {
+  const seen = new Set();
+  for (const { before } of keys.slice(from)) {
+    if (!before || seen.has(before.element)) continue;
+    seen.add(before.element);
+    before.element.value = before.value;
+    if (before.start !== null && before.element === document.activeElement && "setSelectionRange" in before.element) {
+      before.element.setSelectionRange(before.start, before.start);
+    }
+    before.element.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+}
+
+function faster(from) {
+  const run = keys.slice(from);
+  return run.length > 3 && (run.at(-1).at - run[0].at) / (run.length - 1) < HAND_MS;
+}
+
+function bestScan() {
+  const scans = [keys.map((k) => k.key).join(""), keys.map((k) => k.us).join("")].map(trailingScan).filter(Boolean);
+  return scans.find((scan) => scan.valid) ?? scans[0] ?? null;
+}
+
+// Decide what the Enter or Tab that just came means; true when it belonged to a scan and must not reach the page.
+function finish(event) {
+  const target = event.target;
+  if (keys.length && event.timeStamp - keys.at(-1).at > GAP_MS) keys = [];
+  const scan = keys.length ? bestScan() : null;
+  const byGun = scan !== null && (faster(scan.start) || !isEditable(target));
+  if (scan?.valid && (byGun || takesCodes(target))) {
+    takeBack(scan.start);
+    deliver(scan, target);
+    return true;
+  }
+  if (byGun) {
+    takeBack(scan.start);
+    misread(scan.code);
+    return true;
+  }
+  if (event.key === "Enter" && takesCodes(target)) {
+    // Typed at a human pace, or by a gun whose keys carry no names: the field itself holds the label.
+    const typed = readLabel(target.value);
+    if (typed) {
+      if (target.matches("[data-scan-field]")) target.value = "";
+      deliver(typed, target);
+      return true;
+    }
+  }
+  if (event.key === "Enter" && !isEditable(target) && keys.length > 3) {
+    // Characters ran into a button and Enter follows: a broken scan, never a wish to press that button.
+    misread("");
+    return true;
+  }
+  return false;
+}
+
+function block(event) {
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}
+
+function onKeydown(event) {
+  if (event.isComposing) return;
+  const isSuffix = event.key === "Enter" || event.key === "Tab";
+  if (event.timeStamp < swallowUntil && (isSuffix || (event.ctrlKey && event.key.toLowerCase() === "j"))) {
+    block(event);
+    return;
+  }
+  if (isSuffix && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey) {
+    if (finish(event)) {
+      block(event);
+      swallowUntil = event.timeStamp + SUFFIX_MS;
+    }
+    keys = [];
+    return;
+  }
+  if (["Shift", "CapsLock", "NumLock"].includes(event.key)) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || (event.key.length !== 1 && usKey(event) === "\u0000")) {
+    keys = [];
+    return;
+  }
+  if (keys.length && event.timeStamp - keys.at(-1).at > GAP_MS) keys = [];
+  remember(event);
+  // Firefox opens its quick search on these two when no field has the focus, and the rest of an address would land there.
+  if (keys.length > 1 && !isEditable(event.target) && (event.key === "/" || event.key === "'")) event.preventDefault();
+}
+
+/** Show a message in the page's scan region; a link may follow it. */
+export function say(kind, title, text = "", link = null) {
+  const region = document.getElementById("scan-status");
+  if (!region) return;
+  const banner = document.createElement("div");
+  banner.className = `banner ${kind}`;
+  const words = document.createElement("div");
+  const head = document.createElement("p");
+  head.className = "banner-title";
+  head.textContent = title;
+  words.append(head);
+  if (text || link) {
+    const line = document.createElement("p");
+    line.textContent = text ? `${text} ` : "";
+    if (link) {
+      const anchor = document.createElement("a");
+      anchor.href = link.href;
+      anchor.textContent = link.label;
+      line.append(anchor);
+    }
+    words.append(line);
+  }
+  banner.append(words);
+  region.replaceChildren(banner);
+}
+
+function misread(code) {
+  document.dispatchEvent(new CustomEvent("code-misread", { detail: { code } }));
+  say("stop", "Not read properly. Scan it again.", "Nothing was changed. If it keeps failing, type the characters under the symbol.");
+}
+
+const findHref = (text) => `/find?q=${encodeURIComponent(text)}`;
+
+function isOurs(text) {
+  const host = labelHost(text);
+  const known = document.querySelector('meta[name="label-hosts"]')?.content.toUpperCase().split(" ") ?? [];
+  return host === null || known.includes(host);
+}
+
+const accepts = (field, prefix) => !field.dataset.scanField || field.dataset.scanField.split(" ").includes(prefix);
+
+function fieldFor(scan, active, scope) {
+  const fields = [...scope.querySelectorAll("[data-scan-field]")].filter((f) => f.checkVisibility() && !f.disabled);
+  const fitting = fields.filter((field) => accepts(field, scan.prefix));
+  const empty = fitting.filter((field) => !field.value);
+  const field = (empty.includes(active) && active) || empty[0] || (fitting.includes(active) && active) || null;
+  return { field, any: fields.length > 0 };
+}
+
+function fill(field, scan) {
+  // An address of an unknown host is kept whole: the server must see that the label is not ours.
+  field.value = isOurs(scan.text) ? scan.code : scan.text;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+  say("note", `Scanned ${scan.code}`);
+  if (!field.form) return;
+  const rest = [...field.form.querySelectorAll("[data-scan-field]")].filter((f) => !f.value && f.checkVisibility());
+  if (rest.length) rest[0].focus();
+  else if ("scanSubmit" in field.dataset) field.form.requestSubmit();
+  else field.focus();
+}
+
+// A half-filled form is somebody's work: a scan must not throw it away.
+function isChanged(form) {
+  return [...form.elements].some((element) => {
+    if (element.matches("input[type=checkbox], input[type=radio]")) return element.checked !== element.defaultChecked;
+    if (element.matches("input:not([type=hidden]), textarea")) return element.value !== element.defaultValue;
+    if (element.matches("select")) return [...element.options].some((o) => o.selected !== o.defaultSelected && o.value);
+    return false;
+  });
+}
+
+/** Give a scan to the page; `active` is the element that had the focus. */
+export function deliver(scan, active) {
+  const now = performance.now();
+  if (scan.code === last.code && now - last.at < REPEAT_MS) return;
+  last = { code: scan.code, at: now };
+  const event = new CustomEvent("code-scanned", { bubbles: true, cancelable: true,
+    detail: { code: scan.code, prefix: scan.prefix, text: scan.text } });
+  (active?.isConnected ? active : document).dispatchEvent(event);
+  if (event.defaultPrevented) return;
+  const dialog = document.querySelector("dialog:modal");
+  const { field, any } = fieldFor(scan, active, dialog ?? document);
+  if (field) fill(field, scan);
+  else if (dialog) say("care", `Scanned ${scan.code}, but a question is open.`, "Answer it first.");
+  else if (any || [...document.querySelectorAll("form[data-once]")].some(isChanged)) {
+    say("care", `Scanned ${scan.code}: it fits no field here.`, "What you entered is kept.",
+      { href: findHref(scan.text), label: `Leave this page and open ${scan.code}` });
+  } else if (document.querySelector("[data-find]")) location.assign(findHref(scan.text));
+}
+
+async function openCamera(button) {
+  const { readWithCamera } = await import("./camera.js");
+  const text = await readWithCamera();
+  if (text === null) return;
+  const scan = readLabel(text);
+  const target = button.dataset.for ? document.getElementById(button.dataset.for) : button.form?.querySelector("[data-find]");
+  if (scan) deliver(scan, target);
+  else location.assign(findHref(text));
+}
+
+addEventListener("keydown", onKeydown, { capture: true });
+addEventListener("pointerdown", () => { keys = []; }, { capture: true });
+
+if (navigator.mediaDevices?.getUserMedia) {
+  for (const button of document.querySelectorAll("[data-camera]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => openCamera(button));
+  }
+}
+document.documentElement.dataset.scanReady = "";

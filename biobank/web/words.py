@@ -1,0 +1,137 @@
+"""How a stored word looks to a person: its wording, its tone, its icon.
+
+Status is never colour alone: icon shape, word and colour say the same thing. The colours lie on a blue–orange axis, which
+the common colour-vision deficiencies keep apart. Tones, from calm to loud:
+
+    good   blue, filled softly   where it should be
+    busy   blue, outline         on its way or being worked on
+    wait   grey                  nothing wrong, something is still due
+    end    ink, square           finished for ever
+    care   orange, filled softly look before acting
+    stop   orange, filled        do not go on
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Tone = Literal["good", "busy", "wait", "end", "care", "stop"]
+TONES: tuple[Tone, ...] = ("good", "busy", "wait", "end", "care", "stop")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Tone and icon of a status word."""
+
+    tone: Tone
+    icon: str
+
+
+LOOKS: dict[str, Look] = {
+    # custody state
+    "collected": Look("wait", "tray"),
+    "in_transit": Look("busy", "truck"),
+    "received": Look("wait", "tray"),
+    "in_process": Look("busy", "flask"),
+    "stored": Look("good", "tank"),
+    "checked_out": Look("care", "hand"),
+    "issued": Look("busy", "arrow"),
+    "delivered": Look("good", "tray"),
+    "missing": Look("stop", "question"),
+    "administered": Look("end", "person-check"),
+    "consumed": Look("end", "square"),
+    "discarded": Look("end", "bin"),
+    "transferred_out": Look("end", "arrow"),
+    "lost": Look("stop", "question"),
+    # condition
+    "fresh": Look("busy", "drop"),
+    "in_culture": Look("busy", "flask"),
+    "freezing": Look("busy", "snow"),
+    "frozen": Look("good", "snow"),
+    "thawed": Look("care", "drop"),
+    # quality
+    "quarantined": Look("care", "triangle"),
+    "released_to_bank": Look("good", "check"),
+    "released_conditionally": Look("care", "check"),
+    "rejected": Look("stop", "octagon"),
+    # holds, reservations, labels
+    "hold": Look("stop", "octagon"),
+    "held": Look("stop", "octagon"),
+    "lifted": Look("end", "check"),
+    "reserved": Look("busy", "lock"),
+    "superseded": Look("stop", "octagon"),
+    # requests and their steps
+    "draft": Look("wait", "pen"),
+    "requested": Look("wait", "clock"),
+    "pending": Look("wait", "clock"),
+    "offered": Look("wait", "clock"),
+    "approved": Look("good", "pen"),
+    "accepted": Look("good", "check"),
+    "picked": Look("busy", "hand"),
+    "declined": Look("stop", "octagon"),
+    "refused": Look("stop", "octagon"),
+    "cancelled": Look("end", "square"),
+    "expired": Look("care", "clock"),
+    "overdue": Look("stop", "clock"),
+    "closed": Look("end", "square"),
+    "open": Look("wait", "clock"),
+    # people and consent
+    "living": Look("good", "donor"),
+    "deceased": Look("end", "donor"),
+    "unreachable": Look("care", "donor"),
+    "given": Look("good", "check"),
+    "revoked": Look("stop", "octagon"),
+    "active": Look("good", "check"),
+    "disabled": Look("end", "square"),
+    # records
+    "sealed": Look("good", "seal"),
+    "unsealed": Look("wait", "clock"),
+    "late": Look("care", "clock"),
+    "amended": Look("care", "pen"),
+    "reversed": Look("care", "undo"),
+    "pass": Look("good", "check"),
+    "fail": Look("stop", "octagon"),
+    "full": Look("care", "tank"),
+    "free": Look("wait", "dot"),
+    "alarm": Look("stop", "triangle"),
+}
+
+UNKNOWN_LOOK = Look("wait", "dot")
+
+WORDING: dict[str, str] = {
+    "adsc": "ADSC",
+    "svf": "SVF",
+    "prp": "PRP",
+    "prf": "PRF",
+    "qc": "QC",
+    "hf": "HF",
+    "dmso": "DMSO",
+    "released_to_bank": "Released to bank",
+    "lab_tech": "Laboratory technician",
+    "admin": "Administrator",
+    "quality": "Quality",
+}
+
+
+def look_of(word: str) -> Look:
+    """Return the look of a status word; a word not listed is shown neutrally, never hidden."""
+    return LOOKS.get(word, UNKNOWN_LOOK)
+
+
+def words(value: object) -> str:
+    """Turn an enum word into words: `checked_out` → "Checked out", `specimen.checked_out` → "Checked out".
+
+    None becomes an en dash. Text that is already in words (a space or a capital in it) is left alone.
+    """
+    if value is None:
+        return "–"
+    text = str(value)
+    if text in WORDING:
+        return WORDING[text]
+    tail = text.rsplit(".", 1)[-1] if "." in text and " " not in text else text
+    if tail in WORDING:
+        return WORDING[tail]
+    if not tail or tail != tail.lower() or " " in tail:
+        return tail
+    parts = [WORDING.get(part, part) for part in tail.replace("-", "_").split("_")]
+    sentence = " ".join(parts)
+    return sentence[0].upper() + sentence[1:]
