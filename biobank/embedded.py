@@ -96,15 +96,14 @@ class EmbeddedPostgres:
             while True:
                 if self._owner_lock is None:
                     self._owner_lock = _try_lock(self._state / "postgres.lock")
-                if self._owner_lock is not None:
-                    if self._server is None or self._server.poll() is not None:
-                        self._own(deadline)
+                if self._owner_lock is not None and (self._server is None or self._server.poll() is not None):
+                    self._own(deadline)
                     return
-                if self._attach():
+                if self.alive() if self._owner_lock is not None else self._attach():
                     return
                 if time.monotonic() > deadline:
                     raise EmbeddedPostgresError(
-                        f"Another process owns the PostgreSQL in {self._state}, without an answer: {self._last_error}."
+                        f"The PostgreSQL in {self._state} has an owner but does not answer: {self._last_error}."
                     )
                 time.sleep(0.05)
         except OSError as error:
