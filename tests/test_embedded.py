@@ -143,6 +143,7 @@ def test_killing_every_server_process_during_commits_loses_no_acknowledged_commi
         writer = threading.Thread(target=commit_until_the_server_dies, args=[server.dsn("owner")])
         writer.start()
         while len(acknowledged) < 200:
+            assert writer.is_alive()
             time.sleep(0.01)
         for pid in server_pids(server):
             try:
@@ -179,8 +180,10 @@ def test_after_a_kill_of_the_owner_its_server_ends_and_the_next_start_has_the_da
 
 def test_a_first_start_killed_half_way_is_finished_by_the_next(state: Path) -> None:
     victim = starter(state)
+    deadline = time.monotonic() + 30
     while not (state / "postgres" / "data.new" / "PG_VERSION").exists():
         assert victim.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.005)
     victim.kill()
     victim.wait()
