@@ -12,23 +12,11 @@ LONGEST_TEXT: Final = 120
 """Characters in one text of a label; more is a paragraph and belongs on the accompanying sheet."""
 
 FIELDS: Final = frozenset(
-    [
-        "code",
-        "head",
-        "tail",
-        "material",
-        "passage",
-        "amount",
-        "unit",
-        "banked",
-        "expires",
-        "storage",
-        "title",
-        "location",
-        "facility",
-        "recipient",
-        "print",
-    ]
+    {
+        *("code", "head", "tail", "recipient", "print"),
+        *("material", "passage", "amount", "unit", "banked", "expires", "storage"),
+        *("title", "location", "facility"),
+    }
 )
 """The names a template may use between braces; see `LabelData.texts`."""
 

@@ -11,8 +11,8 @@ from biobank.labels.template import Payload, Template
 def host_cost(host: str, templates: Iterable[Template]) -> str | None:
     """Return a warning for the start-up log and the settings page, or None when the host costs nothing.
 
-    A host that is longer than the templates were drawn for needs a larger symbol, whose modules are smaller or which does
-    not fit at all.
+    A host that is longer than the templates were drawn for needs a larger symbol, whose modules are smaller or which
+    does not fit at all.
 
     :raises ValueError: `host` is not a host name
     """

@@ -80,7 +80,7 @@ def compose(template: Template, data: LabelData, dpi: int, host: str) -> Layout:
     check_resolution(dpi)
     if dpi not in template.resolutions:
         raise UnknownResolution(
-            f"{template.name} is too fine for {dpi} dots per inch; use one of {template.resolutions}."
+            f"{template.name} is not drawn for {dpi} dots per inch, only for {template.resolutions}."
         )
     if data.code.prefix not in template.prefixes:
         raise TemplateUnsuitable(f"{template.name} is not a label for {data.code.prefix.value} codes; choose another.")

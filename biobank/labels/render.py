@@ -113,6 +113,6 @@ def render_accompanying_sheet(
     for layout in layouts:
         if layout.on_sheet:
             raise LabelDoesNotFit(
-                f"The statements of {layout.code} do not fit on the accompanying sheet; shorten the bank's own statements."
+                f"The statements of {layout.code} do not fit on the accompanying sheet; shorten the bank's own."
             )
     return pdf_sheet(layouts, SheetStock.filling(page, template))

@@ -4,15 +4,20 @@ A rule whose wording and condition were read in its source always applies in its
 only (`verified=False`) is a setting of `StatementPolicy`: the bank's responsible person confirms it against the primary
 text and switches it. Nothing here is legal advice.
 
-| statement | applies when | source | read there |
-|---|---|---|---|
-| FOR AUTOLOGOUS USE ONLY | always: this bank stores for autologous use | 21 CFR 1271.90(c)(1); 2006/86/EC Annex II.E(1)(d) | yes |
-| NOT EVALUATED FOR INFECTIOUS SUBSTANCES | US, unless screening and testing were both done in full | 1271.90(c)(2) | the words yes, the "unless" no: setting |
-| BIOLOGICAL HAZARD | EU, a marker is known to be positive | 2006/86/EC Annex II.E(1)(f) | yes |
-| donor and recipient identified | EU; by our donor code, never by name | 2006/86/EC Annex II.E(1)(d) | yes |
-| BIOHAZARD | US, screening or testing shows an agent or a risk factor | 1271.90(c)(4) | no: setting |
-| WARNING: Reactive test results for … | US, a test is reactive | 1271.90(c)(5) | no: setting |
-| WARNING: Advise recipient of communicable disease risks | US, evaluation not complete; autologous use is said to be exempt | 1271.90(c)(3) | no: setting |
+FOR AUTOLOGOUS USE ONLY
+    always, as this bank stores for autologous use: 21 CFR 1271.90(c)(1), 2006/86/EC Annex II.E(1)(d). Read.
+NOT EVALUATED FOR INFECTIOUS SUBSTANCES
+    US, 1271.90(c)(2). The words were read; that full screening *and* testing lift it was not: a setting.
+BIOLOGICAL HAZARD
+    EU, a marker is known to be positive: 2006/86/EC Annex II.E(1)(f). Read.
+DONOR AND RECIPIENT (our donor code, never a name)
+    EU, the donor and recipient are identified: 2006/86/EC Annex II.E(1)(d). Read.
+BIOHAZARD
+    US, screening or testing shows an agent or a risk factor: 1271.90(c)(4). Not read: a setting.
+WARNING: Reactive test results for ...
+    US, a test is reactive: 1271.90(c)(5). Not read: a setting.
+WARNING: Advise recipient of communicable disease risks
+    US, evaluation not complete; autologous use is said to be exempt: 1271.90(c)(3). Not read: a setting.
 
 The biohazard *symbol* of 1271.3(h) is not drawn: its dimensions were not read. We print the word; a bank that needs the
 symbol uses stock with it pre-printed.

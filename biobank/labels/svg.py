@@ -22,8 +22,9 @@ def svg(layout: Layout) -> bytes:
     else:
         ground = f'<rect width="{width}" height="{height}" fill="#fff"/>'
     path = "".join(_path(symbol) for symbol in layout.symbols)
+    size = f'width="{_mm(width, layout.dpi)}mm" height="{_mm(height, layout.dpi)}mm"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_mm(width, layout.dpi)}mm" height="{_mm(height, layout.dpi)}mm"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size}'
         f' viewBox="0 0 {width} {height}" role="img"><title>{escape(layout.code)}</title>{ground}'
         f'<path fill="#000" shape-rendering="crispEdges" d="{path}"/>'
         f'<g fill="#000" font-family="{escape(_FAMILY)}">{"".join(map(_text, layout.texts))}</g></svg>'

@@ -23,8 +23,8 @@ from biobank.labels.statements import SEE_SHEET
 from biobank.labels.typeface import MIN_EM_DOTS, MIN_EM_UM, Align, TextStyle, fit_text
 
 MIN_QUIET_TENTHS: Final = {Shape.RECTANGLE: 40, Shape.CIRCLE: 35}
-"""Quiet zone in tenths of a module: four modules on every side (ISO/IEC 18004); on a cap dot three and a half at the four
-corners, where the circle is tightest, which decoded as well in the trial behind ADR 0005."""
+"""Quiet zone in tenths of a module: four modules on every side (ISO/IEC 18004); on a cap dot three and a half at the
+four corners, where the circle is tightest, which decoded as well in the trial behind ADR 0005."""
 
 
 class TemplateError(ValueError):
@@ -42,8 +42,8 @@ class Payload(StrEnum):
 class SymbolSpec:
     """The symbol, drawn once in each box (a wristband repeats it).
 
-    `version` is the smallest version; a longer label host steps it up while the box has room. `quiet_tenths` is the quiet
-    zone in tenths of a module. Boxes are in micrometres and include the quiet zone.
+    `version` is the smallest version; a longer label host steps it up while the box has room. `quiet_tenths` is the
+    quiet zone in tenths of a module. Boxes are in micrometres and include the quiet zone.
     """
 
     payload: Payload

@@ -108,8 +108,8 @@ def text_width_dots(text: str, em_dots: int, stretch_percent: int, bold: bool) -
 def fit_text(paragraphs: Sequence[str], box: Box, style: TextStyle) -> tuple[TextRun, ...] | None:
     """Set paragraphs into a box of dots: as large as it can be, narrowed before made smaller, wrapped at spaces.
 
-    Rows begin at the box's upper edge and are opened up a little when there is height to spare. Nothing is ever cut off:
-    None says that the text does not fit even at the smallest size.
+    Rows begin at the box's upper edge and are opened up a little when there is height to spare. Nothing is ever cut
+    off: None says that the text does not fit even at the smallest size.
     """
     if not paragraphs:
         return ()

@@ -1,8 +1,9 @@
 """ZPL II for Zebra-type label printers.
 
-The symbol goes as a bitmap (`^GFA`): the bitmap we checked is the bitmap that is printed, while `^BQ` would leave version,
-mask and even the position to the firmware (docs/adr/0005-qr-matrix-and-writers.md). Text uses the printer's own scalable
-font 0, placed by its baseline (`^FT`), in UTF-8 (`^CI28`), with everything but plain characters escaped (`^FH`).
+The symbol goes as a bitmap (`^GFA`): the bitmap we checked is the bitmap that is printed, while `^BQ` would leave
+version, mask and even the position to the firmware (docs/adr/0005-qr-matrix-and-writers.md). Text uses the printer's
+own scalable font 0, placed by its baseline (`^FT`), in UTF-8 (`^CI28`), with everything but plain characters escaped
+(`^FH`).
 """
 
 import string
