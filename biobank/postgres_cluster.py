@@ -64,7 +64,7 @@ class Cluster:
             pwd.getpwuid(uid)
         except KeyError as error:
             raise EmbeddedPostgresError(
-                f"The user id {uid} is not in /etc/passwd, and initdb needs it there. Add it, or set BIOBANK_DATABASE_URL."
+                f"The user id {uid} is not in /etc/passwd, where initdb looks. Add it, or set BIOBANK_DATABASE_URL."
             ) from error
         fresh, password_file = self.home / "data.new", self.home / "password"
         if fresh.exists():
@@ -92,7 +92,7 @@ class Cluster:
         stale = self.data / "postmaster.pid"
         if stale.exists() and (pid := stale.read_text().partition("\n")[0].strip()).isdigit():
             # Nobody serves this data (we hold the lock), so the process that has this number now is a stranger. Told
-            # that it is our grandparent, PostgreSQL does not take it for a rival; its shared memory check stays in force.
+            # that it is our grandparent, PostgreSQL does not take it for a rival. It still checks shared memory.
             surroundings["env"]["PG_GRANDPARENT_PID"] = pid
         if self.log.exists():
             self.log.replace(self.home / "server.log.1")

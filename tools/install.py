@@ -1,0 +1,55 @@
+"""Make the virtual environment of `make demo` and `make test`: locked packages, hashes checked, then this package itself.
+
+Usage: python tools/install.py VENV LOCK_FILE STAMP [STAMP ...]
+
+Standard library only. Two runs at once wait for each other, and the second finds the work done.
+"""
+
+import fcntl
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+SOURCE = Path("pyproject.toml")
+
+
+def main(folder: Path, lock_file: Path, stamps: list[Path]) -> None:
+    """Install what `lock_file` lists into the environment `folder`, and touch `stamps` when all of it is in."""
+    with SOURCE.open() as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if all(stamp.exists() and is_newer(stamp, lock_file, SOURCE) for stamp in stamps):
+            return
+        started = time.monotonic()
+        python = folder / "bin" / "python"
+        print(f"Setting up {folder} from {lock_file} (once; a minute or so) …", flush=True)
+        if not works(python):
+            # Clear: it may be the rest of a set-up that was interrupted, or point to a Python that is gone.
+            venv.create(folder, clear=True, with_pip=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--require-hashes", "--requirement", lock_file], check=True)
+        subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--editable", "."], check=True)
+        for stamp in stamps:
+            stamp.touch()
+        print(f"Set up in {time.monotonic() - started:.0f} s.", flush=True)
+
+
+def is_newer(stamp: Path, *sources: Path) -> bool:
+    """Whether `stamp` was touched after every one of `sources`."""
+    return all(stamp.stat().st_mtime >= source.stat().st_mtime for source in sources)
+
+
+def works(python: Path) -> bool:
+    """Whether this interpreter runs and has pip."""
+    if not python.exists():
+        return False
+    probe: list[str | Path] = [python, "-c", "import pip"]
+    return subprocess.run(probe, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]), Path(sys.argv[2]), [Path(argument) for argument in sys.argv[3:]])
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"Set-up failed (pip ended with {error.returncode}); its message is above.")
