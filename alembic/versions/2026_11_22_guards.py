@@ -1,0 +1,131 @@
+"""Guards: roles and grants, append-only triggers, the code sequence, the sealer's fence.
+
+Prevention is hygiene; detection is the product (docs/custody-log.md). Still, no ordinary mistake and no stolen application
+login should be able to touch history, so the database refuses it by itself.
+
+Revision ID: guards
+"""
+
+from alembic import op
+
+revision = "guards"
+down_revision = "initial"
+branch_labels = None
+depends_on = None
+
+APPEND_ONLY = ("event", "leaf", "tile", "tree_head", "checkpoint", "cosignature", "attempt", "log_quarantine")
+"""Rows are written once. UPDATE, DELETE and TRUNCATE are refused for everyone, the owner included."""
+
+NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdrawal_item", "bedside_release", "hold", "donor",
+                 "stream_head", "signature", "app_user", "harvest", "lot")  # fmt: skip
+
+SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "log_quarantine", "log_lock")
+"""The app reads these and never writes them."""
+
+APP_MAY_DELETE = ("vault_document", "idempotency", "login_attempt", "refresh_token", "user_role")
+
+HIDDEN_FROM_AUDITOR = ("vault_document", "refresh_token", "login_session", "signature", "login_attempt", "app_user")
+
+GROUPS = ("biobank_app", "biobank_sealer", "biobank_auditor")
+
+
+def upgrade() -> None:
+    for group in GROUPS:
+        # Roles belong to the cluster, not to the database: another database of the same cluster may have made them,
+        # even at this very moment.
+        op.execute(
+            f"""DO $$ BEGIN
+                IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{group}') THEN CREATE ROLE {group} NOLOGIN; END IF;
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"""
+        )
+    op.execute("CREATE SEQUENCE code_number MINVALUE 0 START 1 MAXVALUE 1073741823 NO CYCLE")
+    op.execute("INSERT INTO log_lock (id) VALUES (1)")
+
+    op.execute("""
+        CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION '% on % is refused: history is appended to, never changed', TG_OP, TG_TABLE_NAME
+                USING ERRCODE = 'restrict_violation';
+        END $$""")
+    for table in APPEND_ONLY:
+        _trigger(table, "no_change", "UPDATE OR DELETE", "ROW")
+    for table in NEVER_DELETED:
+        _trigger(table, "no_delete", "DELETE", "ROW")
+    _trigger("pending", "no_change", "UPDATE", "ROW")
+    for table in (*APPEND_ONLY, *NEVER_DELETED, "pending"):
+        _trigger(table, "no_truncate", "TRUNCATE", "STATEMENT")
+
+    op.execute("""
+        CREATE FUNCTION release_is_used_once() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF (OLD.id, OLD.withdrawal_code, OLD.specimen_code, OLD.donor_code, OLD.wristband_code, OLD.first_checker,
+                OLD.second_checker, OLD.made_at, OLD.expires_at)
+               IS DISTINCT FROM
+               (NEW.id, NEW.withdrawal_code, NEW.specimen_code, NEW.donor_code, NEW.wristband_code, NEW.first_checker,
+                NEW.second_checker, NEW.made_at, NEW.expires_at) THEN
+                RAISE EXCEPTION 'a bedside release is never changed' USING ERRCODE = 'restrict_violation';
+            END IF;
+            IF OLD.consumed_at IS NOT NULL AND NEW.consumed_at IS DISTINCT FROM OLD.consumed_at THEN
+                RAISE EXCEPTION 'a bedside release is used once' USING ERRCODE = 'restrict_violation';
+            END IF;
+            IF NEW.consumed_at IS NOT NULL AND OLD.consumed_at IS NULL
+               AND (NEW.killed_at IS NOT NULL OR NEW.consumed_at > NEW.expires_at) THEN
+                RAISE EXCEPTION 'a bedside release that expired or was killed cannot be used'
+                    USING ERRCODE = 'restrict_violation';
+            END IF;
+            RETURN NEW;
+        END $$""")
+    op.execute("""
+        CREATE TRIGGER release_is_used_once BEFORE UPDATE ON bedside_release
+        FOR EACH ROW EXECUTE FUNCTION release_is_used_once()""")
+    op.execute("ALTER TABLE bedside_release ENABLE ALWAYS TRIGGER release_is_used_once")
+
+    # The queue is small and churns; vacuum it by count, not by share.
+    op.execute("ALTER TABLE pending SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000)")
+
+    op.execute("GRANT USAGE ON SCHEMA public TO biobank_app, biobank_sealer, biobank_auditor")
+    op.execute("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO biobank_app")
+    op.execute("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO biobank_app")
+    for table in (*APPEND_ONLY, "pending"):
+        op.execute(f"REVOKE UPDATE ON {table} FROM biobank_app")
+    for table in SEALER_ONLY:
+        op.execute(f"REVOKE INSERT, UPDATE ON {table} FROM biobank_app")
+    op.execute("REVOKE INSERT, UPDATE ON alembic_version FROM biobank_app")
+    for table in APP_MAY_DELETE:
+        op.execute(f"GRANT DELETE ON {table} TO biobank_app")
+
+    op.execute("GRANT SELECT ON event, pending, leaf, tile, tree_head, checkpoint, cosignature, log_quarantine, log_lock "
+               "TO biobank_sealer")  # fmt: skip
+    op.execute("GRANT INSERT ON leaf, tile, tree_head, checkpoint, cosignature, log_quarantine TO biobank_sealer")
+    op.execute("GRANT DELETE ON pending TO biobank_sealer")
+    op.execute("GRANT UPDATE ON log_lock TO biobank_sealer")
+
+    op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO biobank_auditor")
+    for table in HIDDEN_FROM_AUDITOR:
+        op.execute(f"REVOKE SELECT ON {table} FROM biobank_auditor")
+    op.execute("GRANT SELECT (code, username, active, created_at) ON app_user TO biobank_auditor")
+    op.execute("GRANT SELECT (id, user_code, meaning, act_hash, signed_at, used_at) ON signature TO biobank_auditor")
+
+
+def downgrade() -> None:
+    op.execute("DROP TRIGGER release_is_used_once ON bedside_release")
+    op.execute("DROP FUNCTION release_is_used_once()")
+    for table in (*APPEND_ONLY, *NEVER_DELETED, "pending"):
+        op.execute(f"DROP TRIGGER no_truncate ON {table}")
+    for table in (*APPEND_ONLY, "pending"):
+        op.execute(f"DROP TRIGGER no_change ON {table}")
+    for table in NEVER_DELETED:
+        op.execute(f"DROP TRIGGER no_delete ON {table}")
+    op.execute("DROP FUNCTION refuse_change()")
+    op.execute("DELETE FROM log_lock")
+    op.execute("DROP SEQUENCE code_number")
+    for group in GROUPS:
+        op.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {group}")
+        op.execute(f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {group}")
+        op.execute(f"REVOKE ALL ON SCHEMA public FROM {group}")
+
+
+def _trigger(table: str, name: str, events: str, level: str) -> None:
+    op.execute(f"CREATE TRIGGER {name} BEFORE {events} ON {table} FOR EACH {level} EXECUTE FUNCTION refuse_change()")
+    # Plain triggers are skipped under session_replication_role = replica; this one is not.
+    op.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")

@@ -1,0 +1,76 @@
+"""Tables around every act: replays of committed answers, refused attempts, and acts that wait for a second person."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+
+class Idempotency(SQLModel, table=True):
+    """A committed answer, kept 90 days under the caller's key, free of personal data."""
+
+    __tablename__ = "idempotency"
+    __table_args__ = (Index("ix_idempotency_at", "at"),)
+
+    actor_code: str = Field(sa_column=Column(Text, primary_key=True))
+    key: str = Field(sa_column=Column(Text, primary_key=True))
+    request_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    status: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    answer: str = Field(sa_column=Column(Text, nullable=False))
+    at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+
+
+class Attempt(SQLModel, table=True):
+    """A refusal that was kept: who tried what, on which codes, and why the bank said no. Append-only."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (Index("ix_attempt_subject", "subject", "at"), Index("ix_attempt_at", "at"))
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    actor_code: str = Field(sa_column=Column(Text, nullable=False))
+    method: str = Field(sa_column=Column(Text, nullable=False))
+    path: str = Field(sa_column=Column(Text, nullable=False))
+    subject: str | None = Field(default=None, sa_column=Column(Text))
+    site_code: str | None = Field(default=None, sa_column=Column(Text))
+    status: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    code: str = Field(sa_column=Column(Text, nullable=False))
+    detail: str = Field(sa_column=Column(Text, nullable=False))
+    evidence: bool = Field(sa_column=Column(Boolean, nullable=False))
+
+
+class PendingAct(SQLModel, table=True):
+    """An act of two people, proposed and signed by the first."""
+
+    __tablename__ = "pending_act"
+    __table_args__ = (
+        CheckConstraint("completed_by IS NULL OR completed_by <> proposed_by", name="two_person_act_has_two_people"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    act: str = Field(sa_column=Column(Text, nullable=False))
+    subject: str = Field(sa_column=Column(Text, nullable=False, index=True))
+    body: dict[str, object] = Field(sa_column=Column(JSONB, nullable=False))
+    proposed_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    proposed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    first_signature: UUID = Field(sa_column=Column(Uuid, ForeignKey("signature.id"), nullable=False))
+    expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    completed_by: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
+    completed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    second_signature: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("signature.id")))
+    cancelled_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))

@@ -1,0 +1,257 @@
+"""The dependencies of every route: `Performing` for acts, `Reading` for questions.
+
+A POST goes route → use case → `ledger.append`; the route hands its use case to `performing(use_case, …)`, which
+
+1. proves the caller (token signature, from the cache when seen before) before the body is looked at;
+2. in **one** transaction and one `run_sync`: reads the actor and an earlier answer under the same `Idempotency-Key`, runs
+   the use case, keeps the answer, and COMMITs;
+3. on a refusal: rolls back and writes the attempt in a second transaction. A refusal that is evidence is returned by the
+   use case as `Refused`: it commits, then it is sent.
+
+A GET goes route → queries through `reading(query, …)`: the same proof, an AUTOCOMMIT connection, no idempotency.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+
+import orjson
+from fastapi import Depends, Header, Request
+from fastapi.security import OAuth2PasswordBearer
+from pydantic import BaseModel
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlmodel import Session
+
+from biobank.acts import kept
+from biobank.acts.act import Act, act_hash
+from biobank.auth.actor import Actor
+from biobank.auth.identity import load_actor
+from biobank.auth.tokens import Claims
+from biobank.bank import Bank
+from biobank.errors import (
+    Conflict,
+    MissingIdempotencyKey,
+    NotPermitted,
+    NotSignedIn,
+    Refusal,
+    Refused,
+    Unavailable,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+KEY_LIMIT = 200
+_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
+
+RACES = {"pk_idempotency"}
+"""Constraints whose violation means "the same request won elsewhere": look the answer up again."""
+
+
+def bank_of(request: Request) -> Bank:
+    """Return the bank this application serves."""
+    bank: Bank = request.app.state.bank
+    return bank
+
+
+BankDep = Annotated[Bank, Depends(bank_of)]
+
+
+async def proven_claims(request: Request, token: Annotated[str | None, Depends(_scheme)]) -> Claims:
+    """Prove the bearer token; raise NotSignedIn (401) before anything else is looked at."""
+    if token is None:
+        raise NotSignedIn("Sign in first: send `Authorization: Bearer …` from POST /api/v1/auth/token.")
+    return bank_of(request).tokens.verify(token)
+
+
+ClaimsDep = Annotated[Claims, Depends(proven_claims)]
+
+
+def json_answer(answer: Any) -> str:
+    """Serialise what a use case returned, as the route would."""
+    if isinstance(answer, BaseModel):
+        return answer.model_dump_json(by_alias=True)
+    return orjson.dumps(answer, default=_plain, option=orjson.OPT_UTC_Z).decode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    raise TypeError(type(value).__name__)
+
+
+def conflict_of(error: IntegrityError) -> Refusal:
+    """Name a database refusal by its constraint: the last net under a rule that a use case should have stated itself."""
+    name = getattr(getattr(error.orig, "diag", None), "constraint_name", None) or "unknown"
+    return Conflict(
+        "The database refused this: it "
+        f"would break the rule '{name.replace('_', ' ')}'. Look at the present state, then decide again.",
+        constraint=name,
+    )
+
+
+class Performer:
+    """Runs use cases for one request. See the module docstring."""
+
+    def __init__(self, request: Request, claims: Claims, act: Act) -> None:
+        self._request = request
+        self._claims = claims
+        self._act = act
+
+    @property
+    def bank(self) -> Bank:
+        """The bank this request talks to."""
+        return self._act.bank
+
+    @property
+    def claims(self) -> Claims:
+        """The proven token."""
+        return self._claims
+
+    @property
+    def unbound_act(self) -> Act:
+        """The act before its actor was read; the hot path reads the actor in its own first statement."""
+        return self._act
+
+    @property
+    def status(self) -> int:
+        """The success status the route declares."""
+        return getattr(self._request.scope.get("route"), "status_code", None) or 200
+
+    async def __call__(
+        self, use_case: Callable[Concatenate[Session, Act, P], T | Refused], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `use_case(session, act, …)` as one act and return its answer."""
+        bound = self._act
+
+        def unit(session: Session) -> T | Refused:
+            nonlocal bound
+            bound = replace(self._act, actor=load_actor(session, self._claims.session_id))
+            require_own_password(bound.actor)
+            replay = kept.find_replay(session, bound)
+            if replay is not None:
+                raise replay
+            answer = use_case(session, bound, *args, **kwargs)
+            if isinstance(answer, Refused):
+                kept.keep_attempt(session, bound, answer.refusal, evidence=True)
+                kept.keep_answer(session, bound, answer.refusal.status, json.dumps(answer.refusal.problem()))
+            else:
+                kept.keep_answer(session, bound, self.status, json_answer(answer))
+            return answer
+
+        try:
+            answer = await self.bank.database.write(unit)
+        except IntegrityError as error:
+            refusal: Refusal = conflict_of(error)
+            await self.refuse(bound, refusal)
+            raise refusal from error
+        except OperationalError as error:
+            raise Unavailable("The database did not answer. Send the same request with the same key again.") from error
+        except Refusal as refusal:
+            await self.refuse(bound, refusal)
+            raise
+        if isinstance(answer, Refused):
+            raise answer.refusal
+        return answer
+
+    async def refuse(self, bound: Act, refusal: Refusal) -> None:
+        """Answer a lost race with the winner's answer, else keep the attempt in a transaction of its own."""
+        if refusal.status in (401, 422, 503) and bound.actor.code == kept_nobody.code:
+            return
+
+        def unit(session: Session) -> kept.Replayed | None:
+            replay = None if isinstance(refusal, NotSignedIn) else kept.find_replay(session, bound)
+            if replay is None:
+                kept.keep_attempt(session, bound, refusal, evidence=False)
+            return replay
+
+        replay = await self.bank.database.write(unit)
+        if replay is not None:
+            raise replay
+
+
+kept_nobody = Actor(code="NOBODY", grants=frozenset())
+"""The actor of an act whose caller has not been read yet."""
+
+
+def require_own_password(actor: Actor) -> None:
+    """Raise NotPermitted while a first-login password is still in use."""
+    if actor.must_change_password:
+        raise NotPermitted(
+            "Change the password you were given first: POST /api/v1/auth/password.",
+            reason="first_login_change_required",
+        )
+
+
+async def performer(
+    request: Request,
+    claims: ClaimsDep,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=KEY_LIMIT,
+            pattern=r"^[\x21-\x7e]+$",
+            description="Names this request. A retry with the same key gets the first answer. Required on every POST.",
+        ),
+    ] = None,
+) -> Performer:
+    """Build the performer of a request that changes something."""
+    if idempotency_key is None and request.method == "POST":
+        raise MissingIdempotencyKey(
+            "Send an Idempotency-Key header: any new unique text, the same one when you repeat this request."
+        )
+    raw = await request.body()
+    try:
+        body = orjson.loads(raw) if raw else None
+    except orjson.JSONDecodeError:
+        body = None
+    bank = bank_of(request)
+    act = Act(
+        actor=kept_nobody,
+        bank=bank,
+        keystore=bank.keystore,
+        method=request.method,
+        path=request.url.path,
+        request_hash=act_hash(request.method, request.url.path, body),
+        idempotency_key=idempotency_key,
+    )
+    return Performer(request, claims, act)
+
+
+Performing = Annotated[Performer, Depends(performer)]
+
+
+class Reader:
+    """Answers questions for one request."""
+
+    def __init__(self, bank: Bank, claims: Claims) -> None:
+        self.bank = bank
+        self._claims = claims
+
+    async def __call__(self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `query(session, actor, …)`; each statement sees the latest committed state."""
+        return await self.bank.database.read(self._unit(query, *args, **kwargs))
+
+    async def agreeing(self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `query(session, actor, …)` whose statements must agree with each other (REPEATABLE READ)."""
+        return await self.bank.database.read_snapshot(self._unit(query, *args, **kwargs))
+
+    def _unit(
+        self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Callable[[Session], T]:
+        def unit(session: Session) -> T:
+            actor = load_actor(session, self._claims.session_id)
+            require_own_password(actor)
+            return query(session, actor, *args, **kwargs)
+
+        return unit
+
+
+async def reader(request: Request, claims: ClaimsDep) -> Reader:
+    """Build the reader of a question."""
+    return Reader(bank_of(request), claims)
+
+
+Reading = Annotated[Reader, Depends(reader)]

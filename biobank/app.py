@@ -1,0 +1,35 @@
+"""create_app(): routers, error handlers, static files, lifespan; nothing else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from biobank import __version__, problems
+from biobank.bank import Bank
+from biobank.custody.api import router as custody_api
+
+ROUTERS = (custody_api,)
+
+
+def create_app(bank: Bank) -> FastAPI:
+    """Build the application that serves `bank`."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await bank.dispose()
+
+    app = FastAPI(
+        title="biobank",
+        version=__version__,
+        description="Inventory and chain of custody for banks of people's own cells.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.bank = bank
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app

@@ -1,0 +1,70 @@
+"""From a proven session to an Actor: the one read at the start of every request."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, bindparam, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlmodel import Session
+
+from biobank import clock
+from biobank.auth.actor import Actor, RoleGrant
+from biobank.auth.models import LoginSession, User, UserRole
+from biobank.auth.permissions import Role
+from biobank.db import table_of
+from biobank.errors import NotSignedIn
+
+_session = table_of(LoginSession)
+_user = table_of(User)
+_role = table_of(UserRole)
+
+_grants = (
+    select(func.array_agg(aggregate_order_by(_role.c.role + "@" + func.coalesce(_role.c.site_code, ""), _role.c.id)))
+    .where(_role.c.user_code == _user.c.code)
+    .scalar_subquery()
+)
+
+IDENTITY_COLUMNS = (
+    _session.c.id.label("session_id"),
+    _session.c.expires_at.label("session_expires_at"),
+    _session.c.revoked_at,
+    _user.c.code.label("user_code"),
+    _user.c.active,
+    _user.c.must_change_password,
+    _grants.label("grants"),
+)
+
+identity_from = _session.join(_user, _user.c.code == _session.c.user_code)
+
+
+def identity_select(*more: Any) -> "Select[Any]":
+    """Return the identity statement (bind `session_id`), with further columns when a hot path wants one read for all."""
+    return select(*IDENTITY_COLUMNS, *more).select_from(identity_from).where(_session.c.id == bindparam("session_id"))
+
+
+_by_session = identity_select()
+
+
+def actor_of(row: "Row[Any] | None") -> Actor:
+    """Turn an identity row into an Actor; raise NotSignedIn when the session, the user or its time is gone."""
+    if row is None:
+        raise NotSignedIn("This sign-in is not known. Sign in again.")
+    if row.revoked_at is not None or row.session_expires_at <= clock.now():
+        raise NotSignedIn("This sign-in has ended. Sign in again.")
+    if not row.active:
+        raise NotSignedIn("This login is not active. Ask an administrator.")
+    grants = frozenset(
+        RoleGrant(Role(role), site or None) for role, _, site in (entry.partition("@") for entry in row.grants or ())
+    )
+    return Actor(row.user_code, grants, row.must_change_password, str(row.session_id))
+
+
+def load_actor(session: Session, session_id: UUID) -> Actor:
+    """Read the actor behind a login session."""
+    return actor_of(session.execute(_by_session, {"session_id": session_id}).first())
+
+
+def idle_since(last_seen: Any, limit_s: int) -> bool:
+    """Say whether a page session has been idle for longer than `limit_s` seconds."""
+    return bool(clock.now() - last_seen > timedelta(seconds=limit_s))

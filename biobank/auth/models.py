@@ -1,0 +1,131 @@
+"""Tables of people who sign in: users, roles per site, sessions, signatures, and the keys' revocations.
+
+A user's printed name is personal data and lives in the vault; the tables hold the badge code and the login name.
+"""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+
+def _when(nullable: bool = False) -> "Column[datetime]":
+    return Column(DateTime(timezone=True), nullable=nullable)
+
+
+class Site(SQLModel, table=True):
+    """A place of work: a laboratory with tanks, a clinic, or both."""
+
+    __tablename__ = "site"
+    __table_args__ = (CheckConstraint("code ~ '^[A-Z][A-Z0-9]{1,7}$'", name="site_code_is_short_and_upper_case"),)
+
+    code: str = Field(sa_column=Column(Text, primary_key=True))
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    kind: str = Field(sa_column=Column(Text, CheckConstraint("kind IN ('bank','clinic')", name="site_kind"), nullable=False))
+    timezone: str = Field(sa_column=Column(Text, nullable=False))
+    active: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
+
+
+class User(SQLModel, table=True):
+    """A login. `code` (`US-…`) is the badge and the only name that enters the log."""
+
+    __tablename__ = "app_user"
+
+    code: str = Field(sa_column=Column(Text, primary_key=True))
+    username: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    password_hash: str = Field(sa_column=Column(Text, nullable=False))
+    must_change_password: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
+    active: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
+    created_at: datetime = Field(sa_column=_when())
+    name_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+
+
+class UserRole(SQLModel, table=True):
+    """A role held at a site, or everywhere (`site_code` NULL)."""
+
+    __tablename__ = "user_role"
+    __table_args__ = (
+        UniqueConstraint(
+            "user_code", "role", "site_code", name="one_grant_per_role_and_site", postgresql_nulls_not_distinct=True
+        ),
+        CheckConstraint("role IN ('lab_tech','clinician','clinic_staff','quality','auditor','admin')", name="role_is_known"),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False, index=True))
+    role: str = Field(sa_column=Column(Text, nullable=False))
+    site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
+    granted_at: datetime = Field(sa_column=_when())
+    granted_by: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class LoginSession(SQLModel, table=True):
+    """One sign-in: tokens of a client (`kind = token`) or a page session (`kind = page`). Revoking the row ends both."""
+
+    __tablename__ = "login_session"
+    __table_args__ = (CheckConstraint("kind IN ('token','page')", name="session_kind"),)
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False, index=True))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    secret_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, unique=True))
+    csrf_token: str | None = Field(default=None, sa_column=Column(Text))
+    created_at: datetime = Field(sa_column=_when())
+    last_seen_at: datetime = Field(sa_column=_when())
+    expires_at: datetime = Field(sa_column=_when())
+    revoked_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    revoked_because: str | None = Field(default=None, sa_column=Column(Text))
+    flashes: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class RefreshToken(SQLModel, table=True):
+    """A refresh token by its hash. Used once; a second use revokes the whole session."""
+
+    __tablename__ = "refresh_token"
+
+    token_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    session_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("login_session.id"), nullable=False, index=True))
+    issued_at: datetime = Field(sa_column=_when())
+    expires_at: datetime = Field(sa_column=_when())
+    used_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+
+
+class LoginAttempt(SQLModel, table=True):
+    """A sign-in attempt by keyed hash of the user name tried; what the throttle counts."""
+
+    __tablename__ = "login_attempt"
+    __table_args__ = (Index("ix_login_attempt_name", "name_hash", "at"),)
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    name_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    at: datetime = Field(sa_column=_when())
+    succeeded: bool = Field(sa_column=Column(Boolean, nullable=False))
+
+
+class Signature(SQLModel, table=True):
+    """An electronic signature: a password entered again for one act. Single use, two minutes, bound to act and user."""
+
+    __tablename__ = "signature"
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    token_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    meaning: str = Field(sa_column=Column(Text, nullable=False))
+    act_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    signed_at: datetime = Field(sa_column=_when())
+    expires_at: datetime = Field(sa_column=_when())
+    used_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))

@@ -1,0 +1,113 @@
+"""Every setting of the bank: an environment variable `BIOBANK_<FIELD>` each, documented where it is declared.
+
+Secrets are files in `secrets_dir`, never environment values, because the environment of a process is easy to read and easy
+to log. `biobank demo` and `biobank migrate` create missing secret files with mode 0600; nothing ships with a default secret.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class WeakSettings(Exception):
+    """The settings would run an unsafe bank; the message names the variable and the cure."""
+
+
+class Settings(BaseModel):
+    """The settings of one process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: str | None = Field(
+        None, description="PostgreSQL as the app's login, `postgresql://…`. Absent: the embedded server in `state_dir`."
+    )
+    owner_database_url: str | None = Field(None, description="PostgreSQL as the owner: `biobank migrate` only.")
+    sealer_database_url: str | None = Field(None, description="PostgreSQL as the sealer: `biobank sealer` only.")
+    auditor_database_url: str | None = Field(None, description="PostgreSQL as the auditor: exports may read here.")
+    keys_database_url: str | None = Field(
+        None, description="The store of donor keys: another database with a backup of its own, as the app's login."
+    )
+    state_dir: Path = Field(Path("var"), description="Where the embedded server, demo.json and attachments live.")
+    secrets_dir: Path | None = Field(None, description="Key files. Default: `state_dir`/secrets.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    workers: int = Field(1, ge=1, le=64, description="Web processes.")
+    host_name: str = Field("BANK.EXAMPLE", description="Host printed in label payloads `HTTPS://HOST/S/<code>`.")
+    former_host_names: str = Field("", description="Hosts of old labels, comma separated: still ours.")
+    issuer: str = Field("biobank", description="`iss` and `aud` of tokens.")
+    log_origin: str = Field("bank.example/custody", description="Origin line of checkpoints and receipts.")
+    merge_delay_s: int = Field(60, ge=1, le=3600, description="Longest promised time between receipt and seal.")
+    access_token_s: int = Field(900, ge=60, le=3600, description="Life of an access token.")
+    refresh_token_s: int = Field(12 * 3600, ge=300, description="Life of a refresh token.")
+    session_s: int = Field(12 * 3600, ge=300, description="Longest life of a page session.")
+    idle_lock_s: int = Field(15 * 60, ge=60, description="A page session idle for longer must sign in again.")
+    secure_cookies: bool = Field(True, description="Send the session cookie over TLS only. Off for the demo on localhost.")
+    test_mode: bool = Field(False, description="Allows moving the clock. `/readyz` says so. Never in production.")
+    pool_size: int = Field(10, ge=1, le=100, description="Connections per web process.")
+    login_attempts: int = Field(10, ge=3, description="Wrong passwords per login in ten minutes before it is throttled.")
+
+    @field_validator("database_url", "owner_database_url", "sealer_database_url", "auditor_database_url", "keys_database_url")
+    @classmethod
+    def _postgresql_only(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be a postgresql:// address; the bank runs on PostgreSQL 15 or later only")
+        return value
+
+    @classmethod
+    def from_environment(cls, environ: dict[str, str] | None = None) -> Self:
+        """Read the settings; raise WeakSettings with a sentence when one is unusable."""
+        source = os.environ if environ is None else environ
+        given = {
+            name: source[key] for name in cls.model_fields if (key := f"BIOBANK_{name.upper()}") in source and source[key] != ""
+        }
+        try:
+            return cls.model_validate(given)
+        except ValueError as error:
+            raise WeakSettings(f"Settings: {error}") from error
+
+    @property
+    def secrets(self) -> Path:
+        """The folder of key files."""
+        return self.secrets_dir or self.state_dir / "secrets"
+
+    @property
+    def former_hosts(self) -> tuple[str, ...]:
+        """Hosts of labels printed before the present host name."""
+        return tuple(h.strip().upper() for h in self.former_host_names.split(",") if h.strip())
+
+
+MINIMUM_SECRET_BYTES = 32
+
+
+def read_secret(folder: Path, name: str) -> bytes:
+    """Read a secret file.
+
+    Raises WeakSettings when it is missing, shorter than 32 bytes, made of one repeated byte, or readable by others.
+    """
+    path = folder / name
+    try:
+        value = path.read_bytes()
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise WeakSettings(f"The secret '{name}' is missing. `biobank migrate` creates missing secrets.") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise WeakSettings(f"The secret '{name}' can be read by others. Set its mode to 0600.")
+    if len(value) < MINIMUM_SECRET_BYTES or len(set(value)) < 8:
+        raise WeakSettings(f"The secret '{name}' is too weak. It needs at least 32 random bytes.")
+    return value
+
+
+def ensure_secret(folder: Path, name: str) -> None:
+    """Create a random 32-byte secret file with mode 0600 unless it exists; safe when two processes race."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.urandom(MINIMUM_SECRET_BYTES))
+        file.flush()
+        os.fsync(file.fileno())

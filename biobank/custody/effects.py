@@ -1,0 +1,139 @@
+"""What an event does to the projection, as data.
+
+An effect maps a custody column to one instruction. Instructions are JSON, because the same table travels in every bundle
+and an offline verifier, which shares no code with the bank, interprets it:
+
+    {"set": value}          the constant
+    {"body": "name"}        the payload's member
+    {"body_or_keep": "x"}   the payload's member unless it is null
+    {"entry": "name"}       a member of the entry's head: by, site, occurred_at
+    {"plus": "name"}        the present number plus the payload's
+    {"minus": "name"}       the present number minus the payload's
+    {"increment": n}        the present number plus n
+    {"restore": "name"}     the member of the payload's `restores` object that has the column's name
+
+A column without an instruction keeps its value. There is nothing else.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+Instruction = dict[str, Any]
+Effect = dict[str, Instruction]
+
+PROJECTED: Final = (
+    "state",
+    "condition",
+    "quality",
+    "custodian_kind",
+    "custodian_id",
+    "offered_kind",
+    "offered_id",
+    "site_code",
+    "container_code",
+    "position_code",
+    "shipment_code",
+    "reserved_for",
+    "amount",
+    "freeze_count",
+    "exposure_s",
+    "banked_at",
+    "administered_under",
+    "marked",
+)
+"""The columns of custody that effects may write."""
+
+INITIAL: Final[dict[str, Any]] = {
+    "state": "",
+    "condition": "fresh",
+    "quality": "quarantined",
+    "custodian_kind": "nobody",
+    "custodian_id": None,
+    "offered_kind": None,
+    "offered_id": None,
+    "site_code": None,
+    "container_code": None,
+    "position_code": None,
+    "shipment_code": None,
+    "reserved_for": None,
+    "amount": 0,
+    "freeze_count": 0,
+    "exposure_s": 0,
+    "banked_at": None,
+    "administered_under": None,
+    "marked": False,
+}
+"""What a specimen is before its first event."""
+
+ENTRY_MEMBERS: Final = ("by", "site", "occurred_at")
+
+
+def set_to(value: Any) -> Instruction:
+    """The constant."""
+    return {"set": value}
+
+
+def body(name: str) -> Instruction:
+    """The payload's member `name`."""
+    return {"body": name}
+
+
+def body_or_keep(name: str) -> Instruction:
+    """The payload's member `name` unless it is null."""
+    return {"body_or_keep": name}
+
+
+def entry(name: str) -> Instruction:
+    """A member of the entry's head."""
+    return {"entry": name}
+
+
+def plus(name: str) -> Instruction:
+    """The present number plus the payload's `name`."""
+    return {"plus": name}
+
+
+def minus(name: str) -> Instruction:
+    """The present number minus the payload's `name`."""
+    return {"minus": name}
+
+
+def increment(by: int = 1) -> Instruction:
+    """The present number plus a constant."""
+    return {"increment": by}
+
+
+def restore() -> Instruction:
+    """The value that a reversal brings back."""
+    return {"restore": "restores"}
+
+
+def apply(effect: Effect, before: Mapping[str, Any], payload: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the projection after an event.
+
+    `before`: the columns of `PROJECTED`; `payload`: the event's body as in the entry; `head`: `by`, `site`, `occurred_at`.
+    Pure: the ledger, the rebuild and the tests all call this one.
+    """
+    after = dict(before)
+    for column, instruction in effect.items():
+        ((verb, argument),) = instruction.items()
+        if verb == "set":
+            after[column] = argument
+        elif verb == "body":
+            after[column] = payload[argument]
+        elif verb == "body_or_keep":
+            value = payload.get(argument)
+            after[column] = before[column] if value is None else value
+        elif verb == "entry":
+            after[column] = head[argument]
+        elif verb == "plus":
+            after[column] = before[column] + payload[argument]
+        elif verb == "minus":
+            after[column] = before[column] - payload[argument]
+        elif verb == "increment":
+            after[column] = before[column] + argument
+        elif verb == "restore":
+            after[column] = payload[argument].get(column, before[column])
+        else:
+            raise ValueError(f"unknown instruction {verb!r}")
+    return after

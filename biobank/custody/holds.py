@@ -1,0 +1,93 @@
+"""Holds: placing them. Anyone who may record may place one; lifting takes quality's signature (`quality/service.py`)."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert
+from sqlmodel import Session
+
+from biobank.custody.entry import Head
+from biobank.custody.event import Event
+from biobank.custody.events import HOLD_EVENTS
+from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.legality import Snapshot, blocks_of
+from biobank.custody.models import Hold
+from biobank.custody.states import HoldKind, HoldScope, StreamKind
+from biobank.db import table_of
+
+_hold = table_of(Hold)
+
+
+def hold_event(kind: HoldKind, scope_kind: HoldScope, scope_id: str, reason: str) -> Event:
+    """Build the event that places a hold; its id is made here."""
+    _stream, placed, _lifted = HOLD_EVENTS[scope_kind]
+    event: Event = placed(
+        hold=str(uuid4()),
+        hold_kind=kind,
+        scope_kind=scope_kind,
+        scope_id=scope_id,
+        blocks=blocks_of(kind),
+        reason=reason,
+    )
+    return event
+
+
+def specimen_hold_fact(specimen: Snapshot, kind: HoldKind, head: Head, *, reason: str) -> Fact:
+    """Return the fact that places a hold on one specimen, to be appended with the event that causes it."""
+    event = hold_event(kind, HoldScope.SPECIMEN, specimen.code, reason)
+    return Fact(StreamKind.SPECIMEN, specimen.code, event, head, specimen if specimen.seq else None, specimen.donor_code)
+
+
+def keep_placed(session: Session, facts: Sequence[Fact], appended: Sequence[Appended]) -> list[UUID]:
+    """Write the hold rows of every hold-placing fact among `facts`; return their ids."""
+    rows: list[dict[str, Any]] = []
+    for fact, done in zip(facts, appended, strict=True):
+        if done.kind.endswith(".hold_placed"):
+            body = fact.event.payload()
+            rows.append(
+                {
+                    "id": UUID(body["hold"]),
+                    "kind": body["hold_kind"],
+                    "scope_kind": body["scope_kind"],
+                    "scope_id": body["scope_id"],
+                    "blocks": list(body["blocks"]),
+                    "reason": body["reason"],
+                    "placed_at": fact.head.occurred_at,
+                    "placed_by": fact.head.by,
+                    "placed_event": done.leaf_hash,
+                }
+            )
+    if rows:
+        session.execute(insert(_hold), rows)
+    return [row["id"] for row in rows]
+
+
+def place(
+    session: Session,
+    *,
+    kind: HoldKind,
+    scope_kind: HoldScope,
+    scope_id: str,
+    reason: str,
+    head: Head,
+    specimen: Snapshot | None = None,
+    donor_code: str | None = None,
+) -> tuple[UUID, Appended]:
+    """Place one hold and return its id and its event.
+
+    For a specimen scope pass the locked `specimen`. For a harvest scope pass its donor: the event stands on the donor's stream.
+    """
+    stream, _placed, _lifted = HOLD_EVENTS[scope_kind]
+    stream_id = (donor_code or scope_id) if scope_kind is HoldScope.HARVEST else scope_id
+    fact = Fact(
+        stream,
+        stream_id,
+        hold_event(kind, scope_kind, scope_id, reason),
+        head,
+        specimen,
+        specimen.donor_code if specimen is not None else donor_code,
+    )
+    appended = append(session, [fact])
+    (hold_id,) = keep_placed(session, [fact], appended)
+    return hold_id, appended[0]

@@ -1,0 +1,193 @@
+"""May this event happen to this specimen now? One pure function, read by the ledger, the buttons and the tests.
+
+Order of the answer: the state of the specimen, its condition, a reservation, the holds, the lag of the log. The first no
+wins, so that the sentence names the nearest cause.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from biobank.custody.event import Event
+from biobank.custody.states import HOLD_BLOCKS, TERMINAL, HoldKind, State
+from biobank.errors import Conflict, IllegalTransition, Refusal
+
+TO_QUARANTINE = "Put the tube in the nearest quarantine place now; storing there is always accepted."
+BACK_TO_ITS_PLACE = "Put the tube back where it came from, or in the nearest quarantine place."
+
+
+class OnHold(Conflict):
+    """A hold blocks this act; only quality lifts it."""
+
+    code = "on_hold"
+    title = "On hold"
+
+
+class ReservedElsewhere(Conflict):
+    """The specimen is reserved for another withdrawal."""
+
+    code = "reserved_elsewhere"
+    title = "Reserved for another withdrawal"
+
+
+class LogLagging(Refusal):
+    """The log has not been sealed within the promised delay; acts towards use wait, observations and safety moves do not."""
+
+    status = 503
+    code = "log_lagging"
+    title = "The custody log is behind"
+
+
+@dataclass(frozen=True)
+class ActiveHold:
+    """A hold that covers a specimen, by whatever scope."""
+
+    id: str
+    kind: str
+    scope_kind: str
+    scope_id: str
+    blocks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything about one specimen that rules read: its projection, what it is, and the holds when they were loaded."""
+
+    code: str
+    donor_code: str | None
+    seq: int
+    head_hash: bytes | None
+    projection: dict[str, Any]
+    last_occurred_at: datetime | None = None
+    state_seq: int = 0
+    material: str = ""
+    unit: str = ""
+    purpose: str = "therapeutic"
+    passage: int | None = None
+    lot_code: str | None = None
+    harvest_code: str | None = None
+    regulatory_basis: str = "undetermined"
+    home_site_code: str | None = None
+    clinic_site_code: str | None = None
+    expires_at: datetime | None = None
+    holds: tuple[ActiveHold, ...] = field(default=())
+
+    @property
+    def state(self) -> State | None:
+        """The state, or None before the first event."""
+        text = self.projection["state"]
+        return State(text) if text else None
+
+    @property
+    def sites(self) -> tuple[str | None, ...]:
+        """The sites whose people may know of the specimen: where it is, where it is kept, where its donor is cared for."""
+        return (self.projection["site_code"], self.home_site_code, self.clinic_site_code)
+
+    @property
+    def where_now(self) -> str:
+        """What to do with the tube in hand after a stop."""
+        if self.projection.get("position_code") or self.projection.get("container_code"):
+            place = self.projection.get("position_code") or self.projection.get("container_code")
+            return f"Put the tube back in {place}, or in the nearest quarantine place."
+        return TO_QUARANTINE
+
+
+def refusal_of(
+    event: type[Event],
+    specimen: Snapshot,
+    *,
+    withdrawal: str | None = None,
+    lagging: bool = False,
+    ignore_holds: Collection[str] = (),
+) -> Refusal | None:
+    """Return why `event` may not happen to `specimen` now, or None when it may.
+
+    `withdrawal`: the withdrawal on whose behalf the act happens (a reservation blocks only others); `lagging`: the log is
+    behind its promised delay; `ignore_holds`: ids of holds that the act itself is about (lifting, resolving).
+    """
+    if event.cold_first and specimen.state is not None:
+        return None
+    return (
+        _state_refusal(event, specimen)
+        or _reservation_refusal(event, specimen, withdrawal)
+        or _hold_refusal(event, specimen, ignore_holds)
+        or _lag_refusal(event, specimen, lagging)
+    )
+
+
+def verb_of(event: type[Event]) -> str:
+    """The event's kind in plain words: `specimen.checked_out` → "checked out"."""
+    return str(event.model_fields["kind"].default).partition(".")[2].replace("_", " ")
+
+
+def _state_refusal(event: type[Event], specimen: Snapshot) -> Refusal | None:
+    members = {"subject": specimen.code, "state": specimen.projection["state"], "seq": specimen.seq}
+    if event.starts:
+        if specimen.state is None:
+            return None
+        return IllegalTransition(f"{specimen.code} already has a record and cannot start another.", **members)
+    if specimen.state is None:
+        return IllegalTransition(f"{specimen.code} has no record yet.", **members)
+    if specimen.state in TERMINAL and event.annotates:
+        return None
+    if specimen.state not in event.from_states:
+        legal = " or ".join(sorted(s.value.replace("_", " ") for s in event.from_states)) or "no state"
+        return IllegalTransition(
+            f"{specimen.code} is {specimen.state.value.replace('_', ' ')}; it can be {verb_of(event)} only when {legal}.",
+            where_now=specimen.where_now,
+            **members,
+        )
+    condition = specimen.projection["condition"]
+    if event.from_conditions is not None and condition not in event.from_conditions:
+        legal = " or ".join(sorted(c.value.replace("_", " ") for c in event.from_conditions))
+        return IllegalTransition(
+            f"{specimen.code} is {condition.replace('_', ' ')}; it can be {verb_of(event)} only when {legal}.",
+            where_now=specimen.where_now,
+            **members,
+        )
+    return None
+
+
+def _reservation_refusal(event: type[Event], specimen: Snapshot, withdrawal: str | None) -> Refusal | None:
+    reserved = specimen.projection["reserved_for"]
+    if event.act is None or reserved is None or reserved == withdrawal:
+        return None
+    return ReservedElsewhere(
+        f"{specimen.code} is reserved for withdrawal {reserved}. Cancel that one first, or choose another specimen.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+        withdrawal=reserved,
+    )
+
+
+def _hold_refusal(event: type[Event], specimen: Snapshot, ignore: Collection[str]) -> Refusal | None:
+    if event.act is None:
+        return None
+    blocking = [h for h in specimen.holds if event.act.value in h.blocks and h.id not in ignore]
+    if not blocking:
+        return None
+    first = blocking[0]
+    return OnHold(
+        f"{specimen.code} is on {first.kind.replace('_', ' ')} hold ({first.scope_kind} {first.scope_id}) "
+        f"and cannot be {verb_of(event)}. Quality can lift the hold.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+        holds=[h.id for h in blocking],
+    )
+
+
+def _lag_refusal(event: type[Event], specimen: Snapshot, lagging: bool) -> Refusal | None:
+    if not (event.toward_use and lagging):
+        return None
+    return LogLagging(
+        "The custody log has not been sealed within its promised time, so nothing goes to a patient until it has. "
+        "Tell the administrator; observations and safety moves still work.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+    )
+
+
+def blocks_of(kind: HoldKind) -> tuple[str, ...]:
+    """The acts a kind of hold blocks, as stored."""
+    return tuple(sorted(act.value for act in HOLD_BLOCKS[kind]))

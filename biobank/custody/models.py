@@ -1,0 +1,152 @@
+"""Custody: where each specimen is, who holds it, in which state. A projection of the log that the database guards.
+
+What PostgreSQL refuses, whatever the code does:
+
+- `custody_follows_log`: a state, sequence or head hash that no event of this specimen's stream has;
+- `one_specimen_per_position` (deferrable, so that swaps work in one transaction);
+- `position_is_in_that_container`, `stored_has_a_place`, `only_placed_specimens_hold_a_position`;
+- `custody_is_of_the_specimens_donor`: another donor than the specimen's;
+- `administered_under_a_consumed_release`: an administration without a consumed bedside release of the same specimen and donor.
+"""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel
+
+from biobank.custody.states import HOLDS_A_POSITION, Condition, CustodianKind, HoldKind, HoldScope, Quality, State
+
+
+def _one_of(
+    column: str,
+    values: "type[State] | type[Condition] | type[Quality] | type[CustodianKind] | type[HoldKind] | type[HoldScope]",
+) -> str:
+    return f"{column} IN ({', '.join(repr(v.value) for v in values)})"
+
+
+_PLACED = ", ".join(sorted(repr(s.value) for s in HOLDS_A_POSITION))
+
+
+class Custody(SQLModel, table=True):
+    """The present projection of one specimen's stream. Only `ledger.append` writes it."""
+
+    __tablename__ = "custody"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="custody_is_of_the_specimens_donor"
+        ),
+        ForeignKeyConstraint(
+            ["stream_kind", "code", "seq", "head_hash", "state"],
+            ["event.stream_kind", "event.stream_id", "event.seq", "event.leaf_hash", "event.state"],
+            name="custody_follows_log",
+            deferrable=True,
+            initially="DEFERRED",
+        ),
+        ForeignKeyConstraint(
+            ["position_code", "container_code"],
+            ["storage_position.code", "storage_position.container_code"],
+            name="position_is_in_that_container",
+        ),
+        ForeignKeyConstraint(
+            ["administered_under", "code", "donor_code", "release_consumed"],
+            [
+                "bedside_release.id",
+                "bedside_release.specimen_code",
+                "bedside_release.donor_code",
+                "bedside_release.consumed",
+            ],
+            name="administered_under_a_consumed_release",
+        ),
+        UniqueConstraint("position_code", name="one_specimen_per_position", deferrable=True, initially="IMMEDIATE"),
+        UniqueConstraint("code", "donor_code", name="custody_is_named_by_code_and_donor"),
+        CheckConstraint(_one_of("state", State), name="custody_state_is_known"),
+        CheckConstraint(_one_of("condition", Condition), name="condition_is_known"),
+        CheckConstraint(_one_of("quality", Quality), name="quality_is_known"),
+        CheckConstraint(_one_of("custodian_kind", CustodianKind), name="custodian_kind_is_known"),
+        CheckConstraint("state <> 'stored' OR container_code IS NOT NULL", name="stored_has_a_place"),
+        CheckConstraint(
+            f"state IN ({_PLACED}) OR (position_code IS NULL AND container_code IS NULL)",
+            name="only_placed_specimens_hold_a_position",
+        ),
+        CheckConstraint("(state = 'administered') = (administered_under IS NOT NULL)", name="administered_iff_under_a_release"),
+        CheckConstraint("state <> 'administered' OR donor_code IS NOT NULL", name="nobody_receives_the_unidentified"),
+        CheckConstraint("(custodian_kind = 'nobody') = (custodian_id IS NULL)", name="a_custodian_has_a_name"),
+        CheckConstraint("amount >= 0", name="amount_is_not_negative"),
+        Index("ix_custody_container", "container_code"),
+        Index("ix_custody_donor", "donor_code"),
+        Index("ix_custody_site_state", "site_code", "state"),
+        Index("ix_custody_reserved_for", "reserved_for"),
+    )
+
+    code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
+    stream_kind: str = Field(default="specimen", sa_column=Column(Text, Computed("'specimen'", persisted=True), nullable=False))
+    donor_code: str | None = Field(default=None, sa_column=Column(Text))
+    seq: int = Field(sa_column=Column(Integer, nullable=False))
+    head_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    state: str = Field(sa_column=Column(Text, nullable=False))
+    condition: str = Field(sa_column=Column(Text, nullable=False))
+    quality: str = Field(sa_column=Column(Text, nullable=False))
+    custodian_kind: str = Field(sa_column=Column(Text, nullable=False))
+    custodian_id: str | None = Field(default=None, sa_column=Column(Text))
+    offered_kind: str | None = Field(default=None, sa_column=Column(Text))
+    offered_id: str | None = Field(default=None, sa_column=Column(Text))
+    site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
+    container_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("storage_container.code")))
+    position_code: str | None = Field(default=None, sa_column=Column(Text))
+    shipment_code: str | None = Field(default=None, sa_column=Column(Text))
+    reserved_for: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("withdrawal.code")))
+    amount: int = Field(sa_column=Column(BigInteger, nullable=False))
+    freeze_count: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    exposure_s: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    banked_at: str | None = Field(default=None, sa_column=Column(Text))
+    administered_under: UUID | None = Field(default=None, sa_column=Column(Uuid))
+    release_consumed: bool | None = Field(
+        default=None,
+        sa_column=Column(Boolean, Computed("CASE WHEN state = 'administered' THEN true END", persisted=True)),
+    )
+    marked: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    last_occurred_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    state_seq: int = Field(sa_column=Column(Integer, nullable=False))
+
+
+class Hold(SQLModel, table=True):
+    """A hold on a scope. Placed by anyone, lifted by quality with a signature; both are events on the scope's stream."""
+
+    __tablename__ = "hold"
+    __table_args__ = (
+        CheckConstraint(_one_of("kind", HoldKind), name="hold_kind_is_known"),
+        CheckConstraint(_one_of("scope_kind", HoldScope), name="hold_scope_is_known"),
+        CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name="a_lifted_hold_has_a_lifter"),
+        Index("ix_hold_active", "scope_id", "scope_kind", postgresql_where=text("lifted_at IS NULL")),
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    scope_kind: str = Field(sa_column=Column(Text, nullable=False))
+    scope_id: str = Field(sa_column=Column(Text, nullable=False))
+    blocks: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    placed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    placed_by: str = Field(sa_column=Column(Text, nullable=False))
+    placed_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    lifted_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    lifted_by: str | None = Field(default=None, sa_column=Column(Text))
+    lifted_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))

@@ -1,0 +1,78 @@
+"""Questions about custody. Each takes the actor; what the actor may not know of is not found."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import Session
+
+from biobank.acts.models import Attempt
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.entry import parse_entry
+from biobank.custody.rebuild import event, projection_of
+from biobank.custody.schemas import AttemptList, AttemptPublic, CustodyHistory, EventPublic
+from biobank.custody.snapshots import get_visible
+from biobank.db import table_of
+from biobank.errors import NotFound
+from biobank.transparency.models import Leaf
+
+leaf = table_of(Leaf)
+attempt = table_of(Attempt)
+
+
+def history_of(session: Session, actor: Actor, code: str, after: int = 0, limit: int = 200) -> CustodyHistory:
+    """Return the events of a specimen after sequence `after`, oldest first, with their log index once sealed."""
+    get_visible(session, actor, code)
+    return stream_history(session, "specimen", code, after, limit)
+
+
+def stream_history(session: Session, stream: str, stream_id: str, after: int = 0, limit: int = 200) -> CustodyHistory:
+    """Return the events of any stream; the caller has checked that the actor may see it."""
+    rows = session.execute(
+        select(event.c.seq, event.c.kind, event.c.entry, event.c.leaf_hash, leaf.c.log_index)
+        .select_from(event.outerjoin(leaf, leaf.c.leaf_hash == event.c.leaf_hash))
+        .where(event.c.stream_kind == stream, event.c.stream_id == stream_id, event.c.seq > after)
+        .order_by(event.c.seq)
+        .limit(limit + 1)
+    ).all()
+    items = [EventPublic.from_entry(parse_entry(bytes(r.entry)), bytes(r.leaf_hash).hex(), r.log_index) for r in rows[:limit]]
+    return CustodyHistory(items=items, next=str(items[-1].seq) if len(rows) > limit else None)
+
+
+def custody_as_of(session: Session, actor: Actor, code: str, at: datetime | None, as_known_at: datetime | None) -> dict[str, Any]:
+    """Return the projection of a specimen as of two clocks; raise NotFound when nothing was known of it then."""
+    get_visible(session, actor, code)
+    projection = projection_of(session, code, at=at, as_known_at=as_known_at)
+    if projection is None:
+        raise NotFound(f"Nothing was recorded of {code} by then.", subject=code)
+    return projection
+
+
+def attempts(
+    session: Session,
+    actor: Actor,
+    *,
+    subject: str | None = None,
+    code: str | None = None,
+    evidence: bool | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> AttemptList:
+    """Return kept refusals, newest first: the near misses."""
+    actor.require(Permission.LOG_READ)
+    statement = select(attempt).order_by(attempt.c.id.desc()).limit(limit + 1)
+    if subject is not None:
+        statement = statement.where(attempt.c.subject == subject)
+    if code is not None:
+        statement = statement.where(attempt.c.code == code)
+    if evidence is not None:
+        statement = statement.where(attempt.c.evidence.is_(evidence))
+    if before is not None:
+        statement = statement.where(attempt.c.id < before)
+    sites = actor.sites_with(Permission.LOG_READ)
+    if sites is not None:
+        statement = statement.where(attempt.c.site_code.is_(None) | attempt.c.site_code.in_(sorted(sites)))
+    rows = session.execute(statement).mappings().all()
+    items = [AttemptPublic.model_validate(dict(r)) for r in rows[:limit]]
+    return AttemptList(items=items, next=str(items[-1].id) if len(rows) > limit else None)

@@ -1,0 +1,230 @@
+"""From an intention to a fact: who may, is it legal, when did it happen; then `ledger.append`.
+
+Every use case that touches a specimen goes through `record`; the hot path of single observations (`hot.py`) checks the same
+rules with the same functions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.actor import SYSTEM_CODE
+from biobank.clock import rfc3339
+from biobank.custody import holds as custody_holds
+from biobank.custody.effects import apply
+from biobank.custody.entry import Hands, Head
+from biobank.custody.event import Event
+from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.legality import Snapshot, refusal_of
+from biobank.custody.states import StreamKind
+from biobank.errors import Conflict, NotPermitted, PreconditionMissing, StaleSequence
+from biobank.transparency.queries import seal_lag_s
+from biobank.transparency.receipt import AcknowledgedEvent, sign_acknowledgement
+from biobank.vault import put_document
+
+AHEAD = timedelta(minutes=2)
+BACK_WITHOUT_REASON = timedelta(minutes=15)
+BANK_SUBJECT = "BANK"
+"""The vault subject of free text about items that have no donor."""
+
+FreeText = Annotated[str, Field(min_length=1, max_length=2000)]
+Badge = Annotated[str, Field(pattern=r"^US-[0-9A-Z]{7}$")]
+
+
+class ImplausibleTime(Conflict):
+    """The stated time cannot be: in the future, far back without a reason, or before the previous event."""
+
+    code = "implausible_time"
+    title = "Implausible time"
+
+
+class Circumstances(BaseModel):
+    """What may accompany any act: when it happened, whose hands, and free text (kept in the vault, never in the log)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    occurred_at: AwareDatetime | None = Field(
+        default=None, description="When it happened; default now. Over 15 minutes back needs `reason_text`."
+    )
+    late_entry: bool = Field(default=False, description="It happened before the last recorded event; flagged for ever.")
+    reason_text: FreeText | None = None
+    comment: FreeText | None = None
+    performed_by: list[Badge] = Field(default_factory=list, max_length=5)
+    device: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,40}$")
+
+
+NOW = Circumstances()
+"""No circumstances: it happened now, by the one who is signed in."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """An event about to happen to a specimen."""
+
+    specimen: Snapshot
+    event: Event
+    expected_seq: int | None = None
+    site: str | None = None
+    relies_on: tuple[bytes, ...] = ()
+
+
+def plausible_time(at: datetime, stated: datetime | None, last: datetime | None, given: Circumstances) -> tuple[datetime, bool]:
+    """Return (occurred_at, late) or raise ImplausibleTime.
+
+    `at`: the bank's clock; `stated`: the world's, default `at`; `last`: when the stream's last event occurred.
+    """
+    occurred = stated if stated is not None else (max(at, last) if last is not None and last - at <= AHEAD else at)
+    if occurred - at > AHEAD:
+        raise ImplausibleTime(
+            f"The stated time lies more than {AHEAD.seconds // 60} minutes ahead of the bank's clock ({rfc3339(at)}). "
+            "Check the clock of the device."
+        )
+    if at - occurred > BACK_WITHOUT_REASON and given.reason_text is None:
+        raise ImplausibleTime(
+            f"The stated time lies more than {BACK_WITHOUT_REASON.seconds // 60} minutes back. "
+            "Say why in `reason_text`, or leave `occurred_at` out if it happened just now."
+        )
+    late = last is not None and occurred < last
+    if late and not given.late_entry:
+        raise ImplausibleTime(
+            f"The stated time lies before this record's last event ({rfc3339(last) if last else ''}). "
+            "If that is right, send `late_entry: true` with `reason_text`.",
+            last_occurred_at=None if last is None else rfc3339(last),
+        )
+    if late and given.reason_text is None:
+        raise ImplausibleTime("A late entry says why: send `reason_text`.")
+    return occurred, late
+
+
+def head_of(
+    session: Session,
+    act: Act,
+    given: Circumstances,
+    *,
+    subject: str | None,
+    site: str | None,
+    last: datetime | None = None,
+    relies_on: tuple[bytes, ...] = (),
+) -> Head:
+    """Build the head of an entry; free text goes to the vault under `subject`'s key (a donor, or the bank itself)."""
+    occurred, late = plausible_time(act.at, given.occurred_at, last, given)
+    words = {k: v for k, v in (("reason", given.reason_text), ("comment", given.comment)) if v is not None}
+    commit = put_document(session, act.keystore, subject or BANK_SUBJECT, words) if words else None
+    return Head(
+        by=act.actor.code,
+        site=site,
+        occurred_at=occurred,
+        recorded_at=act.at,
+        performed=tuple(Hands(user, confirmed=user == act.actor.code) for user in given.performed_by),
+        source=act.source,
+        late=late,
+        comment=commit,
+        relies_on=relies_on,
+        device=given.device or act.device,
+    )
+
+
+def require_permission(act: Act, event: type[Event], specimen: Snapshot, site: str | None = None) -> None:
+    """Raise NotPermitted unless the actor may record `event` at a site of the specimen or at `site`."""
+    if event.permission is None or act.actor.code == SYSTEM_CODE:
+        return
+    if not act.actor.may_at_any(event.permission, (*specimen.sites, site)) and act.actor.sites_with(event.permission) is not None:
+        raise NotPermitted(
+            f"Your role does not include '{event.permission.value}' where {specimen.code} is. Ask an administrator if it should.",
+            permission=event.permission.value,
+            subject=specimen.code,
+            where_now=specimen.where_now,
+        )
+
+
+def require_expected(specimen: Snapshot, expected: int | None) -> None:
+    """Raise PreconditionMissing without `expected_seq`, StaleSequence with an old one."""
+    if expected is None:
+        raise PreconditionMissing(
+            f"Send `expected_seq`: the sequence of the last event of {specimen.code} that you saw. It is {specimen.seq} now.",
+            subject=specimen.code,
+            head=specimen.seq,
+        )
+    if expected != specimen.seq:
+        raise stale(specimen)
+
+
+def stale(specimen: Snapshot) -> StaleSequence:
+    """The refusal of a writer who saw an older history."""
+    return StaleSequence(
+        f"The record of {specimen.code} moved on: it stands at {specimen.seq}. Look at its present state and decide again.",
+        subject=specimen.code,
+        head=specimen.seq,
+        state=specimen.projection["state"],
+        where_now=specimen.where_now,
+    )
+
+
+def is_lagging(session: Session, act: Act, events: Sequence[type[Event]]) -> bool:
+    """Say whether the log is behind its promise; asked only when an act towards use needs to know."""
+    return any(e.toward_use for e in events) and seal_lag_s(session, act.at) > act.bank.settings.merge_delay_s
+
+
+def record(
+    session: Session, act: Act, moves: Sequence[Move], given: Circumstances = NOW, *, withdrawal: str | None = None
+) -> list[Appended]:
+    """Check and append events of specimens whose custody rows the caller has locked.
+
+    Several moves may concern one specimen (they build on each other; then only the first one's state is checked against the
+    stored row, the next against the one before). Raises NotPermitted, PreconditionMissing (never: the caller checked),
+    StaleSequence, IllegalTransition, OnHold, ReservedElsewhere, LogLagging, ImplausibleTime.
+    """
+    lagging = is_lagging(session, act, [type(m.event) for m in moves])
+    facts: list[Fact] = []
+    seen: dict[str, Snapshot] = {}
+    for move in moves:
+        specimen = seen.get(move.specimen.code, move.specimen)
+        event = type(move.event)
+        require_permission(act, event, specimen, move.site)
+        refusal = refusal_of(event, specimen, withdrawal=withdrawal, lagging=lagging)
+        if refusal is not None:
+            raise refusal
+        site = move.site or specimen.projection["site_code"]
+        head = head_of(
+            session, act, given, subject=specimen.donor_code, site=site, last=specimen.last_occurred_at,
+            relies_on=move.relies_on,
+        )  # fmt: skip
+        facts.append(
+            Fact(
+                StreamKind.SPECIMEN,
+                specimen.code,
+                move.event,
+                head,
+                move.specimen if specimen.seq else None,
+                specimen.donor_code,
+            )
+        )
+        seen[specimen.code] = advanced(specimen, move.event, head)
+        if event.places_hold is not None:
+            facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], event.places_hold, head, reason="found"))
+    appended = append(session, facts)
+    custody_holds.keep_placed(session, facts, appended)
+    return appended
+
+
+def advanced(specimen: Snapshot, event: Event, head: Head) -> Snapshot:
+    """Return the snapshot as it will be after `event`, for checking the next of several."""
+    after = apply(type(event).whole_effect(), specimen.projection, event.payload(), head.members())
+    last = head.occurred_at if specimen.last_occurred_at is None else max(specimen.last_occurred_at, head.occurred_at)
+    return replace(specimen, projection=after, seq=specimen.seq + 1, last_occurred_at=last)
+
+
+def acknowledge(act: Act, appended: Sequence[Appended]) -> str:
+    """Sign for what was appended: one signature, however many events."""
+    return sign_acknowledgement(
+        act.bank.receipts,
+        act.bank.settings.log_origin,
+        act.at,
+        act.bank.settings.merge_delay_s,
+        [AcknowledgedEvent(a.stream, a.stream_id, a.seq, a.leaf_hash) for a in appended],
+    )

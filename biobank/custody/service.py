@@ -1,0 +1,118 @@
+"""Use cases of custody: recording observations, one or a rack of them, and undoing the latest change of state."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.actor import Actor
+from biobank.clock import rfc3339
+from biobank.custody.event import Event, rules
+from biobank.custody.ledger import Appended
+from biobank.custody.legality import Snapshot, refusal_of
+from biobank.custody.recording import Move, acknowledge, record, require_expected
+from biobank.custody.schemas import (
+    AllowedEvent,
+    AllowedEvents,
+    BatchAnswer,
+    BatchEventRequest,
+    EventAnswer,
+    EventReceipt,
+    EventRequest,
+    event_of,
+)
+from biobank.custody.snapshots import get_all_visible, get_visible
+from biobank.errors import MalformedRequest
+
+
+def receipt_of(appended: Appended) -> EventReceipt:
+    """Turn an appended event into its wire shape."""
+    return EventReceipt(
+        stream=appended.stream,
+        id=appended.stream_id,
+        seq=appended.seq,
+        kind=appended.kind,
+        leaf_hash=appended.leaf_hash.hex(),
+        recorded_at=rfc3339(appended.recorded_at),
+    )
+
+
+def record_event(session: Session, act: Act, code: str, request: EventRequest) -> EventAnswer:
+    """Record one observation of one specimen. The general path; `hot.py` is the fast one with the same answer."""
+    specimen = get_visible(session, act.actor, code, lock=True)
+    require_expected(specimen, request.expected_seq)
+    appended = record(session, act, [Move(specimen, event_of(request), site=_site_of(request))], request)
+    return answer_of(act, code, appended)
+
+
+def record_batch(session: Session, act: Act, requests: Sequence[BatchEventRequest]) -> BatchAnswer:
+    """Record observations of many specimens, all or nothing, in one transaction.
+
+    Raises MalformedRequest when a specimen stands twice in the batch.
+    """
+    codes = [r.specimen for r in requests]
+    if len(set(codes)) != len(codes):
+        raise MalformedRequest("A specimen stands twice in this batch. Send each specimen once.")
+    specimens = get_all_visible(session, act.actor, codes, lock=True)
+    appended: list[Appended] = []
+    by_code = dict(zip(codes, specimens, strict=True))
+    for request in requests:
+        require_expected(by_code[request.specimen], request.expected_seq)
+    # Requests of one rack usually share their circumstances; each group is one append.
+    for group in _by_circumstances(requests):
+        moves = [Move(by_code[r.specimen], event_of(r), site=_site_of(r)) for r in group]
+        appended += record(session, act, moves, group[0])
+    return BatchAnswer(items=[receipt_of(a) for a in appended], receipt=acknowledge(act, appended))
+
+
+def answer_of(act: Act, code: str, appended: Sequence[Appended]) -> EventAnswer:
+    """Build the answer for one specimen."""
+    last = [a for a in appended if a.stream_id == code][-1]
+    return EventAnswer(
+        specimen=code,
+        state=(last.projection or {})["state"],
+        seq=last.seq,
+        events=[receipt_of(a) for a in appended],
+        receipt=acknowledge(act, appended),
+    )
+
+
+def allowed_events(specimen: Snapshot, actor: Actor) -> list[type[Event]]:
+    """Return every event class the actor may record or cause on this specimen now: the buttons of its page."""
+    return [
+        cls
+        for _, cls in sorted(rules.by_kind.items())
+        if cls.stream.value == "specimen"
+        and cls.permission is not None
+        and actor.may_at_any(cls.permission, specimen.sites)
+        and refusal_of(cls, specimen) is None
+    ]
+
+
+def describe_allowed(session: Session, actor: Actor, code: str) -> AllowedEvents:
+    """Answer GET /specimens/{code}/allowed-events."""
+    specimen = get_visible(session, actor, code, holds=True)
+    items = [
+        AllowedEvent(
+            kind=cls.model_fields["kind"].default,
+            label=cls.label or cls.__name__,
+            mode=cls.mode.value,
+            payload_schema=cls.model_json_schema(),
+        )
+        for cls in allowed_events(specimen, actor)
+    ]
+    return AllowedEvents(specimen=code, seq=specimen.seq, items=items)
+
+
+def _site_of(request: Any) -> str | None:
+    site = getattr(request, "site", None)
+    return site if isinstance(site, str) else None
+
+
+def _by_circumstances(requests: Sequence[BatchEventRequest]) -> list[list[BatchEventRequest]]:
+    groups: dict[str, list[BatchEventRequest]] = {}
+    names = ("occurred_at", "late_entry", "reason_text", "comment", "performed_by", "device")
+    for request in requests:
+        groups.setdefault(repr([getattr(request, n) for n in names]), []).append(request)
+    return list(groups.values())

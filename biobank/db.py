@@ -1,0 +1,125 @@
+"""Engines, and the one place where a transaction ends.
+
+One request is one transaction. Domain code is plain synchronous functions of a `Session`; a request runs them in **one**
+`run_sync` hop, because a greenlet switch per statement costs more than the statement. Writes end in COMMIT; reads run on an
+AUTOCOMMIT engine, because psycopg forgets its prepared statements at every ROLLBACK.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlmodel import Session, SQLModel
+
+T = TypeVar("T")
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+SQLModel.metadata.naming_convention = NAMING
+metadata: MetaData = SQLModel.metadata
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """Return the Core table of a SQLModel class, for statements built once at import."""
+    return metadata.tables[str(model.__tablename__)]
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Name the driver in a plain `postgresql://` address."""
+    return url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _session(connection: Connection) -> Session:
+    return Session(bind=connection, expire_on_commit=False, autoflush=False)
+
+
+class Database:
+    """The engines of one process, built on first use."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, read_url: str | None = None) -> None:
+        self._url = sqlalchemy_url(url)
+        self._read_url = sqlalchemy_url(read_url or url)
+        self._pool: dict[str, Any] = {
+            "pool_size": pool_size,
+            "max_overflow": 5,
+            "pool_timeout": 15,
+            # Parameters may be personal data; they never stand in an error text or a log.
+            "hide_parameters": True,
+            # Five executions before a statement is prepared by default; the hot path wants it at once.
+            "connect_args": {"prepare_threshold": 1, "application_name": "biobank", "options": "-c timezone=UTC"},
+        }
+
+    @cached_property
+    def writer(self) -> AsyncEngine:
+        """The engine of acts: READ COMMITTED, ended by COMMIT."""
+        return create_async_engine(self._url, **self._pool)
+
+    @cached_property
+    def reader(self) -> AsyncEngine:
+        """The engine of questions and of single-statement writes: AUTOCOMMIT."""
+        return create_async_engine(self._read_url, isolation_level="AUTOCOMMIT", **self._pool)
+
+    @cached_property
+    def sync_engine(self) -> Engine:
+        """The engine of the command line and the worker."""
+        return create_engine(self._url, **(self._pool | {"pool_size": 2}))
+
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction and COMMIT; on any exception roll back and re-raise."""
+        async with self.writer.connect() as connection:
+            return await connection.run_sync(_commit_after, work)
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work` for one question; each statement sees the latest committed state."""
+        async with self.reader.connect() as connection:
+            return await connection.run_sync(_leave_open, work)
+
+    async def read_snapshot(self, work: Callable[[Session], T]) -> T:
+        """Run `work` whose statements must agree with each other: REPEATABLE READ, READ ONLY."""
+        async with self.writer.connect() as plain:
+            connection: AsyncConnection = await plain.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            return await connection.run_sync(_commit_after, work)
+
+    def write_now(self, work: Callable[[Session], T]) -> T:
+        """The synchronous twin of `write`, for the command line and the worker."""
+        with self.sync_engine.connect() as connection:
+            return _commit_after(connection, work)
+
+    async def dispose(self) -> None:
+        """Close every pooled connection."""
+        for name in ("writer", "reader"):
+            if name in self.__dict__:
+                await self.__dict__[name].dispose()
+        if "sync_engine" in self.__dict__:
+            self.sync_engine.dispose()
+
+
+def _commit_after(connection: Connection, work: Callable[[Session], T]) -> T:
+    with _session(connection) as session:
+        answer = work(session)
+        session.commit()
+        return answer
+
+
+def _leave_open(connection: Connection, work: Callable[[Session], T]) -> T:
+    with _session(connection) as session:
+        return work(session)
+
+
+def count_statements(engine: Engine, seen: list[str]) -> Callable[[], None]:
+    """Append every statement sent through `engine` to `seen`; return a function that stops it. For tests and profiles."""
+
+    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    return lambda: event.remove(engine, "before_cursor_execute", note)

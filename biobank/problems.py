@@ -1,0 +1,91 @@
+"""One shape for every no: RFC 9457 problem+json for programs, a page with the same words for people."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from biobank.acts.kept import Replayed
+from biobank.errors import (
+    PROBLEM_TYPE,
+    InternalError,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    Refusal,
+    title_of,
+)
+
+log = structlog.get_logger()
+_PLACE = re.compile(r"^(body|query|path|header|cookie)$")
+
+
+def problem_response(refusal: Refusal) -> Response:
+    """Render a refusal as problem+json."""
+    headers = {}
+    if refusal.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if "retry_after_s" in refusal.members:
+        headers["Retry-After"] = str(refusal.members["retry_after_s"])
+    return JSONResponse(refusal.problem(), refusal.status, headers, PROBLEM_TYPE)
+
+
+def wants_page(request: Request) -> bool:
+    """Say whether a person's browser asked, outside the API."""
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+
+
+def validation_refusal(error: RequestValidationError) -> MalformedRequest:
+    """Name the fields that are wrong, never their values: they may be personal data."""
+    fields = [
+        {
+            "field": ".".join(str(p) for p in e["loc"] if not _PLACE.match(str(p))) or str(e["loc"][0]),
+            "problem": e["msg"],
+        }
+        for e in error.errors()
+    ]
+    names = ", ".join(f["field"] for f in fields[:5])
+    return MalformedRequest(f"The request does not have the documented shape. Look at: {names}.", errors=fields)
+
+
+def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]] | None = None) -> None:
+    """Register the handlers on `app`; `page` renders a refusal for a browser."""
+
+    async def answer(request: Request, refusal: Refusal) -> Response:
+        if page is not None and wants_page(request):
+            return await page(request, refusal)
+        return problem_response(refusal)
+
+    async def refused(request: Request, error: Any) -> Response:
+        return await answer(request, error)
+
+    async def malformed(request: Request, error: Any) -> Response:
+        return await answer(request, validation_refusal(error))
+
+    async def framework(request: Request, error: Any) -> Response:
+        if error.status_code == 404:
+            return await answer(request, NotFound("There is nothing at this address."))
+        if error.status_code == 405:
+            return await answer(request, MethodNotAllowed("This address does not take this method."))
+        refusal = MalformedRequest(title_of(error.status_code) + ".")
+        return await answer(request, refusal)
+
+    async def replayed(_request: Request, error: Any) -> Response:
+        media = PROBLEM_TYPE if error.status >= 400 else "application/json"
+        return Response(error.answer, error.status, {"Idempotent-Replayed": "true"}, media)
+
+    async def failed(request: Request, error: Exception) -> Response:
+        # The exception's text may hold personal data, so only its type and place are logged.
+        log.error("unhandled", path=request.url.path, error=type(error).__name__, exc_info=False)
+        return await answer(request, InternalError("Something went wrong on our side. It was logged; try again."))
+
+    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(RequestValidationError, malformed)
+    app.add_exception_handler(StarletteHTTPException, framework)
+    app.add_exception_handler(Replayed, replayed)
+    app.add_exception_handler(Exception, failed)

@@ -1,0 +1,114 @@
+"""Events of places: a tube goes into a slot, moves, or its box moves."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from biobank.auth.permissions import Permission
+from biobank.custody.effects import Effect, body, set_to
+from biobank.custody.event import Event
+from biobank.custody.events import CODE, NO_OFFER
+from biobank.custody.states import LIVE, CustodianKind, State, StreamKind
+
+PLACED: Effect = {
+    "container_code": body("container"),
+    "position_code": body("position"),
+    "site_code": body("site"),
+    "custodian_kind": set_to(CustodianKind.SITE.value),
+    "custodian_id": body("site"),
+}
+PLACE = Field(min_length=3, max_length=20, pattern=r"^[A-Z0-9-]+$")
+
+
+class Stored(Event):
+    """The specimen was put into a place; the site holds it."""
+
+    kind: Literal["specimen.stored"] = "specimen.stored"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    from_states: ClassVar[frozenset[State]] = frozenset({State.RECEIVED, State.IN_PROCESS, State.CHECKED_OUT})
+    to_state: ClassVar[State] = State.STORED
+    effect: ClassVar[Effect] = PLACED | NO_OFFER
+    label: ClassVar[str] = "Store"
+
+    container: str = PLACE
+    position: str | None = Field(default=None, pattern=r"^PS-[0-9A-Z]{7}$")
+    site: str = CODE
+    exposure_s: int | None = Field(default=None, ge=0, le=86_400, description="Seconds outside the cold before this.")
+
+
+class Moved(Event):
+    """From one slot to another; both are known, so a swap is two of these in one transaction."""
+
+    kind: Literal["specimen.moved"] = "specimen.moved"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    from_states: ClassVar[frozenset[State]] = frozenset({State.STORED})
+    to_state: ClassVar[State] = State.STORED
+    effect: ClassVar[Effect] = PLACED
+    label: ClassVar[str] = "Move"
+
+    from_position: str | None = Field(default=None, pattern=r"^PS-[0-9A-Z]{7}$")
+    container: str = PLACE
+    position: str | None = Field(default=None, pattern=r"^PS-[0-9A-Z]{7}$")
+    site: str = CODE
+
+
+class Safeguarded(Event):
+    """Cold first: the specimen was put into a quarantine or evacuation place, whatever its state, holds or papers.
+
+    Never refused while the place is of that purpose. Terminal specimens keep their state in words: what was recorded as
+    gone and turns up in a hand is `found` first.
+    """
+
+    kind: Literal["specimen.safeguarded"] = "specimen.safeguarded"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    from_states: ClassVar[frozenset[State]] = LIVE
+    to_state: ClassVar[State] = State.STORED
+    cold_first: ClassVar[bool] = True
+    effect: ClassVar[Effect] = PLACED | NO_OFFER
+    label: ClassVar[str] = "Put into quarantine"
+
+    container: str = PLACE
+    position: str | None = Field(default=None, pattern=r"^PS-[0-9A-Z]{7}$")
+    site: str = CODE
+    reason: str = Field(default="cold_first", pattern=r"^[a-z0-9_]{2,40}$")
+
+
+class ContainerAdded(Event):
+    """A room, tank, rack or box came into use."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.added"] = "container.added"
+    permission: ClassVar[Permission] = Permission.STORAGE_MANAGE
+
+    container_kind: str = Field(pattern=r"^[a-z]{3,20}$")
+    parent: str | None = Field(default=None, max_length=20)
+    site: str = CODE
+    purpose: str = Field(pattern=r"^[a-z]{3,20}$")
+    rows: int | None = Field(default=None, ge=1, le=100)
+    cols: int | None = Field(default=None, ge=1, le=100)
+
+
+class ContainerMoved(Event):
+    """A box, cane or rack went into another; every tube in it went along (their own events name this one)."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.moved"] = "container.moved"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+
+    from_parent: str | None = Field(default=None, max_length=20)
+    to_parent: str = PLACE
+    site: str = CODE
+    tubes: int = Field(ge=0, le=100_000)
+
+
+class CarriedAlong(Event):
+    """The container this specimen is in was moved; its own slot did not change."""
+
+    kind: Literal["specimen.carried_along"] = "specimen.carried_along"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    from_states: ClassVar[frozenset[State]] = frozenset({State.STORED, State.CHECKED_OUT})
+    effect: ClassVar[Effect] = {"site_code": body("site")}
+
+    container: str = PLACE
+    container_event: str = Field(pattern=r"^[0-9a-f]{64}$")
+    site: str = CODE

@@ -1,0 +1,44 @@
+"""The storage tree and its positions. Occupancy is not stored here: `custody.position_code` is the only place it lives."""
+
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+
+class StorageContainer(SQLModel, table=True):
+    """A room, tank, rack, cane or box: a node of the tree under a site, of free depth."""
+
+    __tablename__ = "storage_container"
+    __table_args__ = (
+        CheckConstraint("kind IN ('room','tank','freezer','rack','cane','box','shelf')", name="container_kind_is_known"),
+        CheckConstraint("purpose IN ('storage','quarantine','evacuation')", name="container_purpose_is_known"),
+        CheckConstraint("parent_code <> code", name="container_is_not_its_own_parent"),
+        Index("ix_container_parent", "parent_code"),
+    )
+
+    code: str = Field(sa_column=Column(Text, primary_key=True))
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False, index=True))
+    parent_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("storage_container.code")))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    purpose: str = Field(default="storage", sa_column=Column(Text, nullable=False, server_default="storage"))
+    temperature_class: str | None = Field(default=None, sa_column=Column(Text))
+    rows: int | None = Field(default=None, sa_column=Column(Integer))
+    cols: int | None = Field(default=None, sa_column=Column(Integer))
+    isolated: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    active: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
+
+
+class StoragePosition(SQLModel, table=True):
+    """One slot of a box or cane, e.g. `B7`. One tube per position: `custody.one_specimen_per_position`."""
+
+    __tablename__ = "storage_position"
+    __table_args__ = (
+        UniqueConstraint("code", "container_code", name="position_is_named_by_code_and_container"),
+        UniqueConstraint("container_code", "row", "col", name="one_position_per_cell"),
+    )
+
+    code: str = Field(sa_column=Column(Text, primary_key=True))
+    container_code: str = Field(sa_column=Column(Text, ForeignKey("storage_container.code"), nullable=False))
+    row: int = Field(sa_column=Column(Integer, nullable=False))
+    col: int = Field(sa_column=Column(Integer, nullable=False))
+    label: str = Field(sa_column=Column(Text, nullable=False))

@@ -1,0 +1,17 @@
+"""Imports every models.py, so that the metadata is whole: for Alembic, the command line and the tests."""
+
+from sqlalchemy import MetaData
+
+from biobank.acts import models as acts
+from biobank.auth import models as auth
+from biobank.custody import models as custody
+from biobank.db import metadata as _metadata
+from biobank.donors import models as donors
+from biobank.specimens import models as specimens
+from biobank.storage import models as storage
+from biobank.transparency import models as transparency
+from biobank.vault import models as vault
+from biobank.withdrawals import models as withdrawals
+
+MODULES = (transparency, auth, vault, acts, custody, donors, specimens, storage, withdrawals)
+metadata: MetaData = _metadata

@@ -1,0 +1,6 @@
+"""Personal data: ciphertext in the bank's database, keys in another, salted commitments in the log."""
+
+from biobank.vault.keystore import KeyDestroyed, Keystore
+from biobank.vault.vault import Erased, commitment, open_document, put_document
+
+__all__ = ["Erased", "KeyDestroyed", "Keystore", "commitment", "open_document", "put_document"]

@@ -1,0 +1,99 @@
+"""One key per subject, in a database of its own with a backup of its own.
+
+Erasing a person is destroying their key. That only works when no backup of the keys outlives the erasure for long, so the
+keys live apart from the bank's database (`BIOBANK_KEYS_DATABASE_URL`) and their backups are kept for days, not years.
+Keys are wrapped with AES-256-GCM under the `vault-master` secret; the subject's code is the associated data, so a wrapped
+key cannot be moved to another subject.
+"""
+
+import os
+from datetime import datetime
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Column, DateTime, Engine, LargeBinary, MetaData, Table, Text, select
+from sqlalchemy.dialects.postgresql import insert
+
+from biobank import clock
+
+keys_metadata = MetaData()
+"""The metadata of the key database; `alembic/keys_versions` brings it to be."""
+
+subject_key = Table(
+    "subject_key",
+    keys_metadata,
+    Column("subject", Text, primary_key=True),
+    Column("wrapped", LargeBinary),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("destroyed_at", DateTime(timezone=True)),
+)
+
+NONCE_BYTES = 12
+KEY_BYTES = 32
+
+
+class KeyDestroyed(Exception):
+    """The subject was erased: there is no key and there will be none."""
+
+
+class Keystore:
+    """Keys of subjects.
+
+    `engine` is a synchronous engine, or the synchronous face of an async one when the caller runs inside `run_sync`
+    (then no call here blocks the event loop). It must be in AUTOCOMMIT: every statement here stands alone, and a key must
+    be durable before the first document under it is.
+    """
+
+    def __init__(self, engine: Engine, master: bytes) -> None:
+        self._engine = engine
+        self._master = AESGCM(master[:KEY_BYTES])
+
+    def key_for(self, subject: str) -> bytes:
+        """Return the 32-byte key of `subject`, making it when there is none; raise KeyDestroyed after an erasure."""
+        key = self.find_key(subject)
+        if key is not None:
+            return key
+        fresh = AESGCM.generate_key(256)
+        nonce = os.urandom(NONCE_BYTES)
+        wrapped = nonce + self._master.encrypt(nonce, fresh, subject.encode())
+        with self._engine.connect() as connection:
+            made = connection.execute(
+                insert(subject_key)
+                .values(subject=subject, wrapped=wrapped, created_at=clock.now())
+                .on_conflict_do_nothing()
+                .returning(subject_key.c.subject)
+            ).first()
+        if made is not None:
+            return fresh
+        raced = self.find_key(subject)
+        if raced is None:
+            raise KeyDestroyed(subject)
+        return raced
+
+    def find_key(self, subject: str) -> bytes | None:
+        """Return the key of `subject` or None when it never had one; raise KeyDestroyed after an erasure."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(subject_key.c.wrapped).where(subject_key.c.subject == subject)).first()
+        if row is None:
+            return None
+        if row.wrapped is None:
+            raise KeyDestroyed(subject)
+        return self._master.decrypt(row.wrapped[:NONCE_BYTES], row.wrapped[NONCE_BYTES:], subject.encode())
+
+    def destroy(self, subject: str) -> datetime:
+        """Destroy the key of `subject` for ever and return the instant. Idempotent."""
+        instant = clock.now()
+        with self._engine.connect() as connection:
+            connection.execute(
+                insert(subject_key)
+                .values(subject=subject, wrapped=None, created_at=instant, destroyed_at=instant)
+                .on_conflict_do_update(index_elements=["subject"], set_={"wrapped": None, "destroyed_at": instant})
+            )
+        return instant
+
+    def destroyed(self) -> dict[str, datetime]:
+        """Return every erased subject with the instant of its erasure."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(subject_key.c.subject, subject_key.c.destroyed_at).where(subject_key.c.wrapped.is_(None))
+            )
+            return {row.subject: row.destroyed_at for row in rows}

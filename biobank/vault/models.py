@@ -1,0 +1,17 @@
+"""The vault's table. Rows of a subject are deleted when the subject is erased; the log keeps only the commitment."""
+
+from datetime import datetime
+
+from sqlalchemy import Column, DateTime, LargeBinary, Text
+from sqlmodel import Field, SQLModel
+
+
+class VaultDocument(SQLModel, table=True):
+    """One encrypted document about one subject, named by its commitment."""
+
+    __tablename__ = "vault_document"
+
+    commit: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    subject: str = Field(sa_column=Column(Text, nullable=False, index=True))
+    ciphertext: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    written_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))

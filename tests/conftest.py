@@ -1,0 +1,229 @@
+"""A real PostgreSQL per test process, a fresh database per test, a real server, a client per role.
+
+The cluster runs on the embedded binaries, or on an installed server when BIOBANK_TEST_PG_BIN names its programs. The schema
+comes from Alembic once, into a template; each test's database is a copy of it, so that commits are real everywhere.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+import uvicorn
+from sqlmodel import Session
+
+from biobank import clock, kinds, migrate
+from biobank.acts.act import Act
+from biobank.app import create_app
+from biobank.auth.actor import Actor
+from biobank.auth.identity import load_actor
+from biobank.auth.models import LoginSession
+from biobank.bank import Bank, ensure_secrets
+from biobank.config import Settings
+from biobank.embedded import EmbeddedPostgres
+from tests import seed
+
+assert kinds.MODULES
+
+TEMPLATE = "biobank_template"
+KEYS_TEMPLATE = "biobank_keys_template"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """One PostgreSQL per test process."""
+    bin_dir = os.environ.get("BIOBANK_TEST_PG_BIN")
+    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("pg"), bin_dir=Path(bin_dir) if bin_dir else None)
+    with postgres:
+        yield postgres
+
+
+@pytest.fixture(scope="session")
+def secrets_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Secrets shared by every bank of this process."""
+    folder = tmp_path_factory.mktemp("secrets")
+    folder.chmod(0o700)
+    ensure_secrets(folder, Settings().log_origin)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def template(cluster: EmbeddedPostgres, secrets_dir: Path) -> EmbeddedPostgres:
+    """Two migrated and seeded template databases."""
+    with psycopg.connect(cluster.dsn("owner", "postgres"), autocommit=True) as connection:
+        for name in (TEMPLATE, KEYS_TEMPLATE):
+            connection.execute(f"CREATE DATABASE {name}")
+    migrate.upgrade(cluster.dsn("owner", TEMPLATE), cluster.dsn("owner", KEYS_TEMPLATE))
+    with psycopg.connect(cluster.dsn("owner", TEMPLATE)) as connection:
+        seed.sites_and_users(connection)
+    return cluster
+
+
+@dataclass
+class TestBank:
+    """A bank over databases of its own, and ways to act in it."""
+
+    __test__ = False
+
+    bank: Bank
+    cluster: EmbeddedPostgres
+    database: str
+
+    def dsn(self, role: str = "owner") -> str:
+        """The address of this bank's database for a role."""
+        return self.cluster.dsn(role, self.database)  # type: ignore[arg-type]
+
+    def write(self, work: Callable[[Session], Any]) -> Any:
+        """Run `work` in one committed transaction as the application's login."""
+        return self.bank.database.write_now(work)
+
+    def session_of(self, user: str) -> Any:
+        """Open a login session for a seeded user and return its id."""
+
+        def open_session(session: Session) -> Any:
+            row = LoginSession(
+                user_code=seed.USERS[user].code,
+                kind="token",
+                created_at=clock.now(),
+                last_seen_at=clock.now(),
+                expires_at=clock.now() + timedelta(days=36500),
+            )
+            session.add(row)
+            session.flush()
+            return row.id
+
+        return self.write(open_session)
+
+    def token(self, user: str) -> str:
+        """An access token of a seeded user."""
+        return self.bank.tokens.issue(seed.USERS[user].code, self.session_of(user))[0]
+
+    def actor(self, user: str) -> Actor:
+        """The actor of a seeded user."""
+        session_id = self.session_of(user)
+        return self.write(lambda s: load_actor(s, session_id))  # type: ignore[no-any-return]
+
+    def act(self, user: str) -> Act:
+        """An act of a seeded user outside a request."""
+        return Act.of(self.actor(user), self.bank, path="test")
+
+
+@pytest.fixture
+def make_bank(template: EmbeddedPostgres, secrets_dir: Path, tmp_path: Path) -> Iterator[Callable[..., TestBank]]:
+    """A factory of banks, each over a fresh copy of the templates."""
+    made: list[TestBank] = []
+
+    def make(**settings: Any) -> TestBank:
+        name, keys = f"t_{uuid4().hex[:12]}", f"k_{uuid4().hex[:12]}"
+        with psycopg.connect(template.dsn("owner", "postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+            connection.execute(f"CREATE DATABASE {keys} TEMPLATE {KEYS_TEMPLATE}")
+        bank = Bank.open(
+            Settings(
+                **(
+                    {
+                        "database_url": template.dsn("app", name),
+                        "keys_database_url": template.dsn("app", keys),
+                        "auditor_database_url": template.dsn("auditor", name),
+                        "sealer_database_url": template.dsn("sealer", name),
+                        "secrets_dir": secrets_dir,
+                        "state_dir": tmp_path,
+                        "test_mode": True,
+                        "secure_cookies": False,
+                        "pool_size": 5,
+                    }
+                    | settings
+                )
+            )
+        )
+        made.append(TestBank(bank, template, name))
+        return made[-1]
+
+    yield make
+    clock.set_offset(timedelta(0), test_mode=True)
+    for test_bank in made:
+        test_bank.bank.database.sync_engine.dispose()
+        if "_keys_sync" in test_bank.bank.__dict__:
+            test_bank.bank._keys_sync.dispose()
+        with psycopg.connect(template.dsn("owner", "postgres"), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {test_bank.database} WITH (FORCE)")
+
+
+@pytest.fixture
+def bank(make_bank: Callable[..., TestBank]) -> TestBank:
+    """A fresh bank with the seeded sites and users."""
+    return make_bank()
+
+
+class Client(httpx.Client):
+    """An HTTP client of one role: bearer token set, a fresh Idempotency-Key on every POST that has none."""
+
+    def request(self, method: Any, url: Any, **kwargs: Any) -> httpx.Response:
+        """Send, with a key when the method is POST."""
+        if str(method).upper() == "POST":
+            headers = dict(kwargs.pop("headers", None) or {})
+            headers.setdefault("Idempotency-Key", uuid4().hex)
+            kwargs["headers"] = headers
+        return super().request(method, url, **kwargs)
+
+
+class Api:
+    """A running server and a client per seeded user: `api.lab_tech`, `api.quality`, `api.anonymous` …"""
+
+    def __init__(self, url: str, test_bank: TestBank) -> None:
+        self.url = url
+        self.test_bank = test_bank
+        self._clients: dict[str, Client] = {}
+
+    def __getattr__(self, name: str) -> Client:
+        if name.startswith("_") or (name != "anonymous" and name not in seed.USERS):
+            raise AttributeError(name)
+        if name not in self._clients:
+            headers = {} if name == "anonymous" else {"Authorization": f"Bearer {self.test_bank.token(name)}"}
+            self._clients[name] = Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=60)
+        return self._clients[name]
+
+    def close(self) -> None:
+        """Close every client."""
+        for client in self._clients.values():
+            client.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[TestBank], str]]:
+    """A factory of running servers: real uvicorn on a free port, in a thread."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(test_bank: TestBank) -> str:
+        config = uvicorn.Config(create_app(test_bank.bank), host="127.0.0.1", port=0, log_level="warning", loop="uvloop")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            if not thread.is_alive():
+                raise RuntimeError("the server did not start")
+            time.sleep(0.01)
+        running.append((server, thread))
+        port = server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    yield start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(timeout=10)
+
+
+@pytest.fixture
+def api(bank: TestBank, serve: Callable[[TestBank], str]) -> Iterator[Api]:
+    """A running server over a fresh bank, with a client per seeded user."""
+    made = Api(serve(bank), bank)
+    yield made
+    made.close()

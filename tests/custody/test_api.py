@@ -1,0 +1,55 @@
+"""The public events endpoint."""
+
+from tests.conftest import Api
+from tests.factories import make_specimen
+
+
+def a_collected_specimen(api: Api) -> str:
+    act = api.test_bank.act("clinician")
+    return api.test_bank.write(lambda s: make_specimen(s, act).code)  # type: ignore[no-any-return]
+
+
+def test_a_technician_records_a_receipt_and_gets_a_signed_acknowledgement(api: Api) -> None:
+    code = a_collected_specimen(api)
+
+    answer = api.lab_tech.post(f"/specimens/{code}/events", json={"kind": "specimen.received", "expected_seq": 1, "site": "LAB"})
+
+    assert answer.status_code == 201, answer.text
+    body = answer.json()
+    assert body["state"] == "received"
+    assert body["seq"] == 2
+    assert body["events"][0]["leaf_hash"] in body["receipt"]
+    history = api.lab_tech.get(f"/specimens/{code}/custody").json()["items"]
+    assert [e["kind"] for e in history] == ["specimen.collected", "specimen.received"]
+    assert history[1]["prev"] == history[0]["leaf_hash"]
+
+
+def test_an_event_without_expected_seq_is_asked_for_it(api: Api) -> None:
+    code = a_collected_specimen(api)
+
+    answer = api.lab_tech.post(f"/specimens/{code}/events", json={"kind": "specimen.received", "site": "LAB"})
+
+    assert (answer.status_code, answer.json()["code"], answer.json()["head"]) == (428, "expected_seq_required", 1)
+
+
+def test_the_second_of_two_technicians_gets_a_conflict_with_the_present_head(api: Api) -> None:
+    code = a_collected_specimen(api)
+    event = {"kind": "specimen.received", "expected_seq": 1, "site": "LAB"}
+    api.lab_tech.post(f"/specimens/{code}/events", json=event)
+
+    answer = api.lab_tech2.post(f"/specimens/{code}/events", json=event)
+
+    assert (answer.status_code, answer.json()["code"], answer.json()["head"]) == (409, "stale_sequence", 2)
+
+
+def test_the_same_request_with_the_same_key_is_answered_once_and_written_once(api: Api) -> None:
+    code = a_collected_specimen(api)
+    event = {"kind": "specimen.received", "expected_seq": 1, "site": "LAB"}
+    first = api.lab_tech.post(f"/specimens/{code}/events", json=event, headers={"Idempotency-Key": "k1"})
+
+    again = api.lab_tech.post(f"/specimens/{code}/events", json=event, headers={"Idempotency-Key": "k1"})
+
+    assert again.status_code == 201
+    assert again.json() == first.json()
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert len(api.lab_tech.get(f"/specimens/{code}/custody").json()["items"]) == 2

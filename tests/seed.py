@@ -1,0 +1,62 @@
+"""The sites and people every test bank starts with. Passwords are `PASSWORD`; users are past their first login."""
+
+from dataclasses import dataclass
+
+import psycopg
+from pwdlib import PasswordHash
+
+from biobank import clock
+from biobank.codes import format_code
+
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass(frozen=True)
+class Person:
+    """A seeded login."""
+
+    code: str
+    grants: tuple[tuple[str, str | None], ...]
+
+
+_PEOPLE: dict[str, tuple[tuple[str, str | None], ...]] = {
+    "lab_tech": (("lab_tech", "LAB"),),
+    "lab_tech2": (("lab_tech", "LAB"),),
+    "north_tech": (("lab_tech", "NORTH"),),
+    "clinician": (("clinician", "CLINIC"),),
+    "clinician2": (("clinician", "CLINIC"),),
+    "other_clinician": (("clinician", "OTHER"),),
+    "clinic_staff": (("clinic_staff", "CLINIC"),),
+    "quality": (("quality", None),),
+    "quality2": (("quality", None),),
+    "auditor": (("auditor", None),),
+    "admin": (("admin", None),),
+}
+
+USERS: dict[str, Person] = {
+    name: Person(format_code("US", None, 1_000_000 + number), grants) for number, (name, grants) in enumerate(_PEOPLE.items())
+}
+
+SITES = (("LAB", "Main laboratory", "bank"), ("NORTH", "Northern laboratory", "bank"), ("CLINIC", "City clinic", "clinic"),
+         ("OTHER", "Other clinic", "clinic"))  # fmt: skip
+
+
+def sites_and_users(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
+    """Write them with plain SQL: the services that make users have tests of their own."""
+    hashed = PasswordHash.recommended().hash(PASSWORD)
+    instant = clock.now()
+    for code, name, kind in SITES:
+        connection.execute(
+            "INSERT INTO site (code, name, kind, timezone) VALUES (%s, %s, %s, 'Europe/London')", (code, name, kind)
+        )
+    for name, person in USERS.items():
+        connection.execute(
+            "INSERT INTO app_user (code, username, password_hash, must_change_password, created_at) VALUES (%s,%s,%s,false,%s)",
+            (person.code, name, hashed, instant),
+        )
+        for role, site in person.grants:
+            connection.execute(
+                "INSERT INTO user_role (user_code, role, site_code, granted_at, granted_by) VALUES (%s,%s,%s,%s,'SYSTEM')",
+                (person.code, role, site, instant),
+            )
+    connection.commit()
