@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from biobank.web.words import words
 
 NARROW = "\N{NARROW NO-BREAK SPACE}"
-MISSING = "–"
+MISSING = Markup("–")
 
 # Month names are spelled out because 03/04 is two different days on two sides of an ocean.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -70,7 +70,7 @@ def when(value: datetime | str | None, zone: ZoneInfo, *, seconds: bool = False)
     `value` is an aware datetime or RFC 3339 text; None becomes an en dash. Raises ValueError for a naive datetime.
     """
     if value is None:
-        return Markup(MISSING)
+        return MISSING
     instant = _instant(value)
     utc = instant.astimezone(UTC)
     local = instant.astimezone(zone)
@@ -83,7 +83,7 @@ def when(value: datetime | str | None, zone: ZoneInfo, *, seconds: bool = False)
 def log_time(value: datetime | str | None, zone: ZoneInfo) -> Markup:
     """Write an instant as auditors sort it, at site time: `2026-11-03 13:34:56`."""
     if value is None:
-        return Markup(MISSING)
+        return MISSING
     instant = _instant(value)
     utc = instant.astimezone(UTC)
     return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
@@ -96,7 +96,7 @@ def log_time(value: datetime | str | None, zone: ZoneInfo) -> Markup:
 def day(value: date | str | None) -> Markup:
     """Write a calendar day: `3 Nov 2026`. A datetime is refused: its day depends on a zone, use `when`."""
     if value is None:
-        return Markup(MISSING)
+        return MISSING
     plain = date.fromisoformat(value) if isinstance(value, str) else value
     if isinstance(plain, datetime):
         raise ValueError("A datetime is not a calendar day; show it with the filter 'when'.")
@@ -127,7 +127,7 @@ def code_href(code: str) -> str:
 def code(value: str | None, *, link: bool = True) -> Markup:
     """Write a code in the code face, linked to its page."""
     if value is None:
-        return Markup(MISSING)
+        return MISSING
     text = str(value)
     if not link:
         return Markup('<span class="code">{}</span>').format(text)
@@ -146,7 +146,7 @@ def quantity(value: int | None, unit: str) -> Markup:
     exactly as far as the unit's decimals go. An unknown unit is written after the number in words.
     """
     if value is None:
-        return Markup(MISSING)
+        return MISSING
     if unit.startswith("cells") and abs(value) >= _MILLION:
         return _scientific(value, _UNITS[unit][0] if unit in _UNITS else words(unit).lower())
     symbol, divisor, decimals = _UNITS.get(unit, (words(unit).lower(), 1, 0))

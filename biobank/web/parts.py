@@ -61,7 +61,10 @@ SlotState = Literal["free", "taken", "held", "reserved", "blocked"]
 
 @dataclass(frozen=True)
 class Slot:
-    """A place of a box map. `held` = its tube is under hold, `reserved` = its tube or the place is promised, `blocked` = unusable."""
+    """A place of a box map.
+
+    `held`: its tube is under hold; `reserved`: its tube or the place itself is promised; `blocked`: cannot take a tube.
+    """
 
     label: str
     state: SlotState = "free"
@@ -92,6 +95,16 @@ class BoxGrid:
         """Return the place in row `letter` and column `number`, free when nothing is known of it."""
         label = f"{letter}{number}"
         return self.slots.get(label) or Slot(label)
+
+    @property
+    def lit_row(self) -> str | None:
+        """The letters of the place looked for."""
+        return self.lit.rstrip("0123456789") if self.lit else None
+
+    @property
+    def lit_column(self) -> int | None:
+        """The number of the place looked for."""
+        return int(self.lit[len(self.lit_row or "") :]) if self.lit else None
 
     @property
     def free_count(self) -> int:

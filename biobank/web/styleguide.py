@@ -3,12 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from biobank.codes import make_code
 from biobank.web.filters import code, quantity
 from biobank.web.parts import Act, BoxGrid, Column, Entry, Flash, Node, Slot, Stat, Step
 from biobank.web.words import LOOKS, TONES
 
 _T = datetime(2026, 11, 3, 12, 34, 56, tzinfo=UTC)
-_TECH, _NURSE, _QUALITY = "US-4K7QN2H", "US-9M3VTRC", "US-2ZD8WX5"
+_TECH, _NURSE, _QUALITY = (make_code("US", None, n).text for n in (1, 2, 3))
+_TUBE, _SISTER, _RETAINED, _PASSAGE_1, _SVF, _FAT = (make_code("AD", 2026, n).text for n in range(1, 7))
+_HAIR, _UNKNOWN = make_code("HF", 2026, 1).text, make_code("UN", 2026, 1).text
+_BOX, _DONOR = make_code("BX", None, 1).text, make_code("DN", None, 123456).text
 _LEAF = "9c1f0ab2d4e7783c5561ffb0a3c9d1e2747f60b1cc0d9e8a5b6f7a8091a2b3c4"
 
 COLUMNS = [
@@ -21,7 +25,7 @@ COLUMNS = [
 ]
 _ROWS: list[dict[str, Any]] = [
     {
-        "code": "AD26-KH0KJQL",
+        "code": _TUBE,
         "material": "adsc",
         "state": "stored",
         "place": "Tank 2 · Rack 04 · Box 11 · C7",
@@ -29,14 +33,14 @@ _ROWS: list[dict[str, Any]] = [
         "cells": quantity(2_400_000, "cells"),
     },
     {
-        "code": "HF26-MC061ET",
+        "code": _HAIR,
         "material": "dermal_papilla_cells",
         "state": "checked_out",
         "place": "Tank 1 · Rack 01 · Box 02 · A1 (kept free)",
         "banked_at": _T - timedelta(days=41),
         "cells": quantity(812_000, "cells"),
     },
-    {"code": "UN26-7Q2M4XK", "material": None, "state": "missing", "place": "–", "banked_at": None, "cells": None},
+    {"code": _UNKNOWN, "material": None, "state": "missing", "place": "–", "banked_at": None, "cells": None},
 ]
 
 _ENTRIES = [
@@ -106,22 +110,19 @@ _ACTS = [
         "bin",
         "post",
         "grave",
-        confirm="Discard AD26-KH0KJQL? These cells cannot be collected again.",
+        confirm=f"Discard {_TUBE}? These cells cannot be collected again.",
     ),
     Act("Issue", "#issue", "arrow", refused="Needs a release: quality has not decided on the lot yet."),
 ]
 
 _TAKEN = [f"{row}{n}" for row in "ABC" for n in range(1, 10)] + ["D1", "D2", "D3"]
-_BODIES = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def _sample_slots() -> dict[str, Slot]:
-    slots = {
-        label: Slot(label, "taken", f"AD26-KH{_BODIES[i]}{_BODIES[-i]}JQL"[:12]) for i, label in enumerate(_TAKEN)
-    }
-    slots["B4"] = Slot("B4", "held", "AD26-9XK2M1V", words="temperature excursion")
-    slots["C7"] = Slot("C7", "reserved", "AD26-KH0KJQL", words="checked out, place kept")
-    slots["D3"] = Slot("D3", "reserved", "AD26-T0B7R3C")
+    slots = {label: Slot(label, "taken", make_code("AD", 2026, n).text) for n, label in enumerate(_TAKEN, start=10)}
+    slots["B4"] = Slot("B4", "held", _SISTER, words="temperature excursion")
+    slots["C7"] = Slot("C7", "reserved", _TUBE, words="checked out, place kept")
+    slots["D3"] = Slot("D3", "reserved", _RETAINED)
     slots["I8"] = Slot("I8", "blocked", words="bent divider")
     slots["I9"] = Slot("I9", "blocked", words="bent divider")
     return slots
@@ -147,7 +148,7 @@ def sample_context() -> dict[str, Any]:
                 "occurred_at": entry.occurred_at,
                 "recorded_at": entry.recorded_at,
                 "kind": entry.kind,
-                "subject": "AD26-KH0KJQL",
+                "subject": _TUBE,
                 "actor": entry.recorded_by,
                 "seq": entry.seq,
             }
@@ -157,9 +158,9 @@ def sample_context() -> dict[str, Any]:
         "steps": _STEPS,
         "stopped_steps": _STOPPED,
         "acts": _ACTS,
-        "grid": BoxGrid("BX-4T8N2WJ", 9, 9, _sample_slots(), lit="C7"),
+        "grid": BoxGrid(_BOX, 9, 9, _sample_slots(), lit="C7"),
         "identity": [
-            ("Donor", code("DN-SQF5SS9")),
+            ("Donor", code(_DONOR)),
             ("Material", "ADSC, passage 2"),
             ("Amount", quantity(2_400_000, "cells")),
             ("Volume", quantity(1500, "ul")),
@@ -168,35 +169,35 @@ def sample_context() -> dict[str, Any]:
         ],
         "stats": [
             Stat("Waiting for my signature", 3, "#signatures", "care", "oldest since yesterday"),
-            Stat("Tubes out of nitrogen", 1, "#out", "stop", "over its time: AD26-KH0KJQL"),
+            Stat("Tubes out of nitrogen", 1, "#out", "stop", f"over its time: {_TUBE}"),
             Stat("Expected deliveries", 2, "#deliveries", "busy", "today before 15:00"),
             Stat("Stored specimens", 2046, "#stored", "good"),
         ],
         "tree": Node(
-            "AD26-3V9R1TM",
+            _FAT,
             "Lipoaspirate, 120 mL",
             "consumed",
             (
                 Node(
-                    "AD26-W8Y40CB",
+                    _SVF,
                     "SVF",
                     "consumed",
                     (
                         Node(
-                            "AD26-J61P5ZQ",
+                            _PASSAGE_1,
                             "ADSC, passage 1",
                             "consumed",
                             (
-                                Node("AD26-KH0KJQL", "ADSC, passage 2", "checked_out", here=True),
-                                Node("AD26-9XK2M1V", "ADSC, passage 2", "stored"),
+                                Node(_TUBE, "ADSC, passage 2", "checked_out", here=True),
+                                Node(_SISTER, "ADSC, passage 2", "stored"),
                             ),
                         ),
                     ),
                 ),
-                Node("AD26-T0B7R3C", "Retained sample", "stored"),
+                Node(_RETAINED, "Retained sample", "stored"),
             ),
         ),
-        "flashes": [Flash("ok", "Stored 12 tubes in BX-4T8N2WJ.", "Receipts are on each tube's page.")],
+        "flashes": [Flash("ok", f"Stored 12 tubes in {_BOX}.", "Receipts are on each tube's page.")],
         "errors": {
             "volume_ul": "Enter the volume as a whole number of microlitres, such as 1500.",
             "tube": "AD26-KH0KJQ1 was misread: the check character does not fit. Scan it again.",

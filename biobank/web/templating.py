@@ -173,13 +173,15 @@ def render(
 
 _NEXT_STEP = {
     400: "Go back, look at what was entered and send it again.",
-    401: "Log in again. Nothing you scanned has been recorded since the last confirmation you saw.",
-    403: "Ask somebody with the role to do it. Nothing was changed.",
+    401: "Log in again, then repeat what you have not seen confirmed: the same act is recorded once.",
+    403: "Ask somebody with that role to do it.",
     404: "Check the code on the tube, or scan it again. If the label is damaged, look for the person or the box instead.",
-    409: "Open the record again and look at what happened in the meantime. Nothing was changed.",
+    409: "Open the record, look at its latest events, then decide again.",
+    413: "Send something smaller.",
     422: "Go back, look at what was entered and send it again.",
+    428: "Open the record again, so that you act on its present state.",
     429: "Wait a minute, then try again.",
-    500: "Try once more. If it happens again, tell the person on duty the time and the address of this page.",
+    500: "Try once more. If it happens again, tell the person on duty the time and the code below.",
     503: "Wait a moment, then send the same form again: a repeated act is recorded once.",
 }
 
