@@ -1,0 +1,127 @@
+"""Publishing: signing the newest durable head and letting it out, without ever signing two histories.
+
+The order is what matters. The register is read first and the newest head after it, so that a head which is shorter than
+the registered one means that the database lost something, never that we looked too early. Before anything is signed, the
+stored tree must be shown, by a consistency proof computed from its tiles, to begin with the registered tree. Only then is
+the note made, swapped into the register, and stored where readers find it. Dying between any two of these steps is
+harmless: signing is deterministic, and the next publication starts from the register again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from biobank.transparency.checkpoint import Checkpoint, open_checkpoint
+from biobank.transparency.note import NoteError, NoteVerifier, Signer
+from biobank.transparency.register import Register, RegisterError, RegisterMissing, RegisterMoved
+from biobank.transparency.sealing import Connection, LogHalted
+from biobank.transparency.stored_tiles import TileMissing, tile_reader
+from biobank.transparency.tiles import TileNodes
+from biobank.transparency.tree import EMPTY_ROOT, consistency_proof, verify_consistency
+
+_ANY_HEAD = "SELECT EXISTS (SELECT 1 FROM tree_head)"
+_NEWEST_HEAD = "SELECT size, root FROM tree_head ORDER BY size DESC LIMIT 1"
+_STORE = "INSERT INTO checkpoint (size, note) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+
+ATTEMPTS: Final = 20
+"""How often a publication lets other sealers go first before it gives up and is retried later."""
+
+
+class Publishing:
+    """Signs heads of the log ``origin`` in the database behind ``connection`` and keeps ``register`` in step.
+
+    ``signers`` are the log's keys: one, or two while the key is being rotated. ``known_keys`` are the keys by which the
+    registered checkpoint may be signed; by default those of the signers.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        register: Register,
+        origin: str,
+        signers: Sequence[Signer],
+        known_keys: Sequence[NoteVerifier] = (),
+    ) -> None:
+        self._connection = connection
+        self._register = register
+        self._origin = origin
+        self._signers = tuple(signers)
+        self._known_keys = tuple(known_keys) or tuple(signer.verifier for signer in signers)
+
+    def ensure_register(self) -> None:
+        """Register the empty tree of a log that has no head yet.
+
+        Raises LogHalted when the log has heads and the register is gone: whether they were the newest cannot be known.
+        """
+        try:
+            self._register.read()
+        except RegisterMissing as exc:
+            if self._connection.execute(_ANY_HEAD).fetchall()[0][0]:
+                raise LogHalted("register_missing", f"the log has entries, but {exc}") from exc
+            try:
+                self._register.create(Checkpoint(self._origin, 0, EMPTY_ROOT).sign(self._signers))
+            except RegisterMoved:
+                return  # another sealer of the same new log was first
+        except RegisterError as exc:
+            raise LogHalted("register_unreadable", str(exc)) from exc
+
+    def publish(self) -> Checkpoint:
+        """Sign, register and store the newest head, and return its checkpoint. Harmless to repeat.
+
+        Raises LogHalted, OSError when the register's disk fails, or what psycopg raises.
+        """
+        for _ in range(ATTEMPTS):
+            old_note, registered = self._registered()
+            head = self._newest_head_after(registered)
+            if head == registered:
+                self._connection.execute(_STORE, (registered.size, old_note))
+                return registered
+            note = head.sign(self._signers)
+            try:
+                self._register.compare_and_swap(old_note, note)
+            except RegisterMoved:
+                continue  # another sealer published: begin again from what it registered
+            self._connection.execute(_STORE, (head.size, note))
+            return head
+        raise TimeoutError(f"the register moved {ATTEMPTS} times during one publication")
+
+    def _registered(self) -> tuple[str, Checkpoint]:
+        try:
+            note = self._register.read()
+        except RegisterMissing as exc:
+            raise LogHalted("register_missing", str(exc)) from exc
+        except RegisterError as exc:
+            raise LogHalted("register_unreadable", str(exc)) from exc
+        try:
+            return note, open_checkpoint(note, self._origin, self._known_keys)
+        except NoteError as exc:
+            raise LogHalted("register_unreadable", f"the registered note is not one of this log's: {exc}") from exc
+
+    def _newest_head_after(self, registered: Checkpoint) -> Checkpoint:
+        """Return the newest stored head, shown to contain the registered tree."""
+        found = self._connection.execute(_NEWEST_HEAD, binary=True).fetchall()
+        size, root = found[0] if found else (0, EMPTY_ROOT)
+        if size < registered.size:
+            raise LogHalted(
+                "rollback",
+                f"the register knows a tree of {registered.size} entries, the database only {size}: it lost entries that "
+                "were published",
+            )
+        head = Checkpoint(self._origin, size, root)
+        if registered.size == 0 and registered.root == EMPTY_ROOT:
+            return head
+        try:
+            node = TileNodes(size, tile_reader(self._fetch))
+            proof = consistency_proof(registered.size, size, node)
+            verify_consistency(registered.size, size, registered.root, root, proof)
+        except (ValueError, TileMissing) as exc:
+            raise LogHalted(
+                "fork",
+                f"the tree of {size} entries in the database does not begin with the registered tree of "
+                f"{registered.size}: {exc}",
+            ) from exc
+        return head
+
+    def _fetch(self, sql: str, values: tuple[int, ...]) -> Sequence[Sequence[Any]]:
+        return self._connection.execute(sql, values, binary=True).fetchall()

@@ -1,0 +1,142 @@
+"""The sealer: the one process that seals pending events and publishes checkpoints.
+
+It runs beside the web workers with a database login of its own and the log's key. Several may run by accident or for
+standby: a row lock lets one seal at a time, the register lets one history out. It polls, because a notification from
+every insert would serialise all commits.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import psycopg
+import structlog
+
+from biobank.transparency.note import NoteVerifier, Signer
+from biobank.transparency.publishing import Publishing
+from biobank.transparency.register import Register
+from biobank.transparency.sealing import Batch, ClockWentBack, Connection, LogHalted, Miscomputed, Sealing
+
+FIRST_RETRY_S: Final = 0.2
+LONGEST_RETRY_S: Final = 5.0
+IDLE_TRANSACTION_TIMEOUT: Final = "60s"
+"""After this long the server ends a sealer that was suspended while it held the lock, so that another can take over."""
+
+log = structlog.get_logger("biobank.sealer")
+
+
+@dataclass(frozen=True)
+class Log:
+    """Which log is sealed, by which keys, against which register."""
+
+    origin: str
+    signers: Sequence[Signer]
+    register: Register
+    known_keys: Sequence[NoteVerifier] = ()
+    """Keys by which the registered checkpoint may be signed; by default those of the signers."""
+
+
+def run(
+    dsn: str,
+    stop: threading.Event,
+    sealed_log: Log,
+    *,
+    poll_seconds: float = 0.2,
+    skew_seconds: float = 5.0,
+    allow_unsafe_database: bool = False,
+) -> None:
+    """Seal and publish until ``stop`` is set. The last act before returning is not a rush: what is pending stays pending.
+
+    Lost connections, a full register disk and a clock that went back are logged and waited out. Raises LogHalted when
+    going on needs a person, and psycopg errors that waiting cannot cure (a missing table, a missing grant).
+    ``skew_seconds`` is how far this clock may lie behind the last seal. ``allow_unsafe_database`` accepts a server that
+    does not flush its commits, for tests only.
+    """
+    retry = FIRST_RETRY_S
+    while not stop.is_set():
+        try:
+            with _connect(dsn) as connection:
+                sealer = Sealer(connection, sealed_log, skew=timedelta(seconds=skew_seconds))
+                if not allow_unsafe_database:
+                    _require_durable_commits(connection)
+                sealer.begin()
+                retry = FIRST_RETRY_S
+                _work(sealer, stop, poll_seconds)
+        except (psycopg.OperationalError, psycopg.InterfaceError, OSError, ClockWentBack, Miscomputed) as exc:
+            # The text of a database error can quote rows; its class and state say enough.
+            state = exc.sqlstate if isinstance(exc, psycopg.Error) else str(exc)
+            log.error("sealing_interrupted", fault=type(exc).__name__, state=state, retry_s=retry)
+            stop.wait(retry)
+            retry = min(LONGEST_RETRY_S, retry * 2)
+        except LogHalted as exc:
+            log.critical("log_halted", reason=exc.reason, detail=str(exc))
+            raise
+
+
+def _work(sealer: Sealer, stop: threading.Event, poll_seconds: float) -> None:
+    while not stop.is_set():
+        batch = sealer.step()
+        if batch is None or not batch.full:
+            stop.wait(poll_seconds)
+
+
+class Sealer:
+    """Sealing and publishing over one connection, one step at a time."""
+
+    def __init__(self, connection: Connection, sealed_log: Log, *, skew: timedelta = timedelta(seconds=5)) -> None:
+        self._sealing = Sealing(connection, skew=skew)
+        self._publishing = Publishing(
+            connection, sealed_log.register, sealed_log.origin, sealed_log.signers, sealed_log.known_keys
+        )
+        self._published = False
+
+    def begin(self) -> None:
+        """Create the register and the empty head of a new log; in an old one, check that the register stands."""
+        self._publishing.ensure_register()
+        self._sealing.begin()
+
+    def step(self) -> Batch | None:
+        """Seal one batch and publish. Publishes also when there was nothing to seal but the last head is not out yet."""
+        batch = self._sealing.seal()
+        if batch is not None:
+            self._published = False
+        if not self._published:
+            started = time.monotonic()
+            checkpoint = self._publishing.publish()
+            self._published = True
+            publish_s = time.monotonic() - started
+            if batch is not None:
+                log.info(
+                    "log_sealed",
+                    events=batch.events,
+                    size=checkpoint.size,
+                    seal_ms=round(batch.seconds * 1000, 1),
+                    publish_ms=round(publish_s * 1000, 1),
+                    oldest_age_ms=round(batch.oldest_age_s * 1000),
+                )
+        return batch
+
+
+def _connect(dsn: str) -> Connection:
+    connection: Connection = psycopg.connect(dsn, autocommit=True, application_name="biobank sealer")
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (IDLE_TRANSACTION_TIMEOUT,))
+    return connection
+
+
+def _require_durable_commits(connection: Connection) -> None:
+    """Raise LogHalted unless a COMMIT here means that the data is on disk."""
+
+    def setting(name: str) -> Any:
+        return connection.execute("SELECT current_setting(%s)", (name,)).fetchall()[0][0]
+
+    wrong = [name for name in ("fsync", "full_page_writes") if setting(name) != "on"]
+    if setting("synchronous_commit") not in ("on", "remote_apply"):
+        wrong.append("synchronous_commit")
+    if wrong:
+        raise LogHalted("unsafe_database", f"the server may lose what it has committed: {', '.join(wrong)} is not on")
