@@ -147,8 +147,8 @@ def _guard_elements(value: list[object], depth: int, writing: bool) -> None:
         raise ProfileError(f"nested deeper than {MAX_DEPTH} levels")
     index = 0
     try:
-        for index, element in enumerate(value):
-            _guard(element, depth - 1, writing)
+        for index in range(len(value)):
+            _guard(value[index], depth - 1, writing)
     except ProfileError as exc:
         exc.within(f"[{index}]")
         raise

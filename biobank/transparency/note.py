@@ -72,12 +72,15 @@ class NoteVerifier(Protocol):
     """Anything that can check one key's signatures on a text; witness cosignatures bring another algorithm."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The key's name."""
 
     @property
-    def key_id(self) -> bytes: ...
+    def key_id(self) -> bytes:
+        """The key's 4-byte id."""
 
-    def verify(self, text: bytes, signature: bytes) -> bool: ...
+    def verify(self, text: bytes, signature: bytes) -> bool:
+        """Return whether ``signature`` is this key's over ``text``."""
 
 
 class Verifier:

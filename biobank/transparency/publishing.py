@@ -118,8 +118,7 @@ class Publishing:
         except (ValueError, TileMissing) as exc:
             raise LogHalted(
                 "fork",
-                f"the tree of {size} entries in the database does not begin with the registered tree of "
-                f"{registered.size}: {exc}",
+                f"the tree of {size} entries in the database does not begin with the registered tree of {registered.size}: {exc}",
             ) from exc
         return head
 

@@ -96,9 +96,14 @@ class Sealer:
         self._published = False
 
     def begin(self) -> None:
-        """Create the register and the empty head of a new log; in an old one, check that the register stands."""
+        """Create the register and the empty head of a new log; hold an old one against its register.
+
+        Publishing comes before the first batch: nothing is sealed on top of a database that lost what was published.
+        """
         self._publishing.ensure_register()
         self._sealing.begin()
+        self._publishing.publish()
+        self._published = True
 
     def step(self) -> Batch | None:
         """Seal one batch and publish. Publishes also when there was nothing to seal but the last head is not out yet."""

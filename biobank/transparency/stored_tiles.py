@@ -52,10 +52,8 @@ def load_edge(fetch: Fetch, size: int) -> TreeEdge:
 
 def _row_of_hashes(fetch: Fetch, level: int, start: int, count: int) -> list[bytes]:
     """Return the hashes ``start`` up to ``start + count`` of a tile level, from the rows they are derived from."""
-    if level == 0:
-        rows = fetch(_LEAVES, (start, start + count))
-    else:
-        rows = fetch(_TILE_ROOTS, (level - 1, start, start + count))
+    end = start + count
+    rows = fetch(_LEAVES, (start, end)) if level == 0 else fetch(_TILE_ROOTS, (level - 1, start, end))
     if len(rows) != count:
         raise TileMissing(f"of the hashes {start} to {start + count} of level {level}, {len(rows)} are stored")
     return [bytes(row[0]) for row in rows]

@@ -23,9 +23,7 @@ from biobank.transparency.canonical import (
 from tests.transparency.vectors import vector_path
 
 names = st.text(st.characters(max_codepoint=0x7F), max_size=12)
-texts = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=20).map(
-    lambda s: unicodedata.normalize("NFC", s)
-)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=20).map(lambda s: unicodedata.normalize("NFC", s))
 scalars = texts | st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER) | st.booleans() | st.none()
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(names, inner, max_size=5), max_leaves=25

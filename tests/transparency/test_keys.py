@@ -94,9 +94,7 @@ def test_a_pem_key_serves_as_well(tmp_path: Path) -> None:
 
 def test_what_is_not_a_usable_key_is_refused_without_being_quoted(tmp_path: Path) -> None:
     key = Ed25519PrivateKey.generate()
-    elliptic = (
-        generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    )
+    elliptic = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     for text in (
         "",
         "nonsense secret",

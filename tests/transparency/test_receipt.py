@@ -57,9 +57,7 @@ def test_what_was_acknowledged_is_what_the_device_reads(at: datetime, mmd: int, 
 
 def test_a_time_in_another_zone_is_written_in_utc() -> None:
     elsewhere = AT.astimezone(timezone(timedelta(hours=9)))
-    assert sign_acknowledgement(KEY, ORIGIN, elsewhere, 60, [EVENT]) == sign_acknowledgement(
-        KEY, ORIGIN, AT, 60, [EVENT]
-    )
+    assert sign_acknowledgement(KEY, ORIGIN, elsewhere, 60, [EVENT]) == sign_acknowledgement(KEY, ORIGIN, AT, 60, [EVENT])
 
 
 def test_five_thousand_events_fit_one_acknowledgement() -> None:

@@ -73,9 +73,7 @@ def test_of_racing_processes_every_swap_counts_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_write_that_fails_half_way_leaves_the_old_note(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_a_write_that_fails_half_way_leaves_the_old_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     register = FileRegister(tmp_path / "register")
     register.create("first\n")
     with monkeypatch.context() as broken:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -13,7 +14,13 @@ from biobank import clock
 from biobank.transparency.sealing import ClockWentBack, LogHalted, Miscomputed, Sealing
 from biobank.transparency.stored_tiles import tile_reader
 from biobank.transparency.tiles import TileName, TileNodes, tile_names
-from biobank.transparency.tree import CompactRange, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion
+from biobank.transparency.tree import (
+    CompactRange,
+    consistency_proof,
+    inclusion_proof,
+    verify_consistency,
+    verify_inclusion,
+)
 from tests.transparency.conftest import LogUnderTest, record
 
 SKEW = timedelta(seconds=5)
@@ -52,7 +59,7 @@ def test_a_log_larger_than_a_tile_has_every_tile_head_and_proof(log: LogUnderTes
             assert head.root == root_of(recorded[: head.size])
             for index in (0, head.size // 2, head.size - 1):
                 verify_inclusion(index, head.size, recorded[index], inclusion_proof(index, head.size, node), head.root)
-        for old, new in zip(heads, heads[1:], strict=False):
+        for old, new in pairwise(heads):
             verify_consistency(old.size, new.size, old.root, new.root, consistency_proof(old.size, new.size, node))
 
 
@@ -94,7 +101,7 @@ def test_two_sealers_and_many_writers_lose_nothing_and_seal_nothing_twice(log: L
         def run() -> None:
             try:
                 work()
-            except BaseException as exc:  # noqa: BLE001 - reported by the main thread
+            except BaseException as exc:
                 failures.append(exc)
 
         thread = threading.Thread(target=run)

@@ -83,9 +83,7 @@ def test_full_tiles_hold_the_hashes_and_roots_of_the_specification(grown: Grown)
 
 
 @given(size=st.integers(1, SIZE), data=st.data())
-def test_proofs_of_any_historical_size_come_out_of_the_present_tiles(
-    grown: Grown, size: int, data: st.DataObject
-) -> None:
+def test_proofs_of_any_historical_size_come_out_of_the_present_tiles(grown: Grown, size: int, data: st.DataObject) -> None:
     size = data.draw(st.sampled_from(sorted(grown.roots)))
     index = data.draw(st.integers(0, size - 1))
     node = TileNodes(SIZE, grown.read)
@@ -122,8 +120,7 @@ def test_a_short_tile_is_noticed(grown: Grown) -> None:
 def test_an_edge_taken_up_again_goes_on_as_if_it_had_never_stopped(grown: Grown, size: int, more: int) -> None:
     widths = [(size >> 8 * level) % 256 for level in range(MAX_LEVEL + 1)]
     partial = [
-        split_tile(grown.read(level, size >> 8 * level + 8, width), width) if width else []
-        for level, width in enumerate(widths)
+        split_tile(grown.read(level, size >> 8 * level + 8, width), width) if width else [] for level, width in enumerate(widths)
     ]
     edge = TreeEdge(size, partial)
     other = edge.copy()

@@ -101,9 +101,7 @@ def test_a_copied_range_is_independent() -> None:
     assert (other.size, other.root()) == (4, naive_root(LEAVES[:4]))
 
 
-@pytest.mark.parametrize(
-    "change", [lambda b: b[:-1], lambda b: b + b"\0" * 32, lambda b: b[:7], lambda b: b"\xff" * 8 + b[8:]]
-)
+@pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: b + b"\0" * 32, lambda b: b[:7], lambda b: b"\xff" * 8 + b[8:]])
 def test_a_range_whose_length_does_not_fit_its_size_is_refused(change: object) -> None:
     tree = CompactRange()
     tree.extend(LEAVES[:5])
@@ -233,9 +231,7 @@ def test_published_inclusion_probes_agree() -> None:
     for probe in vectors("merkle/inclusion.json"):
         proof = [decode(text) for text in probe["proof"] or []]
         try:
-            verify_inclusion(
-                probe["leafIdx"], probe["treeSize"], decode(probe["leafHash"]), proof, decode(probe["root"])
-            )
+            verify_inclusion(probe["leafIdx"], probe["treeSize"], decode(probe["leafHash"]), proof, decode(probe["root"]))
             refused = False
         except ProofError:
             refused = True
