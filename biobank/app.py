@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from biobank import __version__, problems
+from biobank import __version__, problems, tables
 from biobank.bank import Bank
 from biobank.custody.api import router as custody_api
 
@@ -29,6 +29,7 @@ def create_app(bank: Bank) -> FastAPI:
         redoc_url=None,
     )
     app.state.bank = bank
+    assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from biobank import kinds as _kinds  # the union of direct events is whole only when every package has registered
 from biobank.acts.web import Performing, Reading
-from biobank.custody import queries, service
+from biobank.custody import hot, queries, service
 from biobank.custody.schemas import (
     AllowedEvents,
     AttemptList,
@@ -37,10 +37,10 @@ class EventBatch(BaseModel):
     events: list[BatchItem] = Field(min_length=1, max_length=BATCH_LIMIT)
 
 
-@router.post("/specimens/{code}/events", status_code=201)
-async def record_event(code: str, request: AnyEvent, performing: Performing) -> EventAnswer:
+@router.post("/specimens/{code}/events", status_code=201, response_model=EventAnswer)
+async def record_event(code: str, request: AnyEvent, performing: Performing) -> Response:
     """Record one observation. Use cases (store, issue, administer …) have calls of their own."""
-    return await performing(service.record_event, code, request)
+    return await hot.observe(performing, code, request)
 
 
 @router.post("/custody-events", status_code=201)

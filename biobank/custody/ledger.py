@@ -11,7 +11,7 @@ It is one statement for specimens and one for other streams, however many events
 Lock order for callers that lock first: donor, withdrawal, specimens by code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -96,18 +96,8 @@ _COLUMN_TYPES = {
     "administered_under": "uuid",
     "marked": "boolean",
 }
-_RECORD = ", ".join(
-    [
-        "code text",
-        "donor_code text",
-        "expected int",
-        "seq int",
-        "head_hash bytea",
-        "last_occurred_at timestamptz",
-        "state_seq int",
-    ]
-    + [f"{name} {_COLUMN_TYPES.get(name, 'text')}" for name in PROJECTED]
-)
+_HEAD_TYPES = "code text, donor_code text, expected int, seq int, head_hash bytea, last_occurred_at timestamptz, state_seq int"
+_RECORD = ", ".join([_HEAD_TYPES, *(f"{name} {_COLUMN_TYPES.get(name, 'text')}" for name in PROJECTED)])
 _WRITTEN = ["seq", "head_hash", "last_occurred_at", "state_seq", *PROJECTED]
 
 _APPEND: TextClause = text(
@@ -165,13 +155,20 @@ _lock_head = (
 NO_IDEMPOTENCY: dict[str, Any] = {"key": None}
 
 
-def append(session: Session, facts: Sequence[Fact], *, idempotency: dict[str, Any] | None = None) -> list[Appended]:
+def append(
+    session: Session,
+    facts: Sequence[Fact],
+    *,
+    idempotency: Callable[[list[Appended]], dict[str, Any]] | None = None,
+) -> list[Appended]:
     """Append `facts` in order and return where they stand.
 
     Legality is the caller's question (`custody.recording`); this function owns bytes, sequence and projection. Several
-    facts may concern one stream: each builds on the one before. `idempotency` is an answer row to keep in the same
-    statement. Raises StaleSequence when a stream moved on since the caller read it; then nothing was written, provided the
-    caller appended to one specimen only or holds the locks of all.
+    facts may concern one stream: each builds on the one before. `idempotency` turns what was appended into an answer row
+    that is kept in the same statement.
+
+    Raises StaleSequence when a stream moved on since the caller read it; then nothing was written, provided the caller
+    appended to one specimen only or holds the locks of all.
     """
     specimens = _Batch()
     others = _Batch()
@@ -181,7 +178,7 @@ def append(session: Session, facts: Sequence[Fact], *, idempotency: dict[str, An
             answers.append(specimens.add_specimen_event(fact))
         else:
             answers.append(others.add_other_event(session, fact))
-    kept = idempotency or NO_IDEMPOTENCY
+    kept = NO_IDEMPOTENCY if idempotency is None else idempotency(answers)
     if others.rows:
         written = _run(session, _APPEND_OTHER, others, "heads", NO_IDEMPOTENCY if specimens.rows else kept)
         _require_written(written, others)
