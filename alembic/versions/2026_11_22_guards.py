@@ -17,12 +17,19 @@ APPEND_ONLY = ("event", "leaf", "tile", "tree_head", "checkpoint", "cosignature"
 """Rows are written once. UPDATE, DELETE and TRUNCATE are refused for everyone, the owner included."""
 
 NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdrawal_item", "bedside_release", "hold", "donor",
-                 "stream_head", "signature", "app_user", "harvest", "lot")  # fmt: skip
+                 "stream_head", "signature", "pending_act", "app_user", "harvest", "lot")  # fmt: skip
 
 SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "log_quarantine", "log_lock")
 """The app reads these and never writes them."""
 
 APP_MAY_DELETE = ("vault_document", "idempotency", "login_attempt", "refresh_token", "user_role")
+
+WRITTEN_ONCE = (
+    ("signature", "signature_is_used_once", ("used_at",), "a signature is used once and never changed"),
+    ("pending_act", "pending_act_is_decided_once", ("completed_by", "completed_at", "second_signature", "cancelled_at"),
+     "a two-person act is completed or cancelled once and never changed"),
+)  # fmt: skip
+"""Table, trigger, the columns that are filled in once, and the sentence of the refusal. Nothing else of a row changes."""
 
 HIDDEN_FROM_AUDITOR = ("vault_document", "refresh_token", "login_session", "signature", "login_attempt", "app_user")
 
@@ -80,6 +87,20 @@ def upgrade() -> None:
         FOR EACH ROW EXECUTE FUNCTION release_is_used_once()""")
     op.execute("ALTER TABLE bedside_release ENABLE ALWAYS TRIGGER release_is_used_once")
 
+    for table, name, free, sentence in WRITTEN_ONCE:
+        left = " ".join(f"- '{column}'" for column in free)
+        decided = " OR ".join(f"OLD.{column} IS NOT NULL" for column in free)
+        op.execute(f"""
+            CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF (to_jsonb(OLD) {left}) IS DISTINCT FROM (to_jsonb(NEW) {left}) OR {decided} THEN
+                    RAISE EXCEPTION '{sentence}' USING ERRCODE = 'restrict_violation';
+                END IF;
+                RETURN NEW;
+            END $$""")
+        op.execute(f"CREATE TRIGGER {name} BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()")
+        op.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
+
     # The queue is small and churns; vacuum it by count, not by share.
     op.execute("ALTER TABLE pending SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000)")
 
@@ -108,6 +129,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    for table, name, _free, _sentence in WRITTEN_ONCE:
+        op.execute(f"DROP TRIGGER {name} ON {table}")
+        op.execute(f"DROP FUNCTION {name}()")
     op.execute("DROP TRIGGER release_is_used_once ON bedside_release")
     op.execute("DROP FUNCTION release_is_used_once()")
     for table in (*APPEND_ONLY, *NEVER_DELETED, "pending"):

@@ -19,15 +19,8 @@ def upgrade() -> None:
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("username", sa.Text(), nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=False),
-        sa.Column(
-            "must_change_password",
-            sa.Boolean(),
-            server_default=sa.text("true"),
-            nullable=False,
-        ),
-        sa.Column(
-            "active", sa.Boolean(), server_default=sa.text("true"), nullable=False
-        ),
+        sa.Column("must_change_password", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("name_commit", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_app_user")),
@@ -57,19 +50,9 @@ def upgrade() -> None:
         sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("entry", sa.LargeBinary(), nullable=False),
-        sa.Column(
-            "leaf_hash",
-            sa.LargeBinary(),
-            sa.Computed("sha256('\\x00'::bytea || entry)", persisted=True),
-            nullable=False,
-        ),
+        sa.Column("leaf_hash", sa.LargeBinary(), sa.Computed("sha256('\\x00'::bytea || entry)", persisted=True), nullable=False),
         sa.Column("prev_hash", sa.LargeBinary(), nullable=True),
-        sa.Column(
-            "prev_seq",
-            sa.Integer(),
-            sa.Computed("NULLIF(seq - 1, 0)", persisted=True),
-            nullable=True,
-        ),
+        sa.Column("prev_seq", sa.Integer(), sa.Computed("NULLIF(seq - 1, 0)", persisted=True), nullable=True),
         sa.Column("state", sa.Text(), server_default="", nullable=False),
         sa.Column("state_before", sa.Text(), server_default="", nullable=False),
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
@@ -77,46 +60,22 @@ def upgrade() -> None:
         sa.Column("recorded_by", sa.Text(), nullable=False),
         sa.Column("site_code", sa.Text(), nullable=True),
         sa.Column("donor_code", sa.Text(), nullable=True),
-        sa.CheckConstraint(
-            "(seq = 1) = (prev_hash IS NULL)",
-            name=op.f("only_the_first_event_has_no_predecessor"),
-        ),
-        sa.CheckConstraint(
-            "octet_length(entry) BETWEEN 2 AND 65535", name=op.f("entry_fits_a_tile")
-        ),
+        sa.CheckConstraint("(seq = 1) = (prev_hash IS NULL)", name=op.f("only_the_first_event_has_no_predecessor")),
+        sa.CheckConstraint("octet_length(entry) BETWEEN 2 AND 65535", name=op.f("entry_fits_a_tile")),
         sa.CheckConstraint("seq >= 1", name=op.f("sequence_starts_at_one")),
         sa.ForeignKeyConstraint(
             ["stream_kind", "stream_id", "prev_seq", "prev_hash", "state_before"],
-            [
-                "event.stream_kind",
-                "event.stream_id",
-                "event.seq",
-                "event.leaf_hash",
-                "event.state",
-            ],
+            ["event.stream_kind", "event.stream_id", "event.seq", "event.leaf_hash", "event.state"],
             name="history_is_gapless_and_linked",
         ),
-        sa.PrimaryKeyConstraint(
-            "stream_kind", "stream_id", "seq", name=op.f("pk_event")
-        ),
+        sa.PrimaryKeyConstraint("stream_kind", "stream_id", "seq", name=op.f("pk_event")),
         sa.UniqueConstraint("leaf_hash", name=op.f("uq_event_leaf_hash")),
-        sa.UniqueConstraint(
-            "stream_kind",
-            "stream_id",
-            "seq",
-            "leaf_hash",
-            "state",
-            name="event_is_named_by_hash_and_state",
-        ),
+        sa.UniqueConstraint("stream_kind", "stream_id", "seq", "leaf_hash", "state", name="event_is_named_by_hash_and_state"),
     )
-    op.create_index(
-        "ix_event_donor", "event", ["donor_code", "recorded_at"], unique=False
-    )
+    op.create_index("ix_event_donor", "event", ["donor_code", "recorded_at"], unique=False)
     op.create_index("ix_event_kind", "event", ["kind", "recorded_at"], unique=False)
     op.create_index("ix_event_recorded_at", "event", ["recorded_at"], unique=False)
-    op.create_index(
-        "ix_event_recorded_by", "event", ["recorded_by", "recorded_at"], unique=False
-    )
+    op.create_index("ix_event_recorded_by", "event", ["recorded_by", "recorded_at"], unique=False)
     op.create_table(
         "idempotency",
         sa.Column("actor_code", sa.Text(), nullable=False),
@@ -156,22 +115,15 @@ def upgrade() -> None:
         sa.Column("succeeded", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_login_attempt")),
     )
-    op.create_index(
-        "ix_login_attempt_name", "login_attempt", ["name_hash", "at"], unique=False
-    )
+    op.create_index("ix_login_attempt_name", "login_attempt", ["name_hash", "at"], unique=False)
     op.create_table(
         "site",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("timezone", sa.Text(), nullable=False),
-        sa.Column(
-            "active", sa.Boolean(), server_default=sa.text("true"), nullable=False
-        ),
-        sa.CheckConstraint(
-            "code ~ '^[A-Z][A-Z0-9]{1,7}$'",
-            name=op.f("site_code_is_short_and_upper_case"),
-        ),
+        sa.Column("active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.CheckConstraint("code ~ '^[A-Z][A-Z0-9]{1,7}$'", name=op.f("site_code_is_short_and_upper_case")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_site")),
     )
     op.create_table(
@@ -180,9 +132,7 @@ def upgrade() -> None:
         sa.Column("n", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("hashes", sa.LargeBinary(), nullable=False),
         sa.Column("root", sa.LargeBinary(), nullable=False),
-        sa.CheckConstraint(
-            "octet_length(hashes) = 8192", name=op.f("only_full_tiles_are_rows")
-        ),
+        sa.CheckConstraint("octet_length(hashes) = 8192", name=op.f("only_full_tiles_are_rows")),
         sa.PrimaryKeyConstraint("level", "n", name=op.f("pk_tile")),
     )
     op.create_table(
@@ -201,16 +151,12 @@ def upgrade() -> None:
         sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("commit", name=op.f("pk_vault_document")),
     )
-    op.create_index(
-        op.f("ix_vault_document_subject"), "vault_document", ["subject"], unique=False
-    )
+    op.create_index(op.f("ix_vault_document_subject"), "vault_document", ["subject"], unique=False)
     op.create_table(
         "checkpoint",
         sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["size"], ["tree_head.size"], name=op.f("fk_checkpoint_size")
-        ),
+        sa.ForeignKeyConstraint(["size"], ["tree_head.size"], name=op.f("fk_checkpoint_size")),
         sa.PrimaryKeyConstraint("size", name=op.f("pk_checkpoint")),
     )
     op.create_table(
@@ -220,18 +166,11 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), server_default="living", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
-        sa.CheckConstraint(
-            "status IN ('living','deceased','unreachable','erased')",
-            name=op.f("donor_status_is_known"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["clinic_site_code"], ["site.code"], name=op.f("fk_donor_clinic_site_code")
-        ),
+        sa.CheckConstraint("status IN ('living','deceased','unreachable','erased')", name=op.f("donor_status_is_known")),
+        sa.ForeignKeyConstraint(["clinic_site_code"], ["site.code"], name=op.f("fk_donor_clinic_site_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_donor")),
     )
-    op.create_index(
-        op.f("ix_donor_clinic_site_code"), "donor", ["clinic_site_code"], unique=False
-    )
+    op.create_index(op.f("ix_donor_clinic_site_code"), "donor", ["clinic_site_code"], unique=False)
     op.create_table(
         "hold",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -251,27 +190,15 @@ def upgrade() -> None:
             name=op.f("hold_kind_is_known"),
         ),
         sa.CheckConstraint(
-            "scope_kind IN ('specimen', 'lot', 'harvest', 'donor', 'container', 'shipment')",
-            name=op.f("hold_scope_is_known"),
+            "scope_kind IN ('specimen', 'lot', 'harvest', 'donor', 'container', 'shipment')", name=op.f("hold_scope_is_known")
         ),
-        sa.CheckConstraint(
-            "(lifted_at IS NULL) = (lifted_by IS NULL)",
-            name=op.f("a_lifted_hold_has_a_lifter"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["lifted_event"], ["event.leaf_hash"], name=op.f("fk_hold_lifted_event")
-        ),
-        sa.ForeignKeyConstraint(
-            ["placed_event"], ["event.leaf_hash"], name=op.f("fk_hold_placed_event")
-        ),
+        sa.CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name=op.f("a_lifted_hold_has_a_lifter")),
+        sa.ForeignKeyConstraint(["lifted_event"], ["event.leaf_hash"], name=op.f("fk_hold_lifted_event")),
+        sa.ForeignKeyConstraint(["placed_event"], ["event.leaf_hash"], name=op.f("fk_hold_placed_event")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hold")),
     )
     op.create_index(
-        "ix_hold_active",
-        "hold",
-        ["scope_id", "scope_kind"],
-        unique=False,
-        postgresql_where=sa.text("lifted_at IS NULL"),
+        "ix_hold_active", "hold", ["scope_id", "scope_kind"], unique=False, postgresql_where=sa.text("lifted_at IS NULL")
     )
     op.create_table(
         "login_session",
@@ -287,23 +214,17 @@ def upgrade() -> None:
         sa.Column("revoked_because", sa.Text(), nullable=True),
         sa.Column("flashes", sa.Text(), nullable=True),
         sa.CheckConstraint("kind IN ('token','page')", name=op.f("session_kind")),
-        sa.ForeignKeyConstraint(
-            ["user_code"], ["app_user.code"], name=op.f("fk_login_session_user_code")
-        ),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_login_session_user_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_login_session")),
         sa.UniqueConstraint("secret_hash", name=op.f("uq_login_session_secret_hash")),
     )
-    op.create_index(
-        op.f("ix_login_session_user_code"), "login_session", ["user_code"], unique=False
-    )
+    op.create_index(op.f("ix_login_session_user_code"), "login_session", ["user_code"], unique=False)
     op.create_table(
         "pending",
         sa.Column("qid", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["leaf_hash"], ["event.leaf_hash"], name=op.f("fk_pending_leaf_hash")
-        ),
+        sa.ForeignKeyConstraint(["leaf_hash"], ["event.leaf_hash"], name=op.f("fk_pending_leaf_hash")),
         sa.PrimaryKeyConstraint("qid", name=op.f("pk_pending")),
         sa.UniqueConstraint("leaf_hash", name=op.f("uq_pending_leaf_hash")),
     )
@@ -317,9 +238,13 @@ def upgrade() -> None:
         sa.Column("signed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["user_code"], ["app_user.code"], name=op.f("fk_signature_user_code")
+        sa.CheckConstraint(
+            "meaning IN ('approved','rejected','released','hold_lifted','reversed','reviewed','witnessed','erased','role_change','resolved','decided','closed')",
+            name=op.f("signature_meaning_is_known"),
         ),
+        sa.CheckConstraint("octet_length(act_hash) = 32", name=op.f("signature_is_bound_to_an_act")),
+        sa.CheckConstraint("used_at IS NULL OR used_at < expires_at", name=op.f("signature_is_used_in_time")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_signature_user_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signature")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_signature_token_hash")),
     )
@@ -334,42 +259,17 @@ def upgrade() -> None:
         sa.Column("temperature_class", sa.Text(), nullable=True),
         sa.Column("rows", sa.Integer(), nullable=True),
         sa.Column("cols", sa.Integer(), nullable=True),
-        sa.Column(
-            "isolated", sa.Boolean(), server_default=sa.text("false"), nullable=False
-        ),
-        sa.Column(
-            "active", sa.Boolean(), server_default=sa.text("true"), nullable=False
-        ),
-        sa.CheckConstraint(
-            "kind IN ('room','tank','freezer','rack','cane','box','shelf')",
-            name=op.f("container_kind_is_known"),
-        ),
-        sa.CheckConstraint(
-            "purpose IN ('storage','quarantine','evacuation')",
-            name=op.f("container_purpose_is_known"),
-        ),
-        sa.CheckConstraint(
-            "parent_code <> code", name=op.f("container_is_not_its_own_parent")
-        ),
-        sa.ForeignKeyConstraint(
-            ["parent_code"],
-            ["storage_container.code"],
-            name=op.f("fk_storage_container_parent_code"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["site_code"], ["site.code"], name=op.f("fk_storage_container_site_code")
-        ),
+        sa.Column("isolated", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.CheckConstraint("kind IN ('room','tank','freezer','rack','cane','box','shelf')", name=op.f("container_kind_is_known")),
+        sa.CheckConstraint("purpose IN ('storage','quarantine','evacuation')", name=op.f("container_purpose_is_known")),
+        sa.CheckConstraint("parent_code <> code", name=op.f("container_is_not_its_own_parent")),
+        sa.ForeignKeyConstraint(["parent_code"], ["storage_container.code"], name=op.f("fk_storage_container_parent_code")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_storage_container_site_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_storage_container")),
     )
-    op.create_index(
-        "ix_container_parent", "storage_container", ["parent_code"], unique=False
-    )
-    op.create_index(
-        op.f("ix_storage_container_site_code"),
-        "storage_container",
-        ["site_code"],
-        unique=False,
-    )
+    op.create_index("ix_container_parent", "storage_container", ["parent_code"], unique=False)
+    op.create_index(op.f("ix_storage_container_site_code"), "storage_container", ["site_code"], unique=False)
     op.create_table(
         "stream_head",
         sa.Column("stream_kind", sa.Text(), nullable=False),
@@ -377,25 +277,15 @@ def upgrade() -> None:
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("head_hash", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.Text(), server_default="", nullable=False),
-        sa.CheckConstraint(
-            "stream_kind <> 'specimen'", name=op.f("custody_is_the_head_of_a_specimen")
-        ),
+        sa.CheckConstraint("stream_kind <> 'specimen'", name=op.f("custody_is_the_head_of_a_specimen")),
         sa.ForeignKeyConstraint(
             ["stream_kind", "stream_id", "seq", "head_hash", "state"],
-            [
-                "event.stream_kind",
-                "event.stream_id",
-                "event.seq",
-                "event.leaf_hash",
-                "event.state",
-            ],
+            ["event.stream_kind", "event.stream_id", "event.seq", "event.leaf_hash", "event.state"],
             name="stream_head_follows_log",
             initially="DEFERRED",
             deferrable=True,
         ),
-        sa.PrimaryKeyConstraint(
-            "stream_kind", "stream_id", name=op.f("pk_stream_head")
-        ),
+        sa.PrimaryKeyConstraint("stream_kind", "stream_id", name=op.f("pk_stream_head")),
     )
     op.create_table(
         "user_role",
@@ -406,35 +296,22 @@ def upgrade() -> None:
         sa.Column("granted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("granted_by", sa.Text(), nullable=False),
         sa.CheckConstraint(
-            "role IN ('lab_tech','clinician','clinic_staff','quality','auditor','admin')",
-            name=op.f("role_is_known"),
+            "role IN ('lab_tech','clinician','clinic_staff','quality','auditor','admin')", name=op.f("role_is_known")
         ),
-        sa.ForeignKeyConstraint(
-            ["site_code"], ["site.code"], name=op.f("fk_user_role_site_code")
-        ),
-        sa.ForeignKeyConstraint(
-            ["user_code"], ["app_user.code"], name=op.f("fk_user_role_user_code")
-        ),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_user_role_site_code")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_user_role_user_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_user_role")),
         sa.UniqueConstraint(
-            "user_code",
-            "role",
-            "site_code",
-            name="one_grant_per_role_and_site",
-            postgresql_nulls_not_distinct=True,
+            "user_code", "role", "site_code", name="one_grant_per_role_and_site", postgresql_nulls_not_distinct=True
         ),
     )
-    op.create_index(
-        op.f("ix_user_role_user_code"), "user_role", ["user_code"], unique=False
-    )
+    op.create_index(op.f("ix_user_role_user_code"), "user_role", ["user_code"], unique=False)
     op.create_table(
         "cosignature",
         sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("key_id", sa.LargeBinary(), nullable=False),
         sa.Column("line", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["size"], ["checkpoint.size"], name=op.f("fk_cosignature_size")
-        ),
+        sa.ForeignKeyConstraint(["size"], ["checkpoint.size"], name=op.f("fk_cosignature_size")),
         sa.PrimaryKeyConstraint("size", "key_id", name=op.f("pk_cosignature")),
     )
     op.create_table(
@@ -449,20 +326,12 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("recorded_by", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["donor_code"], ["donor.code"], name=op.f("fk_harvest_donor_code")
-        ),
-        sa.ForeignKeyConstraint(
-            ["site_code"], ["site.code"], name=op.f("fk_harvest_site_code")
-        ),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_harvest_donor_code")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_harvest_site_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_harvest")),
-        sa.UniqueConstraint(
-            "code", "donor_code", name="harvest_is_named_by_code_and_donor"
-        ),
+        sa.UniqueConstraint("code", "donor_code", name="harvest_is_named_by_code_and_donor"),
     )
-    op.create_index(
-        op.f("ix_harvest_donor_code"), "harvest", ["donor_code"], unique=False
-    )
+    op.create_index(op.f("ix_harvest_donor_code"), "harvest", ["donor_code"], unique=False)
     op.create_table(
         "lot",
         sa.Column("code", sa.Text(), nullable=False),
@@ -474,12 +343,8 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("recorded_by", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["donor_code"], ["donor.code"], name=op.f("fk_lot_donor_code")
-        ),
-        sa.ForeignKeyConstraint(
-            ["site_code"], ["site.code"], name=op.f("fk_lot_site_code")
-        ),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_lot_donor_code")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_lot_site_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_lot")),
     )
     op.create_index(op.f("ix_lot_donor_code"), "lot", ["donor_code"], unique=False)
@@ -489,6 +354,9 @@ def upgrade() -> None:
         sa.Column("act", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("meaning", sa.Text(), nullable=False),
+        sa.Column("needs", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=True),
         sa.Column("proposed_by", sa.Text(), nullable=False),
         sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("first_signature", sa.Uuid(), nullable=False),
@@ -497,33 +365,15 @@ def upgrade() -> None:
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("second_signature", sa.Uuid(), nullable=True),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "completed_by IS NULL OR completed_by <> proposed_by",
-            name=op.f("two_person_act_has_two_people"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["completed_by"],
-            ["app_user.code"],
-            name=op.f("fk_pending_act_completed_by"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["first_signature"],
-            ["signature.id"],
-            name=op.f("fk_pending_act_first_signature"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["proposed_by"], ["app_user.code"], name=op.f("fk_pending_act_proposed_by")
-        ),
-        sa.ForeignKeyConstraint(
-            ["second_signature"],
-            ["signature.id"],
-            name=op.f("fk_pending_act_second_signature"),
-        ),
+        sa.CheckConstraint("completed_by IS NULL OR completed_by <> proposed_by", name=op.f("two_person_act_has_two_people")),
+        sa.ForeignKeyConstraint(["completed_by"], ["app_user.code"], name=op.f("fk_pending_act_completed_by")),
+        sa.ForeignKeyConstraint(["first_signature"], ["signature.id"], name=op.f("fk_pending_act_first_signature")),
+        sa.ForeignKeyConstraint(["proposed_by"], ["app_user.code"], name=op.f("fk_pending_act_proposed_by")),
+        sa.ForeignKeyConstraint(["second_signature"], ["signature.id"], name=op.f("fk_pending_act_second_signature")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_pending_act_site_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_act")),
     )
-    op.create_index(
-        op.f("ix_pending_act_subject"), "pending_act", ["subject"], unique=False
-    )
+    op.create_index(op.f("ix_pending_act_subject"), "pending_act", ["subject"], unique=False)
     op.create_table(
         "refresh_token",
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
@@ -531,19 +381,10 @@ def upgrade() -> None:
         sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["session_id"],
-            ["login_session.id"],
-            name=op.f("fk_refresh_token_session_id"),
-        ),
+        sa.ForeignKeyConstraint(["session_id"], ["login_session.id"], name=op.f("fk_refresh_token_session_id")),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_refresh_token")),
     )
-    op.create_index(
-        op.f("ix_refresh_token_session_id"),
-        "refresh_token",
-        ["session_id"],
-        unique=False,
-    )
+    op.create_index(op.f("ix_refresh_token_session_id"), "refresh_token", ["session_id"], unique=False)
     op.create_table(
         "storage_position",
         sa.Column("code", sa.Text(), nullable=False),
@@ -551,18 +392,10 @@ def upgrade() -> None:
         sa.Column("row", sa.Integer(), nullable=False),
         sa.Column("col", sa.Integer(), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["container_code"],
-            ["storage_container.code"],
-            name=op.f("fk_storage_position_container_code"),
-        ),
+        sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_storage_position_container_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_storage_position")),
-        sa.UniqueConstraint(
-            "code", "container_code", name="position_is_named_by_code_and_container"
-        ),
-        sa.UniqueConstraint(
-            "container_code", "row", "col", name="one_position_per_cell"
-        ),
+        sa.UniqueConstraint("code", "container_code", name="position_is_named_by_code_and_container"),
+        sa.UniqueConstraint("container_code", "row", "col", name="one_position_per_cell"),
     )
     op.create_table(
         "withdrawal",
@@ -578,30 +411,14 @@ def upgrade() -> None:
         sa.Column("requested_by", sa.Text(), nullable=False),
         sa.Column("approved_by", sa.Text(), nullable=True),
         sa.Column("approved_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "donor_code = recipient_code", name=op.f("recipient_is_the_donor")
-        ),
-        sa.ForeignKeyConstraint(
-            ["clinic_site_code"],
-            ["site.code"],
-            name=op.f("fk_withdrawal_clinic_site_code"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["donor_code"], ["donor.code"], name=op.f("fk_withdrawal_donor_code")
-        ),
-        sa.ForeignKeyConstraint(
-            ["recipient_code"],
-            ["donor.code"],
-            name=op.f("fk_withdrawal_recipient_code"),
-        ),
+        sa.CheckConstraint("donor_code = recipient_code", name=op.f("recipient_is_the_donor")),
+        sa.ForeignKeyConstraint(["clinic_site_code"], ["site.code"], name=op.f("fk_withdrawal_clinic_site_code")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_withdrawal_donor_code")),
+        sa.ForeignKeyConstraint(["recipient_code"], ["donor.code"], name=op.f("fk_withdrawal_recipient_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_withdrawal")),
-        sa.UniqueConstraint(
-            "code", "recipient_code", name="withdrawal_is_named_by_code_and_recipient"
-        ),
+        sa.UniqueConstraint("code", "recipient_code", name="withdrawal_is_named_by_code_and_recipient"),
     )
-    op.create_index(
-        op.f("ix_withdrawal_donor_code"), "withdrawal", ["donor_code"], unique=False
-    )
+    op.create_index(op.f("ix_withdrawal_donor_code"), "withdrawal", ["donor_code"], unique=False)
     op.create_index("ix_withdrawal_state", "withdrawal", ["state"], unique=False)
     op.create_table(
         "specimen",
@@ -615,43 +432,22 @@ def upgrade() -> None:
         sa.Column("harvest_code", sa.Text(), nullable=True),
         sa.Column("lot_code", sa.Text(), nullable=True),
         sa.Column("home_site_code", sa.Text(), nullable=True),
-        sa.Column(
-            "regulatory_basis", sa.Text(), server_default="undetermined", nullable=False
-        ),
-        sa.Column(
-            "markers_evaluated",
-            sa.Boolean(),
-            server_default=sa.text("false"),
-            nullable=False,
-        ),
+        sa.Column("regulatory_basis", sa.Text(), server_default="undetermined", nullable=False),
+        sa.Column("markers_evaluated", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("collected_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.CheckConstraint(
-            "(donor_code IS NULL) = (material = 'unidentified')",
-            name=op.f("only_the_unidentified_have_no_donor"),
+            "(donor_code IS NULL) = (material = 'unidentified')", name=op.f("only_the_unidentified_have_no_donor")
         ),
-        sa.CheckConstraint(
-            "purpose IN ('therapeutic','qc','retained')",
-            name=op.f("specimen_purpose_is_known"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["donor_code"], ["donor.code"], name=op.f("fk_specimen_donor_code")
-        ),
-        sa.ForeignKeyConstraint(
-            ["harvest_code"], ["harvest.code"], name=op.f("fk_specimen_harvest_code")
-        ),
-        sa.ForeignKeyConstraint(
-            ["home_site_code"], ["site.code"], name=op.f("fk_specimen_home_site_code")
-        ),
-        sa.ForeignKeyConstraint(
-            ["lot_code"], ["lot.code"], name=op.f("fk_specimen_lot_code")
-        ),
+        sa.CheckConstraint("purpose IN ('therapeutic','qc','retained')", name=op.f("specimen_purpose_is_known")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_specimen_donor_code")),
+        sa.ForeignKeyConstraint(["harvest_code"], ["harvest.code"], name=op.f("fk_specimen_harvest_code")),
+        sa.ForeignKeyConstraint(["home_site_code"], ["site.code"], name=op.f("fk_specimen_home_site_code")),
+        sa.ForeignKeyConstraint(["lot_code"], ["lot.code"], name=op.f("fk_specimen_lot_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_specimen")),
-        sa.UniqueConstraint(
-            "code", "donor_code", name="specimen_is_named_by_code_and_donor"
-        ),
+        sa.UniqueConstraint("code", "donor_code", name="specimen_is_named_by_code_and_donor"),
     )
     op.create_index("ix_specimen_donor", "specimen", ["donor_code"], unique=False)
     op.create_index("ix_specimen_harvest", "specimen", ["harvest_code"], unique=False)
@@ -671,20 +467,14 @@ def upgrade() -> None:
         sa.Column(
             "consumed",
             sa.Boolean(),
-            sa.Computed(
-                "CASE WHEN consumed_at IS NOT NULL THEN true END", persisted=True
-            ),
+            sa.Computed("CASE WHEN consumed_at IS NOT NULL THEN true END", persisted=True),
             nullable=True,
         ),
         sa.Column("killed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("killed_because", sa.Text(), nullable=True),
-        sa.CheckConstraint(
-            "first_checker <> second_checker", name=op.f("bedside_check_has_two_people")
-        ),
+        sa.CheckConstraint("first_checker <> second_checker", name=op.f("bedside_check_has_two_people")),
         sa.ForeignKeyConstraint(
-            ["specimen_code", "donor_code"],
-            ["specimen.code", "specimen.donor_code"],
-            name="release_is_of_the_donors_cells",
+            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="release_is_of_the_donors_cells"
         ),
         sa.ForeignKeyConstraint(
             ["withdrawal_code", "donor_code"],
@@ -692,57 +482,32 @@ def upgrade() -> None:
             name="release_is_for_the_recipient",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bedside_release")),
-        sa.UniqueConstraint(
-            "id",
-            "specimen_code",
-            "donor_code",
-            "consumed",
-            name="release_is_named_whole",
-        ),
+        sa.UniqueConstraint("id", "specimen_code", "donor_code", "consumed", name="release_is_named_whole"),
     )
     op.create_table(
         "specimen_alias",
         sa.Column("issuer", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
         sa.Column("specimen_code", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["specimen_code"],
-            ["specimen.code"],
-            name=op.f("fk_specimen_alias_specimen_code"),
-        ),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_specimen_alias_specimen_code")),
         sa.PrimaryKeyConstraint("issuer", "value", name=op.f("pk_specimen_alias")),
     )
-    op.create_index(
-        op.f("ix_specimen_alias_specimen_code"),
-        "specimen_alias",
-        ["specimen_code"],
-        unique=False,
-    )
+    op.create_index(op.f("ix_specimen_alias_specimen_code"), "specimen_alias", ["specimen_code"], unique=False)
     op.create_table(
         "specimen_parent",
         sa.Column("child_code", sa.Text(), nullable=False),
         sa.Column("parent_code", sa.Text(), nullable=False),
         sa.Column("child_donor", sa.Text(), nullable=False),
         sa.Column("parent_donor", sa.Text(), nullable=False),
-        sa.CheckConstraint(
-            "child_code <> parent_code", name=op.f("not_its_own_parent")
-        ),
-        sa.CheckConstraint(
-            "child_donor = parent_donor", name=op.f("derived_from_the_same_donor")
+        sa.CheckConstraint("child_code <> parent_code", name=op.f("not_its_own_parent")),
+        sa.CheckConstraint("child_donor = parent_donor", name=op.f("derived_from_the_same_donor")),
+        sa.ForeignKeyConstraint(
+            ["child_code", "child_donor"], ["specimen.code", "specimen.donor_code"], name="child_is_of_its_donor"
         ),
         sa.ForeignKeyConstraint(
-            ["child_code", "child_donor"],
-            ["specimen.code", "specimen.donor_code"],
-            name="child_is_of_its_donor",
+            ["parent_code", "parent_donor"], ["specimen.code", "specimen.donor_code"], name="parent_is_of_its_donor"
         ),
-        sa.ForeignKeyConstraint(
-            ["parent_code", "parent_donor"],
-            ["specimen.code", "specimen.donor_code"],
-            name="parent_is_of_its_donor",
-        ),
-        sa.PrimaryKeyConstraint(
-            "child_code", "parent_code", name=op.f("pk_specimen_parent")
-        ),
+        sa.PrimaryKeyConstraint("child_code", "parent_code", name=op.f("pk_specimen_parent")),
     )
     op.create_table(
         "withdrawal_item",
@@ -752,32 +517,21 @@ def upgrade() -> None:
         sa.Column("recipient_code", sa.Text(), nullable=False),
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "donor_code = recipient_code", name=op.f("item_goes_back_to_its_donor")
-        ),
+        sa.CheckConstraint("donor_code = recipient_code", name=op.f("item_goes_back_to_its_donor")),
         sa.ForeignKeyConstraint(
-            ["specimen_code", "donor_code"],
-            ["specimen.code", "specimen.donor_code"],
-            name="item_is_of_its_donor",
+            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="item_is_of_its_donor"
         ),
         sa.ForeignKeyConstraint(
             ["withdrawal_code", "recipient_code"],
             ["withdrawal.code", "withdrawal.recipient_code"],
             name="item_is_for_its_recipient",
         ),
-        sa.PrimaryKeyConstraint(
-            "withdrawal_code", "specimen_code", name=op.f("pk_withdrawal_item")
-        ),
+        sa.PrimaryKeyConstraint("withdrawal_code", "specimen_code", name=op.f("pk_withdrawal_item")),
     )
     op.create_table(
         "custody",
         sa.Column("code", sa.Text(), nullable=False),
-        sa.Column(
-            "stream_kind",
-            sa.Text(),
-            sa.Computed("'specimen'", persisted=True),
-            nullable=False,
-        ),
+        sa.Column("stream_kind", sa.Text(), sa.Computed("'specimen'", persisted=True), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=True),
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("head_hash", sa.LargeBinary(), nullable=False),
@@ -794,55 +548,34 @@ def upgrade() -> None:
         sa.Column("shipment_code", sa.Text(), nullable=True),
         sa.Column("reserved_for", sa.Text(), nullable=True),
         sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.Column(
-            "freeze_count", sa.Integer(), server_default=sa.text("0"), nullable=False
-        ),
-        sa.Column(
-            "exposure_s", sa.Integer(), server_default=sa.text("0"), nullable=False
-        ),
+        sa.Column("freeze_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("exposure_s", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("banked_at", sa.Text(), nullable=True),
         sa.Column("administered_under", sa.Uuid(), nullable=True),
         sa.Column(
             "release_consumed",
             sa.Boolean(),
-            sa.Computed(
-                "CASE WHEN state = 'administered' THEN true END", persisted=True
-            ),
+            sa.Computed("CASE WHEN state = 'administered' THEN true END", persisted=True),
             nullable=True,
         ),
-        sa.Column(
-            "marked", sa.Boolean(), server_default=sa.text("false"), nullable=False
-        ),
+        sa.Column("marked", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("last_occurred_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state_seq", sa.Integer(), nullable=False),
+        sa.CheckConstraint("(custodian_kind = 'nobody') = (custodian_id IS NULL)", name=op.f("a_custodian_has_a_name")),
         sa.CheckConstraint(
-            "(custodian_kind = 'nobody') = (custodian_id IS NULL)",
-            name=op.f("a_custodian_has_a_name"),
+            "(state = 'administered') = (administered_under IS NOT NULL)", name=op.f("administered_iff_under_a_release")
         ),
         sa.CheckConstraint(
-            "(state = 'administered') = (administered_under IS NOT NULL)",
-            name=op.f("administered_iff_under_a_release"),
+            "condition IN ('fresh', 'in_culture', 'freezing', 'frozen', 'thawed')", name=op.f("condition_is_known")
         ),
         sa.CheckConstraint(
-            "condition IN ('fresh', 'in_culture', 'freezing', 'frozen', 'thawed')",
-            name=op.f("condition_is_known"),
+            "custodian_kind IN ('user', 'site', 'courier', 'recipient', 'nobody')", name=op.f("custodian_kind_is_known")
         ),
         sa.CheckConstraint(
-            "custodian_kind IN ('user', 'site', 'courier', 'recipient', 'nobody')",
-            name=op.f("custodian_kind_is_known"),
+            "quality IN ('quarantined', 'released_to_bank', 'released_conditionally', 'rejected')", name=op.f("quality_is_known")
         ),
-        sa.CheckConstraint(
-            "quality IN ('quarantined', 'released_to_bank', 'released_conditionally', 'rejected')",
-            name=op.f("quality_is_known"),
-        ),
-        sa.CheckConstraint(
-            "state <> 'administered' OR donor_code IS NOT NULL",
-            name=op.f("nobody_receives_the_unidentified"),
-        ),
-        sa.CheckConstraint(
-            "state <> 'stored' OR container_code IS NOT NULL",
-            name=op.f("stored_has_a_place"),
-        ),
+        sa.CheckConstraint("state <> 'administered' OR donor_code IS NOT NULL", name=op.f("nobody_receives_the_unidentified")),
+        sa.CheckConstraint("state <> 'stored' OR container_code IS NOT NULL", name=op.f("stored_has_a_place")),
         sa.CheckConstraint(
             "state IN ('checked_out', 'stored') OR (position_code IS NULL AND container_code IS NULL)",
             name=op.f("only_placed_specimens_hold_a_position"),
@@ -854,70 +587,36 @@ def upgrade() -> None:
         sa.CheckConstraint("amount >= 0", name=op.f("amount_is_not_negative")),
         sa.ForeignKeyConstraint(
             ["administered_under", "code", "donor_code", "release_consumed"],
-            [
-                "bedside_release.id",
-                "bedside_release.specimen_code",
-                "bedside_release.donor_code",
-                "bedside_release.consumed",
-            ],
+            ["bedside_release.id", "bedside_release.specimen_code", "bedside_release.donor_code", "bedside_release.consumed"],
             name="administered_under_a_consumed_release",
         ),
         sa.ForeignKeyConstraint(
-            ["code", "donor_code"],
-            ["specimen.code", "specimen.donor_code"],
-            name="custody_is_of_the_specimens_donor",
+            ["code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="custody_is_of_the_specimens_donor"
         ),
-        sa.ForeignKeyConstraint(
-            ["code"], ["specimen.code"], name=op.f("fk_custody_code")
-        ),
-        sa.ForeignKeyConstraint(
-            ["container_code"],
-            ["storage_container.code"],
-            name=op.f("fk_custody_container_code"),
-        ),
+        sa.ForeignKeyConstraint(["code"], ["specimen.code"], name=op.f("fk_custody_code")),
+        sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_custody_container_code")),
         sa.ForeignKeyConstraint(
             ["position_code", "container_code"],
             ["storage_position.code", "storage_position.container_code"],
             name="position_is_in_that_container",
         ),
-        sa.ForeignKeyConstraint(
-            ["reserved_for"], ["withdrawal.code"], name=op.f("fk_custody_reserved_for")
-        ),
-        sa.ForeignKeyConstraint(
-            ["site_code"], ["site.code"], name=op.f("fk_custody_site_code")
-        ),
+        sa.ForeignKeyConstraint(["reserved_for"], ["withdrawal.code"], name=op.f("fk_custody_reserved_for")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_custody_site_code")),
         sa.ForeignKeyConstraint(
             ["stream_kind", "code", "seq", "head_hash", "state"],
-            [
-                "event.stream_kind",
-                "event.stream_id",
-                "event.seq",
-                "event.leaf_hash",
-                "event.state",
-            ],
+            ["event.stream_kind", "event.stream_id", "event.seq", "event.leaf_hash", "event.state"],
             name="custody_follows_log",
             initially="DEFERRED",
             deferrable=True,
         ),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_custody")),
-        sa.UniqueConstraint(
-            "code", "donor_code", name="custody_is_named_by_code_and_donor"
-        ),
-        sa.UniqueConstraint(
-            "position_code",
-            deferrable=True,
-            initially="IMMEDIATE",
-            name="one_specimen_per_position",
-        ),
+        sa.UniqueConstraint("code", "donor_code", name="custody_is_named_by_code_and_donor"),
+        sa.UniqueConstraint("position_code", deferrable=True, initially="IMMEDIATE", name="one_specimen_per_position"),
     )
     op.create_index("ix_custody_container", "custody", ["container_code"], unique=False)
     op.create_index("ix_custody_donor", "custody", ["donor_code"], unique=False)
-    op.create_index(
-        "ix_custody_reserved_for", "custody", ["reserved_for"], unique=False
-    )
-    op.create_index(
-        "ix_custody_site_state", "custody", ["site_code", "state"], unique=False
-    )
+    op.create_index("ix_custody_reserved_for", "custody", ["reserved_for"], unique=False)
+    op.create_index("ix_custody_site_state", "custody", ["site_code", "state"], unique=False)
 
 
 def downgrade() -> None:
@@ -951,20 +650,14 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_user_role_user_code"), table_name="user_role")
     op.drop_table("user_role")
     op.drop_table("stream_head")
-    op.drop_index(
-        op.f("ix_storage_container_site_code"), table_name="storage_container"
-    )
+    op.drop_index(op.f("ix_storage_container_site_code"), table_name="storage_container")
     op.drop_index("ix_container_parent", table_name="storage_container")
     op.drop_table("storage_container")
     op.drop_table("signature")
     op.drop_table("pending")
     op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")
     op.drop_table("login_session")
-    op.drop_index(
-        "ix_hold_active",
-        table_name="hold",
-        postgresql_where=sa.text("lifted_at IS NULL"),
-    )
+    op.drop_index("ix_hold_active", table_name="hold", postgresql_where=sa.text("lifted_at IS NULL"))
     op.drop_table("hold")
     op.drop_index(op.f("ix_donor_clinic_site_code"), table_name="donor")
     op.drop_table("donor")

@@ -55,7 +55,7 @@ class Attempt(SQLModel, table=True):
 
 
 class PendingAct(SQLModel, table=True):
-    """An act of two people, proposed and signed by the first."""
+    """An act of two people, proposed and signed by the first; `needs` is what the second must be allowed at `site_code`."""
 
     __tablename__ = "pending_act"
     __table_args__ = (
@@ -66,6 +66,9 @@ class PendingAct(SQLModel, table=True):
     act: str = Field(sa_column=Column(Text, nullable=False))
     subject: str = Field(sa_column=Column(Text, nullable=False, index=True))
     body: dict[str, object] = Field(sa_column=Column(JSONB, nullable=False))
+    meaning: str = Field(sa_column=Column(Text, nullable=False))
+    needs: str = Field(sa_column=Column(Text, nullable=False))
+    site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
     proposed_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
     proposed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
     first_signature: UUID = Field(sa_column=Column(Uuid, ForeignKey("signature.id"), nullable=False))

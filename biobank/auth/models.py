@@ -120,6 +120,15 @@ class Signature(SQLModel, table=True):
     """An electronic signature: a password entered again for one act. Single use, two minutes, bound to act and user."""
 
     __tablename__ = "signature"
+    __table_args__ = (
+        CheckConstraint(
+            "meaning IN ('approved','rejected','released','hold_lifted','reversed','reviewed','witnessed','erased',"
+            "'role_change','resolved','decided','closed')",
+            name="signature_meaning_is_known",
+        ),
+        CheckConstraint("octet_length(act_hash) = 32", name="signature_is_bound_to_an_act"),
+        CheckConstraint("used_at IS NULL OR used_at < expires_at", name="signature_is_used_in_time"),
+    )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     token_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))

@@ -1,0 +1,263 @@
+"""Acts that take two people: proposed and signed by the first, completed and signed by another, in two independent calls.
+
+How a use case and its route are written:
+
+    class RoleGranted(BaseModel):
+        status: Literal["done"] = "done"
+        …
+
+    def grant_role(session, act, code, request) -> RoleGranted | Proposed:
+        signature = use_signature(session, act, request.signature, Meaning.ROLE_CHANGE)
+        step = propose_or_complete(
+            session, act, "user.grant_role", code, {"role": …, "site": …}, signature, request.pending_act,
+            needs=Permission.ROLE_COSIGN, site=…,
+        )
+        if isinstance(step, Proposed):
+            return step
+        …  # step.first_user, step.second_user and both signatures go into the event
+
+The route declares the union and answers 200 for both halves; `status` is `pending` or `done`. The second person sends the
+same body with `pending_act` added and a signature of their own. GET /pending-acts lists what waits.
+
+A pending act lives a day. It is no authority by itself: everything the act depends on is checked when it is completed.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, Field
+from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.models import PendingAct
+from biobank.acts.signing import SignatureUsed
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.clock import now
+from biobank.db import table_of
+from biobank.errors import Conflict, NotFound, NotPermitted
+
+LIFETIME = timedelta(hours=24)
+
+_pending = table_of(PendingAct)
+_find = select(_pending).where(_pending.c.id == bindparam("pending_id")).with_for_update()
+
+
+class SecondPersonMustDiffer(NotPermitted):
+    """The one who proposed cannot be the one who completes."""
+
+    code = "second_person_must_differ"
+    title = "A second person is needed"
+
+
+class PendingActOver(Conflict):
+    """It was completed, cancelled or left for more than a day."""
+
+    code = "pending_act_over"
+    title = "Nothing is waiting here"
+
+
+class PendingActDiffers(Conflict):
+    """The second call is not the act that was proposed."""
+
+    code = "pending_act_differs"
+    title = "Not what was proposed"
+
+
+class Proposed(BaseModel):
+    """The answer to the first half of a two-person act."""
+
+    status: Literal["pending"] = "pending"
+    pending_act: UUID = Field(description="The second person sends the same body with this in `pending_act`.")
+    act: str
+    subject: str
+    needs: str = Field(description="The permission the second person must hold.")
+    site: str | None = Field(description="Where they must hold it; null: everywhere.")
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Completed:
+    """Both people and both signatures of a completed act, for its event."""
+
+    pending_act: UUID
+    first_user: str
+    first_signature: UUID
+    second_user: str
+    second_signature: UUID
+    proposed_at: datetime
+
+
+class PendingActPublic(BaseModel):
+    """An act that waits for its second person."""
+
+    id: UUID
+    act: str
+    subject: str
+    body: dict[str, Any]
+    meaning: str
+    proposed_by: str
+    proposed_at: datetime
+    expires_at: datetime
+    needs: str
+    site: str | None
+
+
+class PendingActList(BaseModel):
+    """Acts that wait, oldest first."""
+
+    items: list[PendingActPublic]
+    next: str | None = None
+
+
+def propose_or_complete(
+    session: Session,
+    act: Act,
+    act_name: str,
+    subject: str,
+    body: dict[str, Any],
+    signature: SignatureUsed,
+    pending: UUID | None,
+    *,
+    needs: Permission,
+    site: str | None = None,
+) -> Proposed | Completed:
+    """Store the first half of a two-person act, or complete it.
+
+    `act_name` is `noun.verb`, `subject` a code, `body` what both people say: codes, integers, booleans and enums as strings,
+    no free text and no names, because it is shown to whoever may complete it. `needs` is what the second person must be
+    allowed, at `site` or, when that is None, everywhere; the caller has checked what the first must be allowed.
+
+    Raises, when completing: NotFound, PendingActDiffers, PendingActOver, SecondPersonMustDiffer, NotPermitted.
+    """
+    if pending is None:
+        return _propose(session, act, act_name, subject, body, signature, needs, site)
+    row = session.execute(_find, {"pending_id": pending}).first()
+    if row is None:
+        raise NotFound("No act with this id waits for a second person.", subject=subject)
+    if (row.act, row.subject, row.body, row.meaning) != (act_name, subject, body, signature.meaning.value):
+        raise PendingActDiffers(
+            "This is not what the first person proposed and signed. Look at GET /api/v1/pending-acts.", subject=subject
+        )
+    if row.completed_at is not None or row.cancelled_at is not None or row.expires_at <= act.at:
+        raise PendingActOver(
+            "This act was completed, cancelled or left for more than a day. Propose it again if it is still needed.",
+            subject=subject,
+        )
+    if row.proposed_by == act.actor.code:
+        raise SecondPersonMustDiffer(
+            "You proposed this yourself; someone else must sign it as the second person.", subject=subject
+        )
+    if not may_complete(act.actor, needs, site):
+        raise NotPermitted(
+            f"The second person needs '{needs.value}'" + ("." if site is None else f" at {site}."),
+            permission=needs.value,
+            subject=subject,
+        )
+    session.execute(
+        update(_pending)
+        .where(_pending.c.id == row.id)
+        .values(completed_by=act.actor.code, completed_at=act.at, second_signature=signature.id)
+    )
+    return Completed(row.id, row.proposed_by, row.first_signature, signature.user, signature.id, row.proposed_at)
+
+
+def may_complete(actor: Actor, needs: Permission, site: str | None) -> bool:
+    """Say whether `actor` may be the second person: holds `needs` at `site`, or everywhere when that is None."""
+    return actor.sites_with(needs) is None if site is None else actor.may(needs, site)
+
+
+def cancel_pending(session: Session, act: Act, pending: UUID) -> PendingActPublic:
+    """Take back a proposal: the proposer may, and whoever could have completed it."""
+    row = session.execute(_find, {"pending_id": pending}).first()
+    if row is None or not _may_see(act.actor, row):
+        raise NotFound("No act with this id waits for a second person.")
+    if row.completed_at is not None or row.cancelled_at is not None:
+        raise PendingActOver("This act was completed or cancelled already.", subject=row.subject)
+    session.execute(update(_pending).where(_pending.c.id == row.id).values(cancelled_at=act.at))
+    return _public(row)
+
+
+def list_pending(session: Session, actor: Actor, after: UUID | None = None, limit: int = 100) -> PendingActList:
+    """List the acts that wait for a second person and that the actor proposed or may complete, oldest first."""
+    statement = (
+        select(_pending)
+        .where(
+            _pending.c.completed_at.is_(None),
+            _pending.c.cancelled_at.is_(None),
+            _pending.c.expires_at > now(),
+            or_(_pending.c.proposed_by == actor.code, *(_completable(actor, p) for p in sorted(actor.permissions))),
+        )
+        .order_by(_pending.c.proposed_at, _pending.c.id)
+        .limit(limit + 1)
+    )
+    if after is not None:
+        mark = select(_pending.c.proposed_at, _pending.c.id).where(_pending.c.id == after).subquery()
+        statement = statement.where(
+            or_(
+                _pending.c.proposed_at > select(mark.c.proposed_at).scalar_subquery(),
+                (_pending.c.proposed_at == select(mark.c.proposed_at).scalar_subquery()) & (_pending.c.id > after),
+            )
+        )
+    rows = session.execute(statement).all()
+    items = [_public(row) for row in rows[:limit]]
+    return PendingActList(items=items, next=str(items[-1].id) if len(rows) > limit else None)
+
+
+def _propose(
+    session: Session,
+    act: Act,
+    act_name: str,
+    subject: str,
+    body: dict[str, Any],
+    signature: SignatureUsed,
+    needs: Permission,
+    site: str | None,
+) -> Proposed:
+    pending = uuid4()
+    session.execute(
+        insert(_pending).values(
+            id=pending,
+            act=act_name,
+            subject=subject,
+            body=body,
+            meaning=signature.meaning.value,
+            needs=needs.value,
+            site_code=site,
+            proposed_by=act.actor.code,
+            proposed_at=act.at,
+            first_signature=signature.id,
+            expires_at=act.at + LIFETIME,
+        )
+    )
+    return Proposed(
+        pending_act=pending, act=act_name, subject=subject, needs=needs.value, site=site, expires_at=act.at + LIFETIME
+    )
+
+
+def _completable(actor: Actor, permission: Permission) -> ColumnElement[bool]:
+    sites = actor.sites_with(permission)
+    named = _pending.c.needs == permission.value
+    return named if sites is None else named & _pending.c.site_code.in_(sorted(sites))
+
+
+def _may_see(actor: Actor, row: Any) -> bool:
+    return bool(row.proposed_by == actor.code) or may_complete(actor, Permission(row.needs), row.site_code)
+
+
+def _public(row: Any) -> PendingActPublic:
+    return PendingActPublic(
+        id=row.id,
+        act=row.act,
+        subject=row.subject,
+        body=row.body,
+        meaning=row.meaning,
+        proposed_by=row.proposed_by,
+        proposed_at=row.proposed_at,
+        expires_at=row.expires_at,
+        needs=row.needs,
+        site=row.site_code,
+    )
