@@ -52,10 +52,12 @@ class Box:
 
     @property
     def right(self) -> int:
+        """The x just past the right edge."""
         return self.x + self.width
 
     @property
     def bottom(self) -> int:
+        """The y just past the lower edge."""
         return self.y + self.height
 
     def overlaps(self, other: "Box") -> bool:

@@ -96,7 +96,7 @@ def check_printable(text: str) -> None:
     for character in text:
         if not character.isprintable() or ord(character) not in face(True).face.charToGlyph:
             raise TextUnprintable(
-                f"The character U+{ord(character):04X} cannot be printed on a label; write the text in Latin letters."
+                f"The character U+{ord(character):04X} cannot be printed on a label; write the text in plain Latin letters."
             )
 
 
