@@ -230,8 +230,6 @@ def _wait_for_lock(path: Path, deadline: float) -> int:
     """The lock on `path`, waited for: a server whose owner was killed needs a moment to go."""
     while (descriptor := _try_lock(path)) is None:
         if time.monotonic() > deadline:
-            raise EmbeddedPostgresError(
-                f"An earlier PostgreSQL of {path.parent} is still running. Stop it with SIGINT."
-            )
+            raise EmbeddedPostgresError(f"An earlier PostgreSQL of {path.parent} is still running. Stop it with SIGINT.")
         time.sleep(0.02)
     return descriptor

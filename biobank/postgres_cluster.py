@@ -77,7 +77,7 @@ class Cluster:
         command += ["--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8", "--no-locale"]
         if major >= 17:  # the builtin provider: code point order, whatever the C library of the host thinks of C.UTF-8
             command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        made = subprocess.run(
+        made = subprocess.run(  # noqa: S603  # a fixed command line, no shell
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **self._surroundings()
         )
         password_file.unlink()
@@ -100,14 +100,17 @@ class Cluster:
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         command: list[str | Path] = [programs / "postgres", "-D", self.data, *options]
         with open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
-            server: subprocess.Popen[bytes] = subprocess.Popen(command, stdout=output, stderr=output, **surroundings)
+            server: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603  # a fixed command line, no shell
+                command, stdout=output, stderr=output, **surroundings
+            )
         return server
 
     def socket_dir(self) -> Path:
         """A private folder for the socket: here, or in a temporary folder where this path is too long for a socket."""
         uid, gid = self.account or Account(os.geteuid(), os.getegid())
         name = f"biobank-{hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]}"
-        for place in (self.home / "socket", Path(tempfile.gettempdir()) / name, Path("/tmp") / name):
+        short = Path("/tmp")  # noqa: S108  # the folder made there is private, and its owner and mode are checked
+        for place in (self.home / "socket", Path(tempfile.gettempdir()) / name, short / name):
             if len(os.fsencode(place)) > _LONGEST_SOCKET_DIR:
                 continue
             if self.account is not None and not reachable(place.parent, self.account):

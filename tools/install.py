@@ -27,7 +27,7 @@ def main(folder: Path, lock_file: Path, stamps: list[Path]) -> None:
         if not works(python):
             # Clear: it may be the rest of a set-up that was interrupted, or point to a Python that is gone.
             venv.create(folder, clear=True, with_pip=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--no-compile", "--require-hashes", "--requirement", lock_file], check=True)
         # pip compiles on one core. A file that does not compile is no failure to pip either.
         subprocess.run([python, "-m", "compileall", "-q", "-q", "-j", "0", folder / "lib"], check=False)
