@@ -2,8 +2,9 @@
 
 from biobank.custody import events as custody
 from biobank.custody.event import rules
+from biobank.donors import events as donors
 from biobank.specimens import events as specimens
 from biobank.storage import events as storage
 
-MODULES = (custody, specimens, storage)
+MODULES = (custody, donors, specimens, storage)
 rules.close()

@@ -17,21 +17,29 @@ APPEND_ONLY = ("event", "leaf", "tile", "tree_head", "checkpoint", "cosignature"
 """Rows are written once. UPDATE, DELETE and TRUNCATE are refused for everyone, the owner included."""
 
 NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdrawal_item", "bedside_release", "hold", "donor",
-                 "stream_head", "signature", "pending_act", "app_user", "harvest", "lot")  # fmt: skip
+                 "stream_head", "signature", "pending_act", "app_user", "harvest", "lot",
+                 "consent", "identification", "kit_binding", "wristband")  # fmt: skip
 
 SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "log_quarantine", "log_lock")
 """The app reads these and never writes them."""
 
-APP_MAY_DELETE = ("vault_document", "idempotency", "login_attempt", "refresh_token", "user_role")
+APP_MAY_DELETE = ("vault_document", "donor_document", "donor_index", "idempotency", "login_attempt", "refresh_token", "user_role")
 
 WRITTEN_ONCE = (
     ("signature", "signature_is_used_once", ("used_at",), "a signature is used once and never changed"),
     ("pending_act", "pending_act_is_decided_once", ("completed_by", "completed_at", "second_signature", "cancelled_at"),
      "a two-person act is completed or cancelled once and never changed"),
+    ("consent", "consent_is_revoked_once", ("revoked_at", "revoked_by", "revoked_event"),
+     "a consent is given once and revoked once, never changed"),
+    ("identification", "identification_is_decided_once",
+     ("second_by", "completed_at", "completed_event", "valid_until", "failed_at"),
+     "an identification is completed or failed once and never changed"),
+    ("wristband", "wristband_is_voided_once", ("voided_at", "void_reason", "voided_event"),
+     "a wristband is issued once and voided once, never changed"),
 )  # fmt: skip
 """Table, trigger, the columns that are filled in once, and the sentence of the refusal. Nothing else of a row changes."""
 
-HIDDEN_FROM_AUDITOR = ("vault_document", "refresh_token", "login_session", "signature", "login_attempt", "app_user")
+HIDDEN_FROM_AUDITOR = ("vault_document", "donor_index", "refresh_token", "login_session", "signature", "login_attempt", "app_user")
 
 GROUPS = ("biobank_app", "biobank_sealer", "biobank_auditor")
 

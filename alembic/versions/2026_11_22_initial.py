@@ -164,6 +164,8 @@ def upgrade() -> None:
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("clinic_site_code", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), server_default="living", nullable=False),
+        sa.Column("identity_commit", sa.LargeBinary(), nullable=True),
+        sa.Column("contact_commit", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.CheckConstraint("status IN ('living','deceased','unreachable','erased')", name=op.f("donor_status_is_known")),
@@ -257,6 +259,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("purpose", sa.Text(), server_default="storage", nullable=False),
         sa.Column("temperature_class", sa.Text(), nullable=True),
+        sa.Column("highest_mc", sa.Integer(), nullable=True),
         sa.Column("rows", sa.Integer(), nullable=True),
         sa.Column("cols", sa.Integer(), nullable=True),
         sa.Column("isolated", sa.Boolean(), server_default=sa.text("false"), nullable=False),
@@ -307,6 +310,41 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_user_role_user_code"), "user_role", ["user_code"], unique=False)
     op.create_table(
+        "consent",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("form_version", sa.Text(), nullable=False),
+        sa.Column("document_sha256", sa.Text(), nullable=False),
+        sa.Column("given_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("witnessed_by", sa.Text(), nullable=False),
+        sa.Column("tissues", postgresql.ARRAY(sa.Text()), nullable=True),
+        sa.Column("valid_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("on_death", sa.Text(), nullable=True),
+        sa.Column("at_end_of_term", sa.Text(), nullable=True),
+        sa.Column("representative_commit", sa.LargeBinary(), nullable=True),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.Column("given_event", sa.LargeBinary(), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_by", sa.Text(), nullable=True),
+        sa.Column("revoked_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint(
+            "kind IN ('banking','treatment','research','testing','sharing','death_and_end_of_term','representative')",
+            name=op.f("consent_kind_is_known"),
+        ),
+        sa.CheckConstraint(
+            "(revoked_at IS NULL) = (revoked_event IS NULL) AND (revoked_at IS NULL) = (revoked_by IS NULL)",
+            name=op.f("a_revocation_has_its_event"),
+        ),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_consent_donor_code")),
+        sa.ForeignKeyConstraint(["given_event"], ["event.leaf_hash"], name=op.f("fk_consent_given_event")),
+        sa.ForeignKeyConstraint(["revoked_event"], ["event.leaf_hash"], name=op.f("fk_consent_revoked_event")),
+        sa.ForeignKeyConstraint(["witnessed_by"], ["app_user.code"], name=op.f("fk_consent_witnessed_by")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_consent")),
+    )
+    op.create_index("ix_consent_donor_kind", "consent", ["donor_code", "kind"], unique=False)
+    op.create_table(
         "cosignature",
         sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("key_id", sa.LargeBinary(), nullable=False),
@@ -314,6 +352,25 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["size"], ["checkpoint.size"], name=op.f("fk_cosignature_size")),
         sa.PrimaryKeyConstraint("size", "key_id", name=op.f("pk_cosignature")),
     )
+    op.create_table(
+        "donor_document",
+        sa.Column("commit", sa.LargeBinary(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_donor_document_donor_code")),
+        sa.PrimaryKeyConstraint("commit", name=op.f("pk_donor_document")),
+    )
+    op.create_index(op.f("ix_donor_document_donor_code"), "donor_document", ["donor_code"], unique=False)
+    op.create_table(
+        "donor_index",
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("token", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.CheckConstraint("octet_length(token) = 32", name=op.f("index_token_is_a_whole_hash")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_donor_index_donor_code")),
+        sa.PrimaryKeyConstraint("donor_code", "token", name=op.f("pk_donor_index")),
+    )
+    op.create_index("ix_donor_index_token", "donor_index", ["token"], unique=False)
     op.create_table(
         "harvest",
         sa.Column("code", sa.Text(), nullable=False),
@@ -332,6 +389,43 @@ def upgrade() -> None:
         sa.UniqueConstraint("code", "donor_code", name="harvest_is_named_by_code_and_donor"),
     )
     op.create_index(op.f("ix_harvest_donor_code"), "harvest", ["donor_code"], unique=False)
+    op.create_table(
+        "identification",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("kit_code", sa.Text(), nullable=True),
+        sa.Column("identifier_kinds", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("document_kind", sa.Text(), nullable=False),
+        sa.Column("first_by", sa.Text(), nullable=False),
+        sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("first_event", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("second_by", sa.Text(), nullable=True),
+        sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("completed_event", sa.LargeBinary(), nullable=True),
+        sa.Column("valid_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(purpose = 'harvest') = (kit_code IS NOT NULL)", name=op.f("a_harvest_identification_names_its_kit")),
+        sa.CheckConstraint("purpose IN ('harvest','wristband','bedside')", name=op.f("identification_purpose_is_known")),
+        sa.CheckConstraint(
+            "(completed_at IS NULL) = (second_by IS NULL) AND (completed_at IS NULL) = (completed_event IS NULL) AND (completed_at IS NULL) = (valid_until IS NULL)",
+            name=op.f("a_completed_identification_is_whole"),
+        ),
+        sa.CheckConstraint("cardinality(identifier_kinds) >= 2", name=op.f("a_patient_states_two_identifiers")),
+        sa.CheckConstraint("completed_at IS NULL OR failed_at IS NULL", name=op.f("an_identification_has_one_outcome")),
+        sa.CheckConstraint("second_by <> first_by", name=op.f("identification_has_two_people")),
+        sa.ForeignKeyConstraint(["completed_event"], ["event.leaf_hash"], name=op.f("fk_identification_completed_event")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_identification_donor_code")),
+        sa.ForeignKeyConstraint(["first_by"], ["app_user.code"], name=op.f("fk_identification_first_by")),
+        sa.ForeignKeyConstraint(["first_event"], ["event.leaf_hash"], name=op.f("fk_identification_first_event")),
+        sa.ForeignKeyConstraint(["second_by"], ["app_user.code"], name=op.f("fk_identification_second_by")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_identification_site_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_identification")),
+        sa.UniqueConstraint("id", "donor_code", name="identification_is_named_by_id_and_donor"),
+    )
+    op.create_index("ix_identification_donor", "identification", ["donor_code", "first_at"], unique=False)
     op.create_table(
         "lot",
         sa.Column("code", sa.Text(), nullable=False),
@@ -398,6 +492,20 @@ def upgrade() -> None:
         sa.UniqueConstraint("container_code", "row", "col", name="one_position_per_cell"),
     )
     op.create_table(
+        "storage_reading",
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("container_code", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("value", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("excursion", sa.Boolean(), nullable=False),
+        sa.CheckConstraint("kind IN ('temperature_mc','level_ppm')", name=op.f("reading_kind_is_known")),
+        sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_storage_reading_container_code")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_storage_reading_event_hash")),
+        sa.PrimaryKeyConstraint("event_hash", name=op.f("pk_storage_reading")),
+    )
+    op.create_index("ix_reading_container_at", "storage_reading", ["container_code", "at"], unique=False)
+    op.create_table(
         "withdrawal",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
@@ -420,6 +528,21 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_withdrawal_donor_code"), "withdrawal", ["donor_code"], unique=False)
     op.create_index("ix_withdrawal_state", "withdrawal", ["state"], unique=False)
+    op.create_table(
+        "kit_binding",
+        sa.Column("kit_code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("identification_id", sa.Uuid(), nullable=False),
+        sa.Column("bound_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_kit_binding_donor_code")),
+        sa.ForeignKeyConstraint(
+            ["identification_id", "donor_code"],
+            ["identification.id", "identification.donor_code"],
+            name="kit_is_bound_by_an_identification_of_its_donor",
+        ),
+        sa.PrimaryKeyConstraint("kit_code", name=op.f("pk_kit_binding")),
+    )
+    op.create_index(op.f("ix_kit_binding_donor_code"), "kit_binding", ["donor_code"], unique=False)
     op.create_table(
         "specimen",
         sa.Column("code", sa.Text(), nullable=False),
@@ -452,6 +575,35 @@ def upgrade() -> None:
     op.create_index("ix_specimen_donor", "specimen", ["donor_code"], unique=False)
     op.create_index("ix_specimen_harvest", "specimen", ["harvest_code"], unique=False)
     op.create_index("ix_specimen_lot", "specimen", ["lot_code"], unique=False)
+    op.create_table(
+        "wristband",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("identification_id", sa.Uuid(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("issued_by", sa.Text(), nullable=False),
+        sa.Column("issued_event", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("void_reason", sa.Text(), nullable=True),
+        sa.Column("voided_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint("(voided_at IS NULL) = (voided_event IS NULL)", name=op.f("a_void_band_has_its_event")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_wristband_donor_code")),
+        sa.ForeignKeyConstraint(
+            ["identification_id", "donor_code"],
+            ["identification.id", "identification.donor_code"],
+            name="band_is_issued_after_an_identification_of_its_donor",
+        ),
+        sa.ForeignKeyConstraint(["issued_event"], ["event.leaf_hash"], name=op.f("fk_wristband_issued_event")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_wristband_site_code")),
+        sa.ForeignKeyConstraint(["voided_event"], ["event.leaf_hash"], name=op.f("fk_wristband_voided_event")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_wristband")),
+        sa.UniqueConstraint("identification_id", name="one_band_per_identification"),
+    )
+    op.create_index(
+        "one_band_in_force_per_donor", "wristband", ["donor_code"], unique=True, postgresql_where=sa.text("voided_at IS NULL")
+    )
     op.create_table(
         "bedside_release",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -630,13 +782,19 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_specimen_alias_specimen_code"), table_name="specimen_alias")
     op.drop_table("specimen_alias")
     op.drop_table("bedside_release")
+    op.drop_index("one_band_in_force_per_donor", table_name="wristband", postgresql_where=sa.text("voided_at IS NULL"))
+    op.drop_table("wristband")
     op.drop_index("ix_specimen_lot", table_name="specimen")
     op.drop_index("ix_specimen_harvest", table_name="specimen")
     op.drop_index("ix_specimen_donor", table_name="specimen")
     op.drop_table("specimen")
+    op.drop_index(op.f("ix_kit_binding_donor_code"), table_name="kit_binding")
+    op.drop_table("kit_binding")
     op.drop_index("ix_withdrawal_state", table_name="withdrawal")
     op.drop_index(op.f("ix_withdrawal_donor_code"), table_name="withdrawal")
     op.drop_table("withdrawal")
+    op.drop_index("ix_reading_container_at", table_name="storage_reading")
+    op.drop_table("storage_reading")
     op.drop_table("storage_position")
     op.drop_index(op.f("ix_refresh_token_session_id"), table_name="refresh_token")
     op.drop_table("refresh_token")
@@ -644,9 +802,17 @@ def downgrade() -> None:
     op.drop_table("pending_act")
     op.drop_index(op.f("ix_lot_donor_code"), table_name="lot")
     op.drop_table("lot")
+    op.drop_index("ix_identification_donor", table_name="identification")
+    op.drop_table("identification")
     op.drop_index(op.f("ix_harvest_donor_code"), table_name="harvest")
     op.drop_table("harvest")
+    op.drop_index("ix_donor_index_token", table_name="donor_index")
+    op.drop_table("donor_index")
+    op.drop_index(op.f("ix_donor_document_donor_code"), table_name="donor_document")
+    op.drop_table("donor_document")
     op.drop_table("cosignature")
+    op.drop_index("ix_consent_donor_kind", table_name="consent")
+    op.drop_table("consent")
     op.drop_index(op.f("ix_user_role_user_code"), table_name="user_role")
     op.drop_table("user_role")
     op.drop_table("stream_head")
