@@ -1,0 +1,71 @@
+"""Proving a password inside the bank: at sign-in, under a signature, before a password is changed.
+
+One throttle counts all three: a stolen page session gives no extra guesses.
+"""
+
+from dataclasses import replace
+from uuid import UUID
+
+from sqlmodel import Session
+
+from biobank import clock
+from biobank.acts.act import Act
+from biobank.acts.signing import Meaning, SignatureToken, make_signature
+from biobank.acts.web import require_own_password
+from biobank.auth.actor import Actor
+from biobank.auth.identity import load_actor
+from biobank.auth.queries import username_of
+from biobank.auth.service import Door, WrongCredentials, prove_password
+from biobank.bank import Bank
+from biobank.errors import NotPermitted
+
+
+class WrongPassword(NotPermitted):
+    """The password of the one who is signed in was wrong. Counted like a failed sign-in."""
+
+    code = "wrong_password"
+    title = "Wrong password"
+
+
+def door_of(bank: Bank) -> Door:
+    """Return what `auth.service.prove_password` needs."""
+    return Door(bank.database, bank.secret("throttle"), bank.settings.login_attempts)
+
+
+async def actor_of_session(bank: Bank, session_id: UUID) -> tuple[Actor, str]:
+    """Return the actor behind a session and their login name; raise NotSignedIn."""
+
+    def unit(session: Session) -> tuple[Actor, str]:
+        actor = load_actor(session, session_id)
+        return actor, username_of(session, actor.code)
+
+    return await bank.database.read(unit)
+
+
+async def prove_own_password(bank: Bank, username: str, password: str) -> None:
+    """Prove that the one who is signed in as `username` knows its password.
+
+    Raises TooManyAttempts, and WrongPassword (403: the sign-in itself is still good).
+    """
+    try:
+        await prove_password(door_of(bank), username, password)
+    except WrongCredentials as error:
+        raise WrongPassword("The password is wrong. Nothing was signed or changed.") from error
+
+
+async def sign_act(bank: Bank, act: Act, username: str, password: str, meaning: Meaning, act_hash: bytes) -> SignatureToken:
+    """Sign `act_hash` as `act.actor`, whose login name is `username`.
+
+    Raises NotPermitted on a first-login password, TooManyAttempts, WrongPassword. For pages as well as for the API: a page
+    computes the act hash of the request it is about to perform, signs it, and puts the token into that request.
+    """
+    require_own_password(act.actor)
+    await prove_own_password(bank, username, password)
+    return await bank.database.write(
+        lambda s: make_signature(s, user=act.actor.code, meaning=meaning, act_hash=act_hash, at=clock.now())
+    )
+
+
+def act_of(act: Act, actor: Actor) -> Act:
+    """Bind an act to its actor, without its idempotency key: what it answers is a credential and is never kept."""
+    return replace(act, actor=actor, idempotency_key=None)

@@ -1,0 +1,50 @@
+"""Wire shapes of signing in."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from biobank.auth.passwords import MAXIMUM_LENGTH
+
+SECRET = Field(min_length=1, max_length=MAXIMUM_LENGTH)
+
+
+class PasswordGrant(BaseModel):
+    """The OAuth2 password form (RFC 6749 §4.3.2). `scope` and the client's name are accepted and mean nothing here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grant_type: Literal["password"] = "password"
+    username: str = Field(min_length=1, max_length=100)
+    password: str = SECRET
+    scope: str = Field(default="", max_length=500)
+    client_id: str | None = Field(default=None, max_length=200)
+    client_secret: str | None = Field(default=None, max_length=200)
+
+
+class RefreshRequest(BaseModel):
+    """A refresh token to be exchanged."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    refresh_token: str = Field(min_length=20, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")
+
+
+class TokenAnswer(BaseModel):
+    """An access token, and a refresh token that works once."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a word of RFC 6749, no secret
+    expires_in: int = Field(description="Life of the access token, seconds.")
+    refresh_token: str
+    refresh_expires_in: int = Field(description="What is left of the session, seconds; then sign in again.")
+    must_change_password: bool = Field(description="Nothing but POST /auth/password works until the first password is changed.")
+
+
+class PasswordChange(BaseModel):
+    """The present password and the one that replaces it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: str = SECRET
+    new_password: str = SECRET

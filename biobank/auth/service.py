@@ -1,0 +1,241 @@
+"""Signing in: the password is proved, a session is opened, tokens are handed out, exchanged and revoked.
+
+A session lives `refresh_token_s` (a working day) from the sign-in and is not prolonged by a refresh: at the end of the day a
+person proves again who they are. Every refresh token works once. A second use means that two parties hold it, so the whole
+session ends, for the thief and for the owner, who signs in again. No grace is given for a lost answer: a grace would be the
+thief's too.
+"""
+
+import base64
+import hashlib
+import math
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlmodel import Session
+
+from biobank import clock
+from biobank.auth.models import LoginAttempt, LoginSession, RefreshToken, User
+from biobank.auth.passwords import verify_password
+from biobank.auth.schemas import TokenAnswer
+from biobank.auth.tokens import TokenRing
+from biobank.db import Database, table_of
+from biobank.errors import NotSignedIn, Refused, TooManyAttempts
+
+WINDOW = timedelta(minutes=10)
+USERNAME = re.compile(r"^[a-z][a-z0-9._-]{1,39}$")
+TOKEN_BYTES = 32
+
+_user = table_of(User)
+_attempt = table_of(LoginAttempt)
+_session = table_of(LoginSession)
+_refresh = table_of(RefreshToken)
+
+_find_login = select(_user.c.code, _user.c.password_hash, _user.c.active, _user.c.must_change_password).where(
+    _user.c.username == bindparam("username")
+)
+_failures = (
+    select(_attempt.c.at)
+    .where(_attempt.c.name_hash == bindparam("name_hash"), _attempt.c.at > bindparam("since"), _attempt.c.succeeded.is_(False))
+    .order_by(_attempt.c.at.desc())
+    .limit(bindparam("limit"))
+)
+_one_at_a_time = text("SELECT pg_advisory_xact_lock(:key)")
+_find_refresh = (
+    select(
+        _refresh.c.session_id,
+        _refresh.c.used_at,
+        _refresh.c.expires_at,
+        _session.c.revoked_at,
+        _session.c.expires_at.label("session_expires_at"),
+        _user.c.code,
+        _user.c.active,
+        _user.c.must_change_password,
+    )
+    .join_from(_refresh, _session, _session.c.id == _refresh.c.session_id)
+    .join(_user, _user.c.code == _session.c.user_code)
+    .where(_refresh.c.token_hash == bindparam("token_hash"))
+    .with_for_update(of=_refresh)
+)
+
+
+class WrongCredentials(NotSignedIn):
+    """No such login, a wrong password, or a login that is not active: the answer does not say which."""
+
+    code = "wrong_credentials"
+    title = "Wrong login or password"
+
+
+class RefreshTokenInvalid(NotSignedIn):
+    """The refresh token is unknown, too old, or its session has ended."""
+
+    code = "refresh_token_invalid"
+    title = "Refresh token not valid"
+
+
+class RefreshTokenReused(NotSignedIn):
+    """The refresh token was used before: two parties hold it, so its session has been ended."""
+
+    code = "refresh_token_reused"
+    title = "Refresh token used twice"
+
+
+@dataclass(frozen=True)
+class Door:
+    """What proving a password needs: the database, the key under the throttle's hashes, and how many failures it allows."""
+
+    database: Database
+    throttle_key: bytes
+    failures_allowed: int
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A login whose password was just proved."""
+
+    user: str
+    must_change_password: bool
+
+
+@dataclass(frozen=True)
+class _Begun:
+    attempt: int
+    user: str | None
+    password_hash: str | None
+    active: bool
+    must_change_password: bool
+
+
+async def prove_password(door: Door, username: str, password: str) -> Proven:
+    """Prove that `password` belongs to the active login `username`.
+
+    Raises TooManyAttempts (429) when `failures_allowed` wrong passwords were tried for this name within ten minutes, whether or
+    not such a login exists, and WrongCredentials (401). The attempt is written down as failed before the password is looked at,
+    so that a hundred guesses at once are not a hundred free ones.
+    """
+    name = username.casefold()
+    begun = await door.database.write(lambda s: _begin(s, door, name, clock.now()))
+    verified = await verify_password(password, begun.password_hash)
+    if not verified.genuine or not begun.active or begun.user is None:
+        raise WrongCredentials("Login name or password is wrong, or the login is not active.")
+    await door.database.write(lambda s: _succeed(s, begun, verified.rehashed))
+    return Proven(begun.user, begun.must_change_password)
+
+
+def _begin(session: Session, door: Door, name: str, at: datetime) -> _Begun:
+    name_hash = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), key=door.throttle_key[:64], digest_size=32).digest()
+    session.execute(_one_at_a_time, {"key": int.from_bytes(name_hash[:8], "big", signed=True)})
+    failures = session.scalars(_failures, {"name_hash": name_hash, "since": at - WINDOW, "limit": door.failures_allowed}).all()
+    if len(failures) >= door.failures_allowed:
+        wait = max(1, math.ceil((failures[-1] + WINDOW - at).total_seconds()))
+        raise TooManyAttempts(
+            f"Too many wrong passwords for this login. Try again in {wait} seconds, or ask an administrator.", retry_after_s=wait
+        )
+    attempt = session.execute(
+        insert(_attempt).values(name_hash=name_hash, at=at, succeeded=False).returning(_attempt.c.id)
+    ).scalar_one()
+    # A name outside the grammar belongs to nobody and might hold what PostgreSQL cannot take.
+    row = session.execute(_find_login, {"username": name}).first() if USERNAME.match(name) else None
+    if row is None:
+        return _Begun(attempt, None, None, False, False)
+    return _Begun(attempt, row.code, row.password_hash, row.active, row.must_change_password)
+
+
+def _succeed(session: Session, begun: _Begun, rehashed: str | None) -> None:
+    session.execute(update(_attempt).where(_attempt.c.id == begun.attempt).values(succeeded=True))
+    if rehashed is not None:
+        session.execute(
+            update(_user)
+            .where(_user.c.code == begun.user, _user.c.password_hash == begun.password_hash)
+            .values(password_hash=rehashed)
+        )
+
+
+def open_token_session(session: Session, ring: TokenRing, proven: Proven, at: datetime, lifetime_s: int) -> TokenAnswer:
+    """Open a session for a login whose password was just proved and return its first tokens."""
+    session_id = uuid4()
+    ends = at + timedelta(seconds=lifetime_s)
+    session.execute(
+        insert(_session).values(
+            id=session_id, user_code=proven.user, kind="token", created_at=at, last_seen_at=at, expires_at=ends
+        )
+    )
+    return _tokens(session, ring, proven.user, session_id, at, ends, proven.must_change_password)
+
+
+def refresh_tokens(session: Session, ring: TokenRing, token: str, at: datetime) -> TokenAnswer | Refused:
+    """Exchange a refresh token for new tokens.
+
+    A second use returns `Refused(RefreshTokenReused)`, so that the end of the session commits. Raises RefreshTokenInvalid.
+    """
+    row = session.execute(_find_refresh, {"token_hash": secret_hash(token)}).first()
+    if row is None:
+        raise RefreshTokenInvalid("This refresh token is not known. Sign in again.")
+    if row.used_at is not None:
+        end_session(session, row.session_id, at, because="refresh_token_reused")
+        return Refused(
+            RefreshTokenReused("This refresh token was used before, so the session has been ended for everyone. Sign in again.")
+        )
+    if row.revoked_at is not None or min(row.expires_at, row.session_expires_at) <= at or not row.active:
+        raise RefreshTokenInvalid("This session has ended. Sign in again.")
+    session.execute(update(_refresh).where(_refresh.c.token_hash == secret_hash(token)).values(used_at=at))
+    session.execute(update(_session).where(_session.c.id == row.session_id).values(last_seen_at=at))
+    return _tokens(session, ring, row.code, row.session_id, at, row.session_expires_at, row.must_change_password)
+
+
+def end_session(session: Session, session_id: UUID, at: datetime, *, because: str) -> None:
+    """End one session. Its access tokens are refused from the next request on. Idempotent."""
+    session.execute(
+        update(_session)
+        .where(_session.c.id == session_id, _session.c.revoked_at.is_(None))
+        .values(revoked_at=at, revoked_because=because)
+    )
+
+
+def end_sessions_of(session: Session, user: str, at: datetime, *, because: str, but: UUID | None = None) -> int:
+    """End every open session of `user`, tokens and pages, but not `but`; return how many."""
+    statement = update(_session).where(_session.c.user_code == user, _session.c.revoked_at.is_(None), _session.c.expires_at > at)
+    if but is not None:
+        statement = statement.where(_session.c.id != but)
+    ended = session.execute(statement.values(revoked_at=at, revoked_because=because).returning(_session.c.id))
+    return len(ended.all())
+
+
+def new_secret() -> str:
+    """Return 256 random bits, base64url."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
+
+
+def secret_hash(secret: str) -> bytes:
+    """Return what is stored of a random secret. It has 256 bits, so a plain SHA-256 cannot be searched."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def _tokens(
+    session: Session, ring: TokenRing, user: str, session_id: UUID, at: datetime, ends: datetime, must_change: bool
+) -> TokenAnswer:
+    access, lifetime = ring.issue(user, session_id)
+    fresh = new_secret()
+    row: dict[str, Any] = {"token_hash": secret_hash(fresh), "session_id": session_id, "issued_at": at, "expires_at": ends}
+    session.execute(insert(_refresh).values(**row))
+    return TokenAnswer(
+        access_token=access,
+        expires_in=lifetime,
+        refresh_token=fresh,
+        refresh_expires_in=int((ends - at).total_seconds()),
+        must_change_password=must_change,
+    )
+
+
+def forget_old(session: Session, before: datetime) -> int:
+    """Delete sign-in attempts and refresh tokens from before `before`; return how many rows. For the worker."""
+    attempts = session.execute(_attempt.delete().where(_attempt.c.at < before).returning(_attempt.c.id)).all()
+    tokens = session.execute(
+        _refresh.delete().where(_refresh.c.expires_at < before).returning(func.length(_refresh.c.token_hash))
+    )
+    return len(attempts) + len(tokens.all())

@@ -1,0 +1,98 @@
+"""Sessions of the pages: a random cookie, a row in the database, the same Actor as a token gives.
+
+The cookie holds 256 random bits; the row holds their SHA-256, so a stolen table opens no session. A page session ends after
+`session_s`, at sign-out, when the login is deactivated or its password changes, and it locks when nobody has used it for
+`idle_lock_s`: at a shared bench an open page is someone else's signature waiting to happen.
+"""
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlmodel import Session
+
+from biobank import clock
+from biobank.auth.actor import Actor
+from biobank.auth.identity import IDENTITY_COLUMNS, actor_of, identity_from, idle_since
+from biobank.auth.models import LoginSession
+from biobank.auth.service import new_secret, secret_hash
+from biobank.db import table_of
+from biobank.errors import NotPermitted, NotSignedIn
+
+TOUCH_EVERY = timedelta(minutes=1)
+
+_session = table_of(LoginSession)
+_find = (
+    select(*IDENTITY_COLUMNS, _session.c.csrf_token, _session.c.last_seen_at)
+    .select_from(identity_from)
+    .where(_session.c.secret_hash == bindparam("secret_hash"), _session.c.kind == "page")
+)
+_touch = (
+    update(_session)
+    .where(_session.c.id == bindparam("session_id"), _session.c.last_seen_at < bindparam("before"))
+    .values(last_seen_at=bindparam("at"))
+)
+
+
+class SessionIdle(NotSignedIn):
+    """Nobody used this page session for `idle_lock_s`; sign in again."""
+
+    code = "session_idle"
+    title = "Locked"
+
+
+class WrongFormToken(NotPermitted):
+    """A form came without the token of its session: it may have been sent from another site."""
+
+    code = "wrong_form_token"
+    title = "Form not accepted"
+
+
+@dataclass(frozen=True)
+class PageSession:
+    """A page session and the actor behind it. `csrf` stands in every form of its pages."""
+
+    id: UUID
+    actor: Actor
+    csrf: str
+
+    def require_csrf(self, given: str | None) -> None:
+        """Raise WrongFormToken unless `given` is this session's form token."""
+        if given is None or not hmac.compare_digest(given.encode(errors="replace"), self.csrf.encode()):
+            raise WrongFormToken("This form is no longer valid. Load the page again and repeat what you did.")
+
+
+def create_page_session(session: Session, user: str, at: datetime, lifetime_s: int) -> tuple[str, str]:
+    """Open a page session for a login whose password was just proved; return (cookie value, form token)."""
+    cookie, csrf = new_secret(), new_secret()
+    session.execute(
+        insert(_session).values(
+            id=uuid4(),
+            user_code=user,
+            kind="page",
+            secret_hash=secret_hash(cookie),
+            csrf_token=csrf,
+            created_at=at,
+            last_seen_at=at,
+            expires_at=at + timedelta(seconds=lifetime_s),
+        )
+    )
+    return cookie, csrf
+
+
+def resolve_page_session(session: Session, cookie: str, idle_lock_s: int) -> PageSession:
+    """Return the session behind a cookie, and note that it is in use (written at most once a minute).
+
+    Raises NotSignedIn when there is no such session or it has ended, SessionIdle when it is locked.
+    """
+    row = session.execute(_find, {"secret_hash": secret_hash(cookie)}).first()
+    actor = actor_of(row)
+    assert row is not None
+    if idle_since(row.last_seen_at, idle_lock_s):
+        raise SessionIdle("This page was not used for a while, so it locked itself. Sign in again.")
+    at = clock.now()
+    if row.last_seen_at < at - TOUCH_EVERY:
+        session.execute(_touch, {"session_id": row.session_id, "before": at - TOUCH_EVERY, "at": at})
+    return PageSession(row.session_id, actor, row.csrf_token)
