@@ -42,7 +42,10 @@ def start_bank(h: House, port: int, extra: dict[str, str] | None = None) -> "sub
         if name.endswith(("_url", "_dir"))
     }
     environ |= extra or {}
-    command = [sys.executable, "-m", "bench.serve", str(port)]
+    command = [
+        sys.executable, "-m", "uvicorn", "--factory", "biobank.asgi:app", "--port", str(port),
+        "--log-level", "warning", "--no-access-log", "--loop", "uvloop", "--http", "httptools",
+    ]  # fmt: skip
     return subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, text=True)
 
 

@@ -6,10 +6,16 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from biobank import __version__, problems, tables
+from biobank.acts.api import router as acts_api
 from biobank.bank import Bank
 from biobank.custody.api import router as custody_api
+from biobank.storage.api import router as storage_api
 
-ROUTERS = (custody_api,)
+ROUTERS = (
+    acts_api,
+    custody_api,
+    storage_api,
+)
 
 
 def create_app(bank: Bank) -> FastAPI:

@@ -5,6 +5,9 @@ comes from Alembic once, into a template; each test's database is a copy of it, 
 """
 
 import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -227,3 +230,35 @@ def api(bank: TestBank, serve: Callable[[TestBank], str]) -> Iterator[Api]:
     made = Api(serve(bank), bank)
     yield made
     made.close()
+
+
+@pytest.fixture
+def workers(bank: TestBank) -> Iterator[Callable[[int], list[str]]]:
+    """A factory of real worker processes over the test's bank; returns their addresses."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(count: int) -> list[str]:
+        given = bank.bank.settings.model_dump(exclude_none=True)
+        environ = dict(os.environ) | {f"BIOBANK_{k.upper()}": str(v) for k, v in given.items()}
+        urls = []
+        for _ in range(count):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            command = [sys.executable, "-m", "uvicorn", "--factory", "biobank.asgi:app", "--port", str(port),
+                       "--log-level", "warning", "--no-access-log"]  # fmt: skip
+            running.append(subprocess.Popen(command, env=environ))
+            urls.append(f"http://127.0.0.1:{port}")
+        for url in urls:
+            for _ in range(200):
+                try:
+                    httpx.get(url, timeout=1)
+                    break
+                except httpx.HTTPError:
+                    time.sleep(0.05)
+        return urls
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait(timeout=10)

@@ -8,6 +8,7 @@ from sqlmodel import Session
 from biobank import clock
 from biobank.acts.act import Act
 from biobank.codes import format_code
+from biobank.custody.events import Received
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
@@ -15,6 +16,8 @@ from biobank.db import table_of
 from biobank.donors.models import Donor
 from biobank.specimens.events import Collected
 from biobank.specimens.models import Harvest, Specimen
+from biobank.storage.containers import add_container
+from biobank.storage.schemas import ContainerCreate, ContainerPublic
 
 _numbers = iter(range(5_000_000, 900_000_000))
 
@@ -71,3 +74,16 @@ def _initial() -> dict[str, Any]:
     from biobank.custody.effects import INITIAL
 
     return dict(INITIAL)
+
+
+def make_box(session: Session, act: Act, *, rows: int = 3, cols: int = 3, **fields: Any) -> ContainerPublic:
+    """A box at LAB (or `site`) with rows × cols positions."""
+    request = ContainerCreate(**({"site": "LAB", "kind": "box", "name": "Box", "rows": rows, "cols": cols} | fields))
+    return add_container(session, act, request)
+
+
+def make_received(session: Session, act: Act, **fields: Any) -> Snapshot:
+    """A specimen that arrived at the laboratory. `act` must be of someone who may collect and receive (see `everyone`)."""
+    collected = make_specimen(session, act, **fields)
+    record(session, act, [Move(collected, Received(site="LAB"), site="LAB")], NOW)
+    return load(session, [collected.code])[collected.code]

@@ -106,7 +106,7 @@ def refusal_of(
     `withdrawal`: the withdrawal on whose behalf the act happens (a reservation blocks only others); `lagging`: the log is
     behind its promised delay; `ignore_holds`: ids of holds that the act itself is about (lifting, resolving).
     """
-    if event.cold_first and specimen.state is not None:
+    if event.cold_first and specimen.state is not None and specimen.state not in TERMINAL:
         return None
     return (
         _state_refusal(event, specimen)

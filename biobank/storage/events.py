@@ -101,6 +101,33 @@ class ContainerMoved(Event):
     tubes: int = Field(ge=0, le=100_000)
 
 
+class ContainerCounted(Event):
+    """Someone scanned what is really there; the differences are numbers here and codes in the answer."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.counted"] = "container.counted"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+
+    expected: int = Field(ge=0, le=100_000)
+    found: int = Field(ge=0, le=100_000)
+    missing: tuple[str, ...] = Field(max_length=1000)
+    misplaced: tuple[str, ...] = Field(max_length=1000)
+    extra: tuple[str, ...] = Field(max_length=1000)
+
+
+class ReadingRecorded(Event):
+    """A temperature (m°C) or a level (millionths of full) of a container."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.reading_recorded"] = "container.reading_recorded"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+
+    reading: Literal["temperature_mc", "level_ppm"]
+    value: int = Field(ge=-273_150, le=1_000_000)
+    excursion: bool
+    held: int = Field(default=0, ge=0, le=1_000_000, description="Specimens put on temperature hold by it.")
+
+
 class CarriedAlong(Event):
     """The container this specimen is in was moved; its own slot did not change."""
 

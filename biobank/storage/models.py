@@ -1,6 +1,20 @@
 """The storage tree and its positions. Occupancy is not stored here: `custody.position_code` is the only place it lives."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, Text, UniqueConstraint, text
+from datetime import datetime
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 
@@ -22,6 +36,7 @@ class StorageContainer(SQLModel, table=True):
     name: str = Field(sa_column=Column(Text, nullable=False))
     purpose: str = Field(default="storage", sa_column=Column(Text, nullable=False, server_default="storage"))
     temperature_class: str | None = Field(default=None, sa_column=Column(Text))
+    highest_mc: int | None = Field(default=None, sa_column=Column(Integer))
     rows: int | None = Field(default=None, sa_column=Column(Integer))
     cols: int | None = Field(default=None, sa_column=Column(Integer))
     isolated: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
@@ -42,3 +57,20 @@ class StoragePosition(SQLModel, table=True):
     row: int = Field(sa_column=Column(Integer, nullable=False))
     col: int = Field(sa_column=Column(Integer, nullable=False))
     label: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class StorageReading(SQLModel, table=True):
+    """A temperature or level as an instrument or a person read it. Its event on the container's stream is the evidence."""
+
+    __tablename__ = "storage_reading"
+    __table_args__ = (
+        CheckConstraint("kind IN ('temperature_mc','level_ppm')", name="reading_kind_is_known"),
+        Index("ix_reading_container_at", "container_code", "at"),
+    )
+
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), primary_key=True))
+    container_code: str = Field(sa_column=Column(Text, ForeignKey("storage_container.code"), nullable=False))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    value: int = Field(sa_column=Column(Integer, nullable=False))
+    at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    excursion: bool = Field(sa_column=Column(Boolean, nullable=False))

@@ -1,0 +1,112 @@
+"""Routes of storage."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from biobank.acts.web import Performing, Reading
+from biobank.storage import containers, evacuation, queries, service
+from biobank.storage.schemas import (
+    ContainerCreate,
+    ContainerKind,
+    ContainerList,
+    ContainerMap,
+    ContainerPublic,
+    CountAnswer,
+    CountRequest,
+    EvacuateAnswer,
+    EvacuateRequest,
+    MoveAnswer,
+    MoveRequest,
+    PlacementsAnswer,
+    PlacementsRequest,
+    Purpose,
+    ReadingCreate,
+    ReadingList,
+    ReadingPublic,
+    StoreRequest,
+)
+
+router = APIRouter(prefix="/api/v1", tags=["storage"])
+CODE = r"^[A-Za-z0-9-]+$"
+PathCode = Annotated[str, Path(min_length=3, max_length=20, pattern=CODE)]
+QueryCode = Annotated[str | None, Query(min_length=2, max_length=20, pattern=CODE)]
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+@router.post("/storage-containers", status_code=201)
+async def add_container(body: ContainerCreate, performing: Performing) -> ContainerPublic:
+    """Add a room, tank, rack, cane or box."""
+    return await performing(containers.add_container, body)
+
+
+@router.get("/storage-containers")
+async def list_containers(
+    reading: Reading,
+    site: QueryCode = None,
+    parent: QueryCode = None,
+    kind: ContainerKind | None = None,
+    purpose: Purpose | None = None,
+    root: bool = False,
+    after: QueryCode = None,
+    limit: Limit = 100,
+) -> ContainerList:
+    """Containers by code, with what is in them."""
+    return await reading(
+        queries.list_containers,
+        site=site, parent=parent, kind=kind, purpose=purpose, root=root, after=after, limit=limit,
+    )  # fmt: skip
+
+
+@router.get("/storage-containers/{code}")
+async def read_container(code: PathCode, reading: Reading) -> ContainerPublic:
+    """One container."""
+    return await reading(queries.read_container, code.upper())
+
+
+@router.get("/storage-containers/{code}/map")
+async def read_map(code: PathCode, reading: Reading) -> ContainerMap:
+    """The box as it looks from above."""
+    return await reading.agreeing(queries.map_of, code.upper())
+
+
+@router.post("/storage-containers/{code}/move")
+async def move_container(code: PathCode, body: MoveRequest, performing: Performing) -> MoveAnswer:
+    """Put a container with everything inside into another one."""
+    return await performing(containers.move_container, code.upper(), body)
+
+
+@router.post("/storage-containers/{code}/readings", status_code=201)
+async def record_reading(code: PathCode, body: ReadingCreate, performing: Performing) -> ReadingPublic:
+    """Record a temperature or a level; too warm puts everything inside on hold."""
+    return await performing(containers.record_reading, code.upper(), body)
+
+
+@router.get("/storage-containers/{code}/readings")
+async def list_readings(code: PathCode, reading: Reading, limit: Limit = 200) -> ReadingList:
+    """Readings of a container, newest first."""
+    return await reading(queries.readings_of, code.upper(), limit)
+
+
+@router.post("/storage-containers/{code}/evacuate")
+async def evacuate(code: PathCode, body: EvacuateRequest, performing: Performing) -> EvacuateAnswer:
+    """Cold first: put everything in hand into this quarantine or evacuation place, known or unknown."""
+    return await performing(evacuation.evacuate, code.upper(), body)
+
+
+@router.post("/storage-containers/{code}/placements", status_code=201)
+async def place_specimens(code: PathCode, body: PlacementsRequest, performing: Performing) -> PlacementsAnswer:
+    """Put tubes into slots of this container, all or nothing; two placements can swap two tubes."""
+    return await performing(service.place_specimens, code.upper(), body)
+
+
+@router.post("/specimens/{code}/store", status_code=201)
+async def store_specimen(code: PathCode, body: StoreRequest, performing: Performing) -> PlacementsAnswer:
+    """Store or move one specimen: into a position, or into a container that chooses the next free one."""
+    return await performing(service.store_specimen, code.upper(), body)
+
+
+@router.post("/counts", status_code=201)
+async def count_container(body: CountRequest, performing: Performing) -> CountAnswer:
+    """Compare what was scanned in a container with what should be there."""
+    return await performing(containers.count_container, body)

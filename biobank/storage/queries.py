@@ -1,0 +1,269 @@
+"""Questions about places. Containers are visible to everyone who may read specimens, manage or record storage at their site."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, func, select, text
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.models import Custody
+from biobank.db import metadata, table_of
+from biobank.errors import NotFound
+from biobank.storage.allocation import Slot
+from biobank.storage.grid import cell_of
+from biobank.storage.models import StorageContainer, StoragePosition, StorageReading
+from biobank.storage.schemas import (
+    ContainerList,
+    ContainerMap,
+    ContainerPublic,
+    ReadingList,
+    ReadingPublic,
+    SlotPublic,
+)
+
+container = table_of(StorageContainer)
+position = table_of(StoragePosition)
+reading = table_of(StorageReading)
+custody = table_of(Custody)
+
+SEEING = (Permission.SPECIMEN_READ, Permission.STORAGE_MANAGE)
+
+_COUNTS = text(
+    """
+    WITH RECURSIVE below AS (
+        SELECT code AS top, code FROM storage_container WHERE code = ANY(:codes)
+        UNION ALL
+        SELECT below.top, c.code FROM below JOIN storage_container c ON c.parent_code = below.code
+    )
+    SELECT below.top,
+           sum((SELECT count(*) FROM storage_position p WHERE p.container_code = below.code)) AS positions,
+           sum((SELECT count(*) FROM custody k WHERE k.container_code = below.code)) AS occupied
+    FROM below GROUP BY below.top
+    """
+)
+
+_PATHS = text(
+    """
+    WITH RECURSIVE above AS (
+        SELECT code AS start, code, parent_code, name, 0 AS depth FROM storage_container WHERE code = ANY(:codes)
+        UNION ALL
+        SELECT above.start, c.code, c.parent_code, c.name, above.depth + 1
+        FROM above JOIN storage_container c ON c.code = above.parent_code WHERE above.depth < 32
+    )
+    SELECT start, code, name FROM above ORDER BY start, depth DESC
+    """
+)
+
+
+def sites_seen(actor: Actor) -> frozenset[str] | None:
+    """Return the sites whose containers the actor may see; None means every site."""
+    seen: set[str] = set()
+    for permission in SEEING:
+        sites = actor.sites_with(permission)
+        if sites is None:
+            return None
+        seen |= sites
+    return frozenset(seen)
+
+
+def get_container(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
+    """Return a container's row; raise NotFound when the actor may not know of it."""
+    statement = select(container).where(container.c.code == code)
+    if lock:
+        statement = statement.with_for_update()
+    row = session.execute(statement).first()
+    sites = sites_seen(actor)
+    if row is None or (sites is not None and row.site_code not in sites):
+        raise NotFound(f"There is no storage container {code} that you may see. Scan its label again.", subject=code)
+    return row
+
+
+def publics(session: Session, rows: Sequence["Row[Any]"]) -> list[ContainerPublic]:
+    """Turn container rows into wire shapes with path and occupancy: two statements however many rows."""
+    codes = [r.code for r in rows]
+    counts = {r.top: r for r in session.execute(_COUNTS, {"codes": codes})} if codes else {}
+    paths: dict[str, list[str]] = {}
+    for r in session.execute(_PATHS, {"codes": codes}) if codes else ():
+        paths.setdefault(r.start, []).append(r.name)
+    return [
+        ContainerPublic(
+            code=r.code, site=r.site_code, parent=r.parent_code, kind=r.kind, name=r.name, purpose=r.purpose,
+            temperature_class=r.temperature_class, highest_mc=r.highest_mc, rows=r.rows, cols=r.cols, isolated=r.isolated,
+            active=r.active, path=[r.site_code, *paths.get(r.code, [])],
+            positions=int(counts[r.code].positions), occupied=int(counts[r.code].occupied),
+        )
+        for r in rows
+    ]  # fmt: skip
+
+
+def list_containers(
+    session: Session,
+    actor: Actor,
+    *,
+    site: str | None = None,
+    parent: str | None = None,
+    kind: str | None = None,
+    purpose: str | None = None,
+    root: bool = False,
+    after: str | None = None,
+    limit: int = 100,
+) -> ContainerList:
+    """Return containers by code, filtered; `root` asks for those without a parent."""
+    statement = select(container).order_by(container.c.code).limit(limit + 1)
+    sites = sites_seen(actor)
+    if sites is not None:
+        statement = statement.where(container.c.site_code.in_(sorted(sites)))
+    for column, value in (("site_code", site), ("parent_code", parent), ("kind", kind), ("purpose", purpose)):
+        if value is not None:
+            statement = statement.where(container.c[column] == value)
+    if root:
+        statement = statement.where(container.c.parent_code.is_(None))
+    if after is not None:
+        statement = statement.where(container.c.code > after)
+    rows = session.execute(statement).all()
+    items = publics(session, rows[:limit])
+    return ContainerList(items=items, next=items[-1].code if len(rows) > limit else None)
+
+
+def read_container(session: Session, actor: Actor, code: str) -> ContainerPublic:
+    """Return one container."""
+    return publics(session, [get_container(session, actor, code)])[0]
+
+
+def map_of(session: Session, actor: Actor, code: str) -> ContainerMap:
+    """Return a box as it looks: every cell with its tube, and tubes whose slot is unknown."""
+    row = get_container(session, actor, code)
+    specimen, hold = metadata.tables["specimen"], metadata.tables["hold"]
+    held = (
+        select(hold.c.id).where(hold.c.lifted_at.is_(None), hold.c.scope_id.in_([custody.c.code, custody.c.donor_code])).exists()
+    )
+    cells = session.execute(
+        select(
+            position, custody.c.code.label("specimen_code"), custody.c.state, custody.c.reserved_for, specimen.c.material,
+            held.label("held"),
+        )
+        .select_from(
+            position.outerjoin(custody, custody.c.position_code == position.c.code).outerjoin(
+                specimen, specimen.c.code == custody.c.code
+            )
+        )
+        .where(position.c.container_code == code)
+        .order_by(position.c.row, position.c.col)
+    ).all()  # fmt: skip
+    loose = session.execute(
+        select(custody.c.code).where(custody.c.container_code == code, custody.c.position_code.is_(None)).order_by(custody.c.code)
+    ).scalars()
+    slots = [
+        SlotPublic(
+            position=c.code, label=c.label, row=c.row, col=c.col, specimen=c.specimen_code, state=c.state,
+            material=c.material, reserved_for=c.reserved_for, held=bool(c.specimen_code) and c.held,
+        )
+        for c in cells
+    ]  # fmt: skip
+    return ContainerMap(
+        container=publics(session, [row])[0],
+        slots=slots,
+        loose=list(loose),
+        free=sum(1 for s in slots if s.specimen is None),
+    )
+
+
+def free_slots(session: Session, code: str) -> list[Slot]:
+    """Return the free positions of a container whose row the caller has locked."""
+    rows = session.execute(
+        select(position.c.row, position.c.col, position.c.code, position.c.label)
+        .select_from(position.outerjoin(custody, custody.c.position_code == position.c.code))
+        .where(position.c.container_code == code, custody.c.code.is_(None))
+        .order_by(position.c.row, position.c.col)
+    )
+    return [Slot(r.row, r.col, r.code, r.label) for r in rows]
+
+
+def find_position(session: Session, container_code: str | None, place: str) -> "Row[Any] | None":
+    """Return a position by its PS- code, or by its label in a container; None when there is none."""
+    if place.upper().startswith("PS-"):
+        statement = select(position).where(position.c.code == place.upper())
+        if container_code is not None:
+            statement = statement.where(position.c.container_code == container_code)
+        return session.execute(statement).first()
+    try:
+        row, col = cell_of(place)
+    except ValueError:
+        return None
+    if container_code is None:
+        return None
+    return session.execute(
+        select(position).where(position.c.container_code == container_code, position.c.row == row, position.c.col == col)
+    ).first()
+
+
+def temperature_class_of(session: Session, code: str) -> str | None:
+    """Return the nearest temperature class from a container upwards."""
+    rows = session.execute(
+        text(
+            """
+            WITH RECURSIVE above AS (
+                SELECT code, parent_code, temperature_class, 0 AS depth FROM storage_container WHERE code = :code
+                UNION ALL
+                SELECT c.code, c.parent_code, c.temperature_class, above.depth + 1
+                FROM above JOIN storage_container c ON c.code = above.parent_code WHERE above.depth < 32
+            )
+            SELECT temperature_class FROM above WHERE temperature_class IS NOT NULL ORDER BY depth LIMIT 1
+            """
+        ),
+        {"code": code},
+    ).scalar_one_or_none()
+    return None if rows is None else str(rows)
+
+
+_INSIDE = text(
+    """
+    WITH RECURSIVE below AS (
+        SELECT CAST(:code AS text) AS code
+        UNION ALL
+        SELECT c.code FROM below JOIN storage_container c ON c.parent_code = below.code
+    )
+    SELECT k.code FROM custody k JOIN below ON below.code = k.container_code ORDER BY k.code
+    """
+)
+
+
+def specimens_inside(session: Session, code: str) -> list[str]:
+    """Return the codes of every specimen in a container or anywhere below it."""
+    return list(session.execute(_INSIDE, {"code": code}).scalars())
+
+
+def containers_below(session: Session, code: str) -> set[str]:
+    """Return the codes of a container and of everything below it."""
+    rows = session.execute(
+        text(
+            """
+            WITH RECURSIVE below AS (
+                SELECT CAST(:code AS text) AS code
+                UNION ALL
+                SELECT c.code FROM below JOIN storage_container c ON c.parent_code = below.code
+            )
+            SELECT code FROM below
+            """
+        ),
+        {"code": code},
+    ).scalars()
+    return set(rows)
+
+
+def readings_of(session: Session, actor: Actor, code: str, limit: int = 200) -> ReadingList:
+    """Return the readings of a container, newest first."""
+    get_container(session, actor, code)
+    rows = session.execute(
+        select(reading).where(reading.c.container_code == code).order_by(reading.c.at.desc()).limit(limit)
+    ).all()
+    return ReadingList(
+        items=[ReadingPublic(container=code, reading=r.kind, value=r.value, at=r.at, excursion=r.excursion) for r in rows]
+    )
+
+
+def count_positions(session: Session, code: str) -> int:
+    """Return how many positions a container itself has."""
+    return int(session.execute(select(func.count()).select_from(position).where(position.c.container_code == code)).scalar_one())

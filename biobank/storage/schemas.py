@@ -1,0 +1,212 @@
+"""Wire shapes of storage."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from biobank.custody.recording import Circumstances
+from biobank.custody.schemas import EventReceipt
+
+Code = Annotated[str, Field(min_length=2, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
+Place = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9-]+$", description="`B7` or a PS- code.")]
+Scanned = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")]
+ContainerKind = Literal["room", "tank", "freezer", "rack", "cane", "box", "shelf"]
+Purpose = Literal["storage", "quarantine", "evacuation"]
+TemperatureClass = Literal["ln2_vapour", "ln2_liquid", "minus_150", "minus_80", "minus_20", "fridge", "incubator", "ambient"]
+
+
+class ContainerCreate(BaseModel):
+    """A new room, tank, rack, cane or box. `rows` and `cols` make positions."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    site: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
+    kind: ContainerKind
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
+    parent: Code | None = None
+    purpose: Purpose = "storage"
+    temperature_class: TemperatureClass | None = None
+    highest_mc: Annotated[int, Field(ge=-273_150, le=60_000)] | None = Field(
+        default=None, description="Above this temperature (m°C) everything inside goes on hold."
+    )
+    rows: Annotated[int, Field(ge=1, le=100)] | None = None
+    cols: Annotated[int, Field(ge=1, le=100)] | None = None
+    isolated: bool = False
+
+
+class ContainerPublic(BaseModel):
+    """A container with its capacity and what is in it (itself and everything below)."""
+
+    code: str
+    site: str
+    parent: str | None
+    kind: str
+    name: str
+    purpose: str
+    temperature_class: str | None
+    highest_mc: int | None
+    rows: int | None
+    cols: int | None
+    isolated: bool
+    active: bool
+    path: list[str] = Field(default_factory=list, description="Names from the site down to this container.")
+    positions: int = 0
+    occupied: int = 0
+
+
+class ContainerList(BaseModel):
+    """Containers."""
+
+    items: list[ContainerPublic]
+    next: str | None = None
+
+
+class SlotPublic(BaseModel):
+    """One cell of a box map."""
+
+    position: str
+    label: str
+    row: int
+    col: int
+    specimen: str | None
+    state: str | None = None
+    material: str | None = None
+    reserved_for: str | None = None
+    held: bool = False
+
+
+class ContainerMap(BaseModel):
+    """A box as it looks from above; `loose` are tubes in it whose slot is unknown."""
+
+    container: ContainerPublic
+    slots: list[SlotPublic]
+    loose: list[str]
+    free: int
+
+
+class StoreRequest(Circumstances):
+    """Where a specimen goes: a position, or a container that chooses the next free one."""
+
+    container: Code | None = None
+    position: Place | None = None
+    expected_seq: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    exposure_s: Annotated[int, Field(ge=0, le=86_400)] | None = None
+
+
+class Placement(BaseModel):
+    """One tube of a batch; without `position` the container chooses."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    specimen: Code
+    position: Place | None = None
+    expected_seq: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+
+class PlacementsRequest(Circumstances):
+    """Tubes to slots of one container, all or nothing. Swaps are two placements in one request."""
+
+    placements: Annotated[list[Placement], Field(min_length=1, max_length=2000)]
+
+
+class PlacementPublic(BaseModel):
+    """Where a specimen stands after it."""
+
+    specimen: str
+    container: str
+    position: str | None
+    label: str | None
+    state: str
+    seq: int
+    event: EventReceipt
+
+
+class PlacementsAnswer(BaseModel):
+    """Where each specimen stands, and our signature."""
+
+    items: list[PlacementPublic]
+    receipt: str
+
+
+class EvacuateRequest(Circumstances):
+    """Everything in hand, into this quarantine or evacuation place. Unknown codes become unidentified items."""
+
+    scanned: Annotated[list[Scanned], Field(min_length=1, max_length=2000)]
+    reason: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")] = "cold_first"
+
+
+class EvacuatedTube(BaseModel):
+    """What became of one scanned code."""
+
+    scanned: str
+    specimen: str
+    unidentified: bool
+    position: str | None
+    label: str | None
+
+
+class EvacuateAnswer(BaseModel):
+    """What was put where."""
+
+    items: list[EvacuatedTube]
+    receipt: str
+
+
+class MoveRequest(Circumstances):
+    """The container's new parent."""
+
+    to: Code
+
+
+class MoveAnswer(BaseModel):
+    """A moved container and how many tubes went along."""
+
+    container: str
+    parent: str
+    tubes: int
+    receipt: str
+
+
+class ReadingCreate(Circumstances):
+    """A reading of a container."""
+
+    reading: Literal["temperature_mc", "level_ppm"]
+    value: Annotated[int, Field(ge=-273_150, le=1_000_000)]
+
+
+class ReadingPublic(BaseModel):
+    """A reading that stands."""
+
+    container: str
+    reading: str
+    value: int
+    at: AwareDatetime
+    excursion: bool
+    held: list[str] = Field(default_factory=list, description="Specimens this reading put on temperature hold.")
+    receipt: str | None = None
+
+
+class ReadingList(BaseModel):
+    """Readings, newest first."""
+
+    items: list[ReadingPublic]
+    next: str | None = None
+
+
+class CountRequest(Circumstances):
+    """What was scanned in a container."""
+
+    container: Code
+    scanned: Annotated[list[Scanned], Field(max_length=2000)]
+
+
+class CountAnswer(BaseModel):
+    """What should be there and is not, is there and should be elsewhere, or is unknown."""
+
+    container: str
+    expected: int
+    found: int
+    missing: list[str]
+    misplaced: list[str]
+    extra: list[str]
+    receipt: str
