@@ -10,8 +10,10 @@
 
 import { labelHost, readLabel, trailingScan } from "./codes.js";
 
-const GAP_MS = 250; // a longer pause ends a scan
-const HAND_MS = 80; // nobody types twelve random characters faster than this each
+// A longer pause ends a scan. Generous, because a busy computer stutters in the middle of one, and what is lost then is the
+// label's host; a person's own typing before it does no harm, as only the end of the keys must form a code.
+const GAP_MS = 1000;
+const HAND_MS = 80; // nobody types random characters faster than this, taking the middle pause of all
 const SUFFIX_MS = 120; // CR LF, or Enter after Tab, belong to the scan before them
 const REPEAT_MS = 2000; // the same label again within this time is the same pull of the trigger
 
@@ -43,6 +45,7 @@ function isEditable(element) {
 const takesCodes = (element) => element instanceof HTMLElement && element.matches("[data-scan-field], [data-find]");
 
 function remember(event) {
+  swallowUntil = 0; // a new scan has begun, its own suffix counts
   const element = event.target;
   const before = isEditable(element) && "value" in element ? { element, value: element.value, start: selectionOf(element) } : null;
   keys.push({ key: event.key.length === 1 ? event.key : "\u0000", us: usKey(event), at: event.timeStamp, before });
@@ -73,7 +76,8 @@ function takeBack(from) {
 
 function faster(from) {
   const run = keys.slice(from);
-  return run.length > 3 && (run.at(-1).at - run[0].at) / (run.length - 1) < HAND_MS;
+  const pauses = run.slice(1).map((key, i) => key.at - run[i].at).sort((a, b) => a - b);
+  return pauses.length > 2 && pauses[pauses.length >> 1] < HAND_MS;
 }
 
 function bestScan() {
