@@ -12,14 +12,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 import structlog
 
+from biobank.transparency.keys import load_log_signers
 from biobank.transparency.note import NoteVerifier, Signer
 from biobank.transparency.publishing import Publishing
-from biobank.transparency.register import Register
+from biobank.transparency.register import FileRegister, Register
 from biobank.transparency.sealing import Batch, ClockWentBack, Connection, LogHalted, Miscomputed, Sealing
 
 FIRST_RETRY_S: Final = 0.2
@@ -39,6 +41,14 @@ class Log:
     register: Register
     known_keys: Sequence[NoteVerifier] = ()
     """Keys by which the registered checkpoint may be signed; by default those of the signers."""
+
+    @classmethod
+    def open(cls, origin: str, secrets: Path, register: Path) -> Log:
+        """The log whose keys lie in the folder ``secrets`` and whose register is the file ``register``.
+
+        Raises KeyFileError.
+        """
+        return cls(origin, load_log_signers(secrets, origin), FileRegister(register))
 
 
 def run(
@@ -76,6 +86,20 @@ def run(
         except LogHalted as exc:
             log.critical("log_halted", reason=exc.reason, detail=str(exc))
             raise
+
+
+def drain(dsn: str, sealed_log: Log) -> int:
+    """Seal and publish until nothing is pending, and return how many events that were. For set-up, tests and rehearsals.
+
+    Raises LogHalted, ClockWentBack, Miscomputed, or what psycopg raises.
+    """
+    events = 0
+    with _connect(dsn) as connection:
+        sealer = Sealer(connection, sealed_log)
+        sealer.begin()
+        while (batch := sealer.step()) is not None:
+            events += batch.events
+    return events
 
 
 def _work(sealer: Sealer, stop: threading.Event, poll_seconds: float) -> None:

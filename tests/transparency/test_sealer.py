@@ -14,8 +14,10 @@ from structlog.testing import capture_logs
 
 from biobank import clock
 from biobank.transparency.checkpoint import open_checkpoint
+from biobank.transparency.keys import ensure_keys
+from biobank.transparency.note import Verifier
 from biobank.transparency.queries import seal_lag_s, unaccounted_events
-from biobank.transparency.sealer import run
+from biobank.transparency.sealer import Log, drain, run
 from biobank.transparency.sealing import LogHalted
 from tests.transparency.conftest import KEY, ORIGIN, LogUnderTest
 
@@ -153,6 +155,16 @@ def test_a_server_that_may_lose_commits_is_refused(log: LogUnderTest) -> None:
     assert log.pending() == 1
     with Running(log, allow_unsafe_database=True):
         wait_for_size(log, 1)
+
+
+def test_a_log_is_opened_from_its_files(log: LogUnderTest, tmp_path: Path) -> None:
+    ensure_keys(tmp_path / "secrets", ORIGIN)
+    log.record(3)
+    opened = Log.open(ORIGIN, tmp_path / "secrets", tmp_path / "var" / "checkpoint")
+    assert drain(log.bank.dsn("sealer"), opened) == 3
+    assert drain(log.bank.dsn("sealer"), opened) == 0
+    key = Verifier.from_vkey((tmp_path / "secrets" / "log.vkey").read_text())
+    assert open_checkpoint((tmp_path / "var" / "checkpoint").read_text(), ORIGIN, [key]).size == 3
 
 
 def lost(log: LogUnderTest) -> list[bytes]:
