@@ -64,9 +64,7 @@ class LabelData:
         texts = [value for field in fields(self) if isinstance(value := getattr(self, field.name), str)]
         for text in (*texts, *(statement.text for statement in self.statements)):
             if len(text) > LONGEST_TEXT:
-                raise TextUnprintable(
-                    f"A text of {len(text)} characters is too long for a label (at most {LONGEST_TEXT})."
-                )
+                raise TextUnprintable(f"A text of {len(text)} characters is too long for a label (at most {LONGEST_TEXT}).")
             check_printable(text)
 
     def texts(self) -> dict[str, str]:

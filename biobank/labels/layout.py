@@ -79,18 +79,13 @@ def compose(template: Template, data: LabelData, dpi: int, host: str) -> Layout:
     """
     check_resolution(dpi)
     if dpi not in template.resolutions:
-        raise UnknownResolution(
-            f"{template.name} is not drawn for {dpi} dots per inch, only for {template.resolutions}."
-        )
+        raise UnknownResolution(f"{template.name} is not drawn for {dpi} dots per inch, only for {template.resolutions}.")
     if data.code.prefix not in template.prefixes:
         raise TemplateUnsuitable(f"{template.name} is not a label for {data.code.prefix.value} codes; choose another.")
     spec = template.symbol
     payload = payload_url(host, data.code) if spec.payload is Payload.URL else data.code.text
     matrix = smallest_qr_matrix(payload, spec.version, spec.correction)
-    places = [
-        place_symbol(len(matrix), box_in_dots(box, dpi), spec.quiet_tenths, dpi, template.shape)
-        for box in spec.boxes_um
-    ]
+    places = [place_symbol(len(matrix), box_in_dots(box, dpi), spec.quiet_tenths, dpi, template.shape) for box in spec.boxes_um]
     texts = [run for block in template.texts for run in _text(template, block, data, dpi)]
     statements, printed, on_sheet = _statements(template, data, dpi)
     return Layout(

@@ -98,9 +98,7 @@ def render_sheet(
     return pdf_sheet(layouts, stock or SheetStock.filling(page, template), first_cell)
 
 
-def render_accompanying_sheet(
-    template: Template, labels: Iterable[LabelData], *, host: str, page: Page = Page.A4
-) -> bytes:
+def render_accompanying_sheet(template: Template, labels: Iterable[LabelData], *, host: str, page: Page = Page.A4) -> bytes:
     """Write the sheet that travels with containers whose labels could not hold every statement, as PDF.
 
     Each container has an entry with its symbol, its description and *all* of its statements, also those on its label.

@@ -102,9 +102,7 @@ class Statement:
     verified: bool
 
 
-def required_statements(
-    evaluation: Evaluation, policy: StatementPolicy, recipient: Code | None = None
-) -> tuple[Statement, ...]:
+def required_statements(evaluation: Evaluation, policy: StatementPolicy, recipient: Code | None = None) -> tuple[Statement, ...]:
     """Return the statements a container must carry, most important first.
 
     :param recipient: code of the donor, who is the recipient; EU containers identify them
@@ -124,13 +122,9 @@ def required_statements(
     if us and risk and policy.biohazard_on_risk:
         found.append(Statement("biohazard", "BIOHAZARD", "21 CFR 1271.90(c)(4)", verified=False))
     if us and not (evaluation.complete and policy.complete_evaluation_lifts):
-        found.append(
-            Statement("not_evaluated", "NOT EVALUATED FOR INFECTIOUS SUBSTANCES", "21 CFR 1271.90(c)(2)", verified=True)
-        )
+        found.append(Statement("not_evaluated", "NOT EVALUATED FOR INFECTIOUS SUBSTANCES", "21 CFR 1271.90(c)(2)", verified=True))
     if eu and recipient is not None:
-        found.append(
-            Statement("recipient", f"DONOR AND RECIPIENT {recipient}", "2006/86/EC Annex II.E(1)(d)", verified=True)
-        )
+        found.append(Statement("recipient", f"DONOR AND RECIPIENT {recipient}", "2006/86/EC Annex II.E(1)(d)", verified=True))
     if us and policy.name_reactive_agents:
         found.extend(
             Statement("reactive", f"WARNING: Reactive test results for {agent}", "21 CFR 1271.90(c)(5)", verified=False)

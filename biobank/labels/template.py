@@ -173,9 +173,7 @@ class Template:
         for dpi in self.resolutions:
             for box in symbol.boxes_um:
                 try:
-                    place_symbol(
-                        modules_of(symbol.version), box_in_dots(box, dpi), symbol.quiet_tenths, dpi, self.shape
-                    )
+                    place_symbol(modules_of(symbol.version), box_in_dots(box, dpi), symbol.quiet_tenths, dpi, self.shape)
                 except LabelDoesNotFit as refusal:
                     self._demand(False, refusal.detail)
 

@@ -6,7 +6,6 @@ printer's font where it would be wider than Vera (see `zpl.py`).
 """
 
 import math
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +13,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import ClassVar, Final
 
+from PIL import ImageFont
 from reportlab.pdfbase.ttfonts import TTFont
 
 from biobank.errors import MalformedRequest
@@ -28,14 +28,13 @@ MIN_EM_DOTS: Final = 11
 NARROWEST_PERCENT: Final = 80
 """Text may be narrowed to this share of its width before it is made smaller."""
 
+_MEASURING_PIXELS: Final = 200
 _STRETCHES: Final = (100, 90, NARROWEST_PERCENT)
-_ASCENT: Final = 0.77
-_ACCENTED_ASCENT: Final = 0.98
-_DESCENT: Final = 0.24
-_BASE: Final = 0.02  # round letters dip a little below the line
-_LEADING: Final = 0.22
+# In em. A row without descenders still gets this much to the next one; spare height opens rows, then paragraphs, further.
+_LEADING: Final = 0.24
+_CAPITALS: Final = 0.74
 _MOST_OPENING: Final = 0.2
-_DESCENDING: Final = frozenset("gjpqyQ,;()[]{}|@$_/&")
+_MOST_PARTING: Final = 0.4
 
 
 class TextUnprintable(MalformedRequest):
@@ -118,23 +117,33 @@ def fit_text(paragraphs: Sequence[str], box: Box, style: TextStyle) -> tuple[Tex
             # The widest row in em: everything below is measured in em, which makes the search a matter of additions.
             width = box.width * 100 / (em_dots * stretch_percent)
             rows = [row for text in paragraphs for row in _wrapped(text, width, style.bold)]
-            height = _baselines(rows)[-1] + _descent(rows[-1])
-            if height * em_dots <= box.height and all(_natural_width(row, style.bold) <= width for row in rows):
-                rows = [row for text in paragraphs for row in _balanced(text, width, style.bold)]
-                return tuple(_set(rows, box, style, em_dots, stretch_percent))
+            high_enough = _height(rows, style.bold) * em_dots <= box.height
+            if high_enough and all(_natural_width(row, style.bold) <= width for row in rows):
+                balanced = [_balanced(text, width, style.bold) for text in paragraphs]
+                return tuple(_set(balanced, box, style, em_dots, stretch_percent))
     return None
 
 
-def _set(rows: Sequence[str], box: Box, style: TextStyle, em_dots: int, stretch_percent: int) -> Iterator[TextRun]:
-    baselines = _baselines(rows)
-    spare = box.height / em_dots - baselines[-1] - _descent(rows[-1])
+def _set(
+    paragraphs: Sequence[Sequence[str]], box: Box, style: TextStyle, em_dots: int, stretch_percent: int
+) -> Iterator[TextRun]:
+    rows = [row for paragraph in paragraphs for row in paragraph]
+    spare = box.height / em_dots - _height(rows, style.bold)
     opening = min(_MOST_OPENING, spare / (len(rows) - 1)) if len(rows) > 1 else 0.0
-    for index, (row, baseline) in enumerate(zip(rows, baselines, strict=True)):
+    spare -= opening * (len(rows) - 1)
+    # Wrapped paragraphs are parted, so that one can see where each begins.
+    parted = 1 < len(paragraphs) < len(rows)
+    parting = min(_MOST_PARTING, spare / (len(paragraphs) - 1)) if parted else 0.0
+    extra = [
+        number * parting + index * opening
+        for index, number in enumerate(number for number, paragraph in enumerate(paragraphs) for _ in paragraph)
+    ]
+    for row, baseline, more in zip(rows, _baselines(rows, style.bold), extra, strict=True):
         width = min(text_width_dots(row, em_dots, stretch_percent, style.bold), box.width)
         yield TextRun(
             text=row,
             x_dots=box.x + ((box.width - width) // 2 if style.align is Align.CENTRE else 0),
-            baseline_dots=box.y + int((baseline + index * opening) * em_dots),
+            baseline_dots=box.y + int((baseline + more) * em_dots),
             em_dots=em_dots,
             width_dots=width,
             stretch_percent=stretch_percent,
@@ -175,19 +184,32 @@ def _natural_width(text: str, bold: bool) -> float:
     return float(sum(widths[ord(character)] for character in text)) / 1000
 
 
-def _baselines(rows: Sequence[str]) -> list[float]:
+def _height(rows: Sequence[str], bold: bool) -> float:
+    """Return the height of rows set as closely as they may be, in em."""
+    return _baselines(rows, bold)[-1] + _extent(rows[-1], bold)[1]
+
+
+def _baselines(rows: Sequence[str], bold: bool) -> list[float]:
     """Return where the rows stand, in em from the upper edge."""
     baselines: list[float] = []
+    below = 0.0
     for row in rows:
-        above = baselines[-1] + max(_LEADING, _descent(rows[len(baselines) - 1])) if baselines else 0.0
-        baselines.append(above + _ascent(row))
+        above, descent = _extent(row, bold)
+        leading = max(_LEADING, below) if baselines else 0.0
+        baselines.append((baselines[-1] if baselines else 0.0) + leading + above)
+        below = descent
     return baselines
 
 
-def _ascent(row: str) -> float:
-    return _ASCENT if unicodedata.normalize("NFD", row) == row else _ACCENTED_ASCENT
+@lru_cache(maxsize=4096)
+def _extent(row: str, bold: bool) -> tuple[float, float]:
+    """Return how far a row reaches above and below its line, in em; never less above than a capital."""
+    glyphs = [_glyph_extent(character, bold) for character in row]
+    return max(_CAPITALS, *(above for above, _ in glyphs)), max(0.0, *(below for _, below in glyphs))
 
 
-def _descent(row: str) -> float:
-    plain = row.isascii() and not _DESCENDING.intersection(row)
-    return _BASE if plain else _DESCENT
+@cache
+def _glyph_extent(character: str, bold: bool) -> tuple[float, float]:
+    font = ImageFont.truetype(str(face_path(bold)), _MEASURING_PIXELS, layout_engine=ImageFont.Layout.BASIC)
+    _, top, _, bottom = font.getbbox(character, anchor="ls")
+    return -top / _MEASURING_PIXELS, bottom / _MEASURING_PIXELS

@@ -65,6 +65,5 @@ def _text(layout: Layout, run: TextRun) -> str:
 
 def _escaped(text: str) -> str:
     return "".join(
-        character if character in _PLAIN else "".join(f"_{byte:02X}" for byte in character.encode())
-        for character in text
+        character if character in _PLAIN else "".join(f"_{byte:02X}" for byte in character.encode()) for character in text
     )
