@@ -13,8 +13,25 @@ Every template sees, without importing anything:
 | `errors` | field name → sentence, drawn at the field and in the summary |
 | `static(name)` · `query(**changes)` · `_()` · `ngettext()` · `new_key()` · `site_name` · `zone` | see below |
 
-What belongs to the request is put on `request.state` by the page session (`actor`, `csrf_token`, `flashes`, `zone`); a
-keyword of `render` wins over it. Undefined names are errors: a page with a hole in it is never sent.
+What belongs to the request is put on `request.state` by the page session (`actor`, `csrf_token`, `flashes`, `zone`, and
+`label_hosts`: the hosts on our labels, present one first); a keyword of `render` wins over it. Undefined names are errors:
+a page with a hole in it is never sent.
+
+A page is a function that builds records of `parts` and a template of a few lines::
+
+    {% extends "layout.html" %}
+    {% block title %}{{ specimen.code }}{% endblock %}
+    {% block breadcrumb %}{{ ui.breadcrumb(trail) }}{% endblock %}
+    {% block content %}
+    {% call ui.heading(_("Specimen"), code=specimen.code) %}{{ ui.chip(specimen.state) }}{% endcall %}
+    <div class="split side-first">
+      <div class="stack">
+        {% call ui.card(_("Identity")) %}{{ ui.facts(identity) }}{% endcall %}
+        {% call ui.card(_("Timeline")) %}{{ ui.timeline(entries) }}{% endcall %}
+      </div>
+      <div class="stack">{% call ui.card(_("Next")) %}{{ ui.acts(acts) }}{% endcall %}</div>
+    </div>
+    {% endblock %}
 """
 
 import gettext
@@ -133,6 +150,7 @@ def _base_context(request: Request) -> dict[str, Any]:
         "csrf_token": getattr(state, "csrf_token", ""),
         "flashes": getattr(state, "flashes", []),
         "zone": getattr(state, "zone", UTC_ZONE),
+        "label_hosts": getattr(state, "label_hosts", ()),
         "gloves": request.cookies.get("gloves") == "1",
         "now": clock.now(),
         "errors": {},
