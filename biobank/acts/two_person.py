@@ -10,7 +10,7 @@ How a use case and its route are written:
         signature = use_signature(session, act, request.signature, Meaning.ROLE_CHANGE)
         step = propose_or_complete(
             session, act, "user.grant_role", code, {"role": …, "site": …}, signature, request.pending_act,
-            needs=Permission.ROLE_COSIGN, site=…,
+            needs=Permission.ROLE_COSIGN, first_needs=Permission.USER_MANAGE, site=…,
         )
         if isinstance(step, Proposed):
             return step
@@ -19,7 +19,8 @@ How a use case and its route are written:
 The route declares the union and answers 200 for both halves; `status` is `pending` or `done`. The second person sends the
 same body with `pending_act` added and a signature of their own. GET /pending-acts lists what waits.
 
-A pending act lives a day. It is no authority by itself: everything the act depends on is checked when it is completed.
+A pending act lives a day. It is no authority by itself: everything the act depends on is checked when it is completed, what the
+first person may do included.
 """
 
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from biobank.acts.models import PendingAct
 from biobank.acts.signing import SignatureUsed
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.queries import actor_of_user
 from biobank.clock import now
 from biobank.db import table_of
 from biobank.errors import Conflict, NotFound, NotPermitted
@@ -123,17 +125,19 @@ def propose_or_complete(
     pending: UUID | None,
     *,
     needs: Permission,
+    first_needs: Permission,
     site: str | None = None,
 ) -> Proposed | Completed:
     """Store the first half of a two-person act, or complete it.
 
     `act_name` is `noun.verb`, `subject` a code, `body` what both people say: codes, integers, booleans and enums as strings,
-    no free text and no names, because it is shown to whoever may complete it. `needs` is what the second person must be
-    allowed, at `site` or, when that is None, everywhere; the caller has checked what the first must be allowed.
+    no free text and no names, because it is shown to whoever may complete it. `first_needs` and `needs` are what the first
+    and the second person must be allowed, at `site` or, when that is None, everywhere.
 
-    Raises, when completing: NotFound, PendingActDiffers, PendingActOver, SecondPersonMustDiffer, NotPermitted.
+    Raises NotPermitted; when completing also NotFound, PendingActDiffers, PendingActOver, SecondPersonMustDiffer.
     """
     if pending is None:
+        _require(act.actor, first_needs, site, subject, "The first person")
         return _propose(session, act, act_name, subject, body, signature, needs, site)
     row = session.execute(_find, {"pending_id": pending}).first()
     if row is None:
@@ -151,12 +155,10 @@ def propose_or_complete(
         raise SecondPersonMustDiffer(
             "You proposed this yourself; someone else must sign it as the second person.", subject=subject
         )
-    if not may_complete(act.actor, needs, site):
-        raise NotPermitted(
-            f"The second person needs '{needs.value}'" + ("." if site is None else f" at {site}."),
-            permission=needs.value,
-            subject=subject,
-        )
+    _require(act.actor, needs, site, subject, "The second person")
+    first = actor_of_user(session, row.proposed_by)
+    if first is None or not holds(first, first_needs, site):
+        raise PendingActOver("The one who proposed this may no longer do so. It must be proposed again.", subject=subject)
     session.execute(
         update(_pending)
         .where(_pending.c.id == row.id)
@@ -165,9 +167,15 @@ def propose_or_complete(
     return Completed(row.id, row.proposed_by, row.first_signature, signature.user, signature.id, row.proposed_at)
 
 
-def may_complete(actor: Actor, needs: Permission, site: str | None) -> bool:
-    """Say whether `actor` may be the second person: holds `needs` at `site`, or everywhere when that is None."""
-    return actor.sites_with(needs) is None if site is None else actor.may(needs, site)
+def holds(actor: Actor, permission: Permission, site: str | None) -> bool:
+    """Say whether `actor` holds `permission` at `site`; None means everywhere, and being allowed somewhere is not enough."""
+    return actor.sites_with(permission) is None if site is None else actor.may(permission, site)
+
+
+def _require(actor: Actor, permission: Permission, site: str | None, subject: str, who: str) -> None:
+    if not holds(actor, permission, site):
+        place = "everywhere" if site is None else f"at {site}"
+        raise NotPermitted(f"{who} needs '{permission.value}' {place}.", permission=permission.value, subject=subject)
 
 
 def cancel_pending(session: Session, act: Act, pending: UUID) -> PendingActPublic:
@@ -245,7 +253,7 @@ def _completable(actor: Actor, permission: Permission) -> ColumnElement[bool]:
 
 
 def _may_see(actor: Actor, row: Any) -> bool:
-    return bool(row.proposed_by == actor.code) or may_complete(actor, Permission(row.needs), row.site_code)
+    return bool(row.proposed_by == actor.code) or holds(actor, Permission(row.needs), row.site_code)
 
 
 def _public(row: Any) -> PendingActPublic:

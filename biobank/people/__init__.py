@@ -1,0 +1,1 @@
+"""People who work here and the places they work in: sign-in, logins, roles, sites. Each change is an event."""

@@ -1,0 +1,112 @@
+"""Routes of logins, roles and sites."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from biobank.acts.two_person import Proposed
+from biobank.acts.web import Performing, Reading
+from biobank.auth.passwords import hash_password
+from biobank.auth.permissions import Role
+from biobank.people import queries, roles, service, sites
+from biobank.people.schemas import (
+    Done,
+    PasswordReset,
+    RoleChange,
+    SiteChange,
+    SiteCode,
+    SiteCreate,
+    SiteList,
+    SitePublic,
+    SiteRecorded,
+    UserChange,
+    UserCode,
+    UserCreate,
+    UserList,
+    UserPublic,
+)
+
+router = APIRouter(prefix="/api/v1", tags=["people"])
+UserPath = Annotated[str, Path(pattern=r"^[A-Z0-9-]{1,20}$", description="Badge code, `US-…`.")]
+SitePath = Annotated[str, Path(pattern=r"^[A-Z0-9-]{1,20}$", description="Site code.")]
+
+
+@router.post("/users", status_code=201)
+async def create_user(request: UserCreate, performing: Performing) -> Done:
+    """Make a login. It has no role, and its first password must be changed at the first sign-in."""
+    return await performing(service.create_user, request, await hash_password(request.password))
+
+
+@router.get("/users")
+async def read_users(
+    reading: Reading,
+    active: bool | None = None,
+    role: Role | None = None,
+    site: SiteCode | None = None,
+    after: UserCode | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> UserList:
+    """Logins by badge code."""
+    return await reading(
+        queries.list_users,
+        reading.bank.keystore,
+        active=active,
+        role=role,
+        at_site=site,
+        after=after,
+        limit=limit,
+    )
+
+
+@router.get("/users/{code}")
+async def read_user(code: UserPath, reading: Reading) -> UserPublic:
+    """One login with its roles."""
+    return await reading(queries.read_user, reading.bank.keystore, code)
+
+
+@router.patch("/users/{code}")
+async def change_user(code: UserPath, request: UserChange, performing: Performing) -> Done | Proposed:
+    """Rename a login, shut it or open it again."""
+    return await performing(service.change_user, code, request)
+
+
+@router.post("/users/{code}/password-reset")
+async def reset_password(code: UserPath, request: PasswordReset, performing: Performing) -> Done | Proposed:
+    """Set a first password for someone who lost theirs."""
+    return await performing(service.reset_password, code, request, await hash_password(request.password))
+
+
+@router.post("/users/{code}/roles")
+async def grant_role(code: UserPath, request: RoleChange, performing: Performing) -> Done | Proposed:
+    """Give a role: an administrator proposes, quality completes."""
+    return await performing(roles.grant_role, code, request)
+
+
+@router.post("/users/{code}/roles/revoke")
+async def revoke_role(code: UserPath, request: RoleChange, performing: Performing) -> Done | Proposed:
+    """Take a role away: an administrator proposes, quality completes."""
+    return await performing(roles.revoke_role, code, request)
+
+
+@router.post("/sites", status_code=201)
+async def create_site(request: SiteCreate, performing: Performing) -> SiteRecorded:
+    """Add a laboratory or a clinic."""
+    return await performing(sites.create_site, request)
+
+
+@router.get("/sites")
+async def read_sites(reading: Reading, active: bool | None = None) -> SiteList:
+    """Every site."""
+    return await reading(queries.list_sites, active=active)
+
+
+@router.get("/sites/{code}")
+async def read_site(code: SitePath, reading: Reading) -> SitePublic:
+    """One site."""
+    return await reading(queries.read_site, code)
+
+
+@router.patch("/sites/{code}")
+async def change_site(code: SitePath, request: SiteChange, performing: Performing) -> SiteRecorded:
+    """Change name, time zone or use of a site."""
+    return await performing(sites.change_site, code, request)

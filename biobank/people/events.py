@@ -1,0 +1,140 @@
+"""Events about those who act: the authority for an act is as provable as the act.
+
+Logins have a stream each; sites share the system stream `SITES`. No name, login name or password is in any of them.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from biobank.auth.permissions import Permission, Role
+from biobank.custody.event import Event
+from biobank.custody.events import REASON
+from biobank.custody.states import StreamKind
+
+SITES = "SITES"
+"""The system stream of every site."""
+
+COMMIT = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to a vault document, in hex.")
+SHA256 = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, in hex.")
+SITE = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")
+
+
+class TwoPeople(Event):
+    """Who proposed and who completed, with both signatures' ids; all null when the bank itself acted (set-up).
+
+    The one who completed is also the entry's `by`.
+    """
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+
+    proposed_by: str | None = Field(default=None, pattern=r"^US-[0-9A-Z]{7}$")
+    completed_by: str | None = Field(default=None, pattern=r"^US-[0-9A-Z]{7}$")
+    first_signature: str | None = Field(default=None, pattern=r"^[0-9a-f-]{36}$")
+    second_signature: str | None = Field(default=None, pattern=r"^[0-9a-f-]{36}$")
+
+
+class UserCreated(Event):
+    """A login was made. It can do nothing until it is given a role. `identity` commits to login name and printed name."""
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+    kind: Literal["user.created"] = "user.created"
+    permission: ClassVar[Permission] = Permission.USER_MANAGE
+    starts: ClassVar[bool] = True
+
+    identity: str = COMMIT
+
+
+class UserRenamed(Event):
+    """The printed name changed. The document before stays in the vault: old signatures bear the old name."""
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+    kind: Literal["user.renamed"] = "user.renamed"
+    permission: ClassVar[Permission] = Permission.USER_MANAGE
+
+    identity: str = COMMIT
+
+
+class UserDeactivated(Event):
+    """The login was shut and all its sessions ended."""
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+    kind: Literal["user.deactivated"] = "user.deactivated"
+    permission: ClassVar[Permission] = Permission.USER_MANAGE
+
+    reason: str = REASON
+    sessions_ended: int = Field(ge=0)
+
+
+class UserReactivated(TwoPeople):
+    """The login was opened again. Two people, when it holds a role that signs for others' roles."""
+
+    kind: Literal["user.reactivated"] = "user.reactivated"
+    permission: ClassVar[Permission] = Permission.USER_MANAGE
+
+    reason: str = REASON
+
+
+class UserPasswordReset(TwoPeople):
+    """An administrator set a first password; it must be changed at the next sign-in. All sessions ended."""
+
+    kind: Literal["user.password_reset"] = "user.password_reset"
+    permission: ClassVar[Permission] = Permission.USER_MANAGE
+
+    sessions_ended: int = Field(ge=0)
+
+
+class UserPasswordChanged(Event):
+    """The person changed their own password; other sessions ended. `first` when it replaced one that someone else set."""
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+    kind: Literal["user.password_changed"] = "user.password_changed"
+
+    first: bool
+    sessions_ended: int = Field(ge=0)
+
+
+class UserRoleGranted(TwoPeople):
+    """A role at a site, or everywhere, proposed by an administrator and co-signed by quality."""
+
+    kind: Literal["user.role_granted"] = "user.role_granted"
+    permission: ClassVar[Permission] = Permission.ROLE_COSIGN
+
+    role: Role
+    site: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9]{1,7}$", description="Null: everywhere.")
+
+
+class UserRoleRevoked(TwoPeople):
+    """A role was taken away, proposed by an administrator and co-signed by quality. In force at once."""
+
+    kind: Literal["user.role_revoked"] = "user.role_revoked"
+    permission: ClassVar[Permission] = Permission.ROLE_COSIGN
+
+    role: Role
+    site: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9]{1,7}$", description="Null: everywhere.")
+
+
+class SiteCreated(Event):
+    """A place of work was added. Its name is public and stands as a hash, because an event holds codes only."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.site_created"] = "system.site_created"
+    permission: ClassVar[Permission] = Permission.SITE_MANAGE
+
+    site: str = SITE
+    site_kind: Literal["bank", "clinic"]
+    timezone: str = Field(min_length=1, max_length=64)
+    name_sha256: str = SHA256
+
+
+class SiteChanged(Event):
+    """Name, time zone or use of a site changed; what stands here is what holds now."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.site_changed"] = "system.site_changed"
+    permission: ClassVar[Permission] = Permission.SITE_MANAGE
+
+    site: str = SITE
+    timezone: str = Field(min_length=1, max_length=64)
+    active: bool
+    name_sha256: str = SHA256

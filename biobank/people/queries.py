@@ -1,0 +1,177 @@
+"""Questions about logins and sites. Names come out of the vault here and nowhere else."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Select, bindparam, or_, select, text
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor, RoleGrant
+from biobank.auth.models import Site, User, UserRole
+from biobank.auth.permissions import Permission, Role
+from biobank.db import table_of
+from biobank.errors import NotFound, NotSignedIn
+from biobank.people.authority import may_see_user
+from biobank.people.schemas import GrantPublic, Me, SiteList, SitePublic, UserList, UserPublic
+from biobank.vault import Erased, Keystore, open_document
+
+user = table_of(User)
+user_role = table_of(UserRole)
+site = table_of(Site)
+
+_grants = select(user_role.c.role, user_role.c.site_code).where(user_role.c.user_code == bindparam("code"))
+_by_code = select(user).where(user.c.code == bindparam("code"))
+_time_zone = text("SELECT count(*) FROM pg_timezone_names WHERE name = :name AND name !~ '^(posix|right)/'")
+_site = select(site).where(site.c.code == bindparam("code"))
+
+
+def unknown_user(code: str) -> NotFound:
+    """The answer for a login that does not exist, or that the caller may not know of."""
+    return NotFound(f"There is no user {code}.", subject=code)
+
+
+def grants_of(session: Session, code: str) -> frozenset[RoleGrant]:
+    """Return the roles of a login."""
+    return frozenset(RoleGrant(Role(row.role), row.site_code) for row in session.execute(_grants, {"code": code}))
+
+
+def get_user(session: Session, actor: Actor, code: str, *, lock: bool = False) -> tuple[Any, frozenset[RoleGrant]]:
+    """Return (row, grants) of a login the actor may know of, locked for a change; raise NotFound."""
+    statement: Select[Any] = _by_code.with_for_update() if lock else _by_code
+    row = session.execute(statement, {"code": code}).first()
+    grants: frozenset[RoleGrant] = frozenset() if row is None else grants_of(session, code)
+    if row is None or not may_see_user(actor, code, grants):
+        raise unknown_user(code)
+    return row, grants
+
+
+def read_user(session: Session, actor: Actor, keystore: Keystore, code: str) -> UserPublic:
+    """Return one login with its printed name; raise NotFound."""
+    row, grants = get_user(session, actor, code)
+    return _public(row, grants, printed_name(session, keystore, row.name_commit))
+
+
+def list_users(
+    session: Session,
+    actor: Actor,
+    keystore: Keystore,
+    *,
+    active: bool | None = None,
+    role: Role | None = None,
+    at_site: str | None = None,
+    after: str | None = None,
+    limit: int = 50,
+) -> UserList:
+    """Return logins by badge code, those of the actor's sites when `user:read` is held at sites only."""
+    actor.require(Permission.USER_READ)
+    sites = actor.sites_with(Permission.USER_READ)
+    has_role = select(user_role.c.id).where(user_role.c.user_code == user.c.code)
+    statement = select(user).order_by(user.c.code).limit(limit + 1)
+    if sites is not None:
+        here = has_role.where(or_(user_role.c.site_code.is_(None), user_role.c.site_code.in_(sorted(sites)))).exists()
+        statement = statement.where(or_(here, ~has_role.exists(), user.c.code == actor.code))
+    if active is not None:
+        statement = statement.where(user.c.active.is_(active))
+    if role is not None:
+        statement = statement.where(has_role.where(user_role.c.role == role.value).exists())
+    if at_site is not None:
+        statement = statement.where(
+            has_role.where(or_(user_role.c.site_code.is_(None), user_role.c.site_code == at_site)).exists()
+        )
+    if after is not None:
+        statement = statement.where(user.c.code > after)
+    rows = session.execute(statement).all()
+    shown = rows[:limit]
+    grants = _grants_by_user(session, [row.code for row in shown])
+    items = [_public(r, grants.get(r.code, ()), printed_name(session, keystore, r.name_commit)) for r in shown]
+    return UserList(items=items, next=items[-1].code if len(rows) > limit else None)
+
+
+def describe_me(session: Session, actor: Actor, keystore: Keystore) -> Me:
+    """Return the one who is signed in."""
+    row = session.execute(_by_code, {"code": actor.code}).first()
+    if row is None:
+        raise NotSignedIn("This login is not known. Sign in again.")
+    return Me(
+        code=actor.code,
+        username=row.username,
+        printed_name=printed_name(session, keystore, row.name_commit),
+        must_change_password=actor.must_change_password,
+        roles=_grants_public(actor.grants),
+        permissions=sorted(p.value for p in actor.permissions),
+    )
+
+
+def printed_name(session: Session, keystore: Keystore, commit: bytes | None) -> str | None:
+    """Return the printed name under a commitment; None when there is none or the person's key was destroyed."""
+    if commit is None:
+        return None
+    try:
+        return str(open_document(session, keystore, bytes(commit))["printed_name"])
+    except Erased:
+        return None
+
+
+def printed_names(session: Session, keystore: Keystore, codes: Iterable[str]) -> dict[str, str]:
+    """Return the printed name of each badge that has one: for pages that show who did what."""
+    wanted = sorted(set(codes))
+    rows = session.execute(select(user.c.code, user.c.name_commit).where(user.c.code.in_(wanted))).all()
+    named = {row.code: printed_name(session, keystore, row.name_commit) for row in rows}
+    return {code: name for code, name in named.items() if name is not None}
+
+
+def list_sites(session: Session, _actor: Actor, *, active: bool | None = None) -> SiteList:
+    """Return every site by code. Everyone signed in may know the places of the bank."""
+    statement = select(site).order_by(site.c.code)
+    if active is not None:
+        statement = statement.where(site.c.active.is_(active))
+    return SiteList(items=[site_public(row) for row in session.execute(statement)])
+
+
+def read_site(session: Session, _actor: Actor, code: str) -> SitePublic:
+    """Return one site; raise NotFound."""
+    return site_public(get_site(session, code))
+
+
+def get_site(session: Session, code: str, *, lock: bool = False) -> Any:
+    """Return the row of a site, locked for a change; raise NotFound."""
+    row = session.execute(_site.with_for_update() if lock else _site, {"code": code}).first()
+    if row is None:
+        raise NotFound(f"There is no site {code}.", subject=code)
+    return row
+
+
+def site_public(row: Any) -> SitePublic:
+    """Turn a row into its wire shape."""
+    return SitePublic(code=row.code, name=row.name, kind=row.kind, timezone=row.timezone, active=row.active)
+
+
+def knows_time_zone(session: Session, name: str) -> bool:
+    """Say whether PostgreSQL knows a time zone by this name; the server brings the IANA list, a bare machine may not."""
+    found = session.scalar(_time_zone, {"name": name})
+    return bool(found)
+
+
+def _grants_by_user(session: Session, codes: Sequence[str]) -> dict[str, list[RoleGrant]]:
+    rows = session.execute(select(user_role).where(user_role.c.user_code.in_(codes)))
+    grants: dict[str, list[RoleGrant]] = {}
+    for row in rows:
+        grants.setdefault(row.user_code, []).append(RoleGrant(Role(row.role), row.site_code))
+    return grants
+
+
+def _grants_public(grants: Iterable[RoleGrant]) -> list[GrantPublic]:
+    ordered = sorted(grants, key=lambda g: (g.role.value, g.site or ""))
+    return [GrantPublic(role=g.role, site=g.site) for g in ordered]
+
+
+def _public(row: Any, grants: Iterable[RoleGrant], name: str | None) -> UserPublic:
+    return UserPublic(
+        code=row.code,
+        username=row.username,
+        printed_name=name,
+        active=row.active,
+        must_change_password=row.must_change_password,
+        created_at=row.created_at,
+        roles=_grants_public(grants),
+    )
