@@ -205,3 +205,12 @@ class Erased(_DonorEvent):
     reason: str = REASON
     first_by: str = CODE
     signatures: tuple[str, str]
+
+
+class ErasureReplayed(_DonorEvent):
+    """The bank was restored from before an erasure; it was done again, because the key is gone for good."""
+
+    kind: Literal["donor.erasure_replayed"] = "donor.erasure_replayed"
+
+    documents: int = Field(ge=0, le=10**6, description="Vault documents deleted.")
+    destroyed_at: str = WHEN

@@ -1,0 +1,182 @@
+"""Forgetting a person: destroying the key, deleting what stood under it, leaving a nameless chain of custody.
+
+Two people of quality sign. While retention forbids it, only contact and free text go, at once, and the answer names the
+earliest date. The key lies in a database of its own, so its destruction cannot be part of the act's transaction: it is the
+last step, and `replay_erasures` finishes the rest when the bank's database was restored from a time before it.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field
+from sqlalchemy import Row, delete, select, text, update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.signing import Meaning, use_signature
+from biobank.acts.two_person import Proposed, propose_or_complete
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.clock import now, rfc3339
+from biobank.custody.snapshots import holds_on
+from biobank.custody.states import HoldAct, HoldScope, State
+from biobank.db import table_of
+from biobank.donors import events
+from biobank.donors.blind_index import forget_tokens
+from biobank.donors.models import DonorDocument
+from biobank.donors.recording import record_on_donor, recorded
+from biobank.donors.retention import Outlook, SpecimenEnd, erasure_outlook
+from biobank.donors.schemas import EraseDonor, ErasureOutlook, Recorded
+from biobank.donors.visibility import donor, get_visible_donor, require_not_erased
+from biobank.donors.wristbands import void_band_in_force
+from biobank.errors import Conflict, Refused
+from biobank.vault.models import VaultDocument
+
+_documents = table_of(VaultDocument)
+_kept = table_of(DonorDocument)
+
+
+class ErasureRefused(Conflict):
+    """The law wants the records kept; `earliest_on` is the first day on which everything may go, if it can be known."""
+
+    code = "erasure_refused"
+    title = "Not everything may be erased yet"
+
+
+class ErasureProposed(Proposed):
+    """The first signature is given; `outlook` says what the second will do."""
+
+    outlook: ErasureOutlook
+
+
+class ErasureDone(Recorded):
+    """The person is forgotten."""
+
+    status: Literal["done"] = "done"
+    documents: int = Field(description="Vault documents deleted.")
+
+
+_SPECIMENS = text(
+    """
+    SELECT s.code, c.state, s.expires_at, e.occurred_at AS since
+    FROM specimen s
+    LEFT JOIN custody c ON c.code = s.code
+    LEFT JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = s.code AND e.seq = c.state_seq
+    WHERE s.donor_code = :donor
+    """
+)
+_HARVESTS = text("SELECT recorded_at FROM harvest WHERE donor_code = :donor")
+_DONOR_HOLDS = text("SELECT kind, blocks FROM hold WHERE scope_kind = :scope AND scope_id = :donor AND lifted_at IS NULL")
+
+
+def outlook_for(session: Session, code: str) -> Outlook:
+    """Compute from the events of a donor's specimens what an erasure would do today."""
+    specimens = [
+        SpecimenEnd(r.code, None if r.state is None else State(r.state), r.since, r.expires_at)
+        for r in session.execute(_SPECIMENS, {"donor": code})
+    ]
+    harvested = list(session.execute(_HARVESTS, {"donor": code}).scalars())
+    holds = [(r.kind, r.blocks) for r in session.execute(_DONOR_HOLDS, {"scope": HoldScope.DONOR.value, "donor": code})]
+    covering = holds_on(session, [s.code for s in specimens]) if specimens else {}
+    holds += [(hold.kind, list(hold.blocks)) for active in covering.values() for hold in active]
+    forbidding = {kind for kind, blocks in holds if HoldAct.DESTROY.value in blocks}
+    return erasure_outlook(now().date(), specimens, harvested, forbidding)
+
+
+def describe_erasure(session: Session, actor: Actor, code: str) -> ErasureOutlook:
+    """Answer GET /donors/{code}/erasure."""
+    row = get_visible_donor(session, actor, code)
+    require_not_erased(row)
+    return _public(code, outlook_for(session, code))
+
+
+def erase_donor(session: Session, act: Act, code: str, request: EraseDonor) -> ErasureProposed | ErasureDone | Refused:
+    """Take the first or second signature; with the second, forget everything or what may go now.
+
+    Returns Refused(ErasureRefused) when records must be kept: contact and free text are gone all the same. Raises NotFound,
+    NotPermitted, DonorErased, and what `use_signature` and `propose_or_complete` raise.
+    """
+    row = get_visible_donor(session, act.actor, code, lock=True)
+    site = row.clinic_site_code
+    act.actor.require(Permission.DONOR_ERASE, site)
+    require_not_erased(row)
+    signature = use_signature(session, act, request.signature, Meaning.ERASED)
+    step = propose_or_complete(
+        session, act, "donor.erase", code, {"reason": request.reason}, signature, request.pending_act,
+        needs=Permission.DONOR_ERASE, first_needs=Permission.DONOR_ERASE, site=site,
+    )  # fmt: skip
+    outlook = outlook_for(session, code)
+    if isinstance(step, Proposed):
+        return ErasureProposed(**step.model_dump(), outlook=_public(code, outlook))
+    if not outlook.everything_goes:
+        return _erase_contact(session, act, row, outlook)
+    void_band_in_force(session, act, code, "erased", site=site)
+    documents = _forget(session, code)
+    event = events.Erased(
+        documents=documents,
+        reason=request.reason,
+        first_by=step.first_user,
+        signatures=(str(step.first_signature), str(step.second_signature)),
+    )
+    appended = record_on_donor(session, act, code, [event], site=site)
+    answer = ErasureDone(**recorded(act, code, appended), documents=documents)
+    act.keystore.destroy(code)
+    return answer
+
+
+def _erase_contact(session: Session, act: Act, row: "Row[Any]", outlook: Outlook) -> Refused:
+    code = row.code
+    retained = select(_kept.c.commit).where(_kept.c.donor_code == code)
+    gone = session.execute(
+        delete(_documents)
+        .where(_documents.c.subject == code, _documents.c.commit.not_in(retained))
+        .returning(_documents.c.commit)
+    ).all()
+    session.execute(update(donor).where(donor.c.code == code).values(contact_commit=None))
+    earliest = None if outlook.earliest_on is None else outlook.earliest_on.isoformat()
+    event = events.ContactErased(documents=len(gone), because=outlook.because, earliest_on=earliest)
+    record_on_donor(session, act, code, [event], site=row.clinic_site_code)
+    return Refused(
+        ErasureRefused(
+            f"Contact and free text of {code} are gone. {outlook.sentence}",
+            subject=code,
+            earliest_on=earliest,
+            because=list(outlook.because),
+        )
+    )
+
+
+def _forget(session: Session, code: str) -> int:
+    """Delete documents and index rows of a donor and mark the row; return the number of documents."""
+    gone = session.execute(delete(_documents).where(_documents.c.subject == code).returning(_documents.c.commit)).all()
+    session.execute(delete(_kept).where(_kept.c.donor_code == code))
+    forget_tokens(session, code)
+    session.execute(update(donor).where(donor.c.code == code).values(status="erased", identity_commit=None, contact_commit=None))
+    return len(gone)
+
+
+def replay_erasures(session: Session, act: Act) -> list[str]:
+    """Finish every erasure whose key is gone while the bank's rows are still there; return the donors' codes.
+
+    Run before serving after a restore: a backup of the bank may be older than the erasure, the key database never is.
+    """
+    destroyed = act.keystore.destroyed()
+    left = session.execute(
+        select(donor).where(donor.c.code.in_(sorted(destroyed)), donor.c.status != "erased").order_by(donor.c.code)
+        .with_for_update(key_share=True)
+    ).all()  # fmt: skip
+    for row in left:
+        void_band_in_force(session, act, row.code, "erased", site=row.clinic_site_code)
+        documents = _forget(session, row.code)
+        event = events.ErasureReplayed(documents=documents, destroyed_at=rfc3339(destroyed[row.code]))
+        record_on_donor(session, act, row.code, [event], site=row.clinic_site_code)
+    return [row.code for row in left]
+
+
+def _public(code: str, outlook: Outlook) -> ErasureOutlook:
+    return ErasureOutlook(
+        donor=code,
+        everything_goes=outlook.everything_goes,
+        earliest_on=outlook.earliest_on,
+        because=list(outlook.because),
+        sentence=outlook.sentence,
+    )

@@ -1,0 +1,162 @@
+"""Questions about donors. Each takes the actor; what the actor may not know of is not found (`visibility.py`)."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, select, text
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.models import Hold
+from biobank.custody.states import HoldScope
+from biobank.db import table_of
+from biobank.donors import blind_index
+from biobank.donors.blind_index import LookAlike, TokenKind, external_value, token
+from biobank.donors.consents import consents_of
+from biobank.donors.names import sound, words
+from biobank.donors.schemas import (
+    DonorList,
+    DonorPublic,
+    DonorSummary,
+    HoldPublic,
+    LookAlikePublic,
+    Match,
+    MatchList,
+    SearchDonors,
+)
+from biobank.donors.visibility import donor, get_visible_donor, visible
+from biobank.donors.wristbands import band_in_force
+
+_hold = table_of(Hold)
+
+MATCHES_SHOWN = 50
+
+
+def list_donors(
+    session: Session,
+    actor: Actor,
+    *,
+    site: str | None = None,
+    status: str | None = None,
+    after: str | None = None,
+    limit: int = 100,
+) -> DonorList:
+    """List the donors the actor may know of, by code."""
+    actor.require(Permission.DONOR_READ)
+    statement: Select[Any] = select(donor).where(visible(actor)).order_by(donor.c.code).limit(limit + 1)
+    if site is not None:
+        statement = statement.where(donor.c.clinic_site_code == site)
+    if status is not None:
+        statement = statement.where(donor.c.status == status)
+    if after is not None:
+        statement = statement.where(donor.c.code > after)
+    rows = session.execute(statement).all()
+    items = [summary_of(row) for row in rows[:limit]]
+    return DonorList(items=items, next=items[-1].donor if len(rows) > limit else None)
+
+
+def summary_of(row: "Row[Any]") -> DonorSummary:
+    """Turn a donor row into its wire shape."""
+    return DonorSummary(donor=row.code, clinic_site=row.clinic_site_code, status=row.status, created_at=row.created_at)
+
+
+def describe_donor(session: Session, actor: Actor, code: str) -> DonorPublic:
+    """Answer GET /donors/{code}: everything but who it is."""
+    row = get_visible_donor(session, actor, code)
+    shown, elsewhere = shown_look_alikes(session, actor, blind_index.look_alikes_of(session, code))
+    return DonorPublic(
+        **summary_of(row).model_dump(),
+        consents=consents_of(session, code),
+        holds=_holds_of(session, code),
+        wristband=band_in_force(session, code),
+        look_alikes=shown,
+        look_alikes_elsewhere=elsewhere,
+    )
+
+
+def _holds_of(session: Session, code: str) -> list[HoldPublic]:
+    rows = session.execute(
+        select(_hold.c.id, _hold.c.kind, _hold.c.blocks, _hold.c.reason, _hold.c.placed_at)
+        .where(_hold.c.scope_kind == HoldScope.DONOR.value, _hold.c.scope_id == code, _hold.c.lifted_at.is_(None))
+        .order_by(_hold.c.placed_at)
+    )
+    return [HoldPublic.model_validate(dict(row)) for row in rows.mappings()]
+
+
+def shown_look_alikes(session: Session, actor: Actor, found: Sequence[LookAlike]) -> tuple[list[LookAlikePublic], int]:
+    """Return the look-alikes the actor may know of, and how many more there are."""
+    known = _visible_among(session, actor, [match.donor_code for match in found])
+    shown = [LookAlikePublic(donor=m.donor_code, reasons=list(m.reasons)) for m in found if m.donor_code in known]
+    return shown, len(found) - len(shown)
+
+
+def _visible_among(session: Session, actor: Actor, codes: Collection[str]) -> set[str]:
+    if not codes:
+        return set()
+    return set(session.execute(select(donor.c.code).where(donor.c.code.in_(sorted(codes)), visible(actor))).scalars())
+
+
+_SEARCH = text(
+    """
+    WITH wanted AS (
+        SELECT * FROM unnest(CAST(:tokens AS bytea[]), CAST(:criteria AS int[]), CAST(:exact AS boolean[]))
+            AS w(token, criterion, exact)
+    ), hit AS (
+        SELECT i.donor_code, w.criterion, bool_or(w.exact) AS exact
+        FROM wanted w JOIN donor_index i ON i.token = w.token
+        GROUP BY i.donor_code, w.criterion
+    )
+    SELECT d.code, d.clinic_site_code, d.status, bool_and(hit.exact) AS exact
+    FROM hit JOIN donor d ON d.code = hit.donor_code
+    WHERE :everywhere OR d.clinic_site_code = ANY(:sites)
+    GROUP BY d.code
+    HAVING count(*) = :asked
+    ORDER BY bool_and(hit.exact) DESC, d.code
+    LIMIT :most
+    """
+)
+
+
+def search_donors(session: Session, actor: Actor, request: SearchDonors, secret: bytes) -> MatchList:
+    """Find donors by what is known of a person, through the blind index; answers codes.
+
+    To be told that a code belongs to a name is to learn an identity, so it takes `identity:read`, and only donors of clinics
+    where the actor holds it are found.
+    """
+    actor.require(Permission.IDENTITY_READ)
+    sites = actor.sites_with(Permission.IDENTITY_READ)
+    wanted = [row for number, options in enumerate(_criteria(request)) for row in _numbered(secret, number, options)]
+    asked = 1 + max(number for _, number, _ in wanted)
+    rows = session.execute(
+        _SEARCH,
+        {
+            "tokens": [t for t, _, _ in wanted],
+            "criteria": [number for _, number, _ in wanted],
+            "exact": [exact for _, _, exact in wanted],
+            "everywhere": sites is None,
+            "sites": sorted(sites or ()),
+            "asked": asked,
+            "most": MATCHES_SHOWN + 1,
+        },
+    ).all()
+    items = [Match(donor=r.code, clinic_site=r.clinic_site_code, status=r.status, exact=r.exact) for r in rows]
+    return MatchList(items=items[:MATCHES_SHOWN], more=len(items) > MATCHES_SHOWN)
+
+
+def _criteria(request: SearchDonors) -> list[list[tuple[TokenKind, str, bool]]]:
+    """Return, for each thing that must agree, the values that satisfy it: (kind, value, exact)."""
+    criteria: list[list[tuple[TokenKind, str, bool]]] = []
+    if request.name is not None:
+        for word in words(request.name):
+            criteria.append([(TokenKind.WORD, word, True), (TokenKind.WORD_SOUND, sound(word), False)])
+    if request.date_of_birth is not None:
+        criteria.append([(TokenKind.BIRTH, request.date_of_birth, True)])
+    if request.external_id is not None:
+        value = external_value(request.external_id.issuer, request.external_id.value)
+        criteria.append([(TokenKind.EXTERNAL, value, True)])
+    return criteria
+
+
+def _numbered(secret: bytes, number: int, options: list[tuple[TokenKind, str, bool]]) -> list[tuple[bytes, int, bool]]:
+    return [(token(secret, kind, value), number, exact) for kind, value, exact in options]

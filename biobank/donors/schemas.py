@@ -1,0 +1,376 @@
+"""Wire shapes of donors. Requests may carry personal data; answers carry codes only, except the one that shows identity."""
+
+from datetime import date, timedelta
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from biobank import clock
+from biobank.custody.recording import Badge, Circumstances
+from biobank.custody.schemas import EventReceipt
+from biobank.donors.events import (
+    AtEndOfTerm,
+    ConsentKind,
+    DocumentKind,
+    DonorStatus,
+    IdentifierKind,
+    OnDeath,
+    Purpose,
+    Tissue,
+)
+from biobank.donors.names import normalise, tidy
+
+OLDEST_BIRTH = date(1880, 1, 1)
+OLDEST_CONSENT_YEAR = 1950
+LAST_YEAR = 2200
+
+SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
+KitCode = Annotated[str, Field(pattern=r"^KT-[0-9A-Z]{7}$")]
+Sex = Literal["female", "male", "other", "unknown"]
+
+
+def _with_letters(text: str) -> str:
+    if not normalise(text):
+        raise ValueError("holds no letter and no digit")
+    return text
+
+
+def _birth(text: str) -> str:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("is no day of the calendar") from None
+    # A day's grace: it may already be tomorrow where the patient was born.
+    if not OLDEST_BIRTH <= day <= clock.now().date() + timedelta(days=1):
+        raise ValueError("lies in the future or before 1880")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(tidy), AfterValidator(_with_letters)]
+Words = Annotated[str, Field(min_length=1, max_length=400), AfterValidator(tidy)]
+BirthDate = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", json_schema_extra={"format": "date"}), AfterValidator(_birth)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FormerName(_Strict):
+    """A name the person bore before."""
+
+    family_name: Name
+    given_names: Name | None = None
+
+
+class ExternalId(_Strict):
+    """An identifier that someone else gave: a hospital's record number, a national number."""
+
+    issuer: str = Field(pattern=r"^[A-Z0-9][A-Z0-9_.-]{0,39}$", description="Who gave it, e.g. `CITY-HOSPITAL`.")
+    value: Annotated[str, Field(min_length=1, max_length=80), AfterValidator(tidy), AfterValidator(_with_letters)]
+
+
+class Contact(_Strict):
+    """How to reach the person. Kept apart from identity, because it may go first."""
+
+    phone: str | None = Field(default=None, pattern=r"^\+?[0-9][0-9 ()/.-]{2,38}$")
+    email: Annotated[str, Field(pattern=r"^[^@\s]{1,64}@[^@\s]{1,190}$"), AfterValidator(tidy)] | None = None
+    address: Words | None = None
+
+
+class RegisterDonor(Circumstances):
+    """A person who becomes a donor."""
+
+    clinic_site: SiteCode
+    family_name: Name
+    given_names: Name | None = Field(default=None, description="Leave out for a person with one name.")
+    date_of_birth: BirthDate
+    sex: Sex = "unknown"
+    former_names: list[FormerName] = Field(default_factory=list, max_length=10)
+    external_ids: list[ExternalId] = Field(default_factory=list, max_length=10)
+    contact: Contact | None = None
+
+
+class ChangeDonor(Circumstances):
+    """What to change; members left out stay. `contact: null` deletes the contact."""
+
+    family_name: Name | None = None
+    given_names: Name | None = None
+    date_of_birth: BirthDate | None = None
+    sex: Sex | None = None
+    external_ids: list[ExternalId] | None = Field(default=None, max_length=10)
+    contact: Contact | None = None
+    status: DonorStatus | None = None
+    reason: Literal["marriage", "divorce", "legal_change", "correction", "other"] = Field(
+        default="other", description="Why the identity changes. After anything but a correction the old name stays searchable."
+    )
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> Self:
+        given = self.model_fields_set & CHANGEABLE
+        if not given:
+            raise ValueError("nothing to change")
+        for name in given - {"given_names", "contact"}:
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} cannot be null")
+        return self
+
+
+CHANGEABLE = frozenset({"family_name", "given_names", "date_of_birth", "sex", "external_ids", "contact", "status"})
+
+
+class LookAlikePublic(BaseModel):
+    """Another donor who could be taken for this one: the code and why, never a name."""
+
+    donor: str
+    reasons: list[str]
+
+
+class Recorded(BaseModel):
+    """What every act on a donor answers: the events that now stand and our signature under them."""
+
+    donor: str
+    events: list[EventReceipt]
+    receipt: str = Field(description="Signed acknowledgement (C2SP signed note) naming every event above.")
+
+
+class DonorRecorded(Recorded):
+    """The answer to a registration or a change. Read `look_alikes` before going on."""
+
+    status: str
+    look_alikes: list[LookAlikePublic] = Field(description="Donors you may see who could be taken for this one.")
+    look_alikes_elsewhere: int = Field(description="How many more there are at sites you have no part in.")
+
+
+class ConsentPublic(BaseModel):
+    """A consent of a donor."""
+
+    id: UUID
+    kind: ConsentKind
+    form_version: str
+    document_sha256: str
+    given_at: AwareDatetime
+    witnessed_by: str
+    tissues: list[Tissue] | None
+    valid_until: AwareDatetime | None
+    on_death: OnDeath | None
+    at_end_of_term: AtEndOfTerm | None
+    revoked_at: AwareDatetime | None
+    in_force: bool
+
+
+class HoldPublic(BaseModel):
+    """An active hold on everything of a donor."""
+
+    id: UUID
+    kind: str
+    blocks: list[str]
+    reason: str
+    placed_at: AwareDatetime
+
+
+class BandPublic(BaseModel):
+    """A wristband."""
+
+    wristband: str
+    donor: str
+    site: str
+    issued_at: AwareDatetime
+    expires_at: AwareDatetime
+    voided_at: AwareDatetime | None
+    void_reason: str | None
+    in_force: bool
+
+
+class DonorSummary(BaseModel):
+    """A donor in a list: pseudonymous."""
+
+    donor: str
+    clinic_site: str
+    status: str
+    created_at: AwareDatetime
+
+
+class DonorList(BaseModel):
+    """Donors by code."""
+
+    items: list[DonorSummary]
+    next: str | None = None
+
+
+class DonorPublic(DonorSummary):
+    """A donor without identity: consents, holds, band in force, look-alikes."""
+
+    consents: list[ConsentPublic]
+    holds: list[HoldPublic]
+    wristband: BandPublic | None
+    look_alikes: list[LookAlikePublic]
+    look_alikes_elsewhere: int
+
+
+class IdentityPublic(BaseModel):
+    """Who the donor is. Asking is recorded on the donor's stream."""
+
+    donor: str
+    family_name: str
+    given_names: str | None
+    date_of_birth: str
+    sex: str
+    former_names: list[FormerName]
+    external_ids: list[ExternalId]
+    contact: Contact | None
+
+
+class SearchDonors(_Strict):
+    """What is known of a person. Everything given must match. In a body, because addresses end up in logs."""
+
+    name: Name | None = Field(default=None, description="Any of the person's names, in any order, present or former.")
+    date_of_birth: BirthDate | None = None
+    external_id: ExternalId | None = None
+
+    @model_validator(mode="after")
+    def _something_to_find(self) -> Self:
+        if self.name is None and self.date_of_birth is None and self.external_id is None:
+            raise ValueError("give a name, a date of birth or an external identifier")
+        return self
+
+
+class Match(BaseModel):
+    """A donor found; `exact` is false when only the sound of a name agrees."""
+
+    donor: str
+    clinic_site: str
+    status: str
+    exact: bool
+
+
+class MatchList(BaseModel):
+    """Donors found, exact matches first."""
+
+    items: list[Match]
+    next: None = None
+    more: bool = Field(description="There are more than are shown: say more about the person.")
+
+
+class GiveConsent(Circumstances):
+    """A consent on a signed form. The form itself is kept elsewhere; its hash ties it to the record."""
+
+    kind: ConsentKind
+    form_version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")
+    document_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    given_at: AwareDatetime
+    witnessed_by: Badge
+    tissues: list[Tissue] | None = Field(default=None, min_length=1, max_length=3, description="What it covers; default all.")
+    valid_until: AwareDatetime | None = None
+    on_death: OnDeath | None = None
+    at_end_of_term: AtEndOfTerm | None = None
+    representative: Words | None = Field(default=None, description="Who may speak for the person. Kept in the vault.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        end_of_life = self.on_death is not None and self.at_end_of_term is not None
+        if (self.kind == "death_and_end_of_term") != end_of_life or (self.on_death is None) != (self.at_end_of_term is None):
+            raise ValueError("on_death and at_end_of_term belong to the kind death_and_end_of_term, both of them")
+        if (self.kind == "representative") != (self.representative is not None):
+            raise ValueError("representative belongs to the kind representative")
+        if not OLDEST_CONSENT_YEAR <= self.given_at.year < LAST_YEAR:
+            raise ValueError("given_at is implausible")
+        if self.valid_until is not None and not (self.given_at < self.valid_until and self.valid_until.year < LAST_YEAR):
+            raise ValueError("valid_until lies before given_at or is implausible")
+        return self
+
+
+class RevokeConsent(Circumstances):
+    """The person takes a consent back."""
+
+
+class ConsentRecorded(Recorded):
+    """The answer to a consent or its revocation."""
+
+    consent: UUID
+    kind: ConsentKind
+
+
+class Stated(_Strict):
+    """What the patient says when asked openly ("what is your name?", never "are you …?"). Two or more of them."""
+
+    name: FormerName | None = None
+    date_of_birth: BirthDate | None = None
+    external_id: ExternalId | None = None
+
+    @property
+    def kinds(self) -> tuple[IdentifierKind, ...]:
+        """The kinds of identifiers that were stated."""
+        kinds: tuple[IdentifierKind, ...] = ("name", "date_of_birth", "external_id")
+        return tuple(kind for kind in kinds if getattr(self, kind) is not None)
+
+    @model_validator(mode="after")
+    def _two(self) -> Self:
+        if len(self.kinds) < 2:
+            raise ValueError("the patient states two identifiers")
+        return self
+
+
+class Identify(Circumstances):
+    """One person's half of an identification. The second sends the same with `pending`, from a login of their own."""
+
+    purpose: Purpose
+    kit: KitCode | None = None
+    site: SiteCode | None = Field(default=None, description="Where; default the donor's clinic.")
+    stated: Stated
+    document_kind: DocumentKind
+    pending: UUID | None = Field(default=None, description="The first person's identification.")
+
+    @model_validator(mode="after")
+    def _kit_for_harvest(self) -> Self:
+        if (self.purpose == "harvest") != (self.kit is not None):
+            raise ValueError("a kit is bound at harvest, and only there")
+        return self
+
+
+class IdentificationRecorded(Recorded):
+    """Half or all of an identification."""
+
+    identification: UUID
+    state: Literal["pending", "completed"]
+    purpose: Purpose
+    identifiers: list[IdentifierKind]
+    expires_at: AwareDatetime = Field(description="Pending: the second person's time. Completed: the end of this visit.")
+
+
+class IssueWristband(Circumstances):
+    """Put a band on the patient who was just identified."""
+
+    identification: UUID
+
+
+class VoidWristband(Circumstances):
+    """Take a band out of force."""
+
+    reason: Literal["damaged", "removed", "discharged"]
+
+
+class WristbandRecorded(Recorded):
+    """The answer to issuing or voiding a band."""
+
+    wristband: str
+    replaced: str | None = None
+    expires_at: AwareDatetime
+
+
+class EraseDonor(_Strict):
+    """Forget the person. Two people of quality sign the same request; the second adds `pending_act`."""
+
+    reason: Literal["asked_by_donor", "end_of_retention", "registered_in_error"]
+    signature: str | None = Field(default=None, min_length=1, max_length=200)
+    pending_act: UUID | None = None
+
+
+class ErasureOutlook(BaseModel):
+    """What an erasure would do today."""
+
+    donor: str
+    everything_goes: bool
+    earliest_on: date | None = Field(description="First day on which everything may go; null: cannot be known yet, or today.")
+    because: list[str] = Field(description="Coded reasons why the rest must stay.")
+    sentence: str

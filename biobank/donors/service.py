@@ -1,0 +1,192 @@
+"""Use cases of a donor's record: register, change, read identity. Identity goes into the vault and nowhere else."""
+
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.codes import new_code
+from biobank.auth.models import Site
+from biobank.auth.permissions import Permission
+from biobank.custody.event import Event
+from biobank.custody.states import HoldKind
+from biobank.db import table_of
+from biobank.donors import events
+from biobank.donors.blind_index import add_tokens, forget_tokens, look_alikes_by
+from biobank.donors.identity import Identity, identity_of, keep_document, tokens_for
+from biobank.donors.queries import shown_look_alikes
+from biobank.donors.recording import hold_donor, record_on_donor, recorded
+from biobank.donors.schemas import (
+    ChangeDonor,
+    Contact,
+    DonorRecorded,
+    ExternalId,
+    FormerName,
+    IdentityPublic,
+    RegisterDonor,
+)
+from biobank.donors.visibility import donor, get_visible_donor, require_not_erased
+from biobank.errors import Conflict, NotFound
+from biobank.vault import open_document, put_document
+from biobank.vault.models import VaultDocument
+
+_site = table_of(Site)
+_documents = table_of(VaultDocument)
+
+INDEX_SECRET = "blind-index"  # noqa: S105 - the name of a secret, not a secret
+
+
+class IdentityUnknown(Conflict):
+    """The donor came to the bank as a code without identity: there is nothing to show or to compare with."""
+
+    code = "identity_unknown"
+    title = "No identity on record"
+
+
+def register_donor(session: Session, act: Act, request: RegisterDonor) -> DonorRecorded:
+    """Register a person: identity and contact into the vault, tokens into the blind index, a nameless row and event.
+
+    Never refuses a look-alike: it may be a namesake. It warns, and the warning stands in the event.
+    """
+    act.actor.require(Permission.DONOR_REGISTER, request.clinic_site)
+    if session.execute(select(_site.c.code).where(_site.c.code == request.clinic_site, _site.c.active)).first() is None:
+        raise NotFound(f"There is no active site {request.clinic_site}.", subject=request.clinic_site)
+    code = new_code(session, "DN")
+    session.execute(
+        insert(donor).values(
+            code=code, clinic_site_code=request.clinic_site, status="living", created_at=act.at, created_by=act.actor.code
+        )
+    )
+    identity = identity_of(request)
+    identity_commit = keep_document(session, act, code, "identity", identity)
+    contact_commit = _put_contact(session, act, code, request.contact)
+    session.execute(
+        update(donor).where(donor.c.code == code).values(identity_commit=identity_commit, contact_commit=contact_commit)
+    )
+    tokens = tokens_for(act.bank.secret(INDEX_SECRET), identity)
+    add_tokens(session, code, tokens)
+    alike = look_alikes_by(session, tokens, besides=code)
+    appended = record_on_donor(
+        session,
+        act,
+        code,
+        [
+            events.Registered(
+                clinic_site=request.clinic_site,
+                identity=identity_commit.hex(),
+                contact=None if contact_commit is None else contact_commit.hex(),
+                look_alikes=tuple(match.donor_code for match in alike),
+            )
+        ],
+        request,
+        site=request.clinic_site,
+    )
+    shown, elsewhere = shown_look_alikes(session, act.actor, alike)
+    return DonorRecorded(**recorded(act, code, appended), status="living", look_alikes=shown, look_alikes_elsewhere=elsewhere)
+
+
+def change_donor(session: Session, act: Act, code: str, request: ChangeDonor) -> DonorRecorded:
+    """Change identity, contact or status. Every version of the identity stays in the vault; death places a hold on use."""
+    row = get_visible_donor(session, act.actor, code, lock=True)
+    act.actor.require(Permission.DONOR_REGISTER, row.clinic_site_code)
+    require_not_erased(row)
+    site = row.clinic_site_code
+    values: dict[str, Any] = {}
+    facts: list[Event] = []
+    alike = []
+    if request.model_fields_set & _IDENTITY_MEMBERS:
+        before = read_identity_document(session, act, row)
+        identity, changed = _changed_identity(before, request)
+        if changed:
+            commit = keep_document(session, act, code, "identity", identity)
+            tokens = tokens_for(act.bank.secret(INDEX_SECRET), identity)
+            forget_tokens(session, code)
+            add_tokens(session, code, tokens)
+            alike = look_alikes_by(session, tokens, besides=code)
+            values["identity_commit"] = commit
+            facts.append(
+                events.IdentityChanged(
+                    identity=commit.hex(),
+                    supersedes=bytes(row.identity_commit).hex(),
+                    changed=changed,
+                    reason=request.reason,
+                    look_alikes=tuple(match.donor_code for match in alike),
+                )
+            )
+    if "contact" in request.model_fields_set:
+        if row.contact_commit is not None:
+            session.execute(delete(_documents).where(_documents.c.commit == row.contact_commit))
+        values["contact_commit"] = _put_contact(session, act, code, request.contact)
+        contact = values["contact_commit"]
+        facts.append(events.ContactChanged(contact=None if contact is None else contact.hex()))
+    if request.status is not None and request.status != row.status:
+        values["status"] = request.status
+        facts.append(events.StatusChanged(status=request.status, before=row.status))
+    if not facts:
+        raise NothingChanges(f"The record of {code} already says that.", subject=code)
+    session.execute(update(donor).where(donor.c.code == code).values(**values))
+    appended = record_on_donor(session, act, code, facts, request, site=site)
+    if values.get("status") == "deceased":
+        placed = hold_donor(session, act, code, HoldKind.DONOR_DECEASED, reason="donor_deceased", site=site)
+        appended += [placed[1]] if placed is not None else []
+    shown, elsewhere = shown_look_alikes(session, act.actor, alike)
+    status = values.get("status", row.status)
+    return DonorRecorded(**recorded(act, code, appended), status=status, look_alikes=shown, look_alikes_elsewhere=elsewhere)
+
+
+class NothingChanges(Conflict):
+    """The change asked for is the present state."""
+
+    code = "nothing_changes"
+    title = "Nothing changes"
+
+
+_IDENTITY_MEMBERS = frozenset({"family_name", "given_names", "date_of_birth", "sex", "external_ids"})
+
+
+def _changed_identity(before: Identity, request: ChangeDonor) -> tuple[Identity, tuple[events.IdentityField, ...]]:
+    """Return the new document and which members differ. A name that is left behind becomes a former one, a typo does not."""
+    asked = request.model_dump(include=set(_IDENTITY_MEMBERS & request.model_fields_set))
+    identity = before | asked
+    old_name = {name: before[name] for name in ("family_name", "given_names")}
+    renamed = any(identity[name] != old_name[name] for name in old_name)
+    if renamed and request.reason != "correction":
+        kept = [name for name in before["former_names"] if name != old_name]
+        identity = identity | {"former_names": [*kept, old_name]}
+    members: tuple[events.IdentityField, ...] = (
+        "family_name", "given_names", "former_names", "date_of_birth", "sex", "external_ids",
+    )  # fmt: skip
+    return identity, tuple(name for name in members if identity[name] != before[name])
+
+
+def read_identity(session: Session, act: Act, code: str) -> IdentityPublic:
+    """Open the identity of a donor. That somebody looked is an event, written before the answer leaves."""
+    row = get_visible_donor(session, act.actor, code)
+    act.actor.require(Permission.IDENTITY_READ, row.clinic_site_code)
+    require_not_erased(row)
+    identity = read_identity_document(session, act, row)
+    contact = None if row.contact_commit is None else open_document(session, act.keystore, row.contact_commit)
+    event = events.IdentityRead(identity=bytes(row.identity_commit).hex())
+    record_on_donor(session, act, code, [event], site=row.clinic_site_code)
+    return IdentityPublic(
+        donor=code,
+        family_name=identity["family_name"],
+        given_names=identity["given_names"],
+        date_of_birth=identity["date_of_birth"],
+        sex=identity["sex"],
+        former_names=[FormerName.model_construct(**name) for name in identity["former_names"]],
+        external_ids=[ExternalId.model_construct(**external) for external in identity["external_ids"]],
+        contact=None if contact is None else Contact.model_construct(**contact),
+    )
+
+
+def read_identity_document(session: Session, act: Act, row: Any) -> Identity:
+    """Open the present identity document of a donor row; raise IdentityUnknown when there is none."""
+    if row.identity_commit is None:
+        raise IdentityUnknown(f"The bank holds no identity of {row.code}, only the code.", subject=row.code)
+    return open_document(session, act.keystore, row.identity_commit)
+
+
+def _put_contact(session: Session, act: Act, code: str, contact: Contact | None) -> bytes | None:
+    return None if contact is None else put_document(session, act.keystore, code, contact.model_dump())

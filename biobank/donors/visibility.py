@@ -1,0 +1,82 @@
+"""Who may know of a donor, and the donor's row under its lock.
+
+A donor is visible to people with `donor:read` at the donor's clinic, and at every site that keeps or holds a specimen of
+the donor: a laboratory knows the codes of those whose cells it keeps, and no names.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, false, or_, select, true
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.models import Custody
+from biobank.db import metadata, table_of
+from biobank.donors.models import Donor
+from biobank.errors import Conflict, NotFound
+
+donor = table_of(Donor)
+_custody = table_of(Custody)
+
+
+class DonorErased(Conflict):
+    """The person was forgotten; nothing more is recorded about them."""
+
+    code = "donor_erased"
+    title = "Donor erased"
+
+
+def visible(actor: Actor) -> ColumnElement[bool]:
+    """Return the condition under which the actor may know of a row of `donor`."""
+    sites = actor.sites_with(Permission.DONOR_READ)
+    if sites is None:
+        return true()
+    if not sites:
+        return false()
+    mine = sorted(sites)
+    # Specimens belong to a package above this one; their table is known here by name only.
+    specimen = metadata.tables["specimen"]
+    kept_here = (
+        select(specimen.c.code)
+        .join(_custody, _custody.c.code == specimen.c.code)
+        .where(
+            specimen.c.donor_code == donor.c.code,
+            or_(specimen.c.home_site_code.in_(mine), _custody.c.site_code.in_(mine)),
+        )
+    )
+    return or_(donor.c.clinic_site_code.in_(mine), kept_here.exists())
+
+
+def unknown_donor(code: str) -> NotFound:
+    """The refusal for a code the caller may not know of."""
+    return NotFound(f"There is no donor {code} that you may see. Check the code.", subject=code)
+
+
+def get_visible_donor(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
+    """Return the row of one donor the actor may know of; raise NotFound otherwise (also when it exists).
+
+    `lock` takes the row, as every act that depends on consent, identity or status must: it comes first in the lock order.
+    """
+    statement = select(donor).where(donor.c.code == code, visible(actor))
+    if lock:
+        # FOR NO KEY UPDATE: new specimens of this donor may still refer to the row.
+        statement = statement.with_for_update(of=donor, key_share=True)
+    row = session.execute(statement).first()
+    if row is None:
+        raise unknown_donor(code)
+    return row
+
+
+def lock_donor(session: Session, code: str) -> "Row[Any]":
+    """Lock the donor's row for a use case of another package and return it; raise NotFound when there is none."""
+    row = session.execute(select(donor).where(donor.c.code == code).with_for_update(key_share=True)).first()
+    if row is None:
+        raise unknown_donor(code)
+    return row
+
+
+def require_not_erased(row: Any) -> None:
+    """Raise DonorErased when the donor of `row` was erased."""
+    if row.status == "erased":
+        raise DonorErased(f"{row.code} was erased: the bank no longer knows who this was.", subject=row.code)
