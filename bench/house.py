@@ -1,6 +1,5 @@
 """A bank for benchmarks: a scratch PostgreSQL, migrated, with as many stored specimens as wanted. Durability as shipped."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from biobank.embedded import EmbeddedPostgres
 from biobank.specimens.events import Collected
 from biobank.specimens.models import Specimen
 from tests import factories, seed
+from tests.scratch import reachable_folder
 
 assert kinds.MODULES
 
@@ -94,11 +94,11 @@ def _collect(session: Session, bank: Bank, count: int) -> list[str]:
 @contextmanager
 def house(**settings: object) -> Iterator[House]:
     """Start a cluster, migrate, seed; stop it all at the end."""
-    with tempfile.TemporaryDirectory() as scratch, EmbeddedPostgres(Path(scratch) / "pg") as postgres:
+    with reachable_folder() as scratch, EmbeddedPostgres(scratch / "pg") as postgres:
         migrate.upgrade(postgres.dsn("owner"), postgres.dsn("owner", "biobank_keys"))
         with psycopg.connect(postgres.dsn("owner")) as connection:
             seed.sites_and_users(connection)
-        secrets = Path(scratch) / "secrets"
+        secrets = scratch / "secrets"
         made = Settings.model_validate(
             {
                 "database_url": postgres.dsn("app"),
@@ -106,13 +106,13 @@ def house(**settings: object) -> Iterator[House]:
                 "sealer_database_url": postgres.dsn("sealer"),
                 "auditor_database_url": postgres.dsn("auditor"),
                 "secrets_dir": secrets,
-                "state_dir": Path(scratch),
+                "state_dir": scratch,
                 **settings,
             }
         )
         ensure_secrets(secrets, made.log_origin)
         bank = Bank.open(made)
         try:
-            yield House(postgres, made, bank, Path(scratch))
+            yield House(postgres, made, bank, scratch)
         finally:
             bank.database.sync_engine.dispose()

@@ -33,6 +33,7 @@ from biobank.bank import Bank, ensure_secrets
 from biobank.config import Settings
 from biobank.embedded import EmbeddedPostgres
 from tests import seed
+from tests.scratch import reachable_folder
 
 assert kinds.MODULES
 
@@ -41,11 +42,10 @@ KEYS_TEMPLATE = "biobank_keys_template"
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def cluster() -> Iterator[EmbeddedPostgres]:
     """One PostgreSQL per test process."""
     bin_dir = os.environ.get("BIOBANK_TEST_PG_BIN")
-    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("pg"), bin_dir=Path(bin_dir) if bin_dir else None)
-    with postgres:
+    with reachable_folder() as folder, EmbeddedPostgres(folder, bin_dir=Path(bin_dir) if bin_dir else None) as postgres:
         yield postgres
 
 

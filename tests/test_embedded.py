@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from biobank import postgres_programs
 from biobank.embedded import EmbeddedPostgres, EmbeddedPostgresError, Role
 from biobank.postgres_cluster import Cluster
 from biobank.postgres_programs import Account
+from tests.scratch import reachable_folder
 
 BIN_DIR = Path(os.environ["BIOBANK_TEST_PG_BIN"]) if "BIOBANK_TEST_PG_BIN" in os.environ else None
 IDENTITIES = ["root", "nobody"] if os.geteuid() == 0 else [pwd.getpwuid(os.geteuid()).pw_name]
@@ -51,12 +51,9 @@ with EmbeddedPostgres(Path(state), bin_dir=Path(bin_dir) if bin_dir else None) a
 
 @pytest.fixture
 def state() -> Iterator[Path]:
-    """A short folder that every account can reach; what a server made elsewhere for it goes with it."""
-    folder = Path(tempfile.mkdtemp(prefix="bb-"))
-    folder.chmod(0o755)
-    yield folder / "var"
-    shutil.rmtree((folder / "var" / "postgres").resolve(), ignore_errors=True)
-    shutil.rmtree(folder)
+    """A state directory still to be made."""
+    with reachable_folder() as folder:
+        yield folder / "var"
 
 
 def starter(state: Path, name: str | None = None, bin_dir: Path | None = BIN_DIR) -> subprocess.Popen[str]:
@@ -264,7 +261,6 @@ def test_a_closed_and_deep_folder_works_without_being_opened_to_anybody(state: P
         assert stat.S_IMODE(socket_dir.stat().st_mode) == 0o700
         assert stat.S_IMODE((deep / "postgres" / "data").stat().st_mode) == 0o700
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
-    shutil.rmtree((deep / "postgres").resolve())
     shutil.rmtree(socket_dir, ignore_errors=True)
 
 

@@ -1,0 +1,24 @@
+"""Folders for scratch clusters."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def reachable_folder() -> Iterator[Path]:
+    """A folder that every account can reach, with a short path, gone afterwards.
+
+    pytest's own temporary folders are closed to others: for root the server would put its data into /var/lib, and keep it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bb-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        for cluster in folder.rglob("postgres"):
+            if cluster.is_symlink():  # made for a folder inside that a test had closed
+                shutil.rmtree(cluster.resolve())
+        shutil.rmtree(folder)
