@@ -7,7 +7,7 @@ import string
 from collections.abc import Callable
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from biobank import codes
@@ -31,6 +31,8 @@ from biobank.codes import (
     resolve_payload,
 )
 
+unhurried = settings(deadline=None)  # a busy machine is not a failure
+
 HOST = "bank.example"
 
 
@@ -47,6 +49,7 @@ def test_the_worked_vectors_in_the_docstring_hold() -> None:
     assert outcome.failed == 0
 
 
+@unhurried
 @given(st.sampled_from(Prefix), st.integers(0, 99), st.integers(0, NUMBERS - 1))
 def test_every_number_comes_back_from_its_code(prefix: Prefix, year: int, number: int) -> None:
     code = make_code(prefix, year if prefix in DATED else None, number)
@@ -76,6 +79,7 @@ def test_the_same_number_has_another_body_under_another_prefix_or_year() -> None
     assert make_code("HF", 2026, 7).body != make_code("HF", 2027, 7).body
 
 
+@unhurried
 @given(made_codes(), st.data())
 def test_every_single_wrong_character_is_refused(code: Code, data: st.DataObject) -> None:
     bare = code.head + code.tail
@@ -96,9 +100,7 @@ def test_every_single_wrong_character_is_refused_for_one_code_exhaustively() -> 
     spoiled = [bare[:i] + c + bare[i + 1 :] for i in range(len(bare)) for c in string.printable if c.upper() != bare[i]]
     read = [text for text in spoiled if is_code(text)]
     aliases = {"I": "1", "L": "1", "O": "0"}
-    assert all(
-        aliases.get(text.upper()[i]) == bare[i] for text in read for i in range(11) if text.upper()[i] != bare[i]
-    )
+    assert all(aliases.get(text.upper()[i]) == bare[i] for text in read for i in range(11) if text.upper()[i] != bare[i])
     assert read
 
 
@@ -129,11 +131,13 @@ def test_swapped_neighbours_are_caught_at_the_promised_rate_over_thousands_of_co
     assert escaped / tried < 0.004
 
 
+@unhurried
 @given(made_codes(), st.sampled_from([str.lower, str.upper]), st.sampled_from(["", "-", " - ", "\u2013", "\u2011"]))
 def test_case_spaces_and_hyphens_never_matter(code: Code, case: Callable[[str], str], joint: str) -> None:
     assert parse_code(f"  {case(code.head)}{joint}{case(code.tail[:3])} {case(code.tail[3:])}\n") == code
 
 
+@unhurried
 @given(made_codes())
 def test_crockford_aliases_are_read_in_the_body(code: Code) -> None:
     for one, zero in (("I", "O"), ("l", "o")):
@@ -158,6 +162,7 @@ def test_all_36_check_characters_occur() -> None:
     assert not set("ILOU") & set(BODY_ALPHABET)
 
 
+@unhurried
 @given(st.text(max_size=600))
 @example("")
 @example("HF26-MC061EŦ")
@@ -182,6 +187,7 @@ def test_a_refusal_never_repeats_what_was_scanned_because_it_may_be_a_name() -> 
         assert "erika" not in str(refused.value.problem()).lower()
 
 
+@unhurried
 @given(st.text(alphabet=CHECK_ALPHABET + "-", min_size=9, max_size=12))
 def test_whatever_parses_is_written_back_as_itself(text: str) -> None:
     if is_code(text):
@@ -218,6 +224,7 @@ def test_a_year_may_be_given_in_full_or_as_its_last_two_digits() -> None:
     assert make_code("HF", 2005, 5).head == "HF05"
 
 
+@unhurried
 @given(made_codes())
 def test_a_label_address_comes_back_from_any_scanner_spelling(code: Code) -> None:
     url = payload_url(HOST, code)

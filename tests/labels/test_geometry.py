@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biobank.labels.geometry import (
@@ -21,6 +21,8 @@ from biobank.labels.geometry import (
     smallest_module_dots,
 )
 
+unhurried = settings(deadline=None)  # a busy machine is not a failure
+
 resolutions = st.sampled_from(RESOLUTIONS)
 lengths_um = st.integers(0, 300_000)
 
@@ -29,6 +31,7 @@ def test_the_smallest_module_is_2_3_and_6_dots() -> None:
     assert [smallest_module_dots(dpi) for dpi in RESOLUTIONS] == [2, 3, 6]
 
 
+@unhurried
 @given(lengths_um, resolutions)
 def test_dots_are_rounded_inwards_and_outwards_as_asked(length_um: int, dpi: int) -> None:
     below, above = dots_below(length_um, dpi), dots_above(length_um, dpi)
@@ -36,6 +39,7 @@ def test_dots_are_rounded_inwards_and_outwards_as_asked(length_um: int, dpi: int
     assert above - below in (0, 1)
 
 
+@unhurried
 @given(lengths_um, lengths_um, st.integers(1_000, 50_000), st.integers(1_000, 50_000), resolutions)
 def test_a_box_in_dots_never_grows(x: int, y: int, width: int, height: int, dpi: int) -> None:
     box = box_in_dots(Box(x, y, width, height), dpi)
@@ -45,6 +49,7 @@ def test_a_box_in_dots_never_grows(x: int, y: int, width: int, height: int, dpi:
     assert box.bottom * 25_400 <= (y + height) * dpi
 
 
+@unhurried
 @given(st.integers(1, 10), st.integers(40, 3_000), st.integers(40, 3_000), st.integers(35, 60), resolutions, st.booleans())
 def test_a_symbol_is_as_large_as_fits_or_refused(
     version: int, width: int, height: int, quiet_tenths: int, dpi: int, round_stock: bool

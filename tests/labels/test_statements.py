@@ -1,7 +1,7 @@
 """Which statements a container must carry."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biobank.labels.statements import (
@@ -12,6 +12,8 @@ from biobank.labels.statements import (
     required_statements,
 )
 from tests.labels.samples import DONOR
+
+unhurried = settings(deadline=None)  # a busy machine is not a failure
 
 US = StatementPolicy(regions=frozenset({Region.US}))
 EU = StatementPolicy(regions=frozenset({Region.EU}))
@@ -41,6 +43,7 @@ def texts(evaluation: Evaluation, policy: StatementPolicy) -> list[str]:
     return [statement.text for statement in required_statements(evaluation, policy, DONOR)]
 
 
+@unhurried
 @given(evaluations, policies)
 def test_autologous_use_only_is_always_first(evaluation: Evaluation, policy: StatementPolicy) -> None:
     found = texts(evaluation, policy)
@@ -48,6 +51,7 @@ def test_autologous_use_only_is_always_first(evaluation: Evaluation, policy: Sta
     assert len(found) == len(set(found))
 
 
+@unhurried
 @given(evaluations)
 def test_not_evaluated_is_lifted_only_by_full_screening_and_full_testing(evaluation: Evaluation) -> None:
     complete = evaluation.screening is Extent.COMPLETE and evaluation.testing is Extent.COMPLETE
@@ -64,6 +68,7 @@ def test_the_unverified_exception_can_be_switched_off() -> None:
     assert "NOT EVALUATED FOR INFECTIOUS SUBSTANCES" in texts(COMPLETE, strict)
 
 
+@unhurried
 @given(evaluations, policies)
 def test_a_rule_that_was_not_read_in_its_source_prints_only_when_switched_on(
     evaluation: Evaluation, policy: StatementPolicy

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ImageFont
 
@@ -19,6 +19,8 @@ from biobank.labels.typeface import (
     text_width_dots,
 )
 
+unhurried = settings(deadline=None)  # a busy machine is not a failure
+
 words = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.,:/#()°éÅµ", min_size=1, max_size=12)
 paragraphs = st.lists(st.lists(words, min_size=1, max_size=6).map(" ".join), min_size=1, max_size=4)
 styles = st.builds(
@@ -31,6 +33,7 @@ styles = st.builds(
 boxes = st.builds(Box, st.integers(0, 50), st.integers(0, 50), st.integers(5, 800), st.integers(5, 300))
 
 
+@unhurried
 @given(paragraphs, boxes, styles)
 def test_set_text_keeps_every_word_in_order_and_stays_in_its_box(texts: list[str], box: Box, style: TextStyle) -> None:
     runs = fit_text(texts, box, style)
@@ -45,9 +48,10 @@ def test_set_text_keeps_every_word_in_order_and_stays_in_its_box(texts: list[str
         assert box.y < run.baseline_dots <= box.bottom
     assert len({(run.em_dots, run.stretch_percent) for run in runs}) == 1
     gaps = [later.baseline_dots - run.baseline_dots for run, later in itertools.pairwise(runs)]
-    assert all(gap >= 0.95 * runs[0].em_dots for gap in gaps)
+    assert all(gap > 0.98 * runs[0].em_dots - 1 for gap in gaps)
 
 
+@unhurried
 @given(paragraphs, boxes, styles)
 def test_text_that_fits_a_box_fits_a_larger_one_at_least_as_large(texts: list[str], box: Box, style: TextStyle) -> None:
     runs = fit_text(texts, box, style)
@@ -57,6 +61,7 @@ def test_text_that_fits_a_box_fits_a_larger_one_at_least_as_large(texts: list[st
         assert larger[0].em_dots >= runs[0].em_dots
 
 
+@unhurried
 @given(words, st.booleans())
 def test_widths_agree_with_another_reader_of_the_font_file(word: str, bold: bool) -> None:
     font = ImageFont.truetype(str(face_path(bold)), 1000, layout_engine=ImageFont.Layout.BASIC)
