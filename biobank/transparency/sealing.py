@@ -149,16 +149,17 @@ class Sealing:
         if not self._connection.execute("SELECT EXISTS (SELECT 1 FROM pending)").fetchall()[0][0]:
             return None  # without taking the lock: a lock leaves a trace on disk, and an idle bank should be idle
         lineage, self._lineage = self._lineage, None
-        try:
-            batch, self._lineage = self._seal_under_lock(lineage)
-        except _Unsealable as exc:
-            self._examine(exc.qids)
-            return self.seal()
-        except psycopg.errors.UniqueViolation:
-            self._explain_collision()
-            return self.seal()
-        self._adapt(batch)
-        return batch
+        while True:
+            try:
+                batch, self._lineage = self._seal_under_lock(lineage)
+            except _Unsealable as exc:
+                self._quarantine(exc.qids)
+            except psycopg.errors.UniqueViolation:
+                self._quarantine(self._sealed_already())
+            else:
+                self._adapt(batch)
+                return batch
+            lineage = None
 
     def _seal_under_lock(self, lineage: Lineage | None) -> tuple[Batch | None, Lineage]:
         started = time.monotonic()
@@ -225,29 +226,38 @@ class Sealing:
         elif batch.full and batch.seconds < TARGET_SEAL_S / 2:
             self._limit = min(MAX_BATCH, self._limit * 2)
 
-    def _explain_collision(self) -> None:
-        """A leaf or head to be inserted exists already. Pending rows of sealed events are quarantined; else halt."""
+    def _sealed_already(self) -> list[int]:
+        """A leaf or head to be inserted exists. Return the pending rows whose events are sealed already; else halt."""
         qids = [row[0] for row in self._connection.execute(_PENDING_AND_SEALED).fetchall()]
         if not qids:
             raise LogHalted("index_taken", "leaves, tiles or heads are stored beyond the newest head")
-        self._examine(qids)
+        return qids
 
-    def _examine(self, qids: list[int]) -> None:
-        """Look again at pending rows that could not be sealed, and quarantine those that still cannot."""
+    def _quarantine(self, qids: list[int]) -> None:
+        """Look again at pending rows that could not be sealed, and quarantine those that still cannot.
+
+        Raises Miscomputed when all of them can: then the fault was in memory.
+        """
         with self._connection.transaction():
             self._lock()
-            for qid, leaf_hash, entry, log_index in self._connection.execute(_EXAMINE, (qids,), binary=True).fetchall():
-                if entry is None:
-                    reason = "event_missing"  # deleted or edited before it was sealed
-                elif hash_leaf(entry) != leaf_hash:
-                    reason = "hash_mismatch"
-                elif log_index is not None:
-                    reason = "already_sealed"
-                else:
-                    continue  # the fault was in memory and is gone
+            found = self._connection.execute(_EXAMINE, (qids,), binary=True).fetchall()
+            bad = [(qid, leaf_hash, reason) for qid, leaf_hash, *rest in found if (reason := _fault(leaf_hash, *rest))]
+            for qid, leaf_hash, reason in bad:
                 self._connection.execute(_DROP_PENDING, (qid,))
                 self._connection.execute(_QUARANTINE, (leaf_hash, qid, reason, clock.now()))
-                log.error("event_quarantined", qid=qid, leaf_hash=leaf_hash.hex(), reason=reason)
+        for qid, leaf_hash, reason in bad:
+            log.error("event_quarantined", qid=qid, leaf_hash=leaf_hash.hex(), reason=reason)
+        if found and not bad:
+            raise Miscomputed(f"{len(found)} pending rows could not be sealed, and there is nothing wrong with them")
+
+
+def _fault(leaf_hash: bytes, entry: bytes | None, log_index: int | None) -> str | None:
+    """Return why a pending row cannot be sealed, or None if it can."""
+    if entry is None:
+        return "event_missing"  # deleted or edited before it was sealed
+    if hash_leaf(entry) != leaf_hash:
+        return "hash_mismatch"
+    return None if log_index is None else "already_sealed"
 
 
 def _extend(lineage: Lineage, rows: Sequence[tuple[Any, ...]], at: datetime) -> tuple[Lineage, list[FullTile]]:

@@ -17,6 +17,7 @@ from biobank.transparency.tiles import TileName, TileNodes, tile_names
 from biobank.transparency.tree import (
     CompactRange,
     consistency_proof,
+    hash_leaf,
     inclusion_proof,
     verify_consistency,
     verify_inclusion,
@@ -260,6 +261,18 @@ def test_a_bit_that_flips_in_the_sealers_memory_is_not_committed(log: LogUnderTe
         sealing.seal()
     assert log.leaves() == recorded
     assert log.rows("SELECT root FROM tree_head WHERE size = 5") == [(root_of(recorded),)]
+
+
+def test_a_hash_that_came_out_wrong_once_accuses_nobody(log: LogUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = log.record(3)
+    wrong_once = iter([bytes(32)])
+    with log.sealer() as sealer:
+        monkeypatch.setattr("biobank.transparency.sealing.hash_leaf", lambda data: next(wrong_once, hash_leaf(data)))
+        with pytest.raises(Miscomputed):
+            sealer.step()
+        assert (log.quarantined(), log.pending()) == ({}, 3)
+        sealer.step()
+    assert log.leaves() == recorded
 
 
 @pytest.mark.parametrize(
