@@ -13,10 +13,13 @@ down_revision = "initial"
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("event", "leaf", "tile", "tree_head", "checkpoint", "cosignature", "attempt", "log_quarantine")
+APPEND_ONLY = ("event", "leaf", "tile", "tree_head", "checkpoint", "cosignature", "attempt", "log_quarantine",
+               "administration", "withdrawal_outcome", "attachment", "deviation_subject", "deviation_attachment", "recall",
+               "recall_item")  # fmt: skip
 """Rows are written once. UPDATE, DELETE and TRUNCATE are refused for everyone, the owner included."""
 
-NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdrawal_item", "bedside_release", "hold", "donor",
+NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdrawal_item", "withdrawal_pick", "bedside_check",
+                 "bedside_release", "deviation", "hold", "donor",
                  "stream_head", "signature", "pending_act", "app_user", "harvest", "lot",
                  "consent", "identification", "kit_binding", "wristband")  # fmt: skip
 
@@ -36,6 +39,13 @@ WRITTEN_ONCE = (
      "an identification is completed or failed once and never changed"),
     ("wristband", "wristband_is_voided_once", ("voided_at", "void_reason", "voided_event"),
      "a wristband is issued once and voided once, never changed"),
+    ("hold", "hold_is_lifted_once", ("lifted_at", "lifted_by", "lifted_event"),
+     "a hold is placed once and lifted once, never changed"),
+    ("bedside_check", "bedside_check_ends_once", ("second_checker", "ended_at", "passed", "superseded_at"),
+     "a bedside check is opened once and ended once, never changed"),
+    ("deviation", "deviation_is_closed_once",
+     ("cause", "decision", "closing_commit", "closed_at", "closed_by", "closed_event", "closed_signature"),
+     "a deviation is opened once and closed once, never changed"),
 )  # fmt: skip
 """Table, trigger, the columns that are filled in once, and the sentence of the refusal. Nothing else of a row changes."""
 
@@ -73,20 +83,14 @@ def upgrade() -> None:
     op.execute("""
         CREATE FUNCTION release_is_used_once() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF (OLD.id, OLD.withdrawal_code, OLD.specimen_code, OLD.donor_code, OLD.wristband_code, OLD.first_checker,
-                OLD.second_checker, OLD.made_at, OLD.expires_at)
-               IS DISTINCT FROM
-               (NEW.id, NEW.withdrawal_code, NEW.specimen_code, NEW.donor_code, NEW.wristband_code, NEW.first_checker,
-                NEW.second_checker, NEW.made_at, NEW.expires_at) THEN
-                RAISE EXCEPTION 'a bedside release is never changed' USING ERRCODE = 'restrict_violation';
+            IF (to_jsonb(OLD) - 'consumed_at' - 'killed_at' - 'killed_because' - 'consumed' - 'check_passed') IS DISTINCT FROM
+               (to_jsonb(NEW) - 'consumed_at' - 'killed_at' - 'killed_because' - 'consumed' - 'check_passed') THEN
+                RAISE EXCEPTION 'a bedside release is never changed'
+                    USING ERRCODE = 'restrict_violation', CONSTRAINT = 'release_is_never_changed';
             END IF;
-            IF OLD.consumed_at IS NOT NULL AND NEW.consumed_at IS DISTINCT FROM OLD.consumed_at THEN
-                RAISE EXCEPTION 'a bedside release is used once' USING ERRCODE = 'restrict_violation';
-            END IF;
-            IF NEW.consumed_at IS NOT NULL AND OLD.consumed_at IS NULL
-               AND (NEW.killed_at IS NOT NULL OR NEW.consumed_at > NEW.expires_at) THEN
-                RAISE EXCEPTION 'a bedside release that expired or was killed cannot be used'
-                    USING ERRCODE = 'restrict_violation';
+            IF OLD.consumed_at IS NOT NULL OR OLD.killed_at IS NOT NULL THEN
+                RAISE EXCEPTION 'a bedside release is used or ended once'
+                    USING ERRCODE = 'restrict_violation', CONSTRAINT = 'release_is_used_once';
             END IF;
             RETURN NEW;
         END $$""")
@@ -102,7 +106,7 @@ def upgrade() -> None:
             CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN
                 IF (to_jsonb(OLD) {left}) IS DISTINCT FROM (to_jsonb(NEW) {left}) OR {decided} THEN
-                    RAISE EXCEPTION '{sentence}' USING ERRCODE = 'restrict_violation';
+                    RAISE EXCEPTION '{sentence}' USING ERRCODE = 'restrict_violation', CONSTRAINT = '{name}';
                 END IF;
                 RETURN NEW;
             END $$""")

@@ -153,6 +153,19 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_vault_document_subject"), "vault_document", ["subject"], unique=False)
     op.create_table(
+        "attachment",
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=True),
+        sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stored_by", sa.Text(), nullable=False),
+        sa.CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name=op.f("attachment_is_named_by_its_hash")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_attachment_site_code")),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_attachment")),
+    )
+    op.create_table(
         "checkpoint",
         sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
@@ -202,6 +215,23 @@ def upgrade() -> None:
     op.create_index(
         "ix_hold_active", "hold", ["scope_id", "scope_kind"], unique=False, postgresql_where=sa.text("lifted_at IS NULL")
     )
+    op.create_table(
+        "kit",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("home_site_code", sa.Text(), nullable=False),
+        sa.Column("media_lots", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("prepared_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("prepared_by", sa.Text(), nullable=False),
+        sa.Column("prepared_event", sa.LargeBinary(), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["home_site_code"], ["site.code"], name=op.f("fk_kit_home_site_code")),
+        sa.ForeignKeyConstraint(["prepared_event"], ["event.leaf_hash"], name=op.f("fk_kit_prepared_event")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_kit_site_code")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_kit")),
+    )
+    op.create_index("ix_kit_prepared", "kit", ["prepared_at", "code"], unique=False)
     op.create_table(
         "login_session",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -353,6 +383,36 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("size", "key_id", name=op.f("pk_cosignature")),
     )
     op.create_table(
+        "deviation",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("severity", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("description_commit", sa.LargeBinary(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("opened_by", sa.Text(), nullable=False),
+        sa.Column("opened_event", sa.LargeBinary(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=True),
+        sa.Column("decision", sa.Text(), nullable=True),
+        sa.Column("closing_commit", sa.LargeBinary(), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_by", sa.Text(), nullable=True),
+        sa.Column("closed_event", sa.LargeBinary(), nullable=True),
+        sa.Column("closed_signature", sa.Uuid(), nullable=True),
+        sa.CheckConstraint("severity IN ('minor','major','critical')", name=op.f("deviation_severity_is_known")),
+        sa.CheckConstraint(
+            "(closed_at IS NULL) = (closed_by IS NULL) AND (closed_at IS NULL) = (closed_event IS NULL) AND (closed_at IS NULL) = (closed_signature IS NULL) AND (closed_at IS NULL) = (decision IS NULL) AND (closed_at IS NULL) = (cause IS NULL)",
+            name=op.f("a_closed_deviation_is_whole"),
+        ),
+        sa.ForeignKeyConstraint(["closed_event"], ["event.leaf_hash"], name=op.f("fk_deviation_closed_event")),
+        sa.ForeignKeyConstraint(["closed_signature"], ["signature.id"], name=op.f("fk_deviation_closed_signature")),
+        sa.ForeignKeyConstraint(["opened_event"], ["event.leaf_hash"], name=op.f("fk_deviation_opened_event")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_deviation_site_code")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_deviation")),
+    )
+    op.create_index("ix_deviation_opened", "deviation", ["opened_at"], unique=False)
+    op.create_index(op.f("ix_deviation_site_code"), "deviation", ["site_code"], unique=False)
+    op.create_table(
         "donor_document",
         sa.Column("commit", sa.LargeBinary(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
@@ -371,24 +431,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("donor_code", "token", name=op.f("pk_donor_index")),
     )
     op.create_index("ix_donor_index_token", "donor_index", ["token"], unique=False)
-    op.create_table(
-        "harvest",
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("donor_code", sa.Text(), nullable=False),
-        sa.Column("site_code", sa.Text(), nullable=False),
-        sa.Column("kit_code", sa.Text(), nullable=True),
-        sa.Column("method", sa.Text(), nullable=False),
-        sa.Column("anatomical_site", sa.Text(), nullable=False),
-        sa.Column("transport_medium", sa.Text(), nullable=True),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("recorded_by", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_harvest_donor_code")),
-        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_harvest_site_code")),
-        sa.PrimaryKeyConstraint("code", name=op.f("pk_harvest")),
-        sa.UniqueConstraint("code", "donor_code", name="harvest_is_named_by_code_and_donor"),
-    )
-    op.create_index(op.f("ix_harvest_donor_code"), "harvest", ["donor_code"], unique=False)
     op.create_table(
         "identification",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -427,6 +469,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_identification_donor", "identification", ["donor_code", "first_at"], unique=False)
     op.create_table(
+        "kit_label",
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("kit_code", sa.Text(), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("used_at IS NULL OR voided_at IS NULL", name=op.f("a_label_is_used_or_void")),
+        sa.ForeignKeyConstraint(["kit_code"], ["kit.code"], name=op.f("fk_kit_label_kit_code")),
+        sa.PrimaryKeyConstraint("specimen_code", name=op.f("pk_kit_label")),
+    )
+    op.create_index(op.f("ix_kit_label_kit_code"), "kit_label", ["kit_code"], unique=False)
+    op.create_table(
         "lot",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
@@ -440,8 +493,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_lot_donor_code")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_lot_site_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_lot")),
+        sa.UniqueConstraint("code", "donor_code", name="lot_is_named_by_code_and_donor"),
     )
     op.create_index(op.f("ix_lot_donor_code"), "lot", ["donor_code"], unique=False)
+    op.create_index("ix_lot_started", "lot", ["started_at", "code"], unique=False)
     op.create_table(
         "pending_act",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -514,20 +569,87 @@ def upgrade() -> None:
         sa.Column("clinic_site_code", sa.Text(), nullable=False),
         sa.Column("material", sa.Text(), nullable=False),
         sa.Column("route", sa.Text(), nullable=False),
+        sa.Column("indication_commit", sa.LargeBinary(), nullable=True),
         sa.Column("needed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("requested_by", sa.Text(), nullable=False),
         sa.Column("approved_by", sa.Text(), nullable=True),
         sa.Column("approved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("approval_signature", sa.Uuid(), nullable=True),
+        sa.Column("approval_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint(
+            "(approved_by IS NULL) = (approved_at IS NULL) AND (approved_by IS NULL) = (approval_signature IS NULL) AND (state NOT IN ('approved', 'picking', 'issued', 'delivered', 'administered', 'returned', 'closed') OR approved_by IS NOT NULL)",
+            name=op.f("what_goes_on_was_approved_and_signed"),
+        ),
+        sa.CheckConstraint("route IN ('ship_frozen', 'thaw_and_ship', 'ship_fresh')", name=op.f("withdrawal_route_is_known")),
+        sa.CheckConstraint(
+            "state IN ('requested', 'approved', 'picking', 'issued', 'delivered', 'administered', 'returned', 'closed', 'rejected', 'cancelled')",
+            name=op.f("withdrawal_state_is_known"),
+        ),
+        sa.CheckConstraint("approved_by <> requested_by", name=op.f("requester_does_not_approve")),
         sa.CheckConstraint("donor_code = recipient_code", name=op.f("recipient_is_the_donor")),
+        sa.ForeignKeyConstraint(["approval_event"], ["event.leaf_hash"], name=op.f("fk_withdrawal_approval_event")),
+        sa.ForeignKeyConstraint(["approval_signature"], ["signature.id"], name=op.f("fk_withdrawal_approval_signature")),
         sa.ForeignKeyConstraint(["clinic_site_code"], ["site.code"], name=op.f("fk_withdrawal_clinic_site_code")),
         sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_withdrawal_donor_code")),
         sa.ForeignKeyConstraint(["recipient_code"], ["donor.code"], name=op.f("fk_withdrawal_recipient_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_withdrawal")),
         sa.UniqueConstraint("code", "recipient_code", name="withdrawal_is_named_by_code_and_recipient"),
     )
+    op.create_index(op.f("ix_withdrawal_clinic_site_code"), "withdrawal", ["clinic_site_code"], unique=False)
     op.create_index(op.f("ix_withdrawal_donor_code"), "withdrawal", ["donor_code"], unique=False)
+    op.create_index("ix_withdrawal_requested", "withdrawal", ["requested_at", "code"], unique=False)
     op.create_index("ix_withdrawal_state", "withdrawal", ["state"], unique=False)
+    op.create_table(
+        "deviation_attachment",
+        sa.Column("deviation_code", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["deviation_code"], ["deviation.code"], name=op.f("fk_deviation_attachment_deviation_code")),
+        sa.ForeignKeyConstraint(["sha256"], ["attachment.sha256"], name=op.f("fk_deviation_attachment_sha256")),
+        sa.PrimaryKeyConstraint("deviation_code", "sha256", name=op.f("pk_deviation_attachment")),
+    )
+    op.create_table(
+        "deviation_subject",
+        sa.Column("deviation_code", sa.Text(), nullable=False),
+        sa.Column("subject_kind", sa.Text(), nullable=False),
+        sa.Column("subject_id", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "subject_kind IN ('specimen','lot','donor','container','shipment','withdrawal')",
+            name=op.f("deviation_subject_kind_is_known"),
+        ),
+        sa.ForeignKeyConstraint(["deviation_code"], ["deviation.code"], name=op.f("fk_deviation_subject_deviation_code")),
+        sa.PrimaryKeyConstraint("deviation_code", "subject_kind", "subject_id", name=op.f("pk_deviation_subject")),
+    )
+    op.create_index("ix_deviation_subject_id", "deviation_subject", ["subject_id"], unique=False)
+    op.create_table(
+        "harvest",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("home_site_code", sa.Text(), nullable=False),
+        sa.Column("kit_code", sa.Text(), nullable=True),
+        sa.Column("identification_id", sa.Uuid(), nullable=True),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("anatomical_site", sa.Text(), nullable=False),
+        sa.Column("transport_medium", sa.Text(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_harvest_donor_code")),
+        sa.ForeignKeyConstraint(["home_site_code"], ["site.code"], name=op.f("fk_harvest_home_site_code")),
+        sa.ForeignKeyConstraint(
+            ["identification_id", "donor_code"],
+            ["identification.id", "identification.donor_code"],
+            name="harvest_follows_an_identification_of_its_donor",
+        ),
+        sa.ForeignKeyConstraint(["kit_code"], ["kit.code"], name=op.f("fk_harvest_kit_code")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_harvest_site_code")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_harvest")),
+        sa.UniqueConstraint("code", "donor_code", name="harvest_is_named_by_code_and_donor"),
+        sa.UniqueConstraint("kit_code", name="a_kit_is_used_once"),
+    )
+    op.create_index(op.f("ix_harvest_donor_code"), "harvest", ["donor_code"], unique=False)
+    op.create_index("ix_harvest_started", "harvest", ["started_at", "code"], unique=False)
     op.create_table(
         "kit_binding",
         sa.Column("kit_code", sa.Text(), nullable=False),
@@ -544,37 +666,93 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_kit_binding_donor_code"), "kit_binding", ["donor_code"], unique=False)
     op.create_table(
-        "specimen",
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("donor_code", sa.Text(), nullable=True),
-        sa.Column("material", sa.Text(), nullable=False),
-        sa.Column("unit", sa.Text(), nullable=False),
-        sa.Column("purpose", sa.Text(), server_default="therapeutic", nullable=False),
-        sa.Column("passage", sa.Integer(), nullable=True),
-        sa.Column("vessel_count", sa.Integer(), nullable=True),
-        sa.Column("harvest_code", sa.Text(), nullable=True),
-        sa.Column("lot_code", sa.Text(), nullable=True),
-        sa.Column("home_site_code", sa.Text(), nullable=True),
-        sa.Column("regulatory_basis", sa.Text(), server_default="undetermined", nullable=False),
-        sa.Column("markers_evaluated", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("collected_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("created_by", sa.Text(), nullable=False),
+        "lot_test",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("lot_code", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("sampled_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("report_sha256", sa.Text(), nullable=True),
+        sa.Column("completes", sa.Uuid(), nullable=True),
+        sa.Column("hold_id", sa.Uuid(), nullable=True),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
         sa.CheckConstraint(
-            "(donor_code IS NULL) = (material = 'unidentified')", name=op.f("only_the_unidentified_have_no_donor")
+            "kind IN ('sterility','endotoxin','mycoplasma','viability','identity')", name=op.f("lot_test_is_known")
         ),
-        sa.CheckConstraint("purpose IN ('therapeutic','qc','retained')", name=op.f("specimen_purpose_is_known")),
-        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_specimen_donor_code")),
-        sa.ForeignKeyConstraint(["harvest_code"], ["harvest.code"], name=op.f("fk_specimen_harvest_code")),
-        sa.ForeignKeyConstraint(["home_site_code"], ["site.code"], name=op.f("fk_specimen_home_site_code")),
-        sa.ForeignKeyConstraint(["lot_code"], ["lot.code"], name=op.f("fk_specimen_lot_code")),
-        sa.PrimaryKeyConstraint("code", name=op.f("pk_specimen")),
-        sa.UniqueConstraint("code", "donor_code", name="specimen_is_named_by_code_and_donor"),
+        sa.CheckConstraint("result <> 'pending' OR completes IS NULL", name=op.f("a_completion_has_a_result")),
+        sa.CheckConstraint("result IN ('pending','passed','failed')", name=op.f("lot_test_result_is_known")),
+        sa.ForeignKeyConstraint(["completes"], ["lot_test.id"], name=op.f("fk_lot_test_completes")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_lot_test_event_hash")),
+        sa.ForeignKeyConstraint(["hold_id"], ["hold.id"], name=op.f("fk_lot_test_hold_id")),
+        sa.ForeignKeyConstraint(["lot_code"], ["lot.code"], name=op.f("fk_lot_test_lot_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lot_test")),
+        sa.UniqueConstraint("completes", name="a_pending_test_is_completed_once"),
     )
-    op.create_index("ix_specimen_donor", "specimen", ["donor_code"], unique=False)
-    op.create_index("ix_specimen_harvest", "specimen", ["harvest_code"], unique=False)
-    op.create_index("ix_specimen_lot", "specimen", ["lot_code"], unique=False)
+    op.create_index("ix_lot_test_lot", "lot_test", ["lot_code", "recorded_at"], unique=False)
+    op.create_table(
+        "processing",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("process", sa.Text(), nullable=False),
+        sa.Column("procedure_version", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("lot_code", sa.Text(), nullable=True),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("operator", sa.Text(), nullable=False),
+        sa.Column("equipment", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("reagent_lots", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("used", sa.BigInteger(), nullable=True),
+        sa.Column("used_unit", sa.Text(), nullable=True),
+        sa.Column("made", sa.BigInteger(), nullable=True),
+        sa.Column("made_unit", sa.Text(), nullable=True),
+        sa.Column("loss", sa.BigInteger(), nullable=True),
+        sa.Column("parameters", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.CheckConstraint("used >= 0 AND made >= 0 AND loss >= 0", name=op.f("run_amounts_are_not_negative")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_processing_donor_code")),
+        sa.ForeignKeyConstraint(
+            ["lot_code", "donor_code"], ["lot.code", "lot.donor_code"], name="processing_is_of_its_lots_donor"
+        ),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_processing_site_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_processing")),
+        sa.UniqueConstraint("id", "donor_code", name="processing_is_named_by_id_and_donor"),
+        sa.UniqueConstraint("lot_code", name="a_lot_is_of_one_run"),
+    )
+    op.create_index(op.f("ix_processing_donor_code"), "processing", ["donor_code"], unique=False)
+    op.create_index("ix_processing_started", "processing", ["started_at", "id"], unique=False)
+    op.create_table(
+        "recall",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("deviation_code", sa.Text(), nullable=False),
+        sa.Column("criteria", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("specimens", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("started_by", sa.Text(), nullable=False),
+        sa.Column("started_event", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["deviation_code"], ["deviation.code"], name=op.f("fk_recall_deviation_code")),
+        sa.ForeignKeyConstraint(["started_event"], ["event.leaf_hash"], name=op.f("fk_recall_started_event")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recall")),
+    )
+    op.create_index(op.f("ix_recall_deviation_code"), "recall", ["deviation_code"], unique=False)
+    op.create_table(
+        "withdrawal_outcome",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("withdrawal_code", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("words_commit", sa.LargeBinary(), nullable=True),
+        sa.Column("observed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_withdrawal_outcome_event_hash")),
+        sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_withdrawal_outcome_withdrawal_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_withdrawal_outcome")),
+    )
+    op.create_index(op.f("ix_withdrawal_outcome_withdrawal_code"), "withdrawal_outcome", ["withdrawal_code"], unique=False)
     op.create_table(
         "wristband",
         sa.Column("code", sa.Text(), nullable=False),
@@ -605,36 +783,81 @@ def upgrade() -> None:
         "one_band_in_force_per_donor", "wristband", ["donor_code"], unique=True, postgresql_where=sa.text("voided_at IS NULL")
     )
     op.create_table(
-        "bedside_release",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("withdrawal_code", sa.Text(), nullable=False),
+        "specimen",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=True),
+        sa.Column("donor_key", sa.Text(), sa.Computed("COALESCE(donor_code, '')", persisted=True), nullable=False),
+        sa.Column("material", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.Text(), server_default="therapeutic", nullable=False),
+        sa.Column("passage", sa.Integer(), nullable=True),
+        sa.Column("vessel_count", sa.Integer(), nullable=True),
+        sa.Column("follicular_units", sa.Integer(), nullable=True),
+        sa.Column("follicles", sa.Integer(), nullable=True),
+        sa.Column("transected", sa.Integer(), nullable=True),
+        sa.Column("harvest_code", sa.Text(), nullable=True),
+        sa.Column("lot_code", sa.Text(), nullable=True),
+        sa.Column("unit_number", sa.Integer(), nullable=True),
+        sa.Column("home_site_code", sa.Text(), nullable=True),
+        sa.Column("regulatory_basis", sa.Text(), server_default="undetermined", nullable=False),
+        sa.Column("markers_evaluated", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("collected_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "(donor_code IS NULL) = (material = 'unidentified')", name=op.f("only_the_unidentified_have_no_donor")
+        ),
+        sa.CheckConstraint("purpose IN ('therapeutic','qc','retained')", name=op.f("specimen_purpose_is_known")),
+        sa.CheckConstraint(
+            "donor_code IS NOT NULL OR (harvest_code IS NULL AND lot_code IS NULL)",
+            name=op.f("the_unidentified_are_of_no_harvest_and_no_lot"),
+        ),
+        sa.CheckConstraint(
+            "follicular_units >= 0 AND transected >= 0 AND transected <= follicles", name=op.f("follicle_counts_are_possible")
+        ),
+        sa.CheckConstraint("passage BETWEEN 0 AND 50", name=op.f("passage_is_plausible")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_specimen_donor_code")),
+        sa.ForeignKeyConstraint(
+            ["harvest_code", "donor_code"], ["harvest.code", "harvest.donor_code"], name="specimen_is_of_its_harvests_donor"
+        ),
+        sa.ForeignKeyConstraint(["home_site_code"], ["site.code"], name=op.f("fk_specimen_home_site_code")),
+        sa.ForeignKeyConstraint(["lot_code", "donor_code"], ["lot.code", "lot.donor_code"], name="specimen_is_of_its_lots_donor"),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_specimen")),
+        sa.UniqueConstraint("code", "donor_code", name="specimen_is_named_by_code_and_donor"),
+        sa.UniqueConstraint("code", "donor_key", name="specimen_is_named_by_code_and_donor_key"),
+    )
+    op.create_index("ix_specimen_donor", "specimen", ["donor_code"], unique=False)
+    op.create_index("ix_specimen_harvest", "specimen", ["harvest_code"], unique=False)
+    op.create_index("ix_specimen_lot", "specimen", ["lot_code"], unique=False)
+    op.create_index("ix_specimen_newest", "specimen", ["created_at", "code"], unique=False)
+    op.create_table(
+        "processing_input",
+        sa.Column("processing_id", sa.Uuid(), nullable=False),
         sa.Column("specimen_code", sa.Text(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
-        sa.Column("wristband_code", sa.Text(), nullable=False),
-        sa.Column("first_checker", sa.Text(), nullable=False),
-        sa.Column("second_checker", sa.Text(), nullable=False),
-        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("consumed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column(
-            "consumed",
-            sa.Boolean(),
-            sa.Computed("CASE WHEN consumed_at IS NOT NULL THEN true END", persisted=True),
-            nullable=True,
-        ),
-        sa.Column("killed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("killed_because", sa.Text(), nullable=True),
-        sa.CheckConstraint("first_checker <> second_checker", name=op.f("bedside_check_has_two_people")),
+        sa.Column("amount", sa.BigInteger(), nullable=True),
+        sa.Column("consumed", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="release_is_of_the_donors_cells"
+            ["processing_id", "donor_code"], ["processing.id", "processing.donor_code"], name="input_is_of_its_runs_donor"
         ),
         sa.ForeignKeyConstraint(
-            ["withdrawal_code", "donor_code"],
-            ["withdrawal.code", "withdrawal.recipient_code"],
-            name="release_is_for_the_recipient",
+            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="input_is_of_the_specimens_donor"
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_bedside_release")),
-        sa.UniqueConstraint("id", "specimen_code", "donor_code", "consumed", name="release_is_named_whole"),
+        sa.PrimaryKeyConstraint("processing_id", "specimen_code", name=op.f("pk_processing_input")),
+    )
+    op.create_index("ix_processing_input_specimen", "processing_input", ["specimen_code"], unique=False)
+    op.create_table(
+        "recall_item",
+        sa.Column("recall_id", sa.Uuid(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("hold_id", sa.Uuid(), nullable=False),
+        sa.Column("withdrawal_code", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["hold_id"], ["hold.id"], name=op.f("fk_recall_item_hold_id")),
+        sa.ForeignKeyConstraint(["recall_id"], ["recall.id"], name=op.f("fk_recall_item_recall_id")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_recall_item_specimen_code")),
+        sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_recall_item_withdrawal_code")),
+        sa.PrimaryKeyConstraint("recall_id", "specimen_code", name=op.f("pk_recall_item")),
     )
     op.create_table(
         "specimen_alias",
@@ -645,6 +868,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("issuer", "value", name=op.f("pk_specimen_alias")),
     )
     op.create_index(op.f("ix_specimen_alias_specimen_code"), "specimen_alias", ["specimen_code"], unique=False)
+    op.create_index("ix_specimen_alias_value", "specimen_alias", ["value"], unique=False)
     op.create_table(
         "specimen_parent",
         sa.Column("child_code", sa.Text(), nullable=False),
@@ -661,6 +885,29 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("child_code", "parent_code", name=op.f("pk_specimen_parent")),
     )
+    op.create_index("ix_specimen_parent_parent", "specimen_parent", ["parent_code"], unique=False)
+    op.create_table(
+        "viability_assay",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("live", sa.BigInteger(), nullable=False),
+        sa.Column("dead", sa.BigInteger(), nullable=False),
+        sa.Column("dilution_milli", sa.Integer(), nullable=False),
+        sa.Column("volume_nl", sa.BigInteger(), nullable=True),
+        sa.Column("minutes_after_thaw", sa.Integer(), nullable=True),
+        sa.Column("instrument", sa.Text(), nullable=True),
+        sa.Column("operator", sa.Text(), nullable=False),
+        sa.Column("measured_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.CheckConstraint("live >= 0 AND dead >= 0 AND live + dead > 0", name=op.f("something_was_counted")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_viability_assay_event_hash")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_viability_assay_specimen_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_viability_assay")),
+    )
+    op.create_index("ix_viability_assay_specimen", "viability_assay", ["specimen_code", "measured_at"], unique=False)
     op.create_table(
         "withdrawal_item",
         sa.Column("withdrawal_code", sa.Text(), nullable=False),
@@ -679,12 +926,186 @@ def upgrade() -> None:
             name="item_is_for_its_recipient",
         ),
         sa.PrimaryKeyConstraint("withdrawal_code", "specimen_code", name=op.f("pk_withdrawal_item")),
+        sa.UniqueConstraint("withdrawal_code", "specimen_code", "donor_code", name="item_is_named_with_its_donor"),
     )
+    op.create_index("ix_withdrawal_item_specimen", "withdrawal_item", ["specimen_code"], unique=False)
+    op.create_table(
+        "bedside_check",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("withdrawal_code", sa.Text(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("wristband_code", sa.Text(), nullable=False),
+        sa.Column("first_checker", sa.Text(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("opened_event", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("second_checker", sa.Text(), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("passed", sa.Boolean(), nullable=True),
+        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(second_checker IS NULL) = (ended_at IS NULL) AND (passed IS NULL) = (ended_at IS NULL)",
+            name=op.f("an_ended_check_is_whole"),
+        ),
+        sa.CheckConstraint("first_checker <> second_checker", name=op.f("bedside_check_has_two_people")),
+        sa.ForeignKeyConstraint(["first_checker"], ["app_user.code"], name=op.f("fk_bedside_check_first_checker")),
+        sa.ForeignKeyConstraint(["opened_event"], ["event.leaf_hash"], name=op.f("fk_bedside_check_opened_event")),
+        sa.ForeignKeyConstraint(["second_checker"], ["app_user.code"], name=op.f("fk_bedside_check_second_checker")),
+        sa.ForeignKeyConstraint(
+            ["withdrawal_code", "specimen_code", "donor_code"],
+            ["withdrawal_item.withdrawal_code", "withdrawal_item.specimen_code", "withdrawal_item.donor_code"],
+            name="check_is_of_an_item",
+        ),
+        sa.ForeignKeyConstraint(["wristband_code"], ["wristband.code"], name=op.f("fk_bedside_check_wristband_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bedside_check")),
+        sa.UniqueConstraint(
+            "id",
+            "withdrawal_code",
+            "specimen_code",
+            "donor_code",
+            "wristband_code",
+            "first_checker",
+            "second_checker",
+            "passed",
+            name="check_is_named_whole",
+        ),
+    )
+    op.create_index(
+        "one_open_check_per_specimen",
+        "bedside_check",
+        ["withdrawal_code", "specimen_code"],
+        unique=True,
+        postgresql_where=sa.text("ended_at IS NULL AND superseded_at IS NULL"),
+    )
+    op.create_table(
+        "withdrawal_pick",
+        sa.Column("withdrawal_code", sa.Text(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("container_code", sa.Text(), nullable=True),
+        sa.Column("position_code", sa.Text(), nullable=True),
+        sa.Column("picked_by", sa.Text(), nullable=False),
+        sa.Column("picked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("picked_event", sa.LargeBinary(), nullable=False),
+        sa.Column("confirmed_by", sa.Text(), nullable=True),
+        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(confirmed_by IS NULL) = (confirmed_at IS NULL)", name=op.f("a_confirmed_pick_has_a_confirmer")),
+        sa.CheckConstraint("confirmed_by <> picked_by", name=op.f("picking_has_two_people")),
+        sa.ForeignKeyConstraint(["confirmed_by"], ["app_user.code"], name=op.f("fk_withdrawal_pick_confirmed_by")),
+        sa.ForeignKeyConstraint(["picked_by"], ["app_user.code"], name=op.f("fk_withdrawal_pick_picked_by")),
+        sa.ForeignKeyConstraint(["picked_event"], ["event.leaf_hash"], name=op.f("fk_withdrawal_pick_picked_event")),
+        sa.ForeignKeyConstraint(
+            ["withdrawal_code", "specimen_code"],
+            ["withdrawal_item.withdrawal_code", "withdrawal_item.specimen_code"],
+            name="pick_is_of_an_item",
+        ),
+        sa.PrimaryKeyConstraint("withdrawal_code", "specimen_code", name=op.f("pk_withdrawal_pick")),
+    )
+    op.create_table(
+        "bedside_release",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("check_id", sa.Uuid(), nullable=False),
+        sa.Column("check_passed", sa.Boolean(), sa.Computed("true", persisted=True), nullable=False),
+        sa.Column("withdrawal_code", sa.Text(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("wristband_code", sa.Text(), nullable=False),
+        sa.Column("first_checker", sa.Text(), nullable=False),
+        sa.Column("second_checker", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("made_event", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("consumed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "consumed",
+            sa.Boolean(),
+            sa.Computed("CASE WHEN consumed_at IS NOT NULL THEN true END", persisted=True),
+            nullable=True,
+        ),
+        sa.Column("killed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("killed_because", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "expires_at > made_at AND expires_at <= made_at + interval '15 minutes'", name=op.f("a_release_lasts_minutes")
+        ),
+        sa.CheckConstraint("(killed_at IS NULL) = (killed_because IS NULL)", name=op.f("an_ended_release_says_why")),
+        sa.CheckConstraint("consumed_at BETWEEN made_at AND expires_at", name=op.f("a_release_is_used_while_it_lasts")),
+        sa.CheckConstraint("consumed_at IS NULL OR killed_at IS NULL", name=op.f("an_ended_release_is_not_used")),
+        sa.CheckConstraint("first_checker <> second_checker", name=op.f("bedside_release_has_two_people")),
+        sa.ForeignKeyConstraint(
+            [
+                "check_id",
+                "withdrawal_code",
+                "specimen_code",
+                "donor_code",
+                "wristband_code",
+                "first_checker",
+                "second_checker",
+                "check_passed",
+            ],
+            [
+                "bedside_check.id",
+                "bedside_check.withdrawal_code",
+                "bedside_check.specimen_code",
+                "bedside_check.donor_code",
+                "bedside_check.wristband_code",
+                "bedside_check.first_checker",
+                "bedside_check.second_checker",
+                "bedside_check.passed",
+            ],
+            name="release_comes_from_a_passed_check",
+        ),
+        sa.ForeignKeyConstraint(["made_event"], ["event.leaf_hash"], name=op.f("fk_bedside_release_made_event")),
+        sa.ForeignKeyConstraint(
+            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="release_is_of_the_donors_cells"
+        ),
+        sa.ForeignKeyConstraint(
+            ["withdrawal_code", "donor_code"],
+            ["withdrawal.code", "withdrawal.recipient_code"],
+            name="release_is_for_the_recipient",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bedside_release")),
+        sa.UniqueConstraint("check_id", name="a_check_gives_one_release"),
+        sa.UniqueConstraint("id", "specimen_code", "donor_code", "consumed", name="release_is_named_whole"),
+    )
+    op.create_index("ix_bedside_release_specimen", "bedside_release", ["specimen_code"], unique=False)
+    op.create_table(
+        "administration",
+        sa.Column("release_id", sa.Uuid(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("withdrawal_code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("release_consumed", sa.Boolean(), sa.Computed("true", persisted=True), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("given", sa.BigInteger(), nullable=False),
+        sa.Column("residue", sa.BigInteger(), nullable=False),
+        sa.Column("loss", sa.BigInteger(), nullable=False),
+        sa.Column("residue_went", sa.Text(), nullable=True),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("(residue = 0) = (residue_went IS NULL)", name=op.f("residue_went_somewhere")),
+        sa.CheckConstraint("given + residue + loss = amount", name=op.f("every_cell_is_accounted_for")),
+        sa.CheckConstraint("given > 0 AND residue >= 0 AND loss >= 0", name=op.f("administered_amounts_are_not_negative")),
+        sa.ForeignKeyConstraint(["by"], ["app_user.code"], name=op.f("fk_administration_by")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_administration_event_hash")),
+        sa.ForeignKeyConstraint(
+            ["release_id", "specimen_code", "donor_code", "release_consumed"],
+            ["bedside_release.id", "bedside_release.specimen_code", "bedside_release.donor_code", "bedside_release.consumed"],
+            name="administration_uses_a_consumed_release",
+        ),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_administration_specimen_code")),
+        sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_administration_withdrawal_code")),
+        sa.PrimaryKeyConstraint("release_id", name=op.f("pk_administration")),
+    )
+    op.create_index(op.f("ix_administration_specimen_code"), "administration", ["specimen_code"], unique=False)
+    op.create_index(op.f("ix_administration_withdrawal_code"), "administration", ["withdrawal_code"], unique=False)
     op.create_table(
         "custody",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("stream_kind", sa.Text(), sa.Computed("'specimen'", persisted=True), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=True),
+        sa.Column("donor_key", sa.Text(), sa.Computed("COALESCE(donor_code, '')", persisted=True), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("head_hash", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
@@ -743,7 +1164,7 @@ def upgrade() -> None:
             name="administered_under_a_consumed_release",
         ),
         sa.ForeignKeyConstraint(
-            ["code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="custody_is_of_the_specimens_donor"
+            ["code", "donor_key"], ["specimen.code", "specimen.donor_key"], name="custody_is_of_the_specimens_donor"
         ),
         sa.ForeignKeyConstraint(["code"], ["specimen.code"], name=op.f("fk_custody_code")),
         sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_custody_container_code")),
@@ -752,7 +1173,11 @@ def upgrade() -> None:
             ["storage_position.code", "storage_position.container_code"],
             name="position_is_in_that_container",
         ),
-        sa.ForeignKeyConstraint(["reserved_for"], ["withdrawal.code"], name=op.f("fk_custody_reserved_for")),
+        sa.ForeignKeyConstraint(
+            ["reserved_for", "code"],
+            ["withdrawal_item.withdrawal_code", "withdrawal_item.specimen_code"],
+            name="reserved_for_a_withdrawal_it_is_an_item_of",
+        ),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_custody_site_code")),
         sa.ForeignKeyConstraint(
             ["stream_kind", "code", "seq", "head_hash", "state"],
@@ -777,21 +1202,58 @@ def downgrade() -> None:
     op.drop_index("ix_custody_donor", table_name="custody")
     op.drop_index("ix_custody_container", table_name="custody")
     op.drop_table("custody")
+    op.drop_index(op.f("ix_administration_withdrawal_code"), table_name="administration")
+    op.drop_index(op.f("ix_administration_specimen_code"), table_name="administration")
+    op.drop_table("administration")
+    op.drop_index("ix_bedside_release_specimen", table_name="bedside_release")
+    op.drop_table("bedside_release")
+    op.drop_table("withdrawal_pick")
+    op.drop_index(
+        "one_open_check_per_specimen",
+        table_name="bedside_check",
+        postgresql_where=sa.text("ended_at IS NULL AND superseded_at IS NULL"),
+    )
+    op.drop_table("bedside_check")
+    op.drop_index("ix_withdrawal_item_specimen", table_name="withdrawal_item")
     op.drop_table("withdrawal_item")
+    op.drop_index("ix_viability_assay_specimen", table_name="viability_assay")
+    op.drop_table("viability_assay")
+    op.drop_index("ix_specimen_parent_parent", table_name="specimen_parent")
     op.drop_table("specimen_parent")
+    op.drop_index("ix_specimen_alias_value", table_name="specimen_alias")
     op.drop_index(op.f("ix_specimen_alias_specimen_code"), table_name="specimen_alias")
     op.drop_table("specimen_alias")
-    op.drop_table("bedside_release")
-    op.drop_index("one_band_in_force_per_donor", table_name="wristband", postgresql_where=sa.text("voided_at IS NULL"))
-    op.drop_table("wristband")
+    op.drop_table("recall_item")
+    op.drop_index("ix_processing_input_specimen", table_name="processing_input")
+    op.drop_table("processing_input")
+    op.drop_index("ix_specimen_newest", table_name="specimen")
     op.drop_index("ix_specimen_lot", table_name="specimen")
     op.drop_index("ix_specimen_harvest", table_name="specimen")
     op.drop_index("ix_specimen_donor", table_name="specimen")
     op.drop_table("specimen")
+    op.drop_index("one_band_in_force_per_donor", table_name="wristband", postgresql_where=sa.text("voided_at IS NULL"))
+    op.drop_table("wristband")
+    op.drop_index(op.f("ix_withdrawal_outcome_withdrawal_code"), table_name="withdrawal_outcome")
+    op.drop_table("withdrawal_outcome")
+    op.drop_index(op.f("ix_recall_deviation_code"), table_name="recall")
+    op.drop_table("recall")
+    op.drop_index("ix_processing_started", table_name="processing")
+    op.drop_index(op.f("ix_processing_donor_code"), table_name="processing")
+    op.drop_table("processing")
+    op.drop_index("ix_lot_test_lot", table_name="lot_test")
+    op.drop_table("lot_test")
     op.drop_index(op.f("ix_kit_binding_donor_code"), table_name="kit_binding")
     op.drop_table("kit_binding")
+    op.drop_index("ix_harvest_started", table_name="harvest")
+    op.drop_index(op.f("ix_harvest_donor_code"), table_name="harvest")
+    op.drop_table("harvest")
+    op.drop_index("ix_deviation_subject_id", table_name="deviation_subject")
+    op.drop_table("deviation_subject")
+    op.drop_table("deviation_attachment")
     op.drop_index("ix_withdrawal_state", table_name="withdrawal")
+    op.drop_index("ix_withdrawal_requested", table_name="withdrawal")
     op.drop_index(op.f("ix_withdrawal_donor_code"), table_name="withdrawal")
+    op.drop_index(op.f("ix_withdrawal_clinic_site_code"), table_name="withdrawal")
     op.drop_table("withdrawal")
     op.drop_index("ix_reading_container_at", table_name="storage_reading")
     op.drop_table("storage_reading")
@@ -800,16 +1262,20 @@ def downgrade() -> None:
     op.drop_table("refresh_token")
     op.drop_index(op.f("ix_pending_act_subject"), table_name="pending_act")
     op.drop_table("pending_act")
+    op.drop_index("ix_lot_started", table_name="lot")
     op.drop_index(op.f("ix_lot_donor_code"), table_name="lot")
     op.drop_table("lot")
+    op.drop_index(op.f("ix_kit_label_kit_code"), table_name="kit_label")
+    op.drop_table("kit_label")
     op.drop_index("ix_identification_donor", table_name="identification")
     op.drop_table("identification")
-    op.drop_index(op.f("ix_harvest_donor_code"), table_name="harvest")
-    op.drop_table("harvest")
     op.drop_index("ix_donor_index_token", table_name="donor_index")
     op.drop_table("donor_index")
     op.drop_index(op.f("ix_donor_document_donor_code"), table_name="donor_document")
     op.drop_table("donor_document")
+    op.drop_index(op.f("ix_deviation_site_code"), table_name="deviation")
+    op.drop_index("ix_deviation_opened", table_name="deviation")
+    op.drop_table("deviation")
     op.drop_table("cosignature")
     op.drop_index("ix_consent_donor_kind", table_name="consent")
     op.drop_table("consent")
@@ -823,11 +1289,14 @@ def downgrade() -> None:
     op.drop_table("pending")
     op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")
     op.drop_table("login_session")
+    op.drop_index("ix_kit_prepared", table_name="kit")
+    op.drop_table("kit")
     op.drop_index("ix_hold_active", table_name="hold", postgresql_where=sa.text("lifted_at IS NULL"))
     op.drop_table("hold")
     op.drop_index(op.f("ix_donor_clinic_site_code"), table_name="donor")
     op.drop_table("donor")
     op.drop_table("checkpoint")
+    op.drop_table("attachment")
     op.drop_index(op.f("ix_vault_document_subject"), table_name="vault_document")
     op.drop_table("vault_document")
     op.drop_table("tree_head")

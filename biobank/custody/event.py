@@ -41,6 +41,7 @@ class Event(BaseModel):
     - `act`: the act that a hold may block; `toward_use`: refused while the log lags behind its promise.
     - `cold_first`: never refused for state, hold, reservation or lag: cold comes before paperwork.
     - `places_hold`: recording it places this hold on the specimen in the same transaction.
+    - `amendable`: payload fields that `specimen.amended` may correct later; never one that the effect reads.
     - `effect`: further changes of the projection (`effects.py`).
     """
 
@@ -59,6 +60,7 @@ class Event(BaseModel):
     toward_use: ClassVar[bool] = False
     cold_first: ClassVar[bool] = False
     places_hold: ClassVar[HoldKind | None] = None
+    amendable: ClassVar[frozenset[str]] = frozenset()
     effect: ClassVar[Effect] = {}
     label: ClassVar[str] = ""
 
@@ -146,6 +148,10 @@ def register(cls: type[Event], kind: str) -> None:
             raise TypeError(f"{cls.__name__}: no entry member {argument!r}")
         if verb in {"body", "body_or_keep", "plus", "minus", "restore"} and argument not in cls.model_fields:
             raise TypeError(f"{cls.__name__}: no payload member {argument!r}")
+        if verb not in {"set", "entry", "increment"} and argument in cls.amendable:
+            raise TypeError(f"{cls.__name__}: {argument!r} changes the projection; it is reversed, never amended")
+    if cls.amendable - set(cls.model_fields):
+        raise TypeError(f"{cls.__name__}: no payload members {sorted(cls.amendable - set(cls.model_fields))}")
     known = rules.by_kind.get(kind)
     if known is not None and known is not cls:
         if known.version == cls.version:

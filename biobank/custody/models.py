@@ -6,6 +6,7 @@ What PostgreSQL refuses, whatever the code does:
 - `one_specimen_per_position` (deferrable, so that swaps work in one transaction);
 - `position_is_in_that_container`, `stored_has_a_place`, `only_placed_specimens_hold_a_position`;
 - `custody_is_of_the_specimens_donor`: another donor than the specimen's;
+- `reserved_for_a_withdrawal_it_is_an_item_of`: a reservation for a withdrawal that never asked for it;
 - `administered_under_a_consumed_release`: an administration without a consumed bedside release of the same specimen and donor.
 """
 
@@ -51,7 +52,7 @@ class Custody(SQLModel, table=True):
     __tablename__ = "custody"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="custody_is_of_the_specimens_donor"
+            ["code", "donor_key"], ["specimen.code", "specimen.donor_key"], name="custody_is_of_the_specimens_donor"
         ),
         ForeignKeyConstraint(
             ["stream_kind", "code", "seq", "head_hash", "state"],
@@ -74,6 +75,11 @@ class Custody(SQLModel, table=True):
                 "bedside_release.consumed",
             ],
             name="administered_under_a_consumed_release",
+        ),
+        ForeignKeyConstraint(
+            ["reserved_for", "code"],
+            ["withdrawal_item.withdrawal_code", "withdrawal_item.specimen_code"],
+            name="reserved_for_a_withdrawal_it_is_an_item_of",
         ),
         UniqueConstraint("position_code", name="one_specimen_per_position", deferrable=True, initially="IMMEDIATE"),
         UniqueConstraint("code", "donor_code", name="custody_is_named_by_code_and_donor"),
@@ -99,6 +105,10 @@ class Custody(SQLModel, table=True):
     code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
     stream_kind: str = Field(default="specimen", sa_column=Column(Text, Computed("'specimen'", persisted=True), nullable=False))
     donor_code: str | None = Field(default=None, sa_column=Column(Text))
+    # A foreign key skips rows with a NULL in them; this column never is, so that losing the donor is refused too.
+    donor_key: str = Field(
+        default="", sa_column=Column(Text, Computed("COALESCE(donor_code, '')", persisted=True), nullable=False)
+    )
     seq: int = Field(sa_column=Column(Integer, nullable=False))
     head_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     state: str = Field(sa_column=Column(Text, nullable=False))
@@ -112,7 +122,7 @@ class Custody(SQLModel, table=True):
     container_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("storage_container.code")))
     position_code: str | None = Field(default=None, sa_column=Column(Text))
     shipment_code: str | None = Field(default=None, sa_column=Column(Text))
-    reserved_for: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("withdrawal.code")))
+    reserved_for: str | None = Field(default=None, sa_column=Column(Text))
     amount: int = Field(sa_column=Column(BigInteger, nullable=False))
     freeze_count: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
     exposure_s: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))

@@ -4,12 +4,13 @@ Every use case that touches a specimen goes through `record`; the hot path of si
 rules with the same functions.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -32,7 +33,16 @@ BACK_WITHOUT_REASON = timedelta(minutes=15)
 BANK_SUBJECT = "BANK"
 """The vault subject of free text about items that have no donor."""
 
-FreeText = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+def _writable(text: str) -> str:
+    """Normalise to NFC, which entries and vault documents are written in; refuse characters Unicode has not assigned."""
+    if any(unicodedata.category(character) in ("Cn", "Cs") for character in text):
+        raise ValueError("holds a character that Unicode has not assigned")
+    return unicodedata.normalize("NFC", text)
+
+
+FreeText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_writable)]
 Badge = Annotated[str, Field(pattern=r"^US-[0-9A-Z]{7}$")]
 
 

@@ -1,21 +1,126 @@
-"""Specimens: what each one is. Where it is and in which state belongs to `custody`."""
+"""Specimens: what each one is, and where it came from. Where it is and in which state belongs to `custody`.
+
+What PostgreSQL refuses, whatever the code does: a specimen of another donor than its harvest's, its lot's or its parent's; an
+input of another donor than the run's; a kit used twice; a pre-printed label used in two harvests.
+"""
 
 from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     Text,
     UniqueConstraint,
+    Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
+
+
+def _when(nullable: bool = False) -> "Column[datetime]":
+    return Column(DateTime(timezone=True), nullable=nullable)
+
+
+def _site(nullable: bool = False) -> "Column[Any]":
+    return Column(Text, ForeignKey("site.code"), nullable=nullable)
+
+
+def _event() -> "Column[Any]":
+    return Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False)
+
+
+def _words(nullable: bool = False) -> "Column[Any]":
+    return Column(Text, nullable=nullable)
+
+
+class Kit(SQLModel, table=True):
+    """A prepared collection kit: its labels carry codes that exist already, so that the label is on before material is in."""
+
+    __tablename__ = "kit"
+    __table_args__ = (Index("ix_kit_prepared", "prepared_at", "code"),)
+
+    code: str = Field(sa_column=Column(Text, primary_key=True))
+    site_code: str = Field(sa_column=_site())
+    home_site_code: str = Field(sa_column=_site())
+    media_lots: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    expires_at: datetime = Field(sa_column=_when())
+    prepared_at: datetime = Field(sa_column=_when())
+    prepared_by: str = Field(sa_column=_words())
+    prepared_event: bytes = Field(sa_column=_event())
+    used_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+
+
+class KitLabel(SQLModel, table=True):
+    """A pre-printed label of a kit: waiting (both times NULL), used, or void because its kit was closed without it."""
+
+    __tablename__ = "kit_label"
+    __table_args__ = (CheckConstraint("used_at IS NULL OR voided_at IS NULL", name="a_label_is_used_or_void"),)
+
+    specimen_code: str = Field(sa_column=Column(Text, primary_key=True))
+    kit_code: str = Field(sa_column=Column(Text, ForeignKey("kit.code"), nullable=False, index=True))
+    used_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    voided_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+
+
+class Harvest(SQLModel, table=True):
+    """One collection from one donor at one visit. Its code is its kit's, or a KT- code of its own."""
+
+    __tablename__ = "harvest"
+    __table_args__ = (
+        UniqueConstraint("code", "donor_code", name="harvest_is_named_by_code_and_donor"),
+        UniqueConstraint("kit_code", name="a_kit_is_used_once"),
+        ForeignKeyConstraint(
+            ["identification_id", "donor_code"],
+            ["identification.id", "identification.donor_code"],
+            name="harvest_follows_an_identification_of_its_donor",
+        ),
+        Index("ix_harvest_started", "started_at", "code"),
+    )
+
+    code: str = Field(sa_column=Column(Text, primary_key=True))
+    donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False, index=True))
+    site_code: str = Field(sa_column=_site())
+    home_site_code: str = Field(sa_column=_site())
+    kit_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("kit.code")))
+    identification_id: UUID | None = Field(default=None, sa_column=Column(Uuid))
+    method: str = Field(sa_column=_words())
+    anatomical_site: str = Field(sa_column=_words())
+    transport_medium: str | None = Field(default=None, sa_column=_words(nullable=True))
+    started_at: datetime = Field(sa_column=_when())
+    recorded_at: datetime = Field(sa_column=_when())
+    recorded_by: str = Field(sa_column=_words())
+
+
+class Lot(SQLModel, table=True):
+    """The outputs of one processing run: tests and releases belong to it."""
+
+    __tablename__ = "lot"
+    __table_args__ = (
+        UniqueConstraint("code", "donor_code", name="lot_is_named_by_code_and_donor"),
+        Index("ix_lot_started", "started_at", "code"),
+    )
+
+    code: str = Field(sa_column=Column(Text, primary_key=True))
+    donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False, index=True))
+    material: str = Field(sa_column=_words())
+    process: str = Field(sa_column=_words())
+    procedure_version: str = Field(sa_column=_words())
+    site_code: str = Field(sa_column=_site())
+    started_at: datetime = Field(sa_column=_when())
+    recorded_at: datetime = Field(sa_column=_when())
+    recorded_by: str = Field(sa_column=_words())
 
 
 class Specimen(SQLModel, table=True):
@@ -24,8 +129,22 @@ class Specimen(SQLModel, table=True):
     __tablename__ = "specimen"
     __table_args__ = (
         UniqueConstraint("code", "donor_code", name="specimen_is_named_by_code_and_donor"),
+        UniqueConstraint("code", "donor_key", name="specimen_is_named_by_code_and_donor_key"),
+        ForeignKeyConstraint(
+            ["harvest_code", "donor_code"], ["harvest.code", "harvest.donor_code"], name="specimen_is_of_its_harvests_donor"
+        ),
+        ForeignKeyConstraint(["lot_code", "donor_code"], ["lot.code", "lot.donor_code"], name="specimen_is_of_its_lots_donor"),
         CheckConstraint("(donor_code IS NULL) = (material = 'unidentified')", name="only_the_unidentified_have_no_donor"),
+        CheckConstraint(
+            "donor_code IS NOT NULL OR (harvest_code IS NULL AND lot_code IS NULL)",
+            name="the_unidentified_are_of_no_harvest_and_no_lot",
+        ),
         CheckConstraint("purpose IN ('therapeutic','qc','retained')", name="specimen_purpose_is_known"),
+        CheckConstraint("passage BETWEEN 0 AND 50", name="passage_is_plausible"),
+        CheckConstraint(
+            "follicular_units >= 0 AND transected >= 0 AND transected <= follicles", name="follicle_counts_are_possible"
+        ),
+        Index("ix_specimen_newest", "created_at", "code"),
         Index("ix_specimen_donor", "donor_code"),
         Index("ix_specimen_lot", "lot_code"),
         Index("ix_specimen_harvest", "harvest_code"),
@@ -33,20 +152,27 @@ class Specimen(SQLModel, table=True):
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
     donor_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("donor.code")))
-    material: str = Field(sa_column=Column(Text, nullable=False))
-    unit: str = Field(sa_column=Column(Text, nullable=False))
+    donor_key: str = Field(
+        default="", sa_column=Column(Text, Computed("COALESCE(donor_code, '')", persisted=True), nullable=False)
+    )
+    material: str = Field(sa_column=_words())
+    unit: str = Field(sa_column=_words())
     purpose: str = Field(default="therapeutic", sa_column=Column(Text, nullable=False, server_default="therapeutic"))
     passage: int | None = Field(default=None, sa_column=Column(Integer))
     vessel_count: int | None = Field(default=None, sa_column=Column(Integer))
-    harvest_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("harvest.code")))
-    lot_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("lot.code")))
-    home_site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
+    follicular_units: int | None = Field(default=None, sa_column=Column(Integer))
+    follicles: int | None = Field(default=None, sa_column=Column(Integer))
+    transected: int | None = Field(default=None, sa_column=Column(Integer))
+    harvest_code: str | None = Field(default=None, sa_column=Column(Text))
+    lot_code: str | None = Field(default=None, sa_column=Column(Text))
+    unit_number: int | None = Field(default=None, sa_column=Column(Integer))
+    home_site_code: str | None = Field(default=None, sa_column=_site(nullable=True))
     regulatory_basis: str = Field(default="undetermined", sa_column=Column(Text, nullable=False, server_default="undetermined"))
     markers_evaluated: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
-    collected_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
-    expires_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
-    created_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    created_by: str = Field(sa_column=Column(Text, nullable=False))
+    collected_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    expires_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    created_at: datetime = Field(sa_column=_when())
+    created_by: str = Field(sa_column=_words())
 
 
 class SpecimenParent(SQLModel, table=True):
@@ -62,53 +188,129 @@ class SpecimenParent(SQLModel, table=True):
         ),
         CheckConstraint("child_donor = parent_donor", name="derived_from_the_same_donor"),
         CheckConstraint("child_code <> parent_code", name="not_its_own_parent"),
+        Index("ix_specimen_parent_parent", "parent_code"),
     )
 
     child_code: str = Field(sa_column=Column(Text, primary_key=True))
     parent_code: str = Field(sa_column=Column(Text, primary_key=True))
-    child_donor: str = Field(sa_column=Column(Text, nullable=False))
-    parent_donor: str = Field(sa_column=Column(Text, nullable=False))
+    child_donor: str = Field(sa_column=_words())
+    parent_donor: str = Field(sa_column=_words())
 
 
 class SpecimenAlias(SQLModel, table=True):
     """A foreign identifier (pre-etched tube, clinic, legacy, DIN) that resolves to our specimen; unique per issuer."""
 
     __tablename__ = "specimen_alias"
+    __table_args__ = (Index("ix_specimen_alias_value", "value"),)
 
     issuer: str = Field(sa_column=Column(Text, primary_key=True))
     value: str = Field(sa_column=Column(Text, primary_key=True))
     specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), nullable=False, index=True))
 
 
-class Harvest(SQLModel, table=True):
-    """One collection from one donor at one visit."""
+class Processing(SQLModel, table=True):
+    """One run. It made a lot, or (freezing, thawing) changed specimens where they were and made none.
 
-    __tablename__ = "harvest"
-    __table_args__ = (UniqueConstraint("code", "donor_code", name="harvest_is_named_by_code_and_donor"),)
+    `used`, `made` and `loss` are totals in `used_unit` and `made_unit`; `parameters` are the run's own facts (programme,
+    cryoprotectant …), as in the events it recorded.
+    """
 
-    code: str = Field(sa_column=Column(Text, primary_key=True))
+    __tablename__ = "processing"
+    __table_args__ = (
+        UniqueConstraint("id", "donor_code", name="processing_is_named_by_id_and_donor"),
+        ForeignKeyConstraint(["lot_code", "donor_code"], ["lot.code", "lot.donor_code"], name="processing_is_of_its_lots_donor"),
+        UniqueConstraint("lot_code", name="a_lot_is_of_one_run"),
+        CheckConstraint("used >= 0 AND made >= 0 AND loss >= 0", name="run_amounts_are_not_negative"),
+        Index("ix_processing_started", "started_at", "id"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    process: str = Field(sa_column=_words())
+    procedure_version: str = Field(sa_column=_words())
     donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False, index=True))
-    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
-    kit_code: str | None = Field(default=None, sa_column=Column(Text))
-    method: str = Field(sa_column=Column(Text, nullable=False))
-    anatomical_site: str = Field(sa_column=Column(Text, nullable=False))
-    transport_medium: str | None = Field(default=None, sa_column=Column(Text))
-    started_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    recorded_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    recorded_by: str = Field(sa_column=Column(Text, nullable=False))
+    lot_code: str | None = Field(default=None, sa_column=Column(Text))
+    site_code: str = Field(sa_column=_site())
+    operator: str = Field(sa_column=_words())
+    equipment: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    reagent_lots: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    used: int | None = Field(default=None, sa_column=Column(BigInteger))
+    used_unit: str | None = Field(default=None, sa_column=_words(nullable=True))
+    made: int | None = Field(default=None, sa_column=Column(BigInteger))
+    made_unit: str | None = Field(default=None, sa_column=_words(nullable=True))
+    loss: int | None = Field(default=None, sa_column=Column(BigInteger))
+    parameters: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    started_at: datetime = Field(sa_column=_when())
+    recorded_at: datetime = Field(sa_column=_when())
+    recorded_by: str = Field(sa_column=_words())
 
 
-class Lot(SQLModel, table=True):
-    """The outputs of one processing run: tests and releases belong to it."""
+class ProcessingInput(SQLModel, table=True):
+    """A specimen that went into a run (or, in freezing and thawing, through it). The database refuses another donor's."""
 
-    __tablename__ = "lot"
+    __tablename__ = "processing_input"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["processing_id", "donor_code"], ["processing.id", "processing.donor_code"], name="input_is_of_its_runs_donor"
+        ),
+        ForeignKeyConstraint(
+            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="input_is_of_the_specimens_donor"
+        ),
+        Index("ix_processing_input_specimen", "specimen_code"),
+    )
 
-    code: str = Field(sa_column=Column(Text, primary_key=True))
-    donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False, index=True))
-    material: str = Field(sa_column=Column(Text, nullable=False))
-    process: str = Field(sa_column=Column(Text, nullable=False))
-    procedure_version: str = Field(sa_column=Column(Text, nullable=False))
-    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
-    started_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    recorded_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    recorded_by: str = Field(sa_column=Column(Text, nullable=False))
+    processing_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
+    specimen_code: str = Field(sa_column=Column(Text, primary_key=True))
+    donor_code: str = Field(sa_column=_words())
+    amount: int | None = Field(default=None, sa_column=Column(BigInteger))
+    consumed: bool = Field(sa_column=Column(Boolean, nullable=False))
+
+
+class LotTest(SQLModel, table=True):
+    """A test of a lot, as reported. A result that comes later is a row of its own which `completes` the pending one."""
+
+    __tablename__ = "lot_test"
+    __table_args__ = (
+        CheckConstraint("kind IN ('sterility','endotoxin','mycoplasma','viability','identity')", name="lot_test_is_known"),
+        CheckConstraint("result IN ('pending','passed','failed')", name="lot_test_result_is_known"),
+        CheckConstraint("result <> 'pending' OR completes IS NULL", name="a_completion_has_a_result"),
+        UniqueConstraint("completes", name="a_pending_test_is_completed_once"),
+        Index("ix_lot_test_lot", "lot_code", "recorded_at"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    lot_code: str = Field(sa_column=Column(Text, ForeignKey("lot.code"), nullable=False))
+    kind: str = Field(sa_column=_words())
+    sampled_at: datetime = Field(sa_column=_when())
+    due_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    result: str = Field(sa_column=_words())
+    report_sha256: str | None = Field(default=None, sa_column=_words(nullable=True))
+    completes: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("lot_test.id")))
+    hold_id: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("hold.id")))
+    event_hash: bytes = Field(sa_column=_event())
+    recorded_at: datetime = Field(sa_column=_when())
+    recorded_by: str = Field(sa_column=_words())
+
+
+class ViabilityAssay(SQLModel, table=True):
+    """One count of living and dead. The percentage and its interval are computed when asked for, never stored."""
+
+    __tablename__ = "viability_assay"
+    __table_args__ = (
+        CheckConstraint("live >= 0 AND dead >= 0 AND live + dead > 0", name="something_was_counted"),
+        Index("ix_viability_assay_specimen", "specimen_code", "measured_at"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), nullable=False))
+    method: str = Field(sa_column=_words())
+    live: int = Field(sa_column=Column(BigInteger, nullable=False))
+    dead: int = Field(sa_column=Column(BigInteger, nullable=False))
+    dilution_milli: int = Field(sa_column=Column(Integer, nullable=False))
+    volume_nl: int | None = Field(default=None, sa_column=Column(BigInteger))
+    minutes_after_thaw: int | None = Field(default=None, sa_column=Column(Integer))
+    instrument: str | None = Field(default=None, sa_column=_words(nullable=True))
+    operator: str = Field(sa_column=_words())
+    measured_at: datetime = Field(sa_column=_when())
+    event_hash: bytes = Field(sa_column=_event())
+    recorded_at: datetime = Field(sa_column=_when())
+    recorded_by: str = Field(sa_column=_words())

@@ -1,0 +1,44 @@
+"""The custody rules as the plan of the house states them, written by hand: the oracle of the matrix and stateful tests.
+
+kind → (states it is legal from, state after or None). It repeats the classes on purpose: a change of a rule must be made
+twice, once by the one who wants it and once by the one who has thought about it.
+"""
+
+ALIVE = {"collected", "in_transit", "received", "in_process", "stored", "checked_out", "issued", "delivered", "missing"}
+OVER = {"administered", "consumed", "discarded", "transferred_out", "lost"}
+ANY = ALIVE | OVER
+AT_HAND = ALIVE - {"missing"}
+
+RULEBOOK: dict[str, tuple[set[str], str | None]] = {
+    "specimen.collected": (set(), "collected"),
+    "specimen.derived": (set(), "in_process"),
+    "specimen.imported": (set(), "received"),
+    "specimen.unidentified_found": (set(), "received"),
+    "specimen.received": ({"collected", "in_transit"}, "received"),
+    "specimen.checked_out": ({"stored"}, "checked_out"),
+    "specimen.sampled": ({"collected", "received", "in_process", "checked_out"}, None),
+    "specimen.inspected": (ANY, None),
+    "specimen.annotated": (ANY, None),
+    "specimen.missing": (AT_HAND, "missing"),
+    "specimen.found": ({"missing", "lost"}, "received"),
+    "specimen.lost": ({"missing"}, "lost"),
+    "specimen.handover_offered": (AT_HAND, None),
+    "specimen.handover_accepted": (AT_HAND, None),
+    "specimen.handover_declined": (AT_HAND, None),
+    "specimen.handover_expired": (ANY, None),
+    "specimen.amended": (ANY, None),
+    "specimen.reversed": (ANY, None),
+    "specimen.hold_placed": (ANY, None),
+    "specimen.hold_lifted": (ANY, None),
+    "specimen.process_started": ({"received", "checked_out", "collected"}, "in_process"),
+    "specimen.frozen": ({"in_process", "received", "checked_out"}, None),
+    "specimen.thawed": ({"in_process", "checked_out", "issued", "delivered", "received"}, None),
+    "specimen.consumed": ({"in_process"}, "consumed"),
+    "specimen.part_used": ({"in_process"}, None),
+    "specimen.viability_measured": (ANY, None),
+    "specimen.aliased": (ANY, None),
+    "specimen.stored": ({"received", "in_process", "checked_out"}, "stored"),
+    "specimen.moved": ({"stored"}, "stored"),
+    "specimen.safeguarded": (ALIVE, "stored"),
+    "specimen.carried_along": ({"stored", "checked_out"}, None),
+}
