@@ -1,16 +1,25 @@
-"""Events that bring specimens into being and change what they are: collection, derivation, import, processing, freezing."""
+"""Events that bring specimens into being and change what they are, and those of the kits and lots around them."""
 
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
-from biobank.custody.effects import Effect, body, entry, increment, set_to
+from biobank.custody.effects import Effect, body, entry, increment, minus, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import BY_USER, CODE, NO_OFFER
-from biobank.custody.states import Condition, HoldAct, State
+from biobank.custody.states import Condition, HoldAct, State, StreamKind
 
 AMOUNT = Field(ge=0, le=10**15, description="In the specimen's unit: cells, µL or follicles.")
+INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
+COUNT = Field(default=None, ge=0, le=1_000_000)
+TERM = r"^[a-z0-9_]{2,40}$"
+"""A coded word."""
+NAMED = Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()-]*$")
+"""The name and version of a procedure, programme or solution, as the bank's documents write it."""
+UUID_TEXT = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+SHA256 = r"^[0-9a-f]{64}$"
+CODES = Field(default=(), max_length=50)
 
 
 class _Begins(Event):
@@ -24,6 +33,8 @@ class _Begins(Event):
     unit: str = Field(pattern=r"^[a-z_]{1,20}$")
     amount: int = AMOUNT
     site: str = CODE
+    purpose: Literal["therapeutic", "qc", "retained"] = "therapeutic"
+    expires_at: str | None = Field(default=None, pattern=INSTANT)
 
 
 class Collected(_Begins):
@@ -33,11 +44,21 @@ class Collected(_Begins):
     permission: ClassVar[Permission] = Permission.HARVEST_RECORD
     to_state: ClassVar[State] = State.COLLECTED
     effect: ClassVar[Effect] = BY_USER | {"amount": body("amount"), "site_code": body("site")}
+    amendable: ClassVar[frozenset[str]] = frozenset({"method", "anatomical_site", "transport_medium", "markers_tested"})
     label: ClassVar[str] = "Collect"
 
     harvest: str = CODE
     kit: str | None = Field(default=None, pattern=r"^KT-[0-9A-Z]{7}$")
-    home_site: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9]{1,7}$")
+    home_site: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$", description="The bank that will keep it.")
+    identification: str | None = Field(default=None, pattern=UUID_TEXT, description="The act that bound kit and donor.")
+    method: str = Field(pattern=TERM)
+    anatomical_site: str = Field(pattern=TERM)
+    transport_medium: str | None = Field(default=None, pattern=TERM)
+    started_at: str = Field(pattern=INSTANT, description="When the material left the body: the clock of what follows.")
+    follicular_units: int | None = COUNT
+    follicles: int | None = COUNT
+    transected: int | None = COUNT
+    markers_tested: bool = Field(default=False, description="All markers that are otherwise required were tested.")
 
 
 class Derived(_Begins):
@@ -58,6 +79,7 @@ class Derived(_Begins):
     parent_heads: tuple[str, ...] = Field(min_length=1, max_length=100, description="Head leaf hash of each parent, hex.")
     lot: str = CODE
     process: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
+    home_site: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9]{1,7}$")
     passage: int | None = Field(default=None, ge=0, le=50)
     vessel_count: int | None = Field(default=None, ge=1, le=10_000)
     condition: Condition = Condition.FRESH
@@ -114,12 +136,30 @@ class ProcessStarted(Event):
     label: ClassVar[str] = "Process"
 
     lot: str = CODE
-    process: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
-    procedure_version: str = Field(min_length=1, max_length=40)
+    process: str = Field(pattern=TERM)
+    procedure_version: str = NAMED
+
+
+class PartUsed(Event):
+    """A part of the specimen went into a run; what is left is still the specimen."""
+
+    kind: Literal["specimen.part_used"] = "specimen.part_used"
+    permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+    from_states: ClassVar[frozenset[State]] = frozenset({State.IN_PROCESS})
+    act: ClassVar[HoldAct] = HoldAct.PROCESS
+    effect: ClassVar[Effect] = {"amount": minus("amount")}
+    label: ClassVar[str] = "Use a part"
+
+    lot: str = CODE
+    process: str = Field(pattern=TERM)
+    amount: int = AMOUNT
 
 
 class Frozen(Event):
-    """The freezing run ended: the specimen is frozen and, from this instant, banked."""
+    """The freezing run ended: the specimen is frozen and, from this instant, banked.
+
+    No hold stops it: freezing is how living material under a hold is kept for the decision.
+    """
 
     kind: Literal["specimen.frozen"] = "specimen.frozen"
     permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
@@ -132,26 +172,39 @@ class Frozen(Event):
     }
     label: ClassVar[str] = "Freeze"
 
-    programme: str = Field(min_length=1, max_length=60, description="Name and version of the cooling programme.")
-    cryoprotectant: str = Field(min_length=1, max_length=60)
+    amendable: ClassVar[frozenset[str]] = frozenset(
+        {"programme", "cryoprotectant", "cryoprotectant_contact_s", "curve_sha256", "equipment", "reagent_lots"}
+    )
+
+    processing: str | None = Field(default=None, pattern=UUID_TEXT, description="The run.")
+    procedure_version: str | None = Field(default=None, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()-]*$")
+    programme: str = NAMED
+    cryoprotectant: str = NAMED
     cryoprotectant_contact_s: int = Field(ge=0, le=86_400, description="From adding it to the start of cooling, seconds.")
-    curve_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    equipment: str | None = Field(default=None, pattern=r"^EQ-[0-9A-Z]{7}$")
+    curve_sha256: str | None = Field(default=None, pattern=SHA256, description="Hash of the recorded cooling curve.")
+    equipment: tuple[str, ...] = CODES
+    reagent_lots: tuple[str, ...] = CODES
 
 
 class Thawed(Event):
-    """The specimen was thawed. It never goes back to the tank for use."""
+    """The specimen was thawed. It never goes back to the tank for use.
+
+    At the bench or at the chair: whoever may record custody may thaw, the run at the bench has a permission of its own.
+    """
 
     kind: Literal["specimen.thawed"] = "specimen.thawed"
-    permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+    permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     from_states: ClassVar[frozenset[State]] = frozenset(
         {State.IN_PROCESS, State.CHECKED_OUT, State.ISSUED, State.DELIVERED, State.RECEIVED}
     )
     from_conditions: ClassVar[frozenset[Condition]] = frozenset({Condition.FROZEN})
+    act: ClassVar[HoldAct] = HoldAct.PROCESS
     effect: ClassVar[Effect] = {"condition": set_to(Condition.THAWED.value)}
+    amendable: ClassVar[frozenset[str]] = frozenset({"method", "bath_temperature_mc", "duration_s"})
     label: ClassVar[str] = "Thaw"
 
-    method: str = Field(min_length=1, max_length=60)
+    processing: str | None = Field(default=None, pattern=UUID_TEXT, description="The run, at the bench.")
+    method: str = NAMED
     bath_temperature_mc: int | None = Field(default=None, ge=0, le=60_000, description="Millidegrees Celsius.")
     duration_s: int | None = Field(default=None, ge=0, le=7200)
 
@@ -168,6 +221,8 @@ class Consumed(Event):
     label: ClassVar[str] = "Consume"
 
     lot: str | None = Field(default=None, pattern=r"^LT-[0-9A-Z]{7}$")
+    process: str | None = Field(default=None, pattern=TERM)
+    amount: int | None = Field(default=None, ge=0, le=10**15, description="How much went in.")
 
 
 class ViabilityMeasured(Event):
@@ -178,9 +233,90 @@ class ViabilityMeasured(Event):
     annotates: ClassVar[bool] = True
     label: ClassVar[str] = "Record viability"
 
-    assay: str = CODE
-    method: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
+    assay: str = Field(pattern=UUID_TEXT)
+    method: str = Field(pattern=TERM)
     live: int = Field(ge=0, le=10**9)
     dead: int = Field(ge=0, le=10**9)
     dilution_milli: int = Field(ge=1, le=10**9, description="Dilution factor in thousandths.")
+    volume_nl: int | None = Field(default=None, ge=1, le=10**9, description="Volume looked at, nL.")
     minutes_after_thaw: int | None = Field(default=None, ge=0, le=100_000)
+    instrument: str | None = Field(default=None, pattern=r"^EQ-[0-9A-Z]{7}$")
+
+
+class Aliased(Event):
+    """Another issuer's identifier stands for this specimen. It may say who the person is, so a commitment stands here."""
+
+    kind: Literal["specimen.aliased"] = "specimen.aliased"
+    permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
+    annotates: ClassVar[bool] = True
+    label: ClassVar[str] = "Add another identifier"
+
+    issuer: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
+    value_commit: str = Field(pattern=SHA256)
+
+
+class KitPrepared(Event):
+    """A kit was put together: its labels, media and expiry."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.kit_prepared"] = "system.kit_prepared"
+    permission: ClassVar[Permission] = Permission.KIT_MANAGE
+
+    site: str = CODE
+    home_site: str = CODE
+    specimens: tuple[str, ...] = Field(max_length=200)
+    media_lots: tuple[str, ...] = CODES
+    expires_at: str = Field(pattern=INSTANT)
+
+
+class KitBound(Event):
+    """A kit was used for one donor's harvest; every label of it is accounted for."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.kit_bound"] = "system.kit_bound"
+    permission: ClassVar[Permission] = Permission.HARVEST_RECORD
+
+    donor: str = Field(pattern=r"^DN-[0-9A-Z]{7}$")
+    harvest: str = CODE
+    identification: str | None = Field(default=None, pattern=UUID_TEXT)
+    used: tuple[str, ...] = Field(max_length=200)
+    unused: tuple[str, ...] = Field(max_length=200)
+
+
+class LotMade(Event):
+    """A run made this lot: how, with what, from what, and how much."""
+
+    stream: ClassVar[StreamKind] = StreamKind.LOT
+    kind: Literal["lot.made"] = "lot.made"
+    permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+
+    donor: str = Field(pattern=r"^DN-[0-9A-Z]{7}$")
+    processing: str = Field(pattern=UUID_TEXT)
+    process: str = Field(pattern=TERM)
+    procedure_version: str = NAMED
+    site: str = CODE
+    equipment: tuple[str, ...] = CODES
+    reagent_lots: tuple[str, ...] = CODES
+    inputs: tuple[str, ...] = Field(min_length=1, max_length=100)
+    used: int = Field(ge=0, le=2**53 - 1)
+    used_unit: str = Field(pattern=r"^[a-z_]{1,20}$")
+    made: int = Field(ge=0, le=2**53 - 1)
+    made_unit: str = Field(pattern=r"^[a-z_]{1,20}$")
+    loss: int = Field(ge=0, le=2**53 - 1)
+    specimens: int = Field(ge=1, le=1000, description="How many containers came out.")
+
+
+class LotTested(Event):
+    """A test of the lot: sampled, reported, or both."""
+
+    stream: ClassVar[StreamKind] = StreamKind.LOT
+    kind: Literal["lot.tested"] = "lot.tested"
+    permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+
+    test: str = Field(pattern=UUID_TEXT)
+    test_kind: Literal["sterility", "endotoxin", "mycoplasma", "viability", "identity"]
+    sampled_at: str = Field(pattern=INSTANT)
+    due_at: str | None = Field(default=None, pattern=INSTANT)
+    result: Literal["pending", "passed", "failed"]
+    report_sha256: str | None = Field(default=None, pattern=SHA256)
+    completes: str | None = Field(default=None, pattern=UUID_TEXT)
