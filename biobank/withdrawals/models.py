@@ -1,12 +1,22 @@
 """Treatment withdrawals. "Withdrawn" is never said of consent here: consent is *revoked*.
 
-Donor = recipient is a fact of the schema: both columns stand in every row, both are foreign keys, and a CHECK compares them.
+Donor = recipient is a fact of the schema (docs/adr/0011): both columns stand in every row, both are foreign keys, and a CHECK
+compares them. What PostgreSQL refuses, whatever the code does:
+
+- `recipient_is_the_donor`, `item_goes_back_to_its_donor`: cells for another person than they came from;
+- `item_is_of_its_donor`, `item_is_for_its_recipient`: an item whose specimen or withdrawal is someone else's;
+- `reserved_for_a_withdrawal_it_is_an_item_of` (on custody): a reservation for a withdrawal that never asked for it;
+- `check_is_of_an_item`, `release_comes_from_a_passed_check`: a release of what is not an item, or without two people's scans;
+- `bedside_check_has_two_people`, `picking_has_two_people`, `requester_does_not_approve`: one person where it takes two;
+- `administered_under_a_consumed_release` (on custody) with the trigger `release_is_used_once`: an administration without a
+  release, with a used, expired or ended one, or with another specimen's or another donor's.
 """
 
 from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -15,11 +25,24 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Integer,
+    LargeBinary,
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlmodel import Field, SQLModel
+
+from biobank.withdrawals.workflow import APPROVED_STATES, Route, WithdrawalState
+
+_STATES = ", ".join(f"'{s.value}'" for s in WithdrawalState)
+_APPROVED = ", ".join(f"'{s.value}'" for s in WithdrawalState if s in APPROVED_STATES)
+_ROUTES = ", ".join(f"'{r.value}'" for r in Route)
+
+
+def _when(nullable: bool = False) -> "Column[datetime]":
+    return Column(DateTime(timezone=True), nullable=nullable)
 
 
 class Withdrawal(SQLModel, table=True):
@@ -28,26 +51,38 @@ class Withdrawal(SQLModel, table=True):
     __tablename__ = "withdrawal"
     __table_args__ = (
         CheckConstraint("donor_code = recipient_code", name="recipient_is_the_donor"),
+        CheckConstraint(f"state IN ({_STATES})", name="withdrawal_state_is_known"),
+        CheckConstraint(f"route IN ({_ROUTES})", name="withdrawal_route_is_known"),
+        CheckConstraint(
+            "(approved_by IS NULL) = (approved_at IS NULL) AND (approved_by IS NULL) = (approval_signature IS NULL)"
+            f" AND (state NOT IN ({_APPROVED}) OR approved_by IS NOT NULL)",
+            name="what_goes_on_was_approved_and_signed",
+        ),
+        CheckConstraint("approved_by <> requested_by", name="requester_does_not_approve"),
         UniqueConstraint("code", "recipient_code", name="withdrawal_is_named_by_code_and_recipient"),
         Index("ix_withdrawal_state", "state"),
+        Index("ix_withdrawal_requested", "requested_at", "code"),
     )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
     donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False, index=True))
     recipient_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False))
     state: str = Field(sa_column=Column(Text, nullable=False))
-    clinic_site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
+    clinic_site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False, index=True))
     material: str = Field(sa_column=Column(Text, nullable=False))
     route: str = Field(sa_column=Column(Text, nullable=False))
-    needed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
-    requested_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    indication_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    needed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    requested_at: datetime = Field(sa_column=_when())
     requested_by: str = Field(sa_column=Column(Text, nullable=False))
     approved_by: str | None = Field(default=None, sa_column=Column(Text))
-    approved_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    approved_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    approval_signature: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("signature.id")))
+    approval_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 
 class WithdrawalItem(SQLModel, table=True):
-    """A specimen reserved for a withdrawal. The database refuses another person's."""
+    """A specimen asked for by a withdrawal. The database refuses another person's."""
 
     __tablename__ = "withdrawal_item"
     __table_args__ = (
@@ -60,14 +95,81 @@ class WithdrawalItem(SQLModel, table=True):
             name="item_is_for_its_recipient",
         ),
         CheckConstraint("donor_code = recipient_code", name="item_goes_back_to_its_donor"),
+        UniqueConstraint("withdrawal_code", "specimen_code", "donor_code", name="item_is_named_with_its_donor"),
+        Index("ix_withdrawal_item_specimen", "specimen_code"),
     )
 
     withdrawal_code: str = Field(sa_column=Column(Text, primary_key=True))
     specimen_code: str = Field(sa_column=Column(Text, primary_key=True))
     donor_code: str = Field(sa_column=Column(Text, nullable=False))
     recipient_code: str = Field(sa_column=Column(Text, nullable=False))
-    added_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    removed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    added_at: datetime = Field(sa_column=_when())
+    removed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+
+
+class WithdrawalPick(SQLModel, table=True):
+    """A tube taken for a withdrawal: scanned with its place by one person, scanned again by another who was shown nothing."""
+
+    __tablename__ = "withdrawal_pick"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["withdrawal_code", "specimen_code"],
+            ["withdrawal_item.withdrawal_code", "withdrawal_item.specimen_code"],
+            name="pick_is_of_an_item",
+        ),
+        CheckConstraint("confirmed_by <> picked_by", name="picking_has_two_people"),
+        CheckConstraint("(confirmed_by IS NULL) = (confirmed_at IS NULL)", name="a_confirmed_pick_has_a_confirmer"),
+    )
+
+    withdrawal_code: str = Field(sa_column=Column(Text, primary_key=True))
+    specimen_code: str = Field(sa_column=Column(Text, primary_key=True))
+    container_code: str | None = Field(default=None, sa_column=Column(Text))
+    position_code: str | None = Field(default=None, sa_column=Column(Text))
+    picked_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    picked_at: datetime = Field(sa_column=_when())
+    picked_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    confirmed_by: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
+    confirmed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+
+
+class BedsideCheck(SQLModel, table=True):
+    """Two people at the bedside, each scanning the band and the final product. `passed` is set by the second, once."""
+
+    __tablename__ = "bedside_check"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["withdrawal_code", "specimen_code", "donor_code"],
+            ["withdrawal_item.withdrawal_code", "withdrawal_item.specimen_code", "withdrawal_item.donor_code"],
+            name="check_is_of_an_item",
+        ),
+        CheckConstraint("first_checker <> second_checker", name="bedside_check_has_two_people"),
+        CheckConstraint(
+            "(second_checker IS NULL) = (ended_at IS NULL) AND (passed IS NULL) = (ended_at IS NULL)",
+            name="an_ended_check_is_whole",
+        ),
+        UniqueConstraint(
+            "id", "withdrawal_code", "specimen_code", "donor_code", "wristband_code", "first_checker", "second_checker", "passed",
+            name="check_is_named_whole",
+        ),
+        Index(
+            "one_open_check_per_specimen", "withdrawal_code", "specimen_code", unique=True,
+            postgresql_where=text("ended_at IS NULL AND superseded_at IS NULL"),
+        ),
+    )  # fmt: skip
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    withdrawal_code: str = Field(sa_column=Column(Text, nullable=False))
+    specimen_code: str = Field(sa_column=Column(Text, nullable=False))
+    donor_code: str = Field(sa_column=Column(Text, nullable=False))
+    wristband_code: str = Field(sa_column=Column(Text, ForeignKey("wristband.code"), nullable=False))
+    first_checker: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    opened_at: datetime = Field(sa_column=_when())
+    opened_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    expires_at: datetime = Field(sa_column=_when())
+    second_checker: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
+    ended_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    passed: bool | None = Field(default=None, sa_column=Column(Boolean))
+    superseded_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
 
 
 class BedsideRelease(SQLModel, table=True):
@@ -85,23 +187,89 @@ class BedsideRelease(SQLModel, table=True):
             ["specimen.code", "specimen.donor_code"],
             name="release_is_of_the_donors_cells",
         ),
+        ForeignKeyConstraint(
+            ["check_id", "withdrawal_code", "specimen_code", "donor_code", "wristband_code", "first_checker", "second_checker",
+             "check_passed"],
+            ["bedside_check.id", "bedside_check.withdrawal_code", "bedside_check.specimen_code", "bedside_check.donor_code",
+             "bedside_check.wristband_code", "bedside_check.first_checker", "bedside_check.second_checker",
+             "bedside_check.passed"],
+            name="release_comes_from_a_passed_check",
+        ),
+        UniqueConstraint("check_id", name="a_check_gives_one_release"),
         UniqueConstraint("id", "specimen_code", "donor_code", "consumed", name="release_is_named_whole"),
-        CheckConstraint("first_checker <> second_checker", name="bedside_check_has_two_people"),
-    )
+        CheckConstraint("first_checker <> second_checker", name="bedside_release_has_two_people"),
+        CheckConstraint(
+            "expires_at > made_at AND expires_at <= made_at + interval '15 minutes'", name="a_release_lasts_minutes"
+        ),
+        CheckConstraint("consumed_at BETWEEN made_at AND expires_at", name="a_release_is_used_while_it_lasts"),
+        CheckConstraint("consumed_at IS NULL OR killed_at IS NULL", name="an_ended_release_is_not_used"),
+        CheckConstraint("(killed_at IS NULL) = (killed_because IS NULL)", name="an_ended_release_says_why"),
+        Index("ix_bedside_release_specimen", "specimen_code"),
+    )  # fmt: skip
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    check_id: UUID = Field(sa_column=Column(Uuid, nullable=False))
+    check_passed: bool | None = Field(default=None, sa_column=Column(Boolean, Computed("true", persisted=True), nullable=False))
     withdrawal_code: str = Field(sa_column=Column(Text, nullable=False))
     specimen_code: str = Field(sa_column=Column(Text, nullable=False))
     donor_code: str = Field(sa_column=Column(Text, nullable=False))
     wristband_code: str = Field(sa_column=Column(Text, nullable=False))
     first_checker: str = Field(sa_column=Column(Text, nullable=False))
     second_checker: str = Field(sa_column=Column(Text, nullable=False))
-    made_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    consumed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    made_at: datetime = Field(sa_column=_when())
+    made_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    expires_at: datetime = Field(sa_column=_when())
+    consumed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
     consumed: bool | None = Field(
         default=None,
         sa_column=Column(Boolean, Computed("CASE WHEN consumed_at IS NOT NULL THEN true END", persisted=True)),
     )
-    killed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    killed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
     killed_because: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class Administration(SQLModel, table=True):
+    """What was given of one specimen and where the rest went: given + residue + loss is what was in the tube."""
+
+    __tablename__ = "administration"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["release_id", "specimen_code", "donor_code", "release_consumed"],
+            ["bedside_release.id", "bedside_release.specimen_code", "bedside_release.donor_code", "bedside_release.consumed"],
+            name="administration_uses_a_consumed_release",
+        ),
+        CheckConstraint("given > 0 AND residue >= 0 AND loss >= 0", name="administered_amounts_are_not_negative"),
+        CheckConstraint("given + residue + loss = amount", name="every_cell_is_accounted_for"),
+        CheckConstraint("(residue = 0) = (residue_went IS NULL)", name="residue_went_somewhere"),
+    )
+
+    release_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
+    specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), nullable=False, index=True))
+    withdrawal_code: str = Field(sa_column=Column(Text, ForeignKey("withdrawal.code"), nullable=False, index=True))
+    donor_code: str = Field(sa_column=Column(Text, nullable=False))
+    release_consumed: bool | None = Field(
+        default=None, sa_column=Column(Boolean, Computed("true", persisted=True), nullable=False)
+    )
+    amount: int = Field(sa_column=Column(BigInteger, nullable=False))
+    given: int = Field(sa_column=Column(BigInteger, nullable=False))
+    residue: int = Field(sa_column=Column(BigInteger, nullable=False))
+    loss: int = Field(sa_column=Column(BigInteger, nullable=False))
+    residue_went: str | None = Field(default=None, sa_column=Column(Text))
+    by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    started_at: datetime = Field(sa_column=_when())
+    ended_at: datetime = Field(sa_column=_when())
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
+class WithdrawalOutcome(SQLModel, table=True):
+    """What became of it, as the clinic saw it; words are in the vault. More may follow after the withdrawal is closed."""
+
+    __tablename__ = "withdrawal_outcome"
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    withdrawal_code: str = Field(sa_column=Column(Text, ForeignKey("withdrawal.code"), nullable=False, index=True))
+    result: str = Field(sa_column=Column(Text, nullable=False))
+    words_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    observed_at: datetime = Field(sa_column=_when())
+    recorded_by: str = Field(sa_column=Column(Text, nullable=False))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))

@@ -1,0 +1,165 @@
+"""Routes of quality: holds, decisions, disposal, deviations, attachments, look-backs, recalls."""
+
+from typing import Annotated
+from uuid import UUID
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query, Response
+
+from biobank.acts.web import BankDep, Performing, Reading
+from biobank.quality import attachments, decisions, deviations, disposal, holds, look_back
+from biobank.quality.schemas import (
+    AttachmentPublic,
+    AttachmentRequest,
+    BasisRequest,
+    CloseRequest,
+    Criteria,
+    DecisionAnswer,
+    DecisionRequest,
+    DeviationAnswer,
+    DeviationDetail,
+    DeviationList,
+    DeviationRequest,
+    DiscardRequest,
+    HoldAnswer,
+    HoldList,
+    HoldRequest,
+    LiftRequest,
+    LookBackAnswer,
+    LostRequest,
+    RecallAnswer,
+    RecallRequest,
+    TransferRequest,
+)
+
+router = APIRouter(prefix="/api/v1", tags=["quality"])
+
+CodePath = Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
+ShaPath = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+@router.post("/holds", status_code=201)
+async def place_hold(request: HoldRequest, performing: Performing) -> HoldAnswer:
+    """Stop acts on a specimen, or on everything of a lot, harvest, donor, container or shipment."""
+    return await performing(holds.place_hold, request)
+
+
+@router.get("/holds")
+async def read_holds(
+    reading: Reading,
+    scope: Annotated[str | None, Query(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")] = None,
+    active: bool | None = None,
+    after: UUID | None = None,
+    limit: Limit = 100,
+) -> HoldList:
+    """Holds, newest first; `scope` is the code of what they cover."""
+    return await reading(holds.list_holds, scope=scope, active=active, after=after, limit=limit)
+
+
+@router.post("/holds/{hold}/lift")
+async def lift_hold(hold: UUID, request: LiftRequest, performing: Performing) -> HoldAnswer:
+    """Lift a hold: quality, signed "hold_lifted"."""
+    return await performing(holds.lift_hold, hold, request)
+
+
+@router.post("/specimens/{code}/decision")
+async def decide_specimen(code: CodePath, request: DecisionRequest, performing: Performing) -> DecisionAnswer:
+    """Release or reject a specimen: quality, signed "released" or "rejected"."""
+    return await performing(decisions.decide_specimen, code, request)
+
+
+@router.post("/lots/{code}/decision")
+async def decide_lot(code: CodePath, request: DecisionRequest, performing: Performing) -> DecisionAnswer:
+    """Release or reject every specimen of a lot, all or nothing."""
+    return await performing(decisions.decide_lot, code, request)
+
+
+@router.post("/specimens/{code}/basis")
+async def decide_specimen_basis(code: CodePath, request: BasisRequest, performing: Performing) -> DecisionAnswer:
+    """Determine under which law a specimen may be used: quality, signed "decided"."""
+    return await performing(decisions.decide_specimen_basis, code, request)
+
+
+@router.post("/lots/{code}/basis")
+async def decide_lot_basis(code: CodePath, request: BasisRequest, performing: Performing) -> DecisionAnswer:
+    """Determine under which law the specimens of a lot may be used."""
+    return await performing(decisions.decide_lot_basis, code, request)
+
+
+@router.post("/specimens/{code}/discard")
+async def discard(code: CodePath, request: DiscardRequest, performing: Performing) -> DecisionAnswer:
+    """Record the destruction of a specimen; of therapeutic material only quality, signed "decided"."""
+    return await performing(disposal.discard, code, request)
+
+
+@router.post("/specimens/{code}/transfer-out")
+async def transfer_out(code: CodePath, request: TransferRequest, performing: Performing) -> DecisionAnswer:
+    """Close the record of a specimen that another establishment took over: quality, signed "decided"."""
+    return await performing(disposal.transfer_out, code, request)
+
+
+@router.post("/specimens/{code}/lost")
+async def give_up_as_lost(code: CodePath, request: LostRequest, performing: Performing) -> DecisionAnswer:
+    """Give up the search for a missing specimen: quality, signed "decided"."""
+    return await performing(disposal.give_up_as_lost, code, request)
+
+
+@router.post("/deviations", status_code=201)
+async def open_deviation(request: DeviationRequest, performing: Performing) -> DeviationAnswer:
+    """Open a deviation."""
+    return await performing(deviations.open_deviation, request)
+
+
+@router.get("/deviations")
+async def read_deviations(
+    reading: Reading,
+    open: bool | None = None,
+    after: Annotated[str | None, Query(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")] = None,
+    limit: Limit = 100,
+) -> DeviationList:
+    """Deviations at the sites you may know of, newest first."""
+    return await reading(deviations.list_deviations, open_only=open, after=after, limit=limit)
+
+
+@router.get("/deviations/{code}")
+async def read_deviation(code: CodePath, reading: Reading, bank: BankDep) -> DeviationDetail:
+    """A deviation with what it affects and its words."""
+    return await reading(deviations.describe_deviation, bank.keystore, code)
+
+
+@router.post("/deviations/{code}/close")
+async def close_deviation(code: CodePath, request: CloseRequest, performing: Performing) -> DeviationAnswer:
+    """Close a deviation: quality, signed "closed"."""
+    return await performing(deviations.close_deviation, code, request)
+
+
+@router.post("/attachments", status_code=201)
+async def store_attachment(
+    request: AttachmentRequest, performing: Performing, reading: Reading, bank: BankDep
+) -> AttachmentPublic:
+    """Store a file of at most 10 MiB; it is named by its SHA-256."""
+    await reading(attachments.may_attach, request)
+    stored = await to_thread.run_sync(attachments.keep_file, bank, request)
+    return await performing(attachments.register_file, request, stored)
+
+
+@router.get("/attachments/{sha256}", response_class=Response)
+async def read_attachment(sha256: ShaPath, reading: Reading, bank: BankDep) -> Response:
+    """The bytes of a stored file."""
+    public, subject = await reading(attachments.find_file, sha256)
+    data = await to_thread.run_sync(attachments.read_file, bank, sha256, subject)
+    headers = {"Content-Disposition": f'attachment; filename="{sha256[:16]}"', "X-Content-Type-Options": "nosniff"}
+    return Response(data, media_type=public.media_type, headers=headers)
+
+
+@router.post("/look-backs", status_code=201)
+async def make_look_back(request: Criteria, performing: Performing) -> LookBackAnswer:
+    """Every specimen and recipient a cause can have reached, at this instant."""
+    return await performing(look_back.make_look_back, request)
+
+
+@router.post("/recalls", status_code=201)
+async def start_recall(request: RecallRequest, performing: Performing) -> RecallAnswer:
+    """Freeze that set: recall holds, open bedside releases ended, a critical deviation opened."""
+    return await performing(look_back.start_recall, request)

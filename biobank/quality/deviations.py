@@ -1,0 +1,239 @@
+"""Deviations: opened by whoever sees one, closed by quality with a cause, a decision and a signature.
+
+The words are in the vault under the bank's own key; the log holds their commitments and the coded parts.
+"""
+
+import hashlib
+from collections.abc import Collection
+from typing import Any, Literal
+
+from sqlalchemy import RowMapping, insert, or_, select, text, update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.codes import new_code
+from biobank.acts.signing import Meaning, use_signature
+from biobank.auth.actor import Actor
+from biobank.auth.models import Site
+from biobank.auth.permissions import Permission
+from biobank.custody.ledger import Appended
+from biobank.custody.recording import BANK_SUBJECT, Circumstances, acknowledge
+from biobank.custody.states import HoldScope
+from biobank.db import table_of
+from biobank.errors import Conflict, NotFound
+from biobank.quality.attachments import require_stored
+from biobank.quality.events import DeviationClosed, DeviationOpened
+from biobank.quality.holds import find_scope
+from biobank.quality.models import Deviation, DeviationAttachment, DeviationSubject
+from biobank.quality.schemas import (
+    CloseRequest,
+    DeviationAnswer,
+    DeviationDetail,
+    DeviationList,
+    DeviationPublic,
+    DeviationRequest,
+    DeviationSubjectPublic,
+)
+from biobank.quality.streams import record_on_stream
+from biobank.vault import Erased, Keystore, open_document, put_document
+
+deviation = table_of(Deviation)
+subject_table = table_of(DeviationSubject)
+attachment_table = table_of(DeviationAttachment)
+site_table = table_of(Site)
+
+Severity = Literal["minor", "major", "critical"]
+
+
+class DeviationClosedAlready(Conflict):
+    """It is closed; what comes up later is a new deviation."""
+
+    code = "deviation_closed"
+    title = "Deviation closed"
+
+
+def digest_of(codes: Collection[str]) -> str:
+    """Return the SHA-256, hex, of codes sorted and one a line: how an entry quotes a set of any size."""
+    return hashlib.sha256("\n".join(sorted(codes)).encode()).hexdigest()
+
+
+def open_deviation(session: Session, act: Act, request: DeviationRequest) -> DeviationAnswer:
+    """Open a deviation at a site, about things the one who opens it may see."""
+    _require_site(session, act.actor, request.site)
+    act.actor.require(Permission.DEVIATION_OPEN, request.site)
+    for subject in request.affected:
+        if subject.kind == "withdrawal":
+            _require_withdrawal(session, act.actor, subject.id)
+        else:
+            find_scope(session, act.actor, HoldScope(subject.kind), subject.id)
+    code, appended = add_deviation(
+        session, act, request, severity=request.severity, topic=request.topic, site=request.site,
+        description=request.description, affected=[(s.kind, s.id) for s in request.affected],
+        attachments=request.attachments,
+    )  # fmt: skip
+    return DeviationAnswer(**_public(find_deviation(session, act.actor, code)), receipt=acknowledge(act, [appended]))
+
+
+def add_deviation(
+    session: Session,
+    act: Act,
+    given: Circumstances,
+    *,
+    severity: Severity,
+    topic: str,
+    site: str,
+    description: str,
+    affected: Collection[tuple[str, str]] = (),
+    attachments: Collection[str] = (),
+) -> tuple[str, Appended]:
+    """Write a deviation and its event; for the use cases that open one by themselves. Returns its code and the event."""
+    require_stored(session, attachments)
+    code = new_code(session, "DV")
+    words = put_document(session, act.keystore, BANK_SUBJECT, {"description": description})
+    event = DeviationOpened(
+        severity=severity, topic=topic, site=site, description=words.hex(), attachments=tuple(dict.fromkeys(attachments)),
+        subjects=len(affected), subjects_sha256=digest_of({subject for _, subject in affected}),
+    )  # fmt: skip
+    appended = record_on_stream(session, act, code, event, given, site=site)
+    session.execute(
+        insert(deviation).values(
+            code=code, severity=severity, topic=topic, site_code=site, description_commit=words,
+            opened_at=act.at, opened_by=act.actor.code, opened_event=appended.leaf_hash,
+        )
+    )  # fmt: skip
+    rows = [{"deviation_code": code, "subject_kind": kind, "subject_id": subject} for kind, subject in dict.fromkeys(affected)]
+    if rows:
+        session.execute(insert(subject_table), rows)
+    _attach(session, code, attachments)
+    return code, appended
+
+
+def close_deviation(session: Session, act: Act, code: str, request: CloseRequest) -> DeviationAnswer:
+    """Close it: quality only, signed."""
+    row = find_deviation(session, act.actor, code, lock=True)
+    act.actor.require(Permission.DEVIATION_DECIDE, row["site_code"])
+    if row["closed_at"] is not None:
+        raise DeviationClosedAlready(f"{code} is closed. Open a new deviation for what came up since.", subject=code)
+    require_stored(session, request.attachments)
+    signature = use_signature(session, act, request.signature, Meaning.CLOSED)
+    words = put_document(session, act.keystore, BANK_SUBJECT, {"corrective_action": request.corrective_action})
+    event = DeviationClosed(
+        opened=bytes(row["opened_event"]).hex(), cause=request.cause, decision=request.decision,
+        corrective_action=words.hex(), attachments=tuple(dict.fromkeys(request.attachments)), signature=str(signature.id),
+    )  # fmt: skip
+    appended = record_on_stream(session, act, code, event, request, site=row["site_code"])
+    session.execute(
+        update(deviation)
+        .where(deviation.c.code == code)
+        .values(
+            cause=request.cause, decision=request.decision, closing_commit=words, closed_at=act.at,
+            closed_by=act.actor.code, closed_event=appended.leaf_hash, closed_signature=signature.id,
+        )
+    )  # fmt: skip
+    _attach(session, code, request.attachments)
+    return DeviationAnswer(**_public(find_deviation(session, act.actor, code)), receipt=acknowledge(act, [appended]))
+
+
+def find_deviation(session: Session, actor: Actor, code: str, *, lock: bool = False) -> RowMapping:
+    """Return the row; raise NotFound unless the actor may know of deviations at its site."""
+    statement = select(deviation).where(deviation.c.code == code)
+    row = session.execute(statement.with_for_update() if lock else statement).mappings().first()
+    if row is None or not _may_see(actor, row["site_code"]):
+        raise NotFound(f"There is no deviation {code} that you may see.", subject=code)
+    return row
+
+
+def describe_deviation(session: Session, actor: Actor, keystore: Keystore, code: str) -> DeviationDetail:
+    """Return a deviation with what it affects and its words."""
+    row = find_deviation(session, actor, code)
+    affected = session.execute(
+        select(subject_table.c.subject_kind, subject_table.c.subject_id)
+        .where(subject_table.c.deviation_code == code)
+        .order_by(subject_table.c.subject_kind, subject_table.c.subject_id)
+    ).all()
+    files = session.execute(
+        select(attachment_table.c.sha256).where(attachment_table.c.deviation_code == code).order_by(attachment_table.c.sha256)
+    ).scalars()
+    return DeviationDetail(
+        **_public(row),
+        affected=[DeviationSubjectPublic(kind=r.subject_kind, id=r.subject_id) for r in affected],
+        attachments=list(files),
+        description=_words(session, keystore, row["description_commit"], "description"),
+        corrective_action=_words(session, keystore, row["closing_commit"], "corrective_action"),
+    )
+
+
+def list_deviations(
+    session: Session, actor: Actor, *, open_only: bool | None = None, after: str | None = None, limit: int = 100
+) -> DeviationList:
+    """List deviations at the sites the actor may know of, newest first."""
+    statement = select(deviation).order_by(deviation.c.opened_at.desc(), deviation.c.code.desc()).limit(limit + 1)
+    if not _sees_all(actor):
+        actor.require(Permission.DEVIATION_OPEN)
+        statement = statement.where(deviation.c.site_code.in_(sorted(actor.sites_with(Permission.DEVIATION_OPEN) or ())))
+    if open_only is not None:
+        statement = statement.where(deviation.c.closed_at.is_(None) if open_only else deviation.c.closed_at.is_not(None))
+    if after is not None:
+        mark = session.execute(select(deviation.c.opened_at).where(deviation.c.code == after)).scalar_one_or_none()
+        statement = statement.where(
+            or_(deviation.c.opened_at < mark, (deviation.c.opened_at == mark) & (deviation.c.code < after))
+        )  # fmt: skip
+    rows = session.execute(statement).mappings().all()
+    items = [DeviationPublic(**_public(row)) for row in rows[:limit]]
+    return DeviationList(items=items, next=items[-1].code if len(rows) > limit else None)
+
+
+def _sees_all(actor: Actor) -> bool:
+    """Quality and auditors see every site's; a role at one site sees that site's."""
+    return any(actor.sites_with(p) is None for p in (Permission.DEVIATION_OPEN, Permission.LOG_READ))
+
+
+def _may_see(actor: Actor, site: str) -> bool:
+    return _sees_all(actor) or actor.may(Permission.DEVIATION_OPEN, site)
+
+
+def _require_site(session: Session, actor: Actor, site: str) -> None:
+    if not _may_see(actor, site) or session.execute(select(site_table.c.code).where(site_table.c.code == site)).first() is None:
+        raise NotFound(f"There is no site {site} that you may see.", subject=site)
+
+
+# The withdrawal's package lies above this one: its clinic's site and the sites of its specimens say who may know of it.
+_WITHDRAWAL_SITES = text(
+    """
+    SELECT w.clinic_site_code AS site FROM withdrawal w WHERE w.code = :code
+    UNION
+    SELECT s.site FROM withdrawal_item i JOIN custody c ON c.code = i.specimen_code JOIN specimen p ON p.code = c.code,
+           LATERAL (VALUES (c.site_code), (p.home_site_code)) AS s(site)
+    WHERE i.withdrawal_code = :code AND s.site IS NOT NULL
+    """
+)
+
+
+def _require_withdrawal(session: Session, actor: Actor, code: str) -> None:
+    sites = [row.site for row in session.execute(_WITHDRAWAL_SITES, {"code": code})]
+    everywhere = actor.sites_with(Permission.WITHDRAWAL_READ) is None
+    if not sites or not (everywhere or actor.may_at_any(Permission.WITHDRAWAL_READ, sites)):
+        raise NotFound(f"There is no withdrawal {code} that you may see.", subject=code)
+
+
+def _attach(session: Session, code: str, hashes: Collection[str]) -> None:
+    known = set(
+        session.execute(select(attachment_table.c.sha256).where(attachment_table.c.deviation_code == code)).scalars()
+    )  # fmt: skip
+    rows = [{"deviation_code": code, "sha256": sha256} for sha256 in dict.fromkeys(hashes) if sha256 not in known]
+    if rows:
+        session.execute(insert(attachment_table), rows)
+
+
+def _words(session: Session, keystore: Keystore, commit: bytes | None, name: str) -> str | None:
+    if commit is None:
+        return None
+    try:
+        return str(open_document(session, keystore, bytes(commit))[name])
+    except Erased:
+        return None
+
+
+def _public(row: RowMapping) -> dict[str, Any]:
+    names = ("code", "severity", "topic", "opened_at", "opened_by", "cause", "decision", "closed_at", "closed_by")
+    return {name: row[name] for name in names} | {"site": row["site_code"]}

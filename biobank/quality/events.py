@@ -1,0 +1,195 @@
+"""Events of quality: decisions about specimens, their disposal, deviations, look-backs and recalls.
+
+Lifting a hold is an event of custody (`custody/events.py`); only the use case that signs it lives here.
+"""
+
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from biobank.auth.permissions import Permission
+from biobank.custody.effects import Effect, body, set_to
+from biobank.custody.event import Event
+from biobank.custody.events import CODE, HASH, NO_OFFER, REASON
+from biobank.custody.states import LIVE, HoldAct, State, StreamKind
+
+SIGNATURE = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
+COUNT = Field(ge=0, le=10**9)
+
+
+class Decision(StrEnum):
+    """What quality can decide. `quarantined` is where everything begins and where only a return leads back to."""
+
+    RELEASED_TO_BANK = "released_to_bank"
+    RELEASED_CONDITIONALLY = "released_conditionally"
+    REJECTED = "rejected"
+
+
+class RegulatoryBasis(StrEnum):
+    """Under which law the product may be used. `undetermined` may be stored and is never released."""
+
+    US_361 = "us_361"
+    US_351_IND = "us_351_ind"
+    US_351_BLA = "us_351_bla"
+    US_SAME_SURGICAL_PROCEDURE = "us_same_surgical_procedure"
+    US_STATE_EXCEPTION = "us_state_exception"
+    EU_TISSUE_CELL = "eu_tissue_cell"
+    EU_SOHO = "eu_soho"
+    EU_ATMP_TRIAL = "eu_atmp_trial"
+    EU_ATMP_HOSPITAL_EXEMPTION = "eu_atmp_hospital_exemption"
+    RESEARCH_ONLY = "research_only"
+    UNDETERMINED = "undetermined"
+
+
+NEEDS_AUTHORISATION = frozenset(
+    {
+        RegulatoryBasis.US_351_IND,
+        RegulatoryBasis.US_351_BLA,
+        RegulatoryBasis.US_STATE_EXCEPTION,
+        RegulatoryBasis.EU_ATMP_TRIAL,
+        RegulatoryBasis.EU_ATMP_HOSPITAL_EXEMPTION,
+    }
+)
+"""Bases that mean nothing without the number or statute that grants them."""
+
+
+class QualityDecided(Event):
+    """Quality decided about a specimen, signed. Allowed after its end too: late results change the verdict, not the past."""
+
+    kind: Literal["specimen.quality_decided"] = "specimen.quality_decided"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    annotates: ClassVar[bool] = True
+    effect: ClassVar[Effect] = {"quality": body("decision")}
+    label: ClassVar[str] = "Decide on quality"
+
+    decision: Decision
+    reason: str = REASON
+    basis: RegulatoryBasis = Field(description="The regulatory basis it was decided under.")
+    lot: str | None = Field(default=None, pattern=r"^LT-[0-9A-Z]{7}$", description="Set when the whole lot was decided.")
+    pending_tests: tuple[str, ...] = Field(default=(), max_length=20, description="Tests without a result at the time.")
+    notification_plan: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="Commitment to the plan of whom to tell when a late result is bad."
+    )
+    signature: str = SIGNATURE
+
+
+class BasisDecided(Event):
+    """Quality determined under which law the specimen may be used, signed."""
+
+    kind: Literal["specimen.basis_decided"] = "specimen.basis_decided"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    label: ClassVar[str] = "Determine regulatory basis"
+
+    basis: RegulatoryBasis
+    before: RegulatoryBasis
+    authorisation: str | None = Field(default=None, pattern=r"^[A-Za-z0-9 ./:()-]{2,60}$", description="Number or statute.")
+    reason: str = REASON
+    signature: str = SIGNATURE
+
+
+class Discarded(Event):
+    """The specimen was destroyed. What nobody can find is `lost`, not discarded."""
+
+    kind: Literal["specimen.discarded"] = "specimen.discarded"
+    permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
+    from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
+    to_state: ClassVar[State] = State.DISCARDED
+    act: ClassVar[HoldAct] = HoldAct.DESTROY
+    effect: ClassVar[Effect] = NO_OFFER | {
+        "custodian_kind": set_to("nobody"),
+        "custodian_id": set_to(None),
+        "shipment_code": set_to(None),
+        "reserved_for": set_to(None),
+        "amount": set_to(0),
+    }
+    label: ClassVar[str] = "Discard"
+
+    reason: Literal[
+        "rejected", "expired", "donor_request", "consent_revoked", "end_of_term", "failed_test", "damaged", "surplus",
+        "left_over", "thawed_unused",
+    ]  # fmt: skip
+    method: Literal["incineration", "autoclave", "chemical", "clinical_waste"]
+    signature: str | None = Field(default=None, pattern=r"^[0-9a-f-]{36}$", description="Quality's, for therapeutic material.")
+
+
+class TransferredOut(Event):
+    """Another establishment took the specimen over for good; its records go with it."""
+
+    kind: Literal["specimen.transferred_out"] = "specimen.transferred_out"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    from_states: ClassVar[frozenset[State]] = frozenset({State.IN_TRANSIT})
+    to_state: ClassVar[State] = State.TRANSFERRED_OUT
+    act: ClassVar[HoldAct] = HoldAct.ISSUE
+    toward_use: ClassVar[bool] = True
+    effect: ClassVar[Effect] = NO_OFFER | {
+        "custodian_kind": set_to("nobody"),
+        "custodian_id": set_to(None),
+        "shipment_code": set_to(None),
+    }
+    label: ClassVar[str] = "Transfer out"
+
+    to: str = CODE
+    reason: str = REASON
+    evidence: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the receiving establishment's receipt.")
+    signature: str = SIGNATURE
+
+
+class Affected(Event):
+    """What a deviation or recall concerns: counts and a hash, because a set can be larger than an entry."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+
+    subjects: int = COUNT
+    subjects_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the sorted codes, one a line.")
+
+
+class DeviationOpened(Affected):
+    """Something did not go as it should."""
+
+    kind: Literal["system.deviation_opened"] = "system.deviation_opened"
+    permission: ClassVar[Permission] = Permission.DEVIATION_OPEN
+
+    severity: Literal["minor", "major", "critical"]
+    topic: str = REASON
+    site: str = CODE
+    description: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the words.")
+    attachments: tuple[str, ...] = Field(default=(), max_length=20)
+
+
+class DeviationClosed(Event):
+    """Quality closed it, signed, with its cause and what was decided."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.deviation_closed"] = "system.deviation_closed"
+    permission: ClassVar[Permission] = Permission.DEVIATION_DECIDE
+
+    opened: str = HASH
+    cause: str = REASON
+    decision: str = REASON
+    corrective_action: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the words.")
+    attachments: tuple[str, ...] = Field(default=(), max_length=20)
+    signature: str = SIGNATURE
+
+
+class LookBackMade(Affected):
+    """Someone asked which specimens and recipients a cause can have reached, and this is the set they were shown."""
+
+    kind: Literal["system.look_back_made"] = "system.look_back_made"
+    permission: ClassVar[Permission] = Permission.LOG_READ
+
+    criteria: dict[str, str | bool | None]
+    recipients: int = COUNT
+
+
+class RecallStarted(Affected):
+    """The set was frozen; every specimen of it got a recall hold in the same transaction."""
+
+    kind: Literal["system.recall_started"] = "system.recall_started"
+    permission: ClassVar[Permission] = Permission.RECALL_START
+
+    recall: str = Field(pattern=r"^[0-9a-f-]{36}$")
+    criteria: dict[str, str | bool | None]
+    reason: str = REASON
+    recipients: int = COUNT
+    releases_killed: int = COUNT

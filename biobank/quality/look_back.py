@@ -1,0 +1,217 @@
+"""From a cause to everything it can have reached: look-back asks, recall freezes the answer.
+
+A cause is a person, a lot, a specimen, a place and a time, an operator and a time, or a shipment. Everything derived from
+what is found belongs to the set too, unless asked otherwise. The set is read from the log (places and hands as they were
+then), not from where things are now.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import TextClause, insert, text
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.clock import rfc3339
+from biobank.custody import holds as custody_holds
+from biobank.custody.ledger import append
+from biobank.custody.recording import NOW, acknowledge, head_of
+from biobank.custody.snapshots import load
+from biobank.custody.states import HoldKind
+from biobank.db import table_of
+from biobank.errors import Conflict, NotPermitted
+from biobank.quality.deviations import add_deviation, digest_of
+from biobank.quality.events import LookBackMade, RecallStarted
+from biobank.quality.models import Recall, RecallItem
+from biobank.quality.releases import kill_releases
+from biobank.quality.schemas import Criteria, LookBackAnswer, ReachedSpecimen, RecallAnswer, RecallRequest
+from biobank.quality.streams import record_on_stream
+
+recall_table = table_of(Recall)
+recall_item = table_of(RecallItem)
+
+LIMIT = 5000
+"""The largest set one answer holds, and one recall freezes in one transaction."""
+
+
+class LookBackTooWide(Conflict):
+    """The criteria reach more specimens than one answer can hold."""
+
+    code = "look_back_too_wide"
+    title = "Too many specimens"
+
+
+class NothingReached(Conflict):
+    """A recall of nothing."""
+
+    code = "nothing_to_recall"
+    title = "Nothing to recall"
+
+
+_FOUND = {
+    "donor": "SELECT code FROM specimen WHERE donor_code = :donor",
+    "lot": "SELECT code FROM specimen WHERE lot_code = :lot",
+    "specimen": "SELECT code FROM specimen WHERE code = :specimen",
+    "operator": """
+        SELECT DISTINCT stream_id FROM event
+        WHERE stream_kind = 'specimen' AND occurred_at BETWEEN :since AND :until
+          AND (recorded_by = :operator
+               OR EXISTS (SELECT 1 FROM jsonb_array_elements(convert_from(entry, 'UTF8')::jsonb -> 'performed') AS p
+                          WHERE p ->> 'user' = :operator))""",
+    "shipment": """
+        SELECT DISTINCT stream_id FROM event
+        WHERE stream_kind = 'specimen' AND convert_from(entry, 'UTF8')::jsonb -> 'body' ->> 'shipment' = :shipment""",
+    # A specimen was in a place from the event that put it there to the next that put it elsewhere or took it out for good.
+    # Boxes that were carried out of the place since the start of the time in question count as having been in it.
+    "container": """
+        SELECT DISTINCT stay.stream_id FROM (
+            SELECT e.stream_id, e.occurred_at AS since,
+                   CASE WHEN e.state IN ('stored', 'checked_out')
+                        THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' END AS container,
+                   lead(e.occurred_at) OVER (PARTITION BY e.stream_id ORDER BY e.seq) AS until
+            FROM event e
+            WHERE e.stream_kind = 'specimen'
+              AND (e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded')
+                   OR e.state NOT IN ('stored', 'checked_out'))
+        ) stay
+        WHERE stay.container IN (SELECT code FROM place) AND stay.since <= :until
+          AND (stay.until IS NULL OR stay.until >= :since)""",
+}
+_PLACE = """
+    place AS (
+        SELECT code FROM storage_container WHERE code = :container
+        UNION
+        SELECT inner_place.code FROM place, LATERAL (
+            SELECT c.code FROM storage_container c WHERE c.parent_code = place.code
+            UNION
+            SELECT e.stream_id FROM event e
+            WHERE e.stream_kind = 'container' AND e.kind = 'container.moved' AND e.occurred_at >= :since
+              AND convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'from_parent' = place.code
+        ) AS inner_place
+    ), """
+
+
+def _statement(start: str) -> TextClause:
+    place = _PLACE if start == "container" else ""
+    return text(
+        f"""
+        WITH RECURSIVE {place}
+        found(code) AS ({_FOUND[start]}),
+        line(code) AS (
+            SELECT code FROM found
+            UNION
+            SELECT p.child_code FROM line JOIN specimen_parent p ON p.parent_code = line.code WHERE :derivatives
+        )
+        SELECT c.code AS specimen, c.donor_code AS donor, c.state, c.quality, c.site_code AS site,
+               r.withdrawal_code AS withdrawal
+        FROM line JOIN custody c ON c.code = line.code LEFT JOIN bedside_release r ON r.id = c.administered_under
+        ORDER BY c.code LIMIT :limit
+        """  # noqa: S608 - the parts interpolated are our own constants
+    )
+
+
+_STATEMENTS = {start: _statement(start) for start in _FOUND}
+
+
+def reached(session: Session, criteria: Criteria) -> list[ReachedSpecimen]:
+    """Return every specimen the cause can have reached, by code; raise LookBackTooWide above 5,000."""
+    (start,) = (name for name in _FOUND if getattr(criteria, name) is not None)
+    parameters = {start: getattr(criteria, start), "derivatives": criteria.derivatives, "limit": LIMIT + 1}
+    if start in ("container", "operator"):
+        parameters |= {"since": criteria.since, "until": criteria.until}
+    rows = session.execute(_STATEMENTS[start], parameters).mappings().all()
+    if len(rows) > LIMIT:
+        raise LookBackTooWide(f"This reaches more than {LIMIT} specimens. Narrow the time or the place and ask in parts.")
+    return [ReachedSpecimen.model_validate(dict(row)) for row in rows]
+
+
+def make_look_back(session: Session, act: Act, criteria: Criteria) -> LookBackAnswer:
+    """Answer a look-back and record which set was shown."""
+    _require_everywhere(act.actor, Permission.LOG_READ)
+    items = reached(session, criteria)
+    look_back = uuid4()
+    event = LookBackMade(
+        criteria=quoted(criteria), subjects=len(items), subjects_sha256=digest_of([i.specimen for i in items]),
+        recipients=recipients_of(items),
+    )  # fmt: skip
+    appended = record_on_stream(session, act, str(look_back), event, site=None)
+    return LookBackAnswer(
+        id=look_back, items=items, specimens=len(items), recipients=recipients_of(items), receipt=acknowledge(act, [appended])
+    )
+
+
+def start_recall(session: Session, act: Act, request: RecallRequest) -> RecallAnswer:
+    """Freeze the set: a recall hold on every specimen, open bedside releases ended, a deviation that says why."""
+    _require_everywhere(act.actor, Permission.RECALL_START)
+    items = reached(session, request.criteria)
+    if not items:
+        raise NothingReached("Nothing that was ever recorded fits these criteria, so there is nothing to freeze.")
+    codes = [item.specimen for item in items]
+    recall = uuid4()
+    deviation, opened = add_deviation(
+        session, act, request, severity=request.severity, topic="recall", site=request.site,
+        description=request.description, affected=[("specimen", code) for code in codes],
+    )  # fmt: skip
+    killed = kill_releases(session, codes, at=act.at, because="recall")
+    snapshots = load(session, codes, lock=True)
+    facts = [
+        custody_holds.specimen_hold_fact(
+            specimen, HoldKind.RECALL,
+            head_of(session, act, NOW, subject=None, site=specimen.projection["site_code"], last=specimen.last_occurred_at,
+                    relies_on=(opened.leaf_hash,)),
+            reason=request.reason,
+        )
+        for specimen in (snapshots[code] for code in codes)
+    ]  # fmt: skip
+    event = RecallStarted(
+        recall=str(recall), criteria=quoted(request.criteria), reason=request.reason, subjects=len(codes),
+        subjects_sha256=digest_of(codes), recipients=recipients_of(items), releases_killed=killed,
+    )  # fmt: skip
+    holds = append(session, facts)
+    hold_ids = custody_holds.keep_placed(session, facts, holds)
+    started = record_on_stream(session, act, deviation, event, site=request.site, relies_on=(opened.leaf_hash,))
+    session.execute(
+        insert(recall_table).values(
+            id=recall, deviation_code=deviation, criteria=quoted(request.criteria), reason=request.reason,
+            specimens=len(codes), started_at=act.at, started_by=act.actor.code, started_event=started.leaf_hash,
+        )
+    )  # fmt: skip
+    session.execute(
+        insert(recall_item),
+        [
+            {"recall_id": recall, "specimen_code": i.specimen, "hold_id": hold_id, "withdrawal_code": i.withdrawal}
+            for i, hold_id in zip(items, hold_ids, strict=True)
+        ],
+    )
+    return RecallAnswer(
+        id=recall, deviation=deviation, items=items, specimens=len(items), recipients=recipients_of(items),
+        releases_killed=killed, receipt=acknowledge(act, [opened, *holds, started]),
+    )  # fmt: skip
+
+
+def _require_everywhere(actor: Actor, permission: Permission) -> None:
+    """A cause knows no sites: whoever asks what it reached must be allowed to know all of it."""
+    actor.require(permission)
+    if actor.sites_with(permission) is not None:
+        raise NotPermitted(
+            f"This reaches over all sites, and your role includes '{permission.value}' at some only. Ask quality.",
+            permission=permission.value,
+        )
+
+
+def recipients_of(items: Sequence[ReachedSpecimen]) -> int:
+    """Count the people who were given something of the set."""
+    return len({item.donor for item in items if item.withdrawal is not None})
+
+
+def quoted(criteria: Criteria) -> dict[str, Any]:
+    """Return the criteria as an entry quotes them: codes, instants, no nulls."""
+    named: dict[str, Any] = {}
+    for name in Criteria.model_fields:
+        value = getattr(criteria, name)
+        if value is not None:
+            named[name] = rfc3339(value) if name in ("since", "until") else value
+    return named

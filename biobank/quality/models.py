@@ -1,0 +1,125 @@
+"""Quality's own tables: deviations with what they concern, attachments by hash, recalls with the set they froze.
+
+What is decided about specimens stands in their streams; these rows are what has no stream of its own to live in.
+"""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+
+def _when(nullable: bool = False) -> "Column[datetime]":
+    return Column(DateTime(timezone=True), nullable=nullable)
+
+
+class Deviation(SQLModel, table=True):
+    """A departure from what was meant to happen. Words are in the vault; `description_commit` names them."""
+
+    __tablename__ = "deviation"
+    __table_args__ = (
+        CheckConstraint("severity IN ('minor','major','critical')", name="deviation_severity_is_known"),
+        CheckConstraint(
+            "(closed_at IS NULL) = (closed_by IS NULL) AND (closed_at IS NULL) = (closed_event IS NULL)"
+            " AND (closed_at IS NULL) = (closed_signature IS NULL) AND (closed_at IS NULL) = (decision IS NULL)"
+            " AND (closed_at IS NULL) = (cause IS NULL)",
+            name="a_closed_deviation_is_whole",
+        ),
+        Index("ix_deviation_opened", "opened_at"),
+    )
+
+    code: str = Field(sa_column=Column(Text, primary_key=True))
+    severity: str = Field(sa_column=Column(Text, nullable=False))
+    topic: str = Field(sa_column=Column(Text, nullable=False))
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False, index=True))
+    description_commit: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    opened_at: datetime = Field(sa_column=_when())
+    opened_by: str = Field(sa_column=Column(Text, nullable=False))
+    opened_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    cause: str | None = Field(default=None, sa_column=Column(Text))
+    decision: str | None = Field(default=None, sa_column=Column(Text))
+    closing_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    closed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    closed_by: str | None = Field(default=None, sa_column=Column(Text))
+    closed_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+    closed_signature: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("signature.id")))
+
+
+class DeviationSubject(SQLModel, table=True):
+    """One thing a deviation affects."""
+
+    __tablename__ = "deviation_subject"
+    __table_args__ = (
+        CheckConstraint(
+            "subject_kind IN ('specimen','lot','donor','container','shipment','withdrawal')",
+            name="deviation_subject_kind_is_known",
+        ),
+        Index("ix_deviation_subject_id", "subject_id"),
+    )
+
+    deviation_code: str = Field(sa_column=Column(Text, ForeignKey("deviation.code"), primary_key=True))
+    subject_kind: str = Field(sa_column=Column(Text, primary_key=True))
+    subject_id: str = Field(sa_column=Column(Text, primary_key=True))
+
+
+class Attachment(SQLModel, table=True):
+    """A file by its SHA-256. The bytes stand encrypted in `state_dir`/attachments under the key of `subject`."""
+
+    __tablename__ = "attachment"
+    __table_args__ = (CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="attachment_is_named_by_its_hash"),)
+
+    sha256: str = Field(sa_column=Column(Text, primary_key=True))
+    size_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    media_type: str = Field(sa_column=Column(Text, nullable=False))
+    subject: str = Field(sa_column=Column(Text, nullable=False))
+    site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
+    stored_at: datetime = Field(sa_column=_when())
+    stored_by: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class DeviationAttachment(SQLModel, table=True):
+    """An attachment of a deviation."""
+
+    __tablename__ = "deviation_attachment"
+
+    deviation_code: str = Field(sa_column=Column(Text, ForeignKey("deviation.code"), primary_key=True))
+    sha256: str = Field(sa_column=Column(Text, ForeignKey("attachment.sha256"), primary_key=True))
+
+
+class Recall(SQLModel, table=True):
+    """A frozen set of specimens and the criteria that made it."""
+
+    __tablename__ = "recall"
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    deviation_code: str = Field(sa_column=Column(Text, ForeignKey("deviation.code"), nullable=False, index=True))
+    criteria: dict[str, object] = Field(sa_column=Column(JSONB, nullable=False))
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    specimens: int = Field(sa_column=Column(Integer, nullable=False))
+    started_at: datetime = Field(sa_column=_when())
+    started_by: str = Field(sa_column=Column(Text, nullable=False))
+    started_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
+class RecallItem(SQLModel, table=True):
+    """One specimen of a recall and the hold that freezes it. `withdrawal_code`: its recipient was given it under that one."""
+
+    __tablename__ = "recall_item"
+
+    recall_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("recall.id"), primary_key=True))
+    specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
+    hold_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("hold.id"), nullable=False))
+    withdrawal_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("withdrawal.code")))

@@ -1,0 +1,290 @@
+"""Wire shapes of quality."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from biobank.custody.recording import Circumstances, FreeText
+from biobank.custody.states import HoldKind, HoldScope
+from biobank.quality.events import Decision, RegulatoryBasis
+
+Code = Annotated[str, Field(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
+Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason; words go into `comment`.")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Token = Annotated[str | None, Field(max_length=200, description="From POST /signatures, for this very request.")]
+
+
+class Recorded(BaseModel):
+    """What every act of quality answers with."""
+
+    receipt: str = Field(description="Signed acknowledgement (C2SP signed note) naming every event.")
+
+
+class HoldRequest(Circumstances):
+    """Stop acts on a specimen, or on everything of a lot, harvest, donor, container or shipment."""
+
+    scope_kind: HoldScope
+    scope_id: Code
+    kind: HoldKind
+    reason: Reason
+
+
+class LiftRequest(Circumstances):
+    """Quality says the reason for the hold is gone."""
+
+    reason: Reason
+    signature: Token = None
+
+
+class HoldPublic(BaseModel):
+    """A hold."""
+
+    id: UUID
+    kind: str
+    scope_kind: str
+    scope_id: str
+    blocks: list[str]
+    reason: str
+    placed_at: datetime
+    placed_by: str
+    lifted_at: datetime | None = None
+    lifted_by: str | None = None
+
+
+class HoldAnswer(HoldPublic, Recorded):
+    """A hold that was just placed or lifted."""
+
+    releases_killed: int = Field(default=0, description="Bedside releases that ended because of it.")
+
+
+class HoldList(BaseModel):
+    """Holds, newest first."""
+
+    items: list[HoldPublic]
+    next: str | None = None
+
+
+class DecisionRequest(Circumstances):
+    """Quality's decision about a specimen or a whole lot."""
+
+    decision: Decision
+    reason: Reason
+    notification_plan: FreeText | None = Field(
+        default=None, description="Whom to tell, and how, if a late result is bad. Needed to release conditionally."
+    )
+    signature: Token = None
+
+
+class BasisRequest(Circumstances):
+    """Under which law the product may be used."""
+
+    basis: RegulatoryBasis
+    authorisation: str | None = Field(default=None, pattern=r"^[A-Za-z0-9 ./:()-]{2,60}$", description="Number or statute.")
+    reason: Reason
+    signature: Token = None
+
+
+class DiscardRequest(Circumstances):
+    """A specimen is destroyed."""
+
+    reason: Literal[
+        "rejected", "expired", "donor_request", "consent_revoked", "end_of_term", "failed_test", "damaged", "surplus",
+        "left_over", "thawed_unused",
+    ]  # fmt: skip
+    method: Literal["incineration", "autoclave", "chemical", "clinical_waste"]
+    expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    signature: Token = None
+
+
+class TransferRequest(Circumstances):
+    """Another establishment has taken the specimen over."""
+
+    to: str = Field(min_length=2, max_length=40, pattern=r"^[A-Z0-9_-]+$", description="The other establishment's code.")
+    reason: Reason
+    evidence: Sha256 = Field(description="SHA-256 of its receipt; keep the file with POST /attachments.")
+    expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    signature: Token = None
+
+
+class LostRequest(Circumstances):
+    """Quality gives up the search for a missing specimen."""
+
+    reason: Reason
+    expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    signature: Token = None
+
+
+class DecidedSpecimen(BaseModel):
+    """Where a specimen stands after an act of quality."""
+
+    specimen: str
+    state: str
+    quality: str
+    seq: int
+
+
+class DecisionAnswer(Recorded):
+    """Every specimen an act of quality touched."""
+
+    items: list[DecidedSpecimen]
+
+
+class DeviationSubjectPublic(BaseModel):
+    """One thing a deviation affects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["specimen", "lot", "donor", "container", "shipment", "withdrawal"]
+    id: Code
+
+
+class DeviationRequest(Circumstances):
+    """Something did not go as it should."""
+
+    severity: Literal["minor", "major", "critical"]
+    topic: Reason
+    site: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")
+    description: FreeText
+    affected: list[DeviationSubjectPublic] = Field(default_factory=list, max_length=500)
+    attachments: list[Sha256] = Field(default_factory=list, max_length=20)
+
+
+class CloseRequest(Circumstances):
+    """Its cause is known and something was decided."""
+
+    cause: Reason
+    decision: Reason
+    corrective_action: FreeText
+    attachments: list[Sha256] = Field(default_factory=list, max_length=20)
+    signature: Token = None
+
+
+class DeviationPublic(BaseModel):
+    """A deviation without its words."""
+
+    code: str
+    severity: str
+    topic: str
+    site: str
+    opened_at: datetime
+    opened_by: str
+    cause: str | None
+    decision: str | None
+    closed_at: datetime | None
+    closed_by: str | None
+
+
+class DeviationAnswer(DeviationPublic, Recorded):
+    """A deviation that was just opened or closed."""
+
+
+class DeviationDetail(DeviationPublic):
+    """A deviation with what it affects and, while they are not erased, its words."""
+
+    affected: list[DeviationSubjectPublic]
+    attachments: list[str]
+    description: str | None
+    corrective_action: str | None
+
+
+class DeviationList(BaseModel):
+    """Deviations, newest first."""
+
+    items: list[DeviationPublic]
+    next: str | None = None
+
+
+MEDIA_TYPES = ("application/pdf", "image/png", "image/jpeg", "text/csv", "text/plain")
+ATTACHMENT_BYTES = 10 * 1024 * 1024
+
+
+class AttachmentRequest(BaseModel):
+    """A file. It travels as base64 inside the JSON, so that the request's hash, and a signature, cover it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    media_type: Literal["application/pdf", "image/png", "image/jpeg", "text/csv", "text/plain"]
+    content: str = Field(min_length=4, max_length=-(-ATTACHMENT_BYTES // 3) * 4, pattern=r"^[A-Za-z0-9+/]+={0,2}$")
+    donor: Code | None = Field(default=None, description="Whose key encrypts it; default the bank's own.")
+    site: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9]{1,7}$")
+
+
+class AttachmentPublic(BaseModel):
+    """A stored file."""
+
+    sha256: str
+    size_bytes: int
+    media_type: str
+    stored_at: datetime
+    stored_by: str
+
+
+class Criteria(BaseModel):
+    """Where a look-back starts: exactly one of the named starting points; a place and a person need a time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    donor: Code | None = None
+    lot: Code | None = None
+    specimen: Code | None = None
+    container: Code | None = None
+    operator: Code | None = None
+    shipment: Code | None = None
+    since: AwareDatetime | None = Field(default=None, description="Start of the time in question, for a place or a person.")
+    until: AwareDatetime | None = None
+    derivatives: bool = Field(default=True, description="Include everything derived from what is found.")
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        starts = [n for n in ("donor", "lot", "specimen", "container", "operator", "shipment") if getattr(self, n) is not None]
+        if len(starts) != 1:
+            raise ValueError("name exactly one of donor, lot, specimen, container, operator, shipment")
+        timed = starts[0] in ("container", "operator")
+        if timed and (self.since is None or self.until is None or self.until <= self.since):
+            raise ValueError("a container or an operator needs `since` and a later `until`")
+        if not timed and (self.since is not None or self.until is not None):
+            raise ValueError("`since` and `until` go with a container or an operator")
+        return self
+
+
+class ReachedSpecimen(BaseModel):
+    """A specimen a cause can have reached, where it is now, and under which withdrawal its donor got it, if so."""
+
+    specimen: str
+    donor: str | None
+    state: str
+    quality: str
+    site: str | None
+    withdrawal: str | None
+
+
+class LookBackAnswer(Recorded):
+    """The set, at this instant; `id` names the event that recorded it."""
+
+    id: UUID
+    items: list[ReachedSpecimen]
+    specimens: int
+    recipients: int
+
+
+class RecallRequest(Circumstances):
+    """Freeze the set."""
+
+    criteria: Criteria
+    reason: Reason
+    severity: Literal["major", "critical"] = "critical"
+    site: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")
+    description: FreeText
+
+
+class RecallAnswer(Recorded):
+    """A recall that started."""
+
+    id: UUID
+    deviation: str
+    items: list[ReachedSpecimen]
+    specimens: int
+    recipients: int
+    releases_killed: int

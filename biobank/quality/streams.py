@@ -1,0 +1,51 @@
+"""Events on streams that are no specimen's: one way to the ledger for deviations, holds on scopes, and withdrawals."""
+
+from datetime import datetime
+
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.custody.event import Event
+from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.recording import NOW, Circumstances, head_of
+from biobank.custody.states import StreamKind
+from biobank.db import table_of
+from biobank.transparency.models import Event as EventRow
+
+_event = table_of(EventRow)
+_last = (
+    select(_event.c.occurred_at)
+    .where(_event.c.stream_kind == bindparam("stream"), _event.c.stream_id == bindparam("id"))
+    .order_by(_event.c.seq.desc())
+    .limit(1)
+)
+
+
+def last_event_at(session: Session, stream: StreamKind, stream_id: str) -> datetime | None:
+    """Return when the stream's last event occurred, or None when it has none."""
+    at: datetime | None = session.execute(_last, {"stream": stream.value, "id": stream_id}).scalar()
+    return at
+
+
+def record_on_stream(
+    session: Session,
+    act: Act,
+    stream_id: str,
+    event: Event,
+    given: Circumstances = NOW,
+    *,
+    site: str | None,
+    donor_code: str | None = None,
+    relies_on: tuple[bytes, ...] = (),
+) -> Appended:
+    """Append one event to the stream its class names; the caller has checked that the actor may.
+
+    Free text of `given` goes to the vault under the donor's key, or the bank's own. Raises ImplausibleTime, StaleSequence.
+    """
+    stream = type(event).stream
+    head = head_of(
+        session, act, given, subject=donor_code, site=site, last=last_event_at(session, stream, stream_id), relies_on=relies_on
+    )
+    (appended,) = append(session, [Fact(stream, stream_id, event, head, donor_code=donor_code)])
+    return appended

@@ -1,0 +1,190 @@
+"""The steps of a treatment withdrawal, as pure rules: which step is legal now, where it leads, what it still waits for.
+
+    requested ─approve→ approved ─pick→ picking ─issue→ issued ─receive→ delivered ─administer→ administered ─close→ closed
+        │                  │               │                                │
+        └─reject→ rejected └────cancel─────┴→ cancelled     return ─────────┴→ returned ─close→ closed
+
+A withdrawal may be of several tubes. It is `delivered` once any tube has arrived, `administered` once something was given and
+no tube is left on the way or at the clinic, `returned` when nothing was given and all came back. A tube that was destroyed or
+lost underway is settled too. `in_transit` is never stored: it is what an issued withdrawal is called while its tubes are on a
+shipment, because shipments know nothing of withdrawals.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from biobank.custody.states import TERMINAL, Condition, State
+from biobank.errors import Conflict
+
+
+class WithdrawalState(StrEnum):
+    """Where a withdrawal stands."""
+
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    PICKING = "picking"
+    ISSUED = "issued"
+    DELIVERED = "delivered"
+    ADMINISTERED = "administered"
+    RETURNED = "returned"
+    CLOSED = "closed"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+
+class Step(StrEnum):
+    """What people do with a withdrawal; the endpoint of the same name does it."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    CANCEL = "cancel"
+    PICK = "pick"
+    THAW = "thaw"
+    ISSUE = "issue"
+    RECEIVE = "receive"
+    CHECK = "check"
+    ADMINISTER = "administer"
+    RETURN = "return"
+    OUTCOME = "outcome"
+    CLOSE = "close"
+
+
+class Route(StrEnum):
+    """How the cells reach the chair."""
+
+    SHIP_FROZEN = "ship_frozen"
+    THAW_AND_SHIP = "thaw_and_ship"
+    SHIP_FRESH = "ship_fresh"
+
+
+S = WithdrawalState
+
+APPROVED_STATES = frozenset({S.APPROVED, S.PICKING, S.ISSUED, S.DELIVERED, S.ADMINISTERED, S.RETURNED, S.CLOSED})
+"""States that only an approved withdrawal reaches."""
+
+OVER = frozenset({S.CLOSED, S.REJECTED, S.CANCELLED})
+
+LEGAL: Mapping[Step, frozenset[WithdrawalState]] = {
+    Step.APPROVE: frozenset({S.REQUESTED}),
+    Step.REJECT: frozenset({S.REQUESTED}),
+    Step.CANCEL: frozenset({S.REQUESTED, S.APPROVED, S.PICKING}),
+    Step.PICK: frozenset({S.APPROVED, S.PICKING}),
+    Step.THAW: frozenset({S.PICKING, S.ISSUED, S.DELIVERED}),
+    Step.ISSUE: frozenset({S.PICKING}),
+    Step.RECEIVE: frozenset({S.ISSUED, S.DELIVERED}),
+    Step.CHECK: frozenset({S.ISSUED, S.DELIVERED}),
+    Step.ADMINISTER: frozenset({S.ISSUED, S.DELIVERED}),
+    Step.RETURN: frozenset({S.ISSUED, S.DELIVERED}),
+    Step.OUTCOME: frozenset({S.ISSUED, S.DELIVERED, S.ADMINISTERED, S.RETURNED, S.CLOSED}),
+    Step.CLOSE: frozenset({S.ISSUED, S.DELIVERED, S.ADMINISTERED, S.RETURNED}),
+}
+"""The states in which each step may happen."""
+
+ROUTE_CONDITIONS: Mapping[Route, frozenset[Condition]] = {
+    Route.SHIP_FROZEN: frozenset({Condition.FROZEN}),
+    Route.THAW_AND_SHIP: frozenset({Condition.THAWED}),
+    Route.SHIP_FRESH: frozenset({Condition.FRESH, Condition.IN_CULTURE}),
+}
+"""The condition a tube must be in when it leaves on a route."""
+
+BEFORE_ISSUE: Mapping[Route, frozenset[Condition]] = {
+    **ROUTE_CONDITIONS,
+    Route.THAW_AND_SHIP: frozenset({Condition.FROZEN, Condition.THAWED}),
+}
+"""The condition it may be in until then: what is to be thawed here still lies frozen."""
+
+_OUTCOME = "the outcome, as the clinic saw it"
+_AWAY = frozenset({State.ISSUED, State.IN_TRANSIT, State.DELIVERED})
+
+
+class WrongStep(Conflict):
+    """The withdrawal is not where this step begins."""
+
+    code = "wrong_step"
+    title = "Not the next step"
+
+
+def step_refusal(step: Step, code: str, state: WithdrawalState) -> WrongStep | None:
+    """Return why `step` may not happen to withdrawal `code` in `state`, or None."""
+    if state in LEGAL[step]:
+        return None
+    legal = " or ".join(s.value for s in WithdrawalState if s in LEGAL[step])
+    return WrongStep(f"{code} is {state.value}; this step is for a withdrawal that is {legal}.", subject=code, state=state.value)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One tube of a withdrawal, as the rules see it: where it is and what was done with it for this withdrawal."""
+
+    specimen: str
+    state: State
+    condition: Condition
+    picked: bool = False
+    confirmed: bool = False
+    given: bool = False
+
+
+def settled(item: Item) -> bool:
+    """Say whether nothing of it is on the way or at the clinic any more."""
+    return item.state in TERMINAL or item.state not in _AWAY
+
+
+def after(step: Step, state: WithdrawalState, items: Collection[Item] = ()) -> WithdrawalState:
+    """Return the state after a step. `items` are the tubes as they stand after it. Pure; the caller checked legality."""
+    if step in _LEADS_TO:
+        return _LEADS_TO[step]
+    if step in (Step.ADMINISTER, Step.RETURN):
+        if not all(settled(item) for item in items):
+            return S.DELIVERED
+        return S.ADMINISTERED if any(item.given for item in items) else S.RETURNED
+    return state
+
+
+_LEADS_TO = {
+    Step.APPROVE: S.APPROVED,
+    Step.REJECT: S.REJECTED,
+    Step.CANCEL: S.CANCELLED,
+    Step.PICK: S.PICKING,
+    Step.ISSUE: S.ISSUED,
+    Step.RECEIVE: S.DELIVERED,
+    Step.CLOSE: S.CLOSED,
+}
+
+
+def shown(state: WithdrawalState, items: Collection[Item]) -> str:
+    """Return the state as people are told it: an issued withdrawal whose tubes travel is `in_transit`."""
+    if state is S.ISSUED and any(item.state is State.IN_TRANSIT for item in items):
+        return State.IN_TRANSIT.value
+    return state.value
+
+
+def waits_for(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[str]:
+    """Say in words what the withdrawal waits for; the first is the next thing to do. Empty when it is over."""
+    if state is S.REQUESTED:
+        return ["quality's approval, with a signature"]
+    if state in (S.APPROVED, S.PICKING):
+        return _waits_before_issue(route, items)
+    if state in (S.ISSUED, S.DELIVERED):
+        return _waits_after_issue(items)
+    if state in (S.ADMINISTERED, S.RETURNED):
+        return [_OUTCOME]
+    return []
+
+
+def _waits_before_issue(route: Route, items: Sequence[Item]) -> list[str]:
+    waits = [f"{item.specimen}: pick it, scanning its place and the tube" for item in items if not item.picked]
+    waits += [f"{item.specimen}: a second person's blind scan" for item in items if item.picked and not item.confirmed]
+    if route is Route.THAW_AND_SHIP:
+        waits += [f"{item.specimen}: thaw it" for item in items if item.confirmed and item.condition is Condition.FROZEN]
+    return waits or ["issue: hand it over to the clinic or a courier"]
+
+
+def _waits_after_issue(items: Sequence[Item]) -> list[str]:
+    waits = [f"{item.specimen}: receive it at the clinic" for item in items if item.state in (State.ISSUED, State.IN_TRANSIT)]
+    for item in items:
+        if item.state is State.DELIVERED:
+            thaw = ["thaw it"] if item.condition is Condition.FROZEN else []
+            steps = [*thaw, "bedside check by two people", "administer it"]
+            waits.append(f"{item.specimen}: " + ", ".join(steps))
+    return waits or [_OUTCOME]
