@@ -5,9 +5,11 @@ comes from Alembic once, into a template; each test's database is a copy of it, 
 """
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -125,7 +127,8 @@ def make_bank(template: EmbeddedPostgres, secrets_dir: Path, tmp_path: Path) -> 
     made: list[TestBank] = []
 
     def make(**settings: Any) -> TestBank:
-        name, keys = f"t_{uuid4().hex[:12]}", f"k_{uuid4().hex[:12]}"
+        number = uuid4().hex[:12]
+        name, keys = f"t_{number}", f"k_{number}"
         with psycopg.connect(template.dsn("owner", "postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
             connection.execute(f"CREATE DATABASE {keys} TEMPLATE {KEYS_TEMPLATE}")
@@ -157,7 +160,8 @@ def make_bank(template: EmbeddedPostgres, secrets_dir: Path, tmp_path: Path) -> 
         if "_keys_sync" in test_bank.bank.__dict__:
             test_bank.bank._keys_sync.dispose()
         with psycopg.connect(template.dsn("owner", "postgres"), autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {test_bank.database} WITH (FORCE)")
+            for name in (test_bank.database, "k" + test_bank.database[1:]):
+                connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @pytest.fixture
