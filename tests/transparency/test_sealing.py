@@ -314,6 +314,7 @@ def test_without_the_lock_row_nobody_seals(log: LogUnderTest) -> None:
 
 
 def test_batches_grow_under_load_and_shrink_when_they_take_long(log: LogUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("biobank.transparency.sealing.TARGET_SEAL_S", 60.0)
     log.record(300)
     with log.connect("sealer") as connection:
         sealing = Sealing(connection, skew=SKEW)
