@@ -4,8 +4,8 @@ A token proves identity and nothing else. Its claims: `iss`, `aud` (both the iss
 login session whose row can be revoked), `jti`, `iat`, `exp`. Roles are never in it.
 
 Keys are PEM files `secrets/token-keys/<kid>.pem`; the kid starts with the time it was made, so the newest sorts last and
-signs. Older keys verify until their file is removed. `rotate` adds a key; a running process sees it at the next unknown
-kid or when it next signs a token a minute later.
+signs. Older keys verify until their file is removed. `rotate` adds a key and `remove_key` takes one away; a running process
+looks at the folder once a minute, and at once when it meets an unknown kid.
 """
 
 import os
@@ -58,6 +58,15 @@ def rotate(secrets: Path) -> str:
     return kid
 
 
+def remove_key(secrets: Path, kid: str) -> None:
+    """Take a key away: what it signed is refused within a minute. Raises KeyError for an unknown kid or the last key."""
+    folder = secrets / FOLDER
+    kids = sorted(path.stem for path in folder.glob("*.pem"))
+    if kid not in kids or len(kids) == 1:
+        raise KeyError(kid)
+    (folder / f"{kid}.pem").unlink()
+
+
 class TokenRing:
     """Signs with the newest key, verifies with any, caches signature verification only."""
 
@@ -67,13 +76,12 @@ class TokenRing:
         self._lifetime = timedelta(seconds=lifetime_s)
         self._keys: OrderedDict[str, tuple[Any, Any, dict[str, str]]] = OrderedDict()
         self._loaded_at: datetime | None = None
-        self._verified: OrderedDict[str, Claims] = OrderedDict()
+        self._verified: OrderedDict[str, tuple[str, Claims]] = OrderedDict()
         self._lock = threading.Lock()
 
     def issue(self, subject: str, session_id: UUID) -> tuple[str, int]:
         """Return a signed access token and its life in seconds."""
-        if self._loaded_at is None or clock.now() - self._loaded_at > RELOAD_AFTER:
-            self._load()
+        self._load_when_old()
         if not self._keys:
             raise RuntimeError("There is no token key. `biobank migrate` makes the first one.")
         kid, (private, _public, _jwk) = next(reversed(self._keys.items()))
@@ -91,6 +99,7 @@ class TokenRing:
 
     def verify(self, token: str) -> Claims:
         """Return the claims of a genuine, unexpired token; raise TokenExpired or NotSignedIn."""
+        self._load_when_old()
         known = self._verified.get(token)
         if known is None:
             known = self._verify_signature(token)
@@ -98,22 +107,25 @@ class TokenRing:
                 self._verified[token] = known
                 if len(self._verified) > CACHE_SIZE:
                     self._verified.popitem(last=False)
-        if known.expires_at <= clock.now():
+        kid, claims = known
+        if kid not in self._keys:
+            raise _unknown_key()
+        if claims.expires_at <= clock.now():
             raise TokenExpired("The access token has expired. Refresh it or sign in again.")
-        return known
+        return claims
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Return the public keys as a JSON Web Key Set."""
         self._load()
         return {"keys": [public for _private, _key, public in self._keys.values()]}
 
-    def _verify_signature(self, token: str) -> Claims:
+    def _verify_signature(self, token: str) -> tuple[str, Claims]:
         try:
             kid = str(jwt.get_unverified_header(token).get("kid"))
             if kid not in self._keys:
                 self._load()
             if kid not in self._keys:
-                raise NotSignedIn("The access token was signed by a key this bank does not know. Sign in again.")
+                raise _unknown_key()
             # Expiry is judged against the bank's clock, not the system's: the two differ in test mode.
             claims = jwt.decode(
                 token,
@@ -124,12 +136,14 @@ class TokenRing:
                 options={
                     "verify_exp": False,
                     "verify_iat": False,
+                    "require_aud": True,
+                    "require_iss": True,
                     "require_exp": True,
                     "require_sub": True,
                     "require_iat": True,
                 },
             )
-            return Claims(
+            return kid, Claims(
                 subject=str(claims["sub"]),
                 session_id=UUID(claims["sid"]),
                 expires_at=datetime.fromtimestamp(int(claims["exp"]), tz=clock.now().tzinfo),
@@ -138,6 +152,10 @@ class TokenRing:
             raise TokenExpired("The access token has expired. Refresh it or sign in again.") from error
         except (JOSEError, KeyError, ValueError, TypeError) as error:
             raise NotSignedIn("The access token is not valid. Sign in again.") from error
+
+    def _load_when_old(self) -> None:
+        if self._loaded_at is None or abs(clock.now() - self._loaded_at) > RELOAD_AFTER:
+            self._load()
 
     def _load(self) -> None:
         with self._lock:
@@ -153,3 +171,7 @@ class TokenRing:
                 keys[kid] = (private, public, document | {"kid": kid, "use": "sig", "alg": ALGORITHM})
             self._keys = keys
             self._loaded_at = clock.now()
+
+
+def _unknown_key() -> NotSignedIn:
+    return NotSignedIn("The access token was signed by a key this bank does not know. Sign in again.")

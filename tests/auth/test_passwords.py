@@ -1,0 +1,108 @@
+"""Passwords: policy, hashing, and the same time for a login that does not exist."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from biobank.auth.passwords import MINIMUM_LENGTH, WeakPassword, hash_now, require_strong, verify_now
+
+GOOD = "slow river eleven lamps"
+
+
+def reason_of(password: str, username: str = "jane.doe", unlike: str | None = None) -> str | None:
+    try:
+        require_strong(password, username, unlike=unlike)
+    except WeakPassword as refusal:
+        return str(refusal.members["reason"])
+    return None
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        (GOOD, None),
+        ("Größe-ist-relativ", None),
+        ("4829 1840 1928 3746", None),
+        ("short", "too_short"),
+        ("elevenchars", "too_short"),
+        ("my-name-is-Jane.Doe", "contains_username"),
+        ("password1234567", "too_common"),
+        ("PASSWORD!!!!!", "too_common"),
+        ("passwordpassword", "too_common"),
+        ("123456123456", "too_common"),
+        ("qwertyuiop123", "too_common"),
+        ("aaaaaaaaaaaaaaaa", "too_common"),
+        ("correct horse battery staple", "too_common"),
+    ],
+)
+def test_the_policy(password: str, reason: str | None) -> None:
+    assert reason_of(password) == reason
+
+
+def test_a_new_password_differs_from_the_old_one() -> None:
+    assert reason_of(GOOD, unlike=GOOD) == "unchanged"
+
+
+@given(st.text(max_size=MINIMUM_LENGTH - 1))
+def test_no_short_password_passes(password: str) -> None:
+    import unicodedata
+
+    if len(unicodedata.normalize("NFKC", password)) < MINIMUM_LENGTH:
+        assert reason_of(password) == "too_short"
+
+
+def test_a_password_is_genuine_in_every_unicode_form_of_it() -> None:
+    composed, decomposed = "Gr\u00f6\u00dfe ist relativ", "Gro\u0308\u00dfe ist relativ"
+
+    assert verify_now(decomposed, hash_now(composed)).genuine
+
+
+def test_the_hash_is_argon2id_with_a_salt_of_its_own() -> None:
+    one, two = hash_now(GOOD), hash_now(GOOD)
+
+    assert one != two
+    assert one.startswith("$argon2id$")
+
+
+def test_an_old_hash_is_replaced_when_the_parameters_have_changed() -> None:
+    old = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8192),)).hash(GOOD)
+
+    verified = verify_now(GOOD, old)
+
+    assert verified.genuine
+    assert verified.rehashed is not None
+    assert verify_now(GOOD, verified.rehashed).rehashed is None
+    assert verify_now("wrong", old).rehashed is None
+
+
+def test_a_login_that_does_not_exist_is_never_genuine() -> None:
+    assert not verify_now(GOOD, None).genuine
+
+
+def test_a_login_that_does_not_exist_takes_the_time_of_a_wrong_password() -> None:
+    """A coarse ratio: without the dummy hash it would be about a thousand."""
+    stored = hash_now(GOOD)
+    verify_now(GOOD, None)
+
+    def fastest(hashed: str | None) -> float:
+        spent = []
+        for _ in range(5):
+            start = time.perf_counter()
+            verify_now("wrong password", hashed)
+            spent.append(time.perf_counter() - start)
+        return min(spent)
+
+    assert 0.25 < fastest(None) / fastest(stored) < 4
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40))
+def test_only_the_same_password_verifies(one: str, two: str) -> None:
+    import unicodedata
+
+    same = unicodedata.normalize("NFKC", one) == unicodedata.normalize("NFKC", two)
+    assert verify_now(two, hash_now(one)).genuine == same
