@@ -5,11 +5,9 @@ comes from Alembic once, into a template; each test's database is a copy of it, 
 """
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -48,6 +46,12 @@ def cluster() -> Iterator[EmbeddedPostgres]:
     """One PostgreSQL per test process."""
     bin_dir = os.environ.get("BIOBANK_TEST_PG_BIN")
     with reachable_folder() as folder, EmbeddedPostgres(folder, bin_dir=Path(bin_dir) if bin_dir else None) as postgres:
+        # Tests copy two databases each; waiting for a disk proves nothing there. Crash tests start clusters of their own,
+        # with the settings that a bank runs with.
+        with psycopg.connect(postgres.dsn("owner", "postgres"), autocommit=True) as connection:
+            for setting in ("fsync = off", "full_page_writes = off"):
+                connection.execute(f"ALTER SYSTEM SET {setting}")
+            connection.execute("SELECT pg_reload_conf()")
         yield postgres
 
 

@@ -13,7 +13,7 @@ def reachable_folder() -> Iterator[Path]:
 
     pytest's own temporary folders are closed to others: for root the server would put its data into /var/lib, and keep it.
     """
-    folder = Path(tempfile.mkdtemp(prefix="bb-"))
+    folder = Path(tempfile.mkdtemp(prefix="bb-", dir=fast_folder()))
     folder.chmod(0o755)
     try:
         yield folder
@@ -22,3 +22,9 @@ def reachable_folder() -> Iterator[Path]:
             if cluster.is_symlink():  # made for a folder inside that a test had closed
                 shutil.rmtree(cluster.resolve())
         shutil.rmtree(folder)
+
+
+def fast_folder() -> str | None:
+    """A folder in memory when the machine has room for it: databases of tests come and go by the hundred."""
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > 2**31 else None
