@@ -9,11 +9,19 @@ from biobank import __version__, problems, tables
 from biobank.acts.api import router as acts_api
 from biobank.bank import Bank
 from biobank.custody.api import router as custody_api
+from biobank.donors.api import router as donors_api
+from biobank.people.api import router as people_api
+from biobank.people.sign_in_api import keys_router as keys_api
+from biobank.people.sign_in_api import router as sign_in_api
 from biobank.storage.api import router as storage_api
 
 ROUTERS = (
     acts_api,
     custody_api,
+    donors_api,
+    keys_api,
+    people_api,
+    sign_in_api,
     storage_api,
 )
 
