@@ -187,6 +187,13 @@ def test_a_refusal_never_repeats_what_was_scanned_because_it_may_be_a_name() -> 
         assert "erika" not in str(refused.value.problem()).lower()
 
 
+def test_letters_of_other_scripts_that_become_ours_in_upper_case_are_refused() -> None:
+    assert is_code("HF26-MC06IET")
+    assert not is_code("HF26-MC06\u0131ET")  # the dotless i
+    for code in (make_code("KT", None, number) for number in range(200)):
+        assert not is_code(code.text.replace("S", "\u017f")) or "S" not in code.text  # the long s
+
+
 @unhurried
 @given(st.text(alphabet=CHECK_ALPHABET + "-", min_size=9, max_size=12))
 def test_whatever_parses_is_written_back_as_itself(text: str) -> None:
