@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,9 @@ def test_a_register_the_disk_emptied_is_not_taken_for_a_new_one(tmp_path: Path) 
         register.create("again\n")
 
 
-def increment(path: Path, times: int) -> None:
+def increment(path: Path, times: int, together: Barrier) -> None:
     register = FileRegister(path)
+    together.wait()
     for _ in range(times):
         while True:
             now = register.read()
@@ -63,13 +65,14 @@ def test_of_racing_processes_every_swap_counts_once(tmp_path: Path) -> None:
     path = tmp_path / "register"
     FileRegister(path).create("0\n")
     spawn = multiprocessing.get_context("spawn")
-    children = [spawn.Process(target=increment, args=(path, 25)) for _ in range(4)]
+    together = spawn.Barrier(4)
+    children = [spawn.Process(target=increment, args=(path, 50, together)) for _ in range(4)]
     for child in children:
         child.start()
     for child in children:
         child.join()
         assert child.exitcode == 0
-    assert FileRegister(path).read() == "100\n"
+    assert FileRegister(path).read() == "200\n"
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

@@ -198,6 +198,27 @@ def test_a_proof_is_good_for_one_leaf_of_one_tree_only(size: int, data: st.DataO
             verify_inclusion(index, size, LEAVES[index], proof[:-1], root)
 
 
+@given(st.integers(2, 64), st.data())
+def test_an_inner_node_does_not_pass_for_the_leaf_below_it(size: int, data: st.DataObject) -> None:
+    index = data.draw(st.sampled_from([0, size - 1]))
+    proof = inclusion_proof(index, size, node)
+    root = naive_root(LEAVES[:size])
+    inner = LEAVES[index]
+    while proof:
+        sibling = proof.pop(0)
+        inner = hash_node(sibling, inner) if index else hash_node(inner, sibling)
+        with pytest.raises(ProofError, match="length"):
+            verify_inclusion(index, size, inner, proof, root)
+
+
+@pytest.mark.parametrize("old,new", [(3, 7), (3, 4), (4, 8), (5, 6), (6, 7), (7, 8)])
+def test_a_tree_is_not_extended_by_claiming_a_larger_size_for_the_same_root(old: int, new: int) -> None:
+    root = naive_root(LEAVES[:old])
+    for proof in ([], [root]):
+        with pytest.raises(ProofError):
+            verify_consistency(old, new, root, root, proof)
+
+
 def test_hashes_cut_at_another_place_are_refused() -> None:
     proof = inclusion_proof(2, 4, node)
     shifted = [proof[0] + proof[1][:1], proof[1][1:]]
