@@ -4,6 +4,7 @@ The cluster runs on the embedded binaries, or on an installed server when BIOBAN
 comes from Alembic once, into a template; each test's database is a copy of it, so that commits are real everywhere.
 """
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -21,6 +22,7 @@ import httpx
 import psycopg
 import pytest
 import uvicorn
+import uvloop
 from sqlmodel import Session
 
 from biobank import clock, kinds, migrate
@@ -208,28 +210,55 @@ class Api:
             client.close()
 
 
-@pytest.fixture
-def serve() -> Iterator[Callable[[TestBank], str]]:
-    """A factory of running servers: real uvicorn on a free port, in a thread."""
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+class SharedServer:
+    """One real uvicorn per test process; each test gives it the bank to serve. Building the application is what is slow."""
 
-    def start(test_bank: TestBank) -> str:
-        config = uvicorn.Config(create_app(test_bank.bank), host="127.0.0.1", port=0, log_level="warning", loop="uvloop")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        while not server.started:
-            if not thread.is_alive():
+    def __init__(self, test_bank: TestBank) -> None:
+        self.app = create_app(test_bank.bank)
+        self.loop: asyncio.AbstractEventLoop | None = None
+        config = uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            if not self.thread.is_alive():
                 raise RuntimeError("the server did not start")
             time.sleep(0.01)
-        running.append((server, thread))
-        port = server.servers[0].sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+
+    def _run(self) -> None:
+        self.loop = uvloop.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_until_complete(self.server.serve())
+
+    def serve(self, test_bank: TestBank) -> str:
+        """Serve another bank from now on."""
+        self.app.state.bank = test_bank.bank
+        return self.url
+
+    def release(self, test_bank: TestBank) -> None:
+        """Close the connections of a bank in the loop that opened them."""
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(test_bank.bank.dispose(), self.loop).result(timeout=20)
+
+
+_servers: list[SharedServer] = []
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[TestBank], str]]:
+    """A factory of addresses: the process's server, serving the given bank."""
+    served: list[TestBank] = []
+
+    def start(test_bank: TestBank) -> str:
+        if not _servers:
+            _servers.append(SharedServer(test_bank))
+        served.append(test_bank)
+        return _servers[0].serve(test_bank)
 
     yield start
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(timeout=10)
+    for test_bank in served:
+        _servers[0].release(test_bank)
 
 
 @pytest.fixture
