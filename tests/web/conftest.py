@@ -136,13 +136,14 @@ def site() -> Iterator[Site]:
     thread.join(10)
 
 
-@pytest.fixture(scope="session")
+# While Playwright runs, its event loop occupies the thread and `asyncio.run` elsewhere would fail: it lives for a module only.
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
         yield playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(playwright: Playwright) -> str:
     """Return the Chromium to use: `BIOBANK_TEST_CHROMIUM`, one on the PATH, or Playwright's own."""
     for candidate in (os.environ.get("BIOBANK_TEST_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"):
@@ -154,7 +155,7 @@ def chromium(playwright: Playwright) -> str:
     return own
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
     browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
     yield browser

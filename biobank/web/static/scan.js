@@ -13,7 +13,7 @@ import { labelHost, readLabel, trailingScan } from "./codes.js";
 // A longer pause ends a scan. Generous, because a busy computer stutters in the middle of one, and what is lost then is the
 // label's host; a person's own typing before it does no harm, as only the end of the keys must form a code.
 const GAP_MS = 1000;
-const HAND_MS = 80; // nobody types random characters faster than this, taking the middle pause of all
+const HAND_MS = 120; // nobody types random characters faster than this, taking the middle pause of all
 const SUFFIX_MS = 120; // CR LF, or Enter after Tab, belong to the scan before them
 const REPEAT_MS = 2000; // the same label again within this time is the same pull of the trigger
 
