@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from biobank.acts.kept import Replayed
+from biobank.acts.web import missing_proof
 from biobank.errors import (
     PROBLEM_TYPE,
     InternalError,
@@ -65,14 +66,14 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
         return await answer(request, error)
 
     async def malformed(request: Request, error: Any) -> Response:
-        return await answer(request, validation_refusal(error))
+        return await answer(request, await missing_proof(request) or validation_refusal(error))
 
     async def framework(request: Request, error: Any) -> Response:
         if error.status_code == 404:
             return await answer(request, NotFound("There is nothing at this address."))
         if error.status_code == 405:
             return await answer(request, MethodNotAllowed("This address does not take this method."))
-        refusal = MalformedRequest(title_of(error.status_code) + ".")
+        refusal = await missing_proof(request) or MalformedRequest(title_of(error.status_code) + ".")
         return await answer(request, refusal)
 
     async def replayed(_request: Request, error: Any) -> Response:

@@ -20,8 +20,9 @@ def act_hash(method: str, path: str, body: Any) -> bytes:
     """Return the hash that names an act, for idempotency and for signatures.
 
     SHA-256 over the RFC 8785 JSON of `{"body": B, "method": M, "path": P}` where B is the JSON body without its top-level
-    members `password`, `signature`, `new_password`, `refresh_token`, `confirmations`, or null when there is no body. A
-    body outside the profile (it will be refused anyway) is hashed as the JSON that Python writes for it.
+    members `password`, `signature`, `new_password`, `refresh_token`, `confirmations`, or null when there is no body, or
+    `{"sha256": hex}` of its bytes when it is no JSON. A body outside the profile (a float, say) is hashed as the JSON that
+    Python writes for it with sorted keys.
     """
     if isinstance(body, dict):
         body = {k: v for k, v in body.items() if k not in CREDENTIALS}

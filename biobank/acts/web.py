@@ -11,6 +11,7 @@ A POST goes route → use case → `ledger.append`; the route hands its use case
 A GET goes route → queries through `reading(query, …)`: the same proof, an AUTOCOMMIT connection, no idempotency.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,6 +67,26 @@ async def proven_claims(request: Request, token: Annotated[str | None, Depends(_
 
 
 ClaimsDep = Annotated[Claims, Depends(proven_claims)]
+
+
+async def missing_proof(request: Request) -> NotSignedIn | None:
+    """Return why the caller of a route that asks for a token is not proven, or None.
+
+    The framework reads the body before it runs dependencies, so a body it cannot read would be complained about to a stranger.
+    The error handlers ask this first: 401 comes before 422.
+    """
+    dependant = getattr(request.scope.get("route"), "dependant", None)
+    if dependant is None or not _asks_for_claims(dependant):
+        return None
+    try:
+        await proven_claims(request, await _scheme(request))
+    except NotSignedIn as refusal:
+        return refusal
+    return None
+
+
+def _asks_for_claims(dependant: Any) -> bool:
+    return dependant.call is proven_claims or any(_asks_for_claims(d) for d in dependant.dependencies)
 
 
 def json_answer(answer: Any) -> str:
@@ -206,7 +227,9 @@ async def performer(
     try:
         body = orjson.loads(raw) if raw else None
     except orjson.JSONDecodeError:
-        body = None
+        # An upload, or something the framework's more lenient parser may still read: it is named by its bytes, else two
+        # different requests would share a hash and a signature would bind nothing.
+        body = {"sha256": hashlib.sha256(raw).hexdigest()}
     bank = bank_of(request)
     act = Act(
         actor=kept_nobody,
