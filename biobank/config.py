@@ -30,7 +30,11 @@ class Settings(BaseModel):
     keys_database_url: str | None = Field(
         None, description="The store of donor keys: another database with a backup of its own, as the app's login."
     )
+    keys_owner_database_url: str | None = Field(None, description="The same store as its owner: `biobank migrate` only.")
     state_dir: Path = Field(Path("var"), description="Where the embedded server, demo.json and attachments live.")
+    register_path: Path | None = Field(
+        None, description="File of the last published checkpoint, on another volume. Default: `state_dir`/register/checkpoint."
+    )
     secrets_dir: Path | None = Field(None, description="Key files. Default: `state_dir`/secrets.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
@@ -49,7 +53,14 @@ class Settings(BaseModel):
     pool_size: int = Field(10, ge=1, le=100, description="Connections per web process.")
     login_attempts: int = Field(10, ge=3, description="Wrong passwords per login in ten minutes before it is throttled.")
 
-    @field_validator("database_url", "owner_database_url", "sealer_database_url", "auditor_database_url", "keys_database_url")
+    @field_validator(
+        "database_url",
+        "owner_database_url",
+        "sealer_database_url",
+        "auditor_database_url",
+        "keys_database_url",
+        "keys_owner_database_url",
+    )
     @classmethod
     def _postgresql_only(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("postgresql://", "postgres://")):
@@ -72,6 +83,11 @@ class Settings(BaseModel):
     def secrets(self) -> Path:
         """The folder of key files."""
         return self.secrets_dir or self.state_dir / "secrets"
+
+    @property
+    def register_file(self) -> Path:
+        """The file that holds the last published checkpoint, outside the database. Keep it on another volume."""
+        return self.register_path or self.state_dir / "register" / "checkpoint"
 
     @property
     def former_hosts(self) -> tuple[str, ...]:

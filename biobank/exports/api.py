@@ -1,0 +1,80 @@
+"""The custody log as a list, as CSV and as JSON Lines."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
+from sqlmodel import Session
+
+from biobank import clock
+from biobank.acts.act import Act
+from biobank.acts.web import BankDep, ClaimsDep, Reading, require_own_password
+from biobank.auth.identity import load_actor
+from biobank.auth.tokens import Claims
+from biobank.bank import Bank
+from biobank.exports import queries, service
+from biobank.exports.formats import FORMATS
+from biobank.exports.schemas import LogPage
+from biobank.exports.selection import Code, Kind, Selection
+
+router = APIRouter(prefix="/api/v1", tags=["custody log"])
+Filter = Annotated[Code | None, Query()]
+
+
+@router.get(
+    "/custody-log",
+    response_model=LogPage,
+    responses={200: {"content": {"text/csv": {}, "application/jsonl": {}}, "description": "The log, in the asked format."}},
+)
+async def read_custody_log(
+    reading: Reading,
+    claims: ClaimsDep,
+    bank: BankDep,
+    format: Annotated[
+        Literal["json", "csv", "jsonl"], Query(description="`json` is a page; the others are streamed whole.")
+    ] = "json",
+    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    specimen: Filter = None,
+    donor: Filter = None,
+    kind: Annotated[Kind | None, Query()] = None,
+    actor: Filter = None,
+    site: Filter = None,
+    after: Annotated[str | None, Query(max_length=120, pattern=r"^[A-Za-z0-9_|:.-]+$")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Any:
+    """The custody log, filtered: a page of it, or all of it as CSV or JSON Lines with started and finished events."""
+    selection = Selection(since=since, until=until, specimen=specimen, donor=donor, kind=kind, actor=actor, site=site)
+    if format == "json":
+        return await reading(queries.search_log, selection, after, limit)
+    return await streamed(bank, claims, format, selection)
+
+
+async def streamed(bank: Bank, claims: Claims, format_name: str, selection: Selection) -> Response:
+    """Stream an export and record how it ended, also when the reader goes away."""
+
+    def begin(session: Session) -> tuple[Act, service.Export]:
+        actor = load_actor(session, claims.session_id)
+        require_own_password(actor)
+        act = Act(actor=actor, bank=bank, keystore=bank.keystore, method="GET", path="/api/v1/custody-log")
+        return act, service.start_export(session, act, format_name, selection)
+
+    act, export = await bank.database.write(begin)
+    written = service.Written()
+
+    async def body() -> AsyncIterator[bytes]:
+        try:
+            async for chunk in service.stream(bank, export, written):
+                yield chunk
+        finally:
+            finished = replace(act, at=clock.now())
+            await bank.database.write(lambda s: service.finish_export(s, finished, export, written))
+
+    headers = {
+        "Content-Disposition": f'attachment; filename="custody-log-{export.id}.{format_name}"',
+        "X-Export-Id": str(export.id),
+    }
+    return StreamingResponse(body(), media_type=FORMATS[format_name].media_type, headers=headers)

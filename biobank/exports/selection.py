@@ -1,0 +1,57 @@
+"""Which part of the log: filters from a closed list, composed as SQL. COPY takes no parameters, so literals are quoted here."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated
+
+from psycopg import sql
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from biobank.clock import rfc3339
+
+Code = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
+Kind = Annotated[str, Field(pattern=r"^[a-z_]{2,20}\.[a-z_]{2,40}$")]
+
+
+class Selection(BaseModel):
+    """Filters of the custody log; every one that is given must hold. `since` and `until` are about `recorded_at`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    specimen: Code | None = None
+    donor: Code | None = None
+    kind: Kind | None = None
+    actor: Code | None = None
+    site: Code | None = None
+
+    def named(self) -> dict[str, str]:
+        """The filters as the export's event keeps them."""
+        given = self.model_dump(exclude_none=True)
+        return {k: rfc3339(v) if isinstance(v, datetime) else str(v) for k, v in given.items()}
+
+    def where(self, sites: Iterable[str] | None) -> sql.Composed:
+        """Return the WHERE clause; `sites` limits it to what the caller may read (None: everything)."""
+        parts: list[sql.Composable] = [sql.SQL("true")]
+        if self.since is not None:
+            parts.append(sql.SQL("e.recorded_at >= {}").format(sql.Literal(self.since)))
+        if self.until is not None:
+            parts.append(sql.SQL("e.recorded_at < {}").format(sql.Literal(self.until)))
+        if self.specimen is not None:
+            parts.append(sql.SQL("e.stream_kind = 'specimen' AND e.stream_id = {}").format(sql.Literal(self.specimen.upper())))
+        if self.donor is not None:
+            parts.append(
+                sql.SQL("(e.donor_code = {0} OR (e.stream_kind = 'donor' AND e.stream_id = {0}))").format(
+                    sql.Literal(self.donor.upper())
+                )
+            )
+        if self.kind is not None:
+            parts.append(sql.SQL("e.kind = {}").format(sql.Literal(self.kind)))
+        if self.actor is not None:
+            parts.append(sql.SQL("e.recorded_by = {}").format(sql.Literal(self.actor.upper())))
+        if self.site is not None:
+            parts.append(sql.SQL("e.site_code = {}").format(sql.Literal(self.site.upper())))
+        if sites is not None:
+            parts.append(sql.SQL("e.site_code = ANY({})").format(sql.Literal(sorted(sites))))
+        return sql.SQL(" AND ").join(parts)

@@ -1,0 +1,129 @@
+"""/healthz, /readyz, /metrics: is the process alive, may it take work, and how is it doing.
+
+Public, because load balancers and monitors have no login; they carry numbers and words, never codes or names.
+"""
+
+import time
+from typing import Any
+
+from alembic.script import ScriptDirectory
+from fastapi import APIRouter, FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from biobank import clock, migrate
+from biobank.acts.web import BankDep
+from biobank.transparency.queries import seal_lag_s
+
+router = APIRouter(tags=["health"])
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter(
+    "biobank_requests_total", "Requests by method, route and status.", ("method", "route", "status"), registry=REGISTRY
+)
+SECONDS = Histogram("biobank_request_seconds", "Time to answer, by method and route.", ("method", "route"), registry=REGISTRY)
+SEAL_LAG = Gauge("biobank_seal_lag_seconds", "Age of the oldest event that waits to be sealed.", registry=REGISTRY)
+PENDING = Gauge("biobank_pending_events", "Events that wait to be sealed.", registry=REGISTRY)
+LOG_SIZE = Gauge("biobank_log_size", "Entries in the newest tree head.", registry=REGISTRY)
+
+
+def _expected_revision() -> str:
+    return str(ScriptDirectory.from_config(migrate.config("postgresql://")).get_current_head())
+
+
+class _Revision:
+    """The newest revision of this installation, read once."""
+
+    head: str | None = None
+
+
+def _look(session: Session, merge_delay_s: int) -> dict[str, Any]:
+    found = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    if _Revision.head is None:
+        _Revision.head = _expected_revision()
+    lag = seal_lag_s(session, clock.now())
+    pending = session.execute(text("SELECT count(*) FROM pending")).scalar_one()
+    size = session.execute(text("SELECT COALESCE(max(size), 0) FROM tree_head")).scalar_one()
+    quarantined = session.execute(text("SELECT count(*) FROM log_quarantine")).scalar_one()
+    SEAL_LAG.set(lag)
+    PENDING.set(pending)
+    LOG_SIZE.set(size)
+    return {
+        "database": "ok",
+        "schema": "ok" if found == _Revision.head else "migration needed",
+        "seal_lag_s": round(lag, 1),
+        "log": "ok" if lag <= merge_delay_s else "lagging: acts towards use are refused",
+        "log_size": size,
+        "quarantined_events": quarantined,
+    }
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(bank: BankDep, response: Response) -> dict[str, Any]:
+    """The process may take work: database, schema, log. 503 when it may not. A lagging log is said, not a reason to stop."""
+    checks: dict[str, Any] = {}
+    try:
+        checks = await bank.database.read(lambda s: _look(s, bank.settings.merge_delay_s))
+    except (SQLAlchemyError, OSError):
+        checks = {"database": "does not answer"}
+    if clock.offset():
+        checks["clock"] = f"TEST MODE: the clock is moved by {int(clock.offset().total_seconds())} s"
+    ready = checks.get("database") == "ok" and checks.get("schema") == "ok"
+    response.status_code = 200 if ready else 503
+    return {"status": "ready" if ready else "not ready", "test_mode": bank.settings.test_mode, **checks}
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(bank: BankDep) -> Response:
+    """Prometheus text. Each web worker counts its own requests; scrape them by process, or sum."""
+    try:
+        await bank.database.read(lambda s: _look(s, bank.settings.merge_delay_s))
+    except (SQLAlchemyError, OSError):
+        SEAL_LAG.set(float("nan"))
+    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+class Measured:
+    """ASGI middleware: counts and times requests by route template, so that no code ever becomes a label."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and note how it went."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+            REQUESTS.labels(method, route, status).inc()
+            SECONDS.labels(method, route).observe(time.perf_counter() - started)
+
+
+_METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"})
+
+
+def install(app: FastAPI) -> None:
+    """Add the routes and the measuring."""
+    app.include_router(router)
+    app.add_middleware(Measured)

@@ -1,0 +1,130 @@
+"""The processes of a running bank: the parent starts PostgreSQL when none is given, then web, sealer and worker as children.
+
+Each child gets only the addresses it needs: a web worker never sees the owner's, the sealer never sees the app's.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from biobank import migrate
+from biobank.bank import ensure_secrets
+from biobank.config import Settings
+from biobank.embedded import EmbeddedPostgres
+
+log = structlog.get_logger("biobank")
+PR_SET_PDEATHSIG = 1
+STOP_TIMEOUT_S = 20
+
+
+@contextmanager
+def served_database(settings: Settings) -> Iterator[Settings]:
+    """Yield settings whose addresses are all there: the given server's, or an embedded one that lives as long as this."""
+    if settings.database_url is not None:
+        yield settings
+        return
+    with EmbeddedPostgres(settings.state_dir) as postgres:
+        yield settings.model_copy(
+            update={
+                "database_url": postgres.dsn("app"),
+                "owner_database_url": postgres.dsn("owner"),
+                "sealer_database_url": postgres.dsn("sealer"),
+                "auditor_database_url": postgres.dsn("auditor"),
+                "keys_database_url": postgres.dsn("app", "biobank_keys"),
+                "keys_owner_database_url": postgres.dsn("owner", "biobank_keys"),
+            }
+        )
+
+
+def prepare(settings: Settings) -> None:
+    """Bring schema and secrets to be. Needs the owner's addresses."""
+    if settings.owner_database_url is None or settings.keys_owner_database_url is None:
+        raise SystemExit("Set BIOBANK_OWNER_DATABASE_URL and BIOBANK_KEYS_OWNER_DATABASE_URL to migrate.")
+    ensure_secrets(settings.secrets, settings.log_origin)
+    migrate.upgrade(settings.owner_database_url, settings.keys_owner_database_url)
+
+
+def environment(settings: Settings, *addresses: str) -> dict[str, str]:
+    """Return a child's environment: every setting, but only the named addresses."""
+    given = {k: v for k, v in os.environ.items() if not k.startswith("BIOBANK_")}
+    for name, value in settings.model_dump(exclude_none=True).items():
+        if name.endswith("database_url") and name not in addresses:
+            continue
+        given[f"BIOBANK_{name.upper()}"] = str(value.absolute() if isinstance(value, Path) else value)
+    return given
+
+
+@dataclass
+class Children:
+    """Child processes that die with their parent."""
+
+    processes: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
+
+    def start(self, name: str, command: list[str], environ: dict[str, str]) -> None:
+        """Start one child."""
+        self.processes[name] = subprocess.Popen(command, env=environ, preexec_fn=_die_with_parent)  # noqa: S603 - our own command; the hook only calls prctl
+
+    def wait(self, essential: str, stop: threading.Event) -> int:
+        """Wait until the essential child ends (its exit code) or `stop` is set (0). The end of another one is logged loudly."""
+        reported: set[str] = set()
+        while not stop.wait(0.2):
+            for name, process in self.processes.items():
+                code = process.poll()
+                if code is None:
+                    continue
+                if name == essential:
+                    return code
+                if name not in reported:
+                    reported.add(name)
+                    log.error("a part of the bank stopped", part=name, exit_code=code)
+        return 0
+
+    def stop(self) -> None:
+        """End every child, politely first."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for process in self.processes.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def start_all(settings: Settings, children: Children, *, web_only: bool = False) -> None:
+    """Start sealer, worker and web over settings whose addresses are whole."""
+    program = [sys.executable, "-m", "biobank"]
+    app = ("database_url", "keys_database_url", "auditor_database_url")
+    if not web_only:
+        children.start("sealer", [*program, "sealer"], environment(settings, "sealer_database_url"))
+        children.start("worker", [*program, "worker"], environment(settings, *app))
+    children.start("web", web_command(settings), environment(settings, *app))
+
+
+def web_command(settings: Settings) -> list[str]:
+    """Return the command of the web server."""
+    return [
+        sys.executable, "-m", "uvicorn", "--factory", "biobank.asgi:app", "--host", settings.host, "--port",
+        str(settings.port), "--workers", str(settings.workers), "--log-level", "warning", "--no-access-log",
+        "--no-server-header", "--loop", "uvloop", "--http", "httptools", "--timeout-graceful-shutdown", "10",
+    ]  # fmt: skip
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this child when its parent dies, however that happens (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        # Ctrl-C reaches the whole terminal group; the parent alone decides the order of the end.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
