@@ -72,7 +72,7 @@ class Unit(StrEnum):
     UL = "ul"
     CELLS = "cells"
     PARTICLES = "particles"
-    PIECES = "pieces"
+    ITEM = "item"
 
 
 class TemperatureClass(StrEnum):
@@ -86,6 +86,14 @@ class TemperatureClass(StrEnum):
     FRIDGE = "fridge"
     INCUBATOR = "incubator"
     AMBIENT = "ambient"
+
+
+class Tissue(StrEnum):
+    """What was taken from the person, as a consent names it (`donors/events.py`)."""
+
+    HAIR_FOLLICLE = "hair_follicle"
+    ADIPOSE = "adipose"
+    BLOOD = "blood"
 
 
 class Estimand(StrEnum):
@@ -121,6 +129,7 @@ class Material:
     - `title`, `short`: words for people, and for the width of a vial label;
     - `prefixes`: the codes its tubes may carry. A code says which harvest programme a tube came from, so blood drawn at a hair
       visit is HF and at a fat visit AD (docs/adr/0010);
+    - `tissue`: what a banking consent must cover; None: the tissue of the harvest programme its code names;
     - `units`: what its amount may count;
     - `parents`: the materials it may be made from; empty with `harvested`: taken from the person;
     - `fresh`, `frozen`: temperature classes it may be kept in; no `frozen` class: it is not frozen here;
@@ -134,6 +143,7 @@ class Material:
     short: str
     prefixes: tuple[Prefix, ...]
     units: tuple[Unit, ...]
+    tissue: Tissue | None = None
     parents: frozenset[MaterialName] = frozenset()
     harvested: bool = False
     fresh: frozenset[TemperatureClass] = _COOL
@@ -252,6 +262,7 @@ _ENTRIES: Final = (
         title="Platelet-rich plasma",
         short="PRP",
         prefixes=_EITHER,
+        tissue=Tissue.BLOOD,
         units=(Unit.UL,),
         parents=frozenset({M.PRP}),
         harvested=True,
@@ -263,6 +274,7 @@ _ENTRIES: Final = (
         title="Platelet-rich fibrin",
         short="PRF",
         prefixes=_EITHER,
+        tissue=Tissue.BLOOD,
         units=(Unit.UL,),
         parents=frozenset({M.PRF}),
         harvested=True,
@@ -282,7 +294,7 @@ _ENTRIES: Final = (
         title="Unidentified item",
         short="UNIDENTIFIED",
         prefixes=(Prefix.UNIDENTIFIED,),
-        units=(Unit.PIECES,),
+        units=(Unit.ITEM,),
         fresh=frozenset(TemperatureClass),
         frozen=frozenset(TemperatureClass),
     ),
@@ -295,6 +307,14 @@ MATERIALS: Final[dict[MaterialName, Material]] = {entry.name: entry for entry in
 def material_of(name: str) -> Material:
     """Return an entry; raise KeyError for a name that is not one (stored names always are)."""
     return MATERIALS[MaterialName(name)]
+
+
+def tissue_of(name: str, prefix: Prefix) -> Tissue:
+    """Return the tissue whose banking consent covers a material under a code of this prefix (HF or AD)."""
+    return material_of(name).tissue or _TISSUE_OF[prefix]
+
+
+_TISSUE_OF: Final = {Prefix.HAIR_FOLLICLE: Tissue.HAIR_FOLLICLE, Prefix.ADIPOSE: Tissue.ADIPOSE}
 
 
 def amount_text(amount: int, unit: str) -> str:

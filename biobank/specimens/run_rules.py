@@ -179,6 +179,13 @@ def _input_refusal(process: Process, use: Use) -> Refusal | None:
             left=left,
             **members,
         )
+    if use.consumed and use.amount != left:
+        return OutOfBalance(
+            f"{specimen.code} holds {left} {specimen.unit}: using {use.amount} does not use it up. Send `consumed` false; what "
+            "is left is stored or discarded on its own.",
+            left=left,
+            **members,
+        )
     if use.amount == 0 and not process.leaves_input:
         return OutOfBalance(f"This run uses nothing of {specimen.code}. State how much went in.", **members)
     return None

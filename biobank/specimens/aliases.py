@@ -1,0 +1,68 @@
+"""Foreign identifiers of specimens. The event carries a commitment: another issuer's identifier may say who the person is."""
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.codes import ForeignLabel, MalformedCode, resolve_payload
+from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record, require_expected
+from biobank.custody.service import receipt_of
+from biobank.custody.snapshots import get_visible
+from biobank.errors import AlreadyExists, Conflict
+from biobank.specimens.events import Aliased
+from biobank.specimens.resolving import alias
+from biobank.specimens.schemas import AddAlias, AliasAdded
+from biobank.vault import put_document
+
+
+class AliasLooksLikeOurs(Conflict):
+    """The identifier reads as one of our codes or as a label's address: a scan of it would never reach this entry."""
+
+    code = "alias_looks_like_ours"
+    title = "Reads as a code of ours"
+
+
+def add_alias(session: Session, act: Act, code: str, request: AddAlias) -> AliasAdded:
+    """Let another issuer's identifier stand for a specimen.
+
+    Raises NotFound, NotPermitted, StaleSequence, AliasLooksLikeOurs, AlreadyExists when the issuer's identifier is taken.
+    """
+    specimen = get_visible(session, act.actor, code, lock=True)
+    require_expected(specimen, request.expected_seq)
+    if _reads_as_ours(request.value, act.bank.settings.host_name):
+        raise AliasLooksLikeOurs(
+            "This reads as a code of ours or as the address on a label, not as another issuer's identifier. Scan the tube.",
+            subject=code,
+        )
+    taken = session.execute(
+        insert(alias)
+        .values(issuer=request.issuer, value=request.value, specimen_code=code)
+        .on_conflict_do_nothing()
+        .returning(alias.c.specimen_code)
+    ).first()
+    if taken is None:
+        raise AlreadyExists(
+            f"{request.issuer} gave this identifier to a specimen already. Check which tube is in your hand.",
+            where_now=specimen.where_now,
+            subject=code,
+        )
+    commit = put_document(session, act.keystore, specimen.donor_code or BANK_SUBJECT, {"alias": request.value})
+    event = Aliased(issuer=request.issuer, value_commit=commit.hex())
+    appended = record(session, act, [Move(specimen, event)], request)
+    return AliasAdded(
+        specimen=code,
+        issuer=request.issuer,
+        seq=appended[-1].seq,
+        events=[receipt_of(a) for a in appended],
+        receipt=acknowledge(act, appended),
+    )
+
+
+def _reads_as_ours(value: str, host: str) -> bool:
+    try:
+        resolve_payload(value, host)
+    except ForeignLabel:
+        return True
+    except MalformedCode:
+        return False
+    return True

@@ -1,0 +1,114 @@
+"""Bringing specimens into being: the row that says what it is, and the first event of its stream, together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.custody.effects import INITIAL
+from biobank.custody.event import Event
+from biobank.custody.ledger import Appended
+from biobank.custody.legality import Snapshot
+from biobank.custody.recording import Circumstances, Move, record
+from biobank.specimens.scoping import specimen
+from biobank.specimens.shapes import SpecimenMade
+
+_DEFAULTS: dict[str, Any] = {
+    "donor_code": None,
+    "purpose": "therapeutic",
+    "passage": None,
+    "vessel_count": None,
+    "follicular_units": None,
+    "follicles": None,
+    "transected": None,
+    "harvest_code": None,
+    "lot_code": None,
+    "unit_number": None,
+    "home_site_code": None,
+    "markers_evaluated": False,
+    "collected_at": None,
+    "expires_at": None,
+}
+"""Every row of one INSERT has the same columns: then it is one statement, however many."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A specimen about to be: columns of its row (`code`, `material`, `unit` … at least) and its first event.
+
+    `relies_on`: leaf hashes of the consents and other facts that this one rests on.
+    """
+
+    row: dict[str, Any]
+    event: Event
+    relies_on: tuple[bytes, ...] = ()
+
+
+def create_specimens(
+    session: Session,
+    act: Act,
+    drafts: Sequence[Draft],
+    given: Circumstances,
+    *,
+    site: str,
+    clinic_site: str | None = None,
+) -> tuple[list[SpecimenMade], list[Appended]]:
+    """Insert the rows and record the first events: two statements for any number of specimens.
+
+    The caller has locked the donor and checked what the act needs. Raises what `record` raises.
+    """
+    rows = [_DEFAULTS | draft.row | {"created_at": act.at, "created_by": act.actor.code} for draft in drafts]
+    session.execute(insert(specimen), rows)
+    moves = [
+        Move(_unborn(row, clinic_site), draft.event, site=site, relies_on=draft.relies_on)
+        for row, draft in zip(rows, drafts, strict=True)
+    ]
+    appended = record(session, act, moves, given)
+    return [made_of(row, done) for row, done in zip(rows, appended, strict=True)], appended
+
+
+def made_of(row: dict[str, Any], done: Appended) -> SpecimenMade:
+    """Describe a specimen after an event, from its row and what was appended."""
+    after = done.projection or {}
+    return SpecimenMade(
+        code=row["code"],
+        material=row["material"],
+        unit=row["unit"],
+        amount=after["amount"],
+        passage=row["passage"],
+        purpose=row["purpose"],
+        state=after["state"],
+        condition=after["condition"],
+        seq=done.seq,
+        lot=row["lot_code"],
+        harvest=row["harvest_code"],
+    )
+
+
+def made_of_snapshot(snapshot: Snapshot, done: Appended) -> SpecimenMade:
+    """Describe a specimen that was there before, after its last event."""
+    row = {
+        name: getattr(snapshot, name) for name in ("code", "material", "unit", "passage", "purpose", "lot_code", "harvest_code")
+    }
+    return made_of(row, done)
+
+
+def _unborn(row: dict[str, Any], clinic_site: str | None) -> Snapshot:
+    return Snapshot(
+        code=row["code"],
+        donor_code=row["donor_code"],
+        seq=0,
+        head_hash=None,
+        projection=dict(INITIAL),
+        material=row["material"],
+        unit=row["unit"],
+        purpose=row["purpose"],
+        passage=row["passage"],
+        lot_code=row["lot_code"],
+        harvest_code=row["harvest_code"],
+        home_site_code=row["home_site_code"],
+        clinic_site_code=clinic_site,
+    )

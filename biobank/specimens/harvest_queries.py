@@ -1,0 +1,77 @@
+"""Questions about harvests. Each takes the actor; what the actor may not know of is not found."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.db import table_of
+from biobank.errors import NotFound
+from biobank.specimens.cursors import older_than, write_cursor
+from biobank.specimens.harvest_schemas import HarvestList, HarvestPublic, HarvestSummary
+from biobank.specimens.models import Harvest
+from biobank.specimens.scoping import at_sites_of, donor, specimen
+
+harvest = table_of(Harvest)
+
+
+def list_harvests(
+    session: Session,
+    actor: Actor,
+    *,
+    of_donor: str | None = None,
+    site: str | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> HarvestList:
+    """Answer GET /harvests: newest first."""
+    statement = _select(actor).order_by(harvest.c.started_at.desc(), harvest.c.code.desc()).limit(limit + 1)
+    if of_donor is not None:
+        statement = statement.where(harvest.c.donor_code == of_donor)
+    if site is not None:
+        statement = statement.where(harvest.c.site_code == site)
+    if cursor is not None:
+        statement = statement.where(older_than(cursor, harvest.c.started_at, harvest.c.code))
+    rows = session.execute(statement).all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    return HarvestList(
+        items=[HarvestSummary(**_summary(row)) for row in rows[:limit]],
+        next=None if last is None else write_cursor(last.started_at, last.code),
+    )
+
+
+def describe_harvest(session: Session, actor: Actor, code: str) -> HarvestPublic:
+    """Answer GET /harvests/{code}."""
+    row = session.execute(_select(actor).where(harvest.c.code == code)).first()
+    if row is None:
+        raise NotFound(f"There is no harvest {code} that you may see.", subject=code)
+    codes = session.execute(
+        select(specimen.c.code).where(specimen.c.harvest_code == code, specimen.c.lot_code.is_(None)).order_by(specimen.c.code)
+    )
+    return HarvestPublic(**_summary(row), specimens=list(codes.scalars()))
+
+
+def _select(actor: Actor) -> Any:
+    """Harvests the actor may know of: at the place of harvest, at the bank that keeps it, at the donor's clinic."""
+    mine = at_sites_of(actor, harvest.c.site_code, harvest.c.home_site_code, donor.c.clinic_site_code)
+    return select(harvest).join(donor, donor.c.code == harvest.c.donor_code).where(mine)
+
+
+def _summary(row: "Row[Any]") -> dict[str, Any]:
+    identification: UUID | None = row.identification_id
+    return {
+        "harvest": row.code,
+        "donor": row.donor_code,
+        "site": row.site_code,
+        "home_site": row.home_site_code,
+        "kit": row.kit_code,
+        "identification": identification,
+        "method": row.method,
+        "anatomical_site": row.anatomical_site,
+        "transport_medium": row.transport_medium,
+        "started_at": row.started_at,
+        "recorded_at": row.recorded_at,
+        "recorded_by": row.recorded_by,
+    }

@@ -1,0 +1,156 @@
+"""Wire shapes of kits and harvests."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, Field, model_validator
+
+from biobank.custody.recording import Circumstances
+from biobank.specimens.materials import MaterialName, Unit
+from biobank.specimens.shapes import (
+    Amount,
+    DonorCode,
+    Instant,
+    KitCode,
+    LabelCode,
+    ReagentLot,
+    Recorded,
+    SiteCode,
+    SpecimenMade,
+    Strict,
+    Term,
+)
+
+LONGEST_KIT = 100
+"""Labels in one kit."""
+
+HarvestMethod = Literal[
+    "lipoaspiration", "excision", "follicular_unit_excision", "strip_excision", "punch_biopsy", "plucking", "venepuncture"
+]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class PrepareKit(Circumstances):
+    """A kit to be: where it will be used, how many labels of each kind it carries, its media and the day it expires."""
+
+    site: SiteCode = Field(description="Where it will be used; it is refused elsewhere.")
+    home_site: SiteCode = Field(description="The bank that prepares it.")
+    hair_labels: Annotated[int, Field(ge=0, le=LONGEST_KIT)] = 0
+    adipose_labels: Annotated[int, Field(ge=0, le=LONGEST_KIT)] = 0
+    media_lots: Annotated[list[ReagentLot], Field(max_length=20)] = Field(default_factory=list)
+    expires_at: Instant
+
+    @model_validator(mode="after")
+    def _has_labels(self) -> Self:
+        if not 1 <= self.hair_labels + self.adipose_labels <= LONGEST_KIT:
+            raise ValueError(f"a kit carries 1 to {LONGEST_KIT} labels")
+        return self
+
+
+class KitLabelPublic(BaseModel):
+    """A pre-printed label and what became of it."""
+
+    specimen: str
+    status: Literal["waiting", "used", "void"]
+
+
+class KitPublic(BaseModel):
+    """A kit, its labels, and the donor it is bound to."""
+
+    kit: str
+    site: str
+    home_site: str
+    media_lots: list[str]
+    expires_at: datetime
+    prepared_at: datetime
+    prepared_by: str
+    status: Literal["waiting", "bound", "used", "expired"]
+    donor: str | None = Field(description="Bound by an identification or used in a harvest; null before.")
+    labels: list[KitLabelPublic]
+
+
+class KitRecorded(Recorded):
+    """A prepared kit."""
+
+    kit: KitPublic
+
+
+class KitList(BaseModel):
+    """Kits, newest first."""
+
+    items: list[KitPublic]
+    next: str | None = None
+
+
+class ContainerCollected(Strict):
+    """One labelled container and what went into it."""
+
+    specimen: LabelCode | None = Field(
+        default=None, description="The code on its label. Required with a kit, refused without one."
+    )
+    material: MaterialName
+    unit: Unit
+    amount: Amount
+    follicular_units: Count | None = Field(default=None, description="Follicles only: groups as they grow.")
+    follicles: Count | None = Field(default=None, description="Follicles only: single follicles, whole and transected.")
+    transected: Count | None = Field(default=None, description="Follicles only: how many of them were cut.")
+    markers_tested: bool = Field(default=False, description="All otherwise required markers tested. Partial testing is no.")
+    expires_at: Instant | None = None
+
+
+class RecordHarvest(Circumstances):
+    """A harvest, recorded when its containers are closed."""
+
+    donor: DonorCode
+    site: SiteCode = Field(description="Where it happened.")
+    home_site: SiteCode = Field(description="The bank that will keep it.")
+    kit: KitCode | None = Field(default=None, description="Without one, the codes are made now and the harvest gets a KT- code.")
+    identification: UUID | None = Field(default=None, description="Default: the one that bound the kit.")
+    method: HarvestMethod
+    anatomical_site: Term
+    transport_medium: Term | None = None
+    started_at: Instant | None = Field(default=None, description="When the first material left the body; default `occurred_at`.")
+    containers: Annotated[list[ContainerCollected], Field(min_length=1, max_length=LONGEST_KIT)]
+    unused: Annotated[list[LabelCode], Field(max_length=LONGEST_KIT)] = Field(
+        default_factory=list, description="Labels of the kit that are not on a container: destroyed now."
+    )
+
+
+class HarvestSummary(BaseModel):
+    """One collection."""
+
+    harvest: str
+    donor: str
+    site: str
+    home_site: str
+    kit: str | None
+    identification: UUID | None
+    method: str
+    anatomical_site: str
+    transport_medium: str | None
+    started_at: datetime
+    recorded_at: datetime
+    recorded_by: str
+
+
+class HarvestPublic(HarvestSummary):
+    """One collection with the specimens it gave."""
+
+    specimens: list[str]
+
+
+class HarvestRecorded(Recorded):
+    """A recorded harvest and the specimens it created."""
+
+    harvest: str
+    donor: str
+    identification: UUID | None
+    specimens: list[SpecimenMade]
+
+
+class HarvestList(BaseModel):
+    """Harvests, newest first."""
+
+    items: list[HarvestSummary]
+    next: str | None = None

@@ -1,0 +1,186 @@
+"""Kits: prepared with labels whose codes exist already, used once, at one place, for one donor."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Row, or_, select
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.codes import new_code, new_codes
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.clock import now, rfc3339
+from biobank.custody.ledger import Fact, append
+from biobank.custody.recording import acknowledge, head_of
+from biobank.custody.service import receipt_of
+from biobank.custody.states import StreamKind
+from biobank.db import table_of
+from biobank.donors.models import KitBinding
+from biobank.errors import Conflict, NotFound
+from biobank.people.queries import get_site
+from biobank.specimens.cursors import older_than, write_cursor
+from biobank.specimens.events import KitPrepared
+from biobank.specimens.harvest_schemas import KitLabelPublic, KitList, KitPublic, KitRecorded, PrepareKit
+from biobank.specimens.models import Harvest, Kit, KitLabel
+from biobank.specimens.scoping import at_sites_of
+
+kit = table_of(Kit)
+kit_label = table_of(KitLabel)
+binding = table_of(KitBinding)
+_harvest = table_of(Harvest)
+
+
+class KitExpired(Conflict):
+    """The day on the kit has passed."""
+
+    code = "kit_expired"
+    title = "Kit expired"
+
+
+class NotABankSite(Conflict):
+    """The site named keeps no specimens."""
+
+    code = "not_a_bank_site"
+    title = "Not a bank site"
+
+
+def require_bank_site(session: Session, code: str) -> None:
+    """Raise NotFound for an unknown site, NotABankSite unless it is a working bank."""
+    row = get_site(session, code)
+    if row.kind != "bank" or not row.active:
+        raise NotABankSite(f"{code} is not a bank in use. Name the laboratory that will keep the material.", site=code)
+
+
+def prepare_kit(session: Session, act: Act, request: PrepareKit) -> KitRecorded:
+    """Prepare a kit and allocate the codes of its labels. Raises NotPermitted, NotFound, NotABankSite, KitExpired."""
+    act.actor.require(Permission.KIT_MANAGE, request.home_site)
+    require_bank_site(session, request.home_site)
+    get_site(session, request.site)
+    if request.expires_at <= act.at:
+        raise KitExpired("This kit would have expired already. Check the date on its media.")
+    code, year = new_code(session, "KT"), act.at.year % 100
+    labels = new_codes(session, "HF", request.hair_labels, year=year) if request.hair_labels else []
+    labels += new_codes(session, "AD", request.adipose_labels, year=year) if request.adipose_labels else []
+    media = sorted(set(request.media_lots))
+    event = KitPrepared(
+        site=request.site,
+        home_site=request.home_site,
+        specimens=tuple(labels),
+        media_lots=tuple(media),
+        expires_at=rfc3339(request.expires_at),
+    )
+    head = head_of(session, act, request, subject=None, site=request.home_site)
+    appended = append(session, [Fact(StreamKind.SYSTEM, code, event, head)])
+    session.execute(
+        kit.insert().values(
+            code=code,
+            site_code=request.site,
+            home_site_code=request.home_site,
+            media_lots=media,
+            expires_at=request.expires_at,
+            prepared_at=act.at,
+            prepared_by=act.actor.code,
+            prepared_event=appended[0].leaf_hash,
+        )
+    )
+    session.execute(kit_label.insert(), [{"specimen_code": label, "kit_code": code} for label in labels])
+    return KitRecorded(
+        kit=_describe(session, _get(session, act.actor, code), act.at),
+        events=[receipt_of(a) for a in appended],
+        receipt=acknowledge(act, appended),
+    )
+
+
+def describe_kit(session: Session, actor: Actor, code: str) -> KitPublic:
+    """Answer GET /kits/{code}."""
+    return _describe(session, _get(session, actor, code), now())
+
+
+def list_kits(
+    session: Session,
+    actor: Actor,
+    *,
+    site: str | None = None,
+    unused: bool | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> KitList:
+    """Answer GET /kits: newest first."""
+    statement = _select(actor).order_by(kit.c.prepared_at.desc(), kit.c.code.desc()).limit(limit + 1)
+    if site is not None:
+        statement = statement.where(or_(kit.c.site_code == site, kit.c.home_site_code == site))
+    if unused is not None:
+        statement = statement.where(kit.c.used_at.is_(None) if unused else kit.c.used_at.is_not(None))
+    if cursor is not None:
+        statement = statement.where(older_than(cursor, kit.c.prepared_at, kit.c.code))
+    rows = session.execute(statement).all()
+    shown = rows[:limit]
+    labels = _labels_of(session, [row.code for row in shown])
+    at = now()
+    last = shown[-1] if len(rows) > limit else None
+    return KitList(
+        items=[_public(row, labels[row.code], at) for row in shown],
+        next=None if last is None else write_cursor(last.prepared_at, last.code),
+    )
+
+
+def _select(actor: Actor) -> Any:
+    """Kits the actor may know of: those of the place that uses it and of the bank that prepared it."""
+    used_for = select(_harvest.c.donor_code).where(_harvest.c.kit_code == kit.c.code).scalar_subquery()
+    return (
+        select(kit, binding.c.donor_code.label("bound_to"), used_for.label("used_for"))
+        .select_from(kit.outerjoin(binding, binding.c.kit_code == kit.c.code))
+        .where(at_sites_of(actor, kit.c.site_code, kit.c.home_site_code))
+    )
+
+
+def _get(session: Session, actor: Actor, code: str) -> "Row[Any]":
+    row = session.execute(_select(actor).where(kit.c.code == code)).first()
+    if row is None:
+        raise unknown_kit(code)
+    return row
+
+
+def unknown_kit(code: str) -> NotFound:
+    """The refusal for a kit the caller may not know of."""
+    return NotFound(f"There is no kit {code} that you may see. Scan the label on its box.", subject=code)
+
+
+def _describe(session: Session, row: "Row[Any]", at: datetime) -> KitPublic:
+    return _public(row, _labels_of(session, [row.code])[row.code], at)
+
+
+def _labels_of(session: Session, codes: Sequence[str]) -> dict[str, list[KitLabelPublic]]:
+    found: dict[str, list[KitLabelPublic]] = {code: [] for code in codes}
+    rows = session.execute(select(kit_label).where(kit_label.c.kit_code.in_(codes)).order_by(kit_label.c.specimen_code))
+    for row in rows:
+        status: Literal["waiting", "used", "void"] = (
+            "used" if row.used_at is not None else "void" if row.voided_at is not None else "waiting"
+        )
+        found[row.kit_code].append(KitLabelPublic(specimen=row.specimen_code, status=status))
+    return found
+
+
+def _public(row: "Row[Any]", labels: list[KitLabelPublic], at: datetime) -> KitPublic:
+    donor = row.used_for or row.bound_to
+    status: Literal["waiting", "bound", "used", "expired"] = "waiting"
+    if row.used_at is not None:
+        status = "used"
+    elif row.expires_at <= at:
+        status = "expired"
+    elif donor is not None:
+        status = "bound"
+    return KitPublic(
+        kit=row.code,
+        site=row.site_code,
+        home_site=row.home_site_code,
+        media_lots=row.media_lots,
+        expires_at=row.expires_at,
+        prepared_at=row.prepared_at,
+        prepared_by=row.prepared_by,
+        status=status,
+        donor=donor,
+        labels=labels,
+    )

@@ -1,0 +1,50 @@
+"""What a specimen's label says, in the words of the registry. Pure; layout and statements belong to `labels/`."""
+
+from datetime import date, datetime
+from typing import Any
+
+from biobank.custody.states import Condition
+from biobank.specimens.materials import Material, TemperatureClass, amount_text, material_of
+from biobank.specimens.schemas import LabelFacts
+
+
+def label_facts(row: Any, *, amount: int, condition: str, banked_at: str | None, unit_count: int | None) -> LabelFacts:
+    """Build the facts from a row of `specimen` and the custody that goes with it.
+
+    The amount is the present one: a label printed after a part was used says what is in the tube.
+    """
+    material = material_of(row.material)
+    return LabelFacts(
+        code=row.code,
+        material=material.short,
+        passage=row.passage,
+        amount=amount_text(amount, row.unit),
+        unit_number=row.unit_number,
+        unit_count=unit_count,
+        banked_on=None if banked_at is None else date.fromisoformat(banked_at[:10]),
+        expires_on=_day(row.expires_at),
+        storage=storage_words(material, Condition(condition)),
+        recipient=row.donor_code,
+        markers_evaluated=row.markers_evaluated,
+    )
+
+
+def storage_words(material: Material, condition: Condition) -> str:
+    """Return the storage temperature as printed.
+
+    Living cells in the cold are labelled for nitrogen even where −80 °C is allowed on the way there.
+    """
+    if condition in {Condition.FROZEN, Condition.FREEZING}:
+        return "below -130 °C" if material.estimand is not None else "-80 °C or colder"
+    classes = material.classes_for(condition)
+    if TemperatureClass.INCUBATOR in classes:
+        return "37 °C"
+    if classes == {TemperatureClass.FRIDGE}:
+        return "2 to 8 °C"
+    if classes == {TemperatureClass.AMBIENT}:
+        return "room temperature"
+    return "2 to 25 °C"
+
+
+def _day(instant: datetime | None) -> date | None:
+    return None if instant is None else instant.date()

@@ -1,0 +1,242 @@
+"""Lots and their tests. A failed test holds the lot at once; only quality lifts that."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, func, insert, select
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.clock import rfc3339
+from biobank.custody import holds
+from biobank.custody.entry import Head
+from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.recording import AHEAD, ImplausibleTime, acknowledge, head_of
+from biobank.custody.service import receipt_of
+from biobank.custody.states import HoldKind, HoldScope, StreamKind
+from biobank.db import table_of
+from biobank.donors.visibility import lock_donor
+from biobank.errors import Conflict, NotFound
+from biobank.specimens.cursors import older_than, write_cursor
+from biobank.specimens.events import LotTested
+from biobank.specimens.models import Lot, LotTest
+from biobank.specimens.processing_schemas import (
+    LotList,
+    LotPublic,
+    LotSummary,
+    LotTestPublic,
+    LotTestRecorded,
+    RecordLotTest,
+)
+from biobank.specimens.scoping import donor, lots_at_sites_of, specimen
+from biobank.transparency.models import Event as EventRow
+
+lot = table_of(Lot)
+lot_test = table_of(LotTest)
+_event = table_of(EventRow)
+
+
+class TestNotPending(Conflict):
+    """The result belongs to no pending test of this lot, or to one that has its result."""
+
+    __test__ = False
+    code = "test_not_pending"
+    title = "No such pending test"
+
+
+class ReportMissing(Conflict):
+    """A result rests on a report."""
+
+    code = "report_missing"
+    title = "Report missing"
+
+
+def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -> LotTestRecorded:
+    """Record that a lot was sampled for a test, or its result. A failed test places a quality hold on the lot.
+
+    Raises NotFound, NotPermitted, TestNotPending, ReportMissing, ImplausibleTime.
+    """
+    # The donor first, as everywhere: an approval that reads the holds of this donor is finished, or sees this one.
+    lock_donor(session, _get(session, act.actor, code).donor_code)
+    row = _get(session, act.actor, code, lock=True)
+    act.actor.require(Permission.PROCESSING_RECORD, row.site_code)
+    if request.sampled_at - act.at > AHEAD:
+        raise ImplausibleTime("The sample cannot have been taken later than now. Check `sampled_at`.", subject=code)
+    if (request.result == "pending") == (request.report_sha256 is not None):
+        raise ReportMissing(
+            "A result is sent with the hash of its report in `report_sha256`; a pending test has none yet.", subject=code
+        )
+    relies_on = () if request.completes is None else (_pending(session, code, request),)
+    test_id = uuid4()
+    event = LotTested(
+        test=str(test_id),
+        test_kind=request.test,
+        sampled_at=rfc3339(request.sampled_at),
+        due_at=None if request.due_at is None else rfc3339(request.due_at),
+        result=request.result,
+        report_sha256=request.report_sha256,
+        completes=None if request.completes is None else str(request.completes),
+    )
+    head = head_of(
+        session, act, request, subject=row.donor_code, site=row.site_code, last=_last_event_at(session, code), relies_on=relies_on
+    )  # fmt: skip
+    appended = append(session, [Fact(StreamKind.LOT, code, event, head, donor_code=row.donor_code)])
+    hold = _hold_failed(session, code, row.donor_code, head, appended) if request.result == "failed" else None
+    session.execute(
+        insert(lot_test).values(
+            id=test_id,
+            lot_code=code,
+            kind=request.test,
+            sampled_at=request.sampled_at,
+            due_at=request.due_at,
+            result=request.result,
+            report_sha256=request.report_sha256,
+            completes=request.completes,
+            hold_id=hold,
+            event_hash=appended[0].leaf_hash,
+            recorded_at=act.at,
+            recorded_by=act.actor.code,
+        )
+    )
+    kept = session.execute(select(lot_test).where(lot_test.c.id == test_id)).one()
+    return LotTestRecorded(
+        lot=code,
+        test=_test(kept),
+        hold=hold,
+        events=[receipt_of(a) for a in appended],
+        receipt=acknowledge(act, appended),
+    )
+
+
+def _pending(session: Session, code: str, request: RecordLotTest) -> bytes:
+    """Return the leaf hash of the pending test that this result completes."""
+    done = select(lot_test.c.id).where(lot_test.c.completes == request.completes)
+    row = session.execute(
+        select(lot_test).where(
+            lot_test.c.id == request.completes,
+            lot_test.c.lot_code == code,
+            lot_test.c.kind == request.test,
+            lot_test.c.result == "pending",
+            ~done.exists(),
+        )
+    ).first()
+    if row is None or request.result == "pending":
+        raise TestNotPending(f"{code} has no pending {request.test} test with this id. Look at GET /lots/{code}.", subject=code)
+    return bytes(row.event_hash)
+
+
+def _hold_failed(session: Session, code: str, donor_code: str, head: Head, appended: list[Appended]) -> UUID:
+    """Place the quality hold and add its event to `appended`."""
+    hold_id, placed = holds.place(
+        session,
+        kind=HoldKind.QUALITY,
+        scope_kind=HoldScope.LOT,
+        scope_id=code,
+        reason="failed_test",
+        head=head,
+        donor_code=donor_code,
+    )
+    appended.append(placed)
+    return hold_id
+
+
+def _last_event_at(session: Session, code: str) -> datetime | None:
+    at: datetime | None = session.execute(
+        select(func.max(_event.c.occurred_at)).where(_event.c.stream_kind == StreamKind.LOT.value, _event.c.stream_id == code)
+    ).scalar()
+    return at
+
+
+def list_lots(
+    session: Session,
+    actor: Actor,
+    *,
+    of_donor: str | None = None,
+    material: str | None = None,
+    process: str | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> LotList:
+    """Answer GET /lots: newest first."""
+    statement = _select(actor).order_by(lot.c.started_at.desc(), lot.c.code.desc()).limit(limit + 1)
+    for column, value in ((lot.c.donor_code, of_donor), (lot.c.material, material), (lot.c.process, process)):
+        if value is not None:
+            statement = statement.where(column == value)
+    if cursor is not None:
+        statement = statement.where(older_than(cursor, lot.c.started_at, lot.c.code))
+    rows = session.execute(statement).all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    return LotList(
+        items=[LotSummary(**_summary(row)) for row in rows[:limit]],
+        next=None if last is None else write_cursor(last.started_at, last.code),
+    )
+
+
+def describe_lot(session: Session, actor: Actor, code: str) -> LotPublic:
+    """Answer GET /lots/{code}: its specimens and its tests, oldest first; a completed pending test is left out."""
+    row = _get(session, actor, code)
+    codes = session.execute(select(specimen.c.code).where(specimen.c.lot_code == code).order_by(specimen.c.unit_number))
+    return LotPublic(**_summary(row), codes=list(codes.scalars()), tests=tests_of(session, code))
+
+
+def tests_of(session: Session, code: str) -> list[LotTestPublic]:
+    """Return the standing tests of a lot: results, and pending ones without a result yet."""
+    rows: Sequence[Row[Any]] = session.execute(
+        select(lot_test).where(lot_test.c.lot_code == code).order_by(lot_test.c.recorded_at, lot_test.c.id)
+    ).all()
+    completed = {row.completes for row in rows}
+    return [_test(row) for row in rows if row.id not in completed]
+
+
+def _select(actor: Actor) -> Any:
+    count = select(func.count()).select_from(specimen).where(specimen.c.lot_code == lot.c.code).scalar_subquery()
+    return (
+        select(lot, count.label("specimens"))
+        .join(donor, donor.c.code == lot.c.donor_code)
+        .where(lots_at_sites_of(actor, lot.c.code, lot.c.site_code, donor.c.clinic_site_code))
+    )
+
+
+def _get(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
+    statement = _select(actor).where(lot.c.code == code)
+    if lock:
+        statement = statement.with_for_update(of=lot)
+    row: Row[Any] | None = session.execute(statement).first()
+    if row is None:
+        raise NotFound(f"There is no lot {code} that you may see.", subject=code)
+    return row
+
+
+def _summary(row: "Row[Any]") -> dict[str, Any]:
+    return {
+        "lot": row.code,
+        "donor": row.donor_code,
+        "material": row.material,
+        "process": row.process,
+        "procedure_version": row.procedure_version,
+        "site": row.site_code,
+        "started_at": row.started_at,
+        "recorded_at": row.recorded_at,
+        "recorded_by": row.recorded_by,
+        "specimens": row.specimens,
+    }
+
+
+def _test(row: "Row[Any]") -> LotTestPublic:
+    return LotTestPublic(
+        id=row.id,
+        test=row.kind,
+        sampled_at=row.sampled_at,
+        due_at=row.due_at,
+        result=row.result,
+        report_sha256=row.report_sha256,
+        completes=row.completes,
+        hold=row.hold_id,
+        recorded_at=row.recorded_at,
+        recorded_by=row.recorded_by,
+        leaf_hash=bytes(row.event_hash).hex(),
+    )

@@ -1,0 +1,283 @@
+"""Questions about specimens. Each takes the actor; what the actor may not know of is not found."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, Text, func, or_, select, text
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.custody.entry import parse_entry
+from biobank.custody.legality import Snapshot
+from biobank.custody.queries import custody_as_of
+from biobank.custody.rebuild import event
+from biobank.custody.snapshots import custody, get_visible, holds_on
+from biobank.db import metadata, table_of
+from biobank.specimens.cursors import older_than, write_cursor
+from biobank.specimens.label_facts import label_facts
+from biobank.specimens.materials import material_of
+from biobank.specimens.models import SpecimenParent
+from biobank.specimens.resolving import alias
+from biobank.specimens.schemas import (
+    AliasPublic,
+    AmendmentPublic,
+    AsOf,
+    Custodian,
+    CustodyPublic,
+    HoldSummary,
+    SpecimenList,
+    SpecimenPublic,
+    SpecimenSummary,
+)
+from biobank.specimens.scoping import donor, specimen, specimens_at_sites_of
+
+parent = table_of(SpecimenParent)
+
+ANY_HOLD = "any"
+
+# The mirror of `custody.snapshots.holds_on`: from the active holds to every specimen they cover, heirs included.
+_COVERED = (
+    text(
+        """
+        WITH RECURSIVE active AS (
+            SELECT scope_kind, scope_id FROM hold WHERE lifted_at IS NULL AND (:kind = 'any' OR kind = :kind)
+        ), line AS (
+            SELECT s.code FROM active a JOIN specimen s ON s.code = a.scope_id WHERE a.scope_kind = 'specimen'
+            UNION
+            SELECT s.code FROM active a JOIN specimen s ON s.lot_code = a.scope_id WHERE a.scope_kind = 'lot'
+            UNION
+            SELECT s.code FROM active a JOIN specimen s ON s.harvest_code = a.scope_id WHERE a.scope_kind = 'harvest'
+        ), heirs AS (
+            SELECT code FROM line
+            UNION
+            SELECT p.child_code FROM heirs JOIN specimen_parent p ON p.parent_code = heirs.code
+        ), place AS (
+            SELECT scope_id AS code FROM active WHERE scope_kind = 'container'
+            UNION
+            SELECT c.code FROM place JOIN storage_container c ON c.parent_code = place.code
+        )
+        SELECT code FROM heirs
+        UNION
+        SELECT s.code FROM active a JOIN specimen s ON s.donor_code = a.scope_id WHERE a.scope_kind = 'donor'
+        UNION
+        SELECT c.code FROM place JOIN custody c ON c.container_code = place.code
+        UNION
+        SELECT c.code FROM active a JOIN custody c ON c.shipment_code = a.scope_id WHERE a.scope_kind = 'shipment'
+        """
+    )
+    .columns(code=Text)
+)  # fmt: skip
+
+_LIST_COLUMNS: tuple[ColumnElement[Any], ...] = (
+    *specimen.c,
+    *(
+        custody.c[name]
+        for name in (
+            "amount", "state", "condition", "quality", "site_code", "container_code", "position_code", "reserved_for",
+            "banked_at", "seq",
+        )
+    ),
+)  # fmt: skip
+
+
+def list_specimens(
+    session: Session,
+    actor: Actor,
+    *,
+    of_donor: str | None = None,
+    material: str | None = None,
+    state: str | None = None,
+    container: str | None = None,
+    hold: str | None = None,
+    words: str | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> SpecimenList:
+    """Answer GET /specimens: newest first, only what the actor may know of.
+
+    `container` includes everything below it; `hold` is a kind or "any", inherited ones count; `words` is the start of a code
+    (with or without its prefix), of a lot's or harvest's code, or a whole identifier of another issuer.
+    """
+    statement: Select[Any] = (
+        select(*_LIST_COLUMNS)
+        .select_from(_whole())
+        .where(specimens_at_sites_of(actor))
+        .order_by(specimen.c.created_at.desc(), specimen.c.code.desc())
+        .limit(limit + 1)
+    )
+    for column, value in ((specimen.c.donor_code, of_donor), (specimen.c.material, material), (custody.c.state, state)):
+        if value is not None:
+            statement = statement.where(column == value)
+    if container is not None:
+        statement = statement.where(custody.c.container_code.in_(_below(container)))
+    if hold is not None:
+        covered = _COVERED.bindparams(kind=hold).subquery("covered")
+        statement = statement.where(specimen.c.code.in_(select(covered.c.code)))
+    if words is not None:
+        statement = statement.where(_matches(words.strip()))
+    if cursor is not None:
+        statement = statement.where(older_than(cursor, specimen.c.created_at, specimen.c.code))
+    rows = session.execute(statement).all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    held = holds_on(session, [row.code for row in rows[:limit]]) if rows else {}
+    return SpecimenList(
+        items=[_summary(row, sorted({one.kind for one in held[row.code]})) for row in rows[:limit]],
+        next=None if last is None else write_cursor(last.created_at, last.code),
+    )
+
+
+def _whole() -> Any:
+    return specimen.join(custody, custody.c.code == specimen.c.code).outerjoin(donor, donor.c.code == specimen.c.donor_code)
+
+
+def _below(container: str) -> Any:
+    places = metadata.tables["storage_container"]
+    tree = select(places.c.code).where(places.c.code == container).cte("tree", recursive=True)
+    tree = tree.union(select(places.c.code).where(places.c.parent_code == tree.c.code))
+    return select(tree.c.code)
+
+
+def _matches(words: str) -> ColumnElement[bool]:
+    start = words.upper()
+    by_alias = select(alias.c.specimen_code).where(func.lower(alias.c.value) == words.lower())
+    return or_(
+        specimen.c.code.startswith(start, autoescape=True),
+        specimen.c.code.contains(f"-{start}", autoescape=True),
+        specimen.c.lot_code.startswith(start, autoescape=True),
+        specimen.c.harvest_code.startswith(start, autoescape=True),
+        specimen.c.code.in_(by_alias),
+    )
+
+
+def _summary(row: "Row[Any]", holds: list[str]) -> SpecimenSummary:
+    return SpecimenSummary(
+        code=row.code,
+        donor=row.donor_code,
+        material=row.material,
+        unit=row.unit,
+        amount=row.amount,
+        passage=row.passage,
+        purpose=row.purpose,
+        state=row.state,
+        condition=row.condition,
+        quality=row.quality,
+        site=row.site_code,
+        container=row.container_code,
+        position=row.position_code,
+        home_site=row.home_site_code,
+        lot=row.lot_code,
+        harvest=row.harvest_code,
+        reserved_for=row.reserved_for,
+        banked_at=row.banked_at,
+        expires_at=row.expires_at,
+        created_at=row.created_at,
+        seq=row.seq,
+        holds=holds,
+    )
+
+
+def describe_specimen(
+    session: Session, actor: Actor, code: str, at: datetime | None = None, as_known_at: datetime | None = None
+) -> SpecimenPublic:
+    """Answer GET /specimens/{code}: as it stands, or with its custody as of two clocks.
+
+    Raises NotFound, also when nothing was known of it by then. What a specimen *is* does not change and is shown as it is.
+    """
+    snapshot = get_visible(session, actor, code, holds=True)
+    as_of = None
+    projection = snapshot.projection | {"seq": snapshot.seq, "state_seq": snapshot.state_seq}
+    if at is not None or as_known_at is not None:
+        as_of = AsOf(at=at, as_known_at=as_known_at)
+        projection = custody_as_of(session, actor, code, at, as_known_at)
+    row = session.execute(select(specimen, _unit_count()).where(specimen.c.code == code)).one()
+    parents = session.execute(select(parent.c.parent_code).where(parent.c.child_code == code).order_by(parent.c.parent_code))
+    return SpecimenPublic(
+        **_identity(row, snapshot),
+        parents=list(parents.scalars()),
+        aliases=_aliases(session, code),
+        custody=custody_public(projection),
+        as_of=as_of,
+        holds=None if as_of is not None else _holds(snapshot),
+        amendments=_amendments(session, code),
+        label=label_facts(
+            row,
+            amount=projection["amount"],
+            condition=projection["condition"],
+            banked_at=projection["banked_at"],
+            unit_count=row.unit_count,
+        ),
+    )
+
+
+def _unit_count() -> ColumnElement[Any]:
+    """Return how many containers the specimen's lot has; null without a lot."""
+    mate = specimen.alias("mate")
+    count = select(func.nullif(func.count(), 0)).select_from(mate).where(mate.c.lot_code == specimen.c.lot_code)
+    return count.scalar_subquery().label("unit_count")
+
+
+def _identity(row: "Row[Any]", snapshot: Snapshot) -> dict[str, Any]:
+    names = (
+        "code", "material", "unit", "purpose", "passage", "vessel_count", "follicular_units", "follicles", "transected",
+        "regulatory_basis", "markers_evaluated", "collected_at", "expires_at", "created_at", "created_by",
+    )  # fmt: skip
+    return {name: getattr(row, name) for name in names} | {
+        "donor": row.donor_code,
+        "title": material_of(row.material).title,
+        "harvest": row.harvest_code,
+        "lot": row.lot_code,
+        "home_site": row.home_site_code,
+        "clinic_site": snapshot.clinic_site_code,
+    }
+
+
+def custody_public(projection: dict[str, Any]) -> CustodyPublic:
+    """Turn a projection with `seq` and `state_seq` into its wire shape."""
+    offered = projection["offered_kind"]
+    same = (
+        "state", "condition", "quality", "reserved_for", "amount", "freeze_count", "exposure_s", "banked_at", "marked", "seq",
+        "state_seq",
+    )  # fmt: skip
+    return CustodyPublic(
+        **{name: projection[name] for name in same},
+        custodian=Custodian(kind=projection["custodian_kind"], id=projection["custodian_id"]),
+        offered_to=None if offered is None else Custodian(kind=offered, id=projection["offered_id"]),
+        site=projection["site_code"],
+        container=projection["container_code"],
+        position=projection["position_code"],
+        shipment=projection["shipment_code"],
+    )
+
+
+def _holds(snapshot: Snapshot) -> list[HoldSummary]:
+    return [
+        HoldSummary(id=UUID(h.id), kind=h.kind, scope_kind=h.scope_kind, scope_id=h.scope_id, blocks=list(h.blocks))
+        for h in snapshot.holds
+    ]
+
+
+def _aliases(session: Session, code: str) -> list[AliasPublic]:
+    rows = session.execute(select(alias).where(alias.c.specimen_code == code).order_by(alias.c.issuer, alias.c.value))
+    return [AliasPublic(issuer=row.issuer, value=row.value) for row in rows]
+
+
+def _amendments(session: Session, code: str) -> list[AmendmentPublic]:
+    """Return what was corrected: the events stay as they were, so what is right now stands beside them."""
+    rows = session.execute(
+        select(event.c.entry, event.c.leaf_hash)
+        .where(event.c.stream_kind == "specimen", event.c.stream_id == code, event.c.kind == "specimen.amended")
+        .order_by(event.c.seq)
+    )
+    found = []
+    for row in rows:
+        entry = parse_entry(bytes(row.entry))
+        found.append(
+            AmendmentPublic(
+                **{name: entry["body"][name] for name in ("corrects", "field", "value", "reason")},
+                by=entry["by"],
+                occurred_at=entry["occurred_at"],
+                leaf_hash=bytes(row.leaf_hash).hex(),
+            )
+        )
+    return found

@@ -1,0 +1,288 @@
+"""Wire shapes of specimens: what one is and where it stands, lists, lineage, aliases, viability, unidentified items."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from biobank.custody.recording import Circumstances
+from biobank.custody.states import Condition
+from biobank.specimens.materials import Assay
+from biobank.specimens.shapes import EquipmentCode, Recorded, Seq, Sha256, SiteCode
+
+AliasIssuer = Annotated[
+    str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="Who gave the identifier, e.g. `clinic_east`, `din`.")
+]
+AliasValue = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\x21-\x7e]+( [\x21-\x7e]+)*$")]
+Scanned = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00]+$")]
+
+
+class HoldSummary(BaseModel):
+    """An active hold that covers the specimen, its own or inherited."""
+
+    id: UUID
+    kind: str
+    scope_kind: str
+    scope_id: str
+    blocks: list[str]
+
+
+class Custodian(BaseModel):
+    """Who holds it now."""
+
+    kind: str
+    id: str | None
+
+
+class CustodyPublic(BaseModel):
+    """Where it is, who holds it and in which state: the projection of its events, now or as of an earlier time."""
+
+    state: str
+    condition: str
+    quality: str
+    custodian: Custodian
+    offered_to: Custodian | None
+    site: str | None
+    container: str | None
+    position: str | None
+    shipment: str | None
+    reserved_for: str | None
+    amount: int
+    freeze_count: int
+    exposure_s: int
+    banked_at: str | None
+    marked: bool = Field(description="An act of this specimen was reversed after the fact by two people; marked for ever.")
+    seq: int
+    state_seq: int = Field(description="Sequence of the last event that set its state.")
+
+
+class AliasPublic(BaseModel):
+    """A foreign identifier."""
+
+    issuer: str
+    value: str
+
+
+class AmendmentPublic(BaseModel):
+    """A correction of what an earlier event said."""
+
+    corrects: str
+    field: str
+    value: str | int | bool | None
+    reason: str
+    by: str
+    occurred_at: str
+    leaf_hash: str
+
+
+class LabelFacts(BaseModel):
+    """What its label says, in the words of the registry. No name, no birth date, no state."""
+
+    code: str
+    material: str
+    passage: int | None
+    amount: str
+    unit_number: int | None
+    unit_count: int | None
+    banked_on: date | None
+    expires_on: date | None
+    storage: str
+    recipient: str | None
+    markers_evaluated: bool
+
+
+class SpecimenSummary(BaseModel):
+    """A line of a list."""
+
+    code: str
+    donor: str | None
+    material: str
+    unit: str
+    amount: int
+    passage: int | None
+    purpose: str
+    state: str
+    condition: str
+    quality: str
+    site: str | None
+    container: str | None
+    position: str | None
+    home_site: str | None
+    lot: str | None
+    harvest: str | None
+    reserved_for: str | None
+    banked_at: str | None
+    expires_at: datetime | None
+    created_at: datetime
+    seq: int
+    holds: list[str] = Field(description="Kinds of active holds that cover it, its own or inherited.")
+
+
+class SpecimenList(BaseModel):
+    """Specimens, newest first."""
+
+    items: list[SpecimenSummary]
+    next: str | None = None
+
+
+class AsOf(BaseModel):
+    """The two clocks of an as-of answer."""
+
+    at: datetime | None = Field(description="The world's clock: what had happened by then.")
+    as_known_at: datetime | None = Field(description="The bank's clock: what had been recorded by then.")
+
+
+class SpecimenPublic(BaseModel):
+    """One specimen: what it is, where it stands, what covers it, where it comes from."""
+
+    code: str
+    donor: str | None
+    material: str
+    title: str
+    unit: str
+    purpose: str
+    passage: int | None
+    vessel_count: int | None
+    follicular_units: int | None
+    follicles: int | None
+    transected: int | None
+    regulatory_basis: str
+    markers_evaluated: bool
+    harvest: str | None
+    lot: str | None
+    parents: list[str]
+    home_site: str | None
+    clinic_site: str | None
+    collected_at: datetime | None
+    expires_at: datetime | None
+    created_at: datetime
+    created_by: str
+    aliases: list[AliasPublic]
+    custody: CustodyPublic
+    as_of: AsOf | None = Field(description="Null: `custody` is as it stands now.")
+    holds: list[HoldSummary] | None = Field(description="Null in an as-of answer: ask the custody log for past holds.")
+    amendments: list[AmendmentPublic]
+    label: LabelFacts
+
+
+class LineageNode(BaseModel):
+    """A specimen of the graph. `generation` counts from the one asked for: −1 its parents, 1 what was made of it."""
+
+    code: str
+    material: str
+    passage: int | None
+    lot: str | None
+    generation: int
+    state: str | None = Field(description="Null when it is at a place whose specimens the caller may not see.")
+    amount: int | None
+    unit: str
+
+
+class LineageEdge(BaseModel):
+    """One was made from the other."""
+
+    parent: str
+    child: str
+    process: str | None
+
+
+class Lineage(BaseModel):
+    """Everything it came from and everything that came from it."""
+
+    specimen: str
+    nodes: list[LineageNode]
+    edges: list[LineageEdge]
+
+
+class AddAlias(Circumstances):
+    """Another issuer's identifier for this specimen."""
+
+    issuer: AliasIssuer
+    value: AliasValue
+    expected_seq: Seq | None = None
+
+
+class AliasAdded(Recorded):
+    """The identifier resolves from now on."""
+
+    specimen: str
+    issuer: str
+    seq: int
+
+
+class RegisterUnidentified(Circumstances):
+    """An item nobody can name. Where it lies is said by storing it: that is never refused in a quarantine place."""
+
+    site: SiteCode
+    condition: Condition
+    photo_sha256: Sha256 | None = None
+    place: Annotated[str, Field(pattern=r"^[A-Z0-9-]{3,40}$")] | None = Field(
+        default=None, description="Code of where it was found."
+    )
+
+
+class UnidentifiedRegistered(Recorded):
+    """The item has a code now. `where_now` says what to do with it."""
+
+    specimen: str
+    state: str
+    seq: int
+    where_now: str
+
+
+class RecordViability(Circumstances):
+    """A count of living and dead, as read."""
+
+    expected_seq: Seq | None = None
+    method: Assay
+    live: Annotated[int, Field(ge=0, le=10**9, description="Living cells; for outgrowth: follicles that grew.")]
+    dead: Annotated[int, Field(ge=0, le=10**9)]
+    dilution_milli: Annotated[int, Field(ge=1, le=10**9, description="Dilution factor in thousandths: 2-fold is 2000.")] = 1000
+    volume_nl: (
+        Annotated[int, Field(ge=1, le=10**9, description="Volume looked at, nL: a large Neubauer square holds 100.")] | None
+    ) = None
+    minutes_after_thaw: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    instrument: EquipmentCode | None = None
+
+
+class Measured(BaseModel):
+    """One count with its percentage and the interval that the count supports."""
+
+    assay: UUID
+    method: str
+    estimand: Literal["cell_membrane_integrity", "follicle_outgrowth"]
+    live: int
+    dead: int
+    viability_bp: int = Field(description="Living per 10,000 counted.")
+    wilson_95_lower_bp: int
+    wilson_95_upper_bp: int
+    dilution_milli: int
+    volume_nl: int | None
+    live_per_ml: int | None = Field(description="Null without the volume looked at.")
+    minutes_after_thaw: int | None
+    instrument: str | None
+    operator: str
+    measured_at: datetime
+    recorded_at: datetime
+    recorded_by: str
+    leaf_hash: str = Field(description="The event that carries the count.")
+
+
+class ViabilityRecorded(Recorded):
+    """A recorded count."""
+
+    specimen: str
+    seq: int
+    measured: Measured
+
+
+class Viability(BaseModel):
+    """What was measured of a specimen, oldest first. Membrane integrity or outgrowth; never potency."""
+
+    specimen: str
+    measured: list[Measured]
+
+
+Projection = dict[str, Any]
+"""Columns of `effects.PROJECTED` with `seq` and `state_seq`, as `custody/rebuild.py` folds them."""
