@@ -915,7 +915,6 @@ def upgrade() -> None:
         sa.Column("donor_code", sa.Text(), nullable=False),
         sa.Column("recipient_code", sa.Text(), nullable=False),
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("donor_code = recipient_code", name=op.f("item_goes_back_to_its_donor")),
         sa.ForeignKeyConstraint(
             ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="item_is_of_its_donor"

@@ -116,11 +116,14 @@ class Administered(Event):
 
 
 class Returned(Event):
-    """It came back frozen, on the evidence of its logger and quality's signed decision. What was thawed never comes back."""
+    """It came back frozen, on the evidence of its logger and quality's signed decision. What was thawed never comes back.
+
+    Also for a tube that a refused shipment brought back into our hands: until this decision it is used for nothing.
+    """
 
     kind: Literal["specimen.returned"] = "specimen.returned"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
-    from_states: ClassVar[frozenset[State]] = frozenset({State.ISSUED, State.IN_TRANSIT, State.DELIVERED})
+    from_states: ClassVar[frozenset[State]] = frozenset({State.ISSUED, State.IN_TRANSIT, State.DELIVERED, State.RECEIVED})
     from_conditions: ClassVar[frozenset[Condition]] = frozenset({Condition.FROZEN})
     to_state: ClassVar[State] = State.RECEIVED
     effect: ClassVar[Effect] = (
@@ -276,7 +279,7 @@ class CheckFailed(WithdrawalEvent):
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_ADMINISTER
 
     differing: tuple[Literal["wristband", "product", "withdrawal"], ...] = Field(min_length=1)
-    wristband: str = Field(max_length=40, pattern=r"^[A-Z0-9-]+$", description="As scanned.")
+    wristband: str | None = Field(default=None, max_length=40, pattern=r"^[A-Z0-9-]+$", description="As scanned, if it was.")
     product: str = Field(max_length=40, pattern=r"^[A-Z0-9-]+$", description="As scanned.")
     held: tuple[str, ...] = Field(max_length=20, description="Specimens put on identity hold.")
     releases_killed: int = Field(ge=0, le=1000)

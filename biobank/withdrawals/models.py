@@ -104,7 +104,6 @@ class WithdrawalItem(SQLModel, table=True):
     donor_code: str = Field(sa_column=Column(Text, nullable=False))
     recipient_code: str = Field(sa_column=Column(Text, nullable=False))
     added_at: datetime = Field(sa_column=_when())
-    removed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
 
 
 class WithdrawalPick(SQLModel, table=True):

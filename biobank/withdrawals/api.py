@@ -1,0 +1,149 @@
+"""Routes of treatment withdrawals, in the order of their steps."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from biobank.acts.web import Performing, Reading
+from biobank.custody.schemas import CustodyHistory
+from biobank.withdrawals import administering, arrival, bedside, closing, picking, queries, service
+from biobank.withdrawals.schemas import (
+    AdministerRequest,
+    ApproveRequest,
+    BedsideAnswer,
+    BedsideRequest,
+    CancelRequest,
+    Feasibility,
+    IssueRequest,
+    OutcomeRequest,
+    PickRequest,
+    ReceiveRequest,
+    RejectRequest,
+    ReturnRequest,
+    ThawRequest,
+    WithdrawalAnswer,
+    WithdrawalDetail,
+    WithdrawalList,
+    WithdrawalRequest,
+)
+from biobank.withdrawals.workflow import Route, WithdrawalState
+
+router = APIRouter(prefix="/api/v1/withdrawals", tags=["withdrawals"])
+
+_CODE = r"^[A-Za-z0-9-]+$"
+CodePath = Annotated[str, Path(min_length=3, max_length=20, pattern=_CODE)]
+MaybeCode = Annotated[str | None, Query(min_length=3, max_length=20, pattern=_CODE)]
+
+
+@router.post("", status_code=201)
+async def request_withdrawal(request: WithdrawalRequest, performing: Performing) -> WithdrawalAnswer:
+    """Ask for a person's own cells back."""
+    return await performing(service.request_withdrawal, request)
+
+
+@router.get("")
+async def read_withdrawals(
+    reading: Reading,
+    donor: MaybeCode = None,
+    state: WithdrawalState | None = None,
+    after: MaybeCode = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> WithdrawalList:
+    """Withdrawals you may know of, newest first."""
+    return await reading(
+        queries.list_withdrawals, donor=donor, state=None if state is None else state.value, after=after, limit=limit
+    )  # fmt: skip
+
+
+@router.get("/feasibility")
+async def read_feasibility(
+    reading: Reading,
+    donor: Annotated[str, Query(min_length=3, max_length=20, pattern=_CODE)],
+    material: Annotated[str | None, Query(pattern=r"^[a-z0-9_]{2,40}$")] = None,
+    route: Route | None = None,
+) -> Feasibility:
+    """What a withdrawal for a donor could be made of now, and why the rest could not."""
+    return await reading(queries.feasibility, donor, material=material, route=route)
+
+
+@router.get("/{code}")
+async def read_withdrawal(code: CodePath, reading: Reading) -> WithdrawalDetail:
+    """A withdrawal with its tubes and what it waits for."""
+    return await reading(queries.describe_withdrawal, code)
+
+
+@router.get("/{code}/history")
+async def read_history(
+    code: CodePath,
+    reading: Reading,
+    after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> CustodyHistory:
+    """The withdrawal's own events, oldest first."""
+    return await reading(queries.history_of, code, after, limit)
+
+
+@router.post("/{code}/approve")
+async def approve(code: CodePath, request: ApproveRequest, performing: Performing) -> WithdrawalAnswer:
+    """Quality's yes, signed "approved"; the tubes are reserved."""
+    return await performing(service.approve_withdrawal, code, request)
+
+
+@router.post("/{code}/reject")
+async def reject(code: CodePath, request: RejectRequest, performing: Performing) -> WithdrawalAnswer:
+    """Quality's no, signed "rejected"."""
+    return await performing(service.reject_withdrawal, code, request)
+
+
+@router.post("/{code}/cancel")
+async def cancel(code: CodePath, request: CancelRequest, performing: Performing) -> WithdrawalAnswer:
+    """Call it off before anything leaves."""
+    return await performing(service.cancel_withdrawal, code, request)
+
+
+@router.post("/{code}/picks", status_code=201)
+async def pick(code: CodePath, request: PickRequest, performing: Performing) -> WithdrawalAnswer:
+    """Scan a tube out of its place, or scan it blind as the second person."""
+    return await performing(picking.pick, code, request)
+
+
+@router.post("/{code}/thaw")
+async def thaw(code: CodePath, request: ThawRequest, performing: Performing) -> WithdrawalAnswer:
+    """Thaw a tube for this withdrawal, at the bench or at the chair."""
+    return await performing(picking.thaw, code, request)
+
+
+@router.post("/{code}/issue")
+async def issue(code: CodePath, request: IssueRequest, performing: Performing) -> WithdrawalAnswer:
+    """Let every tube go, on its way to the clinic."""
+    return await performing(picking.issue, code, request)
+
+
+@router.post("/{code}/receive")
+async def receive(code: CodePath, request: ReceiveRequest, performing: Performing) -> WithdrawalAnswer:
+    """Accept tubes at the clinic."""
+    return await performing(arrival.receive, code, request)
+
+
+@router.post("/{code}/bedside-checks", status_code=201)
+async def check_at_bedside(code: CodePath, request: BedsideRequest, performing: Performing) -> BedsideAnswer:
+    """One person's scans of band and final product; the second person's make a release."""
+    return await performing(bedside.check_at_bedside, code, request)
+
+
+@router.post("/{code}/administer")
+async def administer(code: CodePath, request: AdministerRequest, performing: Performing) -> WithdrawalAnswer:
+    """Give a tube to its donor, using up the release."""
+    return await performing(administering.administer, code, request)
+
+
+@router.post("/{code}/return")
+async def take_back(code: CodePath, request: ReturnRequest, performing: Performing) -> WithdrawalAnswer:
+    """Take a frozen tube back: quality, signed "decided"."""
+    return await performing(closing.take_back, code, request)
+
+
+@router.post("/{code}/outcome")
+async def record_outcome(code: CodePath, request: OutcomeRequest, performing: Performing) -> WithdrawalAnswer:
+    """Record what the clinic saw afterwards, and close."""
+    return await performing(closing.record_outcome, code, request)

@@ -1,0 +1,64 @@
+"""At the clinic's door: tubes are received and looked at. What arrives damaged or unreadable is held with it."""
+
+from collections.abc import Collection
+
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.permissions import Permission
+from biobank.custody import holds as custody_holds
+from biobank.custody.ledger import Appended
+from biobank.custody.recording import NOW, Move, head_of
+from biobank.custody.snapshots import load
+from biobank.custody.states import HoldKind, HoldScope
+from biobank.errors import Refused
+from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, require_at, set_state
+from biobank.withdrawals.events import Arrived, Delivered
+from biobank.withdrawals.picking import wrong_tube
+from biobank.withdrawals.scans import read_tube
+from biobank.withdrawals.schemas import ReceiveRequest, WithdrawalAnswer
+from biobank.withdrawals.service import answer_of
+from biobank.withdrawals.workflow import Step, after
+
+
+def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> WithdrawalAnswer | Refused:
+    """Accept tubes at the clinic and look at them. What arrives damaged or unreadable is held with it."""
+    tubes = list(dict.fromkeys(read_tube(session, act, scan) for scan in request.tubes))
+    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=tubes)
+    require_at(act.actor, Permission.WITHDRAWAL_RECEIVE, (case.clinic,), code)
+    case.require_step(Step.RECEIVE)
+    for tube in tubes:
+        if tube not in case.tubes:
+            return wrong_tube(act, case, tube, others.get(tube))
+    event = Delivered(
+        withdrawal=code,
+        site=case.clinic,
+        container_intact=request.container_intact,
+        label_legible=request.label_legible,
+        temperature_mc=request.temperature_mc,
+        logger_sha256=request.logger_sha256,
+    )
+    moves = [Move(case.tubes[tube], event, site=case.clinic) for tube in sorted(tubes)]
+    appended = record_on_tubes(session, act, case, moves, request)
+    arrived = record_on_case(session, act, case, Arrived(specimens=tuple(sorted(tubes)), site=case.clinic))
+    set_state(session, case, after(Step.RECEIVE, case.state))
+    for kind, wrong in ((HoldKind.QUALITY, not request.container_intact), (HoldKind.IDENTITY, not request.label_legible)):
+        if wrong:
+            appended += hold_specimens(session, act, sorted(tubes), kind, reason="arrival_inspection", site=case.clinic)
+    return answer_of(session, act, code, [*appended, arrived])
+
+
+def hold_specimens(
+    session: Session, act: Act, codes: Collection[str], kind: HoldKind, *, reason: str, site: str | None
+) -> list[Appended]:
+    """Place a hold on each specimen that has none of this kind of its own; the rows are locked."""
+    placed = []
+    for code, specimen in sorted(load(session, codes, lock=True, holds=True).items()):
+        if any(h.kind == kind.value and h.scope_kind == HoldScope.SPECIMEN.value and h.scope_id == code for h in specimen.holds):
+            continue
+        head = head_of(session, act, NOW, subject=None, site=site, last=specimen.last_occurred_at)
+        _id, appended = custody_holds.place(
+            session, kind=kind, scope_kind=HoldScope.SPECIMEN, scope_id=code, reason=reason, head=head, specimen=specimen
+        )
+        placed.append(appended)
+    return placed

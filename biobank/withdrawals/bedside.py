@@ -1,0 +1,221 @@
+"""At the bedside: two people verify that these cells are this person's.
+
+Each of two people, from their own login and without seeing the other's scans, scans
+the band on the wrist and the final product. The system compares band → donor, product → donor and withdrawal → recipient. Any
+mismatch stops everything: the refusal and an identity hold are committed and open releases end. Agreement makes a release of
+single use, valid for 15 minutes, which the administration consumes; the database knows the chain by foreign keys.
+"""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any, Literal
+from uuid import uuid4
+
+from sqlalchemy import insert, select, update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.permissions import Permission
+from biobank.clock import rfc3339
+from biobank.codes import Prefix
+from biobank.custody.legality import Snapshot
+from biobank.custody.recording import Circumstances
+from biobank.custody.states import HoldKind
+from biobank.db import table_of
+from biobank.donors.wristbands import ActiveBand, active_wristband, find_band
+from biobank.errors import Conflict, Refused
+from biobank.quality.releases import kill_releases
+from biobank.withdrawals.arrival import hold_specimens
+from biobank.withdrawals.case import (
+    Case,
+    open_case,
+    record_on_case,
+    require_at,
+    require_treatment_consent,
+    require_usable,
+)
+from biobank.withdrawals.events import Administered, CheckFailed, CheckOpened, CheckPassed
+from biobank.withdrawals.models import BedsideCheck, BedsideRelease
+from biobank.withdrawals.scans import read_scan, read_tube
+from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
+from biobank.withdrawals.service import answer_members, read_again
+from biobank.withdrawals.workflow import Step
+
+check_table = table_of(BedsideCheck)
+release_table = table_of(BedsideRelease)
+
+CHECK_LIFE = timedelta(minutes=10)
+"""How long the first person's scans wait for the second's."""
+RELEASE_LIFE = timedelta(minutes=15)
+
+Differing = Literal["wristband", "product", "withdrawal"]
+
+
+class WrongRecipient(Conflict):
+    """Band, product and withdrawal do not belong to one person."""
+
+    code = "wrong_recipient"
+    title = "STOP: not this person's"
+
+
+def differing(
+    recipient: str, items: Collection[str], band_donor: str, product: str, product_donor: str | None
+) -> list[Differing]:
+    """Compare band, product and withdrawal, and return what does not belong together; empty when all is one person's. Pure."""
+    wrong: list[Differing] = []
+    if band_donor != recipient:
+        wrong.append("wristband")
+    if product_donor is None or product_donor != recipient:
+        wrong.append("product")
+    elif product not in items:
+        wrong.append("withdrawal")
+    return wrong
+
+
+def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequest) -> BedsideAnswer | Refused:
+    """One person's scans. The first opens the check, the second completes it and makes the release."""
+    band_code = read_scan(act, request.wristband, Prefix.WRISTBAND)
+    product = read_tube(session, act, request.product)
+    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[product])
+    require_at(act.actor, Permission.WITHDRAWAL_ADMINISTER, (case.clinic,), code)
+    case.require_step(Step.CHECK)
+    scanned = others.get(product)
+    # Whose the band is counts before whether it is still in force: another person's old band is another person's band.
+    row = find_band(session, band_code)
+    band_donor = case.donor if row is None else row.donor_code
+    wrong = differing(case.donor, case.tubes, band_donor, product, None if scanned is None else scanned.donor_code)
+    if wrong:
+        return stop(session, act, case, request, wrong, band_code, product, scanned)
+    band = active_wristband(session, band_code, act.at)
+    consents = require_treatment_consent(session, act, case.donor, case.row["material"], [product])
+    require_usable(session, act, case, [product], Administered, None)
+    open_check = session.execute(
+        select(check_table).where(
+            check_table.c.withdrawal_code == code,
+            check_table.c.specimen_code == product,
+            check_table.c.ended_at.is_(None),
+            check_table.c.superseded_at.is_(None),
+        )
+    ).first()
+    if (
+        open_check is None
+        or open_check.expires_at < act.at
+        or open_check.first_checker == act.actor.code
+        or open_check.wristband_code != band.code
+    ):
+        return _open_check(session, act, case, request, product, band, open_check)
+    return _pass_check(session, act, case, request, product, band, open_check, consents)
+
+
+def stop(
+    session: Session,
+    act: Act,
+    case: Case,
+    given: Circumstances,
+    wrong: list[Differing],
+    band: str | None,
+    product: str,
+    scanned: Snapshot | None,
+) -> Refused:
+    """Stop everything: open releases and checks end, the product is held, and the refusal is evidence."""
+    killed = kill_releases(session, {*case.tubes, product}, at=act.at, because="bedside_mismatch")
+    held = [] if scanned is None else [product]
+    hold_specimens(session, act, held, HoldKind.IDENTITY, reason="bedside_mismatch", site=case.clinic)
+    _supersede_checks(session, act, case)
+    event = CheckFailed(differing=tuple(wrong), wristband=band, product=product, held=tuple(held), releases_killed=killed)
+    record_on_case(session, act, case, event, given)
+    return Refused(
+        WrongRecipient(
+            f"STOP. The band, the product and {case.code} do not belong to one person ({' and '.join(wrong)}). Give nothing.",
+            where_now="Keep the product cold and apart from every other, and call quality now; it is on hold.",
+            subject=product,
+            withdrawal=case.code,
+            differing=wrong,
+        )
+    )
+
+
+def _supersede_checks(session: Session, act: Act, case: Case) -> None:
+    session.execute(
+        update(check_table)
+        .where(
+            check_table.c.withdrawal_code == case.code,
+            check_table.c.ended_at.is_(None),
+            check_table.c.superseded_at.is_(None),
+        )
+        .values(superseded_at=act.at)
+    )
+
+
+def _open_check(
+    session: Session, act: Act, case: Case, given: Circumstances, product: str, band: ActiveBand, before: Any
+) -> BedsideAnswer:
+    if before is not None:
+        session.execute(update(check_table).where(check_table.c.id == before.id).values(superseded_at=act.at))
+    check = uuid4()
+    event = CheckOpened(check=str(check), specimen=product, wristband=band.code)
+    opened = record_on_case(session, act, case, event, given, relies_on=(band.leaf_hash,))
+    expires = act.at + CHECK_LIFE
+    session.execute(
+        insert(check_table).values(
+            id=check,
+            withdrawal_code=case.code,
+            specimen_code=product,
+            donor_code=case.donor,
+            wristband_code=band.code,
+            first_checker=act.actor.code,
+            opened_at=act.at,
+            opened_event=opened.leaf_hash,
+            expires_at=expires,
+        )
+    )
+    members = answer_members(act, read_again(session, act, case.code), [opened])
+    return BedsideAnswer(**members, check=check, status="waiting_for_second_person", expires_at=expires)
+
+
+def _pass_check(
+    session: Session,
+    act: Act,
+    case: Case,
+    given: Circumstances,
+    product: str,
+    band: ActiveBand,
+    check: Any,
+    consents: tuple[bytes, ...],
+) -> BedsideAnswer:
+    # A second check of the same product makes the first one's release void: one permission at a time.
+    kill_releases(session, [product], at=act.at, because="checked_again")
+    release, expires = uuid4(), act.at + RELEASE_LIFE
+    event = CheckPassed(
+        check=str(check.id),
+        opened=bytes(check.opened_event).hex(),
+        specimen=product,
+        wristband=band.code,
+        first_checker=check.first_checker,
+        release=str(release),
+        expires_at=rfc3339(expires),
+    )
+    relies_on = (bytes(check.opened_event), band.leaf_hash, *consents)
+    passed = record_on_case(session, act, case, event, given, relies_on=relies_on)
+    session.execute(
+        update(check_table)
+        .where(check_table.c.id == check.id)
+        .values(second_checker=act.actor.code, ended_at=act.at, passed=True)
+    )  # fmt: skip
+    session.execute(
+        insert(release_table).values(
+            id=release,
+            check_id=check.id,
+            withdrawal_code=case.code,
+            specimen_code=product,
+            donor_code=case.donor,
+            wristband_code=band.code,
+            first_checker=check.first_checker,
+            second_checker=act.actor.code,
+            made_at=act.at,
+            made_event=passed.leaf_hash,
+            expires_at=expires,
+        )
+    )
+    members = answer_members(act, read_again(session, act, case.code), [passed])
+    return BedsideAnswer(**members, check=check.id, status="released", release=release, expires_at=expires)

@@ -1,0 +1,315 @@
+"""A withdrawal opened for an act: its row and everything the rules ask about, locked in the order of the house.
+
+Donor first, then the withdrawal, then the specimens by code. Revoking a consent locks the donor too, so an act either sees the
+revocation or is finished before it. Nothing is believed that was read before the lock.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, or_, select, text, true, update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.event import Event
+from biobank.custody.ledger import Appended
+from biobank.custody.legality import Snapshot
+from biobank.custody.models import Custody
+from biobank.custody.recording import NOW, Circumstances, Move, is_lagging
+from biobank.custody.recording import record as record_on_specimens
+from biobank.custody.snapshots import load
+from biobank.custody.states import Condition, State, StreamKind
+from biobank.db import table_of
+from biobank.donors.consents import require_consent
+from biobank.donors.events import Tissue
+from biobank.donors.visibility import lock_donor
+from biobank.errors import Conflict, NotFound, NotPermitted, StaleSequence
+from biobank.quality.streams import record_on_stream
+from biobank.specimens.models import Specimen
+from biobank.transparency.models import StreamHead
+from biobank.withdrawals.checks import use_refusal
+from biobank.withdrawals.models import Administration, Withdrawal, WithdrawalItem, WithdrawalPick
+from biobank.withdrawals.workflow import Item, Route, Step, WithdrawalState, step_refusal
+
+withdrawal = table_of(Withdrawal)
+item_table = table_of(WithdrawalItem)
+pick_table = table_of(WithdrawalPick)
+administration = table_of(Administration)
+custody = table_of(Custody)
+specimen_table = table_of(Specimen)
+stream_head = table_of(StreamHead)
+
+
+class DonorNotTreated(Conflict):
+    """The donor is dead or was forgotten: nobody is there to receive anything."""
+
+    code = "donor_not_living"
+    title = "No recipient"
+
+
+@dataclass(frozen=True)
+class Case:
+    """An opened withdrawal. `tubes` are its specimens by code; `came_back` those that returned without a decision."""
+
+    row: RowMapping
+    seq: int
+    tubes: dict[str, Snapshot]
+    picks: dict[str, RowMapping]
+    given: frozenset[str]
+    came_back: frozenset[str]
+
+    @property
+    def code(self) -> str:
+        """The withdrawal's code."""
+        return str(self.row["code"])
+
+    @property
+    def donor(self) -> str:
+        """The donor, who is the recipient."""
+        return str(self.row["donor_code"])
+
+    @property
+    def clinic(self) -> str:
+        """The site that asked and will receive."""
+        return str(self.row["clinic_site_code"])
+
+    @property
+    def state(self) -> WithdrawalState:
+        """Where it stands."""
+        return WithdrawalState(self.row["state"])
+
+    @property
+    def route(self) -> Route:
+        """How its tubes travel."""
+        return Route(self.row["route"])
+
+    @property
+    def items(self) -> list[Item]:
+        """Its tubes as the workflow's rules see them, by code."""
+        return [self.item(code) for code in sorted(self.tubes)]
+
+    def item(self, code: str) -> Item:
+        """One tube as the workflow's rules see it."""
+        tube, pick = self.tubes[code], self.picks.get(code)
+        stands = tube.state is not State.STORED
+        return Item(
+            specimen=code,
+            state=State(tube.projection["state"]),
+            condition=Condition(tube.projection["condition"]),
+            # A tube that was put back has to be picked again.
+            picked=pick is not None and stands,
+            confirmed=pick is not None and stands and pick["confirmed_by"] is not None,
+            given=code in self.given,
+        )
+
+    @property
+    def approval(self) -> bytes:
+        """The leaf hash of its approval; the database keeps one in every state past it."""
+        event = self.row["approval_event"]
+        assert event is not None, "approved without an event"
+        return bytes(event)
+
+    def require_step(self, step: Step) -> None:
+        """Raise WrongStep unless the withdrawal is where `step` begins."""
+        refusal = step_refusal(step, self.code, self.state)
+        if refusal is not None:
+            raise refusal
+
+    def with_tubes(self, tubes: dict[str, Snapshot], given: Iterable[str] = ()) -> "Case":
+        """Return the case with tubes as they stand after an event."""
+        return replace(self, tubes=self.tubes | tubes, given=self.given | frozenset(given))
+
+
+def visible(actor: Actor) -> ColumnElement[bool]:
+    """The condition under which the actor may know of a row of `withdrawal`: its clinic, and where its tubes are or are kept."""
+    sites = actor.sites_with(Permission.WITHDRAWAL_READ)
+    if sites is None:
+        return true()
+    mine = sorted(sites)
+    here = (
+        select(item_table.c.specimen_code)
+        .join(custody, custody.c.code == item_table.c.specimen_code)
+        .join(specimen_table, specimen_table.c.code == item_table.c.specimen_code)
+        .where(
+            item_table.c.withdrawal_code == withdrawal.c.code,
+            or_(custody.c.site_code.in_(mine), specimen_table.c.home_site_code.in_(mine)),
+        )
+    )
+    return or_(withdrawal.c.clinic_site_code.in_(mine), here.exists())
+
+
+def find_row(session: Session, actor: Actor, code: str) -> RowMapping:
+    """Return the row; raise NotFound unless the actor may know of it."""
+    row = session.execute(select(withdrawal).where(withdrawal.c.code == code, visible(actor))).mappings().first()
+    if row is None:
+        raise NotFound(f"There is no withdrawal {code} that you may see. Check the code.", subject=code)
+    return row
+
+
+def open_case(
+    session: Session, act: Act, code: str, *, expected_seq: int | None = None, also: Collection[str] = ()
+) -> tuple[Case, dict[str, Snapshot]]:
+    """Lock donor, withdrawal and specimens, and load the case. `also`: further specimens to lock with them.
+
+    Returns the case and the snapshots of `also` that exist. Raises NotFound, DonorNotTreated (only for the erased: a death
+    refuses use, not what must still be recorded), StaleSequence when `expected_seq` is given and old.
+    """
+    donor_code = find_row(session, act.actor, code)["donor_code"]
+    lock_donor(session, donor_code)
+    row = session.execute(select(withdrawal).where(withdrawal.c.code == code).with_for_update()).mappings().one()
+    case, others = _load(session, row, also, lock=True)
+    if expected_seq is not None and expected_seq != case.seq:
+        raise StaleSequence(
+            f"The record of {code} moved on: it stands at {case.seq}. Look at its present state and decide again.",
+            subject=code,
+            head=case.seq,
+            state=row["state"],
+        )
+    return case, others
+
+
+def read_case(session: Session, row: RowMapping) -> Case:
+    """Load a case without locks, to be looked at."""
+    return _load(session, row, (), lock=False)[0]
+
+
+def _load(session: Session, row: RowMapping, also: Collection[str], *, lock: bool) -> tuple[Case, dict[str, Snapshot]]:
+    code = row["code"]
+    items = session.execute(
+        select(item_table.c.specimen_code).where(item_table.c.withdrawal_code == code)
+    ).scalars().all()  # fmt: skip
+    wanted = sorted({*items, *also})
+    if lock:
+        # The rows are locked before they are read: what stands beside custody in the snapshot is then as new as custody is.
+        session.execute(
+            select(custody.c.code).where(custody.c.code.in_(wanted)).order_by(custody.c.code).with_for_update()
+        ).all()  # fmt: skip
+    found = load(session, wanted, lock=lock, holds=True)
+    picks = session.execute(select(pick_table).where(pick_table.c.withdrawal_code == code)).mappings()
+    given = session.execute(select(administration.c.specimen_code).where(administration.c.withdrawal_code == code)).scalars()
+    seq = session.execute(
+        select(stream_head.c.seq).where(
+            stream_head.c.stream_kind == StreamKind.WITHDRAWAL.value, stream_head.c.stream_id == code
+        )
+    ).scalar()  # fmt: skip
+    case = Case(
+        row=row,
+        seq=seq or 0,
+        tubes={c: found[c] for c in items if c in found},
+        picks={p["specimen_code"]: p for p in picks},
+        given=frozenset(given),
+        came_back=came_back(session, found),
+    )
+    return case, {c: found[c] for c in also if c in found}
+
+
+_CAME_BACK = text(
+    """
+    SELECT DISTINCT ON (stream_id) stream_id, kind FROM event
+    WHERE stream_kind = 'specimen' AND stream_id = ANY(:codes) AND kind IN ('specimen.issued', 'specimen.returned')
+    ORDER BY stream_id, seq DESC
+    """
+)
+_OURS = frozenset({State.RECEIVED, State.IN_PROCESS, State.STORED, State.CHECKED_OUT})
+
+
+def came_back(session: Session, tubes: dict[str, Snapshot]) -> frozenset[str]:
+    """Return the tubes that left for a patient and are in our hands again without a decision about their return."""
+    ours = [code for code, tube in tubes.items() if tube.state in _OURS]
+    rows = session.execute(_CAME_BACK, {"codes": ours})
+    return frozenset(row.stream_id for row in rows if row.kind == "specimen.issued")
+
+
+_TISSUES: dict[str, Tissue] = {
+    "intact_follicles": "hair_follicle",
+    "hf_stem_cells": "hair_follicle",
+    "dermal_papilla_cells": "hair_follicle",
+    "prp": "blood",
+    "prf": "blood",
+}
+
+
+def tissue_of(material: str, specimen: str) -> Tissue:
+    """Return the tissue whose consent a material falls under; preparations of either go by the programme in their code."""
+    return _TISSUES.get(material, "hair_follicle" if specimen.startswith("HF") else "adipose")
+
+
+def require_treatment_consent(
+    session: Session, act: Act, donor: str, material: str, specimens: Iterable[str]
+) -> tuple[bytes, ...]:
+    """Return the leaf hashes of the treatment consents that cover these specimens; the donor's row is locked.
+
+    Raises ConsentMissing, ConsentIsRevoked, DonorNotTreated.
+    """
+    row = lock_donor(session, donor)
+    if row.status in ("deceased", "erased"):
+        raise DonorNotTreated(f"{donor} is recorded as {row.status}; nothing can be given to them any more.", subject=donor)
+    tissues = sorted({tissue_of(material, code) for code in specimens})
+    return tuple(
+        dict.fromkeys(require_consent(session, donor, "treatment", act.at, tissue=tissue) for tissue in tissues)
+    )  # fmt: skip
+
+
+def require_usable(
+    session: Session, act: Act, case: Case, codes: Iterable[str], event: type[Event], conditions: frozenset[Condition] | None
+) -> None:
+    """Raise the first reason for which one of `codes` may not take the step `event` on its way back to its donor."""
+    lagging = is_lagging(session, act, [event])
+    for code in sorted(codes):
+        refusal = use_refusal(
+            event, case.tubes[code], donor=case.donor, at=act.at, route=case.route, conditions=conditions,
+            withdrawal=case.code, lagging=lagging, came_back=code in case.came_back,
+        )  # fmt: skip
+        if refusal is not None:
+            raise refusal
+
+
+def require_at(actor: Actor, permission: Permission, sites: Collection[str | None], subject: str) -> None:
+    """Raise NotPermitted unless the actor holds `permission` at one of `sites`."""
+    if actor.sites_with(permission) is not None and not actor.may_at_any(permission, sites):
+        raise NotPermitted(
+            f"Your role does not include '{permission.value}' where {subject} is. Ask an administrator if it should.",
+            permission=permission.value,
+            subject=subject,
+        )
+
+
+def record_on_case(
+    session: Session,
+    act: Act,
+    case: Case,
+    event: Event,
+    given: Circumstances = NOW,
+    *,
+    site: str | None = None,
+    relies_on: tuple[bytes, ...] = (),
+) -> Appended:
+    """Append one event to the withdrawal's stream."""
+    return record_on_stream(
+        session, act, case.code, event, given, site=site or case.clinic, donor_code=case.donor, relies_on=relies_on
+    )
+
+
+def record_on_tubes(
+    session: Session,
+    act: Act,
+    case: Case,
+    moves: list[Move],
+    given: Circumstances = NOW,
+) -> list[Appended]:
+    """Append events to specimens on the withdrawal's behalf: its own reservation does not stand in its way."""
+    return record_on_specimens(session, act, moves, given, withdrawal=case.code)
+
+
+def set_state(session: Session, case: Case, state: WithdrawalState, **values: Any) -> None:
+    """Write where the withdrawal stands now."""
+    session.execute(update(withdrawal).where(withdrawal.c.code == case.code).values(state=state.value, **values))
+
+
+def instant(given: Circumstances, act: Act) -> datetime:
+    """When the act happened in the world."""
+    return given.occurred_at or act.at

@@ -1,0 +1,168 @@
+"""May this tube go back to its donor? One pure rule, asked at the request, the approval, the issue, the thaw and the bedside.
+
+Order of the answer: whose it is, what it was kept for, its custody (state, reservation, holds, the log's lag), the law, the
+verdict of quality, its term, what is left of it, its condition for the route. The first no wins.
+"""
+
+from datetime import datetime
+
+from biobank.clock import rfc3339
+from biobank.custody.event import Event
+from biobank.custody.legality import Snapshot, refusal_of
+from biobank.custody.states import Condition, Quality
+from biobank.errors import Conflict, Refusal
+from biobank.quality.decisions import BasisUndetermined
+from biobank.quality.events import RegulatoryBasis
+from biobank.withdrawals.workflow import Route
+
+RELEASED = frozenset({Quality.RELEASED_TO_BANK, Quality.RELEASED_CONDITIONALLY})
+
+
+class AnotherPersonsCells(Conflict):
+    """Cells go back to the person they came from and to nobody else."""
+
+    code = "another_persons_cells"
+    title = "Another person's cells"
+
+
+class NotForTreatment(Conflict):
+    """It was kept for testing or as a retained sample."""
+
+    code = "not_for_treatment"
+    title = "Not kept for treatment"
+
+
+class AnotherMaterial(Conflict):
+    """It is of another material than was asked for."""
+
+    code = "another_material"
+    title = "Another material"
+
+
+class ResearchOnly(Conflict):
+    """Its regulatory basis excludes treatment."""
+
+    code = "research_only"
+    title = "For research only"
+
+
+class NotReleased(Conflict):
+    """Quality has not released it, or rejected it."""
+
+    code = "not_released"
+    title = "Not released"
+
+
+class Expired(Conflict):
+    """Its term is over."""
+
+    code = "expired"
+    title = "Expired"
+
+
+class NothingLeft(Conflict):
+    """The tube is empty by the record."""
+
+    code = "nothing_left"
+    title = "Nothing left"
+
+
+class WrongConditionForRoute(Conflict):
+    """Its condition does not fit the route."""
+
+    code = "wrong_condition_for_route"
+    title = "Wrong condition for this route"
+
+
+class CameBackUndecided(Conflict):
+    """It left the bank for a patient once and came back without quality's decision."""
+
+    code = "came_back_undecided"
+    title = "Came back without a decision"
+
+
+def use_refusal(
+    event: type[Event],
+    specimen: Snapshot,
+    *,
+    donor: str,
+    at: datetime,
+    route: Route | None = None,
+    conditions: frozenset[Condition] | None = None,
+    material: str | None = None,
+    withdrawal: str | None = None,
+    lagging: bool = False,
+    came_back: bool = False,
+) -> Refusal | None:
+    """Return why `specimen` may not be used for `donor` by way of `event`, or None when it may.
+
+    `at`: the instant of the act; `conditions`: physical conditions that `route` allows at this step; `withdrawal`: on whose
+    behalf; `came_back`: it left for a patient and came back without quality's decision.
+    """
+    code, where = specimen.code, specimen.where_now
+    if specimen.donor_code != donor:
+        return AnotherPersonsCells(
+            f"{code} does not come from {donor}. Cells go back to their own donor only.", where_now=where, subject=code
+        )
+    if specimen.purpose != "therapeutic":
+        return NotForTreatment(f"{code} was kept for {specimen.purpose}, not for treatment. Choose another.", subject=code)
+    if material is not None and specimen.material != material:
+        return AnotherMaterial(f"{code} is {specimen.material}; {material} was asked for. Choose another.", subject=code)
+    return (
+        refusal_of(event, specimen, withdrawal=withdrawal, lagging=lagging)
+        or _law_refusal(specimen)
+        or _quality_refusal(specimen, at, came_back)
+        or _condition_refusal(specimen, route, conditions)
+    )
+
+
+def _law_refusal(specimen: Snapshot) -> Refusal | None:
+    if specimen.regulatory_basis == RegulatoryBasis.UNDETERMINED:
+        return BasisUndetermined(
+            f"Nobody has determined under which law {specimen.code} may be used. Quality can (POST …/basis).",
+            where_now=specimen.where_now,
+            subject=specimen.code,
+        )
+    if specimen.regulatory_basis == RegulatoryBasis.RESEARCH_ONLY:
+        return ResearchOnly(
+            f"{specimen.code} may be used for research only.", where_now=specimen.where_now, subject=specimen.code
+        )
+    return None
+
+
+def _quality_refusal(specimen: Snapshot, at: datetime, came_back: bool) -> Refusal | None:
+    code, where = specimen.code, specimen.where_now
+    if came_back:
+        return CameBackUndecided(
+            f"{code} left for a patient and came back without quality's decision. Record its return with the journey's "
+            "temperature record (POST /withdrawals/…/return), or discard it.",
+            where_now=where,
+            subject=code,
+        )
+    quality = specimen.projection["quality"]
+    if quality not in RELEASED:
+        return NotReleased(
+            f"{code} is {quality.replace('_', ' ')}, not released. Quality decides (POST …/decision).",
+            where_now=where,
+            subject=code,
+            quality=quality,
+        )
+    if specimen.expires_at is not None and specimen.expires_at <= at:
+        return Expired(f"{code} expired on {rfc3339(specimen.expires_at)}. Choose another.", where_now=where, subject=code)
+    if specimen.projection["amount"] <= 0:
+        return NothingLeft(f"By the record nothing is left in {code}. Choose another.", where_now=where, subject=code)
+    return None
+
+
+def _condition_refusal(specimen: Snapshot, route: Route | None, conditions: frozenset[Condition] | None) -> Refusal | None:
+    condition = Condition(specimen.projection["condition"])
+    if route is None or conditions is None or condition in conditions:
+        return None
+    wanted = " or ".join(sorted(c.value.replace("_", " ") for c in conditions))
+    return WrongConditionForRoute(
+        f"{specimen.code} is {condition.value.replace('_', ' ')}; on the route '{route.value}' it must be {wanted} now.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+        condition=condition.value,
+        route=route.value,
+    )

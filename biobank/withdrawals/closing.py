@@ -1,0 +1,122 @@
+"""The end of a withdrawal: what came back, what became of it, and that nothing more is expected."""
+
+from sqlalchemy import insert
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.signing import Meaning, use_signature
+from biobank.auth.permissions import Permission
+from biobank.clock import rfc3339
+from biobank.custody.legality import refusal_of
+from biobank.custody.recording import Move
+from biobank.custody.states import State
+from biobank.db import table_of
+from biobank.errors import Conflict, IllegalTransition, Refused
+from biobank.quality.deviations import add_deviation
+from biobank.quality.releases import kill_releases
+from biobank.vault import put_document
+from biobank.withdrawals.case import (
+    Case,
+    instant,
+    open_case,
+    record_on_case,
+    record_on_tubes,
+    require_at,
+    set_state,
+)
+from biobank.withdrawals.events import Closed, OutcomeRecorded, Returned, TakenBack
+from biobank.withdrawals.models import WithdrawalOutcome
+from biobank.withdrawals.picking import wrong_tube
+from biobank.withdrawals.scans import read_tube
+from biobank.withdrawals.schemas import OutcomeRequest, ReturnRequest, WithdrawalAnswer
+from biobank.withdrawals.service import answer_of, read_again
+from biobank.withdrawals.workflow import Step, WithdrawalState, after, settled
+
+outcome_table = table_of(WithdrawalOutcome)
+
+
+class TubesOutstanding(Conflict):
+    """A withdrawal ends when every tube of it was given, returned or destroyed."""
+
+    code = "tubes_outstanding"
+    title = "Tubes outstanding"
+
+
+def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> WithdrawalAnswer | Refused:
+    """Take a frozen tube back into the bank, on the temperature record of its journey and quality's signed decision."""
+    tube = read_tube(session, act, request.tube)
+    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
+    act.actor.require(Permission.QUALITY_DECIDE)
+    case.require_step(Step.RETURN)
+    if tube not in case.tubes:
+        return wrong_tube(act, case, tube, others.get(tube))
+    snapshot = case.tubes[tube]
+    refusal = refusal_of(Returned, snapshot, withdrawal=code)
+    if refusal is not None:
+        raise refusal
+    if snapshot.state is State.RECEIVED and tube not in case.came_back:
+        raise IllegalTransition(f"{tube} is in our hands and did not come back from anywhere.", subject=tube)
+    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
+    event = Returned(
+        withdrawal=code,
+        site=request.site,
+        reason=request.reason,
+        quality=request.quality,
+        logger_sha256=request.logger_sha256,
+        signature=str(signature.id),
+    )
+    kill_releases(session, [tube], at=act.at, because="returned")
+    appended = record_on_tubes(session, act, case, [Move(snapshot, event, site=request.site)], request)
+    state = after(Step.RETURN, case.state, read_again(session, act, code).items)
+    returned = record_on_case(session, act, case, TakenBack(specimen=tube, state=state), site=request.site)
+    set_state(session, case, state)
+    return answer_of(session, act, code, [*appended, returned])
+
+
+def record_outcome(session: Session, act: Act, code: str, request: OutcomeRequest) -> WithdrawalAnswer:
+    """Record what the clinic saw, and close the withdrawal unless more is expected. A serious adverse event opens a deviation."""
+    case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
+    require_at(act.actor, Permission.WITHDRAWAL_ADMINISTER, (case.clinic,), code)
+    case.require_step(Step.OUTCOME)
+    words = None
+    if request.words is not None:
+        words = put_document(session, act.keystore, case.donor, {"outcome": request.words})
+    observed = request.observed_at or instant(request, act)
+    event = OutcomeRecorded(
+        result=request.result, observed_at=rfc3339(observed), words=None if words is None else words.hex()
+    )  # fmt: skip
+    recorded = record_on_case(session, act, case, event, request)
+    session.execute(
+        insert(outcome_table).values(
+            withdrawal_code=code,
+            result=request.result,
+            words_commit=words,
+            observed_at=observed,
+            recorded_by=act.actor.code,
+            event_hash=recorded.leaf_hash,
+        )
+    )
+    appended = [recorded]
+    if request.result == "serious_adverse_event":
+        affected = [("withdrawal", code), *(("specimen", tube) for tube in sorted(case.given))]
+        _deviation, opened = add_deviation(
+            session, act, request, severity="critical", topic="serious_adverse_event", site=case.clinic,
+            description="Opened with the outcome of the withdrawal; its words are with the outcome.", affected=affected,
+        )  # fmt: skip
+        appended.append(opened)
+    if request.close and case.state is not WithdrawalState.CLOSED:
+        _require_settled(case)
+        appended.append(record_on_case(session, act, case, Closed()))
+        set_state(session, case, after(Step.CLOSE, case.state))
+    return answer_of(session, act, code, appended)
+
+
+def _require_settled(case: Case) -> None:
+    case.require_step(Step.CLOSE)
+    for item in case.items:
+        if not settled(item):
+            raise TubesOutstanding(
+                f"{item.specimen} is {item.state.value.replace('_', ' ')}: give it, return it or have it destroyed before "
+                f"{case.code} ends, or send `close: false`.",
+                subject=item.specimen,
+            )

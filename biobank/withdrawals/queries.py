@@ -1,0 +1,216 @@
+"""Questions about withdrawals. Each takes the actor; what the actor may not know of is not found."""
+
+from collections import Counter
+from datetime import datetime
+
+from sqlalchemy import RowMapping, or_, select
+from sqlmodel import Session
+
+from biobank import clock
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.legality import Snapshot
+from biobank.custody.queries import stream_history
+from biobank.custody.schemas import CustodyHistory
+from biobank.custody.snapshots import load, may_know
+from biobank.db import table_of
+from biobank.donors.consents import require_consent
+from biobank.donors.visibility import get_visible_donor
+from biobank.errors import Refusal
+from biobank.withdrawals.case import Case, came_back, find_row, item_table, read_case, tissue_of, visible, withdrawal
+from biobank.withdrawals.checks import use_refusal
+from biobank.withdrawals.events import Reserved
+from biobank.withdrawals.models import BedsideRelease, WithdrawalOutcome
+from biobank.withdrawals.schemas import (
+    Feasibility,
+    FeasibleSpecimen,
+    ItemPublic,
+    OutcomePublic,
+    ReleasePublic,
+    WithdrawalDetail,
+    WithdrawalList,
+    WithdrawalPublic,
+)
+from biobank.withdrawals.workflow import BEFORE_ISSUE, Route, shown, waits_for
+
+release_table = table_of(BedsideRelease)
+outcome_table = table_of(WithdrawalOutcome)
+
+
+def public_of(row: RowMapping, specimens: list[str], state: str | None = None) -> WithdrawalPublic:
+    """Build the wire shape of a row."""
+    return WithdrawalPublic(
+        code=row["code"],
+        donor=row["donor_code"],
+        recipient=row["recipient_code"],
+        state=state or row["state"],
+        clinic_site=row["clinic_site_code"],
+        material=row["material"],
+        route=row["route"],
+        needed_at=row["needed_at"],
+        requested_at=row["requested_at"],
+        requested_by=row["requested_by"],
+        approved_at=row["approved_at"],
+        approved_by=row["approved_by"],
+        specimens=specimens,
+    )
+
+
+def list_withdrawals(
+    session: Session,
+    actor: Actor,
+    *,
+    donor: str | None = None,
+    state: str | None = None,
+    after: str | None = None,
+    limit: int = 100,
+) -> WithdrawalList:
+    """List withdrawals the actor may know of, newest first."""
+    actor.require(Permission.WITHDRAWAL_READ)
+    statement = (
+        select(withdrawal)
+        .where(visible(actor))
+        .order_by(withdrawal.c.requested_at.desc(), withdrawal.c.code.desc())
+        .limit(limit + 1)
+    )
+    if donor is not None:
+        statement = statement.where(withdrawal.c.donor_code == donor)
+    if state is not None:
+        statement = statement.where(withdrawal.c.state == state)
+    if after is not None:
+        mark = session.execute(select(withdrawal.c.requested_at).where(withdrawal.c.code == after)).scalar_one_or_none()
+        older = withdrawal.c.requested_at < mark
+        statement = statement.where(or_(older, (withdrawal.c.requested_at == mark) & (withdrawal.c.code < after)))
+    rows = session.execute(statement).mappings().all()
+    codes = [row["code"] for row in rows[:limit]]
+    tubes: dict[str, list[str]] = {code: [] for code in codes}
+    for item in session.execute(
+        select(item_table.c.withdrawal_code, item_table.c.specimen_code)
+        .where(item_table.c.withdrawal_code.in_(codes))
+        .order_by(item_table.c.specimen_code)
+    ):
+        tubes[item.withdrawal_code].append(item.specimen_code)
+    items = [public_of(row, tubes[row["code"]]) for row in rows[:limit]]
+    return WithdrawalList(items=items, next=codes[-1] if len(rows) > limit else None)
+
+
+def describe_withdrawal(session: Session, actor: Actor, code: str) -> WithdrawalDetail:
+    """Answer GET /withdrawals/{code}."""
+    case = read_case(session, find_row(session, actor, code))
+    releases = session.execute(
+        select(release_table).where(release_table.c.withdrawal_code == code).order_by(release_table.c.made_at)
+    ).mappings()
+    outcomes = session.execute(
+        select(outcome_table).where(outcome_table.c.withdrawal_code == code).order_by(outcome_table.c.id)
+    ).mappings()
+    public = public_of(case.row, sorted(case.tubes), shown(case.state, case.items))
+    return WithdrawalDetail(
+        **public.model_dump(),
+        seq=case.seq,
+        items=_items(case),
+        waits_for=waits_for(case.state, case.route, case.items),
+        releases=[
+            ReleasePublic(
+                specimen=r["specimen_code"],
+                **{n: r[n] for n in ("id", "made_at", "expires_at", "consumed_at", "killed_at", "killed_because")},
+            )
+            for r in releases
+        ],
+        outcomes=[OutcomePublic(**{n: o[n] for n in OutcomePublic.model_fields}) for o in outcomes],
+    )
+
+
+def history_of(session: Session, actor: Actor, code: str, after: int = 0, limit: int = 200) -> CustodyHistory:
+    """Return the withdrawal's own events, oldest first."""
+    find_row(session, actor, code)
+    return stream_history(session, "withdrawal", code, after, limit)
+
+
+def _items(case: Case) -> list[ItemPublic]:
+    answer = []
+    for item in case.items:
+        tube = case.tubes[item.specimen]
+        answer.append(
+            ItemPublic(
+                specimen=item.specimen,
+                state=item.state.value,
+                condition=item.condition.value,
+                quality=tube.projection["quality"],
+                site=tube.projection["site_code"],
+                amount=tube.projection["amount"],
+                unit=tube.unit,
+                picked=item.picked,
+                confirmed=item.confirmed,
+                administered=item.given,
+            )
+        )
+    return answer
+
+
+def tubes_of_donor(session: Session, donor: str, material: str | None) -> list[Snapshot]:
+    """Return the donor's specimens, of one material if named, with their holds."""
+    specimen = withdrawal.metadata.tables["specimen"]
+    statement = select(specimen.c.code).where(specimen.c.donor_code == donor)
+    if material is not None:
+        statement = statement.where(specimen.c.material == material)
+    found = load(session, session.execute(statement).scalars().all(), holds=True)
+    return [found[code] for code in sorted(found)]
+
+
+def refusals_now(
+    session: Session, tubes: list[Snapshot], donor: str, at: datetime, route: Route | None
+) -> dict[str, Refusal | None]:
+    """Return for each tube why it could not be asked for now, or None."""
+    undecided = came_back(session, {tube.code: tube for tube in tubes})
+    return {
+        tube.code: use_refusal(
+            Reserved, tube, donor=donor, at=at, route=route, conditions=None if route is None else BEFORE_ISSUE[route],
+            came_back=tube.code in undecided,
+        )
+        for tube in tubes
+    }  # fmt: skip
+
+
+def feasibility(
+    session: Session, actor: Actor, donor: str, *, material: str | None = None, route: Route | None = None
+) -> Feasibility:
+    """Say what a withdrawal for this donor could be made of now, and why the rest could not."""
+    actor.require(Permission.WITHDRAWAL_READ)
+    get_visible_donor(session, actor, donor)
+    at = clock.now()
+    tubes = [tube for tube in tubes_of_donor(session, donor, material) if may_know(actor, tube)]
+    refusals = refusals_now(session, tubes, donor, at, route)
+    items = [_feasible(tube, refusals[tube.code]) for tube in tubes]
+    return Feasibility(
+        donor=donor,
+        usable=sum(item.usable for item in items),
+        amount=sum(item.amount for item in items if item.usable),
+        reasons=dict(Counter(item.code for item in items if item.code is not None)),
+        consent=_consent_code(session, donor, tubes, at),
+        items=items,
+    )
+
+
+def _feasible(tube: Snapshot, refusal: Refusal | None) -> FeasibleSpecimen:
+    return FeasibleSpecimen(
+        specimen=tube.code,
+        material=tube.material,
+        state=tube.projection["state"],
+        condition=tube.projection["condition"],
+        amount=tube.projection["amount"],
+        unit=tube.unit,
+        banked_at=tube.projection["banked_at"],
+        expires_at=tube.expires_at,
+        usable=refusal is None,
+        code=None if refusal is None else refusal.code,
+        why_not=None if refusal is None else refusal.detail,
+    )
+
+
+def _consent_code(session: Session, donor: str, tubes: list[Snapshot], at: datetime) -> str | None:
+    for tissue in sorted({tissue_of(tube.material, tube.code) for tube in tubes}):
+        try:
+            require_consent(session, donor, "treatment", at, tissue=tissue)
+        except Refusal as refusal:
+            return refusal.code
+    return None

@@ -1,0 +1,252 @@
+"""Wire shapes of withdrawals. No answer of an act names a person; words come in and go to the vault."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from biobank.custody.recording import Circumstances, FreeText
+from biobank.withdrawals.scans import Scan
+from biobank.withdrawals.workflow import Route
+
+Code = Annotated[str, Field(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
+Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason; words go into `comment`.")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Token = Annotated[str | None, Field(max_length=200, description="From POST /signatures, for this very request.")]
+Amount = Annotated[int, Field(ge=0, le=10**15, description="In the specimen's unit.")]
+
+
+class WithdrawalAct(Circumstances):
+    """What every act on a withdrawal may carry."""
+
+    expected_seq: int | None = Field(
+        default=None, ge=0, le=2**31 - 1, description="Sequence of the withdrawal's last event you saw; 409 when old."
+    )
+
+
+class WithdrawalRequest(Circumstances):
+    """A person's own cells are wanted back, for that person. Name the tubes, or say how many and let the bank choose."""
+
+    donor: Code
+    recipient: Code | None = Field(default=None, description="The donor; nobody else is possible.")
+    material: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
+    route: Route
+    specimens: list[Code] = Field(default_factory=list, max_length=20)
+    units: int = Field(default=1, ge=1, le=20, description="How many tubes, when `specimens` is empty: longest banked first.")
+    minimum_amount: int | None = Field(default=None, ge=1, le=10**15, description="What the tubes must hold together.")
+    needed_at: AwareDatetime | None = None
+    indication: FreeText | None = Field(default=None, description="Goes to the vault under the donor's key.")
+
+
+class ApproveRequest(WithdrawalAct):
+    """Quality has looked at everything and says yes."""
+
+    signature: Token = None
+
+
+class RejectRequest(WithdrawalAct):
+    """Quality says no."""
+
+    reason: Reason
+    signature: Token = None
+
+
+class CancelRequest(WithdrawalAct):
+    """It is called off before anything leaves."""
+
+    reason: Reason
+
+
+class PickRequest(WithdrawalAct):
+    """One scan of a tube: by the one who takes it out (with its place), or by the second person, who is shown nothing."""
+
+    tube: Scan
+    place: Scan | None = Field(default=None, description="The position's or box's code, scanned. Needed for a stored tube.")
+    confirm: bool = Field(default=False, description="This is the second person's blind scan.")
+
+
+class ThawRequest(WithdrawalAct):
+    """A tube is thawed for this withdrawal, at the bench or at the chair."""
+
+    tube: Scan
+    method: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()-]{0,59}$")
+    bath_temperature_mc: int | None = Field(default=None, ge=0, le=60_000, description="Millidegrees Celsius.")
+    duration_s: int | None = Field(default=None, ge=0, le=7200)
+
+
+class IssueRequest(WithdrawalAct):
+    """Everything of the withdrawal leaves the bank. You keep custody until someone accepts; a courier accepts by evidence."""
+
+    courier: str | None = Field(default=None, pattern=r"^[A-Z0-9_-]{2,40}$", description="The courier organisation's code.")
+    evidence: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9 ./:_-]{2,80}$", description="Reference of the courier's recorded acceptance."
+    )
+
+
+class ReceiveRequest(WithdrawalAct):
+    """Tubes arrived at the clinic and were looked at."""
+
+    tubes: list[Scan] = Field(min_length=1, max_length=20)
+    container_intact: bool
+    label_legible: bool
+    temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Arrival temperature, m°C.")
+    logger_sha256: Sha256 | None = None
+
+
+class BedsideRequest(WithdrawalAct):
+    """One person's scans at the bedside. The second person does the same from their own login, without seeing the first's."""
+
+    wristband: Scan
+    product: Scan
+
+
+class AdministerRequest(WithdrawalAct):
+    """What was given. given + residue + loss is what was in the tube."""
+
+    product: Scan
+    release: UUID = Field(description="From the bedside check that passed.")
+    given: int = Field(ge=1, le=10**15, description="In the specimen's unit.")
+    residue: Amount = 0
+    loss: Amount = 0
+    residue_went: Literal["discarded", "retained_sample"] | None = None
+    anatomical_site: str | None = Field(default=None, pattern=r"^[a-z0-9_]{2,40}$")
+    started_at: AwareDatetime | None = Field(default=None, description="Default: when it happened.")
+    reaction: bool = Field(default=False, description="Something was seen that should not be.")
+
+
+class ReturnRequest(WithdrawalAct):
+    """A tube came back frozen, with the temperature record of its journey."""
+
+    tube: Scan
+    site: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$", description="The site that has it now.")
+    reason: Reason
+    quality: Literal["quarantined", "released_to_bank", "rejected"] = Field(description="Quality's decision about it.")
+    logger_sha256: Sha256 = Field(description="SHA-256 of the record; keep the file with POST /attachments.")
+    signature: Token = None
+
+
+class OutcomeRequest(WithdrawalAct):
+    """What the clinic saw afterwards."""
+
+    result: Literal["as_expected", "no_effect", "adverse_event", "serious_adverse_event", "not_administered", "lost_to_follow_up"]
+    observed_at: AwareDatetime | None = None
+    words: FreeText | None = Field(default=None, description="Go to the vault under the donor's key.")
+    close: bool = Field(default=True, description="Nothing more is expected.")
+
+
+class ItemPublic(BaseModel):
+    """One tube of a withdrawal."""
+
+    specimen: str
+    state: str
+    condition: str
+    quality: str
+    site: str | None
+    amount: int
+    unit: str
+    picked: bool
+    confirmed: bool
+    administered: bool
+
+
+class ReleasePublic(BaseModel):
+    """A bedside release."""
+
+    id: UUID
+    specimen: str
+    made_at: datetime
+    expires_at: datetime
+    consumed_at: datetime | None
+    killed_at: datetime | None
+    killed_because: str | None
+
+
+class OutcomePublic(BaseModel):
+    """An outcome without its words."""
+
+    result: str
+    observed_at: datetime
+    recorded_by: str
+
+
+class WithdrawalPublic(BaseModel):
+    """A withdrawal in a list."""
+
+    code: str
+    donor: str
+    recipient: str
+    state: str
+    clinic_site: str
+    material: str
+    route: str
+    needed_at: datetime | None
+    requested_at: datetime
+    requested_by: str
+    approved_at: datetime | None
+    approved_by: str | None
+    specimens: list[str]
+
+
+class WithdrawalDetail(WithdrawalPublic):
+    """A withdrawal with its tubes and what it waits for."""
+
+    seq: int
+    items: list[ItemPublic]
+    waits_for: list[str] = Field(description="In words; the first is the next thing to do.")
+    releases: list[ReleasePublic]
+    outcomes: list[OutcomePublic]
+
+
+class WithdrawalList(BaseModel):
+    """Withdrawals, newest first."""
+
+    items: list[WithdrawalPublic]
+    next: str | None = None
+
+
+class WithdrawalAnswer(BaseModel):
+    """The answer to an act: where the withdrawal stands, and our signature under what was recorded."""
+
+    code: str
+    state: str
+    seq: int
+    specimens: list[str]
+    waits_for: list[str]
+    receipt: str = Field(description="Signed acknowledgement (C2SP signed note) naming every event.")
+
+
+class BedsideAnswer(WithdrawalAnswer):
+    """The answer to a bedside scan. `release` is there once the second person's scans agreed too."""
+
+    check: UUID
+    status: Literal["waiting_for_second_person", "released"]
+    release: UUID | None = None
+    expires_at: datetime = Field(description="Until then the second person must scan, or the release be used.")
+
+
+class FeasibleSpecimen(BaseModel):
+    """A specimen of the donor: usable now, or why not."""
+
+    specimen: str
+    material: str
+    state: str
+    condition: str
+    amount: int
+    unit: str
+    banked_at: str | None
+    expires_at: datetime | None
+    usable: bool
+    code: str | None = Field(default=None, description="The refusal's code.")
+    why_not: str | None = None
+
+
+class Feasibility(BaseModel):
+    """What a withdrawal could be made of now."""
+
+    donor: str
+    usable: int
+    amount: int = Field(description="What the usable ones hold together; units differ between materials, so ask for one.")
+    reasons: dict[str, int] = Field(description="How many are not usable, by the refusal's code.")
+    consent: str | None = Field(default=None, description="The refusal's code when treatment consent does not cover it.")
+    items: list[FeasibleSpecimen]

@@ -1,0 +1,243 @@
+"""Use cases of withdrawals: request, approve, reject, cancel. What happens with the tubes is in `picking` and `bedside`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import insert
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.codes import new_code
+from biobank.acts.signing import Meaning, use_signature
+from biobank.auth.permissions import Permission
+from biobank.clock import rfc3339
+from biobank.custody.ledger import Appended
+from biobank.custody.legality import Snapshot
+from biobank.custody.recording import Move, acknowledge
+from biobank.custody.snapshots import get_all_visible
+from biobank.donors.visibility import get_visible_donor, require_not_erased
+from biobank.errors import Conflict, NotPermitted
+from biobank.quality.streams import record_on_stream
+from biobank.vault import put_document
+from biobank.withdrawals.case import (
+    Case,
+    find_row,
+    item_table,
+    open_case,
+    read_case,
+    record_on_case,
+    record_on_tubes,
+    require_at,
+    require_treatment_consent,
+    require_usable,
+    set_state,
+    withdrawal,
+)
+from biobank.withdrawals.checks import AnotherMaterial, AnotherPersonsCells
+from biobank.withdrawals.events import Approved, Cancelled, Rejected, Requested, Reserved, Unreserved
+from biobank.withdrawals.queries import refusals_now, tubes_of_donor
+from biobank.withdrawals.schemas import ApproveRequest, CancelRequest, RejectRequest, WithdrawalAnswer, WithdrawalRequest
+from biobank.withdrawals.workflow import BEFORE_ISSUE, Step, WithdrawalState, after, shown, waits_for
+
+
+class RecipientIsNotDonor(Conflict):
+    """Cells go back to the person they came from."""
+
+    code = "recipient_is_not_donor"
+    title = "Recipient is not the donor"
+
+
+class NotEnough(Conflict):
+    """There is less than was asked for."""
+
+    code = "not_enough"
+    title = "Not enough"
+
+
+class OwnRequest(NotPermitted):
+    """Whoever asks does not also decide."""
+
+    code = "own_request"
+    title = "Your own request"
+
+
+def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -> WithdrawalAnswer:
+    """Ask for a person's own cells back. Nothing is reserved yet: that takes quality's signature.
+
+    Raises NotFound, NotPermitted, RecipientIsNotDonor, ConsentMissing, ConsentIsRevoked, DonorNotTreated, NotEnough, and the
+    first reason for which a named specimen cannot be asked for.
+    """
+    donor = get_visible_donor(session, act.actor, request.donor, lock=True)
+    act.actor.require(Permission.WITHDRAWAL_REQUEST, donor.clinic_site_code)
+    require_not_erased(donor)
+    if request.recipient is not None and request.recipient != donor.code:
+        raise RecipientIsNotDonor(
+            f"The cells of {donor.code} go back to {donor.code} and to nobody else.", subject=donor.code
+        )  # fmt: skip
+    tubes = _chosen(session, act, request)
+    consents = require_treatment_consent(session, act, donor.code, request.material, [t.code for t in tubes])
+    code = new_code(session, "WD", year=act.at.year % 100)
+    indication = None
+    if request.indication is not None:
+        indication = put_document(session, act.keystore, donor.code, {"indication": request.indication})
+    event = Requested(
+        donor=donor.code,
+        recipient=donor.code,
+        clinic_site=donor.clinic_site_code,
+        material=request.material,
+        route=request.route,
+        specimens=tuple(sorted(t.code for t in tubes)),
+        needed_at=None if request.needed_at is None else rfc3339(request.needed_at),
+        indication=None if indication is None else indication.hex(),
+    )
+    appended = record_on_stream(
+        session, act, code, event, request, site=donor.clinic_site_code, donor_code=donor.code, relies_on=consents
+    )  # fmt: skip
+    session.execute(
+        insert(withdrawal).values(
+            code=code,
+            donor_code=donor.code,
+            recipient_code=donor.code,
+            state=WithdrawalState.REQUESTED.value,
+            clinic_site_code=donor.clinic_site_code,
+            material=request.material,
+            route=request.route.value,
+            indication_commit=indication,
+            needed_at=request.needed_at,
+            requested_at=act.at,
+            requested_by=act.actor.code,
+        )
+    )
+    session.execute(insert(item_table), [_item_row(code, donor.code, tube.code, act.at) for tube in tubes])
+    return answer_of(session, act, code, [appended])
+
+
+def _item_row(code: str, donor: str, specimen: str, at: datetime) -> dict[str, object]:
+    return {
+        "withdrawal_code": code, "specimen_code": specimen, "donor_code": donor, "recipient_code": donor, "added_at": at,
+    }  # fmt: skip
+
+
+def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snapshot]:
+    """Return the specimens of a request: those it names, each of them usable, or the longest banked usable ones."""
+    if request.specimens:
+        codes = list(dict.fromkeys(request.specimens))
+        tubes = get_all_visible(session, act.actor, codes, holds=True)
+        for tube in tubes:
+            if tube.donor_code != request.donor:
+                raise AnotherPersonsCells(
+                    f"{tube.code} does not come from {request.donor}. Cells go back to their own donor only.", subject=tube.code
+                )  # fmt: skip
+            if tube.material != request.material:
+                raise AnotherMaterial(
+                    f"{tube.code} is {tube.material}; {request.material} was asked for. Choose another.", subject=tube.code
+                )  # fmt: skip
+        refusals = refusals_now(session, tubes, request.donor, act.at, request.route)
+        for code in codes:
+            refusal = refusals[code]
+            if refusal is not None:
+                raise refusal
+    else:
+        candidates = tubes_of_donor(session, request.donor, request.material)
+        refusals = refusals_now(session, candidates, request.donor, act.at, request.route)
+        usable = [tube for tube in candidates if refusals[tube.code] is None]
+        tubes = sorted(usable, key=lambda t: (t.projection["banked_at"] or "9999", t.code))[: request.units]
+        if len(tubes) < request.units:
+            raise NotEnough(
+                f"{request.donor} has {len(usable)} usable of {request.material} on the route '{request.route.value}', "
+                f"{request.units} were asked for. GET /withdrawals/feasibility says why the others are not.",
+                subject=request.donor,
+                usable=len(usable),
+            )
+    together = sum(tube.projection["amount"] for tube in tubes)
+    if request.minimum_amount is not None and together < request.minimum_amount:
+        raise NotEnough(
+            f"The {len(tubes)} tubes hold {together} together, {request.minimum_amount} were asked for. Ask for more tubes.",
+            subject=request.donor,
+            amount=together,
+        )
+    return tubes
+
+
+def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRequest) -> WithdrawalAnswer:
+    """Quality checks everything again, signs, and the tubes are reserved; of two withdrawals for one tube, one succeeds."""
+    case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
+    act.actor.require(Permission.WITHDRAWAL_APPROVE)
+    case.require_step(Step.APPROVE)
+    if case.row["requested_by"] == act.actor.code:
+        raise OwnRequest(f"You asked for {code} yourself; someone else must approve it.", subject=code)
+    consents = require_treatment_consent(session, act, case.donor, case.row["material"], case.tubes)
+    require_usable(session, act, case, case.tubes, Reserved, BEFORE_ISSUE[case.route])
+    signature = use_signature(session, act, request.signature, Meaning.APPROVED)
+    codes = sorted(case.tubes)
+    event = Approved(
+        specimens=tuple(codes),
+        heads=tuple((case.tubes[c].head_hash or b"").hex() for c in codes),
+        signature=str(signature.id),
+    )
+    approved = record_on_case(session, act, case, event, request, relies_on=consents)
+    reserved = Reserved(withdrawal=code)
+    moves = [Move(case.tubes[c], reserved, relies_on=(approved.leaf_hash,)) for c in codes]
+    appended = record_on_tubes(session, act, case, moves)
+    set_state(
+        session,
+        case,
+        after(Step.APPROVE, case.state),
+        approved_by=act.actor.code,
+        approved_at=act.at,
+        approval_signature=signature.id,
+        approval_event=approved.leaf_hash,
+    )
+    return answer_of(session, act, code, [approved, *appended])
+
+
+def reject_withdrawal(session: Session, act: Act, code: str, request: RejectRequest) -> WithdrawalAnswer:
+    """Quality says no, signed."""
+    case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
+    act.actor.require(Permission.WITHDRAWAL_APPROVE)
+    case.require_step(Step.REJECT)
+    signature = use_signature(session, act, request.signature, Meaning.REJECTED)
+    event = Rejected(reason=request.reason, signature=str(signature.id))
+    appended = record_on_case(session, act, case, event, request)
+    set_state(session, case, after(Step.REJECT, case.state))
+    return answer_of(session, act, code, [appended])
+
+
+def cancel_withdrawal(session: Session, act: Act, code: str, request: CancelRequest) -> WithdrawalAnswer:
+    """The clinic that asked, or quality, calls it off before anything leaves. The tubes are free again."""
+    case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
+    if not act.actor.may(Permission.WITHDRAWAL_APPROVE):
+        require_at(act.actor, Permission.WITHDRAWAL_REQUEST, (case.clinic,), code)
+    case.require_step(Step.CANCEL)
+    cancelled = record_on_case(session, act, case, Cancelled(reason=request.reason), request)
+    freed = Unreserved(withdrawal=code, reason="withdrawal_cancelled")
+    moves = [
+        Move(tube, freed, relies_on=(cancelled.leaf_hash,))
+        for _, tube in sorted(case.tubes.items())
+        if tube.projection["reserved_for"] == code
+    ]
+    appended = record_on_tubes(session, act, case, moves) if moves else []
+    set_state(session, case, after(Step.CANCEL, case.state))
+    return answer_of(session, act, code, [cancelled, *appended])
+
+
+def answer_of(session: Session, act: Act, code: str, appended: Sequence[Appended]) -> WithdrawalAnswer:
+    """Build the answer of an act from where the withdrawal stands now."""
+    return WithdrawalAnswer(**answer_members(act, read_again(session, act, code), appended))
+
+
+def read_again(session: Session, act: Act, code: str) -> Case:
+    """Return the case as it stands after this act's writes."""
+    return read_case(session, find_row(session, act.actor, code))
+
+
+def answer_members(act: Act, case: Case, appended: Sequence[Appended]) -> dict[str, object]:
+    """Return the members that every answer shares."""
+    return {
+        "code": case.code,
+        "state": shown(case.state, case.items),
+        "seq": case.seq,
+        "specimens": sorted(case.tubes),
+        "waits_for": waits_for(case.state, case.route, case.items),
+        "receipt": acknowledge(act, appended),
+    }

@@ -1,0 +1,271 @@
+"""Stories that withdrawal and quality tests begin with: a donor with consent, banked and released vials, a withdrawal underway."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from sqlalchemy import insert, text, update
+from sqlmodel import Session
+
+from biobank import clock
+from biobank.acts.act import Act
+from biobank.auth.actor import SYSTEM
+from biobank.custody.recording import NOW, Move, record
+from biobank.custody.snapshots import load
+from biobank.db import table_of
+from biobank.quality.events import BasisDecided, Decision, QualityDecided, RegulatoryBasis
+from biobank.specimens.events import Frozen
+from biobank.specimens.models import Lot, Specimen
+from biobank.storage.events import Stored
+from tests.conftest import Api, Client, TestBank
+from tests.donors import stories as donors
+from tests.factories import fresh_code, make_box, make_received
+from tests.signing import signed
+
+AMOUNT = 5_000_000
+
+
+def everyone(bank: TestBank) -> Act:
+    """An act that may do everything, for setting the stage."""
+    return Act.of(SYSTEM, bank.bank, path="test")
+
+
+def a_donor(api: Api, *, consented: bool = True, **changes: Any) -> str:
+    """A registered donor, with treatment consent."""
+    donor = donors.register(api.clinician, **changes)
+    if consented:
+        answer = donors.consent(api.clinician, donor, "treatment")
+        assert answer.status_code == 201, answer.text
+    return donor
+
+
+def a_lot(session: Session, donor: str) -> str:
+    """A lot row."""
+    code = fresh_code("LT")
+    at = clock.now()
+    session.execute(
+        insert(table_of(Lot)).values(
+            code=code, donor_code=donor, material="adsc", process="expansion", procedure_version="P-1", site_code="LAB",
+            started_at=at, recorded_at=at, recorded_by="SYSTEM",
+        )
+    )  # fmt: skip
+    return code
+
+
+def bank_vials(
+    api: Api,
+    donor: str,
+    count: int = 1,
+    *,
+    released: bool = True,
+    basis: str = "us_351_ind",
+    frozen: bool = True,
+    lot: bool = False,
+    **fields: Any,
+) -> list[str]:
+    """Vials of cultured cells in a box at LAB; return their codes."""
+    act = everyone(api.test_bank)
+    admin = api.test_bank.act("admin")
+    fields = {"material": "adsc", "unit": "cells", "amount": AMOUNT, "passage": 2} | fields
+
+    def work(session: Session) -> list[str]:
+        box = make_box(session, admin, rows=9, cols=9)
+        lot_code = a_lot(session, donor) if lot else None
+        codes = []
+        for _ in range(count):
+            specimen = make_received(session, act, donor=donor, lot_code=lot_code, **fields)
+            moves: list[Move] = []
+            if frozen:
+                event = Frozen(programme="CRF-1", cryoprotectant="DMSO 10 %", cryoprotectant_contact_s=300)
+                moves.append(Move(specimen, event))
+            moves.append(Move(specimen, Stored(container=box.code, site="LAB"), site="LAB"))
+            if basis != "undetermined":
+                moves.append(Move(specimen, basis_event(basis)))
+                session.execute(
+                    update(table_of(Specimen))
+                    .where(table_of(Specimen).c.code == specimen.code)
+                    .values(regulatory_basis=basis)
+                )  # fmt: skip
+            if released:
+                moves.append(Move(specimen, released_event(basis)))
+            record(session, act, moves, NOW)
+            codes.append(specimen.code)
+        return codes
+
+    return api.test_bank.write(work)  # type: ignore[no-any-return]
+
+
+def basis_event(basis: str) -> BasisDecided:
+    """Quality's determination, as the stage needs it."""
+    return BasisDecided(
+        basis=RegulatoryBasis(basis), before=RegulatoryBasis.UNDETERMINED, reason="stage", signature=str(uuid4())
+    )  # fmt: skip
+
+
+def released_event(basis: str) -> QualityDecided:
+    """Quality's release, as the stage needs it."""
+    return QualityDecided(
+        decision=Decision.RELEASED_TO_BANK, reason="stage", basis=RegulatoryBasis(basis), signature=str(uuid4())
+    )  # fmt: skip
+
+
+def place_of(api: Api, specimen: str) -> str:
+    """The code of the box or position a specimen is in."""
+
+    def read(session: Session) -> str:
+        projection = load(session, [specimen])[specimen].projection
+        return str(projection["position_code"] or projection["container_code"])
+
+    return api.test_bank.write(read)  # type: ignore[no-any-return]
+
+
+def state_of(api: Api, specimen: str) -> dict[str, Any]:
+    """The projection of a specimen."""
+    return api.test_bank.write(lambda s: load(s, [specimen])[specimen].projection)  # type: ignore[no-any-return]
+
+
+def kinds_of(api: Api, stream: str, code: str) -> list[str]:
+    """The kinds of a stream's events, oldest first."""
+    statement = text("SELECT kind FROM event WHERE stream_kind = :stream AND stream_id = :id ORDER BY seq")
+    return api.test_bank.write(lambda s: list(s.execute(statement, {"stream": stream, "id": code}).scalars()))  # type: ignore[no-any-return]
+
+
+def sign_and_post(client: Client, meaning: str, path: str, body: dict[str, Any]) -> httpx.Response:
+    """Sign a body as the client and send it."""
+    return client.post(path, json=signed(client, meaning, path, body))
+
+
+def later(api: Api, **change: float) -> None:
+    """Move the bank's clock, and sign everyone in again: tokens last a quarter of an hour."""
+    clock.set_offset(clock.offset() + timedelta(**change), test_mode=True)
+    api.close()
+    api._clients.clear()
+
+
+def a_box(api: Api) -> str:
+    """An empty box at LAB."""
+    act = api.test_bank.act("admin")
+    return api.test_bank.write(lambda s: make_box(s, act).code)  # type: ignore[no-any-return]
+
+
+def put_away(api: Api, specimen: str) -> None:
+    """Store a specimen that is in the laboratory's hands."""
+    seq = api.lab_tech.get(f"/specimens/{specimen}/custody").json()["items"][-1]["seq"]
+    answer = api.lab_tech.post(f"/specimens/{specimen}/store", json={"container": a_box(api), "expected_seq": seq})
+    assert answer.status_code == 201, answer.text
+
+
+@dataclass
+class Story:
+    """A donor with vials and a withdrawal on its way."""
+
+    api: Api
+    donor: str
+    vials: list[str]
+    code: str = ""
+    band: str = ""
+    release: str = ""
+    answers: list[httpx.Response] = field(default_factory=list)
+
+    def request(self, **changes: Any) -> httpx.Response:
+        """The clinician asks for the first vial."""
+        body = {"donor": self.donor, "material": "adsc", "route": "ship_frozen", "specimens": self.vials[:1]} | changes
+        answer = self.api.clinician.post("/withdrawals", json=body)
+        if answer.status_code == 201:
+            self.code = answer.json()["code"]
+        return answer
+
+    def approve(self, client: Client | None = None) -> httpx.Response:
+        """Quality approves and signs."""
+        return sign_and_post(client or self.api.quality, "approved", f"/withdrawals/{self.code}/approve", {})
+
+    def pick(self, client: Client | None = None, tube: str | None = None, **body: Any) -> httpx.Response:
+        """The first technician takes the tube out."""
+        tube = tube or self.vials[0]
+        whole = {"tube": tube, "place": place_of(self.api, tube)} | body
+        return (client or self.api.lab_tech).post(f"/withdrawals/{self.code}/picks", json=whole)
+
+    def confirm(self, client: Client | None = None, tube: str | None = None) -> httpx.Response:
+        """The second technician scans blind."""
+        body = {"tube": tube or self.vials[0], "confirm": True}
+        return (client or self.api.lab_tech2).post(f"/withdrawals/{self.code}/picks", json=body)
+
+    def issue(self, client: Client | None = None, **body: Any) -> httpx.Response:
+        """The tubes leave."""
+        return (client or self.api.lab_tech).post(f"/withdrawals/{self.code}/issue", json=body)
+
+    def receive(self, client: Client | None = None, **body: Any) -> httpx.Response:
+        """The clinic receives."""
+        whole = {"tubes": self.vials[:1], "container_intact": True, "label_legible": True, "temperature_mc": -150_000} | body
+        return (client or self.api.clinic_staff).post(f"/withdrawals/{self.code}/receive", json=whole)
+
+    def thaw(self, client: Client | None = None, tube: str | None = None) -> httpx.Response:
+        """The tube is thawed."""
+        body = {"tube": tube or self.vials[0], "method": "water bath 37 C", "duration_s": 90}
+        return (client or self.api.clinic_staff).post(f"/withdrawals/{self.code}/thaw", json=body)
+
+    def check(self, client: Client | None = None, **body: Any) -> httpx.Response:
+        """One person's bedside scans."""
+        self.band = self.band or donors.band(self.api, self.donor)
+        whole = {"wristband": self.band, "product": self.vials[0]} | body
+        answer = (client or self.api.clinician).post(f"/withdrawals/{self.code}/bedside-checks", json=whole)
+        if answer.status_code == 201 and answer.json()["release"]:
+            self.release = answer.json()["release"]
+        return answer
+
+    def administer(self, client: Client | None = None, **body: Any) -> httpx.Response:
+        """The cells are given."""
+        whole = {
+            "product": self.vials[0], "release": self.release, "given": AMOUNT - 300_000, "residue": 200_000, "loss": 100_000,
+            "residue_went": "discarded", "anatomical_site": "scalp",
+        } | body  # fmt: skip
+        return (client or self.api.clinician).post(f"/withdrawals/{self.code}/administer", json=whole)
+
+    def take_back(self, client: Client | None = None, **body: Any) -> httpx.Response:
+        """A frozen tube comes back."""
+        whole = {
+            "tube": self.vials[0], "site": "LAB", "reason": "treatment_postponed", "quality": "released_to_bank",
+            "logger_sha256": "cd" * 32,
+        } | body  # fmt: skip
+        return sign_and_post(client or self.api.quality, "decided", f"/withdrawals/{self.code}/return", whole)
+
+    def outcome(self, client: Client | None = None, **body: Any) -> httpx.Response:
+        """The clinic says what became of it."""
+        whole = {"result": "as_expected"} | body
+        return (client or self.api.clinician).post(f"/withdrawals/{self.code}/outcome", json=whole)
+
+    def up_to(self, step: str) -> "Story":
+        """Take every step before and including `step`, each by the right people, and insist that it works."""
+        steps = {
+            "request": [self.request],
+            "approve": [self.approve],
+            "pick": [self.pick],
+            "confirm": [self.confirm],
+            "issue": [self.issue],
+            "receive": [self.receive],
+            "thaw": [self.thaw],
+            "check": [self.check, lambda: self.check(self.api.clinic_staff)],
+            "administer": [self.administer],
+        }
+        for name, calls in steps.items():
+            for call in calls:
+                answer = call()
+                assert answer.status_code in (200, 201), (name, answer.text)
+            if name == step:
+                return self
+        raise AssertionError(step)
+
+
+def a_story(api: Api, vials: int = 1, **changes: Any) -> Story:
+    """A donor with consent and released vials."""
+    donor = a_donor(api)
+    return Story(api, donor, bank_vials(api, donor, vials, **changes))
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Insist on a refusal and return its document."""
+    document: dict[str, Any] = answer.json()
+    assert (answer.status_code, document.get("code")) == (status, code), answer.text
+    return document
