@@ -16,6 +16,7 @@ trap 'rm -rf "$work"' EXIT
 
 "$work/venv/bin/python" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
     > "$work/build.in"
+echo pip >> "$work/build.in" # the pip that Python brings along may be years old and needs twice the time
 
 compile() { # output, then further arguments
     out=$1
