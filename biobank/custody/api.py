@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from biobank import kinds as _kinds  # the union of direct events is whole only when every package has registered
+from biobank.acts.two_person import Proposed
 from biobank.acts.web import Performing, Reading
-from biobank.custody import hot, queries, service
+from biobank.custody import hot, queries, reversal, service
+from biobank.custody.reversal import AmendRequest, ReversalDone, ReverseRequest
 from biobank.custody.schemas import (
     AllowedEvents,
     AttemptList,
@@ -23,6 +25,7 @@ assert _kinds.MODULES
 
 router = APIRouter(prefix="/api/v1", tags=["custody"])
 Cursor = Annotated[int, Query(ge=0, le=2**31 - 1)]
+SpecimenPath = Annotated[str, Path(pattern=r"^(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}$")]
 
 AnyEvent: Any = request_union(EventRequest)
 BATCH_LIMIT = 5000
@@ -61,6 +64,18 @@ async def read_custody(
 async def read_allowed_events(code: str, reading: Reading) -> AllowedEvents:
     """What the caller may do with this specimen now."""
     return await reading(service.describe_allowed, code)
+
+
+@router.post("/specimens/{code}/reverse")
+async def reverse_event(code: SpecimenPath, request: ReverseRequest, performing: Performing) -> ReversalDone | Proposed:
+    """Undo the latest change of state. A terminal state takes two people of quality: `status` is `pending` after the first."""
+    return await performing(reversal.reverse, code, request)
+
+
+@router.post("/specimens/{code}/amend", status_code=201)
+async def amend_event(code: SpecimenPath, request: AmendRequest, performing: Performing) -> EventAnswer:
+    """Correct a field of an earlier event that changed no state; the event stays as it is, the correction beside it."""
+    return await performing(reversal.amend, code, request)
 
 
 @router.get("/attempts")

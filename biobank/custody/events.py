@@ -37,6 +37,7 @@ class Received(Event):
     from_states: ClassVar[frozenset[State]] = frozenset({State.COLLECTED, State.IN_TRANSIT})
     to_state: ClassVar[State] = State.RECEIVED
     effect: ClassVar[Effect] = BY_USER | NO_OFFER | {"site_code": body("site"), "shipment_code": set_to(None)}
+    amendable: ClassVar[frozenset[str]] = frozenset({"container_intact", "label_legible", "manifest_matches", "temperature_mc"})
     label: ClassVar[str] = "Receive"
 
     site: str = CODE
@@ -68,6 +69,7 @@ class Sampled(Event):
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     from_states: ClassVar[frozenset[State]] = frozenset({State.COLLECTED, State.RECEIVED, State.IN_PROCESS, State.CHECKED_OUT})
     effect: ClassVar[Effect] = {"amount": minus("amount")}
+    amendable: ClassVar[frozenset[str]] = frozenset({"purpose"})
     label: ClassVar[str] = "Sample"
 
     amount: int = Field(ge=1, le=10**15, description="In the specimen's unit.")
@@ -81,6 +83,7 @@ class Inspected(Event):
     mode: ClassVar[Mode] = Mode.DIRECT
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     annotates: ClassVar[bool] = True
+    amendable: ClassVar[frozenset[str]] = frozenset({"container_intact", "label_legible", "contents_as_expected"})
     label: ClassVar[str] = "Inspect"
 
     container_intact: bool
@@ -109,6 +112,7 @@ class Missing(Event):
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
     to_state: ClassVar[State] = State.MISSING
     effect: ClassVar[Effect] = NO_OFFER
+    amendable: ClassVar[frozenset[str]] = frozenset({"reason"})
     label: ClassVar[str] = "Report missing"
 
     reason: str = REASON
@@ -211,7 +215,10 @@ class Amended(Event):
 
 
 class Reversed(Event):
-    """The latest change of state is undone: it should not have been recorded. `restores` is what stood before it."""
+    """The latest change of state is undone: it should not have been recorded. `restores` is what stood before it.
+
+    Undoing the end of a specimen takes two signatures and evidence, and marks it for ever.
+    """
 
     kind: Literal["specimen.reversed"] = "specimen.reversed"
     permission: ClassVar[Permission] = Permission.REVERSAL_RECORD
@@ -228,6 +235,8 @@ class Reversed(Event):
     reverses: str = HASH
     restores: dict[str, str | int | bool | None]
     reason: str = REASON
+    evidence_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="What shows that it never happened.")
+    signatures: tuple[str, ...] = Field(default=(), max_length=2, description="Ids of the signatures, when it took two.")
 
 
 class HoldPlaced(Event):

@@ -172,9 +172,7 @@ class Frozen(Event):
     }
     label: ClassVar[str] = "Freeze"
 
-    amendable: ClassVar[frozenset[str]] = frozenset(
-        {"programme", "cryoprotectant", "cryoprotectant_contact_s", "curve_sha256", "equipment", "reagent_lots"}
-    )
+    amendable: ClassVar[frozenset[str]] = frozenset({"programme", "cryoprotectant", "cryoprotectant_contact_s", "curve_sha256"})
 
     processing: str | None = Field(default=None, pattern=UUID_TEXT, description="The run.")
     procedure_version: str | None = Field(default=None, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()-]*$")

@@ -1,0 +1,271 @@
+"""Corrections: what an event said wrongly is *amended*, a change of state that never happened is *reversed*.
+
+Nothing is edited. An amendment names the event and the field, and stands beside it. A reversal undoes only the latest change
+of state, and only what that event itself changed: what was recorded since stays, and when it rests on the undone event the
+reversal is refused. The former position must still be free.
+
+The end of a specimen (administered, consumed, discarded, transferred out, lost) is undone by two people of quality, each with
+a signature, on evidence, and the specimen is marked for ever. A reversal is not itself reversed: record what is right.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field, ValidationError
+from sqlalchemy import select
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.signing import Meaning, use_signature
+from biobank.acts.two_person import Completed, Proposed, propose_or_complete
+from biobank.auth.permissions import Permission
+from biobank.custody.entry import parse_entry
+from biobank.custody.event import parse_payload, rules
+from biobank.custody.events import Amended, Reversed
+from biobank.custody.legality import Snapshot
+from biobank.custody.rebuild import entries_of, event, fold
+from biobank.custody.recording import Circumstances, Move, record, require_expected
+from biobank.custody.schemas import EventAnswer
+from biobank.custody.service import answer_of
+from biobank.custody.snapshots import custody, get_visible
+from biobank.custody.states import TERMINAL
+from biobank.db import metadata
+from biobank.errors import Conflict, MalformedRequest, NotFound
+
+LeafHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Leaf hash of the event, in hex.")]
+Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason, e.g. `wrong_tube_scanned`.")]
+Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class NotTheLatest(Conflict):
+    """The event named is not the latest change of state."""
+
+    code = "not_the_latest"
+    title = "Not the latest change of state"
+
+
+class CannotBeReversed(Conflict):
+    """There is nothing before it to go back to, or it is a reversal itself."""
+
+    code = "cannot_be_reversed"
+    title = "Cannot be reversed"
+
+
+class LaterEventsRestOnIt(Conflict):
+    """What was recorded since changed the same things."""
+
+    code = "later_events_rest_on_it"
+    title = "Later events rest on it"
+
+
+class FormerPositionTaken(Conflict):
+    """Another specimen is in the place it would go back to."""
+
+    code = "former_position_taken"
+    title = "Its former position is taken"
+
+
+class EvidenceMissing(Conflict):
+    """The end of a specimen is undone on evidence only."""
+
+    code = "evidence_missing"
+    title = "Evidence missing"
+
+
+class NotAmendable(Conflict):
+    """The field changes the state of the specimen, or says what it is and whose."""
+
+    code = "not_amendable"
+    title = "Not amended"
+
+
+class ReverseRequest(Circumstances):
+    """Undo the latest change of state.
+
+    For a terminal state send `evidence_sha256` and sign; the second person sends the same with `pending_act`.
+    """
+
+    expected_seq: Seq | None = None
+    reverses: LeafHash
+    reason: Reason
+    evidence_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    pending_act: UUID | None = None
+
+
+class ReversalDone(EventAnswer):
+    """The change is undone."""
+
+    status: Literal["done"] = "done"
+
+
+class AmendRequest(Circumstances):
+    """Correct one field of one event."""
+
+    expected_seq: Seq | None = None
+    corrects: LeafHash
+    field: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+    value: Annotated[str, Field(max_length=200)] | int | bool | None
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Undoing:
+    """The event to be undone and what its undoing restores."""
+
+    kind: str
+    leaf_hash: bytes
+    restores: dict[str, Any]
+
+
+def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> ReversalDone | Proposed:
+    """Undo the latest change of state of a specimen, or propose it when it takes two.
+
+    Raises NotFound, PreconditionMissing, StaleSequence, NotTheLatest, CannotBeReversed, LaterEventsRestOnIt,
+    FormerPositionTaken, EvidenceMissing, NotPermitted, SignatureRequired and what `propose_or_complete` raises.
+    """
+    specimen = _locked(session, act, code)
+    require_expected(specimen, request.expected_seq)
+    undoing = _undoing(session, specimen, request.reverses)
+    _require_free(session, specimen, undoing)
+    signatures: tuple[str, ...] = ()
+    if specimen.state in TERMINAL:
+        step = _two_of_quality(session, act, specimen, undoing, request)
+        if isinstance(step, Proposed):
+            return step
+        signatures = (str(step.first_signature), str(step.second_signature))
+        undoing.restores["marked"] = True
+    done = Reversed(
+        reverses=request.reverses,
+        restores=undoing.restores,
+        reason=request.reason,
+        evidence_sha256=request.evidence_sha256,
+        signatures=signatures,
+    )
+    appended = record(session, act, [Move(specimen, done, relies_on=(undoing.leaf_hash,))], request)
+    return ReversalDone(**answer_of(act, code, appended).model_dump())
+
+
+def _locked(session: Session, act: Act, code: str) -> Snapshot:
+    """Load the specimen under its donor's lock: an approval or a pick is finished, or sees the reversal."""
+    seen = get_visible(session, act.actor, code)
+    if seen.donor_code is not None:
+        donor = metadata.tables["donor"]
+        session.execute(select(donor.c.code).where(donor.c.code == seen.donor_code).with_for_update(key_share=True))
+    return get_visible(session, act.actor, code, lock=True, holds=True)
+
+
+def _undoing(session: Session, specimen: Snapshot, reverses: str) -> Undoing:
+    """Find the latest change of state and what it changed; judge whether it can be undone."""
+    row = session.execute(
+        select(event.c.kind, event.c.leaf_hash).where(
+            event.c.stream_kind == "specimen", event.c.stream_id == specimen.code, event.c.seq == specimen.state_seq
+        )
+    ).one()
+    members = {"subject": specimen.code, "where_now": specimen.where_now}
+    if row.leaf_hash.hex() != reverses:
+        raise NotTheLatest(
+            f"Only the latest change of state of {specimen.code} can be undone: event {specimen.state_seq}, '{row.kind}'.",
+            latest=row.leaf_hash.hex(),
+            **members,
+        )
+    if row.kind == "specimen.reversed" or rules.by_kind[row.kind].starts:
+        why = "is a reversal itself; record what is right instead" if row.kind == "specimen.reversed" else "began the record"
+        raise CannotBeReversed(f"The latest change of state of {specimen.code} {why}.", **members)
+    entries = entries_of(session, specimen.code)
+    before = fold(entries[: specimen.state_seq - 1]) or {}
+    after = fold(entries[: specimen.state_seq]) or {}
+    columns = set(Reversed.whole_effect()) - {"marked"}
+    restores = {name: before[name] for name in sorted(columns) if before[name] != after[name] or name == "state"}
+    moved_on = sorted(name for name in restores if specimen.projection[name] != after[name])
+    if moved_on:
+        raise LaterEventsRestOnIt(
+            f"Since event {specimen.state_seq} other events changed {', '.join(moved_on)} of {specimen.code}. Undo or correct "
+            "those first, or record what is right now.",
+            changed=moved_on,
+            **members,
+        )
+    return Undoing(row.kind, bytes(row.leaf_hash), restores)
+
+
+def _require_free(session: Session, specimen: Snapshot, undoing: Undoing) -> None:
+    position = undoing.restores.get("position_code")
+    if position is None:
+        return
+    other = session.execute(
+        select(custody.c.code).where(custody.c.position_code == position, custody.c.code != specimen.code)
+    ).scalar()
+    if other is not None:
+        raise FormerPositionTaken(
+            f"{specimen.code} would go back to {position}, where {other} is now. Store it where it really is instead.",
+            where_now=specimen.where_now,
+            subject=specimen.code,
+            position=position,
+        )
+
+
+def _two_of_quality(
+    session: Session, act: Act, specimen: Snapshot, undoing: Undoing, request: ReverseRequest
+) -> Completed | Proposed:
+    """Take this person's signature and propose the reversal, or complete what the first person proposed."""
+    site = specimen.home_site_code or specimen.projection["site_code"]
+    act.actor.require(Permission.QUALITY_DECIDE, site)
+    if request.evidence_sha256 is None:
+        raise EvidenceMissing(
+            "Undoing the end of a specimen needs evidence: attach the document and send its hash in `evidence_sha256`.",
+            subject=specimen.code,
+        )
+    signature = use_signature(session, act, request.signature, Meaning.REVERSED)
+    body = {
+        "kind": undoing.kind,
+        "reverses": request.reverses,
+        "reason": request.reason,
+        "evidence_sha256": request.evidence_sha256,
+    }
+    return propose_or_complete(
+        session, act, "specimen.reverse", specimen.code, body, signature, request.pending_act,
+        needs=Permission.QUALITY_DECIDE, first_needs=Permission.QUALITY_DECIDE, site=site,
+    )  # fmt: skip
+
+
+def amend(session: Session, act: Act, code: str, request: AmendRequest) -> EventAnswer:
+    """Correct a field of an earlier event that changed no state.
+
+    Raises NotFound (specimen or event), PreconditionMissing, StaleSequence, NotAmendable, MalformedRequest for a value that the
+    field cannot have.
+    """
+    specimen = get_visible(session, act.actor, code, lock=True)
+    require_expected(specimen, request.expected_seq)
+    leaf = bytes.fromhex(request.corrects)
+    row = session.execute(
+        select(event.c.entry).where(event.c.stream_kind == "specimen", event.c.stream_id == code, event.c.leaf_hash == leaf)
+    ).first()
+    if row is None:
+        raise NotFound(f"{code} has no event with this leaf hash.", subject=code)
+    entry = parse_entry(bytes(row.entry))
+    value = _corrected(code, entry, request)
+    event_ = Amended(corrects=request.corrects, field=request.field, value=value, reason=request.reason)
+    appended = record(session, act, [Move(specimen, event_, relies_on=(leaf,))], request)
+    return answer_of(act, code, appended)
+
+
+def _corrected(code: str, entry: dict[str, Any], request: AmendRequest) -> str | int | bool | None:
+    """Return the value as the event's class takes it."""
+    cls = rules.by_kind[entry["kind"]]
+    if request.field not in cls.amendable:
+        can = ", ".join(sorted(cls.amendable)) or "nothing"
+        raise NotAmendable(
+            f"'{request.field}' of '{entry['kind']}' is not amended: what changed the state is reversed, and what says whose "
+            f"cells these are takes two people. Of this event can be amended: {can}.",
+            subject=code,
+        )
+    before = parse_payload(entry["kind"], entry["kv"], entry["body"])
+    try:
+        after = cls.model_validate(before.model_dump() | {request.field: request.value})
+    except ValidationError:
+        raise MalformedRequest(f"'{request.field}' of '{entry['kind']}' cannot have this value.") from None
+    value: str | int | bool | None = getattr(after, request.field)
+    if value == getattr(before, request.field):
+        raise NotAmendable(f"'{request.field}' says that already.", subject=code)
+    return value
