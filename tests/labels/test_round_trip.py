@@ -117,6 +117,28 @@ def test_texts_stay_in_the_label_whoever_draws_them(template: Template, dpi: int
 
 @by_template
 @by_dpi
+@pytest.mark.parametrize("fmt", [Format.PNG, Format.PDF])
+def test_ink_is_only_where_the_layout_has_a_symbol_or_a_text(template: Template, dpi: int, fmt: Format) -> None:
+    layout = compose(template, sample(template), dpi, HOST)
+    picture = raster(fmt, render(template, sample(template), fmt, dpi, host=HOST), dpi)
+    pen = ImageDraw.Draw(picture)
+    for symbol in layout.symbols:
+        side = len(symbol.matrix) * symbol.module_dots
+        left, top = symbol.x_dots, symbol.y_dots
+        for x, y in ((left, top), (left + side - 2, top), (left, top + side - 2)):
+            # The outer corners of the three finder patterns; the page raster may be off by a part of a dot.
+            assert min(picture.crop((x, y, x + 2, y + 2)).tobytes()) < 64
+        pen.rectangle((left - 1, top - 1, left + side, top + side), fill=255)
+    for run in layout.texts:
+        # Up to a dot more for soft edges; letters may lean out of their advance width by a twentieth of an em.
+        lean = 1 + run.em_dots // 20
+        box = (run.x_dots - lean, run.baseline_dots - run.em_dots, run.x_dots + run.width_dots + lean)
+        pen.rectangle((*box, run.baseline_dots + run.em_dots // 3), fill=255)
+    assert min(picture.tobytes()) > 128
+
+
+@by_template
+@by_dpi
 def test_all_formats_have_the_size_of_the_stock(template: Template, dpi: int) -> None:
     data = sample(template)
     exact = (template.width_um * dpi / 25_400, template.height_um * dpi / 25_400)
