@@ -71,13 +71,13 @@ def joined(text: str) -> str:
 def sound(word: str) -> str:
     """Return the sound of a normalised word without spaces: its consonant classes, `a` for a leading vowel.
 
-    After Russell's Soundex (1918), with three changes: the first letter is classed like the others (Catherine, Katherine),
-    the key is not cut off, and a key too short to tell names apart (Li, Lee) is replaced by the word itself, as is a word
-    in another script than Latin.
+    After Russell's Soundex (1918), changed: some pairs of letters are read as one sound (ph, qu, gh, dge), the first letter is
+    classed like the others (Catherine, Katherine), the key is not cut off, and a key too short to tell names apart (Li, Lee)
+    is replaced by the word itself, as is a word in another script than Latin.
     """
     if not _LATIN.fullmatch(word):
         return word
-    spelled = word.replace("ph", "f").replace("gh", "h").replace("dge", "g")
+    spelled = word.replace("ph", "f").replace("qu", "kw").replace("gh", "h").replace("dge", "g")
     symbols: list[str] = []
     previous = ""
     for position, letter in enumerate(spelled):
