@@ -1,17 +1,21 @@
 """docker-compose.yml and Dockerfile, without an engine: held against the compose schema, the settings and the command line.
 
-The schema is the one that the check-jsonschema package carries. What the containers would run is rehearsed: the script that
-makes the roles, on a real server.
+The schema is the one that the check-jsonschema package carries. What the containers would run is rehearsed on a real server:
+the script that makes the roles, then each service's command with its environment, until its health check succeeds.
 """
 
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 import psycopg
@@ -20,7 +24,7 @@ import yaml
 
 from biobank import postgres_programs
 from biobank.config import Settings
-from biobank.embedded import DATABASES, LOGINS, EmbeddedPostgres
+from biobank.embedded import DATABASES, LOGINS, EmbeddedPostgres, Role
 from tests.scratch import reachable_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +32,6 @@ TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service.get("image") == "biobank"}
-MIGRATION_ONLY = {"BIOBANK_KEYS_OWNER_DATABASE_URL"}  # read by alembic/env.py
 
 
 def test_the_file_fits_the_compose_schema() -> None:
@@ -47,12 +50,12 @@ def test_every_command_is_a_verb_of_the_command_line() -> None:
     command: list[str | Path] = [Path(sys.executable).with_name("biobank"), "--help"]
     help_text = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "200"}).stdout
     for service in OURS.values():
-        (verb,) = service["command"]
+        verb = service["command"][0]
         assert re.search(rf"^\W*{verb}\b", help_text, re.MULTILINE), verb
 
 
 def test_every_setting_is_one_that_the_bank_reads() -> None:
-    known = {f"BIOBANK_{name.upper()}" for name in Settings.model_fields} | MIGRATION_ONLY
+    known = {f"BIOBANK_{name.upper()}" for name in Settings.model_fields}
     for service in OURS.values():
         assert set(service["environment"]) <= known
 
@@ -114,9 +117,15 @@ def test_the_image_copies_only_what_exists_and_is_not_ignored() -> None:
     assert all((ROOT / name).exists() for name in names)
 
 
-def test_the_roles_script_makes_logins_that_work_and_may_run_twice() -> None:
-    bin_dir = Path(os.environ["BIOBANK_TEST_PG_BIN"]) if "BIOBANK_TEST_PG_BIN" in os.environ else None
-    with reachable_folder() as folder, EmbeddedPostgres(folder, bin_dir=bin_dir) as server:
+class Rehearsal:
+    """A real server in the place of the two database services, with nothing on it but its owner."""
+
+    def __init__(self, server: EmbeddedPostgres, folder: Path, bin_dir: Path | None) -> None:
+        owner = psycopg.conninfo.conninfo_to_dict(server.dsn("owner"))
+        self.host = str(owner["host"])
+        self.owner_password = str(owner["password"])
+        programs = postgres_programs.find(folder / "postgres" / "data", bin_dir).folder
+        self.path = f"{programs}{os.pathsep}{os.environ['PATH']}"
         with psycopg.connect(server.dsn("owner", "postgres"), autocommit=True) as connection:
             for database in DATABASES:
                 connection.execute(f"DROP DATABASE {database}")
@@ -125,34 +134,95 @@ def test_the_roles_script_makes_logins_that_work_and_may_run_twice() -> None:
                 if login != LOGINS["owner"]:
                     connection.execute(f"DROP ROLE {login}")
                     connection.execute(f"DROP ROLE {login.removesuffix('_login')}")
-        owner = psycopg.conninfo.conninfo_to_dict(server.dsn("owner"))
-        programs = postgres_programs.find(folder / "postgres" / "data", bin_dir).folder
-        environment = {
-            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-            "PGHOST": str(owner["host"]),
-            "PGPASSWORD": str(owner["password"]),
-            "POSTGRES_USER": str(owner["user"]),
-        }
 
-        def run(database: str, **passwords: str) -> None:
-            given = {f"BIOBANK_{role.upper()}_PASSWORD": password for role, password in passwords.items()}
-            script = [str(ROOT / "tools" / "postgres-roles.sh")]
-            subprocess.run(script, check=True, env=environment | given | {"POSTGRES_DB": database})
+    def roles_script(self, database: str, **passwords: str) -> None:
+        """Run the initialisation script as the image of PostgreSQL would."""
+        given = {f"BIOBANK_{role.upper()}_PASSWORD": password for role, password in passwords.items()}
+        connection = {"PGHOST": self.host, "PGPASSWORD": self.owner_password}
+        image = {"POSTGRES_USER": LOGINS["owner"], "POSTGRES_DB": database, "PATH": self.path}
+        subprocess.run([ROOT / "tools" / "postgres-roles.sh"], check=True, env=connection | image | given)
 
-        def log_in(role: str, password: str, database: str) -> None:
-            where = {"host": str(owner["host"]), "port": 5432, "dbname": database}
-            with psycopg.connect(**where, user=f"biobank_{role}_login", password=password) as connection:  # type: ignore[arg-type]  # psycopg types every keyword alike
-                member = connection.execute("SELECT pg_has_role(%s, 'member')", [f"biobank_{role}"]).fetchone()
-                assert member == (True,)
+    def log_in(self, role: Role, password: str, database: str) -> None:
+        """Connect as a role's login and find it in its group. Raises OperationalError."""
+        address = f"postgresql://{LOGINS[role]}@/{database}?host={quote(self.host, safe='')}"
+        with psycopg.connect(address, password=password) as connection:
+            member = connection.execute("SELECT pg_has_role(%s, 'member')", [f"biobank_{role}"]).fetchone()
+            assert member == (True,)
 
-        run("biobank", app="first", sealer='it\'s "quoted"; --', auditor="third")
-        run("biobank", app="changed", sealer='it\'s "quoted"; --', auditor="third")
-        run("biobank_keys", app="changed")
-        log_in("app", "changed", "biobank")
-        log_in("sealer", 'it\'s "quoted"; --', "biobank")
-        log_in("auditor", "third", "biobank")
-        log_in("app", "changed", "biobank_keys")
-        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-            log_in("app", "first", "biobank")
-        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
-            log_in("auditor", "third", "biobank_keys")
+
+@pytest.fixture
+def rehearsal() -> Iterator[Rehearsal]:
+    bin_dir = Path(os.environ["BIOBANK_TEST_PG_BIN"]) if "BIOBANK_TEST_PG_BIN" in os.environ else None
+    with reachable_folder() as folder, EmbeddedPostgres(folder, bin_dir=bin_dir) as server:
+        yield Rehearsal(server, folder, bin_dir)
+
+
+def test_the_roles_script_makes_logins_that_work_and_may_run_twice(rehearsal: Rehearsal) -> None:
+    awkward = 'it\'s "quoted"; --'
+    rehearsal.roles_script("biobank", app="first", sealer=awkward, auditor="third")
+    rehearsal.roles_script("biobank", app="changed", sealer=awkward, auditor="third")
+    rehearsal.roles_script("biobank_keys", app="changed")
+    rehearsal.log_in("app", "changed", "biobank")
+    rehearsal.log_in("sealer", awkward, "biobank")
+    rehearsal.log_in("auditor", "third", "biobank")
+    rehearsal.log_in("app", "changed", "biobank_keys")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        rehearsal.log_in("app", "first", "biobank")
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        rehearsal.log_in("auditor", "third", "biobank_keys")
+
+
+def test_each_service_runs_as_composed_until_its_health_check_succeeds(rehearsal: Rehearsal, tmp_path: Path) -> None:
+    rehearsal.roles_script("biobank", app="a" * 32, sealer="b" * 32, auditor="c" * 32)
+    rehearsal.roles_script("biobank_keys", app="a" * 32)
+    values = {
+        "BIOBANK_OWNER_PASSWORD": rehearsal.owner_password,
+        "BIOBANK_KEYS_OWNER_PASSWORD": rehearsal.owner_password,
+        "BIOBANK_APP_PASSWORD": "a" * 32,
+        "BIOBANK_KEYS_APP_PASSWORD": "a" * 32,
+        "BIOBANK_SEALER_PASSWORD": "b" * 32,
+        "BIOBANK_AUDITOR_PASSWORD": "c" * 32,
+        "BIOBANK_HOST_NAME": "BANK.EXAMPLE",
+        "BIOBANK_LOG_ORIGIN": "bank.example/rehearsal",
+    }
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    image = {
+        "PATH": rehearsal.path,
+        "BIOBANK_STATE_DIR": str(tmp_path / "state"),
+        "BIOBANK_SECRETS_DIR": str(tmp_path / "secrets"),
+        "BIOBANK_HOST": "127.0.0.1",
+        "BIOBANK_PORT": port,
+    }
+
+    def environment(name: str) -> dict[str, str]:
+        given = {}
+        for variable, text in SERVICES[name]["environment"].items():
+            text = re.sub(r"\$\{(\w+)[^}]*\}", lambda match: values[match[1]], text)
+            given[variable] = re.sub(r"@\w+:5432/(\w+)", rf"@/\1?host={quote(rehearsal.host, safe='')}", text)
+        return image | given
+
+    def command(name: str) -> list[str]:
+        return [sys.executable, "-m", "biobank", *SERVICES[name]["command"]]
+
+    subprocess.run(command("migrate"), check=True, env=environment("migrate"), cwd=tmp_path, capture_output=True)
+    running = {name: subprocess.Popen(command(name), env=environment(name), cwd=tmp_path) for name in OURS if name != "migrate"}
+    try:
+        for name, process in running.items():
+            probe = SERVICES[name]["healthcheck"]["test"]
+            assert probe[:3] == ["CMD", "python", "-c"]
+            check = [sys.executable, "-c", probe[3].replace(":8000", f":{port}")]
+            deadline = time.monotonic() + 60
+            while subprocess.run(check, env=environment(name), capture_output=True, check=False).returncode != 0:
+                assert process.poll() is None, f"{name} ended with {process.returncode}"
+                assert time.monotonic() < deadline, f"{name} did not become healthy"
+                time.sleep(0.2)
+        for name, process in running.items():
+            assert process.poll() is None, f"{name} ended with {process.returncode}"
+            process.terminate()
+            assert process.wait(30) == 0, name
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
