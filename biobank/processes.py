@@ -30,7 +30,7 @@ STOP_TIMEOUT_S = 20
 @contextmanager
 def served_database(settings: Settings) -> Iterator[Settings]:
     """Yield settings whose addresses are all there: the given server's, or an embedded one that lives as long as this."""
-    if settings.database_url is not None:
+    if settings.database_url is not None or settings.owner_database_url is not None:
         yield settings
         return
     with EmbeddedPostgres(settings.state_dir) as postgres:
