@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,7 +41,7 @@ class Deadly(FileRegister):
             os.kill(os.getpid(), signal.SIGKILL)
 
 key = Signer("bank.example/custody", bytes(range(32)))
-run(dsn, threading.Event(), Log(key.name, [key], Deadly(Path(register))))
+run(dsn, threading.Event(), Log(key.name, [key], Deadly(Path(register))), allow_unsafe_database=True)
 """
 
 
@@ -87,15 +89,21 @@ def test_a_sealer_killed_inside_the_sealing_transaction_sealed_nothing(log: LogU
 
 
 class Running:
-    """The sealer's loop in a thread."""
+    """The sealer's loop in a thread. The cluster of the tests does not flush its commits, for speed."""
 
-    def __init__(self, log: LogUnderTest, **options: object) -> None:
+    def __init__(self, log: LogUnderTest, *, allow_unsafe_database: bool = True) -> None:
         self.stop = threading.Event()
         self.fault: BaseException | None = None
 
         def work() -> None:
             try:
-                run(log.bank.dsn("sealer"), self.stop, log.log, poll_seconds=0.02, **options)  # type: ignore[arg-type]
+                run(
+                    log.bank.dsn("sealer"),
+                    self.stop,
+                    log.log,
+                    poll_seconds=0.02,
+                    allow_unsafe_database=allow_unsafe_database,
+                )
             except BaseException as exc:
                 self.fault = exc
 
@@ -144,17 +152,42 @@ def test_the_loop_ends_loudly_when_the_log_must_halt(log: LogUnderTest, tmp_path
     assert [line["reason"] for line in logged if line["event"] == "log_halted"] == ["register_missing"]
 
 
-def test_a_server_that_may_lose_commits_is_refused(log: LogUnderTest) -> None:
+@contextmanager
+def flushing(log: LogUnderTest, *, on: bool) -> Iterator[None]:
+    """Let the cluster flush its commits, or not, for a while."""
     with log.connect("owner") as connection:
-        connection.execute(f"ALTER DATABASE {log.bank.database} SET synchronous_commit = off")
+        before = {name: connection.execute(f"SHOW {name}").fetchall()[0][0] for name in ("fsync", "full_page_writes")}
+        settings = dict.fromkeys(before, "on" if on else "off")
+        for name, value in settings.items():
+            connection.execute(f"ALTER SYSTEM SET {name} = {value}")
+        connection.execute("SELECT pg_reload_conf()")
+        while {name: log.rows(f"SHOW {name}")[0][0] for name in settings} != settings:
+            time.sleep(0.01)
+        yield
+        for name, value in before.items():
+            connection.execute(f"ALTER SYSTEM SET {name} = {value}")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.parametrize("missing", ["fsync", "synchronous_commit"])
+def test_a_server_that_may_lose_commits_is_refused(log: LogUnderTest, missing: str) -> None:
     log.record()
-    with Running(log) as running:
-        running.thread.join(timeout=30)
+    with flushing(log, on=missing != "fsync"):
+        if missing == "synchronous_commit":
+            with log.connect("owner") as connection:
+                connection.execute(f"ALTER DATABASE {log.bank.database} SET synchronous_commit = off")
+        with Running(log, allow_unsafe_database=False) as running:
+            running.thread.join(timeout=30)
     assert isinstance(running.fault, LogHalted)
-    assert running.fault.reason == "unsafe_database"
+    assert (running.fault.reason, missing in str(running.fault)) == ("unsafe_database", True)
     assert log.pending() == 1
-    with Running(log, allow_unsafe_database=True):
+
+
+def test_a_server_that_flushes_its_commits_is_accepted(log: LogUnderTest) -> None:
+    log.record()
+    with flushing(log, on=True), Running(log, allow_unsafe_database=False) as running:
         wait_for_size(log, 1)
+    assert running.fault is None
 
 
 def test_a_log_is_opened_from_its_files(log: LogUnderTest, tmp_path: Path) -> None:
