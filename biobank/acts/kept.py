@@ -1,6 +1,13 @@
-"""What outlives an answer: the committed answer under its idempotency key, and the attempt that was refused."""
+"""What outlives an answer: the committed answer under its idempotency key, and the attempt that was refused.
 
+A kept answer names its request by a keyed hash. The body may hold a name and a birth date, and a bare hash of those is a puzzle
+that a laptop solves; the key is not in the database.
+"""
+
+import hmac
 from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, bindparam, insert, select
@@ -8,6 +15,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.models import Attempt, Idempotency
+from biobank.config import read_secret
 from biobank.db import table_of
 from biobank.errors import IdempotencyKeyReused, Refusal
 
@@ -40,11 +48,24 @@ def find_replay(session: Session, act: Act) -> Replayed | None:
 
 def replay_of(row: "Row[Any]", act: Act) -> Replayed:
     """Compare a kept row with this request."""
-    if row.request_hash != act.request_hash:
+    if bytes(row.request_hash) != keyed_hash(act):
         raise IdempotencyKeyReused(
             "This Idempotency-Key was used for another request. Send a new key with a new request.",
         )
     return Replayed(row.status, row.answer)
+
+
+REQUEST_DOMAIN = b"biobank/request/v1\0"
+
+
+def keyed_hash(act: Act) -> bytes:
+    """Return HMAC-SHA256(secret "blind-index", "biobank/request/v1\\0" || act hash): what is stored of a request."""
+    return hmac.digest(_request_key(act.bank.settings.secrets), REQUEST_DOMAIN + act.request_hash, "sha256")
+
+
+@lru_cache(maxsize=64)
+def _request_key(secrets: Path) -> bytes:
+    return read_secret(secrets, "blind-index")
 
 
 def keep_answer(session: Session, act: Act, status: int, answer: str) -> None:
@@ -58,7 +79,7 @@ def answer_row(act: Act, status: int, answer: str) -> dict[str, Any]:
     return {
         "actor_code": act.actor.code,
         "key": act.idempotency_key,
-        "request_hash": act.request_hash,
+        "request_hash": keyed_hash(act),
         "status": status,
         "answer": answer,
         "at": act.at,
