@@ -1,8 +1,5 @@
 """Routes of donors. Personal data comes in bodies only, and leaves through one route, which records that it did."""
 
-import hashlib
-import hmac
-from dataclasses import replace
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -39,7 +36,6 @@ router = APIRouter(prefix="/api/v1", tags=["donors"])
 
 DonorCode = Annotated[str, Path(pattern=r"^DN-[0-9A-Z]{7}$", examples=["DN-SQF5SS9"])]
 BandCode = Annotated[str, Path(pattern=r"^WB-[0-9A-Z]{7}$")]
-REQUEST_DOMAIN = b"biobank/request/v1\0"
 Cursor = Annotated[str, Query(pattern=r"^DN-[0-9A-Z]{7}$", description="`next` of the page before.")]
 
 
@@ -52,22 +48,8 @@ async def disclosing(request: Request, claims: ClaimsDep, bank: BankDep) -> Perf
     return Performer(request, claims, act)
 
 
-async def confiding(request: Request, performing: Performing) -> Performer:
-    """Build the performer of a request whose body names a person.
-
-    The hash of the request is kept with its answer for 90 days. Over a body of name and birth date a bare hash would be a
-    puzzle that a laptop solves, so here it is keyed.
-    """
-    act = performing.unbound_act
-    keyed = hmac.digest(act.bank.secret(service.INDEX_SECRET), REQUEST_DOMAIN + act.request_hash, hashlib.sha256)
-    return Performer(request, performing.claims, replace(act, request_hash=keyed))
-
-
-Confiding = Annotated[Performer, Depends(confiding)]
-
-
 @router.post("/donors", status_code=201)
-async def register_donor(body: RegisterDonor, performing: Confiding) -> DonorRecorded:
+async def register_donor(body: RegisterDonor, performing: Performing) -> DonorRecorded:
     """Register a person. The answer warns of donors they could be taken for, by code."""
     return await performing(service.register_donor, body)
 
@@ -102,7 +84,7 @@ async def read_donor(code: DonorCode, reading: Reading) -> DonorPublic:
 
 
 @router.patch("/donors/{code}")
-async def change_donor(code: DonorCode, body: ChangeDonor, performing: Confiding) -> DonorRecorded:
+async def change_donor(code: DonorCode, body: ChangeDonor, performing: Performing) -> DonorRecorded:
     """Change name, contact or status. Former names stay searchable; a death places a hold on use."""
     return await performing(service.change_donor, code, body)
 
@@ -114,7 +96,7 @@ async def read_identity(code: DonorCode, performing: Annotated[Performer, Depend
 
 
 @router.post("/donors/{code}/consents", status_code=201)
-async def give_consent(code: DonorCode, body: GiveConsent, performing: Confiding) -> ConsentRecorded:
+async def give_consent(code: DonorCode, body: GiveConsent, performing: Performing) -> ConsentRecorded:
     """Record a consent given on a signed form."""
     return await performing(consents.give_consent, code, body)
 
@@ -126,7 +108,7 @@ async def revoke_consent(code: DonorCode, consent: UUID, body: RevokeConsent, pe
 
 
 @router.post("/donors/{code}/identifications", status_code=201)
-async def identify(code: DonorCode, body: Identify, performing: Confiding) -> IdentificationRecorded:
+async def identify(code: DonorCode, body: Identify, performing: Performing) -> IdentificationRecorded:
     """One of two people records what the patient states. The second sends the same with `pending` within 15 minutes."""
     # A mismatch leaves as its refusal; what returns here is an answer.
     return await performing(identification.identify, code, body)
