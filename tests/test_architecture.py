@@ -1,0 +1,164 @@
+"""The rules of the house that no reviewer should have to remember. Each says why."""
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from biobank import kinds, tables
+from biobank.acts.web import performer, proven_claims, reader
+from biobank.app import ROUTERS
+from biobank.custody.event import Event, rules
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "biobank"
+SOURCES = sorted(p for p in PACKAGE.rglob("*.py"))
+
+PUBLIC = {
+    # A load balancer and a monitor have no login.
+    "/healthz", "/readyz", "/metrics",
+    # Whoever verifies a token needs the keys before having one.
+    "/.well-known/jwks.json",
+    # These are how one gets a token, with credentials in the body.
+    "/api/v1/auth/token", "/api/v1/auth/refresh",
+    # Signing in, and the pages a browser needs for it.
+    "/login", "/styleguide",
+}  # fmt: skip
+
+GUARDS = {"performer", "reader", "proven_claims", "page_performer", "page_reader", "page_session", "signed_in"}
+
+
+def routes() -> Iterator[APIRoute]:
+    for router in ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                yield route
+
+
+def dependencies(dependant: Any) -> Iterator[str]:
+    for sub in dependant.dependencies:
+        yield getattr(sub.call, "__name__", type(sub.call).__name__)
+        yield from dependencies(sub)
+
+
+def calls(path: Path) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+
+
+def test_every_route_has_an_actor_or_is_on_the_public_list() -> None:
+    """A route that forgot to ask who is calling is the commonest way a record leaks."""
+    assert performer.__name__ in GUARDS
+    assert reader.__name__ in GUARDS
+    assert proven_claims.__name__ in GUARDS
+    open_routes = {r.path for r in routes() if not GUARDS & set(dependencies(r.dependant))}
+
+    assert open_routes <= PUBLIC
+
+
+def test_only_db_ends_a_transaction() -> None:
+    """One request is one transaction. A commit in the middle of a use case makes half an act permanent."""
+    offenders = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in SOURCES
+        if path.name != "db.py" and "transparency" not in path.parts
+        for call in calls(path)
+        if isinstance(call.func, ast.Attribute) and call.func.attr in {"commit", "rollback"}
+    ]
+
+    # The sealer is another process with its own connection and its own rule about commits (docs/custody-log.md).
+    assert offenders == []
+
+
+def test_there_is_one_clock() -> None:
+    """A second clock is a second truth about when something happened, and the first one can be moved in tests."""
+    offenders = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in SOURCES
+        if path.name != "clock.py"
+        for call in calls(path)
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in {"now", "utcnow", "today"}
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id in {"datetime", "date"}
+    ]
+
+    assert offenders == []
+
+
+def test_one_module_knows_jose() -> None:
+    """python-jose is a dependency with a history; leaving it must be a change of one file."""
+    importers = [
+        path.relative_to(ROOT).as_posix() for path in SOURCES if re.search(r"^\s*(from|import) jose\b", path.read_text(), re.M)
+    ]
+
+    assert importers == ["biobank/auth/tokens.py"]
+
+
+def test_nothing_raises_the_frameworks_own_exception() -> None:
+    """A refusal without a stable code is one that no program can react to."""
+    offenders = [p.name for p in SOURCES if "HTTPException" in p.read_text() and p.name not in {"problems.py", "errors.py"}]
+
+    assert offenders == []
+
+
+def test_every_models_module_is_in_tables() -> None:
+    """A table nobody imported is missing from the metadata, and Alembic would quietly drop it."""
+    modules = {p.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for p in SOURCES if p.name == "models.py"}
+
+    assert modules == {m.__name__ for m in tables.MODULES}
+
+
+def test_every_events_module_is_in_kinds_and_every_event_class_in_the_rule_table() -> None:
+    """An event outside the rule table cannot be verified by anybody outside the house."""
+    modules = {p.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for p in SOURCES if p.name == "events.py"}
+    assert modules == {m.__name__ for m in kinds.MODULES}
+
+    listed = {row["kind"] for row in rules.table}
+    for name in sorted(modules):
+        for _, cls in inspect.getmembers(importlib.import_module(name), inspect.isclass):
+            if issubclass(cls, Event) and cls.__module__ == name and "kind" in cls.model_fields:
+                assert cls.model_fields["kind"].default in listed, cls
+
+
+def test_use_case_events_are_not_taken_by_the_public_endpoint() -> None:
+    """Issued, administered, discarded, released: only the service that checks may say so."""
+    direct = {row["kind"] for row in rules.table if row["mode"] == "direct"}
+
+    assert direct == {
+        "specimen.received", "specimen.checked_out", "specimen.sampled", "specimen.inspected", "specimen.annotated",
+        "specimen.missing", "specimen.found",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("banned", ["utils", "helpers", "common", "manager", "repository", "constants", "base"])
+def test_no_module_is_named_after_what_kind_of_code_it_holds(banned: str) -> None:
+    """Such a name attracts whatever has no home, and hides what it is about."""
+    assert [p for p in SOURCES if p.stem == banned] == []
+
+
+def test_alembic_folder_is_not_a_package() -> None:
+    """An __init__.py there would shadow the library of the same name."""
+    assert not (ROOT / "alembic" / "__init__.py").exists()
+
+
+def test_no_file_has_outgrown_its_room() -> None:
+    """Past this size a file answers two questions."""
+    large = {p.relative_to(ROOT).as_posix(): n for p in SOURCES if (n := len(p.read_text().splitlines())) > 450}
+
+    assert large == {}
+
+
+def test_every_setting_is_documented_where_it_is_declared_and_in_the_operations_page() -> None:
+    """An undocumented setting is found by the one who needs it, at three in the morning."""
+    from biobank.config import Settings
+
+    page = (ROOT / "docs" / "operations.md").read_text()
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert f"BIOBANK_{name.upper()}" in page, name
