@@ -5,19 +5,32 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from biobank import __version__, health, problems, tables
+from biobank import __version__, find, health, home, problems, tables
 from biobank.acts.api import router as acts_api
 from biobank.bank import Bank
 from biobank.custody.api import router as custody_api
 from biobank.donors.api import router as donors_api
+from biobank.donors.pages import router as donors_pages
 from biobank.exports.api import router as exports_api
+from biobank.exports.pages import router as exports_pages
+from biobank.labels.api import router as labels_api
 from biobank.people.api import router as people_api
+from biobank.people.pages import router as people_pages
 from biobank.people.sign_in_api import keys_router as keys_api
 from biobank.people.sign_in_api import router as sign_in_api
 from biobank.quality.api import router as quality_api
+from biobank.quality.pages import router as quality_pages
+from biobank.scanning.api import router as scanning_api
 from biobank.specimens.api import router as specimens_api
+from biobank.specimens.pages import router as specimens_pages
 from biobank.storage.api import router as storage_api
+from biobank.storage.pages import router as storage_pages
+from biobank.web.assets import STATIC, STATIC_PREFIX
+from biobank.web.pages import router as style_guide
+from biobank.web.security import SecurityHeaders
+from biobank.web.session import refusal_page
 from biobank.withdrawals.api import router as withdrawals_api
+from biobank.withdrawals.pages import router as withdrawals_pages
 
 ROUTERS = (
     acts_api,
@@ -25,12 +38,27 @@ ROUTERS = (
     donors_api,
     exports_api,
     keys_api,
+    labels_api,
     people_api,
     quality_api,
     sign_in_api,
     specimens_api,
+    scanning_api,
     storage_api,
     withdrawals_api,
+)
+
+# The order matters where two addresses overlap: a feature's fixed addresses come before those with a code in them.
+PAGES = (
+    people_pages,
+    home.router,
+    find.router,
+    storage_pages,
+    quality_pages,
+    specimens_pages,
+    donors_pages,
+    withdrawals_pages,
+    exports_pages,
 )
 
 
@@ -52,8 +80,12 @@ def create_app(bank: Bank) -> FastAPI:
     )
     app.state.bank = bank
     assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"
-    problems.install(app)
+    problems.install(app, page=refusal_page)
     health.install(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *PAGES):
         app.include_router(router)
+    if bank.settings.test_mode:
+        app.include_router(style_guide)
+    app.mount(STATIC_PREFIX, STATIC)
+    app.add_middleware(SecurityHeaders)
     return app

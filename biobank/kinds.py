@@ -4,11 +4,12 @@ from biobank.custody import events as custody
 from biobank.custody.event import rules
 from biobank.donors import events as donors
 from biobank.exports import events as exports
+from biobank.labels import events as labels
 from biobank.people import events as people
 from biobank.quality import events as quality
 from biobank.specimens import events as specimens
 from biobank.storage import events as storage
 from biobank.withdrawals import events as withdrawals
 
-MODULES = (custody, exports, donors, people, quality, specimens, storage, withdrawals)
+MODULES = (custody, exports, donors, people, quality, specimens, storage, withdrawals, labels)
 rules.close()

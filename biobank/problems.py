@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from biobank.acts.kept import Replayed
@@ -21,6 +22,7 @@ from biobank.errors import (
     Refusal,
     title_of,
 )
+from biobank.transparency.canonical import CanonicalError
 
 log = structlog.get_logger()
 _PLACE = re.compile(r"^(body|query|path|header|cookie)$")
@@ -80,6 +82,16 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
         media = PROBLEM_TYPE if error.status >= 400 else "application/json"
         return Response(error.answer, error.status, {"Idempotent-Replayed": "true"}, media)
 
+    async def unstorable(request: Request, _error: Any) -> Response:
+        # The last net under the schemas: the text of the error may hold the value, so it is not repeated.
+        return await answer(
+            request,
+            MalformedRequest(
+                "A value has a form that cannot be stored: a NUL character, text that is not in Unicode normal form C, "
+                "or a number out of range."
+            ),
+        )
+
     async def failed(request: Request, error: Exception) -> Response:
         # The exception's text may hold personal data, so only its type and place are logged.
         log.error("unhandled", path=request.url.path, error=type(error).__name__, exc_info=False)
@@ -89,4 +101,6 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(StarletteHTTPException, framework)
     app.add_exception_handler(Replayed, replayed)
+    app.add_exception_handler(DataError, unstorable)
+    app.add_exception_handler(CanonicalError, unstorable)
     app.add_exception_handler(Exception, failed)

@@ -7,6 +7,7 @@ from biobank.auth import models as auth
 from biobank.custody import models as custody
 from biobank.db import metadata as _metadata
 from biobank.donors import models as donors
+from biobank.labels import models as labels
 from biobank.quality import models as quality
 from biobank.specimens import models as specimens
 from biobank.storage import models as storage
@@ -14,5 +15,5 @@ from biobank.transparency import models as transparency
 from biobank.vault import models as vault
 from biobank.withdrawals import models as withdrawals
 
-MODULES = (transparency, auth, vault, acts, custody, donors, quality, specimens, storage, withdrawals)
+MODULES = (transparency, auth, vault, acts, custody, donors, quality, specimens, storage, withdrawals, labels)
 metadata: MetaData = _metadata

@@ -15,13 +15,13 @@ depends_on = None
 
 APPEND_ONLY = ("event", "leaf", "tile", "tree_head", "checkpoint", "cosignature", "attempt", "log_quarantine",
                "administration", "withdrawal_outcome", "attachment", "deviation_subject", "deviation_attachment", "recall",
-               "recall_item")  # fmt: skip
+               "recall_item", "processing", "processing_input", "lot_test", "viability_assay")  # fmt: skip
 """Rows are written once. UPDATE, DELETE and TRUNCATE are refused for everyone, the owner included."""
 
 NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdrawal_item", "withdrawal_pick", "bedside_check",
                  "bedside_release", "deviation", "hold", "donor",
                  "stream_head", "signature", "pending_act", "app_user", "harvest", "lot",
-                 "consent", "identification", "kit_binding", "wristband")  # fmt: skip
+                 "consent", "identification", "kit_binding", "wristband", "kit", "kit_label")  # fmt: skip
 
 SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "log_quarantine", "log_lock")
 """The app reads these and never writes them."""
@@ -39,6 +39,8 @@ WRITTEN_ONCE = (
      "an identification is completed or failed once and never changed"),
     ("wristband", "wristband_is_voided_once", ("voided_at", "void_reason", "voided_event"),
      "a wristband is issued once and voided once, never changed"),
+    ("kit", "kit_is_used_once", ("used_at",), "a kit is prepared once and used once, never changed"),
+    ("kit_label", "label_is_used_or_voided_once", ("used_at", "voided_at"), "a label is used once or voided once, never changed"),
     ("hold", "hold_is_lifted_once", ("lifted_at", "lifted_by", "lifted_event"),
      "a hold is placed once and lifted once, never changed"),
     ("bedside_check", "bedside_check_ends_once", ("second_checker", "ended_at", "passed", "superseded_at"),

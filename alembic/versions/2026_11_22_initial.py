@@ -233,6 +233,25 @@ def upgrade() -> None:
     )
     op.create_index("ix_kit_prepared", "kit", ["prepared_at", "code"], unique=False)
     op.create_table(
+        "label_print",
+        sa.Column("serial", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("template", sa.Text(), nullable=False),
+        sa.Column("copy_number", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("printed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("printed_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("verified_by", sa.Text(), nullable=True),
+        sa.CheckConstraint("copy_number >= 1", name=op.f("first_copy_is_number_one")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_label_print_event_hash")),
+        sa.PrimaryKeyConstraint("serial", name=op.f("pk_label_print")),
+        sa.UniqueConstraint("code", "template", "copy_number", name="copies_of_a_label_are_numbered"),
+    )
+    op.create_index("ix_label_print_code", "label_print", ["code"], unique=False)
+    op.create_table(
         "login_session",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("user_code", sa.Text(), nullable=False),
@@ -1288,6 +1307,8 @@ def downgrade() -> None:
     op.drop_table("pending")
     op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")
     op.drop_table("login_session")
+    op.drop_index("ix_label_print_code", table_name="label_print")
+    op.drop_table("label_print")
     op.drop_index("ix_kit_prepared", table_name="kit")
     op.drop_table("kit")
     op.drop_index("ix_hold_active", table_name="hold", postgresql_where=sa.text("lifted_at IS NULL"))

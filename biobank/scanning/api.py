@@ -1,0 +1,44 @@
+"""Routes of scanning. Resolving changes nothing; it is a POST because a scan may be anything, and addresses are logged."""
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from starlette.requests import ClientDisconnect
+
+from biobank.acts.web import Reading
+from biobank.errors import PayloadTooLarge
+from biobank.scanning import service
+from biobank.scanning.schemas import DecodeAnswer, ScanAnswer, ScanRequest
+
+router = APIRouter(prefix="/api/v1", tags=["scanning"])
+
+
+@router.post("/scans")
+async def resolve_scan(body: ScanRequest, reading: Reading) -> ScanAnswer:
+    """Say what a scanned text names: one of our codes, our label address, or a foreign identifier we know."""
+    return await reading(service.resolve_scan, body.text, reading.bank.settings)
+
+
+@router.post(
+    "/scans/decode",
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+    },
+)
+async def decode_frame(request: Request, reading: Reading) -> DecodeAnswer:
+    """Decode one camera frame (JPEG, at most 256 KiB). The frame is not stored."""
+    data = await _body(request)
+    await reading(lambda _session, _actor: None)
+    return DecodeAnswer(text=await asyncio.to_thread(service.decode_frame, data))
+
+
+async def _body(request: Request) -> bytes:
+    data = bytearray()
+    try:
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > service.FRAME_BYTES:
+                raise PayloadTooLarge(f"A frame has at most {service.FRAME_BYTES // 1024} KiB. Send a smaller crop.")
+    except ClientDisconnect:
+        return b""
+    return bytes(data)

@@ -1,0 +1,33 @@
+"""Wire shapes of scanning."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ScanRequest(BaseModel):
+    """What a scanner, a camera or a keyboard gave."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class ScanAnswer(BaseModel):
+    """What the code names. For a specimen also where it stands and what its last sequence is."""
+
+    kind: str = Field(description="specimen · container · position · donor · lot · withdrawal · kit · wristband · other")
+    code: str
+    page: str | None = Field(default=None, description="Where a person looks at it.")
+    issuer: str | None = Field(default=None, description="Set when the text was a foreign identifier of ours.")
+    state: str | None = None
+    seq: int | None = None
+    container: str | None = None
+    position: str | None = None
+    where_now: str | None = None
+
+
+class DecodeAnswer(BaseModel):
+    """The text of the first symbol in a camera frame, or null."""
+
+    text: str | None
