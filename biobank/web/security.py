@@ -6,7 +6,9 @@ No inline code, no inline style, nothing from elsewhere: what the policy forbids
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; object-src 'none'; "
@@ -36,3 +38,26 @@ def security_headers(response: Response) -> None:
     for name, value in SECURITY_HEADERS.items():
         response.headers[name] = value
     response.headers.setdefault("Cache-Control", PAGE_CACHE)
+
+
+class SecurityHeaders:
+    """Puts the headers on every answer that does not have them, API and errors included. Plain ASGI: it buffers nothing."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and complete the head of its answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def complete(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", PAGE_CACHE)
+            await send(message)
+
+        await self.app(scope, receive, complete)

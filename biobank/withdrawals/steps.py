@@ -1,0 +1,123 @@
+"""The steps of a withdrawal that have a page: what each asks for, who may take it, when it is offered.
+
+A step is one row: its form is drawn from the fields of the API's request model, and posting it runs the API's use case.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from biobank.acts.signing import Meaning
+from biobank.auth.permissions import Permission
+from biobank.withdrawals import administering, arrival, bedside, closing, picking, service
+from biobank.withdrawals.schemas import (
+    AdministerRequest,
+    ApproveRequest,
+    BedsideRequest,
+    CancelRequest,
+    IssueRequest,
+    OutcomeRequest,
+    PickRequest,
+    ReceiveRequest,
+    RejectRequest,
+    ThawRequest,
+    WithdrawalAct,
+    WithdrawalDetail,
+)
+from biobank.withdrawals.workflow import LEGAL, Step, WithdrawalState
+
+P = Permission
+
+
+@dataclass(frozen=True)
+class StepPage:
+    """A step with a page. `given` are members the page itself says; `labels` rename fields; `meaning` is what is signed."""
+
+    step: Step
+    label: str
+    lead: str
+    icon: str
+    permission: Permission
+    model: type[WithdrawalAct]
+    use_case: Callable[..., Any]
+    names: tuple[str, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    meaning: Meaning | None = None
+    said: str = ""
+    grave: bool = False
+
+    def offered(self, withdrawal: WithdrawalDetail) -> bool:
+        """Say whether the step may happen to a withdrawal as it stands."""
+        stored = {state.value: state for state in WithdrawalState}.get(withdrawal.state, WithdrawalState.ISSUED)
+        if stored not in LEGAL[self.step]:
+            return False
+        items = withdrawal.items
+        if self.step is Step.PICK:
+            return any(item.picked and not item.confirmed if self.given else not item.picked for item in items)
+        if self.step is Step.ISSUE:
+            return all(item.confirmed for item in items)
+        if self.step is Step.RECEIVE:
+            return any(item.state in ("issued", "in_transit") for item in items)
+        if self.step is Step.THAW:
+            return any(item.condition == "frozen" and item.confirmed for item in items)
+        if self.step in (Step.CHECK, Step.ADMINISTER):
+            return any(item.state == "delivered" for item in items)
+        return True
+
+
+_BATH = {"bath_temperature_mc": "Bath temperature", "duration_s": "Seconds in the bath"}
+
+STEPS: Mapping[str, StepPage] = {
+    "approve": StepPage(
+        Step.APPROVE, "Approve", "Your signature reserves the tubes for this withdrawal.", "pen", P.WITHDRAWAL_APPROVE,
+        ApproveRequest, service.approve_withdrawal, meaning=Meaning.APPROVED,
+        said="I have reviewed donor, consents, holds and tubes, and approve.",
+    ),
+    "pick": StepPage(
+        Step.PICK, "Pick", "Scan the place, then the tube that came out of it.", "hand", P.WITHDRAWAL_PICK,
+        PickRequest, picking.pick, ("place", "tube"),
+    ),
+    "confirm": StepPage(
+        Step.PICK, "Confirm the pick", "You are the second person: scan the tube in your hand. Nothing is shown to you.", "scan",
+        P.WITHDRAWAL_PICK, PickRequest, picking.pick, ("tube",), given={"confirm": True},
+    ),
+    "thaw": StepPage(
+        Step.THAW, "Thaw", "The clock of the thawed cells starts now.", "drop", P.CUSTODY_RECORD,
+        ThawRequest, picking.thaw, ("tube", "method", "bath_temperature_mc", "duration_s"), labels=_BATH,
+    ),
+    "issue": StepPage(
+        Step.ISSUE, "Issue", "Every tube leaves the bank. You keep custody until somebody accepts.", "truck", P.WITHDRAWAL_ISSUE,
+        IssueRequest, picking.issue, ("courier", "evidence"), labels={"courier": "Courier's code"},
+    ),
+    "receive": StepPage(
+        Step.RECEIVE, "Receive", "Scan every tube that arrived.", "tray", P.WITHDRAWAL_RECEIVE,
+        ReceiveRequest, arrival.receive, ("tubes", "container_intact", "label_legible", "temperature_mc", "logger_sha256"),
+        labels={"tubes": "Tubes that arrived"},
+    ),
+    "check": StepPage(
+        Step.CHECK, "Bedside check", "Each of two people scans wristband and product from their own login.", "person-check",
+        P.WITHDRAWAL_ADMINISTER, BedsideRequest, bedside.check_at_bedside, ("wristband", "product"),
+    ),
+    "administer": StepPage(
+        Step.ADMINISTER, "Administer", "Given, residue and loss together are what was in the tube.", "person-check",
+        P.WITHDRAWAL_ADMINISTER, AdministerRequest, administering.administer,
+        ("product", "given", "residue", "loss", "residue_went", "anatomical_site", "reaction"),
+        labels={"reaction": "Something was seen that should not be", "residue_went": "What became of the residue"},
+    ),
+    "outcome": StepPage(
+        Step.OUTCOME, "Record the outcome", "What the clinic saw afterwards.", "log", P.WITHDRAWAL_ADMINISTER,
+        OutcomeRequest, closing.record_outcome, ("result", "observed_at", "words", "close"),
+        labels={"close": "Nothing more is expected: close the withdrawal"},
+    ),
+    "reject": StepPage(
+        Step.REJECT, "Reject", "Quality says no, and why.", "octagon", P.WITHDRAWAL_APPROVE, RejectRequest,
+        service.reject_withdrawal, ("reason",), meaning=Meaning.REJECTED, said="I have reviewed the request and reject it.",
+        grave=True,
+    ),
+    "cancel": StepPage(
+        Step.CANCEL, "Cancel", "Calls it off before anything leaves; reserved tubes are free again.", "bin",
+        P.WITHDRAWAL_REQUEST, CancelRequest, service.cancel_withdrawal, ("reason",), grave=True,
+    ),
+}  # fmt: skip
+"""In the order they are taken."""
