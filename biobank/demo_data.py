@@ -308,8 +308,11 @@ class Story:
         moves = [Move(s, e, site=site) for s, e in zip(specimens, happened, strict=True)]
         done = record(self.session, act, moves, NOW)
         return [
-            replace(s, seq=a.seq, head_hash=a.leaf_hash, projection=a.projection or {}, last_occurred_at=self.at)
-            for s, a in zip(specimens, done, strict=True)
+            replace(
+                s, seq=a.seq, head_hash=a.leaf_hash, projection=a.projection or {}, last_occurred_at=self.at,
+                state_seq=a.seq if "state" in e.whole_effect() else s.state_seq,
+            )  # fmt: skip
+            for s, e, a in zip(specimens, happened, done, strict=True)
         ]
 
     def _store(self, specimens: list[Snapshot]) -> list[Snapshot]:
