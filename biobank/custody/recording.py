@@ -34,7 +34,6 @@ BANK_SUBJECT = "BANK"
 """The vault subject of free text about items that have no donor."""
 
 
-
 def _writable(text: str) -> str:
     """Normalise to NFC, which entries and vault documents are written in; refuse characters Unicode has not assigned."""
     if any(unicodedata.category(character) in ("Cn", "Cs") for character in text):
@@ -120,11 +119,14 @@ def head_of(
     site: str | None,
     last: datetime | None = None,
     relies_on: tuple[bytes, ...] = (),
+    kept: dict[str, bytes | None] | None = None,
 ) -> Head:
-    """Build the head of an entry; free text goes to the vault under `subject`'s key (a donor, or the bank itself)."""
+    """Build the head of an entry; free text goes to the vault under `subject`'s key (a donor, or the bank itself).
+
+    `kept`: the documents this act wrote before, by subject. What was said once is one document, however many events carry it.
+    """
     occurred, late = plausible_time(act.at, given.occurred_at, last, given)
-    words = {k: v for k, v in (("reason", given.reason_text), ("comment", given.comment)) if v is not None}
-    commit = put_document(session, act.keystore, subject or BANK_SUBJECT, words) if words else None
+    commit = _keep_words(session, act, given, subject or BANK_SUBJECT, {} if kept is None else kept)
     return Head(
         by=act.actor.code,
         site=site,
@@ -137,6 +139,13 @@ def head_of(
         relies_on=relies_on,
         device=given.device or act.device,
     )
+
+
+def _keep_words(session: Session, act: Act, given: Circumstances, subject: str, kept: dict[str, bytes | None]) -> bytes | None:
+    if subject not in kept:
+        words = {k: v for k, v in (("reason", given.reason_text), ("comment", given.comment)) if v is not None}
+        kept[subject] = put_document(session, act.keystore, subject, words) if words else None
+    return kept[subject]
 
 
 def require_permission(act: Act, event: type[Event], specimen: Snapshot, site: str | None = None) -> None:
@@ -192,6 +201,7 @@ def record(
     lagging = is_lagging(session, act, [type(m.event) for m in moves])
     facts: list[Fact] = []
     seen: dict[str, Snapshot] = {}
+    kept: dict[str, bytes | None] = {}
     for move in moves:
         specimen = seen.get(move.specimen.code, move.specimen)
         event = type(move.event)
@@ -202,7 +212,7 @@ def record(
         site = move.site or specimen.projection["site_code"]
         head = head_of(
             session, act, given, subject=specimen.donor_code, site=site, last=specimen.last_occurred_at,
-            relies_on=move.relies_on,
+            relies_on=move.relies_on, kept=kept,
         )  # fmt: skip
         facts.append(
             Fact(
