@@ -309,9 +309,13 @@ class Story:
         done = record(self.session, act, moves, NOW)
         return [
             replace(
-                s, seq=a.seq, head_hash=a.leaf_hash, projection=a.projection or {}, last_occurred_at=self.at,
+                s,
+                seq=a.seq,
+                head_hash=a.leaf_hash,
+                projection=a.projection or {},
+                last_occurred_at=self.at,
                 state_seq=a.seq if "state" in e.whole_effect() else s.state_seq,
-            )  # fmt: skip
+            )
             for s, e, a in zip(specimens, happened, done, strict=True)
         ]
 
