@@ -54,7 +54,7 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
     refusal = refusal_of(Returned, snapshot, withdrawal=code)
     if refusal is not None:
         raise refusal
-    if snapshot.state is State.RECEIVED and tube not in case.came_back:
+    if snapshot.state in (State.RECEIVED, State.CHECKED_OUT) and tube not in case.came_back:
         raise IllegalTransition(f"{tube} is in our hands and did not come back from anywhere.", subject=tube)
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     event = Returned(

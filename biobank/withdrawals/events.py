@@ -118,12 +118,15 @@ class Administered(Event):
 class Returned(Event):
     """It came back frozen, on the evidence of its logger and quality's signed decision. What was thawed never comes back.
 
-    Also for a tube that a refused shipment brought back into our hands: until this decision it is used for nothing.
+    Also for a tube that is in our hands again without this decision (a refused shipment, a safety move into quarantine): until
+    it is made, the tube is used for nothing.
     """
 
     kind: Literal["specimen.returned"] = "specimen.returned"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
-    from_states: ClassVar[frozenset[State]] = frozenset({State.ISSUED, State.IN_TRANSIT, State.DELIVERED, State.RECEIVED})
+    from_states: ClassVar[frozenset[State]] = frozenset(
+        {State.ISSUED, State.IN_TRANSIT, State.DELIVERED, State.RECEIVED, State.CHECKED_OUT}
+    )
     from_conditions: ClassVar[frozenset[Condition]] = frozenset({Condition.FROZEN})
     to_state: ClassVar[State] = State.RECEIVED
     effect: ClassVar[Effect] = (

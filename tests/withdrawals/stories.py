@@ -1,11 +1,13 @@
-"""Stories that withdrawal and quality tests begin with: a donor with consent, banked and released vials, a withdrawal underway."""
+"""Stories that withdrawal and quality tests begin with: a consenting donor, released vials, a withdrawal underway."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import psycopg
 from sqlalchemy import insert, text, update
 from sqlmodel import Session
 
@@ -144,6 +146,12 @@ def later(api: Api, **change: float) -> None:
     api._clients.clear()
 
 
+def sealed(api: Api) -> None:
+    """Bring the log up to date, as the sealer would."""
+    with psycopg.connect(api.test_bank.dsn("owner")) as connection:
+        connection.execute("DELETE FROM pending")
+
+
 def a_box(api: Api) -> str:
     """An empty box at LAB."""
     act = api.test_bank.act("admin")
@@ -238,7 +246,7 @@ class Story:
 
     def up_to(self, step: str) -> "Story":
         """Take every step before and including `step`, each by the right people, and insist that it works."""
-        steps = {
+        steps: dict[str, list[Callable[[], httpx.Response]]] = {
             "request": [self.request],
             "approve": [self.approve],
             "pick": [self.pick],

@@ -2,8 +2,10 @@
 
 from sqlmodel import Session
 
+from biobank.custody.event import rules
 from biobank.custody.rebuild import projection_of
 from biobank.custody.snapshots import load
+from biobank.withdrawals.events import WithdrawalEvent
 from tests.conftest import Api
 from tests.withdrawals.stories import AMOUNT, a_story, bank_vials, kinds_of, later, put_away, sign_and_post, state_of
 
@@ -58,6 +60,32 @@ def test_the_projection_of_an_administered_vial_is_what_the_log_says(api: Api) -
 
     stored, rebuilt = api.test_bank.write(both)
     assert stored == rebuilt
+
+
+def test_the_state_of_a_withdrawal_is_the_fold_of_its_stream(api: Api) -> None:
+    story = a_story(api, 2)
+    story.request(specimens=story.vials)
+    story.approve()
+    for vial in story.vials:
+        story.pick(tube=vial)
+        story.confirm(tube=vial)
+    story.issue()
+    story.receive(tubes=story.vials[:1])
+    story.thaw()
+    story.check()
+    story.check(api.clinic_staff)
+    story.administer()
+    story.take_back(tube=story.vials[1])
+    story.outcome()
+
+    state = ""
+    for event in api.auditor.get(f"/withdrawals/{story.code}/history").json()["items"]:
+        cls = rules.by_kind[event["kind"]]
+        assert issubclass(cls, WithdrawalEvent)
+        state = event["body"].get("state") or (cls.leads_to.value if cls.leads_to else state)
+    shown = api.auditor.get(f"/withdrawals/{story.code}").json()
+    assert state == shown["state"] == "closed"
+    assert [i["state"] for i in shown["items"]] == [state_of(api, v)["state"] for v in sorted(story.vials)]
 
 
 def test_an_administration_commits_to_the_approval_the_check_and_the_consent(api: Api) -> None:

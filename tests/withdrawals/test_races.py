@@ -1,0 +1,115 @@
+"""Two people at once. Real requests on a real server; the database decides."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+
+from tests.conftest import Api, Client
+from tests.signing import signed
+from tests.withdrawals.stories import Story, a_story, bank_vials, kinds_of, state_of
+
+
+def at_once(*calls: Callable[[], httpx.Response]) -> list[httpx.Response]:
+    """Send every call at the same moment."""
+    barrier = Barrier(len(calls))
+
+    def run(call: Callable[[], httpx.Response]) -> httpx.Response:
+        barrier.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+def test_of_two_withdrawals_for_one_vial_exactly_one_reserves_it(api: Api) -> None:
+    first = a_story(api)
+    for _ in range(5):
+        vials = bank_vials(api, first.donor)
+        stories = [Story(api, first.donor, vials), Story(api, first.donor, vials)]
+        for story in stories:
+            assert story.request().status_code == 201
+        clients = (api.quality, api.quality2)
+        bodies = [signed(c, "approved", f"/withdrawals/{s.code}/approve", {}) for c, s in zip(clients, stories, strict=True)]
+
+        def approve(client: Client, story: Story, body: dict[str, Any]) -> Callable[[], httpx.Response]:
+            return lambda: client.post(f"/withdrawals/{story.code}/approve", json=body)
+
+        answers = at_once(*map(approve, clients, stories, bodies))
+
+        assert sorted(a.status_code for a in answers) == [200, 409], [a.text for a in answers]
+        winner = stories[0] if answers[0].status_code == 200 else stories[1]
+        loser = next(a for a in answers if a.status_code == 409)
+        assert loser.json()["code"] == "reserved_elsewhere"
+        assert state_of(api, vials[0])["reserved_for"] == winner.code
+        assert kinds_of(api, "specimen", vials[0]).count("specimen.reserved") == 1
+
+
+def test_a_revocation_and_an_approval_at_once_never_leave_an_approval_after_the_revocation(api: Api) -> None:
+    for _ in range(5):
+        story = a_story(api).up_to("request")
+        consents = api.clinician.get(f"/donors/{story.donor}").json()["consents"]
+        revoke = f"/donors/{story.donor}/consents/{consents[0]['id']}/revoke"
+        body = signed(api.quality, "approved", f"/withdrawals/{story.code}/approve", {})
+
+        approved, revoked = at_once(
+            partial(api.quality.post, f"/withdrawals/{story.code}/approve", json=body),
+            partial(api.clinician.post, revoke, json={}),
+        )
+
+        assert revoked.status_code in (200, 201)
+        order = _order(api, story)
+        if approved.status_code == 200:
+            assert order == ["withdrawal.approved", "donor.consent_revoked"]
+        else:
+            assert approved.json()["code"] == "consent_revoked"
+            assert order == ["donor.consent_revoked"]
+        assert story.pick().status_code == (201 if approved.status_code == 200 else 409)
+        if approved.status_code == 200:
+            story.confirm()
+            assert story.issue().json()["code"] == "consent_revoked", "an approval given before does not outlive the consent"
+
+
+def _order(api: Api, story: Story) -> list[str]:
+    """Approval and revocation in the order in which they were committed to the log."""
+    statement = text(
+        "SELECT e.kind FROM event e JOIN pending p ON p.leaf_hash = e.leaf_hash WHERE e.donor_code = :donor"
+        " AND e.kind IN ('withdrawal.approved', 'donor.consent_revoked') ORDER BY p.qid"
+    )
+    return api.test_bank.write(lambda s: list(s.execute(statement, {"donor": story.donor}).scalars()))  # type: ignore[no-any-return]
+
+
+def test_one_release_gives_once_however_often_it_is_pressed(api: Api) -> None:
+    story = a_story(api).up_to("check")
+
+    answers = at_once(*(partial(story.administer, c) for c in (api.clinician, api.clinician2, api.clinic_staff)))
+
+    assert sorted(a.status_code for a in answers) == [200, 409, 409], [a.text for a in answers]
+    assert kinds_of(api, "specimen", story.vials[0]).count("specimen.administered") == 1
+
+
+def test_two_technicians_who_pick_one_tube_make_one_pick(api: Api) -> None:
+    story = a_story(api).up_to("approve")
+
+    answers = at_once(lambda: story.pick(api.lab_tech), lambda: story.pick(api.lab_tech2))
+
+    assert sorted(a.status_code for a in answers) == [201, 409]
+    assert kinds_of(api, "specimen", story.vials[0]).count("specimen.checked_out") == 1
+
+
+def test_a_hold_and_an_administration_at_once_agree_on_an_order(api: Api) -> None:
+    story = a_story(api).up_to("check")
+    hold = {"scope_kind": "donor", "scope_id": story.donor, "kind": "quality", "reason": "late_result"}
+
+    given, held = at_once(story.administer, lambda: api.quality.post("/holds", json=hold))
+
+    assert held.status_code == 201, held.text
+    if given.status_code == 200:
+        assert held.json()["releases_killed"] == 0
+    else:
+        assert given.json()["code"] in ("on_hold", "release_ended")
+        assert state_of(api, story.vials[0])["state"] == "delivered"
