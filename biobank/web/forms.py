@@ -117,7 +117,8 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
     if value is None:
         value = "" if required or info.default is None else info.get_default(call_default_factory=True)
     choices = options if options is not None else _choices(plain)
-    if plain is bool and optional:
+    # A box left unticked must not say "no, it is broken" by itself: what has no default is asked for.
+    if plain is bool and (optional or required):
         choices, value = [("true", "Yes"), ("false", "No")], {True: "true", False: "false"}.get(value, value)
     kind = "text"
     if choices is not None:
@@ -170,7 +171,7 @@ def parse(model: type[M], form: Form, zone: ZoneInfo, *names: str, **given: Any)
 def _typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
     plain, optional = _plain_type(info.annotation)
     text = form.get(name)
-    if plain is bool and not optional:
+    if plain is bool and not optional and not info.is_required():
         return text in ("yes", "true")
     if text is None:
         return None
