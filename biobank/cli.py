@@ -234,6 +234,24 @@ def backup(folder: Annotated[Path, typer.Argument(help="Folder to write the dump
             console.print(str(path))
 
 
+@app.command("after-restore")
+def after_restore() -> None:
+    """Run after restoring a dump, before serving: forget again who was forgotten since, and compare custody with its log."""
+    from biobank.restored import look_after_restore
+
+    with open_bank() as bank:
+        found = look_after_restore(bank)
+    for code in found.erased_again:
+        console.print(f"{code} was erased after the dump was made; erased again.")
+    console.print(f"{found.specimens} specimens, {found.events} events of specimens folded and compared.")
+    for code, columns in found.differing.items():
+        console.print(f"{code} is not what its events say: {', '.join(columns)}")
+    for leaf in found.unaccounted:
+        console.print(f"Neither sealed nor waiting to be sealed: event {leaf}")
+    if not found.sound:
+        raise _fail("The record does not agree with itself. Do not serve from this database.")
+
+
 @app.command()
 def routes() -> None:
     """List every route with its method, for operators who write firewall rules."""
