@@ -7,26 +7,14 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from biobank.app import ROUTERS
 from tests import seed
+from tests.auth.route_table import PUBLIC, all_routes
 from tests.conftest import Api
-
-PUBLIC = {
-    ("POST", "/api/v1/auth/token"),
-    ("POST", "/api/v1/auth/refresh"),
-}
 
 
 def routes() -> list[tuple[str, str]]:
     """Every API route, its path filled with codes that do not exist."""
-    found = {
-        (method, route.path)
-        for router in ROUTERS
-        for route in router.routes
-        if route.path.startswith("/api/")  # type: ignore[attr-defined]
-        for method in route.methods  # type: ignore[attr-defined]
-    }
-    return sorted(found - PUBLIC)
+    return sorted((method, path) for method, path in all_routes() - PUBLIC if path.startswith("/api/"))
 
 
 def filled(path: str) -> str:

@@ -1,0 +1,331 @@
+"""Every route of the API with what it asks for. A new route adds its row here; `test_matrix.py` sends it as every role.
+
+A row names the permission (None: any login), a path, and a well-formed body about things that exist in the test's `World`. A list
+that is scoped asks for no permission: who may see nothing gets an empty list. `elsewhere` are roles that hold the permission but
+not at the site the row is about; `also` are roles that another permission lets in. `missing` marks a path whose last thing does
+not exist in the World, so that those who are allowed get a 404 as well.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+from uuid import uuid4
+
+from PIL import Image
+
+from biobank.app import ROUTERS
+from biobank.auth.permissions import Permission as P
+from biobank.auth.permissions import Role
+from biobank.codes import format_code
+from tests import seed
+
+SOME_HASH = "0" * 64
+SOME_ID = str(uuid4())
+SOME_TUBE = format_code("AD", 2026, 1)
+SOME_BAND = format_code("WB", None, 1)
+LAB_ONLY = frozenset({Role.CLINICIAN, Role.CLINIC_STAFF})
+CLINIC_ONLY = frozenset({Role.LAB_TECH})
+
+
+@dataclass(frozen=True)
+class World:
+    """What the rows are about: a specimen of a CLINIC donor that LAB received, and an empty box at LAB."""
+
+    specimen: str
+    donor: str
+    last_event: str
+    """The leaf hash of the specimen's receipt at LAB."""
+    box: str
+    own_site: str
+    """A site of the caller."""
+    seq: Callable[[], int]
+    """The specimen's sequence now."""
+    user: str = seed.USERS["north_tech"].code
+
+
+@dataclass(frozen=True)
+class Row:
+    """One route as a caller sends it."""
+
+    method: str
+    route: str
+    permission: P | None
+    body: Callable[[World], dict[str, Any]] | None = None
+    path: Callable[[World], dict[str, str]] = field(default=lambda _: {})
+    elsewhere: frozenset[Role] = frozenset()
+    also: frozenset[Role] = frozenset()
+    image: bytes | None = None
+    missing: bool = False
+
+
+def all_routes() -> set[tuple[str, str]]:
+    """Return (method, path) of every route of the application that is part of its API document."""
+    return {
+        (method, str(route.path))  # type: ignore[attr-defined]  # every route of our routers has a path
+        for router in ROUTERS
+        for route in router.routes
+        if getattr(route, "include_in_schema", False)
+        for method in route.methods  # type: ignore[attr-defined]  # and methods
+    }
+
+
+PUBLIC = {("POST", "/api/v1/auth/token"), ("POST", "/api/v1/auth/refresh"), ("GET", "/.well-known/jwks.json")}
+"""Routes that ask for no token: two that give one, and the keys to check it with."""
+
+
+def _specimen(w: World) -> dict[str, str]:
+    return {"code": w.specimen}
+
+
+def _donor(w: World) -> dict[str, str]:
+    return {"code": w.donor}
+
+
+def _box(w: World) -> dict[str, str]:
+    return {"code": w.box}
+
+
+def _user(w: World) -> dict[str, str]:
+    return {"code": w.user}
+
+
+def _site(_: World) -> dict[str, str]:
+    return {"code": "LAB"}
+
+
+def _nothing(_: World) -> dict[str, Any]:
+    return {}
+
+
+def _blank_frame() -> bytes:
+    frame = BytesIO()
+    Image.new("L", (64, 64), 255).save(frame, "JPEG")
+    return frame.getvalue()
+
+
+def _no_kit(_: World) -> dict[str, str]:
+    return {"code": "KT-0000000"}
+
+
+def _no_lot(_: World) -> dict[str, str]:
+    return {"code": "LT-0000000"}
+
+
+def _no_deviation(_: World) -> dict[str, str]:
+    return {"code": "DV-0000000"}
+
+
+def _no_withdrawal(_: World) -> dict[str, str]:
+    return {"code": "WD26-0000000"}
+
+
+def _step(name: str, permission: P, **body: Any) -> "Row":
+    """A step of a withdrawal that does not exist."""
+    return Row("POST", f"/api/v1/withdrawals/{{code}}/{name}", permission, lambda _: body, _no_withdrawal, missing=True)
+
+
+def _annotate(w: World) -> dict[str, Any]:
+    return {"kind": "specimen.annotated", "topic": "handling", "expected_seq": w.seq()}
+
+
+def _reading(_: World) -> dict[str, Any]:
+    return {"reading": "temperature_mc", "value": -180_000}
+
+
+def _consent(_: World) -> dict[str, Any]:
+    return {
+        "kind": "banking",
+        "form_version": "1",
+        "document_sha256": SOME_HASH,
+        "given_at": "2026-01-01T10:00:00Z",
+        "witnessed_by": seed.USERS["clinic_staff"].code,
+    }
+
+
+ACTS = (
+    Row("POST", "/api/v1/signatures", None,
+        lambda _: {"password": seed.PASSWORD, "meaning": "approved", "act_hash": SOME_HASH}),
+    Row("GET", "/api/v1/pending-acts", None),
+    Row("POST", "/api/v1/pending-acts/{pending_act}/cancel", None, _nothing, lambda _: {"pending_act": SOME_ID}, missing=True),
+)  # fmt: skip
+
+SIGN_IN = (
+    Row("GET", "/api/v1/auth/me", None),
+    Row("POST", "/api/v1/auth/password", None, lambda _: {"password": seed.PASSWORD, "new_password": "short"}),
+    Row("POST", "/api/v1/auth/logout", None),
+)
+
+PEOPLE = (
+    Row("POST", "/api/v1/users", P.USER_MANAGE,
+        lambda _: {"username": f"u{uuid4().hex[:8]}", "printed_name": "A Person", "password": "slow river eleven"}),
+    Row("GET", "/api/v1/users", P.USER_READ),
+    Row("GET", "/api/v1/users/{code}", P.USER_READ, None, _user),
+    Row("PATCH", "/api/v1/users/{code}", P.USER_MANAGE, lambda _: {"printed_name": "New Name"}, _user),
+    Row("POST", "/api/v1/users/{code}/password-reset", P.USER_MANAGE, lambda _: {"password": "slow river eleven"}, _user),
+    Row("POST", "/api/v1/users/{code}/roles", P.USER_MANAGE, lambda _: {"role": "auditor"}, _user),
+    Row("POST", "/api/v1/users/{code}/roles/revoke", P.USER_MANAGE, lambda _: {"role": "lab_tech", "site": "NORTH"}, _user),
+    Row("POST", "/api/v1/sites", P.SITE_MANAGE,
+        lambda _: {"code": "WEST", "name": "West", "kind": "bank", "timezone": "Europe/London"}),
+    Row("GET", "/api/v1/sites", None),
+    Row("GET", "/api/v1/sites/{code}", None, None, _site),
+    Row("PATCH", "/api/v1/sites/{code}", P.SITE_MANAGE, lambda _: {"name": "Main laboratory"}, _site),
+)  # fmt: skip
+
+CUSTODY = (
+    Row("POST", "/api/v1/specimens/{code}/events", P.CUSTODY_RECORD, _annotate, _specimen),
+    Row("POST", "/api/v1/custody-events", P.CUSTODY_RECORD,
+        lambda w: {"events": [_annotate(w) | {"specimen": w.specimen, "expected_seq": w.seq()}]}),
+    Row("GET", "/api/v1/specimens/{code}/custody", P.SPECIMEN_READ, None, _specimen),
+    Row("GET", "/api/v1/specimens/{code}/allowed-events", P.SPECIMEN_READ, None, _specimen),
+    Row("GET", "/api/v1/attempts", P.LOG_READ),
+    Row("POST", "/api/v1/specimens/{code}/reverse", P.REVERSAL_RECORD,
+        lambda w: {"reverses": w.last_event, "reason": "wrong_tube", "expected_seq": w.seq()}, _specimen),
+    Row("POST", "/api/v1/specimens/{code}/amend", P.CUSTODY_RECORD,
+        lambda w: {"corrects": w.last_event, "field": "label_legible", "value": False, "reason": "typing",
+                   "expected_seq": w.seq()}, _specimen),
+    Row("GET", "/api/v1/custody-log", P.LOG_EXPORT),
+)  # fmt: skip
+
+DONORS = (
+    Row("POST", "/api/v1/donors", P.DONOR_REGISTER,
+        lambda _: {"clinic_site": "CLINIC", "family_name": "Roe", "given_names": "Jane", "date_of_birth": "1980-01-01"}),
+    Row("GET", "/api/v1/donors", P.DONOR_READ),
+    Row("POST", "/api/v1/donors/search", P.IDENTITY_READ, lambda _: {"name": "Roe"}),
+    Row("GET", "/api/v1/donors/{code}", P.DONOR_READ, None, _donor),
+    Row("PATCH", "/api/v1/donors/{code}", P.DONOR_REGISTER, lambda _: {"status": "living"}, _donor),
+    Row("GET", "/api/v1/donors/{code}/identity", P.IDENTITY_READ, None, _donor, missing=True),
+    Row("POST", "/api/v1/donors/{code}/consents", P.CONSENT_RECORD, _consent, _donor),
+    Row("POST", "/api/v1/donors/{code}/consents/{consent}/revoke", P.CONSENT_RECORD, _nothing,
+        lambda w: {"code": w.donor, "consent": SOME_ID}, missing=True),
+    Row("POST", "/api/v1/donors/{code}/identifications", P.DONOR_IDENTIFY,
+        lambda _: {"purpose": "wristband", "document_kind": "passport",
+                   "stated": {"name": {"family_name": "Roe", "given_names": "Jane"}, "date_of_birth": "1980-01-01"}}, _donor),
+    Row("GET", "/api/v1/donors/{code}/erasure", P.DONOR_READ, None, _donor),
+    Row("POST", "/api/v1/donors/{code}/erase", P.DONOR_ERASE, lambda _: {"reason": "asked_by_donor"}, _donor),
+    Row("POST", "/api/v1/wristbands", P.DONOR_IDENTIFY, lambda _: {"identification": SOME_ID}, missing=True),
+    Row("GET", "/api/v1/wristbands/{code}", P.DONOR_READ, None, lambda _: {"code": "WB-0000000"}, missing=True),
+    Row("POST", "/api/v1/wristbands/{code}/void", P.DONOR_IDENTIFY, lambda _: {"reason": "damaged"},
+        lambda _: {"code": "WB-0000000"}, missing=True),
+)  # fmt: skip
+
+STORAGE = (
+    Row("POST", "/api/v1/storage-containers", P.STORAGE_MANAGE, lambda _: {"site": "LAB", "kind": "room", "name": "Cold room"}),
+    Row("GET", "/api/v1/storage-containers", None),
+    Row("GET", "/api/v1/storage-containers/{code}", None, None, _box, LAB_ONLY),
+    Row("GET", "/api/v1/storage-containers/{code}/map", None, None, _box, LAB_ONLY),
+    Row("POST", "/api/v1/storage-containers/{code}/move", P.STORAGE_RECORD, lambda w: {"to": w.box}, _box),
+    Row("POST", "/api/v1/storage-containers/{code}/readings", P.STORAGE_RECORD, _reading, _box),
+    Row("GET", "/api/v1/storage-containers/{code}/readings", None, None, _box, LAB_ONLY),
+    Row("POST", "/api/v1/storage-containers/{code}/evacuate", P.STORAGE_RECORD, lambda w: {"scanned": [w.specimen]}, _box),
+    Row("POST", "/api/v1/storage-containers/{code}/placements", P.STORAGE_RECORD,
+        lambda w: {"placements": [{"specimen": w.specimen, "expected_seq": w.seq()}]}, _box),
+    Row("POST", "/api/v1/specimens/{code}/store", P.STORAGE_RECORD,
+        lambda w: {"container": w.box, "expected_seq": w.seq()}, _specimen),
+    Row("POST", "/api/v1/counts", P.STORAGE_RECORD, lambda w: {"container": w.box, "scanned": []}),
+)  # fmt: skip
+
+SPECIMENS = (
+    Row("POST", "/api/v1/kits", P.KIT_MANAGE,
+        lambda _: {"site": "CLINIC", "home_site": "LAB", "hair_labels": 1, "expires_at": "2090-01-01T00:00:00Z"}),
+    Row("GET", "/api/v1/kits", None),
+    Row("GET", "/api/v1/kits/{code}", P.SPECIMEN_READ, None, _no_kit, missing=True),
+    Row("POST", "/api/v1/harvests", P.HARVEST_RECORD,
+        lambda w: {"donor": w.donor, "site": "CLINIC", "home_site": "LAB", "method": "lipoaspiration",
+                   "anatomical_site": "abdomen",
+                   "containers": [{"material": "lipoaspirate", "unit": "ul_raw", "amount": 5}]}, elsewhere=CLINIC_ONLY),
+    Row("GET", "/api/v1/harvests", None),
+    Row("GET", "/api/v1/harvests/{code}", P.SPECIMEN_READ, None, _no_kit, missing=True),
+    Row("POST", "/api/v1/processings", P.PROCESSING_RECORD,
+        lambda w: {"process": "wash", "procedure_version": "SOP 1", "site": "LAB", "inputs": [{"specimen": w.specimen}],
+                   "outputs": [{"material": "lipoaspirate", "unit": "ul_washed", "amount": 5}]}),
+    Row("GET", "/api/v1/processings", None),
+    Row("GET", "/api/v1/processings/{processing_id}", P.SPECIMEN_READ, None, lambda _: {"processing_id": SOME_ID}, missing=True),
+    Row("GET", "/api/v1/lots", None),
+    Row("GET", "/api/v1/lots/{code}", P.SPECIMEN_READ, None, _no_lot, missing=True),
+    Row("POST", "/api/v1/lots/{code}/tests", P.PROCESSING_RECORD,
+        lambda _: {"test": "sterility", "sampled_at": "2026-01-01T00:00:00Z", "result": "pending"}, _no_lot, missing=True),
+    Row("GET", "/api/v1/specimens", None),
+    Row("POST", "/api/v1/specimens/unidentified", P.CUSTODY_RECORD, lambda _: {"site": "LAB", "condition": "frozen"},
+        elsewhere=LAB_ONLY),
+    Row("GET", "/api/v1/specimens/{code}", P.SPECIMEN_READ, None, _specimen),
+    Row("GET", "/api/v1/specimens/{code}/lineage", P.SPECIMEN_READ, None, _specimen),
+    Row("POST", "/api/v1/specimens/{code}/aliases", P.CUSTODY_RECORD,
+        lambda w: {"issuer": "legacy", "value": "X1", "expected_seq": w.seq()}, _specimen),
+    Row("POST", "/api/v1/specimens/{code}/viability-assays", P.PROCESSING_RECORD,
+        lambda w: {"method": "trypan_blue", "live": 90, "dead": 10, "expected_seq": w.seq()}, _specimen),
+    Row("GET", "/api/v1/specimens/{code}/viability", P.SPECIMEN_READ, None, _specimen),
+)  # fmt: skip
+
+QUALITY = (
+    Row("POST", "/api/v1/holds", P.HOLD_PLACE,
+        lambda w: {"scope_kind": "specimen", "scope_id": w.specimen, "kind": "quality", "reason": "to_check"}),
+    Row("GET", "/api/v1/holds", P.SPECIMEN_READ),
+    Row("POST", "/api/v1/holds/{hold}/lift", P.HOLD_LIFT, lambda _: {"reason": "checked"}, lambda _: {"hold": SOME_ID},
+        missing=True),
+    Row("POST", "/api/v1/specimens/{code}/decision", P.QUALITY_DECIDE,
+        lambda _: {"decision": "rejected", "reason": "test"}, _specimen),
+    Row("POST", "/api/v1/lots/{code}/decision", P.QUALITY_DECIDE, lambda _: {"decision": "rejected", "reason": "test"},
+        _no_lot, missing=True),
+    Row("POST", "/api/v1/specimens/{code}/basis", P.QUALITY_DECIDE, lambda _: {"basis": "us_361", "reason": "test"}, _specimen),
+    Row("POST", "/api/v1/lots/{code}/basis", P.QUALITY_DECIDE, lambda _: {"basis": "us_361", "reason": "test"},
+        _no_lot, missing=True),
+    Row("POST", "/api/v1/specimens/{code}/discard", P.QUALITY_DECIDE,  # it was kept for treatment
+        lambda w: {"reason": "expired", "method": "autoclave", "expected_seq": w.seq()}, _specimen),
+    Row("POST", "/api/v1/specimens/{code}/transfer-out", P.QUALITY_DECIDE,
+        lambda w: {"to": "OTHER_BANK", "reason": "test", "evidence": SOME_HASH, "expected_seq": w.seq()}, _specimen),
+    Row("POST", "/api/v1/specimens/{code}/lost", P.QUALITY_DECIDE,
+        lambda w: {"reason": "test", "expected_seq": w.seq()}, _specimen),
+    Row("POST", "/api/v1/deviations", P.DEVIATION_OPEN,
+        lambda w: {"severity": "minor", "topic": "test", "site": w.own_site, "description": "A cap was loose."}),
+    Row("GET", "/api/v1/deviations", P.DEVIATION_OPEN, also=frozenset({Role.AUDITOR})),
+    Row("GET", "/api/v1/deviations/{code}", P.DEVIATION_OPEN, None, _no_deviation, missing=True),
+    Row("POST", "/api/v1/deviations/{code}/close", P.DEVIATION_DECIDE,
+        lambda _: {"cause": "test", "decision": "none", "corrective_action": "None."}, _no_deviation, missing=True),
+    Row("POST", "/api/v1/attachments", P.DEVIATION_OPEN,
+        lambda w: {"media_type": "text/csv", "content": "YSxiCg==", "site": w.own_site}),
+    Row("GET", "/api/v1/attachments/{sha256}", P.LOG_READ, None, lambda _: {"sha256": SOME_HASH}, missing=True),
+    Row("POST", "/api/v1/look-backs", P.LOG_READ, lambda w: {"donor": w.donor}),
+    Row("POST", "/api/v1/recalls", P.RECALL_START,
+        lambda w: {"criteria": {"specimen": w.specimen}, "reason": "test", "site": "LAB", "description": "A test."}),
+)  # fmt: skip
+
+SCANS = (
+    Row("POST", "/api/v1/scans", P.SPECIMEN_READ, lambda w: {"text": w.specimen}),
+    Row("POST", "/api/v1/scans/decode", None, image=_blank_frame()),
+)
+
+LABELS = (
+    Row("GET", "/api/v1/label-templates", None),
+    Row("GET", "/api/v1/specimens/{code}/label", P.SPECIMEN_READ, None, _specimen),
+    Row("GET", "/api/v1/specimens/{code}/labels", P.SPECIMEN_READ, None, _specimen),
+    Row("POST", "/api/v1/label-sheets", P.LABEL_PRINT, lambda w: {"specimens": [w.specimen], "template": "cryovial-25x13"}),
+    Row("GET", "/api/v1/label-sheets/file?serials={serial}", P.LABEL_PRINT, None, lambda _: {"serial": "999"}, missing=True),
+    Row("POST", "/api/v1/labels/{serial}/verify", P.LABEL_PRINT, lambda w: {"scanned": w.specimen}, lambda _: {"serial": "999"},
+        missing=True),
+)  # fmt: skip
+
+WITHDRAWALS = (
+    Row("POST", "/api/v1/withdrawals", P.WITHDRAWAL_REQUEST,
+        lambda w: {"donor": w.donor, "material": "lipoaspirate", "route": "ship_fresh"}),
+    Row("GET", "/api/v1/withdrawals", P.WITHDRAWAL_READ),
+    Row("GET", "/api/v1/withdrawals/feasibility?donor={donor}", P.WITHDRAWAL_READ, None, lambda w: {"donor": w.donor}),
+    Row("GET", "/api/v1/withdrawals/{code}", P.WITHDRAWAL_READ, None, _no_withdrawal, missing=True),
+    Row("GET", "/api/v1/withdrawals/{code}/history", P.WITHDRAWAL_READ, None, _no_withdrawal, missing=True),
+    _step("approve", P.WITHDRAWAL_APPROVE),
+    _step("reject", P.WITHDRAWAL_APPROVE, reason="test"),
+    _step("cancel", P.WITHDRAWAL_REQUEST, reason="test"),
+    _step("picks", P.WITHDRAWAL_PICK, tube=SOME_TUBE),
+    _step("thaw", P.WITHDRAWAL_PICK, tube=SOME_TUBE, method="bath"),
+    _step("issue", P.WITHDRAWAL_ISSUE),
+    _step("receive", P.WITHDRAWAL_RECEIVE, tubes=[SOME_TUBE], container_intact=True, label_legible=True),
+    _step("bedside-checks", P.WITHDRAWAL_ADMINISTER, wristband=SOME_BAND, product=SOME_TUBE),
+    _step("administer", P.WITHDRAWAL_ADMINISTER, product=SOME_TUBE, release=SOME_ID, given=1),
+    _step("return", P.QUALITY_DECIDE, tube=SOME_TUBE, site="LAB", reason="test", quality="quarantined", logger_sha256=SOME_HASH),
+    _step("outcome", P.WITHDRAWAL_ADMINISTER, result="as_expected"),
+)  # fmt: skip
+
+TABLE: tuple[Row, ...] = (
+    *ACTS, *PEOPLE, *DONORS, *SPECIMENS, *STORAGE, *LABELS, *SCANS, *WITHDRAWALS, *CUSTODY, *QUALITY, *SIGN_IN,
+)  # fmt: skip
+"""Sign-in comes last: signing out ends the caller's session."""
