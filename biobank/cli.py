@@ -45,7 +45,7 @@ app.add_typer(keys, name="keys")
 errors = Console(stderr=True)
 console = Console()
 
-REFUSED, ALREADY_RUNNING, HALTED = 1, 3, 4
+REFUSED, WRONG_USAGE, ALREADY_RUNNING, HALTED = 1, 2, 3, 4
 
 
 def settings_or_exit(**changes: object) -> Settings:
@@ -232,6 +232,27 @@ def backup(folder: Annotated[Path, typer.Argument(help="Folder to write the dump
     with served_database(settings_or_exit()) as settings:
         for path in dump_all(settings, folder):
             console.print(str(path))
+
+
+@app.command()
+def restore(
+    bank_dump: Annotated[Path | None, typer.Option("--bank", help="Dump of the bank, into its empty database.")] = None,
+    keys_dump: Annotated[Path | None, typer.Option("--keys", help="Dump of the donor keys; only when those were lost.")] = None,
+) -> None:
+    """Restore dumps into empty databases. Then run `biobank after-restore`."""
+    from biobank.backup import restore_bank, restore_keys
+
+    if bank_dump is None and keys_dump is None:
+        raise _fail("Say what to restore: --bank FILE, --keys FILE or both.", WRONG_USAGE)
+    try:
+        with served_database(settings_or_exit()) as settings:
+            if bank_dump is not None:
+                restore_bank(settings, bank_dump)
+            if keys_dump is not None:
+                restore_keys(settings, keys_dump)
+    except (WeakSettings, EmbeddedPostgresError) as error:
+        raise _fail(str(error)) from error
+    console.print("Restored. Run `biobank after-restore` before serving.")
 
 
 @app.command("after-restore")
