@@ -7,9 +7,10 @@ from biobank.exports import events as exports
 from biobank.labels import events as labels
 from biobank.people import events as people
 from biobank.quality import events as quality
+from biobank.shipping import events as shipping
 from biobank.specimens import events as specimens
 from biobank.storage import events as storage
 from biobank.withdrawals import events as withdrawals
 
-MODULES = (custody, exports, donors, people, quality, specimens, storage, withdrawals, labels)
+MODULES = (custody, exports, donors, people, quality, shipping, specimens, storage, withdrawals, labels)
 rules.close()

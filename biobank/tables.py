@@ -9,11 +9,12 @@ from biobank.db import metadata as _metadata
 from biobank.donors import models as donors
 from biobank.labels import models as labels
 from biobank.quality import models as quality
+from biobank.shipping import models as shipping
 from biobank.specimens import models as specimens
 from biobank.storage import models as storage
 from biobank.transparency import models as transparency
 from biobank.vault import models as vault
 from biobank.withdrawals import models as withdrawals
 
-MODULES = (transparency, auth, vault, acts, custody, donors, quality, specimens, storage, withdrawals, labels)
+MODULES = (transparency, auth, vault, acts, custody, donors, quality, shipping, specimens, storage, withdrawals, labels)
 metadata: MetaData = _metadata

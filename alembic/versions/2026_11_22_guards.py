@@ -15,13 +15,14 @@ depends_on = None
 
 APPEND_ONLY = ("event", "leaf", "tile", "tree_head", "checkpoint", "cosignature", "attempt", "log_quarantine",
                "administration", "withdrawal_outcome", "attachment", "deviation_subject", "deviation_attachment", "recall",
-               "recall_item", "processing", "processing_input", "lot_test", "viability_assay")  # fmt: skip
+               "recall_item", "processing", "processing_input", "lot_test", "viability_assay",
+               "shipment_item")  # fmt: skip
 """Rows are written once. UPDATE, DELETE and TRUNCATE are refused for everyone, the owner included."""
 
 NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdrawal_item", "withdrawal_pick", "bedside_check",
                  "bedside_release", "deviation", "hold", "donor",
                  "stream_head", "signature", "pending_act", "app_user", "harvest", "lot",
-                 "consent", "identification", "kit_binding", "wristband", "kit", "kit_label")  # fmt: skip
+                 "consent", "identification", "kit_binding", "wristband", "kit", "kit_label", "handover", "handover_item", "shipment")  # fmt: skip
 
 SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "log_quarantine", "log_lock")
 """The app reads these and never writes them."""
@@ -48,10 +49,22 @@ WRITTEN_ONCE = (
     ("deviation", "deviation_is_closed_once",
      ("cause", "decision", "closing_commit", "closed_at", "closed_by", "closed_event", "closed_signature"),
      "a deviation is opened once and closed once, never changed"),
+    ("handover", "handover_ends_once",
+     ("accepted_at", "accepted_by", "evidence", "declined_at", "declined_by", "decline_reason", "expired_at", "ended_at"),
+     "a hand-over is offered once and ends once, never changed"),
+    ("shipment", "shipment_is_closed_once", ("closed_at", "closed_event"), "a shipment leaves once and is closed once, never changed"),
 )  # fmt: skip
 """Table, trigger, the columns that are filled in once, and the sentence of the refusal. Nothing else of a row changes."""
 
-HIDDEN_FROM_AUDITOR = ("vault_document", "donor_index", "refresh_token", "login_session", "signature", "login_attempt", "app_user")
+HIDDEN_FROM_AUDITOR = (
+    "vault_document",
+    "donor_index",
+    "refresh_token",
+    "login_session",
+    "signature",
+    "login_attempt",
+    "app_user",
+)
 
 GROUPS = ("biobank_app", "biobank_sealer", "biobank_auditor")
 

@@ -77,6 +77,41 @@ def upgrade() -> None:
     op.create_index("ix_event_recorded_at", "event", ["recorded_at"], unique=False)
     op.create_index("ix_event_recorded_by", "event", ["recorded_by", "recorded_at"], unique=False)
     op.create_table(
+        "handover",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("from_kind", sa.Text(), nullable=False),
+        sa.Column("from_id", sa.Text(), nullable=False),
+        sa.Column("to_kind", sa.Text(), nullable=False),
+        sa.Column("to_id", sa.Text(), nullable=False),
+        sa.Column("offered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("offered_by", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("accepted_by", sa.Text(), nullable=True),
+        sa.Column("evidence", sa.Text(), nullable=True),
+        sa.Column("declined_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("declined_by", sa.Text(), nullable=True),
+        sa.Column("decline_reason", sa.Text(), nullable=True),
+        sa.Column("expired_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("from_kind IN ('user','site')", name=op.f("giver_is_a_user_or_a_site")),
+        sa.CheckConstraint(
+            "to_kind <> 'user' OR accepted_by IS NULL OR accepted_by = to_id", name=op.f("a_user_accepts_in_person")
+        ),
+        sa.CheckConstraint("to_kind = 'courier' OR accepted_by <> offered_by", name=op.f("giving_and_taking_are_two_people")),
+        sa.CheckConstraint("to_kind IN ('user','site','courier')", name=op.f("receiver_is_a_user_a_site_or_a_courier")),
+        sa.CheckConstraint("(accepted_at IS NULL) = (accepted_by IS NULL)", name=op.f("an_accepted_handover_has_a_taker")),
+        sa.CheckConstraint("(declined_at IS NULL) = (declined_by IS NULL)", name=op.f("a_declined_handover_says_who")),
+        sa.CheckConstraint("(from_kind, from_id) <> (to_kind, to_id)", name=op.f("nobody_hands_over_to_themselves")),
+        sa.CheckConstraint("expires_at > offered_at", name=op.f("an_offer_lasts")),
+        sa.CheckConstraint("num_nonnulls(accepted_at, declined_at, expired_at) <= 1", name=op.f("handover_ends_in_one_way")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_handover")),
+    )
+    op.create_index("ix_handover_due", "handover", ["expires_at"], unique=False, postgresql_where=sa.text("ended_at IS NULL"))
+    op.create_index(
+        "ix_handover_open", "handover", ["to_kind", "to_id"], unique=False, postgresql_where=sa.text("ended_at IS NULL")
+    )
+    op.create_table(
         "idempotency",
         sa.Column("actor_code", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
@@ -279,6 +314,30 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("qid", name=op.f("pk_pending")),
         sa.UniqueConstraint("leaf_hash", name=op.f("uq_pending_leaf_hash")),
     )
+    op.create_table(
+        "shipment",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("from_site", sa.Text(), nullable=False),
+        sa.Column("to_site", sa.Text(), nullable=False),
+        sa.Column("courier", sa.Text(), nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=True),
+        sa.Column("temperature_class", sa.Text(), nullable=True),
+        sa.Column("shipper", sa.Text(), nullable=True),
+        sa.Column("logger", sa.Text(), nullable=True),
+        sa.Column("dispatched_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("dispatched_by", sa.Text(), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint("(closed_at IS NULL) = (closed_event IS NULL)", name=op.f("a_closed_shipment_has_its_event")),
+        sa.CheckConstraint("from_site <> to_site", name=op.f("a_shipment_goes_elsewhere")),
+        sa.ForeignKeyConstraint(["closed_event"], ["event.leaf_hash"], name=op.f("fk_shipment_closed_event")),
+        sa.ForeignKeyConstraint(["from_site"], ["site.code"], name=op.f("fk_shipment_from_site")),
+        sa.ForeignKeyConstraint(["to_site"], ["site.code"], name=op.f("fk_shipment_to_site")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_shipment")),
+    )
+    op.create_index(op.f("ix_shipment_from_site"), "shipment", ["from_site"], unique=False)
+    op.create_index("ix_shipment_open", "shipment", ["code"], unique=False, postgresql_where=sa.text("closed_at IS NULL"))
+    op.create_index(op.f("ix_shipment_to_site"), "shipment", ["to_site"], unique=False)
     op.create_table(
         "signature",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -851,6 +910,22 @@ def upgrade() -> None:
     op.create_index("ix_specimen_lot", "specimen", ["lot_code"], unique=False)
     op.create_index("ix_specimen_newest", "specimen", ["created_at", "code"], unique=False)
     op.create_table(
+        "handover_item",
+        sa.Column("handover_id", sa.Uuid(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("state_seq", sa.Integer(), nullable=False),
+        sa.Column("offered_event", sa.LargeBinary(), nullable=False),
+        sa.Column("open", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.ForeignKeyConstraint(["handover_id"], ["handover.id"], name=op.f("fk_handover_item_handover_id")),
+        sa.ForeignKeyConstraint(["offered_event"], ["event.leaf_hash"], name=op.f("fk_handover_item_offered_event")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_handover_item_specimen_code")),
+        sa.PrimaryKeyConstraint("handover_id", "specimen_code", name=op.f("pk_handover_item")),
+    )
+    op.create_index("ix_handover_item_specimen", "handover_item", ["specimen_code"], unique=False)
+    op.create_index(
+        "one_open_offer_per_specimen", "handover_item", ["specimen_code"], unique=True, postgresql_where=sa.text("open")
+    )
+    op.create_table(
         "processing_input",
         sa.Column("processing_id", sa.Uuid(), nullable=False),
         sa.Column("specimen_code", sa.Text(), nullable=False),
@@ -878,6 +953,19 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_recall_item_withdrawal_code")),
         sa.PrimaryKeyConstraint("recall_id", "specimen_code", name=op.f("pk_recall_item")),
     )
+    op.create_table(
+        "shipment_item",
+        sa.Column("shipment_code", sa.Text(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("issued_for", sa.Text(), nullable=True),
+        sa.Column("dispatched_event", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["dispatched_event"], ["event.leaf_hash"], name=op.f("fk_shipment_item_dispatched_event")),
+        sa.ForeignKeyConstraint(["issued_for"], ["withdrawal.code"], name=op.f("fk_shipment_item_issued_for")),
+        sa.ForeignKeyConstraint(["shipment_code"], ["shipment.code"], name=op.f("fk_shipment_item_shipment_code")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_shipment_item_specimen_code")),
+        sa.PrimaryKeyConstraint("shipment_code", "specimen_code", name=op.f("pk_shipment_item")),
+    )
+    op.create_index("ix_shipment_item_specimen", "shipment_item", ["specimen_code"], unique=False)
     op.create_table(
         "specimen_alias",
         sa.Column("issuer", sa.Text(), nullable=False),
@@ -1241,9 +1329,14 @@ def downgrade() -> None:
     op.drop_index("ix_specimen_alias_value", table_name="specimen_alias")
     op.drop_index(op.f("ix_specimen_alias_specimen_code"), table_name="specimen_alias")
     op.drop_table("specimen_alias")
+    op.drop_index("ix_shipment_item_specimen", table_name="shipment_item")
+    op.drop_table("shipment_item")
     op.drop_table("recall_item")
     op.drop_index("ix_processing_input_specimen", table_name="processing_input")
     op.drop_table("processing_input")
+    op.drop_index("one_open_offer_per_specimen", table_name="handover_item", postgresql_where=sa.text("open"))
+    op.drop_index("ix_handover_item_specimen", table_name="handover_item")
+    op.drop_table("handover_item")
     op.drop_index("ix_specimen_newest", table_name="specimen")
     op.drop_index("ix_specimen_lot", table_name="specimen")
     op.drop_index("ix_specimen_harvest", table_name="specimen")
@@ -1304,6 +1397,10 @@ def downgrade() -> None:
     op.drop_index("ix_container_parent", table_name="storage_container")
     op.drop_table("storage_container")
     op.drop_table("signature")
+    op.drop_index(op.f("ix_shipment_to_site"), table_name="shipment")
+    op.drop_index("ix_shipment_open", table_name="shipment", postgresql_where=sa.text("closed_at IS NULL"))
+    op.drop_index(op.f("ix_shipment_from_site"), table_name="shipment")
+    op.drop_table("shipment")
     op.drop_table("pending")
     op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")
     op.drop_table("login_session")
@@ -1329,6 +1426,9 @@ def downgrade() -> None:
     op.drop_table("leaf")
     op.drop_index("ix_idempotency_at", table_name="idempotency")
     op.drop_table("idempotency")
+    op.drop_index("ix_handover_open", table_name="handover", postgresql_where=sa.text("ended_at IS NULL"))
+    op.drop_index("ix_handover_due", table_name="handover", postgresql_where=sa.text("ended_at IS NULL"))
+    op.drop_table("handover")
     op.drop_index("ix_event_recorded_by", table_name="event")
     op.drop_index("ix_event_recorded_at", table_name="event")
     op.drop_index("ix_event_kind", table_name="event")

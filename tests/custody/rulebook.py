@@ -41,4 +41,20 @@ RULEBOOK: dict[str, tuple[set[str], str | None]] = {
     "specimen.moved": ({"stored"}, "stored"),
     "specimen.safeguarded": (ALIVE, "stored"),
     "specimen.carried_along": ({"stored", "checked_out"}, None),
+    "specimen.dispatched": ({"collected", "received", "checked_out", "issued"}, "in_transit"),
+    "specimen.refused": ({"in_transit"}, "received"),
+    "specimen.delivered": ({"in_transit", "issued"}, "delivered"),
+    "specimen.reserved": ({"stored", "checked_out", "in_process"}, None),
+    "specimen.unreserved": (ALIVE, None),
+    "specimen.issued": ({"checked_out", "in_process"}, "issued"),
+    "specimen.administered": ({"delivered", "issued"}, "administered"),
+    # Received and checked out too: what a courier brought back waits for the same decision as what came from a clinic.
+    "specimen.returned": ({"issued", "in_transit", "delivered", "received", "checked_out"}, "received"),
+    # What nobody can find is lost, not discarded.
+    "specimen.discarded": (AT_HAND, "discarded"),
+    "specimen.transferred_out": ({"in_transit"}, "transferred_out"),
+    "specimen.quality_decided": (ANY, None),
+    "specimen.basis_decided": (ALIVE, None),
+    "specimen.labelled": (ANY, None),
+    "specimen.label_verified": (ANY, None),
 }

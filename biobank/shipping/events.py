@@ -1,0 +1,120 @@
+"""Events of shipments: on the shipment's own stream what was packed and what arrived, on each specimen its journey.
+
+A shipment's stream is the manifest as evidence; a specimen's own stream alone says where the specimen is. A withdrawal's tubes
+travel like any other, but arrive through their withdrawal (`specimen.delivered`).
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from biobank.auth.permissions import Permission
+from biobank.custody.effects import Effect, body, set_to
+from biobank.custody.event import Event
+from biobank.custody.events import BY_USER, CODE, NO_OFFER, REASON
+from biobank.custody.states import CustodianKind, State, StreamKind
+
+SHIPMENT = Field(pattern=r"^SH-[0-9A-Z]{7}$")
+COURIER = Field(pattern=r"^[A-Z0-9_-]{2,40}$", description="The courier organisation's code.")
+REFERENCE = r"^[A-Za-z0-9 ./:_-]{2,80}$"
+LISTED = 500
+"""The most specimens one shipment carries, and the most codes one of its events names."""
+
+
+class Dispatched(Event):
+    """It left with a courier, who accepted it on recorded evidence. The people of its destination may know of it from now on."""
+
+    kind: Literal["specimen.dispatched"] = "specimen.dispatched"
+    permission: ClassVar[Permission] = Permission.SHIPMENT_RECORD
+    from_states: ClassVar[frozenset[State]] = frozenset({State.COLLECTED, State.RECEIVED, State.CHECKED_OUT, State.ISSUED})
+    to_state: ClassVar[State] = State.IN_TRANSIT
+    effect: ClassVar[Effect] = NO_OFFER | {
+        "custodian_kind": set_to(CustodianKind.COURIER.value),
+        "custodian_id": body("courier"),
+        "shipment_code": body("shipment"),
+        "site_code": body("to_site"),
+    }
+    label: ClassVar[str] = "Ship"
+
+    shipment: str = SHIPMENT
+    courier: str = COURIER
+    evidence: str | None = Field(default=None, pattern=REFERENCE, description="Reference of the courier's recorded acceptance.")
+    from_site: str = CODE
+    to_site: str = CODE
+
+
+class ShippedBack(Event):
+    """It was not accepted where it was sent and is back in the sender's hands."""
+
+    kind: Literal["specimen.refused"] = "specimen.refused"
+    permission: ClassVar[Permission] = Permission.SHIPMENT_RECORD
+    from_states: ClassVar[frozenset[State]] = frozenset({State.IN_TRANSIT})
+    to_state: ClassVar[State] = State.RECEIVED
+    effect: ClassVar[Effect] = BY_USER | NO_OFFER | {"site_code": body("site"), "shipment_code": set_to(None)}
+
+    shipment: str = SHIPMENT
+    site: str = CODE
+    reason: str = REASON
+    container_intact: bool
+    label_legible: bool
+    temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Temperature on its return, m°C.")
+
+
+class ShipmentEvent(Event):
+    """Base of what stands on a shipment's stream."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SHIPMENT
+    permission: ClassVar[Permission | None] = Permission.SHIPMENT_RECORD
+
+
+class Created(ShipmentEvent):
+    """A journey was arranged: from where, to where, by whom, in what."""
+
+    kind: Literal["shipment.created"] = "shipment.created"
+    starts: ClassVar[bool] = True
+
+    from_site: str = CODE
+    to_site: str = CODE
+    courier: str = COURIER
+    temperature_class: str | None = Field(default=None, pattern=r"^[a-z0-9_]{2,20}$")
+    shipper: str | None = Field(default=None, pattern=REFERENCE, description="Number of the shipper container.")
+    logger: str | None = Field(default=None, pattern=REFERENCE, description="Number of the temperature logger inside.")
+
+
+class Packed(ShipmentEvent):
+    """The manifest: what was put in and left."""
+
+    kind: Literal["shipment.packed"] = "shipment.packed"
+
+    specimens: tuple[str, ...] = Field(min_length=1, max_length=LISTED)
+
+
+class Compared(ShipmentEvent):
+    """What arrived was scanned and compared with the manifest."""
+
+    kind: Literal["shipment.received"] = "shipment.received"
+
+    received: tuple[str, ...] = Field(max_length=LISTED)
+    missing: tuple[str, ...] = Field(max_length=LISTED, description="On the manifest, expected still, and not scanned.")
+    extra: tuple[str, ...] = Field(max_length=LISTED, description="Codes of ours that are not on the manifest.")
+    unknown: int = Field(ge=0, le=LISTED, description="How many scans were no code of ours.")
+    seal_intact: bool | None = None
+    temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Inside on arrival, m°C.")
+    logger_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the temperature record.")
+
+
+class SentBack(ShipmentEvent):
+    """It was not accepted; these specimens are back at the sender."""
+
+    kind: Literal["shipment.refused"] = "shipment.refused"
+
+    specimens: tuple[str, ...] = Field(min_length=1, max_length=LISTED)
+    reason: str = REASON
+
+
+class Closed(ShipmentEvent):
+    """Nothing of it is underway any more. `unaccounted` never arrived: each has a record of its own that says so."""
+
+    kind: Literal["shipment.closed"] = "shipment.closed"
+
+    unaccounted: tuple[str, ...] = Field(default=(), max_length=LISTED)
