@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 
 from biobank.acts.act import Act
 from biobank.acts.web import KEY_LIMIT, BankDep, ClaimsDep, Performer, Performing, Reading, kept_nobody
-from biobank.donors import banding, consents, erasure, identification, queries, service, wristbands
+from biobank.donors import banding, consents, erasure, identifying, queries, service, wristbands
 from biobank.donors.erasure import ErasureDone, ErasureProposed
 from biobank.donors.schemas import (
     BandPublic,
@@ -19,18 +19,14 @@ from biobank.donors.schemas import (
     EraseDonor,
     ErasureOutlook,
     GiveConsent,
-    IdentificationRecorded,
-    Identify,
     IdentityPublic,
-    IssueWristband,
     MatchList,
     RegisterDonor,
     RevokeConsent,
     SearchDonors,
     SiteCode,
-    VoidWristband,
-    WristbandRecorded,
 )
+from biobank.donors.visit_schemas import IdentificationRecorded, Identify, IssueWristband, VoidWristband, WristbandRecorded
 
 router = APIRouter(prefix="/api/v1", tags=["donors"])
 
@@ -111,7 +107,7 @@ async def revoke_consent(code: DonorCode, consent: UUID, body: RevokeConsent, pe
 async def identify(code: DonorCode, body: Identify, performing: Performing) -> IdentificationRecorded:
     """One of two people records what the patient states. The second sends the same with `pending` within 15 minutes."""
     # A mismatch leaves as its refusal; what returns here is an answer.
-    return await performing(identification.identify, code, body)
+    return await performing(identifying.identify, code, body)
 
 
 @router.get("/donors/{code}/erasure")

@@ -9,8 +9,8 @@ from biobank.clock import rfc3339
 from biobank.donors import events
 from biobank.donors.identification import donor_of_identification, identification_by_id
 from biobank.donors.recording import record_on_donor, recorded
-from biobank.donors.schemas import IssueWristband, VoidWristband, WristbandRecorded
 from biobank.donors.visibility import get_visible_donor, require_not_erased
+from biobank.donors.visit_schemas import IssueWristband, VoidWristband, WristbandRecorded
 from biobank.donors.wristbands import (
     WristbandVoid,
     band_used_by,

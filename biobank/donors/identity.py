@@ -11,7 +11,8 @@ from biobank.donors.blind_index import Named, TokenKind, external_value, index_v
 from biobank.donors.events import IdentifierKind
 from biobank.donors.models import DonorDocument
 from biobank.donors.names import same_family_name, same_given_names
-from biobank.donors.schemas import FormerName, RegisterDonor, Stated
+from biobank.donors.schemas import FormerName, RegisterDonor
+from biobank.donors.visit_schemas import Stated
 from biobank.vault import put_document
 
 _kept = table_of(DonorDocument)

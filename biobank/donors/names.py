@@ -54,8 +54,7 @@ def normalise(text: str) -> str:
 def _fold(text: str) -> str:
     # NFKD turns a spacing accent used as an apostrophe into a space, so those go first.
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", _DROPPED.sub("", text)).casefold())
-    plain = "".join(c for c in decomposed if not unicodedata.category(c).startswith("M")).translate(_PLAIN)
-    return _DROPPED.sub("", plain)
+    return "".join(c for c in decomposed if not unicodedata.category(c).startswith("M")).translate(_PLAIN)
 
 
 def words(text: str) -> list[str]:

@@ -12,11 +12,8 @@ from biobank.custody.schemas import EventReceipt
 from biobank.donors.events import (
     AtEndOfTerm,
     ConsentKind,
-    DocumentKind,
     DonorStatus,
-    IdentifierKind,
     OnDeath,
-    Purpose,
     Tissue,
 )
 from biobank.donors.names import normalise, tidy
@@ -26,7 +23,6 @@ OLDEST_CONSENT_YEAR = 1950
 LAST_YEAR = 2200
 
 SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
-KitCode = Annotated[str, Field(pattern=r"^KT-[0-9A-Z]{7}$")]
 Sex = Literal["female", "male", "other", "unknown"]
 
 
@@ -52,25 +48,27 @@ Words = Annotated[str, Field(min_length=1, max_length=400), AfterValidator(tidy)
 BirthDate = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", json_schema_extra={"format": "date"}), AfterValidator(_birth)]
 
 
-class _Strict(BaseModel):
+class StrictModel(BaseModel):
+    """A part of a request: unknown members are refused."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class FormerName(_Strict):
+class FormerName(StrictModel):
     """A name the person bore before."""
 
     family_name: Name
     given_names: Name | None = None
 
 
-class ExternalId(_Strict):
+class ExternalId(StrictModel):
     """An identifier that someone else gave: a hospital's record number, a national number."""
 
     issuer: str = Field(pattern=r"^[A-Z0-9][A-Z0-9_.-]{0,39}$", description="Who gave it, e.g. `CITY-HOSPITAL`.")
     value: Annotated[str, Field(min_length=1, max_length=80), AfterValidator(tidy), AfterValidator(_with_letters)]
 
 
-class Contact(_Strict):
+class Contact(StrictModel):
     """How to reach the person. Kept apart from identity, because it may go first."""
 
     phone: str | None = Field(default=None, pattern=r"^\+?[0-9][0-9 ()/.-]{2,38}$")
@@ -80,6 +78,21 @@ class Contact(_Strict):
 
 class RegisterDonor(Circumstances):
     """A person who becomes a donor."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "clinic_site": "CLINIC",
+                    "family_name": "Example",
+                    "given_names": "Ada",
+                    "date_of_birth": "1980-02-29",
+                    "external_ids": [{"issuer": "CITY-HOSPITAL", "value": "MRN 12345"}],
+                    "contact": {"phone": "+44 20 7946 0000"},
+                }
+            ]
+        }
+    )
 
     clinic_site: SiteCode
     family_name: Name
@@ -93,6 +106,8 @@ class RegisterDonor(Circumstances):
 
 class ChangeDonor(Circumstances):
     """What to change; members left out stay. `contact: null` deletes the contact."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"family_name": "Beispiel", "reason": "marriage"}]})
 
     family_name: Name | None = None
     given_names: Name | None = None
@@ -221,8 +236,10 @@ class IdentityPublic(BaseModel):
     contact: Contact | None
 
 
-class SearchDonors(_Strict):
+class SearchDonors(StrictModel):
     """What is known of a person. Everything given must match. In a body, because addresses end up in logs."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ada Example", "date_of_birth": "1980-02-29"}]})
 
     name: Name | None = Field(default=None, description="Any of the person's names, in any order, present or former.")
     date_of_birth: BirthDate | None = None
@@ -291,74 +308,7 @@ class ConsentRecorded(Recorded):
     kind: ConsentKind
 
 
-class Stated(_Strict):
-    """What the patient says when asked openly ("what is your name?", never "are you …?"). Two or more of them."""
-
-    name: FormerName | None = None
-    date_of_birth: BirthDate | None = None
-    external_id: ExternalId | None = None
-
-    @property
-    def kinds(self) -> tuple[IdentifierKind, ...]:
-        """The kinds of identifiers that were stated."""
-        kinds: tuple[IdentifierKind, ...] = ("name", "date_of_birth", "external_id")
-        return tuple(kind for kind in kinds if getattr(self, kind) is not None)
-
-    @model_validator(mode="after")
-    def _two(self) -> Self:
-        if len(self.kinds) < 2:
-            raise ValueError("the patient states two identifiers")
-        return self
-
-
-class Identify(Circumstances):
-    """One person's half of an identification. The second sends the same with `pending`, from a login of their own."""
-
-    purpose: Purpose
-    kit: KitCode | None = None
-    site: SiteCode | None = Field(default=None, description="Where; default the donor's clinic.")
-    stated: Stated
-    document_kind: DocumentKind
-    pending: UUID | None = Field(default=None, description="The first person's identification.")
-
-    @model_validator(mode="after")
-    def _kit_for_harvest(self) -> Self:
-        if (self.purpose == "harvest") != (self.kit is not None):
-            raise ValueError("a kit is bound at harvest, and only there")
-        return self
-
-
-class IdentificationRecorded(Recorded):
-    """Half or all of an identification."""
-
-    identification: UUID
-    state: Literal["pending", "completed"]
-    purpose: Purpose
-    identifiers: list[IdentifierKind]
-    expires_at: AwareDatetime = Field(description="Pending: the second person's time. Completed: the end of this visit.")
-
-
-class IssueWristband(Circumstances):
-    """Put a band on the patient who was just identified."""
-
-    identification: UUID
-
-
-class VoidWristband(Circumstances):
-    """Take a band out of force."""
-
-    reason: Literal["damaged", "removed", "discharged"]
-
-
-class WristbandRecorded(Recorded):
-    """The answer to issuing or voiding a band."""
-
-    wristband: str
-    replaced: str | None = None
-    expires_at: AwareDatetime
-
-
-class EraseDonor(_Strict):
+class EraseDonor(StrictModel):
     """Forget the person. Two people of quality sign the same request; the second adds `pending_act`."""
 
     reason: Literal["asked_by_donor", "end_of_retention", "registered_in_error"]

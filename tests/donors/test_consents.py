@@ -1,5 +1,7 @@
 """Consents: given once, taken back once, asked for by the acts that need them."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -94,6 +96,29 @@ def test_the_event_of_a_revocation_rests_on_the_event_it_takes_back(api: Api) ->
 
     entry = "SELECT convert_from(entry, 'UTF8') FROM event WHERE kind = 'donor.consent_revoked'"
     assert f'"relies_on":["{given["events"][0]["leaf_hash"]}"]' in api.test_bank.write(lambda s: s.execute(text(entry)).scalar())
+
+
+def test_a_revocation_waits_for_the_act_that_rests_on_the_consent(api: Api) -> None:
+    donor = register(api.clinician)
+    given = consent(api.clinician, donor).json()["consent"]
+    resting, finish = threading.Event(), threading.Event()
+
+    def act(session: Session) -> bytes:
+        lock_donor(session, donor)
+        leaf = require_consent(session, donor, "banking", clock.now())
+        resting.set()
+        assert finish.wait(30)
+        return leaf
+
+    with ThreadPoolExecutor(2) as pool:
+        acting = pool.submit(api.test_bank.write, act)
+        assert resting.wait(30)
+        revoking = pool.submit(revoke, api, donor, given)
+        with pytest.raises(TimeoutError):
+            revoking.result(timeout=0.5)
+        finish.set()
+        assert acting.result(30)
+        assert revoking.result(30).status_code == 200
 
 
 def test_a_consent_is_revoked_once(api: Api) -> None:
