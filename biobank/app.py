@@ -77,6 +77,7 @@ def create_app(bank: Bank) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        responses=problems.PROBLEM_RESPONSES,
     )
     app.state.bank = bank
     assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"

@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -26,6 +27,56 @@ from biobank.transparency.canonical import CanonicalError
 
 log = structlog.get_logger()
 _PLACE = re.compile(r"^(body|query|path|header|cookie)$")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem document; every refusal has this shape. Further members say more, e.g. `head`, `subject`, `errors`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(description="Stable; react to this one.")
+    detail: str = Field(description="One sentence a person can act on.")
+    where_now: str | None = Field(default=None, description="Where to put the tube now.")
+
+
+_STATUSES: dict[int, str] = {
+    400: "Idempotency-Key missing",
+    401: "Not signed in",
+    403: "Not permitted",
+    404: "Not found, or not for the caller to know of",
+    405: "Method not allowed",
+    406: "No such format",
+    409: "The state of the world forbids it now",
+    413: "Too large",
+    415: "No such media type",
+    422: "Malformed",
+    428: "expected_seq or a signature is missing",
+    429: "Too many attempts",
+    503: "Not available now; safe to repeat with the same key",
+}
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    for status, text in _STATUSES.items()
+}
+"""What every operation may answer beside its success; given to the application once."""
+
+
+def document_problems(app: FastAPI) -> None:
+    """Put the problem's schema where the responses refer to it."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = made()
+            components = schema.setdefault("components", {}).setdefault("schemas", {})
+            components["Problem"] = Problem.model_json_schema()
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend the schema
 
 
 def problem_response(refusal: Refusal) -> Response:
@@ -58,6 +109,8 @@ def validation_refusal(error: RequestValidationError) -> MalformedRequest:
 
 def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]] | None = None) -> None:
     """Register the handlers on `app`; `page` renders a refusal for a browser."""
+
+    document_problems(app)
 
     async def answer(request: Request, refusal: Refusal) -> Response:
         if page is not None and wants_page(request):
