@@ -20,7 +20,7 @@ from biobank.custody.ledger import Appended
 from biobank.custody.recording import BANK_SUBJECT, Circumstances, acknowledge
 from biobank.custody.states import HoldScope
 from biobank.db import table_of
-from biobank.errors import Conflict, NotFound
+from biobank.errors import Conflict, MalformedRequest, NotFound
 from biobank.quality.attachments import require_stored
 from biobank.quality.events import DeviationClosed, DeviationOpened
 from biobank.quality.holds import find_scope
@@ -175,6 +175,8 @@ def list_deviations(
         statement = statement.where(deviation.c.closed_at.is_(None) if open_only else deviation.c.closed_at.is_not(None))
     if after is not None:
         mark = session.execute(select(deviation.c.opened_at).where(deviation.c.code == after)).scalar_one_or_none()
+        if mark is None:
+            raise MalformedRequest("`after` is not the `next` of a page of this list.")
         statement = statement.where(
             or_(deviation.c.opened_at < mark, (deviation.c.opened_at == mark) & (deviation.c.code < after))
         )  # fmt: skip

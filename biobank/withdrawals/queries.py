@@ -16,7 +16,7 @@ from biobank.custody.snapshots import load, may_know
 from biobank.db import table_of
 from biobank.donors.consents import require_consent
 from biobank.donors.visibility import get_visible_donor
-from biobank.errors import Refusal
+from biobank.errors import MalformedRequest, Refusal
 from biobank.withdrawals.case import Case, came_back, find_row, item_table, read_case, tissue_of, visible, withdrawal
 from biobank.withdrawals.checks import use_refusal
 from biobank.withdrawals.events import Reserved
@@ -79,6 +79,8 @@ def list_withdrawals(
         statement = statement.where(withdrawal.c.state == state)
     if after is not None:
         mark = session.execute(select(withdrawal.c.requested_at).where(withdrawal.c.code == after)).scalar_one_or_none()
+        if mark is None:
+            raise MalformedRequest("`after` is not the `next` of a page of this list.")
         older = withdrawal.c.requested_at < mark
         statement = statement.where(or_(older, (withdrawal.c.requested_at == mark) & (withdrawal.c.code < after)))
     rows = session.execute(statement).mappings().all()
