@@ -1,0 +1,161 @@
+"""Quality's verdicts over HTTP, and the pure rule behind a release."""
+
+from typing import Any
+from uuid import uuid4
+
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import insert, text
+
+from biobank import clock
+from biobank.db import table_of
+from biobank.quality.decisions import release_refusal
+from biobank.quality.events import Decision
+from biobank.specimens.models import LotTest
+from tests.conftest import Api
+from tests.withdrawals.stories import a_donor, bank_vials, kinds_of, refused, sign_and_post, state_of
+
+
+def fresh(api: Api, count: int = 1, **fields: Any) -> list[str]:
+    """Vials nobody has decided about."""
+    usual: dict[str, Any] = {"released": False, "basis": "undetermined"}
+    return bank_vials(api, a_donor(api), count, **(usual | fields))
+
+
+def decide(api: Api, path: str, decision: str, **more: Any) -> Any:
+    """Decide and sign."""
+    meaning = "rejected" if decision == "rejected" else "released"
+    return sign_and_post(api.quality, meaning, path, {"decision": decision, "reason": "reviewed"} | more)
+
+
+def basis(api: Api, path: str, value: str = "us_361", **more: Any) -> Any:
+    """Determine the basis and sign."""
+    return sign_and_post(api.quality, "decided", path, {"basis": value, "reason": "assessed"} | more)
+
+
+def lot_of(api: Api, vial: str) -> str:
+    """The lot of a vial."""
+    query = text("SELECT lot_code FROM specimen WHERE code = :code")
+    return api.test_bank.write(lambda s: s.execute(query, {"code": vial}).scalar_one())  # type: ignore[no-any-return]
+
+
+def add_test(api: Api, lot: str, kind: str, result: str) -> None:
+    """A test of the lot, with a result or waiting for one."""
+
+    def write(session: Any) -> None:
+        leaf = session.execute(text("SELECT leaf_hash FROM event LIMIT 1")).scalar_one()
+        session.execute(
+            insert(table_of(LotTest)).values(
+                id=uuid4(), lot_code=lot, kind=kind, sampled_at=clock.now(), result=result, event_hash=leaf,
+                recorded_at=clock.now(), recorded_by="SYSTEM",
+            )
+        )  # fmt: skip
+
+    api.test_bank.write(write)
+
+
+def test_a_release_needs_a_regulatory_basis_first(api: Api) -> None:
+    (vial,) = fresh(api)
+    refused(decide(api, f"/specimens/{vial}/decision", "released_to_bank"), 409, "regulatory_basis_undetermined")
+
+    assert basis(api, f"/specimens/{vial}/basis").status_code == 200
+    answer = decide(api, f"/specimens/{vial}/decision", "released_to_bank")
+
+    assert (answer.status_code, answer.json()["items"][0]["quality"]) == (200, "released_to_bank"), answer.text
+    assert kinds_of(api, "specimen", vial)[-2:] == ["specimen.basis_decided", "specimen.quality_decided"]
+    assert state_of(api, vial)["quality"] == "released_to_bank"
+
+
+def test_a_basis_that_exists_by_a_number_needs_the_number(api: Api) -> None:
+    (vial,) = fresh(api)
+    refused(basis(api, f"/specimens/{vial}/basis", "us_351_ind"), 409, "authorisation_required")
+    assert basis(api, f"/specimens/{vial}/basis", "us_351_ind", authorisation="IND 12345").status_code == 200
+
+
+def test_a_lot_is_decided_in_one_append_or_not_at_all(api: Api) -> None:
+    vials = fresh(api, 3, lot=True)
+    lot = lot_of(api, vials[0])
+    basis(api, f"/lots/{lot}/basis")
+    held_back = vials[1]
+    api.test_bank.write(
+        lambda s: s.execute(text("UPDATE specimen SET regulatory_basis = 'undetermined' WHERE code = :c"), {"c": held_back})
+    )  # fmt: skip
+
+    refused(decide(api, f"/lots/{lot}/decision", "released_to_bank"), 409, "regulatory_basis_undetermined")
+    assert {state_of(api, v)["quality"] for v in vials} == {"quarantined"}
+
+    basis(api, f"/lots/{lot}/basis")
+    answer = decide(api, f"/lots/{lot}/decision", "released_to_bank")
+    assert [i["specimen"] for i in answer.json()["items"]] == sorted(vials)
+    assert {state_of(api, v)["quality"] for v in vials} == {"released_to_bank"}
+
+
+def test_a_lot_that_waits_for_a_test_is_released_only_conditionally_with_a_plan(api: Api) -> None:
+    (vial,) = fresh(api, lot=True)
+    lot = lot_of(api, vial)
+    basis(api, f"/lots/{lot}/basis")
+    add_test(api, lot, "sterility", "pending")
+
+    assert refused(decide(api, f"/lots/{lot}/decision", "released_to_bank"), 409, "lot_test_pending")["tests"] == ["sterility"]
+    refused(decide(api, f"/lots/{lot}/decision", "released_conditionally"), 409, "notification_plan_required")
+    answer = decide(api, f"/lots/{lot}/decision", "released_conditionally", notification_plan="Call the clinic at once.")
+
+    assert answer.json()["items"][0]["quality"] == "released_conditionally"
+    last = api.quality.get(f"/specimens/{vial}/custody").json()["items"][-1]
+    assert last["body"]["pending_tests"] == ["sterility"]
+    assert last["relies_on"] != []
+    assert "Call" not in str(last)
+
+
+def test_a_lot_with_a_failed_test_is_only_rejected(api: Api) -> None:
+    (vial,) = fresh(api, lot=True, basis="us_361")
+    lot = lot_of(api, vial)
+    add_test(api, lot, "endotoxin", "failed")
+    for decision in ("released_to_bank", "released_conditionally"):
+        answer = decide(api, f"/specimens/{vial}/decision", decision, notification_plan="None.")
+        refused(answer, 409, "lot_test_failed")
+    assert decide(api, f"/specimens/{vial}/decision", "rejected").json()["items"][0]["quality"] == "rejected"
+
+
+def test_a_repeated_test_counts_by_its_latest_result(api: Api) -> None:
+    (vial,) = fresh(api, lot=True, basis="us_361")
+    lot = lot_of(api, vial)
+    add_test(api, lot, "sterility", "failed")
+    add_test(api, lot, "sterility", "passed")
+    assert decide(api, f"/specimens/{vial}/decision", "released_to_bank").status_code == 200
+
+
+def test_only_quality_decides_and_signs_what_it_means(api: Api) -> None:
+    (vial,) = fresh(api, basis="us_361")
+    path, body = f"/specimens/{vial}/decision", {"decision": "rejected", "reason": "reviewed"}
+    refused(api.lab_tech.post(path, json=body), 403, "not_permitted")
+    refused(api.auditor.post(path, json=body), 403, "not_permitted")
+    refused(api.north_tech.post(path, json=body), 404, "not_found")
+    refused(api.quality.post(path, json=body), 428, "signature_required")
+    refused(sign_and_post(api.quality, "released", path, body), 403, "signature_invalid")
+
+
+def test_a_lot_nobody_made_is_not_found(api: Api) -> None:
+    refused(decide(api, "/lots/LT-0000000/decision", "rejected"), 404, "not_found")
+    (vial,) = fresh(api, lot=True)
+    refused(
+        api.north_tech.post(f"/lots/{lot_of(api, vial)}/decision", json={"decision": "rejected", "reason": "x1"}),
+        404,
+        "not_found",
+    )
+
+
+kinds = st.sets(st.sampled_from(["sterility", "endotoxin"]))
+
+
+@given(st.sampled_from(list(Decision)), st.sampled_from(["undetermined", "us_361"]), kinds, kinds, st.booleans())
+def test_a_release_is_possible_exactly_when_the_rule_says_so(
+    decision: Decision, law: str, failed: set[str], pending: set[str], planned: bool
+) -> None:
+    refusal = release_refusal(decision, subject="AD26-1", basis=law, failed=failed, pending=pending, planned=planned)
+    right = decision is Decision.REJECTED or (
+        law != "undetermined"
+        and not failed
+        and (planned if decision is Decision.RELEASED_CONDITIONALLY else not pending)
+    )  # fmt: skip
+    assert (refusal is None) == right
