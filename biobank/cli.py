@@ -10,30 +10,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from biobank import __version__, kinds, tables
-from biobank.acts.act import Act
-from biobank.auth import tokens
-from biobank.auth.actor import RoleGrant
-from biobank.auth.passwords import hash_now
+from biobank import __version__
 from biobank.auth.permissions import Role
-from biobank.bank import Bank
 from biobank.config import Settings, WeakSettings
 from biobank.embedded import EmbeddedPostgresError
 from biobank.errors import Refusal
 from biobank.processes import Children, prepare, served_database, start_all
-from biobank.transparency.sealer import Log
-from biobank.transparency.sealer import run as run_sealer
-from biobank.transparency.sealing import LogHalted
-from biobank.worker import run as run_worker
 
-assert kinds.MODULES
-assert tables.MODULES
+if TYPE_CHECKING:
+    from biobank.bank import Bank
+
+# Commands import what they need when they run: the parent of a running bank and its sealer need little of it, and a bank
+# should be back seconds after a power cut.
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="A bank of people's own cells: inventory and chain of custody."
@@ -63,8 +57,13 @@ def _fail(sentence: str, code: int = REFUSED) -> typer.Exit:
 
 
 @contextmanager
-def open_bank() -> Iterator[Bank]:
+def open_bank() -> "Iterator[Bank]":
     """Open the bank for one command: on the given server, or on the embedded one (started, or attached to)."""
+    from biobank import kinds, tables
+    from biobank.bank import Bank
+
+    assert kinds.MODULES
+    assert tables.MODULES
     try:
         with served_database(settings_or_exit()) as settings:
             yield Bank.open(settings)
@@ -113,6 +112,10 @@ def run_until_stopped(settings: Settings, *, web_only: bool = False) -> int:
 @app.command()
 def sealer() -> None:
     """Seal pending events into the log, one process at a time; needs the sealer's address and the log's key."""
+    from biobank.transparency.sealer import Log
+    from biobank.transparency.sealer import run as run_sealer
+    from biobank.transparency.sealing import LogHalted
+
     settings = settings_or_exit()
     if settings.sealer_database_url is None:
         raise _fail("Set BIOBANK_SEALER_DATABASE_URL.")
@@ -127,6 +130,12 @@ def sealer() -> None:
 @app.command()
 def worker() -> None:
     """Run the timers: expiring hand-overs, forgetting old answers."""
+    from biobank import kinds, tables
+    from biobank.bank import Bank
+    from biobank.worker import run as run_worker
+
+    assert kinds.MODULES
+    assert tables.MODULES
     run_worker(Bank.open(settings_or_exit()), _stop_event())
 
 
@@ -166,6 +175,9 @@ def create_user(
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="First password.")] = "",
 ) -> None:
     """Make a login as the bank itself. For the first administrator and the first quality person; later ones need two people."""
+    from biobank.acts.act import Act
+    from biobank.auth.actor import RoleGrant
+    from biobank.auth.passwords import hash_now
     from biobank.people.bootstrap import set_up_user
 
     with open_bank() as bank:
@@ -191,6 +203,8 @@ def reset_password(
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)] = "",
 ) -> None:
     """Set a first password again, as the bank itself; ends every session of the login."""
+    from biobank.acts.act import Act
+    from biobank.auth.passwords import hash_now
     from biobank.people.bootstrap import set_first_password
 
     with open_bank() as bank:
@@ -205,6 +219,8 @@ def reset_password(
 @keys.command("rotate-token")
 def rotate_token_key() -> None:
     """Make a new key for access tokens. Tokens under older keys stay valid until they expire."""
+    from biobank.auth import tokens
+
     settings = settings_or_exit()
     console.print(f"New signing key {tokens.rotate(settings.secrets)}. Running processes use it within a minute.")
 
@@ -277,6 +293,7 @@ def after_restore() -> None:
 def routes() -> None:
     """List every route with its method, for operators who write firewall rules."""
     from biobank.app import create_app
+    from biobank.bank import Bank
 
     with served_database(settings_or_exit()) as settings:
         made = create_app(Bank.open(settings))

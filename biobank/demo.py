@@ -17,12 +17,9 @@ from pathlib import Path
 import psycopg
 from rich.console import Console
 
-from biobank.bank import Bank
 from biobank.config import Settings
-from biobank.demo_data import fill
 from biobank.demo_people import PEOPLE, logins
 from biobank.processes import prepare, served_database
-from biobank.transparency.sealer import Log, drain
 
 UNFINISHED = "demo-unfinished"
 ANSWER = "demo.json"
@@ -85,6 +82,9 @@ def _make_if_missing(settings: Settings, state: Path, console: Console) -> None:
     if kept.exists():
         prepare(settings)
         return
+    from biobank.bank import Bank
+    from biobank.demo_data import fill
+
     unfinished.touch()
     started = time.monotonic()
     console.print("Making an example bank …")
@@ -103,6 +103,8 @@ def _make_if_missing(settings: Settings, state: Path, console: Console) -> None:
 
 def seal(settings: Settings) -> None:
     """Seal everything that was recorded, so that the log is up to date when the doors open."""
+    from biobank.transparency.sealer import Log, drain
+
     assert settings.sealer_database_url is not None
     settings.register_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     drain(settings.sealer_database_url, Log.open(settings.log_origin, settings.secrets, settings.register_file))

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from alembic.config import Config
+from alembic.script import ScriptDirectory
+from psycopg import sql
 
 from alembic import command
 
@@ -23,6 +26,25 @@ def config(url: str, *, keys: bool = False) -> Config:
     attributes: dict[Any, Any] = made.attributes
     attributes["url"] = url
     return made
+
+
+def is_current(owner_url: str, keys_owner_url: str) -> bool:
+    """Say whether both databases are at the newest revision, without loading the models."""
+    return all(
+        _revision(url, table) == ScriptDirectory.from_config(config(url, keys=keys)).get_current_head()
+        for url, table, keys in (
+            (owner_url, "alembic_version", False),
+            (keys_owner_url, "alembic_version_keys", True),
+        )
+    )
+
+
+def _revision(url: str, table: str) -> str | None:
+    with psycopg.connect(url) as connection:
+        if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
+            return None
+        row = connection.execute(sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(table))).fetchone()
+        return None if row is None else str(row[0])
 
 
 def upgrade(owner_url: str, keys_owner_url: str) -> None:

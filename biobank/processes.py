@@ -17,8 +17,6 @@ from pathlib import Path
 
 import structlog
 
-from biobank import migrate
-from biobank.bank import ensure_secrets
 from biobank.config import Settings
 from biobank.embedded import EmbeddedPostgres
 
@@ -47,9 +45,17 @@ def served_database(settings: Settings) -> Iterator[Settings]:
 
 
 def prepare(settings: Settings) -> None:
-    """Bring schema and secrets to be. Needs the owner's addresses."""
+    """Bring schema and secrets to be. Needs the owner's addresses. Quick when there is nothing to do."""
+    from biobank import migrate
+
     if settings.owner_database_url is None or settings.keys_owner_database_url is None:
         raise SystemExit("Set BIOBANK_OWNER_DATABASE_URL and BIOBANK_KEYS_OWNER_DATABASE_URL to migrate.")
+    if (settings.secrets / "vault-master").exists() and migrate.is_current(
+        settings.owner_database_url, settings.keys_owner_database_url
+    ):
+        return
+    from biobank.bank import ensure_secrets
+
     ensure_secrets(settings.secrets, settings.log_origin)
     migrate.upgrade(settings.owner_database_url, settings.keys_owner_database_url)
 
