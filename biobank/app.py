@@ -21,6 +21,7 @@ from biobank.people.sign_in_api import router as sign_in_api
 from biobank.quality.api import router as quality_api
 from biobank.quality.pages import router as quality_pages
 from biobank.scanning.api import router as scanning_api
+from biobank.scanning.pages import router as scanning_pages
 from biobank.specimens.api import router as specimens_api
 from biobank.specimens.pages import router as specimens_pages
 from biobank.storage.api import router as storage_api
@@ -59,6 +60,7 @@ PAGES = (
     donors_pages,
     withdrawals_pages,
     exports_pages,
+    scanning_pages,
 )
 
 

@@ -27,12 +27,13 @@ async def resolve_scan(body: ScanRequest, reading: Reading) -> ScanAnswer:
 )
 async def decode_frame(request: Request, reading: Reading) -> DecodeAnswer:
     """Decode one camera frame (JPEG, at most 256 KiB). The frame is not stored."""
-    data = await _body(request)
+    data = await body_of_frame(request)
     await reading(lambda _session, _actor: None)
     return DecodeAnswer(text=await asyncio.to_thread(service.decode_frame, data))
 
 
-async def _body(request: Request) -> bytes:
+async def body_of_frame(request: Request) -> bytes:
+    """Read a posted frame, no further than the largest one there may be; raise PayloadTooLarge."""
     data = bytearray()
     try:
         async for chunk in request.stream():

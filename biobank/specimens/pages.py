@@ -232,15 +232,18 @@ def trees_of(lineage: Lineage) -> list[Node]:
     """Return the graph as trees from what has no parent in it; a specimen of several parents hangs below its first."""
     by_code = {node.code: node for node in lineage.nodes[:RELATIVES_SHOWN]}
     children: dict[str, list[str]] = {}
+    also: dict[str, list[str]] = {}
     placed: set[str] = set()
     for edge in lineage.edges:
-        if edge.parent in by_code and edge.child in by_code and edge.child not in placed:
-            children.setdefault(edge.parent, []).append(edge.child)
+        if edge.parent in by_code and edge.child in by_code:
+            (also if edge.child in placed else children).setdefault(edge.parent, []).append(edge.child)
             placed.add(edge.child)
 
     def node(code: str) -> Node:
         one = by_code[code]
         title = words(one.material) + (f", passage {one.passage}" if one.passage is not None else "")
+        if code in also:
+            title += f", also into {', '.join(also[code])}"
         below = [node(child) for child in children.get(code, ())]
         return Node(code, title, one.state or "elsewhere", below, code == lineage.specimen)
 

@@ -142,7 +142,7 @@ async def _draw_store(
         lead="Scan the box, or the position itself. Without a place the box gives the next free one.",
         back=f"/specimens/{code}",
         trail=[("Specimens", "/specimens"), (code, f"/specimens/{code}"), (title, None)],
-        fields=fields_of(StoreRequest, *names, values=typed, labels=hints),
+        fields=fields_of(StoreRequest, *names, values=typed, labels=hints, needed=("container",)),
         more=fields_of(StoreRequest, "exposure_s", *CIRCUMSTANCES, values=typed, labels={"exposure_s": "Seconds out of cold"}),
         hidden={"expected_seq": str(specimen.custody.seq)},
         submit=title,

@@ -6,8 +6,8 @@ typed as site time, and a list is typed as codes with spaces or lines between th
 """
 
 import types
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -103,12 +103,17 @@ def fields_of(
     values: Mapping[str, Any] | None = None,
     options: Mapping[str, Sequence[tuple[str, str]]] | None = None,
     labels: Mapping[str, str] | None = None,
+    needed: Collection[str] = (),
 ) -> list[Field]:
-    """Return the inputs for `names` of `model`, in that order; `values` fill them, `options` make a field a choice."""
-    return [
+    """Return the inputs for `names` of `model`, in that order.
+
+    `values` fill them, `options` make a field a choice, `needed` are required here though the model can do without.
+    """
+    fields = [
         _field(name, model.model_fields[name], (values or {}).get(name), (options or {}).get(name), (labels or {}).get(name))
         for name in names
     ]
+    return [replace(field, required=True) if field.name in needed else field for field in fields]
 
 
 def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, str]] | None, label: str | None) -> Field:
@@ -180,10 +185,12 @@ def _typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
     if name.endswith("_mc"):
         try:
             milli = Decimal(text.replace(",", ".").replace("−", "-")) * 1000
-            if milli != int(milli):
-                raise ValueError("give at most three decimals.")
-        except (InvalidOperation, OverflowError):
-            raise ValueError("enter degrees Celsius as a number, such as -150.") from None
+        except InvalidOperation:
+            milli = Decimal("NaN")
+        if not milli.is_finite() or abs(milli) > 10**9:
+            raise ValueError("enter degrees Celsius as a number, such as -150.")
+        if milli != int(milli):
+            raise ValueError("give at most three decimals.")
         return int(milli)
     if plain is datetime or plain is AwareDatetime:
         try:

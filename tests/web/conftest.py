@@ -103,7 +103,7 @@ def make_site_app(site: Site) -> FastAPI:
         time.sleep(site.hold_post_s)
         return HTMLResponse("<!doctype html><title>Done</title>done")
 
-    @app.post("/api/v1/scans/decode")
+    @app.post("/scans/decode")
     async def decode(request: Request) -> JSONResponse:
         body = await request.body()
         assert request.headers["content-type"] == "image/jpeg"

@@ -1,5 +1,6 @@
 """Pages over HTTP: the session, its cookie and token, headers, refusals. What a browser does is in test_pages_browser.py."""
 
+import io
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -7,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+import qrcode
+from qrcode.image.pil import PilImage
 
 from biobank import clock
 from tests import seed
@@ -242,3 +245,19 @@ def test_the_log_is_downloaded_with_the_filters_of_its_page(api: Api, visit: Vis
     assert len(file.text.strip().splitlines()) == 3  # heading, collected, received
     assert visit("clinician").get("/log/export").status_code == 403
     assert visitor.get("/log?from=someday").status_code == 422
+
+
+def test_a_camera_frame_is_decoded_for_the_page_session_and_its_token_only(api: Api, visit: Visit) -> None:
+    tube = a_tube(api)
+    frame = io.BytesIO()
+    label = qrcode.make(f"HTTPS://BANK.EXAMPLE/S/{tube}", image_factory=PilImage).get_image()
+    label.convert("L").save(frame, "JPEG")
+    visitor = visit("lab_tech")
+    token = re.search(r'name="csrf-token" content="([^"]+)"', visitor.get_page("/"))
+    assert token is not None
+    headers = {"Content-Type": "image/jpeg", "Accept": "application/json"}
+    proved = headers | {"X-CSRF-Token": token[1]}
+    answer = visitor.post("/scans/decode", content=frame.getvalue(), headers=proved)
+    assert answer.json() == {"text": f"HTTPS://BANK.EXAMPLE/S/{tube}"}
+    assert visitor.post("/scans/decode", content=frame.getvalue(), headers=headers).status_code == 403
+    assert visit().post("/scans/decode", content=frame.getvalue(), headers=proved).status_code == 401

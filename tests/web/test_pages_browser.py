@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from biobank.web.security import CONTENT_SECURITY_POLICY
 from tests import seed
-from tests.conftest import Api
+from tests.conftest import Api, TestBank
 from tests.donors import stories as donors
 from tests.factories import make_box, make_specimen
 from tests.web.test_pages import a_tube
@@ -18,6 +18,12 @@ from tests.withdrawals.stories import Story, a_donor, a_story, everyone, place_o
 pytestmark = pytest.mark.browser
 
 Open = Callable[..., Page]
+
+
+@pytest.fixture
+def bank(make_bank: Callable[..., TestBank]) -> TestBank:
+    """A bank that allows its log to lag: nobody seals here, and a day in a browser on a busy machine is longer than a minute."""
+    return make_bank(merge_delay_s=3600)
 
 
 @pytest.fixture

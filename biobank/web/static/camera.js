@@ -1,7 +1,7 @@
 // Reading a label with the device's camera: the browser's own detector where it truly works, otherwise small frames are
 // sent to the bank's decoder. No library is loaded. Frames are not stored anywhere.
 
-const DECODE = "/api/v1/scans/decode";
+const DECODE = "/scans/decode";
 const CROP_PX = 480;
 const JPEG_QUALITY = 0.5; // 17-25 kB a frame, measured to read as well as larger ones
 const FRAME_MS = 280; // at most three to four frames a second, one in flight
