@@ -16,6 +16,7 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_codes
 from biobank.auth.models import LoginSession
 from biobank.bank import Bank, ensure_secrets
+from biobank.clock import rfc3339
 from biobank.config import Settings
 from biobank.custody.effects import INITIAL
 from biobank.custody.entry import Head
@@ -74,15 +75,16 @@ def _collect(session: Session, bank: Bank, count: int) -> list[str]:
     session.execute(
         insert(table_of(Specimen)),
         [
-            {"code": c, "donor_code": donor, "material": "lipoaspirate", "unit": "ul", "harvest_code": harvest,
+            {"code": c, "donor_code": donor, "material": "lipoaspirate", "unit": "ul_raw", "harvest_code": harvest,
              "home_site_code": "LAB", "created_at": act.at, "created_by": "SYSTEM"}
             for c in codes
         ],
     )  # fmt: skip
     head = Head(by="SYSTEM", site="CLINIC", occurred_at=act.at, recorded_at=act.at)
     event = Collected(
-        donor=donor, material="lipoaspirate", unit="ul", amount=50_000, site="CLINIC", harvest=harvest, home_site="LAB"
-    )
+        donor=donor, material="lipoaspirate", unit="ul_raw", amount=50_000, site="CLINIC", harvest=harvest, home_site="LAB",
+        method="lipoaspiration", anatomical_site="abdomen", started_at=rfc3339(act.at),
+    )  # fmt: skip
     blank = dict(INITIAL)
     append(
         session,

@@ -58,9 +58,7 @@ class Event(SQLModel, table=True):
     kind: str = Field(sa_column=Column(Text, nullable=False))
     entry: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     leaf_hash: bytes = Field(
-        sa_column=Column(
-            LargeBinary, Computed("sha256('\\x00'::bytea || entry)", persisted=True), nullable=False, unique=True
-        )
+        sa_column=Column(LargeBinary, Computed("sha256('\\x00'::bytea || entry)", persisted=True), nullable=False, unique=True)
     )
     prev_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     prev_seq: int | None = Field(default=None, sa_column=Column(Integer, Computed("NULLIF(seq - 1, 0)", persisted=True)))
