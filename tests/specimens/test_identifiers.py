@@ -1,0 +1,155 @@
+"""From a scan to a specimen: our codes, our addresses, other issuers' identifiers, and items nobody can name."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from biobank.errors import Refusal
+from biobank.specimens.resolving import Resolved, resolve_code
+from tests.conftest import Api
+from tests.specimens.stories import Json, donor, fat, harvest, kinds, kit, made, raw_fat, refused
+
+
+def scan(api: Api, what: str, user: str = "lab_tech") -> Resolved:
+    actor = api.test_bank.actor(user)
+    found: Resolved = api.test_bank.write(lambda s: resolve_code(s, actor, what, api.test_bank.bank.settings))
+    return found
+
+
+def no(api: Api, what: str, user: str = "lab_tech") -> str:
+    with pytest.raises(Refusal) as refusal:
+        scan(api, what, user)
+    return refusal.value.code
+
+
+def alias(api: Api, specimen: Json, issuer: str, value: str, **changes: Any) -> Any:
+    seq = api.quality.get(f"/specimens/{specimen['code']}").json()["custody"]["seq"]
+    body = {"issuer": issuer, "value": value, "expected_seq": seq} | changes
+    return api.lab_tech.post(f"/specimens/{specimen['code']}/aliases", json=body)
+
+
+def test_a_code_and_its_label_address_are_the_same_tube(api: Api) -> None:
+    tube = raw_fat(api, donor(api))["code"]
+
+    assert scan(api, tube.lower().replace("-", " ")).code == tube
+    found = scan(api, f"HTTPS://BANK.EXAMPLE/S/{tube}")
+
+    assert found.specimen is not None
+    assert (found.code, found.specimen.code, found.issuer) == (tube, tube, None)
+
+
+def test_an_address_on_another_host_is_never_our_tube_even_with_our_code(api: Api) -> None:
+    tube = raw_fat(api, donor(api))["code"]
+
+    assert no(api, f"https://other.example/S/{tube}") == "foreign_label"
+
+
+def test_a_code_of_something_else_is_passed_on(api: Api) -> None:
+    assert scan(api, kit(api)["kit"]).specimen is None
+
+
+def test_a_misread_code_says_so_and_an_unknown_one_is_not_found(api: Api) -> None:
+    tube = raw_fat(api, donor(api))["code"]
+    wrong = tube[:-1] + ("0" if tube[-1] != "0" else "1")
+
+    assert no(api, wrong) == "check_character_wrong"
+    assert no(api, "AD26-KH0KJQL") == "not_found"
+    assert no(api, "what is this") == "not_found"
+    assert no(api, tube, "north_tech") == "not_found"
+    assert no(api, tube, "other_clinician") == "not_found"
+
+
+def test_another_issuers_identifier_resolves_and_is_unique_for_that_issuer(api: Api) -> None:
+    person = donor(api)
+    one, two = raw_fat(api, person), raw_fat(api, person)
+
+    answer = made(alias(api, one, "clinic_east", "FAT 0042/b"))
+    again = alias(api, two, "clinic_east", "FAT 0042/b")
+    same_value_elsewhere = alias(api, two, "legacy", "OLD-7")
+
+    found = scan(api, "FAT 0042/b")
+    assert (found.code, found.issuer) == (one["code"], "clinic_east")
+    assert refused(again) == (409, "already_exists")
+    made(same_value_elsewhere)
+    assert answer["seq"] == one["seq"] + 1
+    shown = api.lab_tech.get(f"/specimens/{one['code']}").json()
+    assert shown["aliases"] == [{"issuer": "clinic_east", "value": "FAT 0042/b"}]
+    assert no(api, "FAT 0042/b", "north_tech") == "not_found"
+
+
+def test_an_identifier_of_two_issuers_asks_which_one(api: Api) -> None:
+    person = donor(api)
+    one, two = raw_fat(api, person), raw_fat(api, person)
+    made(alias(api, one, "clinic_east", "17"))
+    made(alias(api, two, "legacy", "17"))
+
+    assert no(api, "17") == "ambiguous_identifier"
+
+
+def test_the_log_commits_to_a_foreign_identifier_and_does_not_carry_it(api: Api) -> None:
+    tube = raw_fat(api, donor(api))
+    made(alias(api, tube, "clinic_east", "SMITH-MARY-1"))
+
+    entries = api.test_bank.write(lambda s: s.execute(text("SELECT entry FROM event")).scalars().all())
+
+    assert kinds(api, "specimen", tube["code"])[-1] == "specimen.aliased"
+    assert not any(b"SMITH" in bytes(entry) for entry in entries)
+
+
+@pytest.mark.parametrize("value", ["AD26-KH0KJQL", "https://bank.example/S/AD26-KH0KJQL", "https://other.example/x"])
+def test_what_reads_as_a_code_or_a_label_address_is_no_foreign_identifier(api: Api, value: str) -> None:
+    tube = raw_fat(api, donor(api))
+
+    assert refused(alias(api, tube, "legacy", value)) == (409, "alias_looks_like_ours")
+
+
+def test_an_identifier_in_the_shape_of_our_codes_with_a_wrong_check_is_found_by_its_issuer(api: Api) -> None:
+    tube = raw_fat(api, donor(api))
+    made(alias(api, tube, "legacy", "AD26-KH0KJQ0"))
+
+    assert scan(api, "AD26-KH0KJQ0").code == tube["code"]
+
+
+def test_adding_an_identifier_needs_the_history_and_the_right(api: Api) -> None:
+    tube = raw_fat(api, donor(api))
+    body = {"issuer": "legacy", "value": "x"}
+
+    assert refused(api.lab_tech.post(f"/specimens/{tube['code']}/aliases", json=body)) == (428, "expected_seq_required")
+    old = api.lab_tech.post(f"/specimens/{tube['code']}/aliases", json=body | {"expected_seq": 1})
+    assert refused(old) == (409, "stale_sequence")
+    away = api.north_tech.post(f"/specimens/{tube['code']}/aliases", json=body | {"expected_seq": 2})
+    assert refused(away) == (404, "not_found")
+    auditor = api.auditor.post(f"/specimens/{tube['code']}/aliases", json=body | {"expected_seq": 2})
+    assert refused(auditor) == (403, "not_permitted")
+    assert no(api, "x") == "not_found"
+
+
+def test_a_label_that_no_harvest_used_or_that_was_destroyed_is_an_alarm_not_a_tube(api: Api) -> None:
+    person = donor(api)
+    prepared = kit(api)
+    used, void = (one["specimen"] for one in prepared["labels"])
+
+    waiting = no(api, used)
+    made(harvest(api.clinician, person, fat(specimen=used), kit=prepared["kit"], unused=[void]))
+
+    assert waiting == "label_not_in_use"
+    assert no(api, void) == "label_not_in_use"
+    assert scan(api, used).code == used
+
+
+def test_an_item_without_a_name_gets_a_code_and_a_place_to_go(api: Api) -> None:
+    body = {"site": "LAB", "condition": "frozen", "photo_sha256": "ab" * 32, "comment": "cap without a label"}
+
+    answer = made(api.lab_tech.post("/specimens/unidentified", json=body))
+
+    code = answer["specimen"]
+    assert code.startswith("UN")
+    assert "quarantine" in answer["where_now"]
+    shown = api.lab_tech.get(f"/specimens/{code}").json()
+    assert (shown["donor"], shown["material"], shown["purpose"]) == (None, "unidentified", "retained")
+    assert (shown["custody"]["state"], shown["custody"]["condition"], shown["home_site"]) == ("received", "frozen", "LAB")
+    assert scan(api, code).code == code
+    assert api.north_tech.get(f"/specimens/{code}").status_code == 404
+    assert refused(api.north_tech.post("/specimens/unidentified", json=body)) == (403, "not_permitted")
+    assert refused(api.auditor.post("/specimens/unidentified", json=body)) == (403, "not_permitted")
