@@ -22,6 +22,7 @@ from biobank.quality.api import router as quality_api
 from biobank.quality.pages import router as quality_pages
 from biobank.scanning.api import router as scanning_api
 from biobank.scanning.pages import router as scanning_pages
+from biobank.shipping.api import router as shipping_api
 from biobank.specimens.api import router as specimens_api
 from biobank.specimens.pages import router as specimens_pages
 from biobank.storage.api import router as storage_api
@@ -45,6 +46,7 @@ ROUTERS = (
     sign_in_api,
     specimens_api,
     scanning_api,
+    shipping_api,
     storage_api,
     withdrawals_api,
 )

@@ -15,6 +15,8 @@ from biobank.acts import kept
 from biobank.acts.act import Act
 from biobank.auth.service import forget_old
 from biobank.bank import Bank
+from biobank.shipping.arrivals import close_settled_shipments
+from biobank.shipping.handovers import expire_handovers
 
 log = structlog.get_logger("biobank.worker")
 ANSWERS_KEPT = timedelta(days=90)
@@ -42,6 +44,8 @@ def forget_logins(session: Session, act: Act) -> int:
 
 
 TIMERS: list[Timer] = [
+    Timer("close_settled_shipments", timedelta(minutes=1), close_settled_shipments),
+    Timer("expire_handovers", timedelta(seconds=30), expire_handovers),
     Timer("forget_answers", timedelta(hours=1), forget_answers),
     Timer("forget_logins", timedelta(hours=1), forget_logins),
 ]

@@ -22,7 +22,8 @@ APPEND_ONLY = ("event", "leaf", "tile", "tree_head", "checkpoint", "cosignature"
 NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdrawal_item", "withdrawal_pick", "bedside_check",
                  "bedside_release", "deviation", "hold", "donor",
                  "stream_head", "signature", "pending_act", "app_user", "harvest", "lot",
-                 "consent", "identification", "kit_binding", "wristband", "kit", "kit_label", "handover", "handover_item", "shipment")  # fmt: skip
+                 "consent", "identification", "kit_binding", "wristband", "kit", "kit_label",
+                 "handover", "handover_item", "shipment")  # fmt: skip
 
 SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "log_quarantine", "log_lock")
 """The app reads these and never writes them."""
@@ -52,7 +53,8 @@ WRITTEN_ONCE = (
     ("handover", "handover_ends_once",
      ("accepted_at", "accepted_by", "evidence", "declined_at", "declined_by", "decline_reason", "expired_at", "ended_at"),
      "a hand-over is offered once and ends once, never changed"),
-    ("shipment", "shipment_is_closed_once", ("closed_at", "closed_event"), "a shipment leaves once and is closed once, never changed"),
+    ("shipment", "shipment_is_closed_once", ("closed_at", "closed_event"),
+     "a shipment leaves once and is closed once, never changed"),
 )  # fmt: skip
 """Table, trigger, the columns that are filled in once, and the sentence of the refusal. Nothing else of a row changes."""
 

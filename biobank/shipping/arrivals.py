@@ -1,0 +1,242 @@
+"""The end of a journey: compare what arrived with the manifest, send back what was not accepted, close what is settled.
+
+A withdrawal's issued tubes do not become `received` here: at the clinic they arrive through their withdrawal
+(`POST /withdrawals/{code}/receive`), which checks more. Their shipment closes all the same, once none of it is underway.
+Lock order: the shipment, then specimens by code.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import exists, select, update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.permissions import Permission
+from biobank.clock import rfc3339
+from biobank.codes import SPECIMENS, MalformedCode, resolve_payload
+from biobank.custody import holds as custody_holds
+from biobank.custody.events import Received
+from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.legality import TO_QUARANTINE
+from biobank.custody.recording import NOW, Circumstances, Move, acknowledge, head_of, record
+from biobank.custody.snapshots import load
+from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
+from biobank.errors import Conflict, MalformedRequest
+from biobank.shipping.events import Closed, Compared, SentBack, ShipmentEvent, ShippedBack
+from biobank.shipping.schemas import (
+    ArrivedTube,
+    ManifestLine,
+    ShipmentAnswer,
+    ShipmentArrival,
+    ShipmentReceiveRequest,
+    ShipmentRefuseRequest,
+)
+from biobank.shipping.shipment_queries import custody, detail_of, get_shipment, item, manifest_of, shipment
+
+
+class ShipmentClosed(Conflict):
+    """Everything of it arrived, came back or has a record of its own."""
+
+    code = "shipment_closed"
+    title = "Shipment is closed"
+
+
+class ArrivesWithItsWithdrawal(Conflict):
+    """A tube that was issued for a person is received through that withdrawal."""
+
+    code = "arrives_with_its_withdrawal"
+    title = "Receive it for its withdrawal"
+
+
+class NotUnderway(Conflict):
+    """The specimen did not leave with this shipment, or is not underway any more."""
+
+    code = "not_underway"
+    title = "Not underway with this shipment"
+
+
+def receive(session: Session, act: Act, code: str, request: ShipmentReceiveRequest) -> ShipmentArrival:
+    """Receive what was scanned and is on the manifest; name what is missing and what should not be there."""
+    row = get_shipment(session, act.actor, code, lock=True)
+    act.actor.require(Permission.SHIPMENT_RECORD, row.to_site)
+    _require_open(row)
+    arrived, unknown = _read(act, request.scanned)
+    manifest = {line.specimen: line for line in _locked_manifest(session, code)}
+    found = {name: tube for name, tube in arrived.items() if name in manifest and manifest[name].underway}
+    _require_no_issued(found, manifest)
+    specimens = load(session, found, lock=True, holds=True)
+    moves = [
+        Move(
+            specimens[name],
+            Received(
+                site=row.to_site,
+                container_intact=tube.container_intact,
+                label_legible=tube.label_legible,
+                manifest_matches=True,
+                temperature_mc=request.temperature_mc,
+            ),
+            site=row.to_site,
+        )
+        for name, tube in sorted(found.items())
+    ]
+    appended = record(session, act, moves, request)
+    held = {
+        name: HoldKind.QUALITY if tube.label_legible else HoldKind.IDENTITY
+        for name, tube in found.items()
+        if not (tube.container_intact and tube.label_legible)
+    }
+    appended += _hold(session, act, held, row.to_site)
+    missing = sorted(name for name, line in manifest.items() if line.underway and name not in found)
+    extra = sorted(name for name in arrived if name not in manifest)
+    event = Compared(
+        received=tuple(sorted(found)),
+        missing=tuple(missing),
+        extra=tuple(extra),
+        unknown=unknown,
+        seal_intact=request.seal_intact,
+        temperature_mc=request.temperature_mc,
+        logger_sha256=request.logger_sha256,
+    )
+    appended.append(_record_on_shipment(session, act, code, event, row.to_site, request))
+    appended += _close_if_settled(session, act, code, row.to_site)
+    return ShipmentArrival(
+        **detail_of(session, code).model_dump(), receipt=acknowledge(act, appended), received=sorted(found),
+        missing=missing, extra=extra, unknown=unknown, held=sorted(held),
+    )  # fmt: skip
+
+
+def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest) -> ShipmentAnswer:
+    """Record that specimens were not accepted and are back in the sender's hands. Only the sender's people can say so."""
+    row = get_shipment(session, act.actor, code, lock=True)
+    act.actor.require(Permission.SHIPMENT_RECORD, row.from_site)
+    _require_open(row)
+    underway = [line.specimen for line in _locked_manifest(session, code) if line.underway]
+    wanted = underway if request.specimens is None else sorted(set(request.specimens))
+    for name in wanted:
+        if name not in underway:
+            raise NotUnderway(f"{name} is not underway with {code}.", where_now=TO_QUARANTINE, subject=name)
+    if not wanted:
+        raise NotUnderway(f"Nothing of {code} is underway any more.", subject=code)
+    event = ShippedBack(
+        shipment=code,
+        site=row.from_site,
+        reason=request.reason,
+        container_intact=request.container_intact,
+        label_legible=request.label_legible,
+        temperature_mc=request.temperature_mc,
+    )
+    specimens = load(session, wanted, lock=True, holds=True)
+    appended = record(session, act, [Move(specimens[name], event, site=row.from_site) for name in wanted], request)
+    if not (request.container_intact and request.label_legible):
+        kind = HoldKind.QUALITY if request.label_legible else HoldKind.IDENTITY
+        appended += _hold(session, act, dict.fromkeys(wanted, kind), row.from_site)
+    back = SentBack(specimens=tuple(wanted), reason=request.reason)
+    appended.append(_record_on_shipment(session, act, code, back, row.from_site, request))
+    appended += _close_if_settled(session, act, code, row.from_site)
+    return ShipmentAnswer(**detail_of(session, code).model_dump(), receipt=acknowledge(act, appended))
+
+
+def close_settled_shipments(session: Session, act: Act) -> int:
+    """Close every shipment of which nothing is underway, and return how many. A timer's work.
+
+    Tubes also arrive one by one (`specimen.received`), through their withdrawal, or are reported missing; then nobody calls
+    the shipment's own receipt.
+    """
+    out = exists(
+        select(1)
+        .select_from(item.join(custody, custody.c.code == item.c.specimen_code))
+        .where(
+            item.c.shipment_code == shipment.c.code,
+            custody.c.shipment_code == shipment.c.code,
+            custody.c.state == State.IN_TRANSIT.value,
+        )
+    )
+    rows = session.execute(
+        select(shipment.c.code, shipment.c.to_site)
+        .where(shipment.c.closed_at.is_(None), ~out)
+        .order_by(shipment.c.code)
+        .limit(200)
+        .with_for_update(skip_locked=True)
+    ).all()
+    return sum(1 for row in rows if _close_if_settled(session, act, row.code, row.to_site))
+
+
+def _read(act: Act, scanned: Sequence[ArrivedTube]) -> tuple[dict[str, ArrivedTube], int]:
+    """Return the scans by specimen code, and how many were none of ours: such text may be anything, a name included."""
+    settings, unknown = act.bank.settings, 0
+    arrived: dict[str, ArrivedTube] = {}
+    for tube in scanned:
+        try:
+            code = resolve_payload(tube.specimen, settings.host_name, settings.former_hosts)
+        except (MalformedCode, Conflict):
+            unknown += 1
+            continue
+        if code.prefix not in SPECIMENS:
+            unknown += 1
+        elif code.text in arrived:
+            raise MalformedRequest(f"{code.text} stands twice in this request. Send each tube once.", subject=code.text)
+        else:
+            arrived[code.text] = tube
+    return arrived, unknown
+
+
+def _locked_manifest(session: Session, code: str) -> list[ManifestLine]:
+    """Lock every specimen of the shipment, then read where each stands."""
+    names = session.execute(select(item.c.specimen_code).where(item.c.shipment_code == code)).scalars().all()
+    load(session, names, lock=True)
+    return manifest_of(session, code)
+
+
+def _require_open(row: Any) -> None:
+    if row.closed_at is not None:
+        raise ShipmentClosed(
+            f"{row.code} was closed at {rfc3339(row.closed_at)}: nothing of it is underway. A tube that turns up now is found: "
+            "record `specimen.found`, or tell quality.",
+            where_now=TO_QUARANTINE,
+            subject=row.code,
+        )
+
+
+def _require_no_issued(found: dict[str, ArrivedTube], manifest: dict[str, ManifestLine]) -> None:
+    for name in sorted(found):
+        withdrawal = manifest[name].issued_for
+        if withdrawal is not None:
+            raise ArrivesWithItsWithdrawal(
+                f"{name} was issued for {withdrawal}: receive it there (POST /withdrawals/{withdrawal}/receive).",
+                subject=name,
+                withdrawal=withdrawal,
+            )
+
+
+def _hold(session: Session, act: Act, kinds: dict[str, HoldKind], site: str) -> list[Appended]:
+    """Hold what arrived damaged or unreadable, until quality has looked at it."""
+    placed = []
+    for code, specimen in sorted(load(session, kinds, lock=True).items()):
+        head = head_of(session, act, NOW, subject=None, site=site, last=specimen.last_occurred_at)
+        _id, done = custody_holds.place(
+            session, kind=kinds[code], scope_kind=HoldScope.SPECIMEN, scope_id=code, reason="arrival_inspection",
+            head=head, specimen=specimen,
+        )  # fmt: skip
+        placed.append(done)
+    return placed
+
+
+def _record_on_shipment(
+    session: Session, act: Act, code: str, event: ShipmentEvent, site: str, given: Circumstances = NOW
+) -> Appended:
+    head = head_of(session, act, given, subject=None, site=site)
+    return append(session, [Fact(StreamKind.SHIPMENT, code, event, head)])[0]
+
+
+def _close_if_settled(session: Session, act: Act, code: str, site: str) -> list[Appended]:
+    lines = _locked_manifest(session, code)
+    if any(line.underway for line in lines):
+        return []
+    lost = {State.MISSING.value, State.LOST.value}
+    closed = Closed(unaccounted=tuple(line.specimen for line in lines if line.state in lost))
+    done = _record_on_shipment(session, act, code, closed, site)
+    session.execute(
+        update(shipment).where(shipment.c.code == code).values(closed_at=act.at, closed_event=done.leaf_hash)
+    )  # fmt: skip
+    return [done]

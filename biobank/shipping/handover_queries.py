@@ -1,0 +1,122 @@
+"""Questions about hand-overs. Those who give, those who take, and whoever may know every specimen of it may read one."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select, true
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.models import Custody
+from biobank.db import metadata, table_of
+from biobank.errors import NotFound
+from biobank.shipping.models import Handover, HandoverItem
+from biobank.shipping.schemas import HandoverList, HandoverPublic
+
+handover = table_of(Handover)
+item = table_of(HandoverItem)
+custody = table_of(Custody)
+
+
+def get_handover(session: Session, actor: Actor, handover_id: UUID, *, lock: bool = False) -> tuple[Any, list[Any]]:
+    """Return a hand-over the actor may know of and its items by specimen; raise NotFound otherwise (also when it exists)."""
+    statement = select(handover).where(handover.c.id == handover_id, visible(actor))
+    row = session.execute(statement.with_for_update(of=handover) if lock else statement).first()
+    if row is None:
+        raise NotFound(f"There is no hand-over {handover_id} that you may see.", subject=str(handover_id))
+    items = session.execute(select(item).where(item.c.handover_id == row.id).order_by(item.c.specimen_code)).all()
+    return row, list(items)
+
+
+def read_handover(session: Session, actor: Actor, handover_id: UUID) -> HandoverPublic:
+    """Answer GET /handovers/{id}."""
+    row, _items = get_handover(session, actor, handover_id)
+    return public_of(session, [row])[0]
+
+
+def list_handovers(
+    session: Session,
+    actor: Actor,
+    *,
+    waiting: Literal["me"] | None = None,
+    specimen: str | None = None,
+    before: UUID | None = None,
+    limit: int = 100,
+) -> HandoverList:
+    """Return hand-overs the actor may know of, newest first. `waiting=me`: open offers that the actor can accept."""
+    statement = select(handover).where(visible(actor)).order_by(handover.c.offered_at.desc(), handover.c.id.desc())
+    if waiting is not None:
+        statement = statement.where(handover.c.ended_at.is_(None), _addressed_to(actor), handover.c.offered_by != actor.code)
+    if specimen is not None:
+        of_it = select(item.c.handover_id).where(item.c.specimen_code == specimen)
+        statement = statement.where(handover.c.id.in_(of_it))
+    if before is not None:
+        last = select(handover.c.offered_at).where(handover.c.id == before).scalar_subquery()
+        statement = statement.where(
+            or_(handover.c.offered_at < last, and_(handover.c.offered_at == last, handover.c.id < before))
+        )
+    rows = session.execute(statement.limit(limit + 1)).all()
+    items = public_of(session, rows[:limit])
+    return HandoverList(items=items, next=items[-1].id if len(rows) > limit else None)
+
+
+def public_of(session: Session, rows: Sequence[Any]) -> list[HandoverPublic]:
+    """Turn rows into their wire shape."""
+    lines = session.execute(
+        select(item.c.handover_id, item.c.specimen_code)
+        .where(item.c.handover_id.in_([row.id for row in rows]))
+        .order_by(item.c.specimen_code)
+    ).all()
+    names = [n for n in HandoverPublic.model_fields if n not in ("id", "status", "specimens")]
+    return [
+        HandoverPublic(
+            id=str(row.id),
+            status=_status(row),
+            specimens=[line.specimen_code for line in lines if line.handover_id == row.id],
+            **{name: getattr(row, name) for name in names},
+        )
+        for row in rows
+    ]
+
+
+def _status(row: Any) -> Literal["offered", "accepted", "declined", "expired"]:
+    if row.accepted_at is not None:
+        return "accepted"
+    if row.declined_at is not None:
+        return "declined"
+    return "offered" if row.expired_at is None else "expired"
+
+
+def _addressed_to(actor: Actor) -> ColumnElement[bool]:
+    mine = and_(handover.c.to_kind == "user", handover.c.to_id == actor.code)
+    if not actor.may(Permission.HANDOVER_TAKE):
+        return mine
+    sites = actor.sites_with(Permission.HANDOVER_TAKE)
+    at_my_site = handover.c.to_kind == "site"
+    return or_(mine, at_my_site if sites is None else and_(at_my_site, handover.c.to_id.in_(sorted(sites))))
+
+
+def visible(actor: Actor) -> ColumnElement[bool]:
+    """Who may know of a hand-over: its giver, its receiver, and who may know every specimen of it."""
+    if not actor.may(Permission.SPECIMEN_READ):
+        return or_(handover.c.offered_by == actor.code, _addressed_to(actor))
+    sites = actor.sites_with(Permission.SPECIMEN_READ)
+    if sites is None:
+        return true()
+    specimen, donor = metadata.tables["specimen"], metadata.tables["donor"]
+    names = sorted(sites)
+    known = or_(
+        custody.c.site_code.in_(names), specimen.c.home_site_code.in_(names), donor.c.clinic_site_code.in_(names)
+    ).is_(True)  # fmt: skip
+    hidden = exists(
+        select(1)
+        .select_from(
+            item.join(custody, custody.c.code == item.c.specimen_code)
+            .join(specimen, specimen.c.code == custody.c.code)
+            .outerjoin(donor, donor.c.code == custody.c.donor_code)
+        )
+        .where(item.c.handover_id == handover.c.id, ~known)
+    )
+    return or_(handover.c.offered_by == actor.code, _addressed_to(actor), ~hidden)

@@ -1,0 +1,192 @@
+"""Wire shapes of hand-overs and shipments."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from biobank.custody.recording import Circumstances
+from biobank.shipping.events import LISTED, REFERENCE
+from biobank.storage.schemas import TemperatureClass
+
+SpecimenCode = Annotated[str, Field(pattern=r"^(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}$")]
+SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
+CourierCode = Annotated[str, Field(pattern=r"^[A-Z0-9_-]{2,40}$", description="The courier organisation's code.")]
+Reference = Annotated[str, Field(pattern=REFERENCE)]
+Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason, e.g. `too_warm`.")]
+Seq = Annotated[int, Field(ge=0, le=2**31 - 1, description="Sequence of the last event you saw. 428 when absent, 409 when old.")]
+Temperature = Annotated[int, Field(ge=-273_150, le=100_000, description="m°C")]
+Scan = Annotated[
+    str, Field(min_length=3, max_length=300, pattern=r"^[\x20-\x7e]+$", description="As scanned: a code, or a label's address.")
+]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+DEFAULT_MINUTES = 30
+DAY_MINUTES = 24 * 60
+
+
+class SpecimenAsSeen(BaseModel):
+    """A specimen, and how far the sender of the request had read its record."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    specimen: SpecimenCode
+    expected_seq: Seq | None = None
+
+
+class HandoverRequest(Circumstances):
+    """Offer specimens you hold to a person, a site or a courier. You keep custody until they accept."""
+
+    specimens: list[SpecimenAsSeen] = Field(min_length=1, max_length=LISTED)
+    to_kind: Literal["user", "site", "courier"]
+    to_id: Annotated[str, Field(pattern=r"^[A-Z0-9_-]{2,40}$", description="Badge, site or courier code.")]
+    expires_in_minutes: int = Field(default=DEFAULT_MINUTES, ge=1, le=DAY_MINUTES)
+
+
+class AcceptRequest(Circumstances):
+    """Take over. `evidence` is for a courier: the reference under which its acceptance is recorded."""
+
+    evidence: Reference | None = None
+
+
+class DeclineRequest(Circumstances):
+    """Refuse an offer made to you, or take your own back."""
+
+    reason: Reason
+
+
+class HandoverPublic(BaseModel):
+    """An offer of custody and how it ended."""
+
+    id: str
+    status: Literal["offered", "accepted", "declined", "expired"]
+    specimens: list[str]
+    from_kind: str
+    from_id: str
+    to_kind: str
+    to_id: str
+    offered_at: AwareDatetime
+    offered_by: str
+    expires_at: AwareDatetime
+    accepted_at: AwareDatetime | None
+    accepted_by: str | None
+    evidence: str | None
+    declined_at: AwareDatetime | None
+    declined_by: str | None
+    decline_reason: str | None
+    expired_at: AwareDatetime | None
+
+
+class HandoverAnswer(HandoverPublic):
+    """The hand-over after the act, with our signature under what was recorded (null when no specimen's record changed)."""
+
+    receipt: str | None
+
+
+class HandoverList(BaseModel):
+    """Hand-overs, newest first."""
+
+    items: list[HandoverPublic]
+    next: str | None = None
+
+
+class ShipmentRequest(Circumstances):
+    """Specimens leave one site for another with a courier."""
+
+    from_site: SiteCode
+    to_site: SiteCode
+    specimens: list[SpecimenAsSeen] = Field(min_length=1, max_length=LISTED)
+    courier: CourierCode
+    evidence: Reference | None = Field(
+        default=None, description="Reference of the courier's recorded acceptance; needed unless the courier holds all of it."
+    )
+    temperature_class: TemperatureClass | None = None
+    shipper: Reference | None = Field(default=None, description="Number of the shipper container.")
+    logger: Reference | None = Field(default=None, description="Number of the temperature logger inside.")
+
+
+class ArrivedTube(BaseModel):
+    """A tube taken out of the shipper and looked at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    specimen: Scan
+    container_intact: bool = True
+    label_legible: bool = True
+
+
+class ShipmentReceiveRequest(Circumstances):
+    """What was found inside, compared with the manifest. May be sent again for what is found later."""
+
+    scanned: list[ArrivedTube] = Field(max_length=LISTED)
+    seal_intact: bool | None = None
+    temperature_mc: Temperature | None = None
+    logger_sha256: Sha256 | None = Field(default=None, description="SHA-256 of the temperature record of the journey.")
+
+
+class ShipmentRefuseRequest(Circumstances):
+    """The shipment, or some of it, was not accepted and is back in the sender's hands."""
+
+    reason: Reason
+    specimens: list[SpecimenCode] | None = Field(
+        default=None, min_length=1, max_length=LISTED, description="Default: all that is still underway."
+    )
+    container_intact: bool = True
+    label_legible: bool = True
+    temperature_mc: Temperature | None = None
+
+
+class ManifestLine(BaseModel):
+    """One specimen of a shipment. `underway`: it left with this shipment and nobody has it yet."""
+
+    specimen: str
+    state: str
+    underway: bool
+    issued_for: str | None = Field(description="The withdrawal it was issued for when it left; it arrives through that one.")
+
+
+class ShipmentPublic(BaseModel):
+    """A shipment, without its manifest."""
+
+    code: str
+    status: Literal["in_transit", "arrived", "closed"]
+    from_site: str
+    to_site: str
+    courier: str
+    evidence: str | None
+    temperature_class: str | None
+    shipper: str | None
+    logger: str | None
+    dispatched_at: AwareDatetime
+    dispatched_by: str
+    closed_at: AwareDatetime | None
+    specimens: int
+    underway: int
+
+
+class ShipmentDetail(ShipmentPublic):
+    """A shipment with its manifest."""
+
+    manifest: list[ManifestLine]
+
+
+class ShipmentAnswer(ShipmentDetail):
+    """The shipment after the act, with our signature under what was recorded."""
+
+    receipt: str
+
+
+class ShipmentArrival(ShipmentAnswer):
+    """The comparison with the manifest. `extra` and `unknown` were not received: put them in quarantine and tell quality."""
+
+    received: list[str]
+    missing: list[str]
+    extra: list[str]
+    unknown: int
+    held: list[str]
+
+
+class ShipmentList(BaseModel):
+    """Shipments, newest first."""
+
+    items: list[ShipmentPublic]
+    next: str | None = None

@@ -1,0 +1,118 @@
+"""Questions about shipments. The people of both ends may know of one. What is underway stands in custody, not here."""
+
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.models import Custody
+from biobank.custody.states import State
+from biobank.db import table_of
+from biobank.errors import NotFound
+from biobank.shipping.models import Shipment, ShipmentItem
+from biobank.shipping.schemas import ManifestLine, ShipmentDetail, ShipmentList, ShipmentPublic
+
+shipment = table_of(Shipment)
+item = table_of(ShipmentItem)
+custody = table_of(Custody)
+
+Status = Literal["in_transit", "arrived", "closed"]
+
+_underway = and_(custody.c.shipment_code == item.c.shipment_code, custody.c.state == State.IN_TRANSIT.value)
+
+_specimens = (
+    select(func.count()).select_from(item).where(item.c.shipment_code == shipment.c.code).scalar_subquery().label("specimens")
+)
+_still_out = (
+    select(func.count())
+    .select_from(item.join(custody, custody.c.code == item.c.specimen_code))
+    .where(item.c.shipment_code == shipment.c.code, _underway)
+    .scalar_subquery()
+    .label("underway")
+)
+
+
+def visible(actor: Actor) -> ColumnElement[bool]:
+    """Who may know of a shipment: whoever may read specimens at one of its ends."""
+    if not actor.may(Permission.SPECIMEN_READ):
+        return ~true()
+    sites = actor.sites_with(Permission.SPECIMEN_READ)
+    if sites is None:
+        return true()
+    return or_(shipment.c.from_site.in_(sorted(sites)), shipment.c.to_site.in_(sorted(sites)))
+
+
+def get_shipment(session: Session, actor: Actor, code: str, *, lock: bool = False) -> Any:
+    """Return the row of a shipment the actor may know of; raise NotFound otherwise (also when it exists)."""
+    statement = select(shipment).where(shipment.c.code == code, visible(actor))
+    row = session.execute(statement.with_for_update() if lock else statement).first()
+    if row is None:
+        raise NotFound(f"There is no shipment {code} that you may see. Scan its label again.", subject=code)
+    return row
+
+
+def read_shipment(session: Session, actor: Actor, code: str) -> ShipmentDetail:
+    """Answer GET /shipments/{code}: the manifest."""
+    get_shipment(session, actor, code)
+    return detail_of(session, code)
+
+
+def list_shipments(
+    session: Session,
+    actor: Actor,
+    *,
+    site: str | None = None,
+    status: Status | None = None,
+    specimen: str | None = None,
+    before: str | None = None,
+    limit: int = 100,
+) -> ShipmentList:
+    """Return shipments the actor may know of, newest first. `site`: one of its ends."""
+    statement = select(shipment, _specimens, _still_out).where(visible(actor))
+    statement = statement.order_by(shipment.c.dispatched_at.desc(), shipment.c.code.desc())
+    if site is not None:
+        statement = statement.where(or_(shipment.c.from_site == site, shipment.c.to_site == site))
+    if specimen is not None:
+        statement = statement.where(
+            shipment.c.code.in_(select(item.c.shipment_code).where(item.c.specimen_code == specimen))
+        )  # fmt: skip
+    if status == "closed":
+        statement = statement.where(shipment.c.closed_at.is_not(None))
+    elif status is not None:
+        out = _still_out.element > 0 if status == "in_transit" else _still_out.element == 0
+        statement = statement.where(shipment.c.closed_at.is_(None), out)
+    if before is not None:
+        last = select(shipment.c.dispatched_at).where(shipment.c.code == before).scalar_subquery()
+        statement = statement.where(
+            or_(shipment.c.dispatched_at < last, and_(shipment.c.dispatched_at == last, shipment.c.code < before))
+        )
+    rows = session.execute(statement.limit(limit + 1)).all()
+    items = [_public(row) for row in rows[:limit]]
+    return ShipmentList(items=items, next=items[-1].code if len(rows) > limit else None)
+
+
+def manifest_of(session: Session, code: str) -> list[ManifestLine]:
+    """Return the lines of a shipment by specimen, as the specimens stand now."""
+    rows = session.execute(
+        select(item.c.specimen_code, item.c.issued_for, custody.c.state, _underway.label("underway"))
+        .select_from(item.join(custody, custody.c.code == item.c.specimen_code))
+        .where(item.c.shipment_code == code)
+        .order_by(item.c.specimen_code)
+    )
+    return [
+        ManifestLine(specimen=r.specimen_code, state=r.state, underway=bool(r.underway), issued_for=r.issued_for) for r in rows
+    ]
+
+
+def detail_of(session: Session, code: str) -> ShipmentDetail:
+    """Return a shipment with its manifest; the caller has checked that the actor may know of it."""
+    row = session.execute(select(shipment, _specimens, _still_out).where(shipment.c.code == code)).one()
+    return ShipmentDetail(**_public(row).model_dump(), manifest=manifest_of(session, code))
+
+
+def _public(row: Any) -> ShipmentPublic:
+    status: Status = "closed" if row.closed_at is not None else "in_transit" if row.underway else "arrived"
+    names = [n for n in ShipmentPublic.model_fields if n != "status"]
+    return ShipmentPublic(status=status, **{name: getattr(row, name) for name in names})

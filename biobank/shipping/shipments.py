@@ -1,0 +1,163 @@
+"""Sending specimens from one site to another: who may give them to a courier, and what may travel where."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import insert, select
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.codes import new_code
+from biobank.auth.models import Site
+from biobank.auth.permissions import Permission
+from biobank.custody.ledger import Fact, append
+from biobank.custody.legality import OnHold, Snapshot
+from biobank.custody.recording import Move, acknowledge, head_of, record, require_expected
+from biobank.custody.snapshots import get_all_visible
+from biobank.custody.states import CustodianKind, HoldAct, State, StreamKind
+from biobank.db import metadata, table_of
+from biobank.errors import Conflict, MalformedRequest, NotFound
+from biobank.shipping.events import Created, Dispatched, Packed
+from biobank.shipping.handover_rules import EvidenceRequired, NotTheCustodian
+from biobank.shipping.schemas import ShipmentAnswer, ShipmentRequest
+from biobank.shipping.shipment_queries import detail_of, item, shipment
+from biobank.storage.rules import WrongTemperature, suits
+
+site_table = table_of(Site)
+
+
+class NotAtThatSite(Conflict):
+    """The specimen is not where the shipment starts."""
+
+    code = "not_at_that_site"
+    title = "Somewhere else"
+
+
+class WrongDestination(Conflict):
+    """A shipment goes to another site, and what was issued for a person goes to that person's clinic only."""
+
+    code = "wrong_destination"
+    title = "Wrong destination"
+
+
+def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAnswer:
+    """Give specimens to a courier. They are underway from now on, and the courier holds them."""
+    act.actor.require(Permission.SHIPMENT_RECORD, request.from_site)
+    _require_sites(session, request)
+    codes = [line.specimen for line in request.specimens]
+    if len(set(codes)) != len(codes):
+        raise MalformedRequest("A specimen stands twice in this request. Send each specimen once.")
+    specimens = get_all_visible(session, act.actor, codes, lock=True, holds=True)
+    for specimen, line in zip(specimens, request.specimens, strict=True):
+        require_expected(specimen, line.expected_seq)
+        _require_packable(act, specimen, request)
+    _require_their_clinic(session, specimens, request)
+    with_courier = all(_custodian(s) == (CustodianKind.COURIER.value, request.courier) for s in specimens)
+    if request.evidence is None and not with_courier:
+        raise EvidenceRequired(
+            f"{request.courier} holds the specimens only once it accepted them: send its reference in `evidence`."
+        )
+    code = new_code(session, "SH")
+    event = Dispatched(
+        shipment=code,
+        courier=request.courier,
+        evidence=request.evidence,
+        from_site=request.from_site,
+        to_site=request.to_site,
+    )
+    tubes = sorted(specimens, key=lambda s: s.code)
+    appended = record(session, act, [Move(s, event, site=request.from_site) for s in tubes], request)
+    head = head_of(session, act, request, subject=None, site=request.from_site)
+    created = Created(
+        from_site=request.from_site, to_site=request.to_site, courier=request.courier,
+        temperature_class=request.temperature_class, shipper=request.shipper, logger=request.logger,
+    )  # fmt: skip
+    packed = Packed(specimens=tuple(s.code for s in tubes))
+    session.execute(
+        insert(shipment).values(
+            code=code, from_site=request.from_site, to_site=request.to_site, courier=request.courier,
+            evidence=request.evidence, temperature_class=request.temperature_class, shipper=request.shipper,
+            logger=request.logger, dispatched_at=head.occurred_at, dispatched_by=act.actor.code,
+        )
+    )  # fmt: skip
+    session.execute(
+        insert(item),
+        [
+            {
+                "shipment_code": code,
+                "specimen_code": s.code,
+                "issued_for": s.projection["reserved_for"] if s.state is State.ISSUED else None,
+                "dispatched_event": done.leaf_hash,
+            }
+            for s, done in zip(tubes, appended, strict=True)
+        ],
+    )
+    appended += append(session, [Fact(StreamKind.SHIPMENT, code, e, head) for e in (created, packed)])
+    return ShipmentAnswer(**detail_of(session, code).model_dump(), receipt=acknowledge(act, appended))
+
+
+def _require_sites(session: Session, request: ShipmentRequest) -> None:
+    if request.from_site == request.to_site:
+        raise WrongDestination(f"A shipment goes to another site than {request.from_site}; here, use a hand-over.")
+    known = session.execute(select(site_table.c.code).where(site_table.c.code == request.to_site, site_table.c.active)).first()
+    if known is None:
+        raise NotFound(f"There is no active site {request.to_site}.", subject=request.to_site)
+
+
+def _custodian(specimen: Snapshot) -> tuple[str, str | None]:
+    return specimen.projection["custodian_kind"], specimen.projection["custodian_id"]
+
+
+def _require_packable(act: Act, specimen: Snapshot, request: ShipmentRequest) -> None:
+    """Raise why the actor may not put this specimen into this shipment; its state is judged by `record`."""
+    where = specimen.projection["site_code"]
+    if where != request.from_site:
+        raise NotAtThatSite(
+            f"{specimen.code} is at {where}, not at {request.from_site}.", where_now=specimen.where_now, subject=specimen.code
+        )
+    kind, name = _custodian(specimen)
+    mine = (kind, name) in (
+        (CustodianKind.USER.value, act.actor.code),
+        (CustodianKind.SITE.value, request.from_site),
+        (CustodianKind.COURIER.value, request.courier),
+    )
+    if not mine and specimen.state in Dispatched.from_states:
+        raise NotTheCustodian(
+            f"{specimen.code} is in the custody of {name or 'nobody'}. They hand it over to you first, or ship it themselves.",
+            where_now=specimen.where_now,
+            subject=specimen.code,
+            custodian_kind=kind,
+        )
+    condition = specimen.projection["condition"]
+    if not suits(condition, request.temperature_class):
+        raise WrongTemperature(
+            f"{specimen.code} is {condition.replace('_', ' ')}; a shipment of class {request.temperature_class} would spoil it.",
+            where_now=specimen.where_now,
+            subject=specimen.code,
+            temperature_class=request.temperature_class,
+        )
+    # A shipment to a patient is the rest of an issue: what must not be issued any more does not leave either.
+    blocking = [h for h in specimen.holds if HoldAct.ISSUE.value in h.blocks]
+    if specimen.state is State.ISSUED and blocking:
+        raise OnHold(
+            f"{specimen.code} was put on {blocking[0].kind.replace('_', ' ')} hold after it was issued and goes nowhere. "
+            "Keep it cold here and call quality.",
+            where_now=specimen.where_now,
+            subject=specimen.code,
+            holds=[h.id for h in blocking],
+        )
+
+
+def _require_their_clinic(session: Session, specimens: Sequence[Snapshot], request: ShipmentRequest) -> None:
+    """Raise WrongDestination when an issued tube would go anywhere but to the clinic of its withdrawal."""
+    withdrawal = metadata.tables["withdrawal"]
+    issued = {s.projection["reserved_for"]: s.code for s in specimens if s.state is State.ISSUED}
+    rows = session.execute(
+        select(withdrawal.c.code, withdrawal.c.clinic_site_code).where(withdrawal.c.code.in_(sorted(issued)))
+    ).all()  # fmt: skip
+    for row in rows:
+        if row.clinic_site_code != request.to_site:
+            raise WrongDestination(
+                f"{issued[row.code]} was issued for {row.code}, whose clinic is {row.clinic_site_code}, not {request.to_site}.",
+                subject=issued[row.code],
+                withdrawal=row.code,
+            )
