@@ -118,8 +118,10 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_bound_to_the_host_under_tls(
 def test_a_form_without_its_token_changes_nothing(api: Api, visit: Visit) -> None:
     tube = a_tube(api)
     visitor = visit("lab_tech")
-    answer = visitor.post(f"/specimens/{tube}/hold", data={"scope_kind": "specimen", "kind": "quality", "reason": "spilled"})
-    assert answer.status_code == 403 and "Form not accepted" in answer.text
+    fields = {"scope_kind": "specimen", "kind": "quality", "reason": "spilled", "idempotency_key": "one"}
+    for token in ({}, {"csrf_token": "guessed"}):
+        answer = visitor.post(f"/specimens/{tube}/hold", data=fields | token)
+        assert answer.status_code == 403 and "Form not accepted" in answer.text
     assert api.lab_tech.get(f"/specimens/{tube}").json()["holds"] == []
 
 
