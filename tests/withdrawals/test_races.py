@@ -1,5 +1,6 @@
 """Two people at once. Real requests on a real server; the database decides."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -7,9 +8,12 @@ from threading import Barrier
 from typing import Any
 
 import httpx
+import psycopg
+import pytest
 from sqlalchemy import text
 
 from tests.conftest import Api, Client
+from tests.donors import stories as donors
 from tests.signing import signed
 from tests.withdrawals.stories import Story, a_story, bank_vials, kinds_of, state_of
 
@@ -72,6 +76,27 @@ def test_a_revocation_and_an_approval_at_once_never_leave_an_approval_after_the_
         if approved.status_code == 200:
             story.confirm()
             assert story.issue().json()["code"] == "consent_revoked", "an approval given before does not outlive the consent"
+
+
+@pytest.mark.parametrize(
+    ("reached", "step"),
+    [("request", "approve"), ("confirm", "issue"), ("receive", "thaw"), ("thaw", "check"), ("check", "administer")],
+)
+def test_a_step_waits_for_a_revocation_under_way_and_then_sees_it(api: Api, reached: str, step: str) -> None:
+    story = a_story(api).up_to(reached)
+    story.band = story.band or donors.band(api, story.donor)
+    with psycopg.connect(api.test_bank.dsn("owner")) as revoking, ThreadPoolExecutor(1) as pool:
+        # A revocation holds the donor's row from its first statement to its COMMIT.
+        revoking.execute("SELECT code FROM donor WHERE code = %s FOR NO KEY UPDATE", (story.donor,))
+        answer = pool.submit(getattr(story, step))
+        time.sleep(0.5)
+        assert not answer.done(), "the step did not wait for the donor's row"
+        revoking.execute(
+            "UPDATE consent SET revoked_at = now(), revoked_by = 'US-1', revoked_event = given_event WHERE donor_code = %s",
+            (story.donor,),
+        )
+        revoking.commit()
+        assert answer.result().json()["code"] == "consent_revoked"
 
 
 def _order(api: Api, story: Story) -> list[str]:
