@@ -39,7 +39,7 @@ format: $(DEV) ## apply the formatter and the safe fixes of the linter
 	$(BIN)/ruff format
 
 bench: $(DEV) ## measure beside the floor program
-	@$(BIN)/biobank bench
+	@$(BIN)/python -m bench.scan
 
 dev: $(DEV) ## only set up the virtual environment with the tools
 

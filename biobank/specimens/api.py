@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Path, Query
 
 from biobank.acts.web import Performing, Reading
+from biobank.custody.recording import Instant
 from biobank.custody.states import HoldKind, State
 from biobank.specimens import (
     aliases,
@@ -48,10 +49,10 @@ async def prepare_kit(body: harvesting.PrepareKit, performing: Performing) -> ha
 
 @router.get("/kits")
 async def list_kits(
-    reading: Reading, site: OfSite = None, unused: bool | None = None, cursor: Cursor = None, limit: Limit = 100
+    reading: Reading, site: OfSite = None, unused: bool | None = None, after: Cursor = None, limit: Limit = 100
 ) -> harvesting.KitList:
     """Kits, newest first."""
-    return await reading(kits.list_kits, site=site, unused=unused, cursor=cursor, limit=limit)
+    return await reading(kits.list_kits, site=site, unused=unused, cursor=after, limit=limit)
 
 
 @router.get("/kits/{code}")
@@ -68,10 +69,10 @@ async def record_harvest(body: harvesting.RecordHarvest, performing: Performing)
 
 @router.get("/harvests")
 async def list_harvests(
-    reading: Reading, donor: OfDonor = None, site: OfSite = None, cursor: Cursor = None, limit: Limit = 100
+    reading: Reading, donor: OfDonor = None, site: OfSite = None, after: Cursor = None, limit: Limit = 100
 ) -> harvesting.HarvestList:
     """Harvests, newest first."""
-    return await reading(harvest_queries.list_harvests, of_donor=donor, site=site, cursor=cursor, limit=limit)
+    return await reading(harvest_queries.list_harvests, of_donor=donor, site=site, cursor=after, limit=limit)
 
 
 @router.get("/harvests/{code}")
@@ -97,7 +98,7 @@ async def list_processings(
     process: AnyProcess | None = None,
     specimen: Annotated[shapes.SpecimenCode | None, Query(description="Runs it went into or through.")] = None,
     lot: Annotated[shapes.LotCode | None, Query()] = None,
-    cursor: Cursor = None,
+    after: Cursor = None,
     limit: Limit = 100,
 ) -> processing.ProcessingList:
     """Runs, newest first."""
@@ -107,7 +108,7 @@ async def list_processings(
         process=process,
         specimen=specimen,
         lot=lot,
-        cursor=cursor,
+        cursor=after,
         limit=limit,
     )
 
@@ -124,11 +125,11 @@ async def list_lots(
     donor: OfDonor = None,
     material: MaterialName | None = None,
     process: ProcessName | None = None,
-    cursor: Cursor = None,
+    after: Cursor = None,
     limit: Limit = 100,
 ) -> processing.LotList:
     """Lots, newest first."""
-    return await reading(lots.list_lots, of_donor=donor, material=material, process=process, cursor=cursor, limit=limit)
+    return await reading(lots.list_lots, of_donor=donor, material=material, process=process, cursor=after, limit=limit)
 
 
 @router.get("/lots/{code}")
@@ -164,7 +165,7 @@ async def list_specimens(
             description="Start of a code, a lot or a harvest, or a whole identifier of another issuer.",
         ),
     ] = None,
-    cursor: Cursor = None,
+    after: Cursor = None,
     limit: Limit = 100,
 ) -> schemas.SpecimenList:
     """Specimens the caller may know of, newest first."""
@@ -176,7 +177,7 @@ async def list_specimens(
         container=container,
         hold=hold,
         words=text,
-        cursor=cursor,
+        cursor=after,
         limit=limit,
     )
 
@@ -191,8 +192,8 @@ async def register_unidentified(body: schemas.RegisterUnidentified, performing: 
 async def read_specimen(
     code: Code,
     reading: Reading,
-    at: Annotated[shapes.Instant | None, Query(description="As of this time in the world.")] = None,
-    as_known_at: Annotated[shapes.Instant | None, Query(description="As the bank knew it at this time.")] = None,
+    at: Annotated[Instant | None, Query(description="As of this time in the world.")] = None,
+    as_known_at: Annotated[Instant | None, Query(description="As the bank knew it at this time.")] = None,
 ) -> schemas.SpecimenPublic:
     """What a specimen is, where it stands, what covers it, where it comes from."""
     return await reading.agreeing(queries.describe_specimen, code, at, as_known_at)

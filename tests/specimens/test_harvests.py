@@ -298,9 +298,9 @@ def test_harvests_and_kits_are_listed_newest_first_a_page_at_a_time_and_only_whe
         in_a_while(1)
 
     first = api.clinician.get("/harvests", params={"limit": 2}).json()
-    rest = api.clinician.get("/harvests", params={"limit": 2, "cursor": first["next"]}).json()
+    rest = api.clinician.get("/harvests", params={"limit": 2, "after": first["next"]}).json()
     kits = api.lab_tech.get("/kits", params={"limit": 2, "unused": True}).json()
-    more = api.lab_tech.get("/kits", params={"limit": 2, "cursor": kits["next"]}).json()
+    more = api.lab_tech.get("/kits", params={"limit": 2, "after": kits["next"]}).json()
 
     started = [one["started_at"] for one in first["items"] + rest["items"]]
     assert len(started) == 3
@@ -308,4 +308,26 @@ def test_harvests_and_kits_are_listed_newest_first_a_page_at_a_time_and_only_whe
     assert (len(kits["items"]), len(more["items"]), more["next"]) == (2, 1, None)
     assert api.other_clinician.get("/harvests").json()["items"] == []
     assert api.north_tech.get("/kits").json()["items"] == []
-    assert refused(api.clinician.get("/harvests", params={"cursor": "99999999999999999999~x"})) == (422, "cursor_unknown")
+    assert refused(api.clinician.get("/harvests", params={"after": "99999999999999999999~x"})) == (422, "cursor_unknown")
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00"])
+def test_a_time_out_of_reach_is_malformed_with_or_without_a_reason(api: Api, when: str) -> None:
+    person = donor(api)
+
+    assert refused(harvest(api.clinician, person, occurred_at=when)) == (422, "malformed_request")
+    assert refused(harvest(api.clinician, person, occurred_at=when, reason_text="found on paper")) == (422, "malformed_request")
+    assert refused(harvest(api.clinician, person, started_at=when)) == (422, "malformed_request")
+
+
+def test_a_harvest_from_paper_is_entered_late_with_its_reason(api: Api) -> None:
+    person = donor(api)
+    yesterday = rfc3339(clock.now() - timedelta(hours=20))
+
+    silent = harvest(api.clinician, person, occurred_at=yesterday)
+    said = made(harvest(api.clinician, person, occurred_at=yesterday, reason_text="the network was down"))
+
+    assert refused(silent) == (409, "implausible_time")
+    event = api.clinician.get(f"/specimens/{said['specimens'][0]['code']}/custody").json()["items"][0]
+    assert event["occurred_at"] == yesterday
+    assert event["comment"] is not None

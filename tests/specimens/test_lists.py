@@ -82,7 +82,7 @@ def test_the_thousandth_specimen_is_on_some_page_and_none_is_on_two(api: Api) ->
         pages += 1
         if page["next"] is None:
             break
-        cursor = {"cursor": page["next"]}
+        cursor = {"after": page["next"]}
 
     assert pages == 11
     assert len(seen) == 1003
@@ -95,14 +95,14 @@ def test_new_specimens_do_not_shift_the_pages_that_follow(api: Api) -> None:
     in_a_while(1)
     many(api, 3)
 
-    second = api.lab_tech.get("/specimens", params={"limit": 4, "cursor": first["next"]}).json()
+    second = api.lab_tech.get("/specimens", params={"limit": 4, "after": first["next"]}).json()
 
     assert sorted(one["code"] for one in first["items"] + second["items"]) == sorted(older)
 
 
-@pytest.mark.parametrize("cursor", ["", "abc", "1~2~3", "9" * 20 + "~A", "1~" + "A" * 50, "1'; --~A"])
+@pytest.mark.parametrize("after", ["", "abc", "1~2~3", "9" * 20 + "~A", "1~" + "A" * 50, "1'; --~A"])
 def test_a_cursor_that_is_none_of_ours_is_malformed(api: Api, cursor: str) -> None:
-    assert api.lab_tech.get("/specimens", params={"cursor": cursor}).status_code == 422
+    assert api.lab_tech.get("/specimens", params={"after": cursor}).status_code == 422
 
 
 def test_filters_find_and_leave_out(api: Api) -> None:

@@ -80,7 +80,7 @@ def test_lots_are_listed_with_their_size_and_shown_with_their_vials(api: Api) ->
     shown = api.lab_tech.get(f"/lots/{filled[0]['lot']}").json()
     filtered = api.lab_tech.get("/lots", params={"process": "expansion", "material": "adsc"}).json()["items"]
     first = api.lab_tech.get("/lots", params={"limit": 3}).json()
-    rest = api.lab_tech.get("/lots", params={"limit": 3, "cursor": first["next"]}).json()
+    rest = api.lab_tech.get("/lots", params={"limit": 3, "after": first["next"]}).json()
 
     assert [(lot["process"], lot["specimens"]) for lot in everything] == [
         ("aliquoting", 4), ("expansion", 1), ("svf_isolation", 1), ("wash", 1),
