@@ -7,7 +7,7 @@ rules with the same functions.
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
@@ -41,6 +41,20 @@ def _writable(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _within_reach(instant: datetime) -> datetime:
+    """Return the instant in UTC and whole milliseconds, as entries carry it, so that a table and the log say the same."""
+    if not EARLIEST <= instant < LATEST:
+        raise ValueError("lies outside 1970 to 2200")
+    utc = instant.astimezone(UTC)
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
+"""A time that a request states."""
 FreeText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_writable)]
 Badge = Annotated[str, Field(pattern=r"^US-[0-9A-Z]{7}$")]
 
@@ -57,7 +71,7 @@ class Circumstances(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    occurred_at: AwareDatetime | None = Field(
+    occurred_at: Instant | None = Field(
         default=None, description="When it happened; default now. Over 15 minutes back needs `reason_text`."
     )
     late_entry: bool = Field(default=False, description="It happened before the last recorded event; flagged for ever.")

@@ -6,12 +6,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 
-from biobank.custody.recording import Circumstances
+from biobank.custody.recording import Circumstances, Instant
 from biobank.specimens.materials import MaterialName, Unit
 from biobank.specimens.shapes import (
     Amount,
     DonorCode,
-    Instant,
     KitCode,
     LabelCode,
     ReagentLot,

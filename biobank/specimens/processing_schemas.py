@@ -6,13 +6,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 
-from biobank.custody.recording import Circumstances
+from biobank.custody.recording import Circumstances, Instant
 from biobank.specimens.materials import MaterialName, Unit
 from biobank.specimens.processes import ProcessName
 from biobank.specimens.shapes import (
     Amount,
     EquipmentCode,
-    Instant,
     Named,
     ReagentLot,
     Recorded,

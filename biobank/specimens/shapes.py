@@ -1,24 +1,12 @@
-"""Types of fields that several requests of this package share: codes, coded words, instants."""
+"""Types of fields that several requests of this package share: codes and coded words."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from biobank.codes import MalformedCode, parse_code
 from biobank.custody.schemas import EventReceipt
 from biobank.specimens.materials import MaterialName, Unit
-
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-
-
-def _in_range(instant: datetime) -> datetime:
-    if not EARLIEST <= instant < LATEST:
-        raise ValueError("lies outside 1970 to 2200")
-    utc = instant.astimezone(UTC)
-    # The log carries milliseconds; what is stored beside it must be equal to it.
-    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
 
 def _checked(text: str) -> str:
@@ -28,7 +16,6 @@ def _checked(text: str) -> str:
         raise ValueError("has a wrong check character") from None
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_in_range)]
 SpecimenCode = Annotated[str, Field(pattern=r"^(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}$", examples=["AD26-KH0KJQL"])]
 LabelCode = Annotated[str, Field(pattern=r"^(HF|AD)[0-9]{2}-[0-9A-Z]{7}$"), AfterValidator(_checked)]
 DonorCode = Annotated[str, Field(pattern=r"^DN-[0-9A-Z]{7}$", examples=["DN-SQF5SS9"])]
