@@ -112,6 +112,14 @@ def _no_lot(_: World) -> dict[str, str]:
     return {"code": "LT-0000000"}
 
 
+def _no_shipment(_: World) -> dict[str, str]:
+    return {"code": "SH-0000000"}
+
+
+def _no_handover(_: World) -> dict[str, str]:
+    return {"handover_id": SOME_ID}
+
+
 def _no_deviation(_: World) -> dict[str, str]:
     return {"code": "DV-0000000"}
 
@@ -305,6 +313,26 @@ LABELS = (
         missing=True),
 )  # fmt: skip
 
+SHIPPING = (
+    Row("POST", "/api/v1/handovers", P.HANDOVER_TAKE,
+        lambda w: {"specimens": [{"specimen": w.specimen, "expected_seq": w.seq()}], "to_kind": "site", "to_id": "LAB"},
+        elsewhere=LAB_ONLY),  # the technician at LAB holds it
+    Row("GET", "/api/v1/handovers", None),
+    Row("GET", "/api/v1/handovers/{handover_id}", None, None, _no_handover, missing=True),
+    Row("POST", "/api/v1/handovers/{handover_id}/accept", P.HANDOVER_TAKE, _nothing, _no_handover, missing=True),
+    Row("POST", "/api/v1/handovers/{handover_id}/decline", P.HANDOVER_TAKE, lambda _: {"reason": "test"}, _no_handover,
+        missing=True),
+    Row("POST", "/api/v1/shipments", P.SHIPMENT_RECORD,
+        lambda w: {"from_site": "LAB", "to_site": "NORTH", "courier": "FAST",
+                   "specimens": [{"specimen": w.specimen, "expected_seq": w.seq()}]}, elsewhere=LAB_ONLY),
+    Row("GET", "/api/v1/shipments", None),
+    Row("GET", "/api/v1/shipments/{code}", P.SPECIMEN_READ, None, _no_shipment, missing=True),
+    Row("POST", "/api/v1/shipments/{code}/receive", P.SHIPMENT_RECORD,
+        lambda w: {"scanned": [{"specimen": w.specimen}]},
+        _no_shipment, missing=True),
+    Row("POST", "/api/v1/shipments/{code}/refuse", P.SHIPMENT_RECORD, lambda _: {"reason": "test"}, _no_shipment, missing=True),
+)  # fmt: skip
+
 WITHDRAWALS = (
     Row("POST", "/api/v1/withdrawals", P.WITHDRAWAL_REQUEST,
         lambda w: {"donor": w.donor, "material": "lipoaspirate", "route": "ship_fresh"}),
@@ -326,6 +354,6 @@ WITHDRAWALS = (
 )  # fmt: skip
 
 TABLE: tuple[Row, ...] = (
-    *ACTS, *PEOPLE, *DONORS, *SPECIMENS, *STORAGE, *LABELS, *SCANS, *WITHDRAWALS, *CUSTODY, *QUALITY, *SIGN_IN,
+    *ACTS, *PEOPLE, *DONORS, *SPECIMENS, *STORAGE, *LABELS, *SCANS, *SHIPPING, *WITHDRAWALS, *CUSTODY, *QUALITY, *SIGN_IN,
 )  # fmt: skip
 """Sign-in comes last: signing out ends the caller's session."""
