@@ -28,7 +28,8 @@ NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdr
 SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "log_quarantine", "log_lock")
 """The app reads these and never writes them."""
 
-APP_MAY_DELETE = ("vault_document", "donor_document", "donor_index", "idempotency", "login_attempt", "refresh_token", "user_role")
+APP_MAY_DELETE = ("vault_document", "donor_document", "donor_index", "specimen_alias", "idempotency", "login_attempt",
+                  "refresh_token", "user_role")  # fmt: skip
 
 WRITTEN_ONCE = (
     ("signature", "signature_is_used_once", ("used_at",), "a signature is used once and never changed"),

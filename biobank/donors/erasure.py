@@ -68,6 +68,10 @@ _HARVESTS = text("SELECT recorded_at FROM harvest WHERE donor_code = :donor")
 _DONOR_HOLDS = text("SELECT kind, blocks FROM hold WHERE scope_kind = :scope AND scope_id = :donor AND lifted_at IS NULL")
 
 
+_FORGET_ALIASES = text("DELETE FROM specimen_alias a USING specimen s WHERE s.code = a.specimen_code AND s.donor_code = :donor")
+"""A foreign identifier of a tube may say who the person is. Specimens belong to a package above: known here by name only."""
+
+
 def outlook_for(session: Session, code: str) -> Outlook:
     """Compute from the events of a donor's specimens what an erasure would do today."""
     specimens = [
@@ -149,6 +153,7 @@ def _forget(session: Session, code: str) -> int:
     """Delete documents and index rows of a donor and mark the row; return the number of documents."""
     gone = session.execute(delete(_documents).where(_documents.c.subject == code).returning(_documents.c.commit)).all()
     session.execute(delete(_kept).where(_kept.c.donor_code == code))
+    session.execute(_FORGET_ALIASES, {"donor": code})
     forget_tokens(session, code)
     session.execute(update(donor).where(donor.c.code == code).values(status="erased", identity_commit=None, contact_commit=None))
     return len(gone)

@@ -8,6 +8,7 @@ from biobank.codes import ForeignLabel, MalformedCode, resolve_payload
 from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record, require_expected
 from biobank.custody.service import receipt_of
 from biobank.custody.snapshots import get_visible
+from biobank.donors.identity import keep_document
 from biobank.errors import AlreadyExists, Conflict
 from biobank.specimens.events import Aliased
 from biobank.specimens.resolving import alias
@@ -46,7 +47,12 @@ def add_alias(session: Session, act: Act, code: str, request: AddAlias) -> Alias
             where_now=specimen.where_now,
             subject=code,
         )
-    commit = put_document(session, act.keystore, specimen.donor_code or BANK_SUBJECT, {"alias": request.value})
+    words = {"issuer": request.issuer, "value": request.value}
+    commit = (
+        put_document(session, act.keystore, BANK_SUBJECT, words)
+        if specimen.donor_code is None
+        else keep_document(session, act, specimen.donor_code, "alias", words)
+    )
     event = Aliased(issuer=request.issuer, value_commit=commit.hex())
     appended = record(session, act, [Move(specimen, event)], request)
     return AliasAdded(

@@ -1,13 +1,24 @@
 """From a scan to a specimen: our codes, our addresses, other issuers' identifiers, and items nobody can name."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from biobank import clock
+from biobank.auth.actor import SYSTEM
+from biobank.custody.events import Lost, Missing
+from biobank.custody.recording import Move, record
+from biobank.custody.snapshots import load
 from biobank.errors import Refusal
+from biobank.specimens.aliases import add_alias
 from biobank.specimens.resolving import Resolved, resolve_code
+from biobank.specimens.schemas import AddAlias
 from tests.conftest import Api
+from tests.donors.stories import erased_by_two, register
+from tests.factories import make_received
 from tests.specimens.stories import Json, donor, fat, harvest, kinds, kit, made, raw_fat, refused
 
 
@@ -153,3 +164,30 @@ def test_an_item_without_a_name_gets_a_code_and_a_place_to_go(api: Api) -> None:
     assert api.north_tech.get(f"/specimens/{code}").status_code == 404
     assert refused(api.north_tech.post("/specimens/unidentified", json=body)) == (403, "not_permitted")
     assert refused(api.auditor.post("/specimens/unidentified", json=body)) == (403, "not_permitted")
+
+
+def test_a_forgotten_person_is_not_found_by_a_tubes_foreign_identifier_either(api: Api) -> None:
+    """The identifier of a living tube stays when contact and free text go; with everything else it goes too."""
+    person = register(api.clinician)
+    long_ago = -timedelta(days=12 * 366)
+    clock.set_offset(long_ago, test_mode=True)
+    act = api.test_bank.act("lab_tech")
+    tube = api.test_bank.write(lambda s: make_received(s, act, donor=person))
+    adding = AddAlias(issuer="clinic_east", value="MRN 778-1234", expected_seq=tube.seq)
+    api.test_bank.write(lambda s: add_alias(s, act, tube.code, adding))
+    clock.set_offset(timedelta(0), test_mode=True)
+    partly = erased_by_two(api, person)
+    still = scan(api, "MRN 778-1234").code
+    clock.set_offset(long_ago + timedelta(hours=1), test_mode=True)
+    lost = replace(api.test_bank.act("quality"), actor=SYSTEM)
+    seen = api.test_bank.write(lambda s: load(s, [tube.code])[tube.code])
+    moves = [Move(seen, Missing(reason="not_in_its_slot")), Move(seen, Lost(reason="searched"))]
+    api.test_bank.write(lambda s: record(s, lost, moves))
+    clock.set_offset(timedelta(0), test_mode=True)
+
+    done = erased_by_two(api, person)
+
+    assert (partly.status_code, still) == (409, tube.code)
+    assert (done.status_code, done.json()["status"]) == (200, "done"), done.text
+    assert no(api, "MRN 778-1234") == "not_found"
+    assert api.test_bank.write(lambda s: s.execute(text("SELECT count(*) FROM specimen_alias")).scalar()) == 0
