@@ -6,9 +6,11 @@ comes from Alembic once, into a template; each test's database is a copy of it, 
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +36,7 @@ from biobank.auth.models import LoginSession
 from biobank.bank import Bank, ensure_secrets
 from biobank.config import Settings
 from biobank.embedded import EmbeddedPostgres
-from tests import seed
+from tests import coverage_of_operations, seed
 from tests.scratch import reachable_folder
 
 assert kinds.MODULES
@@ -299,3 +301,36 @@ def workers(bank: TestBank) -> Iterator[Callable[[int], list[str]]]:
     for process in running:
         process.terminate()
         process.wait(timeout=10)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Report which operations succeeded; after a whole run, fail when one never did."""
+    config = session.config
+    shared = getattr(config, "workerinput", {}).get("operations_folder")
+    if shared is not None:
+        coverage_of_operations.report(Path(shared))
+        return
+    folder = Path(config.stash[_OPERATIONS])
+    coverage_of_operations.report(folder)
+    if exitstatus == 0 and coverage_of_operations.whole_run(config):
+        never = sorted(coverage_of_operations.missing(folder))
+        if never:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            sys.stdout.write("\nOperations that no test brought to success:\n  " + "\n  ".join(never) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+_OPERATIONS = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder in which the test processes report."""
+    if not hasattr(config, "workerinput"):
+        config.stash[_OPERATIONS] = tempfile.mkdtemp(prefix="operations-")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell each xdist worker where to report."""
+    node.workerinput["operations_folder"] = node.config.stash[_OPERATIONS]
