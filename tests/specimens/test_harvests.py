@@ -1,5 +1,6 @@
 """Kits and harvests over HTTP: what the bench at the patient may do, and every no it can hear."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -331,3 +332,20 @@ def test_a_harvest_from_paper_is_entered_late_with_its_reason(api: Api) -> None:
     event = api.clinician.get(f"/specimens/{said['specimens'][0]['code']}/custody").json()["items"][0]
     assert event["occurred_at"] == yesterday
     assert event["comment"] is not None
+
+
+def test_two_clinicians_with_one_kit_at_the_same_moment_make_one_harvest(api: Api) -> None:
+    people = [donor(api), donor(api, family_name="Otherworth", external_ids=[])]
+    prepared = kit(api)
+    first, second = labels(prepared)
+    clients = [api.clinician, api.clinician2]
+
+    def use(number: int) -> tuple[int, str]:
+        body: dict[str, Any] = {"kit": prepared["kit"], "unused": [second]}
+        answer = harvest(clients[number], people[number], fat(specimen=first), **body)
+        return answer.status_code, answer.json().get("code", "")
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = sorted(pool.map(use, (0, 1)))
+
+    assert answers == [(201, ""), (409, "kit_used")]
