@@ -44,9 +44,9 @@ READING = """
 - **By**: `direct` kinds are taken by `POST /specimens/{code}/events`; a `use case` kind is appended only by the call that owns
   its rule.
 - **From → to**: states before and after. "any live" is every state that is not terminal; `–` leaves the state as it is.
-- **Notes**: *first* starts its stream. *annotates* is legal in terminal states too. *cold first* is never refused for state, hold,
-  reservation or a lagging log. *toward use* is refused while the log lags behind its promise. *held by* names the act that a
-  hold may block. *places hold* places that hold in the same transaction. *only when* names the conditions it needs.
+- **Notes**: *first* starts its stream. *annotates* is legal in terminal states too. *cold first* is never refused for state,
+  hold, reservation or a lagging log. *toward use* is refused while the log lags behind its promise. *held by* names the act
+  that a hold may block. *places hold* places that hold in the same transaction. *only when* names the conditions it needs.
 - **Changes**: what the event does to the current state of the specimen, beside the state itself. `=x` is a constant, `body.x` a
   member of the payload (`body.x?` only when it is not null), `entry.x` a member of the entry's head, `+` and `-` a sum.
 """

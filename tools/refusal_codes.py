@@ -34,7 +34,7 @@ never means two things. A page of the web interface shows the same refusals.
 def page() -> str:
     """Return the whole page."""
     classes: dict[tuple[int, str], list[type[Refusal]]] = defaultdict(list)
-    for cls in (Refusal, *leaves_of(Refusal)):
+    for cls in all_refusals():
         classes[cls.status, cls.code].append(cls)
     rows = []
     for (status, code), meanings in sorted(classes.items()):
@@ -43,17 +43,16 @@ def page() -> str:
     return HEAD + "".join(rows)
 
 
-def leaves_of(cls: type[Refusal]) -> Iterator[type[Refusal]]:
-    """Yield every class below `cls`, once every module of the package is imported."""
+def all_refusals() -> Iterator[type[Refusal]]:
+    """Yield the root and every class below it, once every module of the package is imported."""
     for module in pkgutil.walk_packages(biobank.__path__, "biobank."):
         if module.name not in STARTS_SOMETHING:
             importlib.import_module(module.name)
-    waiting = [cls]
+    waiting: list[type[Refusal]] = [Refusal]
     while waiting:
-        for below in waiting.pop().__subclasses__():
-            if below.__module__.startswith("biobank."):
-                yield below
-                waiting.append(below)
+        cls = waiting.pop()
+        yield cls
+        waiting += [below for below in cls.__subclasses__() if below.__module__.startswith("biobank.")]
 
 
 def sentence_of(cls: type[Refusal]) -> str:

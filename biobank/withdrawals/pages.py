@@ -182,7 +182,7 @@ async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageR
 
 def acts_of(withdrawal: WithdrawalDetail, actor: Actor) -> list[Act]:
     """Return the steps that may be taken now by this login; the first is the next."""
-    acts = []
+    acts: list[Act] = []
     for name, page in STEPS.items():
         may = actor.may(page.permission) or (name == "cancel" and actor.may(Permission.WITHDRAWAL_APPROVE))
         if may and page.offered(withdrawal):
