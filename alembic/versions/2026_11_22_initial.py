@@ -1193,6 +1193,7 @@ def upgrade() -> None:
         sa.CheckConstraint("(residue = 0) = (residue_went IS NULL)", name=op.f("residue_went_somewhere")),
         sa.CheckConstraint("given + residue + loss = amount", name=op.f("every_cell_is_accounted_for")),
         sa.CheckConstraint("given > 0 AND residue >= 0 AND loss >= 0", name=op.f("administered_amounts_are_not_negative")),
+        sa.CheckConstraint("started_at <= ended_at", name=op.f("an_administration_starts_before_it_ends")),
         sa.ForeignKeyConstraint(["by"], ["app_user.code"], name=op.f("fk_administration_by")),
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_administration_event_hash")),
         sa.ForeignKeyConstraint(

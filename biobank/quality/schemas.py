@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from biobank.custody.recording import Circumstances, FreeText
+from biobank.custody.recording import Circumstances, FreeText, Instant
 from biobank.custody.states import HoldKind, HoldScope
 from biobank.quality.events import Decision, RegulatoryBasis
 
@@ -232,8 +232,8 @@ class Criteria(BaseModel):
     container: Code | None = None
     operator: Code | None = None
     shipment: Code | None = None
-    since: AwareDatetime | None = Field(default=None, description="Start of the time in question, for a place or a person.")
-    until: AwareDatetime | None = None
+    since: Instant | None = Field(default=None, description="Start of the time in question, for a place or a person.")
+    until: Instant | None = None
     derivatives: bool = Field(default=True, description="Include everything derived from what is found.")
 
     @model_validator(mode="after")

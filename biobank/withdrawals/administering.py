@@ -9,12 +9,12 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
 from biobank.clock import rfc3339
-from biobank.custody.recording import Move
+from biobank.custody.recording import ImplausibleTime, Move
 from biobank.errors import Conflict, Refused
 from biobank.withdrawals.bedside import differing, release_table, stop
 from biobank.withdrawals.case import (
     administration,
-    instant,
+    moment_of,
     open_case,
     record_on_case,
     record_on_tubes,
@@ -82,7 +82,9 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     amount = tube.projection["amount"]
     _require_accounted(request, product, amount, tube.unit)
     release = _consume(session, act, request.release, product)
-    started = request.started_at or instant(request, act)
+    started, ended = moment_of(act, request, request.started_at), moment_of(act, request, None)
+    if started > ended:
+        raise ImplausibleTime(f"It began ({rfc3339(started)}) after it ended ({rfc3339(ended)}). Say when it began.")
     event = Administered(
         withdrawal=code,
         release=str(release.id),
@@ -111,7 +113,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
             residue_went=request.residue_went,
             by=act.actor.code,
             started_at=started,
-            ended_at=instant(request, act),
+            ended_at=ended,
             event_hash=appended[0].leaf_hash,
         )
     )

@@ -15,20 +15,22 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.clock import rfc3339
+from biobank.codes import parse_code
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import Custody
-from biobank.custody.recording import NOW, Circumstances, Move, is_lagging
+from biobank.custody.recording import AHEAD, NOW, Circumstances, ImplausibleTime, Move, is_lagging
 from biobank.custody.recording import record as record_on_specimens
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, State, StreamKind
 from biobank.db import table_of
 from biobank.donors.consents import require_consent
-from biobank.donors.events import Tissue
 from biobank.donors.visibility import lock_donor
 from biobank.errors import Conflict, NotFound, NotPermitted, StaleSequence
 from biobank.quality.streams import record_on_stream
+from biobank.specimens.materials import Tissue, tissue_of
 from biobank.specimens.models import Specimen
 from biobank.transparency.models import StreamHead
 from biobank.withdrawals.checks import use_refusal
@@ -224,18 +226,9 @@ def came_back(session: Session, tubes: dict[str, Snapshot]) -> frozenset[str]:
     return frozenset(row.stream_id for row in rows if row.kind == "specimen.issued")
 
 
-_TISSUES: dict[str, Tissue] = {
-    "intact_follicles": "hair_follicle",
-    "hf_stem_cells": "hair_follicle",
-    "dermal_papilla_cells": "hair_follicle",
-    "prp": "blood",
-    "prf": "blood",
-}
-
-
-def tissue_of(material: str, specimen: str) -> Tissue:
-    """Return the tissue whose consent a material falls under; preparations of either go by the programme in their code."""
-    return _TISSUES.get(material, "hair_follicle" if specimen.startswith("HF") else "adipose")
+def tissue_of_tube(material: str, specimen: str) -> Tissue:
+    """Return the tissue whose consent covers a specimen."""
+    return tissue_of(material, parse_code(specimen).prefix)
 
 
 def require_treatment_consent(
@@ -248,9 +241,9 @@ def require_treatment_consent(
     row = lock_donor(session, donor)
     if row.status in ("deceased", "erased"):
         raise DonorNotTreated(f"{donor} is recorded as {row.status}; nothing can be given to them any more.", subject=donor)
-    tissues = sorted({tissue_of(material, code) for code in specimens})
+    tissues = sorted({tissue_of_tube(material, code) for code in specimens})
     return tuple(
-        dict.fromkeys(require_consent(session, donor, "treatment", act.at, tissue=tissue) for tissue in tissues)
+        dict.fromkeys(require_consent(session, donor, "treatment", act.at, tissue=tissue.value) for tissue in tissues)
     )  # fmt: skip
 
 
@@ -310,6 +303,11 @@ def set_state(session: Session, case: Case, state: WithdrawalState, **values: An
     session.execute(update(withdrawal).where(withdrawal.c.code == case.code).values(state=state.value, **values))
 
 
-def instant(given: Circumstances, act: Act) -> datetime:
-    """When the act happened in the world."""
-    return given.occurred_at or act.at
+def moment_of(act: Act, given: Circumstances, stated: datetime | None) -> datetime:
+    """Return when something began or was seen: as stated, else when the act happened. Raises ImplausibleTime for the future."""
+    moment = stated or given.occurred_at or act.at
+    if moment - act.at > AHEAD:
+        raise ImplausibleTime(
+            f"The stated time lies ahead of the bank's clock ({rfc3339(act.at)}). Say when it began or was seen."
+        )  # fmt: skip
+    return moment

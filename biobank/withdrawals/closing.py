@@ -17,7 +17,7 @@ from biobank.quality.releases import kill_releases
 from biobank.vault import put_document
 from biobank.withdrawals.case import (
     Case,
-    instant,
+    moment_of,
     open_case,
     record_on_case,
     record_on_tubes,
@@ -81,7 +81,7 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
     words = None
     if request.words is not None:
         words = put_document(session, act.keystore, case.donor, {"outcome": request.words})
-    observed = request.observed_at or instant(request, act)
+    observed = moment_of(act, request, request.observed_at)
     event = OutcomeRecorded(
         result=request.result, observed_at=rfc3339(observed), words=None if words is None else words.hex()
     )  # fmt: skip

@@ -240,6 +240,7 @@ class Administration(SQLModel, table=True):
         CheckConstraint("given > 0 AND residue >= 0 AND loss >= 0", name="administered_amounts_are_not_negative"),
         CheckConstraint("given + residue + loss = amount", name="every_cell_is_accounted_for"),
         CheckConstraint("(residue = 0) = (residue_went IS NULL)", name="residue_went_somewhere"),
+        CheckConstraint("started_at <= ended_at", name="an_administration_starts_before_it_ends"),
     )
 
     release_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))

@@ -17,7 +17,7 @@ from biobank.db import table_of
 from biobank.donors.consents import require_consent
 from biobank.donors.visibility import get_visible_donor
 from biobank.errors import MalformedRequest, Refusal
-from biobank.withdrawals.case import Case, came_back, find_row, item_table, read_case, tissue_of, visible, withdrawal
+from biobank.withdrawals.case import Case, came_back, find_row, item_table, read_case, tissue_of_tube, visible, withdrawal
 from biobank.withdrawals.checks import use_refusal
 from biobank.withdrawals.events import Reserved
 from biobank.withdrawals.models import BedsideRelease, WithdrawalOutcome
@@ -210,9 +210,9 @@ def _feasible(tube: Snapshot, refusal: Refusal | None) -> FeasibleSpecimen:
 
 
 def _consent_code(session: Session, donor: str, tubes: list[Snapshot], at: datetime) -> str | None:
-    for tissue in sorted({tissue_of(tube.material, tube.code) for tube in tubes}):
+    for tissue in sorted({tissue_of_tube(tube.material, tube.code) for tube in tubes}):
         try:
-            require_consent(session, donor, "treatment", at, tissue=tissue)
+            require_consent(session, donor, "treatment", at, tissue=tissue.value)
         except Refusal as refusal:
             return refusal.code
     return None

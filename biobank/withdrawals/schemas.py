@@ -4,16 +4,13 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
-from biobank.custody.recording import Circumstances, FreeText
+from biobank.custody.recording import Circumstances, FreeText, Instant
+from biobank.quality.schemas import Code, Reason, Sha256, Token
 from biobank.withdrawals.scans import Scan
 from biobank.withdrawals.workflow import Route
 
-Code = Annotated[str, Field(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
-Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason; words go into `comment`.")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Token = Annotated[str | None, Field(max_length=200, description="From POST /signatures, for this very request.")]
 Amount = Annotated[int, Field(ge=0, le=10**15, description="In the specimen's unit.")]
 
 
@@ -35,7 +32,7 @@ class WithdrawalRequest(Circumstances):
     specimens: list[Code] = Field(default_factory=list, max_length=20)
     units: int = Field(default=1, ge=1, le=20, description="How many tubes, when `specimens` is empty: longest banked first.")
     minimum_amount: int | None = Field(default=None, ge=1, le=10**15, description="What the tubes must hold together.")
-    needed_at: AwareDatetime | None = None
+    needed_at: Instant | None = None
     indication: FreeText | None = Field(default=None, description="Goes to the vault under the donor's key.")
 
 
@@ -111,7 +108,7 @@ class AdministerRequest(WithdrawalAct):
     loss: Amount = 0
     residue_went: Literal["discarded", "retained_sample"] | None = None
     anatomical_site: str | None = Field(default=None, pattern=r"^[a-z0-9_]{2,40}$")
-    started_at: AwareDatetime | None = Field(default=None, description="Default: when it happened.")
+    started_at: Instant | None = Field(default=None, description="Default: when it happened.")
     reaction: bool = Field(default=False, description="Something was seen that should not be.")
 
 
@@ -130,7 +127,7 @@ class OutcomeRequest(WithdrawalAct):
     """What the clinic saw afterwards."""
 
     result: Literal["as_expected", "no_effect", "adverse_event", "serious_adverse_event", "not_administered", "lost_to_follow_up"]
-    observed_at: AwareDatetime | None = None
+    observed_at: Instant | None = None
     words: FreeText | None = Field(default=None, description="Go to the vault under the donor's key.")
     close: bool = Field(default=True, description="Nothing more is expected.")
 

@@ -1,10 +1,13 @@
 """Every way a withdrawal is refused, reached over HTTP."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from biobank import clock
+from biobank.clock import rfc3339
 from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.factories import fresh_code, make_box
@@ -484,6 +487,15 @@ def test_every_cell_is_accounted_for(api: Api) -> None:
     refused(story.administer(given=AMOUNT, residue=1), 409, "amounts_do_not_add_up")
     refused(story.administer(given=AMOUNT, residue=0, loss=0), 409, "amounts_do_not_add_up")
     assert story.administer(given=AMOUNT, residue=0, loss=0, residue_went=None).status_code == 200
+
+
+def test_an_administration_does_not_begin_in_the_future_or_after_its_end(api: Api) -> None:
+    story = a_story(api).up_to("check")
+    refused(story.administer(started_at="2199-01-01T00:00:00Z"), 409, "implausible_time")
+    refused(story.administer(started_at="9999-12-31T23:59:59-23:59"), 422, "malformed_request")
+    soon = rfc3339(clock.now() + timedelta(seconds=90))
+    refused(story.administer(started_at=soon), 409, "implausible_time")
+    assert story.administer().status_code == 200
 
 
 def test_another_tube_at_the_administration_is_a_wrong_recipient(api: Api) -> None:
