@@ -78,42 +78,63 @@ def snapshot_of(row: "Row[Any]", holds: tuple[ActiveHold, ...] = ()) -> Snapshot
     )
 
 
+# A hold on a place covers what was in it at any time since it was placed: carrying a tube or its box out lifts nothing. The
+# log is read for that only while some place is on hold. A hold on a shipment covers what ever travelled with it.
 _HOLDS = text(
     """
     WITH RECURSIVE line AS (
         SELECT code AS target, code AS member FROM specimen WHERE code = ANY(:codes)
         UNION
         SELECT line.target, p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.member
+    ), stay AS (
+        SELECT line.target, e.occurred_at AS since,
+               CASE WHEN e.state IN ('stored', 'checked_out')
+                    THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' END AS member,
+               lead(e.occurred_at) OVER (PARTITION BY line.target, e.stream_id ORDER BY e.seq) AS until
+        FROM line JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = line.member
+        WHERE EXISTS (SELECT 1 FROM hold WHERE scope_kind = 'container' AND lifted_at IS NULL)
+          AND (e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded')
+               OR e.state NOT IN ('stored', 'checked_out'))
     ), place AS (
-        SELECT c.code AS target, c.container_code AS member FROM custody c
-        WHERE c.code = ANY(:codes) AND c.container_code IS NOT NULL
+        (SELECT c.code AS target, c.container_code AS member, c.last_occurred_at AS since, CAST(NULL AS timestamptz) AS until
+         FROM custody c WHERE c.code = ANY(:codes) AND c.container_code IS NOT NULL
+         UNION
+         SELECT target, member, since, until FROM stay WHERE member IS NOT NULL)
         UNION
-        SELECT place.target, s.parent_code FROM place JOIN storage_container s ON s.code = place.member
-        WHERE s.parent_code IS NOT NULL
+        SELECT place.target, above.member, place.since, above.until FROM place, LATERAL (
+            SELECT s.parent_code AS member, place.until FROM storage_container s WHERE s.code = place.member
+            UNION
+            SELECT convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'from_parent', least(e.occurred_at, place.until)
+            FROM event e
+            WHERE e.stream_kind = 'container' AND e.stream_id = place.member AND e.kind = 'container.moved'
+              AND e.occurred_at >= place.since
+        ) AS above
+        WHERE above.member IS NOT NULL
     ), scope AS (
-        SELECT target, 'specimen' AS scope_kind, member AS scope_id FROM line
+        SELECT target, 'specimen' AS scope_kind, member AS scope_id, CAST(NULL AS timestamptz) AS until FROM line
         UNION
-        SELECT line.target, 'lot', s.lot_code FROM line JOIN specimen s ON s.code = line.member WHERE s.lot_code IS NOT NULL
+        SELECT line.target, 'lot', s.lot_code, NULL FROM line JOIN specimen s ON s.code = line.member
+        WHERE s.lot_code IS NOT NULL
         UNION
-        SELECT line.target, 'harvest', s.harvest_code FROM line JOIN specimen s ON s.code = line.member
+        SELECT line.target, 'harvest', s.harvest_code, NULL FROM line JOIN specimen s ON s.code = line.member
         WHERE s.harvest_code IS NOT NULL
         UNION
-        SELECT s.code, 'donor', s.donor_code FROM specimen s WHERE s.code = ANY(:codes) AND s.donor_code IS NOT NULL
+        SELECT s.code, 'donor', s.donor_code, NULL FROM specimen s WHERE s.code = ANY(:codes) AND s.donor_code IS NOT NULL
         UNION
-        SELECT target, 'container', member FROM place
+        SELECT target, 'container', member, until FROM place
         UNION
-        SELECT c.code, 'shipment', c.shipment_code FROM custody c WHERE c.code = ANY(:codes) AND c.shipment_code IS NOT NULL
+        SELECT line.target, 'shipment', i.shipment_code, NULL FROM line JOIN shipment_item i ON i.specimen_code = line.member
     )
-    SELECT scope.target, h.id, h.kind, h.scope_kind, h.scope_id, h.blocks
+    SELECT DISTINCT ON (scope.target, h.placed_at, h.id) scope.target, h.id, h.kind, h.scope_kind, h.scope_id, h.blocks
     FROM scope JOIN hold h ON h.scope_id = scope.scope_id AND h.scope_kind = scope.scope_kind
-    WHERE h.lifted_at IS NULL
-    ORDER BY scope.target, h.placed_at
+    WHERE h.lifted_at IS NULL AND (scope.until IS NULL OR scope.until >= h.placed_at)
+    ORDER BY scope.target, h.placed_at, h.id
     """
 )
 
 
 def holds_on(session: Session, codes: Collection[str]) -> dict[str, tuple[ActiveHold, ...]]:
-    """Return the active holds that cover each specimen: its own, its ancestors', lot, harvest, donor, place, shipment."""
+    """Return the active holds that cover each specimen: its own, its ancestors', lot, harvest, donor, places, shipments."""
     found: dict[str, list[ActiveHold]] = {code: [] for code in codes}
     for row in session.execute(_HOLDS, {"codes": list(codes)}):
         found[row.target].append(ActiveHold(str(row.id), row.kind, row.scope_kind, row.scope_id, tuple(row.blocks)))

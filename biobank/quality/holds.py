@@ -65,9 +65,8 @@ _SCOPES = {
         UNION SELECT c.donor_code, c.site_code FROM custody c JOIN specimen p ON p.code = c.code WHERE p.harvest_code = :id""",
     HoldScope.CONTAINER: "SELECT NULL AS donor_code, site_code AS site FROM storage_container WHERE code = :id",
     HoldScope.SHIPMENT: """
-        SELECT NULL AS donor_code, s.site FROM custody c JOIN specimen p ON p.code = c.code,
-               LATERAL (VALUES (c.site_code), (p.home_site_code)) AS s(site)
-        WHERE c.shipment_code = :id""",
+        SELECT NULL AS donor_code, v.site FROM shipment s, LATERAL (VALUES (s.from_site), (s.to_site)) AS v(site)
+        WHERE s.code = :id""",
 }  # fmt: skip
 
 
@@ -199,10 +198,13 @@ _VISIBLE = text(
             WHERE l.code = h.scope_id AND (l.site_code = ANY(:sites) OR d.clinic_site_code = ANY(:sites)))
         OR h.scope_kind = 'donor' AND EXISTS (
             SELECT 1 FROM donor d WHERE d.code = h.scope_id AND d.clinic_site_code = ANY(:sites))
-        OR h.scope_kind IN ('specimen','donor','harvest','shipment') AND EXISTS (
+        OR h.scope_kind = 'shipment' AND EXISTS (
+            SELECT 1 FROM shipment s
+            WHERE s.code = h.scope_id AND (s.from_site = ANY(:sites) OR s.to_site = ANY(:sites)))
+        OR h.scope_kind IN ('specimen','donor','harvest') AND EXISTS (
             SELECT 1 FROM custody c JOIN specimen p ON p.code = c.code LEFT JOIN donor d ON d.code = c.donor_code
             WHERE h.scope_id = CASE h.scope_kind WHEN 'specimen' THEN c.code WHEN 'donor' THEN c.donor_code
-                                                 WHEN 'harvest' THEN p.harvest_code ELSE c.shipment_code END
+                                                 ELSE p.harvest_code END
               AND (c.site_code = ANY(:sites) OR p.home_site_code = ANY(:sites) OR d.clinic_site_code = ANY(:sites))))
     ORDER BY h.placed_at DESC, h.id DESC
     LIMIT :limit

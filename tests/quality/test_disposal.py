@@ -55,6 +55,24 @@ def test_a_missing_vial_is_given_up_as_lost_and_not_destroyed(api: Api) -> None:
     assert answer.json()["items"][0]["state"] == "lost"
 
 
+def test_another_establishment_takes_a_vial_over_for_good(api: Api) -> None:
+    (vial,) = a_story(api).vials
+    out = {"kind": "specimen.checked_out", "purpose": "move", "expected_seq": seq_of(api, vial)}
+    assert api.lab_tech.post(f"/specimens/{vial}/events", json=out).status_code == 201
+    sent = {"from_site": "LAB", "to_site": "OTHER", "specimens": [{"specimen": vial, "expected_seq": seq_of(api, vial)}],
+            "courier": "COLD_EXPRESS", "evidence": "waybill 1"}  # fmt: skip
+    answer = api.lab_tech.post("/shipments", json=sent)
+    assert answer.status_code == 201, answer.text
+    body = {"to": "OTHER_BANK", "reason": "donor_moved", "evidence": "ab" * 32, "expected_seq": seq_of(api, vial)}
+    path = f"/specimens/{vial}/transfer-out"
+    refused(api.lab_tech.post(path, json=body), 403, "not_permitted")
+
+    answer = sign_and_post(api.quality, "decided", path, body)
+
+    assert answer.json()["items"][0]["state"] == "transferred_out"
+    assert state_of(api, vial)["custodian_kind"] == "nobody"
+
+
 def test_a_vial_at_home_is_not_transferred_out(api: Api) -> None:
     (vial,) = a_story(api).vials
     body = {"to": "OTHER_BANK", "reason": "donor_moved", "evidence": "ab" * 32, "expected_seq": seq_of(api, vial)}

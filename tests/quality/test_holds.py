@@ -5,14 +5,25 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from biobank.custody.snapshots import load
+from biobank.custody.snapshots import holds_on, load
 from biobank.custody.states import HOLD_BLOCKS, HoldKind
 from biobank.db import table_of
 from biobank.specimens.models import SpecimenParent
 from biobank.storage.containers import add_container
 from biobank.storage.schemas import ContainerCreate
 from tests.conftest import Api, Client
-from tests.withdrawals.stories import a_donor, a_story, bank_vials, kinds_of, place_of, refused, sign_and_post, state_of
+from tests.withdrawals.stories import (
+    a_box,
+    a_donor,
+    a_story,
+    bank_vials,
+    kinds_of,
+    later,
+    place_of,
+    refused,
+    sign_and_post,
+    state_of,
+)
 
 
 def place(client: Client, kind: str, scope_kind: str, scope_id: str) -> Any:
@@ -75,6 +86,70 @@ def test_a_hold_on_a_rack_covers_the_boxes_in_it(api: Api) -> None:
     assert moved.status_code in (200, 201), moved.text
     place(api.lab_tech, "temperature", "container", rack)
     refused(story.request(), 409, "on_hold")
+
+
+def holds_of(api: Api, vial: str) -> list[str]:
+    """The scopes of the active holds that cover a vial."""
+    read = api.test_bank.write(lambda s: holds_on(s, [vial]))
+    return [h.scope_id for h in read[vial]]
+
+
+def to_box(api: Api, vial: str, box: str) -> None:
+    """Move a stored vial into another box."""
+    seq = api.lab_tech.get(f"/specimens/{vial}/custody").json()["items"][-1]["seq"]
+    answer = api.lab_tech.post(f"/specimens/{vial}/store", json={"container": box, "expected_seq": seq})
+    assert answer.status_code == 201, answer.text
+
+
+def test_carrying_a_vial_out_of_a_held_place_lifts_nothing(api: Api) -> None:
+    story = a_story(api, 2)
+    (vial, left_before), box, elsewhere = story.vials, place_of(api, story.vials[0]), a_box(api)
+    to_box(api, left_before, elsewhere)
+    later(api, minutes=1)
+    place(api.lab_tech, "temperature", "container", box)
+    assert (holds_of(api, vial), holds_of(api, left_before)) == ([box], [])
+
+    to_box(api, vial, elsewhere)
+
+    assert holds_of(api, vial) == [box]
+    to_box(api, left_before, box)
+    assert holds_of(api, left_before) == [box], "what is put into a held place is held"
+
+
+def test_carrying_a_box_out_of_a_held_rack_lifts_nothing(api: Api) -> None:
+    story = a_story(api)
+    act, box = api.test_bank.act("admin"), place_of(api, story.vials[0])
+    racks = [
+        api.test_bank.write(lambda s: add_container(s, act, ContainerCreate(site="LAB", kind="rack", name="Rack")).code)
+        for _ in range(2)
+    ]
+    api.lab_tech.post(f"/storage-containers/{box}/move", json={"to": racks[0]})
+    place(api.lab_tech, "temperature", "container", racks[0])
+    later(api, minutes=1)
+
+    api.lab_tech.post(f"/storage-containers/{box}/move", json={"to": racks[1]})
+
+    assert holds_of(api, story.vials[0]) == [racks[0]]
+    later(api, minutes=1)
+    newcomer = bank_vials(api, story.donor)[0]
+    to_box(api, newcomer, box)
+    assert holds_of(api, newcomer) == [], "what came after the box had left was never in that rack"
+
+
+def test_a_hold_on_a_shipment_stays_on_what_has_arrived(api: Api) -> None:
+    story = a_story(api).up_to("issue")
+    (vial,) = story.vials
+    seq = api.lab_tech.get(f"/specimens/{vial}/custody").json()["items"][-1]["seq"]
+    body = {"from_site": "LAB", "to_site": "CLINIC", "specimens": [{"specimen": vial, "expected_seq": seq}],
+            "courier": "COLD_EXPRESS", "evidence": "waybill 1"}  # fmt: skip
+    shipment = api.lab_tech.post("/shipments", json=body).json()["code"]
+    assert place(api.lab_tech, "temperature", "shipment", shipment).status_code == 201
+
+    assert story.receive().status_code == 200
+
+    refused(story.thaw(), 409, "on_hold")
+    assert [h["scope_id"] for h in api.clinician.get("/holds").json()["items"]] == [shipment]
+    assert api.north_tech.get("/holds").json()["items"] == []
 
 
 def test_a_hold_stands_on_its_scopes_own_stream(api: Api) -> None:

@@ -7,7 +7,7 @@ from biobank.custody.rebuild import projection_of
 from biobank.custody.snapshots import load
 from biobank.withdrawals.events import WithdrawalEvent
 from tests.conftest import Api
-from tests.withdrawals.stories import AMOUNT, a_story, bank_vials, kinds_of, later, put_away, sign_and_post, state_of
+from tests.withdrawals.stories import AMOUNT, Story, a_story, bank_vials, kinds_of, later, put_away, sign_and_post, state_of
 
 
 def test_a_vial_goes_back_to_its_donor_through_every_step(api: Api) -> None:
@@ -218,3 +218,46 @@ def test_a_serious_adverse_event_opens_a_critical_deviation(api: Api) -> None:
     assert (deviation["severity"], deviation["topic"]) == ("critical", "serious_adverse_event")
     detail = api.quality.get(f"/deviations/{deviation['code']}").json()
     assert {s["id"] for s in detail["affected"]} == {story.code, story.vials[0]}
+
+
+def shipped(story: Story) -> str:
+    """The issued vial leaves with a courier; return the shipment's code."""
+    (vial,) = story.vials
+    seq = story.api.lab_tech.get(f"/specimens/{vial}/custody").json()["items"][-1]["seq"]
+    body = {
+        "from_site": "LAB", "to_site": "CLINIC", "specimens": [{"specimen": vial, "expected_seq": seq}],
+        "courier": "COLD_EXPRESS", "evidence": "waybill 4711",
+    }  # fmt: skip
+    answer = story.api.lab_tech.post("/shipments", json=body)
+    assert answer.status_code == 201, answer.text
+    code: str = answer.json()["code"]
+    return code
+
+
+def test_a_withdrawal_whose_vial_travels_is_in_transit_until_the_clinic_has_it(api: Api) -> None:
+    story = a_story(api).up_to("issue")
+    shipped(story)
+    seen = api.clinician.get(f"/withdrawals/{story.code}").json()
+    assert (seen["state"], seen["waits_for"]) == ("in_transit", [f"{story.vials[0]}: receive it at the clinic"])
+
+    assert story.receive().json()["state"] == "delivered"
+
+    projection = state_of(api, story.vials[0])
+    assert (projection["state"], projection["shipment_code"], projection["custodian_kind"]) == ("delivered", None, "user")
+
+
+def test_a_vial_whose_shipment_was_refused_waits_for_qualitys_decision(api: Api) -> None:
+    story = a_story(api).up_to("issue")
+    shipment = shipped(story)
+    refused_there = api.lab_tech.post(f"/shipments/{shipment}/refuse", json={"reason": "clinic_closed"})
+    assert refused_there.status_code == 200, refused_there.text
+    assert state_of(api, story.vials[0])["state"] == "received"
+    put_away(api, story.vials[0])
+    feasible = api.quality.get("/withdrawals/feasibility", params={"donor": story.donor}).json()
+    assert feasible["usable"] == 0
+
+    assert story.take_back().json()["code"] == "illegal_transition"
+    seq = api.lab_tech.get(f"/specimens/{story.vials[0]}/custody").json()["items"][-1]["seq"]
+    out = {"kind": "specimen.checked_out", "purpose": "inspection", "expected_seq": seq}
+    api.lab_tech.post(f"/specimens/{story.vials[0]}/events", json=out)
+    assert story.take_back().json()["state"] == "returned"
