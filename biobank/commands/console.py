@@ -1,0 +1,62 @@
+"""What every verb shares: exit codes, the two consoles, settings, and the bank opened for one command."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from biobank.config import Settings, WeakSettings
+from biobank.embedded import EmbeddedPostgresError
+from biobank.errors import Refusal
+from biobank.processes import served_database
+
+if TYPE_CHECKING:
+    from biobank.bank import Bank
+
+REFUSED, WRONG_USAGE, ALREADY_RUNNING, HALTED = 1, 2, 3, 4
+errors = Console(stderr=True)
+console = Console()
+
+
+def settings_or_exit(**changes: object) -> Settings:
+    """Read the settings from the environment, with what the command line changes."""
+    try:
+        settings = Settings.from_environment()
+        return Settings.model_validate(settings.model_dump() | {k: v for k, v in changes.items() if v is not None})
+    except (WeakSettings, ValueError) as error:
+        raise fail(str(error)) from error
+
+
+def fail(sentence: str, code: int = REFUSED) -> typer.Exit:
+    """Print a sentence for a person on standard error; raise what this returns."""
+    errors.print(f"biobank: {sentence}", style="red", highlight=False, markup=False)
+    return typer.Exit(code)
+
+
+@contextmanager
+def open_bank() -> "Iterator[Bank]":
+    """Open the bank for one command: on the given server, or on the embedded one (started, or attached to)."""
+    from biobank import kinds, tables
+    from biobank.bank import Bank
+
+    assert kinds.MODULES
+    assert tables.MODULES
+    try:
+        with served_database(settings_or_exit()) as settings:
+            yield Bank.open(settings)
+    except (WeakSettings, EmbeddedPostgresError) as error:
+        raise fail(str(error)) from error
+    except Refusal as refusal:
+        raise fail(refusal.detail) from refusal
+
+
+def stop_event() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

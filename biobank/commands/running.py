@@ -1,0 +1,91 @@
+"""Running the bank and its processes."""
+
+from typing import Annotated
+
+import typer
+
+from biobank.commands.console import ALREADY_RUNNING, HALTED, console, fail, settings_or_exit, stop_event
+from biobank.config import Settings
+from biobank.embedded import EmbeddedPostgresError
+from biobank.processes import Children, prepare, served_database, start_all
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Web processes.")] = None,
+    web_only: Annotated[bool, typer.Option(help="Only the web processes: sealer and worker run elsewhere.")] = False,
+) -> None:
+    """Run the bank: web, sealer and worker; on the embedded PostgreSQL too when no address is set."""
+    changes = settings_or_exit(host=host, port=port, workers=workers)
+    try:
+        with served_database(changes) as settings:
+            if changes.database_url is None:
+                prepare(settings)
+            raise typer.Exit(run_until_stopped(settings, web_only=web_only))
+    except EmbeddedPostgresError as error:
+        raise fail(str(error)) from error
+
+
+def run_until_stopped(settings: Settings, *, web_only: bool = False) -> int:
+    """Start the children and wait; return the web server's exit code, 0 after a signal."""
+    children = Children()
+    stop = stop_event()
+    try:
+        start_all(settings, children, web_only=web_only)
+        return children.wait("web", stop)
+    finally:
+        children.stop()
+
+
+def sealer() -> None:
+    """Seal pending events into the log, one process at a time; needs the sealer's address and the log's key."""
+    from biobank.transparency.sealer import Log
+    from biobank.transparency.sealer import run as run_sealer
+    from biobank.transparency.sealing import LogHalted
+
+    settings = settings_or_exit()
+    if settings.sealer_database_url is None:
+        raise fail("Set BIOBANK_SEALER_DATABASE_URL.")
+    register = settings.register_file
+    register.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        run_sealer(settings.sealer_database_url, stop_event(), Log.open(settings.log_origin, settings.secrets, register))
+    except LogHalted as halted:
+        raise fail(f"The log is halted: {halted}", HALTED) from halted
+
+
+def worker() -> None:
+    """Run the timers: expiring hand-overs, forgetting old answers."""
+    from biobank import kinds, tables
+    from biobank.bank import Bank
+    from biobank.worker import run as run_worker
+
+    assert kinds.MODULES
+    assert tables.MODULES
+    run_worker(Bank.open(settings_or_exit()), stop_event())
+
+
+def migrate() -> None:
+    """Bring the schema and missing secrets to be. Safe to run twice, and twice at once."""
+    with served_database(settings_or_exit()) as settings:
+        prepare(settings)
+    console.print("The schema is at its newest revision.")
+
+
+def demo(
+    port: Annotated[int | None, typer.Option(help="Port to listen on; another one is taken when it is busy.")] = None,
+    prepare_only: Annotated[bool, typer.Option(help="Make the data and stop.")] = False,
+) -> None:
+    """Start a bank with believable example data; prints its address and one login per role."""
+    from biobank import demo as demonstration
+
+    settings = settings_or_exit(port=port, secure_cookies=False)
+    try:
+        with demonstration.ready(settings, console) as running:
+            if not prepare_only:
+                raise typer.Exit(run_until_stopped(running))
+    except demonstration.AlreadyRunning as error:
+        raise fail(str(error), ALREADY_RUNNING) from error
+    except EmbeddedPostgresError as error:
+        raise fail(str(error)) from error
