@@ -13,6 +13,7 @@ from biobank.donors.api import router as donors_api
 from biobank.donors.pages import router as donors_pages
 from biobank.exports.api import router as exports_api
 from biobank.exports.pages import router as exports_pages
+from biobank.jobs.api import router as jobs_api
 from biobank.labels.api import router as labels_api
 from biobank.people.api import router as people_api
 from biobank.people.pages import router as people_pages
@@ -39,6 +40,7 @@ ROUTERS = (
     custody_api,
     donors_api,
     exports_api,
+    jobs_api,
     keys_api,
     labels_api,
     people_api,

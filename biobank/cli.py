@@ -31,7 +31,7 @@ for verb in (
     dumps.after_restore,
     inspecting.routes,
 ):
-    app.command()(verb)
+    app.command(verb.__name__.replace("_", "-"))(verb)
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 

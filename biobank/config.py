@@ -41,6 +41,9 @@ class Settings(BaseModel):
     workers: int = Field(1, ge=1, le=64, description="Web processes.")
     host_name: str = Field("BANK.EXAMPLE", description="Host printed in label payloads `HTTPS://HOST/S/<code>`.")
     former_host_names: str = Field("", description="Hosts of old labels, comma separated: still ours.")
+    printers: str = Field(
+        "", description="Label printers that may be printed to: `name=host:port/dpi`, separated by spaces. Nothing else is."
+    )
     issuer: str = Field("biobank", description="`iss` and `aud` of tokens.")
     log_origin: str = Field("bank.example/custody", description="Origin line of checkpoints and receipts.")
     merge_delay_s: int = Field(60, ge=1, le=3600, description="Longest promised time between receipt and seal.")

@@ -7,6 +7,7 @@ from biobank.auth import models as auth
 from biobank.custody import models as custody
 from biobank.db import metadata as _metadata
 from biobank.donors import models as donors
+from biobank.jobs import models as jobs
 from biobank.labels import models as labels
 from biobank.quality import models as quality
 from biobank.shipping import models as shipping
@@ -16,5 +17,7 @@ from biobank.transparency import models as transparency
 from biobank.vault import models as vault
 from biobank.withdrawals import models as withdrawals
 
-MODULES = (transparency, auth, vault, acts, custody, donors, quality, shipping, specimens, storage, withdrawals, labels)
+MODULES = (
+    transparency, auth, vault, acts, jobs, custody, donors, quality, shipping, specimens, storage, withdrawals, labels,
+)  # fmt: skip
 metadata: MetaData = _metadata

@@ -1,4 +1,4 @@
-"""Work that no request does: timers. `biobank worker` runs them; several workers may run, one does each timer at a time."""
+"""Work that no request does: timers and jobs. `biobank worker` runs them; of several workers one does each at a time."""
 
 import threading
 from collections.abc import Callable
@@ -15,6 +15,9 @@ from biobank.acts import kept
 from biobank.acts.act import Act
 from biobank.auth.service import forget_old
 from biobank.bank import Bank
+from biobank.jobs.queue import forget_files
+from biobank.jobs.running import Handler, run_next
+from biobank.labels.batches import PRINT_KIND, SEND_KIND, print_batch, send_batch
 from biobank.shipping.arrivals import close_settled_shipments
 from biobank.shipping.handovers import expire_handovers
 
@@ -47,9 +50,16 @@ TIMERS: list[Timer] = [
     Timer("close_settled_shipments", timedelta(minutes=1), close_settled_shipments),
     Timer("expire_handovers", timedelta(seconds=30), expire_handovers),
     Timer("forget_answers", timedelta(hours=1), forget_answers),
+    Timer("forget_files", timedelta(hours=1), forget_files),
     Timer("forget_logins", timedelta(hours=1), forget_logins),
 ]
 """Every timer. A feature that needs one adds it here."""
+
+JOBS: dict[str, Handler] = {
+    PRINT_KIND: Handler(print_batch),
+    SEND_KIND: Handler(send_batch, resumable=False),
+}
+"""Every kind of background job. A feature that needs one adds it here."""
 
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext('biobank timer ' || :name))")
 
@@ -66,7 +76,27 @@ def run_timer(bank: Bank, timer: Timer) -> int | None:
 
 
 def run(bank: Bank, stop: threading.Event) -> None:
-    """Run every timer when it is due until `stop` is set. A failing timer is logged and tried again at its next turn."""
+    """Run timers and jobs until `stop` is set. Jobs have a thread of their own, so that a long one delays no timer."""
+    jobs = threading.Thread(target=_run_jobs, args=(bank, stop), name="jobs", daemon=True)
+    jobs.start()
+    _run_timers(bank, stop)
+    # A job in the middle of a step is given up at its next one, or left to the next worker.
+    jobs.join(timeout=5)
+
+
+def _run_jobs(bank: Bank, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            busy = run_next(bank, JOBS)
+        except SQLAlchemyError as error:
+            log.error("jobs failed", error=type(error).__name__)
+            busy = False
+        if not busy:
+            stop.wait(1.0)
+
+
+def _run_timers(bank: Bank, stop: threading.Event) -> None:
+    """Run every timer when it is due. A failing timer is logged and tried again at its next turn."""
     due = {timer.name: clock.now() for timer in TIMERS}
     while not stop.is_set():
         for timer in TIMERS:

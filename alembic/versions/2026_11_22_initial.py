@@ -251,6 +251,31 @@ def upgrade() -> None:
         "ix_hold_active", "hold", ["scope_id", "scope_kind"], unique=False, postgresql_where=sa.text("lifted_at IS NULL")
     )
     op.create_table(
+        "job",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("params", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("state", sa.Text(), server_default="queued", nullable=False),
+        sa.Column("attempt", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("done", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("total", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("problem", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("beat_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(finished_at IS NULL) = (state IN ('queued','running'))", name=op.f("a_finished_job_says_when")),
+        sa.CheckConstraint("state IN ('queued','running','done','failed','cancelled')", name=op.f("job_state_is_known")),
+        sa.CheckConstraint("done >= 0 AND total >= 0 AND done <= total", name=op.f("job_progress_is_within_its_total")),
+        sa.ForeignKeyConstraint(["requested_by"], ["app_user.code"], name=op.f("fk_job_requested_by")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
+    )
+    op.create_index("ix_job_requested_by", "job", ["requested_by", "created_at"], unique=False)
+    op.create_index(
+        "ix_job_waiting", "job", ["created_at"], unique=False, postgresql_where=sa.text("state IN ('queued','running')")
+    )
+    op.create_table(
         "kit",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("site_code", sa.Text(), nullable=False),
@@ -313,6 +338,15 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["leaf_hash"], ["event.leaf_hash"], name=op.f("fk_pending_leaf_hash")),
         sa.PrimaryKeyConstraint("qid", name=op.f("pk_pending")),
         sa.UniqueConstraint("leaf_hash", name=op.f("uq_pending_leaf_hash")),
+    )
+    op.create_table(
+        "print_rule",
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("prefix", sa.Text(), nullable=False),
+        sa.Column("template", sa.Text(), nullable=False),
+        sa.Column("printer", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_print_rule_site_code")),
+        sa.PrimaryKeyConstraint("site_code", "prefix", name=op.f("pk_print_rule")),
     )
     op.create_table(
         "shipment",
@@ -546,6 +580,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", "donor_code", name="identification_is_named_by_id_and_donor"),
     )
     op.create_index("ix_identification_donor", "identification", ["donor_code", "first_at"], unique=False)
+    op.create_table(
+        "job_file",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_job_file_job_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_job_file")),
+    )
     op.create_table(
         "kit_label",
         sa.Column("specimen_code", sa.Text(), nullable=False),
@@ -1379,6 +1422,7 @@ def downgrade() -> None:
     op.drop_table("lot")
     op.drop_index(op.f("ix_kit_label_kit_code"), table_name="kit_label")
     op.drop_table("kit_label")
+    op.drop_table("job_file")
     op.drop_index("ix_identification_donor", table_name="identification")
     op.drop_table("identification")
     op.drop_index("ix_donor_index_token", table_name="donor_index")
@@ -1402,6 +1446,7 @@ def downgrade() -> None:
     op.drop_index("ix_shipment_open", table_name="shipment", postgresql_where=sa.text("closed_at IS NULL"))
     op.drop_index(op.f("ix_shipment_from_site"), table_name="shipment")
     op.drop_table("shipment")
+    op.drop_table("print_rule")
     op.drop_table("pending")
     op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")
     op.drop_table("login_session")
@@ -1409,6 +1454,9 @@ def downgrade() -> None:
     op.drop_table("label_print")
     op.drop_index("ix_kit_prepared", table_name="kit")
     op.drop_table("kit")
+    op.drop_index("ix_job_waiting", table_name="job", postgresql_where=sa.text("state IN ('queued','running')"))
+    op.drop_index("ix_job_requested_by", table_name="job")
+    op.drop_table("job")
     op.drop_index("ix_hold_active", table_name="hold", postgresql_where=sa.text("lifted_at IS NULL"))
     op.drop_table("hold")
     op.drop_index(op.f("ix_donor_clinic_site_code"), table_name="donor")

@@ -1,5 +1,6 @@
 """From a proven session to an Actor: the one read at the start of every request."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -54,15 +55,29 @@ def actor_of(row: "Row[Any] | None") -> Actor:
         raise NotSignedIn("This sign-in has ended. Sign in again.")
     if not row.active:
         raise NotSignedIn("This login is not active. Ask an administrator.")
-    grants = frozenset(
-        RoleGrant(Role(role), site or None) for role, _, site in (entry.partition("@") for entry in row.grants or ())
-    )
-    return Actor(row.user_code, grants, row.must_change_password, str(row.session_id))
+    return Actor(row.user_code, _grants_of(row.grants), row.must_change_password, str(row.session_id))
 
 
 def load_actor(session: Session, session_id: UUID) -> Actor:
     """Read the actor behind a login session."""
     return actor_of(session.execute(_by_session, {"session_id": session_id}).first())
+
+
+_by_user = select(_user.c.code, _user.c.active, _user.c.must_change_password, _grants.label("grants")).where(
+    _user.c.code == bindparam("user_code")
+)
+
+
+def load_actor_of(session: Session, user_code: str) -> Actor:
+    """Read the actor of a login outside a sign-in, for work that it asked for earlier. Raises NotSignedIn when not active."""
+    row = session.execute(_by_user, {"user_code": user_code}).first()
+    if row is None or not row.active:
+        raise NotSignedIn("The login that asked for this is not active any more.")
+    return Actor(row.code, _grants_of(row.grants), row.must_change_password)
+
+
+def _grants_of(entries: Sequence[str] | None) -> frozenset[RoleGrant]:
+    return frozenset(RoleGrant(Role(role), site or None) for role, _, site in (e.partition("@") for e in entries or ()))
 
 
 def idle_since(last_seen: Any, limit_s: int) -> bool:

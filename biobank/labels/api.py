@@ -1,17 +1,27 @@
 """Routes of labels."""
 
+import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
 from biobank.acts.web import Performing, Reading
-from biobank.labels import prints
+from biobank.jobs.queue import MadeFile
+from biobank.jobs.schemas import JobPublic
+from biobank.labels import batches, files, prints, rules
 from biobank.labels.catalogue import catalogue
-from biobank.labels.render import MEDIA_TYPES, Format
+from biobank.labels.printers import printers
+from biobank.labels.render import MEDIA_TYPES
 from biobank.labels.schemas import (
+    BatchRequest,
     PrintAnswer,
+    PrinterList,
+    PrinterPublic,
     PrintList,
     PrintRequest,
+    RuleList,
+    RuleRequest,
+    SendRequest,
     TemplateList,
     TemplatePublic,
     VerifyAnswer,
@@ -20,26 +30,47 @@ from biobank.labels.schemas import (
 
 router = APIRouter(prefix="/api/v1", tags=["labels"])
 PathCode = Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
+Template = Annotated[str | None, Query(pattern=r"^[a-z0-9-]{2,60}$", description="The first that fits when left out.")]
+OneFormat = Annotated[Literal["png", "svg", "pdf", "zpl"], Query()]
+Dpi = Annotated[Literal["203", "300", "600"], Query()]
 BYTES = {200: {"content": {m: {} for m in sorted(set(MEDIA_TYPES.values()))}, "description": "The label."}}
 UM_PER_MM = 1000
 
 
+async def _drawn(drawing: files.Drawing, fmt: str, dpi: str) -> Response:
+    content, media = await asyncio.to_thread(drawing.one, fmt, int(dpi))
+    return Response(content, media_type=media, headers={"Cache-Control": "no-store"})
+
+
+def _file(made: MadeFile) -> Response:
+    return Response(made.content, media_type=made.media_type, headers={"Cache-Control": "no-store"})
+
+
 @router.get("/specimens/{code}/label", response_class=Response, responses=BYTES)  # type: ignore[arg-type]
 async def preview_label(
-    code: PathCode,
-    reading: Reading,
-    template: Annotated[str, Query(pattern=r"^[a-z0-9-]{2,60}$")] = "cryovial-25x13",
-    format: Annotated[Literal["png", "svg", "pdf", "zpl"], Query()] = "png",
-    dpi: Annotated[Literal["203", "300", "600"], Query()] = "300",
+    code: PathCode, reading: Reading, template: Template = None, format: OneFormat = "png", dpi: Dpi = "300"
 ) -> Response:
     """The label as it would be printed now. A preview has no serial: printing is POST /label-sheets."""
-    made = await reading(prints.preview, code.upper(), template, format, int(dpi), reading.bank.settings)
-    return Response(made, media_type=MEDIA_TYPES[Format(format)], headers={"Cache-Control": "no-store"})
+    return await _drawn(await reading(files.preview, code.upper(), template, reading.bank.settings.host_name), format, dpi)
+
+
+@router.get("/labels/{code}/preview", response_class=Response, responses=BYTES)  # type: ignore[arg-type]
+async def preview_any_label(
+    code: PathCode, reading: Reading, template: Template = None, format: OneFormat = "png", dpi: Dpi = "300"
+) -> Response:
+    """The label of anything that has one: a specimen, container, position, kit, label of a kit, wristband or badge."""
+    return await _drawn(await reading(files.preview, code.upper(), template, reading.bank.settings.host_name), format, dpi)
 
 
 @router.get("/specimens/{code}/labels")
 async def list_prints(code: PathCode, reading: Reading) -> PrintList:
     """Every label of this specimen that was ever printed."""
+    return await reading(prints.prints_of, code.upper())
+
+
+@router.get("/labels/{code}/prints")
+async def list_prints_of_anything(code: PathCode, reading: Reading) -> PrintList:
+    """Every label of this thing that was ever printed."""
     return await reading(prints.prints_of, code.upper())
 
 
@@ -54,12 +85,53 @@ async def printed_file(
     reading: Reading,
     serials: Annotated[str, Query(pattern=r"^[0-9]+(,[0-9]+)*$", max_length=6500)],
     format: Annotated[Literal["pdf", "zpl", "sheet"], Query()] = "pdf",
-    dpi: Annotated[Literal["203", "300", "600"], Query()] = "300",
+    dpi: Dpi = "300",
 ) -> Response:
     """The file of numbered prints."""
     numbers = [min(int(s), 2**62) for s in serials.split(",")]
-    data, media = await reading(prints.printed_file, numbers, format, int(dpi), reading.bank.settings)
-    return Response(data, media_type=media, headers={"Cache-Control": "no-store"})
+    drawing = await reading(files.printed, numbers, reading.bank.settings.host_name)
+    return _file(await asyncio.to_thread(drawing.file, format, int(dpi)))
+
+
+@router.get("/label-sheets/accompanying", response_class=Response, responses=BYTES)  # type: ignore[arg-type]
+async def accompanying_sheet(
+    reading: Reading, specimens: Annotated[str, Query(pattern=r"^[A-Za-z0-9-]+(,[A-Za-z0-9-]+)*$", max_length=6500)]
+) -> Response:
+    """The sheet that travels with containers: every statement in full, also those their labels had no room for."""
+    codes = [code.upper() for code in specimens.split(",")]
+    drawing = await reading(files.accompanying, codes, reading.bank.settings.host_name)
+    return _file(await asyncio.to_thread(drawing.accompanying))
+
+
+@router.post("/label-batches", status_code=202)
+async def print_batch(body: BatchRequest, performing: Performing) -> JobPublic:
+    """Up to 20,000 labels in the background: follow the job, then fetch its file, or find them at the printer."""
+    return await performing(batches.request_batch, body)
+
+
+@router.post("/label-sendings", status_code=202)
+async def send_labels(body: SendRequest, performing: Performing) -> JobPublic:
+    """Send numbered prints to an allowed printer in the background."""
+    return await performing(batches.request_sending, body)
+
+
+@router.get("/printers")
+async def list_printers(reading: Reading) -> PrinterList:
+    """The printers labels may be sent to."""
+    known = printers(reading.bank.settings).values()
+    return await reading(lambda _session, _actor: PrinterList(items=[PrinterPublic(name=p.name, dpi=p.dpi) for p in known]))
+
+
+@router.get("/print-rules")
+async def list_rules(reading: Reading) -> RuleList:
+    """Which template and printer each site uses for a kind of code."""
+    return await reading(rules.list_rules)
+
+
+@router.post("/print-rules")
+async def set_rule(body: RuleRequest, performing: Performing) -> RuleList:
+    """Set a print rule, or take it away."""
+    return await performing(rules.set_rule, body)
 
 
 @router.post("/labels/{serial}/verify")

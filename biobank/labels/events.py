@@ -1,4 +1,4 @@
-"""Labels are events of the specimen they name: printed with a number and a reason, verified by scanning back."""
+"""Labels are events of what they name: printed with a number and a reason, verified by scanning back."""
 
 from typing import ClassVar, Literal
 
@@ -6,8 +6,10 @@ from pydantic import Field
 
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
+from biobank.custody.states import StreamKind
 
 TEMPLATE = Field(pattern=r"^[a-z0-9-]{2,60}$")
+REASON = Field(pattern=r"^[a-z0-9_]{2,40}$")
 
 
 class Labelled(Event):
@@ -21,7 +23,7 @@ class Labelled(Event):
     serial: int = Field(ge=1)
     template: str = TEMPLATE
     copy_number: int = Field(ge=1, le=10_000)
-    reason: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
+    reason: str = REASON
     statements: tuple[str, ...] = Field(default=(), max_length=20, description="Keys of the statements it had to carry.")
 
 
@@ -33,3 +35,97 @@ class LabelVerified(Event):
     annotates: ClassVar[bool] = True
 
     serial: int = Field(ge=1)
+
+
+class ThingLabelled(Event):
+    """A label of something that is no specimen was printed. `code` is what the label says."""
+
+    code: str = Field(pattern=r"^[A-Z0-9-]{3,20}$")
+    serial: int = Field(ge=1)
+    template: str = TEMPLATE
+    copy_number: int = Field(ge=1, le=10_000)
+    reason: str = REASON
+
+
+class ThingLabelVerified(Event):
+    """The printed label was scanned and says what it should."""
+
+    code: str = Field(pattern=r"^[A-Z0-9-]{3,20}$")
+    serial: int = Field(ge=1)
+
+
+class PlaceLabelled(ThingLabelled):
+    """A label of a container or one of its positions was printed."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.labelled"] = "container.labelled"
+    permission: ClassVar[Permission] = Permission.LABEL_PRINT
+
+
+class PlaceLabelVerified(ThingLabelVerified):
+    """The label of a container or position was scanned and says what it should."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.label_verified"] = "container.label_verified"
+    permission: ClassVar[Permission] = Permission.LABEL_PRINT
+
+
+class KitLabelled(ThingLabelled):
+    """A label of a kit, or one of the labels that lie in it, was printed."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.kit_labelled"] = "system.kit_labelled"
+    permission: ClassVar[Permission] = Permission.LABEL_PRINT
+
+
+class KitLabelVerified(ThingLabelVerified):
+    """A label of a kit, or one of the labels that lie in it, was scanned and says what it should."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.kit_label_verified"] = "system.kit_label_verified"
+    permission: ClassVar[Permission] = Permission.LABEL_PRINT
+
+
+class WristbandLabelled(ThingLabelled):
+    """A wristband was printed."""
+
+    stream: ClassVar[StreamKind] = StreamKind.DONOR
+    kind: Literal["donor.wristband_printed"] = "donor.wristband_printed"
+    permission: ClassVar[Permission] = Permission.LABEL_PRINT
+
+
+class WristbandLabelVerified(ThingLabelVerified):
+    """A printed wristband was scanned and says what it should."""
+
+    stream: ClassVar[StreamKind] = StreamKind.DONOR
+    kind: Literal["donor.wristband_print_verified"] = "donor.wristband_print_verified"
+    permission: ClassVar[Permission] = Permission.LABEL_PRINT
+
+
+class BadgeLabelled(ThingLabelled):
+    """A badge was printed."""
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+    kind: Literal["user.badge_printed"] = "user.badge_printed"
+    permission: ClassVar[Permission] = Permission.USER_MANAGE
+
+
+class BadgeLabelVerified(ThingLabelVerified):
+    """A printed badge was scanned and says what it should."""
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+    kind: Literal["user.badge_print_verified"] = "user.badge_print_verified"
+    permission: ClassVar[Permission] = Permission.USER_MANAGE
+
+
+class PrintRuleSet(Event):
+    """Which template, and which printer, a site uses for a kind of code was decided."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.print_rule_set"] = "system.print_rule_set"
+    permission: ClassVar[Permission] = Permission.SITE_MANAGE
+
+    site: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")
+    prefix: str = Field(pattern=r"^[A-Z]{2}$")
+    template: str | None = Field(default=None, pattern=r"^[a-z0-9-]{2,60}$", description="None: no rule any more.")
+    printer: str | None = Field(default=None, pattern=r"^[a-z0-9-]{2,40}$")

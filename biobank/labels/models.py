@@ -39,3 +39,14 @@ class LabelPrint(SQLModel, table=True):
     superseded_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
     verified_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
     verified_by: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class PrintRule(SQLModel, table=True):
+    """What a site prints for a kind of code when nothing else is asked for."""
+
+    __tablename__ = "print_rule"
+
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), primary_key=True))
+    prefix: str = Field(sa_column=Column(Text, primary_key=True))
+    template: str = Field(sa_column=Column(Text, nullable=False))
+    printer: str | None = Field(default=None, sa_column=Column(Text))

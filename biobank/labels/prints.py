@@ -1,10 +1,11 @@
-"""Use cases of printing: preview, print with a number, verify by scanning back.
+"""The print ledger: labels are printed with a number and verified by scanning back.
 
-A preview carries no serial and is not a print. A print is an event of the specimen; a newer print of the same template
+A preview carries no serial and is not a print. A print is an event of what it names; a newer print of the same template
 supersedes the older one, and an old label that is scanned afterwards alarms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select, text, update
@@ -12,32 +13,16 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
-from biobank.auth.permissions import Permission
-from biobank.codes import parse_code, resolve_payload
-from biobank.config import Settings
-from biobank.custody.recording import Move, acknowledge, record
+from biobank.codes import resolve_payload
+from biobank.custody.ledger import Appended
+from biobank.custody.recording import Circumstances, Move, acknowledge, record
 from biobank.custody.snapshots import get_all_visible, get_visible
-from biobank.db import table_of
 from biobank.errors import Conflict, NotFound, Refusal, Refused
-from biobank.labels.catalogue import catalogue
-from biobank.labels.data import LabelData
 from biobank.labels.events import Labelled, LabelVerified
-from biobank.labels.models import LabelPrint
-from biobank.labels.render import render, render_roll, render_sheet
+from biobank.labels.files import label_data, prints, template_for
 from biobank.labels.schemas import PrintAnswer, PrintList, PrintPublic, PrintRequest, VerifyAnswer, VerifyRequest
-from biobank.labels.statements import Evaluation, Extent, StatementPolicy, required_statements
-from biobank.labels.template import Template
-from biobank.specimens.queries import describe_specimen
-
-prints = table_of(LabelPrint)
-POLICY = StatementPolicy()
-
-
-class WrongTemplate(Conflict):
-    """The template is not for this kind of code."""
-
-    code = "label_template_unsuitable"
-    title = "Not a label for this"
+from biobank.labels.things import is_thing, thing_of
+from biobank.quality.streams import record_on_stream
 
 
 class LabelMismatch(Conflict):
@@ -54,94 +39,6 @@ class LabelSuperseded(Conflict):
     title = "An outdated label"
 
 
-def template_for(name: str, code: str) -> Template:
-    """Return a template that may carry `code`. Raises UnknownTemplate, WrongTemplate."""
-    template = catalogue()[name]
-    prefix = parse_code(code).prefix
-    if prefix not in template.prefixes:
-        fitting = ", ".join(t.name for t in catalogue().for_prefix(prefix)) or "none"
-        raise WrongTemplate(f"{name} is not a label for {code}. Fitting templates: {fitting}.", subject=code)
-    return template
-
-
-def label_data(session: Session, actor: Actor, code: str, serial: int | None = None, copy_number: int = 1) -> LabelData:
-    """Return what the label of a specimen says now; raise NotFound when the actor may not know of it."""
-    facts = describe_specimen(session, actor, code).label
-    evaluated = Extent.COMPLETE if facts.markers_evaluated else Extent.NOT_DONE
-    return LabelData(
-        code=parse_code(facts.code),
-        material=facts.material,
-        passage=facts.passage,
-        amount=facts.amount,
-        unit_number=facts.unit_number,
-        unit_count=facts.unit_count,
-        banked_on=facts.banked_on,
-        expires_on=facts.expires_on,
-        storage=facts.storage,
-        recipient=None if facts.recipient is None else parse_code(facts.recipient),
-        print_serial=serial,
-        copy_number=copy_number,
-        statements=required_statements(
-            Evaluation(screening=evaluated, testing=evaluated),
-            POLICY,
-            None if facts.recipient is None else parse_code(facts.recipient),
-        ),
-    )
-
-
-def preview(session: Session, actor: Actor, code: str, template: str, fmt: str, dpi: int, settings: Settings) -> bytes:
-    """Return one label as it would be printed, without a serial."""
-    chosen = template_for(template, code)
-    return render(chosen, label_data(session, actor, code), fmt, dpi, host=settings.host_name)
-
-
-def print_labels(session: Session, act: Act, request: PrintRequest) -> PrintAnswer:
-    """Number the prints, record them on the specimens, supersede older ones. The bytes are fetched afterwards.
-
-    Raises UnknownTemplate, WrongTemplate, NotFound, NotPermitted, and ReprintWithoutReason when a copy says "first_print".
-    """
-    codes = list(dict.fromkeys(c.upper() for c in request.specimens))
-    for code in codes:
-        template_for(request.template, code)
-    specimens = get_all_visible(session, act.actor, codes, lock=True)
-    copies = _copies(session, codes, request.template)
-    again = [c for c in codes if copies.get(c)]
-    if again and request.reason == "first_print":
-        raise ReprintWithoutReason(
-            f"{again[0]} has a label of this kind already. Say why another is printed in `reason`, e.g. `damaged`.",
-            subject=again[0],
-        )
-    serials = list(session.execute(_SERIALS, {"n": len(codes)}).scalars())
-    rows = [
-        {"serial": serial, "code": code, "template": request.template, "copy_number": copies.get(code, 0) + 1,
-         "reason": request.reason, "printed_at": act.at, "printed_by": act.actor.code}
-        for serial, code in zip(serials, codes, strict=True)
-    ]  # fmt: skip
-    moves = [
-        Move(
-            specimen,
-            Labelled(
-                serial=row["serial"], template=request.template, copy_number=row["copy_number"], reason=request.reason,
-                statements=tuple(s.key for s in label_data(session, act.actor, specimen.code).statements),
-            ),
-        )
-        for specimen, row in zip(specimens, rows, strict=True)
-    ]  # fmt: skip
-    done = record(session, act, moves, request)
-    session.execute(
-        update(prints)
-        .where(prints.c.code.in_(codes), prints.c.template == request.template, prints.c.superseded_at.is_(None))
-        .values(superseded_at=act.at)
-    )
-    session.execute(_INSERT, [row | {"event_hash": a.leaf_hash} for row, a in zip(rows, done, strict=True)])
-    serial_list = ",".join(str(s) for s in serials)
-    return PrintAnswer(
-        items=[_public(row) for row in rows],
-        file=f"/api/v1/label-sheets/file?serials={serial_list}&format={request.format}&dpi={request.dpi}",
-        receipt=acknowledge(act, done),
-    )
-
-
 class ReprintWithoutReason(Conflict):
     """A second label of the same kind exists in the world; the record says why."""
 
@@ -149,22 +46,105 @@ class ReprintWithoutReason(Conflict):
     title = "Say why it is printed again"
 
 
-def printed_file(
-    session: Session, actor: Actor, serials: Sequence[int], fmt: str, dpi: int, settings: Settings
-) -> tuple[bytes, str]:
-    """Return the bytes of numbered prints and their media type."""
-    rows = session.execute(select(prints).where(prints.c.serial.in_(serials)).order_by(prints.c.serial)).all()
-    if len(rows) != len(set(serials)):
-        raise NotFound("One of these prints does not exist.")
-    if len({r.template for r in rows}) != 1:
-        raise WrongTemplate("One file holds labels of one template. Fetch them apart.")
-    actor.require(Permission.LABEL_PRINT)
-    template = catalogue()[rows[0].template]
-    labels = [label_data(session, actor, r.code, r.serial, r.copy_number) for r in rows]
-    if fmt == "sheet":
-        return render_sheet(template, labels, host=settings.host_name), "application/pdf"
-    media = "application/pdf" if fmt == "pdf" else "application/zpl"
-    return render_roll(template, labels, fmt, dpi, host=settings.host_name), media
+@dataclass(frozen=True)
+class Numbered:
+    """Prints that have serials and events: rows of the ledger in the order asked for, and the events behind them."""
+
+    rows: list[dict[str, Any]]
+    events: list[Appended]
+
+    @property
+    def serials(self) -> list[int]:
+        """The serials, in order."""
+        return [row["serial"] for row in self.rows]
+
+
+def print_labels(session: Session, act: Act, request: PrintRequest) -> PrintAnswer:
+    """Number the prints and record them; the bytes are fetched afterwards. See `number_prints` for what it raises."""
+    done = number_prints(session, act, [*request.specimens, *request.things], request.template, request.reason, request)
+    serials = ",".join(str(s) for s in done.serials)
+    return PrintAnswer(
+        items=[_public(row) for row in done.rows],
+        file=f"/api/v1/label-sheets/file?serials={serials}&format={request.format}&dpi={request.dpi}",
+        receipt=acknowledge(act, done.events),
+    )
+
+
+def number_prints(session: Session, act: Act, codes: Sequence[str], template: str, reason: str, given: Circumstances) -> Numbered:
+    """Give every label a serial, record it on what it names, and supersede older prints of the same kind.
+
+    Specimens or things, not both: they are recorded on different streams. Raises UnknownTemplate, WrongTemplate, NotFound,
+    NotPermitted, MixedLabels, and ReprintWithoutReason when a copy says "first_print".
+    """
+    wanted = list(dict.fromkeys(code.upper() for code in codes))
+    for code in wanted:
+        template_for(template, code)
+    things = [code for code in wanted if is_thing(session, code)]
+    if things and len(things) != len(wanted):
+        raise MixedLabels("Print labels of specimens and of other things apart.")
+    keep = _keep_things if things else _keep_specimens
+    rows = _rows(session, act, wanted, template, reason)
+    events = keep(session, act, rows, given)
+    session.execute(
+        update(prints)
+        .where(prints.c.code.in_(wanted), prints.c.template == template, prints.c.superseded_at.is_(None))
+        .values(superseded_at=act.at)
+    )
+    session.execute(_INSERT, [row | {"event_hash": a.leaf_hash} for row, a in zip(rows, events, strict=True)])
+    return Numbered(rows, events)
+
+
+class MixedLabels(Conflict):
+    """Specimens and other things in one print."""
+
+    code = "labels_mixed"
+    title = "Print them apart"
+
+
+def _rows(session: Session, act: Act, codes: Sequence[str], template: str, reason: str) -> list[dict[str, Any]]:
+    """Return the ledger's rows of new prints, serials taken, in the order of `codes`."""
+    copies = _copies(session, codes, template)
+    again = [code for code in codes if copies.get(code)]
+    if again and reason == "first_print":
+        raise ReprintWithoutReason(
+            f"{again[0]} has a label of this kind already. Say why another is printed in `reason`, e.g. `damaged`.",
+            subject=again[0],
+        )
+    serials = session.execute(_SERIALS, {"n": len(codes)}).scalars()
+    return [
+        {"serial": serial, "code": code, "template": template, "copy_number": copies.get(code, 0) + 1,
+         "reason": reason, "printed_at": act.at, "printed_by": act.actor.code}
+        for serial, code in zip(serials, codes, strict=True)
+    ]  # fmt: skip
+
+
+def _keep_specimens(session: Session, act: Act, rows: list[dict[str, Any]], given: Circumstances) -> list[Appended]:
+    specimens = get_all_visible(session, act.actor, [row["code"] for row in rows], lock=True)
+    moves = [
+        Move(
+            specimen,
+            Labelled(
+                serial=row["serial"], template=row["template"], copy_number=row["copy_number"], reason=row["reason"],
+                statements=tuple(s.key for s in label_data(session, act.actor, specimen.code).statements),
+            ),
+        )
+        for specimen, row in zip(specimens, rows, strict=True)
+    ]  # fmt: skip
+    return record(session, act, moves, given)
+
+
+def _keep_things(session: Session, act: Act, rows: list[dict[str, Any]], given: Circumstances) -> list[Appended]:
+    events = []
+    for row in rows:
+        thing = thing_of(session, act, act.actor, row["code"])
+        thing.require_printer(act.actor)
+        event = thing.labelled(
+            code=row["code"], serial=row["serial"], template=row["template"],
+            copy_number=row["copy_number"], reason=row["reason"],
+        )  # fmt: skip
+        stream = thing.stream_id
+        events.append(record_on_stream(session, act, stream, event, given, site=thing.site, donor_code=thing.donor))
+    return events
 
 
 def verify_print(session: Session, act: Act, serial: int, request: VerifyRequest) -> VerifyAnswer | Refused:
@@ -172,7 +152,7 @@ def verify_print(session: Session, act: Act, serial: int, request: VerifyRequest
     row = session.execute(select(prints).where(prints.c.serial == serial).with_for_update()).first()
     if row is None:
         raise NotFound(f"There is no label with the serial {serial}.")
-    specimen = get_visible(session, act.actor, row.code, lock=True)
+    verified, where_now = _verifying(session, act, row.code, serial)
     settings = act.bank.settings
     if row.superseded_at is not None:
         return Refused(
@@ -189,20 +169,41 @@ def verify_print(session: Session, act: Act, serial: int, request: VerifyRequest
     if says != row.code:
         return Refused(
             LabelMismatch(
-                f"Label #{serial} should say {row.code} and does not. Destroy it; do not put it on a tube.",
+                f"Label #{serial} should say {row.code} and does not. Destroy it; do not put it on anything.",
                 subject=row.code,
                 serial=serial,
-                where_now=specimen.where_now,
+                where_now=where_now,
             )
         )
-    done = record(session, act, [Move(specimen, LabelVerified(serial=serial))], request)
+    done = verified(request)
     session.execute(update(prints).where(prints.c.serial == serial).values(verified_at=act.at, verified_by=act.actor.code))
     return VerifyAnswer(serial=serial, code=row.code, verified=True, receipt=acknowledge(act, done))
 
 
+def _verifying(
+    session: Session, act: Act, code: str, serial: int
+) -> tuple[Callable[[Circumstances], list[Appended]], str | None]:
+    """Return how a verified label of `code` is recorded, and where a tube goes after a stop. Raises NotFound."""
+    if is_thing(session, code):
+        thing = thing_of(session, act, act.actor, code)
+        thing.require_printer(act.actor)
+        event = thing.verified(code=code, serial=serial)
+
+        def on_thing(given: Circumstances) -> list[Appended]:
+            stream = thing.stream_id
+            return [record_on_stream(session, act, stream, event, given, site=thing.site, donor_code=thing.donor)]
+
+        return on_thing, None
+    specimen = get_visible(session, act.actor, code, lock=True)
+    return lambda given: record(session, act, [Move(specimen, LabelVerified(serial=serial))], given), specimen.where_now
+
+
 def prints_of(session: Session, actor: Actor, code: str) -> PrintList:
-    """Return the prints of a specimen, newest first."""
-    get_visible(session, actor, code)
+    """Return the prints of a specimen or a thing, newest first."""
+    if is_thing(session, code):
+        thing_of(session, None, actor, code)
+    else:
+        get_visible(session, actor, code)
     rows = session.execute(select(prints).where(prints.c.code == code).order_by(prints.c.serial.desc()).limit(500))
     return PrintList(items=[_public(dict(r)) for r in rows.mappings()])
 

@@ -1,8 +1,8 @@
 """Wire shapes of labels."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances
 
@@ -10,16 +10,99 @@ Code = Annotated[str, Field(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]
 TemplateName = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,60}$")]
 Scanned = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")]
 Dpi = Literal[203, 300, 600]
+Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")]
+PrinterName = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,40}$")]
 
 
 class PrintRequest(Circumstances):
     """Labels to print, numbered from here on."""
 
-    specimens: Annotated[list[Code], Field(min_length=1, max_length=500)]
+    specimens: Annotated[list[Code], Field(max_length=500)] = Field([])
+    things: Annotated[list[Code], Field(max_length=500)] = Field(
+        [], description="Containers, positions, kits, labels of a kit, wristbands, badges; not together with specimens."
+    )
     template: TemplateName
     format: Literal["pdf", "zpl", "sheet"] = Field("pdf", description="`sheet` is PDF, many labels a page for office printers.")
     dpi: Dpi = 300
-    reason: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")] = "first_print"
+    reason: Reason = "first_print"
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if bool(self.specimens) == bool(self.things):
+            raise ValueError("name `specimens` or `things`, one of the two")
+        return self
+
+
+class BatchRequest(BaseModel):
+    """Up to 20,000 labels, made in the background. Say which by exactly one member."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    codes: Annotated[list[Code], Field(max_length=20_000)] = Field([])
+    tubes_in: Code | None = Field(None, description="Every tube in this container and in those inside it.")
+    positions_of: Code | None = Field(None, description="Every position of this box.")
+    lot: Code | None = Field(None, description="Every unit of this lot.")
+    kit: Code | None = Field(None, description="Every label that lies in this kit.")
+    template: TemplateName
+    format: Literal["pdf", "zpl", "sheet"] = "pdf"
+    dpi: Dpi = 300
+    reason: Reason = "first_print"
+    printer: PrinterName | None = Field(None, description="Send them there instead of making a file.")
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> Self:
+        given = [self.tubes_in, self.positions_of, self.lot, self.kit]
+        if bool(self.codes) + sum(one is not None for one in given) != 1:
+            raise ValueError("name exactly one of `codes`, `tubes_in`, `positions_of`, `lot`, `kit`")
+        return self
+
+
+class SendRequest(BaseModel):
+    """Numbered prints to send to a printer, in the order of their serials. Also for sending the rest after a jam."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    serials: Annotated[list[Annotated[int, Field(ge=1, le=2**62)]], Field(min_length=1, max_length=20_000)]
+    printer: PrinterName
+
+
+class PrinterPublic(BaseModel):
+    """A printer that labels may be sent to."""
+
+    name: str
+    dpi: int
+
+
+class PrinterList(BaseModel):
+    """The printers of this installation."""
+
+    items: list[PrinterPublic]
+    next: str | None = None
+
+
+class RuleRequest(Circumstances):
+    """Which template, and which printer, a site uses for a kind of code."""
+
+    site: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
+    prefix: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="What the code begins with: `AD`, `BX` …")]
+    template: TemplateName | None = Field(None, description="None takes the rule away.")
+    printer: PrinterName | None = None
+
+
+class RulePublic(BaseModel):
+    """A print rule."""
+
+    site: str
+    prefix: str
+    template: str
+    printer: str | None
+
+
+class RuleList(BaseModel):
+    """Print rules by site and prefix."""
+
+    items: list[RulePublic]
+    next: str | None = None
 
 
 class PrintPublic(BaseModel):

@@ -303,6 +303,13 @@ SCANS = (
     Row("POST", "/api/v1/scans/decode", None, image=_blank_frame()),
 )
 
+JOBS = (
+    Row("GET", "/api/v1/jobs", None),
+    Row("GET", "/api/v1/jobs/{id}", None, None, lambda _: {"id": SOME_ID}, missing=True),
+    Row("GET", "/api/v1/jobs/{id}/file", None, None, lambda _: {"id": SOME_ID}, missing=True),
+    Row("POST", "/api/v1/jobs/{id}/cancel", None, None, lambda _: {"id": SOME_ID}, missing=True),
+)
+
 LABELS = (
     Row("GET", "/api/v1/label-templates", None),
     Row("GET", "/api/v1/specimens/{code}/label", P.SPECIMEN_READ, None, _specimen),
@@ -311,6 +318,15 @@ LABELS = (
     Row("GET", "/api/v1/label-sheets/file?serials={serial}", P.LABEL_PRINT, None, lambda _: {"serial": "999"}, missing=True),
     Row("POST", "/api/v1/labels/{serial}/verify", P.LABEL_PRINT, lambda w: {"scanned": w.specimen}, lambda _: {"serial": "999"},
         missing=True),
+    Row("GET", "/api/v1/labels/{code}/preview", P.SPECIMEN_READ, None, _specimen),
+    Row("GET", "/api/v1/labels/{code}/prints", P.SPECIMEN_READ, None, _specimen),
+    Row("GET", "/api/v1/label-sheets/accompanying?specimens={code}", P.SPECIMEN_READ, None, _specimen),
+    Row("POST", "/api/v1/label-batches", P.LABEL_PRINT, lambda w: {"codes": [w.specimen], "template": "cryovial-24x13"}),
+    Row("POST", "/api/v1/label-sendings", P.LABEL_PRINT, lambda _: {"serials": [999], "printer": "none"}, missing=True),
+    Row("GET", "/api/v1/printers", None),
+    Row("GET", "/api/v1/print-rules", None),
+    Row("POST", "/api/v1/print-rules", P.SITE_MANAGE,
+        lambda _: {"site": "LAB", "prefix": "AD", "template": "cryovial-25x13"}),
 )  # fmt: skip
 
 SHIPPING = (
@@ -354,6 +370,6 @@ WITHDRAWALS = (
 )  # fmt: skip
 
 TABLE: tuple[Row, ...] = (
-    *ACTS, *PEOPLE, *DONORS, *SPECIMENS, *STORAGE, *LABELS, *SCANS, *SHIPPING, *WITHDRAWALS, *CUSTODY, *QUALITY, *SIGN_IN,
+    *ACTS, *PEOPLE, *DONORS, *SPECIMENS, *STORAGE, *LABELS, *JOBS, *SCANS, *SHIPPING, *WITHDRAWALS, *CUSTODY, *QUALITY, *SIGN_IN,
 )  # fmt: skip
 """Sign-in comes last: signing out ends the caller's session."""
