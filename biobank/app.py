@@ -14,7 +14,9 @@ from biobank.donors.pages import router as donors_pages
 from biobank.exports.api import router as exports_api
 from biobank.exports.pages import router as exports_pages
 from biobank.jobs.api import router as jobs_api
+from biobank.jobs.pages import router as jobs_pages
 from biobank.labels.api import router as labels_api
+from biobank.labels.pages import router as labels_pages
 from biobank.people.api import router as people_api
 from biobank.people.pages import router as people_pages
 from biobank.people.sign_in_api import keys_router as keys_api
@@ -26,6 +28,7 @@ from biobank.scanning.pages import router as scanning_pages
 from biobank.shipping.api import router as shipping_api
 from biobank.specimens.api import router as specimens_api
 from biobank.specimens.pages import router as specimens_pages
+from biobank.storage.act_pages import router as storage_act_pages
 from biobank.storage.api import router as storage_api
 from biobank.storage.pages import router as storage_pages
 from biobank.web.assets import STATIC, STATIC_PREFIX
@@ -59,12 +62,15 @@ PAGES = (
     home.router,
     find.router,
     storage_pages,
+    storage_act_pages,
     quality_pages,
     specimens_pages,
     donors_pages,
     withdrawals_pages,
     exports_pages,
     scanning_pages,
+    labels_pages,
+    jobs_pages,
 )
 
 

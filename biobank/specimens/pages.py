@@ -19,11 +19,12 @@ from biobank.errors import NotFound, Refusal
 from biobank.people.queries import list_sites
 from biobank.specimens.assays import describe_viability
 from biobank.specimens.lineage import describe_lineage
+from biobank.specimens.lineage_graph import draw_lineage
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.specimens.queries import describe_specimen, list_specimens
 from biobank.specimens.schemas import Lineage, Measured, SpecimenList, SpecimenPublic
 from biobank.storage.box_maps import grid_of
-from biobank.storage.queries import map_of
+from biobank.storage.maps import map_of
 from biobank.storage.schemas import ContainerMap
 from biobank.web.entries import entry_of
 from biobank.web.filters import code as code_markup
@@ -160,6 +161,7 @@ async def show_specimen(request: Request, code: SpecimenCode, reading: PageReadi
             Column("minutes_after_thaw", "Min after thaw", "number"),
         ],
         trees=trees_of(dossier.lineage),
+        graph=draw_lineage(dossier.lineage),
         relatives=len(dossier.lineage.nodes),
         entries=[entry_of(event, state_after) for event in reversed(dossier.events)],
         acts=acts_of(dossier.allowed),

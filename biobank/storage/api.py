@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from biobank.acts.web import Performing, Reading
-from biobank.storage import containers, evacuation, queries, service
+from biobank.storage import containers, evacuation, maps, queries, service
 from biobank.storage.schemas import (
     ContainerCreate,
     ContainerKind,
@@ -67,7 +67,7 @@ async def read_container(code: PathCode, reading: Reading) -> ContainerPublic:
 @router.get("/storage-containers/{code}/map")
 async def read_map(code: PathCode, reading: Reading) -> ContainerMap:
     """The box as it looks from above."""
-    return await reading.agreeing(queries.map_of, code.upper())
+    return await reading.agreeing(maps.map_of, code.upper())
 
 
 @router.post("/storage-containers/{code}/move")

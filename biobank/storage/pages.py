@@ -10,10 +10,13 @@ from biobank.auth.actor import Actor
 from biobank.codes import MalformedCode, Prefix, resolve_payload
 from biobank.errors import Refusal
 from biobank.specimens.queries import describe_specimen
+from biobank.storage.act_pages import acts_of_place
 from biobank.storage.box_maps import grid_of
-from biobank.storage.queries import SEEING, get_container, list_containers, map_of, publics, readings_of
-from biobank.storage.schemas import ContainerMap, ContainerPublic, ReadingList, StoreRequest
+from biobank.storage.maps import map_of
+from biobank.storage.queries import SEEING, get_container, list_containers, publics, readings_of
+from biobank.storage.schemas import ContainerList, ContainerMap, ContainerPublic, ReadingList, StoreRequest
 from biobank.storage.service import store_specimen
+from biobank.storage.tree import tree_of
 from biobank.web.filters import quantity
 from biobank.web.forms import CIRCUMSTANCES, FormFault, act_page, fields_of, parse
 from biobank.web.parts import Column
@@ -46,18 +49,28 @@ def _require_seeing(actor: Actor) -> None:
         actor.require(SEEING[0])
 
 
-@router.get("/storage")
-async def show_storage(
-    request: Request, reading: PageReading, cursor: Annotated[str | None, Query(pattern=r"^BX-[0-9A-Z]{7}$")] = None
-) -> Response:
-    """List the outermost places; each leads to what is in it."""
+PLACES_SHOWN = 3000
+"""Places on the tree; beyond it people scan."""
 
-    def query(session: Session, actor: Actor) -> Any:
+
+@router.get("/storage")
+async def show_storage(request: Request, reading: PageReading) -> Response:
+    """Draw the tree of places, site by site, each with how full it is."""
+
+    def query(session: Session, actor: Actor) -> ContainerList:
         _require_seeing(actor)
-        return list_containers(session, actor, root=True, after=cursor, limit=100)
+        return list_containers(session, actor, limit=PLACES_SHOWN)
 
     places = await reading(query)
-    return render(request, "storage.html", rows=_rows(places.items), columns=COLUMNS, next_cursor=places.next)
+    by_site: dict[str, list[ContainerPublic]] = {}
+    for place in places.items:
+        by_site.setdefault(place.site, []).append(place)
+    sites = []
+    for site, of_site in sorted(by_site.items()):
+        branches = tree_of(of_site)
+        taken, positions = (sum(getattr(one.place, name) for one in branches) for name in ("occupied", "positions"))
+        sites.append((site, branches, taken, positions))
+    return render(request, "storage.html", sites=sites, left_out=places.next is not None)
 
 
 @router.get("/storage/{code}")
@@ -79,6 +92,7 @@ async def show_container(
         request,
         "container.html",
         container=box.container,
+        acts=acts_of_place(request.state.actor, box.container),
         trail=[("Storage", "/storage"), *trail, (box.container.name, None)],
         grid=grid_of(box, slot.upper() if slot else None),
         loose=box.loose,

@@ -9,18 +9,16 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.models import Custody
-from biobank.db import metadata, table_of
+from biobank.db import table_of
 from biobank.errors import NotFound
 from biobank.storage.allocation import Slot
 from biobank.storage.grid import cell_of
 from biobank.storage.models import StorageContainer, StoragePosition, StorageReading
 from biobank.storage.schemas import (
     ContainerList,
-    ContainerMap,
     ContainerPublic,
     ReadingList,
     ReadingPublic,
-    SlotPublic,
 )
 
 container = table_of(StorageContainer)
@@ -130,44 +128,6 @@ def list_containers(
 def read_container(session: Session, actor: Actor, code: str) -> ContainerPublic:
     """Return one container."""
     return publics(session, [get_container(session, actor, code)])[0]
-
-
-def map_of(session: Session, actor: Actor, code: str) -> ContainerMap:
-    """Return a box as it looks: every cell with its tube, and tubes whose slot is unknown."""
-    row = get_container(session, actor, code)
-    specimen, hold = metadata.tables["specimen"], metadata.tables["hold"]
-    held = (
-        select(hold.c.id).where(hold.c.lifted_at.is_(None), hold.c.scope_id.in_([custody.c.code, custody.c.donor_code])).exists()
-    )
-    cells = session.execute(
-        select(
-            position, custody.c.code.label("specimen_code"), custody.c.state, custody.c.reserved_for, specimen.c.material,
-            held.label("held"),
-        )
-        .select_from(
-            position.outerjoin(custody, custody.c.position_code == position.c.code).outerjoin(
-                specimen, specimen.c.code == custody.c.code
-            )
-        )
-        .where(position.c.container_code == code)
-        .order_by(position.c.row, position.c.col)
-    ).all()  # fmt: skip
-    loose = session.execute(
-        select(custody.c.code).where(custody.c.container_code == code, custody.c.position_code.is_(None)).order_by(custody.c.code)
-    ).scalars()
-    slots = [
-        SlotPublic(
-            position=c.code, label=c.label, row=c.row, col=c.col, specimen=c.specimen_code, state=c.state,
-            material=c.material, reserved_for=c.reserved_for, held=bool(c.specimen_code) and c.held,
-        )
-        for c in cells
-    ]  # fmt: skip
-    return ContainerMap(
-        container=publics(session, [row])[0],
-        slots=slots,
-        loose=list(loose),
-        free=sum(1 for s in slots if s.specimen is None),
-    )
 
 
 def free_slots(session: Session, code: str) -> list[Slot]:

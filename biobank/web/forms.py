@@ -28,7 +28,7 @@ M = TypeVar("M", bound=BaseModel)
 
 SCANNED = {
     "tube": "HF AD UN", "tubes": "HF AD UN", "product": "HF AD UN", "specimens": "HF AD UN", "container": "BX PS",
-    "place": "BX PS", "wristband": "WB", "donor": "DN",
+    "place": "BX PS", "to": "BX", "wristband": "WB", "donor": "DN",
 }  # fmt: skip
 """Fields that a gun fills, and the codes each waits for."""
 

@@ -32,6 +32,7 @@ DOORS: tuple[Door, ...] = (
     Door("Specimens", "/specimens", "vial", frozenset({"specimen:read"})),
     Door("Storage", "/storage", "tank", frozenset({"storage:record", "storage:manage", "specimen:read"})),
     Door("Donors", "/donors", "donor", frozenset({"donor:read"})),
+    Door("Labels", "/labels", "print", frozenset({"label:print", "site:manage"})),
     Door("Withdrawals", "/withdrawals", "return", frozenset({"withdrawal:read"})),
     Door("Log", "/log", "log", frozenset({"log:read"})),
     Door("Users", "/users", "users", frozenset({"user:read"})),

@@ -93,11 +93,20 @@ LOOKS: dict[str, Look] = {
     "full": Look("care", "tank"),
     "free": Look("wait", "dot"),
     "alarm": Look("stop", "triangle"),
+    # labels and background work
+    "verified": Look("good", "check"),
+    "not_scanned_back": Look("wait", "scan"),
+    "queued": Look("wait", "clock"),
+    "running": Look("busy", "flask"),
+    "done": Look("good", "check"),
+    "failed": Look("stop", "octagon"),
 }
 
 UNKNOWN_LOOK = Look("wait", "dot")
 
 WORDING: dict[str, str] = {
+    "labels.print": "Labels",
+    "labels.send": "Labels to a printer",
     "adsc": "ADSC",
     "svf": "SVF",
     "prp": "PRP",
