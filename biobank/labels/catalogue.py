@@ -50,9 +50,9 @@ class Catalogue(Mapping[str, Template]):
         return len(self._templates)
 
     def for_prefix(self, prefix: Prefix) -> tuple[Template, ...]:
-        """Return the templates that may carry this kind of code, full labels before companions."""
+        """Return the templates that may carry this kind of code: the preferred first, full labels before companions."""
         fitting = [template for template in self._templates.values() if prefix in template.prefixes]
-        return tuple(sorted(fitting, key=lambda template: (template.companion, template.name)))
+        return tuple(sorted(fitting, key=lambda template: (not template.preferred, template.companion, template.name)))
 
 
 @cache
@@ -115,6 +115,7 @@ def _read(path: Path) -> Template:
             texts=tuple(_block(_Entry(table), with_rows=True) for table in entry.take("text", list, [])),
             areas=tuple(_block(_Entry(table), with_rows=False) for table in entry.take("statements", list, [])),
             companion=entry.take("companion", bool, False),
+            preferred=entry.take("preferred", bool, False),
             turned=entry.take("turned", bool, False),
         )
         symbol.done()

@@ -26,6 +26,7 @@ from biobank.labels.template import Template
 from biobank.labels.things import is_thing, thing_of
 from biobank.people.queries import get_site
 from biobank.specimens.queries import describe_specimen
+from biobank.specimens.schemas import LabelFacts
 
 prints = table_of(LabelPrint)
 POLICY = StatementPolicy()
@@ -81,8 +82,12 @@ def template_for(name: str | None, code: str) -> Template:
 
 def label_data(session: Session, actor: Actor, code: str, serial: int | None = None, copy_number: int = 1) -> LabelData:
     """Return what the label of a specimen says now; raise NotFound when the actor may not know of it."""
-    found = describe_specimen(session, actor, code)
-    facts = found.label
+    facts = describe_specimen(session, actor, code).label
+    return replace(data_of(facts), print_serial=serial, copy_number=copy_number)
+
+
+def data_of(facts: LabelFacts) -> LabelData:
+    """Return what the label of a specimen with these facts says, without a serial. Pure."""
     evaluated = Extent.COMPLETE if facts.markers_evaluated else Extent.NOT_DONE
     recipient = None if facts.recipient is None else parse_code(facts.recipient)
     return LabelData(
@@ -96,8 +101,6 @@ def label_data(session: Session, actor: Actor, code: str, serial: int | None = N
         expires_on=facts.expires_on,
         storage=facts.storage,
         recipient=recipient,
-        print_serial=serial,
-        copy_number=copy_number,
         statements=required_statements(Evaluation(screening=evaluated, testing=evaluated), POLICY, recipient),
     )
 
@@ -125,7 +128,7 @@ def accompanying(session: Session, actor: Actor, codes: Sequence[str], host: str
     labels = []
     for code in dict.fromkeys(codes):
         found = describe_specimen(session, actor, code)
-        data = label_data(session, actor, code)
+        data = data_of(found.label)
         home = None if found.home_site is None else get_site(session, found.home_site)
         labels.append(data if home is None else replace(data, facility=home.name))
     return Drawing(catalogue()[ACCOMPANYING], tuple(labels), host)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -17,6 +18,7 @@ from biobank.labels.data import LabelData
 from biobank.labels.printers import printers
 from biobank.labels.schemas import BatchRequest, PrintList, PrintRequest, RuleRequest, VerifyRequest
 from biobank.labels.statements import Evaluation, required_statements
+from biobank.labels.template import Template
 from biobank.labels.things import is_thing, thing_of
 from biobank.people.queries import list_sites
 from biobank.specimens.queries import describe_specimen
@@ -71,8 +73,9 @@ async def _draw_templates(request: Request, reading: PageReading, refusal: Refus
         Field("template", "Label", "select", typed.get("template", ""), False, "Leave empty to take the rule away.", templates),
         Field("printer", "Printer", "select", typed.get("printer", ""), False, options=_printers(request)),
     ]
+    templates_drawn = await asyncio.to_thread(examples, reading.bank.settings.host_name)
     return render(
-        request, "labels.html", templates=list(catalogue().values()), rules=[one.model_dump() for one in found.items],
+        request, "labels.html", templates=templates_drawn, rules=[one.model_dump() for one in found.items],
         rule_columns=RULES, fields=fields if request.state.actor.may(Permission.SITE_MANAGE) else None, **drawn(refusal),
     )  # fmt: skip
 
@@ -90,13 +93,10 @@ async def set_rule(request: Request, performing: PagePerforming, reading: PageRe
     return await or_again(act(), lambda refusal: _draw_templates(request, reading, refusal, performing.form))
 
 
-@router.get("/labels/template/{name}")
-async def show_example(name: Annotated[str, Path(pattern=r"^[a-z0-9-]{2,60}$")], reading: PageReading) -> Response:
-    """An example of a template, as a picture. It names nothing that exists."""
-    host = reading.bank.settings.host_name
-    drawing = await reading(lambda _session, _actor: files.Drawing(catalogue()[name], (example_of(name),), host))
-    content, media = await asyncio.to_thread(drawing.one, "svg", 300)
-    return Response(content, media_type=media, headers=NO_STORE)
+def examples(host: str) -> list[tuple[Template, Markup]]:
+    """Draw an example of every template. They name nothing that exists."""
+    drawings = [files.Drawing(template, (example_of(name),), host) for name, template in catalogue().items()]
+    return [(one.template, markup_of(one)) for one in drawings]
 
 
 def example_of(name: str) -> LabelData:
@@ -110,14 +110,6 @@ def example_of(name: str) -> LabelData:
             code=code, material="ADSC", passage=2, amount="1.0 mL", unit_number=3, unit_count=12, statements=statements
         )
     return LabelData(code=code, title="Example", location="Tank 1 / Rack 2", print_serial=1)
-
-
-@router.get("/labels/picture/{code}")
-async def show_picture(code: PathCode, reading: PageReading, template: TemplateName = None) -> Response:
-    """The label of a thing as it would be printed now, as a picture."""
-    drawing = await reading(files.preview, code, template, reading.bank.settings.host_name)
-    content, media = await asyncio.to_thread(drawing.one, "svg", 300)
-    return Response(content, media_type=media, headers=NO_STORE)
 
 
 @router.get("/labels/file")
@@ -200,6 +192,7 @@ async def _draw_labels(
     fitting = catalogue().for_prefix(parse_code(code).prefix)
     typed = typed or {}
     chosen = files.template_for(typed.get("template") or by_rule, code).name
+    drawing = await reading(files.preview, code, chosen, reading.bank.settings.host_name)
     standing = [one for one in kept.items if one.template == chosen and one.superseded_at is None]
     fields = [
         Field("template", "Label", "select", chosen, True, options=[(t.name, t.title) for t in fitting]),
@@ -209,7 +202,8 @@ async def _draw_labels(
         *_output_fields(request, typed),
     ]
     return render(
-        request, "label.html", code=code, back=code_href(code), chosen=chosen, fields=fields, thing=thing,
+        request, "label.html", code=code, back=code_href(code), fields=fields, thing=thing,
+        drawing=await asyncio.to_thread(markup_of, drawing),
         fitting=[(t.title, f"/labels/{code}?template={t.name}", t.name == chosen) for t in fitting],
         prints=[one.model_dump() | {"standing": _standing(one)} for one in kept.items], columns=PRINTS,
         waiting=[
@@ -254,6 +248,11 @@ async def verify_label(request: Request, code: PathCode, performing: PagePerform
         return await performing.done(f"/labels/{code}", f"Label #{serial} says what it should.", "It may go onto its container.")
 
     return await or_again(act(), lambda refusal: _draw_labels(request, reading, code, performing.form, refusal, "verify"))
+
+
+def markup_of(drawing: files.Drawing) -> Markup:
+    """Return a label as SVG markup of a page: the writer escapes every text and writes neither style nor script."""
+    return Markup(drawing.one("svg", 300)[0].decode())  # noqa: S704 - see above
 
 
 def _parse(model: Any, performing: PagePerforming, request: Request, names: tuple[str, ...], **given: Any) -> Any:

@@ -82,6 +82,7 @@ class Template:
     :ivar resolutions: printer resolutions (dpi) it is drawn for
     :ivar companion: it carries the symbol only and always goes with a full label on the same thing, which has the
         statements (a cap dot)
+    :ivar preferred: it is offered first among those that may carry a code
     :ivar turned: the printer feeds the long side, so that its image is turned by a quarter (a wristband)
     :ivar areas: where statements go, filled in order; a statement that has no room goes to the accompanying sheet
     """
@@ -98,6 +99,7 @@ class Template:
     texts: tuple[TextBlock, ...] = ()
     areas: tuple[TextBlock, ...] = ()
     companion: bool = False
+    preferred: bool = False
     turned: bool = False
 
     def __post_init__(self) -> None:

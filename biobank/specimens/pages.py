@@ -1,11 +1,13 @@
 """Specimens as people see them: the list, one specimen with all that is known of it, and the observations anyone may record."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -16,6 +18,8 @@ from biobank.custody.queries import history_of
 from biobank.custody.schemas import AllowedEvents, EventPublic, EventRequest, request_model
 from biobank.custody.states import HoldKind, State
 from biobank.errors import NotFound, Refusal
+from biobank.labels.files import Drawing, data_of, template_for
+from biobank.labels.pages import markup_of
 from biobank.people.queries import list_sites
 from biobank.specimens.assays import describe_viability
 from biobank.specimens.lineage import describe_lineage
@@ -162,11 +166,20 @@ async def show_specimen(request: Request, code: SpecimenCode, reading: PageReadi
         ],
         trees=trees_of(dossier.lineage),
         graph=draw_lineage(dossier.lineage),
+        drawing=await asyncio.to_thread(_label_of, specimen, reading.bank.settings.host_name),
         relatives=len(dossier.lineage.nodes),
         entries=[entry_of(event, state_after) for event in reversed(dossier.events)],
         acts=acts_of(dossier.allowed),
         older=custody.seq > len(dossier.events),
     )  # fmt: skip
+
+
+def _label_of(specimen: SpecimenPublic, host: str) -> Markup | None:
+    """Draw its label as it would be printed now; None where nothing fits, which its own page explains."""
+    try:
+        return markup_of(Drawing(template_for(None, specimen.code), (data_of(specimen.label),), host))
+    except Refusal:
+        return None
 
 
 def _identity(specimen: SpecimenPublic) -> list[tuple[str, Any]]:

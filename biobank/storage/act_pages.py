@@ -1,6 +1,7 @@
 """What people do with a place: move it, read its temperature, compare what is in it, print its map, bring things to safety."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
@@ -115,16 +116,18 @@ async def _draw_reading(
     title = "Record a reading"
     limit = quantity(place.highest_mc, "millidegrees_c")
     values = typed if typed is not None else {"reading": "temperature_mc"}
+    fields = fields_of(
+        ReadingCreate, "reading", "value", values=values, options={"reading": list(READINGS.items())},
+        labels={"reading": "What was read", "value": "Value, in °C or in % full"},
+    )  # fmt: skip
     return act_page(
         request, refusal, title=title, subject=code,
         lead=f"Warmest allowed here: {limit}. Warmer than that puts everything inside on hold at once."
         if place.highest_mc is not None
         else "No limit is set for this place; a reading is kept and holds nothing.",
         back=f"/storage/{code}", trail=_trail(place, title),
-        fields=fields_of(
-            ReadingCreate, "reading", "value", values=values, options={"reading": list(READINGS.items())},
-            labels={"reading": "What was read", "value": "Value, in °C or in % full"},
-        ),
+        # The wire carries whole m°C or ppm; a person types what the display shows, with a sign and decimals.
+        fields=[replace(field, kind="text") if field.name == "value" else field for field in fields],
         more=fields_of(ReadingCreate, *CIRCUMSTANCES, values=typed), submit="Record it", icon="pen",
     )  # fmt: skip
 

@@ -107,6 +107,11 @@ UNKNOWN_LOOK = Look("wait", "dot")
 WORDING: dict[str, str] = {
     "labels.print": "Labels",
     "labels.send": "Labels to a printer",
+    "ln2_vapour": "LN2 vapour",
+    "ln2_liquid": "LN2 liquid",
+    "minus_150": "−150 °C",
+    "minus_80": "−80 °C",
+    "minus_20": "−20 °C",
     "adsc": "ADSC",
     "svf": "SVF",
     "prp": "PRP",

@@ -48,6 +48,12 @@ def furnish(api: Api) -> dict[str, str]:
         "shipment": shipping.shipped(api, shipping.tubes(api, 2, frozen=True)),
         "incoming_shipment": _shipment_to_lab(api),
     }
+    quarantine = bank.write(lambda s: make_box(s, admin, name="Quarantine", purpose="quarantine"))
+    things["quarantine"] = quarantine.code
+    batch = {"positions_of": things["empty_box"], "template": "position-38x13"}
+    queued = api.lab_tech.post("/label-batches", json=batch)
+    assert queued.status_code == 202, queued.text
+    things["job"] = str(queued.json()["id"])
     hold = {"scope_kind": "specimen", "scope_id": held, "kind": "temperature", "reason": "found_warm"}
     things["hold"] = _made(api.lab_tech.post("/holds", json=hold), "id")
     deviation = {"severity": "major", "topic": "tank_low", "site": "LAB", "description": "Level fell at night."}
