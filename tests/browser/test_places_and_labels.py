@@ -1,6 +1,7 @@
 """A technician at the tank and at the printer, in a real Chromium over a real bank."""
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.browser
 HOST = "HTTPS://BANK.EXAMPLE/S/"
 
 
-def a_box(api: Api, **fields: object) -> str:
+def a_box(api: Api, **fields: Any) -> str:
     code: str = api.test_bank.write(lambda s: make_box(s, api.test_bank.act("admin"), **fields)).code
     return code
 
