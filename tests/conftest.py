@@ -129,47 +129,57 @@ class TestBank:
         return Act.of(self.actor(user), self.bank, path="test")
 
 
+def open_bank(template: EmbeddedPostgres, secrets_dir: Path, state_dir: Path, **settings: Any) -> TestBank:
+    """Open a bank over a fresh copy of the templates; close it with `drop_bank`."""
+    number = uuid4().hex[:12]
+    name, keys = f"t_{number}", f"k_{number}"
+    with psycopg.connect(template.dsn("owner", "postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        connection.execute(f"CREATE DATABASE {keys} TEMPLATE {KEYS_TEMPLATE}")
+    bank = Bank.open(
+        Settings(
+            **(
+                {
+                    "database_url": template.dsn("app", name),
+                    "keys_database_url": template.dsn("app", keys),
+                    "auditor_database_url": template.dsn("auditor", name),
+                    "sealer_database_url": template.dsn("sealer", name),
+                    "secrets_dir": secrets_dir,
+                    "state_dir": state_dir,
+                    "test_mode": True,
+                    "secure_cookies": False,
+                    "pool_size": 5,
+                }
+                | settings
+            )
+        )
+    )
+    return TestBank(bank, template, name)
+
+
+def drop_bank(test_bank: TestBank) -> None:
+    """Close a bank and drop its databases."""
+    test_bank.bank.database.sync_engine.dispose()
+    if "_keys_sync" in test_bank.bank.__dict__:
+        test_bank.bank._keys_sync.dispose()
+    with psycopg.connect(test_bank.cluster.dsn("owner", "postgres"), autocommit=True) as connection:
+        for name in (test_bank.database, "k" + test_bank.database[1:]):
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
 @pytest.fixture
 def make_bank(template: EmbeddedPostgres, secrets_dir: Path, tmp_path: Path) -> Iterator[Callable[..., TestBank]]:
     """A factory of banks, each over a fresh copy of the templates."""
     made: list[TestBank] = []
 
     def make(**settings: Any) -> TestBank:
-        number = uuid4().hex[:12]
-        name, keys = f"t_{number}", f"k_{number}"
-        with psycopg.connect(template.dsn("owner", "postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-            connection.execute(f"CREATE DATABASE {keys} TEMPLATE {KEYS_TEMPLATE}")
-        bank = Bank.open(
-            Settings(
-                **(
-                    {
-                        "database_url": template.dsn("app", name),
-                        "keys_database_url": template.dsn("app", keys),
-                        "auditor_database_url": template.dsn("auditor", name),
-                        "sealer_database_url": template.dsn("sealer", name),
-                        "secrets_dir": secrets_dir,
-                        "state_dir": tmp_path,
-                        "test_mode": True,
-                        "secure_cookies": False,
-                        "pool_size": 5,
-                    }
-                    | settings
-                )
-            )
-        )
-        made.append(TestBank(bank, template, name))
+        made.append(open_bank(template, secrets_dir, tmp_path, **settings))
         return made[-1]
 
     yield make
     clock.set_offset(timedelta(0), test_mode=True)
     for test_bank in made:
-        test_bank.bank.database.sync_engine.dispose()
-        if "_keys_sync" in test_bank.bank.__dict__:
-            test_bank.bank._keys_sync.dispose()
-        with psycopg.connect(template.dsn("owner", "postgres"), autocommit=True) as connection:
-            for name in (test_bank.database, "k" + test_bank.database[1:]):
-                connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        drop_bank(test_bank)
 
 
 @pytest.fixture
@@ -247,20 +257,30 @@ class SharedServer:
 _servers: list[SharedServer] = []
 
 
+def serve_now(test_bank: TestBank) -> str:
+    """Let the process's server serve a bank from now on; return its address. `release_now` it afterwards."""
+    if not _servers:
+        _servers.append(SharedServer(test_bank))
+    return _servers[0].serve(test_bank)
+
+
+def release_now(test_bank: TestBank) -> None:
+    """Close the server's connections of a bank; it may be served again."""
+    _servers[0].release(test_bank)
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[TestBank], str]]:
     """A factory of addresses: the process's server, serving the given bank."""
     served: list[TestBank] = []
 
     def start(test_bank: TestBank) -> str:
-        if not _servers:
-            _servers.append(SharedServer(test_bank))
         served.append(test_bank)
-        return _servers[0].serve(test_bank)
+        return serve_now(test_bank)
 
     yield start
     for test_bank in served:
-        _servers[0].release(test_bank)
+        release_now(test_bank)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Pages over HTTP: the session, its cookie and token, headers, refusals. What a browser does is in test_pages_browser.py."""
+"""Pages over HTTP: the session, its cookie and token, headers, refusals. What a browser does is in tests/browser."""
 
 import io
 import re

@@ -12,7 +12,8 @@ from playwright.sync_api import Page, Playwright, expect
 
 from biobank.codes import CHECK_ALPHABET, DATED, NUMBERS, Prefix, is_code, make_code
 from biobank.web.assets import STATIC
-from tests.web.conftest import ARGUMENTS, Site
+from tests.browser.bench_site import Site
+from tests.browser.chromium import launch
 
 pytestmark = pytest.mark.browser
 
@@ -290,8 +291,7 @@ def test_the_camera_reads_a_label_through_the_decoder(
     playwright: Playwright, chromium: str, site: Site, tmp_path: Path, text: str
 ) -> None:
     fake_camera(tmp_path / "label.y4m", text)
-    arguments = [*ARGUMENTS, f"--use-file-for-fake-video-capture={tmp_path / 'label.y4m'}"]
-    browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+    browser = launch(playwright, chromium, f"--use-file-for-fake-video-capture={tmp_path / 'label.y4m'}")
     try:
         page = browser.new_context(base_url=site.url, permissions=["camera"]).new_page()
         page.goto("/styleguide")

@@ -1,23 +1,19 @@
-"""A real Chromium and a small site that serves the pages' own files under the pages' own policy."""
+"""A small site that serves the pages' own files under the pages' own policy, for what a gun and a camera do to any page."""
 
 import io
-import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import pytest
 import uvicorn
 import zxingcpp
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from PIL import Image
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from biobank.auth.actor import Actor, RoleGrant
 from biobank.auth.permissions import Role
@@ -25,19 +21,6 @@ from biobank.web.assets import STATIC, STATIC_PREFIX
 from biobank.web.pages import router
 from biobank.web.security import security_headers
 from biobank.web.templating import render
-
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-]
 
 # The layout's parts that scan.js needs, and things a gun must not disturb.
 BENCH = """<!doctype html><html lang="en"><head><title>Bench</title><link rel="icon" href="data:,">
@@ -119,8 +102,9 @@ def make_site_app(site: Site) -> FastAPI:
     return app
 
 
-@pytest.fixture(scope="session")
-def site() -> Iterator[Site]:
+@contextmanager
+def running_site() -> Iterator[Site]:
+    """Serve the small site."""
     site = Site()
     server = uvicorn.Server(uvicorn.Config(make_site_app(site), host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -134,44 +118,3 @@ def site() -> Iterator[Site]:
     yield site
     server.should_exit = True
     thread.join(10)
-
-
-# While Playwright runs, its event loop occupies the thread and `asyncio.run` elsewhere would fail: it lives for a module only.
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def chromium(playwright: Playwright) -> str:
-    """Return the Chromium to use: `BIOBANK_TEST_CHROMIUM`, one on the PATH, or Playwright's own."""
-    for candidate in (os.environ.get("BIOBANK_TEST_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"):
-        if candidate and (found := shutil.which(candidate)):
-            return found
-    own = playwright.chromium.executable_path
-    if not Path(own).exists():
-        pytest.skip("NO CHROMIUM FOUND: browser tests did not run. Install chromium or set BIOBANK_TEST_CHROMIUM.")
-    return own
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def tab(browser: Browser, site: Site) -> Iterator[Page]:
-    """A fresh tab; the test fails on any script error or breach of the content security policy."""
-    site.posts.clear()
-    site.hold_post_s = 0.0
-    context = browser.new_context(base_url=site.url)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text) if "Content Security Policy" in message.text else None)
-    yield page
-    context.close()
-    assert faults == []

@@ -1,0 +1,160 @@
+"""A real Chromium over a real bank.
+
+| fixture | gives |
+|---|---|
+| `signed_in` | `signed_in("lab_tech", **context)`: a tab of that role over the test's own bank; faults fail the test |
+| `look` | the same over the furnished bank, which nobody changes: quicker, for tests that only look |
+| `furnished` | the furnished bank, its codes by name in `furnished.things` |
+| `tab`, `site` | a tab over a small site with the pages' own files, for what guns and cameras do to any page |
+| `browser` | the Chromium; it is one per process |
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+
+from biobank import clock
+from biobank.auth.sessions import create_page_session
+from biobank.embedded import EmbeddedPostgres
+from tests import seed
+from tests.browser.bench_site import Site, running_site
+from tests.browser.chromium import find_chromium, launch
+from tests.browser.furnished import Furnished, furnish
+from tests.browser.watching import Watch
+from tests.conftest import Api, TestBank, drop_bank, open_bank, release_now, serve_now
+
+Open = Callable[..., Page]
+
+
+# While Playwright runs, its event loop occupies the thread and `asyncio.run` elsewhere would fail: it lives for this folder only.
+@pytest.fixture(scope="package")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="package")
+def chromium(playwright: Playwright) -> str:
+    found = find_chromium(playwright)
+    if found is None:
+        pytest.skip("NO CHROMIUM FOUND: browser tests did not run. Install chromium or set BIOBANK_TEST_CHROMIUM.")
+    return found
+
+
+@pytest.fixture(scope="package")
+def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
+    browser = launch(playwright, chromium)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    """Collects faults; the test fails at its end if there was one."""
+    watch = Watch()
+    yield watch
+    assert watch.faults == []
+
+
+def open_door(bank: TestBank, url: str, context: BrowserContext, user: str) -> None:
+    """Give a context the cookie of a fresh page session, without the half second that proving a password takes."""
+    code = seed.USERS[user].code
+    cookie, _ = bank.write(lambda s: create_page_session(s, code, clock.now(), bank.bank.settings.session_s))
+    context.add_cookies([{"name": "session", "value": cookie, "url": url, "httpOnly": True, "sameSite": "Lax"}])
+
+
+class Tabs:
+    """Opens tabs over one bank and closes them all."""
+
+    def __init__(self, browser: Browser, bank: TestBank, url: str, watch: Watch) -> None:
+        self._browser, self._bank, self._url, self._watch = browser, bank, url, watch
+        self._contexts: list[BrowserContext] = []
+
+    def open(self, user: str | None, path: str | None = "/", **options: Any) -> Page:
+        """Open a tab at `path` (None: nowhere yet) as a seeded user, or a stranger; `options` are Playwright's of a context."""
+        context = self._watch.over(self._browser.new_context(base_url=self._url, **({"reduced_motion": "reduce"} | options)))
+        self._contexts.append(context)
+        if user is not None:
+            open_door(self._bank, self._url, context, user)
+        page = context.new_page()
+        if path is not None:
+            page.goto(path)
+        return page
+
+    def close(self) -> None:
+        """Close every context."""
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture
+def bank(make_bank: Callable[..., TestBank]) -> TestBank:
+    """A bank that allows its log to lag: nobody seals here, and a day in a browser on a busy machine is longer than a minute."""
+    return make_bank(merge_delay_s=3600)
+
+
+@pytest.fixture
+def signed_in(api: Api, browser: Browser, watch: Watch) -> Iterator[Open]:
+    """A factory of tabs over the test's own bank, each with its own session."""
+    tabs = Tabs(browser, api.test_bank, api.url, watch)
+    yield tabs.open
+    tabs.close()
+
+
+@pytest.fixture(scope="package")
+def furnished_bank(
+    template: EmbeddedPostgres, secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Furnished]:
+    bank = open_bank(template, secrets_dir, tmp_path_factory.mktemp("furnished"), merge_delay_s=3600, pool_size=2)
+    clock.set_offset(timedelta(0), test_mode=True)
+    url = serve_now(bank)
+    api = Api(url, bank)
+    things = furnish(api)
+    api.close()
+    release_now(bank)
+    yield Furnished(bank, url, things)
+    drop_bank(bank)
+
+
+@pytest.fixture
+def furnished(furnished_bank: Furnished) -> Iterator[Furnished]:
+    """The furnished bank, served. Never change what is in it: other tests look at it too."""
+    serve_now(furnished_bank.bank)
+    yield furnished_bank
+    release_now(furnished_bank.bank)
+
+
+@pytest.fixture
+def look(furnished: Furnished, browser: Browser, watch: Watch) -> Iterator[Open]:
+    """A factory of tabs over the furnished bank."""
+    tabs = Tabs(browser, furnished.bank, furnished.url, watch)
+    yield tabs.open
+    tabs.close()
+
+
+@pytest.fixture(scope="package")
+def running() -> Iterator[Site]:
+    with running_site() as site:
+        yield site
+
+
+@pytest.fixture
+def site(running: Site) -> Site:
+    running.posts.clear()
+    running.hold_post_s = 0.0
+    return running
+
+
+@pytest.fixture
+def tab(browser: Browser, site: Site) -> Iterator[Page]:
+    """A fresh tab over the small site."""
+    watch = Watch()
+    context = watch.over(browser.new_context(base_url=site.url))
+    yield context.new_page()
+    context.close()
+    # The small site's bench page is bare HTML without the headers; script errors and breaches count all the same.
+    assert [fault for fault in watch.faults if not fault.startswith("no policy")] == []

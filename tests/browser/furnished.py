@@ -1,0 +1,76 @@
+"""A bank with something of everything in it, made once for the tests that only look.
+
+Add what your pages need to `furnish`, and its code under a telling name: the walk (`walk.py`) writes `{name}` in addresses.
+"""
+
+from dataclasses import dataclass
+
+from tests import seed
+from tests.conftest import Api, TestBank
+from tests.factories import make_box, make_specimen
+from tests.shipping import stories as shipping
+from tests.withdrawals.stories import Story, a_lot, a_story, everyone, place_of
+
+
+@dataclass(frozen=True)
+class Furnished:
+    """The bank, its address, and codes by name: `things["tube"]`."""
+
+    bank: TestBank
+    url: str
+    things: dict[str, str]
+
+
+def _withdrawal(api: Api, step: str) -> Story:
+    return a_story(api).up_to(step)
+
+
+def furnish(api: Api) -> dict[str, str]:
+    """Fill the bank behind `api`; return what is in it by name."""
+    bank, act, admin = api.test_bank, everyone(api.test_bank), api.test_bank.act("admin")
+    banked = a_story(api, vials=4, lot=True)
+    tube, held = banked.vials[0], banked.vials[1]
+    things = {
+        "tube": tube,
+        "held": held,
+        "donor": banked.donor,
+        "box": place_of_box(api, tube),
+        "lot": bank.write(lambda s: a_lot(s, banked.donor)),
+        "empty_box": bank.write(lambda s: make_box(s, admin, name="Box with free places", rows=9, cols=9).code),
+        "fresh": shipping.tubes(api, 2)[0],
+        "on_its_way": bank.write(lambda s: make_specimen(s, act).code),
+        "requested": _withdrawal(api, "request").code,
+        "approved": _withdrawal(api, "approve").code,
+        "picked": _withdrawal(api, "confirm").code,
+        "thawed": _withdrawal(api, "thaw").code,
+        "handover": shipping.offered(api, shipping.tubes(api, 2)),
+        "incoming_handover": _handover_to_lab_tech(api),
+        "shipment": shipping.shipped(api, shipping.tubes(api, 2, frozen=True)),
+        "incoming_shipment": _shipment_to_lab(api),
+    }
+    hold = {"scope_kind": "specimen", "scope_id": held, "kind": "temperature", "reason": "found_warm"}
+    things["hold"] = _made(api.lab_tech.post("/holds", json=hold), "id")
+    deviation = {"severity": "major", "topic": "tank_low", "site": "LAB", "description": "Level fell at night."}
+    things["deviation"] = _made(api.lab_tech.post("/deviations", json=deviation), "code")
+    return things
+
+
+def place_of_box(api: Api, tube: str) -> str:
+    """The box that a stored tube is in."""
+    return str(api.quality.get(f"/specimens/{tube}").json()["custody"]["container"] or place_of(api, tube))
+
+
+def _made(answer: object, key: str) -> str:
+    assert getattr(answer, "status_code") == 201, getattr(answer, "text")  # noqa: B009 - one helper for two kinds of client
+    return str(answer.json()[key])  # type: ignore[attr-defined]
+
+
+def _handover_to_lab_tech(api: Api) -> str:
+    codes = shipping.tubes(api, 1, holder="lab_tech2")
+    answer = shipping.offer(api, api.lab_tech2, codes, "user", seed.USERS["lab_tech"].code)
+    return _made(answer, "id")
+
+
+def _shipment_to_lab(api: Api) -> str:
+    codes = shipping.tubes(api, 2, holder="north_tech", site="NORTH", frozen=True, home_site="NORTH")
+    return _made(shipping.ship(api, api.north_tech, codes, from_site="NORTH", to_site="LAB"), "code")

@@ -1,0 +1,68 @@
+"""Every page, as every role that has it: clean for axe in both schemes, within the policy, usable by keyboard, and cheap."""
+
+import pytest
+from fastapi.routing import APIRoute
+from playwright.sync_api import Page
+
+from biobank.app import PAGES
+from biobank.db import count_statements
+from biobank.web.pages import router as style_guide
+from tests.browser.axe import contrast_violations, violations
+from tests.browser.conftest import Open
+from tests.browser.furnished import Furnished
+from tests.browser.walk import NOT_PAGES, STOPS, Stop
+
+pytestmark = pytest.mark.browser
+
+VISITS = [pytest.param(role, stop, id=f"{role or 'stranger'}:{stop.name}") for stop in STOPS for role in stop.roles or (None,)]
+
+
+def test_every_page_of_the_application_is_walked() -> None:
+    routes = [route for router in (*PAGES, style_guide) for route in router.routes if isinstance(route, APIRoute)]
+    pages = {route.path for route in routes if "GET" in (route.methods or ())} - NOT_PAGES
+    assert {stop.route for stop in STOPS} == pages
+
+
+# A control that takes the focus without showing it, or never takes it, is out of reach for whoever has no mouse.
+UNREACHABLE = """() => [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary')]
+  .filter((e) => e.checkVisibility({ visibilityProperty: true }) && !e.disabled && !e.closest('[inert]'))
+  .filter((e) => { e.focus({ preventScroll: true }); return document.activeElement !== e || e.tabIndex < 0; })
+  .filter((e) => e.type !== 'radio')
+  .map((e) => e.outerHTML.slice(0, 120))"""
+# A field inside a frame may let its frame show the focus.
+FOCUS = """() => { const e = document.activeElement;
+  const shows = (x) => { const s = getComputedStyle(x); return s.outlineStyle !== 'none' || s.boxShadow !== 'none'; };
+  const framed = [e, e.parentElement, e.closest('.input-row, .find')];
+  return [e.tagName, e.matches(':focus-visible') && framed.some((x) => x && shows(x))]; }"""
+
+
+def assert_reachable_by_keyboard(page: Page) -> None:
+    """Every control takes the focus; the first stops of the Tab key show where they are."""
+    assert page.evaluate(UNREACHABLE) == []
+    page.locator("a[href], button, input:not([type=hidden])").first.focus()
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        tag, shown = page.evaluate(FOCUS)
+        assert tag != "BODY" and shown, f"focus is not shown on {tag}"
+
+
+@pytest.mark.parametrize(("role", "stop"), VISITS)
+def test_a_page_is_clean_reachable_and_cheap(look: Open, furnished: Furnished, role: str | None, stop: Stop) -> None:
+    path = stop.path.format(**furnished.things)
+    database = furnished.bank.bank.database
+    page = look(role, path=None)
+    seen: list[str] = []
+    stops = [count_statements(engine.sync_engine, seen) for engine in (database.writer, database.reader)]
+    answer = page.goto(path)
+    for end in stops:
+        end()
+    assert answer is not None
+    assert answer.status == stop.status, answer.status
+    assert len(seen) <= stop.statements, f"{len(seen)} statements: " + "\n".join(seen)
+
+    assert violations(page) == []
+    page.emulate_media(color_scheme="dark")
+    assert contrast_violations(page) == []
+    assert_reachable_by_keyboard(page)
+    page.set_viewport_size({"width": 360, "height": 780})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -1,0 +1,69 @@
+"""Every page there is, who opens it, and how many statements it may send.
+
+A page that is not here fails `test_every_page_of_the_application_is_walked`. `{name}` stands for a thing of the furnished
+bank (`furnished.py`). `statements` is the most that one drawing may send to the database, the session's own two included;
+what a page needs must not grow with the number of rows on it, so write the number that the test reports, not a larger one.
+"""
+
+from dataclasses import dataclass
+
+BENCH = ("lab_tech",)
+CLINIC = ("clinician", "clinic_staff")
+DESK = ("quality", "auditor", "admin")
+EVERYONE = (*BENCH, *CLINIC, *DESK)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One address; `route` is the path of the route that answers it, as it stands in the code."""
+
+    path: str
+    route: str
+    roles: tuple[str, ...]
+    statements: int
+    status: int = 200
+
+    @property
+    def name(self) -> str:
+        """What the test's id says."""
+        return self.path.strip("/").replace("/", "_").replace("?", "-") or "today"
+
+
+def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None = None, status: int = 200) -> Stop:
+    """A stop of the walk; `route` when the address names a thing: `/specimens/{code}` for `/specimens/{tube}`."""
+    return Stop(path, route or path, roles, statements, status)
+
+
+STOPS: tuple[Stop, ...] = (
+    stop("/", EVERYONE, 11),
+    stop("/find", BENCH, 3),
+    stop("/specimens", ("lab_tech", "quality"), 6),
+    stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 24, "/specimens/{code}"),
+    stop("/specimens/{fresh}/record/checked_out", BENCH, 12, "/specimens/{code}/record/{verb}"),
+    stop("/specimens/{fresh}/store", BENCH, 10, "/specimens/{code}/store"),
+    stop("/specimens/{tube}/hold", BENCH, 10, "/specimens/{code}/hold"),
+    stop("/specimens/{held}/decision", ("quality",), 9, "/specimens/{code}/decision"),
+    stop("/holds/{hold}/lift", ("quality",), 6, "/holds/{hold_id}/lift"),
+    stop("/storage", BENCH, 7),
+    stop("/storage/{box}", ("lab_tech", "quality"), 12, "/storage/{code}"),
+    stop("/donors", ("clinician", "quality"), 5),
+    stop("/donors/new", ("clinician",), 5),
+    stop("/donors/{donor}", ("clinician", "quality"), 12, "/donors/{code}"),
+    stop("/withdrawals", ("lab_tech", "clinician", "quality"), 6),
+    stop("/withdrawals/new?donor={donor}", ("clinician",), 10, "/withdrawals/new"),
+    stop("/withdrawals/{requested}", ("clinician", "quality"), 16, "/withdrawals/{code}"),
+    stop("/withdrawals/{requested}/approve", ("quality",), 13, "/withdrawals/{code}/{step}"),
+    stop("/withdrawals/{approved}/pick", BENCH, 14, "/withdrawals/{code}/{step}"),
+    stop("/withdrawals/{thawed}/check", ("clinician",), 14, "/withdrawals/{code}/{step}"),
+    stop("/log", ("auditor",), 4),
+    stop("/users", ("admin",), 5),
+    stop("/login", (), 0),
+    stop("/first-login", BENCH, 3),
+    stop("/styleguide", (), 0),
+)
+
+NOT_PAGES = {
+    # A file, and an address that always sends the browser on.
+    "/log/export",
+    "/S/{code}",
+}
