@@ -82,9 +82,11 @@ def _make_if_missing(settings: Settings, state: Path, console: Console) -> None:
     if kept.exists():
         prepare(settings)
         return
+    from biobank import kinds
     from biobank.bank import Bank
     from biobank.demo_data import fill
 
+    assert kinds.MODULES
     unfinished.touch()
     started = time.monotonic()
     console.print("Making an example bank …")
