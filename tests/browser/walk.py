@@ -35,8 +35,10 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 11),
+    stop("/", EVERYONE, 20),
     stop("/find", BENCH, 3),
+    stop("/scan", ("lab_tech", "clinic_staff", "quality"), 12),
+    stop("/scan/sheet", BENCH, 12),
     stop("/specimens", ("lab_tech", "quality"), 6),
     stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 24, "/specimens/{code}"),
     stop("/specimens/{fresh}/record/checked_out", BENCH, 12, "/specimens/{code}/record/{verb}"),
@@ -44,6 +46,8 @@ STOPS: tuple[Stop, ...] = (
     stop("/specimens/{tube}/hold", BENCH, 10, "/specimens/{code}/hold"),
     stop("/specimens/{held}/decision", ("quality",), 9, "/specimens/{code}/decision"),
     stop("/holds/{hold}/lift", ("quality",), 6, "/holds/{hold_id}/lift"),
+    stop("/wrong?about={tube}", ("lab_tech", "clinician", "auditor"), 5, "/wrong"),
+    stop("/handovers/{incoming_handover}", BENCH, 7, "/handovers/{handover_id}"),
     stop("/storage", BENCH, 7),
     stop("/storage/{box}", ("lab_tech", "quality"), 12, "/storage/{code}"),
     stop("/donors", ("clinician", "quality"), 5),
@@ -58,12 +62,14 @@ STOPS: tuple[Stop, ...] = (
     stop("/log", ("auditor",), 4),
     stop("/users", ("admin",), 5),
     stop("/login", (), 0),
+    stop("/locked", BENCH, 12),
     stop("/first-login", BENCH, 3),
     stop("/styleguide", (), 0),
 )
 
 NOT_PAGES = {
-    # A file, and an address that always sends the browser on.
+    # A file, an answer without words, and an address that always sends the browser on.
     "/log/export",
+    "/alive",
     "/S/{code}",
 }

@@ -139,7 +139,35 @@ def test_a_form_sent_twice_is_one_act(api: Api, visit: Visit) -> None:
 def test_an_idle_page_locks_itself(api: Api, visit: Visit) -> None:
     visitor = visit("lab_tech")
     clock.set_offset(timedelta(minutes=16), test_mode=True)
-    assert visitor.get("/specimens").url.path == "/login"
+    page = visitor.get("/specimens?state=stored")
+    assert (page.url.path, page.status_code) == ("/locked", 200)
+    assert seed.USERS["lab_tech"].code in page.text
+    refused = visitor.submit("/locked", {"password": "not this one at all"}, draw=str(page.url))
+    assert refused.status_code == 403 and "wrong" in refused.text
+    assert visitor.get("/specimens").url.path == "/locked"
+    opened = visitor.submit("/locked", {"password": seed.PASSWORD}, draw=str(page.url))
+    assert (opened.url.path, opened.url.query, opened.status_code) == ("/specimens", b"state=stored", 200)
+
+
+def test_a_lock_opens_for_nobody_else_and_for_no_form_from_elsewhere(api: Api, visit: Visit) -> None:
+    visitor = visit("lab_tech")
+    clock.set_offset(timedelta(minutes=16), test_mode=True)
+    forged = visitor.post("/locked", data={"password": seed.PASSWORD, "csrf_token": "x"})
+    assert forged.status_code == 403 and visitor.get("/specimens").url.path == "/locked"
+    assert visit().get("/locked").url.path == "/login"
+    stranger = visit().post("/locked", data={"password": seed.PASSWORD})
+    assert stranger.url.path == "/login"
+    visitor.log_in("quality")
+    assert seed.USERS["quality"].code in visitor.get_page("/")
+
+
+def test_a_page_that_is_worked_on_stays_open(api: Api, visit: Visit) -> None:
+    visitor = visit("lab_tech")
+    for minutes in (10, 20, 30):
+        clock.set_offset(timedelta(minutes=minutes), test_mode=True)
+        assert visitor.get("/alive").status_code == 204
+    clock.set_offset(timedelta(minutes=50), test_mode=True)
+    assert visitor.get("/alive", headers={"Accept": "application/json"}).status_code == 401
 
 
 def test_logging_out_ends_the_session(api: Api, visit: Visit) -> None:
