@@ -34,7 +34,7 @@ FOUND_IN: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "fresh": ("lab_tech", "/specimens?state=received&limit=1", {}, "code"),
     "on_its_way": ("lab_tech", "/specimens?state=collected&limit=1", {}, "code"),
     "held": ("quality", "/specimens?state=stored&limit=1", {}, "code"),
-    "donor": ("clinician", "/donors?limit=1", {}, "code"),
+    "donor": ("clinician", "/donors?limit=1", {}, "donor"),
     "box": ("quality", "/storage-containers?limit=500", {"kind": "box"}, "code"),
     "requested": ("quality", "/withdrawals?state=requested&limit=1", {}, "code"),
     "approved": ("quality", "/withdrawals?state=approved&limit=1", {}, "code"),
