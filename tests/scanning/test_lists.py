@@ -11,7 +11,8 @@ import pytest
 from tests.conftest import Api
 from tests.factories import make_box
 from tests.shipping.stories import tubes
-from tests.web.test_pages import Visitor, a_tube
+from tests.web.test_pages import a_tube
+from tests.web.visitor import Visitor
 from tests.withdrawals.stories import a_donor, a_story, bank_vials
 
 Send = Callable[..., httpx.Response]

@@ -4,10 +4,7 @@ import io
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
-import httpx
-import pytest
 import qrcode
 from qrcode.image.pil import PilImage
 
@@ -15,49 +12,8 @@ from biobank import clock
 from tests import seed
 from tests.conftest import Api, TestBank
 from tests.factories import make_box, make_received
+from tests.web.visitor import BROWSER, Visit, Visitor
 from tests.withdrawals.stories import a_donor, everyone
-
-BROWSER = {"Accept": "text/html"}
-
-
-class Visitor(httpx.Client):
-    """A browser without JavaScript: keeps cookies, follows redirects, fills in the token and key of a page's form."""
-
-    def get_page(self, path: str, status: int = 200) -> str:
-        answer = self.get(path)
-        assert answer.status_code == status, (path, answer.status_code, answer.text[:2000])
-        return answer.text
-
-    def submit(self, path: str, fields: dict[str, Any], *, draw: str | None = None, **kwargs: Any) -> httpx.Response:
-        """Open the page `draw` (default `path`) and post its hidden fields with `fields` to `path`."""
-        page = self.get_page(draw or path)
-        form = next(part for part in page.split("<form")[1:] if f'action="{path}"' in part.split(">")[0])
-        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form.split("</form>")[0]))
-        return self.post(path, data=hidden | fields, **kwargs)
-
-    def log_in(self, name: str, password: str = seed.PASSWORD) -> httpx.Response:
-        return self.submit("/login", {"username": name, "password": password})
-
-
-@pytest.fixture
-def visit(api: Api) -> Any:
-    """A factory of visitors: `visit("lab_tech")` is logged in, `visit()` is a stranger."""
-    made: list[Visitor] = []
-
-    def start(name: str | None = None) -> Visitor:
-        visitor = Visitor(base_url=api.url, headers=BROWSER, follow_redirects=True, timeout=60)
-        made.append(visitor)
-        if name is not None:
-            answer = visitor.log_in(name)
-            assert answer.status_code == 200 and "Log out" in answer.text, answer.text
-        return visitor
-
-    yield start
-    for visitor in made:
-        visitor.close()
-
-
-Visit = Callable[..., Visitor]
 
 
 def a_tube(api: Api) -> str:
