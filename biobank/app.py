@@ -18,14 +18,17 @@ from biobank.jobs.pages import router as jobs_pages
 from biobank.labels.api import router as labels_api
 from biobank.labels.pages import router as labels_pages
 from biobank.people.api import router as people_api
+from biobank.people.locking import router as locking_pages
 from biobank.people.pages import router as people_pages
 from biobank.people.sign_in_api import keys_router as keys_api
 from biobank.people.sign_in_api import router as sign_in_api
 from biobank.quality.api import router as quality_api
 from biobank.quality.pages import router as quality_pages
+from biobank.quality.wrong import router as wrong_page
 from biobank.scanning.api import router as scanning_api
 from biobank.scanning.pages import router as scanning_pages
 from biobank.shipping.api import router as shipping_api
+from biobank.shipping.handover_pages import router as handover_pages
 from biobank.specimens.api import router as specimens_api
 from biobank.specimens.pages import router as specimens_pages
 from biobank.storage.act_pages import router as storage_act_pages
@@ -59,6 +62,7 @@ ROUTERS = (
 # The order matters where two addresses overlap: a feature's fixed addresses come before those with a code in them.
 PAGES = (
     people_pages,
+    locking_pages,
     home.router,
     find.router,
     storage_pages,
@@ -71,6 +75,8 @@ PAGES = (
     scanning_pages,
     labels_pages,
     jobs_pages,
+    handover_pages,
+    wrong_page,
 )
 
 

@@ -64,6 +64,7 @@ class Prefix(StrEnum):
     REAGENT_LOT = "RG"
     EQUIPMENT = "EQ"
     BADGE = "US"
+    COMMAND = "CM"
 
 
 DATED: Final = frozenset({Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED, Prefix.WITHDRAWAL})

@@ -50,7 +50,9 @@ class Settings(BaseModel):
     access_token_s: int = Field(900, ge=60, le=3600, description="Life of an access token.")
     refresh_token_s: int = Field(12 * 3600, ge=300, description="Life of a refresh token.")
     session_s: int = Field(12 * 3600, ge=300, description="Longest life of a page session.")
-    idle_lock_s: int = Field(15 * 60, ge=60, description="A page session idle for longer must sign in again.")
+    idle_lock_s: int = Field(
+        15 * 60, ge=60, description="A page session idle for longer locks until its login proves its password again."
+    )
     secure_cookies: bool = Field(True, description="Send the session cookie over TLS only. Off for the demo on localhost.")
     test_mode: bool = Field(False, description="Allows moving the clock. `/readyz` says so. Never in production.")
     pool_size: int = Field(10, ge=1, le=100, description="Connections per web process.")

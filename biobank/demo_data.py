@@ -91,7 +91,11 @@ def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable
         if number % 50 == 49:
             console.print(f"  {number + 1} of {DONORS} donors")
     seal()
+    # Its module stands on the classes of this one.
+    from biobank.demo_today import make_today
+
     _withdrawals(stage)
+    make_today(stage)
     seal()
     return made
 

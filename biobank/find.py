@@ -17,6 +17,7 @@ from biobank.codes import Code, MalformedCode, Prefix, parse_code, resolve_paylo
 from biobank.config import Settings
 from biobank.donors.wristbands import describe_band
 from biobank.errors import NotFound, Refusal
+from biobank.scanning.commands import Action, meaning_of
 from biobank.specimens.queries import list_specimens
 from biobank.specimens.resolving import resolve_code
 from biobank.specimens.schemas import SpecimenSummary
@@ -70,6 +71,9 @@ def _page_of(session: Session, actor: Actor, code: Code, settings: Settings) -> 
         return f"/storage/{place.container_code}?slot={place.label}"
     if code.prefix == Prefix.WRISTBAND:
         return code_href(describe_band(session, actor, code.text).donor)
+    if code.prefix == Prefix.COMMAND:
+        meaning = meaning_of(code)
+        return f"/scan?do={meaning.value}" if isinstance(meaning, Action) else "/scan"
     if code.prefix in (Prefix.LOT, Prefix.KIT):
         return f"/specimens?text={code.text}"
     href = code_href(code.text)

@@ -8,76 +8,59 @@ from fastapi.responses import Response
 from sqlalchemy import func, select
 from sqlmodel import Session
 
-from biobank.acts.two_person import PendingActPublic, list_pending
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.snapshots import custody
 from biobank.custody.states import State
-from biobank.quality.holds import list_holds
-from biobank.quality.schemas import HoldPublic
 from biobank.specimens.scoping import donor, specimen, specimens_at_sites_of
-from biobank.web.parts import Column, Stat
+from biobank.today import Task, Trouble, read_tasks, read_troubles
+from biobank.web.parts import Act, Stat
 from biobank.web.session import PageReading
 from biobank.web.templating import render
-from biobank.withdrawals.queries import list_withdrawals
-from biobank.withdrawals.schemas import WithdrawalPublic
-from biobank.withdrawals.workflow import WithdrawalState
+from biobank.web.words import Tone
 
 router = APIRouter(include_in_schema=False)
 
-P, W = Permission, WithdrawalState
+P = Permission
 
-WAITING: Sequence[tuple[Permission, Sequence[WithdrawalState], str]] = (
-    (P.WITHDRAWAL_APPROVE, (W.REQUESTED,), "Withdrawals to approve"),
-    (P.WITHDRAWAL_PICK, (W.APPROVED, W.PICKING), "Withdrawals to pick and issue"),
-    (P.WITHDRAWAL_RECEIVE, (W.ISSUED,), "Withdrawals on their way here"),
-    (P.WITHDRAWAL_ADMINISTER, (W.DELIVERED,), "Withdrawals at the bedside"),
-)
-"""Which states of a withdrawal wait for whom."""
-
-SHOWN: Sequence[tuple[State, str, str]] = (
+COUNTED: Sequence[tuple[State, str, Tone]] = (
+    (State.COLLECTED, "Collected, not received", "busy"),
     (State.IN_TRANSIT, "On their way", "busy"),
     (State.RECEIVED, "Received, not stored", "care"),
+    (State.IN_PROCESS, "Being processed", "busy"),
     (State.CHECKED_OUT, "Out of their place", "care"),
     (State.MISSING, "Missing", "stop"),
     (State.STORED, "Stored", "good"),
 )
+
+BEGINNINGS: Sequence[tuple[Permission, str, str, str]] = (
+    (P.STORAGE_RECORD, "Scan tubes", "/scan", "scan"),
+    (P.DONOR_REGISTER, "Register a donor", "/donors/new", "donor"),
+    (P.WITHDRAWAL_REQUEST, "Request a withdrawal", "/withdrawals/new", "return"),
+    (P.LOG_READ, "Read the log", "/log", "log"),
+    (P.STORAGE_MANAGE, "Look after storage", "/storage", "tank"),
+    (P.USER_MANAGE, "Look after users", "/users", "users"),
+)
+"""What each role begins most often; those the login may do stand beside the list."""
 
 
 @dataclass(frozen=True)
 class Today:
     """What the start page shows."""
 
+    tasks: list[Task]
+    troubles: list[Trouble]
     stats: list[Stat]
-    waiting: list[WithdrawalPublic]
-    holds: list[HoldPublic]
-    pending: list[PendingActPublic]
 
 
 def read_today(session: Session, actor: Actor) -> Today:
-    """Count and list what exists and the actor may know of."""
-    stats: list[Stat] = []
-    waiting: list[WithdrawalPublic] = []
-    for permission, states, label in WAITING:
-        if not actor.may(permission):
-            continue
-        found = [one for state in states for one in list_withdrawals(session, actor, state=state.value, limit=50).items]
-        known = {one.code for one in waiting}
-        waiting += [one for one in found if one.code not in known]
-        if found:
-            stats.append(Stat(label, len(found), f"/withdrawals?state={states[0].value}", "care"))
-    holds: list[HoldPublic] = []
-    if actor.may(P.SPECIMEN_READ):
-        counted = _by_state(session, actor)
-        for state, label, tone in SHOWN:
-            n = counted.get(state.value, 0)
-            if n or state is State.STORED:
-                stats.append(Stat(label, n, f"/specimens?state={state.value}", tone))  # type: ignore[arg-type]  # tones above
-        holds = list_holds(session, actor, active=True, limit=8).items
-    return Today(stats, waiting, holds, list_pending(session, actor, limit=20).items)
+    """Read everything the start page shows to the actor."""
+    return Today(read_tasks(session, actor), read_troubles(session, actor), _stats(session, actor))
 
 
-def _by_state(session: Session, actor: Actor) -> dict[str, int]:
+def _stats(session: Session, actor: Actor) -> list[Stat]:
+    if not actor.may(P.SPECIMEN_READ):
+        return []
     whole = specimen.join(custody, custody.c.code == specimen.c.code).outerjoin(donor, donor.c.code == specimen.c.donor_code)
     rows = session.execute(
         select(custody.c.state, func.count().label("n"))
@@ -85,34 +68,20 @@ def _by_state(session: Session, actor: Actor) -> dict[str, int]:
         .where(specimens_at_sites_of(actor))
         .group_by(custody.c.state)
     )
-    return {row.state: row.n for row in rows}
+    counted = {row.state: row.n for row in rows}
+    return [
+        Stat(label, counted.get(state.value, 0), f"/specimens?state={state.value}", tone)
+        for state, label, tone in COUNTED
+        if counted.get(state.value) or state is State.STORED
+    ]
 
 
 @router.get("/")
 async def show_today(request: Request, reading: PageReading) -> Response:
     """Draw the start page."""
     today = await reading(read_today)
+    actor: Actor = request.state.actor
+    beginnings = [Act(label, href, icon) for permission, label, href, icon in BEGINNINGS if actor.may(permission)]
     return render(
-        request,
-        "home.html",
-        stats=today.stats,
-        waiting=today.waiting,
-        waiting_columns=[
-            Column("code", "Withdrawal", "code"),
-            Column("donor", "Donor", "code"),
-            Column("material", "Material", "words"),
-            Column("state", "State", "chip"),
-            Column("needed_at", "Needed", "when"),
-        ],
-        holds=today.holds,
-        hold_columns=[
-            Column("scope_id", "On", "code"),
-            Column("kind", "Hold", "words"),
-            Column("reason", "Reason", "words"),
-            Column("placed_at", "Since", "when"),
-        ],
-        pending=[p.model_dump() for p in today.pending],
-        pending_columns=[Column("act", "Act", "words"), Column("subject", "On", "code"),
-                         Column("proposed_by", "Proposed by", "plain_code"),
-                         Column("proposed_at", "Since", "when"), Column("expires_at", "Until", "when")],
+        request, "home.html", tasks=today.tasks, troubles=today.troubles, stats=today.stats, beginnings=beginnings
     )  # fmt: skip

@@ -87,12 +87,28 @@ def resolve_page_session(session: Session, cookie: str, idle_lock_s: int) -> Pag
 
     Raises NotSignedIn when there is no such session or it has ended, SessionIdle when it is locked.
     """
+    page, last_seen_at = _behind(session, cookie)
+    if idle_since(last_seen_at, idle_lock_s):
+        raise SessionIdle("This page was not used for a while, so it locked itself. Enter your password to go on.")
+    at = clock.now()
+    if last_seen_at < at - TOUCH_EVERY:
+        session.execute(_touch, {"session_id": page.id, "before": at - TOUCH_EVERY, "at": at})
+    return page
+
+
+def locked_page_session(session: Session, cookie: str) -> PageSession:
+    """Return the session behind a cookie whether or not it is locked; raise NotSignedIn when there is none or it has ended."""
+    return _behind(session, cookie)[0]
+
+
+def unlock_page_session(session: Session, page: PageSession) -> None:
+    """Let a session go on whose login has just proved its password again."""
+    at = clock.now()
+    session.execute(_touch, {"session_id": page.id, "before": at, "at": at})
+
+
+def _behind(session: Session, cookie: str) -> tuple[PageSession, datetime]:
     row = session.execute(_find, {"secret_hash": secret_hash(cookie)}).first()
     actor = actor_of(row)
     assert row is not None
-    if idle_since(row.last_seen_at, idle_lock_s):
-        raise SessionIdle("This page was not used for a while, so it locked itself. Sign in again.")
-    at = clock.now()
-    if row.last_seen_at < at - TOUCH_EVERY:
-        session.execute(_touch, {"session_id": row.session_id, "before": at - TOUCH_EVERY, "at": at})
-    return PageSession(row.session_id, actor, row.csrf_token)
+    return PageSession(row.session_id, actor, row.csrf_token), row.last_seen_at

@@ -141,6 +141,12 @@ def free_slots(session: Session, code: str) -> list[Slot]:
     return [Slot(r.row, r.col, r.code, r.label) for r in rows]
 
 
+def labels_of(session: Session, code: str) -> dict[str, str]:
+    """Return the label of every position of a container, by the position's code."""
+    rows = session.execute(select(position.c.code, position.c.label).where(position.c.container_code == code))
+    return {row.code: row.label for row in rows}
+
+
 def find_position(session: Session, container_code: str | None, place: str) -> "Row[Any] | None":
     """Return a position by its PS- code, or by its label in a container; None when there is none."""
     if place.upper().startswith("PS-"):

@@ -29,6 +29,7 @@ class NavItem:
 
 DOORS: tuple[Door, ...] = (
     Door("Today", "/", "home"),
+    Door("Scan", "/scan", "scan", frozenset({"custody:record", "storage:record", "handover:take"})),
     Door("Specimens", "/specimens", "vial", frozenset({"specimen:read"})),
     Door("Storage", "/storage", "tank", frozenset({"storage:record", "storage:manage", "specimen:read"})),
     Door("Donors", "/donors", "donor", frozenset({"donor:read"})),

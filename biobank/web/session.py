@@ -35,7 +35,7 @@ from biobank.acts.signing import Meaning
 from biobank.acts.web import BankDep, Performer, Reader, bank_of, json_answer, kept_nobody
 from biobank.auth.actor import Actor
 from biobank.auth.models import LoginSession, Site
-from biobank.auth.sessions import PageSession, WrongFormToken, resolve_page_session
+from biobank.auth.sessions import PageSession, SessionIdle, WrongFormToken, resolve_page_session
 from biobank.auth.tokens import Claims
 from biobank.bank import Bank
 from biobank.config import Settings
@@ -47,6 +47,7 @@ from biobank.web.templating import UTC_ZONE, render_problem
 P = ParamSpec("P")
 
 FIRST_LOGIN = "/first-login"
+LOCKED = "/locked"
 KEY_LIMIT = 200
 LONGEST_FORM = 64 * 1024
 """Bytes of a posted form. No page has more to say."""
@@ -84,7 +85,7 @@ def local_path(text: str | None) -> str:
         return "/"
     parts = urlsplit(text)
     own = not parts.scheme and not parts.netloc and text.startswith("/") and not text.startswith("//")
-    return text if own and not parts.path.startswith(("/login", "/logout")) else "/"
+    return text if own and not parts.path.startswith(("/login", "/logout", LOCKED)) else "/"
 
 
 def see(location: str) -> RedirectResponse:
@@ -124,6 +125,7 @@ async def identify(request: Request, bank: Bank) -> PageSession:
     state = request.state
     state.actor, state.csrf_token, state.zone, state.flashes = page.actor, page.csrf, zone, flashes
     state.label_hosts = (bank.settings.host_name, *bank.settings.former_hosts)
+    state.idle_lock_s = bank.settings.idle_lock_s
     return page
 
 
@@ -268,6 +270,8 @@ async def refusal_page(request: Request, refusal: Refusal) -> Response:
     """Show a refusal to a person: the door when nobody is signed in, else a page that says what to do now."""
     if isinstance(refusal, ChooseOwnPassword):
         return see(FIRST_LOGIN)
+    if isinstance(refusal, SessionIdle):
+        return see(f"{LOCKED}?next={quote(_came_from(request), safe='')}")
     if isinstance(refusal, NotSignedIn):
         return see(f"/login?next={quote(_came_from(request), safe='')}")
     if getattr(request.state, "actor", None) is None:

@@ -14,7 +14,8 @@ Every template sees, without importing anything:
 | `static(name)` · `query(**changes)` · `_()` · `ngettext()` · `new_key()` · `site_name` · `zone` | see below |
 
 What belongs to the request is put on `request.state` by the page session (`actor`, `csrf_token`, `flashes`, `zone`, and
-`label_hosts`: the hosts on our labels, present one first); a keyword of `render` wins over it. Undefined names are errors:
+`label_hosts`: the hosts on our labels, present one first; `idle_lock_s`); a keyword of `render` wins over it. Undefined
+names are errors:
 a page with a hole in it is never sent.
 
 A page is a function that builds records of `parts` and a template of a few lines::
@@ -35,6 +36,7 @@ A page is a function that builds records of `parts` and a template of a few line
 """
 
 import gettext
+import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -142,6 +144,15 @@ _COMPONENT_FILES = (
 )
 
 
+# What a page is about, so that "something is wrong" need not ask: its address says it.
+_ABOUT = re.compile(r"^/(?:specimens|storage|donors|shipments|lots)/([A-Z]{2}(?:[0-9]{2})?-[0-9A-Z]{7})(?:/|$)")
+
+
+def _about(path: str) -> str | None:
+    match = _ABOUT.match(path)
+    return None if match is None else match[1]
+
+
 def _base_context(request: Request) -> dict[str, Any]:
     state = request.state
     return {
@@ -151,6 +162,8 @@ def _base_context(request: Request) -> dict[str, Any]:
         "flashes": getattr(state, "flashes", []),
         "zone": getattr(state, "zone", UTC_ZONE),
         "label_hosts": getattr(state, "label_hosts", ()),
+        "idle_lock_s": getattr(state, "idle_lock_s", None),
+        "about": _about(request.url.path),
         "gloves": request.cookies.get("gloves") == "1",
         "now": clock.now(),
         "errors": {},

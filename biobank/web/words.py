@@ -72,6 +72,9 @@ LOOKS: dict[str, Look] = {
     "cancelled": Look("end", "square"),
     "expired": Look("care", "clock"),
     "overdue": Look("stop", "clock"),
+    "due": Look("care", "clock"),
+    "waiting": Look("good", "pen"),
+    "expected": Look("busy", "truck"),
     "closed": Look("end", "square"),
     "open": Look("wait", "clock"),
     # people and consent

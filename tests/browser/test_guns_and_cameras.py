@@ -2,7 +2,6 @@
 
 import random
 import re
-import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ from biobank.codes import CHECK_ALPHABET, DATED, NUMBERS, Prefix, is_code, make_
 from biobank.web.assets import STATIC
 from tests.browser.bench_site import Site
 from tests.browser.chromium import launch
+from tests.browser.scanning import shoot
 
 pytestmark = pytest.mark.browser
 
@@ -26,34 +26,6 @@ FOREIGN = f"HTTPS://OTHER.EXAMPLE/S/{TUBE}"
 def open_bench(tab: Page, query: str = "") -> None:
     tab.goto(f"/bench?{query}")
     expect(tab.locator("html[data-scan-ready]")).to_have_count(1)
-
-
-KEYS = {"-": "Minus", "/": "Slash", ":": "Semicolon", ".": "Period", " ": "Space"}
-
-
-def shoot(tab: Page, text: str, delay: float = 0, suffix: str = "Enter", layout: dict[str, str] | None = None) -> None:
-    """Do what a gun does: the keys of the label `delay` ms apart by their own time stamps, then its suffix.
-
-    The stamps are given, not waited for, so that a busy test machine does not turn a gun into a slow typist. `layout` says
-    which character the computer makes of a US key.
-    """
-    session = tab.context.new_cdp_session(tab)
-    at = time.time()
-    for character in text:
-        upper = character.upper()
-        code = KEYS.get(character) or (f"Digit{upper}" if upper.isdigit() else f"Key{upper}")
-        shown = (layout or {}).get(character, character)
-        stroke: dict[str, object] = {"key": shown, "code": code, "modifiers": 8 if character == ":" or character.isupper() else 0}
-        session.send("Input.dispatchKeyEvent", {"type": "keyDown", "text": shown, "timestamp": at, **stroke})
-        session.send("Input.dispatchKeyEvent", {"type": "keyUp", "timestamp": at, **stroke})
-        at += delay / 1000
-    for ending in suffix.split():
-        number, mark = (13, "\r") if ending == "Enter" else (9, "")
-        last: dict[str, object] = {"key": ending, "code": ending, "windowsVirtualKeyCode": number, "text": mark, "timestamp": at}
-        session.send("Input.dispatchKeyEvent", {"type": "keyDown" if mark else "rawKeyDown", **last})
-        session.send("Input.dispatchKeyEvent", {"type": "keyUp", "timestamp": at, "key": ending, "code": ending})
-        at += delay / 1000
-    session.detach()
 
 
 def found(text: str) -> re.Pattern[str]:

@@ -35,10 +35,12 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 11),
+    stop("/", EVERYONE, 20),
     stop("/find", BENCH, 3),
     stop("/specimens", ("lab_tech", "quality"), 6),
     stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 25, "/specimens/{code}"),
+    stop("/scan", ("lab_tech", "clinic_staff", "quality"), 12),
+    stop("/scan/sheet", BENCH, 12),
     stop("/specimens/{fresh}/record/checked_out", BENCH, 12, "/specimens/{code}/record/{verb}"),
     stop("/specimens/{fresh}/store", BENCH, 10, "/specimens/{code}/store"),
     stop("/specimens/{tube}/hold", BENCH, 10, "/specimens/{code}/hold"),
@@ -57,6 +59,8 @@ STOPS: tuple[Stop, ...] = (
     stop("/labels/{box}", ("lab_tech", "admin"), 16, "/labels/{code}"),
     stop("/jobs", BENCH, 6),
     stop("/jobs/{job}", BENCH, 6, "/jobs/{identity}"),
+    stop("/wrong?about={tube}", ("lab_tech", "clinician", "auditor"), 5, "/wrong"),
+    stop("/handovers/{incoming_handover}", BENCH, 7, "/handovers/{handover_id}"),
     stop("/donors", ("clinician", "quality"), 5),
     stop("/donors/new", ("clinician",), 5),
     stop("/donors/{donor}", ("clinician", "quality"), 12, "/donors/{code}"),
@@ -69,14 +73,16 @@ STOPS: tuple[Stop, ...] = (
     stop("/log", ("auditor",), 4),
     stop("/users", ("admin",), 5),
     stop("/login", (), 0),
+    stop("/locked", BENCH, 12),
     stop("/first-login", BENCH, 3),
     stop("/styleguide", (), 0),
 )
 
 NOT_PAGES = {
-    # A file, and an address that always sends the browser on.
-    "/log/export",
     "/labels/file",
     "/jobs/{identity}/file",
+    # A file, an answer without words, and an address that always sends the browser on.
+    "/log/export",
+    "/alive",
     "/S/{code}",
 }

@@ -10,8 +10,9 @@ from biobank.web.security import CONTENT_SECURITY_POLICY
 REPORT = """document.addEventListener('securitypolicyviolation', (e) =>
   console.error(`policy: ${e.violatedDirective} ${e.blockedURI} ${e.sourceFile ?? ''}:${e.lineNumber} ${e.sample}`));"""
 
-# Chromium notes every refused form and every refused fetch as an error, and a refusal may be what a test asks for.
-EXPECTED = "Failed to load resource: the server responded with a status of 4"
+# Chromium notes every refused form and fetch as an error, and every request that a test's broken network lost: both are what
+# a test asks for.
+EXPECTED = ("Failed to load resource: the server responded with a status of 4", "Failed to load resource: net::ERR_")
 
 
 class Watch:

@@ -4,10 +4,7 @@ import io
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
-import httpx
-import pytest
 import qrcode
 from qrcode.image.pil import PilImage
 
@@ -15,49 +12,8 @@ from biobank import clock
 from tests import seed
 from tests.conftest import Api, TestBank
 from tests.factories import make_box, make_received
+from tests.web.visitor import BROWSER, Visit, Visitor
 from tests.withdrawals.stories import a_donor, everyone
-
-BROWSER = {"Accept": "text/html"}
-
-
-class Visitor(httpx.Client):
-    """A browser without JavaScript: keeps cookies, follows redirects, fills in the token and key of a page's form."""
-
-    def get_page(self, path: str, status: int = 200) -> str:
-        answer = self.get(path)
-        assert answer.status_code == status, (path, answer.status_code, answer.text[:2000])
-        return answer.text
-
-    def submit(self, path: str, fields: dict[str, Any], *, draw: str | None = None, **kwargs: Any) -> httpx.Response:
-        """Open the page `draw` (default `path`) and post its hidden fields with `fields` to `path`."""
-        page = self.get_page(draw or path)
-        form = next(part for part in page.split("<form")[1:] if f'action="{path}"' in part.split(">")[0])
-        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form.split("</form>")[0]))
-        return self.post(path, data=hidden | fields, **kwargs)
-
-    def log_in(self, name: str, password: str = seed.PASSWORD) -> httpx.Response:
-        return self.submit("/login", {"username": name, "password": password})
-
-
-@pytest.fixture
-def visit(api: Api) -> Any:
-    """A factory of visitors: `visit("lab_tech")` is logged in, `visit()` is a stranger."""
-    made: list[Visitor] = []
-
-    def start(name: str | None = None) -> Visitor:
-        visitor = Visitor(base_url=api.url, headers=BROWSER, follow_redirects=True, timeout=60)
-        made.append(visitor)
-        if name is not None:
-            answer = visitor.log_in(name)
-            assert answer.status_code == 200 and "Log out" in answer.text, answer.text
-        return visitor
-
-    yield start
-    for visitor in made:
-        visitor.close()
-
-
-Visit = Callable[..., Visitor]
 
 
 def a_tube(api: Api) -> str:
@@ -139,7 +95,35 @@ def test_a_form_sent_twice_is_one_act(api: Api, visit: Visit) -> None:
 def test_an_idle_page_locks_itself(api: Api, visit: Visit) -> None:
     visitor = visit("lab_tech")
     clock.set_offset(timedelta(minutes=16), test_mode=True)
-    assert visitor.get("/specimens").url.path == "/login"
+    page = visitor.get("/specimens?state=stored")
+    assert (page.url.path, page.status_code) == ("/locked", 200)
+    assert seed.USERS["lab_tech"].code in page.text
+    refused = visitor.submit("/locked", {"password": "not this one at all"}, draw=str(page.url))
+    assert refused.status_code == 403 and "wrong" in refused.text
+    assert visitor.get("/specimens").url.path == "/locked"
+    opened = visitor.submit("/locked", {"password": seed.PASSWORD}, draw=str(page.url))
+    assert (opened.url.path, opened.url.query, opened.status_code) == ("/specimens", b"state=stored", 200)
+
+
+def test_a_lock_opens_for_nobody_else_and_for_no_form_from_elsewhere(api: Api, visit: Visit) -> None:
+    visitor = visit("lab_tech")
+    clock.set_offset(timedelta(minutes=16), test_mode=True)
+    forged = visitor.post("/locked", data={"password": seed.PASSWORD, "csrf_token": "x"})
+    assert forged.status_code == 403 and visitor.get("/specimens").url.path == "/locked"
+    assert visit().get("/locked").url.path == "/login"
+    stranger = visit().post("/locked", data={"password": seed.PASSWORD})
+    assert stranger.url.path == "/login"
+    visitor.log_in("quality")
+    assert seed.USERS["quality"].code in visitor.get_page("/")
+
+
+def test_a_page_that_is_worked_on_stays_open(api: Api, visit: Visit) -> None:
+    visitor = visit("lab_tech")
+    for minutes in (10, 20, 30):
+        clock.set_offset(timedelta(minutes=minutes), test_mode=True)
+        assert visitor.get("/alive").status_code == 204
+    clock.set_offset(timedelta(minutes=50), test_mode=True)
+    assert visitor.get("/alive", headers={"Accept": "application/json"}).status_code == 401
 
 
 def test_logging_out_ends_the_session(api: Api, visit: Visit) -> None:

@@ -82,8 +82,13 @@ const WHY = {
   NotReadableError: "Another program is using the camera. Close it, then try again.",
 };
 
-/** Open the camera until a label is read or the person closes it; the label's text, or null. */
-export async function readWithCamera() {
+const AGAIN_MS = 2000; // a label that stays in the picture is one scan
+
+/**
+ * Open the camera until a label is read or the person closes it; the label's text, or null.
+ * With `each` it stays open: `each(text)` is called with every label and returns what to say about it.
+ */
+export async function readWithCamera(each = null) {
   const { dialog, video, words, torch } = makeDialog();
   document.body.append(dialog);
   dialog.showModal();
@@ -98,12 +103,15 @@ export async function readWithCamera() {
     offerTorch(torch, stream.getVideoTracks()[0]);
     const detector = await nativeDetector();
     const canvas = document.createElement("canvas");
+    let last = { text: null, at: 0 };
     words.textContent = "Hold the label in the middle of the picture.";
     while (open) {
       const started = performance.now();
       drawCrop(video, canvas);
       const text = detector ? (await detector.detect(canvas))[0]?.rawValue ?? null : await decodeOnServer(canvas);
-      if (text) return text;
+      if (text && !each) return text;
+      if (text && (text !== last.text || started - last.at > AGAIN_MS)) words.textContent = await each(text);
+      if (text) last = { text, at: performance.now() };
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, FRAME_MS - (performance.now() - started))));
     }
     return null;

@@ -242,6 +242,15 @@ export function deliver(scan, active) {
 
 async function openCamera(button) {
   const { readWithCamera } = await import("./camera.js");
+  if (button.dataset.camera === "many") {
+    await readWithCamera((text) => {
+      const scan = readLabel(text);
+      if (!scan) return "This is no code of this bank. Type it into the field if it belongs here.";
+      deliver(scan, document.getElementById(button.dataset.for));
+      return `Scanned ${scan.code}. Hold the next one in the middle, or close.`;
+    });
+    return;
+  }
   const text = await readWithCamera();
   if (text === null) return;
   const scan = readLabel(text);

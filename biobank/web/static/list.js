@@ -1,0 +1,378 @@
+// The scan page: every scan is judged at once by the server, the list is kept on this device until it is recorded.
+//
+// The form is the state: the server draws the list into it with its hidden fields, and the same form works without this file.
+// A scan that comes while another is being judged waits its turn; what was scanned is written down here before anything is
+// sent, so a reload, a lost network or a locked session loses nothing. Only codes are kept, under the badge that scanned them.
+
+import { isSoundOn, tell, toggleSound } from "./feedback.js";
+import { askPassword } from "./lock.js";
+import { say } from "./scan.js";
+
+const form = document.getElementById("scan-form");
+const list = document.getElementById("scan-list");
+const verdict = document.getElementById("verdict");
+const result = document.getElementById("scan-result");
+const one = document.getElementById("scan-one");
+const place = document.getElementById("scan-place");
+const DRAFT = `scan-draft:${form.dataset.owner}`;
+const TUBES = ["HF", "AD", "UN"];
+
+let waiting = []; // lines scanned and not yet judged
+let untold = 0; // tubes at the end of the list whose verdict nobody has heard yet
+let busy = false;
+let recorded = null; // the last recorded list: {words, items, undo}
+
+const lines = () => [...list.querySelectorAll("input[name=line]")].map((input) => input.value);
+const chosen = () => form.querySelector("input[name=action]:checked");
+const isListed = (code) => [...list.querySelectorAll("[data-code]")].some((row) => row.dataset.code === code)
+  || waiting.some((line) => line.endsWith(`|${code}`));
+
+// ---------- what is kept on this device ----------
+
+function keep() {
+  const choice = Object.fromEntries(["place", "site", "purpose"].map((name) => [name, form.elements[name]?.value ?? ""]));
+  const draft = { ...choice, action: chosen()?.value ?? "", lines: [...lines(), ...waiting], recorded };
+  localStorage.setItem(DRAFT, JSON.stringify(draft));
+}
+
+function restore() {
+  let draft = null;
+  try {
+    draft = JSON.parse(localStorage.getItem(DRAFT) ?? "null");
+  } catch {
+    localStorage.removeItem(DRAFT); // written by another release; there is nothing to read in it
+  }
+  if (!draft) return;
+  recorded = draft.recorded ?? null;
+  if (recorded) showRecorded();
+  if (!draft.lines?.length && new URLSearchParams(location.search).has("do")) return; // the address says what is wanted
+  for (const name of ["place", "site", "purpose"]) if (form.elements[name] && draft[name]) form.elements[name].value = draft[name];
+  const action = form.querySelector(`input[name=action][value="${CSS.escape(draft.action)}"]`);
+  if (action) action.checked = true;
+  waiting = draft.lines ?? [];
+}
+
+// ---------- talking to the server ----------
+
+async function post(path, data) {
+  const body = data instanceof FormData ? new URLSearchParams(data) : data;
+  const answer = await fetch(path, { method: "POST", body, headers: { Accept: "application/json" } });
+  if (answer.status === 401) {
+    if (await askPassword()) return post(path, data);
+    throw new Error("locked");
+  }
+  const said = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw Object.assign(new Error(said.title ?? "Not done"), { problem: { ...said, status: answer.status } });
+  return said;
+}
+
+const NO_ANSWER = "No answer from the bank. The list is kept; it is looked at again when the network is back.";
+
+// Judge the list as the form has it, with whatever waits.
+async function judge() {
+  keep();
+  if (busy) return;
+  busy = true;
+  try {
+    do {
+      const sent = waiting;
+      const data = new FormData(form);
+      for (const name of ["codes", "one"]) data.delete(name);
+      for (const line of sent) data.append("line", line);
+      waiting = [];
+      list.setAttribute("aria-busy", "true");
+      try {
+        draw(await post("/scan/list", data));
+      } catch (error) {
+        waiting = [...sent, ...waiting];
+        refuse(error);
+        return;
+      }
+    } while (waiting.length);
+  } finally {
+    busy = false;
+    list.removeAttribute("aria-busy");
+    keep();
+  }
+}
+
+function draw(said) {
+  list.innerHTML = said.html;
+  document.getElementById("scan-place-name").textContent = said.place ?? "";
+  // Scans that came while this list was judged are told with the next one.
+  const heard = said.rows.slice(Math.max(0, said.rows.length - Math.max(0, untold - waiting.length)));
+  if (untold > waiting.length) {
+    untold = waiting.length;
+    announce(heard);
+  }
+}
+
+const VERDICTS = {
+  ready: ["ok", "Ready"],
+  again: ["again", "Already there"],
+  unknown: ["stop", "Unknown"],
+  blocked: ["stop", "Blocked"],
+};
+const WORST = ["blocked", "unknown", "again", "ready"];
+
+// The worst of what was just scanned is what must be heard: a good tube after it does not make it better.
+function announce(tubes) {
+  if (!tubes.length) return;
+  const tube = [...tubes].sort((a, b) => WORST.indexOf(a.verdict) - WORST.indexOf(b.verdict))[0];
+  const alike = tubes.filter((one) => one.verdict === tube.verdict).length;
+  const [tone, word] = VERDICTS[tube.verdict];
+  tell(tone);
+  const head = alike > 1 ? `${word}: ${alike} of ${tubes.length}` : tube.slot ? `${word} → ${tube.slot}` : word;
+  big(tube.verdict, tube.code ?? tube.text, head, tube.why, tube.verdict === "ready" ? null : tube.where_now);
+}
+
+function big(look, code, word, why = null, where = null) {
+  verdict.className = `verdict ${look}`;
+  const parts = [["verdict-word", word], ["verdict-code code", code], ["verdict-why", why], ["verdict-where", where && `❄ ${where}`]];
+  verdict.replaceChildren(...parts.filter(([, text]) => text).map(([name, text]) => {
+    const line = document.createElement("p");
+    line.className = name;
+    line.textContent = text;
+    return line;
+  }));
+}
+
+function refuse(error) {
+  tell("stop");
+  if (error.message === "locked") say("care", "Locked.", "The list is kept. Enter your password to go on.");
+  else if (error.problem) say("stop", error.problem.title ?? "Not done", error.problem.detail ?? "Nothing was recorded.");
+  else say("stop", "Not sent.", NO_ANSWER);
+}
+
+// ---------- scans ----------
+
+function add(line, code) {
+  if (isListed(code)) {
+    tell("again");
+    big("again", code, "Already in the list");
+    return;
+  }
+  waiting.push(line);
+  untold += 1;
+  big("checking", code, "Checking …");
+  judge();
+}
+
+function command(code) {
+  const control = document.querySelector(`[data-command="${CSS.escape(code)}"]`);
+  if (!control || control.disabled) {
+    tell("stop");
+    say("care", "This command does nothing now.", document.getElementById("scan-fault")?.textContent ?? "");
+    return;
+  }
+  tell("ok");
+  control.click();
+}
+
+function goTo(code) {
+  place.value = code;
+  tell("ok");
+  say("note", `Place: ${code}`);
+  judge();
+}
+
+function choose(value) {
+  const action = form.querySelector(`input[name=action][value=${value}]`);
+  if (action) action.checked = true;
+  showFields();
+}
+
+// A position after a tube says where that tube goes; before any tube, and for boxes, it says where everything goes.
+function placeScanned(prefix, code) {
+  const action = chosen()?.value;
+  if (prefix === "PS" && action === "store" && place.value) {
+    const inputs = [...list.querySelectorAll("input[name=line]")];
+    const last = inputs.at(-1);
+    if (last && last.value.startsWith("|")) {
+      last.value = code + last.value;
+      untold = Math.max(untold, 1);
+      judge();
+      return;
+    }
+  }
+  if (action !== "store" && lines().length) {
+    tell("stop");
+    say("care", `Scanned ${code}.`, "These tubes are not being stored. Choose Store first, or record this list.");
+    return;
+  }
+  choose("store");
+  goTo(code);
+}
+
+document.addEventListener("code-scanned", (event) => {
+  const { code, prefix, text } = event.detail;
+  if (document.querySelector("dialog:modal:not(.camera-dialog)")) return;
+  event.preventDefault();
+  document.getElementById("scan-status").replaceChildren();
+  one.value = "";
+  if (event.target !== place) one.focus({ preventScroll: true });
+  if (TUBES.includes(prefix)) add(`|${text}`, code);
+  else if (prefix === "CM") command(code);
+  else if (prefix === "BX" || prefix === "PS") placeScanned(prefix, code);
+  else if (prefix === "US" && (chosen()?.value === "hand_over" || !lines().length)) {
+    choose("hand_over");
+    goTo(code);
+  } else {
+    tell("stop");
+    big("blocked", code, "Not a tube", "Nothing was added. Open it with the box at the top of the page.");
+  }
+});
+document.addEventListener("code-misread", () => tell("stop"));
+
+// ---------- recording and undoing ----------
+
+async function commit() {
+  if (busy) return;
+  busy = true;
+  const data = new FormData(form);
+  try {
+    recorded = await post("/scan/commit", data);
+    const done = new Set(data.getAll("tube").map((tube) => JSON.parse(tube).text));
+    for (const input of list.querySelectorAll("input[name=line]")) {
+      if (done.has(input.value.slice(input.value.indexOf("|") + 1))) input.remove();
+    }
+    tell("ok");
+    verdict.replaceChildren();
+    verdict.className = "verdict";
+    showRecorded();
+    result.scrollIntoView({ block: "nearest" });
+  } catch (error) {
+    refuse(error);
+    if (!error.problem) return; // the answer was lost: the same key, pressed again, records it once
+  } finally {
+    busy = false;
+  }
+  await judge();
+}
+
+function showRecorded() {
+  result.hidden = false;
+  result.querySelector(".banner-title").textContent = recorded.words;
+  result.querySelector("input[name=recorded]").value = recorded.undo ? JSON.stringify(recorded.undo) : "";
+  result.querySelector("form").hidden = !recorded.undo;
+  result.querySelector(".recorded").replaceChildren(...(recorded.items ?? []).map((item) => {
+    const row = document.createElement("li");
+    const link = document.createElement("a");
+    link.href = `/specimens/${item.specimen}`;
+    link.className = "code";
+    link.textContent = item.specimen;
+    row.append(link, ` ${item.place ?? ""}`);
+    return row;
+  }));
+}
+
+async function undo(event) {
+  event.preventDefault();
+  const data = new FormData(event.target);
+  try {
+    const said = await post("/scan/undo", data);
+    recorded = { words: `${said.words} Put each tube back where it was before.`, items: [], undo: null };
+    tell("again");
+    showRecorded();
+    event.target.elements.idempotency_key.value = newKey();
+  } catch (error) {
+    refuse(error);
+    if (error.problem) event.target.elements.idempotency_key.value = newKey();
+  }
+  keep();
+}
+
+const newKey = () => list.querySelector("input[name=idempotency_key]").value + Math.random().toString(36).slice(2);
+
+// ---------- the form ----------
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const button = event.submitter;
+  if (button?.name === "commit") return void commit();
+  if (button?.name === "drop") {
+    list.querySelectorAll("input[name=line]")[Number(button.value)]?.remove();
+    return void judge();
+  }
+  const typed = [one.value, form.elements.codes.value].join("\n").split("\n").map((text) => text.trim()).filter(Boolean);
+  one.value = form.elements.codes.value = "";
+  if (typed.length) addMany(typed);
+});
+
+// Pasted lines are read by the server, which knows the dialects of rack scanners; the list only carries them there.
+async function addMany(typed) {
+  keep();
+  const data = new FormData(form);
+  data.set("codes", typed.join("\n"));
+  untold = typed.length;
+  try {
+    draw(await post("/scan/list", data));
+  } catch (error) {
+    form.elements.codes.value = typed.join("\n");
+    refuse(error);
+  }
+  keep();
+}
+
+result.querySelector("form").addEventListener("submit", undo);
+
+form.addEventListener("change", (event) => {
+  if (event.target.matches("[name=action], [name=place], [name=site], [name=purpose]")) {
+    showFields();
+    judge();
+  }
+});
+
+document.getElementById("scan-file").addEventListener("change", async (event) => {
+  const [file] = event.target.files;
+  if (file) addMany((await file.text()).split(/\r?\n/).filter((line) => line.trim()));
+  event.target.value = "";
+});
+
+const TOOLS = {
+  remove_last() {
+    const last = waiting.pop() ?? [...list.querySelectorAll("input[name=line]")].at(-1);
+    if (last instanceof Element) last.remove();
+    verdict.replaceChildren();
+    judge();
+  },
+  new_list() {
+    waiting = [];
+    for (const input of list.querySelectorAll("input[name=line]")) input.remove();
+    recorded = null;
+    result.hidden = true;
+    verdict.replaceChildren();
+    judge();
+  },
+  sound(button) {
+    button.setAttribute("aria-pressed", String(toggleSound()));
+  },
+};
+for (const button of form.querySelectorAll("[data-do]")) button.addEventListener("click", () => TOOLS[button.dataset.do](button));
+
+function showFields() {
+  const action = chosen();
+  document.getElementById("scan-hint").textContent = action?.dataset.hint ?? "";
+  for (const field of form.querySelectorAll("[data-for-action]")) {
+    field.hidden = !field.dataset.forAction.split(" ").includes(action?.value);
+  }
+}
+
+// The screen stays awake while tubes are in the open.
+async function stayAwake() {
+  if (document.visibilityState === "visible") await navigator.wakeLock?.request("screen").catch(() => null);
+}
+
+addEventListener("online", () => judge());
+document.addEventListener("visibilitychange", () => { stayAwake(); if (document.visibilityState === "visible" && waiting.length) judge(); });
+
+form.querySelector(".scan-many").open = false;
+form.querySelector(".scan-tools").hidden = false;
+form.querySelector(".file-button").hidden = false;
+form.querySelector("[data-do=sound]").setAttribute("aria-pressed", String(isSoundOn()));
+restore();
+showFields();
+stayAwake();
+if (waiting.length) judge();
+one.focus({ preventScroll: true });
+document.documentElement.dataset.listReady = "";

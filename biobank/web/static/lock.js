@@ -1,0 +1,61 @@
+// The idle lock in the page: after the time the server allows, or when it says that the session is locked, the page covers
+// itself and asks for the password of the same login. Nothing on the page is lost.
+
+const LIMIT_S = Number(document.querySelector('meta[name="idle-lock"]').content);
+const PING_MS = 60_000; // the server counts idleness by the minute
+const dialog = document.getElementById("lock-dialog");
+const form = dialog.querySelector("form");
+const error = document.getElementById("lock-error");
+
+let usedAt = Date.now();
+let pingedAt = Date.now();
+let asking = null;
+
+// Typing a long form sends nothing by itself: tell the server that somebody is there.
+function used() {
+  if (asking) return;
+  usedAt = Date.now();
+  if (usedAt - pingedAt < PING_MS) return;
+  pingedAt = usedAt;
+  fetch("/alive", { headers: { Accept: "application/json" } })
+    .then((answer) => { if (answer.status === 401) askPassword(); })
+    .catch(() => { /* no network: whatever is sent next will say so */ });
+}
+
+/** Cover the page and ask for the password until it is right; resolves true. */
+export function askPassword() {
+  asking ??= new Promise((resolve) => {
+    error.textContent = "";
+    document.documentElement.classList.add("locked");
+    for (const open of document.querySelectorAll("dialog:modal")) open.close();
+    dialog.showModal();
+    form.elements.password.value = "";
+    form.elements.password.focus();
+    dialog.addEventListener("close", () => {
+      document.documentElement.classList.remove("locked");
+      asking = null;
+      usedAt = pingedAt = Date.now();
+      resolve(true);
+    }, { once: true });
+  });
+  return asking;
+}
+
+async function tryPassword() {
+  const answer = await fetch("/locked", { method: "POST", body: new URLSearchParams(new FormData(form)),
+    headers: { Accept: "application/json" } });
+  if (answer.ok) return dialog.close();
+  if (answer.status === 401) return location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  const said = await answer.json().catch(() => ({}));
+  error.textContent = said.detail ?? "That did not work. Try again.";
+  form.elements.password.select();
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  tryPassword().catch(() => { error.textContent = "No answer from the bank. Try again in a moment."; });
+});
+dialog.addEventListener("cancel", (event) => event.preventDefault()); // Escape opens no lock
+
+for (const kind of ["keydown", "pointerdown"]) addEventListener(kind, used, { passive: true, capture: true });
+setInterval(() => { if (Date.now() - usedAt > LIMIT_S * 1000) askPassword(); }, 5_000);

@@ -1,0 +1,32 @@
+"""What a gun does to a page."""
+
+import time
+
+from playwright.sync_api import Page
+
+KEYS = {"-": "Minus", "/": "Slash", ":": "Semicolon", ".": "Period", " ": "Space"}
+
+
+def shoot(tab: Page, text: str, delay: float = 0, suffix: str = "Enter", layout: dict[str, str] | None = None) -> None:
+    """Do what a gun does: the keys of the label `delay` ms apart by their own time stamps, then its suffix.
+
+    The stamps are given, not waited for, so that a busy test machine does not turn a gun into a slow typist. `layout` says
+    which character the computer makes of a US key.
+    """
+    session = tab.context.new_cdp_session(tab)
+    at = time.time()
+    for character in text:
+        upper = character.upper()
+        code = KEYS.get(character) or (f"Digit{upper}" if upper.isdigit() else f"Key{upper}")
+        shown = (layout or {}).get(character, character)
+        stroke: dict[str, object] = {"key": shown, "code": code, "modifiers": 8 if character == ":" or character.isupper() else 0}
+        session.send("Input.dispatchKeyEvent", {"type": "keyDown", "text": shown, "timestamp": at, **stroke})
+        session.send("Input.dispatchKeyEvent", {"type": "keyUp", "timestamp": at, **stroke})
+        at += delay / 1000
+    for ending in suffix.split():
+        number, mark = (13, "\r") if ending == "Enter" else (9, "")
+        last: dict[str, object] = {"key": ending, "code": ending, "windowsVirtualKeyCode": number, "text": mark, "timestamp": at}
+        session.send("Input.dispatchKeyEvent", {"type": "keyDown" if mark else "rawKeyDown", **last})
+        session.send("Input.dispatchKeyEvent", {"type": "keyUp", "timestamp": at, "key": ending, "code": ending})
+        at += delay / 1000
+    session.detach()

@@ -1,0 +1,33 @@
+"""A browser without scripts."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from tests import seed
+
+BROWSER = {"Accept": "text/html"}
+
+
+class Visitor(httpx.Client):
+    """A browser without JavaScript: keeps cookies, follows redirects, fills in the token and key of a page's form."""
+
+    def get_page(self, path: str, status: int = 200) -> str:
+        answer = self.get(path)
+        assert answer.status_code == status, (path, answer.status_code, answer.text[:2000])
+        return answer.text
+
+    def submit(self, path: str, fields: dict[str, Any], *, draw: str | None = None, **kwargs: Any) -> httpx.Response:
+        """Open the page `draw` (default `path`) and post its hidden fields with `fields` to `path`."""
+        page = self.get_page(draw or path)
+        form = next(part for part in page.split("<form")[1:] if f'action="{path}"' in part.split(">")[0])
+        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form.split("</form>")[0]))
+        return self.post(path, data=hidden | fields, **kwargs)
+
+    def log_in(self, name: str, password: str = seed.PASSWORD) -> httpx.Response:
+        return self.submit("/login", {"username": name, "password": password})
+
+
+Visit = Callable[..., Visitor]
