@@ -1,4 +1,3 @@
-<<<<<<<< HEAD:tests/browser/bench_site.py
 """A small site that serves the pages' own files under the pages' own policy, for what a gun and a camera do to any page."""
 
 import io
@@ -119,31 +118,3 @@ def running_site() -> Iterator[Site]:
     yield site
     server.should_exit = True
     thread.join(10)
-========
-"""Visitors of the pages."""
-
-from typing import Any
-
-import pytest
-
-from tests.conftest import Api
-from tests.web.visitor import BROWSER, Visitor
-
-
-@pytest.fixture
-def visit(api: Api) -> Any:
-    """A factory of visitors: `visit("lab_tech")` is logged in, `visit()` is a stranger."""
-    made: list[Visitor] = []
-
-    def start(name: str | None = None) -> Visitor:
-        visitor = Visitor(base_url=api.url, headers=BROWSER, follow_redirects=True, timeout=60)
-        made.append(visitor)
-        if name is not None:
-            answer = visitor.log_in(name)
-            assert answer.status_code == 200 and "Log out" in answer.text, answer.text
-        return visitor
-
-    yield start
-    for visitor in made:
-        visitor.close()
->>>>>>>> scan:tests/web/conftest.py
