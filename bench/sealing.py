@@ -1,21 +1,25 @@
 """What sealing costs a scan: scans per second with the sealer at work beside scans per second without it, interleaved.
 
-    python -m bench.sealing [--rounds 8] [--seconds 3] [--clients 8]
+    python -m bench.sealing [--rounds 12] [--seconds 2] [--clients 8]
 
 One web worker, one PostgreSQL with the durability it ships with, wrk as the load. Before every run the sealer drains what is
 pending, so that a run with it seals its own scans and no others. The order within a pair of runs alternates. Prints each
 pair's ratio and their median; a ratio of 1 would be sealing for nothing. Needs wrk (a Debian package).
+
+Beside the rates stands the processor time of a scan: web worker, sealer and every process of PostgreSQL together, from the
+kernel's scheduler. Its ratio is what the rates would show on a machine that does nothing else and whose every core is busy,
+and unlike them it hardly depends on what else the machine does.
 """
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import psycopg
 
@@ -31,21 +35,25 @@ RATE_AT_MOST = 4000
 class Bench:
     """One bank under load; every run takes specimens that no run has touched."""
 
-    def __init__(self, h: House, codes: list[str], port: int) -> None:
+    def __init__(self, h: House, codes: list[str], port: int, web: int) -> None:
         self._house = h
         self._codes = codes
         self._port = port
+        self._web = web
+        with psycopg.connect(h.postgres.dsn("owner")) as connection:
+            ((pidfile,),) = connection.execute("SELECT pg_read_file('postmaster.pid')").fetchall()
+        self._postmaster = int(pidfile.split("\n")[0])
         self._token = h.token()
         self._used = 0
         self._runs = 0
 
-    def scans_per_second(self, *, sealed: bool, clients: int, seconds: int) -> float:
-        """Load the bank once, with the sealer running or not."""
-        with self._sealer():
+    def run(self, *, sealed: bool, clients: int, seconds: int) -> tuple[float, float]:
+        """Load the bank once, with the sealer running or not; return scans per second and CPU milliseconds per scan."""
+        with self._sealer() as sealer:
             self._drain()
             if sealed:
-                return self._load(clients, seconds)
-        return self._load(clients, seconds)
+                return self._load(clients, seconds, [self._web, sealer])
+        return self._load(clients, seconds, [self._web])
 
     def pending(self) -> int:
         """How many events wait to be sealed."""
@@ -58,7 +66,7 @@ class Bench:
             time.sleep(0.05)
 
     @contextmanager
-    def _sealer(self) -> Iterator[None]:
+    def _sealer(self) -> Iterator[int]:
         process = subprocess.Popen(
             [sys.executable, "-m", "biobank", "sealer"],
             env=environment(self._house.settings, "sealer_database_url"),
@@ -66,13 +74,14 @@ class Bench:
             stdout=subprocess.DEVNULL,
         )
         try:
-            yield
+            yield process.pid
         finally:
             process.terminate()
             process.wait(timeout=30)
 
-    def _load(self, clients: int, seconds: int) -> float:
+    def _load(self, clients: int, seconds: int, programs: list[int]) -> tuple[float, float]:
         self._runs += 1
+        before = self._cpu_ms(programs)
         part = self._house.folder / "codes.txt"
         part.write_text("\n".join(self._codes[self._used :]))
         done = subprocess.run(
@@ -80,18 +89,30 @@ class Bench:
              str(part), self._token, "1", "1", f"s{self._runs}"],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
+        used = {pid: ms - before.get(pid, 0) for pid, ms in self._cpu_ms(programs).items()}
         answer: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
         self._used += answer["requests"] + 2 * clients
         if answer["bad"]:
             raise RuntimeError(f"{answer['bad']} scans were refused: {done.stderr}")
-        return answer["requests"] / answer["duration_us"] * 1e6
+        return answer["requests"] / answer["duration_us"] * 1e6, sum(used.values()) / answer["requests"]
+
+    def _cpu_ms(self, programs: list[int]) -> dict[int, float]:
+        children = Path(f"/proc/{self._postmaster}/task/{self._postmaster}/children").read_text().split()
+        return {pid: _cpu_ms(pid) for pid in [*programs, self._postmaster, *map(int, children)]}
+
+
+def _cpu_ms(pid: int) -> float:
+    try:
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e6
+    except (FileNotFoundError, ProcessLookupError):  # it has ended since
+        return 0.0
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--clients", type=int, default=8)
     arguments = parser.parse_args()
     with house(access_token_s=3600) as h:
@@ -102,26 +123,29 @@ def main() -> None:
         web = start_bank(h, port)
         try:
             wait_for(port)
-            bench = Bench(h, codes, port)
-            bench.scans_per_second(sealed=True, clients=arguments.clients, seconds=1)  # warm both
-            ratios = measure(bench, arguments.rounds, arguments.clients, arguments.seconds)
+            bench = Bench(h, codes, port, web.pid)
+            bench.run(sealed=True, clients=arguments.clients, seconds=1)  # warm both
+            rates, times = measure(bench, arguments.rounds, arguments.clients, arguments.seconds)
         finally:
             web.terminate()
             web.wait(timeout=30)
-    print(f"median ratio {statistics.median(ratios):.2f} of {len(ratios)}, {arguments.clients} clients")
+    print(f"median of {len(rates)} pairs, {arguments.clients} clients: rates {median(rates):.2f}, times {median(times):.2f}")
 
 
-def measure(bench: Bench, rounds: int, clients: int, seconds: int) -> list[float]:
-    """Run pairs and return their ratios, sealed to unsealed."""
-    print(f"{'sealed/s':>9} {'unsealed/s':>11} {'ratio':>6}")
-    ratios: list[float] = []
+def measure(bench: Bench, rounds: int, clients: int, seconds: int) -> tuple[list[float], list[float]]:
+    """Run pairs and return their ratios: rates, sealed to unsealed, and processor times, unsealed to sealed."""
+    print(f"{'sealed/s':>9} {'unsealed/s':>11} {'ratio':>6} {'sealed ms':>10} {'unsealed ms':>12} {'ratio':>6}")
+    rates: list[float] = []
+    times: list[float] = []
     for number in range(rounds):
-        rates: dict[bool, float] = {}
+        found: dict[bool, tuple[float, float]] = {}
         for sealed in (True, False) if number % 2 else (False, True):
-            rates[sealed] = bench.scans_per_second(sealed=sealed, clients=clients, seconds=seconds)
-        ratios.append(rates[True] / rates[False])
-        print(f"{rates[True]:>9.0f} {rates[False]:>11.0f} {ratios[-1]:>6.2f}", flush=True)
-    return ratios
+            found[sealed] = bench.run(sealed=sealed, clients=clients, seconds=seconds)
+        (rate, cost), (bare_rate, bare_cost) = found[True], found[False]
+        rates.append(rate / bare_rate)
+        times.append(bare_cost / cost)
+        print(f"{rate:>9.0f} {bare_rate:>11.0f} {rates[-1]:>6.2f} {cost:>10.3f} {bare_cost:>12.3f} {times[-1]:>6.2f}", flush=True)
+    return rates, times
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import pairwise
 from socket import socket
 from typing import Any
@@ -46,6 +47,7 @@ from biobank.transparency.tree import CompactRange, hash_leaf
 
 START_TIMEOUT_S = 60
 DRAIN_TIMEOUT_S = 120
+POSTGRES_CRASHES = ("postgres child killed", "postgres stopped immediately", "postmaster killed")
 OBSERVATION = {
     "kind": "specimen.inspected",
     "container_intact": True,
@@ -266,14 +268,11 @@ def loop(h: House, figures: Figures, *, seconds: float, writers: int, specimens:
         urls = [f"http://127.0.0.1:{port}" for port in web.ports]
         _wait(lambda: all(map(_answers, urls)), START_TIMEOUT_S, "the web workers to start")
         at_work = Writers(urls, token, codes, writers, seed)
-        kinds = {
-            "web worker killed": lambda _: web.kill(rng.randrange(2)),
-            "sealer killed": lambda _: sealers.kill(),
-            "sealer suspended beside another": lambda _: sealers.suspend(),
-            **{
-                how: lambda how: crash_postgres(h, rng, how)
-                for how in ("postgres child killed", "postgres stopped immediately", "postmaster killed")
-            },
+        kinds: dict[str, Callable[[], None]] = {
+            "web worker killed": lambda: web.kill(rng.randrange(2)),
+            "sealer killed": sealers.kill,
+            "sealer suspended beside another": sealers.suspend,
+            **{how: partial(crash_postgres, h, rng, how) for how in POSTGRES_CRASHES},
         }
         kills = Counter[str]()
         deadline = time.monotonic() + seconds
@@ -282,7 +281,7 @@ def loop(h: House, figures: Figures, *, seconds: float, writers: int, specimens:
             time.sleep(rng.uniform(0.2, 1.5))
             order = order or rng.sample(list(kinds), len(kinds))  # each kind as often as the others
             how = order.pop()
-            kinds[how](how)
+            kinds[how]()
             kills[how] += 1
             assert not sealers.halted(), f"a sealer gave up after: {how}"
         figures.kills = dict(sorted(kills.items()))

@@ -7,7 +7,8 @@ from dataclasses import fields
 
 import pytest
 
-from tests.transparency.model import Model, Safeguards, counterexample, explore
+from tests.transparency.model import Model, counterexample, explore
+from tests.transparency.model_state import Safeguards
 
 BROKEN_WITHOUT = {
     "event_and_queue_row_in_one_commit": "event 0 is in 0 of pending, leaf and quarantine",
