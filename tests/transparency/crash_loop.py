@@ -156,10 +156,16 @@ class Writers:
         self._token = token
         self._codes = codes
         self._stop = threading.Event()
+        self._abandoned = False
         self._faults: list[BaseException] = []
         self._threads = [threading.Thread(target=self._run, args=(random.Random(seed + n),)) for n in range(count)]
         for thread in self._threads:
             thread.start()
+
+    def abandon(self) -> None:
+        """Give up whatever is under way. After `finish` there is nothing left to give up."""
+        self._stop.set()
+        self._abandoned = True
 
     def finish(self) -> None:
         """Let every request under way get its answer, and end."""
@@ -197,7 +203,8 @@ class Writers:
             self.figures["replayed_wrongly"] += again.json() != said
 
     def _until_answered(self, client: httpx.Client, rng: random.Random, code: str, key: str, body: Any) -> httpx.Response:
-        for attempt in range(2000):
+        attempt = 0
+        while not self._abandoned:
             with suppress(httpx.TransportError):
                 answer = client.post(
                     f"{rng.choice(self._urls)}/api/v1/specimens/{code}/events", json=body, headers={"Idempotency-Key": key}
@@ -206,8 +213,9 @@ class Writers:
                     self.figures["sent_again"] += attempt
                     return answer
                 self.statuses[answer.status_code] += 1
+            attempt += 1
             time.sleep(0.05)
-        raise TimeoutError("no answer in the end")
+        raise TimeoutError("no answer before the writers were told to give up")
 
 
 class Observer(threading.Thread):
@@ -289,8 +297,8 @@ def loop(h: House, figures: Figures, *, seconds: float, writers: int, specimens:
         _wait(lambda: _nothing_pending(h), DRAIN_TIMEOUT_S, "the sealer to seal what is pending")
         _wait(lambda: _all_published(h), DRAIN_TIMEOUT_S, "the sealer to publish what is sealed")
     finally:
-        if at_work is not None and not at_work._stop.is_set():
-            at_work._stop.set()
+        if at_work is not None:
+            at_work.abandon()
         web.stop()
         sealers.stop()
         seen = observer.finish()

@@ -25,6 +25,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Final
 
 from tests.transparency.model_state import (
     EVERY,
@@ -56,6 +57,8 @@ class Model:
     on: Safeguards = EVERY
     events: int = 3
     faults: int = 1
+    backups_of_the_unborn: bool = True
+    """Whether a backup may be older than the log's first head: such a database cannot tell that it ever had a register."""
 
     def steps(self, state: State) -> Iterator[Step]:
         """Every step possible in ``state``."""
@@ -91,7 +94,7 @@ class Model:
 
     def _rare_faults(self, state: State) -> Iterator[Step]:
         databases, open_faults = state.databases, ~state.faults
-        if open_faults & RESTORED:
+        if open_faults & RESTORED and (databases[0].has_head or self.backups_of_the_unborn):
             for backup in earlier(databases[0]):
                 after = state._replace(databases=(*databases, backup), faults=state.faults | RESTORED)
                 yield f"restored as database 1: recorded {backup.events}, sealed {backup.leaves}", after
@@ -301,6 +304,10 @@ class Model:
         return state._replace(databases=(*state.databases[:number], database, *state.databases[number + 1 :]))
 
 
+EVERYTHING: Final = Model()
+TWO_FAULTS: Final = Model(events=1, faults=2, backups_of_the_unborn=False)
+
+
 @dataclass(frozen=True)
 class Finding:
     """What a search found: the number of states, and the shortest way to a broken promise if there is one."""
@@ -349,7 +356,11 @@ def _way(came_from: dict[State, tuple[State, str] | None], state: State) -> list
 
 def main() -> None:
     """Print how many states keep every promise, and what breaks which one when one safeguard is missing."""
-    sys.stdout.write(f"all safeguards: {explore(Model()).states} states, no promise broken\n")
+    for model in (EVERYTHING, TWO_FAULTS, Model(events=1, faults=6, backups_of_the_unborn=False), replace(TWO_FAULTS, events=2)):
+        found = explore(model)
+        sys.stdout.write(
+            f"{model.events} events, {model.faults} rare faults: {found.states} states, {found.promise or 'all kept'}\n"
+        )
     for field in fields(Safeguards):
         finding = counterexample(field.name)
         sys.stdout.write(f"\nwithout {field.name}: {finding.promise}\n")
