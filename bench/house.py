@@ -94,9 +94,9 @@ def _collect(session: Session, bank: Bank, count: int) -> list[str]:
 
 
 @contextmanager
-def house(**settings: object) -> Iterator[House]:
-    """Start a cluster, migrate, seed; stop it all at the end."""
-    with reachable_folder() as scratch, EmbeddedPostgres(scratch / "pg") as postgres:
+def house(*, on_disk: bool = False, **settings: object) -> Iterator[House]:
+    """Start a cluster, migrate, seed; stop it all at the end. `on_disk`: never in memory, where a flush costs nothing."""
+    with reachable_folder(on_disk=on_disk) as scratch, EmbeddedPostgres(scratch / "pg") as postgres:
         migrate.upgrade(postgres.dsn("owner"), postgres.dsn("owner", "biobank_keys"))
         with psycopg.connect(postgres.dsn("owner")) as connection:
             seed.sites_and_users(connection)

@@ -9,7 +9,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from biobank.acts.kept import Replayed
@@ -21,6 +22,7 @@ from biobank.errors import (
     MethodNotAllowed,
     NotFound,
     Refusal,
+    Unavailable,
     title_of,
 )
 from biobank.transparency.canonical import CanonicalError
@@ -145,6 +147,12 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
             ),
         )
 
+    async def unanswered(request: Request, error: Any) -> Response:
+        log.error("database_unavailable", path=request.url.path, error=type(getattr(error, "orig", error)).__name__)
+        return await answer(
+            request, Unavailable("The database did not answer. Send the same request with the same key again.", retry_after_s=1)
+        )
+
     async def failed(request: Request, error: Exception) -> Response:
         # The exception's text may hold personal data, so only its type and place are logged.
         log.error("unhandled", path=request.url.path, error=type(error).__name__, exc_info=False)
@@ -156,4 +164,6 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
     app.add_exception_handler(Replayed, replayed)
     app.add_exception_handler(DataError, unstorable)
     app.add_exception_handler(CanonicalError, unstorable)
+    for fault in (OperationalError, InterfaceError, NoConnectionFree):
+        app.add_exception_handler(fault, unanswered)
     app.add_exception_handler(Exception, failed)

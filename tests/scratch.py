@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 @contextmanager
-def reachable_folder() -> Iterator[Path]:
-    """A folder that every account can reach, with a short path, gone afterwards.
+def reachable_folder(*, on_disk: bool = False) -> Iterator[Path]:
+    """A folder that every account can reach, with a short path, gone afterwards; in memory unless it must be `on_disk`.
 
     pytest's own temporary folders are closed to others: for root the server would put its data into /var/lib, and keep it.
     """
-    folder = Path(tempfile.mkdtemp(prefix="bb-", dir=fast_folder()))
+    folder = Path(tempfile.mkdtemp(prefix="bb-", dir=None if on_disk else fast_folder()))
     folder.chmod(0o755)
     try:
         yield folder

@@ -4,7 +4,8 @@ The order is what matters. The register is read first and the newest head after 
 the registered one means that the database lost something, never that we looked too early. Before anything is signed, the
 stored tree must be shown, by a consistency proof computed from its tiles, to begin with the registered tree. Only then is
 the note made, swapped into the register, and stored where readers find it. Dying between any two of these steps is
-harmless: signing is deterministic, and the next publication starts from the register again.
+harmless: signing is deterministic, and the next publication starts from the register again, which it first makes durable:
+whoever wrote what stands there may have died before the disk had it.
 """
 
 from __future__ import annotations
@@ -50,12 +51,13 @@ class Publishing:
         self._known_keys = tuple(known_keys) or tuple(signer.verifier for signer in signers)
 
     def ensure_register(self) -> None:
-        """Register the empty tree of a log that has no head yet.
+        """Register the empty tree of a log that has no head yet; make a register that is found durable.
 
         Raises LogHalted when the log has heads and the register is gone: whether they were the newest cannot be known.
         """
         try:
-            self._register.read()
+            self._open(self._register.read())
+            self._register.confirm()
         except RegisterMissing as exc:
             if self._connection.execute(_ANY_HEAD).fetchall()[0][0]:
                 raise LogHalted("register_missing", f"the log has entries, but {exc}") from exc
@@ -64,7 +66,7 @@ class Publishing:
             except RegisterMoved:
                 return  # another sealer of the same new log was first
         except RegisterError as exc:
-            raise LogHalted("register_unreadable", str(exc)) from exc
+            raise _halted(exc) from exc
 
     def publish(self) -> Checkpoint:
         """Sign, register and store the newest head, and return its checkpoint. Harmless to repeat.
@@ -75,6 +77,8 @@ class Publishing:
             old_note, registered = self._registered()
             head = self._newest_head_after(registered)
             if head == registered:
+                if self._confirmed() != old_note:
+                    continue
                 self._connection.execute(_STORE, (registered.size, old_note))
                 return registered
             note = head.sign(self._signers)
@@ -82,6 +86,8 @@ class Publishing:
                 self._register.compare_and_swap(old_note, note)
             except RegisterMoved:
                 continue  # another sealer published: begin again from what it registered
+            except RegisterError as exc:
+                raise _halted(exc) from exc
             self._connection.execute(_STORE, (head.size, note))
             return head
         raise TimeoutError(f"the register moved {ATTEMPTS} times during one publication")
@@ -89,12 +95,19 @@ class Publishing:
     def _registered(self) -> tuple[str, Checkpoint]:
         try:
             note = self._register.read()
-        except RegisterMissing as exc:
-            raise LogHalted("register_missing", str(exc)) from exc
         except RegisterError as exc:
-            raise LogHalted("register_unreadable", str(exc)) from exc
+            raise _halted(exc) from exc
+        return note, self._open(note)
+
+    def _confirmed(self) -> str:
         try:
-            return note, open_checkpoint(note, self._origin, self._known_keys)
+            return self._register.confirm()
+        except RegisterError as exc:
+            raise _halted(exc) from exc
+
+    def _open(self, note: str) -> Checkpoint:
+        try:
+            return open_checkpoint(note, self._origin, self._known_keys)
         except NoteError as exc:
             raise LogHalted("register_unreadable", f"the registered note is not one of this log's: {exc}") from exc
 
@@ -124,3 +137,7 @@ class Publishing:
 
     def _fetch(self, sql: str, values: tuple[int, ...]) -> Sequence[Sequence[Any]]:
         return self._connection.execute(sql, values, binary=True).fetchall()
+
+
+def _halted(exc: RegisterError) -> LogHalted:
+    return LogHalted("register_missing" if isinstance(exc, RegisterMissing) else "register_unreadable", str(exc))

@@ -8,6 +8,9 @@ and a sealer whose tree does not contain the registered tree halts.
 One file, holding the signed note and nothing else, on another volume than the database if possible. ``<file>.lock``
 beside it serialises writers. A write is: lock, read and compare, write a temporary file, fsync it, rename it over the
 register, fsync the folder. A register is created once, for the empty tree, before the log's first entry is sealed.
+
+A writer that fails or dies between the last two of these leaves a note that everybody can read and that a power cut may
+still take back. So a note found here is written once more (`confirm`) before anything is published on the strength of it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -44,6 +47,9 @@ class Register(Protocol):
     def compare_and_swap(self, old: str, new: str) -> None:
         """Replace exactly ``old`` by ``new``, durably on return. Raises RegisterMoved or RegisterMissing."""
 
+    def confirm(self) -> str:
+        """Make the registered note durable, whoever wrote it, and return it. Raises RegisterMissing."""
+
 
 class FileRegister:
     """A register in one file. Works between processes of one machine (``flock``); the file system must honour fsync."""
@@ -54,21 +60,28 @@ class FileRegister:
         self._new_path = path.with_name(path.name + ".new")
 
     def read(self) -> str:
-        """Return the registered note. Raises RegisterMissing, or RegisterError when it is empty."""
+        """Return the registered note. Raises RegisterMissing, or RegisterError when it is empty or no text."""
         try:
             note = self._path.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise RegisterMissing(f"there is no checkpoint register at {self._path}") from None
+        except UnicodeDecodeError:
+            raise RegisterError(f"the checkpoint register {self._path} is not text: its disk damaged it") from None
         if not note:
             raise RegisterError(f"the checkpoint register {self._path} is empty: its disk lost it")
         return note
 
     def create(self, note: str) -> None:
         """Register the first note. Raises RegisterMoved when a register exists."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = self._path.parent
+        made = [each for each in folder.parents if not each.exists()]
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
             if self._path.exists():
                 raise RegisterMoved(f"a checkpoint register exists at {self._path}")
+            for each in (folder, *made):  # the register is as durable as the folders it lies in
+                with suppress(PermissionError):  # a folder that may not be opened was not made for us just now
+                    _flush_folder(each.parent)
             self._replace(note)
 
     def compare_and_swap(self, old: str, new: str) -> None:
@@ -78,17 +91,20 @@ class FileRegister:
                 raise RegisterMoved("the register holds another checkpoint than the one read before")
             self._replace(new)
 
+    def confirm(self) -> str:
+        """Write the registered note again and return it: an fsync that failed once may claim success when it is repeated."""
+        with self._locked():
+            note = self.read()
+            self._replace(note)
+        return note
+
     def _replace(self, note: str) -> None:
         with self._new_path.open("wb") as file:
             file.write(note.encode())
             file.flush()
             os.fsync(file.fileno())
         self._new_path.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _flush_folder(self._path.parent)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -101,3 +117,11 @@ class FileRegister:
             yield
         finally:
             os.close(descriptor)  # closing releases the lock
+
+
+def _flush_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

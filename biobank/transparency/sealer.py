@@ -29,6 +29,14 @@ LONGEST_RETRY_S: Final = 5.0
 IDLE_TRANSACTION_TIMEOUT: Final = "60s"
 """After this long the server ends a sealer that was suspended while it held the lock, so that another can take over."""
 
+_WEAK_LOGINS: Final = """
+    SELECT DISTINCT COALESCE(rolname, 'all') FROM pg_db_role_setting
+    LEFT JOIN pg_roles ON pg_roles.oid = setrole LEFT JOIN pg_database ON pg_database.oid = setdatabase,
+    unnest(setconfig) AS setting
+    WHERE (setdatabase = 0 OR datname = current_database())
+    AND setting LIKE 'synchronous_commit=%' AND split_part(setting, '=', 2) NOT IN ('on', 'remote_apply')
+"""
+
 log = structlog.get_logger("biobank.sealer")
 
 
@@ -159,7 +167,7 @@ def _connect(dsn: str) -> Connection:
 
 
 def _require_durable_commits(connection: Connection) -> None:
-    """Raise LogHalted unless a COMMIT here means that the data is on disk."""
+    """Raise LogHalted unless a COMMIT means that the data is on disk, here and for every login that has settings of its own."""
 
     def setting(name: str) -> Any:
         return connection.execute("SELECT current_setting(%s)", (name,)).fetchall()[0][0]
@@ -169,3 +177,6 @@ def _require_durable_commits(connection: Connection) -> None:
         wrong.append("synchronous_commit")
     if wrong:
         raise LogHalted("unsafe_database", f"the server may lose what it has committed: {', '.join(wrong)} is not on")
+    weak = [row[0] for row in connection.execute(_WEAK_LOGINS).fetchall()]
+    if weak:  # whoever records events acknowledges them, so it is their commits that count
+        raise LogHalted("unsafe_database", f"synchronous_commit is weakened for a login of its own: {', '.join(weak)}")

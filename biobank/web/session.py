@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 from starlette.datastructures import UploadFile
 
@@ -277,8 +278,8 @@ async def refusal_page(request: Request, refusal: Refusal) -> Response:
     if getattr(request.state, "actor", None) is None:
         try:
             await identify(request, bank_of(request))
-        except Refusal:
-            # A stranger sees the same page without a menu.
+        except (Refusal, SQLAlchemyError):
+            # A stranger sees the same page without a menu; so does everybody while the database is away.
             request.state.actor = None
     return render_problem(request, refusal.problem())
 

@@ -227,3 +227,18 @@ def test_a_race_to_create_the_register_has_one_winner(log: LogUnderTest) -> None
     log.record()
     log.drain(Log(ORIGIN, [KEY], JustCreated(log.register._path)))
     assert [c.size for c in log.checkpoints()] == [0, 1]
+
+
+def test_a_register_deleted_under_a_sealer_at_work_halts_it_with_a_reason(log: LogUnderTest, tmp_path: Path) -> None:
+    class DeletedJustNow(FileRegister):
+        def compare_and_swap(self, old: str, new: str) -> None:
+            self._path.unlink()
+            super().compare_and_swap(old, new)
+
+    log.record()
+    with pytest.raises(LogHalted) as halted:
+        log.drain(Log(ORIGIN, [KEY], DeletedJustNow(tmp_path / "register" / "checkpoint")))
+    assert halted.value.reason == "register_missing"
+    assert [c.size for c in log.checkpoints()] == [0]
+    (tmp_path / "register" / "checkpoint").write_bytes(b"\xff\xfe")
+    assert halted_for(log) == "register_unreadable"

@@ -110,3 +110,31 @@ def test_when_only_the_folder_could_not_be_flushed_the_caller_is_told_and_can_re
 
 def fail(*_: object) -> None:
     raise OSError("no space")
+
+
+def test_a_note_whose_writer_died_before_the_folder_was_flushed_is_flushed_when_it_is_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register = FileRegister(tmp_path / "register")
+    with pytest.raises(RegisterMissing):
+        register.confirm()
+    register.create("first\n")
+    flushed: list[os.stat_result] = []
+    real = os.fsync
+
+    def watched(descriptor: int) -> None:
+        real(descriptor)
+        flushed.append(os.fstat(descriptor))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    assert register.confirm() == "first\n"
+    assert [each.st_ino for each in flushed] == [(tmp_path / "register").stat().st_ino, tmp_path.stat().st_ino]
+
+
+def test_a_register_the_disk_filled_with_noise_is_not_taken_for_text(tmp_path: Path) -> None:
+    path = tmp_path / "register"
+    register = FileRegister(path)
+    register.create("first\n")
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RegisterError, match="not text"):
+        register.read()

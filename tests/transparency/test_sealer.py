@@ -183,6 +183,23 @@ def test_a_server_that_may_lose_commits_is_refused(log: LogUnderTest, missing: s
     assert log.pending() == 1
 
 
+def test_a_server_that_may_lose_the_commits_of_those_who_record_events_is_refused(log: LogUnderTest) -> None:
+    log.record()
+    with flushing(log, on=True):
+        with log.connect("owner") as connection:
+            weaken = f"ALTER ROLE biobank_app_login IN DATABASE {log.bank.database} SET synchronous_commit = "
+            connection.execute(weaken + "remote_apply")
+            with Running(log, allow_unsafe_database=False):
+                wait_for_size(log, 1)
+            connection.execute(weaken + "local")
+        log.record()
+        with Running(log, allow_unsafe_database=False) as running:
+            running.thread.join(timeout=30)
+    assert isinstance(running.fault, LogHalted)
+    assert (running.fault.reason, "biobank_app_login" in str(running.fault)) == ("unsafe_database", True)
+    assert log.pending() == 1
+
+
 def test_a_server_that_flushes_its_commits_is_accepted(log: LogUnderTest) -> None:
     log.record()
     with flushing(log, on=True), Running(log, allow_unsafe_database=False) as running:
