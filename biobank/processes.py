@@ -23,6 +23,12 @@ from biobank.embedded import EmbeddedPostgres
 log = structlog.get_logger("biobank")
 PR_SET_PDEATHSIG = 1
 STOP_TIMEOUT_S = 20
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+STEADY_S = 60.0
+"""A child that lived this long was well: the next pause is the shortest again."""
+NEEDS_A_PERSON = 4
+"""Exit code of a sealer whose log is halted; see `biobank/cli.py`."""
 
 
 @contextmanager
@@ -71,42 +77,70 @@ def environment(settings: Settings, *addresses: str) -> dict[str, str]:
 
 
 @dataclass
-class Children:
-    """Child processes that die with their parent."""
+class Child:
+    """One child process and how to start it again. `pause_s` grows while it keeps ending soon after its start."""
 
-    processes: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
+    command: list[str]
+    environ: dict[str, str]
+    process: "subprocess.Popen[bytes]"
+    started: float
+    pause_s: float = FIRST_PAUSE_S
+    again_at: float | None = None
+
+
+@dataclass
+class Children:
+    """Child processes that die with their parent, and are started again when they end by themselves."""
+
+    children: dict[str, Child] = field(default_factory=dict)
 
     def start(self, name: str, command: list[str], environ: dict[str, str]) -> None:
         """Start one child."""
-        self.processes[name] = subprocess.Popen(command, env=environ, preexec_fn=_die_with_parent)  # noqa: S603 - our own command; the hook only calls prctl
+        self.children[name] = Child(command, environ, _spawn(command, environ), time.monotonic())
 
     def wait(self, essential: str, stop: threading.Event) -> int:
-        """Wait until the essential child ends (its exit code) or `stop` is set (0). The end of another one is logged loudly."""
-        reported: set[str] = set()
+        """Wait until the essential child ends (its exit code) or `stop` is set (0).
+
+        Any other child that ends is started again after a pause, except one that says it needs a person (`NEEDS_A_PERSON`): a
+        halted log must not be talked into going on.
+        """
         while not stop.wait(0.2):
-            for name, process in self.processes.items():
-                code = process.poll()
+            for name, child in self.children.items():
+                code = child.process.poll()
                 if code is None:
                     continue
                 if name == essential:
                     return code
-                if name not in reported:
-                    reported.add(name)
-                    log.error("a part of the bank stopped", part=name, exit_code=code)
+                self._look_after(name, child, code)
         return 0
+
+    def _look_after(self, name: str, child: Child, code: int) -> None:
+        now = time.monotonic()
+        if child.again_at is None:
+            lived = now - child.started
+            child.pause_s = FIRST_PAUSE_S if lived > STEADY_S else min(child.pause_s * 2, LONGEST_PAUSE_S)
+            child.again_at = now + child.pause_s if code != NEEDS_A_PERSON else float("inf")
+            log.error("a part of the bank stopped", part=name, exit_code=code, again_in_s=child.again_at - now)
+        elif now >= child.again_at:
+            child.process, child.started, child.again_at = _spawn(child.command, child.environ), now, None
 
     def stop(self) -> None:
         """End every child, politely first."""
-        for process in self.processes.values():
+        processes = [child.process for child in self.children.values()]
+        for process in processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        for process in self.processes.values():
+        for process in processes:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _spawn(command: list[str], environ: dict[str, str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, env=environ, preexec_fn=_die_with_parent)  # noqa: S603 - our own command; the hook only calls prctl
 
 
 def start_all(settings: Settings, children: Children, *, web_only: bool = False) -> None:

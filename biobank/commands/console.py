@@ -12,12 +12,12 @@ from rich.console import Console
 from biobank.config import Settings, WeakSettings
 from biobank.embedded import EmbeddedPostgresError
 from biobank.errors import Refusal
-from biobank.processes import served_database
+from biobank.processes import NEEDS_A_PERSON, served_database
 
 if TYPE_CHECKING:
     from biobank.bank import Bank
 
-REFUSED, WRONG_USAGE, ALREADY_RUNNING, HALTED = 1, 2, 3, 4
+REFUSED, WRONG_USAGE, ALREADY_RUNNING, HALTED = 1, 2, 3, NEEDS_A_PERSON
 errors = Console(stderr=True)
 console = Console()
 
