@@ -1,161 +1,101 @@
 """Custody scans per second, beside the floor program, interleaved. Prints ratios; absolute numbers are the machine's.
 
-    python -m bench.scan [--rounds 3] [--seconds 2] [--profile]
+    python -m bench.scan [--rounds 8] [--seconds 1] [--profile FILE]
 
 One web worker each, one PostgreSQL for both, the same durability, wrk as the load at 1, 8 and 32 connections.
-Needs wrk (a Debian package).
+`cpu` is CPU time per request of the web process and of its database sessions: it hardly moves when the machine is shared,
+while the rates do. Needs wrk (a Debian package).
 """
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
-from socket import socket
 
-import httpx
 import psycopg
 
 from bench import floor
 from bench.house import House, house
+from bench.rig import Load, Meter, Run, Server, both, free_port, start_bank, wait_for
 
 CLIENTS = (1, 8, 32)
-SPECIMENS = 40_000
-LUA = Path(__file__).with_name("scan.lua")
-
-
-def free_port() -> int:
-    """Ask the system for a free port."""
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start_bank(h: House, port: int, extra: dict[str, str] | None = None) -> "subprocess.Popen[str]":
-    """Start one web worker of the bank."""
-    environ = dict(os.environ) | {
-        f"BIOBANK_{name.upper()}": str(value)
-        for name, value in h.settings.model_dump(exclude_none=True).items()
-        if name.endswith(("_url", "_dir"))
-    }
-    environ |= extra or {}
-    command = [
-        sys.executable, "-m", "uvicorn", "--factory", "biobank.asgi:app", "--port", str(port),
-        "--log-level", "warning", "--no-access-log", "--loop", "uvloop", "--http", "httptools",
-    ]  # fmt: skip
-    return subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, text=True)
-
-
-def start_floor(h: House, port: int, token: str) -> "subprocess.Popen[str]":
-    """Start the floor program."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.floor", h.postgres.dsn("app"), str(port)], stdin=subprocess.PIPE, text=True
-    )
-    assert process.stdin is not None
-    process.stdin.write(token + "\n")
-    process.stdin.flush()
-    return process
-
-
-def wait_for(port: int) -> None:
-    """Wait until something answers on `port`."""
-    for _ in range(200):
-        try:
-            httpx.get(f"http://127.0.0.1:{port}/", timeout=1)
-            return
-        except httpx.HTTPError:
-            time.sleep(0.05)
-    raise RuntimeError("the server did not start")
-
-
-class Load:
-    """Runs wrk and remembers at which sequence each target's specimens stand."""
-
-    def __init__(self, h: House, codes: list[str], token: str) -> None:
-        self.file = h.folder / "codes.txt"
-        self.file.write_text("\n".join(codes))
-        self.token = token
-        self.codes = codes
-        self.runs = 0
-
-    def run(self, port: int, clients: int, seconds: int, first: int, start: int) -> dict[str, int]:
-        """Load `port`; `start` is the first specimen used, so that runs never meet."""
-        self.runs += 1
-        part = self.file.with_name(f"codes-{self.runs}.txt")
-        part.write_text("\n".join(self.codes[start:]))
-        command = [
-            "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", str(LUA), f"http://127.0.0.1:{port}", "--",
-            str(part), self.token, str(first), "1", f"r{self.runs}",
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        if done.stderr:
-            sys.stderr.write(done.stderr)
-        answer: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-        return answer
+SPECIMENS_A_SECOND = 4500
+"""Faster than the floor has ever been; every request needs a specimen of its own."""
 
 
 def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=2)
+    """Measure and print the table, or profile the bank alone."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--profile", type=Path, help="write cProfile figures of the bank's worker at 8 clients, and stop")
     arguments = parser.parse_args()
+    rounds = 3 if arguments.profile else arguments.rounds * len(CLIENTS) + 2
     with house() as h:
         token = h.token()
-        need = sum(CLIENTS) and arguments.rounds * arguments.seconds * len(CLIENTS) * 4500
-        codes = h.specimens(min(need, 150_000))
+        codes = h.specimens(min(rounds * arguments.seconds * SPECIMENS_A_SECOND, 150_000))
         with psycopg.connect(h.postgres.dsn("owner"), autocommit=True) as connection:
             connection.execute(floor.SCHEMA)
             connection.execute("INSERT INTO floor.custody SELECT code, seq, state FROM custody")
             connection.execute("VACUUM ANALYZE")
-        load = Load(h, codes, token)
-        ports = {"floor": free_port(), "bank": free_port()}
-        processes = [start_floor(h, ports["floor"], token), start_bank(h, ports["bank"])]
+        meter = Meter(h)
+        load = Load(h, codes, token, meter)
         try:
-            for port in ports.values():
-                wait_for(port)
-            table = measure(load, ports, arguments.rounds, arguments.seconds)
+            if arguments.profile:
+                profile(h, load, arguments.profile)
+                return
+            with both(h, token) as servers:
+                table = measure(load, servers, arguments.rounds, arguments.seconds)
         finally:
-            for process in processes:
-                process.terminate()
-                process.wait(timeout=10)
-    print(f"{'clients':>7} {'floor/s':>9} {'bank/s':>9} {'ratio':>6} {'bank p50 ms':>12} {'bank p99 ms':>12}")
-    for clients, row in table.items():
-        print(
-            f"{clients:>7} {row['floor']:>9.0f} {row['bank']:>9.0f} {row['ratio']:>6.2f} {row['p50']:>12.1f} {row['p99']:>12.1f}"
-        )
+            meter.close()
+    print_table(table)
 
 
-def measure(load: Load, ports: dict[str, int], rounds: int, seconds: int) -> dict[int, dict[str, float]]:
-    """Interleave floor and bank; return medians per number of clients."""
-    used = dict.fromkeys(ports, 0)
-    for name, port in ports.items():
-        used[name] += load.run(port, 8, 1, 1, used[name])["requests"] + 64
-    table: dict[int, dict[str, float]] = {}
-    for clients in CLIENTS:
-        rates: dict[str, list[float]] = {name: [] for name in ports}
-        latencies: list[dict[str, int]] = []
-        for _ in range(rounds):
-            for name, port in ports.items():
-                result = load.run(port, clients, seconds, 1, used[name])
-                used[name] += result["requests"] + 64
-                if result["bad"]:
-                    sys.stderr.write(f"{name}: {result['bad']} refused\n")
-                rates[name].append((result["requests"] - result["bad"]) / result["duration_us"] * 1e6)
-                if name == "bank":
-                    latencies.append(result)
-        ratios = [b / f for b, f in zip(rates["bank"], rates["floor"], strict=True)]
-        table[clients] = {
-            "floor": statistics.median(rates["floor"]),
-            "bank": statistics.median(rates["bank"]),
-            "ratio": statistics.median(ratios),
-            "p50": statistics.median(r["p50_us"] for r in latencies) / 1000,
-            "p99": statistics.median(r["p99_us"] for r in latencies) / 1000,
-        }
+def profile(h: House, load: Load, to: Path) -> None:
+    """Load the bank alone under cProfile. Its rates mean nothing; who calls whom how often does."""
+    port = free_port()
+    server = Server("bank", port, start_bank(h, port, profile=to))
+    try:
+        wait_for(port)
+        load.run(server, 8, 3)
+    finally:
+        server.process.terminate()
+        server.process.wait(timeout=30)
+
+
+def measure(load: Load, servers: list[Server], rounds: int, seconds: int) -> dict[int, dict[str, list[Run]]]:
+    """Interleave the servers; return every run by number of clients and server."""
+    for server in servers:
+        load.run(server, 8, 2)
+    table: dict[int, dict[str, list[Run]]] = {c: {s.name: [] for s in servers} for c in CLIENTS}
+    for _ in range(rounds):
+        for clients in CLIENTS:
+            for server in servers:
+                table[clients][server.name].append(load.run(server, clients, seconds))
     return table
+
+
+def print_table(table: dict[int, dict[str, list[Run]]]) -> None:
+    """Print medians; the ratio is the median of each round's own."""
+
+    def median(runs: list[Run], of: Callable[[Run], float]) -> float:
+        return statistics.median(of(r) for r in runs)
+
+    print("clients  floor/s   bank/s  ratio (each round)    cpu ms web+database: floor    bank   ratio   bank p50/p99 ms")
+    for clients, runs in table.items():
+        floors, banks = runs["floor"], runs["bank"]
+        ratios = sorted(b.per_second / f.per_second for b, f in zip(banks, floors, strict=True))
+        cpu = {name: (median(r, lambda x: x.web_cpu_ms), median(r, lambda x: x.database_cpu_ms)) for name, r in runs.items()}
+        print(
+            f"{clients:>7} {median(floors, lambda r: r.per_second):>8.0f} {median(banks, lambda r: r.per_second):>8.0f} "
+            f"{statistics.median(ratios):>6.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+            f"{'':>14}{cpu['floor'][0]:.2f}+{cpu['floor'][1]:.2f}  {cpu['bank'][0]:.2f}+{cpu['bank'][1]:.2f}"
+            f"{sum(cpu['floor']) / sum(cpu['bank']):>8.2f}"
+            f"{median(banks, lambda r: r.p50_ms):>10.1f} / {median(banks, lambda r: r.p99_ms):.1f}"
+        )
+        refused = sum(r.refused for r in floors + banks)
+        if refused:
+            print(f"        {refused} requests were refused")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from fastapi import FastAPI
 
 from biobank import __version__, find, health, home, problems, tables
 from biobank.acts.api import router as acts_api
+from biobank.acts.lane import Lanes
 from biobank.bank import Bank
+from biobank.custody.api import LANES
 from biobank.custody.api import router as custody_api
 from biobank.donors.api import router as donors_api
 from biobank.donors.pages import router as donors_pages
@@ -96,10 +98,13 @@ def create_app(bank: Bank) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         responses=problems.PROBLEM_RESPONSES,
+        # /metrics is ours; looking for exporters that nobody set up costs every request more than counting it does.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.bank = bank
     assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"
     problems.install(app, page=refusal_page)
+    app.add_middleware(Lanes, bank=bank, lanes=LANES)
     health.install(app)
     for router in (*ROUTERS, *PAGES):
         app.include_router(router)

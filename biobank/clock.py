@@ -37,4 +37,4 @@ def set_offset(value: timedelta, *, test_mode: bool) -> None:
 
 def rfc3339(instant: datetime) -> str:
     """Format an aware datetime as RFC 3339 in UTC with exactly three decimals, e.g. `2026-11-03T12:34:56.789Z`."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

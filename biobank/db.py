@@ -3,13 +3,21 @@
 One request is one transaction. Domain code is plain synchronous functions of a `Session`; a request runs them in **one**
 `run_sync` hop, because a greenlet switch per statement costs more than the statement. Writes end in COMMIT; reads run on an
 AUTOCOMMIT engine, because psycopg forgets its prepared statements at every ROLLBACK.
+
+The hot path alone goes past the engines (`Direct`): fixed statements, each a transaction of its own, on the driver itself.
 """
 
+import asyncio
+from collections import namedtuple
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeAlias, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.types.numeric import Int8Dumper
+from sqlalchemy import Connection, Engine, MetaData, Select, Table, create_engine, event
+from sqlalchemy.dialects.postgresql import psycopg as _dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel import Session, SQLModel
 
@@ -36,6 +44,11 @@ def sqlalchemy_url(url: str) -> str:
     return url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1)
 
 
+CONNECT: dict[str, Any] = {"application_name": "biobank", "options": "-c timezone=UTC"}
+WAIT_S = 15
+"""How long a request waits for a connection."""
+
+
 def _session(connection: Connection) -> Session:
     return Session(bind=connection, expire_on_commit=False, autoflush=False)
 
@@ -44,6 +57,7 @@ class Database:
     """The engines of one process, built on first use."""
 
     def __init__(self, url: str, *, pool_size: int = 10, read_url: str | None = None) -> None:
+        self._plain_url = url
         self._url = sqlalchemy_url(url)
         self._read_url = sqlalchemy_url(read_url or url)
         self._pool: dict[str, Any] = {
@@ -52,8 +66,8 @@ class Database:
             "pool_timeout": 15,
             # Parameters may be personal data; they never stand in an error text or a log.
             "hide_parameters": True,
-            # Five executions before a statement is prepared by default; the hot path wants it at once.
-            "connect_args": {"prepare_threshold": 1, "application_name": "biobank", "options": "-c timezone=UTC"},
+            # Five executions before a statement is prepared by default; what a bank asks, it asks again.
+            "connect_args": CONNECT | {"prepare_threshold": 1},
         }
 
     @cached_property
@@ -65,6 +79,11 @@ class Database:
     def reader(self) -> AsyncEngine:
         """The engine of questions and of single-statement writes: AUTOCOMMIT."""
         return create_async_engine(self._read_url, isolation_level="AUTOCOMMIT", **self._pool)
+
+    @cached_property
+    def direct(self) -> "Direct":
+        """Connections for the hot path."""
+        return Direct(self._plain_url, self._pool["pool_size"])
 
     @cached_property
     def sync_engine(self) -> Engine:
@@ -99,8 +118,95 @@ class Database:
         for name in ("writer", "reader"):
             if name in self.__dict__:
                 await self.__dict__[name].dispose()
+        if "direct" in self.__dict__:
+            await self.direct.dispose()
         if "sync_engine" in self.__dict__:
             self.sync_engine.dispose()
+
+
+class FixedSelect:
+    """A Core SELECT turned into the driver's text once: for `Direct`, where compiling costs more than running."""
+
+    def __init__(self, statement: "Select[Any]") -> None:
+        compiled = statement.compile(dialect=_dialect.dialect())  # type: ignore[no-untyped-call]
+        self._text: LiteralString = cast(Any, str(compiled))
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self._row: Any = namedtuple("Row", [column.key for column in statement.selected_columns])  # type: ignore[misc]
+
+    async def one(self, cursor: "Cursor", **bound: Any) -> Any:
+        """Return the row as a named tuple, or None."""
+        await cursor.execute(self._text, self._constants | bound)
+        found = await cursor.fetchone()
+        return None if found is None else self._row._make(found)
+
+
+Cursor: TypeAlias = "psycopg.AsyncCursor[Any]"
+
+
+class Direct:
+    """At most `size` connections of the driver itself, every statement a transaction of its own, prepared at first use.
+
+    Against a statement on an engine that saves the session, the compiled cache, the greenlet and the transaction's two round
+    trips: most of what a scan costs (docs/adr/0015).
+    """
+
+    def __init__(self, url: str, size: int) -> None:
+        self._url = url
+        self._places = asyncio.Semaphore(size)
+        self._idle: list[Cursor] = []
+
+    def cursor(self) -> "_Loan":
+        """Lend a cursor on a connection of its own for an `async with`. Raises TimeoutError or psycopg.Error."""
+        return _Loan(self)
+
+    async def take(self) -> Cursor:
+        """Lend a cursor; every one goes back through `give`."""
+        if self._places.locked():
+            await asyncio.wait_for(self._places.acquire(), WAIT_S)
+        else:
+            await self._places.acquire()
+        try:
+            # The one returned last is the warmest.
+            return self._idle.pop() if self._idle else await self._connect()
+        except BaseException:
+            self._places.release()
+            raise
+
+    async def give(self, cursor: Cursor) -> None:
+        """Take a cursor back; a connection that broke, or that a statement may still run on, is closed."""
+        connection = cursor.connection
+        try:
+            if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+                self._idle.append(cursor)
+            else:
+                await connection.close()
+        finally:
+            self._places.release()
+
+    async def _connect(self) -> Cursor:
+        connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, prepare_threshold=0, **CONNECT)
+        # By default the type follows the number's size, and each size would be a prepared statement of its own.
+        connection.adapters.register_dumper(int, Int8Dumper)
+        return connection.cursor()
+
+    async def dispose(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            await self._idle.pop().connection.close()
+
+
+class _Loan:
+    """What `async with direct.cursor()` holds."""
+
+    def __init__(self, pool: Direct) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Cursor:
+        self._cursor = await self._pool.take()
+        return self._cursor
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.give(self._cursor)
 
 
 def _commit_after(connection: Connection, work: Callable[[Session], T]) -> T:

@@ -4,6 +4,7 @@ Public, because load balancers and monitors have no login; they carry numbers an
 """
 
 import time
+from functools import cache
 from typing import Any
 
 from alembic.script import ScriptDirectory
@@ -116,8 +117,15 @@ class Measured:
         finally:
             route = getattr(scope.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-            REQUESTS.labels(method, route, status).inc()
-            SECONDS.labels(method, route).observe(time.perf_counter() - started)
+            counter, histogram = _series(method, route, status)
+            counter.inc()
+            histogram.observe(time.perf_counter() - started)
+
+
+@cache
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """The time series of these labels; there are as many as routes, so they are looked up once."""
+    return REQUESTS.labels(method, route, status), SECONDS.labels(method, route)
 
 
 _METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"})

@@ -6,7 +6,7 @@ away at ten o'clock is gone at ten o'clock.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
 from biobank.errors import NotPermitted
@@ -43,21 +43,17 @@ class Actor:
 
     def may(self, permission: Permission, site: str | None = None) -> bool:
         """Say whether the actor holds `permission` at `site` (anywhere when `site` is None)."""
-        return any(
-            permission in ROLE_PERMISSIONS[grant.role] and (site is None or grant.site is None or grant.site == site)
-            for grant in self.grants
-        )
+        sites = self.sites_with(permission)
+        return sites is None or (bool(sites) if site is None else site in sites)
 
     def may_at_any(self, permission: Permission, sites: Iterable[str | None]) -> bool:
         """Say whether the actor holds `permission` at one of `sites`."""
-        return any(self.may(permission, site) for site in sites if site is not None)
+        granted = self.sites_with(permission)
+        return any(site is not None and (granted is None or site in granted) for site in sites)
 
     def sites_with(self, permission: Permission) -> frozenset[str] | None:
         """Return the sites at which the actor holds `permission`; None means every site."""
-        granted = [g for g in self.grants if permission in ROLE_PERMISSIONS[g.role]]
-        if any(g.site is None for g in granted):
-            return None
-        return frozenset(g.site for g in granted if g.site is not None)
+        return _sites_with(self.grants, permission)
 
     def require(self, permission: Permission, site: str | None = None) -> None:
         """Raise NotPermitted unless the actor holds `permission` at `site` (anywhere when None)."""
@@ -67,6 +63,12 @@ class Actor:
                 f"Your role does not include '{permission.value}'{place}. Ask an administrator if it should.",
                 permission=permission.value,
             )
+
+
+@lru_cache(maxsize=4096)
+def _sites_with(grants: frozenset[RoleGrant], permission: Permission) -> frozenset[str] | None:
+    sites = [grant.site for grant in grants if permission in ROLE_PERMISSIONS[grant.role]]
+    return None if None in sites else frozenset(site for site in sites if site is not None)
 
 
 SYSTEM = Actor(code=SYSTEM_CODE, grants=frozenset())

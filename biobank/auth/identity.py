@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -77,7 +78,13 @@ def load_actor_of(session: Session, user_code: str) -> Actor:
 
 
 def _grants_of(entries: Sequence[str] | None) -> frozenset[RoleGrant]:
-    return frozenset(RoleGrant(Role(role), site or None) for role, _, site in (e.partition("@") for e in entries or ()))
+    return _parsed(tuple(entries or ()))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(entries: tuple[str, ...]) -> frozenset[RoleGrant]:
+    """Parse `role@site` entries. Only the parsing is remembered; which entries a user has is read every time."""
+    return frozenset(RoleGrant(Role(role), site or None) for role, _, site in (e.partition("@") for e in entries))
 
 
 def idle_since(last_seen: Any, limit_s: int) -> bool:

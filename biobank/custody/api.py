@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from biobank import kinds as _kinds  # the union of direct events is whole only when every package has registered
+from biobank.acts.lane import Lane
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import Performing, Reading
 from biobank.custody import hot, queries, reversal, service
@@ -40,10 +41,13 @@ class EventBatch(BaseModel):
     events: list[BatchItem] = Field(min_length=1, max_length=BATCH_LIMIT)
 
 
-@router.post("/specimens/{code}/events", status_code=201, response_model=EventAnswer)
-async def record_event(code: str, request: AnyEvent, performing: Performing) -> Response:
+@router.post("/specimens/{code}/events", status_code=201)
+async def record_event(code: str, request: AnyEvent, performing: Performing) -> EventAnswer:
     """Record one observation. Use cases (store, issue, administer …) have calls of their own."""
-    return await hot.observe(performing, code, request)
+    return await performing(service.record_event, code, request)
+
+
+LANES = (Lane.beside(router.routes, record_event, hot.observe),)
 
 
 @router.post("/custody-events", status_code=201)

@@ -11,6 +11,7 @@ the version before it. A kind is never renamed and never reused.
 
 import hashlib
 from enum import StrEnum
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -74,6 +75,7 @@ class Event(BaseModel):
         register(cls, field.default)
 
     @classmethod
+    @cache
     def whole_effect(cls) -> Effect:
         """The effect with what follows from `to_state`."""
         whole: Effect = {}

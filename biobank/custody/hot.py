@@ -1,45 +1,44 @@
 """The hot path: one observation of one specimen in one read and one atomic write.
 
 A technician at the tank must not wait for the screen, and a scan is what the bank does all day. The same rules as
-`service.record_event`, asked of the same functions; only the number of statements differs:
+`service.record_event`, asked of the same functions; only the number of statements and the way to the database differ:
 
-1. one SELECT (AUTOCOMMIT): the actor, the earlier answer under the same key, the specimen;
+1. one SELECT: the actor, an earlier answer under the same key, the specimen;
 2. one statement that compares the sequence and writes custody, event, pending and the kept answer, or nothing at all.
 
 No lock is needed between them: an observation is judged by the custody row alone, and the write happens only if that row is
-still at the sequence that was judged. Observations that need more (free text for the vault, a hold to place) take the
-general path.
+still at the sequence that was judged. It is a lane (`acts/lane.py`): observations that need more (free text for the vault, a
+hold to place) and every refusal are the ordinary route's.
 """
 
-from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import orjson
-from fastapi import Response
+from pydantic import TypeAdapter
 from sqlalchemy import bindparam
 from sqlalchemy import select as sql_select
-from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session
 
 from biobank.acts import kept
 from biobank.acts.act import Act
-from biobank.acts.web import Performer, conflict_of, require_own_password
+from biobank.acts.lane import Call
+from biobank.acts.web import require_own_password
 from biobank.auth.identity import IDENTITY_COLUMNS, actor_of, identity_from
 from biobank.auth.models import LoginSession, User
 from biobank.clock import rfc3339
-from biobank.custody import service
 from biobank.custody.event import Event
-from biobank.custody.ledger import Fact, append
+from biobank.custody.ledger import Appended, Composed, Fact, compose
 from biobank.custody.legality import refusal_of
-from biobank.custody.recording import acknowledge, head_of, require_expected, require_permission, stale
-from biobank.custody.schemas import EventRequest, event_of
+from biobank.custody.recording import acknowledge, require_expected, require_permission, wordless_head
+from biobank.custody.schemas import EventRequest, event_of, request_union
 from biobank.custody.snapshots import custody, may_know, snapshot_columns, snapshot_of, unknown_specimen
 from biobank.custody.states import StreamKind
-from biobank.db import metadata, table_of
-from biobank.errors import Refusal, StaleSequence
+from biobank.db import FixedSelect, metadata, table_of
 
 
-def _statement() -> Any:
+@cache
+def _read() -> FixedSelect:
+    """The combined read, built when the tables of every package are known."""
     user, session = table_of(User), table_of(LoginSession)
     specimen, donor = metadata.tables["specimen"], metadata.tables["donor"]
     idem = kept.idempotency
@@ -50,17 +49,17 @@ def _statement() -> Any:
         .outerjoin(idem, (idem.c.actor_code == user.c.code) & (idem.c.key == bindparam("key")))
     )
     answers = (idem.c.request_hash, idem.c.status, idem.c.answer)
-    return (
+    return FixedSelect(
         sql_select(*IDENTITY_COLUMNS, *answers, *snapshot_columns())
         .select_from(whole)
         .where(session.c.id == bindparam("session_id"))
     )
 
 
-class _Read:
-    """The combined read, built when the tables of every package are known."""
-
-    statement: Any = None
+@cache
+def _requests() -> "TypeAdapter[EventRequest]":
+    """Every direct request, known when every package has registered its events."""
+    return TypeAdapter(request_union(EventRequest))
 
 
 def suits(request: EventRequest, event: type[Event]) -> bool:
@@ -74,58 +73,27 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
     )
 
 
-async def observe(performer: Performer, code: str, request: EventRequest) -> Response:
-    """Record one observation and return the answer as it was kept."""
+async def observe(call: Call) -> str | None:
+    """Record one observation and return the answer as it was kept; None or an exception leaves it to the ordinary route."""
+    request = _requests().validate_python(call.body)
     event = event_of(request)
     if not suits(request, type(event)):
-        answer = await performer(service.record_event, code, request)
-        return Response(answer.model_dump_json(), 201, media_type="application/json")
-    bound = performer.unbound_act
-
-    def unit(session: Session) -> str:
-        nonlocal bound
-        bound, text = _observe(session, bound, performer, code, event, request)
-        return text
-
-    try:
-        return Response(await performer.bank.database.read(unit), 201, media_type="application/json")
-    except IntegrityError as error:
-        # The same key came twice at once on different specimens, or a rule no use case stated: the answer says which.
-        refusal = conflict_of(error)
-        await performer.refuse(bound, refusal)
-        raise refusal from error
-    except _Judged as judged:
-        await performer.refuse(judged.act, judged.refusal)
-        raise judged.refusal from None
-
-
-class _Judged(Exception):
-    def __init__(self, act: Act, refusal: Refusal) -> None:
-        super().__init__(refusal.detail)
-        self.act = act
-        self.refusal = refusal
-
-
-def _observe(
-    session: Session, unbound: Act, performer: Performer, code: str, event: Event, request: EventRequest
-) -> tuple[Act, str]:
-    if _Read.statement is None:
-        _Read.statement = _statement()
-    row = session.execute(
-        _Read.statement, {"session_id": performer.claims.session_id, "code": code, "key": unbound.idempotency_key}
-    ).first()
-    act = replace(unbound, actor=actor_of(row))
-    assert row is not None
-    try:
+        return None
+    code = call.path["code"]
+    async with call.bank.database.direct.cursor() as cursor:
+        row = await _read().one(cursor, session_id=call.claims.session_id, code=code, key=call.key)
+        act = call.by(actor_of(row))
         require_own_password(act.actor)
         if row.status is not None:
-            raise kept.replay_of(row, act)
-        return act, _write(session, act, row, code, event, request)
-    except Refusal as refusal:
-        raise _Judged(act, refusal) from refusal
+            return None
+        composed, text = judge(act, row, code, event, request)
+        await cursor.execute(composed.text, composed.parameters)
+        written = await cursor.fetchone()
+    return text if written == (1,) else None
 
 
-def _write(session: Session, act: Act, row: Any, code: str, event: Event, request: EventRequest) -> str:
+def judge(act: Act, row: Any, code: str, event: Event, request: EventRequest) -> tuple[Composed, str]:
+    """Return the write of an observation that may happen, and its answer; raise the refusal of one that may not. Pure."""
     specimen = None if row.code is None else snapshot_of(row)
     if specimen is None or not may_know(act.actor, specimen):
         raise unknown_specimen(code)
@@ -135,29 +103,24 @@ def _write(session: Session, act: Act, row: Any, code: str, event: Event, reques
     refusal = refusal_of(type(event), specimen)
     if refusal is not None:
         raise refusal
-    head = head_of(session, act, request, subject=specimen.donor_code, site=site, last=specimen.last_occurred_at)
+    head = wordless_head(act, request, site=site, last=specimen.last_occurred_at)
     fact = Fact(StreamKind.SPECIMEN, code, event, head, specimen, specimen.donor_code)
     text = ""
 
-    def answer(appended: Any) -> dict[str, Any]:
+    def answer(appended: list[Appended]) -> dict[str, Any]:
         nonlocal text
         text = answer_text(act, code, appended)
         return kept.answer_row(act, 201, text)
 
-    try:
-        append(session, [fact], idempotency=answer)
-    except StaleSequence:
-        replay = kept.find_replay(session, act)
-        raise replay if replay is not None else stale(specimen) from None
-    return text
+    return compose(fact, answer), text
 
 
-def answer_text(act: Act, code: str, appended: Any) -> str:
+def answer_text(act: Act, code: str, appended: list[Appended]) -> str:
     """Write `schemas.EventAnswer` for one event, without the detour over model objects."""
     return orjson.dumps(
         {
             "specimen": code,
-            "state": appended[-1].projection["state"],
+            "state": (appended[-1].projection or {})["state"],
             "seq": appended[-1].seq,
             "events": [
                 {

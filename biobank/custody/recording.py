@@ -139,8 +139,27 @@ def head_of(
 
     `kept`: the documents this act wrote before, by subject. What was said once is one document, however many events carry it.
     """
-    occurred, late = plausible_time(act.at, given.occurred_at, last, given)
-    commit = _keep_words(session, act, given, subject or BANK_SUBJECT, {} if kept is None else kept)
+    occurred_late = plausible_time(act.at, given.occurred_at, last, given)
+    comment = _keep_words(session, act, given, subject or BANK_SUBJECT, {} if kept is None else kept)
+    return _head(act, given, occurred_late, site, relies_on, comment)
+
+
+def wordless_head(act: Act, given: Circumstances, *, site: str | None, last: datetime | None) -> Head:
+    """Build the head of an entry whose circumstances hold no free text, so that nothing is written beside it. Pure."""
+    assert given.reason_text is None
+    assert given.comment is None
+    return _head(act, given, plausible_time(act.at, given.occurred_at, last, given), site, (), None)
+
+
+def _head(
+    act: Act,
+    given: Circumstances,
+    occurred_late: tuple[datetime, bool],
+    site: str | None,
+    relies_on: tuple[bytes, ...],
+    comment: bytes | None,
+) -> Head:
+    occurred, late = occurred_late
     return Head(
         by=act.actor.code,
         site=site,
@@ -149,7 +168,7 @@ def head_of(
         performed=tuple(Hands(user, confirmed=user == act.actor.code) for user in given.performed_by),
         source=act.source,
         late=late,
-        comment=commit,
+        comment=comment,
         relies_on=relies_on,
         device=given.device or act.device,
     )

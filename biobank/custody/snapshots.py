@@ -51,8 +51,8 @@ def snapshot_from() -> Any:
 
 
 def snapshot_of(row: "Row[Any]", holds: tuple[ActiveHold, ...] = ()) -> Snapshot:
-    """Build a snapshot from a row of `snapshot_columns()`."""
-    m = row._mapping
+    """Build a snapshot from a row of `snapshot_columns()` (or a named tuple of them)."""
+    m = row._asdict()
     projection = {name: m[name] for name in PROJECTED}
     if projection["administered_under"] is not None:
         projection["administered_under"] = str(projection["administered_under"])

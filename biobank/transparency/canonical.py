@@ -129,9 +129,11 @@ def _guard_members(value: dict[object, object], depth: int, writing: bool) -> No
             if type(name) is not str or not name.isascii():
                 break
             # What makes up most of an entry, without the cost of a call.
-            if type(member) is str and member.isascii():
-                continue
-            if type(member) is int and -MAX_SAFE_INTEGER <= member <= MAX_SAFE_INTEGER:
+            kind = type(member)
+            if kind is str:
+                if member.isascii():  # type: ignore[attr-defined]  # mypy does not narrow by `kind`
+                    continue
+            elif member is None or kind is bool or kind is int and abs(member) <= MAX_SAFE_INTEGER:  # type: ignore[arg-type]
                 continue
             _guard(member, depth - 1, writing)
         else:

@@ -6,7 +6,6 @@ No inline code, no inline style, nothing from elsewhere: what the policy forbids
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,6 +32,11 @@ PAGE_CACHE = "no-store"
 """A page shows custody at one instant: the back button must ask again, and a shared bench must keep nothing."""
 
 
+_RAW_HEADERS = [
+    (name.lower().encode(), value.encode()) for name, value in (*SECURITY_HEADERS.items(), ("Cache-Control", PAGE_CACHE))
+]
+
+
 def security_headers(response: Response) -> None:
     """Put the headers on `response`; `no-store` too, unless the answer has already said how it may be kept."""
     for name, value in SECURITY_HEADERS.items():
@@ -54,10 +58,10 @@ class SecurityHeaders:
 
         async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", PAGE_CACHE)
+                headers = list(message.get("headers", ()))
+                present = {name.lower() for name, _ in headers}
+                headers += [header for header in _RAW_HEADERS if header[0] not in present]
+                message["headers"] = headers
             await send(message)
 
         await self.app(scope, receive, complete)
