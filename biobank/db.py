@@ -133,11 +133,10 @@ class FixedSelect:
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
         self._row: Any = namedtuple("Row", [column.key for column in statement.selected_columns])  # type: ignore[misc]
 
-    async def one(self, cursor: "Cursor", **bound: Any) -> Any:
-        """Return the row as a named tuple, or None."""
+    async def rows(self, cursor: "Cursor", **bound: Any) -> list[Any]:
+        """Return the rows as named tuples."""
         await cursor.execute(self._text, self._constants | bound)
-        found = await cursor.fetchone()
-        return None if found is None else self._row._make(found)
+        return [self._row._make(found) for found in await cursor.fetchall()]
 
 
 Cursor: TypeAlias = "psycopg.AsyncCursor[Any]"

@@ -57,17 +57,18 @@ class Call:
         )
 
 
+Answer = Callable[[Call], Awaitable[str | None]]
+
+
 @dataclass(frozen=True)
 class Lane:
     """An ordinary POST route and its fast answer: the JSON text of a success, or None to step aside."""
 
     route: APIRoute
-    answer: Callable[[Call], Awaitable[str | None]]
+    answer: Answer
 
     @classmethod
-    def beside(
-        cls, routes: Sequence[Any], endpoint: Callable[..., Any], answer: Callable[[Call], Awaitable[str | None]]
-    ) -> "Lane":
+    def beside(cls, routes: Sequence[Any], endpoint: Callable[..., Any], answer: Answer) -> "Lane":
         """Build the lane of the route that `endpoint` declared."""
         return cls(next(r for r in routes if isinstance(r, APIRoute) and r.endpoint is endpoint), answer)
 

@@ -6,54 +6,115 @@ A technician at the tank must not wait for the screen, and a scan is what the ba
 1. one SELECT: the actor, an earlier answer under the same key, the specimen;
 2. one statement that compares the sequence and writes custody, event, pending and the kept answer, or nothing at all.
 
+Scans that wait at the same time share these statements (`acts/together.py`, docs/adr/0016); each is judged and written by
+itself. When the database refuses a shared write, all of it is undone, and each of its scans goes the ordinary route.
+
 No lock is needed between them: an observation is judged by the custody row alone, and the write happens only if that row is
 still at the sequence that was judged. It is a lane (`acts/lane.py`): observations that need more (free text for the vault, a
 hold to place) and every refusal are the ordinary route's.
 """
 
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 from typing import Any
 
 import orjson
 from pydantic import TypeAdapter
-from sqlalchemy import bindparam
+from sqlalchemy import JSON, Integer, Text, Uuid, bindparam, cast, column, func
 from sqlalchemy import select as sql_select
 
 from biobank.acts import kept
 from biobank.acts.act import Act
 from biobank.acts.lane import Call
+from biobank.acts.together import Together
 from biobank.acts.web import require_own_password
-from biobank.auth.identity import IDENTITY_COLUMNS, actor_of, identity_from
+from biobank.auth.identity import IDENTITY_COLUMNS, actor_of
 from biobank.auth.models import LoginSession, User
 from biobank.clock import rfc3339
+from biobank.custody.composing import Appended, Composed, Fact, compose, compose_each
 from biobank.custody.event import Event
-from biobank.custody.ledger import Appended, Composed, Fact, compose
 from biobank.custody.legality import refusal_of
 from biobank.custody.recording import acknowledge, require_expected, require_permission, wordless_head
 from biobank.custody.schemas import EventRequest, event_of, request_union
 from biobank.custody.snapshots import custody, may_know, snapshot_columns, snapshot_of, unknown_specimen
 from biobank.custody.states import StreamKind
-from biobank.db import FixedSelect, metadata, table_of
+from biobank.db import Database, FixedSelect, metadata, table_of
+
+MOST = 32
+"""Scans that share a statement at most."""
 
 
 @cache
 def _read() -> FixedSelect:
-    """The combined read, built when the tables of every package are known."""
+    """The combined read for several requests, built when the tables of every package are known. `n` numbers the requests."""
     user, session = table_of(User), table_of(LoginSession)
     specimen, donor = metadata.tables["specimen"], metadata.tables["donor"]
     idem = kept.idempotency
+    asked = (
+        func.json_to_recordset(cast(bindparam("asked"), JSON))
+        .table_valued(column("n", Integer), column("session_id", Uuid), column("code", Text), column("key", Text))
+        .render_derived(name="asked", with_types=True)
+    )
     whole = (
-        identity_from.outerjoin(custody, custody.c.code == bindparam("code"))
+        asked.join(session, session.c.id == asked.c.session_id)
+        .join(user, user.c.code == session.c.user_code)
+        .outerjoin(custody, custody.c.code == asked.c.code)
         .outerjoin(specimen, specimen.c.code == custody.c.code)
         .outerjoin(donor, donor.c.code == custody.c.donor_code)
-        .outerjoin(idem, (idem.c.actor_code == user.c.code) & (idem.c.key == bindparam("key")))
+        .outerjoin(idem, (idem.c.actor_code == user.c.code) & (idem.c.key == asked.c.key))
     )
     answers = (idem.c.request_hash, idem.c.status, idem.c.answer)
-    return FixedSelect(
-        sql_select(*IDENTITY_COLUMNS, *answers, *snapshot_columns())
-        .select_from(whole)
-        .where(session.c.id == bindparam("session_id"))
-    )
+    return FixedSelect(sql_select(asked.c.n, *IDENTITY_COLUMNS, *answers, *snapshot_columns()).select_from(whole))
+
+
+async def _read_all(database: Database, calls: Sequence[Call]) -> list[Any]:
+    """Read actor, earlier answer and specimen of each call; None for a sign-in that is not known."""
+    asked = [
+        {"n": n, "session_id": call.claims.session_id, "code": call.path["code"], "key": call.key} for n, call in enumerate(calls)
+    ]
+    rows: list[Any] = [None] * len(calls)
+    async with database.direct.cursor() as cursor:
+        for row in await _read().rows(cursor, asked=orjson.dumps(asked).decode()):
+            rows[row.n] = row
+    return rows
+
+
+async def _write_all(database: Database, several: Sequence[Composed]) -> list[bool]:
+    """Append each; say which were written."""
+    async with database.direct.cursor() as cursor:
+        if len(several) == 1:
+            await cursor.execute(several[0].text, several[0].parameters)
+            return [await cursor.fetchone() == (1,)]
+        text, parameters = compose_each(several)
+        await cursor.execute(text, parameters)
+        written = {code for (code,) in await cursor.fetchall()}
+    answers = []
+    for one in several:
+        answers.append(one.appended.stream_id in written)
+        written.discard(one.appended.stream_id)
+    return answers
+
+
+class Scans:
+    """The scans of one process on their way: what waits for the database shares a statement."""
+
+    def __init__(self, database: Database) -> None:
+        self._reads = Together(partial(_read_all, database), most=MOST, at_once=1)
+        self._writes = Together(partial(_write_all, database), most=MOST, at_once=2)
+
+    async def observe(self, call: Call) -> str | None:
+        """Record one observation and return the answer as it was kept; None or an exception leaves it to the ordinary route."""
+        request = _requests().validate_python(call.body)
+        event = event_of(request)
+        if not suits(request, type(event)):
+            return None
+        row = await self._reads.ask(call)
+        act = call.by(actor_of(row))
+        require_own_password(act.actor)
+        if row.status is not None:
+            return None
+        composed, text = judge(act, row, call.path["code"], event, request)
+        return text if await self._writes.ask(composed) else None
 
 
 @cache
@@ -71,25 +132,6 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
         and request.comment is None
         and request.reason_text is None
     )
-
-
-async def observe(call: Call) -> str | None:
-    """Record one observation and return the answer as it was kept; None or an exception leaves it to the ordinary route."""
-    request = _requests().validate_python(call.body)
-    event = event_of(request)
-    if not suits(request, type(event)):
-        return None
-    code = call.path["code"]
-    async with call.bank.database.direct.cursor() as cursor:
-        row = await _read().one(cursor, session_id=call.claims.session_id, code=code, key=call.key)
-        act = call.by(actor_of(row))
-        require_own_password(act.actor)
-        if row.status is not None:
-            return None
-        composed, text = judge(act, row, code, event, request)
-        await cursor.execute(composed.text, composed.parameters)
-        written = await cursor.fetchone()
-    return text if written == (1,) else None
 
 
 def judge(act: Act, row: Any, code: str, event: Event, request: EventRequest) -> tuple[Composed, str]:

@@ -8,57 +8,30 @@ Guarantees of `append`, when it returns:
 - nothing was written over: the custody row (or stream head) was still at the sequence the caller saw.
 
 It is one statement for specimens and one for other streams, however many events, because round trips are what costs. The
-commonest append, one event on one specimen, has a narrower statement of its own (`compose`), which the hot path sends without
-a session.
+commonest append, one event on one specimen, has a narrower statement of its own (`composing.py`), which the hot path sends
+without a session.
 Lock order for callers that lock first: donor, withdrawal, specimens by code.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import orjson
 from sqlalchemy import TextClause, bindparam, select, text
 from sqlmodel import Session
 
 from biobank.clock import rfc3339
+from biobank.custody.composing import COLUMN_TYPES, Appended, Fact, appended_of, bytea, compose
 from biobank.custody.effects import INITIAL, PROJECTED, apply
-from biobank.custody.entry import Head, build_entry
-from biobank.custody.event import Event
-from biobank.custody.legality import Snapshot
+from biobank.custody.entry import build_entry
 from biobank.custody.states import StreamKind
 from biobank.db import table_of
 from biobank.errors import StaleSequence
 from biobank.transparency.models import StreamHead
 
+__all__ = ["Appended", "Fact", "append"]
+
 _head = table_of(StreamHead)
-
-
-@dataclass(frozen=True)
-class Fact:
-    """An event about to be appended. `before` is the specimen as the caller saw it; None on other streams."""
-
-    stream: StreamKind
-    stream_id: str
-    event: Event
-    head: Head
-    before: Snapshot | None = None
-    donor_code: str | None = None
-
-
-@dataclass(frozen=True)
-class Appended:
-    """An event that stands in its stream."""
-
-    stream: str
-    stream_id: str
-    seq: int
-    kind: str
-    leaf_hash: bytes
-    recorded_at: datetime
-    projection: dict[str, Any] | None
 
 
 _EVENTS = """
@@ -92,15 +65,8 @@ _INSERTS = """
     )
     SELECT count(*) FROM queued"""
 
-_COLUMN_TYPES = {
-    "amount": "bigint",
-    "freeze_count": "int",
-    "exposure_s": "int",
-    "administered_under": "uuid",
-    "marked": "boolean",
-}
 _HEAD_TYPES = "code text, donor_code text, expected int, seq int, head_hash bytea, last_occurred_at timestamptz, state_seq int"
-_RECORD = ", ".join([_HEAD_TYPES, *(f"{name} {_COLUMN_TYPES.get(name, 'text')}" for name in PROJECTED)])
+_RECORD = ", ".join([_HEAD_TYPES, *(f"{name} {COLUMN_TYPES.get(name, 'text')}" for name in PROJECTED)])
 _WRITTEN = ["seq", "head_hash", "last_occurred_at", "state_seq", *PROJECTED]
 
 _APPEND: TextClause = text(
@@ -145,37 +111,6 @@ _lock_head = (
 
 NO_IDEMPOTENCY: dict[str, Any] = {"key": None}
 
-_ONE = """
-    WITH written AS (
-        UPDATE custody SET {columns} WHERE code = %(code)s AND seq = %(expected)s
-        RETURNING code
-    ), e AS (
-        INSERT INTO event (stream_kind, stream_id, seq, kind, entry, prev_hash, state, state_before, occurred_at,
-                           recorded_at, recorded_by, site_code, donor_code)
-        SELECT 'specimen', code, %(seq)s, %(event_kind)s, %(entry)s, %(prev_hash)s, %(event_state)s, %(state_before)s,
-               %(occurred_at)s, %(recorded_at)s, %(recorded_by)s, %(event_site)s, %(event_donor)s
-        FROM written
-        RETURNING leaf_hash, recorded_at
-    ), queued AS (
-        INSERT INTO pending (leaf_hash, recorded_at) SELECT leaf_hash, recorded_at FROM e
-        RETURNING 1
-    ){kept}
-    SELECT count(*) FROM queued"""
-
-_KEPT = """, kept AS (
-        INSERT INTO idempotency (actor_code, key, request_hash, status, answer, at)
-        SELECT %(kept_actor_code)s, %(kept_key)s, %(kept_request_hash)s, %(kept_status)s, %(kept_answer)s, %(kept_at)s
-        FROM queued
-    )"""
-
-
-@cache
-def _one(columns: tuple[str, ...], kept: bool) -> LiteralString:
-    """The statement for one event whose effect writes `columns`. The others keep what they have: the sequence says so."""
-    assignments = ", ".join(f"{name} = %({name})s" for name in ("seq", "head_hash", "last_occurred_at", "state_seq", *columns))
-    text: Any = _ONE.format(columns=assignments, kept=_KEPT if kept else "")
-    return cast(LiteralString, text)
-
 
 def append(
     session: Session,
@@ -214,51 +149,6 @@ def append(
     return answers
 
 
-@dataclass(frozen=True)
-class Composed:
-    """One event ready to be appended: the driver's statement, which returns 1, or 0 when the specimen had moved on."""
-
-    appended: Appended
-    text: LiteralString
-    parameters: dict[str, Any]
-
-
-def compose(fact: Fact, idempotency: Callable[[list[Appended]], dict[str, Any]] | None = None) -> Composed:
-    """Return the statement that appends `fact` to a specimen that has a record already (`fact.before`). Pure."""
-    before = fact.before
-    assert before is not None
-    seq, head = before.seq + 1, fact.head
-    payload, effect = fact.event.payload(), type(fact.event).whole_effect()
-    after = apply(effect, before.projection, payload, head.members())
-    entry, leaf = build_entry("specimen", fact.stream_id, seq, before.head_hash, fact.event, payload, head)
-    appended = _appended(fact, seq, leaf, after)
-    last = before.last_occurred_at
-    parameters: dict[str, Any] = {
-        "code": fact.stream_id,
-        "expected": before.seq,
-        "seq": seq,
-        "head_hash": leaf,
-        "last_occurred_at": head.occurred_at if last is None else max(last, head.occurred_at),
-        "state_seq": seq if "state" in effect else before.state_seq,
-        "event_kind": appended.kind,
-        "entry": entry,
-        "prev_hash": before.head_hash,
-        "event_state": after["state"],
-        "state_before": before.projection["state"],
-        "occurred_at": head.occurred_at,
-        "recorded_at": head.recorded_at,
-        "recorded_by": head.by,
-        "event_site": head.site,
-        "event_donor": fact.donor_code,
-    }
-    for name in effect:
-        parameters[name] = after[name]
-    if idempotency is not None:
-        for name, value in idempotency([appended]).items():
-            parameters[f"kept_{name}"] = value
-    return Composed(appended, _one(tuple(effect), idempotency is not None), parameters)
-
-
 class _Batch:
     """Events of one statement, and the final row of each stream they touch."""
 
@@ -288,7 +178,7 @@ class _Batch:
         occurred = fact.head.occurred_at if last is None else max(last, fact.head.occurred_at)
         row |= after | {
             "seq": seq,
-            "head_hash": _bytea(leaf),
+            "head_hash": bytea(leaf),
             "last_occurred_at": rfc3339(occurred),
             "state_seq": seq if "state" in effect else state_seq,
             "_projection": after,
@@ -297,7 +187,7 @@ class _Batch:
         }
         self.rows[fact.stream_id] = row
         self._add(fact, seq, prev, entry, after["state"], projection["state"] if prev is not None else None)
-        return _appended(fact, seq, leaf, after)
+        return appended_of(fact, seq, leaf, after)
 
     def add_other_event(self, session: Session, fact: Fact) -> Appended:
         """Add an event of another stream; its head is locked when the batch first meets it."""
@@ -312,10 +202,10 @@ class _Batch:
         seq += 1
         payload = fact.event.payload()
         entry, leaf = build_entry(fact.stream.value, fact.stream_id, seq, prev, fact.event, payload, fact.head)
-        row |= {"seq": seq, "head_hash": _bytea(leaf), "_head": leaf}
+        row |= {"seq": seq, "head_hash": bytea(leaf), "_head": leaf}
         self.rows[name] = row
         self._add(fact, seq, prev, entry, "", None if prev is None else "")
-        return _appended(fact, seq, leaf, None)
+        return appended_of(fact, seq, leaf, None)
 
     def _add(self, fact: Fact, seq: int, prev: bytes | None, entry: bytes, state: str, state_before: str | None) -> None:
         self.events.append(
@@ -324,8 +214,8 @@ class _Batch:
                 "stream_id": fact.stream_id,
                 "seq": seq,
                 "kind": type(fact.event).model_fields["kind"].default,
-                "entry": _bytea(entry),
-                "prev_hash": None if prev is None else _bytea(prev),
+                "entry": bytea(entry),
+                "prev_hash": None if prev is None else bytea(prev),
                 "state": state,
                 "state_before": state_before or "",
                 "occurred_at": rfc3339(fact.head.occurred_at),
@@ -339,7 +229,7 @@ class _Batch:
 
 def _run(session: Session, statement: TextClause, batch: _Batch, rows_name: str, idempotency: dict[str, Any]) -> int:
     public = [{k: v for k, v in row.items() if not k.startswith("_")} for row in batch.rows.values()]
-    kept = idempotency | {"request_hash": _bytea(idempotency["request_hash"])} if idempotency["key"] else idempotency
+    kept = idempotency | {"request_hash": bytea(idempotency["request_hash"])} if idempotency["key"] else idempotency
     return int(
         session.execute(
             statement,
@@ -363,12 +253,3 @@ def _moved_on(name: str) -> StaleSequence:
     return StaleSequence(
         f"The record of {name} moved on since you read it. Look at its present state and decide again.", subject=name
     )
-
-
-def _appended(fact: Fact, seq: int, leaf: bytes, projection: dict[str, Any] | None) -> Appended:
-    kind: str = type(fact.event).model_fields["kind"].default
-    return Appended(fact.stream.value, fact.stream_id, seq, kind, leaf, fact.head.recorded_at, projection)
-
-
-def _bytea(data: bytes) -> str:
-    return "\\x" + data.hex()

@@ -133,7 +133,7 @@ def _guard_members(value: dict[object, object], depth: int, writing: bool) -> No
             if kind is str:
                 if member.isascii():  # type: ignore[attr-defined]  # mypy does not narrow by `kind`
                     continue
-            elif member is None or kind is bool or kind is int and abs(member) <= MAX_SAFE_INTEGER:  # type: ignore[arg-type]
+            elif member is None or kind is bool or (kind is int and abs(member) <= MAX_SAFE_INTEGER):  # type: ignore[arg-type]
                 continue
             _guard(member, depth - 1, writing)
         else:
