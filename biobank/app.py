@@ -9,7 +9,7 @@ from biobank import __version__, find, health, home, problems, tables
 from biobank.acts.api import router as acts_api
 from biobank.acts.lane import Lanes
 from biobank.bank import Bank
-from biobank.custody.api import lanes
+from biobank.custody.api import LANES
 from biobank.custody.api import router as custody_api
 from biobank.donors.api import router as donors_api
 from biobank.donors.pages import router as donors_pages
@@ -104,7 +104,7 @@ def create_app(bank: Bank) -> FastAPI:
     app.state.bank = bank
     assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"
     problems.install(app, page=refusal_page)
-    app.add_middleware(Lanes, bank=bank, lanes=lanes(bank))
+    app.add_middleware(Lanes, lanes=LANES)
     health.install(app)
     for router in (*ROUTERS, *PAGES):
         app.include_router(router)

@@ -9,8 +9,8 @@ The hot path alone goes past the engines (`Direct`): fixed statements, each a tr
 
 import asyncio
 from collections import namedtuple
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property, partial
 from typing import Any, LiteralString, TypeAlias, TypeVar, cast
 
 import psycopg
@@ -21,7 +21,10 @@ from sqlalchemy.dialects.postgresql import psycopg as _dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel import Session, SQLModel
 
+from biobank.together import Together
+
 T = TypeVar("T")
+Q = TypeVar("Q")
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -47,6 +50,8 @@ def sqlalchemy_url(url: str) -> str:
 CONNECT: dict[str, Any] = {"application_name": "biobank", "options": "-c timezone=UTC"}
 WAIT_S = 15
 """How long a request waits for a connection."""
+LOCK_WAIT_MS = 200
+"""How long a direct statement waits for a row that someone else is changing. It may carry the scans of others along."""
 
 
 def _session(connection: Connection) -> Session:
@@ -153,10 +158,18 @@ class Direct:
         self._url = url
         self._places = asyncio.Semaphore(size)
         self._idle: list[Cursor] = []
+        self._shared: dict[Any, Together[Any, Any]] = {}
 
     def cursor(self) -> "_Loan":
         """Lend a cursor on a connection of its own for an `async with`. Raises TimeoutError or psycopg.Error."""
         return _Loan(self)
+
+    def together(self, run: Callable[["Direct", Sequence[Q]], Awaitable[Sequence[T]]]) -> Together[Q, T]:
+        """Return where questions to `run(direct, questions)` are gathered on this database."""
+        found = self._shared.get(run)
+        if found is None:
+            found = self._shared[run] = Together(partial(run, self))
+        return found
 
     async def take(self) -> Cursor:
         """Lend a cursor; every one goes back through `give`."""
@@ -183,7 +196,10 @@ class Direct:
             self._places.release()
 
     async def _connect(self) -> Cursor:
-        connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, prepare_threshold=0, **CONNECT)
+        options = f"{CONNECT['options']} -c lock_timeout={LOCK_WAIT_MS}ms"
+        connection = await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, prepare_threshold=0, **(CONNECT | {"options": options})
+        )
         # By default the type follows the number's size, and each size would be a prepared statement of its own.
         connection.adapters.register_dumper(int, Int8Dumper)
         return connection.cursor()

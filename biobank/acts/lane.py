@@ -76,9 +76,8 @@ class Lane:
 class Lanes:
     """ASGI middleware: offers each request to the lane of its address. Innermost: headers and metrics see no difference."""
 
-    def __init__(self, app: ASGIApp, bank: Bank, lanes: Sequence[Lane]) -> None:
+    def __init__(self, app: ASGIApp, lanes: Sequence[Lane]) -> None:
         self.app = app
-        self._bank = bank
         self._lanes = [(lane.route.path_regex, lane) for lane in lanes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,23 +101,25 @@ class Lanes:
 
     async def _try(self, lane: Lane, scope: Scope, path: dict[str, str], first: Message) -> str | None:
         try:
-            call = self._call(scope, path, first)
+            call = _call(scope, path, first)
             return None if call is None else await lane.answer(call)
         except STEP_ASIDE:
             return None
 
-    def _call(self, scope: Scope, path: dict[str, str], first: Message) -> Call | None:
-        if first["type"] != "http.request" or first.get("more_body", False):
-            return None
-        headers: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name, value)
-        authorization, key = headers.get(b"authorization", b""), headers.get(b"idempotency-key", b"")
-        media = headers.get(b"content-type", b"").partition(b";")[0]
-        if not authorization.startswith(_BEARER) or _KEY.fullmatch(key) is None or media != b"application/json":
-            return None
-        claims = self._bank.tokens.verify(authorization[len(_BEARER) :].decode())
-        return Call(self._bank, claims, scope["path"], path, key.decode(), orjson.loads(first["body"]))
+
+def _call(scope: Scope, path: dict[str, str], first: Message) -> Call | None:
+    bank: Bank = scope["app"].state.bank
+    if first["type"] != "http.request" or first.get("more_body", False):
+        return None
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name, value)
+    authorization, key = headers.get(b"authorization", b""), headers.get(b"idempotency-key", b"")
+    media = headers.get(b"content-type", b"").partition(b";")[0]
+    if not authorization.startswith(_BEARER) or _KEY.fullmatch(key) is None or media != b"application/json":
+        return None
+    claims = bank.tokens.verify(authorization[len(_BEARER) :].decode())
+    return Call(bank, claims, scope["path"], path, key.decode(), orjson.loads(first["body"]))
 
 
 def _again(first: Message, receive: Receive) -> Receive:

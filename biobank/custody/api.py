@@ -9,7 +9,6 @@ from biobank import kinds as _kinds  # the union of direct events is whole only 
 from biobank.acts.lane import Lane
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import Performing, Reading
-from biobank.bank import Bank
 from biobank.custody import hot, queries, reversal, service
 from biobank.custody.reversal import AmendRequest, ReversalDone, ReverseRequest
 from biobank.custody.schemas import (
@@ -48,9 +47,7 @@ async def record_event(code: str, request: AnyEvent, performing: Performing) -> 
     return await performing(service.record_event, code, request)
 
 
-def lanes(bank: Bank) -> list[Lane]:
-    """The fast lanes of custody."""
-    return [Lane.beside(router.routes, record_event, hot.Scans(bank.database).observe)]
+LANES = (Lane.beside(router.routes, record_event, hot.observe),)
 
 
 @router.post("/custody-events", status_code=201)

@@ -6,7 +6,7 @@ A technician at the tank must not wait for the screen, and a scan is what the ba
 1. one SELECT: the actor, an earlier answer under the same key, the specimen;
 2. one statement that compares the sequence and writes custody, event, pending and the kept answer, or nothing at all.
 
-Scans that wait at the same time share these statements (`acts/together.py`, docs/adr/0016); each is judged and written by
+Scans that wait at the same time share these statements (`together.py`, docs/adr/0016); each is judged and written by
 itself. When the database refuses a shared write, all of it is undone, and each of its scans goes the ordinary route.
 
 No lock is needed between them: an observation is judged by the custody row alone, and the write happens only if that row is
@@ -15,18 +15,17 @@ hold to place) and every refusal are the ordinary route's.
 """
 
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import orjson
 from pydantic import TypeAdapter
-from sqlalchemy import JSON, Integer, Text, Uuid, bindparam, cast, column, func
+from sqlalchemy import JSON, FromClause, Integer, Text, Uuid, bindparam, cast, column, func
 from sqlalchemy import select as sql_select
 
 from biobank.acts import kept
 from biobank.acts.act import Act
 from biobank.acts.lane import Call
-from biobank.acts.together import Together
 from biobank.acts.web import require_own_password
 from biobank.auth.identity import IDENTITY_COLUMNS, actor_of
 from biobank.auth.models import LoginSession, User
@@ -38,23 +37,29 @@ from biobank.custody.recording import acknowledge, require_expected, require_per
 from biobank.custody.schemas import EventRequest, event_of, request_union
 from biobank.custody.snapshots import custody, may_know, snapshot_columns, snapshot_of, unknown_specimen
 from biobank.custody.states import StreamKind
-from biobank.db import Database, FixedSelect, metadata, table_of
+from biobank.db import Direct, FixedSelect, metadata, table_of
 
-MOST = 32
-"""Scans that share a statement at most."""
+_ASKED = (column("n", Integer), column("session_id", Uuid), column("code", Text), column("key", Text))
 
 
 @cache
-def _read() -> FixedSelect:
-    """The combined read for several requests, built when the tables of every package are known. `n` numbers the requests."""
+def _read_one() -> FixedSelect:
+    """The combined read for one request: bind `n`, `session_id`, `code`, `key`."""
+    return _read(sql_select(*(bindparam(c.name, type_=c.type).label(c.name) for c in _ASKED)).subquery("asked"))
+
+
+@cache
+def _read_several() -> FixedSelect:
+    """The combined read for several: bind `asked`, a JSON list of such objects."""
+    several = func.json_to_recordset(cast(bindparam("asked"), JSON)).table_valued(*_ASKED)
+    return _read(several.render_derived(name="asked", with_types=True))
+
+
+def _read(asked: FromClause) -> FixedSelect:
+    """Actor, earlier answer and specimen of each request in `asked`; built when the tables of every package are known."""
     user, session = table_of(User), table_of(LoginSession)
     specimen, donor = metadata.tables["specimen"], metadata.tables["donor"]
     idem = kept.idempotency
-    asked = (
-        func.json_to_recordset(cast(bindparam("asked"), JSON))
-        .table_valued(column("n", Integer), column("session_id", Uuid), column("code", Text), column("key", Text))
-        .render_derived(name="asked", with_types=True)
-    )
     whole = (
         asked.join(session, session.c.id == asked.c.session_id)
         .join(user, user.c.code == session.c.user_code)
@@ -67,21 +72,25 @@ def _read() -> FixedSelect:
     return FixedSelect(sql_select(asked.c.n, *IDENTITY_COLUMNS, *answers, *snapshot_columns()).select_from(whole))
 
 
-async def _read_all(database: Database, calls: Sequence[Call]) -> list[Any]:
+async def _read_all(direct: Direct, calls: Sequence[Call]) -> list[Any]:
     """Read actor, earlier answer and specimen of each call; None for a sign-in that is not known."""
-    asked = [
+    asked: list[dict[str, Any]] = [
         {"n": n, "session_id": call.claims.session_id, "code": call.path["code"], "key": call.key} for n, call in enumerate(calls)
     ]
     rows: list[Any] = [None] * len(calls)
-    async with database.direct.cursor() as cursor:
-        for row in await _read().rows(cursor, asked=orjson.dumps(asked).decode()):
+    async with direct.cursor() as cursor:
+        if len(asked) == 1:
+            found = await _read_one().rows(cursor, **asked[0])
+        else:
+            found = await _read_several().rows(cursor, asked=orjson.dumps(asked).decode())
+        for row in found:
             rows[row.n] = row
     return rows
 
 
-async def _write_all(database: Database, several: Sequence[Composed]) -> list[bool]:
+async def _write_all(direct: Direct, several: Sequence[Composed]) -> list[bool]:
     """Append each; say which were written."""
-    async with database.direct.cursor() as cursor:
+    async with direct.cursor() as cursor:
         if len(several) == 1:
             await cursor.execute(several[0].text, several[0].parameters)
             return [await cursor.fetchone() == (1,)]
@@ -95,26 +104,20 @@ async def _write_all(database: Database, several: Sequence[Composed]) -> list[bo
     return answers
 
 
-class Scans:
-    """The scans of one process on their way: what waits for the database shares a statement."""
-
-    def __init__(self, database: Database) -> None:
-        self._reads = Together(partial(_read_all, database), most=MOST, at_once=1)
-        self._writes = Together(partial(_write_all, database), most=MOST, at_once=2)
-
-    async def observe(self, call: Call) -> str | None:
-        """Record one observation and return the answer as it was kept; None or an exception leaves it to the ordinary route."""
-        request = _requests().validate_python(call.body)
-        event = event_of(request)
-        if not suits(request, type(event)):
-            return None
-        row = await self._reads.ask(call)
-        act = call.by(actor_of(row))
-        require_own_password(act.actor)
-        if row.status is not None:
-            return None
-        composed, text = judge(act, row, call.path["code"], event, request)
-        return text if await self._writes.ask(composed) else None
+async def observe(call: Call) -> str | None:
+    """Record one observation and return the answer as it was kept; None or an exception leaves it to the ordinary route."""
+    request = _requests().validate_python(call.body)
+    event = event_of(request)
+    if not suits(request, type(event)):
+        return None
+    direct = call.bank.database.direct
+    row = await direct.together(_read_all).ask(call)
+    act = call.by(actor_of(row))
+    require_own_password(act.actor)
+    if row.status is not None:
+        return None
+    composed, text = judge(act, row, call.path["code"], event, request)
+    return text if await direct.together(_write_all).ask(composed) else None
 
 
 @cache

@@ -20,31 +20,36 @@ class Together(Generic[Q, A]):
     gets. For one event loop at a time.
     """
 
-    def __init__(self, run: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], *, most: int, at_once: int) -> None:
+    def __init__(self, run: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], *, most: int = 32, at_once: int = 1) -> None:
         self._run = run
         self._most = most
         self._at_once = at_once
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Q) -> A:
         """Return the answer to `question`."""
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, future))
-        if len(self._running) < self._at_once:
-            self._start()
+        if self._running < self._at_once:
+            # Who comes first runs the batch; a task of its own would cost more than many a statement.
+            self._running += 1
+            await self._lead()
         return await future
 
-    def _start(self) -> None:
-        # The task begins at the loop's next turn: who is asked in this one is still taken along.
-        task = asyncio.create_task(self._serve())
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
-        if self._waiting and len(self._running) < self._at_once:
-            self._start()
+    async def _lead(self) -> None:
+        try:
+            # One turn of the loop: whoever asks in this one is still taken along.
+            await asyncio.sleep(0)
+            await self._serve()
+        finally:
+            self._running -= 1
+            if self._waiting and self._running < self._at_once:
+                self._running += 1
+                task = asyncio.create_task(self._lead())
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
     async def _serve(self) -> None:
         taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
