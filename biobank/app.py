@@ -43,9 +43,12 @@ from biobank.web.session import refusal_page
 from biobank.withdrawals.api import router as withdrawals_api
 from biobank.withdrawals.pages import router as withdrawals_pages
 
+# The framework tries them in this order, address by address: what is asked most comes first.
 ROUTERS = (
-    acts_api,
+    specimens_api,
     custody_api,
+    storage_api,
+    acts_api,
     donors_api,
     exports_api,
     jobs_api,
@@ -54,10 +57,8 @@ ROUTERS = (
     people_api,
     quality_api,
     sign_in_api,
-    specimens_api,
     scanning_api,
     shipping_api,
-    storage_api,
     withdrawals_api,
 )
 

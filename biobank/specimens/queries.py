@@ -1,10 +1,11 @@
 """Questions about specimens. Each takes the actor; what the actor may not know of is not found."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, Text, func, or_, select, text
+from sqlalchemy import ColumnElement, Row, Select, Text, bindparam, func, or_, select, text
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -190,7 +191,7 @@ def describe_specimen(
     if at is not None or as_known_at is not None:
         as_of = AsOf(at=at, as_known_at=as_known_at)
         projection = custody_as_of(session, actor, code, at, as_known_at)
-    row = session.execute(select(specimen, _unit_count()).where(specimen.c.code == code)).one()
+    row = session.execute(_described(), {"code": code}).one()
     parents = session.execute(select(parent.c.parent_code).where(parent.c.child_code == code).order_by(parent.c.parent_code))
     return SpecimenPublic(
         **_identity(row, snapshot),
@@ -208,6 +209,12 @@ def describe_specimen(
             unit_count=row.unit_count,
         ),
     )
+
+
+@cache
+def _described() -> "Select[Any]":
+    """The specimen and its unit count; making an alias of a wide table costs more than the query."""
+    return select(specimen, _unit_count()).where(specimen.c.code == bindparam("code"))
 
 
 def _unit_count() -> ColumnElement[Any]:
