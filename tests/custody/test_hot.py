@@ -38,7 +38,7 @@ def scan(api: Api, code: str, *, expected: int = 1, key: str | None = None, **mo
 
 def seqs(api: Api, codes: list[str]) -> list[int]:
     with psycopg.connect(api.test_bank.dsn()) as connection:
-        found = dict(connection.execute("SELECT code, seq FROM custody").fetchall())
+        found: dict[str, int] = dict(connection.execute("SELECT code, seq FROM custody").fetchall())
     return [found[c] for c in codes]
 
 
