@@ -161,7 +161,7 @@ class Load:
         if done.stderr:
             sys.stderr.write(f"{server.name}: {done.stderr}")
         answer: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-        self._used[server.name] = start + answer["requests"] + 2 * clients
+        self._used[server.name] = start + answer["requests"] + 64 + 2 * clients
         good = max(1, answer["requests"] - answer["bad"])
         return Run(
             per_second=good / answer["duration_us"] * 1e6,
