@@ -24,7 +24,7 @@ from statistics import median
 import psycopg
 
 from bench.house import House, house
-from bench.scan import free_port, start_bank, wait_for
+from bench.rig import free_port, start_bank, wait_for
 from biobank.processes import environment
 
 LUA = Path(__file__).with_name("scan.lua")
