@@ -11,6 +11,7 @@ from biobank.acts.lane import Lanes
 from biobank.bank import Bank
 from biobank.custody.api import LANES
 from biobank.custody.api import router as custody_api
+from biobank.custody.pages import router as custody_pages
 from biobank.donors.api import router as donors_api
 from biobank.donors.pages import router as donors_pages
 from biobank.exports.api import router as exports_api
@@ -74,6 +75,7 @@ PAGES = (
     specimens_pages,
     donors_pages,
     withdrawals_pages,
+    custody_pages,
     exports_pages,
     scanning_pages,
     labels_pages,

@@ -10,6 +10,7 @@ from biobank.acts.models import Attempt
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.entry import parse_entry
+from biobank.custody.hands import answers_to
 from biobank.custody.rebuild import event, projection_of
 from biobank.custody.schemas import AttemptList, AttemptPublic, CustodyHistory, EventPublic
 from biobank.custody.snapshots import get_visible
@@ -36,7 +37,13 @@ def stream_history(session: Session, stream: str, stream_id: str, after: int = 0
         .order_by(event.c.seq)
         .limit(limit + 1)
     ).all()
-    items = [EventPublic.from_entry(parse_entry(bytes(r.entry)), bytes(r.leaf_hash).hex(), r.log_index) for r in rows[:limit]]
+    entries = [parse_entry(bytes(r.entry)) for r in rows[:limit]]
+    named = [bytes(r.leaf_hash) for r, entry in zip(rows, entries, strict=False) if entry["performed"]]
+    said = answers_to(session, named)
+    items = [
+        EventPublic.from_entry(entry, bytes(r.leaf_hash).hex(), r.log_index, said.get(bytes(r.leaf_hash).hex()))
+        for r, entry in zip(rows, entries, strict=False)
+    ]
     return CustodyHistory(items=items, next=str(items[-1].seq) if len(rows) > limit else None)
 
 

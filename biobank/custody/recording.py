@@ -59,6 +59,12 @@ FreeText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_
 Badge = Annotated[str, Field(pattern=r"^US-[0-9A-Z]{7}$")]
 
 
+def _each_once(badges: list[str]) -> list[str]:
+    if len(set(badges)) != len(badges):
+        raise ValueError("names a colleague twice")
+    return badges
+
+
 class ImplausibleTime(Conflict):
     """The stated time cannot be: in the future, far back without a reason, or before the previous event."""
 
@@ -77,7 +83,11 @@ class Circumstances(BaseModel):
     late_entry: bool = Field(default=False, description="It happened before the last recorded event; flagged for ever.")
     reason_text: FreeText | None = None
     comment: FreeText | None = None
-    performed_by: list[Badge] = Field(default_factory=list, max_length=5)
+    performed_by: Annotated[list[Badge], AfterValidator(_each_once)] = Field(
+        default_factory=list,
+        max_length=5,
+        description="Badges of those whose hands it was. They confirm with POST /confirmations, or stay listed as unconfirmed.",
+    )
     device: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,40}$")
 
 

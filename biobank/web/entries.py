@@ -26,15 +26,21 @@ def entry_of(event: Any, state_after: Callable[[str], str | None]) -> Entry:
         recorded_by=event.by,
         seq=event.seq,
         performed_by=hands[0]["user"] if hands else None,
-        confirmed=all(hand["confirmed"] for hand in hands),
+        confirmed=all(hand["confirmed"] or event.answers.get(hand["user"]) == "confirmed" for hand in hands),
         state_after=state_after(event.kind),
         facts=list(facts_of(event.body)),
-        note="A remark is kept in the vault." if event.comment else None,
+        note=" ".join(_notes(event)) or None,
         source=event.source,
         late=event.late,
         leaf_hash=event.leaf_hash,
         sealed=event.log_index is not None,
     )
+
+
+def _notes(event: Any) -> Iterable[str]:
+    yield from (f"{badge} says it was not their work." for badge, said in event.answers.items() if said == "disputed")
+    if event.comment:
+        yield "A remark is kept in the vault."
 
 
 def facts_of(body: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
