@@ -14,6 +14,7 @@ from biobank.custody.api import router as custody_api
 from biobank.custody.pages import router as custody_pages
 from biobank.donors.api import router as donors_api
 from biobank.donors.pages import router as donors_pages
+from biobank.doors import Doorkeeper, Doors
 from biobank.exports.api import router as exports_api
 from biobank.exports.pages import router as exports_pages
 from biobank.jobs.api import router as jobs_api
@@ -90,6 +91,7 @@ def create_app(bank: Bank) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await app.state.doors.opened(bank)
         yield
         await bank.dispose()
 
@@ -105,7 +107,9 @@ def create_app(bank: Bank) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.bank = bank
+    app.state.doors = Doors()
     assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"
+    app.add_middleware(Doorkeeper, doors=app.state.doors)
     problems.install(app, page=refusal_page)
     app.add_middleware(Lanes, lanes=LANES)
     health.install(app)
