@@ -1307,6 +1307,10 @@ def upgrade() -> None:
         sa.Column("state_seq", sa.Integer(), nullable=False),
         sa.CheckConstraint("(custodian_kind = 'nobody') = (custodian_id IS NULL)", name=op.f("a_custodian_has_a_name")),
         sa.CheckConstraint(
+            "(custodian_kind = 'nobody') = (state IN ('consumed', 'discarded', 'lost', 'transferred_out'))",
+            name=op.f("somebody_answers_for_what_is_alive"),
+        ),
+        sa.CheckConstraint(
             "(state = 'administered') = (administered_under IS NOT NULL)", name=op.f("administered_iff_under_a_release")
         ),
         sa.CheckConstraint(
@@ -1318,6 +1322,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "quality IN ('quarantined', 'released_to_bank', 'released_conditionally', 'rejected')", name=op.f("quality_is_known")
         ),
+        sa.CheckConstraint("shipment_code IS NULL OR state = 'in_transit'", name=op.f("only_what_is_underway_names_a_shipment")),
         sa.CheckConstraint("state <> 'administered' OR donor_code IS NOT NULL", name=op.f("nobody_receives_the_unidentified")),
         sa.CheckConstraint("state <> 'stored' OR container_code IS NOT NULL", name=op.f("stored_has_a_place")),
         sa.CheckConstraint(

@@ -34,7 +34,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
-from biobank.custody.states import HOLDS_A_POSITION, Condition, CustodianKind, HandsAnswer, HoldKind, HoldScope, Quality, State
+from biobank.custody.states import (
+    HOLDS_A_POSITION,
+    TERMINAL,
+    Condition,
+    CustodianKind,
+    HandsAnswer,
+    HoldKind,
+    HoldScope,
+    Quality,
+    State,
+)
 
 
 def _one_of(
@@ -45,6 +55,8 @@ def _one_of(
     return f"{column} IN ({', '.join(repr(v.value) for v in values)})"
 
 
+_NOBODYS = ", ".join(sorted(repr(s.value) for s in TERMINAL - {State.ADMINISTERED}))
+"""Nobody holds these; what was administered is the recipient's."""
 _PLACED = ", ".join(sorted(repr(s.value) for s in HOLDS_A_POSITION))
 
 
@@ -97,6 +109,8 @@ class Custody(SQLModel, table=True):
         CheckConstraint("(state = 'administered') = (administered_under IS NOT NULL)", name="administered_iff_under_a_release"),
         CheckConstraint("state <> 'administered' OR donor_code IS NOT NULL", name="nobody_receives_the_unidentified"),
         CheckConstraint("(custodian_kind = 'nobody') = (custodian_id IS NULL)", name="a_custodian_has_a_name"),
+        CheckConstraint("shipment_code IS NULL OR state = 'in_transit'", name="only_what_is_underway_names_a_shipment"),
+        CheckConstraint(f"(custodian_kind = 'nobody') = (state IN ({_NOBODYS}))", name="somebody_answers_for_what_is_alive"),
         CheckConstraint("amount >= 0", name="amount_is_not_negative"),
         Index("ix_custody_container", "container_code"),
         Index("ix_custody_donor", "donor_code"),

@@ -54,12 +54,15 @@ class BatchAnswer(BaseModel):
 
 
 class AllowedEvent(BaseModel):
-    """An event the caller may record now, with its payload's JSON Schema; or why not."""
+    """An act the caller may do now: the kind it records, and the call that does it."""
 
     kind: str
     label: str
     mode: str
-    payload_schema: dict[str, Any]
+    call: str = Field(description="The POST that does it. A name in braces is a code of another thing.")
+    payload_schema: dict[str, Any] | None = Field(
+        description="JSON Schema of a direct kind's members in the body; null for use cases, whose body is their call's."
+    )
 
 
 class AllowedEvents(BaseModel):

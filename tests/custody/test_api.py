@@ -1,5 +1,12 @@
 """The public events endpoint."""
 
+import re
+
+from fastapi.routing import APIRoute
+
+from biobank.app import ROUTERS
+from biobank.custody.event import Mode, rules
+from biobank.custody.states import StreamKind
 from tests.conftest import Api
 from tests.factories import make_specimen
 
@@ -53,3 +60,35 @@ def test_the_same_request_with_the_same_key_is_answered_once_and_written_once(ap
     assert again.json() == first.json()
     assert again.headers["Idempotent-Replayed"] == "true"
     assert len(api.lab_tech.get(f"/specimens/{code}/custody").json()["items"]) == 2
+
+
+def test_allowed_events_name_each_kind_with_the_call_that_does_it(api: Api) -> None:
+    code = a_collected_specimen(api)
+
+    items = {item["kind"]: item for item in api.lab_tech.get(f"/specimens/{code}/allowed-events").json()["items"]}
+
+    received, hold, process = (items[f"specimen.{verb}"] for verb in ("received", "hold_placed", "process_started"))
+    assert (received["mode"], received["call"]) == ("direct", f"/api/v1/specimens/{code}/events")
+    assert received["payload_schema"]["properties"]["site"]
+    assert (hold["mode"], hold["call"], hold["label"]) == ("use_case", "/api/v1/holds", "Place a hold")
+    assert (process["call"], process["payload_schema"]) == ("/api/v1/processings", None)
+    assert "specimen.stored" not in items
+    assert items["specimen.safeguarded"]["call"] == f"/api/v1/specimens/{code}/store"
+
+
+def test_every_act_on_a_specimen_names_a_call_that_exists_and_words_for_its_button() -> None:
+    calls = {
+        re.sub(r"{\w+}", "{}", route.path)
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute) and "POST" in route.methods
+    }
+    # Imports are the command line's; the others follow from a clock or from the end of a withdrawal.
+    without = {"specimen.imported", "specimen.handover_expired", "specimen.unreserved"}
+    for kind, cls in rules.by_kind.items():
+        if cls.stream is not StreamKind.SPECIMEN or cls.mode is Mode.DIRECT:
+            assert not cls.call, kind
+            continue
+        assert bool(cls.call) == (kind not in without), kind
+        assert cls.label or kind in without, kind
+        assert kind in without or re.sub(r"{\w+}", "{}", f"/api/v1{cls.call}") in calls, kind
