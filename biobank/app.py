@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from biobank import __version__, find, health, home, problems, tables
+from biobank import __version__, document, find, health, home, problems, tables
 from biobank.acts.api import router as acts_api
 from biobank.acts.lane import Lanes
 from biobank.bank import Bank
@@ -100,8 +100,7 @@ def create_app(bank: Bank) -> FastAPI:
         version=__version__,
         description="Inventory and chain of custody for banks of people's own cells.",
         lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,
         responses=problems.PROBLEM_RESPONSES,
         # /metrics is ours; looking for exporters that nobody set up costs every request more than counting it does.
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -113,6 +112,7 @@ def create_app(bank: Bank) -> FastAPI:
     problems.install(app, page=refusal_page)
     app.add_middleware(Lanes, lanes=LANES)
     health.install(app)
+    document.install(app)
     for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     if bank.settings.test_mode:

@@ -7,6 +7,7 @@ import typer
 from biobank.commands.console import ALREADY_RUNNING, HALTED, console, fail, settings_or_exit, stop_event
 from biobank.config import Settings
 from biobank.embedded import EmbeddedPostgresError
+from biobank.loading import long_lived
 from biobank.processes import Children, prepare, served_database, start_all
 
 
@@ -57,12 +58,13 @@ def sealer() -> None:
 
 def worker() -> None:
     """Run the timers: expiring hand-overs, forgetting old answers."""
-    from biobank import kinds, tables
-    from biobank.bank import Bank
-    from biobank.worker import run as run_worker
+    with long_lived():
+        from biobank import kinds, tables
+        from biobank.bank import Bank
+        from biobank.worker import run as run_worker
 
-    assert kinds.MODULES
-    assert tables.MODULES
+        assert kinds.MODULES
+        assert tables.MODULES
     run_worker(Bank.open(settings_or_exit()), stop_event())
 
 
