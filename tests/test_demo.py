@@ -24,5 +24,5 @@ def test_demo_json_names_the_address_and_one_login_per_role(tmp_path: Path) -> N
         assert PEOPLE[login["username"]][1][0].role.value == role
     # Acts of two people need a second person: of the roles that have one, under a key of its own.
     assert set(said["second_logins"]) == {"lab_tech", "clinician", "quality"}
-    assert not {l["username"] for l in said["logins"].values()} & {l["username"] for l in said["second_logins"].values()}
+    assert not {one["username"] for one in said["logins"].values()} & {one["username"] for one in said["second_logins"].values()}
     assert stat.S_IMODE((tmp_path / "demo.json").stat().st_mode) == 0o600

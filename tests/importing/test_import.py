@@ -39,7 +39,7 @@ def profile(**changes: Any) -> Profile:
 
 def written(tmp_path: Path, hair: list[dict[str, Any]], adsc: list[dict[str, Any]] | None = None) -> Path:
     book = Workbook()
-    book.remove(book.active)
+    del book["Sheet"]
     for title, rows in (("Hair follicles", hair), ("ADSC", adsc or [])):
         sheet = book.create_sheet(title)
         sheet.append([f"{title} inventory - DO NOT EDIT"])
@@ -204,10 +204,11 @@ def test_a_file_or_profile_that_cannot_be_used_says_why(tmp_path: Path) -> None:
         read_rows(path, profile(columns=columns | {"patient": "Patient"}))
     with pytest.raises(FileFault, match="no sheet"):
         read_rows(path, profile(sheets=[{"name": "SVF", "material": "svf", "alias": "S-{patient}-{vial}"}]))
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         {"columns": columns | {"pet": "Dog"}}, {"columns": {}}, {"date_order": "american"}, {"temperature_class": "fridge"},
         {"sheets": [{"name": "ADSC", "material": "adsc", "alias": "AD-{vial}---"}]}, {"surprise": 1},
-    ):  # fmt: skip
+    )  # fmt: skip
+    for change in changes:
         with pytest.raises(ProfileFault):
             profile(**change)
 
