@@ -11,6 +11,7 @@ from biobank.web.words import words
 
 _OUR_CODE = re.compile(r"^(HF|AD|UN|WD)[0-9]{2}-[0-9A-Z]{7}$|^(KT|LT|DN|WB|PS|BX|SH|DV|RG|EQ)-[0-9A-Z]{7}$")
 _PROOF = re.compile(r"^[0-9a-f]{64}$|^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+_INSTANT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d\.\d{3}Z$")
 _UNITS = {"_mc": "millidegrees_c", "_s": "seconds", "_ul": "ul", "_bp": "basis_points"}
 SHORTEST_VALUE = 160
 """Characters of a list that are shown; the export has the whole entry."""
@@ -67,4 +68,6 @@ def _shown(name: str, value: Any) -> Any:
         return text[:SHORTEST_VALUE] or None
     if _PROOF.match(value):
         return None
+    if match := _INSTANT.match(value):
+        return f"{match[1]} {match[2]} UTC"
     return code(value) if _OUR_CODE.match(value) else words(value)

@@ -92,3 +92,18 @@ def test_every_act_on_a_specimen_names_a_call_that_exists_and_words_for_its_butt
         assert bool(cls.call) == (kind not in without), kind
         assert cls.label or kind in without, kind
         assert kind in without or re.sub(r"{\w+}", "{}", f"/api/v1{cls.call}") in calls, kind
+
+
+def test_a_rack_of_observations_is_recorded_all_or_nothing(api: Api) -> None:
+    codes = [a_collected_specimen(api) for _ in range(3)]
+    received = [{"specimen": code, "kind": "specimen.received", "expected_seq": 1, "site": "LAB"} for code in codes]
+
+    one_is_old = api.lab_tech.post("/custody-events", json={"events": [*received[:2], received[2] | {"expected_seq": 7}]})
+    twice = api.lab_tech.post("/custody-events", json={"events": [received[0], received[0]]})
+    seqs = [api.lab_tech.get(f"/specimens/{code}").json()["custody"]["seq"] for code in codes]
+    done = api.lab_tech.post("/custody-events", json={"events": received})
+
+    assert (one_is_old.status_code, twice.status_code, seqs) == (409, 422, [1, 1, 1])
+    assert done.status_code == 201, done.text
+    assert [(item["id"], item["seq"]) for item in done.json()["items"]] == [(code, 2) for code in codes]
+    assert all(item["leaf_hash"] in done.json()["receipt"] for item in done.json()["items"])
