@@ -19,7 +19,7 @@ from biobank.clock import rfc3339
 from biobank.custody import holds as custody_holds
 from biobank.custody.effects import apply
 from biobank.custody.entry import Hands, Head
-from biobank.custody.event import Event
+from biobank.custody.event import Event, Mode
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, refusal_of
 from biobank.custody.states import StreamKind
@@ -192,10 +192,15 @@ def _keep_words(session: Session, act: Act, given: Circumstances, subject: str, 
 
 
 def require_permission(act: Act, event: type[Event], specimen: Snapshot, site: str | None = None) -> None:
-    """Raise NotPermitted unless the actor may record `event` at a site of the specimen or at `site`."""
+    """Raise NotPermitted unless the actor may record `event` at a site of the specimen or at `site`.
+
+    An observation that says where it happened (received, found) takes the specimen there: that is for the people of that site.
+    """
     if event.permission is None or act.actor.code == SYSTEM_CODE:
         return
-    if not act.actor.may_at_any(event.permission, (*specimen.sites, site)) and act.actor.sites_with(event.permission) is not None:
+    takes_it_there = event.mode is Mode.DIRECT and "site" in event.model_fields
+    places = (site,) if takes_it_there else (*specimen.sites, site)
+    if not act.actor.may_at_any(event.permission, places) and act.actor.sites_with(event.permission) is not None:
         raise NotPermitted(
             f"Your role does not include '{event.permission.value}' where {specimen.code} is. Ask an administrator if it should.",
             permission=event.permission.value,

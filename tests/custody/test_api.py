@@ -107,3 +107,14 @@ def test_a_rack_of_observations_is_recorded_all_or_nothing(api: Api) -> None:
     assert done.status_code == 201, done.text
     assert [(item["id"], item["seq"]) for item in done.json()["items"]] == [(code, 2) for code in codes]
     assert all(item["leaf_hash"] in done.json()["receipt"] for item in done.json()["items"])
+
+
+def test_nobody_receives_or_finds_a_specimen_at_a_site_where_they_have_no_role(api: Api) -> None:
+    code = a_collected_specimen(api)
+    elsewhere = {"kind": "specimen.received", "expected_seq": 1, "site": "NORTH"}
+
+    by_path = api.lab_tech.post(f"/specimens/{code}/events", json=elsewhere)
+    in_batch = api.lab_tech.post("/custody-events", json={"events": [elsewhere | {"specimen": code}]})
+
+    assert [(a.status_code, a.json()["code"]) for a in (by_path, in_batch)] == [(403, "not_permitted")] * 2
+    assert api.lab_tech.get(f"/specimens/{code}").json()["custody"]["seq"] == 1
