@@ -1,22 +1,17 @@
 """The page on which a colleague says whose hands it was, and how the timeline shows it."""
 
-from typing import Any
-
 import pytest
 
 from tests import seed
 from tests.conftest import Api
 from tests.custody.test_hands import helped, waiting
-from tests.web.test_pages import visit
-
-assert visit
-Visit = Any
+from tests.web.visitor import Visit
 
 
 def test_a_colleague_confirms_some_of_what_was_recorded_for_them(api: Api, visit: Visit) -> None:
     (first, one), (second, other) = helped(api), helped(api)
     visitor = visit("lab_tech2")
-    assert "Your work to confirm" in visitor.get_page("/")
+    assert "Confirm your work" in visitor.get_page("/")
     page = visitor.get_page("/confirmations")
     assert first in page
     assert second in page
@@ -41,7 +36,7 @@ def test_whoever_has_nothing_to_confirm_is_sent_to_the_start_page(api: Api, visi
     helped(api)
     visitor = visit(name)
 
-    assert "Your work to confirm" not in visitor.get_page("/")
+    assert "Confirm your work" not in visitor.get_page("/")
     assert visitor.get("/confirmations").url.path == "/"
 
 
