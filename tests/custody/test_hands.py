@@ -18,15 +18,15 @@ from tests.signing import signed
 HELPER = seed.USERS["lab_tech2"].code
 
 
-def helped(api: Api, *badges: str, **more: Any) -> tuple[str, dict[str, Any]]:
-    """A specimen that lab_tech inspected with the hands of others; its code and the event's receipt."""
+def helped(api: Api, *badges: str, by: str = "lab_tech", **more: Any) -> tuple[str, dict[str, Any]]:
+    """A specimen that `by` inspected with the hands of others; its code and the event's receipt."""
     bank = api.test_bank
     code = bank.write(lambda s: make_received(s, bank.act("lab_tech"))).code
     body = {
         "kind": "specimen.inspected", "expected_seq": 2, "container_intact": True, "label_legible": True,
         "contents_as_expected": True, "performed_by": list(badges or (HELPER,)), **more,
     }  # fmt: skip
-    answer = api.lab_tech.post(f"/specimens/{code}/events", json=body)
+    answer = getattr(api, by).post(f"/specimens/{code}/events", json=body)
     assert answer.status_code == 201, answer.text
     return code, answer.json()["events"][0]
 
