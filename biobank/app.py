@@ -108,9 +108,10 @@ def create_app(bank: Bank) -> FastAPI:
     app.state.bank = bank
     app.state.doors = Doors()
     assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"
-    app.add_middleware(Doorkeeper, doors=app.state.doors)
     problems.install(app, page=refusal_page)
     app.add_middleware(Lanes, lanes=LANES)
+    # Outside the lanes: a scan, too, waits until the doors are open.
+    app.add_middleware(Doorkeeper, doors=app.state.doors)
     health.install(app)
     document.install(app)
     for router in (*ROUTERS, *PAGES):
