@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM
 from biobank.bank import Bank
 from biobank.donors.erasure import replay_erasures
-from biobank.errors import PROBLEM_TYPE, Unavailable
+from biobank.errors import Unavailable
+from biobank.problems import problem_response
 
 log = structlog.get_logger("biobank.doors")
 ALWAYS_OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -65,6 +65,6 @@ class Doorkeeper:
                     "The bank cannot tell yet whether its database is older than an erasure, because a database does not answer "
                     "or has another schema. Send the same request again in a minute, and tell the administrator."
                 )
-                await JSONResponse(shut.problem(), shut.status, media_type=PROBLEM_TYPE)(scope, receive, send)
+                await problem_response(shut)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
