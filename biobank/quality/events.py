@@ -90,6 +90,27 @@ class BasisDecided(Event):
     signature: str = SIGNATURE
 
 
+class Identified(Event):
+    """Two people of quality established which specimen an unidentified item is. Its record ends; the specimen's goes on."""
+
+    kind: Literal["specimen.identified"] = "specimen.identified"
+    permission: ClassVar[Permission] = Permission.SPECIMEN_RESOLVE
+    call: ClassVar[str] = "/specimens/{specimen}/resolve"
+    from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
+    to_state: ClassVar[State] = State.CONSUMED
+    effect: ClassVar[Effect] = NO_OFFER | {
+        "custodian_kind": set_to("nobody"),
+        "custodian_id": set_to(None),
+        "shipment_code": set_to(None),
+        "amount": set_to(0),
+    }
+    label: ClassVar[str] = "Say what it is"
+
+    same_as: str = Field(pattern=r"^(HF|AD)[0-9]{2}-[0-9A-Z]{7}$", description="The specimen that it is.")
+    evidence_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    signatures: tuple[str, str] = Field(description="Of the two people, in the order in which they signed.")
+
+
 class Discarded(Event):
     """The specimen was destroyed. What nobody can find is `lost`, not discarded."""
 

@@ -284,6 +284,8 @@ QUALITY = (
         lambda w: {"reason": "expired", "method": "autoclave", "expected_seq": w.seq()}, _specimen),
     Row("POST", "/api/v1/specimens/{code}/transfer-out", P.QUALITY_DECIDE,
         lambda w: {"to": "OTHER_BANK", "reason": "test", "evidence": SOME_HASH, "expected_seq": w.seq()}, _specimen),
+    Row("POST", "/api/v1/specimens/{code}/resolve", P.SPECIMEN_RESOLVE,
+        lambda _: {"same_as": SOME_TUBE, "evidence_sha256": SOME_HASH}, _specimen, missing=True),
     Row("POST", "/api/v1/specimens/{code}/lost", P.QUALITY_DECIDE,
         lambda w: {"reason": "test", "expected_seq": w.seq()}, _specimen),
     Row("POST", "/api/v1/deviations", P.DEVIATION_OPEN,
