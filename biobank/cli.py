@@ -26,6 +26,7 @@ for verb in (
     running.migrate,
     running.demo,
     custody_log.export,
+    custody_log.bundle,
     dumps.backup,
     dumps.restore,
     dumps.after_restore,
@@ -35,6 +36,9 @@ for verb in (
     app.command(verb.__name__.replace("_", "-"))(verb)
 app.command("import")(importing.import_)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(measuring.bench)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
+    custody_log.verify
+)
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 
