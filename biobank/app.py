@@ -14,6 +14,7 @@ from biobank.custody.api import router as custody_api
 from biobank.donors.api import router as donors_api
 from biobank.donors.pages import router as donors_pages
 from biobank.exports.api import router as exports_api
+from biobank.exports.bundle_api import router as bundle_api
 from biobank.exports.pages import router as exports_pages
 from biobank.jobs.api import router as jobs_api
 from biobank.jobs.pages import router as jobs_pages
@@ -51,6 +52,7 @@ ROUTERS = (
     acts_api,
     donors_api,
     exports_api,
+    bundle_api,
     jobs_api,
     keys_api,
     labels_api,

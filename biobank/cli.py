@@ -26,12 +26,16 @@ for verb in (
     running.migrate,
     running.demo,
     custody_log.export,
+    custody_log.bundle,
     dumps.backup,
     dumps.restore,
     dumps.after_restore,
     inspecting.routes,
 ):
     app.command(verb.__name__.replace("_", "-"))(verb)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
+    custody_log.verify
+)
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 

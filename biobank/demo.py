@@ -19,7 +19,7 @@ from rich.console import Console
 
 from biobank.config import Settings
 from biobank.demo_people import PEOPLE, logins
-from biobank.processes import prepare, served_database
+from biobank.processes import adopt_rules, prepare, served_database
 
 UNFINISHED = "demo-unfinished"
 ANSWER = "demo.json"
@@ -81,6 +81,7 @@ def _make_if_missing(settings: Settings, state: Path, console: Console) -> None:
         kept.unlink(missing_ok=True)
     if kept.exists():
         prepare(settings)
+        adopt_rules(settings)
         return
     from biobank import kinds
     from biobank.bank import Bank
@@ -91,6 +92,7 @@ def _make_if_missing(settings: Settings, state: Path, console: Console) -> None:
     started = time.monotonic()
     console.print("Making an example bank …")
     prepare(settings)
+    adopt_rules(settings)
     passwords = {username: _password() for username in PEOPLE}
     bank = Bank.open(settings)
     try:

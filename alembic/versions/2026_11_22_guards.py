@@ -13,7 +13,7 @@ down_revision = "initial"
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("event", "leaf", "tile", "tree_head", "checkpoint", "cosignature", "attempt", "log_quarantine",
+APPEND_ONLY = ("event", "rule_table", "leaf", "tile", "tree_head", "checkpoint", "cosignature", "attempt", "log_quarantine",
                "administration", "withdrawal_outcome", "attachment", "deviation_subject", "deviation_attachment", "recall",
                "recall_item", "processing", "processing_input", "lot_test", "viability_assay",
                "shipment_item")  # fmt: skip
@@ -154,6 +154,7 @@ def upgrade() -> None:
     op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO biobank_auditor")
     for table in HIDDEN_FROM_AUDITOR:
         op.execute(f"REVOKE SELECT ON {table} FROM biobank_auditor")
+    op.execute("GRANT SELECT (commit, subject) ON vault_document TO biobank_auditor")
     op.execute("GRANT SELECT (code, username, active, created_at) ON app_user TO biobank_auditor")
     op.execute("GRANT SELECT (id, user_code, meaning, act_hash, signed_at, used_at) ON signature TO biobank_auditor")
 

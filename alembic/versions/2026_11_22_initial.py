@@ -152,6 +152,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_login_attempt_name", "login_attempt", ["name_hash", "at"], unique=False)
     op.create_table(
+        "rule_table",
+        sa.Column("id", sa.LargeBinary(), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("id = sha256(document)", name=op.f("a_rule_table_is_named_by_its_hash")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rule_table")),
+    )
+    op.create_table(
         "site",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -1468,6 +1475,7 @@ def downgrade() -> None:
     op.drop_table("tree_head")
     op.drop_table("tile")
     op.drop_table("site")
+    op.drop_table("rule_table")
     op.drop_index("ix_login_attempt_name", table_name="login_attempt")
     op.drop_table("login_attempt")
     op.drop_table("log_quarantine")

@@ -7,7 +7,7 @@ import typer
 from biobank.commands.console import ALREADY_RUNNING, HALTED, console, fail, settings_or_exit, stop_event
 from biobank.config import Settings
 from biobank.embedded import EmbeddedPostgresError
-from biobank.processes import Children, prepare, served_database, start_all
+from biobank.processes import Children, adopt_rules, prepare, served_database, start_all
 
 
 def serve(
@@ -22,6 +22,7 @@ def serve(
         with served_database(changes) as settings:
             if changes.database_url is None:
                 prepare(settings)
+            adopt_rules(settings)
             raise typer.Exit(run_until_stopped(settings, web_only=web_only))
     except EmbeddedPostgresError as error:
         raise fail(str(error)) from error
@@ -57,13 +58,12 @@ def sealer() -> None:
 
 def worker() -> None:
     """Run the timers: expiring hand-overs, forgetting old answers."""
-    from biobank import kinds, tables
     from biobank.bank import Bank
     from biobank.worker import run as run_worker
 
-    assert kinds.MODULES
-    assert tables.MODULES
-    run_worker(Bank.open(settings_or_exit()), stop_event())
+    settings = settings_or_exit()
+    adopt_rules(settings)
+    run_worker(Bank.open(settings), stop_event())
 
 
 def migrate() -> None:

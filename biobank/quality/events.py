@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
+from biobank.custody.body_shape import COMMITS
 from biobank.custody.effects import Effect, body, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, HASH, NO_OFFER, REASON
@@ -69,7 +70,10 @@ class QualityDecided(Event):
     lot: str | None = Field(default=None, pattern=r"^LT-[0-9A-Z]{7}$", description="Set when the whole lot was decided.")
     pending_tests: tuple[str, ...] = Field(default=(), max_length=20, description="Tests without a result at the time.")
     notification_plan: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", description="Commitment to the plan of whom to tell when a late result is bad."
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Commitment to the plan of whom to tell when a late result is bad.",
+        json_schema_extra=COMMITS,
     )
     signature: str = SIGNATURE
 
@@ -153,7 +157,7 @@ class DeviationOpened(Affected):
     severity: Literal["minor", "major", "critical"]
     topic: str = REASON
     site: str = CODE
-    description: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the words.")
+    description: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the words.", json_schema_extra=COMMITS)
     attachments: tuple[str, ...] = Field(default=(), max_length=20)
 
 
@@ -167,7 +171,7 @@ class DeviationClosed(Event):
     opened: str = HASH
     cause: str = REASON
     decision: str = REASON
-    corrective_action: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the words.")
+    corrective_action: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the words.", json_schema_extra=COMMITS)
     attachments: tuple[str, ...] = Field(default=(), max_length=20)
     signature: str = SIGNATURE
 
