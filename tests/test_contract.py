@@ -15,6 +15,7 @@ from tests import seed
 from tests.conftest import Api
 from tests.donors.stories import register
 from tests.factories import make_box, make_received
+from tests.sealing import seal
 
 ROLES = ["lab_tech", "clinician", "clinic_staff", "quality", "auditor", "admin"]
 EXPORTS = "/api/v1/custody-log"
@@ -34,6 +35,7 @@ def seeded(api: Api) -> dict[str, str]:
     donor = register(api.clinician)
     specimen = api.test_bank.write(lambda s: make_received(s, act, donor=donor))
     box = api.test_bank.write(lambda s: make_box(s, admin).code)
+    seal(api.test_bank)
     return {
         "specimens": specimen.code, "donors": donor, "storage-containers": box, "users": seed.USERS["lab_tech"].code,
         "sites": "LAB",

@@ -193,6 +193,7 @@ CUSTODY = (
         lambda w: {"corrects": w.last_event, "field": "label_legible", "value": False, "reason": "typing",
                    "expected_seq": w.seq()}, _specimen),
     Row("GET", "/api/v1/custody-log", P.LOG_EXPORT),
+    Row("GET", "/api/v1/custody-log/bundle", P.LOG_EXPORT),
 )  # fmt: skip
 
 DONORS = (
