@@ -15,6 +15,7 @@ from biobank.donors.api import router as donors_api
 from biobank.donors.pages import router as donors_pages
 from biobank.exports.api import router as exports_api
 from biobank.exports.bundle_api import router as bundle_api
+from biobank.exports.log_api import router as log_api
 from biobank.exports.pages import router as exports_pages
 from biobank.jobs.api import router as jobs_api
 from biobank.jobs.pages import router as jobs_pages
@@ -56,6 +57,7 @@ ROUTERS = (
     jobs_api,
     keys_api,
     labels_api,
+    log_api,
     people_api,
     quality_api,
     sign_in_api,
