@@ -51,6 +51,18 @@ def load_log_signers(folder: Path, origin: str) -> tuple[Signer, ...]:
     return tuple(signers)
 
 
+def key_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return what changes when a log key file is put, replaced or taken away: names, inodes and times of modification."""
+    found = []
+    for name in (LOG_KEY, NEXT_LOG_KEY):
+        try:
+            status = (folder / f"{name}.skey").stat()
+        except OSError:
+            continue
+        found.append((name, status.st_ino, status.st_mtime_ns))
+    return tuple(found)
+
+
 def load_receipt_signer(folder: Path, origin: str) -> Signer:
     """Return the signer of acknowledgements of the log ``origin``. Raises KeyFileError."""
     return load_signer(folder / f"{RECEIPT_KEY}.skey", receipt_key_name(origin))
