@@ -87,6 +87,13 @@ class Bank:
         """Read one of `SECRETS`."""
         return read_secret(self.settings.secrets, name)
 
+    def dispose_now(self) -> None:
+        """Close the pooled connections of a command."""
+        if "database" in self.__dict__ and "sync_engine" in self.database.__dict__:
+            self.database.sync_engine.dispose()
+        if "_keys_sync" in self.__dict__:
+            self._keys_sync.dispose()
+
     async def dispose(self) -> None:
         """Close every pooled connection."""
         if "database" in self.__dict__:

@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from biobank import __version__
-from biobank.commands import custody_log, dumps, inspecting, running
+from biobank.commands import custody_log, dumps, inspecting, running, witnessing
 from biobank.commands.console import console, fail
 from biobank.commands.keys import keys
+from biobank.commands.log import log
 from biobank.commands.logins import users
 from biobank.errors import Refusal
 
@@ -25,6 +26,7 @@ for verb in (
     running.worker,
     running.migrate,
     running.demo,
+    witnessing.witness,
     custody_log.export,
     custody_log.bundle,
     dumps.backup,
@@ -38,6 +40,7 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 )
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
+app.add_typer(log, name="log")
 
 
 def _version(value: bool) -> None:
