@@ -24,7 +24,7 @@ from biobank.transparency.sealing import Connection
 from biobank.transparency.stored_log import Inclusion, index_of, prove_inclusion
 from biobank.transparency.stored_tiles import Fetch
 from biobank.transparency.tiles import TILE_WIDTH
-from biobank.transparency.tree import fold_perfect, verify_inclusion
+from biobank.transparency.tree import CompactRange, fold_perfect, verify_inclusion
 
 SMALL = 10_000
 CHUNK = TILE_WIDTH * 256
@@ -38,6 +38,7 @@ def leaf_hash(number: int) -> bytes:
 def fill(connection: Connection, count: int) -> None:
     """Write `count` leaves and every full tile above them."""
     connection.execute("ALTER TABLE leaf DROP CONSTRAINT uq_leaf_leaf_hash, DROP CONSTRAINT pk_leaf")
+    peaks = CompactRange()
     level: list[bytes] = []
     with connection.cursor() as cursor:
         for start in range(0, count, CHUNK):
@@ -46,6 +47,7 @@ def fill(connection: Connection, count: int) -> None:
                 copy.set_types(["int8", "bytea"])
                 for index, value in enumerate(hashes, start):
                     copy.write_row((index, value))
+            peaks.extend(hashes)
             level += tiles(connection, 0, start // TILE_WIDTH, hashes)
         number = 1
         while len(level) >= TILE_WIDTH:
@@ -53,7 +55,9 @@ def fill(connection: Connection, count: int) -> None:
             number += 1
     connection.execute("ALTER TABLE leaf ADD CONSTRAINT pk_leaf PRIMARY KEY (log_index)")
     connection.execute("ALTER TABLE leaf ADD CONSTRAINT uq_leaf_leaf_hash UNIQUE (leaf_hash)")
-    connection.execute("ANALYZE leaf, tile")
+    head = (count, peaks.root(), peaks.to_bytes())
+    connection.execute("INSERT INTO tree_head (size, root, range, sealed_at) VALUES (%s, %s, %s, now())", head)
+    connection.execute("ANALYZE leaf, tile, tree_head")
 
 
 def tiles(connection: Connection, level: int, first: int, hashes: list[bytes]) -> Iterator[bytes]:

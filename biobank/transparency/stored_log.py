@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from biobank.transparency.proof import InclusionReceipt
 from biobank.transparency.stored_tiles import Fetch, TileMissing, tile_reader
 from biobank.transparency.tiles import TILE_WIDTH, TileName, TileNodes, encode_bundle
-from biobank.transparency.tree import consistency_proof, fold_peaks, inclusion_proof, range_nodes
+from biobank.transparency.tree import CompactRange, consistency_proof, fold_peaks, inclusion_proof, range_nodes
 
 _NEWEST: Final = "SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1"
 _NEWEST_SIZE: Final = "SELECT size FROM checkpoint ORDER BY size DESC LIMIT 1"
@@ -26,6 +25,7 @@ _RECENTLY_COSIGNED: Final = """
     GROUP BY size ORDER BY count(*) DESC, size DESC LIMIT 1
 """
 _COSIGNATURES: Final = "SELECT line FROM cosignature WHERE size = %s ORDER BY key_id"
+_HEAD: Final = "SELECT root, range FROM tree_head WHERE size = %s"
 _INDEX: Final = "SELECT log_index FROM leaf WHERE leaf_hash = %s"
 _ENTRIES: Final = """
     SELECT event.entry FROM leaf LEFT JOIN event ON event.leaf_hash = leaf.leaf_hash
@@ -87,7 +87,7 @@ def prove_inclusion(fetch: Fetch, index: int, size: int) -> Inclusion:
 
     Raises ValueError unless ``0 <= index < size``, TileMissing when the stored tree is damaged.
     """
-    node = TileNodes(size, tile_reader(fetch))
+    node = _nodes(fetch, size)
     path = tuple(inclusion_proof(index, size, node))
     return Inclusion(index, size, fold_peaks([node(level, n) for level, n in range_nodes(0, size)]), path)
 
@@ -97,13 +97,25 @@ def prove_consistency(fetch: Fetch, old: int, new: int) -> list[bytes]:
 
     Raises ValueError unless ``0 < old <= new``, TileMissing when the stored tree is damaged.
     """
-    return consistency_proof(old, new, TileNodes(new, tile_reader(fetch)))
+    return consistency_proof(old, new, _nodes(fetch, new))
 
 
-def receipt_for(fetch: Fetch, index: int, checkpoint: Published) -> InclusionReceipt:
-    """Return the inclusion receipt of leaf ``index`` under a checkpoint that covers it."""
-    proof = prove_inclusion(fetch, index, checkpoint.size)
-    return InclusionReceipt(index, proof.path, checkpoint.note)
+def _nodes(fetch: Fetch, size: int) -> TileNodes:
+    """Return the subtree roots of the tree of ``size`` leaves; of a stored head the peaks are at hand.
+
+    A size that never was a head is rebuilt from its tiles, of which the right edge is at most 255 rows a level.
+    """
+    found = fetch(_HEAD, (size,))
+    if not found:
+        return TileNodes(size, tile_reader(fetch))
+    root, stored = found[0]
+    try:
+        peaks = CompactRange.from_bytes(bytes(stored))
+    except ValueError as exc:
+        raise TileMissing(f"the head of size {size} is damaged") from exc
+    if peaks.size != size or peaks.root() != bytes(root):
+        raise TileMissing(f"the head of size {size} is damaged")
+    return TileNodes(size, tile_reader(fetch), dict(zip(range_nodes(0, size), peaks.peaks, strict=True)))
 
 
 def read_tile(fetch: Fetch, name: TileName) -> bytes:

@@ -11,7 +11,7 @@ digits, all but the last marked by an x (``x001/x234/067``); a partial tile adds
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from biobank.transparency.canonical import MAX_ENTRY_BYTES
@@ -90,18 +90,22 @@ def split_tile(data: bytes, width: int) -> list[bytes]:
 class TileNodes:
     """A source of perfect subtree roots (``tree.NodeGetter``) for the tree of ``size`` leaves, reading tiles on demand.
 
-    Each tile is read once; the object is meant for one question or one batch and is then thrown away.
+    Each tile is read once; the object is meant for one question or one batch and is then thrown away. ``known`` are roots that
+    are at hand already, such as the peaks of the tree: they spare reading its right edge.
     """
 
-    def __init__(self, size: int, read: ReadTile) -> None:
+    def __init__(self, size: int, read: ReadTile, known: Mapping[tuple[int, int], bytes] | None = None) -> None:
         self._size = size
         self._read = read
+        self._known = known or {}
         self._tiles: dict[tuple[int, int], list[bytes]] = {}
 
     def __call__(self, level: int, index: int) -> bytes:
         """Return the root of the perfect subtree ``(level, index)``. Raises ValueError when it is not in the tree."""
         if (index + 1) << level > self._size:
             raise ValueError("the subtree lies outside the tree")
+        if (level, index) in self._known:
+            return self._known[level, index]
         tile_level, height = divmod(level, TILE_HEIGHT)
         n, offset = divmod(index << height, TILE_WIDTH)
         hashes = self._tiles.get((tile_level, n))
