@@ -13,6 +13,7 @@ from biobank.config import Settings, WeakSettings, ensure_secret, read_secret
 from biobank.db import Database, sqlalchemy_url
 from biobank.transparency.keys import ensure_keys, load_receipt_signer
 from biobank.transparency.note import Signer
+from biobank.transparency.tiles import UpperTiles
 from biobank.vault import Keystore
 
 SECRETS = ("vault-master", "blind-index", "throttle")
@@ -59,6 +60,11 @@ class Bank:
     def receipts(self) -> Signer:
         """The key under acknowledgements; distinct from the log's key, which only the sealer holds."""
         return load_receipt_signer(self.settings.secrets, self.settings.log_origin)
+
+    @cached_property
+    def upper_tiles(self) -> UpperTiles:
+        """Tiles that proofs have climbed through."""
+        return UpperTiles()
 
     @cached_property
     def _keys_async(self) -> AsyncEngine:

@@ -14,7 +14,7 @@ With a `ReceiptStore` every acknowledgement is checked under the policy's keys a
 `collect_receipts` turns what is stored into inclusion receipts:
 
     store = ReceiptStore(Path("receipts.db"), Policy.read(Path("policy").read_text()))
-    with BankClient(url, store=store) as bank:
+    with BankClient(url, receipt_store=store) as bank:
         …
         for owed in bank.collect_receipts():   # acknowledged, past the promise, and not in the log: evidence
             …
@@ -71,7 +71,7 @@ class BankClient:
         timeout_s: float = 30.0,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
-        store: ReceiptStore | None = None,
+        receipt_store: ReceiptStore | None = None,
     ) -> None:
         self._http = httpx.Client(base_url=url, timeout=timeout_s, transport=transport)
         self._retries = retries
@@ -79,7 +79,7 @@ class BankClient:
         self._access: str | None = None
         self._refresh: str | None = None
         self.receipts: list[str] = []
-        self.store = store
+        self.receipt_store = receipt_store
 
     def __enter__(self) -> Self:
         return self
@@ -132,9 +132,9 @@ class BankClient:
         answer: Json = self._send("POST", API + path, json=body or {}, key=key or uuid4().hex).json()
         if isinstance(answer, dict) and isinstance(answer.get("receipt"), str):
             self.receipts.append(answer["receipt"])
-            if self.store is not None:
+            if self.receipt_store is not None:
                 listed = [e["leaf_hash"] for e in [*answer.get("events", []), *answer.get("items", [])] if "leaf_hash" in e]
-                self.store.keep_acknowledgement(answer["receipt"], listed)
+                self.receipt_store.keep_acknowledgement(answer["receipt"], listed)
         return answer
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Json:
@@ -216,9 +216,9 @@ class BankClient:
         return self._send("GET", f"{API}/log/checkpoint", authorised=False).text
 
     def _store(self) -> ReceiptStore:
-        if self.store is None:
-            raise ValueError("this client keeps no receipts: give it a store")
-        return self.store
+        if self.receipt_store is None:
+            raise ValueError("this client keeps no receipts: give it a receipt_store")
+        return self.receipt_store
 
     def _opened(self, note: str) -> Checkpoint:
         try:

@@ -37,7 +37,7 @@ def store(api: Api, tmp_path: Path) -> ReceiptStore:
 
 
 def client(api: Api, store: ReceiptStore) -> BankClient:
-    made = BankClient(api.url, store=store, sleep=lambda _s: None)
+    made = BankClient(api.url, receipt_store=store, sleep=lambda _s: None)
     made.sign_in("lab_tech", seed.PASSWORD)
     return made
 

@@ -50,7 +50,7 @@ async def read_proof(
     accept: Annotated[str | None, Header()] = None,
 ) -> InclusionProof | Response:
     """Where an event stands in the log, with the path that shows it and the receipt to keep (C2SP tlog-proof)."""
-    proof = await bank.database.read(lambda s: log_queries.prove_inclusion(s, bytes.fromhex(leaf_hash), size))
+    proof = await bank.database.read(lambda s: log_queries.prove_inclusion(s, bytes.fromhex(leaf_hash), size, bank.upper_tiles))
     if accept is not None and accept.startswith("text/plain") and proof.receipt is not None:
         return Response(proof.receipt, media_type=NOTE)
     return proof
@@ -63,7 +63,7 @@ async def read_consistency(
     new: Annotated[int | None, Query(alias="to", ge=1, le=MAX_TREE_SIZE)] = None,
 ) -> ConsistencyProof:
     """That the log of `to` entries (default: all published) begins with the whole log of `from` entries; any two sizes."""
-    return await bank.database.read(lambda s: log_queries.prove_consistency(s, old, new))
+    return await bank.database.read(lambda s: log_queries.prove_consistency(s, old, new, bank.upper_tiles))
 
 
 @router.get("/tile/{name:path}", responses={200: {"content": {"application/octet-stream": {}}}}, response_class=Response)

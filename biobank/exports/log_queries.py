@@ -14,7 +14,7 @@ from biobank.transparency import stored_log
 from biobank.transparency.note import to_base64
 from biobank.transparency.proof import InclusionReceipt
 from biobank.transparency.stored_tiles import Fetch, TileMissing
-from biobank.transparency.tiles import TileError, TileName
+from biobank.transparency.tiles import TileError, TileName, UpperTiles
 
 _WAITING = text(
     "SELECT EXISTS (SELECT 1 FROM pending WHERE leaf_hash = :leaf), "
@@ -71,7 +71,7 @@ def read_checkpoint(session: Session, *, size: int | None, cosigned: bool) -> st
     return found.note
 
 
-def prove_inclusion(session: Session, leaf_hash: bytes, size: int | None) -> InclusionProof:
+def prove_inclusion(session: Session, leaf_hash: bytes, size: int | None, upper: UpperTiles | None = None) -> InclusionProof:
     """Return an event's proof in the tree of `size` entries, by default under the best cosigned checkpoint that covers it.
 
     Raises NotSealedYet, SealRefused, NotFound (no such event, or not among the first `size` entries), LogDamaged.
@@ -84,12 +84,13 @@ def prove_inclusion(session: Session, leaf_hash: bytes, size: int | None) -> Inc
     if size is None:
         checkpoint = stored_log.cosigned_checkpoint(fetch, index)
         assert checkpoint is not None
+        size = checkpoint.size
     else:
         if not index < size <= published:
             raise NotFound(f"The event is entry {index}; the published log has {published} entries. Ask for a size in between.")
         checkpoint = stored_log.checkpoint_of(fetch, size)
     try:
-        proof = stored_log.prove_inclusion(fetch, index, size if checkpoint is None else checkpoint.size)  # type: ignore[arg-type]
+        proof = stored_log.prove_inclusion(fetch, index, size, upper)
     except TileMissing as missing:
         raise _damaged(missing) from missing
     return InclusionProof(
@@ -102,7 +103,7 @@ def prove_inclusion(session: Session, leaf_hash: bytes, size: int | None) -> Inc
     )
 
 
-def prove_consistency(session: Session, old: int, new: int | None) -> ConsistencyProof:
+def prove_consistency(session: Session, old: int, new: int | None, upper: UpperTiles | None = None) -> ConsistencyProof:
     """Return the proof between two sizes, by default up to the newest published. Raises NotFound, LogDamaged."""
     fetch = fetch_in(session)
     published = stored_log.published_size(fetch)
@@ -110,7 +111,7 @@ def prove_consistency(session: Session, old: int, new: int | None) -> Consistenc
     if not 0 < old <= new <= published:
         raise NotFound(f"The published log has {published} entries. Ask from a size of at least 1 to one that is not smaller.")
     try:
-        proof = stored_log.prove_consistency(fetch, old, new)
+        proof = stored_log.prove_consistency(fetch, old, new, upper)
     except TileMissing as missing:
         raise _damaged(missing) from missing
     return ConsistencyProof(old_size=old, new_size=new, proof=[to_base64(node) for node in proof])

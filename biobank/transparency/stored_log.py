@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from biobank.transparency.stored_tiles import Fetch, TileMissing, tile_reader
-from biobank.transparency.tiles import TILE_WIDTH, TileName, TileNodes, encode_bundle
+from biobank.transparency.tiles import TILE_WIDTH, TileName, TileNodes, UpperTiles, encode_bundle
 from biobank.transparency.tree import CompactRange, consistency_proof, fold_peaks, inclusion_proof, range_nodes
 
 _NEWEST: Final = "SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1"
@@ -82,32 +82,32 @@ def index_of(fetch: Fetch, leaf_hash: bytes) -> int | None:
     return int(found[0][0]) if found else None
 
 
-def prove_inclusion(fetch: Fetch, index: int, size: int) -> Inclusion:
+def prove_inclusion(fetch: Fetch, index: int, size: int, upper: UpperTiles | None = None) -> Inclusion:
     """Return the proof that leaf ``index`` is in the tree of the first ``size`` leaves. ``size`` must be a stored size.
 
     Raises ValueError unless ``0 <= index < size``, TileMissing when the stored tree is damaged.
     """
-    node = _nodes(fetch, size)
+    node = _nodes(fetch, size, upper)
     path = tuple(inclusion_proof(index, size, node))
     return Inclusion(index, size, fold_peaks([node(level, n) for level, n in range_nodes(0, size)]), path)
 
 
-def prove_consistency(fetch: Fetch, old: int, new: int) -> list[bytes]:
+def prove_consistency(fetch: Fetch, old: int, new: int, upper: UpperTiles | None = None) -> list[bytes]:
     """Return the proof that the tree of ``new`` leaves begins with that of ``old``.
 
     Raises ValueError unless ``0 < old <= new``, TileMissing when the stored tree is damaged.
     """
-    return consistency_proof(old, new, _nodes(fetch, new))
+    return consistency_proof(old, new, _nodes(fetch, new, upper))
 
 
-def _nodes(fetch: Fetch, size: int) -> TileNodes:
+def _nodes(fetch: Fetch, size: int, upper: UpperTiles | None) -> TileNodes:
     """Return the subtree roots of the tree of ``size`` leaves; of a stored head the peaks are at hand.
 
     A size that never was a head is rebuilt from its tiles, of which the right edge is at most 255 rows a level.
     """
     found = fetch(_HEAD, (size,))
     if not found:
-        return TileNodes(size, tile_reader(fetch))
+        return TileNodes(size, tile_reader(fetch), upper=upper)
     root, stored = found[0]
     try:
         peaks = CompactRange.from_bytes(bytes(stored))
@@ -115,7 +115,8 @@ def _nodes(fetch: Fetch, size: int) -> TileNodes:
         raise TileMissing(f"the head of size {size} is damaged") from exc
     if peaks.size != size or peaks.root() != bytes(root):
         raise TileMissing(f"the head of size {size} is damaged")
-    return TileNodes(size, tile_reader(fetch), dict(zip(range_nodes(0, size), peaks.peaks, strict=True)))
+    known = dict(zip(range_nodes(0, size), peaks.peaks, strict=True))
+    return TileNodes(size, tile_reader(fetch), known, upper)
 
 
 def read_tile(fetch: Fetch, name: TileName) -> bytes:
