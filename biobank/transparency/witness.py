@@ -100,24 +100,14 @@ class Witness:
         except RegisterMissing:
             old_note, old = None, None
         last = 0 if old is None else old.size
-        new = asked.checkpoint
         if asked.old_size != last:
             return _conflict(last)
-        if old is not None and new.size == last:
-            if new.root != old.root:
-                self._keep(asked, old_note)
-                return _conflict(last)
-            return self._cosigned(new)
-        try:
-            if last:
-                assert old is not None
-                verify_consistency(last, new.size, old.root, new.root, asked.proof)
-            elif asked.proof or (new.size == 0 and new.root != EMPTY_ROOT):
-                raise ProofError("nothing is proven from the empty tree: send no hashes")
-        except ProofError as exc:
+        refusal = _no_extension(asked, old)
+        if refusal is not None:
             if last:
                 self._keep(asked, old_note)
-            return Answer(422, f"{exc}\n")
+            return refusal
+        # The same checkpoint again is written again too: whoever wrote it may have died before the disk had it.
         try:
             if old_note is None:
                 register.create(asked.note)
@@ -125,7 +115,7 @@ class Witness:
                 register.compare_and_swap(old_note, asked.note)
         except RegisterMoved:
             return self._extend(asked)  # another request was first: judge again from what it left
-        return self._cosigned(new)
+        return self._cosigned(asked.checkpoint)
 
     def _cosigned(self, checkpoint: Checkpoint) -> Answer:
         time_s = int(clock.now().timestamp())
@@ -230,6 +220,21 @@ def _parse(body: bytes) -> _Asked:
     if len(hashes) != len(proof) or len(hashes) > 63:
         raise ValueError("a proof is at most 63 hashes of 32 bytes in base64, one a line")
     return _Asked(int(old[1]), hashes, note, Checkpoint.from_text(split_note(note)[0]))
+
+
+def _no_extension(asked: _Asked, old: Checkpoint | None) -> Answer | None:
+    """Return why the checkpoint does not extend what was cosigned last, or None when it does or is the same."""
+    new = asked.checkpoint
+    if old is not None and new.size == old.size:
+        return None if new.root == old.root else _conflict(old.size)
+    try:
+        if old is not None and old.size:
+            verify_consistency(old.size, new.size, old.root, new.root, asked.proof)
+        elif asked.proof or (new.size == 0 and new.root != EMPTY_ROOT):
+            raise ProofError("nothing is proven from the empty tree: send no hashes")
+    except ProofError as exc:
+        return Answer(422, f"{exc}\n")
+    return None
 
 
 def _conflict(last: int) -> Answer:
