@@ -5,14 +5,16 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from biobank import __version__, find, health, home, problems, tables
+from biobank import __version__, document, find, health, home, problems, tables
 from biobank.acts.api import router as acts_api
 from biobank.acts.lane import Lanes
 from biobank.bank import Bank
 from biobank.custody.api import LANES
 from biobank.custody.api import router as custody_api
+from biobank.custody.pages import router as custody_pages
 from biobank.donors.api import router as donors_api
 from biobank.donors.pages import router as donors_pages
+from biobank.doors import Doorkeeper, Doors
 from biobank.exports.api import router as exports_api
 from biobank.exports.bundle_api import router as bundle_api
 from biobank.exports.log_api import router as log_api
@@ -78,6 +80,7 @@ PAGES = (
     specimens_pages,
     donors_pages,
     withdrawals_pages,
+    custody_pages,
     exports_pages,
     scanning_pages,
     labels_pages,
@@ -92,6 +95,7 @@ def create_app(bank: Bank) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await app.state.doors.opened(bank)
         yield
         await bank.dispose()
 
@@ -100,17 +104,20 @@ def create_app(bank: Bank) -> FastAPI:
         version=__version__,
         description="Inventory and chain of custody for banks of people's own cells.",
         lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,
         responses=problems.PROBLEM_RESPONSES,
         # /metrics is ours; looking for exporters that nobody set up costs every request more than counting it does.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.bank = bank
+    app.state.doors = Doors()
     assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"
     problems.install(app, page=refusal_page)
     app.add_middleware(Lanes, lanes=LANES)
+    # Outside the lanes: a scan, too, waits until the doors are open.
+    app.add_middleware(Doorkeeper, doors=app.state.doors)
     health.install(app)
+    document.install(app)
     for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     if bank.settings.test_mode:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from biobank import __version__
-from biobank.commands import custody_log, dumps, inspecting, running, witnessing
+from biobank.commands import custody_log, dumps, importing, inspecting, labelling, measuring, running, witnessing
 from biobank.commands.console import console, fail
 from biobank.commands.keys import keys
 from biobank.commands.log import log
@@ -34,11 +34,14 @@ for verb in (
     dumps.restore,
     dumps.after_restore,
     inspecting.routes,
+    labelling.label,
 ):
     app.command(verb.__name__.replace("_", "-"))(verb)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
     custody_log.verify
 )
+app.command("import")(importing.import_)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(measuring.bench)
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(log, name="log")

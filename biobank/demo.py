@@ -19,6 +19,7 @@ from rich.console import Console
 
 from biobank.config import Settings
 from biobank.demo_people import PEOPLE, logins
+from biobank.loading import long_lived
 from biobank.processes import adopt_rules, prepare, served_database
 
 UNFINISHED = "demo-unfinished"
@@ -83,9 +84,10 @@ def _make_if_missing(settings: Settings, state: Path, console: Console) -> None:
         prepare(settings)
         adopt_rules(settings)
         return
-    from biobank import kinds
-    from biobank.bank import Bank
-    from biobank.demo_data import fill
+    with long_lived():
+        from biobank import kinds
+        from biobank.bank import Bank
+        from biobank.demo_data import fill
 
     assert kinds.MODULES
     unfinished.touch()

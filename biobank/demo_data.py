@@ -17,7 +17,7 @@ from rich.console import Console
 from sqlalchemy import insert, text
 from sqlmodel import Session
 
-from biobank import clock
+from biobank import clock, kinds, tables
 from biobank.acts.act import Act
 from biobank.acts.codes import new_codes
 from biobank.acts.signing import Meaning, make_signature
@@ -49,6 +49,9 @@ from biobank.storage.schemas import ContainerCreate
 from biobank.withdrawals.schemas import ApproveRequest, WithdrawalRequest
 from biobank.withdrawals.service import approve_withdrawal, request_withdrawal
 from biobank.withdrawals.workflow import Route
+
+assert kinds.MODULES, "the rule table must be whole before the ledger is used"
+assert tables.MODULES, "foreign keys are named across packages"
 
 DONORS = 200
 SEED = 20261122

@@ -182,7 +182,10 @@ class EmbeddedPostgres:
         path = self._state / "credentials.json"
         if not path.exists():
             if data.exists():
-                raise EmbeddedPostgresError(f"{path} is missing, and nothing else opens {data}. Restore the file.")
+                raise EmbeddedPostgresError(
+                    f"{path} is missing, and nothing else opens {data}. Restore the file; or, when nothing in there is wanted "
+                    "any more, delete that folder to begin with an empty database."
+                )
             write_private(path, json.dumps({role: secrets.token_urlsafe(32) for role in LOGINS}))
         passwords: dict[str, str] = json.loads(path.read_text())
         return passwords

@@ -190,6 +190,7 @@ class Unavailable(Refusal):
     status = 503
     code = "unavailable"
     title = "Not available now"
+    retry_after_s = 1
 
 
 class InternalError(Refusal):

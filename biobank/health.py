@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from alembic.script import ScriptDirectory
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -54,8 +54,8 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(bank: BankDep, response: Response) -> dict[str, Any]:
-    """The process may take work: database, schema, log. 503 when it may not. A lagging log is said, not a reason to stop."""
+async def readyz(request: Request, bank: BankDep, response: Response) -> dict[str, Any]:
+    """The process may take work: database, schema, log, erasures; else 503. A lagging log is said, not a reason to stop."""
     checks: dict[str, Any] = {}
     try:
         checks = await bank.database.read(lambda s: _look(s, bank.settings.merge_delay_s))
@@ -63,7 +63,8 @@ async def readyz(bank: BankDep, response: Response) -> dict[str, Any]:
         checks = {"database": "does not answer"}
     if clock.offset():
         checks["clock"] = f"TEST MODE: the clock is moved by {int(clock.offset().total_seconds())} s"
-    ready = checks.get("database") == "ok" and checks.get("schema") == "ok"
+    checks["erasures"] = "replayed" if await request.app.state.doors.opened(bank) else "not replayed: nothing is answered"
+    ready = checks.get("database") == "ok" and checks.get("schema") == "ok" and checks["erasures"] == "replayed"
     response.status_code = 200 if ready else 503
     return {"status": "ready" if ready else "not ready", "test_mode": bank.settings.test_mode, **checks}
 

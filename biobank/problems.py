@@ -86,8 +86,9 @@ def problem_response(refusal: Refusal) -> Response:
     headers = {}
     if refusal.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if "retry_after_s" in refusal.members:
-        headers["Retry-After"] = str(refusal.members["retry_after_s"])
+    wait_s = refusal.members.get("retry_after_s", getattr(refusal, "retry_after_s", None))
+    if wait_s is not None:
+        headers["Retry-After"] = str(wait_s)
     return JSONResponse(refusal.problem(), refusal.status, headers, PROBLEM_TYPE)
 
 
@@ -149,9 +150,7 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
 
     async def unanswered(request: Request, error: Any) -> Response:
         log.error("database_unavailable", path=request.url.path, error=type(getattr(error, "orig", error)).__name__)
-        return await answer(
-            request, Unavailable("The database did not answer. Send the same request with the same key again.", retry_after_s=1)
-        )
+        return await answer(request, Unavailable("The database did not answer. Send the same request with the same key again."))
 
     async def failed(request: Request, error: Exception) -> Response:
         # The exception's text may hold personal data, so only its type and place are logged.

@@ -16,6 +16,7 @@ from biobank.acts.two_person import list_pending
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.clock import now
+from biobank.custody.hands import own_open_hands
 from biobank.custody.snapshots import custody
 from biobank.custody.states import TERMINAL, State
 from biobank.db import table_of
@@ -79,7 +80,7 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
     """Return what the actor should do or expect, the most urgent first, then by time."""
     at = now()
     sources: Sequence[Callable[[Session, Actor, datetime], Iterator[Task]]] = (
-        _withdrawals, _handovers, _pending, _shipments, _tests, _kits, _expiring,
+        _withdrawals, _handovers, _pending, _own_hands, _shipments, _tests, _kits, _expiring,
     )  # fmt: skip
     found = [task for source in sources for task in source(session, actor, at)]
     return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
@@ -113,6 +114,12 @@ def _pending(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
         what = "Your act waits for a second person" if mine else "Sign as the second person"
         urgency: Urgency = "expected" if mine else "waiting"
         yield Task(what, one.subject, code_href(one.subject), urgency, one.expires_at, f"{words(one.act)} by {one.proposed_by}")
+
+
+def _own_hands(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    for one in own_open_hands(session, actor)[:SHOWN_EACH]:
+        detail = f"{words(one.kind.partition('.')[2])}, recorded by {one.recorded_by}"
+        yield Task("Confirm your work", one.id, "/confirmations", "waiting", one.recorded_at, detail)
 
 
 def _shipments(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:

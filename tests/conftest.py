@@ -333,7 +333,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     folder = Path(config.stash[_OPERATIONS])
     coverage_of_operations.report(folder)
-    if exitstatus == 0 and coverage_of_operations.whole_run(config):
+    if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and coverage_of_operations.whole_run(config):
         never = sorted(coverage_of_operations.missing(folder))
         if never:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -66,3 +66,18 @@ def test_a_dump_can_be_read_by_its_owner_only(bank: TestBank, tmp_path: Path) ->
     made = dump_all(owner_settings(bank), folder)
 
     assert {oct(p.stat().st_mode & 0o777) for p in (*made, folder)} == {"0o600", "0o700"}
+
+
+@pytest.mark.parametrize("left_permille", [10, 995])
+def test_a_torn_dump_is_refused_and_leaves_nothing(bank: TestBank, tmp_path: Path, left_permille: int) -> None:
+    torn, whole = tmp_path / "torn.dump", dump_all(owner_settings(bank), tmp_path)[0].read_bytes()
+    torn.write_bytes(whole[: len(whole) * left_permille // 1000])
+    name = f"r_{uuid4().hex[:12]}"
+    with psycopg.connect(bank.cluster.dsn("owner", "postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            with pytest.raises(BackupFailed, match="pg_restore"):
+                restore_bank(owner_settings(bank, name), torn)
+            assert rows(bank.cluster.dsn("owner", name)) == {}
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

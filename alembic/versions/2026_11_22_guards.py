@@ -23,7 +23,7 @@ NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdr
                  "bedside_release", "deviation", "hold", "donor",
                  "stream_head", "signature", "pending_act", "app_user", "harvest", "lot",
                  "consent", "identification", "kit_binding", "wristband", "kit", "kit_label",
-                 "handover", "handover_item", "shipment")  # fmt: skip
+                 "handover", "handover_item", "shipment", "hands")  # fmt: skip
 
 SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "cosignature", "log_quarantine", "log_lock", "log_report")
 """The app reads these and never writes them."""
@@ -56,6 +56,8 @@ WRITTEN_ONCE = (
      "a hand-over is offered once and ends once, never changed"),
     ("shipment", "shipment_is_closed_once", ("closed_at", "closed_event"),
      "a shipment leaves once and is closed once, never changed"),
+    ("hands", "hands_are_answered_once", ("answer", "answered_at", "answered_event"),
+     "a colleague answers for an entry once, never again"),
 )  # fmt: skip
 """Table, trigger, the columns that are filled in once, and the sentence of the refusal. Nothing else of a row changes."""
 

@@ -238,6 +238,27 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_donor_clinic_site_code"), "donor", ["clinic_site_code"], unique=False)
     op.create_table(
+        "hands",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("answered_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint("answer IN ('confirmed', 'disputed')", name=op.f("hands_answer_is_known")),
+        sa.CheckConstraint(
+            "(answer IS NULL) = (answered_at IS NULL) AND (answer IS NULL) = (answered_event IS NULL)",
+            name=op.f("answered_hands_have_an_event"),
+        ),
+        sa.ForeignKeyConstraint(["answered_event"], ["event.leaf_hash"], name=op.f("fk_hands_answered_event")),
+        sa.ForeignKeyConstraint(["leaf_hash"], ["event.leaf_hash"], name=op.f("fk_hands_leaf_hash")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_hands_user_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_hands")),
+        sa.UniqueConstraint("leaf_hash", "user_code", name="an_entry_names_a_colleague_once"),
+    )
+    op.create_index("ix_hands_open", "hands", ["id"], unique=False, postgresql_where=sa.text("answer IS NULL"))
+    op.create_index("ix_hands_user", "hands", ["user_code", "id"], unique=False)
+    op.create_table(
         "hold",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -399,7 +420,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "meaning IN ('approved','rejected','released','hold_lifted','reversed','reviewed','witnessed','erased','role_change','resolved','decided','closed')",
+            "meaning IN ('approved','rejected','released','hold_lifted','reversed','reviewed','witnessed','erased','role_change','resolved','decided','closed','performed','not_performed')",
             name=op.f("signature_meaning_is_known"),
         ),
         sa.CheckConstraint("octet_length(act_hash) = 32", name=op.f("signature_is_bound_to_an_act")),
@@ -1302,6 +1323,10 @@ def upgrade() -> None:
         sa.Column("state_seq", sa.Integer(), nullable=False),
         sa.CheckConstraint("(custodian_kind = 'nobody') = (custodian_id IS NULL)", name=op.f("a_custodian_has_a_name")),
         sa.CheckConstraint(
+            "(custodian_kind = 'nobody') = (state IN ('consumed', 'discarded', 'lost', 'transferred_out'))",
+            name=op.f("somebody_answers_for_what_is_alive"),
+        ),
+        sa.CheckConstraint(
             "(state = 'administered') = (administered_under IS NOT NULL)", name=op.f("administered_iff_under_a_release")
         ),
         sa.CheckConstraint(
@@ -1313,6 +1338,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "quality IN ('quarantined', 'released_to_bank', 'released_conditionally', 'rejected')", name=op.f("quality_is_known")
         ),
+        sa.CheckConstraint("shipment_code IS NULL OR state = 'in_transit'", name=op.f("only_what_is_underway_names_a_shipment")),
         sa.CheckConstraint("state <> 'administered' OR donor_code IS NOT NULL", name=op.f("nobody_receives_the_unidentified")),
         sa.CheckConstraint("state <> 'stored' OR container_code IS NOT NULL", name=op.f("stored_has_a_place")),
         sa.CheckConstraint(
@@ -1475,6 +1501,9 @@ def downgrade() -> None:
     op.drop_table("job")
     op.drop_index("ix_hold_active", table_name="hold", postgresql_where=sa.text("lifted_at IS NULL"))
     op.drop_table("hold")
+    op.drop_index("ix_hands_user", table_name="hands")
+    op.drop_index("ix_hands_open", table_name="hands", postgresql_where=sa.text("answer IS NULL"))
+    op.drop_table("hands")
     op.drop_index(op.f("ix_donor_clinic_site_code"), table_name="donor")
     op.drop_table("donor")
     op.drop_table("checkpoint")

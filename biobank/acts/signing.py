@@ -52,6 +52,8 @@ class Meaning(StrEnum):
     RESOLVED = "resolved"
     DECIDED = "decided"
     CLOSED = "closed"
+    PERFORMED = "performed"
+    NOT_PERFORMED = "not_performed"
 
 
 class SignatureRequired(Refusal):

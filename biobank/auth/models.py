@@ -123,7 +123,7 @@ class Signature(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint(
             "meaning IN ('approved','rejected','released','hold_lifted','reversed','reviewed','witnessed','erased',"
-            "'role_change','resolved','decided','closed')",
+            "'role_change','resolved','decided','closed','performed','not_performed')",
             name="signature_meaning_is_known",
         ),
         CheckConstraint("octet_length(act_hash) = 32", name="signature_is_bound_to_an_act"),

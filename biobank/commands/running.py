@@ -7,6 +7,7 @@ import typer
 from biobank.commands.console import ALREADY_RUNNING, HALTED, console, fail, settings_or_exit, stop_event
 from biobank.config import Settings
 from biobank.embedded import EmbeddedPostgresError
+from biobank.loading import long_lived
 from biobank.processes import Children, adopt_rules, prepare, served_database, start_all
 
 
@@ -65,11 +66,12 @@ def sealer() -> None:
 
 def worker() -> None:
     """Run the timers: expiring hand-overs, forgetting old answers."""
-    from biobank.bank import Bank
-    from biobank.worker import run as run_worker
-
     settings = settings_or_exit()
-    adopt_rules(settings)
+    with long_lived():
+        from biobank.bank import Bank
+        from biobank.worker import run as run_worker
+
+        adopt_rules(settings)
     run_worker(Bank.open(settings), stop_event())
 
 

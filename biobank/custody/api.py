@@ -9,7 +9,8 @@ from biobank import kinds as _kinds  # the union of direct events is whole only 
 from biobank.acts.lane import Lane
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import Performing, Reading
-from biobank.custody import hot, queries, reversal, service
+from biobank.custody import hands, hot, queries, reversal, service
+from biobank.custody.hands import Confirmed, ConfirmRequest, HandsState, NamedHandsList
 from biobank.custody.reversal import AmendRequest, ReversalDone, ReverseRequest
 from biobank.custody.schemas import (
     AllowedEvents,
@@ -80,6 +81,25 @@ async def reverse_event(code: SpecimenPath, request: ReverseRequest, performing:
 async def amend_event(code: SpecimenPath, request: AmendRequest, performing: Performing) -> EventAnswer:
     """Correct a field of an earlier event that changed no state; the event stays as it is, the correction beside it."""
     return await performing(reversal.amend, code, request)
+
+
+@router.post("/confirmations", status_code=201)
+async def confirm_hands(request: ConfirmRequest, performing: Performing) -> Confirmed:
+    """Say, signed, whether entries that name you in `performed` were your work."""
+    return await performing(hands.confirm_hands, request)
+
+
+@router.get("/confirmations")
+async def read_named_hands(
+    reading: Reading,
+    user: Annotated[str | None, Query(pattern=r"^US-[0-9A-Z]{7}$")] = None,
+    state: HandsState = HandsState.OPEN,
+    after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> NamedHandsList:
+    """Entries that name a colleague who has not confirmed yet (or who has, or who disputes it): yours, or the bank's for
+    those who read its log."""
+    return await reading(hands.list_hands, user=user, state=state, after=after, limit=limit)
 
 
 @router.get("/attempts")

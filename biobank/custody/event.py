@@ -44,6 +44,7 @@ class Event(BaseModel):
     - `cold_first`: never refused for state, hold, reservation or lag: cold comes before paperwork.
     - `places_hold`: recording it places this hold on the specimen in the same transaction.
     - `amendable`: payload fields that `specimen.amended` may correct later; never one that the effect reads.
+    - `call`: below /api/v1, the POST that causes a kind which the events endpoint does not take; `label`: what a button says.
     - `effect`: further changes of the projection (`effects.py`).
     """
 
@@ -64,6 +65,7 @@ class Event(BaseModel):
     places_hold: ClassVar[HoldKind | None] = None
     amendable: ClassVar[frozenset[str]] = frozenset()
     effect: ClassVar[Effect] = {}
+    call: ClassVar[str] = ""
     label: ClassVar[str] = ""
 
     @classmethod

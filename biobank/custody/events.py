@@ -104,14 +104,18 @@ class Annotated(Event):
 
 
 class Missing(Event):
-    """It is not where it should be. Its slot is free again; it may be found."""
+    """It is not where it should be. Its slot is free again; it may be found.
+
+    It is out of its shipment too, whose manifest goes on naming it. Whoever held it last answers for it until it turns up or
+    quality gives it up: nobody took it over.
+    """
 
     kind: Literal["specimen.missing"] = "specimen.missing"
     mode: ClassVar[Mode] = Mode.DIRECT
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
     to_state: ClassVar[State] = State.MISSING
-    effect: ClassVar[Effect] = NO_OFFER
+    effect: ClassVar[Effect] = NO_OFFER | {"shipment_code": set_to(None)}
     amendable: ClassVar[frozenset[str]] = frozenset({"reason"})
     label: ClassVar[str] = "Report missing"
 
@@ -119,7 +123,8 @@ class Missing(Event):
 
 
 class Found(Event):
-    """It turned up. Nobody knows yet that it is what its label says: an identity hold is placed with it."""
+    """It turned up, and the finder holds it now. Nobody knows yet that it is what its label says: an identity hold is placed
+    with it."""
 
     kind: Literal["specimen.found"] = "specimen.found"
     mode: ClassVar[Mode] = Mode.DIRECT
@@ -140,6 +145,8 @@ class Lost(Event):
 
     kind: Literal["specimen.lost"] = "specimen.lost"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    call: ClassVar[str] = "/specimens/{specimen}/lost"
+    label: ClassVar[str] = "Give up the search"
     from_states: ClassVar[frozenset[State]] = frozenset({State.MISSING})
     to_state: ClassVar[State] = State.LOST
     effect: ClassVar[Effect] = {
@@ -156,6 +163,8 @@ class HandoverOffered(Event):
 
     kind: Literal["specimen.handover_offered"] = "specimen.handover_offered"
     permission: ClassVar[Permission] = Permission.HANDOVER_TAKE
+    call: ClassVar[str] = "/handovers"
+    label: ClassVar[str] = "Offer to somebody"
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
     effect: ClassVar[Effect] = {"offered_kind": body("to_kind"), "offered_id": body("to_id")}
 
@@ -170,6 +179,8 @@ class HandoverAccepted(Event):
 
     kind: Literal["specimen.handover_accepted"] = "specimen.handover_accepted"
     permission: ClassVar[Permission] = Permission.HANDOVER_TAKE
+    call: ClassVar[str] = "/handovers/{handover}/accept"
+    label: ClassVar[str] = "Accept a hand-over"
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
     effect: ClassVar[Effect] = NO_OFFER | {"custodian_kind": body("to_kind"), "custodian_id": body("to_id")}
 
@@ -184,6 +195,8 @@ class HandoverDeclined(Event):
 
     kind: Literal["specimen.handover_declined"] = "specimen.handover_declined"
     permission: ClassVar[Permission] = Permission.HANDOVER_TAKE
+    call: ClassVar[str] = "/handovers/{handover}/decline"
+    label: ClassVar[str] = "Decline a hand-over"
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
     effect: ClassVar[Effect] = NO_OFFER
 
@@ -206,6 +219,8 @@ class Amended(Event):
 
     kind: Literal["specimen.amended"] = "specimen.amended"
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
+    call: ClassVar[str] = "/specimens/{specimen}/amend"
+    label: ClassVar[str] = "Correct an entry"
     annotates: ClassVar[bool] = True
 
     corrects: str = HASH
@@ -222,6 +237,8 @@ class Reversed(Event):
 
     kind: Literal["specimen.reversed"] = "specimen.reversed"
     permission: ClassVar[Permission] = Permission.REVERSAL_RECORD
+    call: ClassVar[str] = "/specimens/{specimen}/reverse"
+    label: ClassVar[str] = "Undo the latest change of state"
     from_states: ClassVar[frozenset[State]] = frozenset(State)
     annotates: ClassVar[bool] = True
     effect: ClassVar[Effect] = {
@@ -239,11 +256,32 @@ class Reversed(Event):
     signatures: tuple[str, ...] = Field(default=(), max_length=2, description="Ids of the signatures, when it took two.")
 
 
+class _HandsAnswered(Event):
+    stream: ClassVar[StreamKind] = StreamKind.USER
+
+    events: tuple[str, ...] = Field(min_length=1, max_length=200, description="Leaf hashes of the entries that name the user.")
+    signature: str = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
+
+
+class HandsConfirmed(_HandsAnswered):
+    """A colleague whom entries name in `performed` says, signed, that it was their work."""
+
+    kind: Literal["user.hands_confirmed"] = "user.hands_confirmed"
+
+
+class HandsDisputed(_HandsAnswered):
+    """A colleague whom entries name in `performed` says, signed, that it was not their work."""
+
+    kind: Literal["user.hands_disputed"] = "user.hands_disputed"
+
+
 class HoldPlaced(Event):
     """A hold on this specimen and on everything derived from it."""
 
     kind: Literal["specimen.hold_placed"] = "specimen.hold_placed"
     permission: ClassVar[Permission] = Permission.HOLD_PLACE
+    call: ClassVar[str] = "/holds"
+    label: ClassVar[str] = "Place a hold"
     annotates: ClassVar[bool] = True
 
     hold: str = Field(pattern=r"^[0-9a-f-]{36}$")
@@ -259,6 +297,8 @@ class HoldLifted(Event):
 
     kind: Literal["specimen.hold_lifted"] = "specimen.hold_lifted"
     permission: ClassVar[Permission] = Permission.HOLD_LIFT
+    call: ClassVar[str] = "/holds/{hold}/lift"
+    label: ClassVar[str] = "Lift a hold"
     annotates: ClassVar[bool] = True
 
     hold: str = Field(pattern=r"^[0-9a-f-]{36}$")

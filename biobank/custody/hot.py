@@ -11,7 +11,7 @@ itself. When the database refuses a shared write, all of it is undone, and each 
 
 No lock is needed between them: an observation is judged by the custody row alone, and the write happens only if that row is
 still at the sequence that was judged. It is a lane (`acts/lane.py`): observations that need more (free text for the vault, a
-hold to place) and every refusal are the ordinary route's.
+hold to place, a colleague to name) and every refusal are the ordinary route's.
 """
 
 from collections.abc import Sequence
@@ -134,6 +134,7 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
         and not event.toward_use
         and request.comment is None
         and request.reason_text is None
+        and not request.performed_by
     )
 
 

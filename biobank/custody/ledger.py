@@ -26,12 +26,19 @@ from biobank.custody.effects import INITIAL, PROJECTED, apply
 from biobank.custody.entry import build_entry
 from biobank.custody.states import StreamKind
 from biobank.db import table_of
-from biobank.errors import StaleSequence
+from biobank.errors import Conflict, StaleSequence
 from biobank.transparency.models import StreamHead
 
 __all__ = ["Appended", "Fact", "append"]
 
 _head = table_of(StreamHead)
+
+
+class UnknownColleague(Conflict):
+    """`performed_by` names somebody who has no login here, so nobody could ever confirm."""
+
+    code = "unknown_colleague"
+    title = "No such colleague"
 
 
 _EVENTS = """
@@ -103,6 +110,18 @@ _APPEND_OTHER: TextClause = text(
     """  # noqa: S608 - the names interpolated are our own constants
 )
 
+_NAME_HANDS: TextClause = text(
+    """
+    WITH named AS (
+        INSERT INTO hands (leaf_hash, user_code)
+        SELECT decode(x.leaf, 'hex'), u.code
+        FROM json_to_recordset(CAST(:named AS json)) AS x(leaf text, code text) JOIN app_user u ON u.code = x.code
+        RETURNING 1
+    )
+    SELECT count(*) FROM named
+    """
+)
+
 _lock_head = (
     select(_head.c.seq, _head.c.head_hash)
     .where(_head.c.stream_kind == bindparam("kind"), _head.c.stream_id == bindparam("id"))
@@ -124,13 +143,14 @@ def append(
     facts may concern one stream: each builds on the one before. `idempotency` turns what was appended into an answer row
     that is kept in the same statement.
 
-    Raises StaleSequence when a stream moved on since the caller read it; then nothing was written, provided the caller
-    appended to one specimen only or holds the locks of all.
+    Raises UnknownColleague, and StaleSequence when a stream moved on since the caller read it; then nothing was written,
+    provided the caller appended to one specimen only or holds the locks of all.
     """
     if len(facts) == 1 and facts[0].before is not None:
         one = compose(facts[0], idempotency)
         if not session.connection().exec_driver_sql(one.text, one.parameters).scalar_one():
             raise _moved_on(facts[0].stream_id)
+        _keep_named_hands(session, facts, [one.appended])
         return [one.appended]
     specimens = _Batch()
     others = _Batch()
@@ -146,7 +166,22 @@ def append(
         _require_written(written, others)
     if specimens.rows:
         _require_written(_run(session, _APPEND, specimens, "custody", kept), specimens)
+    _keep_named_hands(session, facts, answers)
     return answers
+
+
+def _keep_named_hands(session: Session, facts: Sequence[Fact], answers: Sequence[Appended]) -> None:
+    """List every colleague whom an entry names without their own credentials, until they answer (`hands.py`)."""
+    named = [
+        {"leaf": a.leaf_hash.hex(), "code": h.user}
+        for fact, a in zip(facts, answers, strict=True)
+        for h in fact.head.performed
+        if not h.confirmed
+    ]
+    if named and session.execute(_NAME_HANDS, {"named": orjson.dumps(named).decode()}).scalar_one() != len(named):
+        raise UnknownColleague(
+            "`performed_by` names a badge that no login of this bank has. Scan your colleague's badge, or leave it out."
+        )
 
 
 class _Batch:

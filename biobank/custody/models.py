@@ -22,6 +22,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -33,16 +34,29 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
-from biobank.custody.states import HOLDS_A_POSITION, Condition, CustodianKind, HoldKind, HoldScope, Quality, State
+from biobank.custody.states import (
+    HOLDS_A_POSITION,
+    TERMINAL,
+    Condition,
+    CustodianKind,
+    HandsAnswer,
+    HoldKind,
+    HoldScope,
+    Quality,
+    State,
+)
 
 
 def _one_of(
     column: str,
-    values: "type[State] | type[Condition] | type[Quality] | type[CustodianKind] | type[HoldKind] | type[HoldScope]",
+    values: "type[State] | type[Condition] | type[Quality] | type[CustodianKind] | type[HoldKind] | type[HoldScope]"
+    " | type[HandsAnswer]",
 ) -> str:
     return f"{column} IN ({', '.join(repr(v.value) for v in values)})"
 
 
+_NOBODYS = ", ".join(sorted(repr(s.value) for s in TERMINAL - {State.ADMINISTERED}))
+"""Nobody holds these; what was administered is the recipient's."""
 _PLACED = ", ".join(sorted(repr(s.value) for s in HOLDS_A_POSITION))
 
 
@@ -95,6 +109,8 @@ class Custody(SQLModel, table=True):
         CheckConstraint("(state = 'administered') = (administered_under IS NOT NULL)", name="administered_iff_under_a_release"),
         CheckConstraint("state <> 'administered' OR donor_code IS NOT NULL", name="nobody_receives_the_unidentified"),
         CheckConstraint("(custodian_kind = 'nobody') = (custodian_id IS NULL)", name="a_custodian_has_a_name"),
+        CheckConstraint("shipment_code IS NULL OR state = 'in_transit'", name="only_what_is_underway_names_a_shipment"),
+        CheckConstraint(f"(custodian_kind = 'nobody') = (state IN ({_NOBODYS}))", name="somebody_answers_for_what_is_alive"),
         CheckConstraint("amount >= 0", name="amount_is_not_negative"),
         Index("ix_custody_container", "container_code"),
         Index("ix_custody_donor", "donor_code"),
@@ -135,6 +151,32 @@ class Custody(SQLModel, table=True):
     marked: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     last_occurred_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
     state_seq: int = Field(sa_column=Column(Integer, nullable=False))
+
+
+class NamedHands(SQLModel, table=True):
+    """A colleague whom an entry names in `performed` without their own credentials, and what they said about it since.
+
+    `ledger.append` writes the row with the event; `hands.confirm_hands` fills in the answer, once.
+    """
+
+    __tablename__ = "hands"
+    __table_args__ = (
+        UniqueConstraint("leaf_hash", "user_code", name="an_entry_names_a_colleague_once"),
+        CheckConstraint(_one_of("answer", HandsAnswer), name="hands_answer_is_known"),
+        CheckConstraint(
+            "(answer IS NULL) = (answered_at IS NULL) AND (answer IS NULL) = (answered_event IS NULL)",
+            name="answered_hands_have_an_event",
+        ),
+        Index("ix_hands_user", "user_code", "id"),
+        Index("ix_hands_open", "id", postgresql_where=text("answer IS NULL")),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    leaf_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    answer: str | None = Field(default=None, sa_column=Column(Text))
+    answered_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    answered_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 
 class Hold(SQLModel, table=True):

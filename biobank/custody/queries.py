@@ -1,5 +1,6 @@
 """Questions about custody. Each takes the actor; what the actor may not know of is not found."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from biobank.acts.models import Attempt
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.entry import parse_entry
+from biobank.custody.hands import answers_to
 from biobank.custody.rebuild import event, projection_of
 from biobank.custody.schemas import AttemptList, AttemptPublic, CustodyHistory, EventPublic
 from biobank.custody.snapshots import get_visible
@@ -36,8 +38,19 @@ def stream_history(session: Session, stream: str, stream_id: str, after: int = 0
         .order_by(event.c.seq)
         .limit(limit + 1)
     ).all()
-    items = [EventPublic.from_entry(parse_entry(bytes(r.entry)), bytes(r.leaf_hash).hex(), r.log_index) for r in rows[:limit]]
+    items = events_public(session, rows[:limit])
     return CustodyHistory(items=items, next=str(items[-1].seq) if len(rows) > limit else None)
+
+
+def events_public(session: Session, rows: Sequence[Any]) -> list[EventPublic]:
+    """Turn rows with `entry`, `leaf_hash` and `log_index` into events, with what the colleagues they name have said since."""
+    entries = [parse_entry(bytes(r.entry)) for r in rows]
+    hashes = [bytes(r.leaf_hash) for r in rows]
+    said = answers_to(session, [h for h, entry in zip(hashes, entries, strict=True) if entry["performed"]])
+    return [
+        EventPublic.from_entry(entry, h.hex(), r.log_index, said.get(h.hex()))
+        for r, h, entry in zip(rows, hashes, entries, strict=True)
+    ]
 
 
 def custody_as_of(session: Session, actor: Actor, code: str, at: datetime | None, as_known_at: datetime | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from biobank.clock import rfc3339
 from biobank.custody import holds as custody_holds
 from biobank.custody.effects import apply
 from biobank.custody.entry import Hands, Head
-from biobank.custody.event import Event
+from biobank.custody.event import Event, Mode
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, refusal_of
 from biobank.custody.states import StreamKind
@@ -59,6 +59,12 @@ FreeText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_
 Badge = Annotated[str, Field(pattern=r"^US-[0-9A-Z]{7}$")]
 
 
+def _each_once(badges: list[str]) -> list[str]:
+    if len(set(badges)) != len(badges):
+        raise ValueError("names a colleague twice")
+    return badges
+
+
 class ImplausibleTime(Conflict):
     """The stated time cannot be: in the future, far back without a reason, or before the previous event."""
 
@@ -77,7 +83,11 @@ class Circumstances(BaseModel):
     late_entry: bool = Field(default=False, description="It happened before the last recorded event; flagged for ever.")
     reason_text: FreeText | None = None
     comment: FreeText | None = None
-    performed_by: list[Badge] = Field(default_factory=list, max_length=5)
+    performed_by: Annotated[list[Badge], AfterValidator(_each_once)] = Field(
+        default_factory=list,
+        max_length=5,
+        description="Badges of those whose hands it was. They confirm with POST /confirmations, or stay listed as unconfirmed.",
+    )
     device: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,40}$")
 
 
@@ -182,10 +192,15 @@ def _keep_words(session: Session, act: Act, given: Circumstances, subject: str, 
 
 
 def require_permission(act: Act, event: type[Event], specimen: Snapshot, site: str | None = None) -> None:
-    """Raise NotPermitted unless the actor may record `event` at a site of the specimen or at `site`."""
+    """Raise NotPermitted unless the actor may record `event` at a site of the specimen or at `site`.
+
+    An observation that says where it happened (received, found) takes the specimen there: that is for the people of that site.
+    """
     if event.permission is None or act.actor.code == SYSTEM_CODE:
         return
-    if not act.actor.may_at_any(event.permission, (*specimen.sites, site)) and act.actor.sites_with(event.permission) is not None:
+    takes_it_there = event.mode is Mode.DIRECT and "site" in event.model_fields
+    places = (site,) if takes_it_there else (*specimen.sites, site)
+    if not act.actor.may_at_any(event.permission, places) and act.actor.sites_with(event.permission) is not None:
         raise NotPermitted(
             f"Your role does not include '{event.permission.value}' where {specimen.code} is. Ask an administrator if it should.",
             permission=event.permission.value,

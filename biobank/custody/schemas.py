@@ -54,12 +54,15 @@ class BatchAnswer(BaseModel):
 
 
 class AllowedEvent(BaseModel):
-    """An event the caller may record now, with its payload's JSON Schema; or why not."""
+    """An act the caller may do now: the kind it records, and the call that does it."""
 
     kind: str
     label: str
     mode: str
-    payload_schema: dict[str, Any]
+    call: str = Field(description="The POST that does it. A name in braces is a code of another thing.")
+    payload_schema: dict[str, Any] | None = Field(
+        description="JSON Schema of a direct kind's members in the body; null for use cases, whose body is their call's."
+    )
 
 
 class AllowedEvents(BaseModel):
@@ -119,13 +122,19 @@ class EventPublic(BaseModel):
     body: dict[str, Any]
     prev: str | None
     leaf_hash: str
+    answers: dict[str, str] = Field(
+        default_factory=dict,
+        description="What those named unconfirmed in `performed` have said since: badge → open, confirmed or disputed.",
+    )
     log_index: int | None = Field(description="Index in the sealed log; null while it waits to be sealed.")
 
     @classmethod
-    def from_entry(cls, entry: dict[str, Any], leaf_hash: str, log_index: int | None) -> "EventPublic":
-        """Build from a parsed entry."""
+    def from_entry(
+        cls, entry: dict[str, Any], leaf_hash: str, log_index: int | None, answers: dict[str, str] | None = None
+    ) -> "EventPublic":
+        """Build from a parsed entry, and from what the colleagues it names have said since."""
         known = {name: entry[name] for name in cls.model_fields if name in entry}
-        return cls(**known, leaf_hash=leaf_hash, log_index=log_index)
+        return cls(**known, leaf_hash=leaf_hash, log_index=log_index, answers=answers or {})
 
 
 class CustodyHistory(BaseModel):

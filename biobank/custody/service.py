@@ -8,7 +8,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.clock import rfc3339
-from biobank.custody.event import Event, rules
+from biobank.custody.event import Event, Mode, rules
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot, refusal_of
 from biobank.custody.recording import Move, acknowledge, record, require_expected
@@ -79,12 +79,16 @@ def answer_of(act: Act, code: str, appended: Sequence[Appended]) -> EventAnswer:
 
 
 def allowed_events(specimen: Snapshot, actor: Actor) -> list[type[Event]]:
-    """Return every event class the actor may record or cause on this specimen now: the buttons of its page."""
+    """Return every event class the actor may record or cause on this specimen now: the buttons of its page.
+
+    A kind that no call of its own causes (it follows from a timer or a set-up) is not among them.
+    """
     return [
         cls
         for _, cls in sorted(rules.by_kind.items())
         if cls.stream.value == "specimen"
         and cls.permission is not None
+        and (cls.mode is Mode.DIRECT or cls.call)
         and actor.may_at_any(cls.permission, specimen.sites)
         and refusal_of(cls, specimen) is None
     ]
@@ -96,13 +100,22 @@ def describe_allowed(session: Session, actor: Actor, code: str) -> AllowedEvents
     items = [
         AllowedEvent(
             kind=cls.model_fields["kind"].default,
-            label=cls.label or cls.__name__,
+            label=cls.label,
             mode=cls.mode.value,
-            payload_schema=cls.model_json_schema(),
+            call=call_of(cls, specimen),
+            payload_schema=cls.model_json_schema() if cls.mode is Mode.DIRECT else None,
         )
         for cls in allowed_events(specimen, actor)
     ]
     return AllowedEvents(specimen=code, seq=specimen.seq, items=items)
+
+
+def call_of(event: type[Event], specimen: Snapshot) -> str:
+    """Return the address that a client posts to for `event`, with the codes that are known filled in."""
+    path = "/specimens/{specimen}/events" if event.mode is Mode.DIRECT else event.call
+    path = path.replace("{specimen}", specimen.code)
+    withdrawal = specimen.projection["reserved_for"]
+    return f"/api/v1{path.replace('{withdrawal}', withdrawal) if withdrawal else path}"
 
 
 def _site_of(request: Any) -> str | None:

@@ -123,6 +123,13 @@ class StreamKind(StrEnum):
     SYSTEM = "system"
 
 
+class HandsAnswer(StrEnum):
+    """What a colleague named in `performed_by` says about an entry."""
+
+    CONFIRMED = "confirmed"
+    DISPUTED = "disputed"
+
+
 class Source(StrEnum):
     """How a fact reached the log."""
 

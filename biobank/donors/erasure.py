@@ -160,10 +160,16 @@ def _forget(session: Session, code: str) -> int:
 
 
 def replay_erasures(session: Session, act: Act) -> list[str]:
-    """Finish every erasure whose key is gone while the bank's rows are still there; return the donors' codes.
+    """Finish every erasure that only one of the two databases knows of; return the donors' codes.
 
-    Run before serving after a restore: a backup of the bank may be older than the erasure, the key database never is.
+    Run before serving: a dump of the bank may be older than an erasure (the key is gone, the rows are still there), and when
+    the key store itself was lost its dump may be (the rows are gone, the key is there again).
     """
+    back = act.keystore.having_keys(session.execute(select(donor.c.code).where(donor.c.status == "erased")).scalars().all())
+    for code in back:
+        instant = act.keystore.destroy(code)
+        site = session.execute(select(donor.c.clinic_site_code).where(donor.c.code == code)).scalar_one()
+        record_on_donor(session, act, code, [events.ErasureReplayed(documents=0, destroyed_at=rfc3339(instant))], site=site)
     destroyed = act.keystore.destroyed()
     left = session.execute(
         select(donor).where(donor.c.code.in_(sorted(destroyed)), donor.c.status != "erased").order_by(donor.c.code)
@@ -174,7 +180,7 @@ def replay_erasures(session: Session, act: Act) -> list[str]:
         documents = _forget(session, row.code)
         event = events.ErasureReplayed(documents=documents, destroyed_at=rfc3339(destroyed[row.code]))
         record_on_donor(session, act, row.code, [event], site=row.clinic_site_code)
-    return [row.code for row in left]
+    return [*back, *(row.code for row in left)]
 
 
 def _public(code: str, outlook: Outlook) -> ErasureOutlook:

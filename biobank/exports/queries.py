@@ -8,10 +8,8 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.clock import rfc3339
-from biobank.custody.entry import parse_entry
-from biobank.custody.queries import leaf
+from biobank.custody.queries import events_public, leaf
 from biobank.custody.rebuild import event
-from biobank.custody.schemas import EventPublic
 from biobank.errors import MalformedRequest
 from biobank.exports.schemas import LogPage
 from biobank.exports.selection import Selection
@@ -53,7 +51,7 @@ def search_log(
         cursor = _cursor(after)
         conditions.append(tuple_(*key) < cursor if newest else tuple_(*key) > cursor)
     rows = session.execute(statement.where(*conditions)).all()
-    items = [EventPublic.from_entry(parse_entry(bytes(r.entry)), bytes(r.leaf_hash).hex(), r.log_index) for r in rows[:limit]]
+    items = events_public(session, rows[:limit])
     last = rows[limit - 1] if len(rows) > limit else None
     next_cursor = None if last is None else "|".join((rfc3339(last.recorded_at), last.stream_kind, last.stream_id, str(last.seq)))
     return LogPage(items=items, next=next_cursor)

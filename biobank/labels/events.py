@@ -17,6 +17,7 @@ class Labelled(Event):
 
     kind: Literal["specimen.labelled"] = "specimen.labelled"
     permission: ClassVar[Permission] = Permission.LABEL_PRINT
+    call: ClassVar[str] = "/label-sheets"
     annotates: ClassVar[bool] = True
     label: ClassVar[str] = "Print label"
 
@@ -32,6 +33,8 @@ class LabelVerified(Event):
 
     kind: Literal["specimen.label_verified"] = "specimen.label_verified"
     permission: ClassVar[Permission] = Permission.LABEL_PRINT
+    call: ClassVar[str] = "/labels/{serial}/verify"
+    label: ClassVar[str] = "Scan a printed label back"
     annotates: ClassVar[bool] = True
 
     serial: int = Field(ge=1)

@@ -60,6 +60,7 @@ class QualityDecided(Event):
 
     kind: Literal["specimen.quality_decided"] = "specimen.quality_decided"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    call: ClassVar[str] = "/specimens/{specimen}/decision"
     annotates: ClassVar[bool] = True
     effect: ClassVar[Effect] = {"quality": body("decision")}
     label: ClassVar[str] = "Decide on quality"
@@ -83,6 +84,7 @@ class BasisDecided(Event):
 
     kind: Literal["specimen.basis_decided"] = "specimen.basis_decided"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    call: ClassVar[str] = "/specimens/{specimen}/basis"
     label: ClassVar[str] = "Determine regulatory basis"
 
     basis: RegulatoryBasis
@@ -97,6 +99,7 @@ class Discarded(Event):
 
     kind: Literal["specimen.discarded"] = "specimen.discarded"
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
+    call: ClassVar[str] = "/specimens/{specimen}/discard"
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
     to_state: ClassVar[State] = State.DISCARDED
     act: ClassVar[HoldAct] = HoldAct.DESTROY
@@ -122,6 +125,7 @@ class TransferredOut(Event):
 
     kind: Literal["specimen.transferred_out"] = "specimen.transferred_out"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    call: ClassVar[str] = "/specimens/{specimen}/transfer-out"
     from_states: ClassVar[frozenset[State]] = frozenset({State.IN_TRANSIT})
     to_state: ClassVar[State] = State.TRANSFERRED_OUT
     act: ClassVar[HoldAct] = HoldAct.ISSUE

@@ -26,6 +26,7 @@ class Dispatched(Event):
 
     kind: Literal["specimen.dispatched"] = "specimen.dispatched"
     permission: ClassVar[Permission] = Permission.SHIPMENT_RECORD
+    call: ClassVar[str] = "/shipments"
     from_states: ClassVar[frozenset[State]] = frozenset({State.COLLECTED, State.RECEIVED, State.CHECKED_OUT, State.ISSUED})
     to_state: ClassVar[State] = State.IN_TRANSIT
     effect: ClassVar[Effect] = NO_OFFER | {
@@ -48,6 +49,8 @@ class ShippedBack(Event):
 
     kind: Literal["specimen.refused"] = "specimen.refused"
     permission: ClassVar[Permission] = Permission.SHIPMENT_RECORD
+    call: ClassVar[str] = "/shipments/{shipment}/refuse"
+    label: ClassVar[str] = "Take back what was not accepted"
     from_states: ClassVar[frozenset[State]] = frozenset({State.IN_TRANSIT})
     to_state: ClassVar[State] = State.RECEIVED
     effect: ClassVar[Effect] = BY_USER | NO_OFFER | {"site_code": body("site"), "shipment_code": set_to(None)}

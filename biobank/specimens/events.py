@@ -43,6 +43,7 @@ class Collected(_Begins):
 
     kind: Literal["specimen.collected"] = "specimen.collected"
     permission: ClassVar[Permission] = Permission.HARVEST_RECORD
+    call: ClassVar[str] = "/harvests"
     to_state: ClassVar[State] = State.COLLECTED
     effect: ClassVar[Effect] = BY_USER | {"amount": body("amount"), "site_code": body("site")}
     amendable: ClassVar[frozenset[str]] = frozenset({"method", "anatomical_site", "transport_medium", "markers_tested"})
@@ -67,6 +68,7 @@ class Derived(_Begins):
 
     kind: Literal["specimen.derived"] = "specimen.derived"
     permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+    call: ClassVar[str] = "/processings"
     to_state: ClassVar[State] = State.IN_PROCESS
     effect: ClassVar[Effect] = BY_USER | {
         "amount": body("amount"),
@@ -92,6 +94,7 @@ class Imported(_Begins):
 
     kind: Literal["specimen.imported"] = "specimen.imported"
     permission: ClassVar[Permission] = Permission.STORAGE_MANAGE
+    label: ClassVar[str] = "Import"
     to_state: ClassVar[State] = State.RECEIVED
     effect: ClassVar[Effect] = {
         "amount": body("amount"),
@@ -114,6 +117,7 @@ class UnidentifiedFound(_Begins):
 
     kind: Literal["specimen.unidentified_found"] = "specimen.unidentified_found"
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
+    call: ClassVar[str] = "/specimens/unidentified"
     to_state: ClassVar[State] = State.RECEIVED
     effect: ClassVar[Effect] = BY_USER | {
         "amount": body("amount"), "site_code": body("site"), "condition": body("condition")
@@ -130,6 +134,7 @@ class ProcessStarted(Event):
 
     kind: Literal["specimen.process_started"] = "specimen.process_started"
     permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+    call: ClassVar[str] = "/processings"
     from_states: ClassVar[frozenset[State]] = frozenset({State.RECEIVED, State.CHECKED_OUT, State.COLLECTED})
     to_state: ClassVar[State] = State.IN_PROCESS
     act: ClassVar[HoldAct] = HoldAct.PROCESS
@@ -146,6 +151,7 @@ class PartUsed(Event):
 
     kind: Literal["specimen.part_used"] = "specimen.part_used"
     permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+    call: ClassVar[str] = "/processings"
     from_states: ClassVar[frozenset[State]] = frozenset({State.IN_PROCESS})
     act: ClassVar[HoldAct] = HoldAct.PROCESS
     effect: ClassVar[Effect] = {"amount": minus("amount")}
@@ -164,6 +170,7 @@ class Frozen(Event):
 
     kind: Literal["specimen.frozen"] = "specimen.frozen"
     permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+    call: ClassVar[str] = "/processings"
     from_states: ClassVar[frozenset[State]] = frozenset({State.IN_PROCESS, State.RECEIVED, State.CHECKED_OUT})
     from_conditions: ClassVar[frozenset[Condition]] = frozenset({Condition.FRESH, Condition.IN_CULTURE, Condition.FREEZING})
     effect: ClassVar[Effect] = {
@@ -193,6 +200,7 @@ class Thawed(Event):
 
     kind: Literal["specimen.thawed"] = "specimen.thawed"
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
+    call: ClassVar[str] = "/withdrawals/{withdrawal}/thaw"
     from_states: ClassVar[frozenset[State]] = frozenset(
         {State.IN_PROCESS, State.CHECKED_OUT, State.ISSUED, State.DELIVERED, State.RECEIVED}
     )
@@ -213,6 +221,7 @@ class Consumed(Event):
 
     kind: Literal["specimen.consumed"] = "specimen.consumed"
     permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+    call: ClassVar[str] = "/processings"
     from_states: ClassVar[frozenset[State]] = frozenset({State.IN_PROCESS})
     to_state: ClassVar[State] = State.CONSUMED
     act: ClassVar[HoldAct] = HoldAct.PROCESS
@@ -229,6 +238,7 @@ class ViabilityMeasured(Event):
 
     kind: Literal["specimen.viability_measured"] = "specimen.viability_measured"
     permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+    call: ClassVar[str] = "/specimens/{specimen}/viability-assays"
     annotates: ClassVar[bool] = True
     label: ClassVar[str] = "Record viability"
 
@@ -247,6 +257,7 @@ class Aliased(Event):
 
     kind: Literal["specimen.aliased"] = "specimen.aliased"
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
+    call: ClassVar[str] = "/specimens/{specimen}/aliases"
     annotates: ClassVar[bool] = True
     label: ClassVar[str] = "Add another identifier"
 

@@ -25,6 +25,7 @@ class Stored(Event):
 
     kind: Literal["specimen.stored"] = "specimen.stored"
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    call: ClassVar[str] = "/specimens/{specimen}/store"
     from_states: ClassVar[frozenset[State]] = frozenset({State.RECEIVED, State.IN_PROCESS, State.CHECKED_OUT})
     to_state: ClassVar[State] = State.STORED
     effect: ClassVar[Effect] = PLACED | NO_OFFER
@@ -41,6 +42,7 @@ class Moved(Event):
 
     kind: Literal["specimen.moved"] = "specimen.moved"
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    call: ClassVar[str] = "/specimens/{specimen}/store"
     from_states: ClassVar[frozenset[State]] = frozenset({State.STORED})
     to_state: ClassVar[State] = State.STORED
     effect: ClassVar[Effect] = PLACED
@@ -61,10 +63,11 @@ class Safeguarded(Event):
 
     kind: Literal["specimen.safeguarded"] = "specimen.safeguarded"
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    call: ClassVar[str] = "/specimens/{specimen}/store"
     from_states: ClassVar[frozenset[State]] = LIVE
     to_state: ClassVar[State] = State.STORED
     cold_first: ClassVar[bool] = True
-    effect: ClassVar[Effect] = PLACED | NO_OFFER
+    effect: ClassVar[Effect] = PLACED | NO_OFFER | {"shipment_code": set_to(None)}
     label: ClassVar[str] = "Put into quarantine"
 
     container: str = PLACE
@@ -133,6 +136,8 @@ class CarriedAlong(Event):
 
     kind: Literal["specimen.carried_along"] = "specimen.carried_along"
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    call: ClassVar[str] = "/storage-containers/{container}/move"
+    label: ClassVar[str] = "Move with its container"
     from_states: ClassVar[frozenset[State]] = frozenset({State.STORED, State.CHECKED_OUT})
     effect: ClassVar[Effect] = {"site_code": body("site")}
 

@@ -7,6 +7,7 @@ key cannot be moved to another subject.
 """
 
 import os
+from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -89,6 +90,14 @@ class Keystore:
                 .on_conflict_do_update(index_elements=["subject"], set_={"wrapped": None, "destroyed_at": instant})
             )
         return instant
+
+    def having_keys(self, subjects: Sequence[str]) -> list[str]:
+        """Return those of `subjects` that have a key, in order."""
+        if not subjects:
+            return []
+        statement = select(subject_key.c.subject).where(subject_key.c.subject.in_(subjects), subject_key.c.wrapped.is_not(None))
+        with self._engine.connect() as connection:
+            return sorted(connection.execute(statement).scalars())
 
     def destroyed(self) -> dict[str, datetime]:
         """Return every erased subject with the instant of its erasure."""

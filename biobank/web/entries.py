@@ -11,6 +11,7 @@ from biobank.web.words import words
 
 _OUR_CODE = re.compile(r"^(HF|AD|UN|WD)[0-9]{2}-[0-9A-Z]{7}$|^(KT|LT|DN|WB|PS|BX|SH|DV|RG|EQ)-[0-9A-Z]{7}$")
 _PROOF = re.compile(r"^[0-9a-f]{64}$|^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+_INSTANT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d\.\d{3}Z$")
 _UNITS = {"_mc": "millidegrees_c", "_s": "seconds", "_ul": "ul", "_bp": "basis_points"}
 SHORTEST_VALUE = 160
 """Characters of a list that are shown; the export has the whole entry."""
@@ -26,15 +27,21 @@ def entry_of(event: Any, state_after: Callable[[str], str | None]) -> Entry:
         recorded_by=event.by,
         seq=event.seq,
         performed_by=hands[0]["user"] if hands else None,
-        confirmed=all(hand["confirmed"] for hand in hands),
+        confirmed=all(hand["confirmed"] or event.answers.get(hand["user"]) == "confirmed" for hand in hands),
         state_after=state_after(event.kind),
         facts=list(facts_of(event.body)),
-        note="A remark is kept in the vault." if event.comment else None,
+        note=" ".join(_notes(event)) or None,
         source=event.source,
         late=event.late,
         leaf_hash=event.leaf_hash,
         sealed=event.log_index is not None,
     )
+
+
+def _notes(event: Any) -> Iterable[str]:
+    yield from (f"{badge} says it was not their work." for badge, said in event.answers.items() if said == "disputed")
+    if event.comment:
+        yield "A remark is kept in the vault."
 
 
 def facts_of(body: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
@@ -61,4 +68,6 @@ def _shown(name: str, value: Any) -> Any:
         return text[:SHORTEST_VALUE] or None
     if _PROOF.match(value):
         return None
+    if match := _INSTANT.match(value):
+        return f"{match[1]} {match[2]} UTC"
     return code(value) if _OUR_CODE.match(value) else words(value)

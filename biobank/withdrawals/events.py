@@ -31,6 +31,8 @@ class Reserved(Event):
 
     kind: Literal["specimen.reserved"] = "specimen.reserved"
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_APPROVE
+    call: ClassVar[str] = "/withdrawals/{withdrawal}/approve"
+    label: ClassVar[str] = "Reserve"
     from_states: ClassVar[frozenset[State]] = frozenset({State.STORED, State.CHECKED_OUT, State.IN_PROCESS})
     act: ClassVar[HoldAct] = HoldAct.ISSUE
     toward_use: ClassVar[bool] = True
@@ -55,6 +57,8 @@ class Issued(Event):
 
     kind: Literal["specimen.issued"] = "specimen.issued"
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_ISSUE
+    call: ClassVar[str] = "/withdrawals/{withdrawal}/issue"
+    label: ClassVar[str] = "Issue"
     from_states: ClassVar[frozenset[State]] = frozenset({State.CHECKED_OUT, State.IN_PROCESS})
     to_state: ClassVar[State] = State.ISSUED
     act: ClassVar[HoldAct] = HoldAct.ISSUE
@@ -74,6 +78,8 @@ class Delivered(Event):
 
     kind: Literal["specimen.delivered"] = "specimen.delivered"
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_RECEIVE
+    call: ClassVar[str] = "/withdrawals/{withdrawal}/receive"
+    label: ClassVar[str] = "Receive for its withdrawal"
     from_states: ClassVar[frozenset[State]] = frozenset({State.ISSUED, State.IN_TRANSIT})
     to_state: ClassVar[State] = State.DELIVERED
     effect: ClassVar[Effect] = BY_USER | NO_OFFER | {"site_code": body("site"), "shipment_code": set_to(None)}
@@ -91,6 +97,8 @@ class Administered(Event):
 
     kind: Literal["specimen.administered"] = "specimen.administered"
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_ADMINISTER
+    call: ClassVar[str] = "/withdrawals/{withdrawal}/administer"
+    label: ClassVar[str] = "Administer"
     from_states: ClassVar[frozenset[State]] = frozenset({State.DELIVERED, State.ISSUED})
     from_conditions: ClassVar[frozenset[Condition]] = frozenset({Condition.FRESH, Condition.IN_CULTURE, Condition.THAWED})
     to_state: ClassVar[State] = State.ADMINISTERED
@@ -127,6 +135,8 @@ class Returned(Event):
 
     kind: Literal["specimen.returned"] = "specimen.returned"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    call: ClassVar[str] = "/withdrawals/{withdrawal}/return"
+    label: ClassVar[str] = "Return to the bank"
     from_states: ClassVar[frozenset[State]] = frozenset(
         {State.ISSUED, State.IN_TRANSIT, State.DELIVERED, State.RECEIVED, State.CHECKED_OUT}
     )

@@ -197,6 +197,8 @@ CUSTODY = (
     Row("GET", "/api/v1/specimens/{code}/custody", P.SPECIMEN_READ, None, _specimen),
     Row("GET", "/api/v1/specimens/{code}/allowed-events", P.SPECIMEN_READ, None, _specimen),
     Row("GET", "/api/v1/attempts", P.LOG_READ),
+    Row("GET", "/api/v1/confirmations", None),
+    Row("POST", "/api/v1/confirmations", None, lambda w: {"events": [w.last_event]}, missing=True),
     Row("POST", "/api/v1/specimens/{code}/reverse", P.REVERSAL_RECORD,
         lambda w: {"reverses": w.last_event, "reason": "wrong_tube", "expected_seq": w.seq()}, _specimen),
     Row("POST", "/api/v1/specimens/{code}/amend", P.CUSTODY_RECORD,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tests import seed
 from tests.conftest import Api, TestBank
+from tests.custody.test_hands import helped
 from tests.factories import make_box, make_specimen
 from tests.shipping import stories as shipping
 from tests.withdrawals.stories import Story, a_lot, a_story, everyone, place_of
@@ -48,6 +49,7 @@ def furnish(api: Api) -> dict[str, str]:
         "shipment": shipping.shipped(api, shipping.tubes(api, 2, frozen=True)),
         "incoming_shipment": _shipment_to_lab(api),
     }
+    helped(api, seed.USERS["lab_tech"].code, by="lab_tech2")
     quarantine = bank.write(lambda s: make_box(s, admin, name="Quarantine", purpose="quarantine"))
     things["quarantine"] = quarantine.code
     batch = {"positions_of": things["empty_box"], "template": "position-38x13"}

@@ -61,6 +61,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/jobs/{job}", BENCH, 6, "/jobs/{identity}"),
     stop("/wrong?about={tube}", ("lab_tech", "clinician", "auditor"), 5, "/wrong"),
     stop("/handovers/{incoming_handover}", BENCH, 7, "/handovers/{handover_id}"),
+    stop("/confirmations", BENCH, 5),
     stop("/donors", ("clinician", "quality"), 5),
     stop("/donors/new", ("clinician",), 5),
     stop("/donors/{donor}", ("clinician", "quality"), 12, "/donors/{code}"),

@@ -1,5 +1,12 @@
 """The public events endpoint."""
 
+import re
+
+from fastapi.routing import APIRoute
+
+from biobank.app import ROUTERS
+from biobank.custody.event import Mode, rules
+from biobank.custody.states import StreamKind
 from tests.conftest import Api
 from tests.factories import make_specimen
 
@@ -53,3 +60,61 @@ def test_the_same_request_with_the_same_key_is_answered_once_and_written_once(ap
     assert again.json() == first.json()
     assert again.headers["Idempotent-Replayed"] == "true"
     assert len(api.lab_tech.get(f"/specimens/{code}/custody").json()["items"]) == 2
+
+
+def test_allowed_events_name_each_kind_with_the_call_that_does_it(api: Api) -> None:
+    code = a_collected_specimen(api)
+
+    items = {item["kind"]: item for item in api.lab_tech.get(f"/specimens/{code}/allowed-events").json()["items"]}
+
+    received, hold, process = (items[f"specimen.{verb}"] for verb in ("received", "hold_placed", "process_started"))
+    assert (received["mode"], received["call"]) == ("direct", f"/api/v1/specimens/{code}/events")
+    assert received["payload_schema"]["properties"]["site"]
+    assert (hold["mode"], hold["call"], hold["label"]) == ("use_case", "/api/v1/holds", "Place a hold")
+    assert (process["call"], process["payload_schema"]) == ("/api/v1/processings", None)
+    assert "specimen.stored" not in items
+    assert items["specimen.safeguarded"]["call"] == f"/api/v1/specimens/{code}/store"
+
+
+def test_every_act_on_a_specimen_names_a_call_that_exists_and_words_for_its_button() -> None:
+    calls = {
+        re.sub(r"{\w+}", "{}", route.path)
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute) and "POST" in (route.methods or ())
+    }
+    # Imports are the command line's; the others follow from a clock or from the end of a withdrawal.
+    without = {"specimen.imported", "specimen.handover_expired", "specimen.unreserved"}
+    for kind, cls in rules.by_kind.items():
+        if cls.stream is not StreamKind.SPECIMEN or cls.mode is Mode.DIRECT:
+            assert not cls.call, kind
+            continue
+        assert bool(cls.call) == (kind not in without), kind
+        assert cls.label or kind in without, kind
+        assert kind in without or re.sub(r"{\w+}", "{}", f"/api/v1{cls.call}") in calls, kind
+
+
+def test_a_rack_of_observations_is_recorded_all_or_nothing(api: Api) -> None:
+    codes = [a_collected_specimen(api) for _ in range(3)]
+    received = [{"specimen": code, "kind": "specimen.received", "expected_seq": 1, "site": "LAB"} for code in codes]
+
+    one_is_old = api.lab_tech.post("/custody-events", json={"events": [*received[:2], received[2] | {"expected_seq": 7}]})
+    twice = api.lab_tech.post("/custody-events", json={"events": [received[0], received[0]]})
+    seqs = [api.lab_tech.get(f"/specimens/{code}").json()["custody"]["seq"] for code in codes]
+    done = api.lab_tech.post("/custody-events", json={"events": received})
+
+    assert (one_is_old.status_code, twice.status_code, seqs) == (409, 422, [1, 1, 1])
+    assert done.status_code == 201, done.text
+    assert [(item["id"], item["seq"]) for item in done.json()["items"]] == [(code, 2) for code in codes]
+    assert all(item["leaf_hash"] in done.json()["receipt"] for item in done.json()["items"])
+
+
+def test_nobody_receives_or_finds_a_specimen_at_a_site_where_they_have_no_role(api: Api) -> None:
+    code = a_collected_specimen(api)
+    elsewhere = {"kind": "specimen.received", "expected_seq": 1, "site": "NORTH"}
+
+    by_path = api.lab_tech.post(f"/specimens/{code}/events", json=elsewhere)
+    in_batch = api.lab_tech.post("/custody-events", json={"events": [elsewhere | {"specimen": code}]})
+
+    assert [(a.status_code, a.json()["code"]) for a in (by_path, in_batch)] == [(403, "not_permitted")] * 2
+    assert api.lab_tech.get(f"/specimens/{code}").json()["custody"]["seq"] == 1

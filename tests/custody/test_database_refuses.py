@@ -82,6 +82,8 @@ def test_an_upsert_does_not_change_an_event_either(bank: TestBank, code: str) ->
         ("condition = 'warm'", "condition_is_known"),
         ("state = 'gone'", "custody_state_is_known"),
         ("amount = -1", "amount_is_not_negative"),
+        ("shipment_code = 'SH-0000000'", "only_what_is_underway_names_a_shipment"),
+        ("custodian_kind = 'nobody', custodian_id = NULL", "somebody_answers_for_what_is_alive"),
     ],
 )
 def test_custody_cannot_say_what_the_log_does_not(bank: TestBank, code: str, change: str, constraint: str | None) -> None:

@@ -8,7 +8,7 @@ from biobank import kinds
 from biobank.custody.effects import INITIAL
 from biobank.custody.event import Event, rules
 from biobank.custody.legality import ActiveHold, Snapshot, refusal_of
-from biobank.custody.states import HOLD_BLOCKS, Condition, HoldAct, HoldKind, State
+from biobank.custody.states import HOLD_BLOCKS, TERMINAL, Condition, HoldAct, HoldKind, State
 from tests.custody.rulebook import OVER, RULEBOOK
 
 assert kinds.MODULES
@@ -96,6 +96,26 @@ def test_a_refusal_at_the_bench_says_where_the_tube_goes_now(kind: str) -> None:
         refusal = refusal_of(cls, specimen(state.value, fitting_condition(cls)))
         if refusal is not None and not cls.starts:
             assert refusal.where_now, state
+
+
+@pytest.mark.parametrize("kind", SPECIMEN_KINDS)
+def test_whoever_leaves_the_road_leaves_the_shipment(kind: str) -> None:
+    cls = rules.by_kind[kind]
+    if cls.to_state is not None and cls.to_state is not State.IN_TRANSIT and State.IN_TRANSIT in cls.from_states:
+        assert cls.whole_effect()["shipment_code"] == {"set": None}
+
+
+@pytest.mark.parametrize("kind", SPECIMEN_KINDS)
+def test_what_ends_is_nobodys_but_the_recipients_and_what_lives_is_somebodys(kind: str) -> None:
+    cls = rules.by_kind[kind]
+    custodian = cls.whole_effect().get("custodian_kind")
+    if cls.to_state is State.ADMINISTERED:
+        assert custodian == {"set": "recipient"}
+    elif cls.to_state in TERMINAL:
+        assert custodian == {"set": "nobody"}
+    else:
+        assert custodian != {"set": "nobody"}
+        assert not cls.starts or custodian is not None
 
 
 def test_acts_towards_use_are_issue_and_administration_and_what_leads_there() -> None:

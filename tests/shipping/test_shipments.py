@@ -73,6 +73,15 @@ def test_a_missing_tube_keeps_the_shipment_open_until_it_is_found_or_given_up(ap
     assert api.lab_tech.get(f"/shipments/{code}").json()["status"] == "closed"
     last = api.test_bank.write(lambda s: _last_body(s, code))
     assert last == {"unaccounted": [third]}
+    # It is in nobody's shipment now; the courier answers for it until somebody finds it or quality gives it up.
+    gone = now_of(api, third)
+    assert (gone["state"], gone["shipment_code"], gone["custodian_kind"]) == ("missing", None, "courier")
+    turned_up = {"kind": "specimen.found", "site": "LAB", "expected_seq": gone["seq"]}
+    assert api.lab_tech.post(f"/specimens/{third}/events", json=turned_up).status_code == 201
+    found = now_of(api, third)
+    assert (found["state"], found["site_code"], found["shipment_code"]) == ("received", "LAB", None)
+    assert (found["custodian_kind"], found["custodian_id"]) == ("user", EVERYONE["lab_tech"])
+    assert api.lab_tech.get(f"/shipments/{code}").json()["status"] == "closed"
     assert "close_settled_shipments" in {timer.name for timer in TIMERS}
 
 

@@ -1,0 +1,253 @@
+"""An old spreadsheet: every row judged, nothing guessed, what is ready imported through the ledger, once."""
+
+import re
+import tomllib
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openpyxl import Workbook
+from sqlalchemy import text
+
+from biobank.importing import cells
+from biobank.importing.cells import Unclear
+from biobank.importing.plan import Judged, judge
+from biobank.importing.profile import Profile, ProfileFault
+from biobank.importing.reading import FileFault, read_rows
+from biobank.importing.service import Result, import_ready
+from tests.conftest import Api, TestBank
+
+DOCUMENT = tomllib.loads(
+    re.findall(r"```toml\n(.*?)```", (Path(__file__).parents[2] / "docs" / "importing.md").read_text(), re.S)[0]
+) | {"clinic_site": "CLINIC", "bank_site": "LAB"}
+TODAY = date(2026, 11, 25)
+HEADINGS = list(DOCUMENT["columns"].values())
+GOOD: dict[str, Any] = {
+    "Pt ID": "P1", "Last name": "Quillfeather", "First name": "Mary", "DOB": "1961-07-23", "Sex": "F",
+    "Collected": datetime(2018, 11, 15), "Frozen": "11/17/2018", "Vial": 1, "Tank": "LN2-1", "Rack": "C", "Box": 2, "Pos": "D2",
+    "Amount": 20, "Unit": "follicles", "P#": "n/a", "Viab %": None, "Status": "Stored", "Remarks": "see paper file",
+}  # fmt: skip
+ADSC = GOOD | {"Amount": 7.1, "Unit": "x10^6 cells", "P#": "P3", "Viab %": "~88%", "Pos": "A1"}
+
+
+def profile(**changes: Any) -> Profile:
+    return Profile.of(DOCUMENT | changes)
+
+
+def written(tmp_path: Path, hair: list[dict[str, Any]], adsc: list[dict[str, Any]] | None = None) -> Path:
+    book = Workbook()
+    del book["Sheet"]
+    for title, rows in (("Hair follicles", hair), ("ADSC", adsc or [])):
+        sheet = book.create_sheet(title)
+        sheet.append([f"{title} inventory - DO NOT EDIT"])
+        sheet.append([])
+        sheet.append(HEADINGS)
+        for row in rows:
+            sheet.append([row[name] for name in HEADINGS])
+    path = tmp_path / "inventory.xlsx"
+    book.save(path)
+    return path
+
+
+def judged(tmp_path: Path, *hair: dict[str, Any], adsc: list[dict[str, Any]] | None = None, **changes: Any) -> list[Judged]:
+    meaning = profile(**changes)
+    return judge(read_rows(written(tmp_path, list(hair), adsc), meaning), meaning, TODAY)
+
+
+def reasons(tmp_path: Path, *hair: dict[str, Any], **changes: Any) -> list[str]:
+    return [" ".join(one.reasons) for one in judged(tmp_path, *hair, **changes)]
+
+
+def imported(bank: TestBank, ready: list[Judged]) -> list[Result]:
+    return [result for some in import_ready(bank.bank, ready, profile(), lambda _done, _of: None) for result in some]
+
+
+def test_a_whole_row_is_ready(tmp_path: Path) -> None:
+    (hair, adsc) = judged(tmp_path, GOOD, adsc=[ADSC])
+
+    assert hair.outcome == adsc.outcome == "ready"
+    assert hair.vial is not None
+    assert adsc.vial is not None
+    assert (hair.vial.collected, hair.vial.frozen) == (date(2018, 11, 15), date(2018, 11, 17))
+    assert (hair.vial.place, hair.vial.slot, hair.vial.alias) == (("LN2-1", "C", "2"), "D2", "HF-P1-1")
+    assert (adsc.vial.amount, adsc.vial.unit, adsc.vial.passage) == (7_100_000, "cells", 3)
+    assert "~88%" in (adsc.vial.words or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"Pt ID": None}, "a neighbouring line is no proof"),
+        ({"Last name": " "}, "Last name is not given"),
+        ({"DOB": None}, "DOB is not given"),
+        ({"DOB": "2031-01-01"}, "DOB is no date of birth"),
+        ({"Sex": "w"}, "Sex is neither F nor M"),
+        ({"Collected": "31/31/2018"}, "Collected is no day"),
+        ({"Frozen": "17 Nov 2028"}, "Frozen lies in the future"),
+        ({"Frozen": "14 Nov 2018"}, "frozen before it was collected"),
+        ({"Frozen": "soon"}, "Frozen is no date"),
+        ({"Vial": None}, "Vial is not given"),
+        ({"Tank": None}, "Tank is not given"),
+        ({"Pos": "K12"}, "Pos lies outside a box of 9 × 9"),
+        ({"Pos": "?"}, "Pos is not given"),
+        ({"Amount": "?"}, "Amount is not known"),
+        ({"Amount": 0.5}, "Amount is no whole number"),
+        ({"Unit": "cells"}, "Unit is a word that the profile does not explain"),
+        ({"Unit": "x10^6 cells"}, "are not counted in cells"),
+        ({"Viab %": 140}, "Viab % is no percentage"),
+        ({"Status": "Maybe"}, "Status is a word that the profile does not explain"),
+    ],
+)
+def test_a_row_that_leaves_something_open_is_refused_with_a_reason(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+    assert reason in reasons(tmp_path, GOOD | change)[0]
+
+
+def test_a_date_of_numbers_is_read_in_the_stated_order_and_without_one_only_when_it_is_one_day(tmp_path: Path) -> None:
+    row = GOOD | {"Collected": "05/06/2018", "Frozen": "13/06/2018"}
+
+    assert "may be two different days" in reasons(tmp_path, row, date_order=None)[0]
+    assert "read month first" in reasons(tmp_path, row)[0]
+    assert reasons(tmp_path, row, date_order="day_first") == [""]
+
+
+def test_capitals_and_blanks_do_not_matter_and_are_noted(tmp_path: Path) -> None:
+    other = {"Sex": "f", "Last name": "Quillfeather ", "Tank": "ln2-1", "Vial": 2, "Pos": "D3"}
+    both = judged(tmp_path, GOOD, GOOD | other)
+
+    assert [one.outcome for one in both] == ["ready", "ready"]
+    assert both[0].notes == []
+    assert len(both[1].notes) == 3
+
+
+def test_one_number_for_two_people_refuses_every_row_of_it(tmp_path: Path) -> None:
+    other = GOOD | {"DOB": "1962-07-23", "Vial": 2, "Pos": "D3"}
+
+    assert all("different names, birth dates or sexes" in reason for reason in reasons(tmp_path, GOOD, other))
+
+
+def test_a_double_booked_slot_refuses_both_also_when_one_is_refused_already(tmp_path: Path) -> None:
+    other = GOOD | {"Pt ID": None, "Tank": "ln2-1", "Vial": 2}
+    gone = GOOD | {"Vial": 3, "Status": "Used"}
+
+    first, second, third = reasons(tmp_path, GOOD, other, gone)
+
+    assert "The same slot is claimed in Hair follicles:5 too" in first
+    assert "The same slot is claimed in Hair follicles:4 too" in second
+    assert third == ""
+
+
+def test_one_old_identifier_for_two_vials_refuses_both(tmp_path: Path) -> None:
+    assert all("The same patient and vial number" in r for r in reasons(tmp_path, GOOD, GOOD | {"Pos": "D3"}))
+
+
+def test_what_is_ready_is_imported_through_the_ledger_and_once(api: Api, tmp_path: Path) -> None:
+    bank = api.test_bank
+    ready = judged(tmp_path, GOOD, GOOD | {"Vial": 2, "Pos": "D3"}, adsc=[ADSC | {"Pt ID": "P2", "Last name": "Other"}])
+
+    done = imported(bank, ready)
+
+    assert [one.outcome for one in done] == ["imported"] * 3
+    first = api.lab_tech.get(f"/specimens/{done[0].code}").json()
+    assert (first["custody"]["state"], first["custody"]["condition"], first["custody"]["quality"]) == (
+        "stored", "frozen", "quarantined",
+    )  # fmt: skip
+    assert [alias["value"] for alias in first["aliases"]] == ["HF-P1-1"]
+    history = api.lab_tech.get(f"/specimens/{done[0].code}/custody").json()["items"]
+    assert [(e["kind"], e["source"]) for e in history] == [
+        ("specimen.imported", "import"), ("specimen.stored", "import"), ("specimen.aliased", "import"),
+    ]  # fmt: skip
+    assert history[0]["body"]["evidence"].endswith("#1:4")
+    found = api.clinician.post("/donors/search", json={"external_id": {"issuer": "OLD_BANK", "value": "P1"}}).json()["items"]
+    assert [match["donor"] for match in found] == [first["donor"]]
+    scanned = api.lab_tech.post("/scans", json={"text": "HF-P1-2"}).json()
+    assert scanned["code"] == done[1].code
+
+    again = imported(bank, ready)
+
+    assert [(one.outcome, one.code) for one in again] == [("already", one.code) for one in done]
+    boxes = bank.write(lambda s: s.execute(text("SELECT count(*) FROM storage_container WHERE kind = 'box'")).scalar())
+    assert boxes == 1
+
+
+def test_a_taken_slot_and_a_number_of_somebody_else_are_refused(api: Api, tmp_path: Path) -> None:
+    bank = api.test_bank
+    imported(bank, judged(tmp_path, GOOD))
+
+    slot = imported(bank, judged(tmp_path, GOOD | {"Pt ID": "P2", "Last name": "Other"}))[0]
+    person = imported(bank, judged(tmp_path, GOOD | {"Last name": "Other", "Vial": 2, "Pos": "E1"}))[0]
+
+    assert (slot.outcome, slot.reason) == ("refused", "A tube of this bank is in that slot already. Look into the box.")
+    assert person.outcome == "refused"
+    assert "another name, birth date or sex" in (person.reason or "")
+
+
+def test_no_name_reaches_an_event(api: Api, tmp_path: Path) -> None:
+    imported(api.test_bank, judged(tmp_path, GOOD | {"Remarks": "Aunt Zephyrine called"}))
+
+    log = api.test_bank.write(lambda s: [r[0] for r in s.execute(text("SELECT convert_from(entry, 'UTF8') FROM event"))])
+
+    assert not [entry for entry in log for word in ("Quillfeather", "Zephyrine", "HF-P1", "1961") if word in entry]
+
+
+def test_a_file_or_profile_that_cannot_be_used_says_why(tmp_path: Path) -> None:
+    path = written(tmp_path, [GOOD])
+    text_file = tmp_path / "notes.xlsx"
+    text_file.write_text("not a spreadsheet")
+    columns = DOCUMENT["columns"]
+
+    with pytest.raises(FileFault, match="no spreadsheet"):
+        read_rows(text_file, profile())
+    with pytest.raises(FileFault, match="headings"):
+        read_rows(path, profile(columns=columns | {"patient": "Patient"}))
+    with pytest.raises(FileFault, match="no sheet"):
+        read_rows(path, profile(sheets=[{"name": "SVF", "material": "svf", "alias": "S-{patient}-{vial}"}]))
+    changes: tuple[dict[str, Any], ...] = (
+        {"columns": columns | {"pet": "Dog"}}, {"columns": {}}, {"date_order": "american"}, {"temperature_class": "fridge"},
+        {"sheets": [{"name": "ADSC", "material": "adsc", "alias": "AD-{vial}---"}]}, {"surprise": 1},
+    )  # fmt: skip
+    for change in changes:
+        with pytest.raises(ProfileFault):
+            profile(**change)
+
+
+@given(st.dates(date(1900, 1, 1), date(2200, 1, 1)), st.sampled_from(["day_first", "month_first"]))
+def test_a_date_survives_every_way_of_writing_it(day: date, order: cells.DateOrder) -> None:
+    numbers = f"{day:%d/%m/%Y}" if order == "day_first" else f"{day:%m/%d/%Y}"
+    month = list(cells.MONTHS)[list(cells.MONTHS.values()).index(day.month)]
+
+    for written_as in (day, datetime(day.year, day.month, day.day), day.isoformat(), f"{day.day} {month} {day.year}", numbers):
+        assert cells.day_of(written_as, order) == day
+
+
+@given(st.dates(date(1900, 1, 1), date(2200, 1, 1)))
+def test_without_an_order_a_date_of_numbers_is_right_or_unclear(day: date) -> None:
+    try:
+        assert cells.day_of(f"{day:%m/%d/%Y}", None) == day
+        assert day.day > 12 or day.day == day.month
+    except Unclear:
+        assert day.day <= 12
+
+
+@given(st.integers(0, 10**9), st.integers(0, 6))
+def test_an_amount_is_exact_or_refused(number: int, decimals: int) -> None:
+    written_as = f"{number // 10**decimals}.{number % 10**decimals:0{decimals}d}" if decimals else str(number)
+
+    assert cells.amount_of(written_as, 10**6) == number * 10 ** (6 - decimals)
+    if number % 10**decimals:
+        with pytest.raises(Unclear):
+            cells.amount_of(written_as, 1)
+
+
+@given(st.text(max_size=30))
+def test_no_cell_makes_a_rule_stumble(cell: str) -> None:
+    for rule in (
+        lambda c: cells.day_of(c, None), cells.sex_of, lambda c: cells.amount_of(c, 1), cells.passage_of,
+        lambda c: cells.slot_of(c, 9, 9), cells.percent_of,
+    ):  # fmt: skip
+        try:
+            rule(cell)
+        except Unclear as unclear:
+            assert str(unclear)
