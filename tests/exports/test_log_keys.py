@@ -92,7 +92,7 @@ def queue(bank: TestBank, events: int = 1) -> None:
         record(connection, events)
 
 
-def begun(bank: TestBank) -> bool:
+def has_begun(bank: TestBank) -> bool:
     """Whether the sealer has published the empty log."""
     with psycopg.connect(bank.dsn()) as connection:
         return connection.execute("SELECT count(*) FROM checkpoint").fetchall() != [(0,)]
@@ -147,7 +147,7 @@ def test_a_rotation_overlaps_and_a_verifier_with_the_policy_never_notices(
     own: TestBank, sealing: Sealing, tmp_path: Path
 ) -> None:
     command(own, "keys", "recovery", tmp_path / "cold.skey")
-    wait_until(lambda: begun(own))
+    wait_until(lambda: has_begun(own))
     before = published(own, 3)
     assert command(own, "keys", "retire-log").exit_code == 1
 
@@ -181,7 +181,7 @@ def test_a_rotation_overlaps_and_a_verifier_with_the_policy_never_notices(
 def test_the_retired_key_signs_nothing_that_counts(own: TestBank, sealing: Sealing, tmp_path: Path) -> None:
     """Whoever kept a copy of the old key forges a checkpoint with it after the rotation."""
     command(own, "keys", "recovery", tmp_path / "cold.skey")
-    wait_until(lambda: begun(own))
+    wait_until(lambda: has_begun(own))
     stolen = load_signer(own.bank.settings.secrets / "log.skey", ORIGIN)
     assert command(own, "keys", "rotate-log").exit_code == 0
     wait_until(lambda: len(published(own).decode().partition("\n\n")[2].split("\n")) == 3)
