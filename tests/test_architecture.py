@@ -26,6 +26,8 @@ PUBLIC = {
     "/healthz", "/readyz", "/metrics",
     # Whoever verifies a token needs the keys before having one.
     "/.well-known/jwks.json",
+    # Hashes and one number: whoever holds the bank to what it has shown must not need an account for it.
+    "/api/v1/log/checkpoint", "/api/v1/log/proofs/{leaf_hash}", "/api/v1/log/consistency",
     # These are how one gets a token, with credentials in the body.
     "/api/v1/auth/token", "/api/v1/auth/refresh",
     # Signing in, and the pages a browser needs for it.

@@ -25,7 +25,7 @@ NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdr
                  "consent", "identification", "kit_binding", "wristband", "kit", "kit_label",
                  "handover", "handover_item", "shipment", "hands")  # fmt: skip
 
-SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "log_quarantine", "log_lock")
+SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "cosignature", "log_quarantine", "log_lock", "log_report")
 """The app reads these and never writes them."""
 
 APP_MAY_DELETE = ("vault_document", "donor_document", "donor_index", "specimen_alias", "idempotency", "login_attempt",
@@ -147,11 +147,12 @@ def upgrade() -> None:
     for table in APP_MAY_DELETE:
         op.execute(f"GRANT DELETE ON {table} TO biobank_app")
 
-    op.execute("GRANT SELECT ON event, pending, leaf, tile, tree_head, checkpoint, cosignature, log_quarantine, log_lock "
-               "TO biobank_sealer")  # fmt: skip
+    op.execute("GRANT SELECT ON event, pending, leaf, tile, tree_head, checkpoint, cosignature, log_quarantine, log_lock, "
+               "log_report TO biobank_sealer")  # fmt: skip
     op.execute("GRANT INSERT ON leaf, tile, tree_head, checkpoint, cosignature, log_quarantine TO biobank_sealer")
     op.execute("GRANT DELETE ON pending TO biobank_sealer")
     op.execute("GRANT UPDATE ON log_lock TO biobank_sealer")
+    op.execute("GRANT INSERT, UPDATE ON log_report TO biobank_sealer")
 
     op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO biobank_auditor")
     for table in HIDDEN_FROM_AUDITOR:

@@ -143,6 +143,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("leaf_hash", name=op.f("pk_log_quarantine")),
     )
     op.create_table(
+        "log_report",
+        sa.Column("part", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("part", name=op.f("pk_log_report")),
+    )
+    op.create_table(
         "login_attempt",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name_hash", sa.LargeBinary(), nullable=False),
@@ -1507,6 +1516,7 @@ def downgrade() -> None:
     op.drop_table("rule_table")
     op.drop_index("ix_login_attempt_name", table_name="login_attempt")
     op.drop_table("login_attempt")
+    op.drop_table("log_report")
     op.drop_table("log_quarantine")
     op.drop_table("log_lock")
     op.drop_table("leaf")

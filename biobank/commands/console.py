@@ -45,7 +45,11 @@ def open_bank() -> "Iterator[Bank]":
     try:
         with served_database(settings_or_exit()) as settings:
             adopt_rules(settings)
-            yield Bank.open(settings)
+            bank = Bank.open(settings)
+            try:
+                yield bank
+            finally:
+                bank.dispose_now()
     except (WeakSettings, EmbeddedPostgresError) as error:
         raise fail(str(error)) from error
     except Refusal as refusal:

@@ -42,9 +42,12 @@ def run_until_stopped(settings: Settings, *, web_only: bool = False) -> int:
 
 def sealer() -> None:
     """Seal pending events into the log, one process at a time; needs the sealer's address and the log's key."""
+    from biobank.transparency.attending import seal_and_attend
+    from biobank.transparency.keys import KeyFileError
     from biobank.transparency.sealer import Log
-    from biobank.transparency.sealer import run as run_sealer
     from biobank.transparency.sealing import LogHalted
+    from biobank.transparency.verify import Unreadable
+    from biobank.transparency.witnessing import peers_of
 
     settings = settings_or_exit()
     if settings.sealer_database_url is None:
@@ -52,9 +55,13 @@ def sealer() -> None:
     register = settings.register_file
     register.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        run_sealer(settings.sealer_database_url, stop_event(), Log.open(settings.log_origin, settings.secrets, register))
+        peers = [] if settings.policy_path is None else peers_of(settings.policy_path, settings.log_origin)
+        log = Log.open(settings.log_origin, settings.secrets, register)
+        seal_and_attend(settings.sealer_database_url, stop_event(), log, peers)
     except LogHalted as halted:
         raise fail(f"The log is halted: {halted}", HALTED) from halted
+    except (Unreadable, KeyFileError, OSError) as error:
+        raise fail(str(error)) from error
 
 
 def worker() -> None:

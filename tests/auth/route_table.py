@@ -70,8 +70,18 @@ def all_routes() -> set[tuple[str, str]]:
     }
 
 
-PUBLIC = {("POST", "/api/v1/auth/token"), ("POST", "/api/v1/auth/refresh"), ("GET", "/.well-known/jwks.json")}
-"""Routes that ask for no token: two that give one, and the keys to check it with."""
+PUBLIC = {
+    ("POST", "/api/v1/auth/token"), ("POST", "/api/v1/auth/refresh"), ("GET", "/.well-known/jwks.json"),
+    ("GET", "/api/v1/log/checkpoint"), ("GET", "/api/v1/log/proofs/{leaf_hash}"), ("GET", "/api/v1/log/consistency"),
+}  # fmt: skip
+"""Routes that ask for no token: two that give one, the keys to check it with, and the proofs of the log."""
+
+
+class _Slashed(str):
+    """A value of a path parameter that may hold slashes (`{name:path}`)."""
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
 
 
 def _specimen(w: World) -> dict[str, str]:
@@ -196,6 +206,7 @@ CUSTODY = (
                    "expected_seq": w.seq()}, _specimen),
     Row("GET", "/api/v1/custody-log", P.LOG_EXPORT),
     Row("GET", "/api/v1/custody-log/bundle", P.LOG_EXPORT),
+    Row("GET", "/api/v1/log/tile/{name:path}", P.LOG_READ, None, lambda _: {"name": _Slashed("0/000")}, missing=True),
 )  # fmt: skip
 
 DONORS = (
