@@ -28,6 +28,7 @@ from biobank.storage import queries
 from biobank.storage.allocation import Slot, choose_positions
 from biobank.storage.events import Moved, Safeguarded, Stored
 from biobank.storage.rules import suits
+from biobank.web.words import words
 
 Verdict = Literal["ready", "again", "unknown", "blocked"]
 
@@ -149,7 +150,9 @@ def _place(session: Session, actor: Actor, wanted: Wanted, settings: Settings) -
     except Refusal as refusal:
         return None, refusal.detail
     free, labels = queries.free_slots(session, row.code), queries.labels_of(session, row.code)
-    return Place(row.code, row.name, "container", row, free, labels, queries.temperature_class_of(session, row.code)), None
+    (shown,) = queries.publics(session, [row])
+    name = f"{' · '.join(shown.path[1:])} · {len(free)} free"
+    return Place(row.code, name, "container", row, free, labels, queries.temperature_class_of(session, row.code)), None
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,8 @@ def _other(
 def _unknown(line: Line, refusal: Refusal | None) -> Row:
     assert refusal is not None
     known_bad = not isinstance(refusal, NotFound | MalformedCode)
-    where = refusal.problem().get("where_now") or TO_QUARANTINE
+    # What was only misread is read again; what cannot be known goes where it is safe.
+    where = None if isinstance(refusal, MalformedCode) else refusal.problem().get("where_now") or TO_QUARANTINE
     return Row(line.text, "blocked" if known_bad else "unknown", None, line.well, refusal.detail, where)
 
 
@@ -251,7 +255,7 @@ def _refusal(actor: Actor, wanted: Wanted, place: Place | None, specimen: Snapsh
     if place is not None and place.kind == "container" and not place.safe:
         condition = specimen.projection["condition"]
         if not suits(condition, place.temperature):
-            warm = (place.temperature or "").replace("_", " ")
+            warm = words(place.temperature)
             cold = condition.replace("_", " ")
             return MalformedRequest(f"{specimen.code} is {cold} and {place.code} is {warm}. Choose another box.")
     return None

@@ -75,6 +75,12 @@ def translate_plural(one: str, many: str, n: int, **values: object) -> str:
     return _translations.ngettext(one, many, n) % {"n": n, **values}
 
 
+def script_words() -> dict[str, str]:
+    """Return the sentences that scripts say, English → the reader's language; empty while that is English."""
+    catalogue: dict[Any, Any] = getattr(_translations, "_catalog", {})
+    return {message: text for message, text in catalogue.items() if isinstance(message, str) and message}
+
+
 def new_key() -> str:
     """Return a fresh idempotency key: two presses of one drawn form are then one act, with or without JavaScript."""
     return str(uuid.uuid4())
@@ -124,6 +130,7 @@ def make_environment(directory: Path = TEMPLATES_DIR) -> Environment:
         look_of=words.look_of,
         query=_query,
         new_key=new_key,
+        script_words=script_words,
         code_href=filters.code_href,
         _=translate,
         ngettext=translate_plural,

@@ -122,6 +122,7 @@ WORDING: dict[str, str] = {
     "qc": "QC",
     "hf": "HF",
     "dmso": "DMSO",
+    "ln2": "LN2",
     "us": "US",
     "eu": "EU",
     "soho": "SoHO",

@@ -29,6 +29,10 @@ UNREACHABLE = """() => [...document.querySelectorAll('a[href], button, input:not
   .filter((e) => { e.focus({ preventScroll: true }); return document.activeElement !== e || e.tabIndex < 0; })
   .filter((e) => e.type !== 'radio')
   .map((e) => e.outerHTML.slice(0, 120))"""
+# Another site could send a form that carries no token of its session.
+UNPROTECTED = """() => [...document.forms].filter((f) => f.method === 'post' && !f.querySelector('[name=csrf_token]'))
+  .map((f) => f.outerHTML.slice(0, 120))"""
+
 # A field inside a frame may let its frame show the focus.
 FOCUS = """() => { const e = document.activeElement;
   const shows = (x) => { const s = getComputedStyle(x); return s.outlineStyle !== 'none' || s.boxShadow !== 'none'; };
@@ -60,6 +64,7 @@ def test_a_page_is_clean_reachable_and_cheap(look: Open, furnished: Furnished, r
     assert answer.status == stop.status, answer.status
     assert len(seen) <= stop.statements, f"{len(seen)} statements: " + "\n".join(seen)
 
+    assert page.evaluate(UNPROTECTED) == []
     assert violations(page) == []
     page.emulate_media(color_scheme="dark")
     assert contrast_violations(page) == []

@@ -227,6 +227,22 @@ def test_the_wish_for_large_buttons_is_remembered(tab: Page) -> None:
     expect(tab.locator("html.gloves")).to_have_count(1)
 
 
+def test_what_scripts_say_is_said_in_the_language_of_the_page(tab: Page) -> None:
+    open_bench(tab)
+    said = tab.evaluate(
+        """async (url) => {
+          const words = document.createElement('meta');
+          words.name = 'script-words';
+          words.content = '{"Scanned %(code)s": "%(code)s gelesen"}';
+          document.head.append(words);
+          const { t } = await import(url + '?again');
+          return [t('Scanned %(code)s', { code: 'X1' }), t('Place: %(code)s', { code: 'X2' })];
+        }""",
+        STATIC.url("words.js"),
+    )
+    assert said == ["X1 gelesen", "Place: X2"]
+
+
 def test_arrow_keys_walk_the_box_map(tab: Page) -> None:
     tab.goto("/styleguide")
     tab.locator("[data-grid] tbody tr:nth-child(1) td:nth-of-type(1) a").focus()

@@ -66,7 +66,7 @@ def test_a_technician_receives_stores_and_undoes_with_the_gun_alone(api: Api, si
     assert states(api, codes) == ["received"] * 3
 
     shoot(page, box)
-    expect(page.locator("#scan-place-name")).to_have_text("Box")
+    expect(page.locator("#scan-place-name")).to_have_text("Box · 9 free")
     for code in codes:
         shoot(page, code)
         expect(page.locator(".verdict.ready")).to_contain_text(code)
@@ -320,6 +320,23 @@ def test_the_list_costs_the_same_number_of_statements_however_long(api: Api, sig
             end()
         counted.append(len(seen))
     assert counted[0] == counted[1] <= 8
+
+
+@pytest.mark.parametrize("width", [360, 820])
+def test_everything_a_glove_presses_on_the_scan_page_is_56_pixels_high(api: Api, signed_in: Open, width: int) -> None:
+    good, bad = collected(api, 1)[0], a_tube(api)
+    page = signed_in("lab_tech", viewport={"width": width, "height": 800})
+    open_list(page)
+    for code in (good, bad):
+        shoot(page, code)
+    expect(page.locator(".tube")).to_have_count(2)
+    small = page.evaluate(
+        """() => [...document.querySelectorAll('main :is(button, input, select, textarea, summary, label.scan-action, a)')]
+        .filter((e) => e.checkVisibility({ visibilityProperty: true }) && e.type !== 'radio' && e.type !== 'file')
+        .map((e) => [e.outerHTML.slice(0, 60), e.getBoundingClientRect().height]).filter(([, h]) => h < 55.5)"""
+    )
+    assert small == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_printed_command_is_read_by_a_camera_and_by_the_find_box(look: Open) -> None:

@@ -35,12 +35,12 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 20),
+    stop("/", EVERYONE, 18),
     stop("/find", BENCH, 3),
     stop("/specimens", ("lab_tech", "quality"), 6),
     stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 25, "/specimens/{code}"),
-    stop("/scan", ("lab_tech", "clinic_staff", "quality"), 12),
-    stop("/scan/sheet", BENCH, 12),
+    stop("/scan", ("lab_tech", "clinic_staff", "quality"), 6),
+    stop("/scan/sheet", BENCH, 3),
     stop("/specimens/{fresh}/record/checked_out", BENCH, 12, "/specimens/{code}/record/{verb}"),
     stop("/specimens/{fresh}/store", BENCH, 10, "/specimens/{code}/store"),
     stop("/specimens/{tube}/hold", BENCH, 10, "/specimens/{code}/hold"),
@@ -59,7 +59,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/labels/{box}", ("lab_tech", "admin"), 16, "/labels/{code}"),
     stop("/jobs", BENCH, 6),
     stop("/jobs/{job}", BENCH, 6, "/jobs/{identity}"),
-    stop("/wrong?about={tube}", ("lab_tech", "clinician", "auditor"), 5, "/wrong"),
+    stop("/wrong?about={tube}", ("lab_tech", "clinician", "auditor"), 3, "/wrong"),
     stop("/handovers/{incoming_handover}", BENCH, 7, "/handovers/{handover_id}"),
     stop("/confirmations", BENCH, 5),
     stop("/donors", ("clinician", "quality"), 5),
@@ -74,7 +74,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/log", ("auditor",), 4),
     stop("/users", ("admin",), 5),
     stop("/login", (), 0),
-    stop("/locked", BENCH, 12),
+    stop("/locked", BENCH, 1),
     stop("/first-login", BENCH, 3),
     stop("/styleguide", (), 0),
 )

@@ -1,6 +1,8 @@
 // Reading a label with the device's camera: the browser's own detector where it truly works, otherwise small frames are
 // sent to the bank's decoder. No library is loaded. Frames are not stored anywhere.
 
+import { t } from "./words.js";
+
 const DECODE = "/scans/decode";
 const CROP_PX = 480;
 const JPEG_QUALITY = 0.5; // 17-25 kB a frame, measured to read as well as larger ones
@@ -39,7 +41,7 @@ async function decodeOnServer(canvas) {
     },
     body: frame,
   });
-  if (answer.status === 401) throw new Error("You are no longer logged in. Log in again, then scan.");
+  if (answer.status === 401) throw new Error(t("You are no longer logged in. Log in again, then scan."));
   if (!answer.ok) return null; // the next frame may do better; a lasting fault shows as "still looking"
   return (await answer.json()).text ?? null;
 }
@@ -47,19 +49,19 @@ async function decodeOnServer(canvas) {
 function makeDialog() {
   const dialog = document.createElement("dialog");
   dialog.className = "dialog camera-dialog";
-  dialog.setAttribute("aria-label", "Scan with the camera");
+  dialog.setAttribute("aria-label", t("Scan with the camera"));
   const video = document.createElement("video");
   Object.assign(video, { muted: true, playsInline: true });
   const words = document.createElement("p");
   words.setAttribute("role", "status");
-  words.textContent = "Starting the camera …";
+  words.textContent = t("Starting the camera …");
   const buttons = document.createElement("div");
   buttons.className = "buttons";
   const close = document.createElement("button");
-  Object.assign(close, { className: "button", type: "button", textContent: "Close" });
+  Object.assign(close, { className: "button", type: "button", textContent: t("Close") });
   close.addEventListener("click", () => dialog.close());
   const torch = document.createElement("button");
-  Object.assign(torch, { className: "button", type: "button", textContent: "Light", hidden: true });
+  Object.assign(torch, { className: "button", type: "button", textContent: t("Light"), hidden: true });
   buttons.append(close, torch);
   dialog.append(video, words, buttons);
   return { dialog, video, words, torch };
@@ -77,9 +79,9 @@ function offerTorch(button, track) {
 }
 
 const WHY = {
-  NotAllowedError: "The browser was not allowed to use the camera. Allow it in the address bar, or type the code.",
-  NotFoundError: "This device has no camera. Use a barcode gun, or type the code.",
-  NotReadableError: "Another program is using the camera. Close it, then try again.",
+  NotAllowedError: t("The browser was not allowed to use the camera. Allow it in the address bar, or type the code."),
+  NotFoundError: t("This device has no camera. Use a barcode gun, or type the code."),
+  NotReadableError: t("Another program is using the camera. Close it, then try again."),
 };
 
 const AGAIN_MS = 2000; // a label that stays in the picture is one scan
@@ -104,7 +106,7 @@ export async function readWithCamera(each = null) {
     const detector = await nativeDetector();
     const canvas = document.createElement("canvas");
     let last = { text: null, at: 0 };
-    words.textContent = "Hold the label in the middle of the picture.";
+    words.textContent = t("Hold the label in the middle of the picture.");
     while (open) {
       const started = performance.now();
       drawCrop(video, canvas);

@@ -7,6 +7,7 @@
 import { isSoundOn, tell, toggleSound } from "./feedback.js";
 import { askPassword } from "./lock.js";
 import { say } from "./scan.js";
+import { t } from "./words.js";
 
 const form = document.getElementById("scan-form");
 const list = document.getElementById("scan-list");
@@ -62,11 +63,11 @@ async function post(path, data) {
     throw new Error("locked");
   }
   const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw Object.assign(new Error(said.title ?? "Not done"), { problem: { ...said, status: answer.status } });
+  if (!answer.ok) throw Object.assign(new Error(said.title ?? t("Not done")), { problem: { ...said, status: answer.status } });
   return said;
 }
 
-const NO_ANSWER = "No answer from the bank. The list is kept; it is looked at again when the network is back.";
+const NO_ANSWER = t("No answer from the bank. The list is kept; it is looked at again when the network is back.");
 
 // Judge the list as the form has it, with whatever waits.
 async function judge() {
@@ -108,10 +109,10 @@ function draw(said) {
 }
 
 const VERDICTS = {
-  ready: ["ok", "Ready"],
-  again: ["again", "Already there"],
-  unknown: ["stop", "Unknown"],
-  blocked: ["stop", "Blocked"],
+  ready: ["ok", t("Ready")],
+  again: ["again", t("Already there")],
+  unknown: ["stop", t("Unknown")],
+  blocked: ["stop", t("Blocked")],
 };
 const WORST = ["blocked", "unknown", "again", "ready"];
 
@@ -122,7 +123,7 @@ function announce(tubes) {
   const alike = tubes.filter((one) => one.verdict === tube.verdict).length;
   const [tone, word] = VERDICTS[tube.verdict];
   tell(tone);
-  const head = alike > 1 ? `${word}: ${alike} of ${tubes.length}` : tube.slot ? `${word} → ${tube.slot}` : word;
+  const head = alike > 1 ? t("%(word)s: %(alike)s of %(all)s", { word, alike, all: tubes.length }) : tube.slot ? `${word} → ${tube.slot}` : word;
   big(tube.verdict, tube.code ?? tube.text, head, tube.why, tube.verdict === "ready" ? null : tube.where_now);
 }
 
@@ -139,9 +140,9 @@ function big(look, code, word, why = null, where = null) {
 
 function refuse(error) {
   tell("stop");
-  if (error.message === "locked") say("care", "Locked.", "The list is kept. Enter your password to go on.");
-  else if (error.problem) say("stop", error.problem.title ?? "Not done", error.problem.detail ?? "Nothing was recorded.");
-  else say("stop", "Not sent.", NO_ANSWER);
+  if (error.message === "locked") say("care", t("Locked."), t("The list is kept. Enter your password to go on."));
+  else if (error.problem) say("stop", error.problem.title ?? t("Not done"), error.problem.detail ?? t("Nothing was recorded."));
+  else say("stop", t("Not sent."), NO_ANSWER);
 }
 
 // ---------- scans ----------
@@ -149,12 +150,12 @@ function refuse(error) {
 function add(line, code) {
   if (isListed(code)) {
     tell("again");
-    big("again", code, "Already in the list");
+    big("again", code, t("Already in the list"));
     return;
   }
   waiting.push(line);
   untold += 1;
-  big("checking", code, "Checking …");
+  big("checking", code, t("Checking …"));
   judge();
 }
 
@@ -162,7 +163,7 @@ function command(code) {
   const control = document.querySelector(`[data-command="${CSS.escape(code)}"]`);
   if (!control || control.disabled) {
     tell("stop");
-    say("care", "This command does nothing now.", document.getElementById("scan-fault")?.textContent ?? "");
+    say("care", t("This command does nothing now."), document.getElementById("scan-fault")?.textContent ?? "");
     return;
   }
   tell("ok");
@@ -172,7 +173,7 @@ function command(code) {
 function goTo(code) {
   place.value = code;
   tell("ok");
-  say("note", `Place: ${code}`);
+  say("note", t("Place: %(code)s", { code }));
   judge();
 }
 
@@ -197,7 +198,7 @@ function placeScanned(prefix, code) {
   }
   if (action !== "store" && lines().length) {
     tell("stop");
-    say("care", `Scanned ${code}.`, "These tubes are not being stored. Choose Store first, or record this list.");
+    say("care", t("Scanned %(code)s.", { code }), t("These tubes are not being stored. Choose Store first, or record this list."));
     return;
   }
   choose("store");
@@ -219,7 +220,7 @@ document.addEventListener("code-scanned", (event) => {
     goTo(code);
   } else {
     tell("stop");
-    big("blocked", code, "Not a tube", "Nothing was added. Open it with the box at the top of the page.");
+    big("blocked", code, t("Not a tube"), t("Nothing was added. Open it with the box at the top of the page."));
   }
 });
 document.addEventListener("code-misread", () => tell("stop"));
@@ -271,7 +272,7 @@ async function undo(event) {
   const data = new FormData(event.target);
   try {
     const said = await post("/scan/undo", data);
-    recorded = { words: `${said.words} Put each tube back where it was before.`, items: [], undo: null };
+    recorded = { words: `${said.words} ${t("Put each tube back where it was before.")}`, items: [], undo: null };
     tell("again");
     showRecorded();
     event.target.elements.idempotency_key.value = newKey();

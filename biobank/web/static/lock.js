@@ -1,11 +1,14 @@
 // The idle lock in the page: after the time the server allows, or when it says that the session is locked, the page covers
 // itself and asks for the password of the same login. Nothing on the page is lost.
 
+import { t } from "./words.js";
+
 const LIMIT_S = Number(document.querySelector('meta[name="idle-lock"]').content);
 const PING_MS = 60_000; // the server counts idleness by the minute
-const dialog = document.getElementById("lock-dialog");
+// A template until it is needed: a page has one password field at a time.
+const dialog = document.getElementById("lock-template").content.firstElementChild.cloneNode(true);
 const form = dialog.querySelector("form");
-const error = document.getElementById("lock-error");
+const error = dialog.querySelector("#lock-error");
 
 let usedAt = Date.now();
 let pingedAt = Date.now();
@@ -28,11 +31,13 @@ export function askPassword() {
     error.textContent = "";
     document.documentElement.classList.add("locked");
     for (const open of document.querySelectorAll("dialog:modal")) open.close();
+    document.body.append(dialog);
     dialog.showModal();
     form.elements.password.value = "";
     form.elements.password.focus();
     dialog.addEventListener("close", () => {
       document.documentElement.classList.remove("locked");
+      dialog.remove();
       asking = null;
       usedAt = pingedAt = Date.now();
       resolve(true);
@@ -47,13 +52,13 @@ async function tryPassword() {
   if (answer.ok) return dialog.close();
   if (answer.status === 401) return location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   const said = await answer.json().catch(() => ({}));
-  error.textContent = said.detail ?? "That did not work. Try again.";
+  error.textContent = said.detail ?? t("That did not work. Try again.");
   form.elements.password.select();
 }
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  tryPassword().catch(() => { error.textContent = "No answer from the bank. Try again in a moment."; });
+  tryPassword().catch(() => { error.textContent = t("No answer from the bank. Try again in a moment."); });
 });
 dialog.addEventListener("cancel", (event) => event.preventDefault()); // Escape opens no lock
 

@@ -9,6 +9,7 @@
 // preventDefault(). Otherwise the code goes into a waiting `data-scan-field`, or, on a page without one, to /find.
 
 import { labelHost, readLabel, trailingScan } from "./codes.js";
+import { t } from "./words.js";
 
 // A longer pause ends a scan. Generous, because a busy computer stutters in the middle of one, and what is lost then is the
 // label's host; a person's own typing before it does no harm, as only the end of the keys must form a code.
@@ -177,7 +178,8 @@ export function say(kind, title, text = "", link = null) {
 
 function misread(code) {
   document.dispatchEvent(new CustomEvent("code-misread", { detail: { code } }));
-  say("stop", "Not read properly. Scan it again.", "Nothing was changed. If it keeps failing, type the characters under the symbol.");
+  say("stop", t("Not read properly. Scan it again."),
+    t("Nothing was changed. If it keeps failing, type the characters under the symbol."));
 }
 
 const findHref = (text) => `/find?q=${encodeURIComponent(text)}`;
@@ -203,7 +205,7 @@ function fill(field, scan) {
   field.value = isOurs(scan.text) ? scan.code : scan.text;
   field.dispatchEvent(new Event("input", { bubbles: true }));
   field.dispatchEvent(new Event("change", { bubbles: true }));
-  say("note", `Scanned ${scan.code}`);
+  say("note", t("Scanned %(code)s", scan));
   if (!field.form) return;
   const rest = [...field.form.querySelectorAll("[data-scan-field]")].filter((f) => !f.value && f.checkVisibility());
   if (rest.length) rest[0].focus();
@@ -233,10 +235,10 @@ export function deliver(scan, active) {
   const dialog = document.querySelector("dialog:modal");
   const { field, any } = fieldFor(scan, active, dialog ?? document);
   if (field) fill(field, scan);
-  else if (dialog) say("care", `Scanned ${scan.code}, but a question is open.`, "Answer it first.");
+  else if (dialog) say("care", t("Scanned %(code)s, but a question is open.", scan), t("Answer it first."));
   else if (any || [...document.querySelectorAll("form[data-once]")].some(isChanged)) {
-    say("care", `Scanned ${scan.code}: it fits no field here.`, "What you entered is kept.",
-      { href: findHref(scan.text), label: `Leave this page and open ${scan.code}` });
+    say("care", t("Scanned %(code)s: it fits no field here.", scan), t("What you entered is kept."),
+      { href: findHref(scan.text), label: t("Leave this page and open %(code)s", scan) });
   } else if (document.querySelector("[data-find]")) location.assign(findHref(scan.text));
 }
 
@@ -245,9 +247,9 @@ async function openCamera(button) {
   if (button.dataset.camera === "many") {
     await readWithCamera((text) => {
       const scan = readLabel(text);
-      if (!scan) return "This is no code of this bank. Type it into the field if it belongs here.";
+      if (!scan) return t("This is no code of this bank. Type it into the field if it belongs here.");
       deliver(scan, document.getElementById(button.dataset.for));
-      return `Scanned ${scan.code}. Hold the next one in the middle, or close.`;
+      return t("Scanned %(code)s. Hold the next one in the middle, or close.", scan);
     });
     return;
   }
