@@ -50,8 +50,8 @@ P = ParamSpec("P")
 FIRST_LOGIN = "/first-login"
 LOCKED = "/locked"
 KEY_LIMIT = 200
-LONGEST_FORM = 64 * 1024
-"""Bytes of a posted form. No page has more to say."""
+LONGEST_FORM = 256 * 1024
+"""Bytes of a posted form. The longest is a full list of scanned tubes; no page has more to say."""
 
 _session = table_of(LoginSession)
 _site = table_of(Site)

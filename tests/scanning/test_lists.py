@@ -4,10 +4,13 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 
+from biobank.scanning.rack_files import LONGEST_LIST
+from biobank.web.session import LONGEST_FORM
 from tests.conftest import Api
 from tests.factories import make_box
 from tests.shipping.stories import tubes
@@ -150,6 +153,13 @@ def test_a_role_that_records_nothing_only_looks_and_an_administrator_not_even_th
     visitor.log_in("admin")
     assert visitor.get("/scan").status_code == 403
     visitor.close()
+
+
+def test_the_longest_list_fits_into_a_form() -> None:
+    text = "HTTPS://A-RATHER-LONG-HOST-NAME.BANK.EXAMPLE/S/AD26-KH0KJQL"
+    tube = json.dumps({"text": text, "well": "PS-1234567", "seq": 2**31 - 1, "slot": "AA100"})
+    fields = [("line", f"PS-1234567|{text}"), ("tube", tube)] * LONGEST_LIST
+    assert len(urlencode(fields)) < LONGEST_FORM - 8192
 
 
 def test_a_hold_that_stops_processing_does_not_stop_putting_it_away(api: Api, send: Send) -> None:
