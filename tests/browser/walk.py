@@ -35,7 +35,7 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 18),
+    stop("/", EVERYONE, 19),
     stop("/find", BENCH, 3),
     stop("/specimens", ("lab_tech", "quality"), 6),
     stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 25, "/specimens/{code}"),
@@ -71,7 +71,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/{requested}/approve", ("quality",), 13, "/withdrawals/{code}/{step}"),
     stop("/withdrawals/{approved}/pick", BENCH, 14, "/withdrawals/{code}/{step}"),
     stop("/withdrawals/{thawed}/check", ("clinician",), 14, "/withdrawals/{code}/{step}"),
-    stop("/log", ("auditor",), 4),
+    stop("/log", ("auditor",), 5),
     stop("/users", ("admin",), 5),
     stop("/login", (), 0),
     stop("/locked", BENCH, 1),
