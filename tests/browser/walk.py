@@ -79,7 +79,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/{requested}", ("clinician", "quality"), 16, "/withdrawals/{code}"),
     stop("/withdrawals/{requested}/approve", ("quality",), 13, "/withdrawals/{code}/approve"),
     stop("/withdrawals/{requested}/reject", ("quality",), 13, "/withdrawals/{code}/{step}"),
-    stop("/withdrawals/{approved}/pick", BENCH, 21, "/withdrawals/{code}/pick"),
+    stop("/withdrawals/{approved}/pick", BENCH, 22, "/withdrawals/{code}/pick"),
     stop("/withdrawals/{approved}/confirm", BENCH, 17, "/withdrawals/{code}/confirm"),
     stop("/withdrawals/{thawed}/check", CLINIC, 15, "/withdrawals/{code}/check"),
     stop("/withdrawals/{thawed}/administer", ("clinician",), 15, "/withdrawals/{code}/administer"),
