@@ -57,7 +57,7 @@ GAP_COLUMNS = {
     "sequences": [Column("stream_kind", "Kind", "words"), _WHICH[0], Column("present", "Events", "number"),
                   Column("last", "Last number", "number")],
     "quarantined": [Column("at", "When", "log_time"), Column("reason", "Why"), Column("leaf_hash", "Leaf hash")],
-    "unconfirmed": [*_WHICH, Column("performed_by", "Hands of", "plain_code"), *_RECORDED],
+    "unconfirmed": [*_WHICH, Column("performed_by", "Hands of", "plain_code"), Column("said", "They say", "chip"), *_RECORDED],
     "late": [*_WHICH, Column("occurred_at", "Happened", "log_time"), *_RECORDED],
 }  # fmt: skip
 HEADS = [

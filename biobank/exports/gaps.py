@@ -27,13 +27,13 @@ _SEQUENCES = text(
 )
 _INDEX = text("SELECT count(*) AS present, coalesce(max(log_index) + 1, 0) AS size FROM leaf")
 _QUARANTINED = text("SELECT leaf_hash, reason, at FROM log_quarantine ORDER BY at DESC LIMIT :limit")
-# The text is looked at before it is parsed: almost every entry says that its hands confirmed, or names none.
 _UNCONFIRMED = text(
     """
-    SELECT e.stream_id, e.seq, e.kind, e.recorded_at, e.recorded_by, hand ->> 'user' AS performed_by
-    FROM event e, LATERAL jsonb_array_elements(convert_from(e.entry, 'UTF8')::jsonb -> 'performed') AS hand
-    WHERE e.recorded_at >= :since AND position('"confirmed"\\:false'::bytea IN e.entry) > 0
-      AND (hand ->> 'confirmed')::boolean IS FALSE AND (CAST(:sites AS text[]) IS NULL OR e.site_code = ANY(:sites))
+    SELECT e.stream_id, e.seq, e.kind, e.recorded_at, e.recorded_by, h.user_code AS performed_by,
+           coalesce(h.answer, 'open') AS said
+    FROM hands h JOIN event e ON e.leaf_hash = h.leaf_hash
+    WHERE e.recorded_at >= :since AND h.answer IS DISTINCT FROM 'confirmed'
+      AND (CAST(:sites AS text[]) IS NULL OR e.site_code = ANY(:sites))
     ORDER BY e.recorded_at DESC LIMIT :limit
     """
 )
