@@ -25,6 +25,8 @@ from biobank.errors import NotFound, Refusal
 from biobank.people.roles import grant_role, revoke_role
 from biobank.people.schemas import RoleChange, UserChange
 from biobank.people.service import change_user
+from biobank.quality.identifying import resolve
+from biobank.quality.schemas import ResolveRequest
 from biobank.web.entries import facts_of
 from biobank.web.filters import code_href
 from biobank.web.forms import drawn
@@ -69,6 +71,10 @@ ACTS: Mapping[str, TwoPersonAct] = {
     "specimen.reverse": TwoPersonAct(
         "Undo the end of a specimen", "I have read the evidence and agree that the recorded end was wrong.",
         ReverseRequest, reverse, grave=True, needs_seq=True,
+    ),
+    "specimen.resolve": TwoPersonAct(
+        "Say which specimen an unidentified item is", "I have read the evidence and agree that it is this specimen.",
+        ResolveRequest, resolve, grave=True, needs_seq=True,
     ),
 }  # fmt: skip
 
