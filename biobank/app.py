@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from biobank import __version__, document, find, health, home, problems, tables
+from biobank import __version__, countersign, document, find, health, home, problems, tables
 from biobank.acts.api import router as acts_api
 from biobank.acts.lane import Lanes
 from biobank.bank import Bank
@@ -18,7 +18,7 @@ from biobank.doors import Doorkeeper, Doors
 from biobank.exports.api import router as exports_api
 from biobank.exports.bundle_api import router as bundle_api
 from biobank.exports.log_api import router as log_api
-from biobank.exports.pages import router as exports_pages
+from biobank.exports.pages import ROUTERS as exports_pages
 from biobank.jobs.api import router as jobs_api
 from biobank.jobs.pages import router as jobs_pages
 from biobank.labels.api import router as labels_api
@@ -29,12 +29,12 @@ from biobank.people.pages import router as people_pages
 from biobank.people.sign_in_api import keys_router as keys_api
 from biobank.people.sign_in_api import router as sign_in_api
 from biobank.quality.api import router as quality_api
-from biobank.quality.pages import router as quality_pages
+from biobank.quality.pages import ROUTERS as quality_pages
 from biobank.quality.wrong import router as wrong_page
 from biobank.scanning.api import router as scanning_api
 from biobank.scanning.pages import router as scanning_pages
 from biobank.shipping.api import router as shipping_api
-from biobank.shipping.handover_pages import router as handover_pages
+from biobank.shipping.pages import ROUTERS as shipping_pages
 from biobank.specimens.api import router as specimens_api
 from biobank.specimens.pages import router as specimens_pages
 from biobank.storage.act_pages import router as storage_act_pages
@@ -45,7 +45,7 @@ from biobank.web.pages import router as style_guide
 from biobank.web.security import SecurityHeaders
 from biobank.web.session import refusal_page
 from biobank.withdrawals.api import router as withdrawals_api
-from biobank.withdrawals.pages import router as withdrawals_pages
+from biobank.withdrawals.pages import ROUTERS as withdrawals_pages
 
 # The framework tries them in this order, address by address: what is asked most comes first.
 ROUTERS = (
@@ -74,18 +74,19 @@ PAGES = (
     locking_pages,
     home.router,
     find.router,
+    countersign.router,
     storage_pages,
     storage_act_pages,
-    quality_pages,
+    *quality_pages,
     specimens_pages,
     donors_pages,
-    withdrawals_pages,
+    *withdrawals_pages,
     custody_pages,
-    exports_pages,
+    *exports_pages,
     scanning_pages,
     labels_pages,
     jobs_pages,
-    handover_pages,
+    *shipping_pages,
     wrong_page,
 )
 

@@ -7,6 +7,7 @@ from biobank.auth import models as auth
 from biobank.custody import models as custody
 from biobank.db import metadata as _metadata
 from biobank.donors import models as donors
+from biobank.exports import models as exports
 from biobank.jobs import models as jobs
 from biobank.labels import models as labels
 from biobank.quality import models as quality
@@ -19,5 +20,6 @@ from biobank.withdrawals import models as withdrawals
 
 MODULES = (
     transparency, auth, vault, acts, jobs, custody, donors, quality, shipping, specimens, storage, withdrawals, labels,
+    exports,
 )  # fmt: skip
 metadata: MetaData = _metadata

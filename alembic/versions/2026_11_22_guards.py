@@ -29,7 +29,7 @@ SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "cosignature", "log_qu
 """The app reads these and never writes them."""
 
 APP_MAY_DELETE = ("vault_document", "donor_document", "donor_index", "specimen_alias", "idempotency", "login_attempt",
-                  "refresh_token", "user_role", "job_file", "print_rule")  # fmt: skip
+                  "refresh_token", "user_role", "job_file", "print_rule", "saved_filter")  # fmt: skip
 
 WRITTEN_ONCE = (
     ("signature", "signature_is_used_once", ("used_at",), "a signature is used once and never changed"),

@@ -386,6 +386,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("site_code", "prefix", name=op.f("pk_print_rule")),
     )
     op.create_table(
+        "saved_filter",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("query", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_saved_filter_user_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_filter")),
+        sa.UniqueConstraint("user_code", "query", name="a_filter_is_saved_once"),
+    )
+    op.create_table(
         "shipment",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("from_site", sa.Text(), nullable=False),
@@ -1488,6 +1498,7 @@ def downgrade() -> None:
     op.drop_index("ix_shipment_open", table_name="shipment", postgresql_where=sa.text("closed_at IS NULL"))
     op.drop_index(op.f("ix_shipment_from_site"), table_name="shipment")
     op.drop_table("shipment")
+    op.drop_table("saved_filter")
     op.drop_table("print_rule")
     op.drop_table("pending")
     op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")

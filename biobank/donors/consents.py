@@ -4,11 +4,12 @@
 same row, so an act either sees the revocation or is finished before it.
 """
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, Select, insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -24,7 +25,7 @@ from biobank.donors.models import Consent
 from biobank.donors.recording import record_on_donor, recorded
 from biobank.donors.schemas import ConsentPublic, ConsentRecorded, GiveConsent, RevokeConsent
 from biobank.donors.visibility import donor, get_visible_donor, require_not_erased
-from biobank.errors import Conflict, NotFound
+from biobank.errors import Conflict, NotFound, Refusal
 
 _consent = table_of(Consent)
 _user = table_of(User)
@@ -157,17 +158,46 @@ def require_consent(
 
     Raises ConsentMissing (never given, expired, donor erased) or ConsentIsRevoked.
     """
-    words = kind.replace("_", " ")
-    covered = "" if tissue is None else f" for {tissue.replace('_', ' ')}"
-    statement = (
+    statement = _given(kind, at).where(_consent.c.donor_code == donor_code)
+    judged = judge(list(session.execute(statement)), donor_code, kind, at, tissue=tissue, where_now=where_now)
+    if isinstance(judged, Refusal):
+        raise judged
+    return judged
+
+
+def _given(kind: ConsentKind, at: datetime) -> Select[Any]:
+    """The consents of a kind that were given by `at`, the latest first, with their donor's status."""
+    return (
         select(_consent, donor.c.status.label("donor_status"))
         .join(donor, donor.c.code == _consent.c.donor_code)
-        .where(_consent.c.donor_code == donor_code, _consent.c.kind == kind, _consent.c.given_at <= at + AHEAD)
+        .where(_consent.c.kind == kind, _consent.c.given_at <= at + AHEAD)
         .order_by(_consent.c.given_at.desc(), _consent.c.recorded_at.desc())
     )
-    covering = [row for row in session.execute(statement) if tissue is None or row.tissues is None or tissue in row.tissues]
+
+
+def consents_given(session: Session, donors: Collection[str], kind: ConsentKind, at: datetime) -> dict[str, list["Row[Any]"]]:
+    """Return for each donor what `judge` judges: one statement however many donors."""
+    found: dict[str, list[Row[Any]]] = {code: [] for code in donors}
+    for row in session.execute(_given(kind, at).where(_consent.c.donor_code.in_(sorted(found)))):
+        found[row.donor_code].append(row)
+    return found
+
+
+def judge(
+    given: Sequence["Row[Any]"],
+    donor_code: str,
+    kind: ConsentKind,
+    at: datetime,
+    *,
+    tissue: Tissue | None = None,
+    where_now: str | None = None,
+) -> bytes | Refusal:
+    """Return the leaf hash of the consent that covers an act at `at`, or why none does. `given` is latest first. Pure."""
+    words = kind.replace("_", " ")
+    covered = "" if tissue is None else f" for {tissue.replace('_', ' ')}"
+    covering = [row for row in given if tissue is None or row.tissues is None or tissue in row.tissues]
     if not covering or covering[0].donor_status == "erased":
-        raise ConsentMissing(
+        return ConsentMissing(
             f"{donor_code} has given no {words} consent{covered}. Record the signed form first.",
             where_now=where_now,
             subject=donor_code,
@@ -175,14 +205,14 @@ def require_consent(
         )
     latest = covering[0]
     if latest.revoked_at is not None and at > latest.revoked_at - BACK_WITHOUT_REASON:
-        raise ConsentIsRevoked(
+        return ConsentIsRevoked(
             f"{donor_code} revoked the {words} consent{covered} on {latest.revoked_at:%Y-%m-%d}. This act may not go on.",
             where_now=where_now,
             subject=donor_code,
             consent_kind=kind,
         )
     if latest.valid_until is not None and latest.valid_until <= at:
-        raise ConsentMissing(
+        return ConsentMissing(
             f"The {words} consent of {donor_code}{covered} ended on {latest.valid_until:%Y-%m-%d}. Ask for a new one.",
             where_now=where_now,
             subject=donor_code,

@@ -13,6 +13,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.states import HoldScope
 from biobank.errors import NotFound, Refusal
+from biobank.quality import attachment_pages, deviation_pages, look_back_pages
 from biobank.quality.decisions import decide_specimen
 from biobank.quality.events import Decision
 from biobank.quality.holds import find_scope, hold, lift_hold, place_hold
@@ -24,6 +25,7 @@ from biobank.web.session import PagePerforming, PageReading, or_again
 from biobank.web.words import words
 
 router = APIRouter(include_in_schema=False)
+ROUTERS = (deviation_pages.router, look_back_pages.router, attachment_pages.router, router)
 
 SpecimenCode = Annotated[str, Path(pattern=r"^(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}$")]
 SCOPES = {"specimen": "This specimen and what is made of it", "donor": "Everything of its donor", "lot": "Its whole lot"}

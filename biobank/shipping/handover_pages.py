@@ -11,6 +11,7 @@ from biobank.errors import Refusal
 from biobank.shipping import handovers
 from biobank.shipping.handover_queries import read_handover
 from biobank.shipping.schemas import AcceptRequest, DeclineRequest, HandoverPublic
+from biobank.web.forms import drawn, fields_of, parse
 from biobank.web.session import PagePerforming, PageReading, or_again
 from biobank.web.templating import render
 
@@ -35,16 +36,18 @@ async def _draw(request: Request, reading: PageReading, handover_id: UUID, refus
     one: HandoverPublic = await reading.agreeing(read_handover, handover_id)
     actor: Actor = request.state.actor
     mine = one.to_id == actor.code if one.to_kind == "user" else actor.may(Permission.HANDOVER_TAKE, one.to_id)
-    stands = one.status == "offered" and one.to_kind != "courier"
+    stands = one.status == "offered"
+    giver = one.offered_by == actor.code
+    by_receipt = stands and giver and one.to_kind == "courier"
     return render(
         request,
         "handover.html",
-        200 if refusal is None else refusal.status,
         one=one,
-        may_accept=stands and mine and one.offered_by != actor.code,
-        may_take_back=stands and one.offered_by == actor.code,
+        may_accept=stands and mine and not giver and one.to_kind != "courier",
+        may_take_back=stands and giver,
+        receipt=fields_of(AcceptRequest, "evidence", needed=("evidence",)) if by_receipt else [],
         reasons=REASONS,
-        refusal=None if refusal is None else refusal.problem(),
+        **drawn(refusal),
     )
 
 
@@ -53,8 +56,11 @@ async def accept(request: Request, handover_id: UUID, performing: PagePerforming
     """Take everything over."""
 
     async def act() -> Response:
-        answer = await performing(handovers.accept, handover_id, AcceptRequest())
+        body = parse(AcceptRequest, performing.form, request.state.zone, "evidence")
+        answer = await performing(handovers.accept, handover_id, body)
         count = len(answer["specimens"])
+        if answer["to_kind"] == "courier":
+            return await performing.done(f"/handovers/{handover_id}", f"{answer['to_id']} holds them now.", answer["evidence"])
         return await performing.done(
             "/", f"You hold {count} {'tube' if count == 1 else 'tubes'} now.", f"From {answer['from_id']}."
         )

@@ -115,6 +115,8 @@ _PAGES = {
     "DN": "/donors/",
     "WD": "/withdrawals/",
     "BX": "/storage/",
+    "SH": "/shipments/",
+    "DV": "/deviations/",
 }
 
 

@@ -32,7 +32,7 @@ SCANNED = {
 }  # fmt: skip
 """Fields that a gun fills, and the codes each waits for."""
 
-LONG = frozenset({"comment", "reason_text", "indication", "words", "notification_plan"})
+LONG = frozenset({"comment", "reason_text", "indication", "words", "notification_plan", "description", "corrective_action"})
 LABELS = {
     "occurred_at": "When it happened", "reason_text": "Why the time lies back", "comment": "Remark", "performed_by": "Done by",
     "temperature_mc": "Temperature", "container_intact": "The container is intact", "label_legible": "The label can be read",
@@ -45,12 +45,19 @@ HINTS = {
     "comment": "Kept in the vault, never in the log. No names.",
     "performed_by": "Badge of the colleague whose hands it was, if not yours.",
     "reason": "A few words in small letters, for example not_in_its_slot.",
+    "units": "The longest banked ones are taken. Without meaning when tubes are ticked.",
+    "indication": "Kept in the vault under the donor's key, never in the log. No names.",
+    "needed_at": "Site time.",
+    "tube": None,
+    "logger_sha256": "64 digits and letters that name the temperature record of the journey.",
+    "to_id": "Scan the badge, or write the code.",
+    "evidence": "The reference under which the courier's acceptance is recorded.",
 }
 
 
 @dataclass(frozen=True)
 class Field:
-    """An input. `kind`: text · number · celsius · select · checkbox · datetime · textarea · scan · fixed."""
+    """An input. `kind`: text · number · celsius · select · checkbox · datetime · textarea · scan · scans · fixed."""
 
     name: str
     label: str
@@ -131,7 +138,8 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
     elif plain is bool:
         kind, value, required = "checkbox", value in (True, "true", "yes"), False
     elif name in SCANNED:
-        kind = "scan"
+        kind = "scans" if get_origin(plain) is list else "scan"
+        value = "\n".join(value) if isinstance(value, list) else value
     elif name.endswith("_mc"):
         kind = "celsius"
     elif plain is int:
@@ -222,10 +230,14 @@ def act_page(
     grave: bool = False,
     statement: str | None = None,
     meaning: tuple[str, str] | None = None,
+    attach: str | None = None,
 ) -> Response:
-    """Draw the page of one act; its form is posted to the page's own address. With `statement` and `meaning` it is signed."""
+    """Draw the page of one act; its form is posted to the page's own address. With `statement` and `meaning` it is signed.
+
+    `attach`: where a file is stored first whose SHA-256 the form asks for.
+    """
     return render(
         request, "act.html", title=title, subject=subject, back=back, trail=trail, fields=fields, submit=submit, icon=icon,
-        lead=lead, more=more, hidden=hidden or {}, grave=grave, statement=statement, meaning=meaning,
+        lead=lead, more=more, hidden=hidden or {}, grave=grave, statement=statement, meaning=meaning, attach=attach,
         action=request.url.path, **drawn(refusal),
     )  # fmt: skip

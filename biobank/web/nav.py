@@ -15,6 +15,8 @@ class Door:
     href: str
     icon: str
     any_of: frozenset[str] = frozenset()
+    also: tuple[str, ...] = ()
+    """Other addresses that lie behind it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ DOORS: tuple[Door, ...] = (
     Door("Donors", "/donors", "donor", frozenset({"donor:read"})),
     Door("Labels", "/labels", "print", frozenset({"label:print", "site:manage"})),
     Door("Withdrawals", "/withdrawals", "return", frozenset({"withdrawal:read"})),
+    Door("Transport", "/handovers", "truck", frozenset({"handover:take", "shipment:record"}), ("/shipments",)),
+    Door("Deviations", "/deviations", "triangle", frozenset({"deviation:open", "log:read"}), ("/look-backs", "/recalls")),
     Door("Log", "/log", "log", frozenset({"log:read"})),
     Door("Users", "/users", "users", frozenset({"user:read"})),
 )
@@ -47,7 +51,10 @@ def nav_for(permissions: AbstractSet[str], path: str) -> list[NavItem]:
     on itself.
     """
     open_doors = [door for door in DOORS if not door.any_of or door.any_of & permissions]
-    return [NavItem(door.label, door.href, door.icon, _leads_to(door.href, path)) for door in open_doors]
+    return [
+        NavItem(door.label, door.href, door.icon, any(_leads_to(href, path) for href in (door.href, *door.also)))
+        for door in open_doors
+    ]
 
 
 def _leads_to(href: str, path: str) -> bool:

@@ -103,6 +103,17 @@ LOOKS: dict[str, Look] = {
     "running": Look("busy", "flask"),
     "done": Look("good", "check"),
     "failed": Look("stop", "octagon"),
+    # deviations, refusals, copies of the log
+    "minor": Look("wait", "info"),
+    "major": Look("care", "triangle"),
+    "critical": Look("stop", "octagon"),
+    "evidence": Look("care", "triangle"),
+    "attempt": Look("wait", "dot"),
+    "complete": Look("good", "check"),
+    "broken_off": Look("care", "triangle"),
+    "changed": Look("care", "pen"),
+    "blocked": Look("care", "lock"),
+    "signed": Look("good", "seal"),
 }
 
 UNKNOWN_LOOK = Look("wait", "dot")

@@ -1,4 +1,4 @@
-"""Treatment withdrawals as people see them: the list, the request, one withdrawal with its steps and the form of the next."""
+"""Treatment withdrawals as people see them: the list, one withdrawal with its steps, the form of a step that needs no more."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,33 +9,36 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.event import rules
 from biobank.custody.schemas import EventPublic
 from biobank.errors import NotFound, Refusal
-from biobank.specimens.materials import MATERIALS, amount_text
+from biobank.people.queries import list_sites
+from biobank.specimens.materials import amount_text
 from biobank.web.entries import entry_of
 from biobank.web.filters import code as code_markup
 from biobank.web.filters import when
-from biobank.web.forms import CIRCUMSTANCES, act_page, drawn, fields_of, parse
+from biobank.web.forms import CIRCUMSTANCES, act_page, fields_of, parse
 from biobank.web.parts import Act, Column
 from biobank.web.parts import Step as DrawnStep
 from biobank.web.session import PagePerforming, PageReading, or_again
 from biobank.web.templating import render
 from biobank.web.words import words
-from biobank.withdrawals import queries, service
-from biobank.withdrawals.schemas import Feasibility, WithdrawalDetail, WithdrawalRequest
+from biobank.withdrawals import bedside_pages, deciding_pages, pick_pages, queries, request_pages
+from biobank.withdrawals.request_pages import route_words
+from biobank.withdrawals.schemas import WithdrawalDetail
 from biobank.withdrawals.steps import STEPS, StepPage
 from biobank.withdrawals.workflow import WithdrawalState
 
 router = APIRouter(include_in_schema=False)
+ROUTERS = (request_pages.router, deciding_pages.router, pick_pages.router, bedside_pages.router, router)
+"""In this order: steps that have a page of their own come before the page that draws any step as a form."""
 
 WithdrawalCode = Annotated[str, Path(pattern=r"^WD[0-9]{2}-[0-9A-Z]{7}$")]
 DonorText = Annotated[str, Query(max_length=20, pattern=r"^[A-Za-z0-9-]*$")]
 StepName = Annotated[str, Path(pattern=r"^[a-z]{2,20}$")]
-REQUESTED = ("donor", "material", "route", "specimens", "units", "needed_at", "indication")
+Sha256 = Annotated[str, Query(max_length=64, pattern=r"^([0-9a-f]{64})?$")]
 
 COLUMNS = [
     Column("code", "Withdrawal", "code"),
@@ -73,67 +76,7 @@ async def show_withdrawals(
         request, "withdrawals.html", rows=found.items, columns=COLUMNS, next_cursor=found.next,
         chosen={"donor": donor, "state": state}, states=[(one.value, words(one.value)) for one in WithdrawalState],
         may_request=request.state.actor.may(Permission.WITHDRAWAL_REQUEST),
-    )  # fmt: skip
-
-
-@router.get("/withdrawals/new")
-async def show_new(request: Request, reading: PageReading, donor: DonorText = "") -> Response:
-    """Draw the request; with a donor it shows what could be asked for and why the rest could not."""
-    return await _draw_new(request, reading, typed={"donor": donor.upper()} if donor else {})
-
-
-async def _draw_new(
-    request: Request,
-    reading: PageReading,
-    *,
-    typed: Mapping[str, str],
-    chosen: list[str] | None = None,
-    refusal: Refusal | None = None,
-) -> Response:
-    request.state.actor.require(Permission.WITHDRAWAL_REQUEST)
-    feasible: Feasibility | None = None
-    if "donor" in typed:
-        try:
-            feasible = await reading(queries.feasibility, typed["donor"])
-        except NotFound as unknown:
-            refusal = refusal or unknown
-    materials = [(name, MATERIALS[name].title) for name in sorted(MATERIALS)]
-    if feasible is not None:
-        held = {item.material for item in feasible.items}
-        materials = [pair for pair in materials if pair[0] in held] or materials
-    values = {"units": "1"} | ({"material": materials[0][0]} if len(materials) == 1 else {}) | dict(typed)
-    return render(
-        request,
-        "withdrawal_new.html",
-        fields=fields_of(
-            WithdrawalRequest, "donor", "material", "route", values=values, options={"material": materials},
-            labels={"route": "How the cells reach the chair"},
-        ),
-        last=fields_of(
-            WithdrawalRequest, "units", "needed_at", "indication", values=values,
-            labels={"units": "How many tubes, when none is chosen", "needed_at": "When they are needed"},
-        ),
-        tubes=[
-            item.model_dump() | {"amount": amount_text(item.amount, item.unit)} for item in (feasible.items if feasible else [])
-        ],
-        chosen=chosen or [],
-        consent=feasible.consent if feasible else None,
-        **drawn(refusal),
-    )  # fmt: skip
-
-
-@router.post("/withdrawals/new")
-async def request_withdrawal(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
-    """Ask for a person's own cells back."""
-
-    async def act() -> Response:
-        body = parse(WithdrawalRequest, performing.form, request.state.zone, *REQUESTED)
-        answer = await performing(service.request_withdrawal, body)
-        return await performing.done(f"/withdrawals/{answer['code']}", "Requested.", "Quality looks at it next.")
-
-    tubes = performing.form.all_of("specimens")
-    return await or_again(
-        act(), lambda refusal: _draw_new(request, reading, typed=performing.form, chosen=tubes, refusal=refusal)
+        may_decide=request.state.actor.may(Permission.WITHDRAWAL_APPROVE),
     )  # fmt: skip
 
 
@@ -163,7 +106,7 @@ async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageR
         facts=[
             ("Donor and recipient", code_markup(withdrawal.donor)),
             ("Material", words(withdrawal.material)),
-            ("Route", words(withdrawal.route)),
+            ("Route", route_words(withdrawal.route)),
             ("Clinic", withdrawal.clinic_site),
             ("Needed", when(withdrawal.needed_at, request.state.zone)),
         ],
@@ -233,9 +176,12 @@ def _page(name: str) -> StepPage:
 
 
 @router.get("/withdrawals/{code}/{step}")
-async def show_step(request: Request, code: WithdrawalCode, step: StepName, reading: PageReading) -> Response:
-    """Draw the form of a step."""
-    return await _draw_step(request, reading, code, step)
+async def show_step(
+    request: Request, code: WithdrawalCode, step: StepName, reading: PageReading, logger_sha256: Sha256 = ""
+) -> Response:
+    """Draw the form of a step. `logger_sha256` names a temperature record that was attached a moment ago."""
+    typed = {"logger_sha256": logger_sha256} if logger_sha256 else None
+    return await _draw_step(request, reading, code, step, typed=typed)
 
 
 async def _draw_step(
@@ -244,10 +190,13 @@ async def _draw_step(
     code: str,
     step: str,
     refusal: Refusal | None = None,
-    typed: Mapping[str, str] | None = None,
+    typed: Mapping[str, Any] | None = None,
 ) -> Response:
     page = _page(step)
     withdrawal = await reading(queries.describe_withdrawal, code)
+    options = {"site": await _sites(reading)} if "site" in page.names else {}
+    fields = fields_of(page.model, *page.names, values=typed, labels=page.labels, options=options)
+    attaches = "logger_sha256" in page.names
     return act_page(
         request,
         refusal,
@@ -256,7 +205,7 @@ async def _draw_step(
         lead=page.lead,
         back=f"/withdrawals/{code}",
         trail=[("Withdrawals", "/withdrawals"), (code, f"/withdrawals/{code}"), (page.label, None)],
-        fields=fields_of(page.model, *page.names, values=typed, labels=page.labels),
+        fields=fields,
         more=fields_of(page.model, *CIRCUMSTANCES, values=typed),
         hidden={"expected_seq": str(withdrawal.seq)},
         submit=f"Sign: {page.label.lower()}" if page.meaning else page.label,
@@ -264,12 +213,20 @@ async def _draw_step(
         grave=page.grave,
         statement=_statement(page, withdrawal) if page.meaning else None,
         meaning=(page.meaning.value, page.said) if page.meaning else None,
+        attach=f"/attachments/new?donor={withdrawal.donor}&back=/withdrawals/{code}/{step}" if attaches else None,
     )
+
+
+async def _sites(reading: PageReading) -> list[tuple[str, str]]:
+    found = await reading(list_sites, active=True)
+    return [(one.code, f"{one.code} · {one.name}") for one in found.items if one.kind == "bank"] or [
+        (one.code, one.code) for one in found.items
+    ]
 
 
 def _statement(page: StepPage, withdrawal: WithdrawalDetail) -> str:
     tubes = ", ".join(withdrawal.specimens)
-    route = words(withdrawal.route).lower()
+    route = route_words(withdrawal.route).lower()
     return f"{page.label}: withdrawal {withdrawal.code} of {tubes} for {withdrawal.donor}, route: {route}."
 
 
@@ -281,11 +238,8 @@ async def take_step(
     page = _page(step)
 
     async def act() -> Response:
-        given = dict(page.given)
-        if step == "administer":
-            given["release"] = await _release(reading, code)
         names = (*page.names, *CIRCUMSTANCES, "expected_seq")
-        body = parse(page.model, performing.form, request.state.zone, *names, **given)
+        body = parse(page.model, performing.form, request.state.zone, *names, **page.given)
         if page.meaning is not None:
             body = body.model_copy(update={"signature": await performing.sign(page.meaning)})
         answer = await performing(page.use_case, code, body)
@@ -293,12 +247,3 @@ async def take_step(
         return await performing.done(f"/withdrawals/{code}", f"Done: {page.label.lower()}.", next_up)
 
     return await or_again(act(), lambda refusal: _draw_step(request, reading, code, step, refusal, performing.form))
-
-
-async def _release(reading: PageReading, code: str) -> Any:
-    """Return the open bedside release; raise NotFound when two people have not agreed within the last minutes."""
-    withdrawal = await reading(queries.describe_withdrawal, code)
-    still = [r for r in withdrawal.releases if r.consumed_at is None and r.killed_at is None and r.expires_at > clock.now()]
-    if not still:
-        raise NotFound("There is no open bedside release. Two people check wristband and product first.", subject=code)
-    return still[-1].id

@@ -17,7 +17,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move
 from biobank.custody.snapshots import may_know
 from biobank.custody.states import Condition, State
-from biobank.errors import Conflict, NotPermitted, Refused
+from biobank.errors import Conflict, MalformedRequest, NotPermitted, Refused
 from biobank.specimens.events import Thawed
 from biobank.withdrawals.case import (
     Case,
@@ -31,8 +31,9 @@ from biobank.withdrawals.case import (
     set_state,
 )
 from biobank.withdrawals.events import Issued, PickConfirmed, Picked, SentOut
+from biobank.withdrawals.pick_list import read_pick_list
 from biobank.withdrawals.scans import read_scan, read_tube
-from biobank.withdrawals.schemas import IssueRequest, PickRequest, ThawRequest, WithdrawalAnswer
+from biobank.withdrawals.schemas import IssueRequest, PickRequest, PlaceChecked, PlaceScan, ThawRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
 from biobank.withdrawals.workflow import ROUTE_CONDITIONS, Route, Step, after
 
@@ -115,6 +116,32 @@ def pick(session: Session, act: Act, code: str, request: PickRequest) -> Withdra
         return wrong_tube(act, case, tube, others.get(tube))
     require_at(act.actor, Permission.WITHDRAWAL_PICK, case.tubes[tube].sites, tube)
     return _confirm(session, act, case, tube, request) if request.confirm else _take_out(session, act, case, tube, request)
+
+
+def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> PlaceChecked | Refused:
+    """One scan on the way to a tube, from the outside in: the rack, the box, the slot. A wrong one is evidence.
+
+    Nothing moved yet, so nothing is recorded when it is right; the pick itself asks for the place again.
+    """
+    case, _ = open_case(session, act, code)
+    case.require_step(Step.PICK)
+    _require_picker(act, case)
+    levels = read_pick_list(session, act.actor, code).line(request.tube).levels
+    level = next((one for one in levels if one.kind == request.level), None)
+    if level is None:
+        raise MalformedRequest(f"{request.tube} has no {request.level} to scan. Open the pick list again.", subject=request.tube)
+    scanned = read_scan(act, request.scan, Prefix.POSITION, Prefix.CONTAINER)
+    if scanned == level.code:
+        return PlaceChecked(level=level.kind, code=level.code)
+    return Refused(
+        WrongPlace(
+            f"{scanned} is not the {level.kind} to open; it is {level.name} ({level.code}). Nothing was taken.",
+            where_now=f"Close what you opened. Then look for {level.name}.",
+            subject=request.tube,
+            withdrawal=code,
+            scanned_place=scanned,
+        )
+    )
 
 
 def _require_picker(act: Act, case: Case) -> None:

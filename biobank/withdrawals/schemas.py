@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from biobank.custody.recording import Circumstances, FreeText, Instant
 from biobank.quality.schemas import Code, Reason, Sha256, Token
@@ -61,6 +61,23 @@ class PickRequest(WithdrawalAct):
     tube: Scan
     place: Scan | None = Field(default=None, description="The position's or box's code, scanned. Needed for a stored tube.")
     confirm: bool = Field(default=False, description="This is the second person's blind scan.")
+
+
+class PlaceScan(BaseModel):
+    """A scan on the way to a tube: which tube, which level of its place, and what was scanned there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tube: Code
+    level: Literal["rack", "box", "slot"]
+    scan: Scan
+
+
+class PlaceChecked(BaseModel):
+    """It is the right one: go on."""
+
+    level: Literal["rack", "box", "slot"]
+    code: str
 
 
 class ThawRequest(WithdrawalAct):

@@ -20,6 +20,7 @@ from biobank.withdrawals.schemas import (
     PickRequest,
     ReceiveRequest,
     RejectRequest,
+    ReturnRequest,
     ThawRequest,
     WithdrawalAct,
     WithdrawalDetail,
@@ -59,6 +60,8 @@ class StepPage:
             return all(item.confirmed for item in items)
         if self.step is Step.RECEIVE:
             return any(item.state in ("issued", "in_transit") for item in items)
+        if self.step is Step.RETURN:
+            return any(item.state in ("issued", "in_transit", "delivered") and item.condition == "frozen" for item in items)
         if self.step is Step.THAW:
             return any(item.condition == "frozen" and item.confirmed for item in items)
         if self.step in (Step.CHECK, Step.ADMINISTER):
@@ -88,7 +91,7 @@ STEPS: Mapping[str, StepPage] = {
     ),
     "issue": StepPage(
         Step.ISSUE, "Issue", "Every tube leaves the bank. You keep custody until somebody accepts.", "truck", P.WITHDRAWAL_ISSUE,
-        IssueRequest, picking.issue, ("courier", "evidence"), labels={"courier": "Courier's code"},
+        IssueRequest, picking.issue, ("courier", "evidence"), labels={"courier": "Courier's code, unless a person carries it"},
     ),
     "receive": StepPage(
         Step.RECEIVE, "Receive", "Scan every tube that arrived.", "tray", P.WITHDRAWAL_RECEIVE,
@@ -109,6 +112,12 @@ STEPS: Mapping[str, StepPage] = {
         Step.OUTCOME, "Record the outcome", "What the clinic saw afterwards.", "log", P.WITHDRAWAL_ADMINISTER,
         OutcomeRequest, closing.record_outcome, ("result", "observed_at", "words", "close"),
         labels={"close": "Nothing more is expected: close the withdrawal"},
+    ),
+    "return": StepPage(
+        Step.RETURN, "Take back", "It came back frozen. Thawed cells never come back; they are destroyed.", "undo",
+        P.QUALITY_DECIDE, ReturnRequest, closing.take_back, ("tube", "site", "reason", "quality", "logger_sha256"),
+        labels={"tube": "Tube that came back", "site": "Where it is now", "quality": "Quality's decision about it"},
+        meaning=Meaning.DECIDED, said="I have read the temperature record of its journey and decide as stated above.",
     ),
     "reject": StepPage(
         Step.REJECT, "Reject", "Quality says no, and why.", "octagon", P.WITHDRAWAL_APPROVE, RejectRequest,

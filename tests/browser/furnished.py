@@ -10,6 +10,7 @@ from tests.conftest import Api, TestBank
 from tests.custody.test_hands import helped
 from tests.factories import make_box, make_specimen
 from tests.shipping import stories as shipping
+from tests.signing import signed
 from tests.withdrawals.stories import Story, a_lot, a_story, everyone, place_of
 
 
@@ -60,7 +61,17 @@ def furnish(api: Api) -> dict[str, str]:
     things["hold"] = _made(api.lab_tech.post("/holds", json=hold), "id")
     deviation = {"severity": "major", "topic": "tank_low", "site": "LAB", "description": "Level fell at night."}
     things["deviation"] = _made(api.lab_tech.post("/deviations", json=deviation), "code")
+    things["pending"] = _pending_role(api)
     return things
+
+
+def _pending_role(api: Api) -> str:
+    """A role that an administrator proposed and quality has not signed yet."""
+    user = seed.USERS["north_tech"].code
+    body = {"role": "clinic_staff", "site": "CLINIC"}
+    answer = api.admin.post(f"/users/{user}/roles", json=signed(api.admin, "role_change", f"/users/{user}/roles", body))
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["pending_act"])
 
 
 def place_of_box(api: Api, tube: str) -> str:

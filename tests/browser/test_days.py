@@ -9,10 +9,9 @@ from playwright.sync_api import Page, expect
 from tests import seed
 from tests.browser.conftest import Open
 from tests.conftest import Api
-from tests.donors import stories as donors
 from tests.factories import make_box, make_specimen
 from tests.web.test_pages import a_tube
-from tests.withdrawals.stories import Story, a_donor, a_story, everyone, place_of
+from tests.withdrawals.stories import a_donor, a_story, everyone, place_of
 
 pytestmark = pytest.mark.browser
 
@@ -122,64 +121,6 @@ def test_a_hold_is_placed_and_lifted_with_a_signature(api: Api, signed_in: Open)
 
 def press(page: Page, name: str) -> None:
     page.locator("main").get_by_role("button", name=name).click()
-
-
-def step(page: Page, story: Story, name: str, button: str, fields: dict[str, str], expected: str = "Done") -> None:
-    """Take a step of a withdrawal: open its form from the withdrawal's page, fill it, press."""
-    page.goto(f"/withdrawals/{story.code}")
-    page.locator(".acts").locator(f"a[href$='/{name}']").click()
-    for field, value in fields.items():
-        control = page.locator(f"[name={field}]")
-        if control.evaluate("e => e.tagName") == "SELECT":
-            control.select_option(value)
-        else:
-            control.fill(value)
-    press(page, button)
-    expect(page.locator(".banner").first).to_contain_text(expected)
-
-
-def test_a_withdrawal_goes_from_request_to_outcome_on_the_pages(api: Api, signed_in: Open) -> None:
-    story = a_story(api)
-    tube = story.vials[0]
-    clinician = signed_in("clinician")
-    clinician.goto(f"/donors/{story.donor}")
-    clinician.get_by_role("link", name="Request a withdrawal").click()
-    clinician.locator("[name=route]").select_option("ship_frozen")
-    clinician.get_by_label(tube).check()
-    press(clinician, "Request")
-    clinician.wait_for_url(re.compile(r"/withdrawals/WD\d\d-"))
-    story.code = clinician.url.rsplit("/", 1)[1]
-
-    step(signed_in("quality"), story, "approve", "Sign: approve", {"password": seed.PASSWORD})
-    technician = signed_in("lab_tech")
-    step(technician, story, "pick", "Pick", {"place": place_of(api, tube), "tube": tube})
-    step(signed_in("lab_tech2"), story, "confirm", "Confirm the pick", {"tube": tube})
-    step(technician, story, "issue", "Issue", {})
-    nurse = signed_in("clinic_staff")
-    step(nurse, story, "receive", "Receive", {"tubes": tube, "container_intact": "true", "label_legible": "true"})
-    step(nurse, story, "thaw", "Thaw", {"tube": tube, "method": "water bath 37 C", "duration_s": "90"})
-    band = donors.band(api, story.donor)
-    step(clinician, story, "check", "Bedside check", {"wristband": band, "product": tube})
-    step(nurse, story, "check", "Bedside check", {"wristband": band, "product": tube})
-    amounts = {"product": tube, "given": "4700000", "residue": "200000", "loss": "100000", "residue_went": "discarded"}
-    step(clinician, story, "administer", "Administer", amounts | {"anatomical_site": "scalp"})
-    step(clinician, story, "outcome", "Record the outcome", {"result": "as_expected"})
-    expect(clinician.locator(".step.done")).to_have_count(8)
-    assert api.quality.get(f"/withdrawals/{story.code}").json()["state"] == "closed"
-
-
-def test_another_persons_tube_at_the_bedside_stops_everything(api: Api, signed_in: Open) -> None:
-    story = a_story(api).up_to("thaw")
-    other = a_story(api).vials[0]
-    band = donors.band(api, story.donor)
-    page = signed_in("clinician", java_script_enabled=False)
-    page.goto(f"/withdrawals/{story.code}/check")
-    page.locator("[name=wristband]").fill(band)
-    page.locator("[name=product]").fill(other)
-    press(page, "Bedside check")
-    expect(page.get_by_role("alert")).to_contain_text("STOP")
-    attempts = api.auditor.get("/attempts", params={"code": "wrong_recipient", "evidence": True}).json()["items"]
-    assert len(attempts) == 1
 
 
 def test_the_log_is_searched_and_downloaded(api: Api, signed_in: Open, tmp_path: Any) -> None:

@@ -202,6 +202,7 @@ def test_the_menu_follows_permissions() -> None:
         "Storage",
         "Donors",
         "Withdrawals",
+        "Deviations",
         "Log",
         "Users",
     ]

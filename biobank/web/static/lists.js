@@ -1,0 +1,36 @@
+// Lists that a gun fills: every scan of a fitting code becomes a line. A code that stands there already is said, not added.
+
+import { labelHost } from "./codes.js";
+import { say } from "./scan.js";
+
+const lists = [...document.querySelectorAll("[data-scan-list]")];
+const known = document.querySelector('meta[name="label-hosts"]')?.content.toUpperCase().split(" ") ?? [];
+const lines = (list) => list.value.split(/[\s,]+/).filter(Boolean);
+
+function count(list) {
+  const n = lines(list).length;
+  const place = list.closest(".field").querySelector("[data-scan-count]");
+  place.textContent = n === 0 ? "" : n === 1 ? "1 in the list" : `${n} in the list`;
+}
+
+document.addEventListener("code-scanned", (event) => {
+  const { code, prefix, text } = event.detail;
+  const fitting = lists.filter((list) => list.checkVisibility() && list.dataset.scanList.split(" ").includes(prefix));
+  const list = fitting.find((one) => one === document.activeElement) ?? fitting[0];
+  if (!list) return;
+  event.preventDefault();
+  const host = labelHost(text);
+  const line = host === null || known.includes(host) ? code : text;
+  if (lines(list).includes(line)) {
+    say("care", `${code} is in the list already`);
+    return;
+  }
+  list.value = [...lines(list), line].join("\n");
+  list.dispatchEvent(new Event("input", { bubbles: true }));
+  say("note", `Scanned ${code}`);
+});
+
+for (const list of lists) {
+  list.addEventListener("input", () => count(list));
+  count(list);
+}

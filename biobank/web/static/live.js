@@ -1,0 +1,48 @@
+// Pages that wait for somebody else, and sums that a person would otherwise do in the head. Both are comforts: without this
+// file the waiting page is loaded again by its own refresh, and the server does the sum.
+
+import { tell } from "./feedback.js";
+
+const LOOK_MS = 2000;
+const LONGEST_MS = 10 * 60_000; // as long as a first scan waits; a page left alone must still lock itself
+
+function typedSomething() {
+  return [...document.querySelectorAll("main input:not([type=hidden]), main textarea")].some((field) => field.value !== field.defaultValue);
+}
+
+// What the page says hugely is also felt and heard, where the device lets a page do so.
+const said = document.querySelector("[data-verdict]")?.dataset.verdict;
+if (said === "no") tell("stop");
+else if (said === "yes") tell("ok");
+
+for (const place of document.querySelectorAll("[data-live]")) {
+  const began = Date.now();
+  const timer = setInterval(async () => {
+    if (Date.now() - began > LONGEST_MS) return clearInterval(timer);
+    if (document.hidden) return undefined;
+    try {
+      const answer = await fetch(place.dataset.live, { headers: { Accept: "application/json" } });
+      if (answer.redirected || !answer.ok) return clearInterval(timer);
+      const { mark, stop } = await answer.json();
+      // A stop interrupts whatever is being typed; anything else waits until the fields are empty again.
+      if (mark !== place.dataset.liveMark && (stop || !typedSomething())) location.replace(location.pathname);
+    } catch {
+      // No network for a moment: look again.
+    }
+    return undefined;
+  }, LOOK_MS);
+}
+
+for (const box of document.querySelectorAll("[data-balance]")) {
+  const whole = BigInt(box.dataset.balance);
+  const text = box.querySelector("[data-balance-text]");
+  const parts = ["given", "residue", "loss"].map((name) => box.querySelector(`[name=${name}]`));
+  const grouped = (n) => n.toString().replace(/\B(?=(\d{3})+$)/g, "\u202f");
+  const say = () => {
+    if (parts.some((part) => !/^\d*$/.test(part.value))) return;
+    const rest = whole - parts.reduce((sum, part) => sum + BigInt(part.value || "0"), 0n);
+    text.textContent = rest === 0n ? "Everything in the tube is accounted for."
+      : rest > 0n ? `Still to account for: ${grouped(rest)}.` : `${grouped(-rest)} more than was in the tube.`;
+  };
+  for (const part of parts) part.addEventListener("input", say);
+}

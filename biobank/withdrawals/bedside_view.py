@@ -1,0 +1,130 @@
+"""What the bedside page may say to one person: never the other's scans, only that they scanned, when, and what came of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import select
+from sqlmodel import Session
+
+from biobank import clock
+from biobank.auth.actor import Actor
+from biobank.custody.entry import parse_entry
+from biobank.custody.rebuild import event
+from biobank.custody.states import State
+from biobank.withdrawals.bedside import check_table, release_table
+from biobank.withdrawals.case import find_row, read_case
+
+Stage = Literal["start", "waiting", "your_turn", "released", "stopped", "given"]
+
+_SAID = ("withdrawal.bedside_check_opened", "withdrawal.bedside_check_passed", "withdrawal.bedside_check_failed",
+         "withdrawal.administered")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OpenRelease:
+    """A release that may be used now, with what is in the tube."""
+
+    id: str
+    specimen: str
+    first: str
+    second: str
+    expires_at: datetime
+    amount: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class BedsideView:
+    """Where the bedside stands. `mark` changes with every event of the withdrawal: a page that shows another is old.
+
+    `at` and `by` tell of the last scan; `until` how long the first person's scans wait; `differing` what did not belong
+    together; `left` how many tubes are at the clinic and not given.
+    """
+
+    code: str
+    donor: str
+    mark: int
+    stage: Stage
+    at: datetime | None
+    by: str | None
+    until: datetime | None
+    differing: Sequence[str]
+    held: Sequence[str]
+    releases: Sequence[OpenRelease]
+    left: int
+
+
+def stage_of(last: str | None, *, open_checks: Sequence[str], releases: int, left: int, actor: str) -> Stage:
+    """Return what a person is told. Pure.
+
+    `last`: kind of the last bedside event; `open_checks`: who opened each check that still waits; `releases`: how many may be
+    used now; `left`: tubes not given yet; `actor`: who asks. A stop stands until somebody begins again.
+    """
+    if last == "withdrawal.bedside_check_failed":
+        return "stopped"
+    if releases:
+        return "released"
+    if open_checks:
+        return "waiting" if actor in open_checks else "your_turn"
+    return "given" if last == "withdrawal.administered" and not left else "start"
+
+
+def read_bedside(session: Session, actor: Actor, code: str) -> BedsideView:
+    """Read the bedside of a withdrawal the actor may know of."""
+    case = read_case(session, find_row(session, actor, code))
+    now = clock.now()
+    checks = session.execute(
+        select(check_table.c.first_checker, check_table.c.expires_at).where(
+            check_table.c.withdrawal_code == code,
+            check_table.c.ended_at.is_(None),
+            check_table.c.superseded_at.is_(None),
+            check_table.c.expires_at > now,
+        )
+    ).all()
+    rows = session.execute(
+        select(release_table)
+        .where(
+            release_table.c.withdrawal_code == code,
+            release_table.c.consumed_at.is_(None),
+            release_table.c.killed_at.is_(None),
+            release_table.c.expires_at > now,
+        )
+        .order_by(release_table.c.made_at)
+    ).all()
+    releases = [
+        OpenRelease(
+            str(r.id), r.specimen_code, r.first_checker, r.second_checker, r.expires_at,
+            case.tubes[r.specimen_code].projection["amount"], case.tubes[r.specimen_code].unit,
+        )
+        for r in rows
+    ]  # fmt: skip
+    last = _last_said(session, code)
+    left = sum(item.state is State.DELIVERED for item in case.items)
+    return BedsideView(
+        code=code,
+        donor=case.donor,
+        mark=case.seq,
+        stage=stage_of(
+            None if last is None else last["kind"], open_checks=[c.first_checker for c in checks], releases=len(releases),
+            left=left, actor=actor.code,
+        ),
+        at=None if last is None else datetime.fromisoformat(last["recorded_at"]),
+        by=None if last is None else last["by"],
+        until=min((c.expires_at for c in checks), default=None),
+        differing=() if last is None else last["body"].get("differing", ()),
+        held=() if last is None else last["body"].get("held", ()),
+        releases=releases,
+        left=left,
+    )  # fmt: skip
+
+
+def _last_said(session: Session, code: str) -> dict[str, Any] | None:
+    row = session.execute(
+        select(event.c.entry)
+        .where(event.c.stream_kind == "withdrawal", event.c.stream_id == code, event.c.kind.in_(_SAID))
+        .order_by(event.c.seq.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else parse_entry(bytes(row.entry))

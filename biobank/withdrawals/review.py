@@ -1,0 +1,175 @@
+"""Everything quality needs to decide about a request, in one view: donor, consent, law, verdict, holds, amounts, term,
+deviations, and whether the log keeps its promise. What the signature would be refused for is said before it is asked for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, select, text
+from sqlmodel import Session
+
+from biobank import clock
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.bank import Bank
+from biobank.custody.legality import Snapshot
+from biobank.custody.snapshots import load
+from biobank.db import table_of
+from biobank.donors.consents import consents_given, judge
+from biobank.donors.models import Donor
+from biobank.errors import Refusal
+from biobank.transparency.queries import seal_lag_s
+from biobank.withdrawals.case import came_back, find_row, item_table, tissue_of_tube, visible, withdrawal
+from biobank.withdrawals.checks import use_refusal
+from biobank.withdrawals.events import Reserved
+from biobank.withdrawals.workflow import BEFORE_ISSUE, Route, WithdrawalState
+
+_donor = table_of(Donor)
+
+_DEVIATIONS = text(
+    """
+    SELECT d.code, d.severity, d.topic, d.opened_at, s.subject_id
+    FROM deviation d JOIN deviation_subject s ON s.deviation_code = d.code
+    WHERE d.closed_at IS NULL AND s.subject_id = ANY(:about) ORDER BY d.opened_at
+    """
+)
+_SEQS = text("SELECT stream_id, seq FROM stream_head WHERE stream_kind = 'withdrawal' AND stream_id = ANY(:codes)")
+
+
+@dataclass(frozen=True)
+class ReviewedTube:
+    """A tube as it would be approved, and why it could not be."""
+
+    tube: Snapshot
+    why_not: Refusal | None
+
+
+@dataclass(frozen=True)
+class OpenDeviation:
+    """A deviation that is open and names the withdrawal, its donor, a tube, its lot or its place."""
+
+    code: str
+    severity: str
+    topic: str
+    opened_at: datetime
+
+
+@dataclass(frozen=True)
+class Review:
+    """A request with what stands for and against it. `consent` is the refusal when treatment consent does not cover it.
+
+    `lag_s`: age of the oldest unsealed event; `lag_limit_s`: what the bank promises. `own`: the reviewer asked for it.
+    """
+
+    row: Mapping[str, Any]
+    seq: int
+    donor_status: str
+    consent: Refusal | None
+    tubes: Sequence[ReviewedTube]
+    deviations: Sequence[OpenDeviation]
+    lag_s: float
+    lag_limit_s: int
+    own: bool
+
+    @property
+    def against(self) -> list[str]:
+        """Return why a signature would be refused now, one sentence each; empty when nothing stands against it."""
+        reasons: list[str] = []
+        if self.own:
+            reasons.append("You asked for it yourself: somebody else decides.")
+        if self.donor_status in ("deceased", "erased"):
+            reasons.append(f"The donor is recorded as {self.donor_status}: nothing can be given to them any more.")
+        if self.consent is not None:
+            reasons.append(self.consent.detail)
+        reasons += [one.why_not.detail for one in self.tubes if one.why_not is not None]
+        if self.lag_s > self.lag_limit_s:
+            reasons.append(f"The log is {int(self.lag_s)} s behind; more than {self.lag_limit_s} s and nothing is approved.")
+        return reasons
+
+
+def read_review(session: Session, actor: Actor, code: str, bank: Bank) -> Review:
+    """Read what there is to decide about a withdrawal; raise NotPermitted for those who do not decide."""
+    row = find_row(session, actor, code)
+    actor.require(Permission.WITHDRAWAL_APPROVE)
+    return _reviews(session, actor, [row], bank)[0]
+
+
+def read_queue(session: Session, actor: Actor, bank: Bank, limit: int = 20) -> list[Review]:
+    """Return the requests that wait for a decision: what is needed first, then what was asked first."""
+    actor.require(Permission.WITHDRAWAL_APPROVE)
+    rows = session.execute(
+        select(withdrawal)
+        .where(visible(actor), withdrawal.c.state == WithdrawalState.REQUESTED.value)
+        .order_by(withdrawal.c.needed_at.asc().nulls_last(), withdrawal.c.requested_at)
+        .limit(limit)
+    ).mappings()
+    return _reviews(session, actor, rows.all(), bank)
+
+
+def _reviews(session: Session, actor: Actor, rows: Sequence[RowMapping], bank: Bank) -> list[Review]:
+    """Read everything about several withdrawals: the same statements however many there are."""
+    at = clock.now()
+    codes = [row["code"] for row in rows]
+    donors = {row["donor_code"] for row in rows}
+    items: dict[str, list[str]] = {code: [] for code in codes}
+    for item in session.execute(select(item_table).where(item_table.c.withdrawal_code.in_(codes))):
+        items[item.withdrawal_code].append(item.specimen_code)
+    tubes = load(session, [tube for several in items.values() for tube in several], holds=True)
+    undecided = came_back(session, tubes)
+    seqs = dict(session.execute(_SEQS, {"codes": codes}).all())
+    statuses = dict(session.execute(select(_donor.c.code, _donor.c.status).where(_donor.c.code.in_(sorted(donors)))).all())
+    consents = consents_given(session, donors, "treatment", at)
+    deviations = _deviations_about(session, rows, items, tubes)
+    lag = seal_lag_s(session, at)
+    answer: list[Review] = []
+    for row in rows:
+        code, donor, route = row["code"], row["donor_code"], Route(row["route"])
+        its = [tubes[tube] for tube in sorted(items[code])]
+        answer.append(
+            Review(
+                row=dict(row),
+                seq=seqs.get(code, 0),
+                donor_status=statuses[donor],
+                consent=_consent(consents[donor], donor, row["material"], items[code], at),
+                tubes=[ReviewedTube(tube, _why_not(tube, donor, route, at, tube.code in undecided)) for tube in its],
+                deviations=deviations[code],
+                lag_s=lag,
+                lag_limit_s=bank.settings.merge_delay_s,
+                own=row["requested_by"] == actor.code,
+            )
+        )
+    return answer
+
+
+def _why_not(tube: Snapshot, donor: str, route: Route, at: datetime, returned: bool) -> Refusal | None:
+    return use_refusal(
+        Reserved, tube, donor=donor, at=at, route=route, conditions=BEFORE_ISSUE[route], came_back=returned
+    )  # fmt: skip
+
+
+def _consent(given: Sequence[Any], donor: str, material: str, codes: Sequence[str], at: datetime) -> Refusal | None:
+    for tissue in sorted({tissue_of_tube(material, code) for code in codes}):
+        judged = judge(given, donor, "treatment", at, tissue=tissue.value)
+        if isinstance(judged, Refusal):
+            return judged
+    return None
+
+
+def _deviations_about(
+    session: Session, rows: Sequence[RowMapping], items: Mapping[str, Sequence[str]], tubes: Mapping[str, Snapshot]
+) -> dict[str, list[OpenDeviation]]:
+    """Return the open deviations about each withdrawal: naming it, its donor, a tube, or a tube's lot or box."""
+    about: dict[str, set[str]] = {}
+    for row in rows:
+        its = [tubes[tube] for tube in items[row["code"]]]
+        named = {row["code"], row["donor_code"], *items[row["code"]]}
+        named |= {tube.lot_code for tube in its if tube.lot_code is not None}
+        named |= {tube.projection["container_code"] for tube in its if tube.projection["container_code"] is not None}
+        about[row["code"]] = named
+    found = session.execute(_DEVIATIONS, {"about": sorted(set().union(*about.values()))}).all() if rows else []
+    return {
+        code: list(dict.fromkeys(OpenDeviation(*one[:4]) for one in found if one.subject_id in named))
+        for code, named in about.items()
+    }
