@@ -4,6 +4,7 @@ Public, because load balancers and monitors have no login; they carry numbers an
 """
 
 import time
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from biobank import clock, migrate
 from biobank.acts.web import BankDep
 from biobank.transparency.queries import seal_lag_s
+from biobank.viability.records import count_alarms, count_waiting
 
 router = APIRouter(tags=["health"])
 REGISTRY = CollectorRegistry()
@@ -28,6 +30,14 @@ SECONDS = Histogram("biobank_request_seconds", "Time to answer, by method and ro
 SEAL_LAG = Gauge("biobank_seal_lag_seconds", "Age of the oldest event that waits to be sealed.", registry=REGISTRY)
 PENDING = Gauge("biobank_pending_events", "Events that wait to be sealed.", registry=REGISTRY)
 LOG_SIZE = Gauge("biobank_log_size", "Entries in the newest tree head.", registry=REGISTRY)
+FORECAST_ALARMS = Gauge(
+    "biobank_viability_forecast_alarms",
+    "Strata whose 90 % interval held under 80 % of the newest thirty thaws.",
+    registry=REGISTRY,
+)
+COUNTS_WAITING = Gauge(
+    "biobank_viability_counts_waiting", "Counts older than an hour that the worker has not looked at.", registry=REGISTRY
+)
 
 
 def _expected_revision() -> str:
@@ -61,6 +71,11 @@ def _look(session: Session, merge_delay_s: int) -> dict[str, Any]:
     }
 
 
+def _look_at_forecasts(session: Session) -> None:
+    FORECAST_ALARMS.set(count_alarms(session))
+    COUNTS_WAITING.set(count_waiting(session, clock.now() - timedelta(hours=1)))
+
+
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
     """The process answers."""
@@ -88,6 +103,7 @@ async def metrics(bank: BankDep) -> Response:
     """Prometheus text. Each web worker counts its own requests; scrape them by process, or sum."""
     try:
         await bank.database.read(lambda s: _look(s, bank.settings.merge_delay_s))
+        await bank.database.read(_look_at_forecasts)
     except (SQLAlchemyError, OSError):
         SEAL_LAG.set(float("nan"))
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -35,6 +35,7 @@ DOORS: tuple[Door, ...] = (
     Door("Donors", "/donors", "donor", frozenset({"donor:read"})),
     Door("Labels", "/labels", "print", frozenset({"label:print", "site:manage"})),
     Door("Withdrawals", "/withdrawals", "return", frozenset({"withdrawal:read"})),
+    Door("Viability", "/viability", "flask", frozenset({"specimen:read"})),
     Door("Log", "/log", "log", frozenset({"log:read"})),
     Door("Users", "/users", "users", frozenset({"user:read"})),
 )

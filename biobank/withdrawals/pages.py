@@ -16,6 +16,7 @@ from biobank.custody.event import rules
 from biobank.custody.schemas import EventPublic
 from biobank.errors import NotFound, Refusal
 from biobank.specimens.materials import MATERIALS, amount_text
+from biobank.viability.shown import dose_text
 from biobank.web.entries import entry_of
 from biobank.web.filters import code as code_markup
 from biobank.web.filters import when
@@ -114,8 +115,12 @@ async def _draw_new(
             labels={"units": "How many tubes, when none is chosen", "needed_at": "When they are needed"},
         ),
         tubes=[
-            item.model_dump() | {"amount": amount_text(item.amount, item.unit)} for item in (feasible.items if feasible else [])
+            item.model_dump()
+            | {"amount": amount_text(item.amount, item.unit), "dose": item.dose and dose_text(item.dose)}
+            for item in (feasible.items if feasible else [])
         ],
+        together=None if feasible is None or feasible.dose.dose is None else dose_text(feasible.dose.dose),
+        together_of=0 if feasible is None else feasible.dose.vials,
         chosen=chosen or [],
         consent=feasible.consent if feasible else None,
         **drawn(refusal),
