@@ -14,6 +14,7 @@ from biobank.commands import custody_log, dumps, importing, inspecting, labellin
 from biobank.commands.console import console, fail
 from biobank.commands.keys import keys
 from biobank.commands.logins import users
+from biobank.commands.viability import viability
 from biobank.errors import Refusal
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app.command("import")(importing.import_)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(measuring.bench)
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
+app.add_typer(viability, name="viability")
 
 
 def _version(value: bool) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, func, insert, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -22,7 +22,7 @@ from biobank.viability.models import ViabilityCriterion
 from biobank.viability.schemas import CriterionList, CriterionPublic, CriterionRecorded, SetCriterion
 
 criterion_table = table_of(ViabilityCriterion)
-_newest = (criterion_table.c.site_code, criterion_table.c.material)
+_NAMED = (criterion_table.c.site_code, criterion_table.c.material)
 
 
 class NothingToCount(Conflict):
@@ -85,7 +85,8 @@ def list_criteria(session: Session, actor: Actor) -> CriterionList:
 
 
 def _standing(session: Session, site: str | None = None, material: str | None = None) -> "list[Row[Any]]":
-    statement = select(criterion_table).distinct(*_newest).order_by(*_newest, criterion_table.c.number.desc())
+    newest = select(func.max(criterion_table.c.number)).group_by(*_NAMED)
+    statement = select(criterion_table).where(criterion_table.c.number.in_(newest)).order_by(*_NAMED)
     for column, value in ((criterion_table.c.site_code, site), (criterion_table.c.material, material)):
         if value is not None:
             statement = statement.where(column == value)

@@ -1,9 +1,9 @@
 """The worker's part: look at new counts, judge the forecast that had not seen them, fit again. Needs numpy and scipy.
 
-Counts are taken in the order in which they were recorded, five at a time per stratum: each is judged by the newest fit that
-had not seen any of the five, then the stratum is fitted again. A fit is named by its stratum, its parameter file and the
-number of the newest thaw it saw; its seed follows from parameters and inputs, so making it again gives the same draws on the
-same numpy and scipy (`made_with`).
+Counts are taken in the order in which they were recorded, the first ten of a stratum one by one, then five at a time: each is
+judged by the newest fit that had not seen any of them, then the stratum is fitted again. A fit is named by its stratum, its
+parameter file and the number of the newest thaw it saw; its seed follows from parameters and inputs, so making it again gives
+the same draws on the same numpy and scipy (`made_with`).
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import scipy
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlmodel import Session
 
@@ -34,6 +34,8 @@ from biobank.viability.strata import PRIOR, Stratum, draws_stored, fit_table, ne
 AT_ONCE: Final = 60
 """Counts looked at in one transaction."""
 BATCH: Final = 5
+ONE_BY_ONE: Final = 10
+"""So many thaws of a stratum are judged one at a time: while the prior rules, five judged together would all miss together."""
 MADE_WITH: Final = f"numpy {np.__version__}, scipy {scipy.__version__}"
 
 
@@ -64,14 +66,18 @@ def look_at_new_counts(session: Session, parameters: Parameters, at: datetime) -
             Candidate(one.row, one.stratum, one.stored_days, one.late_hours, "counted_before") if again else one
         )
     for stratum, found in by_stratum.items():
-        for batch in _batches(found):
+        for batch in _batches(session, stratum, found):
             if _judge(session, stratum, batch, parameters, at):
                 make_fit(session, stratum, parameters, at)
     return len(candidates)
 
 
-def _batches(found: Sequence[Candidate]) -> Iterable[Sequence[Candidate]]:
-    return (found[start : start + BATCH] for start in range(0, len(found), BATCH))
+def _batches(session: Session, stratum: Stratum, found: Sequence[Candidate]) -> Iterable[Sequence[Candidate]]:
+    statement = select(func.count()).select_from(thaw_table).where(*stratum.conditions(thaw_table))
+    early = max(0, ONE_BY_ONE - int(session.execute(statement).scalar_one()))
+    yield from ([one] for one in found[:early])
+    rest = found[early:]
+    yield from (rest[start : start + BATCH] for start in range(0, len(rest), BATCH))
 
 
 def _pending(session: Session, parameters: Parameters, at: datetime) -> list[tuple["Row[Any]", History]]:
@@ -236,17 +242,18 @@ def _keep_parameters(session: Session, parameters: Parameters, at: datetime) -> 
 
 def _make_missing_fits(session: Session, parameters: Parameters, at: datetime) -> None:
     """Fit what has no fit under this parameter file: every prior, and every stratum that was counted."""
-    there = set(
-        session.execute(
+    there = {
+        tuple(row)
+        for row in session.execute(
             select(*(fit_table.c[name] for name in Stratum.names()))
             .where(fit_table.c.parameters_sha256 == parameters.sha256)
             .distinct()
-        ).tuples()
-    )
+        )
+    }
     wanted = [Stratum(material, PRIOR, PRIOR, kept) for material in parameters.materials for kept in ("nitrogen", "minus_80")]
     counted = session.execute(
         select(*(thaw_table.c[name] for name in Stratum.names())).where(thaw_table.c.excluded.is_(None)).distinct()
-    ).tuples()
+    )
     for stratum in [*wanted, *(Stratum(*names) for names in counted)]:
         if stratum.names_of() not in there:
             make_fit(session, stratum, parameters, at)

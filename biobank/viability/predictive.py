@@ -51,10 +51,14 @@ def node_at(draws: Array, years: float, late_hours: float) -> Node:
 def unit_quantiles(mean: Array, dispersion: Array, levels: Array) -> Array:
     """Return quantiles of the mixture of Beta(μφ, (1 − μ)φ) over paired draws."""
     a, b = mean * dispersion, (1 - mean) * dispersion
-    # Density of logit p: p^a (1 − p)^b / B(a, b).
-    density = np.exp(a[:, None] * _LOG_P + b[:, None] * _LOG_Q - betaln(a, b)[:, None]).mean(axis=0)
-    running = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))])
-    running /= running[-1]
+    whole = betaln(a, b)
+    # Density of logit p: p^a (1 − p)^b / B(a, b). Beyond the grid one factor is 1 and the other an exponential.
+    density = np.exp(a[:, None] * _LOG_P + b[:, None] * _LOG_Q - whole[:, None]).mean(axis=0)
+    before = float(np.mean(np.exp(a * _LOGITS[0] - whole) / a))
+    after = float(np.mean(np.exp(-b * _LOGITS[-1] - whole) / b))
+    step = _LOGITS[1] - _LOGITS[0]
+    running = before + np.concatenate([[0.0], np.cumsum(0.5 * step * (density[1:] + density[:-1]))])
+    running /= running[-1] + after
     rising = np.concatenate([[True], np.diff(running) > 0])
     return np.asarray(inverse_logit(np.interp(levels, running[rising], _LOGITS[rising])))
 
