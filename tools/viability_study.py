@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from biobank.viability.calibration import calibration_of, held
 from biobank.viability.forecast import LEVELS, PPM
-from biobank.viability.model import Thaws, fit
+from biobank.viability.model import Array, Thaws, fit
 from biobank.viability.parameters import Prior, current
 from biobank.viability.predictive import node_at
 from tests.viability.synthetic import PRIOR, World, alarm_after, bank_places, chi_squared, places, ranks, within_binomial_error
@@ -111,7 +111,7 @@ def sensitivity() -> list[str]:
     return lines
 
 
-def _answer(draws: np.ndarray, years: float, late: float) -> str:  # type: ignore[type-arg]
+def _answer(draws: Array, years: float, late: float) -> str:
     unit = node_at(draws, years, late).unit
     low, middle, high = (round(100 * unit[LEVELS.index(level)] / PPM) for level in (0.05, 0.5, 0.95))
     return f"{middle} ({low}–{high})"

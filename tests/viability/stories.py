@@ -24,10 +24,12 @@ from biobank.specimens.assays import record_viability
 from biobank.specimens.materials import Assay
 from biobank.specimens.models import Lot, Specimen, SpecimenParent
 from biobank.specimens.schemas import RecordViability
+from biobank.storage.containers import add_container
 from biobank.storage.events import Stored
+from biobank.storage.schemas import ContainerCreate
 from biobank.viability.service import look_at_counts
 from tests.conftest import TestBank
-from tests.factories import fresh_code, make_box, make_donor, make_harvest
+from tests.factories import fresh_code, make_donor, make_harvest
 from tests.withdrawals.stories import basis_event, released_event
 
 PROCEDURE = "SOP-33 v1"
@@ -42,7 +44,7 @@ class Past:
     material: str = "adsc"
     days: float = 400.0
     warm_hours: float = 4.0
-    kept: str = "ln2_vapour"
+    kept: str | None = "ln2_vapour"
     procedure: str | None = PROCEDURE
     programme: str = "slow-1C-per-min v2"
     freezes: int = 0
@@ -76,11 +78,17 @@ def make_vial(session: Session, bank: TestBank, past: Past = Past(), *, donor: s
     if past.frozen:
         frozen_at = processed if follicles else frozen_at
         vial = happen(session, bank, vial, frozen_at, frozen(past))
-        place = box or make_box(session, bank.act("admin"), temperature_class=past.kept, rows=None, cols=None).code
+        place = box or make_place(session, bank, past.kept)
         vial = happen(
             session, bank, vial, frozen_at + timedelta(minutes=past.minutes_before_storing), Stored(container=place, site="LAB")
         )
     return vial.code
+
+
+def make_place(session: Session, bank: TestBank, kept: str | None) -> str:
+    """A tank without slots, of a temperature class or none; return its code."""
+    request = ContainerCreate(site="LAB", kind="tank", name="Tank", temperature_class=kept)
+    return add_container(session, bank.act("admin"), request).code
 
 
 def frozen(past: Past) -> events.Frozen:
@@ -116,7 +124,7 @@ def _collected(session: Session, bank: TestBank, donor: str, at: datetime, mater
         donor=donor, material=material, unit=unit, amount=100, site="CLINIC", harvest=harvest, home_site="LAB",
         method="lipoaspiration", anatomical_site="abdomen", started_at=rfc3339(at),
     )  # fmt: skip
-    return _begin(session, bank, donor, fresh_code(prefix, 26), material, unit, event, at, harvest_code=harvest)
+    return begin(session, bank, donor, fresh_code(prefix, 26), material, unit, event, at, harvest_code=harvest)
 
 
 def _derived(session: Session, bank: TestBank, donor: str, root: Snapshot, lot: str, past: Past, at: datetime) -> Snapshot:
@@ -126,7 +134,7 @@ def _derived(session: Session, bank: TestBank, donor: str, root: Snapshot, lot: 
         freeze_count=past.freezes,
     )  # fmt: skip
     code = fresh_code("AD", 26)
-    made = _begin(session, bank, donor, code, past.material, "cells", event, at, lot_code=lot)
+    made = begin(session, bank, donor, code, past.material, "cells", event, at, lot_code=lot)
     session.execute(
         insert(table_of(SpecimenParent)).values(
             child_code=code, parent_code=root.code, child_donor=donor, parent_donor=donor
@@ -135,9 +143,10 @@ def _derived(session: Session, bank: TestBank, donor: str, root: Snapshot, lot: 
     return made
 
 
-def _begin(
+def begin(
     session: Session, bank: TestBank, donor: str, code: str, material: str, unit: str, event: Event, at: datetime, **more: Any
 ) -> Snapshot:
+    """Write a specimen's row and its first event."""
     session.execute(
         insert(table_of(Specimen)).values(
             code=code, donor_code=donor, material=material, unit=unit, home_site_code="LAB", created_at=at, created_by="SYSTEM",
@@ -176,7 +185,7 @@ def count_many(bank: TestBank, shares: Sequence[float], *, past: Past = Past(), 
     """Thaw and count a vial of a donor of its own for each living share; return the codes."""
 
     def work(session: Session) -> list[str]:
-        box = make_box(session, bank.act("admin"), temperature_class=past.kept, rows=None, cols=None).code
+        box = make_place(session, bank, past.kept)
         codes = []
         for share in shares:
             codes.append(make_vial(session, bank, past, box=box))

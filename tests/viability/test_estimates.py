@@ -8,8 +8,10 @@ from sqlmodel import Session
 from biobank import clock
 from biobank.clock import rfc3339
 from biobank.custody.events import CheckedOut
+from biobank.specimens.events import Imported
 from tests.conftest import Api, TestBank
-from tests.viability.stories import DAY, HOUR, Past, count_many, happen, let_the_worker_look, make_vial, thaw_and_count
+from tests.factories import fresh_code, make_donor
+from tests.viability.stories import DAY, HOUR, Past, begin, count_many, happen, let_the_worker_look, make_vial, thaw_and_count
 
 Json = dict[str, Any]
 
@@ -138,7 +140,7 @@ def test_every_past_that_rules_out_the_model_is_refused_in_words(api: Api, bank:
 def test_a_place_without_a_temperature_is_no_controlled_storage(api: Api, bank: TestBank) -> None:
     let_the_worker_look(bank)
 
-    assert refused(api, vial(bank, Past(kept=None))) == "viability_storage_uncontrolled"  # type: ignore[arg-type]
+    assert refused(api, vial(bank, Past(kept=None))) == "viability_storage_uncontrolled"
 
 
 def test_time_out_of_the_tank_counts_as_uncontrolled(api: Api, bank: TestBank) -> None:
@@ -172,16 +174,13 @@ def test_a_warm_reading_of_the_tank_ends_the_estimate_whether_or_not_the_tank_ha
 
 
 def test_what_came_from_elsewhere_without_a_record_is_refused(api: Api, bank: TestBank) -> None:
-    from biobank.specimens.events import Imported
-    from tests.viability.stories import _begin, fresh_code, make_donor
-
     let_the_worker_look(bank)
 
     def work(session: Session) -> str:
         donor, code = make_donor(session), fresh_code("AD", 26)
         event = Imported(donor=donor, material="adsc", unit="cells", amount=5, site="LAB", condition="frozen", freeze_count=1,
-                         evidence="list.xlsx:3")  # type: ignore[arg-type]  # fmt: skip
-        _begin(session, bank, donor, code, "adsc", "cells", event, clock.now() - DAY)
+                         evidence="list.xlsx:3")  # fmt: skip
+        begin(session, bank, donor, code, "adsc", "cells", event, clock.now() - DAY)
         return code
 
     assert refused(api, bank.write(work)) == "viability_record_missing"

@@ -59,8 +59,8 @@ def quadrature(rows: list[tuple[int, int, float, float]], free: str) -> dict[int
         {PER_YEAR: s} if free == "per_year" else {FALL: np.abs(s)} if free == "fall" else {}
     )
     for column, values in columns.items():
-        mean = float(np.sum(weight * values))
-        found[column] = mean, math.sqrt(float(np.sum(weight * (values - mean) ** 2)))
+        centre = float(np.sum(weight * values))
+        found[column] = centre, math.sqrt(float(np.sum(weight * (values - centre) ** 2)))
     return found
 
 

@@ -1,16 +1,18 @@
 """What quality demands, the dose of a set, and the signed report of a lot: over HTTP and on pages."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
 import pypdfium2
+from sqlmodel import Session
 
 from biobank import clock
 from tests.conftest import Api, TestBank
+from tests.factories import make_donor
 from tests.signing import signed
-from tests.viability.stories import DAY, Past, let_the_worker_look, make_donor, make_lot, make_vial, release, thaw_and_count
+from tests.viability.stories import DAY, Past, let_the_worker_look, make_lot, make_vial, release, thaw_and_count
 from tests.web.test_pages import visit  # noqa: F401  (a fixture)
 
 Json = dict[str, Any]
@@ -19,13 +21,23 @@ Json = dict[str, Any]
 def lot_of_vials(bank: TestBank, number: int = 3) -> tuple[str, list[str]]:
     """A lot of vials of one donor, and their codes."""
 
-    def work(session: Any) -> tuple[str, list[str]]:
+    def work(session: Session) -> tuple[str, list[str]]:
         donor = make_donor(session)
         lot = make_lot(session, donor, "adsc", clock.now() - 500 * DAY)
         return lot, [make_vial(session, bank, Past(lot=lot), donor=donor) for _ in range(number)]
 
     made: tuple[str, list[str]] = bank.write(work)
     return made
+
+
+def count_each(bank: TestBank, codes: Sequence[str], living: Sequence[int]) -> None:
+    """Thaw the vials and count a hundred cells of each."""
+
+    def work(session: Session) -> None:
+        for code, live in zip(codes, living, strict=True):
+            thaw_and_count(session, bank, code, live, 100 - live)
+
+    bank.write(work)
 
 
 def demand(api: Api, **changes: Any) -> Json:
@@ -41,9 +53,7 @@ def demand(api: Api, **changes: Any) -> Json:
 def test_a_reading_of_seventy_does_not_pass_seventy_percent_and_seventy_eight_does(api: Api, bank: TestBank) -> None:
     demand(api)
     _, codes = lot_of_vials(bank)
-    bank.write(
-        lambda s: [thaw_and_count(s, bank, code, live, 100 - live) for code, live in zip(codes, (70, 77, 78), strict=True)]
-    )
+    count_each(bank, codes, (70, 77, 78))
 
     found = [api.lab_tech.get(f"/specimens/{code}/viability").json()["measured"][0]["acceptance"] for code in codes]
 
@@ -141,9 +151,7 @@ def words_of(pdf: bytes) -> str:
 def test_a_report_is_made_from_counts_signed_and_always_the_same(api: Api, bank: TestBank) -> None:
     demand(api)
     lot, codes = lot_of_vials(bank)
-    bank.write(
-        lambda s: [thaw_and_count(s, bank, code, live, 100 - live) for code, live in zip(codes[:2], (86, 81), strict=True)]
-    )
+    count_each(bank, codes[:2], (86, 81))
 
     answer = sign(api, lot)
     assert answer.status_code == 201, answer.text

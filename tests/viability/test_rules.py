@@ -117,7 +117,7 @@ def simulated(cells: list[int], lots: list[int], cv: float, repetitions: int = 2
     phi = np.exp(chosen[:, LOG_DISPERSION])
     errors = {lot: np.exp(random.normal(0, cv, repetitions)) for lot in set(lots)}
     total = sum(n * errors[lot] * random.beta(mean * phi, (1 - mean) * phi) for n, lot in zip(cells, lots, strict=True))
-    return float(np.mean(total)), *(float(one) for one in np.quantile(total, [0.05, 0.95]))
+    return float(np.mean(total)), float(np.quantile(total, 0.05)), float(np.quantile(total, 0.95))
 
 
 @pytest.mark.parametrize("lots", [[1], [1, 1, 1, 1], [1, 1, 2, 3], [1] * 12])
