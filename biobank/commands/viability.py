@@ -11,7 +11,7 @@ from biobank.commands.console import console, errors, fail, open_bank
 viability = typer.Typer(no_args_is_help=True, help="Forecasts of viability: how good they were, and how they were made.")
 
 
-@viability.command()
+@viability.command("report")
 def report(
     alarm: Annotated[bool, typer.Option("--alarm", help="Exit with 1 while an alarm rings, for scripts.")] = False,
 ) -> None:
@@ -37,7 +37,7 @@ def report(
         raise fail(f"In {found.alarms} strata the 90 % interval held under 80 % of the newest {WINDOW} thaws.")
 
 
-@viability.command()
+@viability.command("update")
 def update() -> None:
     """Look at every waiting count now, instead of waiting for the worker."""
     from biobank.worker import TIMERS, run_timer
@@ -56,7 +56,7 @@ def update() -> None:
     console.print(f"{looked} new counts were looked at.", highlight=False)
 
 
-@viability.command()
+@viability.command("check")
 def check(fit: Annotated[UUID, typer.Argument(help="The fit that an estimate quoted.")]) -> None:
     """Make a stored fit again from its thaws and its parameter file; exit 1 when it does not come out the same."""
     from biobank.viability.fitting import same_again
