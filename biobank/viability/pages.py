@@ -72,7 +72,7 @@ async def show_calibration(request: Request, reading: PageReading) -> Response:
 def _drawn(one: StratumCalibration) -> dict[str, Any]:
     windows = one.rolling[ALARM_BAND]
     return {
-        "title": f"{words(one.material)}, {one.procedure_version}, {words(one.assay).lower()}"
+        "title": f"{words(one.material)}, {one.procedure_version}, {words(one.assay)}"
         + (", −80 °C" if one.storage == "minus_80" else ""),
         "thaws": one.thaws,
         "alarm": one.alarm,

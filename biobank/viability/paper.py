@@ -15,6 +15,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from biobank.labels.typeface import face
 from biobank.viability.schemas import ReportPublic
+from biobank.web.words import words
 
 MARGIN: Final = 48.0
 LEADING: Final = 12.5
@@ -73,7 +74,7 @@ def _row(one: dict[str, Any]) -> list[str]:
     return [
         one["specimen"],
         one["measured_at"][:16].replace("T", " ") + " UTC",
-        one["method"].replace("_", " "),
+        words(one["method"]),
         "–" if minutes is None else str(minutes),
         str(one["live"]),
         str(one["dead"]),

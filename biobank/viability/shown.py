@@ -18,8 +18,8 @@ MEASURED_COLUMNS = [
     Column("interval", "95 % interval"),
     Column("counted", "Counted", "number"),
     Column("minutes_after_thaw", "Min after thaw", "number"),
-    Column("cells", "Living cells in the vial"),
-    Column("acceptance", "Against what quality demands"),
+    Column("cells", "Living cells"),
+    Column("acceptance", "Acceptance"),
 ]
 EVIDENCE = {
     "own_data": "counts of this bank",

@@ -1,8 +1,11 @@
 """What the worker does with counts: looks at each once, judges the forecast, fits again, and can do it all over."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -15,6 +18,7 @@ from biobank.specimens.materials import Assay
 from biobank.viability.fitting import same_again
 from tests.conftest import Api, TestBank
 from tests.viability.stories import Past, count_many, let_the_worker_look, make_vial, thaw_and_count
+from tests.web.test_pages import visit  # noqa: F401  (a fixture)
 
 
 def excluded(bank: TestBank) -> list[str | None]:
@@ -89,7 +93,11 @@ def test_minus_80_speaks_from_own_counts_at_minus_80_only(api: Api, bank: TestBa
 
 @pytest.mark.parametrize("share, alarms", [(0.82, 0), (0.20, 1)])
 def test_the_alarm_shows_in_the_report_the_metrics_and_on_the_start_page(
-    api: Api, bank: TestBank, share: float, alarms: int
+    api: Api,
+    bank: TestBank,
+    visit: Callable[..., Any],  # noqa: F811
+    share: float,
+    alarms: int,
 ) -> None:
     """Thirty vials at 0.82, then thirty more: alike, or broken. The alarm looks at the newest thirty."""
     wobble = [0.0, 0.03, -0.02, 0.05, -0.04, 0.01]
@@ -109,6 +117,13 @@ def test_the_alarm_shows_in_the_report_the_metrics_and_on_the_start_page(
     metrics = httpx.get(f"{api.url}/metrics").text
     assert f"biobank_viability_forecast_alarms {alarms}.0" in metrics
     assert "biobank_viability_counts_waiting 0.0" in metrics
+    assert ("forecasts that do not hold" in visit("quality").get_page("/")) == bool(alarms)
+    given = bank.bank.settings.model_dump(exclude_none=True)
+    environ = dict(os.environ) | {f"BIOBANK_{name.upper()}": str(value) for name, value in given.items()}
+    command = [sys.executable, "-m", "biobank", "viability", "report", "--alarm"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environ | {"COLUMNS": "200"})
+    assert said.returncode == alarms, said.stderr
+    assert ("ALARM" in said.stdout) == bool(alarms)
 
 
 def test_a_web_worker_does_not_load_the_sampler() -> None:
