@@ -18,7 +18,7 @@ import numpy as np
 from sqlmodel import Session
 
 from bench.house import House, house
-from bench.scan import free_port, start_bank, wait_for
+from bench.rig import free_port, start_bank, wait_for
 from biobank.acts.act import Act
 from biobank.viability import model, predictive
 from biobank.viability.parameters import current

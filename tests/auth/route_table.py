@@ -388,7 +388,7 @@ VIABILITY = (
 )  # fmt: skip
 
 TABLE: tuple[Row, ...] = (
-    *ACTS, *PEOPLE, *DONORS, *SPECIMENS, *STORAGE, *LABELS, *JOBS, *SCANS, *SHIPPING, *WITHDRAWALS, *CUSTODY, *QUALITY, *VIABILITY,
-    *SIGN_IN,
+    *ACTS, *PEOPLE, *DONORS, *SPECIMENS, *STORAGE, *LABELS, *JOBS, *SCANS, *SHIPPING, *WITHDRAWALS, *CUSTODY, *QUALITY,
+    *VIABILITY, *SIGN_IN,
 )  # fmt: skip
 """Sign-in comes last: signing out ends the caller's session."""

@@ -13,7 +13,6 @@ from tests.conftest import Api, TestBank
 from tests.factories import make_donor
 from tests.signing import signed
 from tests.viability.stories import DAY, Past, let_the_worker_look, make_lot, make_vial, release, thaw_and_count
-from tests.web.test_pages import visit  # noqa: F401  (a fixture)
 
 Json = dict[str, Any]
 
@@ -196,7 +195,7 @@ def test_a_report_takes_quality_and_a_signature_of_that_very_request(api: Api, b
 def test_pages_show_measured_and_expected_apart_and_the_report_is_signed_on_a_page(
     api: Api,
     bank: TestBank,
-    visit: Callable[..., Any],  # noqa: F811
+    visit: Callable[..., Any],
 ) -> None:
     let_the_worker_look(bank)
     lot, codes = lot_of_vials(bank, 2)
@@ -235,5 +234,5 @@ def test_pages_show_measured_and_expected_apart_and_the_report_is_signed_on_a_pa
     assert page.count('<svg class="plot"') == 1
 
 
-def test_the_calibration_page_of_an_empty_bank_says_what_to_do(api: Api, visit: Callable[..., Any]) -> None:  # noqa: F811
+def test_the_calibration_page_of_an_empty_bank_says_what_to_do(api: Api, visit: Callable[..., Any]) -> None:
     assert "No thaw was judged yet" in visit("lab_tech").get_page("/viability")

@@ -18,7 +18,6 @@ from biobank.specimens.materials import Assay
 from biobank.viability.fitting import same_again
 from tests.conftest import Api, TestBank
 from tests.viability.stories import Past, count_many, let_the_worker_look, make_vial, thaw_and_count
-from tests.web.test_pages import visit  # noqa: F401  (a fixture)
 
 
 def excluded(bank: TestBank) -> list[str | None]:
@@ -95,7 +94,7 @@ def test_minus_80_speaks_from_own_counts_at_minus_80_only(api: Api, bank: TestBa
 def test_the_alarm_shows_in_the_report_the_metrics_and_on_the_start_page(
     api: Api,
     bank: TestBank,
-    visit: Callable[..., Any],  # noqa: F811
+    visit: Callable[..., Any],
     share: float,
     alarms: int,
 ) -> None:
