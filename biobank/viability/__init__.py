@@ -3,6 +3,6 @@
 Measured and estimated never share a field, a table or a column. An estimate is of membrane integrity, or of outgrowth; never
 of potency, dose response or outcome.
 
-Who imports what: `model`, `predictive` and `scoring` need numpy and scipy and run in the worker and the command line only;
+Who imports what: `model`, `predictive` and `fitting` need numpy and scipy and run in the worker and the command line only;
 everything that answers a request is plain Python over what the worker stored.
 """

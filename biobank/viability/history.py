@@ -62,7 +62,6 @@ class History:
     """What the rules and the model read. Hours and days are fractions; None means that the log does not say."""
 
     condition: str = "fresh"
-    collected_at: datetime | None = None
     warm_hours: float | None = None
     cold_hours: float | None = None
     frozen_at: datetime | None = None
@@ -139,12 +138,10 @@ def history_of(
     frozen_at = None if frozen is None else _at(frozen)
     thawed_at = next((_at(entry) for entry in own if entry["kind"] == "specimen.thawed"), None)
     fresh = [delay for entries in roots if (delay := _delay(entries, places, min(frozen_at or at, at))) is not None]
-    taken = [_at(entry) for entries in roots for entry in entries if entry["kind"] == "specimen.collected"]
     starting = own[0]["body"] if own else {}
     condition = "thawed" if thawed_at else "frozen" if frozen_at else str(starting.get("condition", "fresh"))
     return History(
         condition=condition,
-        collected_at=min(taken, default=None),
         warm_hours=max((warm for warm, _ in fresh), default=None),
         cold_hours=max((cold for _, cold in fresh), default=None),
         frozen_at=frozen_at,

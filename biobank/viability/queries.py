@@ -37,13 +37,6 @@ def describe(
 ) -> ViabilityPublic:
     """Answer GET /specimens/{code}/viability: what was measured and, apart, what may be expected."""
     specimen = get_visible(session, actor, code)
-    return describe_loaded(session, specimen, assay=assay, as_known_at=as_known_at)
-
-
-def describe_loaded(
-    session: Session, specimen: Snapshot, *, assay: str | None = None, as_known_at: datetime | None = None
-) -> ViabilityPublic:
-    """The same for a specimen that the caller has loaded and may see."""
     parameters = current()
     measured = [one for one in measured_of(session, specimen.code) if as_known_at is None or one.recorded_at <= as_known_at]
     criterion = criterion_for(session, specimen.home_site_code, specimen.material) if measured else None
