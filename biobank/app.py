@@ -16,6 +16,8 @@ from biobank.donors.api import router as donors_api
 from biobank.donors.pages import router as donors_pages
 from biobank.doors import Doorkeeper, Doors
 from biobank.exports.api import router as exports_api
+from biobank.exports.bundle_api import router as bundle_api
+from biobank.exports.log_api import router as log_api
 from biobank.exports.pages import router as exports_pages
 from biobank.jobs.api import router as jobs_api
 from biobank.jobs.pages import router as jobs_pages
@@ -55,9 +57,11 @@ ROUTERS = (
     acts_api,
     donors_api,
     exports_api,
+    bundle_api,
     jobs_api,
     keys_api,
     labels_api,
+    log_api,
     people_api,
     quality_api,
     sign_in_api,

@@ -13,6 +13,7 @@ from biobank.config import Settings, WeakSettings, ensure_secret, read_secret
 from biobank.db import Database, sqlalchemy_url
 from biobank.transparency.keys import ensure_keys, load_receipt_signer
 from biobank.transparency.note import Signer
+from biobank.transparency.tiles import UpperTiles
 from biobank.vault import Keystore
 
 SECRETS = ("vault-master", "blind-index", "throttle")
@@ -61,6 +62,11 @@ class Bank:
         return load_receipt_signer(self.settings.secrets, self.settings.log_origin)
 
     @cached_property
+    def upper_tiles(self) -> UpperTiles:
+        """Tiles that proofs have climbed through."""
+        return UpperTiles()
+
+    @cached_property
     def _keys_async(self) -> AsyncEngine:
         return create_async_engine(self._keys_url, isolation_level="AUTOCOMMIT", pool_size=2, max_overflow=3)
 
@@ -86,6 +92,13 @@ class Bank:
     def secret(self, name: str) -> bytes:
         """Read one of `SECRETS`."""
         return read_secret(self.settings.secrets, name)
+
+    def dispose_now(self) -> None:
+        """Close the pooled connections of a command."""
+        if "database" in self.__dict__ and "sync_engine" in self.database.__dict__:
+            self.database.sync_engine.dispose()
+        if "_keys_sync" in self.__dict__:
+            self._keys_sync.dispose()
 
     async def dispose(self) -> None:
         """Close every pooled connection."""

@@ -1,7 +1,7 @@
 """The `biobank` command: run the bank, set it up, and ask it for what a script needs. The verbs are in `biobank/commands/`.
 
 Exit codes: 0 done · 1 refused or failed (the sentence is on standard error) · 2 wrong usage · 3 already running ·
-4 the log is halted and needs a person.
+4 the log is halted and needs a person · 5 a receipt is evidence against the bank.
 """
 
 import sys
@@ -10,10 +10,12 @@ from typing import Annotated
 import typer
 
 from biobank import __version__
-from biobank.commands import custody_log, dumps, importing, inspecting, labelling, measuring, running
+from biobank.commands import custody_log, dumps, importing, inspecting, labelling, measuring, running, witnessing
 from biobank.commands.console import console, fail
 from biobank.commands.keys import keys
+from biobank.commands.log import log
 from biobank.commands.logins import users
+from biobank.commands.receipts import receipt
 from biobank.commands.viability import viability
 from biobank.errors import Refusal
 
@@ -26,7 +28,9 @@ for verb in (
     running.worker,
     running.migrate,
     running.demo,
+    witnessing.witness,
     custody_log.export,
+    custody_log.bundle,
     dumps.backup,
     dumps.restore,
     dumps.after_restore,
@@ -34,10 +38,18 @@ for verb in (
     labelling.label,
 ):
     app.command(verb.__name__.replace("_", "-"))(verb)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
+    custody_log.verify
+)
 app.command("import")(importing.import_)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(measuring.bench)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
+    custody_log.verify
+)
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
+app.add_typer(log, name="log")
+app.add_typer(receipt, name="receipt")
 app.add_typer(viability, name="viability")
 
 

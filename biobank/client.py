@@ -9,6 +9,15 @@
 Every POST carries an `Idempotency-Key`; a retry after a lost answer (a broken connection, a 502, 503 or 504) sends the same key,
 so that the act happens once and the first answer comes back. A refusal is raised as `Refused` with its stable code. Receipts
 are kept in `receipts`, in the order they came.
+
+With a `ReceiptStore` every acknowledgement is checked under the policy's keys and stored before the answer is returned, and
+`collect_receipts` turns what is stored into inclusion receipts:
+
+    store = ReceiptStore(Path("receipts.db"), Policy.read(Path("policy").read_text()))
+    with BankClient(url, receipt_store=store) as bank:
+        …
+        for owed in bank.collect_receipts():   # acknowledged, past the promise, and not in the log: evidence
+            …
 """
 
 import json
@@ -20,7 +29,11 @@ from uuid import uuid4
 
 import httpx
 
+from biobank import clock
 from biobank.acts.act import act_hash
+from biobank.receipts import BadReceipt, Owed, ReceiptStore
+from biobank.transparency.note import from_base64
+from biobank.transparency.verify import Checkpoint, Untrue, open_checkpoint
 
 Json = dict[str, Any]
 RETRIED = frozenset({502, 503, 504})
@@ -58,6 +71,7 @@ class BankClient:
         timeout_s: float = 30.0,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        receipt_store: ReceiptStore | None = None,
     ) -> None:
         self._http = httpx.Client(base_url=url, timeout=timeout_s, transport=transport)
         self._retries = retries
@@ -65,6 +79,7 @@ class BankClient:
         self._access: str | None = None
         self._refresh: str | None = None
         self.receipts: list[str] = []
+        self.receipt_store = receipt_store
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +132,9 @@ class BankClient:
         answer: Json = self._send("POST", API + path, json=body or {}, key=key or uuid4().hex).json()
         if isinstance(answer, dict) and isinstance(answer.get("receipt"), str):
             self.receipts.append(answer["receipt"])
+            if self.receipt_store is not None:
+                listed = [e["leaf_hash"] for e in [*answer.get("events", []), *answer.get("items", [])] if "leaf_hash" in e]
+                self.receipt_store.keep_acknowledgement(answer["receipt"], listed)
         return answer
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Json:
@@ -167,6 +185,65 @@ class BankClient:
                 answer.read()
                 raise Refused(answer.status_code, _problem(answer))
             yield from answer.iter_bytes()
+
+    # receipts
+
+    def collect_receipts(self) -> list[Owed]:
+        """Fetch, check and store the inclusion receipt of every acknowledged event; return those that are overdue and missing.
+
+        What is returned is stored as evidence with the checkpoint that the bank showed. Raises BadReceipt for a proof that proves
+        nothing, TwoHistories when a checkpoint does not extend what this store has seen.
+        """
+        store = self._store()
+        newest = self._opened(self.checkpoint())
+        self._watch(newest)
+        missing: list[Owed] = []
+        for owed in store.owed():
+            try:
+                proof = self.get(f"/log/proofs/{owed.leaf_hash.hex()}")
+            except Refused as refused:
+                if refused.status != 404:
+                    raise
+                if owed.overdue(clock.now()):
+                    store.accuse_missing(owed, newest.note)
+                    missing.append(owed)
+                continue
+            self._watch(store.keep_receipt(owed.leaf_hash, str(proof["receipt"])))
+        return missing
+
+    def checkpoint(self) -> str:
+        """The newest checkpoint of the log, as a signed note."""
+        return self._send("GET", f"{API}/log/checkpoint", authorised=False).text
+
+    def _store(self) -> ReceiptStore:
+        if self.receipt_store is None:
+            raise ValueError("this client keeps no receipts: give it a receipt_store")
+        return self.receipt_store
+
+    def _opened(self, note: str) -> Checkpoint:
+        try:
+            return open_checkpoint(note.encode(), self._store().policy, clock.now().timestamp(), quorum=False)
+        except Untrue as error:
+            raise BadReceipt(f"The bank's checkpoint is not under your policy: {error}.") from error
+
+    def _watch(self, new: Checkpoint) -> None:
+        """Demand that a checkpoint and the newest one seen are one history, and remember it."""
+        old = self._store().newest_seen()
+        proof: list[bytes] = []
+        if old is not None and 0 < min(old.size, new.size) < max(old.size, new.size):
+            first, second = sorted((old.size, new.size))
+            try:
+                answer = self.get("/log/consistency", from_=first, to=second)
+            except Refused as refused:
+                if refused.status != 404:
+                    raise
+                self._store().accuse("set back", old.note, new.note)
+                raise BadReceipt(
+                    f"The bank has shown {second} entries before and now shows no proof up to there: its log was set back, or "
+                    "this is an old view. Both checkpoints are kept."
+                ) from refused
+            proof = [node for text in answer["proof"] if (node := from_base64(text)) is not None]
+        self._store().see(new, proof)
 
     # how
 

@@ -35,6 +35,9 @@ class Settings(BaseModel):
     register_path: Path | None = Field(
         None, description="File of the last published checkpoint, on another volume. Default: `state_dir`/register/checkpoint."
     )
+    policy_path: Path | None = Field(
+        None, description="Policy file: the witnesses whose cosignatures the sealer asks for. Default: none is asked."
+    )
     secrets_dir: Path | None = Field(None, description="Key files. Default: `state_dir`/secrets.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")

@@ -20,7 +20,7 @@ from rich.console import Console
 from biobank.config import Settings
 from biobank.demo_people import PEOPLE, logins
 from biobank.loading import long_lived
-from biobank.processes import prepare, served_database
+from biobank.processes import adopt_rules, prepare, served_database
 
 UNFINISHED = "demo-unfinished"
 ANSWER = "demo.json"
@@ -82,6 +82,7 @@ def _make_if_missing(settings: Settings, state: Path, console: Console) -> None:
         kept.unlink(missing_ok=True)
     if kept.exists():
         prepare(settings)
+        adopt_rules(settings)
         return
     with long_lived():
         from biobank import kinds
@@ -93,6 +94,7 @@ def _make_if_missing(settings: Settings, state: Path, console: Console) -> None:
     started = time.monotonic()
     console.print("Making an example bank …")
     prepare(settings)
+    adopt_rules(settings)
     passwords = {username: _password() for username in PEOPLE}
     bank = Bank.open(settings)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from alembic.script import ScriptDirectory
 from fastapi import APIRouter, FastAPI, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
@@ -18,18 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from biobank import clock, migrate
 from biobank.acts.web import BankDep
-from biobank.transparency.queries import seal_lag_s
+from biobank.log_health import REGISTRY, log_unknown, look_at_the_log
 from biobank.viability.records import count_alarms, count_waiting
 
 router = APIRouter(tags=["health"])
-REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
     "biobank_requests_total", "Requests by method, route and status.", ("method", "route", "status"), registry=REGISTRY
 )
 SECONDS = Histogram("biobank_request_seconds", "Time to answer, by method and route.", ("method", "route"), registry=REGISTRY)
-SEAL_LAG = Gauge("biobank_seal_lag_seconds", "Age of the oldest event that waits to be sealed.", registry=REGISTRY)
-PENDING = Gauge("biobank_pending_events", "Events that wait to be sealed.", registry=REGISTRY)
-LOG_SIZE = Gauge("biobank_log_size", "Entries in the newest tree head.", registry=REGISTRY)
 FORECAST_ALARMS = Gauge(
     "biobank_viability_forecast_alarms",
     "Strata whose 90 % interval held under 80 % of the newest thirty thaws.",
@@ -54,20 +50,10 @@ def _look(session: Session, merge_delay_s: int) -> dict[str, Any]:
     found = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
     if _Revision.head is None:
         _Revision.head = _expected_revision()
-    lag = seal_lag_s(session, clock.now())
-    pending = session.execute(text("SELECT count(*) FROM pending")).scalar_one()
-    size = session.execute(text("SELECT COALESCE(max(size), 0) FROM tree_head")).scalar_one()
-    quarantined = session.execute(text("SELECT count(*) FROM log_quarantine")).scalar_one()
-    SEAL_LAG.set(lag)
-    PENDING.set(pending)
-    LOG_SIZE.set(size)
     return {
         "database": "ok",
         "schema": "ok" if found == _Revision.head else "migration needed",
-        "seal_lag_s": round(lag, 1),
-        "log": "ok" if lag <= merge_delay_s else "lagging: acts towards use are refused",
-        "log_size": size,
-        "quarantined_events": quarantined,
+        **look_at_the_log(session, merge_delay_s),
     }
 
 
@@ -102,10 +88,10 @@ async def readyz(request: Request, bank: BankDep, response: Response) -> dict[st
 async def metrics(bank: BankDep) -> Response:
     """Prometheus text. Each web worker counts its own requests; scrape them by process, or sum."""
     try:
-        await bank.database.read(lambda s: _look(s, bank.settings.merge_delay_s))
+        await bank.database.read(lambda s: look_at_the_log(s, bank.settings.merge_delay_s))
         await bank.database.read(_look_at_forecasts)
     except (SQLAlchemyError, OSError):
-        SEAL_LAG.set(float("nan"))
+        log_unknown()
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
 

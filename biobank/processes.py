@@ -66,6 +66,21 @@ def prepare(settings: Settings) -> None:
     migrate.upgrade(settings.owner_database_url, settings.keys_owner_database_url)
 
 
+def adopt_rules(settings: Settings) -> None:
+    """Let the log say under which rule table this software writes, before any part of it does."""
+    from biobank import kinds, tables
+    from biobank.bank import Bank
+    from biobank.custody.rulebook import adopt_rules_now
+
+    assert kinds.MODULES
+    assert tables.MODULES
+    bank = Bank.open(settings)
+    try:
+        adopt_rules_now(bank)
+    finally:
+        bank.database.sync_engine.dispose()
+
+
 def environment(settings: Settings, *addresses: str) -> dict[str, str]:
     """Return a child's environment: every setting, but only the named addresses."""
     given = {k: v for k, v in os.environ.items() if not k.startswith("BIOBANK_")}

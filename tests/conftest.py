@@ -173,7 +173,7 @@ def make_bank(template: EmbeddedPostgres, secrets_dir: Path, tmp_path: Path) -> 
     made: list[TestBank] = []
 
     def make(**settings: Any) -> TestBank:
-        made.append(open_bank(template, secrets_dir, tmp_path, **settings))
+        made.append(open_bank(template, settings.pop("secrets_dir", secrets_dir), tmp_path, **settings))
         return made[-1]
 
     yield make

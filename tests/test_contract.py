@@ -12,9 +12,11 @@ from schemathesis.core.result import Ok
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM
 from tests import seed
+from tests.auth.route_table import PUBLIC
 from tests.conftest import Api
 from tests.donors.stories import register
 from tests.factories import make_box, make_received
+from tests.sealing import seal
 
 ROLES = ["lab_tech", "clinician", "clinic_staff", "quality", "auditor", "admin"]
 EXPORTS = "/api/v1/custody-log"
@@ -36,6 +38,7 @@ def seeded(api: Api) -> dict[str, str]:
     donor = register(api.clinician)
     specimen = api.test_bank.write(lambda s: make_received(s, act, donor=donor))
     box = api.test_bank.write(lambda s: make_box(s, admin).code)
+    seal(api.test_bank)
     return {
         "specimens": specimen.code, "donors": donor, "storage-containers": box, "users": seed.USERS["lab_tech"].code,
         "sites": "LAB",
@@ -108,7 +111,8 @@ def test_every_read_of_a_seeded_code_succeeds_for_somebody(api: Api) -> None:
 
 def test_the_problem_shape_is_one_over_the_whole_route_table(api: Api) -> None:
     for operation in operations(api):
-        if not operation.path.startswith("/api/v1") or "/auth/" in operation.path:
+        public = (operation.method.upper(), operation.path) in PUBLIC
+        if public or not operation.path.startswith("/api/v1") or "/auth/" in operation.path:
             continue
         path = operation.path.replace("{", "").replace("}", "")
         answer = httpx.request(operation.method.upper(), f"{api.url}{path}", json={}, headers={"Idempotency-Key": "k"})

@@ -13,7 +13,7 @@ down_revision = "initial"
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("event", "leaf", "tile", "tree_head", "checkpoint", "cosignature", "attempt", "log_quarantine",
+APPEND_ONLY = ("event", "rule_table", "leaf", "tile", "tree_head", "checkpoint", "cosignature", "attempt", "log_quarantine",
                "administration", "withdrawal_outcome", "attachment", "deviation_subject", "deviation_attachment", "recall",
                "recall_item", "processing", "processing_input", "lot_test", "viability_assay",
                "shipment_item", "viability_parameters", "viability_fit", "viability_thaw", "viability_criterion",
@@ -26,7 +26,7 @@ NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdr
                  "consent", "identification", "kit_binding", "wristband", "kit", "kit_label",
                  "handover", "handover_item", "shipment", "hands")  # fmt: skip
 
-SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "log_quarantine", "log_lock")
+SEALER_ONLY = ("leaf", "tile", "tree_head", "checkpoint", "cosignature", "log_quarantine", "log_lock", "log_report")
 """The app reads these and never writes them."""
 
 APP_MAY_DELETE = ("vault_document", "donor_document", "donor_index", "specimen_alias", "idempotency", "login_attempt",
@@ -148,15 +148,17 @@ def upgrade() -> None:
     for table in APP_MAY_DELETE:
         op.execute(f"GRANT DELETE ON {table} TO biobank_app")
 
-    op.execute("GRANT SELECT ON event, pending, leaf, tile, tree_head, checkpoint, cosignature, log_quarantine, log_lock "
-               "TO biobank_sealer")  # fmt: skip
+    op.execute("GRANT SELECT ON event, pending, leaf, tile, tree_head, checkpoint, cosignature, log_quarantine, log_lock, "
+               "log_report TO biobank_sealer")  # fmt: skip
     op.execute("GRANT INSERT ON leaf, tile, tree_head, checkpoint, cosignature, log_quarantine TO biobank_sealer")
     op.execute("GRANT DELETE ON pending TO biobank_sealer")
     op.execute("GRANT UPDATE ON log_lock TO biobank_sealer")
+    op.execute("GRANT INSERT, UPDATE ON log_report TO biobank_sealer")
 
     op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO biobank_auditor")
     for table in HIDDEN_FROM_AUDITOR:
         op.execute(f"REVOKE SELECT ON {table} FROM biobank_auditor")
+    op.execute("GRANT SELECT (commit, subject) ON vault_document TO biobank_auditor")
     op.execute("GRANT SELECT (code, username, active, created_at) ON app_user TO biobank_auditor")
     op.execute("GRANT SELECT (id, user_code, meaning, act_hash, signed_at, used_at) ON signature TO biobank_auditor")
 

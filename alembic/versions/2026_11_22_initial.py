@@ -143,6 +143,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("leaf_hash", name=op.f("pk_log_quarantine")),
     )
     op.create_table(
+        "log_report",
+        sa.Column("part", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("part", name=op.f("pk_log_report")),
+    )
+    op.create_table(
         "login_attempt",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name_hash", sa.LargeBinary(), nullable=False),
@@ -151,6 +160,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_login_attempt")),
     )
     op.create_index("ix_login_attempt_name", "login_attempt", ["name_hash", "at"], unique=False)
+    op.create_table(
+        "rule_table",
+        sa.Column("id", sa.LargeBinary(), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("id = sha256(document)", name=op.f("a_rule_table_is_named_by_its_hash")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rule_table")),
+    )
     op.create_table(
         "site",
         sa.Column("code", sa.Text(), nullable=False),
@@ -1628,8 +1644,10 @@ def downgrade() -> None:
     op.drop_table("tree_head")
     op.drop_table("tile")
     op.drop_table("site")
+    op.drop_table("rule_table")
     op.drop_index("ix_login_attempt_name", table_name="login_attempt")
     op.drop_table("login_attempt")
+    op.drop_table("log_report")
     op.drop_table("log_quarantine")
     op.drop_table("log_lock")
     op.drop_table("leaf")

@@ -12,7 +12,7 @@ from rich.console import Console
 from biobank.config import Settings, WeakSettings
 from biobank.embedded import EmbeddedPostgresError
 from biobank.errors import Refusal
-from biobank.processes import NEEDS_A_PERSON, served_database
+from biobank.processes import NEEDS_A_PERSON, adopt_rules, served_database
 
 if TYPE_CHECKING:
     from biobank.bank import Bank
@@ -40,14 +40,16 @@ def fail(sentence: str, code: int = REFUSED) -> typer.Exit:
 @contextmanager
 def open_bank() -> "Iterator[Bank]":
     """Open the bank for one command: on the given server, or on the embedded one (started, or attached to)."""
-    from biobank import kinds, tables
     from biobank.bank import Bank
 
-    assert kinds.MODULES
-    assert tables.MODULES
     try:
         with served_database(settings_or_exit()) as settings:
-            yield Bank.open(settings)
+            adopt_rules(settings)
+            bank = Bank.open(settings)
+            try:
+                yield bank
+            finally:
+                bank.dispose_now()
     except (WeakSettings, EmbeddedPostgresError) as error:
         raise fail(str(error)) from error
     except Refusal as refusal:

@@ -1,8 +1,13 @@
 """Keys of the bank."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from biobank.commands.console import console, settings_or_exit
+from biobank.commands.console import console, fail, open_bank, settings_or_exit
+
+Patience = Annotated[float, typer.Option("--wait", min=0.1, help="Seconds to wait until the entry is sealed.")]
 
 keys = typer.Typer(no_args_is_help=True, help="Keys of the bank.")
 
@@ -14,3 +19,60 @@ def rotate_token_key() -> None:
 
     settings = settings_or_exit()
     console.print(f"New signing key {tokens.rotate(settings.secrets)}. Running processes use it within a minute.")
+
+
+@keys.command("create")
+def create_keys() -> None:
+    """Make the log key and the receipt key where they are missing, and print the public halves. Existing keys stay."""
+    from biobank.transparency.keys import LOG_KEY, RECEIPT_KEY, KeyFileError, ensure_keys, public_key
+
+    settings = settings_or_exit()
+    try:
+        ensure_keys(settings.secrets, settings.log_origin)
+        for name in (LOG_KEY, RECEIPT_KEY):
+            typer.echo(public_key(settings.secrets, name))
+    except KeyFileError as error:
+        raise fail(str(error)) from error
+
+
+@keys.command("recovery")
+def create_recovery_key(
+    file: Annotated[Path, typer.Argument(help="Where the private half goes: a medium that then lies in a safe.")],
+) -> None:
+    """Make the cold recovery key, once, on the first day. Only its public half stays with the bank."""
+    from biobank.transparency.keys import KeyFileError
+    from biobank.transparency.keys import create_recovery_key as create
+
+    settings = settings_or_exit()
+    try:
+        signer = create(settings.secrets, file, settings.log_origin)
+    except (KeyFileError, OSError) as error:
+        raise fail(str(error)) from error
+    typer.echo(signer.verifier.to_vkey())
+    console.print(f"Put {file} into a safe and take it off this machine. Give verifiers a policy: `biobank log policy`.")
+
+
+@keys.command("rotate-log")
+def rotate_log_key(wait: Patience = 60.0) -> None:
+    """Begin a change of the log's key: announce it in the log; from then on both keys sign. Needs a running sealer."""
+    from biobank.exports.log_keys import announce
+
+    with open_bank() as bank:
+        key, start = announce(bank, patience_s=wait)
+    typer.echo(f"log {key.to_vkey()} from {start}")
+    console.print("Both keys sign from now on. Give verifiers and witnesses the line above, then run `biobank keys retire-log`.")
+
+
+@keys.command("retire-log")
+def retire_log_key(wait: Patience = 60.0) -> None:
+    """End a change of the log's key: the old one stops signing and is destroyed. Needs a running sealer."""
+    from biobank.exports.log_keys import retire
+    from biobank.transparency.keys import KeyFileError
+
+    with open_bank() as bank:
+        try:
+            key, end = retire(bank, patience_s=wait)
+        except KeyFileError as error:
+            raise fail(str(error)) from error
+    typer.echo(f"log {key.to_vkey()} to {end}")
+    console.print("The old key is gone. Give verifiers the new policy: `biobank log policy`.")

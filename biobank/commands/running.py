@@ -8,7 +8,7 @@ from biobank.commands.console import ALREADY_RUNNING, HALTED, console, fail, set
 from biobank.config import Settings
 from biobank.embedded import EmbeddedPostgresError
 from biobank.loading import long_lived
-from biobank.processes import Children, prepare, served_database, start_all
+from biobank.processes import Children, adopt_rules, prepare, served_database, start_all
 
 
 def serve(
@@ -23,6 +23,7 @@ def serve(
         with served_database(changes) as settings:
             if changes.database_url is None:
                 prepare(settings)
+            adopt_rules(settings)
             raise typer.Exit(run_until_stopped(settings, web_only=web_only))
     except EmbeddedPostgresError as error:
         raise fail(str(error)) from error
@@ -41,9 +42,12 @@ def run_until_stopped(settings: Settings, *, web_only: bool = False) -> int:
 
 def sealer() -> None:
     """Seal pending events into the log, one process at a time; needs the sealer's address and the log's key."""
+    from biobank.transparency.attending import seal_and_attend
+    from biobank.transparency.keys import KeyFileError
     from biobank.transparency.sealer import Log
-    from biobank.transparency.sealer import run as run_sealer
     from biobank.transparency.sealing import LogHalted
+    from biobank.transparency.verify import Unreadable
+    from biobank.transparency.witnessing import peers_of
 
     settings = settings_or_exit()
     if settings.sealer_database_url is None:
@@ -51,21 +55,24 @@ def sealer() -> None:
     register = settings.register_file
     register.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        run_sealer(settings.sealer_database_url, stop_event(), Log.open(settings.log_origin, settings.secrets, register))
+        peers = [] if settings.policy_path is None else peers_of(settings.policy_path, settings.log_origin)
+        log = Log.open(settings.log_origin, settings.secrets, register)
+        seal_and_attend(settings.sealer_database_url, stop_event(), log, peers)
     except LogHalted as halted:
         raise fail(f"The log is halted: {halted}", HALTED) from halted
+    except (Unreadable, KeyFileError, OSError) as error:
+        raise fail(str(error)) from error
 
 
 def worker() -> None:
     """Run the timers: expiring hand-overs, forgetting old answers."""
+    settings = settings_or_exit()
     with long_lived():
-        from biobank import kinds, tables
         from biobank.bank import Bank
         from biobank.worker import run as run_worker
 
-        assert kinds.MODULES
-        assert tables.MODULES
-    run_worker(Bank.open(settings_or_exit()), stop_event())
+        adopt_rules(settings)
+    run_worker(Bank.open(settings), stop_event())
 
 
 def migrate() -> None:

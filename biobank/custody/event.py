@@ -17,8 +17,9 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict
 
 from biobank.auth.permissions import Permission
-from biobank.custody.effects import ENTRY_MEMBERS, PROJECTED, Effect, set_to
-from biobank.custody.states import HOLDS_A_POSITION, LIVE, Condition, HoldAct, HoldKind, State, StreamKind
+from biobank.custody.body_shape import shape_of
+from biobank.custody.effects import ENTRY_MEMBERS, INITIAL, PROJECTED, Effect, set_to
+from biobank.custody.states import HOLDS_A_POSITION, LIVE, TERMINAL, Condition, HoldAct, HoldKind, State, StreamKind
 from biobank.transparency import canonical
 
 
@@ -110,13 +111,15 @@ class Rules:
         self.by_kind: dict[str, type[Event]] = {}
         self.older: dict[tuple[str, int], type[Event]] = {}
         self._table: list[dict[str, Any]] | None = None
+        self._document = b""
         self._id: str | None = None
 
     def close(self) -> None:
         """Freeze the table. `biobank/kinds.py` calls this after importing every events module."""
         self._table = [rule_of(kind, cls) for kind, cls in sorted(self.by_kind.items())]
-        document: Any = {"rules": self._table}
-        self._id = hashlib.sha256(canonical.encode(document)).hexdigest()
+        document: Any = {"initial": INITIAL, "rules": self._table, "terminal": sorted(state.value for state in TERMINAL)}
+        self._document = canonical.encode(document)
+        self._id = hashlib.sha256(self._document).hexdigest()
 
     @property
     def table(self) -> list[dict[str, Any]]:
@@ -124,6 +127,12 @@ class Rules:
         if self._table is None:
             raise RuntimeError("Import biobank.kinds before using the ledger: the rule table must be whole.")
         return self._table
+
+    @property
+    def document(self) -> bytes:
+        """The canonical JSON of the table, with what a specimen is before its first event and which states are final."""
+        assert self.id
+        return self._document
 
     @property
     def id(self) -> str:
@@ -186,6 +195,7 @@ def rule_of(kind: str, cls: type[Event]) -> dict[str, Any]:
         "cold_first": cls.cold_first,
         "places_hold": None if cls.places_hold is None else cls.places_hold.value,
         "effect": cls.whole_effect(),
+        "body": shape_of(cls),
     }
 
 

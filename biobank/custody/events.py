@@ -394,3 +394,14 @@ HOLD_EVENTS: dict[HoldScope, tuple[StreamKind, type[Any], type[Any]]] = {
     HoldScope.SHIPMENT: (StreamKind.SHIPMENT, ShipmentHoldPlaced, ShipmentHoldLifted),
 }
 """Scope → its stream and its two events."""
+
+
+class RulesAdopted(Event):
+    """From here on entries are written under this rule table. Every version a log uses is adopted in it before its first use."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.rules_adopted"] = "system.rules_adopted"
+
+    table: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the rule table's canonical JSON.")
+    kinds: int = Field(ge=1, description="Kinds of events in it.")
+    software: str = Field(pattern=r"^[0-9A-Za-z.+-]{1,40}$", description="Version of the software that brought it.")

@@ -202,3 +202,13 @@ class Hold(SQLModel, table=True):
     lifted_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
     lifted_by: str | None = Field(default=None, sa_column=Column(Text))
     lifted_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+
+
+class RuleTable(SQLModel, table=True):
+    """One version of the rule table: its canonical JSON, named by its SHA-256. `system.rules_adopted` says since when."""
+
+    __tablename__ = "rule_table"
+    __table_args__ = (CheckConstraint("id = sha256(document)", name="a_rule_table_is_named_by_its_hash"),)
+
+    id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    document: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

@@ -8,12 +8,15 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
+from biobank.custody.body_shape import COMMITS
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, HASH, REASON
 from biobank.custody.states import StreamKind
 
-COMMIT = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to a vault document, in hex.")
-MAYBE_COMMIT = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="Commitment to a vault document, in hex.")
+COMMIT = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to a vault document, in hex.", json_schema_extra=COMMITS)
+MAYBE_COMMIT = Field(
+    default=None, pattern=r"^[0-9a-f]{64}$", description="Commitment to a vault document, in hex.", json_schema_extra=COMMITS
+)
 ID = Field(pattern=r"^[0-9a-f-]{36}$")
 WHEN = Field(max_length=32, description="RFC 3339.")
 MAYBE_WHEN = Field(default=None, max_length=32, description="RFC 3339.")

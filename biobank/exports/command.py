@@ -1,6 +1,7 @@
 """Exporting to a file from the command line."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -8,6 +9,8 @@ from rich.console import Console
 from biobank.acts.act import Act
 from biobank.bank import Bank
 from biobank.errors import NotAcceptable
+from biobank.exports.bundle import Wish
+from biobank.exports.bundling import bundle_now, finish_bundle, start_bundle_as_bank
 from biobank.exports.formats import FORMATS
 from biobank.exports.selection import Selection
 from biobank.exports.service import Written, finish_export, start_export_as_bank, stream_now
@@ -30,14 +33,36 @@ def export_to_file(
     written = Written()
     try:
         with stream_now(bank, export, written) as chunks:
-            target = sys.stdout.buffer if str(output) == "-" else output.open("wb")
-            with target:
-                tick = TICK
-                for chunk in chunks:
-                    target.write(chunk)
-                    if written.size >= tick:
-                        progress.print(f"{written.rows} lines, {written.size // 1024 // 1024} MiB", highlight=False)
-                        tick += TICK
+            _write(chunks, output, written, progress)
     finally:
         bank.database.write_now(lambda s: finish_export(s, Act.system(bank, path="cli/export"), export, written))
     return written
+
+
+def bundle_to_file(bank: Bank, output: Path, wish: Wish, *, progress: Console) -> Written:
+    """Write a bundle to `output` (`-` is standard output) and record start and end as the bank itself.
+
+    Raises NotFound for an unknown specimen or donor, NothingSealed.
+    """
+    act = Act.system(bank, path="cli/bundle")
+    bundle = bank.database.write_now(lambda session: start_bundle_as_bank(session, act, wish))
+    written = Written()
+    try:
+        with bundle_now(bank, bundle, written) as chunks:
+            _write(chunks, output, written, progress)
+    finally:
+        bank.database.write_now(lambda session: finish_bundle(session, act, bundle, written))
+    return written
+
+
+def _write(chunks: Iterator[bytes], output: Path, written: Written, progress: Console) -> None:
+    first = next(chunks, b"")  # before the file is touched: what cannot be written leaves the old one alone
+    target = sys.stdout.buffer if str(output) == "-" else output.open("wb")
+    with target:
+        tick = TICK
+        target.write(first)
+        for chunk in chunks:
+            target.write(chunk)
+            if written.size >= tick:
+                progress.print(f"{written.rows} rows, {written.size // 1024 // 1024} MiB", highlight=False)
+                tick += TICK

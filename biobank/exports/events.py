@@ -35,3 +35,41 @@ class ExportFinished(Event):
     rows: int = Field(ge=0)
     size_bytes: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+VKEY = Field(pattern=r"^[!-~]{40,400}$")
+"""A public key in its text form, `name+id+base64`."""
+
+
+class LogKeyAnnounced(Event):
+    """A new key will sign checkpoints beside the present one; it signs none that does not cover this entry."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.log_key_announced"] = "system.log_key_announced"
+
+    log_key: str = VKEY
+
+
+class LogKeyRetired(Event):
+    """A key of the log is retired: a checkpoint larger than `to_size` that only it has signed is not the bank's."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.log_key_retired"] = "system.log_key_retired"
+
+    log_key: str = VKEY
+    to_size: int = Field(ge=0)
+
+
+class LogRecovered(Event):
+    """The first entry of a log that continues another one: what that one last signed, and what happened to it."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.log_recovered"] = "system.log_recovered"
+    starts: ClassVar[bool] = True
+
+    old_origin: str = Field(min_length=1, max_length=200)
+    old_size: int = Field(ge=0)
+    old_root: str = Field(pattern=r"^[0-9a-f]{64}$")
+    new_origin: str = Field(min_length=1, max_length=200)
+    log_key: str = VKEY
+    incident_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")

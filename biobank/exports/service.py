@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -83,7 +83,7 @@ def finish_export(session: Session, act: Act, export: Export, written: Written) 
     event = ExportFinished(
         export=str(export.id),
         complete=written.complete,
-        rows=max(0, written.rows - FORMATS[export.format].header_lines),
+        rows=max(0, written.rows - (FORMATS[export.format].header_lines if export.format in FORMATS else 0)),
         size_bytes=written.size,
         sha256=written.sha256,
     )
@@ -91,6 +91,19 @@ def finish_export(session: Session, act: Act, export: Export, written: Written) 
 
 
 _places = asyncio.Semaphore(AT_ONCE)
+
+
+@asynccontextmanager
+async def place() -> AsyncIterator[None]:
+    """Hold one of this worker's places for exports. Raises Unavailable when none becomes free in time."""
+    try:
+        await asyncio.wait_for(_places.acquire(), timeout=20)
+    except TimeoutError:
+        raise Unavailable("Too many exports are running. Try again in a minute.") from None
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 def address_of(bank: Bank) -> str:
@@ -105,11 +118,7 @@ async def stream(bank: Bank, export: Export, written: Written) -> AsyncIterator[
 
     Raises Unavailable when too many exports run at once.
     """
-    try:
-        await asyncio.wait_for(_places.acquire(), timeout=20)
-    except TimeoutError:
-        raise Unavailable("Too many exports are running. Try again in a minute.") from None
-    try:
+    async with place():
         async with await psycopg.AsyncConnection.connect(address_of(bank), autocommit=True) as connection:
             await connection.execute(f"SET statement_timeout = '{LONGEST}'")
             async with connection.cursor() as cursor, cursor.copy(export.statement) as copy:
@@ -124,8 +133,6 @@ async def stream(bank: Bank, export: Export, written: Written) -> AsyncIterator[
                     written.add(bytes(waiting))
                     yield bytes(waiting)
         written.complete = True
-    finally:
-        _places.release()
 
 
 @contextmanager

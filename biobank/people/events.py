@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from biobank.auth.permissions import Permission, Role
+from biobank.custody.body_shape import COMMITS
 from biobank.custody.event import Event
 from biobank.custody.events import REASON
 from biobank.custody.states import StreamKind
@@ -15,7 +16,7 @@ from biobank.custody.states import StreamKind
 SITES = "SITES"
 """The system stream of every site."""
 
-COMMIT = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to a vault document, in hex.")
+COMMIT = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to a vault document, in hex.", json_schema_extra=COMMITS)
 SHA256 = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, in hex.")
 SITE = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")
 

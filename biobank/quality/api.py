@@ -6,8 +6,9 @@ from uuid import UUID
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Response
 
+from biobank.acts.two_person import Proposed
 from biobank.acts.web import BankDep, Performing, Reading
-from biobank.quality import attachments, decisions, deviations, disposal, holds, look_back
+from biobank.quality import attachments, decisions, deviations, disposal, holds, identifying, look_back
 from biobank.quality.schemas import (
     AttachmentPublic,
     AttachmentRequest,
@@ -29,6 +30,8 @@ from biobank.quality.schemas import (
     LostRequest,
     RecallAnswer,
     RecallRequest,
+    Resolved,
+    ResolveRequest,
     TransferRequest,
 )
 
@@ -97,6 +100,12 @@ async def discard(code: CodePath, request: DiscardRequest, performing: Performin
 async def transfer_out(code: CodePath, request: TransferRequest, performing: Performing) -> DecisionAnswer:
     """Close the record of a specimen that another establishment took over: quality, signed "decided"."""
     return await performing(disposal.transfer_out, code, request)
+
+
+@router.post("/specimens/{code}/resolve")
+async def resolve(code: CodePath, request: ResolveRequest, performing: Performing) -> Resolved | Proposed:
+    """Say which specimen an unidentified item is: two people of quality, signed "decided", on evidence."""
+    return await performing(identifying.resolve, code, request)
 
 
 @router.post("/specimens/{code}/lost")

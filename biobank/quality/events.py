@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
+from biobank.custody.body_shape import COMMITS
 from biobank.custody.effects import Effect, body, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, HASH, NO_OFFER, REASON
@@ -70,7 +71,10 @@ class QualityDecided(Event):
     lot: str | None = Field(default=None, pattern=r"^LT-[0-9A-Z]{7}$", description="Set when the whole lot was decided.")
     pending_tests: tuple[str, ...] = Field(default=(), max_length=20, description="Tests without a result at the time.")
     notification_plan: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", description="Commitment to the plan of whom to tell when a late result is bad."
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Commitment to the plan of whom to tell when a late result is bad.",
+        json_schema_extra=COMMITS,
     )
     signature: str = SIGNATURE
 
@@ -88,6 +92,27 @@ class BasisDecided(Event):
     authorisation: str | None = Field(default=None, pattern=r"^[A-Za-z0-9 ./:()-]{2,60}$", description="Number or statute.")
     reason: str = REASON
     signature: str = SIGNATURE
+
+
+class Identified(Event):
+    """Two people of quality established which specimen an unidentified item is. Its record ends; the specimen's goes on."""
+
+    kind: Literal["specimen.identified"] = "specimen.identified"
+    permission: ClassVar[Permission] = Permission.SPECIMEN_RESOLVE
+    call: ClassVar[str] = "/specimens/{specimen}/resolve"
+    from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
+    to_state: ClassVar[State] = State.CONSUMED
+    effect: ClassVar[Effect] = NO_OFFER | {
+        "custodian_kind": set_to("nobody"),
+        "custodian_id": set_to(None),
+        "shipment_code": set_to(None),
+        "amount": set_to(0),
+    }
+    label: ClassVar[str] = "Say what it is"
+
+    same_as: str = Field(pattern=r"^(HF|AD)[0-9]{2}-[0-9A-Z]{7}$", description="The specimen that it is.")
+    evidence_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    signatures: tuple[str, str] = Field(description="Of the two people, in the order in which they signed.")
 
 
 class Discarded(Event):
@@ -157,7 +182,7 @@ class DeviationOpened(Affected):
     severity: Literal["minor", "major", "critical"]
     topic: str = REASON
     site: str = CODE
-    description: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the words.")
+    description: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the words.", json_schema_extra=COMMITS)
     attachments: tuple[str, ...] = Field(default=(), max_length=20)
 
 
@@ -171,7 +196,7 @@ class DeviationClosed(Event):
     opened: str = HASH
     cause: str = REASON
     decision: str = REASON
-    corrective_action: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the words.")
+    corrective_action: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the words.", json_schema_extra=COMMITS)
     attachments: tuple[str, ...] = Field(default=(), max_length=20)
     signature: str = SIGNATURE
 

@@ -108,6 +108,16 @@ class TransferRequest(Circumstances):
     signature: Token = None
 
 
+class ResolveRequest(Circumstances):
+    """Which specimen an unidentified item is. The second person sends the same with `pending_act`."""
+
+    same_as: Annotated[str, Field(pattern=r"^(HF|AD)[0-9]{2}-[0-9A-Z]{7}$", description="A specimen that is missing or lost.")]
+    evidence_sha256: Sha256 = Field(description="SHA-256 of what shows it; keep the file with POST /attachments.")
+    expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    signature: Token = None
+    pending_act: UUID | None = None
+
+
 class LostRequest(Circumstances):
     """Quality gives up the search for a missing specimen."""
 
@@ -129,6 +139,13 @@ class DecisionAnswer(Recorded):
     """Every specimen an act of quality touched."""
 
     items: list[DecidedSpecimen]
+
+
+class Resolved(DecisionAnswer):
+    """Both records after it: the item's, which ended, and the specimen's, which goes on under an identity hold."""
+
+    status: Literal["done"] = "done"
+    where_now: str
 
 
 class DeviationSubjectPublic(BaseModel):

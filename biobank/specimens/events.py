@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
+from biobank.custody.body_shape import COMMITS
 from biobank.custody.effects import Effect, body, entry, increment, minus, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import BY_USER, CODE, NO_OFFER
@@ -262,7 +263,7 @@ class Aliased(Event):
     label: ClassVar[str] = "Add another identifier"
 
     issuer: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
-    value_commit: str = Field(pattern=SHA256)
+    value_commit: str = Field(pattern=SHA256, json_schema_extra=COMMITS)
 
 
 class KitPrepared(Event):

@@ -5,6 +5,7 @@ In the secrets folder::
     log.skey          the log's key; signs checkpoints. Needed by the sealer and by nobody else
     log.next.skey     only while the log's key is being rotated: both sign
     receipt.skey      the receipt key; signs acknowledgements. Needed by the web workers
+    recovery.vkey     public half of the cold key; its private half lies in a safe and never here
     *.vkey            the public half of each, for whoever wants to verify
 
 A private file is the one-line skey form or an unencrypted PKCS #8 PEM of an Ed25519 key, mode 0600: a key that another
@@ -23,12 +24,14 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from biobank.transparency.note import MalformedKey, Signer
+from biobank.transparency.note import MalformedKey, Signer, Verifier
 from biobank.transparency.receipt import receipt_key_name
 
 LOG_KEY: Final = "log"
 NEXT_LOG_KEY: Final = "log.next"
 RECEIPT_KEY: Final = "receipt"
+RECOVERY_KEY: Final = "recovery"
+RECOVERY_SUFFIX: Final = "/recovery"
 
 _PEM_START: Final = "-----BEGIN"
 
@@ -49,6 +52,18 @@ def load_log_signers(folder: Path, origin: str) -> tuple[Signer, ...]:
         if signers[0].verifier == signers[1].verifier:
             raise KeyFileError(f"{following.name} holds the same key as {LOG_KEY}.skey: a rotation needs a new one")
     return tuple(signers)
+
+
+def key_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return what changes when a log key file is put, replaced or taken away: names, inodes and times of modification."""
+    found = []
+    for name in (LOG_KEY, NEXT_LOG_KEY):
+        try:
+            status = (folder / f"{name}.skey").stat()
+        except OSError:
+            continue
+        found.append((name, status.st_ino, status.st_mtime_ns))
+    return tuple(found)
 
 
 def load_receipt_signer(folder: Path, origin: str) -> Signer:
@@ -79,10 +94,56 @@ def create_key_file(path: Path, key_name: str) -> Signer:
     The file appears whole or not at all. Raises KeyFileError when it exists: a key is never overwritten.
     """
     signer = Signer.generate(key_name)
+    write_key_files(path, signer)
+    return signer
+
+
+def write_key_files(path: Path, signer: Signer) -> None:
+    """Write a key into ``path`` (mode 0600) and its public half beside it. Raises KeyFileError when the file exists."""
     if not _publish(path, signer.to_skey() + "\n", 0o600):
         raise KeyFileError(f"{path.name} exists; a key is never overwritten")
     _publish(path.with_suffix(".vkey"), signer.verifier.to_vkey() + "\n", 0o644)
+
+
+def create_recovery_key(folder: Path, private: Path, origin: str) -> Signer:
+    """Make the cold key of the log ``origin``: the private half into ``private``, for a safe, the public half into ``folder``.
+
+    Raises KeyFileError when either exists: a recovery key that could be replaced at will would recover nothing.
+    """
+    public = folder / f"{RECOVERY_KEY}.vkey"
+    if public.exists():
+        raise KeyFileError(f"{public.name} exists; the recovery key is made once, on the first day")
+    if private.resolve().parent == folder.resolve():
+        raise KeyFileError("the recovery key does not belong among the keys it is to outlive; name a file on another medium")
+    private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    signer = create_key_file(private, origin + RECOVERY_SUFFIX)
+    _publish(public, signer.verifier.to_vkey() + "\n", 0o644)
     return signer
+
+
+def public_key(folder: Path, name: str) -> str:
+    """Return the public text form of a key. Raises KeyFileError."""
+    path = folder / f"{name}.vkey"
+    try:
+        return Verifier.from_vkey(path.read_text(encoding="utf-8")).to_vkey()
+    except FileNotFoundError:
+        more = " Make it with `biobank keys recovery FILE`." if name == RECOVERY_KEY else ""
+        raise KeyFileError(f"{path.name} is missing.{more}") from None
+    except (MalformedKey, UnicodeDecodeError, OSError) as exc:
+        raise KeyFileError(f"{path.name} does not hold a public key") from exc
+
+
+def promote_next_log_key(folder: Path, old: Verifier) -> None:
+    """Put the next log key in the place of the present one, whose public half stays as ``log.<key id>.retired.vkey``.
+
+    The old private key is gone afterwards: nothing that is signed by it later counts, and what cannot be stolen is best. The
+    order leaves a folder that a sealer can start from whenever this is interrupted.
+    """
+    following = folder / f"{NEXT_LOG_KEY}.skey"
+    _publish(folder / f"{LOG_KEY}.{old.key_id.hex()}.retired.vkey", old.to_vkey() + "\n", 0o644)
+    following.replace(folder / f"{LOG_KEY}.skey")
+    following.with_suffix(".vkey").replace(folder / f"{LOG_KEY}.vkey")
+    _sync_folder(folder)
 
 
 def load_signer(path: Path, key_name: str) -> Signer:
@@ -130,9 +191,14 @@ def _publish(path: Path, text: str, mode: int) -> bool:
             return False
     finally:
         os.unlink(temporary)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync_folder(path.parent)
+    return True
+
+
+def _sync_folder(path: Path) -> None:
+    """Make what was named or renamed in a folder survive a power cut."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return True

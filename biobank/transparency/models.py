@@ -1,5 +1,7 @@
 """Tables of the log. Rows are inserted once and never changed; only `pending` is drained, by the sealer alone.
 
+`log_report` is no part of the record: what the sealer says about itself, its register and its witnesses, for the health page.
+
 `event` is the source of truth. Its guards are declarative, so that no code path can forget them:
 
 - `history_is_gapless_and_linked`: an event names the event before it in its stream by sequence, leaf hash *and* state;
@@ -171,3 +173,18 @@ class Cosignature(SQLModel, table=True):
     size: int = Field(sa_column=Column(BigInteger, ForeignKey("checkpoint.size"), primary_key=True, autoincrement=False))
     key_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     line: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class LogReport(SQLModel, table=True):
+    """The latest word of the sealer about one part of the log, for web processes that see neither register nor witness."""
+
+    __tablename__ = "log_report"
+
+    part: str = Field(sa_column=Column(Text, primary_key=True))
+    """`sealer`, `register`, `audit`, or `witness <name>`."""
+    state: str = Field(sa_column=Column(Text, nullable=False))
+    size: int | None = Field(default=None, sa_column=Column(BigInteger))
+    """Of the register: the registered size. Of a witness: the last cosigned size. Of the audit: events found in no place."""
+    since: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    """Of a witness: when it cosigned that size, by its own clock."""
+    reported_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))

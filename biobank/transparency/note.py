@@ -142,6 +142,11 @@ class Signer:
         """The key's name."""
         return self.verifier.name
 
+    @property
+    def seed(self) -> bytes:
+        """The 32 secret bytes, for a key that also signs in another format."""
+        return self._seed
+
     @classmethod
     def generate(cls, name: str) -> Signer:
         """Make a new key from the system's randomness."""

@@ -135,7 +135,7 @@ class Publishing:
             ) from exc
         return head
 
-    def _fetch(self, sql: str, values: tuple[int, ...]) -> Sequence[Sequence[Any]]:
+    def _fetch(self, sql: str, values: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
         return self._connection.execute(sql, values, binary=True).fetchall()
 
 

@@ -1,15 +1,24 @@
-"""Questions about the log's health."""
+"""Questions about the log's lag and completeness."""
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, exists, select
+from sqlalchemy import bindparam, exists, func, select
 from sqlmodel import Session
 
 from biobank.db import table_of
-from biobank.transparency.models import Event, Leaf, Pending, Quarantined
+from biobank.transparency.models import Checkpoint, Event, Leaf, Pending, Quarantined, TreeHead
 
 _event, _pending, _leaf, _quarantined = (table_of(model) for model in (Event, Pending, Leaf, Quarantined))
-_oldest = select(_pending.c.recorded_at).order_by(_pending.c.qid).limit(1)
+_head, _checkpoint = table_of(TreeHead), table_of(Checkpoint)
+_oldest = (
+    select(_pending.c.recorded_at).order_by(_pending.c.qid).limit(1).scalar_subquery().label("pending"),
+    # What is sealed and not published is promised to nobody yet: a register on a full disk must not look like health.
+    select(func.min(_head.c.sealed_at))
+    .where(_head.c.size > select(func.coalesce(func.max(_checkpoint.c.size), -1)).scalar_subquery())
+    .scalar_subquery()
+    .label("unpublished"),
+)
+_lag = select(*_oldest)
 _unaccounted = (
     select(_event.c.leaf_hash)
     .where(
@@ -22,9 +31,12 @@ _unaccounted = (
 
 
 def seal_lag_s(session: Session, at: datetime) -> float:
-    """Return the age in seconds of the oldest event that waits to be sealed; 0.0 when none waits."""
-    oldest = session.execute(_oldest).scalar_one_or_none()
-    return 0.0 if oldest is None else max(0.0, (at - oldest).total_seconds())
+    """Return for how many seconds the log has owed something; 0.0 when every event is under a published checkpoint.
+
+    That is the age of the oldest event that waits to be sealed, or the time since the oldest seal that is not published.
+    """
+    waiting = [instant for instant in session.execute(_lag).one() if instant is not None]
+    return max(0.0, (at - min(waiting)).total_seconds()) if waiting else 0.0
 
 
 def unaccounted_events(session: Session, since: datetime, limit: int = 100) -> list[bytes]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ from typing import Any, Final
 import psycopg
 import structlog
 
-from biobank.transparency.keys import load_log_signers
+from biobank.transparency.keys import KeyFileError, key_stamp, load_log_signers
 from biobank.transparency.note import NoteVerifier, Signer
 from biobank.transparency.publishing import Publishing
 from biobank.transparency.register import FileRegister, Register
@@ -50,13 +50,36 @@ class Log:
     known_keys: Sequence[NoteVerifier] = ()
     """Keys by which the registered checkpoint may be signed; by default those of the signers."""
 
+    secrets: Path | None = None
+    """Where the keys were read from; a running sealer takes up the keys of a rotation from there."""
+    stamp: tuple[tuple[str, int, int], ...] = ()
+    """What the key files looked like when they were read."""
+
     @classmethod
     def open(cls, origin: str, secrets: Path, register: Path) -> Log:
         """The log whose keys lie in the folder ``secrets`` and whose register is the file ``register``.
 
         Raises KeyFileError.
         """
-        return cls(origin, load_log_signers(secrets, origin), FileRegister(register))
+        stamp = key_stamp(secrets)
+        return cls(origin, load_log_signers(secrets, origin), FileRegister(register), secrets=secrets, stamp=stamp)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the key files are no longer those that were read."""
+        return self.secrets is not None and key_stamp(self.secrets) != self.stamp
+
+    def reopened(self) -> Log:
+        """Return the log with the keys that lie there now; with those it has when the new ones cannot be used."""
+        if self.secrets is None or not self.outdated:
+            return self
+        stamp = key_stamp(self.secrets)
+        try:
+            signers: Sequence[Signer] = load_log_signers(self.secrets, self.origin)
+        except KeyFileError as exc:
+            log.error("log_keys_unusable", fault=str(exc))
+            signers = self.signers
+        return replace(self, signers=signers, stamp=stamp)
 
 
 def run(
@@ -67,24 +90,34 @@ def run(
     poll_seconds: float = 0.2,
     skew_seconds: float = 5.0,
     allow_unsafe_database: bool = False,
+    before_work: Callable[[Connection], None] = lambda _: None,
+    on_round: Callable[[], None] = lambda: None,
 ) -> None:
     """Seal and publish until ``stop`` is set. The last act before returning is not a rush: what is pending stays pending.
 
     Lost connections, a full register disk and a clock that went back are logged and waited out. Raises LogHalted when
     going on needs a person, and psycopg errors that waiting cannot cure (a missing table, a missing grant).
     ``skew_seconds`` is how far this clock may lie behind the last seal. ``allow_unsafe_database`` accepts a server that
-    does not flush its commits, for tests only.
+    does not flush its commits, for tests only. ``before_work`` is called once the stored log has been held against its
+    register and before anything is sealed on it; ``on_round`` at every turn of the loop. A log opened from files takes up new
+    keys when those appear.
     """
     retry = FIRST_RETRY_S
     while not stop.is_set():
+        sealed_log = sealed_log.reopened()
         try:
             with _connect(dsn) as connection:
                 sealer = Sealer(connection, sealed_log, skew=timedelta(seconds=skew_seconds))
                 if not allow_unsafe_database:
                     _require_durable_commits(connection)
                 sealer.begin()
+                before_work(connection)
                 retry = FIRST_RETRY_S
-                _work(sealer, stop, poll_seconds)
+                while not stop.is_set() and not sealed_log.outdated:
+                    on_round()
+                    batch = sealer.step()
+                    if batch is None or not batch.full:
+                        stop.wait(poll_seconds)
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError, ClockWentBack, Miscomputed) as exc:
             # The text of a database error can quote rows; its class and state say enough.
             state = exc.sqlstate if isinstance(exc, psycopg.Error) else str(exc)
@@ -108,13 +141,6 @@ def drain(dsn: str, sealed_log: Log) -> int:
         while (batch := sealer.step()) is not None:
             events += batch.events
     return events
-
-
-def _work(sealer: Sealer, stop: threading.Event, poll_seconds: float) -> None:
-    while not stop.is_set():
-        batch = sealer.step()
-        if batch is None or not batch.full:
-            stop.wait(poll_seconds)
 
 
 class Sealer:

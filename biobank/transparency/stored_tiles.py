@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from biobank.transparency.tiles import MAX_LEVEL, TILE_HEIGHT, TILE_WIDTH, ReadTile, TreeEdge
 
-Fetch = Callable[[str, tuple[int, ...]], Sequence[Sequence[Any]]]
-"""SQL with ``%s`` placeholders and its integers, to the rows."""
+Fetch = Callable[[str, tuple[Any, ...]], Sequence[Sequence[Any]]]
+"""SQL with ``%s`` placeholders and its values, to the rows."""
 
 _FULL_TILE: Final = "SELECT hashes FROM tile WHERE level = %s AND n = %s"
 _LEAVES: Final = "SELECT leaf_hash FROM leaf WHERE log_index >= %s AND log_index < %s ORDER BY log_index"

@@ -11,11 +11,12 @@ digits, all but the last marked by an x (``x001/x234/067``); a partial tile adds
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from biobank.transparency.canonical import MAX_ENTRY_BYTES
-from biobank.transparency.tree import HASH_BYTES, fold_peaks, fold_perfect
+from biobank.transparency.tree import HASH_BYTES, fold_peaks, fold_perfect, hash_node
 
 TILE_HEIGHT: Final = 8
 TILE_WIDTH: Final = 1 << TILE_HEIGHT
@@ -90,26 +91,67 @@ def split_tile(data: bytes, width: int) -> list[bytes]:
 class TileNodes:
     """A source of perfect subtree roots (``tree.NodeGetter``) for the tree of ``size`` leaves, reading tiles on demand.
 
-    Each tile is read once; the object is meant for one question or one batch and is then thrown away.
+    Each tile is read once; the object is meant for one question or one batch and is then thrown away. ``known`` are roots that
+    are at hand already, such as the peaks of the tree: they spare reading its right edge. ``upper`` keeps tiles above the leaves
+    for the next question; a tile of a number and width never changes.
     """
 
-    def __init__(self, size: int, read: ReadTile) -> None:
+    def __init__(
+        self,
+        size: int,
+        read: ReadTile,
+        known: Mapping[tuple[int, int], bytes] | None = None,
+        upper: UpperTiles | None = None,
+    ) -> None:
         self._size = size
         self._read = read
+        self._known = known or {}
+        self._upper = upper
         self._tiles: dict[tuple[int, int], list[bytes]] = {}
 
     def __call__(self, level: int, index: int) -> bytes:
         """Return the root of the perfect subtree ``(level, index)``. Raises ValueError when it is not in the tree."""
         if (index + 1) << level > self._size:
             raise ValueError("the subtree lies outside the tree")
+        if (level, index) in self._known:
+            return self._known[level, index]
         tile_level, height = divmod(level, TILE_HEIGHT)
         n, offset = divmod(index << height, TILE_WIDTH)
+        width = min(TILE_WIDTH, (self._size >> (TILE_HEIGHT * tile_level)) - n * TILE_WIDTH)
+        if tile_level and self._upper is not None:
+            return self._upper.node(self._read, (tile_level, n, width), height, offset)
         hashes = self._tiles.get((tile_level, n))
         if hashes is None:
-            width = min(TILE_WIDTH, (self._size >> (TILE_HEIGHT * tile_level)) - n * TILE_WIDTH)
             hashes = split_tile(self._read(tile_level, n, width), width)
             self._tiles[tile_level, n] = hashes
         return fold_perfect(hashes[offset : offset + (1 << height)])
+
+
+class UpperTiles:
+    """Tiles above the leaves, folded, the latest used ones: there are few, and every proof climbs through them.
+
+    A tile takes about 40 kB. Where one process answers for several logs, each has its own.
+    """
+
+    def __init__(self, capacity: int = 512) -> None:
+        self._capacity = capacity
+        self._folded: OrderedDict[tuple[int, int, int], list[list[bytes]]] = OrderedDict()
+
+    def node(self, read: ReadTile, tile: tuple[int, int, int], height: int, offset: int) -> bytes:
+        """Return the root of the ``2^height`` hashes of a tile ``(level, n, width)`` from ``offset`` on."""
+        rows = self._folded.get(tile)
+        if rows is None:
+            level, n, width = tile
+            rows = [split_tile(read(level, n, width), width)]
+            while len(rows[-1]) > 1:
+                row = rows[-1]
+                rows.append([hash_node(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)])
+            self._folded[tile] = rows
+            if len(self._folded) > self._capacity:
+                self._folded.popitem(last=False)
+        else:
+            self._folded.move_to_end(tile)
+        return rows[height][offset >> height]
 
 
 class FullTile(NamedTuple):

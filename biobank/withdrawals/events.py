@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
+from biobank.custody.body_shape import COMMITS
 from biobank.custody.effects import Effect, body, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import BY_USER, CODE, HASH, NO_OFFER, REASON
@@ -16,7 +17,9 @@ from biobank.custody.states import LIVE, Condition, CustodianKind, HoldAct, Stat
 from biobank.withdrawals.workflow import Route, WithdrawalState
 
 AMOUNT = Field(ge=0, le=10**15, description="In the specimen's unit.")
-COMMIT = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="Commitment to words in the vault.")
+COMMIT = Field(
+    default=None, pattern=r"^[0-9a-f]{64}$", description="Commitment to words in the vault.", json_schema_extra=COMMITS
+)
 ID = Field(pattern=r"^[0-9a-f-]{36}$")
 WITHDRAWAL = Field(pattern=r"^WD\d\d-[0-9A-Z]{7}$")
 DONOR = Field(pattern=r"^DN-[0-9A-Z]{7}$")

@@ -70,8 +70,18 @@ def all_routes() -> set[tuple[str, str]]:
     }
 
 
-PUBLIC = {("POST", "/api/v1/auth/token"), ("POST", "/api/v1/auth/refresh"), ("GET", "/.well-known/jwks.json")}
-"""Routes that ask for no token: two that give one, and the keys to check it with."""
+PUBLIC = {
+    ("POST", "/api/v1/auth/token"), ("POST", "/api/v1/auth/refresh"), ("GET", "/.well-known/jwks.json"),
+    ("GET", "/api/v1/log/checkpoint"), ("GET", "/api/v1/log/proofs/{leaf_hash}"), ("GET", "/api/v1/log/consistency"),
+}  # fmt: skip
+"""Routes that ask for no token: two that give one, the keys to check it with, and the proofs of the log."""
+
+
+class _Slashed(str):
+    """A value of a path parameter that may hold slashes (`{name:path}`)."""
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
 
 
 def _specimen(w: World) -> dict[str, str]:
@@ -195,6 +205,8 @@ CUSTODY = (
         lambda w: {"corrects": w.last_event, "field": "label_legible", "value": False, "reason": "typing",
                    "expected_seq": w.seq()}, _specimen),
     Row("GET", "/api/v1/custody-log", P.LOG_EXPORT),
+    Row("GET", "/api/v1/custody-log/bundle", P.LOG_EXPORT),
+    Row("GET", "/api/v1/log/tile/{name:path}", P.LOG_READ, None, lambda _: {"name": _Slashed("0/000")}, missing=True),
 )  # fmt: skip
 
 DONORS = (
@@ -284,6 +296,8 @@ QUALITY = (
         lambda w: {"reason": "expired", "method": "autoclave", "expected_seq": w.seq()}, _specimen),
     Row("POST", "/api/v1/specimens/{code}/transfer-out", P.QUALITY_DECIDE,
         lambda w: {"to": "OTHER_BANK", "reason": "test", "evidence": SOME_HASH, "expected_seq": w.seq()}, _specimen),
+    Row("POST", "/api/v1/specimens/{code}/resolve", P.SPECIMEN_RESOLVE,
+        lambda _: {"same_as": SOME_TUBE, "evidence_sha256": SOME_HASH}, _specimen, missing=True),
     Row("POST", "/api/v1/specimens/{code}/lost", P.QUALITY_DECIDE,
         lambda w: {"reason": "test", "expected_seq": w.seq()}, _specimen),
     Row("POST", "/api/v1/deviations", P.DEVIATION_OPEN,

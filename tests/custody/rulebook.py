@@ -52,6 +52,8 @@ RULEBOOK: dict[str, tuple[set[str], str | None]] = {
     "specimen.returned": ({"issued", "in_transit", "delivered", "received", "checked_out"}, "received"),
     # What nobody can find is lost, not discarded.
     "specimen.discarded": (AT_HAND, "discarded"),
+    # An item without a name ends as the specimen that it is.
+    "specimen.identified": (AT_HAND, "consumed"),
     "specimen.transferred_out": ({"in_transit"}, "transferred_out"),
     "specimen.quality_decided": (ANY, None),
     "specimen.basis_decided": (ALIVE, None),

@@ -17,15 +17,16 @@ from biobank.transparency.tree import CompactRange, hash_leaf, verify_consistenc
 
 ORIGIN = "bank.example/custody"
 PAGE = (Path(__file__).parents[2] / "docs" / "custody-log.md").read_text()
-EXAMPLE = PAGE.partition("## 14. Worked example")[2]
+EXAMPLE = PAGE.partition("## 14. Worked example")[2].partition("## 15.")[0]
+BUNDLE_EXAMPLE = PAGE.partition("## 18. Worked example")[2]
 assert kinds.MODULES
 
 
-def blocks() -> list[list[str]]:
+def blocks(example: str = EXAMPLE) -> list[list[str]]:
     """The indented blocks of the example, each as its lines; an empty line inside a note belongs to the block."""
     found: list[list[str]] = []
     inside = False
-    for line in EXAMPLE.split("\n"):
+    for line in example.split("\n"):
         if line.startswith("    "):
             if not inside:
                 found.append([])
@@ -70,7 +71,7 @@ def test_the_members_of_an_entry_are_those_of_the_page() -> None:
 
 
 def test_the_members_of_a_rule_are_those_of_the_page() -> None:
-    section = PAGE.partition("## 5. Rule table")[2].partition("## 6.")[0]
+    section = PAGE.partition("## 5. Rule table")[2].partition("A shape is")[0]
     named = {name for cell in re.findall(r"^\| (`[^|]+`) \|", section, re.M) for name in re.findall(r"`([a-z_]+)`", cell)}
     kind, cls = next(iter(rules.by_kind.items()))
     assert named == set(rule_of(kind, cls))

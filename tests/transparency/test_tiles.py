@@ -12,6 +12,7 @@ from biobank.transparency.tiles import (
     TileName,
     TileNodes,
     TreeEdge,
+    UpperTiles,
     decode_bundle,
     encode_bundle,
     split_tile,
@@ -208,3 +209,26 @@ def test_a_bundle_cut_short_is_refused(cut: int) -> None:
     bundle = encode_bundle([b"abc", b"de"])
     with pytest.raises(TileError):
         decode_bundle(bundle[:-cut] if cut < 4 else bundle[:-3])
+
+
+@given(st.data())
+def test_kept_upper_tiles_give_the_nodes_that_reading_anew_gives(grown: Grown, data: st.DataObject) -> None:
+    upper = UpperTiles(capacity=2)
+    for _ in range(4):
+        size = data.draw(st.integers(1, SIZE))
+        level = data.draw(st.integers(0, size.bit_length() - 1))
+        index = data.draw(st.integers(0, (size >> level) - 1))
+        assert TileNodes(size, grown.read, upper=upper)(level, index) == TileNodes(size, grown.read)(level, index)
+
+
+def test_upper_tiles_are_read_once_while_they_are_kept(grown: Grown) -> None:
+    reads: list[tuple[int, int, int]] = []
+
+    def read(level: int, n: int, width: int) -> bytes:
+        reads.append((level, n, width))
+        return grown.read(level, n, width)
+
+    upper = UpperTiles()
+    for index in (1000, 2000, 3000):
+        inclusion_proof(index, SIZE, TileNodes(SIZE, read, upper=upper))
+    assert len([tile for tile in reads if tile[0] > 0]) == len({tile for tile in reads if tile[0] > 0})

@@ -1,0 +1,85 @@
+"""The log as a bundle that proves itself: the whole of it, one specimen, one donor."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.kept import keep_attempt
+from biobank.acts.web import BankDep, ClaimsDep, require_own_password
+from biobank.auth.identity import load_actor
+from biobank.errors import NotPermitted
+from biobank.exports.bundle import MOST_OLD_SIZES, Wish
+from biobank.exports.bundling import finish_bundle, start_bundle, stream_bundle
+from biobank.exports.selection import Code
+from biobank.exports.service import Written
+
+router = APIRouter(prefix="/api/v1", tags=["custody log"])
+Size = Annotated[int, Query(ge=1, lt=2**63)]
+
+
+@router.get(
+    "/custody-log/bundle",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/x-tar": {}}, "description": "A bundle, as docs/custody-log.md specifies it."}},
+)
+async def read_bundle(
+    claims: ClaimsDep,
+    bank: BankDep,
+    specimen: Annotated[Code | None, Query(description="Only this specimen's events, with inclusion proofs.")] = None,
+    donor: Annotated[Code | None, Query(description="Only the events about this donor, with inclusion proofs.")] = None,
+    size: Annotated[Size | None, Query(description="Tree size of a published checkpoint; default the newest.")] = None,
+    known_size: Annotated[
+        list[Size] | None,
+        Query(max_length=MOST_OLD_SIZES, description="Sizes of older checkpoints you hold: adds consistency proofs from them."),
+    ] = None,
+) -> Response:
+    """A file that proves itself offline (`biobank verify`); start and end of taking it are events of the log."""
+    wish = Wish(
+        specimen=None if specimen is None else specimen.upper(),
+        donor=None if donor is None else donor.upper(),
+        size=size,
+        known_sizes=tuple(known_size or ()),
+    )
+
+    def who(session: Session) -> Act:
+        actor = load_actor(session, claims.session_id)
+        require_own_password(actor)
+        return Act(actor=actor, bank=bank, keystore=bank.keystore, method="GET", path="/api/v1/custody-log/bundle")
+
+    act = await bank.database.write(who)
+    try:
+        bundle = await bank.database.write(lambda session: start_bundle(session, act, wish))
+    except NotPermitted as refusal:
+        attempt = refusal  # who tried to take the record away is worth knowing; a mistyped code is not
+        await bank.database.write(lambda session: keep_attempt(session, act, attempt, evidence=False))
+        raise
+    written = Written()
+    parts = stream_bundle(bank, bundle, written)
+
+    async def finish() -> None:
+        await parts.aclose()  # type: ignore[attr-defined]
+        await bank.database.write(lambda session: finish_bundle(session, act, bundle, written))
+
+    try:
+        first = await anext(parts)  # what cannot be made is refused with a status, not broken off in the middle
+    except BaseException:
+        await finish()
+        raise
+
+    async def body() -> AsyncIterator[bytes]:
+        try:
+            yield first
+            async for chunk in parts:
+                yield chunk
+        finally:
+            await finish()
+
+    headers = {
+        "Content-Disposition": f'attachment; filename="custody-log-{bundle.id}.tar"',
+        "X-Export-Id": str(bundle.id),
+    }
+    return StreamingResponse(body(), media_type="application/x-tar", headers=headers)

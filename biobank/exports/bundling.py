@@ -1,0 +1,146 @@
+"""Use cases of bundles: who may take one, the start and the end as events, the bytes in between."""
+
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
+
+import psycopg
+from sqlalchemy import select
+from sqlmodel import Session
+from starlette.concurrency import iterate_in_threadpool
+
+from biobank import clock
+from biobank.acts.act import Act
+from biobank.auth.permissions import Permission
+from biobank.bank import Bank
+from biobank.custody.ledger import Fact, append
+from biobank.custody.recording import NOW, head_of
+from biobank.custody.snapshots import load
+from biobank.custody.states import StreamKind
+from biobank.db import metadata
+from biobank.errors import MalformedRequest, NotFound, NotPermitted
+from biobank.exports.bundle import MOST_OLD_SIZES, BundleReader, Connection, Wish
+from biobank.exports.events import ExportFinished, ExportStarted
+from biobank.exports.service import LONGEST, STREAM, Written, address_of, place
+
+FORMAT = "bundle"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that may be made, and under which id its start was recorded."""
+
+    id: UUID
+    wish: Wish
+
+
+def start_bundle(session: Session, act: Act, wish: Wish) -> Bundle:
+    """Check the permission and record the start.
+
+    Raises MalformedRequest for a wish that asks for two things, NotPermitted, NotFound for what the actor may not know of.
+    """
+    act.actor.require(Permission.LOG_EXPORT)
+    if wish.specimen is not None and wish.donor is not None:
+        raise MalformedRequest("Ask for one specimen or for one donor, not for both.")
+    if len(wish.known_sizes) > MOST_OLD_SIZES:
+        raise MalformedRequest(f"Name at most {MOST_OLD_SIZES} older checkpoints in `known_size`.")
+    _require_scope(session, act, wish)
+    return _start(session, act, wish)
+
+
+def start_bundle_as_bank(session: Session, act: Act, wish: Wish) -> Bundle:
+    """The same for the command line, where whoever holds the database's login is the bank itself. Raises NotFound."""
+    _known_sites(session, wish)
+    return _start(session, act, wish)
+
+
+def _require_scope(session: Session, act: Act, wish: Wish) -> None:
+    """A reader of some sites takes bundles of what is theirs: streams travel whole, so the whole log is for all sites only."""
+    sites = act.actor.sites_with(Permission.LOG_EXPORT)
+    known = _known_sites(session, wish)
+    if sites is None:
+        return
+    if known is None:
+        raise NotPermitted(
+            "A bundle of the whole log holds every site's events, and you may export those of your sites only. "
+            "Ask for a bundle of one specimen or one donor.",
+            permission=Permission.LOG_EXPORT.value,
+        )
+    if not set(sites) & set(known):
+        raise _unknown(wish)
+
+
+def _known_sites(session: Session, wish: Wish) -> list[str] | None:
+    """Return the sites of the specimen or the donor, None for the whole log. Raises NotFound."""
+    if wish.specimen is not None:
+        found = load(session, [wish.specimen]).get(wish.specimen)
+        if found is None:
+            raise _unknown(wish)
+        return [site for site in found.sites if site is not None]
+    if wish.donor is not None:
+        donor = metadata.tables["donor"]
+        row = session.execute(select(donor.c.clinic_site_code).where(donor.c.code == wish.donor)).first()
+        if row is None:
+            raise _unknown(wish)
+        return [site for site in row if site is not None]
+    return None
+
+
+def _unknown(wish: Wish) -> NotFound:
+    what, code = ("donor", wish.donor) if wish.specimen is None else ("specimen", wish.specimen)
+    return NotFound(f"There is no {what} {code} that you may see.", subject=code)
+
+
+def _start(session: Session, act: Act, wish: Wish) -> Bundle:
+    bundle = Bundle(uuid4(), wish)
+    event = ExportStarted(export=str(bundle.id), format=FORMAT, filters=wish.named())
+    append(session, [Fact(StreamKind.SYSTEM, STREAM, event, head_of(session, act, NOW, subject=None, site=None))])
+    return bundle
+
+
+def finish_bundle(session: Session, act: Act, bundle: Bundle, written: Written) -> None:
+    """Record the end: whole, or broken off by the reader."""
+    event = ExportFinished(
+        export=str(bundle.id),
+        complete=written.complete,
+        rows=written.rows,
+        size_bytes=written.size,
+        sha256=written.sha256,
+    )
+    now = replace(act, at=clock.now())
+    append(session, [Fact(StreamKind.SYSTEM, STREAM, event, head_of(session, now, NOW, subject=None, site=None))])
+
+
+@contextmanager
+def bundle_now(bank: Bank, bundle: Bundle, written: Written) -> Iterator[Iterator[bytes]]:
+    """Yield the bytes of the bundle in chunks, counted and hashed. `chunks` raises NothingSealed before its first one."""
+    with psycopg.connect(address_of(bank), autocommit=True) as connection:
+        connection.execute(f"SET statement_timeout = '{LONGEST}'")
+        yield _counted(connection, bank, bundle, written)
+
+
+def _counted(connection: Connection, bank: Bank, bundle: Bundle, written: Written) -> Iterator[bytes]:
+    reader = BundleReader(bank, connection, bundle.wish)
+    for chunk in reader.chunks():
+        written.size += len(chunk)
+        written.digest.update(chunk)
+        written.rows = reader.entries
+        yield chunk
+    written.complete = True
+
+
+async def stream_bundle(bank: Bank, bundle: Bundle, written: Written) -> AsyncIterator[bytes]:
+    """The same inside a request: PostgreSQL is read in a thread, one chunk at a time. Raises Unavailable, NothingSealed."""
+
+    def chunks() -> Generator[bytes, None, None]:
+        with bundle_now(bank, bundle, written) as parts:
+            yield from parts
+
+    async with place():
+        parts = chunks()
+        try:
+            async for chunk in iterate_in_threadpool(parts):
+                yield chunk
+        finally:
+            parts.close()

@@ -1,0 +1,96 @@
+"""An unidentified item turns out to be a specimen of ours: two people of quality say so, on evidence.
+
+Its own record ends and the specimen, which was missing or given up as lost, is found at the same place. Saying so proves nothing
+about what is in the tube, so the specimen comes back under an identity hold, which quality lifts by itself when it has the proof.
+"""
+
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.signing import Meaning, use_signature
+from biobank.acts.two_person import Proposed, propose_or_complete
+from biobank.auth.permissions import Permission
+from biobank.codes import Prefix, parse_code
+from biobank.custody.events import Found
+from biobank.custody.legality import Snapshot, refusal_of
+from biobank.custody.recording import Move, record, require_expected, require_permission
+from biobank.custody.snapshots import get_all_visible
+from biobank.custody.states import State
+from biobank.errors import Conflict
+from biobank.quality.decisions import answer_of
+from biobank.quality.events import Identified
+from biobank.quality.schemas import Resolved, ResolveRequest
+from biobank.storage.events import Safeguarded
+from biobank.storage.queries import container
+
+
+class NotUnidentified(Conflict):
+    """Only an item that nobody could name is resolved."""
+
+    code = "not_unidentified"
+    title = "Has a name already"
+
+
+class NotLookedFor(Conflict):
+    """A specimen that is where its record says cannot be this item as well."""
+
+    code = "not_looked_for"
+    title = "Nobody misses it"
+
+
+def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> Resolved | Proposed:
+    """Say which specimen an unidentified item is, or propose it; two people of quality sign.
+
+    Raises NotFound for either, NotUnidentified, NotLookedFor, IllegalTransition, OnHold, StaleSequence, NotPermitted,
+    SignatureRequired and what `propose_or_complete` raises.
+    """
+    item, target = get_all_visible(session, act.actor, [code, request.same_as], lock=True, holds=True)
+    _require_sense(item, target)
+    require_permission(act, Identified, item)
+    require_expected(item, request.expected_seq)
+    for event, specimen in ((Identified, item), (Found, target)):
+        refusal = refusal_of(event, specimen)
+        if refusal is not None:
+            raise refusal
+    site = item.home_site_code or item.projection["site_code"]
+    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
+    body = {"same_as": request.same_as, "evidence_sha256": request.evidence_sha256}
+    step = propose_or_complete(
+        session, act, "specimen.resolve", code, body, signature, request.pending_act,
+        needs=Permission.SPECIMEN_RESOLVE, first_needs=Permission.SPECIMEN_RESOLVE, site=site,
+    )  # fmt: skip
+    if isinstance(step, Proposed):
+        return step
+    signatures = (str(step.first_signature), str(step.second_signature))
+    identified = Identified(same_as=target.code, evidence_sha256=request.evidence_sha256, signatures=signatures)
+    moves = [Move(item, identified), *_found_again(session, item, target)]
+    appended = record(session, act, moves, request)
+    where = item.projection["position_code"] or item.projection["container_code"]
+    now = f"It stays in {where}" if where else "Put it into the nearest quarantine place"
+    return Resolved(
+        **answer_of(act, appended).model_dump(),
+        where_now=f"Label it {target.code}. {now}; it is under an identity hold until quality has the proof.",
+    )
+
+
+def _require_sense(item: Snapshot, target: Snapshot) -> None:
+    if parse_code(item.code).prefix is not Prefix.UNIDENTIFIED:
+        raise NotUnidentified(f"{item.code} is no unidentified item. Correct its record instead.", subject=item.code)
+    if target.state not in (State.MISSING, State.LOST):
+        raise NotLookedFor(
+            f"{target.code} is neither missing nor lost by its record. Count where it should be first, and report it missing "
+            "when it is not there.",
+            subject=target.code,
+            where_now=item.where_now,
+        )
+
+
+def _found_again(session: Session, item: Snapshot, target: Snapshot) -> list[Move]:
+    """The specimen is found where the item is, and keeps its cold place when that takes everything."""
+    place, slot = item.projection["container_code"], item.projection["position_code"]
+    site = item.projection["site_code"]
+    moves = [Move(target, Found(site=site, place=place), site=site)]
+    row = None if place is None else session.execute(container.select().where(container.c.code == place)).first()
+    if row is not None and row.purpose != "storage":
+        moves.append(Move(target, Safeguarded(container=place, position=slot, site=site, reason="identified"), site=site))
+    return moves

@@ -1,0 +1,241 @@
+"""The witness: a small program, run by somebody else, that cosigns a log's checkpoints only while they extend each other.
+
+It speaks C2SP tlog-witness: ``POST /add-checkpoint`` with the body::
+
+    old <size of the last checkpoint this witness cosigned, 0 if none>
+    <one line of base64 per hash of the consistency proof, at most 63>
+    <empty line>
+    <the checkpoint note>
+
+| answer | when |
+|---|---|
+| 200, the cosignature line | the checkpoint extends the last one; it was stored durably before this answer left |
+| 400 | the request is not of that form, or the old size is larger than the checkpoint's |
+| 403 | no signature is by a key of that log |
+| 404 | the origin is not one this witness follows |
+| 409, the last size, `text/x.tlog.size` | the old size is not the last one, or the size is the same and the root is not |
+| 413 | longer than any request can be |
+| 422 | the proof does not show that the checkpoint extends the last one |
+
+State is one register file per log (the last note, replaced by compare-and-swap and flushed), so a killed witness, or two by
+accident over one folder, never cosign two histories. A note that is genuinely signed and contradicts what was cosigned is kept
+in ``evidence/``: it is the log's own proof against itself.
+
+Needs no database and nothing of the bank's: a folder, a key, and the public keys of the logs it follows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Final
+
+from biobank import clock
+from biobank.transparency.checkpoint import Checkpoint
+from biobank.transparency.cosignature import Cosigner
+from biobank.transparency.note import MalformedKey, NoteError, Verifier, from_base64, open_note, split_note
+from biobank.transparency.register import FileRegister, RegisterMissing, RegisterMoved
+from biobank.transparency.tree import EMPTY_ROOT, HASH_BYTES, ProofError, verify_consistency
+
+MAX_BODY: Final = 64 * 1024
+MAX_EVIDENCE: Final = 200
+"""How many contradictions are kept. One is enough; a broken log must not fill the disk."""
+
+_OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the witness replies."""
+
+    status: int
+    body: str = ""
+    media_type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request, taken apart."""
+
+    old_size: int
+    proof: tuple[bytes, ...]
+    note: str
+    checkpoint: Checkpoint
+
+
+class Witness:
+    """Judges checkpoints. ``logs`` gives the keys of the logs followed, read anew for every request."""
+
+    def __init__(self, cosigner: Cosigner, state: Path, logs: Callable[[], Sequence[Verifier]]) -> None:
+        self._cosigner = cosigner
+        self._state = state
+        self._logs = logs
+
+    def add_checkpoint(self, body: bytes) -> Answer:
+        """Judge one request; see the module. Raises OSError when the state cannot be written: then nothing was cosigned."""
+        try:
+            asked = _parse(body)
+        except (ValueError, UnicodeDecodeError) as exc:
+            return Answer(400, f"{exc}\n")
+        keys = [key for key in self._logs() if key.name == asked.checkpoint.origin]
+        if not keys:
+            return Answer(404, "this witness does not follow that log\n")
+        try:
+            open_note(asked.note, keys)
+        except NoteError as exc:
+            return Answer(403, f"{exc}\n")
+        if asked.old_size > asked.checkpoint.size:
+            return Answer(400, "the old size is larger than the checkpoint's\n")
+        return self._extend(asked)
+
+    def _extend(self, asked: _Asked) -> Answer:
+        register = self.register(asked.checkpoint.origin)
+        try:
+            old_note: str | None = register.read()
+            old = Checkpoint.from_text(split_note(old_note or "")[0])
+        except RegisterMissing:
+            old_note, old = None, None
+        last = 0 if old is None else old.size
+        if asked.old_size != last:
+            return _conflict(last)
+        refusal = _no_extension(asked, old)
+        if refusal is not None:
+            if last:
+                self._keep(asked, old_note)
+            return refusal
+        # The same checkpoint again is written again too: whoever wrote it may have died before the disk had it.
+        try:
+            if old_note is None:
+                register.create(asked.note)
+            else:
+                register.compare_and_swap(old_note, asked.note)
+        except RegisterMoved:
+            return self._extend(asked)  # another request was first: judge again from what it left
+        return self._cosigned(asked.checkpoint)
+
+    def _cosigned(self, checkpoint: Checkpoint) -> Answer:
+        time_s = int(clock.now().timestamp())
+        return Answer(200, self._cosigner.cosign(checkpoint.text().encode(), time_s).line())
+
+    def register(self, origin: str) -> FileRegister:
+        """Return the register of one log."""
+        return FileRegister(self._state / "logs" / hashlib.sha256(origin.encode()).hexdigest())
+
+    def _keep(self, asked: _Asked, cosigned: str | None) -> None:
+        """Keep two notes of the log that cannot both be true, with the proof that failed."""
+        folder = self._state / "evidence"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        name = hashlib.sha256(asked.note.encode()).hexdigest()[:32]
+        target = folder / f"{name}.txt"
+        if target.exists() or sum(1 for _ in folder.iterdir()) >= MAX_EVIDENCE:
+            return
+        proof = "".join(f"{node.hex()}\n" for node in asked.proof)
+        fresh = target.with_suffix(".new")
+        fresh.write_text(
+            f"Cosigned before:\n\n{cosigned}\nPresented later, signed by the log, and no extension of it:\n\n{asked.note}\n"
+            f"Proof presented (hex):\n\n{proof}"
+        )
+        fresh.replace(target)
+
+    def describe(self) -> str:
+        """Return who this is and what it saw last, for a person."""
+        lines = [f"witness {self._cosigner.verifier.to_vkey()}"]
+        for origin in sorted({key.name for key in self._logs()}):
+            try:
+                size = str(Checkpoint.from_text(split_note(self.register(origin).read())[0]).size)
+            except RegisterMissing:
+                size = "nothing yet"
+            lines.append(f"log {origin}: {size}")
+        evidence = self._state / "evidence"
+        lines.append(f"contradictions kept: {sum(1 for _ in evidence.glob('*.txt')) if evidence.exists() else 0}")
+        return "\n".join(lines) + "\n"
+
+
+def read_log_keys(path: Path) -> list[Verifier]:
+    """Read a file of log keys, one vkey a line; empty lines and lines that begin with ``#`` are left out.
+
+    Two lines of one name are two keys of one log, as during a rotation. Raises MalformedKey naming the line, OSError.
+    """
+    keys: list[Verifier] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            keys.append(Verifier.from_vkey(line))
+        except MalformedKey as exc:
+            raise MalformedKey(f"{path.name}, line {number}: {exc}") from exc
+    return keys
+
+
+def make_server(witness: Witness, host: str, port: int) -> ThreadingHTTPServer:
+    """Return a server that answers for ``witness``; call ``serve_forever``. Put a proxy with TLS before it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        server_version = "witness"
+        sys_version = ""
+        timeout = 20  # an idle or slow client does not hold a thread for longer
+
+        def do_POST(self) -> None:
+            if self.path != "/add-checkpoint":
+                self._send(Answer(404, "this is a witness: POST /add-checkpoint\n"))
+                return
+            length = self.headers.get("Content-Length", "")
+            if not length.isdecimal() or int(length) > MAX_BODY:
+                self.close_connection = True
+                self._send(Answer(413, f"a request states its length and is at most {MAX_BODY} bytes\n"))
+                return
+            self._send(witness.add_checkpoint(self.rfile.read(int(length))))
+
+        def do_GET(self) -> None:
+            self._send(Answer(200, witness.describe()) if self.path == "/" else Answer(404, "not here\n"))
+
+        def _send(self, answer: Answer) -> None:
+            data = answer.body.encode()
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.media_type)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing: whoever runs it has a proxy with logs."""
+
+    return ThreadingHTTPServer((host, port), Handler)
+
+
+def _parse(body: bytes) -> _Asked:
+    """Take a request apart. Raises ValueError."""
+    text = body.decode()
+    head, gap, note = text.partition("\n\n")
+    lines = head.split("\n")
+    old = _OLD.fullmatch(lines[0])
+    if not gap or old is None:
+        raise ValueError("a request is `old <size>`, a proof, an empty line and a checkpoint")
+    proof = [from_base64(line) for line in lines[1:]]
+    hashes = tuple(node for node in proof if node is not None and len(node) == HASH_BYTES)
+    if len(hashes) != len(proof) or len(hashes) > 63:
+        raise ValueError("a proof is at most 63 hashes of 32 bytes in base64, one a line")
+    return _Asked(int(old[1]), hashes, note, Checkpoint.from_text(split_note(note)[0]))
+
+
+def _no_extension(asked: _Asked, old: Checkpoint | None) -> Answer | None:
+    """Return why the checkpoint does not extend what was cosigned last, or None when it does or is the same."""
+    new = asked.checkpoint
+    if old is not None and new.size == old.size:
+        return None if new.root == old.root else _conflict(old.size)
+    try:
+        if old is not None and old.size:
+            verify_consistency(old.size, new.size, old.root, new.root, asked.proof)
+        elif asked.proof or (new.size == 0 and new.root != EMPTY_ROOT):
+            raise ProofError("nothing is proven from the empty tree: send no hashes")
+    except ProofError as exc:
+        return Answer(422, f"{exc}\n")
+    return None
+
+
+def _conflict(last: int) -> Answer:
+    return Answer(409, f"{last}\n", "text/x.tlog.size")
