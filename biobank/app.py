@@ -40,6 +40,8 @@ from biobank.specimens.pages import router as specimens_pages
 from biobank.storage.act_pages import router as storage_act_pages
 from biobank.storage.api import router as storage_api
 from biobank.storage.pages import router as storage_pages
+from biobank.viability.api import router as viability_api
+from biobank.viability.pages import router as viability_pages
 from biobank.web.assets import STATIC, STATIC_PREFIX
 from biobank.web.pages import router as style_guide
 from biobank.web.security import SecurityHeaders
@@ -65,6 +67,7 @@ ROUTERS = (
     sign_in_api,
     scanning_api,
     shipping_api,
+    viability_api,
     withdrawals_api,
 )
 
@@ -78,6 +81,7 @@ PAGES = (
     storage_pages,
     storage_act_pages,
     *quality_pages,
+    viability_pages,
     specimens_pages,
     donors_pages,
     *withdrawals_pages,

@@ -16,6 +16,7 @@ from biobank.commands.keys import keys
 from biobank.commands.log import log
 from biobank.commands.logins import users
 from biobank.commands.receipts import receipt
+from biobank.commands.viability import viability
 from biobank.errors import Refusal
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(log, name="log")
 app.add_typer(receipt, name="receipt")
+app.add_typer(viability, name="viability")
 
 
 def _version(value: bool) -> None:

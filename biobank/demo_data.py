@@ -39,9 +39,9 @@ from biobank.donors.service import register_donor
 from biobank.people.bootstrap import set_up_user
 from biobank.people.schemas import SiteCreate
 from biobank.people.sites import create_site
-from biobank.quality.events import BasisDecided, Decision, QualityDecided, RegulatoryBasis
+from biobank.quality.events import BasisDecided, Decision, Discarded, QualityDecided, RegulatoryBasis
 from biobank.specimens import events
-from biobank.specimens.models import Harvest, Lot, Specimen, SpecimenParent
+from biobank.specimens.models import Harvest, Lot, Specimen, SpecimenParent, ViabilityAssay
 from biobank.storage import queries
 from biobank.storage.containers import add_container
 from biobank.storage.events import Stored
@@ -238,9 +238,36 @@ class Story:
         self._later(hours=3)
         vials = self._all("tomas", vials, _frozen(), BANK)
         vials = self._decide(self._store(vials), RegulatoryBasis.EU_SOHO)
+        if self.stage.dice.random() < 0.5:
+            self._thaw_for_quality(vials.pop())
         if self.stage.dice.random() < 0.06:
             self._later(days=20)
             self._all("tess", vials[:1], CheckedOut(purpose="inspection"), BANK)
+
+    def _thaw_for_quality(self, vial: Snapshot) -> None:
+        """A vial of the lot is thawed months later and counted: what the forecasts of viability learn from."""
+        dice = self.stage.dice
+        banked, self.at = self.at, min(self.at + timedelta(days=30 + dice.randrange(200)), clock.now() - timedelta(days=1))
+        (out,) = self._all("tess", [vial], CheckedOut(purpose="testing"), BANK)
+        thawed = events.Thawed(method="water bath", bath_temperature_mc=37_000, duration_s=120)
+        (out,) = self._all("tomas", [out], thawed, BANK)
+        count: dict[str, Any] = {
+            "method": "ao_pi", "live": 0, "dead": 0, "dilution_milli": 2000, "volume_nl": 400, "suspension_ul": 1000,
+            "minutes_after_thaw": 6 + dice.randrange(12),
+        }  # fmt: skip
+        share = dice.betavariate(0.8 * 35, 0.2 * 35)
+        count["live"] = sum(dice.random() < share for _ in range(200))
+        count["dead"] = 200 - count["live"]
+        assay = uuid4()
+        (counted,) = self._all("tomas", [out], events.ViabilityMeasured(assay=str(assay), **count), BANK)
+        self.session.execute(
+            insert(table_of(ViabilityAssay)).values(
+                id=assay, specimen_code=vial.code, operator=self.stage.actors["tomas"].code, measured_at=self.at,
+                event_hash=counted.head_hash, recorded_at=self.at, recorded_by=self.stage.actors["tomas"].code, **count,
+            )
+        )  # fmt: skip
+        self._all("tomas", [counted], Discarded(reason="surplus", method="clinical_waste"), BANK)
+        self.at = banked
 
     def _later(self, **by: int) -> None:
         self.at = min(self.at + timedelta(**by), clock.now())

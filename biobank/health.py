@@ -4,12 +4,13 @@ Public, because load balancers and monitors have no login; they carry numbers an
 """
 
 import time
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
 from alembic.script import ScriptDirectory
 from fastapi import APIRouter, FastAPI, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
@@ -18,12 +19,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from biobank import clock, migrate
 from biobank.acts.web import BankDep
 from biobank.log_health import REGISTRY, log_unknown, look_at_the_log
+from biobank.viability.records import count_alarms, count_waiting
 
 router = APIRouter(tags=["health"])
 REQUESTS = Counter(
     "biobank_requests_total", "Requests by method, route and status.", ("method", "route", "status"), registry=REGISTRY
 )
 SECONDS = Histogram("biobank_request_seconds", "Time to answer, by method and route.", ("method", "route"), registry=REGISTRY)
+FORECAST_ALARMS = Gauge(
+    "biobank_viability_forecast_alarms",
+    "Strata whose 90 % interval held under 80 % of the newest thirty thaws.",
+    registry=REGISTRY,
+)
+COUNTS_WAITING = Gauge(
+    "biobank_viability_counts_waiting", "Counts older than an hour that the worker has not looked at.", registry=REGISTRY
+)
 
 
 def _expected_revision() -> str:
@@ -45,6 +55,11 @@ def _look(session: Session, merge_delay_s: int) -> dict[str, Any]:
         "schema": "ok" if found == _Revision.head else "migration needed",
         **look_at_the_log(session, merge_delay_s),
     }
+
+
+def _look_at_forecasts(session: Session) -> None:
+    FORECAST_ALARMS.set(count_alarms(session))
+    COUNTS_WAITING.set(count_waiting(session, clock.now() - timedelta(hours=1)))
 
 
 @router.get("/healthz")
@@ -74,6 +89,7 @@ async def metrics(bank: BankDep) -> Response:
     """Prometheus text. Each web worker counts its own requests; scrape them by process, or sum."""
     try:
         await bank.database.read(lambda s: look_at_the_log(s, bank.settings.merge_delay_s))
+        await bank.database.read(_look_at_forecasts)
     except (SQLAlchemyError, OSError):
         log_unknown()
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -14,6 +14,7 @@ from biobank.custody.snapshots import custody
 from biobank.custody.states import State
 from biobank.specimens.scoping import donor, specimen, specimens_at_sites_of
 from biobank.today import Task, Trouble, read_tasks, read_troubles
+from biobank.viability.records import count_alarms
 from biobank.web.parts import Act, Stat
 from biobank.web.session import PageReading
 from biobank.web.templating import render
@@ -69,11 +70,15 @@ def _stats(session: Session, actor: Actor) -> list[Stat]:
         .group_by(custody.c.state)
     )
     counted = {row.state: row.n for row in rows}
-    return [
+    stats = [
         Stat(label, counted.get(state.value, 0), f"/specimens?state={state.value}", tone)
         for state, label, tone in COUNTED
         if counted.get(state.value) or state is State.STORED
     ]
+    if alarms := count_alarms(session):
+        hint = "The 90 % interval holds under 80 %"
+        stats.append(Stat("Viability forecasts that do not hold", alarms, "/viability", "stop", hint))
+    return stats
 
 
 @router.get("/")

@@ -10,7 +10,8 @@ from biobank.quality import events as quality
 from biobank.shipping import events as shipping
 from biobank.specimens import events as specimens
 from biobank.storage import events as storage
+from biobank.viability import events as viability
 from biobank.withdrawals import events as withdrawals
 
-MODULES = (custody, exports, donors, people, quality, shipping, specimens, storage, withdrawals, labels)
+MODULES = (custody, exports, donors, people, quality, shipping, specimens, storage, viability, withdrawals, labels)
 rules.close()

@@ -16,10 +16,11 @@ from biobank.specimens import models as specimens
 from biobank.storage import models as storage
 from biobank.transparency import models as transparency
 from biobank.vault import models as vault
+from biobank.viability import models as viability
 from biobank.withdrawals import models as withdrawals
 
 MODULES = (
-    transparency, auth, vault, acts, jobs, custody, donors, quality, shipping, specimens, storage, withdrawals, labels,
-    exports,
+    transparency, auth, vault, acts, jobs, custody, donors, quality, shipping, specimens, storage, viability, withdrawals,
+    labels, exports,
 )  # fmt: skip
 metadata: MetaData = _metadata

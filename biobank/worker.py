@@ -20,6 +20,7 @@ from biobank.jobs.running import Handler, run_next
 from biobank.labels.batches import PRINT_KIND, SEND_KIND, print_batch, send_batch
 from biobank.shipping.arrivals import close_settled_shipments
 from biobank.shipping.handovers import expire_handovers
+from biobank.viability.service import look_at_counts
 
 log = structlog.get_logger("biobank.worker")
 ANSWERS_KEPT = timedelta(days=90)
@@ -52,6 +53,7 @@ TIMERS: list[Timer] = [
     Timer("forget_answers", timedelta(hours=1), forget_answers),
     Timer("forget_files", timedelta(hours=1), forget_files),
     Timer("forget_logins", timedelta(hours=1), forget_logins),
+    Timer("look_at_viability_counts", timedelta(seconds=20), look_at_counts),
 ]
 """Every timer. A feature that needs one adds it here."""
 

@@ -20,6 +20,8 @@ from tests.sealing import seal
 
 ROLES = ["lab_tech", "clinician", "clinic_staff", "quality", "auditor", "admin"]
 EXPORTS = "/api/v1/custody-log"
+REFUSED_FOR_RAW_FAT = {"/api/v1/specimens/{code}/viability/estimate"}
+"""What the seeded specimen is rightly refused; its successes are in tests/viability."""
 
 
 def operations(api: Api) -> list[Any]:
@@ -101,7 +103,7 @@ def test_every_read_of_a_seeded_code_succeeds_for_somebody(api: Api) -> None:
             client = getattr(api, role)
             url = path if operation.path.startswith("/api/v1") else f"{api.url}{operation.path}"
             statuses.add(client.get(url).status_code)
-        if not statuses & {200, 204}:
+        if not statuses & {200, 204} and operation.path not in REFUSED_FOR_RAW_FAT:
             unanswered.append(f"{operation.path}: {sorted(statuses)}")
 
     assert unanswered == []

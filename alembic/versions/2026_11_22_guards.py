@@ -16,7 +16,8 @@ depends_on = None
 APPEND_ONLY = ("event", "rule_table", "leaf", "tile", "tree_head", "checkpoint", "cosignature", "attempt", "log_quarantine",
                "administration", "withdrawal_outcome", "attachment", "deviation_subject", "deviation_attachment", "recall",
                "recall_item", "processing", "processing_input", "lot_test", "viability_assay",
-               "shipment_item")  # fmt: skip
+               "shipment_item", "viability_parameters", "viability_fit", "viability_thaw", "viability_criterion",
+               "viability_report")  # fmt: skip
 """Rows are written once. UPDATE, DELETE and TRUNCATE are refused for everyone, the owner included."""
 
 NEVER_DELETED = ("custody", "specimen", "specimen_parent", "withdrawal", "withdrawal_item", "withdrawal_pick", "bedside_check",

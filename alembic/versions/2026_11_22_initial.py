@@ -204,6 +204,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_vault_document_subject"), "vault_document", ["subject"], unique=False)
     op.create_table(
+        "viability_parameters",
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("first_used_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_viability_parameters")),
+    )
+    op.create_table(
         "attachment",
         sa.Column("sha256", sa.Text(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
@@ -499,6 +507,57 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_user_role_user_code"), "user_role", ["user_code"], unique=False)
     op.create_table(
+        "viability_criterion",
+        sa.Column("number", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("material", sa.Text(), nullable=False),
+        sa.Column("minimum_bp", sa.Integer(), nullable=False),
+        sa.Column("confidence_bp", sa.Integer(), nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("confidence_bp BETWEEN 5000 AND 9999", name=op.f("criterion_confidence_is_plausible")),
+        sa.CheckConstraint("minimum_bp BETWEEN 1 AND 9999", name=op.f("criterion_is_a_share")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_viability_criterion_event_hash")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_viability_criterion_site_code")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_viability_criterion")),
+    )
+    op.create_index("ix_viability_criterion", "viability_criterion", ["site_code", "material", "number"], unique=False)
+    op.create_table(
+        "viability_fit",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("material", sa.Text(), nullable=False),
+        sa.Column("procedure_version", sa.Text(), nullable=False),
+        sa.Column("assay", sa.Text(), nullable=False),
+        sa.Column("storage", sa.Text(), nullable=False),
+        sa.Column("parameters_sha256", sa.Text(), nullable=False),
+        sa.Column("through", sa.BigInteger(), nullable=False),
+        sa.Column("inputs_sha256", sa.Text(), nullable=False),
+        sa.Column("seed", sa.Text(), nullable=False),
+        sa.Column("thaws", sa.Integer(), nullable=False),
+        sa.Column("donors", sa.Integer(), nullable=False),
+        sa.Column("longest_days", sa.Float(), nullable=False),
+        sa.Column("draws", sa.LargeBinary(), nullable=False),
+        sa.Column("reading", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("made_with", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("storage IN ('nitrogen','minus_80')", name=op.f("fit_storage_is_known")),
+        sa.ForeignKeyConstraint(
+            ["parameters_sha256"], ["viability_parameters.sha256"], name=op.f("fk_viability_fit_parameters_sha256")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_viability_fit")),
+        sa.UniqueConstraint(
+            "material", "procedure_version", "assay", "storage", "through", "parameters_sha256", name="a_fit_is_made_once"
+        ),
+    )
+    op.create_index(op.f("ix_viability_fit_parameters_sha256"), "viability_fit", ["parameters_sha256"], unique=False)
+    op.create_index(
+        "ix_viability_fit_stratum",
+        "viability_fit",
+        ["material", "storage", "procedure_version", "assay", "made_at"],
+        unique=False,
+    )
+    op.create_table(
         "consent",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
@@ -728,6 +787,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("event_hash", name=op.f("pk_storage_reading")),
     )
     op.create_index("ix_reading_container_at", "storage_reading", ["container_code", "at"], unique=False)
+    op.create_index(
+        "ix_reading_warm",
+        "storage_reading",
+        ["container_code", "at"],
+        unique=False,
+        postgresql_where=sa.text("kind = 'temperature_mc' AND value > -130000"),
+    )
     op.create_table(
         "withdrawal",
         sa.Column("code", sa.Text(), nullable=False),
@@ -907,6 +973,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recall")),
     )
     op.create_index(op.f("ix_recall_deviation_code"), "recall", ["deviation_code"], unique=False)
+    op.create_table(
+        "viability_report",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("lot_code", sa.Text(), nullable=False),
+        sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("content_sha256", sa.Text(), nullable=False),
+        sa.Column("signed_by", sa.Text(), nullable=False),
+        sa.Column("signed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("signature", sa.Uuid(), nullable=False),
+        sa.Column("receipt", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_viability_report_event_hash")),
+        sa.ForeignKeyConstraint(["lot_code"], ["lot.code"], name=op.f("fk_viability_report_lot_code")),
+        sa.ForeignKeyConstraint(["signature"], ["signature.id"], name=op.f("fk_viability_report_signature")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_viability_report")),
+    )
+    op.create_index("ix_viability_report_lot", "viability_report", ["lot_code", "signed_at"], unique=False)
     op.create_table(
         "withdrawal_outcome",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -1092,6 +1175,7 @@ def upgrade() -> None:
         sa.Column("dead", sa.BigInteger(), nullable=False),
         sa.Column("dilution_milli", sa.Integer(), nullable=False),
         sa.Column("volume_nl", sa.BigInteger(), nullable=True),
+        sa.Column("suspension_ul", sa.BigInteger(), nullable=True),
         sa.Column("minutes_after_thaw", sa.Integer(), nullable=True),
         sa.Column("instrument", sa.Text(), nullable=True),
         sa.Column("operator", sa.Text(), nullable=False),
@@ -1173,6 +1257,39 @@ def upgrade() -> None:
         ["withdrawal_code", "specimen_code"],
         unique=True,
         postgresql_where=sa.text("ended_at IS NULL AND superseded_at IS NULL"),
+    )
+    op.create_table(
+        "viability_thaw",
+        sa.Column("number", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("assay_id", sa.Uuid(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=True),
+        sa.Column("material", sa.Text(), nullable=False),
+        sa.Column("procedure_version", sa.Text(), nullable=False),
+        sa.Column("assay", sa.Text(), nullable=False),
+        sa.Column("storage", sa.Text(), nullable=False),
+        sa.Column("live", sa.BigInteger(), nullable=False),
+        sa.Column("counted", sa.BigInteger(), nullable=False),
+        sa.Column("stored_days", sa.Float(), nullable=False),
+        sa.Column("late_hours", sa.Float(), nullable=False),
+        sa.Column("excluded", sa.Text(), nullable=True),
+        sa.Column("forecast_by", sa.Uuid(), nullable=True),
+        sa.Column("place_ppm", sa.Integer(), nullable=True),
+        sa.Column("looked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("(excluded IS NULL) = (forecast_by IS NOT NULL)", name=op.f("a_thaw_is_forecast_or_excluded")),
+        sa.CheckConstraint("(forecast_by IS NULL) = (place_ppm IS NULL)", name=op.f("a_forecast_has_a_place")),
+        sa.ForeignKeyConstraint(["assay_id"], ["viability_assay.id"], name=op.f("fk_viability_thaw_assay_id")),
+        sa.ForeignKeyConstraint(["forecast_by"], ["viability_fit.id"], name=op.f("fk_viability_thaw_forecast_by")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_viability_thaw_specimen_code")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_viability_thaw")),
+        sa.UniqueConstraint("assay_id", name="a_count_is_looked_at_once"),
+    )
+    op.create_index(op.f("ix_viability_thaw_specimen_code"), "viability_thaw", ["specimen_code"], unique=False)
+    op.create_index(
+        "ix_viability_thaw_stratum",
+        "viability_thaw",
+        ["material", "procedure_version", "assay", "storage", "number"],
+        unique=False,
     )
     op.create_table(
         "withdrawal_pick",
@@ -1410,6 +1527,9 @@ def downgrade() -> None:
     op.drop_index("ix_bedside_release_specimen", table_name="bedside_release")
     op.drop_table("bedside_release")
     op.drop_table("withdrawal_pick")
+    op.drop_index("ix_viability_thaw_stratum", table_name="viability_thaw")
+    op.drop_index(op.f("ix_viability_thaw_specimen_code"), table_name="viability_thaw")
+    op.drop_table("viability_thaw")
     op.drop_index(
         "one_open_check_per_specimen",
         table_name="bedside_check",
@@ -1442,6 +1562,8 @@ def downgrade() -> None:
     op.drop_table("wristband")
     op.drop_index(op.f("ix_withdrawal_outcome_withdrawal_code"), table_name="withdrawal_outcome")
     op.drop_table("withdrawal_outcome")
+    op.drop_index("ix_viability_report_lot", table_name="viability_report")
+    op.drop_table("viability_report")
     op.drop_index(op.f("ix_recall_deviation_code"), table_name="recall")
     op.drop_table("recall")
     op.drop_index("ix_processing_started", table_name="processing")
@@ -1462,6 +1584,9 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_withdrawal_donor_code"), table_name="withdrawal")
     op.drop_index(op.f("ix_withdrawal_clinic_site_code"), table_name="withdrawal")
     op.drop_table("withdrawal")
+    op.drop_index(
+        "ix_reading_warm", table_name="storage_reading", postgresql_where=sa.text("kind = 'temperature_mc' AND value > -130000")
+    )
     op.drop_index("ix_reading_container_at", table_name="storage_reading")
     op.drop_table("storage_reading")
     op.drop_table("storage_position")
@@ -1487,6 +1612,11 @@ def downgrade() -> None:
     op.drop_table("cosignature")
     op.drop_index("ix_consent_donor_kind", table_name="consent")
     op.drop_table("consent")
+    op.drop_index("ix_viability_fit_stratum", table_name="viability_fit")
+    op.drop_index(op.f("ix_viability_fit_parameters_sha256"), table_name="viability_fit")
+    op.drop_table("viability_fit")
+    op.drop_index("ix_viability_criterion", table_name="viability_criterion")
+    op.drop_table("viability_criterion")
     op.drop_index(op.f("ix_user_role_user_code"), table_name="user_role")
     op.drop_table("user_role")
     op.drop_table("stream_head")
@@ -1519,6 +1649,7 @@ def downgrade() -> None:
     op.drop_table("donor")
     op.drop_table("checkpoint")
     op.drop_table("attachment")
+    op.drop_table("viability_parameters")
     op.drop_index(op.f("ix_vault_document_subject"), table_name="vault_document")
     op.drop_table("vault_document")
     op.drop_table("tree_head")

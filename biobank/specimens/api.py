@@ -215,9 +215,3 @@ async def add_alias(code: Code, body: schemas.AddAlias, performing: Performing) 
 async def record_viability(code: Code, body: schemas.RecordViability, performing: Performing) -> schemas.ViabilityRecorded:
     """Record a count of living and dead, as read."""
     return await performing(assays.record_viability, code, body)
-
-
-@router.get("/specimens/{code}/viability")
-async def read_viability(code: Code, reading: Reading) -> schemas.Viability:
-    """What was measured, with the interval each count supports."""
-    return await reading(assays.describe_viability, code)

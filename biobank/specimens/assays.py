@@ -7,7 +7,6 @@ from sqlalchemy import Row, insert, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.auth.actor import Actor
 from biobank.custody.recording import Move, acknowledge, record, require_expected
 from biobank.custody.service import receipt_of
 from biobank.custody.snapshots import get_visible
@@ -16,10 +15,16 @@ from biobank.errors import Conflict
 from biobank.specimens.events import ViabilityMeasured
 from biobank.specimens.materials import Assay, Estimand, material_of
 from biobank.specimens.models import ViabilityAssay
-from biobank.specimens.schemas import Measured, RecordViability, Viability, ViabilityRecorded
+from biobank.specimens.schemas import Measured, RecordViability, ViabilityRecorded
 from biobank.specimens.viability import live_per_ml, viability_bp, wilson_bp
 
 assay = table_of(ViabilityAssay)
+
+
+COUNTED = {
+    "method", "live", "dead", "dilution_milli", "volume_nl", "suspension_ul", "minutes_after_thaw", "instrument",
+}  # fmt: skip
+"""What a count says beside its circumstances."""
 
 
 class AssayNotForMaterial(Conflict):
@@ -53,9 +58,7 @@ def record_viability(session: Session, act: Act, code: str, request: RecordViabi
     if request.live + request.dead == 0:
         raise NothingCounted("Nothing was counted, so there is no viability to record. Count again.", subject=code)
     assay_id = uuid4()
-    counts = request.model_dump(
-        include={"method", "live", "dead", "dilution_milli", "volume_nl", "minutes_after_thaw", "instrument"}
-    )
+    counts = request.model_dump(include=COUNTED)
     appended = record(session, act, [Move(specimen, ViabilityMeasured(assay=str(assay_id), **counts))], request)
     session.execute(
         insert(assay).values(
@@ -79,11 +82,10 @@ def record_viability(session: Session, act: Act, code: str, request: RecordViabi
     )
 
 
-def describe_viability(session: Session, actor: Actor, code: str) -> Viability:
-    """Answer GET /specimens/{code}/viability: what was measured, oldest first."""
-    get_visible(session, actor, code)
+def measured_of(session: Session, code: str) -> list[Measured]:
+    """Return what was measured of a specimen, oldest first. The caller has checked that the actor may know of it."""
     rows = session.execute(select(assay).where(assay.c.specimen_code == code).order_by(assay.c.measured_at, assay.c.id))
-    return Viability(specimen=code, measured=[_measured(row) for row in rows])
+    return [_measured(row) for row in rows]
 
 
 def _measured(row: "Row[Any]") -> Measured:
@@ -100,6 +102,7 @@ def _measured(row: "Row[Any]") -> Measured:
         wilson_95_upper_bp=interval.upper_bp,
         dilution_milli=row.dilution_milli,
         volume_nl=row.volume_nl,
+        suspension_ul=row.suspension_ul,
         live_per_ml=None if row.volume_nl is None else live_per_ml(row.live, row.dilution_milli, row.volume_nl),
         minutes_after_thaw=row.minutes_after_thaw,
         instrument=row.instrument,

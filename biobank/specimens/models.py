@@ -307,6 +307,7 @@ class ViabilityAssay(SQLModel, table=True):
     dead: int = Field(sa_column=Column(BigInteger, nullable=False))
     dilution_milli: int = Field(sa_column=Column(Integer, nullable=False))
     volume_nl: int | None = Field(default=None, sa_column=Column(BigInteger))
+    suspension_ul: int | None = Field(default=None, sa_column=Column(BigInteger))
     minutes_after_thaw: int | None = Field(default=None, sa_column=Column(Integer))
     instrument: str | None = Field(default=None, sa_column=_words(nullable=True))
     operator: str = Field(sa_column=_words())

@@ -21,15 +21,17 @@ from biobank.errors import NotFound, Refusal
 from biobank.labels.files import Drawing, data_of, template_for
 from biobank.labels.pages import markup_of
 from biobank.people.queries import list_sites
-from biobank.specimens.assays import describe_viability
 from biobank.specimens.lineage import describe_lineage
 from biobank.specimens.lineage_graph import draw_lineage
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.specimens.queries import describe_specimen, list_specimens
-from biobank.specimens.schemas import Lineage, Measured, SpecimenList, SpecimenPublic
+from biobank.specimens.schemas import Lineage, SpecimenList, SpecimenPublic
 from biobank.storage.box_maps import grid_of
 from biobank.storage.maps import map_of
 from biobank.storage.schemas import ContainerMap
+from biobank.viability.queries import describe as describe_viability
+from biobank.viability.schemas import ViabilityPublic
+from biobank.viability.shown import MEASURED_COLUMNS, expected, measured_row
 from biobank.web.entries import entry_of
 from biobank.web.filters import code as code_markup
 from biobank.web.filters import quantity
@@ -118,7 +120,7 @@ class Dossier:
 
     specimen: SpecimenPublic
     events: list[EventPublic]
-    measured: list[Measured]
+    viability: ViabilityPublic
     lineage: Lineage
     allowed: AllowedEvents
     box: ContainerMap | None
@@ -136,7 +138,7 @@ def read_dossier(session: Session, actor: Actor, code: str) -> Dossier:
     return Dossier(
         specimen,
         history_of(session, actor, code, max(0, specimen.custody.seq - EVENTS_SHOWN), EVENTS_SHOWN).items,
-        describe_viability(session, actor, code).measured,
+        describe_viability(session, actor, code),
         describe_lineage(session, actor, code),
         service.describe_allowed(session, actor, code),
         box,
@@ -158,12 +160,9 @@ async def show_specimen(request: Request, code: SpecimenCode, reading: PageReadi
         place=_place(dossier, label),
         box=dossier.box,
         grid=grid_of(dossier.box, label) if dossier.box else None,
-        measured=[_measured(one) for one in dossier.measured],
-        measured_columns=[
-            Column("measured_at", "When", "when"), Column("method", "Method", "words"), Column("share", "Living"),
-            Column("interval", "95 % interval"), Column("counted", "Counted", "number"),
-            Column("minutes_after_thaw", "Min after thaw", "number"),
-        ],
+        measured=[measured_row(one) for one in dossier.viability.measured],
+        measured_columns=MEASURED_COLUMNS,
+        expected=expected(dossier.viability.estimated),
         trees=trees_of(dossier.lineage),
         graph=draw_lineage(dossier.lineage),
         drawing=await asyncio.to_thread(_label_of, specimen, reading.bank.settings.host_name),
@@ -213,17 +212,6 @@ def _place(dossier: Dossier, label: str | None) -> list[tuple[str, Any]]:
     if custody.reserved_for is not None:
         facts.append(("Reserved for", code_markup(custody.reserved_for)))
     return facts
-
-
-def _measured(one: Measured) -> dict[str, Any]:
-    return {
-        "measured_at": one.measured_at,
-        "method": one.method,
-        "share": quantity(one.viability_bp, "basis_points"),
-        "interval": f"{one.wilson_95_lower_bp / 100:.1f} to {one.wilson_95_upper_bp / 100:.1f} %",
-        "counted": one.live + one.dead,
-        "minutes_after_thaw": one.minutes_after_thaw,
-    }
 
 
 def acts_of(allowed: AllowedEvents) -> list[Act]:

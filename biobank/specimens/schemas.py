@@ -242,6 +242,10 @@ class RecordViability(Circumstances):
     volume_nl: (
         Annotated[int, Field(ge=1, le=10**9, description="Volume looked at, nL: a large Neubauer square holds 100.")] | None
     ) = None
+    suspension_ul: (
+        Annotated[int, Field(ge=1, le=10**9, description="Volume of the suspension in the vial, µL: gives cells per vial.")]
+        | None
+    ) = None
     minutes_after_thaw: Annotated[int, Field(ge=0, le=100_000)] | None = None
     instrument: EquipmentCode | None = None
 
@@ -259,6 +263,7 @@ class Measured(BaseModel):
     wilson_95_upper_bp: int
     dilution_milli: int
     volume_nl: int | None
+    suspension_ul: int | None
     live_per_ml: int | None = Field(description="Null without the volume looked at.")
     minutes_after_thaw: int | None
     instrument: str | None
@@ -275,13 +280,6 @@ class ViabilityRecorded(Recorded):
     specimen: str
     seq: int
     measured: Measured
-
-
-class Viability(BaseModel):
-    """What was measured of a specimen, oldest first. Membrane integrity or outgrowth; never potency."""
-
-    specimen: str
-    measured: list[Measured]
 
 
 Projection = dict[str, Any]

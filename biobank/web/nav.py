@@ -39,6 +39,7 @@ DOORS: tuple[Door, ...] = (
     Door("Withdrawals", "/withdrawals", "return", frozenset({"withdrawal:read"})),
     Door("Transport", "/handovers", "truck", frozenset({"handover:take", "shipment:record"}), ("/shipments",)),
     Door("Deviations", "/deviations", "triangle", frozenset({"deviation:open", "log:read"}), ("/look-backs", "/recalls")),
+    Door("Viability", "/viability", "flask", frozenset({"specimen:read"})),
     Door("Log", "/log", "log", frozenset({"log:read"})),
     Door("Users", "/users", "users", frozenset({"user:read"})),
 )

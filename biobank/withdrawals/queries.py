@@ -17,6 +17,8 @@ from biobank.db import table_of
 from biobank.donors.consents import require_consent
 from biobank.donors.visibility import get_visible_donor
 from biobank.errors import MalformedRequest, Refusal
+from biobank.viability.queries import expected_dose
+from biobank.viability.schemas import DosePublic
 from biobank.withdrawals.case import Case, came_back, find_row, item_table, read_case, tissue_of_tube, visible, withdrawal
 from biobank.withdrawals.checks import use_refusal
 from biobank.withdrawals.events import Reserved
@@ -182,18 +184,20 @@ def feasibility(
     at = clock.now()
     tubes = [tube for tube in tubes_of_donor(session, donor, material) if may_know(actor, tube)]
     refusals = refusals_now(session, tubes, donor, at, route)
-    items = [_feasible(tube, refusals[tube.code]) for tube in tubes]
+    together, doses = expected_dose(session, [tube for tube in tubes if refusals[tube.code] is None])
+    items = [_feasible(tube, refusals[tube.code], doses.get(tube.code)) for tube in tubes]
     return Feasibility(
         donor=donor,
         usable=sum(item.usable for item in items),
         amount=sum(item.amount for item in items if item.usable),
+        dose=together,
         reasons=dict(Counter(item.code for item in items if item.code is not None)),
         consent=_consent_code(session, donor, tubes, at),
         items=items,
     )
 
 
-def _feasible(tube: Snapshot, refusal: Refusal | None) -> FeasibleSpecimen:
+def _feasible(tube: Snapshot, refusal: Refusal | None, dose: DosePublic | None) -> FeasibleSpecimen:
     return FeasibleSpecimen(
         specimen=tube.code,
         material=tube.material,
@@ -204,6 +208,7 @@ def _feasible(tube: Snapshot, refusal: Refusal | None) -> FeasibleSpecimen:
         banked_at=tube.projection["banked_at"],
         expires_at=tube.expires_at,
         usable=refusal is None,
+        dose=dose,
         code=None if refusal is None else refusal.code,
         why_not=None if refusal is None else refusal.detail,
     )

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from biobank.auth.permissions import Permission
 from biobank.errors import NotFound, Refusal
 from biobank.specimens.materials import MATERIALS, amount_text
+from biobank.viability.shown import dose_text
 from biobank.web.filters import quantity
 from biobank.web.forms import drawn, fields_of, parse
 from biobank.web.session import PagePerforming, PageReading, or_again
@@ -82,8 +83,14 @@ async def _draw(
         materials=[(name, MATERIALS[name].title) for name in sorted(MATERIALS)],
         routes=ROUTES,
         found=found,
-        tubes=[_tube(item.model_dump()) for item in (found.items if found else [])],
+        tubes=[
+            item.model_dump()
+            | {"amount": amount_text(item.amount, item.unit), "dose": item.dose and dose_text(item.dose)}
+            for item in (found.items if found else [])
+        ],
         together=_together(found),
+        expected=None if found is None or found.dose.dose is None else dose_text(found.dose.dose),
+        expected_of=0 if found is None else found.dose.vials,
         chosen=chosen,
         last=fields_of(
             WithdrawalRequest, "units", "needed_at", "indication", values={"units": "1"} | dict(typed or {}),
@@ -91,10 +98,6 @@ async def _draw(
         ),
         **drawn(refusal),
     )  # fmt: skip
-
-
-def _tube(item: dict[str, Any]) -> dict[str, Any]:
-    return item | {"amount": amount_text(item["amount"], item["unit"])}
 
 
 def _together(found: Feasibility | None) -> Any:

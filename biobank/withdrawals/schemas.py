@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from biobank.custody.recording import Circumstances, FreeText, Instant
 from biobank.quality.schemas import Code, Reason, Sha256, Token
+from biobank.viability.schemas import DosePublic, SetDose
 from biobank.withdrawals.scans import Scan
 from biobank.withdrawals.workflow import Route
 
@@ -251,6 +252,7 @@ class FeasibleSpecimen(BaseModel):
     banked_at: str | None
     expires_at: datetime | None
     usable: bool
+    dose: DosePublic | None = Field(description="Living cells to be expected after thawing; null without an estimate.")
     code: str | None = Field(default=None, description="The refusal's code.")
     why_not: str | None = None
 
@@ -261,6 +263,7 @@ class Feasibility(BaseModel):
     donor: str
     usable: int
     amount: int = Field(description="What the usable ones hold together; units differ between materials, so ask for one.")
+    dose: SetDose = Field(description="Living cells to be expected of the usable ones together. Not a therapeutic dose.")
     reasons: dict[str, int] = Field(description="How many are not usable, by the refusal's code.")
     consent: str | None = Field(default=None, description="The refusal's code when treatment consent does not cover it.")
     items: list[FeasibleSpecimen]

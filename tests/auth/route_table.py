@@ -385,7 +385,24 @@ WITHDRAWALS = (
     _step("outcome", P.WITHDRAWAL_ADMINISTER, result="as_expected"),
 )  # fmt: skip
 
+VIABILITY = (
+    Row("GET", "/api/v1/specimens/{code}/viability/estimate", P.SPECIMEN_READ, None, _specimen),
+    Row("GET", "/api/v1/viability/dose?specimens={code}", P.SPECIMEN_READ, None, _specimen),
+    Row("GET", "/api/v1/viability/calibration", P.SPECIMEN_READ),
+    Row("GET", "/api/v1/viability/parameters", P.SPECIMEN_READ),
+    Row("GET", "/api/v1/viability/fits", P.SPECIMEN_READ),
+    Row("GET", "/api/v1/viability/fits/{fit}", P.SPECIMEN_READ, None, lambda _: {"fit": SOME_ID}, missing=True),
+    Row("GET", "/api/v1/viability/criteria", P.SPECIMEN_READ),
+    Row("POST", "/api/v1/viability/criteria", P.QUALITY_DECIDE,
+        lambda _: {"site": "LAB", "material": "adsc", "minimum_bp": 7000}),
+    Row("POST", "/api/v1/lots/{code}/viability-reports", P.QUALITY_DECIDE, _nothing, _no_lot, missing=True),
+    Row("GET", "/api/v1/lots/{code}/viability-reports", P.SPECIMEN_READ, None, _no_lot, missing=True),
+    Row("GET", "/api/v1/lots/{code}/viability-reports/{report}/paper", P.SPECIMEN_READ, None,
+        lambda w: _no_lot(w) | {"report": SOME_ID}, missing=True),
+)  # fmt: skip
+
 TABLE: tuple[Row, ...] = (
-    *ACTS, *PEOPLE, *DONORS, *SPECIMENS, *STORAGE, *LABELS, *JOBS, *SCANS, *SHIPPING, *WITHDRAWALS, *CUSTODY, *QUALITY, *SIGN_IN,
+    *ACTS, *PEOPLE, *DONORS, *SPECIMENS, *STORAGE, *LABELS, *JOBS, *SCANS, *SHIPPING, *WITHDRAWALS, *CUSTODY, *QUALITY,
+    *VIABILITY, *SIGN_IN,
 )  # fmt: skip
 """Sign-in comes last: signing out ends the caller's session."""

@@ -1,0 +1,104 @@
+"""What quality demands of a count, per material and site: set with a signature, read beside every count."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.signing import Meaning, use_signature
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.ledger import Fact, append
+from biobank.custody.recording import acknowledge, head_of
+from biobank.custody.service import receipt_of
+from biobank.custody.states import StreamKind
+from biobank.db import metadata, table_of
+from biobank.errors import Conflict, NotFound
+from biobank.specimens.materials import MATERIALS
+from biobank.viability.events import CriterionSet
+from biobank.viability.models import ViabilityCriterion
+from biobank.viability.schemas import CriterionList, CriterionPublic, CriterionRecorded, SetCriterion
+
+criterion_table = table_of(ViabilityCriterion)
+_NAMED = (criterion_table.c.site_code, criterion_table.c.material)
+
+
+class NothingToCount(Conflict):
+    """The material has no living cells to count."""
+
+    code = "nothing_to_count"
+    title = "Nothing to count"
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """At least `minimum_bp` per 10,000 live, shown with `confidence_bp`."""
+
+    minimum_bp: int
+    confidence_bp: int
+
+
+def criterion_for(session: Session, site: str | None, material: str) -> Criterion | None:
+    """Return what stands for a material at a site, or None."""
+    row = session.execute(
+        select(criterion_table.c.minimum_bp, criterion_table.c.confidence_bp)
+        .where(criterion_table.c.site_code == site, criterion_table.c.material == material)
+        .order_by(criterion_table.c.number.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else Criterion(row.minimum_bp, row.confidence_bp)
+
+
+def set_criterion(session: Session, act: Act, request: SetCriterion) -> CriterionRecorded:
+    """Set what a count must show. Raises NotPermitted, NotFound, NothingToCount, and what `use_signature` raises."""
+    act.actor.require(Permission.QUALITY_DECIDE, request.site)
+    site = metadata.tables["site"]
+    if session.execute(select(site.c.code).where(site.c.code == request.site)).first() is None:
+        raise NotFound(f"There is no site {request.site}.", subject=request.site)
+    if not MATERIALS[request.material].assays:
+        raise NothingToCount(f"{MATERIALS[request.material].title} has no living cells that an assay here counts.")
+    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
+    event = CriterionSet(
+        site=request.site, material=request.material.value, minimum_bp=request.minimum_bp, confidence_bp=request.confidence_bp,
+        signature=str(signature.id),
+    )  # fmt: skip
+    head = head_of(session, act, request, subject=None, site=request.site)
+    appended = append(session, [Fact(StreamKind.SYSTEM, request.site, event, head)])
+    session.execute(
+        insert(criterion_table).values(
+            site_code=request.site, material=request.material.value, minimum_bp=request.minimum_bp,
+            confidence_bp=request.confidence_bp, decided_by=act.actor.code, decided_at=act.at, event_hash=appended[0].leaf_hash,
+        )
+    )  # fmt: skip
+    (row,) = _standing(session, request.site, request.material.value)
+    return CriterionRecorded(
+        criterion=_public(row), events=[receipt_of(a) for a in appended], receipt=acknowledge(act, appended)
+    )  # fmt: skip
+
+
+def list_criteria(session: Session, actor: Actor) -> CriterionList:
+    """Answer GET /viability/criteria: what stands."""
+    actor.require(Permission.SPECIMEN_READ)
+    return CriterionList(items=[_public(row) for row in _standing(session)])
+
+
+def _standing(session: Session, site: str | None = None, material: str | None = None) -> "list[Row[Any]]":
+    newest = select(func.max(criterion_table.c.number)).group_by(*_NAMED)
+    statement = select(criterion_table).where(criterion_table.c.number.in_(newest)).order_by(*_NAMED)
+    for column, value in ((criterion_table.c.site_code, site), (criterion_table.c.material, material)):
+        if value is not None:
+            statement = statement.where(column == value)
+    return list(session.execute(statement).all())
+
+
+def _public(row: "Row[Any]") -> CriterionPublic:
+    return CriterionPublic(
+        site=row.site_code,
+        material=row.material,
+        minimum_bp=row.minimum_bp,
+        confidence_bp=row.confidence_bp,
+        decided_by=row.decided_by,
+        decided_at=row.decided_at,
+    )
