@@ -43,9 +43,6 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 )
 app.command("import")(importing.import_)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(measuring.bench)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
-    custody_log.verify
-)
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(log, name="log")
