@@ -115,6 +115,9 @@ _PAGES = {
     "DN": "/donors/",
     "WD": "/withdrawals/",
     "BX": "/storage/",
+    "KT": "/kits/",
+    "LT": "/lots/",
+    "US": "/users/",
 }
 
 

@@ -28,11 +28,13 @@ M = TypeVar("M", bound=BaseModel)
 
 SCANNED = {
     "tube": "HF AD UN", "tubes": "HF AD UN", "product": "HF AD UN", "specimens": "HF AD UN", "container": "BX PS",
-    "place": "BX PS", "to": "BX", "wristband": "WB", "donor": "DN",
+    "place": "BX PS", "to": "BX", "wristband": "WB", "donor": "DN", "specimen": "HF AD UN", "kit": "KT", "instrument": "EQ",
+    "witnessed_by": "US",
 }  # fmt: skip
 """Fields that a gun fills, and the codes each waits for."""
 
-LONG = frozenset({"comment", "reason_text", "indication", "words", "notification_plan"})
+LONG = frozenset({"comment", "reason_text", "indication", "words", "notification_plan", "representative", "address"})
+"""Free text. It may name people, so no draft of it is kept (`drafts.js`)."""
 LABELS = {
     "occurred_at": "When it happened", "reason_text": "Why the time lies back", "comment": "Remark", "performed_by": "Done by",
     "temperature_mc": "Temperature", "container_intact": "The container is intact", "label_legible": "The label can be read",
@@ -50,7 +52,10 @@ HINTS = {
 
 @dataclass(frozen=True)
 class Field:
-    """An input. `kind`: text · number · celsius · select · checkbox · datetime · textarea · scan · fixed."""
+    """An input. `kind`: text · number · celsius · select · checkbox · choices · date · datetime · textarea · scan · sha256.
+
+    `choices` are boxes to tick, any number of them: its `value` is a list.
+    """
 
     name: str
     label: str
@@ -60,6 +65,18 @@ class Field:
     hint: str | None = None
     options: Sequence[tuple[str, str]] = ()
     accepts: str = ""
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs that repeat, one row a thing: `name` is the part of the form, `each` what one row is."""
+
+    name: str
+    legend: str
+    each: str
+    rows: Sequence[Sequence[Field]]
+    hint: str | None = None
 
 
 class FormFault(MalformedRequest):
@@ -110,10 +127,18 @@ def fields_of(
     `values` fill them, `options` make a field a choice, `needed` are required here though the model can do without.
     """
     fields = [
-        _field(name, model.model_fields[name], (values or {}).get(name), (options or {}).get(name), (labels or {}).get(name))
+        _field(name, model.model_fields[name], _value(values, name), (options or {}).get(name), (labels or {}).get(name))
         for name in names
     ]
     return [replace(field, required=True) if field.name in needed else field for field in fields]
+
+
+def _value(values: Mapping[str, Any] | None, name: str) -> Any:
+    """What fills a field; of boxes to tick, every one that was ticked."""
+    if values is None:
+        return None
+    several = values.all_of(name) if isinstance(values, Form) else []
+    return several if len(several) > 1 else values.get(name)
 
 
 def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, str]] | None, label: str | None) -> Field:
@@ -126,7 +151,9 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
     if plain is bool and (optional or required):
         choices, value = [("true", "Yes"), ("false", "No")], {True: "true", False: "false"}.get(value, value)
     kind = "text"
-    if choices is not None:
+    if get_origin(plain) is list and (ticks := options or _choices(get_args(plain)[0])):
+        kind, choices, value = "choices", list(ticks), [value] if isinstance(value, str) and value else value or []
+    elif choices is not None:
         kind = "select"
     elif plain is bool:
         kind, value, required = "checkbox", value in (True, "true", "yes"), False
@@ -140,6 +167,8 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         kind = "datetime"
     elif name in LONG:
         kind = "textarea"
+    elif name.endswith("_sha256"):
+        kind = "sha256"
     elif get_origin(plain) is list:
         value = " ".join(value) if isinstance(value, list) else value
     if isinstance(value, Enum):
@@ -222,10 +251,17 @@ def act_page(
     grave: bool = False,
     statement: str | None = None,
     meaning: tuple[str, str] | None = None,
+    rows: Sequence[Rows] = (),
+    draft: bool = False,
+    plan: Sequence[str] = (),
 ) -> Response:
-    """Draw the page of one act; its form is posted to the page's own address. With `statement` and `meaning` it is signed."""
+    """Draw the page of one act; its form is posted to the page's own address. With `statement` and `meaning` it is signed.
+
+    `draft` keeps what is typed in the tab until it is sent: only for forms without personal data. `plan` says what sending the
+    form would do.
+    """
     return render(
         request, "act.html", title=title, subject=subject, back=back, trail=trail, fields=fields, submit=submit, icon=icon,
         lead=lead, more=more, hidden=hidden or {}, grave=grave, statement=statement, meaning=meaning,
-        action=request.url.path, **drawn(refusal),
+        rows=rows, draft=draft, plan=plan, action=request.url.path, **drawn(refusal),
     )  # fmt: skip
