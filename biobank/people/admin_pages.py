@@ -122,7 +122,9 @@ async def show_user(request: Request, code: UserCode, reading: PageReading) -> R
         request, "dossier.html", kind="Login", code=code, chip="active" if user.active else "disabled", tables=tables,
         trail=[("Users", "/users"), (code, None)], acts=_acts(user, manages),
         facts=[
-            ("Login name", user.username), ("Printed name", user.printed_name), ("Made", when(user.created_at, request.state.zone)),
+            ("Login name", user.username),
+            ("Printed name", user.printed_name),
+            ("Made", when(user.created_at, request.state.zone)),
             ("First password", "Not changed yet" if user.must_change_password else "Changed"),
         ],
     )  # fmt: skip
@@ -235,9 +237,7 @@ async def show_reset(request: Request, code: UserCode, reading: PageReading) -> 
 
 async def _draw_reset(request: Request, reading: PageReading, code: str, refusal: Refusal | None = None) -> Response:
     two = takes_two(grants_of_user(await managed(request, reading, code)))
-    lead = "Every session of it ends." + (
-        " Quality signs too, and the password quality sets is the one that counts." if two else ""
-    )
+    lead = "Every session of it ends." + (" Quality signs too, and the one that quality sets counts." if two else "")
     return act_page(
         request, refusal, title="Set a first password", subject=code, lead=lead, back=f"/users/{code}",
         trail=trail_of(code, "Set a first password"), fields=[_first_password()], submit="Set it", icon="lock",

@@ -139,9 +139,10 @@ async def _draw_test(
     actor: Actor = request.state.actor
     actor.require(Permission.PROCESSING_RECORD, lot.site)
     zone = request.state.zone
+    names: tuple[str, ...] = ("result", "report_sha256")
     if completes is None:
-        title, lead, names = "Record a test", "When the sample goes out. The result is recorded on the same page of the lot.", (
-            "test", "sampled_at", "due_at", "result", "report_sha256")  # fmt: skip
+        title, lead = "Record a test", "When the sample goes out. Its result is recorded from the page of the lot."
+        names = ("test", "sampled_at", "due_at", *names)
         values: Any = (
             typed if typed is not None else {"sampled_at": f"{now().astimezone(zone):%Y-%m-%dT%H:%M}", "result": "pending"}
         )
@@ -150,7 +151,7 @@ async def _draw_test(
     else:
         waiting = _waiting(lot, completes)
         title = f"Result of the {words(waiting.test).lower()} test"
-        lead, names = "A failed test holds every unit of the lot at once.", ("result", "report_sha256")
+        lead = "A failed test holds every unit of the lot at once."
         values, hidden = typed, {"completes": str(completes)}
         options = {"result": [("passed", "Passed"), ("failed", "Failed")]}
     return act_page(

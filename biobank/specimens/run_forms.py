@@ -13,7 +13,8 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.codes import SPECIMENS
 from biobank.config import Settings
-from biobank.custody.snapshots import Snapshot, get_all_visible
+from biobank.custody.legality import Snapshot
+from biobank.custody.snapshots import get_all_visible
 from biobank.specimens.amounts import read_amount, read_what
 from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.specimens.processes import PROCESSES, PassageRule, ProcessName

@@ -1,7 +1,7 @@
 """Laying out a place: several containers alike at once, and what is in each of them, as one act.
 
-"4 racks of 9 boxes 9×9" is one plan. Every container of it is added as if by itself, with its own code and its own event; one that
-cannot be added leaves none.
+"4 racks of 9 boxes 9×9" is one plan. Every container of it is added as if by itself, with its own code and its own event; one
+that cannot be added leaves none.
 """
 
 from collections.abc import Iterator
