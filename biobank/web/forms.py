@@ -127,18 +127,23 @@ def fields_of(
     `values` fill them, `options` make a field a choice, `needed` are required here though the model can do without.
     """
     fields = [
-        _field(name, model.model_fields[name], _value(values, name), (options or {}).get(name), (labels or {}).get(name))
+        _field(
+            name,
+            model.model_fields[name],
+            _value(values, name, model.model_fields[name]),
+            (options or {}).get(name),
+            (labels or {}).get(name),
+        )
         for name in names
     ]
     return [replace(field, required=True) if field.name in needed else field for field in fields]
 
 
-def _value(values: Mapping[str, Any] | None, name: str) -> Any:
-    """What fills a field; of boxes to tick, every one that was ticked."""
-    if values is None:
-        return None
-    several = values.all_of(name) if isinstance(values, Form) else []
-    return several if len(several) > 1 else values.get(name)
+def _value(values: Mapping[str, Any] | None, name: str, info: FieldInfo) -> Any:
+    """What fills a field; of a list that was posted, every value of it."""
+    if isinstance(values, Form) and get_origin(_plain_type(info.annotation)[0]) is list:
+        return values.all_of(name)
+    return None if values is None else values.get(name)
 
 
 def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, str]] | None, label: str | None) -> Field:
@@ -152,7 +157,7 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         choices, value = [("true", "Yes"), ("false", "No")], {True: "true", False: "false"}.get(value, value)
     kind = "text"
     if get_origin(plain) is list and (ticks := options or _choices(get_args(plain)[0])):
-        kind, choices, value = "choices", list(ticks), [value] if isinstance(value, str) and value else value or []
+        kind, choices, value = "choices", list(ticks), list(value or [])
     elif choices is not None:
         kind = "select"
     elif plain is bool:

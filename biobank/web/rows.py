@@ -1,6 +1,6 @@
 """Rows of a form that repeat: containers of a harvest, inputs and outputs of a run.
 
-The field `material` of the third row is `material-2`. A row nobody wrote into does not count, so a page may draw as many as it
+The field `amount` of the third row of `outputs` is `amount-outputs-2`. A row nobody wrote into does not count, so a page may draw as many as it
 likes, and its button for more rows draws the form again without recording anything.
 """
 
@@ -22,9 +22,9 @@ def wants_rows(form: Form) -> bool:
     return "add" in form
 
 
-def row_of(form: Form, number: int) -> Form:
+def row_of(form: Form, part: str, number: int) -> Form:
     """Return the fields of one row, counted from 0, under their plain names."""
-    end = f"-{number}"
+    end = f"-{part}-{number}"
     return Form([(name.removesuffix(end), value) for name, value in form.pairs if name.endswith(end)])
 
 
@@ -51,14 +51,14 @@ def draw_rows(
     if typed is None:
         known: list[Form | dict[str, str]] = [*given, *({} for _ in range(at_least - len(given)))]
     else:
-        known = [row_of(typed, number) for number in range(count_rows(typed, part, at_least))]
-    rows = [[_in_row(field, number) for field in fields(one)] for number, one in enumerate(known)]
+        known = [row_of(typed, part, number) for number in range(count_rows(typed, part, at_least))]
+    rows = [[_in_row(field, part, number) for field in fields(one)] for number, one in enumerate(known)]
     return Rows(part, legend, each, rows, hint)
 
 
-def _in_row(field: Field, number: int) -> Field:
+def _in_row(field: Field, part: str, number: int) -> Field:
     # No row must be filled: what a filled row needs is said when it is sent.
-    return replace(field, name=f"{field.name}-{number}", required=False)
+    return replace(field, name=f"{field.name}-{part}-{number}", required=False)
 
 
 def parse_rows(form: Form, part: str, filled_by: Sequence[str], build: Callable[[Form], T]) -> list[T]:
@@ -69,13 +69,15 @@ def parse_rows(form: Form, part: str, filled_by: Sequence[str], build: Callable[
     built: list[T] = []
     errors: dict[str, str] = {}
     for number in range(count_rows(form, part, 0)):
-        row = row_of(form, number)
+        row = row_of(form, part, number)
         if not any(name in row for name in filled_by):
             continue
         try:
             built.append(build(row))
         except FormFault as fault:
-            errors |= {f"{name or filled_by[0]}-{number}": f"Row {number + 1}: {text}" for name, text in fault.fields.items()}
+            errors |= {
+                f"{name or filled_by[0]}-{part}-{number}": f"Row {number + 1}: {text}" for name, text in fault.fields.items()
+            }
     if errors:
         raise FormFault(errors)
     if not built:

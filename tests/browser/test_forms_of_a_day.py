@@ -27,7 +27,7 @@ def fill(page: Page, **values: str) -> None:
             control.fill(value)
 
 
-def state_and_send(page: Page, kit: str | None = None) -> None:
+def state_and_send(page: Page) -> None:
     """Record what the patient says, as either of the two people."""
     fill(page, **NAMES, date_of_birth=BORN, document_kind="passport")
     press(page, "Record what was stated")
@@ -73,8 +73,8 @@ def test_a_donor_is_registered_consents_is_identified_by_two_banded_and_harveste
     nurse.wait_for_url(f"**/harvests/new?kit={code}")
     expect(nurse.locator("[name=donor]")).to_have_value(donor)
     scan(nurse, labels[0])
-    expect(nurse.locator("[name=specimen-0]")).to_have_value(labels[0])
-    nurse.locator("[name=amount-0]").fill("120,5")
+    expect(nurse.locator("[name=specimen-containers-0]")).to_have_value(labels[0])
+    nurse.locator("[name=amount-containers-0]").fill("120,5")
     press(nurse, "Record the harvest")
     expect(nurse.get_by_role("alert").first).to_contain_text("abel")
     nurse.get_by_label(labels[1], exact=True).check()
@@ -103,7 +103,7 @@ def make(page: Page, process: str, specimen: str, amount: str, **more: str) -> s
     fill(page, process=process)
     press(page, "Go on")
     fill(page, procedure_version="SOP-014 v3")
-    page.locator("[name=amount-0]").nth(1).fill(amount)
+    page.locator("[name=amount-outputs-0]").fill(amount)
     fill(page, **more)
     press(page, "Record the run")
     page.wait_for_url(re.compile("/lots/LT-"))
@@ -116,7 +116,7 @@ def test_fat_becomes_svf_becomes_adsc_is_frozen_and_counted(api: Api, signed_in:
     page = signed_in("lab_tech")
     washed = make(page, "wash", fat, "40")
     svf = make(page, "svf_isolation", washed, "2.4e6")
-    culture = make(page, "expansion", svf, "5e6", **{"vessel_count-0": "2"})
+    culture = make(page, "expansion", svf, "5e6", **{"vessel_count-outputs-0": "2"})
     specimen = api.lab_tech.get(f"/specimens/{culture}").json()
     assert (specimen["material"], specimen["passage"], specimen["custody"]["amount"]) == ("adsc", 0, 5_000_000)
 
@@ -124,7 +124,7 @@ def test_fat_becomes_svf_becomes_adsc_is_frozen_and_counted(api: Api, signed_in:
     fill(page, procedure_version="SOP-020 v1", programme="CRF-1 slow v2", cryoprotectant="DMSO 5 %", contact_min="x")
     press(page, "Record the freezing")
     fill(page, contact_min="9")
-    expect(page.locator("[name=specimen-0]")).to_have_value(culture)
+    expect(page.locator("[name=specimen-inputs-0]")).to_have_value(culture)
     press(page, "Record the freezing")
     expect(page.get_by_text("Freezing recorded: 1 specimens.")).to_be_visible()
 
@@ -148,11 +148,11 @@ def test_fat_becomes_svf_becomes_adsc_is_frozen_and_counted(api: Api, signed_in:
 def test_more_rows_keep_what_was_typed_and_record_nothing(api: Api, signed_in: Open) -> None:
     page = signed_in("lab_tech", path="/processings/new?process=aliquoting", java_script_enabled=False)
     fill(page, procedure_version="SOP-3 v1")
-    page.locator("[name=amount-1]").nth(1).fill("12.5")
+    page.locator("[name=amount-outputs-1]").fill("12.5")
     page.get_by_role("button", name="More rows").nth(1).click()
-    expect(page.locator("[name=purpose-5]")).to_have_count(1)
+    expect(page.locator("[name=purpose-outputs-5]")).to_have_count(1)
     expect(page.locator("[name=procedure_version]")).to_have_value("SOP-3 v1")
-    expect(page.locator("[name=amount-1]").nth(1)).to_have_value("12.5")
+    expect(page.locator("[name=amount-outputs-1]")).to_have_value("12.5")
     assert api.lab_tech.get("/processings").json()["items"] == []
 
 
