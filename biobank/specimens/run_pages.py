@@ -136,6 +136,8 @@ async def _draw(
     if known:
         made = {one for spec in known.values() for one in process.makes.get(MaterialName(spec.material), made)}
     choices = what_choices(sorted(made))
+    if process.units is not None:
+        choices = [(value, text) for value, text in choices if value.endswith(f":{process.units[1].value}")]
     inputs = draw_rows(
         "inputs", "What went in", "Specimen", _input_fields, typed, at_least=max(2, len(known)),
         given=[{"specimen": code} for code in known], hint="All of one donor. Scan each; rows left empty do not count.",

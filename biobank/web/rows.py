@@ -1,7 +1,7 @@
 """Rows of a form that repeat: containers of a harvest, inputs and outputs of a run.
 
-The field `amount` of the third row of `outputs` is `amount-outputs-2`. A row nobody wrote into does not count, so a page may draw as many as it
-likes, and its button for more rows draws the form again without recording anything.
+The field `amount` of the third row of `outputs` is `amount-outputs-2`. A row nobody wrote into does not count, so a page may draw
+as many as it likes, and its button for more rows draws the form again without recording anything.
 """
 
 from collections.abc import Callable, Sequence
