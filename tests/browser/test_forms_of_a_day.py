@@ -99,7 +99,7 @@ def test_what_the_second_person_hears_otherwise_stops_everything(api: Api, signe
 def make(page: Page, process: str, specimen: str, amount: str, **more: str) -> str:
     """Record a run of one input from the specimen's page; return the only unit of its lot."""
     page.goto(f"/specimens/{specimen}")
-    page.get_by_role("link", name="Process").click()
+    page.get_by_role("link", name="Process", exact=True).click()
     fill(page, process=process)
     press(page, "Go on")
     fill(page, procedure_version="SOP-014 v3")
