@@ -128,7 +128,7 @@ async def _draw_consent(
     values: Any = typed if typed is not None else {"kind": "banking", "given_at": today.strftime("%Y-%m-%dT%H:%M")}
     labels = {
         "form_version": "Version of the form", "document_sha256": "SHA-256 of the signed form", "given_at": "Signed at",
-        "witnessed_by": "Witness (scan the badge)", "tissues": "Covers (nothing ticked: everything)", "on_death": "After death",
+        "witnessed_by": "Witness (scan the badge)", "tissues": "Tissues it covers", "on_death": "After death",
         "at_end_of_term": "At the end of the term", "representative": "Who may speak for the donor",
     }  # fmt: skip
     return act_page(

@@ -111,7 +111,7 @@ def _standing(test: LotTestPublic) -> str:
 def _act(code: str, test: LotTestPublic) -> dict[str, str | None]:
     """The link that records the result of a test that waits for one."""
     href = f"/lots/{code}/test?completes={test.id}" if test.result == "pending" else None
-    return {"href": href, "act": "Record the result", "about": f"of {words(test.test).lower()}"}
+    return {"href": href, "act": "Result", "about": f"of {words(test.test).lower()}"}
 
 
 class NoSuchTest(Conflict):

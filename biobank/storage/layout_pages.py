@@ -61,7 +61,7 @@ async def _draw(
             values = {
                 "site": place.site, "parent": parent, "kind": kind, "name": kind.capitalize(), "purpose": place.purpose,
                 "temperature_class": place.temperature_class or "", "highest_mc": _celsius(place.highest_mc),
-            }  # fmt: skip
+            } | ({"rows": "9", "cols": "9"} if kind == "box" else {})  # fmt: skip
     fields = fields_of(
         LayoutPlan, "site", "parent", *OUTER, *INNER, *PLACES, *KEPT, values=values, labels=LABELS, options={"site": own}
     )

@@ -46,6 +46,11 @@ HINTS = {
     "occurred_at": "Site time. Leave empty for now; more than 15 minutes ago needs a reason.",
     "comment": "Kept in the vault, never in the log. No names.",
     "performed_by": "Badge of the colleague whose hands it was, if not yours.",
+    "started_at": "Leave empty when it was the same minute.",
+    "anatomical_site": "A word in small letters, such as abdomen or scalp.",
+    "transport_medium": "A word in small letters, such as ringer_lactate.",
+    "procedure_version": "As it stands on the procedure, such as SOP-014 v3.",
+    "tissues": "Tick nothing when the form names no tissue.",
     "reason": "A few words in small letters, for example not_in_its_slot.",
 }
 
@@ -178,7 +183,7 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         value = " ".join(value) if isinstance(value, list) else value
     if isinstance(value, Enum):
         value = value.value
-    hint = HINTS.get(name, info.description)
+    hint = None if kind == "select" and name == "reason" else HINTS.get(name, info.description)
     return Field(
         name, label or LABELS.get(name) or words(name), kind, value, required, hint, choices or (), SCANNED.get(name, "")
     )

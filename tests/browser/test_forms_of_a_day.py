@@ -138,7 +138,7 @@ def test_fat_becomes_svf_becomes_adsc_is_frozen_and_counted(api: Api, signed_in:
     page.goto(f"/lots/{lot}/test")
     fill(page, test="sterility")
     press(page, "Record it")
-    page.get_by_role("link", name="Record the result").click()
+    page.get_by_role("link", name="Result of sterility").click()
     fill(page, result="failed", report_sha256="ab" * 32)
     press(page, "Record it")
     expect(page.get_by_text("The test failed.")).to_be_visible()
