@@ -14,6 +14,8 @@ from biobank.custody.api import router as custody_api
 from biobank.custody.pages import router as custody_pages
 from biobank.donors.api import router as donors_api
 from biobank.donors.pages import router as donors_pages
+from biobank.donors.record_pages import router as donor_record_pages
+from biobank.donors.visit_pages import router as visit_pages
 from biobank.doors import Doorkeeper, Doors
 from biobank.exports.api import router as exports_api
 from biobank.exports.bundle_api import router as bundle_api
@@ -23,11 +25,14 @@ from biobank.jobs.api import router as jobs_api
 from biobank.jobs.pages import router as jobs_pages
 from biobank.labels.api import router as labels_api
 from biobank.labels.pages import router as labels_pages
+from biobank.people.admin_pages import router as admin_pages
 from biobank.people.api import router as people_api
 from biobank.people.locking import router as locking_pages
 from biobank.people.pages import router as people_pages
+from biobank.people.role_pages import router as role_pages
 from biobank.people.sign_in_api import keys_router as keys_api
 from biobank.people.sign_in_api import router as sign_in_api
+from biobank.people.site_pages import router as site_pages
 from biobank.quality.api import router as quality_api
 from biobank.quality.pages import ROUTERS as quality_pages
 from biobank.quality.wrong import router as wrong_page
@@ -36,9 +41,15 @@ from biobank.scanning.pages import router as scanning_pages
 from biobank.shipping.api import router as shipping_api
 from biobank.shipping.pages import ROUTERS as shipping_pages
 from biobank.specimens.api import router as specimens_api
+from biobank.specimens.harvest_pages import router as harvest_pages
+from biobank.specimens.kit_pages import router as kit_pages
+from biobank.specimens.lot_pages import router as lot_pages
 from biobank.specimens.pages import router as specimens_pages
+from biobank.specimens.run_pages import router as run_pages
+from biobank.specimens.treating_pages import router as treating_pages
 from biobank.storage.act_pages import router as storage_act_pages
 from biobank.storage.api import router as storage_api
+from biobank.storage.layout_pages import router as layout_pages
 from biobank.storage.pages import router as storage_pages
 from biobank.viability.api import router as viability_api
 from biobank.viability.pages import router as viability_pages
@@ -74,16 +85,27 @@ ROUTERS = (
 # The order matters where two addresses overlap: a feature's fixed addresses come before those with a code in them.
 PAGES = (
     people_pages,
+    admin_pages,
+    role_pages,
+    site_pages,
     locking_pages,
     home.router,
     find.router,
     countersign.router,
+    layout_pages,
     storage_pages,
     storage_act_pages,
+    kit_pages,
+    harvest_pages,
+    treating_pages,
+    run_pages,
+    lot_pages,
     *quality_pages,
     viability_pages,
     specimens_pages,
     donors_pages,
+    donor_record_pages,
+    visit_pages,
     *withdrawals_pages,
     custody_pages,
     *exports_pages,

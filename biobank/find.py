@@ -74,8 +74,6 @@ def _page_of(session: Session, actor: Actor, code: Code, settings: Settings) -> 
     if code.prefix == Prefix.COMMAND:
         meaning = meaning_of(code)
         return f"/scan?do={meaning.value}" if isinstance(meaning, Action) else "/scan"
-    if code.prefix in (Prefix.LOT, Prefix.KIT):
-        return f"/specimens?text={code.text}"
     href = code_href(code.text)
     if href.startswith("/find"):
         raise NotFound(f"{code.text} is a good code, and what it names has no page here yet.", subject=code.text)

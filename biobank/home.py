@@ -37,10 +37,15 @@ COUNTED: Sequence[tuple[State, str, Tone]] = (
 BEGINNINGS: Sequence[tuple[Permission, str, str, str]] = (
     (P.STORAGE_RECORD, "Scan tubes", "/scan", "scan"),
     (P.DONOR_REGISTER, "Register a donor", "/donors/new", "donor"),
+    (P.HARVEST_RECORD, "Record a harvest", "/harvests/new", "tray"),
+    (P.KIT_MANAGE, "Kits", "/kits", "box"),
+    (P.PROCESSING_RECORD, "Processing and lots", "/processings", "flask"),
     (P.WITHDRAWAL_REQUEST, "Request a withdrawal", "/withdrawals/new", "return"),
     (P.LOG_READ, "Read the log", "/log", "log"),
     (P.STORAGE_MANAGE, "Look after storage", "/storage", "tank"),
     (P.USER_MANAGE, "Look after users", "/users", "users"),
+    (P.SITE_MANAGE, "Sites", "/sites", "home"),
+    (P.SITE_MANAGE, "Label templates and print rules", "/labels", "print"),
 )
 """What each role begins most often; those the login may do stand beside the list."""
 

@@ -20,6 +20,7 @@ from biobank.custody.hands import own_open_hands
 from biobank.custody.snapshots import custody
 from biobank.custody.states import TERMINAL, State
 from biobank.db import table_of
+from biobank.donors.visits import waiting_identifications
 from biobank.quality.deviations import list_deviations
 from biobank.quality.holds import list_holds
 from biobank.shipping.handover_queries import list_handovers
@@ -80,7 +81,7 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
     """Return what the actor should do or expect, the most urgent first, then by time."""
     at = now()
     sources: Sequence[Callable[[Session, Actor, datetime], Iterator[Task]]] = (
-        _withdrawals, _handovers, _pending, _own_hands, _shipments, _tests, _kits, _expiring,
+        _withdrawals, _identifications, _handovers, _pending, _own_hands, _shipments, _tests, _kits, _expiring,
     )  # fmt: skip
     found = [task for source in sources for task in source(session, actor, at)]
     return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
@@ -99,6 +100,14 @@ def _withdrawals(session: Session, actor: Actor, at: datetime) -> Iterator[Task]
                     urgency: Urgency = "overdue" if late else "expected" if state is W.ISSUED else "waiting"
                     detail = f"{words(one.material)} for {one.donor}"
                     yield Task(what, one.code, code_href(one.code), urgency, one.needed_at, detail)
+
+
+def _identifications(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    for one in waiting_identifications(session, actor, limit=SHOWN_EACH):
+        if one.first_by != actor.code:
+            href = f"/donors/{one.donor}/identify?pending={one.id}"
+            detail = f"for {words(one.purpose).lower()}, with {one.first_by}"
+            yield Task("Identify as the second person", one.donor, href, "waiting", one.expires_at, detail)
 
 
 def _handovers(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
@@ -149,7 +158,7 @@ def _tests(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
     )
     for row in rows:
         late: Urgency = "overdue" if row.due_at < at else "due"
-        yield Task("A test result is due", row.lot_code, f"/specimens?text={row.lot_code}", late, row.due_at, words(row.kind))
+        yield Task("A test result is due", row.lot_code, code_href(row.lot_code), late, row.due_at, words(row.kind))
 
 
 def _kits(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
@@ -165,7 +174,7 @@ def _kits(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
     for row in rows:
         late: Urgency = "overdue" if row.expires_at < at else "due"
         what = "A kit has expired: close it" if late == "overdue" else "A kit expires"
-        yield Task(what, row.code, f"/specimens?text={row.code}", late, row.expires_at, f"at {row.site_code}")
+        yield Task(what, row.code, code_href(row.code), late, row.expires_at, f"at {row.site_code}")
 
 
 def _expiring(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:

@@ -42,6 +42,13 @@ FOUND_IN: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "handover": ("quality", "/handovers?limit=1", {}, "id"),
     "shipment": ("quality", "/shipments?limit=1", {}, "code"),
     "quarantine": ("lab_tech", "/storage-containers?purpose=quarantine&limit=1", {}, "code"),
+    "consenting": ("clinician", "/donors?status=living&limit=1", {}, "donor"),
+    "kit": ("lab_tech", "/kits?limit=1", {}, "kit"),
+    "harvest": ("lab_tech", "/harvests?limit=1", {}, "harvest"),
+    "run": ("lab_tech", "/processings?limit=1", {}, "processing"),
+    "made_lot": ("lab_tech", "/lots?limit=1", {}, "lot"),
+    "washed": ("lab_tech", "/specimens?material=adsc&limit=1", {}, "code"),
+    "user": ("quality", "/users?role=lab_tech&limit=1", {}, "code"),
     "deviation": ("quality", "/deviations?limit=1", {}, "code"),
 }
 

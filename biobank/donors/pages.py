@@ -10,6 +10,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.donors import queries, service
 from biobank.donors.schemas import DonorPublic, IdentityPublic, MatchList, RegisterDonor, SearchDonors
+from biobank.donors.visits import Waiting, bandable_identification, waiting_identifications
 from biobank.errors import NotPermitted, Refusal
 from biobank.people.queries import list_sites
 from biobank.specimens.materials import amount_text
@@ -141,12 +142,15 @@ async def _draw_donor(
     identity: IdentityPublic | None = None,
     refusal: Refusal | None = None,
 ) -> Response:
-    def query(session: Session, actor: Actor) -> tuple[DonorPublic, SpecimenList]:
-        return queries.describe_donor(session, actor, code), list_specimens(session, actor, of_donor=code, limit=SPECIMENS_SHOWN)
+    def query(session: Session, actor: Actor) -> tuple[DonorPublic, SpecimenList, list[Waiting], bool]:
+        donor = queries.describe_donor(session, actor, code)
+        bandable = bandable_identification(session, actor, code) is not None
+        specimens = list_specimens(session, actor, of_donor=code, limit=SPECIMENS_SHOWN)
+        return donor, specimens, waiting_identifications(session, actor, code), bandable
 
-    donor, specimens = await reading.agreeing(query)
+    donor, specimens, waiting, bandable = await reading.agreeing(query)
     actor: Actor = request.state.actor
-    acts: list[Act] = []
+    acts = _visit_acts(actor, donor, waiting, bandable)
     if identity is None and actor.may(Permission.IDENTITY_READ, donor.clinic_site):
         acts.append(
             Act(
@@ -155,6 +159,7 @@ async def _draw_donor(
         )
     if actor.may(Permission.WITHDRAWAL_REQUEST, donor.clinic_site):
         acts.append(Act("Request a withdrawal", f"/withdrawals/new?donor={code}", "return", "get", "main"))
+    acts += _record_acts(actor, donor)
     band = donor.wristband
     return render(
         request,
@@ -167,6 +172,7 @@ async def _draw_donor(
             ("Look-alikes elsewhere", donor.look_alikes_elsewhere or None),
         ],
         acts=acts,
+        may_consent=actor.may(Permission.CONSENT_RECORD, donor.clinic_site) and donor.status != "erased",
         identity=None if identity is None else _identity(identity),
         consents=[
             consent.model_dump() | {"state": "revoked" if consent.revoked_at else "given" if consent.in_force else "expired"}
@@ -183,6 +189,40 @@ async def _draw_donor(
         ],
         **drawn(refusal),
     )  # fmt: skip
+
+
+def _visit_acts(actor: Actor, donor: DonorPublic, waiting: list[Waiting], bandable: bool) -> list[Act]:
+    """Return what the visit that is going on asks for, in the order in which it is done."""
+    here = f"/donors/{donor.donor}"
+    if not actor.may(Permission.DONOR_IDENTIFY, donor.clinic_site) or donor.status != "living":
+        return []
+    acts = [
+        Act("Identify as the second person", f"{here}/identify?pending={one.id}", "person-check", "get", "main")
+        for one in waiting
+        if one.first_by != actor.code
+    ]
+    if bandable:
+        acts.append(Act("Put the wristband on", f"{here}/band", "person-check", "get", "main"))
+    acts.append(Act("Identify (two people)", f"{here}/identify", "person-check"))
+    if donor.wristband is not None:
+        acts.append(Act("Label of the wristband", f"/labels/{donor.wristband.wristband}", "print"))
+        if not bandable:
+            acts.append(Act("Take the wristband off", f"{here}/band", "close"))
+    if actor.may(Permission.HARVEST_RECORD):
+        acts.append(Act("Record a harvest", f"/harvests/new?donor={donor.donor}", "tray"))
+    return acts
+
+
+def _record_acts(actor: Actor, donor: DonorPublic) -> list[Act]:
+    here = f"/donors/{donor.donor}"
+    acts: list[Act] = []
+    if donor.status == "erased":
+        return acts
+    if actor.may(Permission.CONSENT_RECORD, donor.clinic_site):
+        acts.append(Act("Record a consent", f"{here}/consent", "pen"))
+    if actor.may(Permission.DONOR_REGISTER, donor.clinic_site):
+        acts += [Act("Change the record", f"{here}/change", "pen"), Act("Change the status", f"{here}/status", "donor")]
+    return acts
 
 
 def _identity(identity: IdentityPublic) -> list[tuple[str, Any]]:

@@ -153,7 +153,7 @@ async def show_users(
         for user in users.items
     ]
     columns = [
-        Column("code", "Badge", "plain_code"),
+        Column("code", "Badge", "code"),
         Column("username", "Login"),
         Column("roles", "Roles"),
         Column("state", "State", "chip"),

@@ -214,6 +214,13 @@ def _place(dossier: Dossier, label: str | None) -> list[tuple[str, Any]]:
     return facts
 
 
+RUNS: dict[str, tuple[str, str, str]] = {
+    "specimen.frozen": ("Freeze", "/processings/freezing?specimen=", "snow"),
+    "specimen.thawed": ("Thaw", "/processings/thawing?specimen=", "drop"),
+}
+"""Acts that are runs of their own: kind → label, address that ends in the specimen, icon."""
+
+
 def acts_of(allowed: AllowedEvents) -> list[Act]:
     """Return the buttons: each allowed observation has a form of its own, other acts the page that leads to them."""
     here = f"/specimens/{allowed.specimen}"
@@ -222,6 +229,13 @@ def acts_of(allowed: AllowedEvents) -> list[Act]:
         if item.kind in PAGES:
             part, label, icon, weight = PAGES[item.kind]
             acts.setdefault(part, Act(label, f"{here}/{part}", icon, "get", weight))  # type: ignore[arg-type]  # weights above
+        elif item.kind in RUNS:
+            label, address, icon = RUNS[item.kind]
+            acts[item.kind] = Act(label, address + allowed.specimen, icon)
+        elif item.kind in ("specimen.process_started", "specimen.part_used", "specimen.consumed"):
+            acts["run"] = Act("Process", f"/processings/new?specimen={allowed.specimen}", "flask")
+        elif item.kind == "specimen.viability_measured":
+            acts["assay"] = Act("Record a viability assay", f"{here}/assay", "flask")
         elif item.mode == Mode.DIRECT.value:
             verb = item.kind.partition(".")[2]
             weight = "main" if verb == "received" else "grave" if verb == "missing" else "plain"

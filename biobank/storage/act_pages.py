@@ -38,9 +38,11 @@ READINGS = {"temperature_mc": "Temperature", "level_ppm": "Nitrogen level"}
 def acts_of_place(actor: Actor, place: ContainerPublic) -> list[Act]:
     """Return the buttons of a place for a login."""
     here = f"/storage/{place.code}"
-    if not actor.may(Permission.STORAGE_RECORD, place.site):
-        return [Act("Print its map", f"{here}/map", "print")] if place.rows or not place.positions else []
     acts = []
+    if actor.may(Permission.STORAGE_MANAGE, place.site) and place.rows is None:
+        acts.append(Act("Add containers inside", f"/storage/new?parent={place.code}", "plus"))
+    if not actor.may(Permission.STORAGE_RECORD, place.site):
+        return [*acts, Act("Print its map", f"{here}/map", "print")] if place.rows or not place.positions else acts
     if place.purpose != "storage":
         acts.append(Act("Bring tubes to safety here", f"{here}/evacuate", "snow", "get", "main"))
     if place.positions or place.occupied:

@@ -117,6 +117,9 @@ _PAGES = {
     "BX": "/storage/",
     "SH": "/shipments/",
     "DV": "/deviations/",
+    "KT": "/kits/",
+    "LT": "/lots/",
+    "US": "/users/",
 }
 
 

@@ -28,11 +28,18 @@ M = TypeVar("M", bound=BaseModel)
 
 SCANNED = {
     "tube": "HF AD UN", "tubes": "HF AD UN", "product": "HF AD UN", "specimens": "HF AD UN", "container": "BX PS",
-    "place": "BX PS", "to": "BX", "wristband": "WB", "donor": "DN",
+    "place": "BX PS", "to": "BX", "wristband": "WB", "donor": "DN", "specimen": "HF AD UN", "kit": "KT", "instrument": "EQ",
+    "witnessed_by": "US",
 }  # fmt: skip
 """Fields that a gun fills, and the codes each waits for."""
 
-LONG = frozenset({"comment", "reason_text", "indication", "words", "notification_plan", "description", "corrective_action"})
+LONG = frozenset(
+    {
+        *("comment", "reason_text", "indication", "words", "notification_plan", "description", "corrective_action"),
+        *("representative", "address"),
+    }
+)
+"""Free text. It may name people, so no draft of it is kept (`drafts.js`)."""
 LABELS = {
     "occurred_at": "When it happened", "reason_text": "Why the time lies back", "comment": "Remark", "performed_by": "Done by",
     "temperature_mc": "Temperature", "container_intact": "The container is intact", "label_legible": "The label can be read",
@@ -44,6 +51,11 @@ HINTS = {
     "occurred_at": "Site time. Leave empty for now; more than 15 minutes ago needs a reason.",
     "comment": "Kept in the vault, never in the log. No names.",
     "performed_by": "Badge of the colleague whose hands it was, if not yours.",
+    "started_at": "Leave empty when it was the same minute.",
+    "anatomical_site": "A word in small letters, such as abdomen or scalp.",
+    "transport_medium": "A word in small letters, such as ringer_lactate.",
+    "procedure_version": "As it stands on the procedure, such as SOP-014 v3.",
+    "tissues": "Tick nothing when the form names no tissue.",
     "reason": "A few words in small letters, for example not_in_its_slot.",
     "units": "The longest banked ones are taken. Without meaning when tubes are ticked.",
     "indication": "Kept in the vault under the donor's key, never in the log. No names.",
@@ -57,7 +69,11 @@ HINTS = {
 
 @dataclass(frozen=True)
 class Field:
-    """An input. `kind`: text · number · celsius · select · checkbox · datetime · textarea · scan · scans · fixed."""
+    """An input. `kind`: text · number · celsius · select · checkbox · choices · date · datetime · textarea · scan · scans ·
+    sha256.
+
+    `choices` are boxes to tick, any number of them: its `value` is a list.
+    """
 
     name: str
     label: str
@@ -67,6 +83,18 @@ class Field:
     hint: str | None = None
     options: Sequence[tuple[str, str]] = ()
     accepts: str = ""
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs that repeat, one row a thing: `name` is the part of the form, `each` what one row is."""
+
+    name: str
+    legend: str
+    each: str
+    rows: Sequence[Sequence[Field]]
+    hint: str | None = None
 
 
 class FormFault(MalformedRequest):
@@ -117,10 +145,23 @@ def fields_of(
     `values` fill them, `options` make a field a choice, `needed` are required here though the model can do without.
     """
     fields = [
-        _field(name, model.model_fields[name], (values or {}).get(name), (options or {}).get(name), (labels or {}).get(name))
+        _field(
+            name,
+            model.model_fields[name],
+            _value(values, name, model.model_fields[name]),
+            (options or {}).get(name),
+            (labels or {}).get(name),
+        )
         for name in names
     ]
     return [replace(field, required=True) if field.name in needed else field for field in fields]
+
+
+def _value(values: Mapping[str, Any] | None, name: str, info: FieldInfo) -> Any:
+    """What fills a field; of a list that was posted, every value of it."""
+    if isinstance(values, Form) and get_origin(_plain_type(info.annotation)[0]) is list:
+        return values.all_of(name)
+    return None if values is None else values.get(name)
 
 
 def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, str]] | None, label: str | None) -> Field:
@@ -133,7 +174,9 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
     if plain is bool and (optional or required):
         choices, value = [("true", "Yes"), ("false", "No")], {True: "true", False: "false"}.get(value, value)
     kind = "text"
-    if choices is not None:
+    if get_origin(plain) is list and (ticks := options or _choices(get_args(plain)[0])):
+        kind, choices, value = "choices", list(ticks), list(value or [])
+    elif choices is not None:
         kind = "select"
     elif plain is bool:
         kind, value, required = "checkbox", value in (True, "true", "yes"), False
@@ -148,11 +191,13 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         kind = "datetime"
     elif name in LONG:
         kind = "textarea"
+    elif name.endswith("_sha256"):
+        kind = "sha256"
     elif get_origin(plain) is list:
         value = " ".join(value) if isinstance(value, list) else value
     if isinstance(value, Enum):
         value = value.value
-    hint = HINTS.get(name, info.description)
+    hint = None if kind == "select" and name == "reason" else HINTS.get(name, info.description)
     return Field(
         name, label or LABELS.get(name) or words(name), kind, value, required, hint, choices or (), SCANNED.get(name, "")
     )
@@ -231,13 +276,17 @@ def act_page(
     statement: str | None = None,
     meaning: tuple[str, str] | None = None,
     attach: str | None = None,
+    rows: Sequence[Rows] = (),
+    draft: bool = False,
+    plan: Sequence[str] = (),
 ) -> Response:
     """Draw the page of one act; its form is posted to the page's own address. With `statement` and `meaning` it is signed.
 
-    `attach`: where a file is stored first whose SHA-256 the form asks for.
+    `attach`: where a file is stored first whose SHA-256 the form asks for. `draft` keeps what is typed in the tab until it is
+    sent: only for forms without personal data. `plan` says what sending the form would do.
     """
     return render(
         request, "act.html", title=title, subject=subject, back=back, trail=trail, fields=fields, submit=submit, icon=icon,
         lead=lead, more=more, hidden=hidden or {}, grave=grave, statement=statement, meaning=meaning, attach=attach,
-        action=request.url.path, **drawn(refusal),
+        rows=rows, draft=draft, plan=plan, action=request.url.path, **drawn(refusal),
     )  # fmt: skip

@@ -191,7 +191,7 @@ class PagePerformer:
         self.form = form
         self.bank = bank
         self._request = request
-        said = [(k, v) for k, v in form.pairs if k not in ("csrf_token", "idempotency_key", "password")]
+        said = [(k, v) for k, v in form.pairs if k not in ("csrf_token", "idempotency_key") and "password" not in k]
         act = Act(
             actor=kept_nobody,
             bank=bank,

@@ -5,12 +5,14 @@ Add what your pages need to `furnish`, and its code under a telling name: the wa
 
 from dataclasses import dataclass
 
+from biobank import clock
 from tests import seed
 from tests.conftest import Api, TestBank
 from tests.custody.test_hands import helped
 from tests.factories import make_box, make_specimen
 from tests.shipping import stories as shipping
 from tests.signing import signed
+from tests.specimens import stories as lab
 from tests.withdrawals.stories import Story, a_lot, a_story, everyone, place_of
 
 
@@ -57,6 +59,7 @@ def furnish(api: Api) -> dict[str, str]:
     queued = api.lab_tech.post("/label-batches", json=batch)
     assert queued.status_code == 202, queued.text
     things["job"] = str(queued.json()["id"])
+    things |= _made_in_the_laboratory(api) | _administered(api)
     hold = {"scope_kind": "specimen", "scope_id": held, "kind": "temperature", "reason": "found_warm"}
     things["hold"] = _made(api.lab_tech.post("/holds", json=hold), "id")
     deviation = {"severity": "major", "topic": "tank_low", "site": "LAB", "description": "Level fell at night."}
@@ -77,6 +80,36 @@ def _pending_role(api: Api) -> str:
 def place_of_box(api: Api, tube: str) -> str:
     """The box that a stored tube is in."""
     return str(api.quality.get(f"/specimens/{tube}").json()["custody"]["container"] or place_of(api, tube))
+
+
+def _made_in_the_laboratory(api: Api) -> dict[str, str]:
+    """A donor with a consent, an unused kit, a harvest without one, and a washing run with its lot and a pending test."""
+    donor = lab.donor(api, family_name="Sandringham-Vale", external_ids=[])
+    harvest = lab.made(lab.harvest(api.clinician, donor))
+    fat = lab.received(api.lab_tech, harvest["specimens"][0])
+    washed = lab.output("lipoaspirate", 40_000, "ul_washed")
+    run = lab.made(lab.run(api.lab_tech, "wash", [lab.using(fat)], [washed]))
+    test = {"test": "sterility", "sampled_at": clock.rfc3339(clock.now()), "result": "pending"}
+    pending = lab.made(api.lab_tech.post(f"/lots/{run['lot']}/tests", json=test))
+    return {
+        "consenting": donor,
+        "consent": str(api.clinician.get(f"/donors/{donor}").json()["consents"][0]["id"]),
+        "kit": str(lab.kit(api)["kit"]),
+        "harvest": harvest["harvest"],
+        "run": run["processing"],
+        "made_lot": run["lot"],
+        "washed": run["specimens"][0]["code"],
+        "pending_test": pending["test"]["id"],
+    }
+
+
+def _administered(api: Api) -> dict[str, str]:
+    """A login to look at, and a role for it that waits for quality."""
+    code = seed.USERS["lab_tech2"].code
+    path = f"/users/{code}/roles"
+    body = signed(api.admin, "role_change", path, {"role": "lab_tech", "site": "NORTH"})
+    pending = api.admin.post(path, json=body).json()
+    return {"user": code, "proposal": str(pending["pending_act"])}
 
 
 def _made(answer: object, key: str) -> str:

@@ -97,4 +97,31 @@ for (const button of document.querySelectorAll("[data-gloves]")) {
   });
 }
 
+// The hash of a document is computed here, so that the document itself goes nowhere. Browsers do that over TLS only; without it
+// the hash is typed.
+if (globalThis.crypto?.subtle) {
+  for (const picker of document.querySelectorAll("[data-digest-of]")) {
+    picker.hidden = false;
+    picker.querySelector("input").addEventListener("change", async (event) => {
+      const [file] = event.target.files;
+      if (!file) return;
+      const digest = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());
+      const target = document.getElementById(picker.dataset.digestOf);
+      target.value = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+      target.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+  }
+}
+
+// Drafts (drafts.js) end when their form was taken, that is when the answer is another page, and with the session.
+const sent = sessionStorage.getItem("draft:sent");
+if (sent) {
+  sessionStorage.removeItem("draft:sent");
+  if (!sent.replace(/\?.*/, "").endsWith(`:${location.pathname}`)) sessionStorage.removeItem(sent);
+}
+document.addEventListener("submit", (event) => {
+  if (new URL(event.target.action, location.href).pathname !== "/logout") return;
+  for (const key of Object.keys(sessionStorage)) if (key.startsWith("draft:")) sessionStorage.removeItem(key);
+});
+
 document.getElementById("error-summary")?.focus();

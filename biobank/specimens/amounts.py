@@ -1,0 +1,67 @@
+"""Amounts as people type them: volumes in mL, cells as 2.4e6, everything else as a whole number.
+
+What is kept is an integer in the unit of the registry (µL, cells, follicles); nothing is rounded on the way.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+
+from biobank.specimens.materials import MATERIALS, MaterialName, Unit
+from biobank.web.words import words
+
+VOLUMES = frozenset({Unit.UL, Unit.UL_RAW, Unit.UL_WASHED})
+_SHOWN = {Unit.UL: "mL", Unit.UL_RAW: "mL raw", Unit.UL_WASHED: "mL washed"}
+LARGEST = 10**13
+
+
+def unit_shown(unit: Unit | str) -> str:
+    """Return the unit in which an amount is typed: `mL raw` for `ul_raw`."""
+    return _SHOWN.get(Unit(unit)) or words(unit).lower()
+
+
+def read_amount(text: str, unit: Unit | str) -> int:
+    """Turn what a person typed into the kept integer; raise ValueError with a sentence.
+
+    Takes a comma or a point, thin and plain spaces between thousands, and powers of ten (2.4e6).
+    """
+    try:
+        number = Decimal("".join(text.replace(",", ".").split()))
+    except InvalidOperation:
+        number = Decimal("NaN")
+    unit = Unit(unit)
+    if not number.is_finite() or abs(number) > LARGEST:
+        raise ValueError(f"enter a number in {unit_shown(unit)}, such as {'12.5' if unit in VOLUMES else '40'}.")
+    kept = number * 1000 if unit in VOLUMES else number
+    if kept != int(kept):
+        raise ValueError("give at most three decimals." if unit in VOLUMES else "enter a whole number.")
+    if not 0 < kept <= LARGEST:
+        raise ValueError("enter an amount above zero." if kept <= 0 else "this is more than one container holds.")
+    return int(kept)
+
+
+def write_amount(amount: int, unit: Unit | str) -> str:
+    """Write a kept integer as it would be typed; `read_amount` reads it back."""
+    if Unit(unit) not in VOLUMES:
+        return str(amount)
+    return f"{Decimal(amount) / 1000:f}"
+
+
+def what_choices(materials: Iterable[MaterialName]) -> list[tuple[str, str]]:
+    """Return the choices "material in a unit" of a form, one for each unit a material may be counted in."""
+    return [
+        (f"{name.value}:{unit.value}", f"{MATERIALS[name].title} ({unit_shown(unit)})")
+        for name in materials
+        for unit in MATERIALS[name].units
+    ]
+
+
+def read_what(text: str) -> tuple[MaterialName, Unit]:
+    """Return material and unit of a choice; raise ValueError with a sentence."""
+    material, _, unit = text.partition(":")
+    try:
+        found = MaterialName(material), Unit(unit)
+    except ValueError:
+        raise ValueError("choose what is in the container.") from None
+    if found[1] not in MATERIALS[found[0]].units:
+        raise ValueError("choose what is in the container.")
+    return found

@@ -1,0 +1,55 @@
+"""Amounts as people type them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from biobank.specimens.amounts import LARGEST, read_amount, read_what, what_choices, write_amount
+from biobank.specimens.materials import MATERIALS, MaterialName, Unit
+from biobank.specimens.processes import ProcessName
+from biobank.specimens.run_forms import passage_due
+
+
+@given(st.integers(1, LARGEST // 1000), st.sampled_from(sorted(Unit)))
+def test_what_is_written_is_read_back(amount: int, unit: Unit) -> None:
+    assert read_amount(write_amount(amount, unit), unit) == amount
+
+
+@pytest.mark.parametrize(
+    ("typed", "unit", "kept"),
+    [("120,5", "ul_raw", 120_500), ("0.001", "ul", 1), ("2.4e6", "cells", 2_400_000), ("2 400", "cells", 2_400)],
+)  # fmt: skip
+def test_people_type_millilitres_powers_of_ten_and_spaces(typed: str, unit: str, kept: int) -> None:
+    assert read_amount(typed, unit) == kept
+
+
+@given(st.text(max_size=20), st.sampled_from(sorted(Unit)))
+def test_anything_else_is_refused_with_a_sentence(text: str, unit: Unit) -> None:
+    try:
+        assert 0 < read_amount(text, unit) <= LARGEST
+    except ValueError as error:
+        assert str(error).endswith(".")
+
+
+@pytest.mark.parametrize("typed", ["", "0", "-1", "nan", "inf", "1e99", "1e-9", "0.0001", "ten"])
+def test_no_amount_is_no_amount(typed: str) -> None:
+    with pytest.raises(ValueError, match=r"\.$"):
+        read_amount(typed, "ul")
+
+
+def test_every_choice_is_read_back() -> None:
+    choices = what_choices(MATERIALS)
+    assert {read_what(value) for value, _ in choices} == {(n, u) for n, e in MATERIALS.items() for u in e.units}
+    for wrong in ("", "fat", "svf:ul_raw", "svf:"):
+        with pytest.raises(ValueError, match="choose"):
+            read_what(wrong)
+
+
+@given(st.integers(0, 50))
+def test_the_passage_follows_from_the_process(passage: int) -> None:
+    adsc = MaterialName.ADSC
+    assert passage_due(ProcessName.EXPANSION, adsc, {None}) == 0
+    assert passage_due(ProcessName.PASSAGE, adsc, {passage}) == passage + 1
+    assert passage_due(ProcessName.ALIQUOTING, adsc, {passage}) == passage
+    assert passage_due(ProcessName.PASSAGE, adsc, {passage, passage + 1}) is None
+    assert passage_due(ProcessName.WASH, MaterialName.LIPOASPIRATE, {passage}) is None
