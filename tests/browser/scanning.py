@@ -7,6 +7,13 @@ from playwright.sync_api import Page
 KEYS = {"-": "Minus", "/": "Slash", ":": "Semicolon", ".": "Period", " ": "Space"}
 
 
+def scan(page: Page, text: str) -> None:
+    """Scan into a page that has finished loading: a person sees it before they pull the trigger."""
+    page.wait_for_load_state()
+    page.locator("html[data-scan-ready]").wait_for(state="attached")
+    shoot(page, text)
+
+
 def shoot(tab: Page, text: str, delay: float = 0, suffix: str = "Enter", layout: dict[str, str] | None = None) -> None:
     """Do what a gun does: the keys of the label `delay` ms apart by their own time stamps, then its suffix.
 

@@ -8,18 +8,13 @@ from playwright.sync_api import Page, expect
 
 from tests import seed
 from tests.browser.conftest import Open
+from tests.browser.scanning import scan
 from tests.conftest import Api
 from tests.factories import make_box, make_specimen
 from tests.web.test_pages import a_tube
 from tests.withdrawals.stories import a_donor, a_story, everyone, place_of
 
 pytestmark = pytest.mark.browser
-
-
-def scan(page: Page, text: str) -> None:
-    """Send keys as a gun does: fast, with Enter at the end."""
-    page.keyboard.type(text, delay=0)
-    page.keyboard.press("Enter")
 
 
 def test_every_role_gets_in_and_out(signed_in: Open) -> None:

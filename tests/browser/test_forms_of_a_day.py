@@ -7,7 +7,8 @@ from playwright.sync_api import Page, expect
 
 from tests import seed
 from tests.browser.conftest import Open
-from tests.browser.test_days import press, scan
+from tests.browser.scanning import scan
+from tests.browser.test_days import press
 from tests.conftest import Api
 from tests.specimens import stories as lab
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from biobank.jobs.running import run_next
 from biobank.worker import JOBS
 from tests.browser.conftest import Open
-from tests.browser.test_days import scan
+from tests.browser.scanning import scan
 from tests.conftest import Api
 from tests.factories import make_box
 from tests.labels.test_batches import tubes

@@ -10,6 +10,7 @@ from biobank.storage.containers import add_container
 from biobank.storage.schemas import ContainerCreate
 from tests import seed
 from tests.browser.conftest import Open
+from tests.browser.scanning import scan
 from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.factories import make_box
@@ -18,12 +19,6 @@ from tests.withdrawals.stories import Story, a_story, place_of, state_of
 pytestmark = pytest.mark.browser
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
-
-
-def scan(page: Page, text: str) -> None:
-    """Send keys as a gun does: fast, with Enter at the end."""
-    page.keyboard.type(text, delay=0)
-    page.keyboard.press("Enter")
 
 
 def press(page: Page, name: str) -> None:

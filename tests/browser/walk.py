@@ -35,10 +35,10 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 19),
+    stop("/", EVERYONE, 20),
     stop("/find", BENCH, 3),
     stop("/specimens", ("lab_tech", "quality"), 6),
-    stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 25, "/specimens/{code}"),
+    stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 27, "/specimens/{code}"),
     stop("/scan", ("lab_tech", "clinic_staff", "quality"), 6),
     stop("/scan/sheet", BENCH, 3),
     stop("/specimens/{fresh}/record/checked_out", BENCH, 12, "/specimens/{code}/record/{verb}"),
@@ -94,9 +94,13 @@ STOPS: tuple[Stop, ...] = (
     stop("/deviations/{deviation}/close", ("quality",), 7, "/deviations/{code}/close"),
     stop("/look-backs", ("quality", "auditor"), 2),
     stop("/attachments/new?back=/deviations/new", ("lab_tech",), 3, "/attachments/new"),
+    stop("/viability", ("clinician", "quality", "auditor"), 20),
+    stop("/viability/criterion", ("quality",), 20),
+    stop("/lots/{made_lot}/viability", ("lab_tech", "quality"), 20, "/lots/{code}/viability"),
+    stop("/lots/{made_lot}/viability/report", ("quality",), 20, "/lots/{code}/viability/report"),
     stop("/withdrawals", ("lab_tech", "clinician", "quality"), 6),
     stop("/withdrawals/new", ("clinician",), 3),
-    stop("/withdrawals/new?donor={donor}", ("clinician",), 10, "/withdrawals/new"),
+    stop("/withdrawals/new?donor={donor}", ("clinician",), 12, "/withdrawals/new"),
     stop("/withdrawals/queue", ("quality",), 13),
     stop("/withdrawals/{requested}", ("clinician", "quality"), 16, "/withdrawals/{code}"),
     stop("/withdrawals/{requested}/approve", ("quality",), 13, "/withdrawals/{code}/approve"),
@@ -113,7 +117,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/shipments/{incoming_shipment}", BENCH, 7, "/shipments/{code}"),
     stop("/shipments/{incoming_shipment}/receive", BENCH, 7, "/shipments/{code}/receive"),
     stop("/shipments/{shipment}/refuse", BENCH, 7, "/shipments/{code}/refuse"),
-    stop("/log", ("auditor",), 5),
+    stop("/log", ("auditor",), 6),
     stop("/log/near-misses", ("auditor",), 4),
     stop("/log/gaps", ("auditor",), 9),
     stop("/log/exports", ("auditor",), 4),
@@ -139,6 +143,7 @@ STOPS: tuple[Stop, ...] = (
 
 NOT_PAGES = {
     "/labels/file",
+    "/lots/{code}/viability/reports/{report}",
     "/jobs/{identity}/file",
     # A file, an answer without words, and an address that always sends the browser on.
     "/log/export",

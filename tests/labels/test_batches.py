@@ -19,6 +19,7 @@ from tests.conftest import Api, TestBank
 from tests.factories import make_box, make_received
 from tests.labels.reading import decoded, pdf_pages, pdf_texts, zpl_symbols
 from tests.specimens.stories import kit
+from tests.withdrawals.stories import everyone
 
 HOST = "HTTPS://BANK.EXAMPLE/S/"
 
@@ -83,7 +84,7 @@ def printing(make_bank: Callable[..., TestBank], serve: Callable[[TestBank], str
 
 
 def tubes(bank: TestBank, count: int) -> list[str]:
-    act = bank.act("clinician")
+    act = everyone(bank)
     made: list[str] = bank.write(lambda s: [make_received(s, act).code for _ in range(count)])
     return made
 

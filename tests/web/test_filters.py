@@ -84,7 +84,8 @@ def test_a_code_links_to_its_page_and_anything_else_to_the_find_box() -> None:
     assert filters.code_href("AD26-KH0KJQL") == "/specimens/AD26-KH0KJQL"
     assert filters.code_href("BX-4T8N2WJ") == "/storage/BX-4T8N2WJ"
     assert filters.code_href("KT-4T8N2WJ") == "/kits/KT-4T8N2WJ"
-    assert filters.code_href("DV-4T8N2WJ") == "/find?q=DV-4T8N2WJ"
+    assert filters.code_href("DV-4T8N2WJ") == "/deviations/DV-4T8N2WJ"
+    assert filters.code_href("EQ-4T8N2WJ") == "/find?q=EQ-4T8N2WJ"
     assert filters.code_href("ADIPOSE") == "/find?q=ADIPOSE"
     assert filters.code_href("HF-/../x?y") == "/specimens/HF-%2F..%2Fx%3Fy"
 

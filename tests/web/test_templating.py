@@ -203,6 +203,7 @@ def test_the_menu_follows_permissions() -> None:
         "Donors",
         "Withdrawals",
         "Deviations",
+        "Viability",
         "Log",
         "Users",
     ]
