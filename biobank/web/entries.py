@@ -35,6 +35,8 @@ def entry_of(event: Any, state_after: Callable[[str], str | None]) -> Entry:
         late=event.late,
         leaf_hash=event.leaf_hash,
         sealed=event.log_index is not None,
+        # The proof is public: whoever holds the hash may check the bank's word for it.
+        receipt_href=None if event.log_index is None else f"/api/v1/log/proofs/{event.leaf_hash}",
     )
 
 
