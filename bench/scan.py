@@ -19,7 +19,7 @@ from bench.house import House, house
 from bench.rig import Load, Meter, Run, Server, both, free_port, start_bank, wait_for
 
 CLIENTS = (1, 8, 32)
-SPECIMENS_A_SECOND = 4500
+SPECIMENS_A_SECOND = 12_000
 """Faster than the floor has ever been; every request needs a specimen of its own."""
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     rounds = 3 if arguments.profile else arguments.rounds * len(CLIENTS) + 2
     with house() as h:
         token = h.token()
-        codes = h.specimens(min(rounds * arguments.seconds * SPECIMENS_A_SECOND, 150_000))
+        codes = h.specimens(min(rounds * arguments.seconds * SPECIMENS_A_SECOND, 250_000))
         with psycopg.connect(h.postgres.dsn("owner"), autocommit=True) as connection:
             connection.execute(floor.SCHEMA)
             connection.execute("INSERT INTO floor.custody SELECT code, seq, state FROM custody")
