@@ -32,7 +32,7 @@ def stored(api: Api, box: str, count: int) -> list[str]:
 
 
 def listed(page: Page, count: int) -> None:
-    expect(page.locator("[data-scan-count]")).to_have_text(str(count))
+    expect(page.locator("[data-scan-count]")).to_have_text(f"{count} in the list")
 
 
 def test_a_box_is_compared_by_scanning_and_says_what_is_missing_misplaced_and_unknown(api: Api, signed_in: Open) -> None:

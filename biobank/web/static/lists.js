@@ -5,6 +5,8 @@ import { say } from "./scan.js";
 
 const lists = [...document.querySelectorAll("[data-scan-list]")];
 const known = document.querySelector('meta[name="label-hosts"]')?.content.toUpperCase().split(" ") ?? [];
+// A list without prefixes takes whatever is scanned: in an emergency nothing is turned away.
+const takes = (list, prefix) => !list.dataset.scanList || list.dataset.scanList.split(" ").includes(prefix);
 const lines = (list) => list.value.split(/[\s,]+/).filter(Boolean);
 
 function count(list) {
@@ -15,18 +17,19 @@ function count(list) {
 
 document.addEventListener("code-scanned", (event) => {
   const { code, prefix, text } = event.detail;
-  const fitting = lists.filter((list) => list.checkVisibility() && list.dataset.scanList.split(" ").includes(prefix));
+  const fitting = lists.filter((list) => list.checkVisibility() && takes(list, prefix));
   const list = fitting.find((one) => one === document.activeElement) ?? fitting[0];
   if (!list) return;
   event.preventDefault();
   const host = labelHost(text);
   const line = host === null || known.includes(host) ? code : text;
-  if (lines(list).includes(line)) {
+  if (lines(list).some((one) => one.toUpperCase() === line.toUpperCase())) {
     say("care", `${code} is in the list already`);
     return;
   }
   list.value = [...lines(list), line].join("\n");
   list.dispatchEvent(new Event("input", { bubbles: true }));
+  list.scrollTop = list.scrollHeight;
   say("note", `Scanned ${code}`);
 });
 
