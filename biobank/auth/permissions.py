@@ -149,8 +149,3 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.AUDITOR: _EVERYONE | {P.DONOR_READ, P.LOG_EXPORT, P.LOG_READ, P.USER_READ, P.WITHDRAWAL_READ},
     Role.ADMIN: frozenset({P.SITE_MANAGE, P.STORAGE_MANAGE, P.USER_MANAGE, P.USER_READ}),
 }
-
-
-def permissions_of(role: Role) -> frozenset[Permission]:
-    """Return what a role may do."""
-    return ROLE_PERMISSIONS[role]

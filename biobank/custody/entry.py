@@ -25,7 +25,6 @@ An entry is the RFC 8785 JSON (profile custody/v1: no floats, ASCII keys, intege
 The leaf hash is SHA-256(0x00 || entry). Personal data is never in it. `docs/custody-log.md` says the same byte for byte.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -98,8 +97,3 @@ def build_entry(
 def parse_entry(data: bytes) -> dict[str, Any]:
     """Parse stored bytes, strictly."""
     return canonical.parse(data)
-
-
-def hands_of(users: Sequence[tuple[str, bool]]) -> tuple[Hands, ...]:
-    """Build `performed` from (badge, confirmed) pairs."""
-    return tuple(Hands(user, confirmed) for user, confirmed in users)

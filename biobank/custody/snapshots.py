@@ -1,7 +1,6 @@
 """Reading what the rules need: snapshots of specimens, with or without a lock, with or without holds."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, select, text
@@ -189,9 +188,3 @@ def unknown_specimen(code: str) -> NotFound:
         where_now="Put the tube in the nearest quarantine place now; storing there is always accepted.",
         subject=code,
     )
-
-
-def with_holds(session: Session, specimens: Sequence[Snapshot]) -> list[Snapshot]:
-    """Return the snapshots with their active holds."""
-    held = holds_on(session, [s.code for s in specimens])
-    return [replace(s, holds=held[s.code]) for s in specimens]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, select, text
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -228,8 +228,3 @@ def readings_of(session: Session, actor: Actor, code: str, limit: int = 200) -> 
     return ReadingList(
         items=[ReadingPublic(container=code, reading=r.kind, value=r.value, at=r.at, excursion=r.excursion) for r in rows]
     )
-
-
-def count_positions(session: Session, code: str) -> int:
-    """Return how many positions a container itself has."""
-    return int(session.execute(select(func.count()).select_from(position).where(position.c.container_code == code)).scalar_one())
