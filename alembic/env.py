@@ -9,8 +9,8 @@ import os
 from sqlalchemy import create_engine, text
 
 from alembic import context
-from biobank.db import sqlalchemy_url
-from biobank.tables import metadata as bank_metadata
+from biobank.foundation.db import sqlalchemy_url
+from biobank.registries.tables import metadata as bank_metadata
 from biobank.vault.keystore import keys_metadata
 
 KEYS = context.config.config_ini_section == "keys"

@@ -11,26 +11,28 @@ import psycopg
 from sqlalchemy import insert
 from sqlmodel import Session
 
-from biobank import clock, kinds, migrate
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank, ensure_secrets
 from biobank.acts.codes import new_codes
 from biobank.auth.models import LoginSession
-from biobank.bank import Bank, ensure_secrets
-from biobank.clock import rfc3339
-from biobank.config import Settings
 from biobank.custody.effects import INITIAL
 from biobank.custody.entry import Head
 from biobank.custody.ledger import Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.states import StreamKind
-from biobank.db import table_of
-from biobank.embedded import EmbeddedPostgres
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.config import Settings
+from biobank.foundation.db import table_of
+from biobank.postgres import migrate
+from biobank.postgres.embedded import EmbeddedPostgres
+from biobank.registries import event_kinds
 from biobank.specimens.events import Collected
 from biobank.specimens.models import Specimen
 from tests import factories, seed
 from tests.scratch import reachable_folder
 
-assert kinds.MODULES
+assert event_kinds.MODULES
 
 
 @dataclass

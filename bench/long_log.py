@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from biobank import kinds
-from biobank.clock import rfc3339
 from biobank.custody.effects import INITIAL, apply
 from biobank.custody.entry import Head, build_entry
 from biobank.custody.event import Event, rules
 from biobank.custody.events import CheckedOut, Inspected, Received, RulesAdopted, Sampled
+from biobank.foundation.clock import rfc3339
+from biobank.registries import event_kinds
 from biobank.specimens.events import Collected
 from biobank.storage.events import Moved, Stored
 from biobank.transparency.bundle import CHUNK, FORMAT, BundleWriter
@@ -26,7 +26,7 @@ from biobank.transparency.note import Signer
 from biobank.transparency.tiles import TileName, TreeEdge, encode_bundle
 from biobank.transparency.tree import CompactRange, hash_leaf
 
-assert kinds.MODULES
+assert event_kinds.MODULES
 
 ORIGIN = "bench.example/custody"
 LOG_KEY = Signer(ORIGIN, bytes(range(32)))

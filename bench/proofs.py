@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psycopg
 
-from biobank import migrate
-from biobank.embedded import EmbeddedPostgres
+from biobank.postgres import migrate
+from biobank.postgres.embedded import EmbeddedPostgres
 from biobank.transparency.sealing import Connection
 from biobank.transparency.stored_log import Inclusion, index_of, prove_inclusion
 from biobank.transparency.stored_tiles import Fetch

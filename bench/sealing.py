@@ -25,7 +25,7 @@ import psycopg
 
 from bench.house import House, house
 from bench.rig import free_port, start_bank, wait_for
-from biobank.processes import environment
+from biobank.operations.supervisor import environment
 
 LUA = Path(__file__).with_name("scan.lua")
 RATE_AT_MOST = 4000

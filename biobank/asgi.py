@@ -3,7 +3,7 @@
 import gc
 from typing import TYPE_CHECKING
 
-from biobank.loading import long_lived
+from biobank.foundation.long_lived_imports import long_lived
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -15,9 +15,9 @@ COLLECT_AFTER = 20_000
 def app() -> "FastAPI":
     """Build the application of one worker process."""
     with long_lived():
+        from biobank.acts.bank import Bank
         from biobank.app import create_app
-        from biobank.bank import Bank
-        from biobank.config import Settings
+        from biobank.foundation.config import Settings
 
         made = create_app(Bank.open(Settings.from_environment()))
     gc.set_threshold(COLLECT_AFTER)

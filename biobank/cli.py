@@ -17,7 +17,7 @@ from biobank.commands.log import log
 from biobank.commands.logins import users
 from biobank.commands.receipts import receipt
 from biobank.commands.viability import viability
-from biobank.errors import Refusal
+from biobank.foundation.errors import Refusal
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="A bank of people's own cells: inventory and chain of custody."

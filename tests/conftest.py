@@ -27,19 +27,21 @@ import uvicorn
 import uvloop
 from sqlmodel import Session
 
-from biobank import clock, kinds, migrate
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank, ensure_secrets
 from biobank.app import create_app
 from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
 from biobank.auth.models import LoginSession
-from biobank.bank import Bank, ensure_secrets
-from biobank.config import Settings
-from biobank.embedded import EmbeddedPostgres
+from biobank.foundation import clock
+from biobank.foundation.config import Settings
+from biobank.postgres import migrate
+from biobank.postgres.embedded import EmbeddedPostgres
+from biobank.registries import event_kinds
 from tests import coverage_of_operations, seed
 from tests.scratch import reachable_folder
 
-assert kinds.MODULES
+assert event_kinds.MODULES
 
 TEMPLATE = "biobank_template"
 KEYS_TEMPLATE = "biobank_keys_template"

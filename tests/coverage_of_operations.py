@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 from prometheus_client import Metric
 
-from biobank.app import ROUTERS
-from biobank.health import REQUESTS
+from biobank.operations.health import REQUESTS
+from biobank.registries.routes import ROUTERS
 
 UNREACHED: set[str] = set()
 """Operations that no test brings to success, each with its reason. Keep it empty."""

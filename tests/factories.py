@@ -5,16 +5,16 @@ from typing import Any
 from sqlalchemy import insert
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.acts.act import Act
-from biobank.clock import rfc3339
-from biobank.codes import format_code
 from biobank.custody.events import Received
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
-from biobank.db import table_of
 from biobank.donors.models import Donor
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.codes import format_code
+from biobank.foundation.db import table_of
 from biobank.specimens.events import Collected
 from biobank.specimens.models import Harvest, Specimen
 from biobank.storage.containers import add_container

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import psycopg
 from pwdlib import PasswordHash
 
-from biobank import clock
-from biobank.codes import format_code
+from biobank.foundation import clock
+from biobank.foundation.codes import format_code
 
 PASSWORD = "correct horse battery staple"
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from biobank import kinds, tables
 from biobank.acts.web import performer, proven_claims, reader
-from biobank.app import ROUTERS
 from biobank.custody.event import Event, rules
+from biobank.registries import event_kinds, tables
+from biobank.registries.routes import ROUTERS
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "biobank"
@@ -120,7 +120,7 @@ def test_every_models_module_is_in_tables() -> None:
 def test_every_events_module_is_in_kinds_and_every_event_class_in_the_rule_table() -> None:
     """An event outside the rule table cannot be verified by anybody outside the house."""
     modules = {p.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for p in SOURCES if p.name == "events.py"}
-    assert modules == {m.__name__ for m in kinds.MODULES}
+    assert modules == {m.__name__ for m in event_kinds.MODULES}
 
     listed = {row["kind"] for row in rules.table}
     for name in sorted(modules):
@@ -171,7 +171,7 @@ def test_no_file_has_outgrown_its_room() -> None:
 
 def test_every_setting_is_documented_where_it_is_declared_and_in_the_operations_page() -> None:
     """An undocumented setting is found by the one who needs it, at three in the morning."""
-    from biobank.config import Settings
+    from biobank.foundation.config import Settings
 
     page = (ROOT / "docs" / "operations.md").read_text()
     for name, field in Settings.model_fields.items():

@@ -22,9 +22,9 @@ import psycopg
 import pytest
 import yaml
 
-from biobank import postgres_programs
-from biobank.config import Settings
-from biobank.embedded import DATABASES, LOGINS, EmbeddedPostgres, Role
+from biobank.foundation.config import Settings
+from biobank.postgres.embedded import DATABASES, LOGINS, EmbeddedPostgres, Role
+from biobank.postgres.programs import find as find_programs
 from tests.scratch import reachable_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,7 +124,7 @@ class Rehearsal:
         owner = psycopg.conninfo.conninfo_to_dict(server.dsn("owner"))
         self.host = str(owner["host"])
         self.owner_password = str(owner["password"])
-        programs = postgres_programs.find(folder / "postgres" / "data", bin_dir).folder
+        programs = find_programs(folder / "postgres" / "data", bin_dir).folder
         self.path = f"{programs}{os.pathsep}{os.environ['PATH']}"
         with psycopg.connect(server.dsn("owner", "postgres"), autocommit=True) as connection:
             for database in DATABASES:

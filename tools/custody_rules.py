@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from biobank import kinds
 from biobank.custody.event import Event, rules
 from biobank.custody.states import (
     HOLD_BLOCKS,
@@ -25,6 +24,7 @@ from biobank.custody.states import (
     State,
     StreamKind,
 )
+from biobank.registries import event_kinds
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "custody-rules.md"
 
@@ -54,7 +54,7 @@ READING = """
 
 def page() -> str:
     """Return the whole page."""
-    assert kinds.MODULES
+    assert event_kinds.MODULES
     parts = [HEAD.format(id=rules.id), axes(), READING]
     for stream in StreamKind:
         rows = [row for row in rules.table if row["stream"] == stream.value]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import biobank
-from biobank.errors import Refusal
+from biobank.foundation.errors import Refusal
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "refusals.md"
 STARTS_SOMETHING = {"biobank.__main__", "biobank.asgi"}
@@ -20,8 +20,8 @@ STARTS_SOMETHING = {"biobank.__main__", "biobank.asgi"}
 
 HEAD = """# Refusals
 
-Written by `tools/refusal_codes.py` from the classes under `biobank.errors.Refusal`. Do not edit it: change the class, then run
-`python tools/refusal_codes.py`. `tests/test_docs.py` fails while the two differ.
+Written by `tools/refusal_codes.py` from the classes under `biobank.foundation.errors.Refusal`. Do not edit it: change
+the class, then run `python tools/refusal_codes.py`. `tests/test_docs.py` fails while the two differ.
 
 Every refusal is an `application/problem+json` document ([API guide](api.md#refusals)). `code` never changes once published and
 never means two things. A page of the web interface shows the same refusals.

@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 
 from alembic import command
-from biobank.embedded import EmbeddedPostgres
-from biobank.migrate import config
+from biobank.postgres.embedded import EmbeddedPostgres
+from biobank.postgres.migrate import config
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ROOT / "alembic" / "versions"

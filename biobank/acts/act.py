@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from biobank import clock
+from biobank.acts.bank import Bank
 from biobank.auth.actor import SYSTEM, Actor
-from biobank.bank import Bank
+from biobank.foundation import clock
 from biobank.transparency import canonical
 from biobank.vault import Keystore
 

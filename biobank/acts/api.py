@@ -9,7 +9,7 @@ from biobank.acts.proving import act_of, actor_of_session, sign_act
 from biobank.acts.signing import SignatureToken, SignRequest
 from biobank.acts.two_person import PendingActList, PendingActPublic, cancel_pending, list_pending
 from biobank.acts.web import Performing, Reading
-from biobank.errors import Refusal
+from biobank.foundation.errors import Refusal
 
 router = APIRouter(prefix="/api/v1", tags=["signatures"])
 

@@ -1,9 +1,9 @@
-"""Allocating codes: one sequence for every prefix, permuted so that neighbours look different (`biobank/codes.py`)."""
+"""Allocating codes: one sequence for every prefix, permuted so that neighbours look different (`biobank/foundation/codes.py`)."""
 
 from sqlalchemy import bindparam, text
 from sqlmodel import Session
 
-from biobank.codes import format_code
+from biobank.foundation.codes import format_code
 
 _NEXT = text("SELECT nextval('code_number') FROM generate_series(1, :n)").bindparams(bindparam("n"))
 

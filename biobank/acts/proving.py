@@ -8,16 +8,16 @@ from uuid import UUID
 
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank
 from biobank.acts.signing import Meaning, SignatureToken, make_signature
 from biobank.acts.web import require_own_password
 from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
 from biobank.auth.queries import username_of
 from biobank.auth.service import Door, WrongCredentials, prove_password
-from biobank.bank import Bank
-from biobank.errors import NotPermitted
+from biobank.foundation import clock
+from biobank.foundation.errors import NotPermitted
 
 
 class WrongPassword(NotPermitted):

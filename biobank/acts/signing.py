@@ -25,8 +25,8 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.models import Signature
-from biobank.db import table_of
-from biobank.errors import NotPermitted, Refusal
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import NotPermitted, Refusal
 
 LIFETIME = timedelta(minutes=2)
 TOKEN_BYTES = 32

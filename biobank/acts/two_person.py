@@ -38,9 +38,9 @@ from biobank.acts.signing import SignatureUsed
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.queries import actor_of_user
-from biobank.clock import now
-from biobank.db import table_of
-from biobank.errors import Conflict, NotFound, NotPermitted
+from biobank.foundation.clock import now
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 
 LIFETIME = timedelta(hours=24)
 

@@ -24,21 +24,13 @@ from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session
 
-from biobank.acts import kept
+from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act, act_hash
+from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
 from biobank.auth.tokens import Claims
-from biobank.bank import Bank
-from biobank.errors import (
-    Conflict,
-    MissingIdempotencyKey,
-    NotPermitted,
-    NotSignedIn,
-    Refusal,
-    Refused,
-    Unavailable,
-)
+from biobank.foundation.errors import Conflict, MissingIdempotencyKey, NotPermitted, NotSignedIn, Refusal, Refused, Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -150,15 +142,15 @@ class Performer:
             nonlocal bound
             bound = replace(self._act, actor=load_actor(session, self._claims.session_id))
             require_own_password(bound.actor)
-            replay = kept.find_replay(session, bound)
+            replay = answers_and_attempts.find_replay(session, bound)
             if replay is not None:
                 raise replay
             answer = use_case(session, bound, *args, **kwargs)
             if isinstance(answer, Refused):
-                kept.keep_attempt(session, bound, answer.refusal, evidence=True)
-                kept.keep_answer(session, bound, answer.refusal.status, json.dumps(answer.refusal.problem()))
+                answers_and_attempts.keep_attempt(session, bound, answer.refusal, evidence=True)
+                answers_and_attempts.keep_answer(session, bound, answer.refusal.status, json.dumps(answer.refusal.problem()))
             else:
-                kept.keep_answer(session, bound, self.status, json_answer(answer))
+                answers_and_attempts.keep_answer(session, bound, self.status, json_answer(answer))
             return answer
 
         try:
@@ -181,10 +173,10 @@ class Performer:
         if refusal.status in (401, 422, 503) and bound.actor.code == kept_nobody.code:
             return
 
-        def unit(session: Session) -> kept.Replayed | None:
-            replay = None if isinstance(refusal, NotSignedIn) else kept.find_replay(session, bound)
+        def unit(session: Session) -> answers_and_attempts.Replayed | None:
+            replay = None if isinstance(refusal, NotSignedIn) else answers_and_attempts.find_replay(session, bound)
             if replay is None:
-                kept.keep_attempt(session, bound, refusal, evidence=False)
+                answers_and_attempts.keep_attempt(session, bound, refusal, evidence=False)
             return replay
 
         replay = await self.bank.database.write(unit)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
-from biobank.errors import NotPermitted
+from biobank.foundation.errors import NotPermitted
 
 SYSTEM_CODE = "SYSTEM"
 

@@ -10,12 +10,12 @@ from sqlalchemy import Row, Select, bindparam, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.auth.actor import Actor, RoleGrant
 from biobank.auth.models import LoginSession, User, UserRole
 from biobank.auth.permissions import Role
-from biobank.db import table_of
-from biobank.errors import NotSignedIn
+from biobank.foundation import clock
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import NotSignedIn
 
 _session = table_of(LoginSession)
 _user = table_of(User)

@@ -21,7 +21,7 @@ from functools import cache
 
 from pwdlib import PasswordHash
 
-from biobank.errors import Conflict
+from biobank.foundation.errors import Conflict
 
 MINIMUM_LENGTH = 12
 MAXIMUM_LENGTH = 256

@@ -8,8 +8,8 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor, RoleGrant
 from biobank.auth.models import User, UserRole
 from biobank.auth.permissions import Role
-from biobank.db import table_of
-from biobank.errors import NotSignedIn
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import NotSignedIn
 
 _user = table_of(User)
 _role = table_of(UserRole)

@@ -19,13 +19,13 @@ from uuid import UUID, uuid4
 from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.auth.models import LoginAttempt, LoginSession, RefreshToken, User
 from biobank.auth.passwords import verify_password
 from biobank.auth.schemas import TokenAnswer
 from biobank.auth.tokens import TokenRing
-from biobank.db import Database, table_of
-from biobank.errors import NotSignedIn, Refused, TooManyAttempts
+from biobank.foundation import clock
+from biobank.foundation.db import Database, table_of
+from biobank.foundation.errors import NotSignedIn, Refused, TooManyAttempts
 
 WINDOW = timedelta(minutes=10)
 USERNAME = re.compile(r"^[a-z][a-z0-9._-]{1,39}$")

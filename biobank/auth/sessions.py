@@ -13,13 +13,13 @@ from uuid import UUID, uuid4
 from sqlalchemy import bindparam, insert, select, update
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.auth.actor import Actor
 from biobank.auth.identity import IDENTITY_COLUMNS, actor_of, identity_from, idle_since
 from biobank.auth.models import LoginSession
 from biobank.auth.service import new_secret, secret_hash
-from biobank.db import table_of
-from biobank.errors import NotPermitted, NotSignedIn
+from biobank.foundation import clock
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import NotPermitted, NotSignedIn
 
 TOUCH_EVERY = timedelta(minutes=1)
 

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jose import jwk, jwt
 from jose.exceptions import ExpiredSignatureError, JOSEError
 
-from biobank import clock
-from biobank.errors import NotSignedIn, TokenExpired
+from biobank.foundation import clock
+from biobank.foundation.errors import NotSignedIn, TokenExpired
 
 ALGORITHM = "ES256"
 FOLDER = "token-keys"

@@ -1,5 +1,4 @@
 """The verbs of the `biobank` command, a file per subject; `biobank/cli.py` puts them together.
 
-Verbs import what they need when they run: the parent of a running bank and its sealer need little of it, and a bank should be
-back seconds after a power cut.
+A verb reads its arguments and calls the package that does the work. No rule lives here.
 """

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from biobank.config import Settings, WeakSettings
-from biobank.embedded import EmbeddedPostgresError
-from biobank.errors import Refusal
-from biobank.processes import NEEDS_A_PERSON, adopt_rules, served_database
+from biobank.foundation.config import Settings, WeakSettings
+from biobank.foundation.errors import Refusal
+from biobank.operations.supervisor import NEEDS_A_PERSON, adopt_rules, served_database
+from biobank.postgres.embedded import EmbeddedPostgresError
 
 if TYPE_CHECKING:
-    from biobank.bank import Bank
+    from biobank.acts.bank import Bank
 
 REFUSED, WRONG_USAGE, ALREADY_RUNNING, HALTED = 1, 2, 3, NEEDS_A_PERSON
 errors = Console(stderr=True)
@@ -40,7 +40,7 @@ def fail(sentence: str, code: int = REFUSED) -> typer.Exit:
 @contextmanager
 def open_bank() -> "Iterator[Bank]":
     """Open the bank for one command: on the given server, or on the embedded one (started, or attached to)."""
-    from biobank.bank import Bank
+    from biobank.acts.bank import Bank
 
     try:
         with served_database(settings_or_exit()) as settings:

@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from biobank.commands.console import WRONG_USAGE, console, fail, open_bank, settings_or_exit
-from biobank.config import WeakSettings
-from biobank.embedded import EmbeddedPostgresError
-from biobank.processes import served_database
+from biobank.foundation.config import WeakSettings
+from biobank.operations.supervisor import served_database
+from biobank.postgres.embedded import EmbeddedPostgresError
 
 
 def backup(folder: Annotated[Path, typer.Argument(help="Folder to write the dumps to; made when missing.")]) -> None:
     """Dump the bank and, apart from it, the donor keys. Keep the keys' dump for days, not years (docs/operations.md)."""
-    from biobank.backup import dump_all
+    from biobank.postgres.backup import dump_all
 
     with served_database(settings_or_exit()) as settings:
         for path in dump_all(settings, folder):
@@ -25,7 +25,7 @@ def restore(
     keys_dump: Annotated[Path | None, typer.Option("--keys", help="Dump of the donor keys; only when those were lost.")] = None,
 ) -> None:
     """Restore dumps into empty databases. Then run `biobank after-restore`."""
-    from biobank.backup import restore_bank, restore_keys
+    from biobank.postgres.backup import restore_bank, restore_keys
 
     if bank_dump is None and keys_dump is None:
         raise fail("Say what to restore: --bank FILE, --keys FILE or both.", WRONG_USAGE)
@@ -42,7 +42,7 @@ def restore(
 
 def after_restore() -> None:
     """Run after restoring a dump, before serving: forget again who was forgotten since, and compare custody with its log."""
-    from biobank.restored import look_after_restore
+    from biobank.operations.restore_check import look_after_restore
 
     with open_bank() as bank:
         found = look_after_restore(bank)

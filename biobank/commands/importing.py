@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from biobank.commands.console import REFUSED, WRONG_USAGE, console, errors, fail, open_bank
-from biobank.errors import Refusal
+from biobank.foundation.errors import Refusal
 
 if TYPE_CHECKING:
     from biobank.importing.plan import Judged
@@ -29,7 +29,7 @@ def import_(
 
     Exit code 0 when no row was refused, 1 when some were; the others are imported all the same. Safe to run again.
     """
-    from biobank import clock
+    from biobank.foundation import clock
     from biobank.importing.plan import judge
     from biobank.importing.profile import Profile
     from biobank.importing.reading import read_rows

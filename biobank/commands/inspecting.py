@@ -3,13 +3,13 @@
 from rich.table import Table
 
 from biobank.commands.console import console, settings_or_exit
-from biobank.processes import served_database
+from biobank.operations.supervisor import served_database
 
 
 def routes() -> None:
     """List every route with its method, for operators who write firewall rules."""
+    from biobank.acts.bank import Bank
     from biobank.app import create_app
-    from biobank.bank import Bank
 
     with served_database(settings_or_exit()) as settings:
         made = create_app(Bank.open(settings))

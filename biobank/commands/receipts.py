@@ -22,7 +22,7 @@ def check(
     evidence: Annotated[Path | None, typer.Option(help="Where evidence goes: acknowledgement and checkpoint.")] = None,
 ) -> None:
     """Check a receipt; an acknowledged event that is missing past the merge delay is said to be evidence (exit code 5)."""
-    from biobank.receipts import BadReceipt
+    from biobank.client.receipts import BadReceipt
     from biobank.transparency.verify import Policy, Unreadable
 
     try:
@@ -37,7 +37,7 @@ def check(
 
 
 def _check_inclusion(text: str, policy: Any, leaf: str | None) -> None:
-    from biobank.receipts import open_receipt
+    from biobank.client.receipts import open_receipt
 
     if leaf is None or len(leaf) != 64 or not set(leaf) <= set("0123456789abcdef"):
         raise fail("Say which event the receipt is about: --leaf, 64 hex digits.", WRONG_USAGE)
@@ -50,9 +50,9 @@ def _check_inclusion(text: str, policy: Any, leaf: str | None) -> None:
 
 
 def _check_acknowledgement(text: str, policy: Any, bank: str | None, evidence: Path | None) -> None:
-    from biobank import clock
-    from biobank.client import BankClient, Refused, Unreachable
-    from biobank.receipts import GRACE, BadReceipt, open_acknowledgement, open_receipt
+    from biobank.client.client import BankClient, Refused, Unreachable
+    from biobank.client.receipts import GRACE, BadReceipt, open_acknowledgement, open_receipt
+    from biobank.foundation import clock
 
     acknowledged = open_acknowledgement(policy, text)
     due = f"{acknowledged.sealed_by:%Y-%m-%d %H:%M:%S} UTC"

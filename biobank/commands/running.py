@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from biobank.commands.console import ALREADY_RUNNING, HALTED, console, fail, settings_or_exit, stop_event
-from biobank.config import Settings
-from biobank.embedded import EmbeddedPostgresError
-from biobank.loading import long_lived
-from biobank.processes import Children, adopt_rules, prepare, served_database, start_all
+from biobank.foundation.config import Settings
+from biobank.foundation.long_lived_imports import long_lived
+from biobank.operations.supervisor import Children, adopt_rules, prepare, served_database, start_all
+from biobank.postgres.embedded import EmbeddedPostgresError
 
 
 def serve(
@@ -68,8 +68,8 @@ def worker() -> None:
     """Run the timers: expiring hand-overs, forgetting old answers."""
     settings = settings_or_exit()
     with long_lived():
-        from biobank.bank import Bank
-        from biobank.worker import run as run_worker
+        from biobank.acts.bank import Bank
+        from biobank.operations.worker import run as run_worker
 
         adopt_rules(settings)
     run_worker(Bank.open(settings), stop_event())
@@ -87,7 +87,7 @@ def demo(
     prepare_only: Annotated[bool, typer.Option(help="Make the data and stop.")] = False,
 ) -> None:
     """Start a bank with believable example data; prints its address and one login per role."""
-    from biobank import demo as demonstration
+    from biobank.demo import command as demonstration
 
     settings = settings_or_exit(port=port, secure_cookies=False)
     try:

@@ -40,7 +40,7 @@ def report(
 @viability.command("update")
 def update() -> None:
     """Look at every waiting count now, instead of waiting for the worker."""
-    from biobank.worker import TIMERS, run_timer
+    from biobank.operations.worker import TIMERS, run_timer
 
     timer = next(one for one in TIMERS if one.name == "look_at_viability_counts")
     looked = 0

@@ -1,60 +1,24 @@
-"""Routes of custody: record events, read the chain, see what may happen next, see what was refused."""
+"""Routes of custody: read the chain, correct it, see what may happen next, see what was refused."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
 
-from biobank import kinds as _kinds  # the union of direct events is whole only when every package has registered
-from biobank.acts.lane import Lane
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import Performing, Reading
-from biobank.custody import hands, hot, queries, reversal, service
-from biobank.custody.hands import Confirmed, ConfirmRequest, HandsState, NamedHandsList
+from biobank.custody import performer_confirmations, queries, reversal, service
+from biobank.custody.performer_confirmations import Confirmed, ConfirmRequest, HandsState, NamedHandsList
 from biobank.custody.reversal import AmendRequest, ReversalDone, ReverseRequest
 from biobank.custody.schemas import (
     AllowedEvents,
     AttemptList,
-    BatchAnswer,
-    BatchEventRequest,
     CustodyHistory,
     EventAnswer,
-    EventRequest,
-    request_union,
 )
-
-assert _kinds.MODULES
 
 router = APIRouter(prefix="/api/v1", tags=["custody"])
 Cursor = Annotated[int, Query(ge=0, le=2**31 - 1)]
 SpecimenPath = Annotated[str, Path(pattern=r"^(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}$")]
-
-AnyEvent: Any = request_union(EventRequest)
-BATCH_LIMIT = 5000
-BatchItem: Any = request_union(BatchEventRequest)
-
-
-class EventBatch(BaseModel):
-    """Up to 5,000 observations, each naming its specimen."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    events: list[BatchItem] = Field(min_length=1, max_length=BATCH_LIMIT)
-
-
-@router.post("/specimens/{code}/events", status_code=201)
-async def record_event(code: str, request: AnyEvent, performing: Performing) -> EventAnswer:
-    """Record one observation. Use cases (store, issue, administer …) have calls of their own."""
-    return await performing(service.record_event, code, request)
-
-
-LANES = (Lane.beside(router.routes, record_event, hot.observe),)
-
-
-@router.post("/custody-events", status_code=201)
-async def record_batch(batch: EventBatch, performing: Performing) -> BatchAnswer:
-    """Record observations of up to 5,000 specimens, all or nothing."""
-    return await performing(service.record_batch, batch.events)
 
 
 @router.get("/specimens/{code}/custody")
@@ -86,7 +50,7 @@ async def amend_event(code: SpecimenPath, request: AmendRequest, performing: Per
 @router.post("/confirmations", status_code=201)
 async def confirm_hands(request: ConfirmRequest, performing: Performing) -> Confirmed:
     """Say, signed, whether entries that name you in `performed` were your work."""
-    return await performing(hands.confirm_hands, request)
+    return await performing(performer_confirmations.confirm_hands, request)
 
 
 @router.get("/confirmations")
@@ -99,7 +63,7 @@ async def read_named_hands(
 ) -> NamedHandsList:
     """Entries that name a colleague who has not confirmed yet (or who has, or who disputes it): yours, or the bank's for
     those who read its log."""
-    return await reading(hands.list_hands, user=user, state=state, after=after, limit=limit)
+    return await reading(performer_confirmations.list_hands, user=user, state=state, after=after, limit=limit)
 
 
 @router.get("/attempts")

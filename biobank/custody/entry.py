@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from biobank.clock import rfc3339
 from biobank.custody.event import Event, rules
+from biobank.foundation.clock import rfc3339
 from biobank.transparency import canonical
 from biobank.transparency.tree import hash_leaf
 

@@ -115,7 +115,7 @@ class Rules:
         self._id: str | None = None
 
     def close(self) -> None:
-        """Freeze the table. `biobank/kinds.py` calls this after importing every events module."""
+        """Freeze the table. `biobank/registries/event_kinds.py` calls this after importing every events module."""
         self._table = [rule_of(kind, cls) for kind, cls in sorted(self.by_kind.items())]
         document: Any = {"initial": INITIAL, "rules": self._table, "terminal": sorted(state.value for state in TERMINAL)}
         self._document = canonical.encode(document)
@@ -125,7 +125,7 @@ class Rules:
     def table(self) -> list[dict[str, Any]]:
         """One JSON row per kind."""
         if self._table is None:
-            raise RuntimeError("Import biobank.kinds before using the ledger: the rule table must be whole.")
+            raise RuntimeError("Import biobank.registries.event_kinds before using the ledger: the rule table must be whole.")
         return self._table
 
     @property
@@ -138,7 +138,7 @@ class Rules:
     def id(self) -> str:
         """The version of the table: the SHA-256 of its canonical JSON, in hex."""
         if self._id is None:
-            raise RuntimeError("Import biobank.kinds before using the ledger: the rule table must be whole.")
+            raise RuntimeError("Import biobank.registries.event_kinds before using the ledger: the rule table must be whole.")
         return self._id
 
 

@@ -10,15 +10,7 @@ from pydantic import Field
 from biobank.auth.permissions import Permission
 from biobank.custody.effects import Effect, body, entry, minus, restore, set_to
 from biobank.custody.event import Event, Mode
-from biobank.custody.states import (
-    LIVE,
-    CustodianKind,
-    HoldAct,
-    HoldKind,
-    HoldScope,
-    State,
-    StreamKind,
-)
+from biobank.custody.states import LIVE, CustodianKind, HoldAct, HoldKind, HoldScope, State, StreamKind
 
 CODE = Field(min_length=1, max_length=40, pattern=r"^[A-Z0-9_-]+$")
 REASON = Field(min_length=2, max_length=40, pattern=r"^[a-z0-9_]+$", description="A coded reason, e.g. `not_in_its_slot`.")

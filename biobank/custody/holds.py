@@ -14,7 +14,7 @@ from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, blocks_of
 from biobank.custody.models import Hold
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
-from biobank.db import table_of
+from biobank.foundation.db import table_of
 
 _hold = table_of(Hold)
 

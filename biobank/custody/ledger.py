@@ -20,13 +20,13 @@ import orjson
 from sqlalchemy import TextClause, bindparam, select, text
 from sqlmodel import Session
 
-from biobank.clock import rfc3339
-from biobank.custody.composing import COLUMN_TYPES, Appended, Fact, appended_of, bytea, compose
 from biobank.custody.effects import INITIAL, PROJECTED, apply
 from biobank.custody.entry import build_entry
+from biobank.custody.scan_path.statement import COLUMN_TYPES, Appended, Fact, appended_of, bytea, compose
 from biobank.custody.states import StreamKind
-from biobank.db import table_of
-from biobank.errors import Conflict, StaleSequence
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, StaleSequence
 from biobank.transparency.models import StreamHead
 
 __all__ = ["Appended", "Fact", "append"]

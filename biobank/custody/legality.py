@@ -11,7 +11,7 @@ from typing import Any
 
 from biobank.custody.event import Event
 from biobank.custody.states import HOLD_BLOCKS, TERMINAL, HoldKind, State
-from biobank.errors import Conflict, IllegalTransition, Refusal
+from biobank.foundation.errors import Conflict, IllegalTransition, Refusal
 
 TO_QUARANTINE = "Put the tube in the nearest quarantine place now; storing there is always accepted."
 BACK_TO_ITS_PLACE = "Put the tube back where it came from, or in the nearest quarantine place."

@@ -11,12 +11,12 @@ from biobank.acts.models import Attempt
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.entry import parse_entry
-from biobank.custody.hands import answers_to
+from biobank.custody.performer_confirmations import answers_to
 from biobank.custody.rebuild import event, projection_of
 from biobank.custody.schemas import AttemptList, AttemptPublic, CustodyHistory, EventPublic
 from biobank.custody.snapshots import get_visible
-from biobank.db import table_of
-from biobank.errors import NotFound
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import NotFound
 from biobank.transparency.models import Leaf
 
 leaf = table_of(Leaf)

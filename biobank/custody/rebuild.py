@@ -14,7 +14,7 @@ from sqlmodel import Session
 from biobank.custody.effects import INITIAL, apply
 from biobank.custody.entry import parse_entry
 from biobank.custody.event import rules
-from biobank.db import table_of
+from biobank.foundation.db import table_of
 from biobank.transparency.models import Event as EventRow
 
 event = table_of(EventRow)

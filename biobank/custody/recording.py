@@ -15,7 +15,6 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM_CODE
-from biobank.clock import rfc3339
 from biobank.custody import holds as custody_holds
 from biobank.custody.effects import apply
 from biobank.custody.entry import Hands, Head
@@ -23,7 +22,8 @@ from biobank.custody.event import Event, Mode
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, refusal_of
 from biobank.custody.states import StreamKind
-from biobank.errors import Conflict, NotPermitted, PreconditionMissing, StaleSequence
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, StaleSequence
 from biobank.transparency.queries import seal_lag_s
 from biobank.transparency.receipt import AcknowledgedEvent, sign_acknowledgement
 from biobank.vault import put_document

@@ -30,8 +30,8 @@ from biobank.custody.schemas import EventAnswer
 from biobank.custody.service import answer_of
 from biobank.custody.snapshots import custody, get_visible
 from biobank.custody.states import TERMINAL
-from biobank.db import metadata
-from biobank.errors import Conflict, MalformedRequest, NotFound
+from biobank.foundation.db import metadata
+from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
 
 LeafHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Leaf hash of the event, in hex.")]
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason, e.g. `wrong_tube_scanned`.")]

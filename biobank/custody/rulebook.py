@@ -12,14 +12,14 @@ from sqlmodel import Session
 
 from biobank import __version__
 from biobank.acts.act import Act
-from biobank.bank import Bank
+from biobank.acts.bank import Bank
 from biobank.custody.event import rules
 from biobank.custody.events import RulesAdopted
 from biobank.custody.ledger import Fact, append
 from biobank.custody.models import RuleTable
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import StreamKind
-from biobank.db import table_of
+from biobank.foundation.db import table_of
 
 STREAM: Final = "RULES"
 """The system stream of every adoption."""

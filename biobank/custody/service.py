@@ -7,7 +7,6 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
-from biobank.clock import rfc3339
 from biobank.custody.event import Event, Mode, rules
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot, refusal_of
@@ -23,7 +22,8 @@ from biobank.custody.schemas import (
     event_of,
 )
 from biobank.custody.snapshots import get_all_visible, get_visible
-from biobank.errors import MalformedRequest
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import MalformedRequest
 
 
 def receipt_of(appended: Appended) -> EventReceipt:

@@ -11,8 +11,8 @@ from biobank.auth.permissions import Permission
 from biobank.custody.effects import PROJECTED
 from biobank.custody.legality import ActiveHold, Snapshot
 from biobank.custody.models import Custody
-from biobank.db import metadata, table_of
-from biobank.errors import NotFound
+from biobank.foundation.db import metadata, table_of
+from biobank.foundation.errors import NotFound
 
 custody = table_of(Custody)
 

@@ -5,7 +5,6 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
 from biobank.donors import events
 from biobank.donors.identification import donor_of_identification, identification_by_id
 from biobank.donors.recording import record_on_donor, recorded
@@ -20,7 +19,8 @@ from biobank.donors.wristbands import (
     void_band,
     void_band_in_force,
 )
-from biobank.errors import Conflict, NotFound
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict, NotFound
 
 
 class IdentificationForAnotherPurpose(Conflict):

@@ -17,9 +17,9 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
-from biobank.db import table_of
 from biobank.donors.models import DonorIndex
 from biobank.donors.names import joined, sound, words
+from biobank.foundation.db import table_of
 
 DOMAIN: Final = b"biobank/index/v1\0"
 _index = table_of(DonorIndex)

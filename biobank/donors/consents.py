@@ -15,9 +15,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.models import User
 from biobank.auth.permissions import Permission
-from biobank.clock import now, rfc3339
 from biobank.custody.recording import AHEAD, BACK_WITHOUT_REASON
-from biobank.db import table_of
 from biobank.donors import events
 from biobank.donors.events import ConsentKind, Tissue
 from biobank.donors.identity import keep_document
@@ -25,7 +23,9 @@ from biobank.donors.models import Consent
 from biobank.donors.recording import record_on_donor, recorded
 from biobank.donors.schemas import ConsentPublic, ConsentRecorded, GiveConsent, RevokeConsent
 from biobank.donors.visibility import donor, get_visible_donor, require_not_erased
-from biobank.errors import Conflict, NotFound, Refusal
+from biobank.foundation.clock import now, rfc3339
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound, Refusal
 
 _consent = table_of(Consent)
 _user = table_of(User)

@@ -16,10 +16,8 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Proposed, propose_or_complete
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.clock import now, rfc3339
 from biobank.custody.snapshots import holds_on
 from biobank.custody.states import HoldAct, HoldScope, State
-from biobank.db import table_of
 from biobank.donors import events
 from biobank.donors.blind_index import forget_tokens
 from biobank.donors.models import DonorDocument
@@ -28,7 +26,9 @@ from biobank.donors.retention import Outlook, SpecimenEnd, erasure_outlook
 from biobank.donors.schemas import EraseDonor, ErasureOutlook, Recorded
 from biobank.donors.visibility import donor, get_visible_donor, require_not_erased
 from biobank.donors.wristbands import void_band_in_force
-from biobank.errors import Conflict, Refused
+from biobank.foundation.clock import now, rfc3339
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, Refused
 from biobank.vault.models import VaultDocument
 
 _documents = table_of(VaultDocument)

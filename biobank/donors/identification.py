@@ -11,11 +11,11 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlmodel import Session
 
-from biobank.clock import rfc3339
-from biobank.db import table_of
 from biobank.donors.events import Purpose
 from biobank.donors.models import Identification
-from biobank.errors import Conflict, NotPermitted
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotPermitted
 
 _identification = table_of(Identification)
 

@@ -17,12 +17,9 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
-from biobank.codes import parse_code
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
 from biobank.custody.states import HoldKind
-from biobank.db import table_of
 from biobank.donors import events
 from biobank.donors.events import IdentifierKind
 from biobank.donors.identification import (
@@ -40,7 +37,10 @@ from biobank.donors.service import read_identity_document
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.donors.visit_schemas import IdentificationRecorded, Identify
 from biobank.donors.wristbands import void_band_in_force
-from biobank.errors import NotFound, Refused
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.codes import parse_code
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import NotFound, Refused
 
 SECOND_PERSON_WITHIN = timedelta(minutes=15)
 VISIT = timedelta(hours=16)

@@ -6,13 +6,13 @@ from sqlalchemy import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.db import table_of
 from biobank.donors.blind_index import Named, TokenKind, external_value, index_values, tokens_of
 from biobank.donors.events import IdentifierKind
 from biobank.donors.models import DonorDocument
 from biobank.donors.names import same_family_name, same_given_names
 from biobank.donors.schemas import FormerName, RegisterDonor
 from biobank.donors.visit_schemas import Stated
+from biobank.foundation.db import table_of
 from biobank.vault import put_document
 
 _kept = table_of(DonorDocument)

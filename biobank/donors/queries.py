@@ -10,7 +10,6 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.models import Hold
 from biobank.custody.states import HoldScope
-from biobank.db import table_of
 from biobank.donors import blind_index
 from biobank.donors.blind_index import LookAlike, TokenKind, external_value, token
 from biobank.donors.consents import consents_of
@@ -27,6 +26,7 @@ from biobank.donors.schemas import (
 )
 from biobank.donors.visibility import donor, get_visible_donor, visible
 from biobank.donors.wristbands import band_in_force
+from biobank.foundation.db import table_of
 
 _hold = table_of(Hold)
 

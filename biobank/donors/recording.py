@@ -16,7 +16,7 @@ from biobank.custody.models import Hold
 from biobank.custody.recording import NOW, Circumstances, acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
-from biobank.db import table_of
+from biobank.foundation.db import table_of
 from biobank.transparency.models import Event as EventRow
 
 _event = table_of(EventRow)

@@ -6,17 +6,11 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from biobank import clock
 from biobank.custody.recording import Badge, Circumstances
 from biobank.custody.schemas import EventReceipt
-from biobank.donors.events import (
-    AtEndOfTerm,
-    ConsentKind,
-    DonorStatus,
-    OnDeath,
-    Tissue,
-)
+from biobank.donors.events import AtEndOfTerm, ConsentKind, DonorStatus, OnDeath, Tissue
 from biobank.donors.names import normalise, tidy
+from biobank.foundation import clock
 
 OLDEST_BIRTH = date(1880, 1, 1)
 OLDEST_CONSENT_YEAR = 1950

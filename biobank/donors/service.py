@@ -11,23 +11,15 @@ from biobank.auth.models import Site
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
 from biobank.custody.states import HoldKind
-from biobank.db import table_of
 from biobank.donors import events
 from biobank.donors.blind_index import add_tokens, forget_tokens, look_alikes_by
 from biobank.donors.identity import Identity, identity_of, keep_document, tokens_for
 from biobank.donors.queries import shown_look_alikes
 from biobank.donors.recording import hold_donor, record_on_donor, recorded
-from biobank.donors.schemas import (
-    ChangeDonor,
-    Contact,
-    DonorRecorded,
-    ExternalId,
-    FormerName,
-    IdentityPublic,
-    RegisterDonor,
-)
+from biobank.donors.schemas import ChangeDonor, Contact, DonorRecorded, ExternalId, FormerName, IdentityPublic, RegisterDonor
 from biobank.donors.visibility import donor, get_visible_donor, require_not_erased
-from biobank.errors import Conflict, NotFound
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound
 from biobank.vault import open_document, put_document
 from biobank.vault.models import VaultDocument
 

@@ -12,9 +12,9 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.models import Custody
-from biobank.db import metadata, table_of
 from biobank.donors.models import Donor
-from biobank.errors import Conflict, NotFound
+from biobank.foundation.db import metadata, table_of
+from biobank.foundation.errors import Conflict, NotFound
 
 donor = table_of(Donor)
 _custody = table_of(Custody)

@@ -13,10 +13,10 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.clock import now
-from biobank.db import table_of
 from biobank.donors.events import IdentifierKind
 from biobank.donors.models import Identification, Wristband
+from biobank.foundation.clock import now
+from biobank.foundation.db import table_of
 
 _identification = table_of(Identification)
 _band = table_of(Wristband)

@@ -10,16 +10,16 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
-from biobank.clock import now, rfc3339
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import NOW, Circumstances
-from biobank.db import table_of
 from biobank.donors import events
 from biobank.donors.models import Wristband
 from biobank.donors.recording import record_on_donor
 from biobank.donors.schemas import BandPublic
 from biobank.donors.visibility import get_visible_donor
-from biobank.errors import Conflict, NotFound
+from biobank.foundation.clock import now, rfc3339
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound
 
 _band = table_of(Wristband)
 

@@ -9,16 +9,16 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank
 from biobank.acts.web import BankDep, ClaimsDep, Reading, require_own_password
 from biobank.auth.identity import load_actor
 from biobank.auth.tokens import Claims
-from biobank.bank import Bank
 from biobank.exports import queries, service
 from biobank.exports.formats import FORMATS
 from biobank.exports.schemas import LogPage
 from biobank.exports.selection import Code, Kind, Selection
+from biobank.foundation import clock
 
 router = APIRouter(prefix="/api/v1", tags=["custody log"])
 Filter = Annotated[Code | None, Query()]

@@ -12,13 +12,13 @@ from uuid import UUID
 
 import psycopg
 
-from biobank.bank import Bank
-from biobank.clock import now, rfc3339
+from biobank.acts.bank import Bank
 from biobank.custody.effects import PROJECTED
 from biobank.custody.entry import parse_entry
 from biobank.custody.rulebook import STREAM as RULES
-from biobank.errors import Conflict
 from biobank.exports.personal import PersonalData
+from biobank.foundation.clock import now, rfc3339
+from biobank.foundation.errors import Conflict
 from biobank.transparency.bundle import CHUNK, FORMAT, BundleWriter, chosen_entry
 from biobank.transparency.canonical import encode
 from biobank.transparency.checkpoint import Checkpoint

@@ -8,14 +8,14 @@ from fastapi.responses import StreamingResponse
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.kept import keep_attempt
+from biobank.acts.answers_and_attempts import keep_attempt
 from biobank.acts.web import BankDep, ClaimsDep, require_own_password
 from biobank.auth.identity import load_actor
-from biobank.errors import NotPermitted
 from biobank.exports.bundle import MOST_OLD_SIZES, Wish
 from biobank.exports.bundling import finish_bundle, start_bundle, stream_bundle
 from biobank.exports.selection import Code
 from biobank.exports.service import Written
+from biobank.foundation.errors import NotPermitted
 
 router = APIRouter(prefix="/api/v1", tags=["custody log"])
 Size = Annotated[int, Query(ge=1, lt=2**63)]

@@ -10,19 +10,19 @@ from sqlalchemy import select
 from sqlmodel import Session
 from starlette.concurrency import iterate_in_threadpool
 
-from biobank import clock
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank
 from biobank.auth.permissions import Permission
-from biobank.bank import Bank
 from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import StreamKind
-from biobank.db import metadata
-from biobank.errors import MalformedRequest, NotFound, NotPermitted
 from biobank.exports.bundle import MOST_OLD_SIZES, BundleReader, Connection, Wish
 from biobank.exports.events import ExportFinished, ExportStarted
 from biobank.exports.service import LONGEST, STREAM, Written, address_of, place
+from biobank.foundation import clock
+from biobank.foundation.db import metadata
+from biobank.foundation.errors import MalformedRequest, NotFound, NotPermitted
 
 FORMAT = "bundle"
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from rich.console import Console
 
 from biobank.acts.act import Act
-from biobank.bank import Bank
-from biobank.errors import NotAcceptable
+from biobank.acts.bank import Bank
 from biobank.exports.bundle import Wish
 from biobank.exports.bundling import bundle_now, finish_bundle, start_bundle_as_bank
 from biobank.exports.formats import FORMATS
 from biobank.exports.selection import Selection
 from biobank.exports.service import Written, finish_export, start_export_as_bank, stream_now
+from biobank.foundation.errors import NotAcceptable
 
 TICK = 16 * 1024 * 1024
 

@@ -14,8 +14,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.bank import Bank
-from biobank.config import WeakSettings
+from biobank.acts.bank import Bank
 from biobank.custody.entry import parse_entry
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
@@ -23,6 +22,7 @@ from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import StreamKind
 from biobank.exports.events import LogKeyAnnounced, LogKeyRetired, LogRecovered
 from biobank.exports.log_queries import fetch_in
+from biobank.foundation.config import WeakSettings
 from biobank.transparency import keys, stored_log
 from biobank.transparency.note import Signer, Verifier, open_note
 

@@ -8,8 +8,8 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.errors import NotFound, NotPermitted, Refusal
 from biobank.exports.log_schemas import ConsistencyProof, InclusionProof
+from biobank.foundation.errors import NotFound, NotPermitted, Refusal
 from biobank.transparency import stored_log
 from biobank.transparency.note import to_base64
 from biobank.transparency.proof import InclusionReceipt

@@ -19,13 +19,13 @@ from typing import Final
 from sqlalchemy import text
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.acts.act import Act
-from biobank.bank import Bank
-from biobank.config import Settings, WeakSettings
-from biobank.db import Database
+from biobank.acts.bank import Bank
 from biobank.exports.events import LogRecovered
 from biobank.exports.log_keys import append_to_log_stream
+from biobank.foundation import clock
+from biobank.foundation.config import Settings, WeakSettings
+from biobank.foundation.db import Database
 from biobank.transparency import keys
 from biobank.transparency.checkpoint import Checkpoint
 from biobank.transparency.note import Signer, Verifier, open_note, sign_note, to_base64

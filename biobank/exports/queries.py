@@ -7,12 +7,12 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
 from biobank.custody.queries import events_public, leaf
 from biobank.custody.rebuild import event
-from biobank.errors import MalformedRequest
 from biobank.exports.schemas import LogPage
 from biobank.exports.selection import Selection
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import MalformedRequest
 
 
 def search_log(

@@ -12,10 +12,10 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.db import table_of
-from biobank.errors import Conflict, NotFound
 from biobank.exports.models import SavedFilter
-from biobank.web.words import words
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.terms import words
 
 saved = table_of(SavedFilter)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from psycopg import sql
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from biobank.clock import rfc3339
+from biobank.foundation.clock import rfc3339
 
 Code = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 Kind = Annotated[str, Field(pattern=r"^[a-z_]{2,20}\.[a-z_]{2,40}$")]

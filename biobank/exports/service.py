@@ -13,15 +13,15 @@ from psycopg import sql
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank
 from biobank.auth.permissions import Permission
-from biobank.bank import Bank
 from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import StreamKind
-from biobank.errors import Unavailable
 from biobank.exports.events import ExportFinished, ExportStarted
 from biobank.exports.formats import FORMATS
 from biobank.exports.selection import Selection
+from biobank.foundation.errors import Unavailable
 
 CHUNK = 64 * 1024
 STREAM = "EXPORTS"

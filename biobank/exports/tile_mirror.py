@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from biobank.config import WeakSettings
+from biobank.foundation.config import WeakSettings
 from biobank.transparency import stored_log
 from biobank.transparency.checkpoint import Checkpoint
 from biobank.transparency.note import split_note

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from biobank.codes import Prefix
-from biobank.errors import MalformedRequest
+from biobank.foundation.codes import Prefix
+from biobank.foundation.errors import MalformedRequest
 from biobank.importing.cells import DateOrder
 from biobank.specimens.materials import MATERIALS, NITROGEN, MaterialName, Unit
 from biobank.storage.schemas import TemperatureClass

@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
-from biobank.errors import MalformedRequest
+from biobank.foundation.errors import MalformedRequest
 from biobank.importing.profile import OPTIONAL, Profile, Sheet
 
 HEADINGS_WITHIN = 30

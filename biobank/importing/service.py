@@ -16,11 +16,10 @@ from sqlalchemy import insert, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank
 from biobank.acts.codes import new_code
 from biobank.auth.actor import SYSTEM_CODE, Actor, RoleGrant
 from biobank.auth.permissions import Role
-from biobank.bank import Bank
-from biobank.clock import rfc3339
 from biobank.custody.event import Event
 from biobank.custody.recording import Circumstances, Move, record
 from biobank.custody.snapshots import load
@@ -30,7 +29,8 @@ from biobank.donors.queries import search_donors
 from biobank.donors.schemas import ExternalId, RegisterDonor, SearchDonors
 from biobank.donors.service import INDEX_SECRET, read_identity_document, register_donor
 from biobank.donors.visibility import get_visible_donor, require_not_erased
-from biobank.errors import Conflict, Refusal
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict, Refusal
 from biobank.importing.plan import Judged, Person, Vial
 from biobank.importing.profile import Profile, prefix_of
 from biobank.specimens.creation import Draft, create_specimens

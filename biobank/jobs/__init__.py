@@ -1,1 +1,4 @@
-"""Work that takes longer than a request should: a table, `FOR UPDATE SKIP LOCKED`, and `biobank worker`."""
+"""Work that takes longer than a request should: a table, `FOR UPDATE SKIP LOCKED`, and `biobank worker`.
+
+Not here: what a job does; each feature brings its own steps.
+"""

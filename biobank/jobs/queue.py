@@ -11,8 +11,8 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
-from biobank.db import table_of
-from biobank.errors import Conflict, NotFound
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound
 from biobank.jobs.models import Job, JobFile
 from biobank.jobs.schemas import JobList, JobPublic
 

@@ -15,11 +15,11 @@ import structlog
 from sqlalchemy import Row, and_, insert, or_, select, update
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank
 from biobank.auth.identity import load_actor_of
-from biobank.bank import Bank
-from biobank.errors import Conflict, Refusal
+from biobank.foundation import clock
+from biobank.foundation.errors import Conflict, Refusal
 from biobank.jobs.queue import MadeFile, job, job_file
 
 T = TypeVar("T")

@@ -1,8 +1,4 @@
-"""Labels: templates, geometry and writers.
+"""Labels: templates, geometry, writers of PNG, SVG, PDF and ZPL, the print ledger, printers.
 
-`render.render` is the way in. Everything is a function of its arguments: no database, no clock, no settings.
-
-    labels/*.toml → catalogue → Template ─┐
-                              LabelData ──┼→ layout.compose → Layout (dots) → png · svg · pdf · zpl
-                              host, dpi ──┘
+Not here: what a specimen is; a label shows facts that it is given.
 """

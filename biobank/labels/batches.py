@@ -13,10 +13,10 @@ from sqlalchemy import TextClause, text
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.codes import parse_code
 from biobank.custody.recording import NOW, require_permission
 from biobank.custody.snapshots import get_all_visible
-from biobank.errors import Conflict
+from biobank.foundation.codes import parse_code
+from biobank.foundation.errors import Conflict
 from biobank.jobs.queue import MadeFile, enqueue
 from biobank.jobs.running import JobRun
 from biobank.jobs.schemas import JobPublic

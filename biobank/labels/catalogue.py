@@ -11,8 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from biobank.codes import Prefix
-from biobank.errors import NotFound
+from biobank.foundation.codes import Prefix
+from biobank.foundation.errors import NotFound
 from biobank.labels.geometry import RESOLUTIONS, Box, Shape
 from biobank.labels.matrix import ErrorCorrection
 from biobank.labels.template import Payload, SymbolSpec, Template, TemplateError, TextBlock

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank
 from biobank.auth.actor import SYSTEM_CODE, Actor, RoleGrant
 from biobank.auth.permissions import Role
-from biobank.bank import Bank
-from biobank.codes import parse_code
 from biobank.custody.recording import NOW
+from biobank.foundation.codes import parse_code
 from biobank.labels.files import Drawing, WrongTemplate, preview, printed, template_for
 from biobank.labels.prints import number_prints
 

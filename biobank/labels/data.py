@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from datetime import date
 from typing import Final
 
-from biobank.codes import Code
+from biobank.foundation.codes import Code
 from biobank.labels.statements import Statement
 from biobank.labels.typeface import TextUnprintable, check_printable
 

@@ -13,9 +13,9 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.codes import parse_code
-from biobank.db import table_of
-from biobank.errors import Conflict, NotFound
+from biobank.foundation.codes import parse_code
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound
 from biobank.jobs.queue import MadeFile
 from biobank.labels.catalogue import catalogue
 from biobank.labels.data import LabelData

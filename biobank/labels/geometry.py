@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final
 
-from biobank.errors import Conflict, MalformedRequest
+from biobank.foundation.errors import Conflict, MalformedRequest
 
 UM_PER_INCH: Final = 25_400
 RESOLUTIONS: Final = (203, 300, 600)

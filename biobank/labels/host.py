@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from biobank.codes import Prefix, make_code, payload_url
+from biobank.foundation.codes import Prefix, make_code, payload_url
 from biobank.labels.geometry import LabelDoesNotFit, box_in_dots, place_symbol
 from biobank.labels.matrix import PayloadTooLong, modules_of, smallest_qr_matrix, version_of
 from biobank.labels.template import Payload, Template

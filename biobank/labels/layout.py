@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import ClassVar
 
-from biobank.codes import payload_url
-from biobank.errors import Conflict
+from biobank.foundation.codes import payload_url
+from biobank.foundation.errors import Conflict
 from biobank.labels.data import LabelData
 from biobank.labels.geometry import (
     UM_PER_INCH,

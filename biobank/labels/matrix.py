@@ -13,7 +13,7 @@ from qrcode.exceptions import DataOverflowError
 from qrcode.main import QRCode
 from qrcode.util import QRData
 
-from biobank.errors import Conflict
+from biobank.foundation.errors import Conflict
 
 Matrix = tuple[tuple[bool, ...], ...]
 """Square rows of modules, True is dark, without quiet zone."""

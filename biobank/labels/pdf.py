@@ -14,7 +14,7 @@ from reportlab.lib.pagesizes import A4, LETTER
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfgen.canvas import Canvas
 
-from biobank.errors import MalformedRequest
+from biobank.foundation.errors import MalformedRequest
 from biobank.labels.geometry import UM_PER_INCH, LabelDoesNotFit
 from biobank.labels.layout import Layout, Symbol
 from biobank.labels.matrix import dark_runs

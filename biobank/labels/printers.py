@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from biobank.config import Settings
-from biobank.errors import NotFound, Unavailable
+from biobank.foundation.config import Settings
+from biobank.foundation.errors import NotFound, Unavailable
 from biobank.labels.geometry import RESOLUTIONS
 
 CONNECT_S: Final = 5.0

@@ -13,11 +13,11 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
-from biobank.codes import resolve_payload
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import Circumstances, Move, acknowledge, record
 from biobank.custody.snapshots import get_all_visible, get_visible
-from biobank.errors import Conflict, NotFound, Refusal, Refused
+from biobank.foundation.codes import resolve_payload
+from biobank.foundation.errors import Conflict, NotFound, Refusal, Refused
 from biobank.labels.events import Labelled, LabelVerified
 from biobank.labels.files import label_data, prints, template_for
 from biobank.labels.schemas import PrintAnswer, PrintList, PrintPublic, PrintRequest, VerifyAnswer, VerifyRequest

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import ClassVar, Final
 
-from biobank.errors import NotAcceptable
+from biobank.foundation.errors import NotAcceptable
 from biobank.labels.data import LabelData
 from biobank.labels.geometry import LabelDoesNotFit
 from biobank.labels.layout import compose

@@ -7,9 +7,9 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.codes import Prefix
-from biobank.db import table_of
-from biobank.errors import MalformedRequest
+from biobank.foundation.codes import Prefix
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import MalformedRequest
 from biobank.labels.catalogue import catalogue
 from biobank.labels.events import PrintRuleSet
 from biobank.labels.files import WrongTemplate

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from biobank.codes import Code
+from biobank.foundation.codes import Code
 
 SEE_SHEET: Final = "SEE SHEET"
 """What a label says when a statement is on the accompanying sheet only."""

@@ -6,18 +6,9 @@ from enum import StrEnum
 from itertools import combinations
 from typing import Final
 
-from biobank.codes import SPECIMENS, Prefix
+from biobank.foundation.codes import SPECIMENS, Prefix
 from biobank.labels.data import FIELDS
-from biobank.labels.geometry import (
-    RESOLUTIONS,
-    Box,
-    LabelDoesNotFit,
-    Shape,
-    box_in_dots,
-    dots_above,
-    dots_below,
-    place_symbol,
-)
+from biobank.labels.geometry import RESOLUTIONS, Box, LabelDoesNotFit, Shape, box_in_dots, dots_above, dots_below, place_symbol
 from biobank.labels.matrix import LARGEST_VERSION, ErrorCorrection, modules_of
 from biobank.labels.statements import SEE_SHEET
 from biobank.labels.typeface import MIN_EM_DOTS, MIN_EM_UM, Align, TextStyle, fit_text

@@ -12,12 +12,12 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.clock import now
-from biobank.codes import SPECIMENS, Prefix, parse_code
-from biobank.db import table_of
 from biobank.donors.visibility import get_visible_donor
 from biobank.donors.wristbands import active_wristband
-from biobank.errors import Conflict, NotFound, NotPermitted
+from biobank.foundation.clock import now
+from biobank.foundation.codes import SPECIMENS, Prefix, parse_code
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.labels.data import LabelData
 from biobank.labels.events import (
     BadgeLabelled,

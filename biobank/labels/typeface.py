@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 from PIL import ImageFont
 from reportlab.pdfbase.ttfonts import TTFont
 
-from biobank.errors import MalformedRequest
+from biobank.foundation.errors import MalformedRequest
 from biobank.labels.geometry import Box
 
 MIN_EM_UM: Final = 1_350

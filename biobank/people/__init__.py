@@ -1,1 +1,4 @@
-"""People who work here and the places they work in: sign-in, logins, roles, sites. Each change is an event."""
+"""People who work here and the places they work in: sign-in, logins, roles, sites. Each change is an event.
+
+Not here: what a permission allows (`auth/permissions.py`).
+"""

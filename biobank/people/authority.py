@@ -6,7 +6,7 @@ from biobank.acts.act import Act
 from biobank.acts.two_person import holds
 from biobank.auth.actor import SYSTEM_CODE, Actor, RoleGrant
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission
-from biobank.errors import NotPermitted
+from biobank.foundation.errors import NotPermitted
 
 
 class OwnLogin(NotPermitted):

@@ -9,8 +9,8 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor, RoleGrant
 from biobank.auth.models import Site, User, UserRole
 from biobank.auth.permissions import Permission, Role
-from biobank.db import table_of
-from biobank.errors import NotFound, NotSignedIn
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import NotFound, NotSignedIn
 from biobank.people.authority import may_see_user
 from biobank.people.schemas import GrantPublic, Me, SiteList, SitePublic, UserList, UserPublic
 from biobank.vault import Erased, Keystore, open_document

@@ -14,7 +14,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Completed, Proposed, propose_or_complete
 from biobank.auth.actor import RoleGrant
 from biobank.auth.permissions import Permission
-from biobank.errors import AlreadyExists, Conflict, NotFound
+from biobank.foundation.errors import AlreadyExists, Conflict, NotFound
 from biobank.people import events
 from biobank.people.authority import require_held, require_not_own
 from biobank.people.queries import get_site, get_user, user_role

@@ -25,7 +25,7 @@ from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import NOW, acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import StreamKind
-from biobank.errors import AlreadyExists, Conflict, MalformedRequest
+from biobank.foundation.errors import AlreadyExists, Conflict, MalformedRequest
 from biobank.people import events
 from biobank.people.authority import cosigning_site, require_held, require_manager_of, require_not_own, takes_two
 from biobank.people.queries import get_user, user

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from biobank import clock
-from biobank.acts import kept
+from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act
 from biobank.acts.proving import actor_of_session, door_of, prove_own_password
 from biobank.acts.web import BankDep, ClaimsDep
@@ -13,7 +12,8 @@ from biobank.auth.identity import load_actor
 from biobank.auth.passwords import hash_password, require_strong
 from biobank.auth.schemas import PasswordChange, PasswordGrant, RefreshRequest, TokenAnswer
 from biobank.auth.service import end_session, open_token_session, prove_password, refresh_tokens
-from biobank.errors import Refusal, Refused
+from biobank.foundation import clock
+from biobank.foundation.errors import Refusal, Refused
 from biobank.people.queries import describe_me
 from biobank.people.schemas import Me
 from biobank.people.service import change_own_password
@@ -69,7 +69,7 @@ async def change_password(change: PasswordChange, claims: ClaimsDep, bank: BankD
         await bank.database.write(lambda s: change_own_password(s, act, fresh, claims.session_id))
     except Refusal as error:
         refusal = error
-        await bank.database.write(lambda s: kept.keep_attempt(s, act, refusal, evidence=False))
+        await bank.database.write(lambda s: answers_and_attempts.keep_attempt(s, act, refusal, evidence=False))
         raise
 
 

@@ -14,7 +14,7 @@ from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import NOW, acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import StreamKind
-from biobank.errors import AlreadyExists, Conflict
+from biobank.foundation.errors import AlreadyExists, Conflict
 from biobank.people import events
 from biobank.people.authority import require_held
 from biobank.people.queries import get_site, knows_time_zone, site, site_public

@@ -23,13 +23,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.bank import Bank
 from biobank.custody.recording import BANK_SUBJECT
 from biobank.custody.states import HoldScope
-from biobank.db import table_of
-from biobank.errors import Conflict, MalformedRequest, NotFound, PayloadTooLarge
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, MalformedRequest, NotFound, PayloadTooLarge
 from biobank.quality.holds import find_scope
 from biobank.quality.models import Attachment
 from biobank.quality.schemas import ATTACHMENT_BYTES, AttachmentPublic, AttachmentRequest

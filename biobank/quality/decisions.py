@@ -19,8 +19,8 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record
 from biobank.custody.snapshots import get_visible, load
 from biobank.custody.states import LIVE, State
-from biobank.db import table_of
-from biobank.errors import Conflict, NotFound, Refusal
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound, Refusal
 from biobank.quality.events import NEEDS_AUTHORISATION, BasisDecided, Decision, QualityDecided, RegulatoryBasis
 from biobank.quality.releases import kill_releases
 from biobank.quality.schemas import BasisRequest, DecidedSpecimen, DecisionAnswer, DecisionRequest

@@ -19,8 +19,8 @@ from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import BANK_SUBJECT, Circumstances, acknowledge
 from biobank.custody.states import HoldScope
-from biobank.db import table_of
-from biobank.errors import Conflict, MalformedRequest, NotFound
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
 from biobank.quality.attachments import require_stored
 from biobank.quality.events import DeviationClosed, DeviationOpened
 from biobank.quality.holds import find_scope

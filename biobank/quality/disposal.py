@@ -10,7 +10,7 @@ from biobank.custody.legality import Snapshot, refusal_of
 from biobank.custody.recording import Move, record, require_expected, require_permission
 from biobank.custody.snapshots import get_visible
 from biobank.custody.states import State
-from biobank.errors import NotPermitted
+from biobank.foundation.errors import NotPermitted
 from biobank.quality.decisions import answer_of
 from biobank.quality.events import Discarded, TransferredOut
 from biobank.quality.releases import kill_releases

@@ -20,9 +20,9 @@ from biobank.custody.models import Hold
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.snapshots import get_visible
 from biobank.custody.states import HoldScope
-from biobank.db import table_of
 from biobank.donors.visibility import lock_donor
-from biobank.errors import Conflict, NotFound, NotPermitted
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.quality.releases import kill_held_releases
 from biobank.quality.schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.streams import last_event_at

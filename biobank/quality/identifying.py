@@ -10,13 +10,13 @@ from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Proposed, propose_or_complete
 from biobank.auth.permissions import Permission
-from biobank.codes import Prefix, parse_code
 from biobank.custody.events import Found
 from biobank.custody.legality import Snapshot, refusal_of
 from biobank.custody.recording import Move, record, require_expected, require_permission
 from biobank.custody.snapshots import get_all_visible
 from biobank.custody.states import State
-from biobank.errors import Conflict
+from biobank.foundation.codes import Prefix, parse_code
+from biobank.foundation.errors import Conflict
 from biobank.quality.decisions import answer_of
 from biobank.quality.events import Identified
 from biobank.quality.schemas import Resolved, ResolveRequest

@@ -15,14 +15,14 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
 from biobank.custody import holds as custody_holds
 from biobank.custody.ledger import append
 from biobank.custody.recording import NOW, acknowledge, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind
-from biobank.db import table_of
-from biobank.errors import Conflict, NotPermitted
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotPermitted
 from biobank.quality.deviations import add_deviation, digest_of
 from biobank.quality.events import LookBackMade, RecallStarted
 from biobank.quality.models import Recall, RecallItem

@@ -10,7 +10,7 @@ from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import NOW, Circumstances, head_of
 from biobank.custody.states import StreamKind
-from biobank.db import table_of
+from biobank.foundation.db import table_of
 from biobank.transparency.models import Event as EventRow
 
 _event = table_of(EventRow)

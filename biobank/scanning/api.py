@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 
 from biobank.acts.web import Reading
-from biobank.errors import PayloadTooLarge
+from biobank.foundation.errors import PayloadTooLarge
 from biobank.scanning import service
 from biobank.scanning.schemas import DecodeAnswer, ScanAnswer, ScanRequest
 

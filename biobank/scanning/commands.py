@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.codes import Code, Prefix, make_code, number_of
+from biobank.foundation.codes import Code, Prefix, make_code, number_of
 
 
 class Action(StrEnum):

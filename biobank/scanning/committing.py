@@ -13,13 +13,13 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.config import Settings
 from biobank.custody.events import CheckedOut, Received
 from biobank.custody.reversal import ReverseRequest, reverse
 from biobank.custody.schemas import BatchEventRequest, EventReceipt, request_model
 from biobank.custody.service import record_batch
-from biobank.db import metadata
-from biobank.errors import MalformedRequest
+from biobank.foundation.config import Settings
+from biobank.foundation.db import metadata
+from biobank.foundation.errors import MalformedRequest
 from biobank.scanning.commands import WORDINGS, Action
 from biobank.scanning.lists import Place, Row, ScanList, Wanted, judge
 from biobank.scanning.rack_files import LONGEST_LIST, Line

@@ -12,14 +12,15 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.codes import SPECIMENS, MalformedCode, Prefix, parse_code, resolve_payload
-from biobank.config import Settings
 from biobank.custody.event import Event
 from biobank.custody.events import CheckedOut, HandoverOffered, Received
 from biobank.custody.legality import BACK_TO_ITS_PLACE, TO_QUARANTINE, Snapshot, refusal_of
 from biobank.custody.snapshots import load, may_know
 from biobank.custody.states import State
-from biobank.errors import MalformedRequest, NotFound, NotPermitted, Refusal
+from biobank.foundation.codes import SPECIMENS, MalformedCode, Prefix, parse_code, resolve_payload
+from biobank.foundation.config import Settings
+from biobank.foundation.errors import MalformedRequest, NotFound, NotPermitted, Refusal
+from biobank.foundation.terms import words
 from biobank.scanning.commands import WORDINGS, Action
 from biobank.scanning.rack_files import Line
 from biobank.shipping.handover_rules import gives
@@ -28,7 +29,6 @@ from biobank.storage import queries
 from biobank.storage.allocation import Slot, choose_positions
 from biobank.storage.events import Moved, Safeguarded, Stored
 from biobank.storage.rules import suits
-from biobank.web.words import words
 
 Verdict = Literal["ready", "again", "unknown", "blocked"]
 

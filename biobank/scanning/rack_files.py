@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from biobank.errors import MalformedRequest
+from biobank.foundation.errors import MalformedRequest
 
 LONGEST_LIST = 400
 """Tubes of one list: four racks of 96, and what one person can look at."""

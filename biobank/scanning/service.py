@@ -10,9 +10,9 @@ from PIL import Image, UnidentifiedImageError
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.codes import Prefix, parse_code
-from biobank.config import Settings
-from biobank.errors import MalformedRequest
+from biobank.foundation.codes import Prefix, parse_code
+from biobank.foundation.config import Settings
+from biobank.foundation.errors import MalformedRequest
 from biobank.scanning.schemas import ScanAnswer
 from biobank.specimens.resolving import resolve_code
 

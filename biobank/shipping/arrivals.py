@@ -13,8 +13,6 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
-from biobank.codes import SPECIMENS, MalformedCode, resolve_payload
 from biobank.custody import holds as custody_holds
 from biobank.custody.events import Received
 from biobank.custody.ledger import Appended, Fact, append
@@ -22,7 +20,9 @@ from biobank.custody.legality import TO_QUARANTINE
 from biobank.custody.recording import NOW, Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
-from biobank.errors import Conflict, MalformedRequest
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.codes import SPECIMENS, MalformedCode, resolve_payload
+from biobank.foundation.errors import Conflict, MalformedRequest
 from biobank.shipping.events import Closed, Compared, SentBack, ShipmentEvent, ShippedBack
 from biobank.shipping.schemas import (
     ArrivedTube,

@@ -10,8 +10,8 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.models import Custody
-from biobank.db import metadata, table_of
-from biobank.errors import NotFound
+from biobank.foundation.db import metadata, table_of
+from biobank.foundation.errors import NotFound
 from biobank.shipping.models import Handover, HandoverItem
 from biobank.shipping.schemas import HandoverList, HandoverPublic
 

@@ -9,11 +9,11 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.models import Site, User, UserRole
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
-from biobank.clock import rfc3339
 from biobank.custody.legality import Snapshot
 from biobank.custody.states import CustodianKind
-from biobank.db import table_of
-from biobank.errors import Conflict, NotFound, NotPermitted
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.shipping.schemas import AcceptRequest, HandoverRequest
 
 site_table = table_of(Site)

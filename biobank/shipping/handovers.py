@@ -16,14 +16,14 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
 from biobank.custody.events import HandoverAccepted, HandoverDeclined, HandoverExpired, HandoverOffered
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move, acknowledge, record, require_expected
 from biobank.custody.snapshots import get_all_visible, load
 from biobank.custody.states import CustodianKind
-from biobank.errors import MalformedRequest
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import MalformedRequest
 from biobank.shipping.handover_queries import get_handover, handover, item, public_of
 from biobank.shipping.handover_rules import (
     AlreadyOffered,

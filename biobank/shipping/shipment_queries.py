@@ -9,8 +9,8 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.models import Custody
 from biobank.custody.states import State
-from biobank.db import table_of
-from biobank.errors import NotFound
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import NotFound
 from biobank.shipping.models import Shipment, ShipmentItem
 from biobank.shipping.schemas import ManifestLine, ShipmentDetail, ShipmentList, ShipmentPublic
 

@@ -14,8 +14,8 @@ from biobank.custody.legality import OnHold, Snapshot
 from biobank.custody.recording import Move, acknowledge, head_of, record, require_expected
 from biobank.custody.snapshots import get_all_visible
 from biobank.custody.states import CustodianKind, HoldAct, State, StreamKind
-from biobank.db import metadata, table_of
-from biobank.errors import Conflict, MalformedRequest, NotFound
+from biobank.foundation.db import metadata, table_of
+from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
 from biobank.shipping.events import Created, Dispatched, Packed
 from biobank.shipping.handover_rules import EvidenceRequired, NotTheCustodian
 from biobank.shipping.schemas import ShipmentAnswer, ShipmentRequest

@@ -4,12 +4,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.codes import ForeignLabel, MalformedCode, resolve_payload
 from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record, require_expected
 from biobank.custody.service import receipt_of
 from biobank.custody.snapshots import get_visible
 from biobank.donors.identity import keep_document
-from biobank.errors import AlreadyExists, Conflict
+from biobank.foundation.codes import ForeignLabel, MalformedCode, resolve_payload
+from biobank.foundation.errors import AlreadyExists, Conflict
 from biobank.specimens.events import Aliased
 from biobank.specimens.resolving import alias
 from biobank.specimens.schemas import AddAlias, AliasAdded

@@ -6,8 +6,8 @@ What is kept is an integer in the unit of the registry (µL, cells, follicles); 
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 
+from biobank.foundation.terms import words
 from biobank.specimens.materials import MATERIALS, MaterialName, Unit
-from biobank.web.words import words
 
 VOLUMES = frozenset({Unit.UL, Unit.UL_RAW, Unit.UL_WASHED})
 _SHOWN = {Unit.UL: "mL", Unit.UL_RAW: "mL raw", Unit.UL_WASHED: "mL washed"}

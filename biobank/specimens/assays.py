@@ -10,8 +10,8 @@ from biobank.acts.act import Act
 from biobank.custody.recording import Move, acknowledge, record, require_expected
 from biobank.custody.service import receipt_of
 from biobank.custody.snapshots import get_visible
-from biobank.db import table_of
-from biobank.errors import Conflict
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict
 from biobank.specimens.events import ViabilityMeasured
 from biobank.specimens.materials import Assay, Estimand, material_of
 from biobank.specimens.models import ViabilityAssay

@@ -11,14 +11,14 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
-from biobank.codes import parse_code
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import require_expected
 from biobank.custody.snapshots import get_all_visible
-from biobank.db import table_of
 from biobank.donors.consents import require_consent
 from biobank.donors.visibility import lock_donor
-from biobank.errors import Conflict
+from biobank.foundation.codes import parse_code
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site
 from biobank.specimens.materials import tissue_of
 from biobank.specimens.models import Processing, ProcessingInput

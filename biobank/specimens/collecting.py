@@ -7,8 +7,8 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.codes import new_codes
-from biobank.codes import Prefix, parse_code
-from biobank.errors import Conflict, MalformedRequest
+from biobank.foundation.codes import Prefix, parse_code
+from biobank.foundation.errors import Conflict, MalformedRequest
 from biobank.specimens.harvest_schemas import ContainerCollected, RecordHarvest
 from biobank.specimens.materials import MATERIALS, MaterialName, Unit
 from biobank.specimens.run_rules import UnitNotOfMaterial

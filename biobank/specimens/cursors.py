@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, literal, tuple_
 
-from biobank.errors import MalformedRequest
+from biobank.foundation.errors import MalformedRequest
 
 PATTERN = r"^[0-9]{1,20}~[0-9A-Za-z-]{1,40}$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

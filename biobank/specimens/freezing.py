@@ -10,7 +10,7 @@ from biobank.acts.act import Act
 from biobank.custody.event import Event
 from biobank.custody.recording import Move, acknowledge, record
 from biobank.custody.service import receipt_of
-from biobank.errors import Conflict
+from biobank.foundation.errors import Conflict
 from biobank.specimens.bench import Bench, keep_run, set_up_bench
 from biobank.specimens.creation import made_of_snapshot
 from biobank.specimens.events import Frozen, Thawed

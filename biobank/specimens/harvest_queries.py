@@ -7,8 +7,8 @@ from sqlalchemy import Row, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.db import table_of
-from biobank.errors import NotFound
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import NotFound
 from biobank.specimens.cursors import older_than, write_cursor
 from biobank.specimens.harvest_schemas import HarvestList, HarvestPublic, HarvestSummary
 from biobank.specimens.models import Harvest

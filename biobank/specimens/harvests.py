@@ -12,28 +12,20 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
-from biobank.codes import parse_code
 from biobank.custody.recording import AHEAD, ImplausibleTime, acknowledge
 from biobank.custody.service import receipt_of
-from biobank.db import table_of
 from biobank.donors.consents import require_consent
-from biobank.donors.identification import (
-    CompletedIdentification,
-    completed_identification,
-    identification_by_id,
-)
+from biobank.donors.identification import CompletedIdentification, completed_identification, identification_by_id
 from biobank.donors.visibility import get_visible_donor, require_not_erased
-from biobank.errors import Conflict
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.codes import parse_code
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site
 from biobank.specimens.collecting import KEEP, allocate_codes, require_reconciled, require_takeable
 from biobank.specimens.creation import Draft, create_specimens
 from biobank.specimens.events import Collected
-from biobank.specimens.harvest_schemas import (
-    ContainerCollected,
-    HarvestRecorded,
-    RecordHarvest,
-)
+from biobank.specimens.harvest_schemas import ContainerCollected, HarvestRecorded, RecordHarvest
 from biobank.specimens.kit_use import bind_kit, bound_to, labels_of, take_kit
 from biobank.specimens.kits import require_bank_site
 from biobank.specimens.materials import Tissue, tissue_of

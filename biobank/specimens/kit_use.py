@@ -7,12 +7,12 @@ from sqlalchemy import Row, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.clock import rfc3339
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import head_of
 from biobank.custody.states import StreamKind
 from biobank.donors.identification import CompletedIdentification, KitOfAnotherDonor
-from biobank.errors import Conflict
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict
 from biobank.specimens.collecting import KEEP
 from biobank.specimens.events import KitBound
 from biobank.specimens.harvest_schemas import RecordHarvest

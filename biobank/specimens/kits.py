@@ -11,14 +11,14 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code, new_codes
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.clock import now, rfc3339
 from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import StreamKind
-from biobank.db import table_of
 from biobank.donors.models import KitBinding
-from biobank.errors import Conflict, NotFound
+from biobank.foundation.clock import now, rfc3339
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound
 from biobank.people.queries import get_site
 from biobank.specimens.cursors import older_than, write_cursor
 from biobank.specimens.events import KitPrepared

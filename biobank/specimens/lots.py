@@ -11,27 +11,20 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
 from biobank.custody import holds
 from biobank.custody.entry import Head
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import AHEAD, ImplausibleTime, acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
-from biobank.db import table_of
 from biobank.donors.visibility import lock_donor
-from biobank.errors import Conflict, NotFound
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound
 from biobank.specimens.cursors import older_than, write_cursor
 from biobank.specimens.events import LotTested
 from biobank.specimens.models import Lot, LotTest
-from biobank.specimens.processing_schemas import (
-    LotList,
-    LotPublic,
-    LotSummary,
-    LotTestPublic,
-    LotTestRecorded,
-    RecordLotTest,
-)
+from biobank.specimens.processing_schemas import LotList, LotPublic, LotSummary, LotTestPublic, LotTestRecorded, RecordLotTest
 from biobank.specimens.scoping import donor, lots_at_sites_of, specimen
 from biobank.transparency.models import Event as EventRow
 

@@ -14,14 +14,14 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code, new_codes
-from biobank.clock import rfc3339
-from biobank.codes import Prefix, parse_code
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move, acknowledge, head_of, record
 from biobank.custody.service import receipt_of
 from biobank.custody.states import State, StreamKind
-from biobank.db import table_of
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.codes import Prefix, parse_code
+from biobank.foundation.db import table_of
 from biobank.specimens.bench import Bench, keep_run, set_up_bench
 from biobank.specimens.creation import Draft, create_specimens, made_of_snapshot
 from biobank.specimens.events import Consumed, Derived, LotMade, PartUsed, ProcessStarted

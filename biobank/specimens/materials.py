@@ -39,8 +39,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from biobank.codes import Prefix
 from biobank.custody.states import Condition
+from biobank.foundation.codes import Prefix
 
 UNDETERMINED: Final = "undetermined"
 """The regulatory basis of what nobody has judged yet. May be stored, may not be released."""

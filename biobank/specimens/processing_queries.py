@@ -7,7 +7,7 @@ from sqlalchemy import Row, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.errors import NotFound
+from biobank.foundation.errors import NotFound
 from biobank.specimens.bench import processing, processing_input
 from biobank.specimens.cursors import older_than, write_cursor
 from biobank.specimens.making import balance_of

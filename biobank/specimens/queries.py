@@ -14,7 +14,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.queries import custody_as_of
 from biobank.custody.rebuild import event
 from biobank.custody.snapshots import custody, get_visible, holds_on
-from biobank.db import metadata, table_of
+from biobank.foundation.db import metadata, table_of
 from biobank.specimens.cursors import older_than, write_cursor
 from biobank.specimens.label_facts import label_facts
 from biobank.specimens.materials import material_of

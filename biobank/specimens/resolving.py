@@ -11,12 +11,12 @@ from sqlalchemy import Row, bindparam, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.codes import SPECIMENS, CheckCharacterWrong, Code, MalformedCode, resolve_payload
-from biobank.config import Settings
 from biobank.custody.legality import TO_QUARANTINE, Snapshot
 from biobank.custody.snapshots import get_visible, load, may_know, unknown_specimen
-from biobank.db import table_of
-from biobank.errors import Conflict, NotFound
+from biobank.foundation.codes import SPECIMENS, CheckCharacterWrong, Code, MalformedCode, resolve_payload
+from biobank.foundation.config import Settings
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound
 from biobank.specimens.kits import kit_label
 from biobank.specimens.models import SpecimenAlias
 

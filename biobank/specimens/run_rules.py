@@ -6,7 +6,7 @@ from typing import Final
 
 from biobank.custody.legality import Snapshot
 from biobank.custody.states import Condition
-from biobank.errors import Conflict, Refusal
+from biobank.foundation.errors import Conflict, Refusal
 from biobank.specimens.materials import MATERIALS, MaterialName, Unit, material_of
 from biobank.specimens.processes import Balance, PassageRule, Process
 

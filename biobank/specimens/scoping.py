@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, or_, select, true
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.snapshots import custody
-from biobank.db import table_of
 from biobank.donors.models import Donor
+from biobank.foundation.db import table_of
 from biobank.specimens.models import Specimen
 
 specimen = table_of(Specimen)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from biobank.codes import MalformedCode, parse_code
 from biobank.custody.schemas import EventReceipt
+from biobank.foundation.codes import MalformedCode, parse_code
 from biobank.specimens.materials import MaterialName, Unit
 
 

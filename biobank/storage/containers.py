@@ -9,14 +9,14 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code, new_codes
 from biobank.auth.models import Site
 from biobank.auth.permissions import Permission
-from biobank.codes import is_code, parse_code
 from biobank.custody import holds
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import NOW, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, StreamKind
-from biobank.db import table_of
-from biobank.errors import Conflict, NotFound
+from biobank.foundation.codes import is_code, parse_code
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound
 from biobank.storage import queries
 from biobank.storage.events import CarriedAlong, ContainerAdded, ContainerCounted, ContainerMoved, ReadingRecorded
 from biobank.storage.grid import label_of

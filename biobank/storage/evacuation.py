@@ -8,14 +8,14 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.auth.permissions import Permission
-from biobank.codes import is_code, parse_code
 from biobank.custody.effects import INITIAL
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move, acknowledge, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, Condition
-from biobank.db import table_of
-from biobank.errors import Conflict
+from biobank.foundation.codes import is_code, parse_code
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict
 from biobank.specimens.events import UnidentifiedFound
 from biobank.specimens.models import Specimen
 from biobank.storage import queries

@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.snapshots import holds_on
-from biobank.db import metadata
+from biobank.foundation.db import metadata
 from biobank.storage.queries import container, containers_below, custody, get_container, position, publics
 from biobank.storage.schemas import ContainerMap, SlotPublic
 

@@ -66,7 +66,7 @@ class StorageReading(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("kind IN ('temperature_mc','level_ppm')", name="reading_kind_is_known"),
         Index("ix_reading_container_at", "container_code", "at"),
-        # What makes frozen cells doubtful (`viability/past.py`): few rows of very many.
+        # What makes frozen cells doubtful (`viability/history_queries.py`): few rows of very many.
         Index("ix_reading_warm", "container_code", "at", postgresql_where=text("kind = 'temperature_mc' AND value > -130000")),
     )
 

@@ -9,17 +9,12 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.models import Custody
-from biobank.db import table_of
-from biobank.errors import NotFound
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import NotFound
 from biobank.storage.allocation import Slot
 from biobank.storage.grid import cell_of
 from biobank.storage.models import StorageContainer, StoragePosition, StorageReading
-from biobank.storage.schemas import (
-    ContainerList,
-    ContainerPublic,
-    ReadingList,
-    ReadingPublic,
-)
+from biobank.storage.schemas import ContainerList, ContainerPublic, ReadingList, ReadingPublic
 
 container = table_of(StorageContainer)
 position = table_of(StoragePosition)

@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from biobank.custody.legality import Snapshot
 from biobank.custody.states import Condition
-from biobank.errors import Conflict
+from biobank.foundation.errors import Conflict
 from biobank.storage import queries
 
 CRYOGENIC = frozenset({"ln2_vapour", "ln2_liquid", "minus_150", "minus_80"})

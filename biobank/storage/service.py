@@ -20,18 +20,12 @@ from biobank.custody.recording import Circumstances, Move, acknowledge, record, 
 from biobank.custody.service import receipt_of
 from biobank.custody.snapshots import get_all_visible, load, unknown_specimen
 from biobank.custody.states import TERMINAL, State
-from biobank.errors import Conflict, MalformedRequest, NotFound
+from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
 from biobank.storage import queries
 from biobank.storage.allocation import Slot, choose_positions
 from biobank.storage.events import Moved, Safeguarded, Stored
 from biobank.storage.rules import require_suitable
-from biobank.storage.schemas import (
-    Placement,
-    PlacementPublic,
-    PlacementsAnswer,
-    PlacementsRequest,
-    StoreRequest,
-)
+from biobank.storage.schemas import Placement, PlacementPublic, PlacementsAnswer, PlacementsRequest, StoreRequest
 
 
 class ContainerFull(Conflict):

@@ -20,7 +20,7 @@ from typing import Any, Final
 import psycopg
 import structlog
 
-from biobank import clock
+from biobank.foundation import clock
 from biobank.transparency.checkpoint import open_checkpoint
 from biobank.transparency.note import NoteError
 from biobank.transparency.register import RegisterError

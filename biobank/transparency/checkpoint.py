@@ -11,16 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from biobank.transparency.note import (
-    MalformedNote,
-    NoteError,
-    NoteVerifier,
-    Signer,
-    from_base64,
-    open_note,
-    sign_note,
-    to_base64,
-)
+from biobank.transparency.note import MalformedNote, NoteError, NoteVerifier, Signer, from_base64, open_note, sign_note, to_base64
 from biobank.transparency.tree import HASH_BYTES
 
 MAX_TREE_SIZE: Final = 2**63 - 1

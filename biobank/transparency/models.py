@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from biobank import db as _db  # the naming convention must be set before the first table
+from biobank.foundation import db as _db
 
 _ = _db.metadata
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, exists, func, select
 from sqlmodel import Session
 
-from biobank.db import table_of
+from biobank.foundation.db import table_of
 from biobank.transparency.models import Checkpoint, Event, Leaf, Pending, Quarantined, TreeHead
 
 _event, _pending, _leaf, _quarantined = (table_of(model) for model in (Event, Pending, Leaf, Quarantined))

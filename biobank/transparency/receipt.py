@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from biobank.clock import rfc3339
+from biobank.foundation.clock import rfc3339
 from biobank.transparency.note import MalformedNote, NoteError, NoteVerifier, Signer, open_note, sign_note
 
 KEY_SUFFIX: Final = "/receipts"

@@ -27,7 +27,7 @@ from typing import Any, Final
 import psycopg
 import structlog
 
-from biobank import clock
+from biobank.foundation import clock
 from biobank.transparency.stored_tiles import TileMissing, load_edge
 from biobank.transparency.tiles import FullTile, TileError, TreeEdge
 from biobank.transparency.tree import CompactRange, hash_leaf

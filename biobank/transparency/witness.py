@@ -34,7 +34,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
-from biobank import clock
+from biobank.foundation import clock
 from biobank.transparency.checkpoint import Checkpoint
 from biobank.transparency.cosignature import Cosigner
 from biobank.transparency.note import MalformedKey, NoteError, Verifier, from_base64, open_note, split_note

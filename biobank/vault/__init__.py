@@ -1,4 +1,7 @@
-"""Personal data: ciphertext in the bank's database, keys in another, salted commitments in the log."""
+"""Personal data: ciphertext in the bank's database, keys in another, salted commitments in the log.
+
+Not here: what a document means; that belongs to the package that wrote it.
+"""
 
 from biobank.vault.keystore import KeyDestroyed, Keystore
 from biobank.vault.vault import Erased, commitment, open_document, put_document

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Column, DateTime, Engine, LargeBinary, MetaData, Table, Text, select
 from sqlalchemy.dialects.postgresql import insert
 
-from biobank import clock
+from biobank.foundation import clock
 
 keys_metadata = MetaData()
 """The metadata of the key database; `alembic/keys_versions` brings it to be."""

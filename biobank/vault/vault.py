@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import insert, select
 from sqlmodel import Session
 
-from biobank import clock
-from biobank.db import table_of
+from biobank.foundation import clock
+from biobank.foundation.db import table_of
 from biobank.transparency import canonical
 from biobank.vault.keystore import NONCE_BYTES, KeyDestroyed, Keystore
 from biobank.vault.models import VaultDocument

@@ -14,8 +14,8 @@ from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import StreamKind
-from biobank.db import metadata, table_of
-from biobank.errors import Conflict, NotFound
+from biobank.foundation.db import metadata, table_of
+from biobank.foundation.errors import Conflict, NotFound
 from biobank.specimens.materials import MATERIALS
 from biobank.viability.events import CriterionSet
 from biobank.viability.models import ViabilityCriterion

@@ -9,19 +9,19 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.custody.legality import Snapshot
 from biobank.custody.rebuild import projection_of
 from biobank.custody.states import Condition
-from biobank.errors import NotFound
+from biobank.foundation import clock
+from biobank.foundation.errors import NotFound
 from biobank.specimens.materials import Unit
 from biobank.viability import refusals, rules
 from biobank.viability.dose import Dose, Vial, dose_of_vial
 from biobank.viability.forecast import Band, Forecast, Table, forecast_at
-from biobank.viability.fresh import Fresh, fresh_follicles
+from biobank.viability.fresh_follicles import Fresh, fresh_follicles
 from biobank.viability.history import History
+from biobank.viability.history_queries import histories
 from biobank.viability.parameters import Parameters, current, parse
-from biobank.viability.past import histories
 from biobank.viability.refusals import NoEstimate
 from biobank.viability.rules import Own
 from biobank.viability.schemas import BandPublic, DosePublic, EstimateInputs, EstimatePublic, ParametersPublic

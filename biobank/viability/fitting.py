@@ -21,13 +21,13 @@ from sqlalchemy import Row, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlmodel import Session
 
-from biobank.db import metadata
-from biobank.errors import NotFound
+from biobank.foundation.db import metadata
+from biobank.foundation.errors import NotFound
 from biobank.specimens.assays import assay
 from biobank.viability import model, predictive
 from biobank.viability.history import History
+from biobank.viability.history_queries import histories
 from biobank.viability.parameters import Parameters, parse
-from biobank.viability.past import histories
 from biobank.viability.rules import assays_for, past_refusal
 from biobank.viability.strata import PRIOR, Stratum, draws_stored, fit_table, newest_fit, parameters_table, thaw_table
 

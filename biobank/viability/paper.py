@@ -13,9 +13,9 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfgen.canvas import Canvas
 
+from biobank.foundation.terms import words
 from biobank.labels.typeface import face
 from biobank.viability.schemas import ReportPublic
-from biobank.web.words import words
 
 MARGIN: Final = 48.0
 LEADING: Final = 12.5

@@ -9,17 +9,10 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.errors import MalformedRequest, NotFound
+from biobank.foundation.errors import MalformedRequest, NotFound
 from biobank.viability.calibration import ALARM_BAND, ALARM_BELOW_PERCENT, PPM, WINDOW, calibration_of
 from biobank.viability.parameters import current
-from biobank.viability.schemas import (
-    CalibrationPublic,
-    CoveragePublic,
-    FitList,
-    FitSummary,
-    ParametersDetail,
-    StratumCalibration,
-)
+from biobank.viability.schemas import CalibrationPublic, CoveragePublic, FitList, FitSummary, ParametersDetail, StratumCalibration
 from biobank.viability.strata import Stratum, fit_columns, fit_table, parameters_table, thaw_table
 
 MOST_THAWS = 20_000

@@ -3,7 +3,7 @@
 `GET …/viability/estimate` raises them; `GET …/viability` shows the sentence where the number would stand.
 """
 
-from biobank.errors import Conflict
+from biobank.foundation.errors import Conflict
 
 
 class NoEstimate(Conflict):

@@ -12,14 +12,14 @@ from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
 from biobank.custody.ledger import Fact, append
 from biobank.custody.rebuild import event
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import StreamKind
-from biobank.db import table_of
-from biobank.errors import Conflict, NotFound
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound
 from biobank.people.queries import printed_names
 from biobank.specimens.assays import measured_of
 from biobank.specimens.lots import describe_lot

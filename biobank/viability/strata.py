@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Table, and_, or_, select
 from sqlmodel import Session
 
-from biobank.db import table_of
+from biobank.foundation.db import table_of
 from biobank.viability.models import ViabilityFit, ViabilityParameters, ViabilityThaw
 
 fit_table = table_of(ViabilityFit)

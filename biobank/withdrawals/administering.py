@@ -8,9 +8,9 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
 from biobank.custody.recording import ImplausibleTime, Move
-from biobank.errors import Conflict, Refused
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict, Refused
 from biobank.withdrawals.bedside import differing, release_table, stop
 from biobank.withdrawals.case import (
     administration,

@@ -11,7 +11,7 @@ from biobank.custody.ledger import Appended
 from biobank.custody.recording import NOW, Move, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope
-from biobank.errors import Refused
+from biobank.foundation.errors import Refused
 from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, require_at, set_state
 from biobank.withdrawals.events import Arrived, Delivered
 from biobank.withdrawals.picking import wrong_tube

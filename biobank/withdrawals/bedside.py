@@ -16,24 +16,17 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
-from biobank.codes import Prefix
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Circumstances
 from biobank.custody.states import HoldKind
-from biobank.db import table_of
 from biobank.donors.wristbands import ActiveBand, active_wristband, find_band
-from biobank.errors import Conflict, Refused
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.codes import Prefix
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, Refused
 from biobank.quality.releases import kill_releases
 from biobank.withdrawals.arrival import hold_specimens
-from biobank.withdrawals.case import (
-    Case,
-    open_case,
-    record_on_case,
-    require_at,
-    require_treatment_consent,
-    require_usable,
-)
+from biobank.withdrawals.case import Case, open_case, record_on_case, require_at, require_treatment_consent, require_usable
 from biobank.withdrawals.events import Administered, CheckFailed, CheckOpened, CheckPassed
 from biobank.withdrawals.models import BedsideCheck, BedsideRelease
 from biobank.withdrawals.scans import read_scan, read_tube

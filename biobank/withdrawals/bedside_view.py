@@ -8,11 +8,11 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.auth.actor import Actor
 from biobank.custody.entry import parse_entry
 from biobank.custody.rebuild import event
 from biobank.custody.states import State
+from biobank.foundation import clock
 from biobank.withdrawals.bedside import check_table, release_table
 from biobank.withdrawals.case import find_row, read_case
 

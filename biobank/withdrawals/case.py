@@ -15,8 +15,6 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
-from biobank.codes import parse_code
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
@@ -25,10 +23,12 @@ from biobank.custody.recording import AHEAD, NOW, Circumstances, ImplausibleTime
 from biobank.custody.recording import record as record_on_specimens
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, State, StreamKind
-from biobank.db import table_of
 from biobank.donors.consents import require_consent
 from biobank.donors.visibility import lock_donor
-from biobank.errors import Conflict, NotFound, NotPermitted, StaleSequence
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.codes import parse_code
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, NotFound, NotPermitted, StaleSequence
 from biobank.quality.streams import record_on_stream
 from biobank.specimens.materials import Tissue, tissue_of
 from biobank.specimens.models import Specimen

@@ -6,11 +6,11 @@ verdict of quality, its term, what is left of it, its condition for the route. T
 
 from datetime import datetime
 
-from biobank.clock import rfc3339
 from biobank.custody.event import Event
 from biobank.custody.legality import Snapshot, refusal_of
 from biobank.custody.states import Condition, Quality
-from biobank.errors import Conflict, Refusal
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict, Refusal
 from biobank.quality.decisions import BasisUndetermined
 from biobank.quality.events import RegulatoryBasis
 from biobank.withdrawals.workflow import Route

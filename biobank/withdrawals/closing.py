@@ -6,24 +6,16 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
 from biobank.custody.legality import refusal_of
 from biobank.custody.recording import Move
 from biobank.custody.states import State
-from biobank.db import table_of
-from biobank.errors import Conflict, IllegalTransition, Refused
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict, IllegalTransition, Refused
 from biobank.quality.deviations import add_deviation
 from biobank.quality.releases import kill_releases
 from biobank.vault import put_document
-from biobank.withdrawals.case import (
-    Case,
-    moment_of,
-    open_case,
-    record_on_case,
-    record_on_tubes,
-    require_at,
-    set_state,
-)
+from biobank.withdrawals.case import Case, moment_of, open_case, record_on_case, record_on_tubes, require_at, set_state
 from biobank.withdrawals.events import Closed, OutcomeRecorded, Returned, TakenBack
 from biobank.withdrawals.models import WithdrawalOutcome
 from biobank.withdrawals.picking import wrong_tube

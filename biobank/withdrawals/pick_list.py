@@ -13,12 +13,9 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.states import State
-from biobank.errors import NotFound
-from biobank.storage.box_maps import grid_of
-from biobank.storage.maps import map_of
+from biobank.foundation.errors import NotFound
 from biobank.storage.queries import container, position, publics, sites_seen
 from biobank.storage.schemas import ContainerPublic
-from biobank.web.parts import BoxGrid
 from biobank.withdrawals.case import Case, find_row, read_case
 
 LevelKind = Literal["rack", "box", "slot"]
@@ -99,16 +96,6 @@ def read_pick_list(session: Session, actor: Actor, code: str) -> PickList:
     lines = [_line(case, tube, boxes, parents, labels) for tube in sorted(case.tubes)]
     lines.sort(key=lambda line: (tuple(line.path), line.specimen))
     return PickList(code, case.donor, case.seq, case.route.value, lines)
-
-
-def read_box(session: Session, actor: Actor, line: PickLine) -> BoxGrid | None:
-    """Return the box of a tube with its slot lit; None when it is in none, or at a site whose places the actor may not see."""
-    if line.container is None:
-        return None
-    try:
-        return grid_of(map_of(session, actor, line.container), line.slot)
-    except NotFound:
-        return None
 
 
 def _containers(session: Session, sites: frozenset[str] | None, codes: set[str]) -> list[Row[Any]]:

@@ -11,13 +11,13 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
-from biobank.codes import Prefix
 from biobank.custody.events import CheckedOut
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move
 from biobank.custody.snapshots import may_know
 from biobank.custody.states import Condition, State
-from biobank.errors import Conflict, MalformedRequest, NotPermitted, Refused
+from biobank.foundation.codes import Prefix
+from biobank.foundation.errors import Conflict, MalformedRequest, NotPermitted, Refused
 from biobank.specimens.events import Thawed
 from biobank.withdrawals.case import (
     Case,

@@ -6,17 +6,17 @@ from datetime import datetime
 from sqlalchemy import RowMapping, or_, select
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.legality import Snapshot
 from biobank.custody.queries import stream_history
 from biobank.custody.schemas import CustodyHistory
 from biobank.custody.snapshots import load, may_know
-from biobank.db import table_of
 from biobank.donors.consents import require_consent
 from biobank.donors.visibility import get_visible_donor
-from biobank.errors import MalformedRequest, Refusal
+from biobank.foundation import clock
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.viability.queries import expected_dose
 from biobank.viability.schemas import DosePublic
 from biobank.withdrawals.case import Case, came_back, find_row, item_table, read_case, tissue_of_tube, visible, withdrawal

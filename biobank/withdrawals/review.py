@@ -10,16 +10,16 @@ from typing import Any
 from sqlalchemy import RowMapping, select, text
 from sqlmodel import Session
 
-from biobank import clock
+from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.bank import Bank
 from biobank.custody.legality import Snapshot
 from biobank.custody.snapshots import load
-from biobank.db import table_of
 from biobank.donors.consents import consents_given, judge
 from biobank.donors.models import Donor
-from biobank.errors import Refusal
+from biobank.foundation import clock
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Refusal
 from biobank.transparency.queries import seal_lag_s
 from biobank.withdrawals.case import came_back, find_row, item_table, tissue_of_tube, visible, withdrawal
 from biobank.withdrawals.checks import use_refusal

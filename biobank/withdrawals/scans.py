@@ -10,9 +10,9 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.codes import SPECIMENS, MalformedCode, Prefix, resolve_payload
-from biobank.db import table_of
-from biobank.errors import MalformedRequest
+from biobank.foundation.codes import SPECIMENS, MalformedCode, Prefix, resolve_payload
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import MalformedRequest
 from biobank.specimens.models import SpecimenAlias
 
 _alias = table_of(SpecimenAlias)

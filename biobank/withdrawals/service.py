@@ -10,13 +10,13 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
-from biobank.clock import rfc3339
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move, acknowledge
 from biobank.custody.snapshots import get_all_visible
 from biobank.donors.visibility import get_visible_donor, require_not_erased
-from biobank.errors import Conflict, NotPermitted
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict, NotPermitted
 from biobank.quality.streams import record_on_stream
 from biobank.vault import put_document
 from biobank.withdrawals.case import (

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from biobank.custody.states import TERMINAL, Condition, State
-from biobank.errors import Conflict
+from biobank.foundation.errors import Conflict
 
 
 class WithdrawalState(StrEnum):

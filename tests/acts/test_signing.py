@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.acts.act import CREDENTIALS, Act, act_hash
 from biobank.acts.signing import (
     Meaning,
@@ -23,6 +22,7 @@ from biobank.acts.signing import (
     make_signature,
     use_signature,
 )
+from biobank.foundation import clock
 from tests import seed
 from tests.conftest import Api, TestBank
 

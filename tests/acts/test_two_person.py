@@ -10,7 +10,6 @@ import psycopg
 import pytest
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.acts.act import act_hash
 from biobank.acts.signing import Meaning, make_signature, use_signature
 from biobank.acts.two_person import (
@@ -24,7 +23,8 @@ from biobank.acts.two_person import (
     propose_or_complete,
 )
 from biobank.auth.permissions import Permission
-from biobank.errors import NotFound, NotPermitted
+from biobank.foundation import clock
+from biobank.foundation.errors import NotFound, NotPermitted
 from tests import seed
 from tests.conftest import Api, TestBank
 

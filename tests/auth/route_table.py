@@ -14,10 +14,10 @@ from uuid import uuid4
 
 from PIL import Image
 
-from biobank.app import ROUTERS
 from biobank.auth.permissions import Permission as P
 from biobank.auth.permissions import Role
-from biobank.codes import format_code
+from biobank.foundation.codes import format_code
+from biobank.registries.routes import ROUTERS
 from tests import seed
 
 SOME_HASH = "0" * 64

@@ -6,10 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from biobank import clock
 from biobank.auth.service import end_session, end_sessions_of
 from biobank.auth.sessions import PageSession, SessionIdle, WrongFormToken, create_page_session, resolve_page_session
-from biobank.errors import NotSignedIn
+from biobank.foundation import clock
+from biobank.foundation.errors import NotSignedIn
 from tests import seed
 from tests.conftest import TestBank
 

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jose import jwt
 
-from biobank import clock
 from biobank.auth.tokens import ALGORITHM, FOLDER, TokenRing, remove_key, rotate
-from biobank.errors import NotSignedIn, TokenExpired
+from biobank.foundation import clock
+from biobank.foundation.errors import NotSignedIn, TokenExpired
 from tests.conftest import Api
 
 ISSUER = "biobank"

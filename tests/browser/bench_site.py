@@ -17,10 +17,10 @@ from PIL import Image
 
 from biobank.auth.actor import Actor, RoleGrant
 from biobank.auth.permissions import Role
-from biobank.web.assets import STATIC, STATIC_PREFIX
-from biobank.web.pages import router
-from biobank.web.security import security_headers
-from biobank.web.templating import render
+from biobank.pages.ui.assets import STATIC, STATIC_PREFIX
+from biobank.pages.ui.security import security_headers
+from biobank.pages.ui.styleguide import router
+from biobank.pages.ui.templating import render
 
 # The layout's parts that scan.js needs, and things a gun must not disturb.
 BENCH = """<!doctype html><html lang="en"><head><title>Bench</title><link rel="icon" href="data:,">

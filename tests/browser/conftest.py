@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
-from biobank import clock
 from biobank.auth.sessions import create_page_session
-from biobank.embedded import EmbeddedPostgres
+from biobank.foundation import clock
+from biobank.postgres.embedded import EmbeddedPostgres
 from tests import seed
 from tests.browser.bench_site import Site, running_site
 from tests.browser.chromium import find_chromium, launch

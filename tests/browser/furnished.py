@@ -5,10 +5,10 @@ Add what your pages need to `furnish`, and its code under a telling name: the wa
 
 from dataclasses import dataclass
 
-from biobank import clock
+from biobank.foundation import clock
 from tests import seed
 from tests.conftest import Api, TestBank
-from tests.custody.test_hands import helped
+from tests.custody.test_performer_confirmations import helped
 from tests.factories import make_box, make_specimen
 from tests.shipping import stories as shipping
 from tests.signing import signed

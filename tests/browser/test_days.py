@@ -11,7 +11,7 @@ from tests.browser.conftest import Open
 from tests.browser.scanning import scan
 from tests.conftest import Api
 from tests.factories import make_box, make_specimen
-from tests.web.test_pages import a_tube
+from tests.pages.test_pages import a_tube
 from tests.withdrawals.stories import a_donor, a_story, everyone, place_of
 
 pytestmark = pytest.mark.browser

@@ -4,9 +4,9 @@ import pytest
 from fastapi.routing import APIRoute
 from playwright.sync_api import Page
 
-from biobank.app import PAGES
-from biobank.db import count_statements
-from biobank.web.pages import router as style_guide
+from biobank.foundation.db import count_statements
+from biobank.pages.ui.styleguide import router as style_guide
+from biobank.registries.routes import PAGES
 from tests.browser.axe import contrast_violations, violations
 from tests.browser.conftest import Open
 from tests.browser.furnished import Furnished

@@ -9,8 +9,8 @@ import pytest
 import qrcode
 from playwright.sync_api import Page, Playwright, expect
 
-from biobank.codes import CHECK_ALPHABET, DATED, NUMBERS, Prefix, is_code, make_code
-from biobank.web.assets import STATIC
+from biobank.foundation.codes import CHECK_ALPHABET, DATED, NUMBERS, Prefix, is_code, make_code
+from biobank.pages.ui.assets import STATIC
 from tests.browser.bench_site import Site
 from tests.browser.chromium import launch
 from tests.browser.scanning import shoot

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from biobank.jobs.running import run_next
-from biobank.worker import JOBS
+from biobank.operations.worker import JOBS
 from tests.browser.conftest import Open
 from tests.browser.scanning import scan
 from tests.conftest import Api

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Playwright, expect
 
-from biobank import clock
-from biobank.codes import make_code
+from biobank.foundation import clock
+from biobank.foundation.codes import make_code
 from biobank.scanning.commands import Action, Command, command_code
 from tests import seed
 from tests.browser.chromium import launch
@@ -20,8 +20,8 @@ from tests.browser.scanning import shoot
 from tests.browser.watching import Watch
 from tests.conftest import Api
 from tests.factories import make_box, make_specimen
+from tests.pages.test_pages import a_tube
 from tests.shipping.stories import tubes
-from tests.web.test_pages import a_tube
 from tests.withdrawals.stories import everyone
 
 pytestmark = pytest.mark.browser
@@ -303,7 +303,7 @@ def test_the_camera_reads_our_own_label_into_the_list(
 
 
 def test_the_list_costs_the_same_number_of_statements_however_long(api: Api, signed_in: Open) -> None:
-    from biobank.db import count_statements
+    from biobank.foundation.db import count_statements
 
     page = signed_in("lab_tech")
     open_list(page)

@@ -4,7 +4,7 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page
 
-from biobank.web.security import CONTENT_SECURITY_POLICY
+from biobank.pages.ui.security import CONTENT_SECURITY_POLICY
 
 # A page under a strict policy reports what it refused by an event; the console repeats most of them, but not all.
 REPORT = """document.addEventListener('securitypolicyviolation', (e) =>

@@ -4,9 +4,9 @@ import re
 
 from fastapi.routing import APIRoute
 
-from biobank.app import ROUTERS
 from biobank.custody.event import Mode, rules
 from biobank.custody.states import StreamKind
+from biobank.registries.routes import ROUTERS
 from tests.conftest import Api
 from tests.factories import make_specimen
 

@@ -4,14 +4,14 @@ from itertools import product
 
 import pytest
 
-from biobank import kinds
 from biobank.custody.effects import INITIAL
 from biobank.custody.event import Event, rules
 from biobank.custody.legality import ActiveHold, Snapshot, refusal_of
 from biobank.custody.states import HOLD_BLOCKS, TERMINAL, Condition, HoldAct, HoldKind, State
+from biobank.registries import event_kinds
 from tests.custody.rulebook import OVER, RULEBOOK
 
-assert kinds.MODULES
+assert event_kinds.MODULES
 
 SPECIMEN_KINDS = sorted(k for k, cls in rules.by_kind.items() if cls.stream.value == "specimen")
 

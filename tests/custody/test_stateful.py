@@ -24,7 +24,7 @@ from biobank.custody.rebuild import projection_of
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition
-from biobank.errors import Refusal
+from biobank.foundation.errors import Refusal
 from biobank.specimens import events as specimens
 from biobank.storage import events as storage
 from biobank.storage.queries import free_slots

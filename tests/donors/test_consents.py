@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.donors.consents import ConsentIsRevoked, ConsentMissing, require_consent
 from biobank.donors.visibility import lock_donor
-from biobank.errors import NotFound
+from biobank.foundation import clock
+from biobank.foundation.errors import NotFound
 from tests import seed
 from tests.conftest import Api
 from tests.donors.stories import consent, kinds, register

@@ -8,10 +8,10 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.recording import Circumstances
-from biobank.db import table_of
 from biobank.donors.erasure import replay_erasures
 from biobank.donors.models import Donor
 from biobank.donors.recording import record_on_donor
+from biobank.foundation.db import table_of
 from biobank.vault import open_document
 from biobank.vault.keystore import KeyDestroyed
 from tests import seed
@@ -76,8 +76,8 @@ def test_nothing_more_is_recorded_about_a_forgotten_person(api: Api) -> None:
 
 
 def test_a_forgotten_person_has_no_consent_left_to_rest_on(api: Api) -> None:
-    from biobank import clock
     from biobank.donors.consents import ConsentMissing, require_consent
+    from biobank.foundation import clock
 
     donor = register(api.clinician)
     consent(api.clinician, donor)

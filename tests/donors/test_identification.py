@@ -9,16 +9,12 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.acts.codes import new_code
-from biobank.codes import CheckCharacterWrong
-from biobank.donors.identification import (
-    IdentificationExpired,
-    IdentificationMissing,
-    completed_identification,
-)
+from biobank.donors.identification import IdentificationExpired, IdentificationMissing, completed_identification
 from biobank.donors.wristbands import WristbandExpired, WristbandVoid, active_wristband
-from biobank.errors import NotFound
+from biobank.foundation import clock
+from biobank.foundation.codes import CheckCharacterWrong
+from biobank.foundation.errors import NotFound
 from tests.conftest import Api
 from tests.donors.stories import STATED, band, half, identified, kinds, register
 

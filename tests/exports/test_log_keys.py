@@ -16,10 +16,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from biobank.bank import ensure_secrets
+from biobank.acts.bank import ensure_secrets
 from biobank.cli import app
-from biobank.config import Settings
 from biobank.exports.log_queries import read_checkpoint
+from biobank.foundation.config import Settings
 from biobank.transparency.attending import seal_and_attend
 from biobank.transparency.checkpoint import Checkpoint
 from biobank.transparency.keys import create_key_file, load_signer

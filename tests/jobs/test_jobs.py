@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.acts.act import Act
-from biobank.errors import Conflict
+from biobank.foundation import clock
+from biobank.foundation.errors import Conflict
 from biobank.jobs.queue import MadeFile, enqueue, forget_files, job
 from biobank.jobs.running import Handler, JobRun, run_next
 from tests import seed

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from biobank.codes import DATED, SPECIMENS, Prefix, make_code
+from biobank.foundation.codes import DATED, SPECIMENS, Prefix, make_code
 from biobank.labels.data import LabelData
 from biobank.labels.statements import Evaluation, StatementPolicy, required_statements
 from biobank.labels.template import Template

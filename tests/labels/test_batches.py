@@ -13,7 +13,7 @@ from PIL import Image
 from biobank.jobs.running import run_next
 from biobank.labels.batches import STEP
 from biobank.labels.printers import printers
-from biobank.worker import JOBS
+from biobank.operations.worker import JOBS
 from tests import seed
 from tests.conftest import Api, TestBank
 from tests.factories import make_box, make_received

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from biobank.codes import SPECIMENS, Prefix
+from biobank.foundation.codes import SPECIMENS, Prefix
 from biobank.labels.catalogue import UnknownTemplate, catalogue, load_catalogue, templates_directory
 from biobank.labels.template import TemplateError
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biobank.codes import Prefix, make_code
+from biobank.foundation.codes import Prefix, make_code
 from biobank.labels.catalogue import catalogue
 from biobank.labels.data import FIELDS, LONGEST_TEXT, LabelData
 from biobank.labels.geometry import RESOLUTIONS, LabelDoesNotFit, UnknownResolution

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from biobank.codes import make_code, payload_url
+from biobank.foundation.codes import make_code, payload_url
 from biobank.labels.matrix import (
     LARGEST_VERSION,
     ErrorCorrection,

@@ -5,7 +5,7 @@ import math
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 
-from biobank.codes import resolve_payload
+from biobank.foundation.codes import resolve_payload
 from biobank.labels.catalogue import catalogue
 from biobank.labels.geometry import MIN_MODULE_UM, RESOLUTIONS, Shape
 from biobank.labels.layout import Layout, compose

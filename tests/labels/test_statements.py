@@ -4,13 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biobank.labels.statements import (
-    Evaluation,
-    Extent,
-    Region,
-    StatementPolicy,
-    required_statements,
-)
+from biobank.labels.statements import Evaluation, Extent, Region, StatementPolicy, required_statements
 from tests.labels.samples import DONOR
 
 unhurried = settings(deadline=None)  # a busy machine is not a failure

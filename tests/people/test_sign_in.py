@@ -9,9 +9,9 @@ import httpx
 import psycopg
 import pytest
 
-from biobank import clock
 from biobank.auth.passwords import hash_now
 from biobank.auth.service import forget_old
+from biobank.foundation import clock
 from tests import seed
 from tests.conftest import Api, TestBank
 

@@ -10,8 +10,8 @@ from biobank.acts.act import Act
 from biobank.auth.actor import RoleGrant
 from biobank.auth.passwords import WeakPassword, hash_now
 from biobank.auth.permissions import Role
-from biobank.codes import parse_code
-from biobank.errors import NotPermitted
+from biobank.foundation.codes import parse_code
+from biobank.foundation.errors import NotPermitted
 from biobank.people.bootstrap import set_first_password, set_up_user
 from biobank.people.queries import printed_names
 from tests import seed

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert, text
 
-from biobank import clock
-from biobank.db import table_of
+from biobank.foundation import clock
+from biobank.foundation.db import table_of
 from biobank.quality.decisions import release_refusal
 from biobank.quality.events import Decision
 from biobank.specimens.models import LotTest

@@ -7,7 +7,7 @@ from sqlalchemy import insert
 
 from biobank.custody.snapshots import holds_on, load
 from biobank.custody.states import HOLD_BLOCKS, HoldKind
-from biobank.db import table_of
+from biobank.foundation.db import table_of
 from biobank.specimens.models import SpecimenParent
 from biobank.storage.containers import add_container
 from biobank.storage.schemas import ContainerCreate

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from biobank import clock
-from biobank.clock import rfc3339
-from biobank.db import table_of
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.db import table_of
 from biobank.specimens.models import SpecimenParent
 from tests import seed
 from tests.conftest import Api

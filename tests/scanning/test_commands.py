@@ -4,7 +4,7 @@ import pytest
 
 from biobank.auth.actor import Actor, RoleGrant
 from biobank.auth.permissions import Role
-from biobank.codes import make_code, parse_code
+from biobank.foundation.codes import make_code, parse_code
 from biobank.scanning.commands import COMMAND_LABELS, WORDINGS, Action, Command, actions_of, command_code, meaning_of
 
 PRINTED = {

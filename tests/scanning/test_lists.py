@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from biobank.pages.ui.session import LONGEST_FORM
 from biobank.scanning.rack_files import LONGEST_LIST
-from biobank.web.session import LONGEST_FORM
 from tests.conftest import Api
 from tests.factories import make_box
+from tests.pages.test_pages import a_tube
+from tests.pages.visitor import Visitor
 from tests.shipping.stories import tubes
-from tests.web.test_pages import a_tube
-from tests.web.visitor import Visitor
 from tests.withdrawals.stories import a_donor, a_story, bank_vials
 
 Send = Callable[..., httpx.Response]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biobank.codes import NUMBERS, make_code
+from biobank.foundation.codes import NUMBERS, make_code
 from biobank.scanning.rack_files import EMPTY_WELL, LONGEST_LIST, Line, ListTooLong, read_lines, well_of
 
 CODES = st.integers(0, NUMBERS - 1).map(lambda number: make_code("AD", 2026, number).text)

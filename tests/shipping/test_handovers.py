@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from biobank import clock
 from biobank.custody.rebuild import projection_of
+from biobank.foundation import clock
+from biobank.operations.worker import TIMERS
 from biobank.shipping.handovers import expire_handovers
-from biobank.worker import TIMERS
 from tests.conftest import Api
 from tests.factories import make_box
 from tests.shipping.stories import EVERYONE, kinds_of, now_of, offer, offered, refused, stage, tubes

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from biobank.custody.queries import stream_history
+from biobank.operations.worker import TIMERS
 from biobank.shipping.arrivals import close_settled_shipments
-from biobank.worker import TIMERS
 from tests.conftest import Api
 from tests.factories import fresh_code
 from tests.shipping.stories import EVERYONE, kinds_of, now_of, offer, offered, refused, ship, shipped, stage, tubes

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from biobank import clock
+from biobank.foundation import clock
 from tests.conftest import Api, Client
 from tests.donors.stories import consent, register
 

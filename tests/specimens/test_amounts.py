@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from biobank.pages.specimens.run_forms import passage_due
 from biobank.specimens.amounts import LARGEST, read_amount, read_what, what_choices, write_amount
 from biobank.specimens.materials import MATERIALS, MaterialName, Unit
 from biobank.specimens.processes import ProcessName
-from biobank.specimens.run_forms import passage_due
 
 
 @given(st.integers(1, LARGEST // 1000), st.sampled_from(sorted(Unit)))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from biobank import clock
-from biobank.clock import rfc3339
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
 from tests.donors.stories import consent, identified, register
 from tests.specimens.stories import (

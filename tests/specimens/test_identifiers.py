@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from biobank import clock
 from biobank.auth.actor import SYSTEM
 from biobank.custody.events import Lost, Missing
 from biobank.custody.recording import Move, record
 from biobank.custody.snapshots import load
-from biobank.errors import Refusal
+from biobank.foundation import clock
+from biobank.foundation.errors import Refusal
 from biobank.specimens.aliases import add_alias
 from biobank.specimens.resolving import Resolved, resolve_code
 from biobank.specimens.schemas import AddAlias

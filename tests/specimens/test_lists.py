@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from biobank import clock
-from biobank.clock import rfc3339
-from biobank.db import count_statements, table_of
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.db import count_statements, table_of
 from biobank.specimens.models import Specimen
 from biobank.specimens.queries import describe_specimen, list_specimens
 from tests.conftest import Api

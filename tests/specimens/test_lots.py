@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from biobank import clock
-from biobank.clock import rfc3339
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
 from tests.specimens.stories import (
     Json,

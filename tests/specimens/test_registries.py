@@ -5,9 +5,9 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from biobank.codes import SPECIMENS, Prefix
 from biobank.custody.states import Condition
 from biobank.donors.events import Tissue as ConsentTissue
+from biobank.foundation.codes import SPECIMENS, Prefix
 from biobank.specimens.events import Collected
 from biobank.specimens.label_facts import storage_words
 from biobank.specimens.materials import (

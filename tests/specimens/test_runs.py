@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from biobank.acts.act import Act
 from biobank.custody.legality import Snapshot
-from biobank.db import count_statements
-from biobank.errors import Refusal
+from biobank.foundation.db import count_statements
+from biobank.foundation.errors import Refusal
 from biobank.specimens.freezing import record_freezing
 from biobank.specimens.making import record_making
 from biobank.specimens.processing_schemas import FreezingRun, MakingRun

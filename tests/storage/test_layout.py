@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from biobank.errors import NotFound
+from biobank.foundation.errors import NotFound
 from biobank.storage.layout import LayoutPlan, in_words, inner_names, lay_out, outer_names
 from biobank.storage.queries import list_containers
 from tests.conftest import TestBank

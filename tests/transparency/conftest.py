@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from biobank import clock
+from biobank.foundation import clock
 from biobank.transparency.canonical import encode
 from biobank.transparency.checkpoint import Checkpoint, open_checkpoint
 from biobank.transparency.note import Signer

@@ -39,7 +39,7 @@ from bench.house import House, house
 from biobank.custody.effects import PROJECTED
 from biobank.custody.rebuild import projection_of
 from biobank.custody.snapshots import load
-from biobank.processes import environment
+from biobank.operations.supervisor import environment
 from biobank.transparency.checkpoint import open_checkpoint
 from biobank.transparency.keys import load_log_signers, load_receipt_signer
 from biobank.transparency.receipt import verify_acknowledgement

@@ -13,10 +13,10 @@ import psycopg
 import pytest
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.custody.events import Annotated
 from biobank.custody.recording import Circumstances, Move, record
 from biobank.custody.snapshots import load
+from biobank.foundation import clock
 from biobank.transparency import verify as module
 from biobank.transparency.canonical import encode
 from biobank.transparency.checkpoint import Checkpoint

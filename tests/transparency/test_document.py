@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from biobank import kinds
 from biobank.custody.entry import Head, build_entry, parse_entry
 from biobank.custody.event import parse_payload, rule_of, rules
+from biobank.registries import event_kinds
 from biobank.transparency.checkpoint import open_checkpoint
 from biobank.transparency.note import Signer, Verifier
 from biobank.transparency.proof import InclusionReceipt
@@ -19,7 +19,7 @@ ORIGIN = "bank.example/custody"
 PAGE = (Path(__file__).parents[2] / "docs" / "custody-log.md").read_text()
 EXAMPLE = PAGE.partition("## 14. Worked example")[2].partition("## 15.")[0]
 BUNDLE_EXAMPLE = PAGE.partition("## 18. Worked example")[2]
-assert kinds.MODULES
+assert event_kinds.MODULES
 
 
 def blocks(example: str = EXAMPLE) -> list[list[str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from biobank import clock
+from biobank.foundation import clock
 from biobank.transparency.checkpoint import open_checkpoint
 from biobank.transparency.keys import ensure_keys
 from biobank.transparency.note import Verifier

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from biobank import clock
+from biobank.foundation import clock
 from biobank.transparency.sealing import ClockWentBack, LogHalted, Miscomputed, Sealing
 from biobank.transparency.stored_tiles import tile_reader
 from biobank.transparency.tiles import TileName, TileNodes, tile_names

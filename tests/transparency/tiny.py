@@ -5,8 +5,8 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from biobank import kinds
 from biobank.custody.event import rules
+from biobank.registries import event_kinds
 from biobank.transparency.bundle import FORMAT, BundleWriter, chosen_entry
 from biobank.transparency.canonical import encode
 from biobank.transparency.checkpoint import Checkpoint
@@ -15,7 +15,7 @@ from biobank.transparency.tiles import TileName, encode_bundle
 from biobank.transparency.tree import CompactRange, consistency_proof, hash_leaf, hash_node, inclusion_proof
 from biobank.transparency.verify import Evidence, Pass, Policy, Untrue, in_words, verify
 
-assert kinds.MODULES
+assert event_kinds.MODULES
 
 ORIGIN = "bank.example/custody"
 LOG_KEY = Signer(ORIGIN, bytes(range(32)))

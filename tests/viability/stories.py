@@ -8,9 +8,7 @@ from typing import Any
 from sqlalchemy import insert
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.acts.act import Act
-from biobank.clock import rfc3339
 from biobank.custody.effects import INITIAL
 from biobank.custody.event import Event
 from biobank.custody.events import CheckedOut, Received
@@ -18,7 +16,9 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition
-from biobank.db import table_of
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.db import table_of
 from biobank.specimens import events
 from biobank.specimens.assays import record_viability
 from biobank.specimens.materials import Assay

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from sqlmodel import Session
 
-from biobank import clock
-from biobank.clock import rfc3339
 from biobank.custody.events import CheckedOut
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from biobank.specimens.events import Imported
 from tests.conftest import Api, TestBank
 from tests.factories import fresh_code, make_donor

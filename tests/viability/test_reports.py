@@ -8,7 +8,7 @@ from uuid import uuid4
 import pypdfium2
 from sqlmodel import Session
 
-from biobank import clock
+from biobank.foundation import clock
 from tests.conftest import Api, TestBank
 from tests.factories import make_donor
 from tests.signing import signed

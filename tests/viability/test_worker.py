@@ -130,7 +130,7 @@ def test_the_alarm_shows_in_the_report_the_metrics_on_the_start_page_and_to_scri
 def test_a_web_worker_does_not_load_the_sampler() -> None:
     """The application with every route and page, without scipy: reading an estimate costs no fit and no import of one."""
     seen = subprocess.run(
-        [sys.executable, "-c", "import sys, biobank.app, biobank.worker; print('scipy' in sys.modules)"],
+        [sys.executable, "-c", "import sys, biobank.app, biobank.operations.worker; print('scipy' in sys.modules)"],
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
 

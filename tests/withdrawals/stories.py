@@ -11,12 +11,12 @@ import psycopg
 from sqlalchemy import insert, text, update
 from sqlmodel import Session
 
-from biobank import clock
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
-from biobank.db import table_of
+from biobank.foundation import clock
+from biobank.foundation.db import table_of
 from biobank.quality.events import BasisDecided, Decision, QualityDecided, RegulatoryBasis
 from biobank.specimens.events import Frozen
 from biobank.specimens.models import Lot, Specimen

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from biobank import clock
-from biobank.clock import rfc3339
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.factories import fresh_code, make_box

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from biobank.db import count_statements
+from biobank.foundation.db import count_statements
 from biobank.withdrawals.pick_list import read_pick_list
 from biobank.withdrawals.review import Review, read_queue, read_review
 from tests.conftest import Api

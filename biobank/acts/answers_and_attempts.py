@@ -1,0 +1,105 @@
+"""What outlives an answer: the committed answer under its idempotency key, and the attempt that was refused.
+
+A kept answer names its request by a keyed hash. The body may hold a name and a birth date, and a bare hash of those is a puzzle
+that a laptop solves; the key is not in the database.
+"""
+
+import hmac
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row, bindparam, insert, select
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.models import Attempt, Idempotency
+from biobank.foundation.config import read_secret
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import IdempotencyKeyReused, Refusal
+
+idempotency = table_of(Idempotency)
+attempt = table_of(Attempt)
+
+_find = select(idempotency.c.request_hash, idempotency.c.status, idempotency.c.answer).where(
+    idempotency.c.actor_code == bindparam("actor"), idempotency.c.key == bindparam("key")
+)
+_keep = insert(idempotency)
+_keep_attempt = insert(attempt)
+
+
+class Replayed(Exception):
+    """The request was answered before; here is that answer."""
+
+    def __init__(self, status: int, answer: str) -> None:
+        super().__init__(status)
+        self.status = status
+        self.answer = answer
+
+
+def find_replay(session: Session, act: Act) -> Replayed | None:
+    """Return the earlier answer to this very request; raise IdempotencyKeyReused when the key named another one."""
+    if act.idempotency_key is None:
+        return None
+    row = session.execute(_find, {"actor": act.actor.code, "key": act.idempotency_key}).first()
+    return None if row is None else replay_of(row, act)
+
+
+def replay_of(row: "Row[Any]", act: Act) -> Replayed:
+    """Compare a kept row with this request."""
+    if bytes(row.request_hash) != keyed_hash(act):
+        raise IdempotencyKeyReused(
+            "This Idempotency-Key was used for another request. Send a new key with a new request.",
+        )
+    return Replayed(row.status, row.answer)
+
+
+REQUEST_DOMAIN = b"biobank/request/v1\0"
+
+
+def keyed_hash(act: Act) -> bytes:
+    """Return HMAC-SHA256(secret "blind-index", "biobank/request/v1\\0" || act hash): what is stored of a request."""
+    return hmac.digest(_request_key(act.bank.settings.secrets), REQUEST_DOMAIN + act.request_hash, "sha256")
+
+
+@lru_cache(maxsize=64)
+def _request_key(secrets: Path) -> bytes:
+    return read_secret(secrets, "blind-index")
+
+
+def keep_answer(session: Session, act: Act, status: int, answer: str) -> None:
+    """Keep the answer in the act's own transaction. A racing duplicate fails here and is answered with the winner's."""
+    if act.idempotency_key is not None:
+        session.execute(_keep, answer_row(act, status, answer))
+
+
+def answer_row(act: Act, status: int, answer: str) -> dict[str, Any]:
+    """Return the idempotency row of an act."""
+    return {
+        "actor_code": act.actor.code,
+        "key": act.idempotency_key,
+        "request_hash": keyed_hash(act),
+        "status": status,
+        "answer": answer,
+        "at": act.at,
+    }
+
+
+def keep_attempt(session: Session, act: Act, refusal: Refusal, *, evidence: bool, at: datetime | None = None) -> None:
+    """Write down a refused attempt. `detail` is one of our own sentences and holds codes only."""
+    session.execute(
+        _keep_attempt,
+        {
+            "at": at or act.at,
+            "actor_code": act.actor.code,
+            "method": act.method,
+            "path": act.path,
+            "subject": refusal.members.get("subject"),
+            "site_code": refusal.members.get("site"),
+            "status": refusal.status,
+            "code": refusal.code,
+            "detail": refusal.detail,
+            "evidence": evidence,
+        },
+    )

@@ -1,0 +1,110 @@
+"""The bank of one process: its settings, engines, keys and signers, built once and passed down."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from biobank.auth import tokens
+from biobank.auth.tokens import TokenRing
+from biobank.foundation.config import Settings, WeakSettings, ensure_secret, read_secret
+from biobank.foundation.db import Database, sqlalchemy_url
+from biobank.transparency.keys import ensure_keys, load_receipt_signer
+from biobank.transparency.note import Signer
+from biobank.transparency.tiles import UpperTiles
+from biobank.vault import Keystore
+
+SECRETS = ("vault-master", "blind-index", "throttle")
+"""Random secret files; `ensure_secrets` makes the missing ones."""
+
+
+def ensure_secrets(folder: Path, log_origin: str) -> None:
+    """Create what is missing of the bank's secrets: random files, the receipt key, the first token key."""
+    for name in SECRETS:
+        ensure_secret(folder, name)
+    ensure_keys(folder, log_origin)
+    if not any((folder / tokens.FOLDER).glob("*.pem")):
+        tokens.rotate(folder)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Everything an act needs besides its session. One per process."""
+
+    settings: Settings
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Bank":
+        """Check that the settings are whole; raise WeakSettings with a sentence when not."""
+        if settings.database_url is None or settings.keys_database_url is None:
+            raise WeakSettings("Set BIOBANK_DATABASE_URL and BIOBANK_KEYS_DATABASE_URL, or start with `biobank demo`.")
+        bank = cls(settings)
+        for name in SECRETS:
+            read_secret(settings.secrets, name)
+        return bank
+
+    @cached_property
+    def database(self) -> Database:
+        """The engines of the bank's database."""
+        assert self.settings.database_url is not None
+        return Database(self.settings.database_url, pool_size=self.settings.pool_size)
+
+    @cached_property
+    def tokens(self) -> TokenRing:
+        """The access token keys."""
+        return TokenRing(self.settings.secrets, self.settings.issuer, self.settings.access_token_s)
+
+    @cached_property
+    def receipts(self) -> Signer:
+        """The key under acknowledgements; distinct from the log's key, which only the sealer holds."""
+        return load_receipt_signer(self.settings.secrets, self.settings.log_origin)
+
+    @cached_property
+    def upper_tiles(self) -> UpperTiles:
+        """Tiles that proofs have climbed through."""
+        return UpperTiles()
+
+    @cached_property
+    def _keys_async(self) -> AsyncEngine:
+        return create_async_engine(self._keys_url, isolation_level="AUTOCOMMIT", pool_size=2, max_overflow=3)
+
+    @cached_property
+    def _keys_sync(self) -> Engine:
+        return create_engine(self._keys_url, isolation_level="AUTOCOMMIT", pool_size=2)
+
+    @property
+    def _keys_url(self) -> str:
+        assert self.settings.keys_database_url is not None
+        return sqlalchemy_url(self.settings.keys_database_url)
+
+    @cached_property
+    def keystore(self) -> Keystore:
+        """Donor keys for code that runs inside a request's `run_sync`."""
+        return Keystore(self._keys_async.sync_engine, read_secret(self.settings.secrets, "vault-master"))
+
+    @cached_property
+    def keystore_sync(self) -> Keystore:
+        """Donor keys for the command line and the worker."""
+        return Keystore(self._keys_sync, read_secret(self.settings.secrets, "vault-master"))
+
+    def secret(self, name: str) -> bytes:
+        """Read one of `SECRETS`."""
+        return read_secret(self.settings.secrets, name)
+
+    def dispose_now(self) -> None:
+        """Close the pooled connections of a command."""
+        if "database" in self.__dict__ and "sync_engine" in self.database.__dict__:
+            self.database.sync_engine.dispose()
+        if "_keys_sync" in self.__dict__:
+            self._keys_sync.dispose()
+
+    async def dispose(self) -> None:
+        """Close every pooled connection."""
+        if "database" in self.__dict__:
+            await self.database.dispose()
+        if "_keys_async" in self.__dict__:
+            await self._keys_async.dispose()
+        if "_keys_sync" in self.__dict__:
+            self._keys_sync.dispose()

@@ -1,0 +1,168 @@
+"""One shape for every no: RFC 9457 problem+json for programs, a page with the same words for people."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from biobank.acts.answers_and_attempts import Replayed
+from biobank.acts.web import missing_proof
+from biobank.foundation.errors import (
+    PROBLEM_TYPE,
+    InternalError,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    Refusal,
+    Unavailable,
+    title_of,
+)
+from biobank.transparency.canonical import CanonicalError
+
+log = structlog.get_logger()
+_PLACE = re.compile(r"^(body|query|path|header|cookie)$")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem document; every refusal has this shape. Further members say more, e.g. `head`, `subject`, `errors`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(description="Stable; react to this one.")
+    detail: str = Field(description="One sentence a person can act on.")
+    where_now: str | None = Field(default=None, description="Where to put the tube now.")
+
+
+_STATUSES: dict[int, str] = {
+    400: "Idempotency-Key missing",
+    401: "Not signed in",
+    403: "Not permitted",
+    404: "Not found, or not for the caller to know of",
+    405: "Method not allowed",
+    406: "No such format",
+    409: "The state of the world forbids it now",
+    413: "Too large",
+    415: "No such media type",
+    422: "Malformed",
+    428: "expected_seq or a signature is missing",
+    429: "Too many attempts",
+    503: "Not available now; safe to repeat with the same key",
+}
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    for status, text in _STATUSES.items()
+}
+"""What every operation may answer beside its success; given to the application once."""
+
+
+def document_problems(app: FastAPI) -> None:
+    """Put the problem's schema where the responses refer to it."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = made()
+            components = schema.setdefault("components", {}).setdefault("schemas", {})
+            components["Problem"] = Problem.model_json_schema()
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend the schema
+
+
+def problem_response(refusal: Refusal) -> Response:
+    """Render a refusal as problem+json."""
+    headers = {}
+    if refusal.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    wait_s = refusal.members.get("retry_after_s", getattr(refusal, "retry_after_s", None))
+    if wait_s is not None:
+        headers["Retry-After"] = str(wait_s)
+    return JSONResponse(refusal.problem(), refusal.status, headers, PROBLEM_TYPE)
+
+
+def wants_page(request: Request) -> bool:
+    """Say whether a person's browser asked, outside the API."""
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+
+
+def validation_refusal(error: RequestValidationError) -> MalformedRequest:
+    """Name the fields that are wrong, never their values: they may be personal data."""
+    fields = [
+        {
+            "field": ".".join(str(p) for p in e["loc"] if not _PLACE.match(str(p))) or str(e["loc"][0]),
+            "problem": e["msg"],
+        }
+        for e in error.errors()
+    ]
+    names = ", ".join(f["field"] for f in fields[:5])
+    return MalformedRequest(f"The request does not have the documented shape. Look at: {names}.", errors=fields)
+
+
+def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]] | None = None) -> None:
+    """Register the handlers on `app`; `page` renders a refusal for a browser."""
+
+    document_problems(app)
+
+    async def answer(request: Request, refusal: Refusal) -> Response:
+        if page is not None and wants_page(request):
+            return await page(request, refusal)
+        return problem_response(refusal)
+
+    async def refused(request: Request, error: Any) -> Response:
+        return await answer(request, error)
+
+    async def malformed(request: Request, error: Any) -> Response:
+        return await answer(request, await missing_proof(request) or validation_refusal(error))
+
+    async def framework(request: Request, error: Any) -> Response:
+        if error.status_code == 404:
+            return await answer(request, NotFound("There is nothing at this address."))
+        if error.status_code == 405:
+            return await answer(request, MethodNotAllowed("This address does not take this method."))
+        refusal = await missing_proof(request) or MalformedRequest(title_of(error.status_code) + ".")
+        return await answer(request, refusal)
+
+    async def replayed(_request: Request, error: Any) -> Response:
+        media = PROBLEM_TYPE if error.status >= 400 else "application/json"
+        return Response(error.answer, error.status, {"Idempotent-Replayed": "true"}, media)
+
+    async def unstorable(request: Request, _error: Any) -> Response:
+        # The last net under the schemas: the text of the error may hold the value, so it is not repeated.
+        return await answer(
+            request,
+            MalformedRequest(
+                "A value has a form that cannot be stored: a NUL character, text that is not in Unicode normal form C, "
+                "or a number out of range."
+            ),
+        )
+
+    async def unanswered(request: Request, error: Any) -> Response:
+        log.error("database_unavailable", path=request.url.path, error=type(getattr(error, "orig", error)).__name__)
+        return await answer(request, Unavailable("The database did not answer. Send the same request with the same key again."))
+
+    async def failed(request: Request, error: Exception) -> Response:
+        # The exception's text may hold personal data, so only its type and place are logged.
+        log.error("unhandled", path=request.url.path, error=type(error).__name__, exc_info=False)
+        return await answer(request, InternalError("Something went wrong on our side. It was logged; try again."))
+
+    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(RequestValidationError, malformed)
+    app.add_exception_handler(StarletteHTTPException, framework)
+    app.add_exception_handler(Replayed, replayed)
+    app.add_exception_handler(DataError, unstorable)
+    app.add_exception_handler(CanonicalError, unstorable)
+    for fault in (OperationalError, InterfaceError, NoConnectionFree):
+        app.add_exception_handler(fault, unanswered)
+    app.add_exception_handler(Exception, failed)

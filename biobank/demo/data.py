@@ -1,0 +1,418 @@
+"""The example bank's data: every specimen through the ledger, as people would have recorded it over three years.
+
+Each donor's story is one transaction. Times lie in the past, because a bank without a past has nothing to look at; the
+random numbers have a fixed seed, so that two demonstrations look alike.
+"""
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from rich.console import Console
+from sqlalchemy import insert, text
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.bank import Bank
+from biobank.acts.codes import new_codes
+from biobank.acts.signing import Meaning, make_signature
+from biobank.auth.actor import Actor
+from biobank.auth.passwords import hash_now
+from biobank.custody.effects import INITIAL
+from biobank.custody.event import Event
+from biobank.custody.events import CheckedOut, Received
+from biobank.custody.legality import Snapshot
+from biobank.custody.recording import NOW, Move, record
+from biobank.custody.states import Condition
+from biobank.demo.people import BANK, CLINIC, FAMILY, GIVEN, PEOPLE
+from biobank.donors.consents import give_consent
+from biobank.donors.schemas import GiveConsent, RegisterDonor
+from biobank.donors.service import register_donor
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.db import table_of
+from biobank.people.bootstrap import set_up_user
+from biobank.people.schemas import SiteCreate
+from biobank.people.sites import create_site
+from biobank.quality.events import BasisDecided, Decision, Discarded, QualityDecided, RegulatoryBasis
+from biobank.registries import event_kinds, tables
+from biobank.specimens import events
+from biobank.specimens.models import Harvest, Lot, Specimen, SpecimenParent, ViabilityAssay
+from biobank.storage import queries
+from biobank.storage.containers import add_container
+from biobank.storage.events import Stored
+from biobank.storage.schemas import ContainerCreate
+from biobank.withdrawals.schemas import ApproveRequest, WithdrawalRequest
+from biobank.withdrawals.service import approve_withdrawal, request_withdrawal
+from biobank.withdrawals.workflow import Route
+
+assert event_kinds.MODULES, "the rule table must be whole before the ledger is used"
+assert tables.MODULES, "foreign keys are named across packages"
+
+DONORS = 200
+SEED = 20261122
+TANKS, RACKS, BOXES, SIDE = 3, 3, 4, 9
+DOCUMENT = hashlib.sha256(b"example consent form").hexdigest()
+
+
+@dataclass
+class Stage:
+    """Who is there, which slots are free, and the dice."""
+
+    bank: Bank
+    actors: dict[str, Actor]
+    slots: list[Iterator[tuple[str, str]]]
+    dice: random.Random = field(default_factory=lambda: random.Random(SEED))  # noqa: S311 - example data, no secret
+
+    def act(self, username: str, at: datetime) -> Act:
+        """An act of `username` at an instant of the story."""
+        return Act(
+            actor=self.actors[username], bank=self.bank, keystore=self.bank.keystore_sync, at=at, path="demo", source="import"
+        )
+
+    def slot(self, number: int) -> tuple[str, str]:
+        """The next free (box, position), turn by turn from different tanks: a person's vials are never all in one."""
+        return next(self.slots[number % len(self.slots)])
+
+
+def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable[[], None]) -> int:
+    """Make people, places, donors and their specimens; return the number of specimens.
+
+    `seal` brings the log up to date: nothing is approved while it lags.
+    """
+    actors = _people(bank, passwords)
+    stage = Stage(bank, actors, bank.database.write_now(lambda s: _tanks(s, bank, actors)))
+    start = clock.now() - timedelta(days=3 * 365)
+    made = 0
+    for number in range(DONORS):
+        day = start + timedelta(days=number * 5 + stage.dice.randrange(4), hours=8, minutes=stage.dice.randrange(300))
+        made += bank.database.write_now(partial(_donor, stage=stage, number=number, day=day))
+        if number % 50 == 49:
+            console.print(f"  {number + 1} of {DONORS} donors")
+    seal()
+    # Its module stands on the classes of this one.
+    from biobank.demo.today import make_today
+
+    _withdrawals(stage)
+    make_today(stage)
+    seal()
+    return made
+
+
+def _people(bank: Bank, passwords: dict[str, str]) -> dict[str, Actor]:
+    actors: dict[str, Actor] = {}
+    act = Act.system(bank, path="demo", source="import")
+    everything = Actor("SYSTEM", frozenset(g for _, grants in PEOPLE.values() for g in grants))
+    for code, name, kind in ((BANK, "Harbour cell bank", "bank"), (CLINIC, "Meadow clinic", "clinic")):
+        request = SiteCreate(code=code, name=name, kind=kind, timezone="Europe/London")
+        bank.database.write_now(partial(create_site, act=replace(act, actor=everything), request=request))
+    for username, (name, grants) in PEOPLE.items():
+        code = bank.database.write_now(
+            partial(
+                set_up_user,
+                act=act,
+                username=username,
+                printed_name=name,
+                password=passwords[username],
+                password_hash=hash_now(passwords[username]),
+                grants=grants,
+                must_change=False,
+            )
+        )
+        actors[username] = Actor(code, frozenset(grants))
+    return actors
+
+
+def _tanks(session: Session, bank: Bank, actors: dict[str, Actor]) -> list[Iterator[tuple[str, str]]]:
+    act = Act(actor=actors["adam"], bank=bank, keystore=bank.keystore_sync, path="demo", source="import")
+    room = add_container(session, act, ContainerCreate(site=BANK, kind="room", name="Cryo room"))
+    add_container(
+        session, act,
+        ContainerCreate(site=BANK, kind="tank", name="Quarantine tank", parent=room.code, purpose="quarantine",
+                        temperature_class="ln2_vapour", rows=6, cols=6),
+    )  # fmt: skip
+    add_container(
+        session, act,
+        ContainerCreate(site=BANK, kind="tank", name="Evacuation tank", parent=room.code, purpose="evacuation",
+                        temperature_class="ln2_vapour"),
+    )  # fmt: skip
+    tanks = []
+    for t in range(1, TANKS + 1):
+        tank = add_container(
+            session, act,
+            ContainerCreate(site=BANK, kind="tank", name=f"Tank {t}", parent=room.code, temperature_class="ln2_vapour",
+                            highest_mc=-130_000),
+        )  # fmt: skip
+        boxes = []
+        for r in range(1, RACKS + 1):
+            rack = add_container(session, act, ContainerCreate(site=BANK, kind="rack", name=f"Rack {r}", parent=tank.code))
+            for b in range(1, BOXES + 1):
+                box = ContainerCreate(site=BANK, kind="box", name=f"Box {b}", parent=rack.code, rows=SIDE, cols=SIDE)
+                boxes.append(add_container(session, act, box).code)
+        tanks.append(iter([(box, s.code) for box in boxes for s in queries.free_slots(session, box)]))
+    return tanks
+
+
+def _donor(session: Session, stage: Stage, number: int, day: datetime) -> int:
+    dice = stage.dice
+    clinic = stage.act("stella", day)
+    donor = register_donor(
+        session,
+        clinic,
+        RegisterDonor(
+            clinic_site=CLINIC,
+            family_name=dice.choice(FAMILY),
+            given_names=dice.choice(GIVEN),
+            date_of_birth=f"{dice.randrange(1950, 2004)}-{dice.randrange(1, 13):02d}-{dice.randrange(1, 29):02d}",
+            sex=dice.choice(["female", "male", "unknown"]),
+        ),
+    ).donor
+    for kind in ("banking", "treatment"):
+        consent = GiveConsent(
+            kind=kind, form_version="2024-1", document_sha256=DOCUMENT, given_at=day,
+            witnessed_by=stage.actors["clara"].code,
+        )  # fmt: skip
+        give_consent(session, clinic, donor, consent)
+    story = Story(session, stage, donor, day)
+    # The newest donors are at every earlier stage of the way; the others' cells are in the tank.
+    newest = number - (DONORS - 20)
+    if number % 3 == 2:
+        story.hair(stored=newest < 0)
+    else:
+        story.fat(stop=_stop_of(newest))
+    return story.made
+
+
+def _stop_of(newest: int) -> str:
+    if newest < 0:
+        return "banked"
+    return ("collected", "received", "processing", "svf", "banked")[newest % 5]
+
+
+class Story:
+    """One donor's material, from the harvest to the tank."""
+
+    def __init__(self, session: Session, stage: Stage, donor: str, day: datetime) -> None:
+        self.session, self.stage, self.donor, self.at = session, stage, donor, day
+        self.made = 0
+        self.harvest = new_codes(session, "KT", 1)[0]
+
+    def hair(self, *, stored: bool) -> None:
+        """Follicles in three tubes; banked, or still fresh in the laboratory."""
+        tubes = self._collect("HF", "intact_follicles", "follicles", 3, 120, "follicular_unit_excision", "occipital_scalp")
+        self._later(hours=3)
+        tubes = self._all("tess", tubes, Received(site=BANK), BANK)
+        if stored:
+            self._later(hours=2)
+            tubes = self._all("tess", tubes, _frozen(), BANK)
+            self._decide(self._store(tubes), RegulatoryBasis.US_361)
+
+    def fat(self, *, stop: str) -> None:
+        """Lipoaspirate → SVF → ADSC by passage, as far as `stop`."""
+        syringes = self._collect("AD", "lipoaspirate", "ul_raw", 2, 60_000, "lipoaspiration", "abdomen")
+        if stop == "collected":
+            return
+        self._later(hours=4)
+        syringes = self._all("tess", syringes, Received(site=BANK), BANK)
+        if stop == "received":
+            return
+        lot = self._lot("svf", "svf_isolation")
+        started = events.ProcessStarted(lot=lot, process="svf_isolation", procedure_version="SOP-21.3")
+        syringes = self._all("tomas", syringes, started, BANK)
+        if stop == "processing":
+            return
+        svf = self._derive(syringes, lot, "svf", "svf_isolation", 4, 8_000_000, None)
+        self._all("tomas", syringes, events.Consumed(lot=lot), BANK)
+        svf = self._all("tomas", svf, _frozen(), BANK) if stop == "banked" else svf
+        if stop == "svf":
+            return
+        self._store(svf[1:])
+        self._later(days=12)
+        lot = self._lot("adsc", "passage")
+        vials = self._derive([svf[0]], lot, "adsc", "passage", 8, 5_000_000, 2)
+        self._store(svf[:1])
+        self._later(hours=3)
+        vials = self._all("tomas", vials, _frozen(), BANK)
+        vials = self._decide(self._store(vials), RegulatoryBasis.EU_SOHO)
+        if self.stage.dice.random() < 0.5:
+            self._thaw_for_quality(vials.pop())
+        if self.stage.dice.random() < 0.06:
+            self._later(days=20)
+            self._all("tess", vials[:1], CheckedOut(purpose="inspection"), BANK)
+
+    def _thaw_for_quality(self, vial: Snapshot) -> None:
+        """A vial of the lot is thawed months later and counted: what the forecasts of viability learn from."""
+        dice = self.stage.dice
+        banked, self.at = self.at, min(self.at + timedelta(days=30 + dice.randrange(200)), clock.now() - timedelta(days=1))
+        (out,) = self._all("tess", [vial], CheckedOut(purpose="testing"), BANK)
+        thawed = events.Thawed(method="water bath", bath_temperature_mc=37_000, duration_s=120)
+        (out,) = self._all("tomas", [out], thawed, BANK)
+        count: dict[str, Any] = {
+            "method": "ao_pi", "live": 0, "dead": 0, "dilution_milli": 2000, "volume_nl": 400, "suspension_ul": 1000,
+            "minutes_after_thaw": 6 + dice.randrange(12),
+        }  # fmt: skip
+        share = dice.betavariate(0.8 * 35, 0.2 * 35)
+        count["live"] = sum(dice.random() < share for _ in range(200))
+        count["dead"] = 200 - count["live"]
+        assay = uuid4()
+        (counted,) = self._all("tomas", [out], events.ViabilityMeasured(assay=str(assay), **count), BANK)
+        self.session.execute(
+            insert(table_of(ViabilityAssay)).values(
+                id=assay, specimen_code=vial.code, operator=self.stage.actors["tomas"].code, measured_at=self.at,
+                event_hash=counted.head_hash, recorded_at=self.at, recorded_by=self.stage.actors["tomas"].code, **count,
+            )
+        )  # fmt: skip
+        self._all("tomas", [counted], Discarded(reason="surplus", method="clinical_waste"), BANK)
+        self.at = banked
+
+    def _later(self, **by: int) -> None:
+        self.at = min(self.at + timedelta(**by), clock.now())
+
+    def _collect(self, prefix: str, material: str, unit: str, count: int, amount: int, method: str, where: str) -> list[Snapshot]:
+        act = self.stage.act("clara", self.at)
+        self.session.execute(
+            insert(table_of(Harvest)).values(
+                code=self.harvest, donor_code=self.donor, site_code=CLINIC, home_site_code=BANK, method=method,
+                anatomical_site=where, started_at=self.at, recorded_at=self.at, recorded_by=act.actor.code,
+            )
+        )  # fmt: skip
+        codes = new_codes(self.session, prefix, count, year=self.at.year % 100)
+        self._rows(codes, material, unit, None, harvest_code=self.harvest, collected_at=self.at)
+        started = rfc3339(self.at)
+        event = events.Collected(
+            donor=self.donor, material=material, unit=unit, amount=amount, site=CLINIC, harvest=self.harvest, home_site=BANK,
+            method=method, anatomical_site=where, started_at=started,
+        )  # fmt: skip
+        return self._begin(act, codes, event, CLINIC)
+
+    def _lot(self, material: str, process: str) -> str:
+        code = new_codes(self.session, "LT", 1)[0]
+        self.session.execute(
+            insert(table_of(Lot)).values(
+                code=code, donor_code=self.donor, material=material, process=process, procedure_version="SOP-21.3",
+                site_code=BANK, started_at=self.at, recorded_at=self.at, recorded_by=self.stage.actors["tomas"].code,
+            )
+        )  # fmt: skip
+        return code
+
+    def _derive(
+        self, parents: list[Snapshot], lot: str, material: str, process: str, count: int, amount: int, passage: int | None
+    ) -> list[Snapshot]:
+        act = self.stage.act("tomas", self.at)
+        codes = new_codes(self.session, "AD", count, year=self.at.year % 100)
+        self._rows(codes, material, "cells", passage, lot_code=lot)
+        self.session.execute(
+            insert(table_of(SpecimenParent)),
+            [
+                {"child_code": c, "parent_code": p.code, "child_donor": self.donor, "parent_donor": self.donor}
+                for c in codes
+                for p in parents
+            ],
+        )
+        event = events.Derived(
+            donor=self.donor, material=material, unit="cells", amount=amount, site=BANK, home_site=BANK,
+            parents=tuple(p.code for p in parents), parent_heads=tuple((p.head_hash or b"").hex() for p in parents),
+            lot=lot, process=process, passage=passage, condition=Condition.FRESH,
+        )  # fmt: skip
+        return self._begin(act, codes, event, BANK)
+
+    def _rows(self, codes: list[str], material: str, unit: str, passage: int | None, **more: Any) -> None:
+        basis = "undetermined"
+        common = {
+            "donor_code": self.donor, "material": material, "unit": unit, "passage": passage, "home_site_code": BANK,
+            "regulatory_basis": basis, "created_at": self.at, "created_by": self.stage.actors["tomas"].code, **more,
+        }  # fmt: skip
+        self.session.execute(insert(table_of(Specimen)), [{"code": code, **common} for code in codes])
+        self.made += len(codes)
+
+    def _begin(self, act: Act, codes: list[str], event: Event, site: str) -> list[Snapshot]:
+        fresh = [
+            Snapshot(code, self.donor, 0, None, dict(INITIAL), home_site_code=BANK, clinic_site_code=CLINIC) for code in codes
+        ]
+        return self._recorded(act, fresh, [event] * len(codes), site)
+
+    def _all(self, who: str, specimens: list[Snapshot], event: Event, site: str) -> list[Snapshot]:
+        return self._recorded(self.stage.act(who, self.at), specimens, [event] * len(specimens), site)
+
+    def _recorded(self, act: Act, specimens: list[Snapshot], happened: list[Event], site: str) -> list[Snapshot]:
+        moves = [Move(s, e, site=site) for s, e in zip(specimens, happened, strict=True)]
+        done = record(self.session, act, moves, NOW)
+        return [
+            replace(
+                s,
+                seq=a.seq,
+                head_hash=a.leaf_hash,
+                projection=a.projection or {},
+                last_occurred_at=self.at,
+                state_seq=a.seq if "state" in e.whole_effect() else s.state_seq,
+            )
+            for s, e, a in zip(specimens, happened, done, strict=True)
+        ]
+
+    def _store(self, specimens: list[Snapshot]) -> list[Snapshot]:
+        self._later(minutes=30)
+        happened: list[Event] = []
+        for number, _ in enumerate(specimens):
+            box, slot = self.stage.slot(number)
+            happened.append(Stored(container=box, position=slot, site=BANK, exposure_s=40 + number))
+        return self._recorded(self.stage.act("tess", self.at), specimens, happened, BANK)
+
+    def _decide(self, specimens: list[Snapshot], basis: RegulatoryBasis) -> list[Snapshot]:
+        """Most lots are released; some wait in quarantine, as in life."""
+        if self.stage.dice.random() < 0.15:
+            return specimens
+        self._later(days=15)
+        act = self.stage.act("quinn", self.at)
+        signature = str(uuid4())
+        decided = BasisDecided(basis=basis, before=RegulatoryBasis.UNDETERMINED, reason="product_assessment", signature=signature)
+        released = QualityDecided(decision=Decision.RELEASED_TO_BANK, reason="criteria_met", basis=basis, signature=signature)
+        after = self._recorded(act, specimens, [decided] * len(specimens), BANK)
+        table = table_of(Specimen)
+        self.session.execute(
+            table.update().where(table.c.code.in_([s.code for s in specimens])).values(regulatory_basis=basis.value)
+        )
+        return self._recorded(act, after, [released] * len(after), BANK)
+
+
+def _frozen() -> events.Frozen:
+    return events.Frozen(
+        programme="slow-1C-per-min v2", cryoprotectant="DMSO 10 %", cryoprotectant_contact_s=540, procedure_version="SOP-33.1"
+    )
+
+
+def _withdrawals(stage: Stage) -> None:
+    """A handful of withdrawals in flight: requested, and some approved."""
+    ready = stage.bank.database.write_now(_releasable)
+    for number, donor in enumerate(ready[:9]):
+        code = stage.bank.database.write_now(partial(_requested, stage=stage, donor=donor))
+        if number % 3 != 2:
+            stage.bank.database.write_now(partial(_approved, stage=stage, code=code))
+
+
+def _releasable(session: Session) -> list[str]:
+    return list(
+        session.execute(
+            text(
+                "SELECT DISTINCT c.donor_code FROM custody c JOIN specimen s USING (code) WHERE s.material = 'adsc' "
+                "AND c.state = 'stored' AND c.quality = 'released_to_bank' ORDER BY 1 LIMIT 9"
+            )
+        ).scalars()
+    )
+
+
+def _requested(session: Session, stage: Stage, donor: str) -> str:
+    act = stage.act("clara", clock.now())
+    return request_withdrawal(
+        session, act, WithdrawalRequest(donor=donor, material="adsc", route=next(iter(Route)), units=1)
+    ).code
+
+
+def _approved(session: Session, stage: Stage, code: str) -> None:
+    act = replace(stage.act("quinn", clock.now()), request_hash=hashlib.sha256(code.encode()).digest())
+    signed = make_signature(session, user=act.actor.code, meaning=Meaning.APPROVED, act_hash=act.request_hash, at=act.at)
+    approve_withdrawal(session, act, code, ApproveRequest(expected_seq=1, signature=signed.signature))

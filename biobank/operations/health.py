@@ -1,0 +1,141 @@
+"""/healthz, /readyz, /metrics: is the process alive, may it take work, and how is it doing.
+
+Public, because load balancers and monitors have no login; they carry numbers and words, never codes or names.
+"""
+
+import time
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from alembic.script import ScriptDirectory
+from fastapi import APIRouter, FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from biobank.acts.web import BankDep
+from biobank.foundation import clock
+from biobank.operations.log_health import REGISTRY, log_unknown, look_at_the_log
+from biobank.postgres import migrate
+from biobank.viability.records import count_alarms, count_waiting
+
+router = APIRouter(tags=["health"])
+REQUESTS = Counter(
+    "biobank_requests_total", "Requests by method, route and status.", ("method", "route", "status"), registry=REGISTRY
+)
+SECONDS = Histogram("biobank_request_seconds", "Time to answer, by method and route.", ("method", "route"), registry=REGISTRY)
+FORECAST_ALARMS = Gauge(
+    "biobank_viability_forecast_alarms",
+    "Strata whose 90 % interval held under 80 % of the newest thirty thaws.",
+    registry=REGISTRY,
+)
+COUNTS_WAITING = Gauge(
+    "biobank_viability_counts_waiting", "Counts older than an hour that the worker has not looked at.", registry=REGISTRY
+)
+
+
+def _expected_revision() -> str:
+    return str(ScriptDirectory.from_config(migrate.config("postgresql://")).get_current_head())
+
+
+class _Revision:
+    """The newest revision of this installation, read once."""
+
+    head: str | None = None
+
+
+def _look(session: Session, merge_delay_s: int) -> dict[str, Any]:
+    found = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    if _Revision.head is None:
+        _Revision.head = _expected_revision()
+    return {
+        "database": "ok",
+        "schema": "ok" if found == _Revision.head else "migration needed",
+        **look_at_the_log(session, merge_delay_s),
+    }
+
+
+def _look_at_forecasts(session: Session) -> None:
+    FORECAST_ALARMS.set(count_alarms(session))
+    COUNTS_WAITING.set(count_waiting(session, clock.now() - timedelta(hours=1)))
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(request: Request, bank: BankDep, response: Response) -> dict[str, Any]:
+    """The process may take work: database, schema, log, erasures; else 503. A lagging log is said, not a reason to stop."""
+    checks: dict[str, Any] = {}
+    try:
+        checks = await bank.database.read(lambda s: _look(s, bank.settings.merge_delay_s))
+    except (SQLAlchemyError, OSError):
+        checks = {"database": "does not answer"}
+    if clock.offset():
+        checks["clock"] = f"TEST MODE: the clock is moved by {int(clock.offset().total_seconds())} s"
+    checks["erasures"] = "replayed" if await request.app.state.doors.opened(bank) else "not replayed: nothing is answered"
+    ready = checks.get("database") == "ok" and checks.get("schema") == "ok" and checks["erasures"] == "replayed"
+    response.status_code = 200 if ready else 503
+    return {"status": "ready" if ready else "not ready", "test_mode": bank.settings.test_mode, **checks}
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(bank: BankDep) -> Response:
+    """Prometheus text. Each web worker counts its own requests; scrape them by process, or sum."""
+    try:
+        await bank.database.read(lambda s: look_at_the_log(s, bank.settings.merge_delay_s))
+        await bank.database.read(_look_at_forecasts)
+    except (SQLAlchemyError, OSError):
+        log_unknown()
+    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+class Measured:
+    """ASGI middleware: counts and times requests by route template, so that no code ever becomes a label."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and note how it went."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+            counter, histogram = _series(method, route, status)
+            counter.inc()
+            histogram.observe(time.perf_counter() - started)
+
+
+@cache
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """The time series of these labels; there are as many as routes, so they are looked up once."""
+    return REQUESTS.labels(method, route, status), SECONDS.labels(method, route)
+
+
+_METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"})
+
+
+def install(app: FastAPI) -> None:
+    """Add the routes and the measuring."""
+    app.include_router(router)
+    app.add_middleware(Measured)

@@ -1,0 +1,70 @@
+"""The doors stay shut until erasures are replayed: nobody who was forgotten is known again because a dump was older.
+
+A dump of the bank may be older than an erasure; the store of donor keys knows better (`donors/erasure.py`). However a database
+came back (`biobank restore`, point-in-time recovery, a copied disk), no process answers a question from it before it has
+compared the two. That costs one statement on each database at the start of a process, so there is no marker that a restore by
+hand could forget to set. While the comparison is not possible, everything but the health addresses answers 503.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from biobank.acts.act import Act
+from biobank.acts.bank import Bank
+from biobank.acts.problems import problem_response
+from biobank.auth.actor import SYSTEM
+from biobank.donors.erasure import replay_erasures
+from biobank.foundation.errors import Unavailable
+
+log = structlog.get_logger("biobank.operations.startup_gate")
+ALWAYS_OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+@dataclass
+class Doors:
+    """The doors of one process. `open_for` is the bank whose erasures were replayed."""
+
+    open_for: Bank | None = None
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def opened(self, bank: Bank) -> bool:
+        """Replay the erasures of `bank` unless this process has; say whether it has by now."""
+        if self.open_for is bank:
+            return True
+        async with self._one_at_a_time:
+            if self.open_for is not bank:
+                act = Act(actor=SYSTEM, bank=bank, keystore=bank.keystore, path="start/replay-erasures")
+                try:
+                    again = await bank.database.write(lambda session: replay_erasures(session, act))
+                except (SQLAlchemyError, OSError) as error:
+                    log.error("erasures not replayed", error=type(error).__name__)
+                    return False
+                if again:
+                    log.warning("erasures replayed: this database is older than they are", donors=len(again))
+                self.open_for = bank
+        return True
+
+
+class Doorkeeper:
+    """ASGI middleware: answers 503 until the doors are open."""
+
+    def __init__(self, app: ASGIApp, doors: Doors) -> None:
+        self.app = app
+        self.doors = doors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on when the doors are open."""
+        if scope["type"] == "http" and scope["path"] not in ALWAYS_OPEN:
+            bank = scope["app"].state.bank
+            if self.doors.open_for is not bank and not await self.doors.opened(bank):
+                shut = Unavailable(
+                    "The bank cannot tell yet whether its database is older than an erasure, because a database does not answer "
+                    "or has another schema. Send the same request again in a minute, and tell the administrator."
+                )
+                await problem_response(shut)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)

@@ -1,0 +1,185 @@
+"""The processes of a running bank: the parent starts PostgreSQL when none is given, then web, sealer and worker as children.
+
+Each child gets only the addresses it needs: a web worker never sees the owner's, the sealer never sees the app's.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from biobank.foundation.config import Settings
+from biobank.postgres.embedded import EmbeddedPostgres
+
+log = structlog.get_logger("biobank")
+PR_SET_PDEATHSIG = 1
+STOP_TIMEOUT_S = 20
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+STEADY_S = 60.0
+"""A child that lived this long was well: the next pause is the shortest again."""
+NEEDS_A_PERSON = 4
+"""Exit code of a sealer whose log is halted; see `biobank/cli.py`."""
+
+
+@contextmanager
+def served_database(settings: Settings) -> Iterator[Settings]:
+    """Yield settings whose addresses are all there: the given server's, or an embedded one that lives as long as this."""
+    if settings.database_url is not None or settings.owner_database_url is not None:
+        yield settings
+        return
+    with EmbeddedPostgres(settings.state_dir) as postgres:
+        yield settings.model_copy(
+            update={
+                "database_url": postgres.dsn("app"),
+                "owner_database_url": postgres.dsn("owner"),
+                "sealer_database_url": postgres.dsn("sealer"),
+                "auditor_database_url": postgres.dsn("auditor"),
+                "keys_database_url": postgres.dsn("app", "biobank_keys"),
+                "keys_owner_database_url": postgres.dsn("owner", "biobank_keys"),
+            }
+        )
+
+
+def prepare(settings: Settings) -> None:
+    """Bring schema and secrets to be. Needs the owner's addresses. Quick when there is nothing to do."""
+    from biobank.postgres import migrate
+
+    if settings.owner_database_url is None or settings.keys_owner_database_url is None:
+        raise SystemExit("Set BIOBANK_OWNER_DATABASE_URL and BIOBANK_KEYS_OWNER_DATABASE_URL to migrate.")
+    if (settings.secrets / "vault-master").exists() and migrate.is_current(
+        settings.owner_database_url, settings.keys_owner_database_url
+    ):
+        return
+    from biobank.acts.bank import ensure_secrets
+
+    ensure_secrets(settings.secrets, settings.log_origin)
+    migrate.upgrade(settings.owner_database_url, settings.keys_owner_database_url)
+
+
+def adopt_rules(settings: Settings) -> None:
+    """Let the log say under which rule table this software writes, before any part of it does."""
+    from biobank.acts.bank import Bank
+    from biobank.custody.rulebook import adopt_rules_now
+    from biobank.registries import event_kinds, tables
+
+    assert event_kinds.MODULES
+    assert tables.MODULES
+    bank = Bank.open(settings)
+    try:
+        adopt_rules_now(bank)
+    finally:
+        bank.database.sync_engine.dispose()
+
+
+def environment(settings: Settings, *addresses: str) -> dict[str, str]:
+    """Return a child's environment: every setting, but only the named addresses."""
+    given = {k: v for k, v in os.environ.items() if not k.startswith("BIOBANK_")}
+    for name, value in settings.model_dump(exclude_none=True).items():
+        if name.endswith("database_url") and name not in addresses:
+            continue
+        given[f"BIOBANK_{name.upper()}"] = str(value.absolute() if isinstance(value, Path) else value)
+    return given
+
+
+@dataclass
+class Child:
+    """One child process and how to start it again. `pause_s` grows while it keeps ending soon after its start."""
+
+    command: list[str]
+    environ: dict[str, str]
+    process: "subprocess.Popen[bytes]"
+    started: float
+    pause_s: float = FIRST_PAUSE_S
+    again_at: float | None = None
+
+
+@dataclass
+class Children:
+    """Child processes that die with their parent, and are started again when they end by themselves."""
+
+    children: dict[str, Child] = field(default_factory=dict)
+
+    def start(self, name: str, command: list[str], environ: dict[str, str]) -> None:
+        """Start one child."""
+        self.children[name] = Child(command, environ, _spawn(command, environ), time.monotonic())
+
+    def wait(self, essential: str, stop: threading.Event) -> int:
+        """Wait until the essential child ends (its exit code) or `stop` is set (0).
+
+        Any other child that ends is started again after a pause, except one that says it needs a person (`NEEDS_A_PERSON`): a
+        halted log must not be talked into going on.
+        """
+        while not stop.wait(0.2):
+            for name, child in self.children.items():
+                code = child.process.poll()
+                if code is None:
+                    continue
+                if name == essential:
+                    return code
+                self._look_after(name, child, code)
+        return 0
+
+    def _look_after(self, name: str, child: Child, code: int) -> None:
+        now = time.monotonic()
+        if child.again_at is None:
+            lived = now - child.started
+            child.pause_s = FIRST_PAUSE_S if lived > STEADY_S else min(child.pause_s * 2, LONGEST_PAUSE_S)
+            child.again_at = now + child.pause_s if code != NEEDS_A_PERSON else float("inf")
+            log.error("a part of the bank stopped", part=name, exit_code=code, again_in_s=child.again_at - now)
+        elif now >= child.again_at:
+            child.process, child.started, child.again_at = _spawn(child.command, child.environ), now, None
+
+    def stop(self) -> None:
+        """End every child, politely first."""
+        processes = [child.process for child in self.children.values()]
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for process in processes:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _spawn(command: list[str], environ: dict[str, str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, env=environ, preexec_fn=_die_with_parent)  # noqa: S603 - our own command; the hook only calls prctl
+
+
+def start_all(settings: Settings, children: Children, *, web_only: bool = False) -> None:
+    """Start sealer, worker and web over settings whose addresses are whole."""
+    program = [sys.executable, "-m", "biobank"]
+    app = ("database_url", "keys_database_url", "auditor_database_url")
+    if not web_only:
+        children.start("sealer", [*program, "sealer"], environment(settings, "sealer_database_url"))
+        children.start("worker", [*program, "worker"], environment(settings, *app))
+    children.start("web", web_command(settings), environment(settings, *app))
+
+
+def web_command(settings: Settings) -> list[str]:
+    """Return the command of the web server."""
+    return [
+        sys.executable, "-m", "uvicorn", "--factory", "biobank.asgi:app", "--host", settings.host, "--port",
+        str(settings.port), "--workers", str(settings.workers), "--log-level", "warning", "--no-access-log",
+        "--no-server-header", "--loop", "uvloop", "--http", "httptools", "--timeout-graceful-shutdown", "10",
+    ]  # fmt: skip
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this child when its parent dies, however that happens (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        # Ctrl-C reaches the whole terminal group; the parent alone decides the order of the end.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

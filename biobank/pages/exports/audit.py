@@ -1,0 +1,204 @@
+"""An auditor's desk beside the search: near misses, gaps, copies that were taken, checkpoints and how to check them alone."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy import func, select
+from sqlmodel import Session
+
+from biobank.acts.web import BankDep
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.queries import attempts
+from biobank.exports.gaps import Gaps, read_gaps
+from biobank.exports.past_exports import PastExport, list_exports
+from biobank.exports.saved_filters import title_of
+from biobank.foundation import clock
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import NotFound
+from biobank.pages.ui.parts import Column, Stat
+from biobank.pages.ui.session import PageReading
+from biobank.pages.ui.templating import render
+from biobank.transparency.models import Checkpoint, Cosignature, TreeHead
+from biobank.transparency.queries import seal_lag_s
+
+router = APIRouter(include_in_schema=False)
+
+_head, _checkpoint, _cosignature = table_of(TreeHead), table_of(Checkpoint), table_of(Cosignature)
+Text = Annotated[str, Query(max_length=60, pattern=r"^[A-Za-z0-9_-]*$")]
+CHECKPOINTS_SHOWN = 50
+
+ATTEMPTS = [
+    Column("at", "When", "log_time"),
+    Column("actor_code", "By", "plain_code"),
+    Column("subject", "About", "code"),
+    Column("code", "Refusal", "words"),
+    Column("kept", "Kept as", "chip"),
+    Column("status", "Answer", "number"),
+    Column("detail", "What was said"),
+]
+EXPORTS = [
+    Column("started_at", "Started", "log_time"),
+    Column("finished_at", "Finished", "log_time"),
+    Column("state", "State", "chip"),
+    Column("format", "Format"),
+    Column("asked", "Filter"),
+    Column("by", "By", "plain_code"),
+    Column("rows", "Events", "number"),
+    Column("size_bytes", "Bytes", "number"),
+    Column("sha256", "SHA-256"),
+]
+_WHICH = [Column("stream_id", "Record", "code"), Column("seq", "#", "number"), Column("kind", "Event", "words")]
+_RECORDED = [Column("recorded_at", "Recorded", "log_time"), Column("recorded_by", "Recorded by", "plain_code")]
+GAP_COLUMNS = {
+    "sequences": [Column("stream_kind", "Kind", "words"), _WHICH[0], Column("present", "Events", "number"),
+                  Column("last", "Last number", "number")],
+    "quarantined": [Column("at", "When", "log_time"), Column("reason", "Why"), Column("leaf_hash", "Leaf hash")],
+    "unconfirmed": [*_WHICH, Column("performed_by", "Hands of", "plain_code"), Column("said", "They say", "chip"), *_RECORDED],
+    "late": [*_WHICH, Column("occurred_at", "Happened", "log_time"), *_RECORDED],
+}  # fmt: skip
+HEADS = [
+    Column("sealed_at", "Sealed", "log_time"),
+    Column("size", "Size of the log", "number"),
+    Column("root", "Root hash"),
+    Column("signed", "Checkpoint", "chip"),
+    Column("witnesses", "Witnesses", "number"),
+]
+
+
+@router.get("/log/near-misses")
+async def show_near_misses(
+    request: Request,
+    reading: PageReading,
+    subject: Text = "",
+    code: Text = "",
+    evidence: Literal["", "yes"] = "",
+    cursor: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+) -> Response:
+    """List refusals that were kept, newest first: what nearly happened."""
+    found = await reading(
+        attempts, subject=subject.upper() or None, code=code or None, evidence=True if evidence else None, before=cursor, limit=50
+    )  # fmt: skip
+    rows = [one.model_dump() | {"kept": "evidence" if one.evidence else "attempt"} for one in found.items]
+    typed = {"subject": subject, "code": code, "evidence": evidence}
+    return render(request, "log_near_misses.html", rows=rows, columns=ATTEMPTS, next_cursor=found.next, typed=typed)
+
+
+@router.get("/log/gaps")
+async def show_gaps(request: Request, reading: PageReading, days: Annotated[int, Query(ge=1, le=3650)] = 30) -> Response:
+    """Draw what is missing, unconfirmed, set aside or late."""
+    gaps = await reading.agreeing(read_gaps, clock.now() - timedelta(days=days))
+    return render(request, "log_gaps.html", gaps=gaps, days=days, stats=_gap_stats(gaps), shown=GAP_COLUMNS)
+
+
+def _gap_stats(gaps: Gaps) -> list[Stat]:
+    counted = (
+        ("Streams with a gap", len(gaps.sequences)),
+        ("Missing in the log's index", gaps.missing_indexes),
+        ("Neither waiting nor sealed", len(gaps.unaccounted)),
+        ("Set aside by the sealer", len(gaps.quarantined)),
+    )
+    stats = [Stat(label, n, tone="stop" if n else "good") for label, n in counted]
+    stats.append(Stat("Hands not confirmed", len(gaps.unconfirmed), tone="care" if gaps.unconfirmed else "good"))
+    return [*stats, Stat("Entered late", len(gaps.late), tone="care" if gaps.late else "good")]
+
+
+@router.get("/log/exports")
+async def show_exports(request: Request, reading: PageReading) -> Response:
+    """List the copies that were taken, and which are still being written."""
+    found = await reading(list_exports)
+    running = [one for one in found if one.state == "running"]
+    return render(
+        request,
+        "log_exports.html",
+        rows=[_export(one) for one in found],
+        columns=EXPORTS,
+        running=len(running),
+        mark=_mark(found),
+    )
+
+
+@router.get("/log/exports/now")
+async def read_exports_mark(reading: PageReading) -> JSONResponse:
+    """Say which version of the list is the present one, for a page that waits for an export to end."""
+    return JSONResponse({"mark": _mark(await reading(list_exports)), "stop": False})
+
+
+def _mark(found: list[PastExport]) -> str:
+    return f"{len(found)}-{sum(one.state == 'running' for one in found)}"
+
+
+def _export(one: PastExport) -> dict[str, Any]:
+    return {
+        "started_at": one.started_at, "finished_at": one.finished_at, "state": one.state, "format": one.format,
+        "asked": asked_by(one.filters), "by": one.by, "rows": one.rows, "size_bytes": one.size_bytes,
+        "sha256": None if one.sha256 is None else f"{one.sha256[:16]}…",
+    }  # fmt: skip
+
+
+def asked_by(filters: Mapping[str, str]) -> str:
+    """Return an export's filters as a saved filter is called; instants are cut to their day."""
+    named = {"since": "from", "until": "to"}
+    return title_of({named.get(name, name): value[:10] if name in named else value for name, value in filters.items()})
+
+
+@router.get("/log/verification")
+async def show_verification(request: Request, reading: PageReading, bank: BankDep) -> Response:
+    """Draw the newest checkpoints with their witnesses, and how to check the log without trusting the bank."""
+
+    def query(session: Session, actor: Actor) -> tuple[list[dict[str, Any]], float]:
+        actor.require(Permission.LOG_READ)
+        witnesses = select(func.count()).select_from(_cosignature).where(_cosignature.c.size == _head.c.size).scalar_subquery()
+        rows = session.execute(
+            select(
+                _head.c.size, _head.c.root, _head.c.sealed_at, _checkpoint.c.size.label("signed"), witnesses.label("witnesses")
+            )
+            .select_from(_head.outerjoin(_checkpoint, _checkpoint.c.size == _head.c.size))
+            .order_by(_head.c.size.desc())
+            .limit(CHECKPOINTS_SHOWN)
+        ).mappings()
+        return [dict(row) for row in rows], seal_lag_s(session, clock.now())
+
+    heads, lag = await reading.agreeing(query)
+    limit = bank.settings.merge_delay_s
+    newest = heads[0] if heads else None
+    return render(
+        request,
+        "log_verification.html",
+        origin=bank.settings.log_origin,
+        heads=[
+            head | {"root": f"{bytes(head['root']).hex()[:24]}…", "signed": "signed" if head["signed"] is not None else "pending"}
+            for head in heads
+        ],
+        columns=HEADS,
+        stats=[
+            Stat("Events in the log", newest["size"] if newest else 0, tone="good"),
+            Stat("Seconds behind", int(lag), tone="stop" if lag > limit else "good", hint=f"at most {limit} are promised"),
+            Stat("Witnesses under the newest", newest["witnesses"] if newest else 0,
+                 tone="good" if newest and newest["witnesses"] else "wait",
+                 hint=None if newest and newest["witnesses"] else "none has signed it yet"),
+        ],
+        host=str(request.base_url).rstrip("/"),
+    )  # fmt: skip
+
+
+@router.get("/log/checkpoint")
+async def send_checkpoint(reading: PageReading) -> Response:
+    """Send the newest signed checkpoint with the lines of its witnesses, as text to keep."""
+
+    def query(session: Session, actor: Actor) -> str:
+        actor.require(Permission.LOG_READ)
+        row = session.execute(select(_checkpoint).order_by(_checkpoint.c.size.desc()).limit(1)).first()
+        if row is None:
+            raise NotFound("Nothing was sealed yet, so there is no checkpoint.")
+        lines = session.execute(
+            select(_cosignature.c.line).where(_cosignature.c.size == row.size).order_by(_cosignature.c.key_id)
+        ).scalars()
+        return str(row.note) + "".join(f"{line.rstrip()}\n" for line in lines)
+
+    note = await reading.agreeing(query)
+    headers = {"Content-Disposition": 'attachment; filename="checkpoint.txt"'}
+    return Response(note, media_type="text/plain; charset=utf-8", headers=headers)

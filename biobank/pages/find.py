@@ -1,0 +1,134 @@
+"""From any code to its page: the find box, a gun, and the address on a label opened by a telephone.
+
+Finding never acts: a label's address is opened by whoever holds a camera, and by programs that preview links.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.donors.wristbands import describe_band
+from biobank.foundation.codes import Code, MalformedCode, Prefix, parse_code, resolve_payload
+from biobank.foundation.config import Settings
+from biobank.foundation.errors import NotFound, Refusal
+from biobank.pages.ui.filters import code_href
+from biobank.pages.ui.parts import Column
+from biobank.pages.ui.session import PageReading
+from biobank.pages.ui.templating import render
+from biobank.scanning.commands import Action, meaning_of
+from biobank.specimens.queries import list_specimens
+from biobank.specimens.resolving import resolve_code
+from biobank.specimens.schemas import SpecimenSummary
+from biobank.storage.queries import find_position, get_container
+
+router = APIRouter(include_in_schema=False)
+
+LONGEST = 300
+SEVERAL = 25
+
+
+COLUMNS = [
+    Column("code", "Code", "code"),
+    Column("material", "Material", "words"),
+    Column("state", "State", "chip"),
+    Column("donor", "Donor", "code"),
+    Column("container", "Box", "code"),
+]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a scan leads: a page, or several specimens to choose from."""
+
+    href: str | None
+    several: list[SpecimenSummary]
+
+
+def find(session: Session, actor: Actor, text: str, settings: Settings) -> Found:
+    """Find what `text` names: a code of ours, a label's address, another issuer's identifier, or the start of a code.
+
+    Raises what resolving raises: NotFound, ForeignLabel, MalformedCode, CheckCharacterWrong, AmbiguousIdentifier, LabelNotInUse.
+    """
+    try:
+        code = resolve_payload(text, settings.host_name, settings.former_hosts)
+    except MalformedCode as misread:
+        return _by_words(session, actor, text, settings, misread)
+    return Found(_page_of(session, actor, code, settings), [])
+
+
+def _page_of(session: Session, actor: Actor, code: Code, settings: Settings) -> str:
+    if code.prefix == Prefix.POSITION:
+        place = find_position(session, None, code.text)
+        if place is None:
+            raise NotFound(f"There is no position {code.text} that you may see. Scan its box instead.", subject=code.text)
+        get_container(session, actor, place.container_code)
+        return f"/storage/{place.container_code}?slot={place.label}"
+    if code.prefix == Prefix.WRISTBAND:
+        return code_href(describe_band(session, actor, code.text).donor)
+    if code.prefix == Prefix.COMMAND:
+        meaning = meaning_of(code)
+        return f"/scan?do={meaning.value}" if isinstance(meaning, Action) else "/scan"
+    href = code_href(code.text)
+    if href.startswith("/find"):
+        raise NotFound(f"{code.text} is a good code, and what it names has no page here yet.", subject=code.text)
+    if href.startswith("/specimens/"):
+        resolve_code(session, actor, code.text, settings)
+    return href
+
+
+def _by_words(session: Session, actor: Actor, text: str, settings: Settings, misread: MalformedCode) -> Found:
+    if not actor.may(Permission.SPECIMEN_READ):
+        raise misread
+    try:
+        return Found(code_href(resolve_code(session, actor, text, settings).code), [])
+    except Refusal as refusal:
+        several = list_specimens(session, actor, words=text, limit=SEVERAL).items if len(text) <= 40 else []
+        if not several:
+            raise refusal from None
+    return Found(code_href(several[0].code) if len(several) == 1 else None, several)
+
+
+@router.get("/find")
+async def show_find(request: Request, reading: PageReading, q: Annotated[str, Query(max_length=LONGEST)] = "") -> Response:
+    """Go to what was scanned or typed, or say what to do with it."""
+    text = "".join(character for character in q if character.isprintable()).strip()
+    if not text:
+        return _draw(request, "")
+    try:
+        found = await reading(find, text, reading.bank.settings)
+    except Refusal as refusal:
+        return _draw(request, text, refusal)
+    if found.href is not None:
+        return RedirectResponse(found.href, 303)
+    return _draw(request, text, several=found.several)
+
+
+def _draw(request: Request, typed: str, refusal: Refusal | None = None, several: Sequence[SpecimenSummary] = ()) -> Response:
+    return render(
+        request,
+        "find.html",
+        200 if refusal is None else refusal.status,
+        typed=typed,
+        problem=None if refusal is None else refusal.problem(),
+        several=several,
+        specimen_columns=COLUMNS,
+    )
+
+
+@router.get("/S/{code}")
+async def open_label(
+    request: Request, reading: PageReading, code: Annotated[str, Path(max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
+) -> Response:
+    """Open the address on a label. Shows, never acts."""
+    try:
+        found = Found(await reading(lambda s, actor: _page_of(s, actor, parse_code(code), reading.bank.settings)), [])
+    except Refusal as refusal:
+        return _draw(request, code, refusal)
+    assert found.href is not None
+    return RedirectResponse(found.href, 303)

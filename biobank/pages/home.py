@@ -1,0 +1,97 @@
+"""The start page: what waits for the one who is signed in, and how to get to anything else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from sqlalchemy import func, select
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.snapshots import custody
+from biobank.custody.states import State
+from biobank.foundation.terms import Tone
+from biobank.pages.today import Task, Trouble, read_tasks, read_troubles
+from biobank.pages.ui.parts import Act, Stat
+from biobank.pages.ui.session import PageReading
+from biobank.pages.ui.templating import render
+from biobank.specimens.scoping import donor, specimen, specimens_at_sites_of
+from biobank.viability.records import count_alarms
+
+router = APIRouter(include_in_schema=False)
+
+P = Permission
+
+COUNTED: Sequence[tuple[State, str, Tone]] = (
+    (State.COLLECTED, "Collected, not received", "busy"),
+    (State.IN_TRANSIT, "On their way", "busy"),
+    (State.RECEIVED, "Received, not stored", "care"),
+    (State.IN_PROCESS, "Being processed", "busy"),
+    (State.CHECKED_OUT, "Out of their place", "care"),
+    (State.MISSING, "Missing", "stop"),
+    (State.STORED, "Stored", "good"),
+)
+
+BEGINNINGS: Sequence[tuple[Permission, str, str, str]] = (
+    (P.STORAGE_RECORD, "Scan tubes", "/scan", "scan"),
+    (P.DONOR_REGISTER, "Register a donor", "/donors/new", "donor"),
+    (P.HARVEST_RECORD, "Record a harvest", "/harvests/new", "tray"),
+    (P.KIT_MANAGE, "Kits", "/kits", "box"),
+    (P.PROCESSING_RECORD, "Processing and lots", "/processings", "flask"),
+    (P.WITHDRAWAL_REQUEST, "Request a withdrawal", "/withdrawals/new", "return"),
+    (P.LOG_READ, "Read the log", "/log", "log"),
+    (P.STORAGE_MANAGE, "Look after storage", "/storage", "tank"),
+    (P.USER_MANAGE, "Look after users", "/users", "users"),
+    (P.SITE_MANAGE, "Sites", "/sites", "home"),
+    (P.SITE_MANAGE, "Label templates and print rules", "/labels", "print"),
+)
+"""What each role begins most often; those the login may do stand beside the list."""
+
+
+@dataclass(frozen=True)
+class Today:
+    """What the start page shows."""
+
+    tasks: list[Task]
+    troubles: list[Trouble]
+    stats: list[Stat]
+
+
+def read_today(session: Session, actor: Actor) -> Today:
+    """Read everything the start page shows to the actor."""
+    return Today(read_tasks(session, actor), read_troubles(session, actor), _stats(session, actor))
+
+
+def _stats(session: Session, actor: Actor) -> list[Stat]:
+    if not actor.may(P.SPECIMEN_READ):
+        return []
+    whole = specimen.join(custody, custody.c.code == specimen.c.code).outerjoin(donor, donor.c.code == specimen.c.donor_code)
+    rows = session.execute(
+        select(custody.c.state, func.count().label("n"))
+        .select_from(whole)
+        .where(specimens_at_sites_of(actor))
+        .group_by(custody.c.state)
+    )
+    counted = {row.state: row.n for row in rows}
+    stats = [
+        Stat(label, counted.get(state.value, 0), f"/specimens?state={state.value}", tone)
+        for state, label, tone in COUNTED
+        if counted.get(state.value) or state is State.STORED
+    ]
+    if alarms := count_alarms(session):
+        hint = "The 90 % interval holds under 80 %"
+        stats.append(Stat("Viability forecasts that do not hold", alarms, "/viability", "stop", hint))
+    return stats
+
+
+@router.get("/")
+async def show_today(request: Request, reading: PageReading) -> Response:
+    """Draw the start page."""
+    today = await reading(read_today)
+    actor: Actor = request.state.actor
+    beginnings = [Act(label, href, icon) for permission, label, href, icon in BEGINNINGS if actor.may(permission)]
+    return render(
+        request, "home.html", tasks=today.tasks, troubles=today.troubles, stats=today.stats, beginnings=beginnings
+    )  # fmt: skip

@@ -1,0 +1,177 @@
+"""Acts that wait for a second person, as people see them: what was proposed, by whom, until when; sign it or take it back.
+
+An act is one row of `ACTS`: how the second person's request is built from what the first one said, and which use case takes it.
+What is signed is drawn from the proposal itself, never from a form: the second person cannot sign something else by accident.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+from sqlmodel import Session
+
+from biobank.acts.signing import Meaning
+from biobank.acts.two_person import PendingActList, PendingActPublic, cancel_pending, list_pending
+from biobank.auth.actor import Actor
+from biobank.custody.reversal import ReverseRequest, reverse
+from biobank.custody.snapshots import get_visible
+from biobank.donors.erasure import erase_donor
+from biobank.donors.schemas import EraseDonor
+from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.terms import words
+from biobank.pages.ui.entries import facts_of
+from biobank.pages.ui.filters import code_href
+from biobank.pages.ui.forms import drawn
+from biobank.pages.ui.parts import Column
+from biobank.pages.ui.session import PagePerforming, PageReading, or_again
+from biobank.pages.ui.templating import render
+from biobank.people.roles import grant_role, revoke_role
+from biobank.people.schemas import RoleChange, UserChange
+from biobank.people.service import change_user
+from biobank.quality.identifying import resolve
+from biobank.quality.schemas import ResolveRequest
+
+router = APIRouter(include_in_schema=False)
+
+COLUMNS = [
+    Column("label", "Act"),
+    Column("subject", "On", "code"),
+    Column("proposed_by", "Proposed by", "plain_code"),
+    Column("proposed_at", "Since", "when"),
+    Column("expires_at", "Until", "when"),
+    Column("mine", "Waits for"),
+]
+
+
+@dataclass(frozen=True)
+class TwoPersonAct:
+    """An act of two people. `said` is what the second signature says; `model` is the request it completes."""
+
+    label: str
+    said: str
+    model: type[BaseModel]
+    use_case: Callable[..., Any]
+    grave: bool = False
+    needs_seq: bool = False
+
+
+_ROLE = "I have compared this change with the person's appointment and approve it."
+ACTS: Mapping[str, TwoPersonAct] = {
+    "user.grant_role": TwoPersonAct("Give a role", _ROLE, RoleChange, grant_role),
+    "user.revoke_role": TwoPersonAct("Take a role away", _ROLE, RoleChange, revoke_role),
+    "user.reactivate": TwoPersonAct("Open a login again", _ROLE, UserChange, change_user),
+    "donor.erase": TwoPersonAct(
+        "Forget a person", "I have read the request and the retention duties, and agree that the person is forgotten.",
+        EraseDonor, erase_donor, grave=True,
+    ),
+    "specimen.reverse": TwoPersonAct(
+        "Undo the end of a specimen", "I have read the evidence and agree that the recorded end was wrong.",
+        ReverseRequest, reverse, grave=True, needs_seq=True,
+    ),
+    "specimen.resolve": TwoPersonAct(
+        "Say which specimen an unidentified item is", "I have read the evidence and agree that it is this specimen.",
+        ResolveRequest, resolve, grave=True, needs_seq=True,
+    ),
+}  # fmt: skip
+
+
+def label_of(act: str) -> str:
+    """Return how an act of two people is called."""
+    return ACTS[act].label if act in ACTS else words(act)
+
+
+@router.get("/pending")
+async def show_pending(request: Request, reading: PageReading, cursor: Annotated[UUID | None, Query()] = None) -> Response:
+    """List what I proposed and what I may complete."""
+    found: PendingActList = await reading(list_pending, cursor, 50)
+    actor: Actor = request.state.actor
+    rows = [
+        one.model_dump()
+        | {"label": label_of(one.act), "mine": "a second person" if one.proposed_by == actor.code else "your signature"}
+        for one in found.items
+    ]
+    return render(request, "pending.html", rows=rows, columns=COLUMNS, next_cursor=found.next)
+
+
+def find_pending(session: Session, actor: Actor, pending: UUID) -> tuple[PendingActPublic, int | None]:
+    """Return an act that waits and, for a specimen's, how far its record stands; raise NotFound when nothing waits."""
+    after: UUID | None = None
+    while True:
+        page = list_pending(session, actor, after, 500)
+        for one in page.items:
+            if one.id == pending:
+                known = ACTS.get(one.act)
+                return one, get_visible(session, actor, one.subject).seq if known is not None and known.needs_seq else None
+        if page.next is None:
+            raise NotFound("Nothing with this id waits for you: it was completed, taken back, or left for more than a day.")
+        after = UUID(page.next)
+
+
+@router.get("/pending/{pending}")
+async def show_one(request: Request, pending: UUID, reading: PageReading) -> Response:
+    """Draw one proposal with the signature that completes it."""
+    return await _draw(request, reading, pending)
+
+
+async def _draw(request: Request, reading: PageReading, pending: UUID, refusal: Refusal | None = None) -> Response:
+    one, seq = await reading.agreeing(find_pending, pending)
+    actor: Actor = request.state.actor
+    known = ACTS.get(one.act)
+    body = list(facts_of(one.body))
+    said = "; ".join(f"{words(name).lower()} {words(value)}" for name, value in one.body.items() if value is not None)
+    return render(
+        request,
+        "pending_act.html",
+        one=one,
+        label=label_of(one.act),
+        subject_href=_page_of(one.subject),
+        facts=[*body, ("Needs", one.needs), ("At", one.site or "everywhere")],
+        mine=one.proposed_by == actor.code,
+        known=known is not None,
+        grave=known is not None and known.grave,
+        seq=seq,
+        statement=f"{label_of(one.act)}: {one.subject}; {said}." if said else f"{label_of(one.act)}: {one.subject}.",
+        meaning=(one.meaning, known.said if known else ""),
+        **drawn(refusal),
+    )
+
+
+def _page_of(code: str) -> str | None:
+    href = code_href(code)
+    return None if href.startswith("/find") else href
+
+
+@router.post("/pending/{pending}/sign")
+async def sign(request: Request, pending: UUID, performing: PagePerforming, reading: PageReading) -> Response:
+    """Sign as the second person and complete the act."""
+
+    async def act() -> Response:
+        one, seq = await reading.agreeing(find_pending, pending)
+        known = ACTS.get(one.act)
+        if known is None:
+            raise NotFound("This act has no page. Complete it where it was proposed.")
+        given: dict[str, Any] = dict(one.body)
+        given.pop("kind", None)
+        if known.needs_seq:
+            given["expected_seq"] = seq
+        token = await performing.sign(Meaning(one.meaning))
+        body = known.model.model_validate(given | {"pending_act": pending, "signature": token})
+        await performing(known.use_case, one.subject, body)
+        return await performing.done("/pending", f"Done: {known.label.lower()}.", f"{one.subject}, signed by two people.")
+
+    return await or_again(act(), lambda refusal: _draw(request, reading, pending, refusal))
+
+
+@router.post("/pending/{pending}/cancel")
+async def cancel(request: Request, pending: UUID, performing: PagePerforming, reading: PageReading) -> Response:
+    """Take the proposal back, or say no to it."""
+
+    async def act() -> Response:
+        one = await performing(cancel_pending, pending)
+        return await performing.done("/pending", f"Not done: {label_of(one['act']).lower()}.", "Nothing changed.", "care")
+
+    return await or_again(act(), lambda refusal: _draw(request, reading, pending, refusal))

@@ -1,0 +1,163 @@
+"""The door: logging in and out, the first password, and the list of logins."""
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from sqlmodel import Session
+
+from biobank.acts import answers_and_attempts
+from biobank.acts.act import Act
+from biobank.acts.proving import actor_of_session, door_of, prove_own_password
+from biobank.acts.web import BankDep
+from biobank.auth.actor import Actor
+from biobank.auth.passwords import MINIMUM_LENGTH, hash_password, require_strong
+from biobank.auth.permissions import Role
+from biobank.auth.service import end_session, prove_password
+from biobank.auth.sessions import WrongFormToken, create_page_session
+from biobank.foundation import clock
+from biobank.foundation.errors import Refusal
+from biobank.foundation.terms import words
+from biobank.pages.ui.parts import Column
+from biobank.pages.ui.session import (
+    FIRST_LOGIN,
+    PageReading,
+    Visiting,
+    cookie_name,
+    local_path,
+    read_form,
+    same_secret,
+    see,
+    set_cookie,
+)
+from biobank.pages.ui.templating import render
+from biobank.people.queries import list_users
+from biobank.people.schemas import UserList
+from biobank.people.service import change_own_password
+
+router = APIRouter(include_in_schema=False)
+
+DOOR_COOKIE = "door"
+"""Carries the token of the log-in form, which has no session yet: another site cannot sign a browser in as somebody else."""
+DOOR_S = 3600
+
+
+@router.get("/login")
+async def show_login(
+    request: Request, bank: BankDep, next_page: Annotated[str, Query(alias="next", max_length=500)] = "/"
+) -> Response:
+    """Draw the door."""
+    return _door(request, bank, local_path(next_page))
+
+
+def _door(request: Request, bank: BankDep, next_page: str, username: str = "", refusal: Refusal | None = None) -> Response:
+    token = request.cookies.get(DOOR_COOKIE) or secrets.token_urlsafe(24)
+    response = render(
+        request,
+        "login.html",
+        200 if refusal is None else refusal.status,
+        csrf_token=token,
+        username=username,
+        next_url=next_page,
+        refusal=None if refusal is None else refusal.problem(),
+    )
+    set_cookie(response, bank.settings, DOOR_COOKIE, token, DOOR_S)
+    return response
+
+
+@router.post("/login")
+async def log_in(request: Request, bank: BankDep) -> Response:
+    """Prove the password and open a page session. A session that was open in this browser ends."""
+    form = await read_form(request)
+    next_page = local_path(form.get("next"))
+    if not same_secret(form.get("csrf_token"), request.cookies.get(DOOR_COOKIE)):
+        refusal: Refusal = WrongFormToken("This page was open for too long. Log in again.")
+        return _door(request, bank, next_page, refusal=refusal)
+    username = form.get("username", "")[:80]
+    try:
+        proven = await prove_password(door_of(bank), username, form.get("password", "")[:256])
+    except Refusal as error:
+        return _door(request, bank, next_page, username, error)
+    lifetime = bank.settings.session_s
+    cookie, _ = await bank.database.write(lambda s: create_page_session(s, proven.user, clock.now(), lifetime))
+    response = see(FIRST_LOGIN if proven.must_change_password else next_page)
+    set_cookie(response, bank.settings, cookie_name(bank.settings), cookie, lifetime)
+    response.delete_cookie(DOOR_COOKIE, path="/")
+    return response
+
+
+@router.post("/logout")
+async def log_out(request: Request, page: Visiting, bank: BankDep) -> Response:
+    """End the session."""
+    page.require_csrf((await read_form(request)).get("csrf_token"))
+    await bank.database.write(lambda s: end_session(s, page.id, clock.now(), because="signed_out"))
+    response = see("/login")
+    response.delete_cookie(cookie_name(bank.settings), path="/", secure=bank.settings.secure_cookies, httponly=True)
+    return response
+
+
+@router.get(FIRST_LOGIN)
+async def show_first_login(request: Request, _page: Visiting) -> Response:
+    """Draw the form that changes one's own password."""
+    return render(request, "first_login.html", minimum_length=MINIMUM_LENGTH)
+
+
+@router.post(FIRST_LOGIN)
+async def choose_password(request: Request, page: Visiting, bank: BankDep) -> Response:
+    """Change one's own password; every other session of this login ends."""
+    form = await read_form(request)
+    page.require_csrf(form.get("csrf_token"))
+    given = dict(form.pairs)
+    present, fresh = given.get("current_password", "")[:256], given.get("new_password", "")[:256]
+    if fresh != given.get("repeat_password", ""):
+        errors = {"repeat_password": "The two new passwords differ."}
+        return render(request, "first_login.html", 422, minimum_length=MINIMUM_LENGTH, errors=errors)
+    actor, username = await actor_of_session(bank, page.id)
+    act = Act(actor=actor, bank=bank, keystore=bank.keystore, method="POST", path=FIRST_LOGIN)
+    try:
+        require_strong(fresh, username, unlike=present)
+        await prove_own_password(bank, username, present)
+        hashed = await hash_password(fresh)
+        await bank.database.write(lambda s: change_own_password(s, act, hashed, page.id))
+    except Refusal as error:
+        refusal = error
+        await bank.database.write(lambda s: answers_and_attempts.keep_attempt(s, act, refusal, evidence=False))
+        problem = refusal.problem()
+        return render(request, "first_login.html", refusal.status, minimum_length=MINIMUM_LENGTH, refusal=problem)
+    return see("/")
+
+
+@router.get("/users")
+async def show_users(
+    request: Request,
+    reading: PageReading,
+    role: str = "",
+    cursor: Annotated[str | None, Query(pattern=r"^US-[0-9A-Z]{7}$")] = None,
+) -> Response:
+    """List logins with their roles."""
+    wanted = Role(role) if role in set(Role) else None
+
+    def query(session: Session, actor: Actor) -> UserList:
+        return list_users(session, actor, reading.bank.keystore, role=wanted, after=cursor)
+
+    users = await reading(query)
+    rows = [
+        {
+            "code": user.code,
+            "username": user.username,
+            "roles": ", ".join(f"{words(grant.role)} ({grant.site or 'everywhere'})" for grant in user.roles) or None,
+            "state": "active" if user.active else "disabled",
+            "created_at": user.created_at,
+        }
+        for user in users.items
+    ]
+    columns = [
+        Column("code", "Badge", "code"),
+        Column("username", "Login"),
+        Column("roles", "Roles"),
+        Column("state", "State", "chip"),
+        Column("created_at", "Since", "when"),
+    ]
+    roles = [(one.value, words(one)) for one in Role]
+    return render(request, "users.html", rows=rows, columns=columns, roles=roles, role=role, next_cursor=users.next)

@@ -1,0 +1,336 @@
+"""Specimens as people see them: the list, one specimen with all that is known of it, and the observations anyone may record."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response
+from markupsafe import Markup
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody import service
+from biobank.custody.event import Event, Mode, rules
+from biobank.custody.queries import history_of
+from biobank.custody.schemas import AllowedEvents, EventPublic, EventRequest, request_model
+from biobank.custody.states import HoldKind, State
+from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.terms import words
+from biobank.labels.files import Drawing, data_of, template_for
+from biobank.pages.labels.labels import markup_of
+from biobank.pages.storage.box_maps import grid_of
+from biobank.pages.ui.entries import entry_of
+from biobank.pages.ui.filters import code as code_markup
+from biobank.pages.ui.filters import quantity
+from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
+from biobank.pages.ui.parts import Act, Column, Node
+from biobank.pages.ui.session import PagePerforming, PageReading, or_again
+from biobank.pages.ui.templating import render
+from biobank.pages.viability.presentation import MEASURED_COLUMNS, expected, measured_row
+from biobank.people.queries import list_sites
+from biobank.specimens.lineage import describe_lineage
+from biobank.specimens.lineage_graph import draw_lineage
+from biobank.specimens.materials import MATERIALS, amount_text
+from biobank.specimens.queries import describe_specimen, list_specimens
+from biobank.specimens.schemas import Lineage, SpecimenList, SpecimenPublic
+from biobank.storage.maps import map_of
+from biobank.storage.schemas import ContainerMap
+from biobank.viability.queries import describe as describe_viability
+from biobank.viability.schemas import ViabilityPublic
+
+router = APIRouter(include_in_schema=False)
+
+SpecimenCode = Annotated[str, Path(pattern=r"^(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}$")]
+EVENTS_SHOWN = 200
+RELATIVES_SHOWN = 60
+
+DIRECT_ICONS = {
+    "specimen.received": "tray", "specimen.checked_out": "hand", "specimen.sampled": "flask", "specimen.missing": "question",
+    "specimen.found": "check", "specimen.inspected": "search", "specimen.annotated": "pen",
+}  # fmt: skip
+
+PAGES: dict[str, tuple[str, str, str, str]] = {
+    "specimen.stored": ("store", "Store", "tank", "main"),
+    "specimen.moved": ("store", "Move to another place", "box", "plain"),
+    "specimen.hold_placed": ("hold", "Place a hold", "octagon", "grave"),
+    "specimen.quality_decided": ("decision", "Decide on quality", "check", "plain"),
+}
+"""Acts of use cases that have a page: kind → last part of its address, label, icon, weight."""
+
+COLUMNS = [
+    Column("code", "Code", "code"),
+    Column("material", "Material", "words"),
+    Column("state", "State", "chip"),
+    Column("amount", "Amount"),
+    Column("donor", "Donor", "code"),
+    Column("container", "Box", "code"),
+    Column("banked_at", "Banked", "when"),
+    Column("holds", "Holds"),
+]
+
+
+def state_after(kind: str) -> str | None:
+    """Return the state a kind of event leads to, when it always leads to one."""
+    cls = rules.by_kind.get(kind)
+    return cls.to_state.value if cls is not None and cls.to_state is not None else None
+
+
+@router.get("/specimens")
+async def show_specimens(
+    request: Request,
+    reading: PageReading,
+    donor: Annotated[str, Query(max_length=20, pattern=r"^[A-Za-z0-9-]*$")] = "",
+    material: Annotated[str, Query(max_length=40, pattern=r"^[a-z0-9_]*$")] = "",
+    state: Annotated[str, Query(max_length=20, pattern=r"^[a-z_]*$")] = "",
+    container: Annotated[str, Query(max_length=20, pattern=r"^[A-Za-z0-9-]*$")] = "",
+    hold: Annotated[str, Query(max_length=20, pattern=r"^[a-z_]*$")] = "",
+    text: Annotated[str, Query(max_length=80, pattern=r"^[\x20-\x7e]*$")] = "",
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
+    """List specimens; the filters stand in the address, so that a view can be sent to a colleague."""
+
+    def query(session: Session, actor: Actor) -> SpecimenList:
+        actor.require(Permission.SPECIMEN_READ)
+        return list_specimens(
+            session, actor, of_donor=donor.upper() or None, material=material or None, state=state or None,
+            container=container.upper() or None, hold=hold or None, words=text or None, cursor=cursor, limit=50,
+        )  # fmt: skip
+
+    found = await reading(query)
+    rows = [
+        item.model_dump()
+        | {"amount": amount_text(item.amount, item.unit), "holds": ", ".join(words(kind) for kind in item.holds) or None}
+        for item in found.items
+    ]
+    chosen = {"donor": donor, "material": material, "state": state, "container": container, "hold": hold, "text": text}
+    return render(
+        request, "specimens.html", rows=rows, columns=COLUMNS, next_cursor=found.next, chosen=chosen,
+        materials=[(name, MATERIALS[name].title) for name in sorted(MATERIALS)],
+        states=[(one.value, words(one.value)) for one in State],
+        holds=[("any", "Any hold"), *((one.value, words(one.value)) for one in HoldKind)],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """Everything the page of one specimen shows, read at one instant."""
+
+    specimen: SpecimenPublic
+    events: list[EventPublic]
+    viability: ViabilityPublic
+    lineage: Lineage
+    allowed: AllowedEvents
+    box: ContainerMap | None
+
+
+def read_dossier(session: Session, actor: Actor, code: str) -> Dossier:
+    """Read a specimen with its latest events, counts, relatives, place and what may happen next; raise NotFound."""
+    specimen = describe_specimen(session, actor, code)
+    box = None
+    if specimen.custody.container is not None:
+        try:
+            box = map_of(session, actor, specimen.custody.container)
+        except NotFound:
+            box = None  # at a site whose containers this login may not see
+    return Dossier(
+        specimen,
+        history_of(session, actor, code, max(0, specimen.custody.seq - EVENTS_SHOWN), EVENTS_SHOWN).items,
+        describe_viability(session, actor, code),
+        describe_lineage(session, actor, code),
+        service.describe_allowed(session, actor, code),
+        box,
+    )
+
+
+@router.get("/specimens/{code}")
+async def show_specimen(request: Request, code: SpecimenCode, reading: PageReading) -> Response:
+    """Draw one specimen."""
+    dossier = await reading.agreeing(read_dossier, code)
+    specimen, custody = dossier.specimen, dossier.specimen.custody
+    label = next((slot.label for slot in dossier.box.slots if slot.specimen == code), None) if dossier.box else None
+    return render(
+        request,
+        "specimen.html",
+        specimen=specimen,
+        custody=custody,
+        identity=_identity(specimen),
+        place=_place(dossier, label),
+        box=dossier.box,
+        grid=grid_of(dossier.box, label) if dossier.box else None,
+        measured=[measured_row(one) for one in dossier.viability.measured],
+        measured_columns=MEASURED_COLUMNS,
+        expected=expected(dossier.viability.estimated),
+        trees=trees_of(dossier.lineage),
+        graph=draw_lineage(dossier.lineage),
+        drawing=await asyncio.to_thread(_label_of, specimen, reading.bank.settings.host_name),
+        relatives=len(dossier.lineage.nodes),
+        entries=[entry_of(event, state_after) for event in reversed(dossier.events)],
+        acts=acts_of(dossier.allowed),
+        older=custody.seq > len(dossier.events),
+    )  # fmt: skip
+
+
+def _label_of(specimen: SpecimenPublic, host: str) -> Markup | None:
+    """Draw its label as it would be printed now; None where nothing fits, which its own page explains."""
+    try:
+        return markup_of(Drawing(template_for(None, specimen.code), (data_of(specimen.label),), host))
+    except Refusal:
+        return None
+
+
+def _identity(specimen: SpecimenPublic) -> list[tuple[str, Any]]:
+    facts: list[tuple[str, Any]] = [
+        ("Donor", code_markup(specimen.donor)),
+        ("Material", specimen.title + (f", passage {specimen.passage}" if specimen.passage is not None else "")),
+        ("Amount", amount_text(specimen.custody.amount, specimen.unit)),
+        ("Purpose", words(specimen.purpose)),
+        ("Lot", None if specimen.lot is None else code_markup(specimen.lot)),
+        ("Harvest", None if specimen.harvest is None else code_markup(specimen.harvest)),
+        ("Legal basis", words(specimen.regulatory_basis)),
+        ("Home", specimen.home_site),
+        ("Expires", specimen.label.expires_on),
+    ]
+    if specimen.aliases:
+        facts.append(("Also known as", ", ".join(f"{alias.value} ({alias.issuer})" for alias in specimen.aliases)))
+    return facts
+
+
+def _place(dossier: Dossier, label: str | None) -> list[tuple[str, Any]]:
+    custody = dossier.specimen.custody
+    holder = custody.custodian.id or words(custody.custodian.kind)
+    facts: list[tuple[str, Any]] = [("Custodian", f"{words(custody.custodian.kind)} · {holder}"), ("Site", custody.site)]
+    if custody.offered_to is not None:
+        facts.append(("Offered to", custody.offered_to.id))
+    if dossier.box is not None:
+        facts.append(("Place", " · ".join([*dossier.box.container.path, label or "slot unknown"])))
+    elif custody.container is not None:
+        facts.append(("Box", code_markup(custody.container)))
+    facts.append(("Time out of cold, in all", quantity(custody.exposure_s, "seconds")))
+    if custody.reserved_for is not None:
+        facts.append(("Reserved for", code_markup(custody.reserved_for)))
+    return facts
+
+
+RUNS: dict[str, tuple[str, str, str]] = {
+    "specimen.frozen": ("Freeze", "/processings/freezing?specimen=", "snow"),
+    "specimen.thawed": ("Thaw", "/processings/thawing?specimen=", "drop"),
+}
+"""Acts that are runs of their own: kind → label, address that ends in the specimen, icon."""
+
+
+def acts_of(allowed: AllowedEvents) -> list[Act]:
+    """Return the buttons: each allowed observation has a form of its own, other acts the page that leads to them."""
+    here = f"/specimens/{allowed.specimen}"
+    acts: dict[str, Act] = {}
+    for item in allowed.items:
+        if item.kind in PAGES:
+            part, label, icon, weight = PAGES[item.kind]
+            acts.setdefault(part, Act(label, f"{here}/{part}", icon, "get", weight))  # type: ignore[arg-type]  # weights above
+        elif item.kind in RUNS:
+            label, address, icon = RUNS[item.kind]
+            acts[item.kind] = Act(label, address + allowed.specimen, icon)
+        elif item.kind in ("specimen.process_started", "specimen.part_used", "specimen.consumed"):
+            acts["run"] = Act("Process", f"/processings/new?specimen={allowed.specimen}", "flask")
+        elif item.kind == "specimen.viability_measured":
+            acts["assay"] = Act("Record a viability assay", f"{here}/assay", "flask")
+        elif item.mode == Mode.DIRECT.value:
+            verb = item.kind.partition(".")[2]
+            weight = "main" if verb == "received" else "grave" if verb == "missing" else "plain"
+            icon = DIRECT_ICONS.get(item.kind, "pen")
+            acts[verb] = Act(item.label, f"{here}/record/{verb}", icon, "get", weight)  # type: ignore[arg-type]  # as above
+    order = {"main": 0, "plain": 1, "grave": 2}
+    return sorted(acts.values(), key=lambda act: order[act.weight])
+
+
+def trees_of(lineage: Lineage) -> list[Node]:
+    """Return the graph as trees from what has no parent in it; a specimen of several parents hangs below its first."""
+    by_code = {node.code: node for node in lineage.nodes[:RELATIVES_SHOWN]}
+    children: dict[str, list[str]] = {}
+    also: dict[str, list[str]] = {}
+    placed: set[str] = set()
+    for edge in lineage.edges:
+        if edge.parent in by_code and edge.child in by_code:
+            (also if edge.child in placed else children).setdefault(edge.parent, []).append(edge.child)
+            placed.add(edge.child)
+
+    def node(code: str) -> Node:
+        one = by_code[code]
+        title = words(one.material) + (f", passage {one.passage}" if one.passage is not None else "")
+        if code in also:
+            title += f", also into {', '.join(also[code])}"
+        below = [node(child) for child in children.get(code, ())]
+        return Node(code, title, one.state or "elsewhere", below, code == lineage.specimen)
+
+    return [node(code) for code in by_code if code not in placed]
+
+
+def _direct(verb: str) -> type[Event]:
+    cls = rules.by_kind.get(f"specimen.{verb}")
+    if cls is None or cls.mode is not Mode.DIRECT:
+        raise NotFound("There is no such act to record on a specimen.")
+    return cls
+
+
+def _names(cls: type[Event]) -> Sequence[str]:
+    return [name for name in cls.model_fields if name != "kind"]
+
+
+Verb = Annotated[str, Path(pattern=r"^[a-z_]{2,40}$")]
+
+
+@router.get("/specimens/{code}/record/{verb}")
+async def show_record(request: Request, code: SpecimenCode, verb: Verb, reading: PageReading) -> Response:
+    """Draw the form of an observation, made from the fields of its class."""
+    return await _draw_record(request, reading, code, verb)
+
+
+async def _draw_record(
+    request: Request, reading: PageReading, code: str, verb: str, refusal: Refusal | None = None, typed: Any = None
+) -> Response:
+    cls = _direct(verb)
+    specimen = await reading(describe_specimen, code)
+    sites = await reading(list_sites, active=True)
+    actor: Actor = request.state.actor
+    own = [
+        (one.code, f"{one.code} · {one.name}") for one in sites.items if cls.permission and actor.may(cls.permission, one.code)
+    ]
+    model = request_model(cls, EventRequest)
+    values: Any = typed if typed is not None else {"site": own[0][0]} if len(own) == 1 else None
+    return act_page(
+        request,
+        refusal,
+        title=cls.label,
+        subject=code,
+        lead=(cls.__doc__ or "").split("\n")[0],
+        back=f"/specimens/{code}",
+        trail=[("Specimens", "/specimens"), (code, f"/specimens/{code}"), (cls.label, None)],
+        fields=fields_of(
+            model, *_names(cls), values=values, options={"site": own}, labels={"amount": f"Amount ({specimen.unit})"}
+        ),
+        more=fields_of(model, *CIRCUMSTANCES, values=typed),
+        hidden={"expected_seq": str(specimen.custody.seq)},
+        submit=cls.label,
+        icon=DIRECT_ICONS.get(f"specimen.{verb}", "pen"),
+        grave=verb == "missing",
+    )
+
+
+@router.post("/specimens/{code}/record/{verb}")
+async def record_observation(
+    request: Request, code: SpecimenCode, verb: Verb, performing: PagePerforming, reading: PageReading
+) -> Response:
+    """Record it, as the API's events endpoint does."""
+    cls = _direct(verb)
+
+    async def act() -> Response:
+        model = request_model(cls, EventRequest)
+        body = parse(
+            model, performing.form, request.state.zone, *_names(cls), *CIRCUMSTANCES, "expected_seq", kind=f"specimen.{verb}"
+        )
+        answer = await performing(service.record_event, code, body)
+        return await performing.done(f"/specimens/{code}", f"Recorded: {cls.label.lower()}.", f"Event {answer['seq']} of {code}.")
+
+    return await or_again(act(), lambda refusal: _draw_record(request, reading, code, verb, refusal, performing.form))

@@ -1,0 +1,227 @@
+"""What waits for the one who is signed in: due, expected, overdue, and what is wrong. Questions only, a fixed number of them.
+
+Each source is asked for at most `SHOWN_EACH` lines, those nearest to their time first, and only when the actor's role has
+something to do with it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import select
+from sqlmodel import Session
+
+from biobank.acts.two_person import list_pending
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.performer_confirmations import own_open_hands
+from biobank.custody.snapshots import custody
+from biobank.custody.states import TERMINAL, State
+from biobank.donors.visits import waiting_identifications
+from biobank.foundation.clock import now
+from biobank.foundation.db import table_of
+from biobank.foundation.terms import words
+from biobank.pages.ui.filters import code_href
+from biobank.quality.deviations import list_deviations
+from biobank.quality.holds import list_holds
+from biobank.shipping.handover_queries import list_handovers
+from biobank.shipping.shipment_queries import list_shipments
+from biobank.specimens.models import Kit, LotTest
+from biobank.specimens.scoping import at_sites_of, donor, lots_at_sites_of, specimen, specimens_at_sites_of
+from biobank.withdrawals.queries import list_withdrawals
+from biobank.withdrawals.workflow import WithdrawalState
+
+P, W = Permission, WithdrawalState
+
+SHOWN_EACH = 12
+SOON = timedelta(days=14)
+"""How early a test, a kit or a specimen that is about to expire is shown."""
+
+LONG_UNDERWAY = timedelta(days=2)
+"""A shipment that has not arrived by then is looked for."""
+
+Urgency = Literal["overdue", "waiting", "due", "expected"]
+_ORDER: Sequence[Urgency] = ("overdue", "waiting", "due", "expected")
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to do: what, with which thing, until or since when. `href` leads to where it is done."""
+
+    what: str
+    subject: str
+    href: str
+    urgency: Urgency
+    at: datetime | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that is not as it should be: a hold, an open deviation, a missing tube."""
+
+    what: str
+    subject: str
+    href: str
+    since: datetime
+    detail: str = ""
+
+
+WAITING: Sequence[tuple[Permission, Sequence[WithdrawalState], str]] = (
+    (P.WITHDRAWAL_APPROVE, (W.REQUESTED,), "Approve or reject a withdrawal"),
+    (P.WITHDRAWAL_PICK, (W.APPROVED, W.PICKING), "Pick and issue a withdrawal"),
+    (P.WITHDRAWAL_RECEIVE, (W.ISSUED,), "A withdrawal is on its way here"),
+    (P.WITHDRAWAL_ADMINISTER, (W.DELIVERED,), "Bedside checks and administration"),
+)
+"""Which states of a withdrawal wait for whom."""
+
+
+def read_tasks(session: Session, actor: Actor) -> list[Task]:
+    """Return what the actor should do or expect, the most urgent first, then by time."""
+    at = now()
+    sources: Sequence[Callable[[Session, Actor, datetime], Iterator[Task]]] = (
+        _withdrawals, _identifications, _handovers, _pending, _own_hands, _shipments, _tests, _kits, _expiring,
+    )  # fmt: skip
+    found = [task for source in sources for task in source(session, actor, at)]
+    return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
+
+
+def _withdrawals(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
+    seen: set[str] = set()
+    for permission, states, what in WAITING:
+        if not actor.may(permission):
+            continue
+        for state in states:
+            for one in list_withdrawals(session, actor, state=state.value, limit=SHOWN_EACH).items:
+                if one.code not in seen:
+                    seen.add(one.code)
+                    late = one.needed_at is not None and one.needed_at < at
+                    urgency: Urgency = "overdue" if late else "expected" if state is W.ISSUED else "waiting"
+                    detail = f"{words(one.material)} for {one.donor}"
+                    yield Task(what, one.code, code_href(one.code), urgency, one.needed_at, detail)
+
+
+def _identifications(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    for one in waiting_identifications(session, actor, limit=SHOWN_EACH):
+        if one.first_by != actor.code:
+            href = f"/donors/{one.donor}/identify?pending={one.id}"
+            detail = f"for {words(one.purpose).lower()}, with {one.first_by}"
+            yield Task("Identify as the second person", one.donor, href, "waiting", one.expires_at, detail)
+
+
+def _handovers(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    for one in list_handovers(session, actor, waiting="me", limit=SHOWN_EACH).items:
+        count = len(one.specimens)
+        detail = f"{count} {'tube' if count == 1 else 'tubes'} from {one.from_id}"
+        yield Task("Accept or decline a hand-over", one.specimens[0], f"/handovers/{one.id}", "waiting", one.expires_at, detail)
+
+
+def _pending(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    for one in list_pending(session, actor, limit=SHOWN_EACH).items:
+        mine = one.proposed_by == actor.code
+        what = "Your act waits for a second person" if mine else "Sign as the second person"
+        urgency: Urgency = "expected" if mine else "waiting"
+        yield Task(what, one.subject, code_href(one.subject), urgency, one.expires_at, f"{words(one.act)} by {one.proposed_by}")
+
+
+def _own_hands(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    for one in own_open_hands(session, actor)[:SHOWN_EACH]:
+        detail = f"{words(one.kind.partition('.')[2])}, recorded by {one.recorded_by}"
+        yield Task("Confirm your work", one.id, "/confirmations", "waiting", one.recorded_at, detail)
+
+
+def _shipments(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
+    if not actor.may(P.SHIPMENT_RECORD):
+        return
+    for one in list_shipments(session, actor, status="in_transit", limit=SHOWN_EACH).items:
+        if actor.may(P.SHIPMENT_RECORD, one.to_site):
+            urgency: Urgency = "overdue" if at - one.dispatched_at > LONG_UNDERWAY else "expected"
+            detail = f"{one.underway} of {one.specimens} underway from {one.from_site}"
+            yield Task("Receive a shipment", one.code, "/scan?do=receive", urgency, one.dispatched_at, detail)
+
+
+def _tests(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
+    if not (actor.may(P.QUALITY_DECIDE) or actor.may(P.PROCESSING_RECORD)):
+        return
+    test, done = table_of(LotTest), table_of(LotTest).alias("done")
+    rows = session.execute(
+        select(test.c.lot_code, test.c.kind, test.c.due_at)
+        .where(
+            test.c.result == "pending",
+            test.c.due_at < at + SOON,
+            ~select(done.c.id).where(done.c.completes == test.c.id).exists(),
+            lots_at_sites_of(actor, test.c.lot_code),
+        )
+        .order_by(test.c.due_at)
+        .limit(SHOWN_EACH)
+    )
+    for row in rows:
+        late: Urgency = "overdue" if row.due_at < at else "due"
+        yield Task("A test result is due", row.lot_code, code_href(row.lot_code), late, row.due_at, words(row.kind))
+
+
+def _kits(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
+    if not (actor.may(P.KIT_MANAGE) or actor.may(P.HARVEST_RECORD)):
+        return
+    kit = table_of(Kit)
+    rows = session.execute(
+        select(kit.c.code, kit.c.expires_at, kit.c.site_code)
+        .where(kit.c.used_at.is_(None), kit.c.expires_at < at + SOON, at_sites_of(actor, kit.c.site_code, kit.c.home_site_code))
+        .order_by(kit.c.expires_at)
+        .limit(SHOWN_EACH)
+    )
+    for row in rows:
+        late: Urgency = "overdue" if row.expires_at < at else "due"
+        what = "A kit has expired: close it" if late == "overdue" else "A kit expires"
+        yield Task(what, row.code, code_href(row.code), late, row.expires_at, f"at {row.site_code}")
+
+
+def _expiring(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
+    if not actor.may(P.QUALITY_DECIDE):
+        return
+    rows = session.execute(
+        select(specimen.c.code, specimen.c.expires_at, specimen.c.material)
+        .select_from(_specimens())
+        .where(
+            specimen.c.expires_at < at + SOON,
+            custody.c.state.not_in([state.value for state in TERMINAL]),
+            specimens_at_sites_of(actor),
+        )
+        .order_by(specimen.c.expires_at)
+        .limit(SHOWN_EACH)
+    )
+    for row in rows:
+        late: Urgency = "overdue" if row.expires_at < at else "due"
+        yield Task("A specimen expires", row.code, code_href(row.code), late, row.expires_at, words(row.material))
+
+
+def _specimens() -> Any:
+    return specimen.join(custody, custody.c.code == specimen.c.code).outerjoin(donor, donor.c.code == specimen.c.donor_code)
+
+
+def read_troubles(session: Session, actor: Actor) -> list[Trouble]:
+    """Return what is not as it should be, the newest first: missing tubes, holds in force, open deviations."""
+    found: list[Trouble] = []
+    if actor.may(P.SPECIMEN_READ):
+        found += _missing(session, actor)
+        for hold in list_holds(session, actor, active=True, limit=SHOWN_EACH).items:
+            what = f"{words(hold.kind)} hold"
+            found.append(Trouble(what, hold.scope_id, code_href(hold.scope_id), hold.placed_at, words(hold.reason)))
+    if actor.may(P.DEVIATION_OPEN):
+        for one in list_deviations(session, actor, open_only=True, limit=SHOWN_EACH).items:
+            detail = f"{words(one.severity)}, {words(one.topic).lower()} at {one.site}"
+            found.append(Trouble("Open deviation", one.code, code_href(one.code), one.opened_at, detail))
+    return sorted(found, key=lambda trouble: trouble.since, reverse=True)
+
+
+def _missing(session: Session, actor: Actor) -> Iterator[Trouble]:
+    rows = session.execute(
+        select(custody.c.code, custody.c.last_occurred_at, custody.c.container_code)
+        .select_from(_specimens())
+        .where(custody.c.state == State.MISSING.value, specimens_at_sites_of(actor))
+        .order_by(custody.c.last_occurred_at.desc())
+        .limit(SHOWN_EACH)
+    )
+    for row in rows:
+        yield Trouble("Missing", row.code, code_href(row.code), row.last_occurred_at, row.container_code or "")

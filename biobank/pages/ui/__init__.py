@@ -1,0 +1,4 @@
+"""What pages are made of: the session, forms, components, templates, scripts, styles, response headers.
+
+Not here: anything about one subject.
+"""

@@ -1,0 +1,75 @@
+"""Events of the log as entries of a timeline."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from biobank.foundation.terms import words
+from biobank.pages.ui.filters import code, quantity
+from biobank.pages.ui.parts import Entry
+
+_OUR_CODE = re.compile(r"^(HF|AD|UN|WD)[0-9]{2}-[0-9A-Z]{7}$|^(KT|LT|DN|WB|PS|BX|SH|DV|RG|EQ)-[0-9A-Z]{7}$")
+_PROOF = re.compile(r"^[0-9a-f]{64}$|^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+_INSTANT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d\.\d{3}Z$")
+_UNITS = {"_mc": "millidegrees_c", "_s": "seconds", "_ul": "ul", "_bp": "basis_points"}
+SHORTEST_VALUE = 160
+"""Characters of a list that are shown; the export has the whole entry."""
+
+
+def entry_of(event: Any, state_after: Callable[[str], str | None]) -> Entry:
+    """Turn an `EventPublic` into an entry; `state_after` says where a kind leads."""
+    hands = event.performed
+    return Entry(
+        kind=event.kind,
+        occurred_at=datetime.fromisoformat(event.occurred_at),
+        recorded_at=datetime.fromisoformat(event.recorded_at),
+        recorded_by=event.by,
+        seq=event.seq,
+        performed_by=hands[0]["user"] if hands else None,
+        confirmed=all(hand["confirmed"] or event.answers.get(hand["user"]) == "confirmed" for hand in hands),
+        state_after=state_after(event.kind),
+        facts=list(facts_of(event.body)),
+        note=" ".join(_notes(event)) or None,
+        source=event.source,
+        late=event.late,
+        leaf_hash=event.leaf_hash,
+        sealed=event.log_index is not None,
+        # The proof is public: whoever holds the hash may check the bank's word for it.
+        receipt_href=None if event.log_index is None else f"/api/v1/log/proofs/{event.leaf_hash}",
+    )
+
+
+def _notes(event: Any) -> Iterable[str]:
+    yield from (f"{badge} says it was not their work." for badge, said in event.answers.items() if said == "disputed")
+    if event.comment:
+        yield "A remark is kept in the vault."
+
+
+def facts_of(body: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Return what an event's body says, without hashes and ids that only a program compares."""
+    for name, value in body.items():
+        shown = _shown(name, value)
+        if shown is not None:
+            label = next((name.removesuffix(end) for end in _UNITS if name.endswith(end) and isinstance(value, int)), name)
+            yield words(label), shown
+
+
+def _shown(name: str, value: Any) -> Any:
+    if value is None or value == [] or value == {}:
+        return None
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, int):
+        unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), None)
+        return quantity(value, unit) if unit else f"{value:,}"
+    if isinstance(value, dict):
+        return None
+    if isinstance(value, list):
+        text = ", ".join(str(part) for part in value if not isinstance(part, dict | list) and not _PROOF.match(str(part)))
+        return text[:SHORTEST_VALUE] or None
+    if _PROOF.match(value):
+        return None
+    if match := _INSTANT.match(value):
+        return f"{match[1]} {match[2]} UTC"
+    return code(value) if _OUR_CODE.match(value) else words(value)

@@ -1,0 +1,292 @@
+"""Forms drawn from request models, so that a new kind of event has a page the day its class is written.
+
+`fields_of` turns the fields of a pydantic model into inputs, `parse` turns a posted form into the model. What a person types
+differs from what the wire carries in three places only: a temperature is typed in °C (`_mc` fields hold m°C), an instant is
+typed as site time, and a list is typed as codes with spaces or lines between them.
+"""
+
+import types
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from zoneinfo import ZoneInfo
+
+from fastapi import Request
+from fastapi.responses import Response
+from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from biobank.foundation.errors import MalformedRequest, Refusal
+from biobank.foundation.terms import words
+from biobank.pages.ui.session import Form
+from biobank.pages.ui.templating import render
+
+M = TypeVar("M", bound=BaseModel)
+
+SCANNED = {
+    "tube": "HF AD UN", "tubes": "HF AD UN", "product": "HF AD UN", "specimens": "HF AD UN", "container": "BX PS",
+    "place": "BX PS", "to": "BX", "wristband": "WB", "donor": "DN", "specimen": "HF AD UN", "kit": "KT", "instrument": "EQ",
+    "witnessed_by": "US",
+}  # fmt: skip
+"""Fields that a gun fills, and the codes each waits for."""
+
+LONG = frozenset(
+    {
+        *("comment", "reason_text", "indication", "words", "notification_plan", "description", "corrective_action"),
+        *("representative", "address"),
+    }
+)
+"""Free text. It may name people, so no draft of it is kept (`drafts.js`)."""
+LABELS = {
+    "occurred_at": "When it happened", "reason_text": "Why the time lies back", "comment": "Remark", "performed_by": "Done by",
+    "temperature_mc": "Temperature", "container_intact": "The container is intact", "label_legible": "The label can be read",
+    "manifest_matches": "The papers match", "contents_as_expected": "The contents are as expected",
+    "words": "In words", "given": "Given", "evidence": "The courier's receipt number",
+    "logger_sha256": "SHA-256 of the temperature record", "late_entry": "It happened before the last entry of the record",
+}  # fmt: skip
+HINTS = {
+    "occurred_at": "Site time. Leave empty for now; more than 15 minutes ago needs a reason.",
+    "comment": "Kept in the vault, never in the log. No names.",
+    "performed_by": "Badge of the colleague whose hands it was, if not yours.",
+    "started_at": "Leave empty when it was the same minute.",
+    "anatomical_site": "A word in small letters, such as abdomen or scalp.",
+    "transport_medium": "A word in small letters, such as ringer_lactate.",
+    "procedure_version": "As it stands on the procedure, such as SOP-014 v3.",
+    "tissues": "Tick nothing when the form names no tissue.",
+    "reason": "A few words in small letters, for example not_in_its_slot.",
+    "units": "The longest banked ones are taken. Without meaning when tubes are ticked.",
+    "indication": "Kept in the vault under the donor's key, never in the log. No names.",
+    "needed_at": "Site time.",
+    "tube": None,
+    "logger_sha256": "64 digits and letters that name the temperature record of the journey.",
+    "to_id": "Scan the badge, or write the code.",
+    "evidence": "The reference under which the courier's acceptance is recorded.",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """An input. `kind`: text · number · celsius · select · checkbox · choices · date · datetime · textarea · scan · scans ·
+    sha256.
+
+    `choices` are boxes to tick, any number of them: its `value` is a list.
+    """
+
+    name: str
+    label: str
+    kind: str
+    value: Any = ""
+    required: bool = False
+    hint: str | None = None
+    options: Sequence[tuple[str, str]] = ()
+    accepts: str = ""
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs that repeat, one row a thing: `name` is the part of the form, `each` what one row is."""
+
+    name: str
+    legend: str
+    each: str
+    rows: Sequence[Sequence[Field]]
+    hint: str | None = None
+
+
+class FormFault(MalformedRequest):
+    """What was typed cannot be read; `errors` names the fields and never repeats their values."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__("Look at the marked entries and send the form again.")
+        self.fields = dict(errors)
+
+
+def drawn(refusal: Refusal | None) -> dict[str, Any]:
+    """Return what a form's page needs to say why it was refused: `status`, `errors`, `refusal`."""
+    if refusal is None:
+        return {"refusal": None}
+    if isinstance(refusal, FormFault):
+        return {"status": refusal.status, "errors": refusal.fields, "refusal": None}
+    return {"status": refusal.status, "refusal": refusal.problem()}
+
+
+def _plain_type(annotation: Any) -> tuple[Any, bool]:
+    """Strip Annotated and `| None`; return (type, may be None)."""
+    if get_origin(annotation) is Annotated:
+        return _plain_type(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        kept = [arg for arg in get_args(annotation) if arg is not type(None)]
+        return _plain_type(kept[0])[0], len(kept) < len(get_args(annotation))
+    return annotation, False
+
+
+def _choices(plain: Any) -> list[tuple[str, str]] | None:
+    if get_origin(plain) is Literal:
+        return [(str(value), words(value)) for value in get_args(plain)]
+    if isinstance(plain, type) and issubclass(plain, Enum):
+        return [(str(member.value), words(member.value)) for member in plain]
+    return None
+
+
+def fields_of(
+    model: type[BaseModel],
+    *names: str,
+    values: Mapping[str, Any] | None = None,
+    options: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+    labels: Mapping[str, str] | None = None,
+    needed: Collection[str] = (),
+) -> list[Field]:
+    """Return the inputs for `names` of `model`, in that order.
+
+    `values` fill them, `options` make a field a choice, `needed` are required here though the model can do without.
+    """
+    fields = [
+        _field(
+            name,
+            model.model_fields[name],
+            _value(values, name, model.model_fields[name]),
+            (options or {}).get(name),
+            (labels or {}).get(name),
+        )
+        for name in names
+    ]
+    return [replace(field, required=True) if field.name in needed else field for field in fields]
+
+
+def _value(values: Mapping[str, Any] | None, name: str, info: FieldInfo) -> Any:
+    """What fills a field; of a list that was posted, every value of it."""
+    if isinstance(values, Form) and get_origin(_plain_type(info.annotation)[0]) is list:
+        return values.all_of(name)
+    return None if values is None else values.get(name)
+
+
+def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, str]] | None, label: str | None) -> Field:
+    plain, optional = _plain_type(info.annotation)
+    required = info.is_required()
+    if value is None:
+        value = "" if required or info.default is None else info.get_default(call_default_factory=True)
+    choices = options if options is not None else _choices(plain)
+    # A box left unticked must not say "no, it is broken" by itself: what has no default is asked for.
+    if plain is bool and (optional or required):
+        choices, value = [("true", "Yes"), ("false", "No")], {True: "true", False: "false"}.get(value, value)
+    kind = "text"
+    if get_origin(plain) is list and (ticks := options or _choices(get_args(plain)[0])):
+        kind, choices, value = "choices", list(ticks), list(value or [])
+    elif choices is not None:
+        kind = "select"
+    elif plain is bool:
+        kind, value, required = "checkbox", value in (True, "true", "yes"), False
+    elif name in SCANNED:
+        kind = "scans" if get_origin(plain) is list else "scan"
+        value = "\n".join(value) if isinstance(value, list) else value
+    elif name.endswith("_mc"):
+        kind = "celsius"
+    elif plain is int:
+        kind = "number"
+    elif plain is datetime or plain is AwareDatetime:
+        kind = "datetime"
+    elif name in LONG:
+        kind = "textarea"
+    elif name.endswith("_sha256"):
+        kind = "sha256"
+    elif get_origin(plain) is list:
+        value = " ".join(value) if isinstance(value, list) else value
+    if isinstance(value, Enum):
+        value = value.value
+    hint = None if kind == "select" and name == "reason" else HINTS.get(name, info.description)
+    return Field(
+        name, label or LABELS.get(name) or words(name), kind, value, required, hint, choices or (), SCANNED.get(name, "")
+    )
+
+
+def parse(model: type[M], form: Form, zone: ZoneInfo, *names: str, **given: Any) -> M:
+    """Build `model` from the posted fields `names` and from `given`; raise FormFault with a sentence per field."""
+    body: dict[str, Any] = dict(given)
+    errors: dict[str, str] = {}
+    for name in names:
+        try:
+            value = _typed(model.model_fields[name], name, form, zone)
+        except ValueError as error:
+            errors[name] = f"{LABELS.get(name) or words(name)}: {error}"
+            continue
+        if value is not None:
+            body[name] = value
+    if not errors:
+        try:
+            return model.model_validate(body)
+        except ValidationError as error:
+            for fault in error.errors(include_input=False, include_url=False):
+                name = str(fault["loc"][0]) if fault["loc"] else ""
+                sentence = "is needed." if fault["type"] == "missing" else f"{fault['msg'].removeprefix('Value error, ')}."
+                errors.setdefault(name, f"{LABELS.get(name) or words(name)}: {sentence}" if name else sentence)
+    raise FormFault(errors)
+
+
+def _typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
+    plain, optional = _plain_type(info.annotation)
+    text = form.get(name)
+    if plain is bool and not optional and not info.is_required():
+        return text in ("yes", "true")
+    if text is None:
+        return None
+    if get_origin(plain) is list:
+        return form.all_of(name)
+    if name.endswith("_mc"):
+        try:
+            milli = Decimal(text.replace(",", ".").replace("−", "-")) * 1000
+        except InvalidOperation:
+            milli = Decimal("NaN")
+        if not milli.is_finite() or abs(milli) > 10**9:
+            raise ValueError("enter degrees Celsius as a number, such as -150.")
+        if milli != int(milli):
+            raise ValueError("give at most three decimals.")
+        return int(milli)
+    if plain is datetime or plain is AwareDatetime:
+        try:
+            instant = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError("enter a day and a time.") from None
+        return instant if instant.tzinfo is not None else instant.replace(tzinfo=zone)
+    return text
+
+
+CIRCUMSTANCES = ("occurred_at", "reason_text", "late_entry", "performed_by", "comment")
+"""What any act may carry beside its own fields; drawn folded away."""
+
+
+def act_page(
+    request: Request,
+    refusal: Refusal | None,
+    *,
+    title: str,
+    subject: str,
+    back: str,
+    trail: Sequence[tuple[str, str | None]],
+    fields: Sequence[Field],
+    submit: str,
+    icon: str = "check",
+    lead: str | None = None,
+    more: Sequence[Field] = (),
+    hidden: Mapping[str, str] | None = None,
+    grave: bool = False,
+    statement: str | None = None,
+    meaning: tuple[str, str] | None = None,
+    attach: str | None = None,
+    rows: Sequence[Rows] = (),
+    draft: bool = False,
+    plan: Sequence[str] = (),
+) -> Response:
+    """Draw the page of one act; its form is posted to the page's own address. With `statement` and `meaning` it is signed.
+
+    `attach`: where a file is stored first whose SHA-256 the form asks for. `draft` keeps what is typed in the tab until it is
+    sent: only for forms without personal data. `plan` says what sending the form would do.
+    """
+    return render(
+        request, "act.html", title=title, subject=subject, back=back, trail=trail, fields=fields, submit=submit, icon=icon,
+        lead=lead, more=more, hidden=hidden or {}, grave=grave, statement=statement, meaning=meaning, attach=attach,
+        rows=rows, draft=draft, plan=plan, action=request.url.path, **drawn(refusal),
+    )  # fmt: skip

@@ -1,0 +1,293 @@
+"""The page session: who looks at a page, and the dependencies of page routes.
+
+| dependency | for | gives |
+|---|---|---|
+| `Visiting` | every page of someone signed in | the `PageSession`; `request.state` filled for the templates |
+| `PageReading` | GET | `await reading(query, …)`, as the API's `Reading` |
+| `PagePerforming` | POST | the form, checked for its token, and `await performing(use_case, …)`, as the API's `Performing` |
+
+Pages and API run the same use cases in the same transactions; only the proof differs: a cookie instead of a bearer token. The
+cookie is HttpOnly and SameSite=Lax; where it is sent over TLS only (`secure_cookies`) its name starts with `__Host-`, so that
+no other host of the domain can set it. Every form carries the session's token and an idempotency key: a press that is sent
+twice is one act.
+"""
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Concatenate, ParamSpec
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, Request
+from fastapi.responses import RedirectResponse, Response
+from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
+from starlette.datastructures import UploadFile
+
+from biobank.acts import answers_and_attempts
+from biobank.acts.act import Act, act_hash
+from biobank.acts.bank import Bank
+from biobank.acts.proving import act_of, actor_of_session, sign_act
+from biobank.acts.signing import Meaning
+from biobank.acts.web import BankDep, Performer, Reader, bank_of, json_answer, kept_nobody
+from biobank.auth.actor import Actor
+from biobank.auth.models import LoginSession, Site
+from biobank.auth.sessions import PageSession, SessionIdle, WrongFormToken, resolve_page_session
+from biobank.auth.tokens import Claims
+from biobank.foundation import clock
+from biobank.foundation.config import Settings
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import MalformedRequest, NotPermitted, NotSignedIn, Refusal
+from biobank.pages.ui.parts import Flash
+from biobank.pages.ui.templating import UTC_ZONE, render_problem
+
+P = ParamSpec("P")
+
+FIRST_LOGIN = "/first-login"
+LOCKED = "/locked"
+KEY_LIMIT = 200
+LONGEST_FORM = 256 * 1024
+"""Bytes of a posted form. The longest is a full list of scanned tubes; no page has more to say."""
+
+_session = table_of(LoginSession)
+_site = table_of(Site)
+
+
+class ChooseOwnPassword(NotPermitted):
+    """A password somebody else knows signs nothing: the only page it opens is the one that changes it."""
+
+
+class AnsweredBefore(Refusal):
+    """The same form was sent before and refused: here is that refusal again."""
+
+    def __init__(self, problem: Mapping[str, Any]) -> None:
+        members = {k: v for k, v in problem.items() if k not in ("type", "title", "status", "code", "detail", "where_now")}
+        super().__init__(problem["detail"], where_now=problem.get("where_now"), **members)
+        self.__dict__.update(status=problem["status"], code=problem["code"], title=problem["title"])
+
+
+def cookie_name(settings: Settings) -> str:
+    """Return the name of the session cookie."""
+    return "__Host-session" if settings.secure_cookies else "session"
+
+
+def set_cookie(response: Response, settings: Settings, name: str, value: str, lifetime_s: int) -> None:
+    """Set a cookie that only this host reads, never a script."""
+    response.set_cookie(name, value, max_age=lifetime_s, path="/", secure=settings.secure_cookies, httponly=True, samesite="lax")
+
+
+def local_path(text: str | None) -> str:
+    """Return `text` when it is an address of our own, else the start page: nobody is sent elsewhere after signing in."""
+    if not text or len(text) > 500 or not text.isprintable() or "\\" in text:
+        return "/"
+    parts = urlsplit(text)
+    own = not parts.scheme and not parts.netloc and text.startswith("/") and not text.startswith("//")
+    return text if own and not parts.path.startswith(("/login", "/logout", LOCKED)) else "/"
+
+
+def see(location: str) -> RedirectResponse:
+    """Send the browser to another page after an act (303)."""
+    return RedirectResponse(location, 303)
+
+
+def _zone(session: Session, actor: Actor) -> ZoneInfo:
+    """Site time: that of the actor's site when there is one, else UTC."""
+    sites = sorted({grant.site for grant in actor.grants if grant.site is not None})
+    if not sites or any(grant.site is None for grant in actor.grants):
+        return UTC_ZONE
+    name = session.execute(select(_site.c.timezone).where(_site.c.code == sites[0])).scalar_one_or_none()
+    return ZoneInfo(name) if name else UTC_ZONE
+
+
+def _take_flashes(session: Session, session_id: UUID) -> list[Flash]:
+    row = session.execute(select(_session.c.flashes).where(_session.c.id == session_id)).scalar_one_or_none()
+    if row is None:
+        return []
+    session.execute(update(_session).where(_session.c.id == session_id).values(flashes=None))
+    return [Flash(**flash) for flash in json.loads(row)]
+
+
+async def identify(request: Request, bank: Bank) -> PageSession:
+    """Find the session behind the request's cookie and fill `request.state` for the templates; raise NotSignedIn."""
+    cookie = request.cookies.get(cookie_name(bank.settings))
+    if cookie is None:
+        raise NotSignedIn("Log in to see this page.")
+
+    def unit(session: Session) -> tuple[PageSession, ZoneInfo, list[Flash]]:
+        page = resolve_page_session(session, cookie, bank.settings.idle_lock_s)
+        flashes = _take_flashes(session, page.id) if request.method == "GET" else []
+        return page, _zone(session, page.actor), flashes
+
+    page, zone, flashes = await bank.database.write(unit)
+    state = request.state
+    state.actor, state.csrf_token, state.zone, state.flashes = page.actor, page.csrf, zone, flashes
+    state.label_hosts = (bank.settings.host_name, *bank.settings.former_hosts)
+    state.idle_lock_s = bank.settings.idle_lock_s
+    return page
+
+
+async def visiting(request: Request, bank: BankDep) -> PageSession:
+    """Require a page session with a password of its own."""
+    page = await identify(request, bank)
+    if page.actor.must_change_password and request.url.path != FIRST_LOGIN:
+        raise ChooseOwnPassword("Choose a password of your own first.")
+    return page
+
+
+Visiting = Annotated[PageSession, Depends(visiting)]
+
+
+def claims_of(page: PageSession) -> Claims:
+    """Return what a token of this session would say: the session is the proof, and the actor is read again with each act."""
+    return Claims(page.actor.code, page.id, clock.now())
+
+
+async def page_reader(page: Visiting, bank: BankDep) -> Reader:
+    """Build the reader of a page."""
+    return Reader(bank, claims_of(page))
+
+
+PageReading = Annotated[Reader, Depends(page_reader)]
+
+
+class Form(dict[str, str]):
+    """A posted form by field name: the last value of each; `all_of` gives every value. Blank fields are left out."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self.pairs = [(name, value if "password" in name else value.strip()) for name, value in pairs]
+        super().__init__({name: value for name, value in self.pairs if value})
+
+    def all_of(self, name: str) -> list[str]:
+        """Return every value of a field, and of a text of several lines or codes each one."""
+        return [part for key, value in self.pairs if key == name for part in value.replace(",", " ").split()]
+
+
+async def read_form(request: Request) -> Form:
+    """Read a posted form of plain fields; raise MalformedRequest for files, oversized forms and characters no text has."""
+    if len(await request.body()) > LONGEST_FORM:
+        raise MalformedRequest("This form is larger than any page of ours sends.")
+    pairs = [(k, v) for k, v in (await request.form()).multi_items() if not isinstance(v, UploadFile)]
+    if any("\x00" in part for pair in pairs for part in pair):
+        raise MalformedRequest("The form holds a character that cannot be kept. Type it again.")
+    return Form(pairs)
+
+
+def same_secret(given: str | None, expected: str | None) -> bool:
+    """Compare two random texts without telling by the time how much of them agrees; False when one is missing."""
+    if not given or not expected:
+        return False
+    return hmac.compare_digest(given.encode(errors="replace"), expected.encode(errors="replace"))
+
+
+class PagePerformer:
+    """Runs use cases for one posted form. `form` holds its fields."""
+
+    def __init__(self, request: Request, page: PageSession, form: Form, bank: Bank) -> None:
+        self.page = page
+        self.form = form
+        self.bank = bank
+        self._request = request
+        said = [(k, v) for k, v in form.pairs if k not in ("csrf_token", "idempotency_key") and "password" not in k]
+        act = Act(
+            actor=kept_nobody,
+            bank=bank,
+            keystore=bank.keystore,
+            method=request.method,
+            path=request.url.path,
+            request_hash=act_hash(request.method, request.url.path, [list(pair) for pair in said]),
+            idempotency_key=form.get("idempotency_key"),
+        )
+        self._performer = Performer(request, claims_of(page), act)
+
+    async def __call__(
+        self, use_case: Callable[Concatenate[Session, Act, P], Any], *args: P.args, **kwargs: P.kwargs
+    ) -> dict[str, Any]:
+        """Run `use_case(session, act, …)` as one act and return its answer as JSON, also when the form was sent before."""
+        try:
+            answer = json_answer(await self._performer(use_case, *args, **kwargs))
+        except answers_and_attempts.Replayed as earlier:
+            if earlier.status >= 400:
+                raise AnsweredBefore(json.loads(earlier.answer)) from None
+            answer = earlier.answer
+        document: dict[str, Any] = json.loads(answer)
+        return document
+
+    async def disclose(self, use_case: Callable[Concatenate[Session, Act, P], Any], *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Run a use case whose answer is personal data: it is recorded, and its answer is never kept."""
+        quiet = replace(self._performer.unbound_act, idempotency_key=None)
+        return await Performer(self._request, claims_of(self.page), quiet)(use_case, *args, **kwargs)
+
+    async def sign(self, meaning: Meaning) -> str:
+        """Sign this very form with the password in it and return the signature's token; raise WrongPassword and others."""
+        actor, username = await actor_of_session(self.bank, self.page.id)
+        unbound = self._performer.unbound_act
+        act = act_of(unbound, actor)
+        password = self.form.get("password", "")
+        try:
+            if not 0 < len(password) <= 256:
+                raise MalformedRequest("Enter your password: it is your signature.")
+            token = await sign_act(self.bank, act, username, password, meaning, unbound.request_hash)
+        except Refusal as refusal:
+            await self._performer.refuse(act, refusal)
+            raise
+        return token.signature
+
+    async def done(self, location: str, title: str, text: str = "", kind: str = "ok") -> RedirectResponse:
+        """Leave a message for the next page and send the browser there."""
+        flashes = json.dumps([{"kind": kind, "title": title, "text": text}])
+        statement = update(_session).where(_session.c.id == self.page.id).values(flashes=flashes)
+        await self.bank.database.write(lambda session: session.execute(statement))
+        return see(location)
+
+
+async def page_performer(request: Request, page: Visiting, bank: BankDep) -> PagePerformer:
+    """Read the form, check its token, and build its performer."""
+    form = await read_form(request)
+    page.require_csrf(form.get("csrf_token"))
+    key = form.get("idempotency_key", "")
+    if not 0 < len(key) <= KEY_LIMIT or not key.isascii() or not key.isprintable() or " " in key:
+        raise WrongFormToken("This form is not whole. Load the page again and repeat what you did.")
+    return PagePerformer(request, page, form, bank)
+
+
+PagePerforming = Annotated[PagePerformer, Depends(page_performer)]
+
+
+async def or_again(act: Awaitable[Response], draw: Callable[[Refusal], Awaitable[Response]]) -> Response:
+    """Await an act's answer; when it is refused draw its form again with the reason, unless the sign-in itself ended."""
+    try:
+        return await act
+    except (NotSignedIn, WrongFormToken):
+        raise
+    except Refusal as refusal:
+        return await draw(refusal)
+
+
+async def refusal_page(request: Request, refusal: Refusal) -> Response:
+    """Show a refusal to a person: the door when nobody is signed in, else a page that says what to do now."""
+    if isinstance(refusal, ChooseOwnPassword):
+        return see(FIRST_LOGIN)
+    if isinstance(refusal, SessionIdle):
+        return see(f"{LOCKED}?next={quote(_came_from(request), safe='')}")
+    if isinstance(refusal, NotSignedIn):
+        return see(f"/login?next={quote(_came_from(request), safe='')}")
+    if getattr(request.state, "actor", None) is None:
+        try:
+            await identify(request, bank_of(request))
+        except (Refusal, SQLAlchemyError):
+            # A stranger sees the same page without a menu; so does everybody while the database is away.
+            request.state.actor = None
+    return render_problem(request, refusal.problem())
+
+
+def _came_from(request: Request) -> str:
+    """The page to come back to: this one, or for a form the one it stood on."""
+    if request.method == "GET":
+        query = f"?{request.url.query}" if request.url.query else ""
+        return local_path(request.url.path + query)
+    came = urlsplit(request.headers.get("referer", ""))
+    return local_path(came.path) if came.netloc == request.headers.get("host") else "/"

@@ -1,0 +1,65 @@
+// Codes as the page sees them: the check character, and a code at the end of what was typed.
+// Pure functions; `biobank/foundation/codes.py` is the authority, and a browser test holds the two together.
+
+const CHECK_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const DATED = ["HF", "AD", "UN", "WD"];
+const UNDATED = ["KT", "LT", "DN", "WB", "PS", "BX", "SH", "DV", "RG", "EQ", "US", "CM"];
+const ALIASES = { I: "1", L: "1", O: "0" };
+
+// Head, body, check character; hyphens and spaces are for the eye only.
+const SHAPES = [
+  new RegExp(`((?:${DATED.join("|")})[0-9]{2})[-\\s]?([0-9A-TV-Z]{6})([0-9A-Z])$`),
+  new RegExp(`(${UNDATED.join("|")})[-\\s]?([0-9A-TV-Z]{6})([0-9A-Z])$`),
+];
+// What a gun may put before a code: an AIM symbology identifier, and the address on the label.
+const BEFORE = /(?:\][A-Z][0-9A-Z])?(?:HTTPS?:\/\/[^\s/]{1,253}\/S\/)?$/;
+const SEPARATORS = /[\s\u00ad\u2010-\u2015\u2212]+/g;
+
+/** Return the ISO 7064 MOD 37,36 check character of upper-case letters and digits. */
+export function checkCharacter(text) {
+  let check = 18;
+  for (const character of text) {
+    check = (((check || 36) * 2) % 37 + CHECK_ALPHABET.indexOf(character)) % 36;
+  }
+  return CHECK_ALPHABET[(37 - (((check || 36) * 2) % 37)) % 36];
+}
+
+/**
+ * Find a label at the end of `typed`.
+ * Returns null when nothing there has the shape of a code; otherwise
+ * `{code, prefix, valid, text, start}`: the printed form, whether its check character agrees, and the whole label text
+ * (with its address, when it has one) and where it starts in `typed`.
+ */
+export function trailingScan(typed) {
+  const upper = typed.toUpperCase();
+  if (upper.length !== typed.length) return null; // a letter that grows in upper case is not on our labels
+  let misread = null;
+  for (const shape of SHAPES) {
+    const match = shape.exec(upper);
+    if (!match) continue;
+    const body = [...match[2]].map((character) => ALIASES[character] ?? character).join("");
+    const start = BEFORE.exec(upper.slice(0, match.index)).index;
+    const scan = {
+      code: `${match[1]}-${body}${match[3]}`,
+      prefix: match[1].slice(0, 2),
+      valid: checkCharacter(match[1] + body) === match[3],
+      text: typed.slice(start).replace(/^\][A-Za-z][0-9A-Za-z]/, ""),
+      start,
+    };
+    if (scan.valid) return scan;
+    misread ??= scan;
+  }
+  return misread;
+}
+
+/** Read a text that should be one label and nothing else; null unless it is a valid code or label address. */
+export function readLabel(text) {
+  const tidy = text.replace(SEPARATORS, text.includes("://") ? "" : "-").replace(/^-+|-+$/g, "");
+  const scan = trailingScan(tidy);
+  return scan && scan.valid && scan.start === 0 ? scan : null;
+}
+
+/** Return the host of a label address, upper case, or null for a bare code. */
+export function labelHost(text) {
+  return /^HTTPS?:\/\/([^/]+)\/S\//i.exec(text)?.[1].toUpperCase() ?? null;
+}

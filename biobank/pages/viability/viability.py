@@ -1,0 +1,224 @@
+"""Pages of viability: how good the forecasts were, what counts must show, and the report of a lot."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import Response
+from sqlmodel import Session
+
+from biobank.acts.signing import Meaning
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.foundation.errors import Refusal
+from biobank.foundation.terms import words
+from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
+from biobank.pages.ui.parts import Column
+from biobank.pages.ui.session import PagePerforming, PageReading, or_again
+from biobank.pages.ui.templating import render
+from biobank.pages.viability.presentation import MEASURED_COLUMNS, measured_row
+from biobank.people.queries import list_sites
+from biobank.specimens.materials import MATERIALS
+from biobank.viability import criteria, records, service
+from biobank.viability.calibration import ALARM_BAND, ALARM_BELOW_PERCENT, BINS, WINDOW
+from biobank.viability.paper import draw
+from biobank.viability.plots import histogram, rolling
+from biobank.viability.schemas import SetCriterion, SignReport, StratumCalibration
+
+router = APIRouter(include_in_schema=False)
+LotCode = Annotated[str, Path(pattern=r"^LT-[0-9A-Z]{7}$")]
+
+COVERAGE_COLUMNS = [
+    Column("interval", "Interval"), Column("newest", f"Held of the newest {WINDOW}"), Column("whole", "Held of all"),
+]  # fmt: skip
+PIT_COLUMNS = [Column("part", "Place in the forecast"), Column("count", "Thaws", "number")]
+ROLLING_COLUMNS = [Column("last", "Window ending at thaw", "number"), Column("held", "Held by the 90 % interval")]
+WINDOWS_SHOWN = 10
+CRITERIA_COLUMNS = [
+    Column("site", "Site"), Column("material", "Material", "words"), Column("minimum", "At least alive"),
+    Column("confidence", "Shown with"), Column("decided_by", "Decided by", "plain_code"), Column("decided_at", "Since", "when"),
+]  # fmt: skip
+
+
+@router.get("/viability")
+async def show_calibration(request: Request, reading: PageReading) -> Response:
+    """Draw how good the forecasts were."""
+
+    def query(session: Session, actor: Actor) -> tuple[Any, Any]:
+        return records.calibration(session, actor), criteria.list_criteria(session, actor)
+
+    found, standing = await reading.agreeing(query)
+    return render(
+        request,
+        "viability.html",
+        strata=[_drawn(one) for one in found.strata],
+        alarms=found.alarms,
+        excluded=[{"reason": name, "count": count} for name, count in found.excluded.items()],
+        excluded_columns=[Column("reason", "Why", "words"), Column("count", "Counts", "number")],
+        coverage_columns=COVERAGE_COLUMNS,
+        pit_columns=PIT_COLUMNS,
+        rolling_columns=ROLLING_COLUMNS,
+        criteria=[
+            one.model_dump()
+            | {"minimum": f"{one.minimum_bp / 100:g} %", "confidence": f"{one.confidence_bp / 100:g} % confidence"}
+            for one in standing.items
+        ],
+        criteria_columns=CRITERIA_COLUMNS,
+        may_decide=request.state.actor.may(Permission.QUALITY_DECIDE),
+    )
+
+
+def _drawn(one: StratumCalibration) -> dict[str, Any]:
+    windows = one.rolling[ALARM_BAND]
+    return {
+        "title": f"{words(one.material)}, {one.procedure_version}, {words(one.assay)}"
+        + (", −80 °C" if one.storage == "minus_80" else ""),
+        "thaws": one.thaws,
+        "alarm": one.alarm,
+        "coverage": [
+            {"interval": f"{new.percent} %", "newest": _held(new.held, new.of), "whole": _held(whole.held, whole.of)}
+            for new, whole in zip(one.coverage, one.whole, strict=True)
+        ],
+        "pit": [
+            {"part": f"{100 * part // BINS} to {100 * (part + 1) // BINS} %", "count": count}
+            for part, count in enumerate(one.pit)
+        ],
+        "histogram": histogram(one.pit),
+        "windows": [
+            {"last": WINDOW + k, "held": _held(held, WINDOW)} for k, held in list(enumerate(windows))[: -WINDOWS_SHOWN - 1 : -1]
+        ],
+        "rolling": rolling(windows, WINDOW, ALARM_BAND, ALARM_BELOW_PERCENT) if windows else None,
+    }
+
+
+def _held(held: int, of: int) -> str:
+    return f"{held} of {of} ({100 * held / of:.0f} %)" if of else "–"
+
+
+@router.get("/viability/criterion")
+async def show_criterion(request: Request, reading: PageReading) -> Response:
+    """Draw the form that sets what counts must show."""
+    return await _draw_criterion(request, reading)
+
+
+async def _draw_criterion(
+    request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None
+) -> Response:  # fmt: skip
+    request.state.actor.require(Permission.QUALITY_DECIDE)
+    sites = await reading(list_sites, active=True)
+    options = {
+        "site": [(one.code, f"{one.code} · {one.name}") for one in sites.items],
+        "material": [(name.value, entry.title) for name, entry in sorted(MATERIALS.items()) if entry.assays],
+    }
+    return act_page(
+        request,
+        refusal,
+        title="What a count must show",
+        subject="",
+        lead="A claim, not a reading: 70 of 100 alive does not show 70 %. Counts recorded before are judged by it too.",
+        back="/viability",
+        trail=[("Viability", "/viability"), ("What a count must show", None)],
+        fields=fields_of(
+            SetCriterion, "site", "material", "minimum_bp", "confidence_bp", values=typed, options=options,
+            labels={"minimum_bp": "At least alive, in hundredths of a per cent (7000 is 70 %)",
+                    "confidence_bp": "Confidence, in hundredths of a per cent (9500 is 95 %)"},
+        ),
+        more=fields_of(SetCriterion, *CIRCUMSTANCES, values=typed),
+        submit="Sign and set",
+        icon="pen",
+        statement="You decide what a count of this material must show.",
+        meaning=(Meaning.DECIDED.value, "I decide this acceptance criterion."),
+    )  # fmt: skip
+
+
+@router.post("/viability/criterion")
+async def set_criterion(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
+    """Sign and set it."""
+
+    async def act() -> Response:
+        names = ("site", "material", "minimum_bp", "confidence_bp", *CIRCUMSTANCES)
+        body = parse(SetCriterion, performing.form, request.state.zone, *names)
+        signed = body.model_copy(update={"signature": await performing.sign(Meaning.DECIDED)})
+        await performing(criteria.set_criterion, signed)
+        return await performing.done("/viability", "Set.", "Counts of this material are judged by it from now on.")
+
+    return await or_again(act(), lambda refusal: _draw_criterion(request, reading, refusal, performing.form))
+
+
+@router.get("/lots/{code}/viability")
+async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Response:
+    """Draw what was counted in a lot after thawing, and its signed reports."""
+
+    def query(session: Session, actor: Actor) -> tuple[Any, Any]:
+        return service.counts_after_thaw(session, actor, code), service.list_reports(session, actor, code)
+
+    (lot, counted), reports = await reading.agreeing(query)
+    rows = [{"specimen": specimen} | measured_row(one) for specimen, counts in counted.items() for one in counts]
+    return render(
+        request,
+        "lot_viability.html",
+        lot=lot,
+        rows=rows,
+        columns=[Column("specimen", "Vial", "code"), *MEASURED_COLUMNS],
+        reports=[
+            one.model_dump()
+            | {"counts": len(one.content["counts"]), "href": f"/lots/{code}/viability/reports/{one.id}"}
+            for one in reports.items
+        ],
+        report_columns=[
+            Column("signed_at", "Signed", "when"), Column("signed_by", "By", "plain_code"), Column("counts", "Counts", "number"),
+        ],
+        may_sign=request.state.actor.may(Permission.QUALITY_DECIDE),
+    )  # fmt: skip
+
+
+@router.get("/lots/{code}/viability/report")
+async def show_report(request: Request, code: LotCode, reading: PageReading) -> Response:
+    """Draw the form that signs a report."""
+    return await _draw_report(request, reading, code)
+
+
+async def _draw_report(
+    request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Any = None
+) -> Response:
+    request.state.actor.require(Permission.QUALITY_DECIDE)
+    _, counted = await reading(service.counts_after_thaw, code)
+    return act_page(
+        request,
+        refusal,
+        title="Sign a viability report",
+        subject=code,
+        lead=f"From {sum(map(len, counted.values()))} counts of {len(counted)} thawed vials. Nothing expected enters it.",
+        back=f"/lots/{code}/viability",
+        trail=[("Viability", "/viability"), (code, f"/lots/{code}/viability"), ("Sign a report", None)],
+        fields=[],
+        more=fields_of(SignReport, *CIRCUMSTANCES, values=typed),
+        submit="Sign the report",
+        icon="pen",
+        statement=f"You sign the post-thaw viability report of {code}.",
+        meaning=(Meaning.REVIEWED.value, "I have reviewed the counts of this lot."),
+    )
+
+
+@router.post("/lots/{code}/viability/report")
+async def sign_report(request: Request, code: LotCode, performing: PagePerforming, reading: PageReading) -> Response:
+    """Sign it."""
+
+    async def act() -> Response:
+        body = parse(SignReport, performing.form, request.state.zone, *CIRCUMSTANCES)
+        signed = body.model_copy(update={"signature": await performing.sign(Meaning.REVIEWED)})
+        await performing(service.sign_report, code, signed)
+        return await performing.done(f"/lots/{code}/viability", "Signed.", "The report can be printed.")
+
+    return await or_again(act(), lambda refusal: _draw_report(request, reading, code, refusal, performing.form))
+
+
+@router.get("/lots/{code}/viability/reports/{report}")
+async def show_paper(code: LotCode, report: UUID, reading: PageReading) -> Response:
+    """Send the report on paper."""
+    found, signer = await reading(service.report_for_paper, code, report, reading.bank.keystore)
+    data = await to_thread.run_sync(draw, found, signer)
+    return Response(
+        data, media_type="application/pdf", headers={"Content-Disposition": f'inline; filename="{code}-viability.pdf"'}
+    )

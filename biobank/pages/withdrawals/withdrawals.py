@@ -1,0 +1,250 @@
+"""Treatment withdrawals as people see them: the list, one withdrawal with its steps, the form of a step that needs no more."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.event import rules
+from biobank.custody.schemas import EventPublic
+from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.terms import words
+from biobank.pages.ui.entries import entry_of
+from biobank.pages.ui.filters import code as code_markup
+from biobank.pages.ui.filters import when
+from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
+from biobank.pages.ui.parts import Act, Column
+from biobank.pages.ui.parts import Step as DrawnStep
+from biobank.pages.ui.session import PagePerforming, PageReading, or_again
+from biobank.pages.ui.templating import render
+from biobank.pages.withdrawals import bedside, decisions, picks, requests
+from biobank.pages.withdrawals.requests import route_words
+from biobank.people.queries import list_sites
+from biobank.specimens.materials import amount_text
+from biobank.withdrawals import queries
+from biobank.withdrawals.schemas import WithdrawalDetail
+from biobank.withdrawals.steps import STEPS, StepPage
+from biobank.withdrawals.workflow import WithdrawalState
+
+router = APIRouter(include_in_schema=False)
+ROUTERS = (requests.router, decisions.router, picks.router, bedside.router, router)
+"""In this order: steps that have a page of their own come before the page that draws any step as a form."""
+
+WithdrawalCode = Annotated[str, Path(pattern=r"^WD[0-9]{2}-[0-9A-Z]{7}$")]
+DonorText = Annotated[str, Query(max_length=20, pattern=r"^[A-Za-z0-9-]*$")]
+StepName = Annotated[str, Path(pattern=r"^[a-z]{2,20}$")]
+Sha256 = Annotated[str, Query(max_length=64, pattern=r"^([0-9a-f]{64})?$")]
+
+COLUMNS = [
+    Column("code", "Withdrawal", "code"),
+    Column("donor", "Donor", "code"),
+    Column("material", "Material", "words"),
+    Column("route", "Route", "words"),
+    Column("state", "State", "chip"),
+    Column("clinic_site", "Clinic", "plain_code"),
+    Column("requested_at", "Requested", "when"),
+]
+ITEM_COLUMNS = [
+    Column("specimen", "Tube", "code"),
+    Column("state", "State", "chip"),
+    Column("condition", "Condition", "chip"),
+    Column("amount", "Amount"),
+    Column("picked", "Picked"),
+    Column("confirmed", "Second scan"),
+    Column("administered", "Given"),
+]
+
+
+@router.get("/withdrawals")
+async def show_withdrawals(
+    request: Request,
+    reading: PageReading,
+    donor: DonorText = "",
+    state: Annotated[str, Query(max_length=20, pattern=r"^[a-z_]*$")] = "",
+    cursor: Annotated[str | None, Query(pattern=r"^WD[0-9]{2}-[0-9A-Z]{7}$")] = None,
+) -> Response:
+    """List withdrawals, newest first."""
+    found = await reading(
+        queries.list_withdrawals, donor=donor.upper() or None, state=state or None, after=cursor, limit=50
+    )  # fmt: skip
+    return render(
+        request, "withdrawals.html", rows=found.items, columns=COLUMNS, next_cursor=found.next,
+        chosen={"donor": donor, "state": state}, states=[(one.value, words(one.value)) for one in WithdrawalState],
+        may_request=request.state.actor.may(Permission.WITHDRAWAL_REQUEST),
+        may_decide=request.state.actor.may(Permission.WITHDRAWAL_APPROVE),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A withdrawal with its own events."""
+
+    withdrawal: WithdrawalDetail
+    events: list[EventPublic]
+
+
+def read_whole(session: Session, actor: Actor, code: str) -> Whole:
+    """Read both at one instant."""
+    withdrawal = queries.describe_withdrawal(session, actor, code)
+    return Whole(withdrawal, queries.history_of(session, actor, code, max(0, withdrawal.seq - 200)).items)
+
+
+@router.get("/withdrawals/{code}")
+async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageReading) -> Response:
+    """Draw one withdrawal."""
+    whole = await reading.agreeing(read_whole, code)
+    withdrawal = whole.withdrawal
+    return render(
+        request,
+        "withdrawal.html",
+        withdrawal=withdrawal,
+        facts=[
+            ("Donor and recipient", code_markup(withdrawal.donor)),
+            ("Material", words(withdrawal.material)),
+            ("Route", route_words(withdrawal.route)),
+            ("Clinic", withdrawal.clinic_site),
+            ("Needed", when(withdrawal.needed_at, request.state.zone)),
+        ],
+        steps=drawn_steps(whole),
+        acts=acts_of(withdrawal, request.state.actor),
+        items=[
+            item.model_dump()
+            | {"amount": amount_text(item.amount, item.unit)}
+            | {name: "Yes" if getattr(item, name) else None for name in ("picked", "confirmed", "administered")}
+            for item in withdrawal.items
+        ],
+        item_columns=ITEM_COLUMNS,
+        entries=[entry_of(event, lambda _kind: None) for event in reversed(whole.events)],
+    )
+
+
+def acts_of(withdrawal: WithdrawalDetail, actor: Actor) -> list[Act]:
+    """Return the steps that may be taken now by this login; the first is the next."""
+    acts: list[Act] = []
+    for name, page in STEPS.items():
+        may = actor.may(page.permission) or (name == "cancel" and actor.may(Permission.WITHDRAWAL_APPROVE))
+        if may and page.offered(withdrawal):
+            weight = "grave" if page.grave else "plain" if acts else "main"
+            href = f"/withdrawals/{withdrawal.code}/{name}"
+            acts.append(Act(page.label, href, page.icon, "get", weight))  # type: ignore[arg-type]  # weights above
+    return acts
+
+
+_ORDER = (
+    ("Request", ("withdrawal.requested",)),
+    ("Approval by quality, signed", ("withdrawal.approved",)),
+    ("Pick, scanned by two people", ("withdrawal.picked", "withdrawal.pick_confirmed")),
+    ("Issue", ("withdrawal.issued",)),
+    ("Receipt at the clinic", ("withdrawal.received",)),
+    ("Bedside check by two people", ("withdrawal.bedside_check_passed",)),
+    ("Administration", ("withdrawal.administered",)),
+    ("Outcome", ("withdrawal.outcome_recorded", "withdrawal.closed")),
+)
+assert all(kind in rules.by_kind for _, kinds in _ORDER for kind in kinds)
+
+
+def drawn_steps(whole: Whole) -> list[DrawnStep]:
+    """Return the steps with who and when; the first that has no event is the present one."""
+    withdrawal = whole.withdrawal
+    stopped = withdrawal.state in ("rejected", "cancelled")
+    over = stopped or withdrawal.state == "closed"
+    steps: list[DrawnStep] = []
+    for title, kinds in _ORDER:
+        done = [event for event in whole.events if event.kind in kinds]
+        if done and {event.kind for event in done} >= set(kinds[:1]):
+            hands = tuple(dict.fromkeys(event.by for event in done))
+            steps.append(DrawnStep(title, "done", hands, datetime.fromisoformat(done[-1].occurred_at)))
+        else:
+            waiting = any(step.state == "now" for step in steps)
+            steps.append(DrawnStep(title, "skipped" if over else "waiting" if waiting else "now"))
+    if stopped:
+        last = whole.events[-1]
+        steps.append(DrawnStep(words(withdrawal.state), "stopped", (last.by,), datetime.fromisoformat(last.occurred_at)))
+    return steps
+
+
+def _page(name: str) -> StepPage:
+    page = STEPS.get(name)
+    if page is None:
+        raise NotFound("A withdrawal has no such step.")
+    return page
+
+
+@router.get("/withdrawals/{code}/{step}")
+async def show_step(
+    request: Request, code: WithdrawalCode, step: StepName, reading: PageReading, logger_sha256: Sha256 = ""
+) -> Response:
+    """Draw the form of a step. `logger_sha256` names a temperature record that was attached a moment ago."""
+    typed = {"logger_sha256": logger_sha256} if logger_sha256 else None
+    return await _draw_step(request, reading, code, step, typed=typed)
+
+
+async def _draw_step(
+    request: Request,
+    reading: PageReading,
+    code: str,
+    step: str,
+    refusal: Refusal | None = None,
+    typed: Mapping[str, Any] | None = None,
+) -> Response:
+    page = _page(step)
+    withdrawal = await reading(queries.describe_withdrawal, code)
+    options = {"site": await _sites(reading)} if "site" in page.names else {}
+    fields = fields_of(page.model, *page.names, values=typed, labels=page.labels, options=options)
+    attaches = "logger_sha256" in page.names
+    return act_page(
+        request,
+        refusal,
+        title=page.label,
+        subject=code,
+        lead=page.lead,
+        back=f"/withdrawals/{code}",
+        trail=[("Withdrawals", "/withdrawals"), (code, f"/withdrawals/{code}"), (page.label, None)],
+        fields=fields,
+        more=fields_of(page.model, *CIRCUMSTANCES, values=typed),
+        hidden={"expected_seq": str(withdrawal.seq)},
+        submit=f"Sign: {page.label.lower()}" if page.meaning else page.label,
+        icon=page.icon,
+        grave=page.grave,
+        statement=_statement(page, withdrawal) if page.meaning else None,
+        meaning=(page.meaning.value, page.said) if page.meaning else None,
+        attach=f"/attachments/new?donor={withdrawal.donor}&back=/withdrawals/{code}/{step}" if attaches else None,
+    )
+
+
+async def _sites(reading: PageReading) -> list[tuple[str, str]]:
+    found = await reading(list_sites, active=True)
+    return [(one.code, f"{one.code} · {one.name}") for one in found.items if one.kind == "bank"] or [
+        (one.code, one.code) for one in found.items
+    ]
+
+
+def _statement(page: StepPage, withdrawal: WithdrawalDetail) -> str:
+    tubes = ", ".join(withdrawal.specimens)
+    route = route_words(withdrawal.route).lower()
+    return f"{page.label}: withdrawal {withdrawal.code} of {tubes} for {withdrawal.donor}, route: {route}."
+
+
+@router.post("/withdrawals/{code}/{step}")
+async def take_step(
+    request: Request, code: WithdrawalCode, step: StepName, performing: PagePerforming, reading: PageReading
+) -> Response:
+    """Take the step, signed where it must be."""
+    page = _page(step)
+
+    async def act() -> Response:
+        names = (*page.names, *CIRCUMSTANCES, "expected_seq")
+        body = parse(page.model, performing.form, request.state.zone, *names, **page.given)
+        if page.meaning is not None:
+            body = body.model_copy(update={"signature": await performing.sign(page.meaning)})
+        answer = await performing(page.use_case, code, body)
+        next_up = f"Next: {answer['waits_for'][0]}." if answer["waits_for"] else ""
+        return await performing.done(f"/withdrawals/{code}", f"Done: {page.label.lower()}.", next_up)
+
+    return await or_again(act(), lambda refusal: _draw_step(request, reading, code, step, refusal, performing.form))

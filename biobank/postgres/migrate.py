@@ -1,0 +1,53 @@
+"""Bringing the schema to be: Alembic on the bank's database and on the store of donor keys. The only way it comes to be."""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from psycopg import sql
+
+from alembic import command
+
+
+def alembic_ini() -> Path:
+    """Return alembic.ini: of the checkout when there is one, else the copy that travelled in the wheel."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package.parent, package / "_bundled"):
+        if (folder / "alembic.ini").is_file() and (folder / "alembic" / "env.py").is_file():
+            return folder / "alembic.ini"
+    raise FileNotFoundError("alembic.ini is neither beside the package nor in it; the installation is not whole.")
+
+
+def config(url: str, *, keys: bool = False) -> Config:
+    """Return an Alembic configuration for one of the two databases; `url` is a plain `postgresql://` address."""
+    made = Config(str(alembic_ini()), ini_section="keys" if keys else "alembic")
+    attributes: dict[Any, Any] = made.attributes
+    attributes["url"] = url
+    return made
+
+
+def is_current(owner_url: str, keys_owner_url: str) -> bool:
+    """Say whether both databases are at the newest revision, without loading the models."""
+    return all(
+        _revision(url, table) == ScriptDirectory.from_config(config(url, keys=keys)).get_current_head()
+        for url, table, keys in (
+            (owner_url, "alembic_version", False),
+            (keys_owner_url, "alembic_version_keys", True),
+        )
+    )
+
+
+def _revision(url: str, table: str) -> str | None:
+    with psycopg.connect(url) as connection:
+        if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
+            return None
+        row = connection.execute(sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(table))).fetchone()
+        return None if row is None else str(row[0])
+
+
+def upgrade(owner_url: str, keys_owner_url: str) -> None:
+    """Bring both databases to the newest revision. Idempotent; one at a time by an advisory lock."""
+    command.upgrade(config(owner_url), "head")
+    command.upgrade(config(keys_owner_url, keys=True), "head")

@@ -1,0 +1,26 @@
+"""Imports every models.py, so that the metadata is whole: for Alembic, the command line and the tests."""
+
+from sqlalchemy import MetaData
+
+from biobank.acts import models as acts
+from biobank.auth import models as auth
+from biobank.custody import models as custody
+from biobank.donors import models as donors
+from biobank.exports import models as exports
+from biobank.foundation.db import metadata as _metadata
+from biobank.jobs import models as jobs
+from biobank.labels import models as labels
+from biobank.quality import models as quality
+from biobank.shipping import models as shipping
+from biobank.specimens import models as specimens
+from biobank.storage import models as storage
+from biobank.transparency import models as transparency
+from biobank.vault import models as vault
+from biobank.viability import models as viability
+from biobank.withdrawals import models as withdrawals
+
+MODULES = (
+    transparency, auth, vault, acts, jobs, custody, donors, quality, shipping, specimens, storage, viability, withdrawals,
+    labels, exports,
+)  # fmt: skip
+metadata: MetaData = _metadata

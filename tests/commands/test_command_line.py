@@ -1,0 +1,103 @@
+"""The verbs of the command line that write files: as a script calls them, with their exit codes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zxingcpp
+from PIL import Image
+from sqlalchemy import text
+from typer.testing import CliRunner, Result
+
+from biobank.cli import app
+from tests.conftest import TestBank
+from tests.factories import make_received
+from tests.importing.test_import import GOOD, written
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(bank: TestBank, monkeypatch: pytest.MonkeyPatch) -> Run:
+    for name, value in bank.bank.settings.model_dump(exclude_none=True).items():
+        monkeypatch.setenv(f"BIOBANK_{name.upper()}", str(value))
+    runner = CliRunner()
+    return lambda *words, **more: runner.invoke(app, [str(word) for word in words], **more)
+
+
+@pytest.fixture
+def codes(bank: TestBank) -> list[str]:
+    return [bank.write(lambda s: make_received(s, bank.act("lab_tech"))).code for _ in range(3)]
+
+
+def prints(bank: TestBank) -> int:
+    return int(bank.write(lambda s: s.execute(text("SELECT count(*) FROM label_print")).scalar()))
+
+
+def test_a_label_is_written_to_a_file_that_a_scanner_reads(run: Run, codes: list[str], bank: TestBank, tmp_path: Path) -> None:
+    target = tmp_path / "label.png"
+
+    done = run("label", codes[0], "--format", "png", "--dpi", "600", "-o", target)
+
+    assert done.exit_code == 0, done.output
+    assert zxingcpp.read_barcodes(Image.open(target))[0].text == f"HTTPS://BANK.EXAMPLE/S/{codes[0]}"
+    assert prints(bank) == 0
+
+
+def test_a_batch_is_one_file_and_is_recorded_when_it_is_printed(
+    run: Run, codes: list[str], bank: TestBank, tmp_path: Path
+) -> None:
+    batch, target = tmp_path / "codes.txt", tmp_path / "labels.pdf"
+    batch.write_text("# picked today\n" + "\n".join(codes[1:]) + "\n\n")
+
+    done = run("label", codes[0].lower(), "--batch", batch, "--print", "first_print", "-o", target)
+    again = run("label", *codes, "--print", "first_print", "-o", target)
+    from_input = run("label", "--batch", "-", "--format", "zpl", "-o", tmp_path / "labels.zpl", input="\n".join(codes))
+
+    assert (done.exit_code, again.exit_code, from_input.exit_code) == (0, 1, 0), done.output
+    assert target.read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "labels.zpl").read_bytes().count(b"^XA") == 3
+    assert prints(bank) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["label"], 2),
+        (["label", "AD26-0000000", "-o", "x.pdf"], 1),
+        (["label", "Jane Doe", "-o", "x.pdf"], 1),
+        (["label", "a", "b", "--format", "png"], 2),
+        (["label", "a", "--batch", "no-such-file"], 2),
+        (["import", "no-such-file.xlsx", "--profile", "no-such-file.toml"], 2),
+        (["bench", "no-such-benchmark"], 2),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_an_exit_code(
+    run: Run, words: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    done = run(*words)
+
+    assert done.exit_code == code, done.output
+    assert "Traceback" not in done.output
+    assert "biobank:" in done.output
+    assert not (tmp_path / "x.pdf").exists()
+
+
+def test_an_import_reports_first_and_imports_only_when_told(run: Run, bank: TestBank, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "importing.md").read_text()
+    profile, report = tmp_path / "profile.toml", tmp_path / "report.csv"
+    profile.write_text(page.split("```toml\n")[1].split("```")[0].replace("MEADOW", "CLINIC").replace("HARBOUR", "LAB"))
+    file = written(tmp_path, [GOOD, GOOD | {"Vial": 2, "Pos": "?"}])
+    words = ("import", file, "--profile", profile, "--report", report)
+
+    dry, wet, again = run(*words), run(*words, "--commit"), run(*words, "--commit")
+
+    assert (dry.exit_code, wet.exit_code, again.exit_code) == (1, 1, 1), wet.output
+    assert "Nothing was written" in dry.output
+    assert "1 imported" in wet.output
+    assert "1 here already" in again.output
+    assert "Hair follicles:5: Pos is not given." in again.output
+    assert bank.write(lambda s: s.execute(text("SELECT count(*) FROM custody")).scalar()) == 1
+    assert "Quillfeather" not in report.read_text()

@@ -1,0 +1,39 @@
+"""The example bank, small: what a newcomer sees on the first day."""
+
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+from sqlalchemy import text
+
+from biobank.auth.actor import Actor
+from biobank.demo import data
+from biobank.demo.people import PEOPLE
+from biobank.pages.home import read_today
+from tests.conftest import TestBank
+
+
+def test_every_role_of_the_example_bank_finds_something_to_do(
+    make_bank: Callable[..., TestBank], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "DONORS", 24)
+    bank = make_bank(merge_delay_s=3600)
+    passwords = dict.fromkeys(PEOPLE, "amber-basil-cedar-delta-ember-42")
+
+    made = data.fill(bank.bank, passwords, Console(quiet=True), lambda: None)
+
+    rows = bank.write(lambda s: s.execute(text("SELECT username, code FROM app_user")).all())
+    badges = {row.username: row.code for row in rows}
+
+    def today_of(username: str) -> tuple[set[str], set[str]]:
+        grants = frozenset(PEOPLE[username][1])
+        today = bank.write(lambda s: read_today(s, Actor(badges[username], grants)))
+        return {task.urgency for task in today.tasks}, {trouble.what for trouble in today.troubles}
+
+    assert made > 100
+    assert today_of("tess")[0] >= {"waiting", "expected"}
+    assert today_of("tomas")[0] >= {"waiting", "overdue", "due"}
+    assert today_of("quinn")[0] >= {"waiting", "overdue"}
+    assert "due" in today_of("clara")[0]
+    assert today_of("quinn")[1] == {"Temperature hold", "Open deviation"}
+    assert today_of("audrey")[0] == set()

@@ -1,0 +1,79 @@
+"""Forms drawn from request models, and what people type turned back into them."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from biobank.custody.schemas import EventRequest, direct_events, request_model
+from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, fields_of, parse
+from biobank.pages.ui.session import Form, local_path
+from biobank.registries import event_kinds
+from biobank.storage.schemas import StoreRequest
+from biobank.withdrawals.schemas import ReceiveRequest, ThawRequest
+from biobank.withdrawals.steps import STEPS
+
+assert event_kinds.MODULES
+LONDON = ZoneInfo("Europe/London")
+
+
+def test_every_direct_event_and_every_step_has_a_form() -> None:
+    for cls in direct_events():
+        names = [name for name in cls.model_fields if name != "kind"]
+        fields = fields_of(request_model(cls, EventRequest), *names, *CIRCUMSTANCES)
+        assert [field.name for field in fields][: len(names)] == names
+        assert all(field.label for field in fields)
+    for page in STEPS.values():
+        assert len(fields_of(page.model, *page.names, *CIRCUMSTANCES)) == len(page.names) + len(CIRCUMSTANCES)
+        asked = {name for name, info in page.model.model_fields.items() if info.is_required()}
+        assert asked <= {*page.names, *page.given, "release"}, page.label
+
+
+def test_what_has_no_default_is_asked_for_and_never_answered_by_an_unticked_box() -> None:
+    (intact,) = fields_of(ReceiveRequest, "container_intact")
+    assert (intact.kind, intact.required) == ("select", True)
+    form = Form([("tubes", "AD26-0000000"), ("label_legible", "true")])
+    with pytest.raises(FormFault) as fault:
+        parse(ReceiveRequest, form, LONDON, "tubes", "container_intact", "label_legible")
+    assert list(fault.value.fields) == ["container_intact"]
+
+
+def test_degrees_are_typed_and_millidegrees_are_sent() -> None:
+    for typed, sent in (("-150,5", -150_500), ("37", 37_000), ("\N{MINUS SIGN}80", -80_000)):
+        form = Form(
+            [("tubes", "A1A A2A,A3A"), ("container_intact", "true"), ("label_legible", "false"), ("temperature_mc", typed)]
+        )
+        body = parse(ReceiveRequest, form, LONDON, "tubes", "container_intact", "label_legible", "temperature_mc")
+        assert (body.temperature_mc, body.tubes, body.label_legible) == (sent, ["A1A", "A2A", "A3A"], False)
+    for wrong in ("warm", "1.00001", "NaN", "Infinity"):
+        with pytest.raises(FormFault) as fault:
+            parse(ThawRequest, Form([("tube", "A1A"), ("method", "bath"), ("bath_temperature_mc", wrong)]), LONDON,
+                  "tube", "method", "bath_temperature_mc")  # fmt: skip
+        assert list(fault.value.fields) == ["bath_temperature_mc"] and wrong not in str(fault.value.fields)
+
+
+def test_an_instant_without_a_zone_is_site_time() -> None:
+    body = parse(StoreRequest, Form([("occurred_at", "2026-07-01T12:00")]), LONDON, "occurred_at")
+    assert body.occurred_at == datetime(2026, 7, 1, 11, 0, tzinfo=UTC)
+
+
+def test_a_password_is_taken_as_typed_and_everything_else_is_trimmed() -> None:
+    form = Form([("password", " a b "), ("new_password", " c "), ("code", " AD26 "), ("empty", " ")])
+    assert dict(form) == {"password": " a b ", "new_password": " c ", "code": "AD26"}
+
+
+def test_only_addresses_of_our_own_are_gone_to_after_signing_in() -> None:
+    own = "/specimens/AD26-0000000?x=1"
+    assert local_path(own) == own
+    for foreign in (
+        None,
+        "",
+        "x",
+        "//e.example",
+        "/\\e.example",
+        "https://e.example/",
+        "/login?next=/x",
+        "/a\nb",
+        "/" + "a" * 600,
+    ):
+        assert local_path(foreign) == "/"

@@ -1,0 +1,117 @@
+"""An auditor's pages: saved filters, near misses, gaps, exports, verification, a life on paper, both clocks."""
+
+from datetime import timedelta
+
+import psycopg
+
+from biobank.foundation import clock
+from tests import seed
+from tests.conftest import Api
+from tests.pages.test_pages import a_tube
+from tests.pages.visitor import Visit
+from tests.withdrawals.stories import a_story
+
+LOOKED = {"container_intact": True, "label_legible": True, "contents_as_expected": True}
+
+
+def test_a_filter_is_kept_for_its_owner_called_by_what_it_asks_and_forgotten(api: Api, visit: Visit) -> None:
+    a_tube(api)
+    auditor = visit("auditor")
+    view = "/log?kind=specimen.received&site=LAB&days=7"
+    kept = auditor.submit("/log/filters", {}, draw=view)
+    assert kept.status_code == 200 and "Received · LAB · last 7 days" in kept.text, kept.text[:3000]
+    assert auditor.submit("/log/filters", {}, draw="/log?days=7&kind=specimen.received&site=NORTH").status_code == 200
+    assert auditor.get_page("/log").count("last 7 days") == 2
+    assert "last 7 days" not in visit("quality").get_page("/log")
+    page = auditor.get_page(view)
+    address = page.split('action="/log/filters/')[1].split('"')[0]
+    gone = auditor.submit(f"/log/filters/{address}", {}, draw=view)
+    assert "The filter is forgotten." in gone.text and gone.text.count("last 7 days") == 1
+
+
+def test_a_filter_that_cannot_be_asked_is_not_kept_and_another_persons_is_not_forgotten(api: Api, visit: Visit) -> None:
+    auditor, quality = visit("auditor"), visit("quality")
+    auditor.submit("/log/filters", {}, draw="/log?site=LAB")
+    page = auditor.get_page("/log?site=LAB")
+    theirs = page.split('action="/log/filters/')[1].split('"')[0]
+    quality.submit("/log/filters", {}, draw="/log?site=NORTH")
+    own = quality.get_page("/log?site=NORTH").split('action="/log/filters/')[1].split('"')[0]
+    form = {"csrf_token": quality.get_page("/log").split('name="csrf-token" content="')[1].split('"')[0]}
+    assert own != theirs
+    assert quality.post(f"/log/filters/{theirs}", data=form | {"idempotency_key": "a"}).status_code == 404
+    bad = form | {"idempotency_key": "b", "specimen": "Mary Quillfeather"}
+    assert quality.post("/log/filters", data=bad).status_code == 422
+    assert visit("lab_tech").get("/log/near-misses").status_code == 403
+
+
+def test_near_misses_are_searched_and_a_persons_words_do_not_break_the_page(api: Api, visit: Visit) -> None:
+    story = a_story(api, vials=2).up_to("approve")
+    assert story.pick(tube=a_story(api).vials[0]).status_code == 409
+    auditor = visit("auditor")
+    assert "Wrong specimen" in auditor.get_page("/log/near-misses?evidence=yes")
+    assert "Nothing was refused" in auditor.get_page("/log/near-misses?code=no_such_code")
+    auditor.get_page("/log/near-misses?subject=%3Cscript%3E", 422)
+
+
+def test_gaps_show_hands_that_did_not_confirm_late_entries_and_what_the_sealer_set_aside(api: Api, visit: Visit) -> None:
+    tube = a_tube(api)
+    seq = api.lab_tech.get(f"/specimens/{tube}").json()["custody"]["seq"]
+    earlier = (clock.now() - timedelta(days=1)).isoformat()
+    body = {"kind": "specimen.inspected", "expected_seq": seq, **LOOKED,
+            "performed_by": [seed.USERS["lab_tech2"].code], "occurred_at": earlier, "late_entry": True,
+            "reason_text": "Written on paper first."}  # fmt: skip
+    answer = api.lab_tech.post(f"/specimens/{tube}/events", json=body)
+    assert answer.status_code == 201, answer.text
+    auditor = visit("auditor")
+    page = auditor.get_page("/log/gaps")
+    assert page.count(seed.USERS["lab_tech2"].code) == 1 and "Every record is numbered without a gap" in page
+    assert "Nothing was entered out of order" not in page
+    with psycopg.connect(api.test_bank.dsn("owner")) as connection:
+        connection.execute("INSERT INTO log_quarantine SELECT leaf_hash, 1, 'bytes_differ', now() FROM event LIMIT 1")
+    assert "bytes_differ" in auditor.get_page("/log/gaps")
+
+
+def test_an_export_is_listed_with_its_end_its_size_and_its_hash(api: Api, visit: Visit) -> None:
+    tube = a_tube(api)
+    auditor = visit("auditor")
+    file = auditor.get(f"/log/export?format=csv&specimen={tube}")
+    assert file.status_code == 200
+    page = auditor.get_page("/log/exports")
+    assert "Complete" in page and tube in page and f"{len(file.content):,}".replace(",", "\u202f") in page
+    assert auditor.get("/log/exports/now").json() == {"mark": "1-0", "stop": False}
+
+
+def test_verification_shows_the_newest_checkpoint_and_says_when_there_is_none(api: Api, visit: Visit) -> None:
+    auditor = visit("auditor")
+    assert "Nothing is sealed yet" in auditor.get_page("/log/verification")
+    assert "biobank verify" in auditor.get_page("/log/verification")
+    auditor.get_page("/log/checkpoint", 404)
+
+
+def test_a_life_names_every_event_with_its_hash_and_what_was_refused_on_the_way(api: Api, visit: Visit) -> None:
+    tube = a_tube(api)
+    stale = {
+        "kind": "specimen.inspected",
+        "expected_seq": 1,
+        "container_intact": True,
+        "label_legible": True,
+        "contents_as_expected": True,
+    }
+    assert api.lab_tech.post(f"/specimens/{tube}/events", json=stale).status_code == 409
+    page = visit("auditor").get_page(f"/specimens/{tube}/life")
+    for event in api.auditor.get(f"/specimens/{tube}/custody").json()["items"]:
+        assert event["leaf_hash"] in page
+    assert "Stale sequence" in page
+    assert "Stale sequence" not in visit("lab_tech").get_page(f"/specimens/{tube}/life")
+    visit("north_tech").get_page(f"/specimens/{tube}/life", 404)
+
+
+def test_how_it_stood_asks_both_clocks(api: Api, visit: Visit) -> None:
+    tube = a_tube(api)
+    auditor = visit("auditor")
+    before = (clock.now() - timedelta(days=400)).strftime("%Y-%m-%dT%H:%M")
+    assert "Nothing was recorded" in auditor.get_page(f"/specimens/{tube}/as-of?as_known_at={before}", 404)
+    page = auditor.get_page(f"/specimens/{tube}/as-of?at=2099-01-01T00:00")
+    assert "Received" in page and "Changed" not in page
+    assert "Enter a day and a time" in auditor.get_page(f"/specimens/{tube}/as-of?at=yesterday", 422)
+    auditor.get_page(f"/specimens/{tube}/as-of?at=9999999999-01-01", 422)

@@ -1,0 +1,87 @@
+"""Hand-overs and shipments on pages: offering, taking over, saying no, sending, comparing, sending back."""
+
+import re
+
+from tests import seed
+from tests.conftest import Api
+from tests.pages.visitor import Visit
+from tests.shipping import stories as shipping
+
+
+def test_an_offer_is_accepted_by_the_one_it_was_made_to(api: Api, visit: Visit) -> None:
+    tubes = shipping.tubes(api, 2)
+    giver, taker = visit("lab_tech"), visit("lab_tech2")
+    offer = {"specimens": "\n".join(tubes), "to_kind": "user", "to_id": seed.USERS["lab_tech2"].code}
+    page = giver.submit("/handovers/new", offer)
+    assert page.status_code == 200 and "Take it back" in page.text and "I have them" not in page.text
+    address = page.url.path
+    waiting = taker.get_page("/handovers")
+    assert "Waiting for me" in waiting and tubes[0] in waiting
+    assert "You hold 2 tubes now." in taker.submit(f"{address}/accept", {}, draw=address).text
+    assert {shipping.now_of(api, tube)["custodian_id"] for tube in tubes} == {seed.USERS["lab_tech2"].code}
+
+
+def test_a_declined_offer_leaves_the_tube_with_its_giver(api: Api, visit: Visit) -> None:
+    tubes = shipping.tubes(api, 1)
+    address = f"/handovers/{shipping.offered(api, tubes)}"
+    page = visit("lab_tech2").submit(f"{address}/decline", {"reason": "damaged"}, draw=address)
+    assert "still holds everything" in page.text
+    assert "Damaged" in visit("lab_tech").get_page(address)
+    assert shipping.now_of(api, tubes[0])["custodian_id"] == seed.USERS["lab_tech"].code
+
+
+def test_a_courier_holds_the_tubes_once_its_receipt_is_recorded(api: Api, visit: Visit) -> None:
+    tubes = shipping.tubes(api, 1)
+    giver = visit("lab_tech")
+    offer = {"specimens": tubes[0], "to_kind": "courier", "to_id": "CRYOGO"}
+    address = giver.submit("/handovers/new", offer).url.path
+    without = giver.submit(f"{address}/accept", {}, draw=address)
+    assert without.status_code == 409 and shipping.now_of(api, tubes[0])["custodian_kind"] == "user"
+    assert "CRYOGO holds them now." in giver.submit(f"{address}/accept", {"evidence": "CG 4711"}, draw=address).text
+    assert shipping.now_of(api, tubes[0])["custodian_kind"] == "courier"
+
+
+def test_an_offer_of_nothing_and_of_rubbish_says_what_is_wrong_and_keeps_what_was_typed(api: Api, visit: Visit) -> None:
+    visitor = visit("lab_tech")
+    nothing = visitor.submit("/handovers/new", {"specimens": "", "to_kind": "user", "to_id": "US-0000000"})
+    assert nothing.status_code == 422 and "scan at least one" in nothing.text
+    rubbish = visitor.submit("/handovers/new", {"specimens": "<b>nonsense", "to_kind": "user", "to_id": "US-0000000"})
+    assert rubbish.status_code == 404 and "<b>nonsense" not in rubbish.text and "&lt;b&gt;nonsense" in rubbish.text
+
+
+def test_a_shipment_is_sent_and_compared_and_what_does_not_belong_is_named(api: Api, visit: Visit) -> None:
+    tubes = shipping.tubes(api, 2, frozen=True)
+    stray = shipping.tubes(api, 1)[0]
+    sent = visit("lab_tech").submit(
+        "/shipments/new",
+        {"specimens": " ".join(tubes), "from_site": "LAB", "to_site": "NORTH", "courier": "CRYOGO", "evidence": "CG 4711"},
+    )
+    assert re.fullmatch(r"/shipments/SH-[0-9A-Z]{7}", sent.url.path), sent.text[:2000]
+    assert all(tube in sent.text for tube in tubes) and "Underway" in sent.text
+    receiver = visit("north_tech")
+    compared = receiver.submit(
+        f"{sent.url.path}/receive", {"scanned": f"{tubes[0]}\n{stray}\nnonsense", "broken": tubes[0], "seal_intact": "true"}
+    )
+    assert compared.status_code == 200, compared.text
+    for words in ("Does not belong here", stray, "2 tubes are not on the manifest", "Missing", tubes[1], "On hold until quality"):
+        assert words in compared.text, words
+    assert shipping.now_of(api, tubes[0])["state"] == "received"
+    assert shipping.now_of(api, tubes[1])["state"] == "in_transit"
+    assert "1 / 2" in receiver.get_page(sent.url.path)
+
+
+def test_what_was_not_accepted_is_recorded_as_back_by_the_senders_people_only(api: Api, visit: Visit) -> None:
+    tubes = shipping.tubes(api, 1, frozen=True)
+    address = f"/shipments/{shipping.shipped(api, tubes)}"
+    assert "It came back" not in visit("north_tech").get_page(address)
+    fields = {"reason": "too_warm", "container_intact": "yes", "label_legible": "yes"}
+    page = visit("lab_tech").submit(f"{address}/refuse", fields)
+    assert "it came back" in page.text, page.text[:3000]
+    assert shipping.now_of(api, tubes[0])["state"] == "received"
+
+
+def test_another_sites_people_know_of_neither(api: Api, visit: Visit) -> None:
+    handover = shipping.offered(api, shipping.tubes(api, 1))
+    visit("other_clinician").get_page(f"/handovers/{handover}", 404)
+    shipment = shipping.shipped(api, shipping.tubes(api, 1, frozen=True))
+    visit("other_clinician").get_page(f"/shipments/{shipment}", 404)
