@@ -30,7 +30,7 @@ def test_the_wheel_carries_everything_that_is_not_python(tmp_path: Path) -> None
     names = set(zipfile.ZipFile(wheel).namelist())
     here = [path for folder in ("labels", "alembic") for path in (ROOT / folder).rglob("*.*")]
     expected = {f"biobank/_bundled/{path.relative_to(ROOT)}" for path in here if path.suffix != ".pyc"}
-    web = [path for path in (ROOT / "biobank" / "web").rglob("*.*") if path.is_file() and path.suffix != ".pyc"]
+    web = [path for path in (ROOT / "biobank" / "pages" / "ui").rglob("*.*") if path.is_file() and path.suffix != ".pyc"]
     expected |= {str(path.relative_to(ROOT)) for path in web} | {"biobank/_bundled/alembic.ini"}
     assert expected - names == set()
     assert not [name for name in names if name.endswith((".pyc", ".env", ".skey")) or name.startswith("tests/")]
