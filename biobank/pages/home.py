@@ -14,7 +14,7 @@ from biobank.custody.snapshots import custody
 from biobank.custody.states import State
 from biobank.foundation.terms import Tone
 from biobank.pages.today import Task, Trouble, read_tasks, read_troubles
-from biobank.pages.ui.parts import Act, Stat
+from biobank.pages.ui.parts import ActionLink, Stat
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.specimens.scoping import donor, specimen, specimens_at_sites_of
@@ -91,7 +91,7 @@ async def show_today(request: Request, reading: PageReading) -> Response:
     """Draw the start page."""
     today = await reading(read_today)
     actor: Actor = request.state.actor
-    beginnings = [Act(label, href, icon) for permission, label, href, icon in BEGINNINGS if actor.may(permission)]
+    beginnings = [ActionLink(label, href, icon) for permission, label, href, icon in BEGINNINGS if actor.may(permission)]
     return render(
         request, "home.html", tasks=today.tasks, troubles=today.troubles, stats=today.stats, beginnings=beginnings
     )  # fmt: skip

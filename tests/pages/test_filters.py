@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from biobank.foundation.terms import LOOKS, TONES, look_of, words
 from biobank.pages.ui import filters
-from biobank.pages.ui.parts import BoxGrid, Entry, Slot
+from biobank.pages.ui.parts import BoxGrid, BoxPlace, Entry
 
 LONDON = ZoneInfo("Europe/London")
 SUMMER = datetime(2026, 7, 1, 23, 30, 5, tzinfo=UTC)
@@ -138,7 +138,7 @@ def test_an_unknown_word_is_shown_neutrally() -> None:
 
 
 def test_a_box_counts_its_free_places_and_names_its_rows() -> None:
-    grid = BoxGrid("BX-1", 28, 2, {"A1": Slot("A1", "taken"), "AB2": Slot("AB2", "blocked")}, lit="AB2")
+    grid = BoxGrid("BX-1", 28, 2, {"A1": BoxPlace("A1", "taken"), "AB2": BoxPlace("AB2", "blocked")}, lit="AB2")
     assert grid.row_letters[-3:] == ["Z", "AA", "AB"]
     assert grid.free_count == 28 * 2 - 2
     assert (grid.lit_row, grid.lit_column) == ("AB", 2)

@@ -19,8 +19,8 @@ from biobank.foundation import clock
 from biobank.foundation.terms import LOOKS
 from biobank.pages.ui import templating
 from biobank.pages.ui.assets import STATIC, STATIC_DIR, STATIC_PREFIX, VersionedStatic, folder_hash
-from biobank.pages.ui.nav import DOORS, nav_for
-from biobank.pages.ui.parts import Act, BoxGrid, Column, Entry, Flash, Slot, Step
+from biobank.pages.ui.nav import SECTIONS, nav_for
+from biobank.pages.ui.parts import ActionLink, BoxGrid, BoxPlace, Column, DrawnStep, Entry, Flash
 from biobank.pages.ui.styleguide_samples import sample_context
 
 HOSTILE = "<script>alert('1')</script>\"'&"
@@ -118,10 +118,10 @@ def test_every_component_escapes_what_it_is_given(page: Any, body: str) -> None:
         entry=Entry(
             HOSTILE, when, when, HOSTILE, 1, HOSTILE, False, HOSTILE, [(HOSTILE, HOSTILE)], HOSTILE, HOSTILE, True, HOSTILE, True
         ),
-        step=Step(HOSTILE, "now", (HOSTILE,), when, HOSTILE),
-        act=Act(HOSTILE, HOSTILE, method="post", fields={HOSTILE: HOSTILE}, confirm=HOSTILE),
-        refused=Act(HOSTILE, HOSTILE, refused=HOSTILE),
-        grid=BoxGrid("BX-1", 1, 2, {"A1": Slot("A1", "taken", HOSTILE, words=HOSTILE)}),
+        step=DrawnStep(HOSTILE, "now", (HOSTILE,), when, HOSTILE),
+        act=ActionLink(HOSTILE, HOSTILE, method="post", fields={HOSTILE: HOSTILE}, confirm=HOSTILE),
+        refused=ActionLink(HOSTILE, HOSTILE, refused=HOSTILE),
+        grid=BoxGrid("BX-1", 1, 2, {"A1": BoxPlace("A1", "taken", HOSTILE, words=HOSTILE)}),
         flashes=[Flash("ok", HOSTILE, HOSTILE)],
         errors={"n": HOSTILE},
     )
@@ -180,14 +180,16 @@ def test_pagination_keeps_the_filters_of_the_address(page: Any) -> None:
 
 
 def test_acts_that_are_refused_say_why_and_cannot_be_pressed(page: Any) -> None:
-    drawn = page("{{ ui.acts([act]) }}", act=Act("Issue", "/issue", method="post", refused="Not released yet."))
+    drawn = page("{{ ui.acts([act]) }}", act=ActionLink("Issue", "/issue", method="post", refused="Not released yet."))
     assert "Not released yet." in drawn
     assert 'action="/issue"' not in drawn
     assert 'href="/issue"' not in drawn
 
 
 def test_the_lit_place_of_a_box_is_marked_for_eyes_and_for_screen_readers(page: Any) -> None:
-    drawn = page("{{ ui.box_map(grid) }}", grid=BoxGrid("BX-4T8N2WJ", 2, 2, {"B2": Slot("B2", "held", "AD26-KH0KJQL")}, lit="B2"))
+    drawn = page(
+        "{{ ui.box_map(grid) }}", grid=BoxGrid("BX-4T8N2WJ", 2, 2, {"B2": BoxPlace("B2", "held", "AD26-KH0KJQL")}, lit="B2")
+    )
     assert drawn.count('aria-current="location"') == 1
     assert "B2, on hold, AD26-KH0KJQL, the place looked for" in drawn
     assert drawn.count('class="lit"') == 4  # the place, its row, its column, the legend
@@ -214,7 +216,7 @@ def test_the_menu_follows_permissions() -> None:
 
 def test_every_door_opens_for_some_role() -> None:
     everything = actor_with(*Role).permissions
-    assert len(nav_for(everything, "/")) == len(DOORS)
+    assert len(nav_for(everything, "/")) == len(SECTIONS)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +260,11 @@ def test_every_status_has_a_next_step(status: int) -> None:
 def test_every_icon_that_is_named_is_drawn() -> None:
     drawn = set(re.findall(r'<symbol id="([^"]+)"', (STATIC_DIR / "icons.svg").read_text()))
     page = bytes(templating.render(request_for(actor=actor_with(*Role)), "styleguide.html", **sample_context()).body).decode()
-    used = set(re.findall(r'icons\.svg#([^"]+)"', page)) | {look.icon for look in LOOKS.values()} | {door.icon for door in DOORS}
+    used = (
+        set(re.findall(r'icons\.svg#([^"]+)"', page))
+        | {look.icon for look in LOOKS.values()}
+        | {section.icon for section in SECTIONS}
+    )
     used |= {
         name for path in templating.TEMPLATES_DIR.rglob("*.html") for name in re.findall(r'icon\("([\w-]+)"', path.read_text())
     }

@@ -15,7 +15,7 @@ from biobank.foundation.errors import NotPermitted, Refusal
 from biobank.foundation.terms import words
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.forms import act_page, drawn, fields_of, parse
-from biobank.pages.ui.parts import Act, Column
+from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
@@ -153,12 +153,12 @@ async def _draw_donor(
     acts = _visit_acts(actor, donor, waiting, bandable)
     if identity is None and actor.may(Permission.IDENTITY_READ, donor.clinic_site):
         acts.append(
-            Act(
+            ActionLink(
                 "Show who this is", f"/donors/{code}/identity", "user", "post", confirm="That you looked will be recorded. Go on?"
             )
         )
     if actor.may(Permission.WITHDRAWAL_REQUEST, donor.clinic_site):
-        acts.append(Act("Request a withdrawal", f"/withdrawals/new?donor={code}", "return", "get", "main"))
+        acts.append(ActionLink("Request a withdrawal", f"/withdrawals/new?donor={code}", "return", "get", "main"))
     acts += _record_acts(actor, donor)
     band = donor.wristband
     return render(
@@ -191,37 +191,40 @@ async def _draw_donor(
     )  # fmt: skip
 
 
-def _visit_acts(actor: Actor, donor: DonorPublic, waiting: list[Waiting], bandable: bool) -> list[Act]:
+def _visit_acts(actor: Actor, donor: DonorPublic, waiting: list[Waiting], bandable: bool) -> list[ActionLink]:
     """Return what the visit that is going on asks for, in the order in which it is done."""
     here = f"/donors/{donor.donor}"
     if not actor.may(Permission.DONOR_IDENTIFY, donor.clinic_site) or donor.status != "living":
         return []
     acts = [
-        Act("Identify as the second person", f"{here}/identify?pending={one.id}", "person-check", "get", "main")
+        ActionLink("Identify as the second person", f"{here}/identify?pending={one.id}", "person-check", "get", "main")
         for one in waiting
         if one.first_by != actor.code
     ]
     if bandable:
-        acts.append(Act("Put the wristband on", f"{here}/band", "person-check", "get", "main"))
-    acts.append(Act("Identify (two people)", f"{here}/identify", "person-check"))
+        acts.append(ActionLink("Put the wristband on", f"{here}/band", "person-check", "get", "main"))
+    acts.append(ActionLink("Identify (two people)", f"{here}/identify", "person-check"))
     if donor.wristband is not None:
-        acts.append(Act("Label of the wristband", f"/labels/{donor.wristband.wristband}", "print"))
+        acts.append(ActionLink("Label of the wristband", f"/labels/{donor.wristband.wristband}", "print"))
         if not bandable:
-            acts.append(Act("Take the wristband off", f"{here}/band", "close"))
+            acts.append(ActionLink("Take the wristband off", f"{here}/band", "close"))
     if actor.may(Permission.HARVEST_RECORD):
-        acts.append(Act("Record a harvest", f"/harvests/new?donor={donor.donor}", "tray"))
+        acts.append(ActionLink("Record a harvest", f"/harvests/new?donor={donor.donor}", "tray"))
     return acts
 
 
-def _record_acts(actor: Actor, donor: DonorPublic) -> list[Act]:
+def _record_acts(actor: Actor, donor: DonorPublic) -> list[ActionLink]:
     here = f"/donors/{donor.donor}"
-    acts: list[Act] = []
+    acts: list[ActionLink] = []
     if donor.status == "erased":
         return acts
     if actor.may(Permission.CONSENT_RECORD, donor.clinic_site):
-        acts.append(Act("Record a consent", f"{here}/consent", "pen"))
+        acts.append(ActionLink("Record a consent", f"{here}/consent", "pen"))
     if actor.may(Permission.DONOR_REGISTER, donor.clinic_site):
-        acts += [Act("Change the record", f"{here}/change", "pen"), Act("Change the status", f"{here}/status", "donor")]
+        acts += [
+            ActionLink("Change the record", f"{here}/change", "pen"),
+            ActionLink("Change the status", f"{here}/status", "donor"),
+        ]
     return acts
 
 

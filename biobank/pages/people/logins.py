@@ -20,7 +20,7 @@ from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import Field, FormFault, act_page, fields_of, parse
-from biobank.pages.ui.parts import Act, Column
+from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.people import service
@@ -130,17 +130,17 @@ async def show_user(request: Request, code: UserCode, reading: PageReading) -> R
     )  # fmt: skip
 
 
-def _acts(user: UserPublic, manages: bool) -> list[Act]:
+def _acts(user: UserPublic, manages: bool) -> list[ActionLink]:
     here = f"/users/{user.code}"
     if not manages:
         return []
-    acts = [Act("Open it again", f"{here}/state", "lock")] if not user.active else [
-        Act("Give a role", f"{here}/roles/give", "plus", "get", "main"),
-        Act("Set a first password", f"{here}/reset", "lock"),
-        Act("Change the printed name", f"{here}/rename", "pen"),
-        Act("Shut the login", f"{here}/state", "octagon", "get", "grave"),
+    acts = [ActionLink("Open it again", f"{here}/state", "lock")] if not user.active else [
+        ActionLink("Give a role", f"{here}/roles/give", "plus", "get", "main"),
+        ActionLink("Set a first password", f"{here}/reset", "lock"),
+        ActionLink("Change the printed name", f"{here}/rename", "pen"),
+        ActionLink("Shut the login", f"{here}/state", "octagon", "get", "grave"),
     ]  # fmt: skip
-    return [*acts, Act("Its badge", f"/labels/{user.code}", "print")]
+    return [*acts, ActionLink("Its badge", f"/labels/{user.code}", "print")]
 
 
 def grants_of_user(user: UserPublic) -> frozenset[RoleGrant]:

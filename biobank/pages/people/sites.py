@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from biobank.auth.permissions import Permission
 from biobank.foundation.errors import Refusal
 from biobank.pages.ui.forms import act_page, fields_of, parse
-from biobank.pages.ui.parts import Act, Column
+from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.people import sites
@@ -35,7 +35,10 @@ async def show_sites(request: Request, reading: PageReading) -> Response:
                                 "about": one.code, "site": one.code} for one in found.items]  # fmt: skip
     if not manages:
         rows = [{name: value for name, value in row.items() if name not in ("href", "act", "about")} for row in rows]
-    acts = [Act("Add a site", "/sites/new", "plus", "get", "main"), Act("Lay out its storage", "/storage/new", "tank")]
+    acts = [
+        ActionLink("Add a site", "/sites/new", "plus", "get", "main"),
+        ActionLink("Lay out its storage", "/storage/new", "tank"),
+    ]
     return render(
         request, "dossier.html", kind="Sites", code=None, trail=[("Sites", None)], acts=acts if manages else [],
         tables=[("Places of work", COLUMNS, rows, "No sites", "Add the first one.")], facts=[("Sites", len(rows))],

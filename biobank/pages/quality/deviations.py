@@ -14,7 +14,7 @@ from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, act_page, fields_of, parse
-from biobank.pages.ui.parts import Act, Column
+from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
@@ -146,7 +146,7 @@ async def show_deviation(request: Request, code: DeviationCode, reading: PageRea
     actor: Actor = request.state.actor
     acts = []
     if one.closed_at is None and actor.may(Permission.DEVIATION_DECIDE, one.site):
-        acts.append(Act("Close it", f"/deviations/{code}/close", "pen", "get", "main"))
+        acts.append(ActionLink("Close it", f"/deviations/{code}/close", "pen", "get", "main"))
     return render(request, "deviation.html", one=one, acts=acts)
 
 

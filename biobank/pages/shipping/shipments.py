@@ -15,7 +15,7 @@ from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, act_page, fields_of, parse
-from biobank.pages.ui.parts import Act, Column
+from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
@@ -128,12 +128,12 @@ async def show_shipment(request: Request, code: ShipmentCode, reading: PageReadi
     """Draw one shipment with its manifest; printed, it is the paper inside."""
     one = await reading.agreeing(shipment_queries.read_shipment, code)
     actor: Actor = request.state.actor
-    acts: list[Act] = []
+    acts: list[ActionLink] = []
     if one.status != "closed":
         if actor.may(Permission.SHIPMENT_RECORD, one.to_site):
-            acts.append(Act("Compare what arrived", f"/shipments/{code}/receive", "tray", "get", "main"))
+            acts.append(ActionLink("Compare what arrived", f"/shipments/{code}/receive", "tray", "get", "main"))
         if actor.may(Permission.SHIPMENT_RECORD, one.from_site):
-            acts.append(Act("It came back", f"/shipments/{code}/refuse", "undo", "get", "grave"))
+            acts.append(ActionLink("It came back", f"/shipments/{code}/refuse", "undo", "get", "grave"))
     return render(
         request,
         "shipment.html",

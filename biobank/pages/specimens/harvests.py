@@ -21,7 +21,7 @@ from biobank.pages.specimens.specimen_rows import SPECIMEN_COLUMNS, specimen_row
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, act_page, fields_of, parse
-from biobank.pages.ui.parts import Act, Column
+from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.rows import draw_rows, parse_rows, wants_rows
 from biobank.pages.ui.scanned import scanned_code
 from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again, see
@@ -67,7 +67,9 @@ async def show_harvests(
 
     found = await reading(query)
     actor: Actor = request.state.actor
-    acts = [Act("Record a harvest", "/harvests/new", "tray", "get", "main")] if actor.may(Permission.HARVEST_RECORD) else []
+    acts = (
+        [ActionLink("Record a harvest", "/harvests/new", "tray", "get", "main")] if actor.may(Permission.HARVEST_RECORD) else []
+    )
     return render(
         request, "listing.html", title="Harvests", lead="What was taken from donors, with the kit it was put into.",
         rows=[one.model_dump() for one in found.items], columns=COLUMNS, next_cursor=found.next, acts=acts, views=[],
@@ -205,7 +207,7 @@ async def show_harvest(request: Request, code: HarvestCode, reading: PageReading
         return harvest, list_specimens(session, actor, words=code, limit=100), True
 
     harvest, specimens, kit = await reading.agreeing(query)
-    acts = [Act("Its kit and labels", f"/kits/{code}", "tray")] if kit else []
+    acts = [ActionLink("Its kit and labels", f"/kits/{code}", "tray")] if kit else []
     return render(
         request, "dossier.html", kind="Harvest", code=code, trail=[("Harvests", "/harvests"), (code, None)], acts=acts,
         facts=[

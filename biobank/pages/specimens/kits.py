@@ -16,7 +16,7 @@ from biobank.foundation.terms import words
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
-from biobank.pages.ui.parts import Act, Column
+from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.scanned import scanned_codes
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again, see
 from biobank.pages.ui.templating import render
@@ -54,7 +54,7 @@ async def show_kits(
 
     found = await reading(query)
     actor: Actor = request.state.actor
-    acts = [Act("Prepare a kit", "/kits/new", "plus", "get", "main")] if actor.may(Permission.KIT_MANAGE) else []
+    acts = [ActionLink("Prepare a kit", "/kits/new", "plus", "get", "main")] if actor.may(Permission.KIT_MANAGE) else []
     return render(
         request, "listing.html", title="Kits", lead="A kit carries labels whose codes exist already. It is for one harvest.",
         rows=[one.model_dump() | {"labels": len(one.labels)} for one in found.items], columns=COLUMNS, next_cursor=found.next,
@@ -145,18 +145,18 @@ async def show_kit(request: Request, code: KitCode, reading: PageReading) -> Res
     )  # fmt: skip
 
 
-def acts_of_kit(actor: Actor, kit: KitPublic, harvested: bool) -> list[Act]:
+def acts_of_kit(actor: Actor, kit: KitPublic, harvested: bool) -> list[ActionLink]:
     """Return the buttons of a kit for a login."""
     acts = []
     if harvested:
-        acts.append(Act("What was harvested with it", f"/harvests/{kit.kit}", "tray"))
+        acts.append(ActionLink("What was harvested with it", f"/harvests/{kit.kit}", "tray"))
     elif kit.status != "expired":
         if actor.may(Permission.HARVEST_RECORD, kit.site):
-            acts.append(Act("Record the harvest", f"/harvests/new?kit={kit.kit}", "tray", "get", "main"))
+            acts.append(ActionLink("Record the harvest", f"/harvests/new?kit={kit.kit}", "tray", "get", "main"))
         if actor.may(Permission.DONOR_IDENTIFY, kit.site) and kit.donor is not None:
             href = f"/donors/{kit.donor}/identify?purpose=harvest&kit={kit.kit}"
-            acts.append(Act("Identify the donor again", href, "person-check"))
+            acts.append(ActionLink("Identify the donor again", href, "person-check"))
     if actor.may(Permission.KIT_MANAGE, kit.home_site) or actor.may(Permission.LABEL_PRINT):
-        acts.append(Act("Print its labels", f"/labels/batch?selection=kit&of={kit.kit}", "print"))
-    acts.append(Act("Label of the kit itself", f"/labels/{kit.kit}", "print"))
+        acts.append(ActionLink("Print its labels", f"/labels/batch?selection=kit&of={kit.kit}", "print"))
+    acts.append(ActionLink("Label of the kit itself", f"/labels/{kit.kit}", "print"))
     return acts

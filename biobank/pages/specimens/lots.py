@@ -17,7 +17,7 @@ from biobank.pages.specimens.specimen_rows import SPECIMEN_COLUMNS, specimen_row
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
-from biobank.pages.ui.parts import Act, Column
+from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.scanned import scanned_code
 from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
@@ -85,15 +85,15 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
         ("Process", words(lot.process)), ("Procedure", lot.procedure_version), ("At", lot.site),
         ("Made", when(lot.started_at, request.state.zone)), ("Recorded by", lot.recorded_by), ("Units", lot.specimens),
     ]  # fmt: skip
-    acts: list[Act] = [Act("The run that made it", f"/processings/{run.processing}", "flask") for run in runs]
+    acts: list[ActionLink] = [ActionLink("The run that made it", f"/processings/{run.processing}", "flask") for run in runs]
     if may:
         acts = [
-            Act("Record a test", f"/lots/{code}/test", "flask", "get", "main"),
-            Act("Freeze its units", f"/processings/freezing?lot={code}", "snow"),
+            ActionLink("Record a test", f"/lots/{code}/test", "flask", "get", "main"),
+            ActionLink("Freeze its units", f"/processings/freezing?lot={code}", "snow"),
             *acts,
         ]
     if actor.may(Permission.LABEL_PRINT):
-        acts.append(Act("Print the labels of its units", f"/labels/batch?selection=lot&of={code}", "print"))
+        acts.append(ActionLink("Print the labels of its units", f"/labels/batch?selection=lot&of={code}", "print"))
     return render(
         request, "dossier.html", kind="Lot", code=code, trail=[("Lots", "/lots"), (code, None)], facts=facts, acts=acts,
         tables=[

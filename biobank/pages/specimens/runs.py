@@ -18,7 +18,7 @@ from biobank.pages.specimens.run_forms import input_codes, known_specimens, loss
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, act_page, fields_of, parse
-from biobank.pages.ui.parts import Act, Column
+from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.rows import draw_rows, wants_rows
 from biobank.pages.ui.scanned import scanned_code, scanned_codes
 from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again, see
@@ -68,9 +68,9 @@ async def show_runs(
     acts = []
     if request.state.actor.may(Permission.PROCESSING_RECORD):
         acts = [
-            Act("Record a run", "/processings/new", "flask", "get", "main"),
-            Act("Record a freezing run", "/processings/freezing", "snow"),
-            Act("Record a thawing run", "/processings/thawing", "drop"),
+            ActionLink("Record a run", "/processings/new", "flask", "get", "main"),
+            ActionLink("Record a freezing run", "/processings/freezing", "snow"),
+            ActionLink("Record a thawing run", "/processings/thawing", "drop"),
         ]
     rows = [one.model_dump() | {"run": run_link(one)} for one in found.items]
     return render(

@@ -26,7 +26,7 @@ from biobank.pages.ui.entries import entry_of
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import quantity
 from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
-from biobank.pages.ui.parts import Act, Column, Node
+from biobank.pages.ui.parts import ActionLink, Column, Node
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.pages.viability.presentation import MEASURED_COLUMNS, expected, measured_row
@@ -221,26 +221,26 @@ RUNS: dict[str, tuple[str, str, str]] = {
 """Acts that are runs of their own: kind → label, address that ends in the specimen, icon."""
 
 
-def acts_of(allowed: AllowedEvents) -> list[Act]:
+def acts_of(allowed: AllowedEvents) -> list[ActionLink]:
     """Return the buttons: each allowed observation has a form of its own, other acts the page that leads to them."""
     here = f"/specimens/{allowed.specimen}"
-    acts: dict[str, Act] = {}
+    acts: dict[str, ActionLink] = {}
     for item in allowed.items:
         if item.kind in PAGES:
             part, label, icon, weight = PAGES[item.kind]
-            acts.setdefault(part, Act(label, f"{here}/{part}", icon, "get", weight))  # type: ignore[arg-type]  # weights above
+            acts.setdefault(part, ActionLink(label, f"{here}/{part}", icon, "get", weight))  # type: ignore[arg-type]  # weights above
         elif item.kind in RUNS:
             label, address, icon = RUNS[item.kind]
-            acts[item.kind] = Act(label, address + allowed.specimen, icon)
+            acts[item.kind] = ActionLink(label, address + allowed.specimen, icon)
         elif item.kind in ("specimen.process_started", "specimen.part_used", "specimen.consumed"):
-            acts["run"] = Act("Process", f"/processings/new?specimen={allowed.specimen}", "flask")
+            acts["run"] = ActionLink("Process", f"/processings/new?specimen={allowed.specimen}", "flask")
         elif item.kind == "specimen.viability_measured":
-            acts["assay"] = Act("Record a viability assay", f"{here}/assay", "flask")
+            acts["assay"] = ActionLink("Record a viability assay", f"{here}/assay", "flask")
         elif item.mode == Mode.DIRECT.value:
             verb = item.kind.partition(".")[2]
             weight = "main" if verb == "received" else "grave" if verb == "missing" else "plain"
             icon = DIRECT_ICONS.get(item.kind, "pen")
-            acts[verb] = Act(item.label, f"{here}/record/{verb}", icon, "get", weight)  # type: ignore[arg-type]  # as above
+            acts[verb] = ActionLink(item.label, f"{here}/record/{verb}", icon, "get", weight)  # type: ignore[arg-type]  # as above
     order = {"main": 0, "plain": 1, "grave": 2}
     return sorted(acts.values(), key=lambda act: order[act.weight])
 

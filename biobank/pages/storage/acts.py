@@ -16,7 +16,7 @@ from biobank.foundation.errors import Refusal
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.filters import quantity
 from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, act_page, drawn, fields_of, parse
-from biobank.pages.ui.parts import Act
+from biobank.pages.ui.parts import ActionLink
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.storage.containers import count_container, move_container, record_reading
@@ -35,22 +35,22 @@ BOXES_PRINTED = 60
 READINGS = {"temperature_mc": "Temperature", "level_ppm": "Nitrogen level"}
 
 
-def acts_of_place(actor: Actor, place: ContainerPublic) -> list[Act]:
+def acts_of_place(actor: Actor, place: ContainerPublic) -> list[ActionLink]:
     """Return the buttons of a place for a login."""
     here = f"/storage/{place.code}"
     acts = []
     if actor.may(Permission.STORAGE_MANAGE, place.site) and place.rows is None:
-        acts.append(Act("Add containers inside", f"/storage/new?parent={place.code}", "plus"))
+        acts.append(ActionLink("Add containers inside", f"/storage/new?parent={place.code}", "plus"))
     if not actor.may(Permission.STORAGE_RECORD, place.site):
-        return [*acts, Act("Print its map", f"{here}/map", "print")] if place.rows or not place.positions else acts
+        return [*acts, ActionLink("Print its map", f"{here}/map", "print")] if place.rows or not place.positions else acts
     if place.purpose != "storage":
-        acts.append(Act("Bring tubes to safety here", f"{here}/evacuate", "snow", "get", "main"))
+        acts.append(ActionLink("Bring tubes to safety here", f"{here}/evacuate", "snow", "get", "main"))
     if place.positions or place.occupied:
-        acts.append(Act("Compare what is in it", f"{here}/compare", "scan"))
-    acts.append(Act("Record a reading", f"{here}/reading", "pen"))
+        acts.append(ActionLink("Compare what is in it", f"{here}/compare", "scan"))
+    acts.append(ActionLink("Record a reading", f"{here}/reading", "pen"))
     if place.parent is not None:
-        acts.append(Act("Move it to another place", f"{here}/move", "hand"))
-    acts.append(Act("Print its map", f"{here}/map", "print"))
+        acts.append(ActionLink("Move it to another place", f"{here}/move", "hand"))
+    acts.append(ActionLink("Print its map", f"{here}/map", "print"))
     return acts
 
 

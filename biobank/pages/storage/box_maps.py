@@ -1,7 +1,7 @@
 """A box as a page draws it."""
 
 from biobank.foundation.terms import words
-from biobank.pages.ui.parts import BoxGrid, Slot, SlotState
+from biobank.pages.ui.parts import BoxGrid, BoxPlace, BoxPlaceState
 from biobank.storage.schemas import ContainerMap, SlotPublic
 
 
@@ -14,10 +14,10 @@ def grid_of(box: ContainerMap, lit: str | None = None) -> BoxGrid | None:
     return BoxGrid(container.code, container.rows, container.cols, slots, lit if lit in slots else None)
 
 
-def _slot(slot: SlotPublic) -> Slot:
-    state: SlotState = "free"
+def _slot(slot: SlotPublic) -> BoxPlace:
+    state: BoxPlaceState = "free"
     if slot.specimen is not None:
         state = "held" if slot.held else "reserved" if slot.reserved_for or slot.state == "checked_out" else "taken"
     said = [words(slot.material)] if slot.material else []
     said += ["checked out, place kept"] if slot.state == "checked_out" else []
-    return Slot(slot.label, state, slot.specimen, words=", ".join(said) or None)
+    return BoxPlace(slot.label, state, slot.specimen, words=", ".join(said) or None)

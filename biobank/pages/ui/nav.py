@@ -1,6 +1,6 @@
-"""The main menu: which doors a login sees.
+"""The main menu: which sections a login sees.
 
-A door is shown when one of its permissions is held. Hiding a door is a courtesy; the page behind it checks for itself.
+A section is shown when one of its permissions is held. Hiding it is a courtesy; the page behind it checks for itself.
 """
 
 from collections.abc import Set as AbstractSet
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Door:
+class Section:
     """A section of the pages: `any_of` permissions open it; none listed means everyone signed in."""
 
     label: str
@@ -29,19 +29,19 @@ class NavItem:
     active: bool
 
 
-DOORS: tuple[Door, ...] = (
-    Door("Today", "/", "home"),
-    Door("Scan", "/scan", "scan", frozenset({"custody:record", "storage:record", "handover:take"})),
-    Door("Specimens", "/specimens", "vial", frozenset({"specimen:read"})),
-    Door("Storage", "/storage", "tank", frozenset({"storage:record", "storage:manage", "specimen:read"})),
-    Door("Donors", "/donors", "donor", frozenset({"donor:read"})),
-    Door("Labels", "/labels", "print", frozenset({"label:print", "site:manage"})),
-    Door("Withdrawals", "/withdrawals", "return", frozenset({"withdrawal:read"})),
-    Door("Transport", "/handovers", "truck", frozenset({"handover:take", "shipment:record"}), ("/shipments",)),
-    Door("Deviations", "/deviations", "triangle", frozenset({"deviation:open", "log:read"}), ("/look-backs", "/recalls")),
-    Door("Viability", "/viability", "flask", frozenset({"specimen:read"})),
-    Door("Log", "/log", "log", frozenset({"log:read"})),
-    Door("Users", "/users", "users", frozenset({"user:read"})),
+SECTIONS: tuple[Section, ...] = (
+    Section("Today", "/", "home"),
+    Section("Scan", "/scan", "scan", frozenset({"custody:record", "storage:record", "handover:take"})),
+    Section("Specimens", "/specimens", "vial", frozenset({"specimen:read"})),
+    Section("Storage", "/storage", "tank", frozenset({"storage:record", "storage:manage", "specimen:read"})),
+    Section("Donors", "/donors", "donor", frozenset({"donor:read"})),
+    Section("Labels", "/labels", "print", frozenset({"label:print", "site:manage"})),
+    Section("Withdrawals", "/withdrawals", "return", frozenset({"withdrawal:read"})),
+    Section("Transport", "/handovers", "truck", frozenset({"handover:take", "shipment:record"}), ("/shipments",)),
+    Section("Deviations", "/deviations", "triangle", frozenset({"deviation:open", "log:read"}), ("/look-backs", "/recalls")),
+    Section("Viability", "/viability", "flask", frozenset({"specimen:read"})),
+    Section("Log", "/log", "log", frozenset({"log:read"})),
+    Section("Users", "/users", "users", frozenset({"user:read"})),
 )
 
 
@@ -51,10 +51,10 @@ def nav_for(permissions: AbstractSet[str], path: str) -> list[NavItem]:
     The entry whose address is the longest prefix of `path`, whole segments only, is the active one; `/` is active only
     on itself.
     """
-    open_doors = [door for door in DOORS if not door.any_of or door.any_of & permissions]
+    shown = [section for section in SECTIONS if not section.any_of or section.any_of & permissions]
     return [
-        NavItem(door.label, door.href, door.icon, any(_leads_to(href, path) for href in (door.href, *door.also)))
-        for door in open_doors
+        NavItem(section.label, section.href, section.icon, any(_leads_to(href, path) for href in (section.href, *section.also)))
+        for section in shown
     ]
 
 

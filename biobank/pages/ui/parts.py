@@ -56,18 +56,18 @@ class Entry:
         return abs((self.recorded_at - self.occurred_at).total_seconds()) > 60
 
 
-SlotState = Literal["free", "taken", "held", "reserved", "blocked"]
+BoxPlaceState = Literal["free", "taken", "held", "reserved", "blocked"]
 
 
 @dataclass(frozen=True)
-class Slot:
+class BoxPlace:
     """A place of a box map.
 
     `held`: its tube is under hold; `reserved`: its tube or the place itself is promised; `blocked`: cannot take a tube.
     """
 
     label: str
-    state: SlotState = "free"
+    state: BoxPlaceState = "free"
     code: str | None = None
     href: str | None = None
     words: str | None = None
@@ -83,7 +83,7 @@ class BoxGrid:
     code: str
     rows: int
     columns: int
-    slots: Mapping[str, Slot] = field(default_factory=dict)
+    slots: Mapping[str, BoxPlace] = field(default_factory=dict)
     lit: str | None = None
 
     @property
@@ -91,10 +91,10 @@ class BoxGrid:
         """A … Z, AA …: as many as there are rows."""
         return [_letters(index) for index in range(self.rows)]
 
-    def slot(self, letter: str, number: int) -> Slot:
+    def slot(self, letter: str, number: int) -> BoxPlace:
         """Return the place in row `letter` and column `number`, free when nothing is known of it."""
         label = f"{letter}{number}"
-        return self.slots.get(label) or Slot(label)
+        return self.slots.get(label) or BoxPlace(label)
 
     @property
     def lit_row(self) -> str | None:
@@ -124,7 +124,7 @@ def _letters(index: int) -> str:
 
 
 @dataclass(frozen=True)
-class Step:
+class DrawnStep:
     """A step of a long act: done ones carry who and when, the waiting one says what is needed."""
 
     title: str
@@ -135,7 +135,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Act:
+class ActionLink:
     """Something the login may do next.
 
     With `fields` (hidden values) or `method="post"` it is a form of one button; otherwise a link to the page with the form.

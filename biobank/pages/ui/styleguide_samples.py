@@ -6,7 +6,7 @@ from typing import Any
 from biobank.foundation.codes import make_code
 from biobank.foundation.terms import LOOKS, TONES
 from biobank.pages.ui.filters import code, quantity
-from biobank.pages.ui.parts import Act, BoxGrid, Column, Entry, Flash, Node, Slot, Stat, Step
+from biobank.pages.ui.parts import ActionLink, BoxGrid, BoxPlace, Column, DrawnStep, Entry, Flash, Node, Stat
 
 _T = datetime(2026, 11, 3, 12, 34, 56, tzinfo=UTC)
 _TECH, _NURSE, _QUALITY = (make_code("US", None, n).text for n in (1, 2, 3))
@@ -86,25 +86,25 @@ _ENTRIES = [
 ]
 
 _STEPS = [
-    Step("Request", "done", (_NURSE,), _T - timedelta(days=3)),
-    Step("Checks: donor, consent, holds, quantity", "done", (), _T - timedelta(days=3), "All seven passed."),
-    Step("Approval by quality", "done", (_QUALITY,), _T - timedelta(days=2)),
-    Step("Pick, scanned by two people", "now", (), None, "Scan rack, box, place, tube; then a second person scans blind."),
-    Step("Issue and transport", "waiting"),
-    Step("Bedside check and administration", "waiting"),
+    DrawnStep("Request", "done", (_NURSE,), _T - timedelta(days=3)),
+    DrawnStep("Checks: donor, consent, holds, quantity", "done", (), _T - timedelta(days=3), "All seven passed."),
+    DrawnStep("Approval by quality", "done", (_QUALITY,), _T - timedelta(days=2)),
+    DrawnStep("Pick, scanned by two people", "now", (), None, "Scan rack, box, place, tube; then a second person scans blind."),
+    DrawnStep("Issue and transport", "waiting"),
+    DrawnStep("Bedside check and administration", "waiting"),
 ]
 _STOPPED = [
-    Step("Request", "done", (_NURSE,), _T - timedelta(days=1)),
-    Step("Checks", "stopped", (), _T, "The consent to treatment was revoked yesterday."),
-    Step("Expansion in culture", "skipped", detail="Not part of this route."),
+    DrawnStep("Request", "done", (_NURSE,), _T - timedelta(days=1)),
+    DrawnStep("Checks", "stopped", (), _T, "The consent to treatment was revoked yesterday."),
+    DrawnStep("Expansion in culture", "skipped", detail="Not part of this route."),
 ]
 
 _ACTS = [
-    Act("Check out for picking", "#check-out", "hand", "post", "main", {"expected_seq": "7"}),
-    Act("Move to another place", "#move", "box"),
-    Act("Print a label", "#label", "print"),
-    Act("Place a hold", "#hold", "octagon", "get", "grave"),
-    Act(
+    ActionLink("Check out for picking", "#check-out", "hand", "post", "main", {"expected_seq": "7"}),
+    ActionLink("Move to another place", "#move", "box"),
+    ActionLink("Print a label", "#label", "print"),
+    ActionLink("Place a hold", "#hold", "octagon", "get", "grave"),
+    ActionLink(
         "Discard",
         "#discard",
         "bin",
@@ -112,19 +112,19 @@ _ACTS = [
         "grave",
         confirm=f"Discard {_TUBE}? These cells cannot be collected again.",
     ),
-    Act("Issue", "#issue", "arrow", refused="Needs a release: quality has not decided on the lot yet."),
+    ActionLink("Issue", "#issue", "arrow", refused="Needs a release: quality has not decided on the lot yet."),
 ]
 
 _TAKEN = [f"{row}{n}" for row in "ABC" for n in range(1, 10)] + ["D1", "D2", "D3"]
 
 
-def _sample_slots() -> dict[str, Slot]:
-    slots = {label: Slot(label, "taken", make_code("AD", 2026, n).text) for n, label in enumerate(_TAKEN, start=10)}
-    slots["B4"] = Slot("B4", "held", _SISTER, words="temperature excursion")
-    slots["C7"] = Slot("C7", "reserved", _TUBE, words="checked out, place kept")
-    slots["D3"] = Slot("D3", "reserved", _RETAINED)
-    slots["I8"] = Slot("I8", "blocked", words="bent divider")
-    slots["I9"] = Slot("I9", "blocked", words="bent divider")
+def _sample_slots() -> dict[str, BoxPlace]:
+    slots = {label: BoxPlace(label, "taken", make_code("AD", 2026, n).text) for n, label in enumerate(_TAKEN, start=10)}
+    slots["B4"] = BoxPlace("B4", "held", _SISTER, words="temperature excursion")
+    slots["C7"] = BoxPlace("C7", "reserved", _TUBE, words="checked out, place kept")
+    slots["D3"] = BoxPlace("D3", "reserved", _RETAINED)
+    slots["I8"] = BoxPlace("I8", "blocked", words="bent divider")
+    slots["I9"] = BoxPlace("I9", "blocked", words="bent divider")
     return slots
 
 

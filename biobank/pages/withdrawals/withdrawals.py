@@ -19,8 +19,7 @@ from biobank.pages.ui.entries import entry_of
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
-from biobank.pages.ui.parts import Act, Column
-from biobank.pages.ui.parts import Step as DrawnStep
+from biobank.pages.ui.parts import ActionLink, Column, DrawnStep
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.pages.withdrawals import bedside, decisions, picks, requests
@@ -124,15 +123,15 @@ async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageR
     )
 
 
-def acts_of(withdrawal: WithdrawalDetail, actor: Actor) -> list[Act]:
+def acts_of(withdrawal: WithdrawalDetail, actor: Actor) -> list[ActionLink]:
     """Return the steps that may be taken now by this login; the first is the next."""
-    acts: list[Act] = []
+    acts: list[ActionLink] = []
     for name, page in STEPS.items():
         may = actor.may(page.permission) or (name == "cancel" and actor.may(Permission.WITHDRAWAL_APPROVE))
         if may and page.offered(withdrawal):
             weight = "grave" if page.grave else "plain" if acts else "main"
             href = f"/withdrawals/{withdrawal.code}/{name}"
-            acts.append(Act(page.label, href, page.icon, "get", weight))  # type: ignore[arg-type]  # weights above
+            acts.append(ActionLink(page.label, href, page.icon, "get", weight))  # type: ignore[arg-type]  # weights above
     return acts
 
 
