@@ -214,7 +214,7 @@ def test_the_menu_follows_permissions() -> None:
     assert "Users" not in technician
 
 
-def test_every_door_opens_for_some_role() -> None:
+def test_every_section_opens_for_some_role() -> None:
     everything = actor_with(*Role).permissions
     assert len(nav_for(everything, "/")) == len(SECTIONS)
 
@@ -260,11 +260,7 @@ def test_every_status_has_a_next_step(status: int) -> None:
 def test_every_icon_that_is_named_is_drawn() -> None:
     drawn = set(re.findall(r'<symbol id="([^"]+)"', (STATIC_DIR / "icons.svg").read_text()))
     page = bytes(templating.render(request_for(actor=actor_with(*Role)), "styleguide.html", **sample_context()).body).decode()
-    used = (
-        set(re.findall(r'icons\.svg#([^"]+)"', page))
-        | {look.icon for look in LOOKS.values()}
-        | {section.icon for section in SECTIONS}
-    )
+    used = set(re.findall(r'icons\.svg#([^"]+)"', page)) | {look.icon for look in LOOKS.values()} | {one.icon for one in SECTIONS}
     used |= {
         name for path in templating.TEMPLATES_DIR.rglob("*.html") for name in re.findall(r'icon\("([\w-]+)"', path.read_text())
     }

@@ -122,7 +122,7 @@ def make_environment(directory: Path = TEMPLATES_DIR) -> Environment:
         code=filters.code,
         quantity=filters.quantity,
         grouped=filters.grouped,
-        terms=terms.words,
+        words=terms.words,
         attributes=filters.attributes,
     )
     environment.globals.update(
