@@ -177,3 +177,17 @@ def test_every_setting_is_documented_where_it_is_declared_and_in_the_operations_
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert f"BIOBANK_{name.upper()}" in page, name
+
+
+def test_every_question_about_a_permission_says_where() -> None:
+    """Quality at one site destroyed another site's tube because a question without a place meant "anywhere"."""
+    offenders = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in SOURCES
+        for call in calls(path)
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in {"may", "require"}
+        and (len(call.args) != 1 or "at" not in {word.arg for word in call.keywords})
+    ]
+
+    assert offenders == []

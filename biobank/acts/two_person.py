@@ -169,7 +169,7 @@ def propose_or_complete(
 
 def holds(actor: Actor, permission: Permission, site: str | None) -> bool:
     """Say whether `actor` holds `permission` at `site`; None means everywhere, and being allowed somewhere is not enough."""
-    return actor.sites_with(permission) is None if site is None else actor.may(permission, site)
+    return actor.sites_with(permission) is None if site is None else actor.may(permission, at=site)
 
 
 def _require(actor: Actor, permission: Permission, site: str | None, subject: str, who: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
+from biobank.auth.scope import ANYWHERE, EVERYWHERE, Place, Scope
 from biobank.foundation.errors import NotPermitted
 
 SYSTEM_CODE = "SYSTEM"
@@ -41,10 +42,13 @@ class Actor:
         """The roles held anywhere."""
         return frozenset(grant.role for grant in self.grants)
 
-    def may(self, permission: Permission, site: str | None = None) -> bool:
-        """Say whether the actor holds `permission` at `site` (anywhere when `site` is None)."""
-        sites = self.sites_with(permission)
-        return sites is None or (bool(sites) if site is None else site in sites)
+    def scope(self, *permissions: Permission) -> Scope:
+        """Return where the actor holds at least one of `permissions`."""
+        return _scope(self.grants, permissions)
+
+    def may(self, permission: Permission, *, at: Place) -> bool:
+        """Say whether the actor holds `permission` at a place."""
+        return _scope(self.grants, (permission,)).covers(at)
 
     def may_at_any(self, permission: Permission, sites: Iterable[str | None]) -> bool:
         """Say whether the actor holds `permission` at one of `sites`."""
@@ -53,22 +57,33 @@ class Actor:
 
     def sites_with(self, permission: Permission) -> frozenset[str] | None:
         """Return the sites at which the actor holds `permission`; None means every site."""
-        return _sites_with(self.grants, permission)
+        scope = self.scope(permission)
+        return None if scope.everywhere else scope.sites
 
-    def require(self, permission: Permission, site: str | None = None) -> None:
-        """Raise NotPermitted unless the actor holds `permission` at `site` (anywhere when None)."""
-        if not self.may(permission, site):
-            place = "" if site is None else f" at {site}"
+    def require(self, permission: Permission, *, at: Place, subject: str | None = None) -> None:
+        """Raise NotPermitted unless the actor holds `permission` at a place. `subject`: the code of what stands there."""
+        if not self.may(permission, at=at):
+            members = {"permission": permission.value} | ({} if subject is None else {"subject": subject})
             raise NotPermitted(
-                f"Your role does not include '{permission.value}'{place}. Ask an administrator if it should.",
-                permission=permission.value,
+                f"Your role does not include '{permission.value}'{_words(at, subject)}. Ask an administrator if it should.",
+                **members,
             )
 
 
+def _words(at: Place, subject: str | None) -> str:
+    if at is None or at is EVERYWHERE:
+        return " at every site"
+    if at is ANYWHERE:
+        return ""
+    if isinstance(at, str):
+        return f" at {at}"
+    return f" where {subject} is" if subject else " there"
+
+
 @lru_cache(maxsize=4096)
-def _sites_with(grants: frozenset[RoleGrant], permission: Permission) -> frozenset[str] | None:
-    sites = [grant.site for grant in grants if permission in ROLE_PERMISSIONS[grant.role]]
-    return None if None in sites else frozenset(site for site in sites if site is not None)
+def _scope(grants: frozenset[RoleGrant], permissions: tuple[Permission, ...]) -> Scope:
+    held = [grant.site for grant in grants if not ROLE_PERMISSIONS[grant.role].isdisjoint(permissions)]
+    return Scope(None in held, frozenset(site for site in held if site is not None))
 
 
 SYSTEM = Actor(code=SYSTEM_CODE, grants=frozenset())

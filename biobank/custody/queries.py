@@ -10,6 +10,7 @@ from sqlmodel import Session
 from biobank.acts.models import Attempt
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.entry import parse_entry
 from biobank.custody.performer_confirmations import answers_to
 from biobank.custody.rebuild import event, projection_of
@@ -73,7 +74,7 @@ def attempts(
     limit: int = 100,
 ) -> AttemptList:
     """Return kept refusals, newest first: the near misses."""
-    actor.require(Permission.LOG_READ)
+    actor.require(Permission.LOG_READ, at=ANYWHERE)
     statement = select(attempt).order_by(attempt.c.id.desc()).limit(limit + 1)
     if subject is not None:
         statement = statement.where(attempt.c.subject == subject)

@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.models import Hold
 from biobank.custody.states import HoldScope
 from biobank.donors import blind_index
@@ -43,7 +44,7 @@ def list_donors(
     limit: int = 100,
 ) -> DonorList:
     """List the donors the actor may know of, by code."""
-    actor.require(Permission.DONOR_READ)
+    actor.require(Permission.DONOR_READ, at=ANYWHERE)
     statement: Select[Any] = select(donor).where(visible(actor)).order_by(donor.c.code).limit(limit + 1)
     if site is not None:
         statement = statement.where(donor.c.clinic_site_code == site)
@@ -124,7 +125,7 @@ def search_donors(session: Session, actor: Actor, request: SearchDonors, secret:
     To be told that a code belongs to a name is to learn an identity, so it takes `identity:read`, and only donors of clinics
     where the actor holds it are found.
     """
-    actor.require(Permission.IDENTITY_READ)
+    actor.require(Permission.IDENTITY_READ, at=ANYWHERE)
     sites = actor.sites_with(Permission.IDENTITY_READ)
     wanted = [row for number, options in enumerate(_criteria(request)) for row in _numbered(secret, number, options)]
     asked = 1 + max(number for _, number, _ in wanted)

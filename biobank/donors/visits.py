@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.donors.events import IdentifierKind
 from biobank.donors.models import Identification, Wristband
 from biobank.foundation.clock import now
@@ -38,7 +39,7 @@ class Waiting:
 
 def waiting_identifications(session: Session, actor: Actor, donor: str | None = None, limit: int = 12) -> list[Waiting]:
     """Return identifications that wait for a second person, at the actor's sites, the most urgent first."""
-    if not actor.may(Permission.DONOR_IDENTIFY):
+    if not actor.may(Permission.DONOR_IDENTIFY, at=ANYWHERE):
         return []
     statement = select(_identification).where(
         _identification.c.completed_at.is_(None), _identification.c.failed_at.is_(None), _identification.c.expires_at > now()
@@ -60,7 +61,7 @@ def bandable_identification(session: Session, actor: Actor, donor: str) -> UUID 
 
     A failed identification after it takes it away, and one band was enough.
     """
-    if not actor.may(Permission.DONOR_IDENTIFY):
+    if not actor.may(Permission.DONOR_IDENTIFY, at=ANYWHERE):
         return None
     at = now()
     rows = session.execute(

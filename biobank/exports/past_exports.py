@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.entry import parse_entry
 from biobank.custody.rebuild import event
 from biobank.exports.service import STREAM
@@ -35,7 +36,7 @@ class PastExport:
 
 def list_exports(session: Session, actor: Actor) -> list[PastExport]:
     """Return the latest exports, newest first. Raises NotPermitted without log:read."""
-    actor.require(Permission.LOG_READ)
+    actor.require(Permission.LOG_READ, at=ANYWHERE)
     rows = session.execute(
         select(event.c.entry)
         .where(event.c.stream_kind == "system", event.c.stream_id == STREAM)

@@ -12,6 +12,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.exports.models import SavedFilter
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
@@ -64,7 +65,7 @@ def list_saved(session: Session, actor: Actor) -> list[Kept]:
 
 def save_filter(session: Session, act: Act, query: dict[str, str]) -> FilterSaved:
     """Keep a filter for the actor; the same one twice is one. Raises NotPermitted, TooManyFilters."""
-    act.actor.require(Permission.LOG_READ)
+    act.actor.require(Permission.LOG_READ, at=ANYWHERE)
     count = session.execute(select(func.count()).select_from(saved).where(saved.c.user_code == act.actor.code)).scalar_one()
     if count >= MOST:
         raise TooManyFilters(f"You keep {MOST} filters already. Forget one first.")

@@ -71,7 +71,7 @@ class Thing:
 
     def require_printer(self, actor: Actor) -> None:
         """Raise NotPermitted unless the actor may print this label where the thing is."""
-        if not any(actor.may(p, self.site) for p in self.printed_by):
+        if not any(actor.may(p, at=self.site) for p in self.printed_by):
             raise NotPermitted(
                 f"Your role does not include printing labels of {self.data.code.text}. Ask an administrator if it should.",
                 permission=self.printed_by[0].value,

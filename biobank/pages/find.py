@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.donors.wristbands import describe_band
 from biobank.foundation.codes import Code, MalformedCode, Prefix, parse_code, resolve_payload
 from biobank.foundation.config import Settings
@@ -83,7 +84,7 @@ def _page_of(session: Session, actor: Actor, code: Code, settings: Settings) -> 
 
 
 def _by_words(session: Session, actor: Actor, text: str, settings: Settings, misread: MalformedCode) -> Found:
-    if not actor.may(Permission.SPECIMEN_READ):
+    if not actor.may(Permission.SPECIMEN_READ, at=ANYWHERE):
         raise misread
     try:
         return Found(code_href(resolve_code(session, actor, text, settings).code), [])

@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.snapshots import custody
 from biobank.custody.states import State
 from biobank.foundation.terms import Tone
@@ -65,7 +66,7 @@ def read_today(session: Session, actor: Actor) -> Today:
 
 
 def _stats(session: Session, actor: Actor) -> list[Stat]:
-    if not actor.may(P.SPECIMEN_READ):
+    if not actor.may(P.SPECIMEN_READ, at=ANYWHERE):
         return []
     whole = specimen.join(custody, custody.c.code == specimen.c.code).outerjoin(donor, donor.c.code == specimen.c.donor_code)
     rows = session.execute(
@@ -91,7 +92,9 @@ async def show_today(request: Request, reading: PageReading) -> Response:
     """Draw the start page."""
     today = await reading(read_today)
     actor: Actor = request.state.actor
-    beginnings = [ActionLink(label, href, icon) for permission, label, href, icon in BEGINNINGS if actor.may(permission)]
+    beginnings = [
+        ActionLink(label, href, icon) for permission, label, href, icon in BEGINNINGS if actor.may(permission, at=ANYWHERE)
+    ]
     return render(
         request, "home.html", tasks=today.tasks, troubles=today.troubles, stats=today.stats, beginnings=beginnings
     )  # fmt: skip

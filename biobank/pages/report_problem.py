@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import TO_QUARANTINE
 from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.codes import Prefix, resolve_payload
@@ -77,7 +78,7 @@ def _draw(request: Request, typed: dict[str, str], refusal: Refusal | None = Non
         200 if refusal is None else refusal.status,
         wrongs=WRONGS,
         typed=typed,
-        may=actor.may(Permission.HOLD_PLACE),
+        may=actor.may(Permission.HOLD_PLACE, at=ANYWHERE),
         errors=refusal.fields if isinstance(refusal, FormFault) else {},
         refusal=None if refusal is None or fault else refusal.problem(),
     )

@@ -15,6 +15,7 @@ from sqlmodel import Session
 from biobank.acts.two_person import list_pending
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.performer_confirmations import own_open_hands
 from biobank.custody.snapshots import custody
 from biobank.custody.states import TERMINAL, State
@@ -90,7 +91,7 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
 def _withdrawals(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
     seen: set[str] = set()
     for permission, states, what in WAITING:
-        if not actor.may(permission):
+        if not actor.may(permission, at=ANYWHERE):
             continue
         for state in states:
             for one in list_withdrawals(session, actor, state=state.value, limit=SHOWN_EACH).items:
@@ -132,17 +133,17 @@ def _own_hands(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
 
 
 def _shipments(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
-    if not actor.may(P.SHIPMENT_RECORD):
+    if not actor.may(P.SHIPMENT_RECORD, at=ANYWHERE):
         return
     for one in list_shipments(session, actor, status="in_transit", limit=SHOWN_EACH).items:
-        if actor.may(P.SHIPMENT_RECORD, one.to_site):
+        if actor.may(P.SHIPMENT_RECORD, at=one.to_site):
             urgency: Urgency = "overdue" if at - one.dispatched_at > LONG_UNDERWAY else "expected"
             detail = f"{one.underway} of {one.specimens} underway from {one.from_site}"
             yield Task("Receive a shipment", one.code, "/scan?do=receive", urgency, one.dispatched_at, detail)
 
 
 def _tests(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
-    if not (actor.may(P.QUALITY_DECIDE) or actor.may(P.PROCESSING_RECORD)):
+    if not (actor.may(P.QUALITY_DECIDE, at=ANYWHERE) or actor.may(P.PROCESSING_RECORD, at=ANYWHERE)):
         return
     test, done = table_of(LotTest), table_of(LotTest).alias("done")
     rows = session.execute(
@@ -162,7 +163,7 @@ def _tests(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
 
 
 def _kits(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
-    if not (actor.may(P.KIT_MANAGE) or actor.may(P.HARVEST_RECORD)):
+    if not (actor.may(P.KIT_MANAGE, at=ANYWHERE) or actor.may(P.HARVEST_RECORD, at=ANYWHERE)):
         return
     kit = table_of(Kit)
     rows = session.execute(
@@ -178,7 +179,7 @@ def _kits(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
 
 
 def _expiring(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
-    if not actor.may(P.QUALITY_DECIDE):
+    if not actor.may(P.QUALITY_DECIDE, at=ANYWHERE):
         return
     rows = session.execute(
         select(specimen.c.code, specimen.c.expires_at, specimen.c.material)
@@ -203,12 +204,12 @@ def _specimens() -> Any:
 def read_troubles(session: Session, actor: Actor) -> list[Trouble]:
     """Return what is not as it should be, the newest first: missing tubes, holds in force, open deviations."""
     found: list[Trouble] = []
-    if actor.may(P.SPECIMEN_READ):
+    if actor.may(P.SPECIMEN_READ, at=ANYWHERE):
         found += _missing(session, actor)
         for hold in list_holds(session, actor, active=True, limit=SHOWN_EACH).items:
             what = f"{words(hold.kind)} hold"
             found.append(Trouble(what, hold.scope_id, code_href(hold.scope_id), hold.placed_at, words(hold.reason)))
-    if actor.may(P.DEVIATION_OPEN):
+    if actor.may(P.DEVIATION_OPEN, at=ANYWHERE):
         for one in list_deviations(session, actor, open_only=True, limit=SHOWN_EACH).items:
             detail = f"{words(one.severity)}, {words(one.topic).lower()} at {one.site}"
             found.append(Trouble("Open deviation", one.code, code_href(one.code), one.opened_at, detail))

@@ -6,6 +6,7 @@ from biobank.acts.act import Act
 from biobank.acts.two_person import holds
 from biobank.auth.actor import SYSTEM_CODE, Actor, RoleGrant
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import NotPermitted
 
 
@@ -37,7 +38,7 @@ def require_manager_of(act: Act, code: str, grants: Iterable[RoleGrant]) -> None
 
     A login without roles may be managed by whoever manages users anywhere.
     """
-    act.actor.require(Permission.USER_MANAGE)
+    act.actor.require(Permission.USER_MANAGE, at=ANYWHERE)
     for grant in grants:
         require_held(act, Permission.USER_MANAGE, grant.site)
     require_not_own(act, code)

@@ -9,6 +9,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor, RoleGrant
 from biobank.auth.models import Site, User, UserRole
 from biobank.auth.permissions import Permission, Role
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound, NotSignedIn
 from biobank.people.authority import may_see_user
@@ -63,7 +64,7 @@ def list_users(
     limit: int = 50,
 ) -> UserList:
     """Return logins by badge code, those of the actor's sites when `user:read` is held at sites only."""
-    actor.require(Permission.USER_READ)
+    actor.require(Permission.USER_READ, at=ANYWHERE)
     sites = actor.sites_with(Permission.USER_READ)
     has_role = select(user_role.c.id).where(user_role.c.user_code == user.c.code)
     statement = select(user).order_by(user.c.code).limit(limit + 1)

@@ -19,6 +19,7 @@ from biobank.acts.two_person import Completed, Proposed, propose_or_complete
 from biobank.auth.actor import RoleGrant
 from biobank.auth.passwords import require_strong
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.auth.service import end_sessions_of
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
@@ -54,7 +55,7 @@ def create_user(session: Session, act: Act, request: UserCreate, password_hash: 
 
     Raises NotPermitted, WeakPassword, UsernameTaken.
     """
-    act.actor.require(Permission.USER_MANAGE)
+    act.actor.require(Permission.USER_MANAGE, at=ANYWHERE)
     require_strong(request.password, request.username)
     code, appended = add_user(session, act, request.username, request.printed_name, password_hash, must_change=True)
     return done(act, code, appended)

@@ -120,7 +120,7 @@ def may_attach(session: Session, actor: Actor, request: AttachmentRequest) -> No
     """Raise unless the actor may store this file: anyone who may open a deviation there, about a person they may see."""
     if request.donor is not None:
         find_scope(session, actor, HoldScope.DONOR, request.donor)
-    actor.require(Permission.DEVIATION_OPEN, request.site)
+    actor.require(Permission.DEVIATION_OPEN, at=request.site)
 
 
 def register_file(session: Session, act: Act, request: AttachmentRequest, stored: StoredFile) -> AttachmentPublic:
@@ -161,7 +161,7 @@ def require_stored(session: Session, hashes: Collection[str]) -> None:
 def _may_read(actor: Actor, stored_by: str, site: str | None) -> bool:
     if actor.code == stored_by or actor.sites_with(Permission.LOG_READ) is None:
         return True
-    return site is not None and actor.may(Permission.DEVIATION_OPEN, site)
+    return site is not None and actor.may(Permission.DEVIATION_OPEN, at=site)
 
 
 def _public(session: Session, sha256: str) -> AttachmentPublic:

@@ -16,6 +16,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.models import Site
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import BANK_SUBJECT, Circumstances, acknowledge
 from biobank.custody.states import HoldScope
@@ -60,7 +61,7 @@ def digest_of(codes: Collection[str]) -> str:
 def open_deviation(session: Session, act: Act, request: DeviationRequest) -> DeviationAnswer:
     """Open a deviation at a site, about things the one who opens it may see."""
     _require_site(session, act.actor, request.site)
-    act.actor.require(Permission.DEVIATION_OPEN, request.site)
+    act.actor.require(Permission.DEVIATION_OPEN, at=request.site)
     for subject in request.affected:
         if subject.kind == "withdrawal":
             _require_withdrawal(session, act.actor, subject.id)
@@ -111,7 +112,7 @@ def add_deviation(
 def close_deviation(session: Session, act: Act, code: str, request: CloseRequest) -> DeviationAnswer:
     """Close it: quality only, signed."""
     row = find_deviation(session, act.actor, code, lock=True)
-    act.actor.require(Permission.DEVIATION_DECIDE, row["site_code"])
+    act.actor.require(Permission.DEVIATION_DECIDE, at=row["site_code"])
     if row["closed_at"] is not None:
         raise DeviationClosedAlready(f"{code} is closed. Open a new deviation for what came up since.", subject=code)
     require_stored(session, request.attachments)
@@ -169,7 +170,7 @@ def list_deviations(
     """List deviations at the sites the actor may know of, newest first."""
     statement = select(deviation).order_by(deviation.c.opened_at.desc(), deviation.c.code.desc()).limit(limit + 1)
     if not _sees_all(actor):
-        actor.require(Permission.DEVIATION_OPEN)
+        actor.require(Permission.DEVIATION_OPEN, at=ANYWHERE)
         statement = statement.where(deviation.c.site_code.in_(sorted(actor.sites_with(Permission.DEVIATION_OPEN) or ())))
     if open_only is not None:
         statement = statement.where(deviation.c.closed_at.is_(None) if open_only else deviation.c.closed_at.is_not(None))
@@ -191,7 +192,7 @@ def _sees_all(actor: Actor) -> bool:
 
 
 def _may_see(actor: Actor, site: str) -> bool:
-    return _sees_all(actor) or actor.may(Permission.DEVIATION_OPEN, site)
+    return _sees_all(actor) or actor.may(Permission.DEVIATION_OPEN, at=site)
 
 
 def _require_site(session: Session, actor: Actor, site: str) -> None:

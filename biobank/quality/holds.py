@@ -12,6 +12,7 @@ from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody import holds as custody_holds
 from biobank.custody.events import HOLD_EVENTS
 from biobank.custody.ledger import Appended, Fact, append
@@ -107,7 +108,7 @@ def _site_of(actor: Actor, permission: Permission, scope: Scope) -> str | None:
     if scope.specimen is not None:
         site: str | None = scope.specimen.projection["site_code"]
         return site
-    own = sorted(s for s in scope.sites if actor.may(permission, s))
+    own = sorted(s for s in scope.sites if actor.may(permission, at=s))
     return own[0] if own else None
 
 
@@ -222,7 +223,7 @@ def list_holds(
     limit: int = 100,
 ) -> HoldList:
     """List holds the actor may know of, newest first. `scope` is the code of what they cover."""
-    actor.require(Permission.SPECIMEN_READ)
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
     sites = actor.sites_with(Permission.SPECIMEN_READ)
     mark: datetime | None = None
     if after is not None:

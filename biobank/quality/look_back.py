@@ -15,6 +15,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody import holds as custody_holds
 from biobank.custody.ledger import append
 from biobank.custody.recording import NOW, acknowledge, head_of
@@ -194,7 +195,7 @@ def start_recall(session: Session, act: Act, request: RecallRequest) -> RecallAn
 
 def _require_everywhere(actor: Actor, permission: Permission) -> None:
     """A cause knows no sites: whoever asks what it reached must be allowed to know all of it."""
-    actor.require(permission)
+    actor.require(permission, at=ANYWHERE)
     if actor.sites_with(permission) is not None:
         raise NotPermitted(
             f"This reaches over all sites, and your role includes '{permission.value}' at some only. Ask quality.",

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Code, Prefix, make_code, number_of
 
 
@@ -89,4 +90,4 @@ def meaning_of(code: Code) -> Action | Command | None:
 
 def actions_of(actor: Actor) -> list[Action]:
     """The actions that the actor may take somewhere, in the order of a day."""
-    return [action for action, wording in WORDINGS.items() if actor.may(wording.permission)]
+    return [action for action, wording in WORDINGS.items() if actor.may(wording.permission, at=ANYWHERE)]

@@ -12,6 +12,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import Event
 from biobank.custody.events import CheckedOut, HandoverOffered, Received
 from biobank.custody.legality import BACK_TO_ITS_PLACE, TO_QUARANTINE, Snapshot, refusal_of
@@ -98,7 +99,7 @@ class ScanList:
 
 def judge(session: Session, actor: Actor, wanted: Wanted, lines: Sequence[Line], settings: Settings) -> ScanList:
     """Judge every line. Raises NotPermitted when the action is not the actor's at all."""
-    actor.require(WORDINGS[wanted.action].permission)
+    actor.require(WORDINGS[wanted.action].permission, at=ANYWHERE)
     place, fault = _place(session, actor, wanted, settings)
     found = _resolve(session, actor, lines, settings)
     rows: list[Row] = []
@@ -146,7 +147,7 @@ def _place(session: Session, actor: Actor, wanted: Wanted, settings: Settings) -
                 return None, f"There is no position {text}. Scan the box instead."
             text = position.container_code
         row = queries.get_container(session, actor, text)
-        actor.require(Permission.STORAGE_RECORD, row.site_code)
+        actor.require(Permission.STORAGE_RECORD, at=row.site_code)
     except Refusal as refusal:
         return None, refusal.detail
     free, labels = queries.free_slots(session, row.code), queries.labels_of(session, row.code)

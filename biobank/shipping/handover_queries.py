@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.models import Custody
 from biobank.foundation.db import metadata, table_of
 from biobank.foundation.errors import NotFound
@@ -91,7 +92,7 @@ def _status(row: Any) -> Literal["offered", "accepted", "declined", "expired"]:
 
 def _addressed_to(actor: Actor) -> ColumnElement[bool]:
     mine = and_(handover.c.to_kind == "user", handover.c.to_id == actor.code)
-    if not actor.may(Permission.HANDOVER_TAKE):
+    if not actor.may(Permission.HANDOVER_TAKE, at=ANYWHERE):
         return mine
     sites = actor.sites_with(Permission.HANDOVER_TAKE)
     at_my_site = handover.c.to_kind == "site"
@@ -100,7 +101,7 @@ def _addressed_to(actor: Actor) -> ColumnElement[bool]:
 
 def visible(actor: Actor) -> ColumnElement[bool]:
     """Who may know of a hand-over: its giver, its receiver, and who may know every specimen of it."""
-    if not actor.may(Permission.SPECIMEN_READ):
+    if not actor.may(Permission.SPECIMEN_READ, at=ANYWHERE):
         return or_(handover.c.offered_by == actor.code, _addressed_to(actor))
     sites = actor.sites_with(Permission.SPECIMEN_READ)
     if sites is None:

@@ -108,7 +108,7 @@ def gives(actor: Actor, kind: str, name: str | None) -> bool:
     """Say whether the actor may give what this custodian holds: their own, or what their site holds."""
     if kind == CustodianKind.USER.value:
         return name == actor.code
-    return kind == CustodianKind.SITE.value and actor.may(P, name)
+    return kind == CustodianKind.SITE.value and actor.may(P, at=name)
 
 
 def require_receiver(session: Session, request: HandoverRequest, giver: tuple[str, str], specimens: Sequence[Snapshot]) -> None:
@@ -161,7 +161,7 @@ def require_taker(actor: Actor, row: Any, request: AcceptRequest | None) -> None
         return
     if row.to_kind == CustodianKind.USER.value and actor.code != row.to_id:
         raise NotTheReceiver(f"This was offered to {row.to_id}; they accept it with their own login.", handover=str(row.id))
-    if row.to_kind == CustodianKind.SITE.value and not actor.may(P, row.to_id):
+    if row.to_kind == CustodianKind.SITE.value and not actor.may(P, at=row.to_id):
         raise NotTheReceiver(f"This was offered to {row.to_id}; somebody there accepts it.", handover=str(row.id))
     if actor.code == row.offered_by:
         raise NotTheReceiver("You offered this yourself; somebody else there accepts it.", handover=str(row.id))

@@ -190,7 +190,7 @@ def _end(session: Session, act: Act, handover_id: UUID, **how: Any) -> None:
 
 def _site_for(actor: Actor, specimen: Snapshot) -> str | None:
     """The site an answer is recorded at: the specimen's own where the actor works there, else one where they do."""
-    return next((s for s in specimen.sites if s is not None and actor.may(P, s)), None)
+    return next((s for s in specimen.sites if s is not None and actor.may(P, at=s)), None)
 
 
 def _answer(session: Session, act: Act, handover_id: UUID, appended: Sequence[Appended]) -> HandoverAnswer:

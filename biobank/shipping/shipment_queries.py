@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.models import Custody
 from biobank.custody.states import State
 from biobank.foundation.db import table_of
@@ -36,7 +37,7 @@ _still_out = (
 
 def visible(actor: Actor) -> ColumnElement[bool]:
     """Who may know of a shipment: whoever may read specimens at one of its ends."""
-    if not actor.may(Permission.SPECIMEN_READ):
+    if not actor.may(Permission.SPECIMEN_READ, at=ANYWHERE):
         return ~true()
     sites = actor.sites_with(Permission.SPECIMEN_READ)
     if sites is None:

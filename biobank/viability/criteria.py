@@ -10,6 +10,7 @@ from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.service import receipt_of
@@ -53,7 +54,7 @@ def criterion_for(session: Session, site: str | None, material: str) -> Criterio
 
 def set_criterion(session: Session, act: Act, request: SetCriterion) -> CriterionRecorded:
     """Set what a count must show. Raises NotPermitted, NotFound, NothingToCount, and what `use_signature` raises."""
-    act.actor.require(Permission.QUALITY_DECIDE, request.site)
+    act.actor.require(Permission.QUALITY_DECIDE, at=request.site)
     site = metadata.tables["site"]
     if session.execute(select(site.c.code).where(site.c.code == request.site)).first() is None:
         raise NotFound(f"There is no site {request.site}.", subject=request.site)
@@ -80,7 +81,7 @@ def set_criterion(session: Session, act: Act, request: SetCriterion) -> Criterio
 
 def list_criteria(session: Session, actor: Actor) -> CriterionList:
     """Answer GET /viability/criteria: what stands."""
-    actor.require(Permission.SPECIMEN_READ)
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
     return CriterionList(items=[_public(row) for row in _standing(session)])
 
 

@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import MalformedRequest, NotFound
 from biobank.viability.calibration import ALARM_BAND, ALARM_BELOW_PERCENT, PPM, WINDOW, calibration_of
 from biobank.viability.parameters import current
@@ -23,7 +24,7 @@ def list_fits(
     session: Session, actor: Actor, *, material: str | None = None, after: UUID | None = None, limit: int = 100
 ) -> FitList:
     """Answer GET /viability/fits: newest first."""
-    actor.require(Permission.SPECIMEN_READ)
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
     order = (fit_table.c.made_at.desc(), fit_table.c.through.desc(), fit_table.c.id.desc())
     statement = select(*fit_columns).order_by(*order).limit(limit + 1)
     if material is not None:
@@ -43,7 +44,7 @@ def list_fits(
 
 def describe_fit(session: Session, actor: Actor, fit: UUID) -> FitSummary:
     """Answer GET /viability/fits/{id}."""
-    actor.require(Permission.SPECIMEN_READ)
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
     row = session.execute(select(*fit_columns).where(fit_table.c.id == fit)).first()
     if row is None:
         raise NotFound(f"There is no fit {fit}.")
@@ -56,7 +57,7 @@ def _summary(row: "Row[tuple[object, ...]]") -> FitSummary:
 
 def describe_parameters(session: Session, actor: Actor, sha256: str | None = None) -> ParametersDetail:
     """Answer GET /viability/parameters: this installation's file, or one that an estimate quoted."""
-    actor.require(Permission.SPECIMEN_READ)
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
     here = current()
     if sha256 is None or sha256 == here.sha256:
         return ParametersDetail(version=here.version, sha256=here.sha256, content=here.content.decode())
@@ -68,7 +69,7 @@ def describe_parameters(session: Session, actor: Actor, sha256: str | None = Non
 
 def calibration(session: Session, actor: Actor) -> CalibrationPublic:
     """Answer GET /viability/calibration: every stratum, by name. Counts are not personal, so it covers the whole bank."""
-    actor.require(Permission.SPECIMEN_READ)
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
     names = Stratum.names()
     rows = session.execute(
         select(*(thaw_table.c[name] for name in names), thaw_table.c.place_ppm, thaw_table.c.excluded)

@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import Snapshot
 from biobank.custody.queries import stream_history
 from biobank.custody.schemas import CustodyHistory
@@ -68,7 +69,7 @@ def list_withdrawals(
     limit: int = 100,
 ) -> WithdrawalList:
     """List withdrawals the actor may know of, newest first."""
-    actor.require(Permission.WITHDRAWAL_READ)
+    actor.require(Permission.WITHDRAWAL_READ, at=ANYWHERE)
     statement = (
         select(withdrawal)
         .where(visible(actor))
@@ -179,7 +180,7 @@ def feasibility(
     session: Session, actor: Actor, donor: str, *, material: str | None = None, route: Route | None = None
 ) -> Feasibility:
     """Say what a withdrawal for this donor could be made of now, and why the rest could not."""
-    actor.require(Permission.WITHDRAWAL_READ)
+    actor.require(Permission.WITHDRAWAL_READ, at=ANYWHERE)
     get_visible_donor(session, actor, donor)
     at = clock.now()
     tubes = [tube for tube in tubes_of_donor(session, donor, material) if may_know(actor, tube)]

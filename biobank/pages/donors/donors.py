@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.donors import queries, service
 from biobank.donors.schemas import DonorPublic, IdentityPublic, MatchList, RegisterDonor, SearchDonors
 from biobank.donors.visits import Waiting, bandable_identification, waiting_identifications
@@ -68,7 +69,8 @@ async def _draw_list(
         request, "donors.html", rows=page.items, columns=COLUMNS, next_cursor=page.next, chosen=status,
         statuses=[(one, words(one)) for one in STATUSES], matches=matches, match_columns=MATCH_COLUMNS,
         more=found is not None and found.more,
-        may_search=actor.may(Permission.IDENTITY_READ), may_register=actor.may(Permission.DONOR_REGISTER), **drawn(refusal),
+        may_search=actor.may(Permission.IDENTITY_READ, at=ANYWHERE),
+        may_register=actor.may(Permission.DONOR_REGISTER, at=ANYWHERE), **drawn(refusal),
     )  # fmt: skip
 
 
@@ -92,9 +94,9 @@ async def show_new(request: Request, reading: PageReading) -> Response:
 
 async def _draw_new(request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None) -> Response:
     actor: Actor = request.state.actor
-    actor.require(Permission.DONOR_REGISTER)
+    actor.require(Permission.DONOR_REGISTER, at=ANYWHERE)
     sites = await reading(list_sites, active=True)
-    own = [(one.code, f"{one.code} · {one.name}") for one in sites.items if actor.may(Permission.DONOR_REGISTER, one.code)]
+    own = [(one.code, f"{one.code} · {one.name}") for one in sites.items if actor.may(Permission.DONOR_REGISTER, at=one.code)]
     values = typed if typed is not None else {"clinic_site": own[0][0]} if len(own) == 1 else None
     return act_page(
         request,
@@ -151,13 +153,13 @@ async def _draw_donor(
     donor, specimens, waiting, bandable = await reading.agreeing(query)
     actor: Actor = request.state.actor
     acts = _visit_acts(actor, donor, waiting, bandable)
-    if identity is None and actor.may(Permission.IDENTITY_READ, donor.clinic_site):
+    if identity is None and actor.may(Permission.IDENTITY_READ, at=donor.clinic_site):
         acts.append(
             ActionLink(
                 "Show who this is", f"/donors/{code}/identity", "user", "post", confirm="That you looked will be recorded. Go on?"
             )
         )
-    if actor.may(Permission.WITHDRAWAL_REQUEST, donor.clinic_site):
+    if actor.may(Permission.WITHDRAWAL_REQUEST, at=donor.clinic_site):
         acts.append(ActionLink("Request a withdrawal", f"/withdrawals/new?donor={code}", "return", "get", "main"))
     acts += _record_acts(actor, donor)
     band = donor.wristband
@@ -172,7 +174,7 @@ async def _draw_donor(
             ("Look-alikes elsewhere", donor.look_alikes_elsewhere or None),
         ],
         acts=acts,
-        may_consent=actor.may(Permission.CONSENT_RECORD, donor.clinic_site) and donor.status != "erased",
+        may_consent=actor.may(Permission.CONSENT_RECORD, at=donor.clinic_site) and donor.status != "erased",
         identity=None if identity is None else _identity(identity),
         consents=[
             consent.model_dump() | {"state": "revoked" if consent.revoked_at else "given" if consent.in_force else "expired"}
@@ -194,7 +196,7 @@ async def _draw_donor(
 def _visit_acts(actor: Actor, donor: DonorPublic, waiting: list[Waiting], bandable: bool) -> list[ActionLink]:
     """Return what the visit that is going on asks for, in the order in which it is done."""
     here = f"/donors/{donor.donor}"
-    if not actor.may(Permission.DONOR_IDENTIFY, donor.clinic_site) or donor.status != "living":
+    if not actor.may(Permission.DONOR_IDENTIFY, at=donor.clinic_site) or donor.status != "living":
         return []
     acts = [
         ActionLink("Identify as the second person", f"{here}/identify?pending={one.id}", "person-check", "get", "main")
@@ -208,7 +210,7 @@ def _visit_acts(actor: Actor, donor: DonorPublic, waiting: list[Waiting], bandab
         acts.append(ActionLink("Label of the wristband", f"/labels/{donor.wristband.wristband}", "print"))
         if not bandable:
             acts.append(ActionLink("Take the wristband off", f"{here}/band", "close"))
-    if actor.may(Permission.HARVEST_RECORD):
+    if actor.may(Permission.HARVEST_RECORD, at=ANYWHERE):
         acts.append(ActionLink("Record a harvest", f"/harvests/new?donor={donor.donor}", "tray"))
     return acts
 
@@ -218,9 +220,9 @@ def _record_acts(actor: Actor, donor: DonorPublic) -> list[ActionLink]:
     acts: list[ActionLink] = []
     if donor.status == "erased":
         return acts
-    if actor.may(Permission.CONSENT_RECORD, donor.clinic_site):
+    if actor.may(Permission.CONSENT_RECORD, at=donor.clinic_site):
         acts.append(ActionLink("Record a consent", f"{here}/consent", "pen"))
-    if actor.may(Permission.DONOR_REGISTER, donor.clinic_site):
+    if actor.may(Permission.DONOR_REGISTER, at=donor.clinic_site):
         acts += [
             ActionLink("Change the record", f"{here}/change", "pen"),
             ActionLink("Change the status", f"{here}/status", "donor"),

@@ -31,7 +31,7 @@ SPECIAL = ("on_death", "at_end_of_term", "representative")
 async def _donor(request: Request, reading: PageReading, code: str, permission: Permission) -> DonorPublic:
     donor = await reading(queries.describe_donor, code)
     actor: Actor = request.state.actor
-    actor.require(permission, donor.clinic_site)
+    actor.require(permission, at=donor.clinic_site)
     return donor
 
 

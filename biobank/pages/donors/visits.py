@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.donors import banding, identifying, queries
 from biobank.donors.identification import IdentificationOver
 from biobank.donors.schemas import DonorPublic
@@ -74,7 +75,7 @@ async def _draw_identify(
 ) -> Response:
     def query(session: Session, actor: Actor) -> tuple[DonorPublic, Waiting | None]:
         donor = queries.describe_donor(session, actor, code)
-        actor.require(Permission.DONOR_IDENTIFY)
+        actor.require(Permission.DONOR_IDENTIFY, at=ANYWHERE)
         found = [one for one in waiting_identifications(session, actor, code) if one.id == pending]
         return donor, found[0] if found else None
 
@@ -171,7 +172,7 @@ async def show_band(request: Request, code: DonorCode, reading: PageReading) -> 
 
 async def _draw_band(request: Request, reading: PageReading, code: str, refusal: Refusal | None = None) -> Response:
     def query(session: Session, actor: Actor) -> tuple[DonorPublic, UUID | None]:
-        actor.require(Permission.DONOR_IDENTIFY)
+        actor.require(Permission.DONOR_IDENTIFY, at=ANYWHERE)
         return queries.describe_donor(session, actor, code), bandable_identification(session, actor, code)
 
     donor, identification = await reading.agreeing(query)

@@ -14,6 +14,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import rules
 from biobank.exports.api import streamed
 from biobank.exports.queries import search_log
@@ -119,7 +120,7 @@ async def show_log(
         fault = error
 
     def query(session: Session, actor: Actor) -> tuple[LogPage, list[Kept]]:
-        actor.require(Permission.LOG_READ)
+        actor.require(Permission.LOG_READ, at=ANYWHERE)
         found = LogPage(items=[]) if fault else search_log(session, actor, selection, cursor, 50, newest=True)
         return found, list_saved(session, actor)
 
@@ -133,7 +134,7 @@ async def show_log(
     return render(
         request, "log.html", rows=rows, columns=COLUMNS, next_cursor=found.next, typed=filters.typed,
         kinds=[(kind, f"{words(kind.partition('.')[0])}: {words(kind).lower()}") for kind in sorted(rules.by_kind)],
-        may_export=request.state.actor.may(Permission.LOG_EXPORT), spans=SPANS, asked=filters.asked,
+        may_export=request.state.actor.may(Permission.LOG_EXPORT, at=ANYWHERE), spans=SPANS, asked=filters.asked,
         saved=[(one, "/log?" + urlencode(one.query), one.query == filters.asked) for one in kept],
         specimen=specimen if SPECIMEN.fullmatch(specimen) else None, **drawn(fault),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import rules
 from biobank.custody.queries import attempts, history_of
 from biobank.custody.schemas import AttemptPublic, EventPublic
@@ -55,7 +56,7 @@ class Life:
 def read_life(session: Session, actor: Actor, code: str, after: int = 0) -> Life:
     """Read a life; raise NotFound for a specimen the actor may not know of."""
     history = history_of(session, actor, code, after, PAGE)
-    refused = attempts(session, actor, subject=code, limit=200).items if actor.may(Permission.LOG_READ) else []
+    refused = attempts(session, actor, subject=code, limit=200).items if actor.may(Permission.LOG_READ, at=ANYWHERE) else []
     return Life(describe_specimen(session, actor, code), history.items, history.next, refused[::-1])
 
 

@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import DATED, Prefix, make_code, parse_code
 from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
@@ -76,7 +77,8 @@ async def _draw_templates(request: Request, reading: PageReading, refusal: Refus
     templates_drawn = await asyncio.to_thread(examples, reading.bank.settings.host_name)
     return render(
         request, "labels.html", templates=templates_drawn, rules=[one.model_dump() for one in found.items],
-        rule_columns=RULES, fields=fields if request.state.actor.may(Permission.SITE_MANAGE) else None, **drawn(refusal),
+        rule_columns=RULES,
+        fields=fields if request.state.actor.may(Permission.SITE_MANAGE, at=ANYWHERE) else None, **drawn(refusal),
     )  # fmt: skip
 
 
@@ -210,7 +212,7 @@ async def _draw_labels(
             (one.serial, f"#{one.serial}, {one.template}")
             for one in kept.items if one.superseded_at is None and one.verified_at is None
         ],
-        may_print=request.state.actor.may(Permission.LABEL_PRINT) or thing, opened=opened, **drawn(refusal),
+        may_print=request.state.actor.may(Permission.LABEL_PRINT, at=ANYWHERE) or thing, opened=opened, **drawn(refusal),
     )  # fmt: skip
 
 
@@ -296,5 +298,5 @@ def _standing(one: Any) -> str:
 
 
 def _require_printer(_session: Session, actor: Actor) -> None:
-    if not actor.may(Permission.STORAGE_MANAGE) and not actor.may(Permission.KIT_MANAGE):
-        actor.require(Permission.LABEL_PRINT)
+    if not actor.may(Permission.STORAGE_MANAGE, at=ANYWHERE) and not actor.may(Permission.KIT_MANAGE, at=ANYWHERE):
+        actor.require(Permission.LABEL_PRINT, at=ANYWHERE)

@@ -15,6 +15,7 @@ from biobank.acts.two_person import PendingActPublic, list_pending
 from biobank.auth.actor import Actor, RoleGrant
 from biobank.auth.passwords import hash_password
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import BODY_ALPHABET
 from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
@@ -56,7 +57,7 @@ async def show_new(request: Request, reading: PageReading) -> Response:
 
 
 async def _draw_new(request: Request, _reading: PageReading, refusal: Refusal | None = None, typed: Any = None) -> Response:
-    request.state.actor.require(Permission.USER_MANAGE)
+    request.state.actor.require(Permission.USER_MANAGE, at=ANYWHERE)
     labels = {"username": "Login name", "printed_name": "Name as printed under signatures"}
     return act_page(
         request, refusal, title="New", subject="Login",
@@ -103,7 +104,7 @@ async def show_user(request: Request, code: UserCode, reading: PageReading) -> R
 
     user, pending = await reading.agreeing(query)
     actor: Actor = request.state.actor
-    manages = actor.may(Permission.USER_MANAGE) and actor.code != code
+    manages = actor.may(Permission.USER_MANAGE, at=ANYWHERE) and actor.code != code
     roles = [
         {"role": one.role, "site": one.site or "Everywhere"}
         | ({"href": f"/users/{code}/roles/take?role={one.role.value}&site={one.site or ''}", "act": "Take away",
@@ -150,7 +151,7 @@ def grants_of_user(user: UserPublic) -> frozenset[RoleGrant]:
 
 async def managed(request: Request, reading: PageReading, code: str) -> UserPublic:
     """Return the login a form is about; raise NotPermitted, NotFound."""
-    request.state.actor.require(Permission.USER_MANAGE)
+    request.state.actor.require(Permission.USER_MANAGE, at=ANYWHERE)
     return await reading(read_user, reading.bank.keystore, code)
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import Refusal
 from biobank.pages.ui.forms import act_page, fields_of, parse
 from biobank.pages.ui.parts import ActionLink, Column
@@ -30,7 +31,7 @@ COLUMNS = [
 async def show_sites(request: Request, reading: PageReading) -> Response:
     """List the places of work."""
     found = await reading(list_sites)
-    manages = request.state.actor.may(Permission.SITE_MANAGE)
+    manages = request.state.actor.may(Permission.SITE_MANAGE, at=ANYWHERE)
     rows = [one.model_dump() | {"state": "active" if one.active else "disabled", "href": f"/sites/{one.code}", "act": "Change",
                                 "about": one.code, "site": one.code} for one in found.items]  # fmt: skip
     if not manages:
@@ -53,7 +54,7 @@ async def show_new(request: Request, reading: PageReading) -> Response:
 
 
 async def _draw_new(request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None) -> Response:
-    request.state.actor.require(Permission.SITE_MANAGE)
+    request.state.actor.require(Permission.SITE_MANAGE, at=ANYWHERE)
     zones = {one.timezone for one in (await reading(list_sites)).items}
     values = typed if typed is not None else {"timezone": zones.pop() if len(zones) == 1 else ""}
     return act_page(
@@ -84,7 +85,7 @@ async def show_site(request: Request, code: SiteCode, reading: PageReading) -> R
 async def _draw_site(
     request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Form | None = None
 ) -> Response:
-    request.state.actor.require(Permission.SITE_MANAGE)
+    request.state.actor.require(Permission.SITE_MANAGE, at=ANYWHERE)
     now = await reading(read_site, code)
     values: Any = typed if typed is not None else now.model_dump()
     return act_page(

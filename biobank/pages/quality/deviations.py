@@ -10,6 +10,7 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
@@ -59,7 +60,7 @@ async def show_deviations(
     actor: Actor = request.state.actor
     return render(
         request, "deviations.html", rows=rows, columns=COLUMNS, next_cursor=found.next, chosen=state,
-        may_open=actor.may(Permission.DEVIATION_OPEN), may_look_back=actor.may(Permission.LOG_READ),
+        may_open=actor.may(Permission.DEVIATION_OPEN, at=ANYWHERE), may_look_back=actor.may(Permission.LOG_READ, at=ANYWHERE),
     )  # fmt: skip
 
 
@@ -76,9 +77,9 @@ async def show_new(
 
 async def _draw_new(request: Request, reading: PageReading, typed: Mapping[str, Any], refusal: Refusal | None = None) -> Response:
     actor: Actor = request.state.actor
-    actor.require(Permission.DEVIATION_OPEN)
+    actor.require(Permission.DEVIATION_OPEN, at=ANYWHERE)
     sites = (await reading(list_sites, active=True)).items
-    own = [(one.code, f"{one.code} · {one.name}") for one in sites if actor.may(Permission.DEVIATION_OPEN, one.code)]
+    own = [(one.code, f"{one.code} · {one.name}") for one in sites if actor.may(Permission.DEVIATION_OPEN, at=one.code)]
     values = dict(typed) | ({"site": own[0][0]} if len(own) == 1 else {})
     return act_page(
         request,
@@ -145,7 +146,7 @@ async def show_deviation(request: Request, code: DeviationCode, reading: PageRea
     one = await _read(reading, code)
     actor: Actor = request.state.actor
     acts = []
-    if one.closed_at is None and actor.may(Permission.DEVIATION_DECIDE, one.site):
+    if one.closed_at is None and actor.may(Permission.DEVIATION_DECIDE, at=one.site):
         acts.append(ActionLink("Close it", f"/deviations/{code}/close", "pen", "get", "main"))
     return render(request, "deviation.html", one=one, acts=acts)
 
@@ -165,7 +166,7 @@ async def _draw_close(
     request: Request, reading: PageReading, code: str, typed: Mapping[str, Any], refusal: Refusal | None = None
 ) -> Response:
     one = await _read(reading, code)
-    request.state.actor.require(Permission.DEVIATION_DECIDE, one.site)
+    request.state.actor.require(Permission.DEVIATION_DECIDE, at=one.site)
     fields = fields_of(
         CloseRequest, *CLOSED[:3], values=typed,
         labels={"cause": "Cause, in small letters", "decision": "Decision, in small letters",

@@ -11,6 +11,7 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.states import HoldScope
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.terms import words
@@ -80,7 +81,7 @@ async def hold_specimen(request: Request, code: SpecimenCode, performing: PagePe
 
 
 def _find_hold(session: Session, actor: Actor, hold_id: UUID) -> HoldPublic:
-    actor.require(Permission.HOLD_LIFT)
+    actor.require(Permission.HOLD_LIFT, at=ANYWHERE)
     row = session.execute(select(hold).where(hold.c.id == hold_id)).mappings().first()
     if row is None:
         raise NotFound("There is no hold with this id that you may see.")

@@ -8,6 +8,7 @@ from fastapi.responses import Response
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.errors import Refusal
 from biobank.pages.ui.forms import Field, FormFault, act_page, drawn, fields_of, parse
@@ -47,7 +48,7 @@ async def show_look_back(request: Request, _reading: PageReading) -> Response:
 
 async def _draw(request: Request, typed: Mapping[str, Any], refusal: Refusal | None = None) -> Response:
     actor: Actor = request.state.actor
-    actor.require(Permission.LOG_READ)
+    actor.require(Permission.LOG_READ, at=ANYWHERE)
     return act_page(
         request,
         refusal,
@@ -111,7 +112,7 @@ async def _draw_answer(
             RecallRequest, *RECALLED, values=typed if refusal is not None else None,
             options={"site": [(one.code, f"{one.code} · {one.name}") for one in sites]},
             labels={"reason": "Why, in small letters", "description": "What is known, without names"},
-        ) if actor.may(Permission.RECALL_START) and answer["items"] else [],
+        ) if actor.may(Permission.RECALL_START, at=ANYWHERE) and answer["items"] else [],
         **drawn(refusal),
     )  # fmt: skip
 

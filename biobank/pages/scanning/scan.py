@@ -16,6 +16,7 @@ from sqlmodel import Session
 from biobank.acts.problems import wants_page
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.events import CheckedOut
 from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.terms import words
@@ -206,6 +207,6 @@ async def _sites(reading: PageReading, actor: Actor) -> list[tuple[str, str]]:
     def query(session: Session, _: Actor) -> list[tuple[str, str]]:
         return [(one.code, one.name) for one in list_sites(session, actor, active=True).items]
 
-    if not actor.may(Permission.CUSTODY_RECORD):
+    if not actor.may(Permission.CUSTODY_RECORD, at=ANYWHERE):
         return []
-    return [(code, f"{code} · {name}") for code, name in await reading(query) if actor.may(Permission.CUSTODY_RECORD, code)]
+    return [(code, f"{code} · {name}") for code, name in await reading(query) if actor.may(Permission.CUSTODY_RECORD, at=code)]

@@ -35,7 +35,7 @@ async def show_handover(request: Request, handover_id: UUID, reading: PageReadin
 async def _draw(request: Request, reading: PageReading, handover_id: UUID, refusal: Refusal | None = None) -> Response:
     one: HandoverPublic = await reading.agreeing(read_handover, handover_id)
     actor: Actor = request.state.actor
-    mine = one.to_id == actor.code if one.to_kind == "user" else actor.may(Permission.HANDOVER_TAKE, one.to_id)
+    mine = one.to_id == actor.code if one.to_kind == "user" else actor.may(Permission.HANDOVER_TAKE, at=one.to_id)
     stands = one.status == "offered"
     giver = one.offered_by == actor.code
     by_receipt = stands and giver and one.to_kind == "courier"

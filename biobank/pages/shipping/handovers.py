@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import Refusal
 from biobank.pages.shipping import handover, shipments
 from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, act_page, fields_of, parse
@@ -48,8 +49,8 @@ async def show_handovers(request: Request, reading: PageReading, cursor: Annotat
     actor: Actor = request.state.actor
     return render(
         request, "handovers.html", mine=[_row(one) for one in mine.items], rows=[_row(one) for one in every.items],
-        columns=COLUMNS, next_cursor=every.next, may_offer=actor.may(Permission.SPECIMEN_READ),
-        may_ship=actor.may(Permission.SHIPMENT_RECORD),
+        columns=COLUMNS, next_cursor=every.next, may_offer=actor.may(Permission.SPECIMEN_READ, at=ANYWHERE),
+        may_ship=actor.may(Permission.SHIPMENT_RECORD, at=ANYWHERE),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import TO_QUARANTINE
 from biobank.custody.snapshots import get_all_visible
 from biobank.foundation.config import Settings
@@ -65,7 +66,7 @@ async def show_shipments(
     actor: Actor = request.state.actor
     return render(
         request, "shipments.html", rows=found.items, columns=COLUMNS, next_cursor=found.next, chosen=status,
-        statuses=[(one, words(one)) for one in STATUSES], may_ship=actor.may(Permission.SHIPMENT_RECORD),
+        statuses=[(one, words(one)) for one in STATUSES], may_ship=actor.may(Permission.SHIPMENT_RECORD, at=ANYWHERE),
     )  # fmt: skip
 
 
@@ -77,9 +78,9 @@ async def show_new(request: Request, reading: PageReading) -> Response:
 
 async def _draw_new(request: Request, reading: PageReading, typed: Mapping[str, Any], refusal: Refusal | None = None) -> Response:
     actor: Actor = request.state.actor
-    actor.require(Permission.SHIPMENT_RECORD)
+    actor.require(Permission.SHIPMENT_RECORD, at=ANYWHERE)
     sites = [(one.code, f"{one.code} · {one.name}") for one in (await reading(list_sites, active=True)).items]
-    own = [pair for pair in sites if actor.may(Permission.SHIPMENT_RECORD, pair[0])]
+    own = [pair for pair in sites if actor.may(Permission.SHIPMENT_RECORD, at=pair[0])]
     values = dict(typed) or {"from_site": own[0][0] if len(own) == 1 else ""}
     tubes = Field("specimens", "Tubes", "scans", values.get("specimens", ""), required=True, accepts="HF AD UN")
     return act_page(
@@ -130,9 +131,9 @@ async def show_shipment(request: Request, code: ShipmentCode, reading: PageReadi
     actor: Actor = request.state.actor
     acts: list[ActionLink] = []
     if one.status != "closed":
-        if actor.may(Permission.SHIPMENT_RECORD, one.to_site):
+        if actor.may(Permission.SHIPMENT_RECORD, at=one.to_site):
             acts.append(ActionLink("Compare what arrived", f"/shipments/{code}/receive", "tray", "get", "main"))
-        if actor.may(Permission.SHIPMENT_RECORD, one.from_site):
+        if actor.may(Permission.SHIPMENT_RECORD, at=one.from_site):
             acts.append(ActionLink("It came back", f"/shipments/{code}/refuse", "undo", "get", "grave"))
     return render(
         request,

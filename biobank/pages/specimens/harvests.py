@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.terms import words
@@ -62,13 +63,15 @@ async def show_harvests(
     """List harvests, newest first."""
 
     def query(session: Session, actor: Actor) -> HarvestList:
-        actor.require(Permission.SPECIMEN_READ)
+        actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
         return list_harvests(session, actor, of_donor=donor or None, cursor=cursor, limit=50)
 
     found = await reading(query)
     actor: Actor = request.state.actor
     acts = (
-        [ActionLink("Record a harvest", "/harvests/new", "tray", "get", "main")] if actor.may(Permission.HARVEST_RECORD) else []
+        [ActionLink("Record a harvest", "/harvests/new", "tray", "get", "main")]
+        if actor.may(Permission.HARVEST_RECORD, at=ANYWHERE)
+        else []
     )
     return render(
         request, "listing.html", title="Harvests", lead="What was taken from donors, with the kit it was put into.",
@@ -81,7 +84,7 @@ async def show_harvests(
 async def show_new(request: Request, reading: PageReading, kit: AnyCode = "", donor: AnyCode = "") -> Response:
     """Draw the form; without a kit and a donor, what to scan first."""
     actor: Actor = request.state.actor
-    actor.require(Permission.HARVEST_RECORD)
+    actor.require(Permission.HARVEST_RECORD, at=ANYWHERE)
     return await _draw(request, reading, kit, donor) if kit or donor else _draw_start(request)
 
 
@@ -100,7 +103,7 @@ async def _draw(
     kit = await reading(kits.describe_kit, code) if code else None
     sites = (await reading(list_sites, active=True)).items
     actor: Actor = request.state.actor
-    own = [one for one in sites if actor.may(Permission.HARVEST_RECORD, one.code)]
+    own = [one for one in sites if actor.may(Permission.HARVEST_RECORD, at=one.code)]
     banks = [one for one in sites if one.kind == "bank"]
     hair = kit is None or any(label.specimen.startswith("HF") for label in kit.labels)
     fat = kit is None or any(label.specimen.startswith("AD") for label in kit.labels)

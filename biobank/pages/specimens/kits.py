@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.clock import now
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotFound, Refusal
@@ -54,7 +55,9 @@ async def show_kits(
 
     found = await reading(query)
     actor: Actor = request.state.actor
-    acts = [ActionLink("Prepare a kit", "/kits/new", "plus", "get", "main")] if actor.may(Permission.KIT_MANAGE) else []
+    acts = (
+        [ActionLink("Prepare a kit", "/kits/new", "plus", "get", "main")] if actor.may(Permission.KIT_MANAGE, at=ANYWHERE) else []
+    )
     return render(
         request, "listing.html", title="Kits", lead="A kit carries labels whose codes exist already. It is for one harvest.",
         rows=[one.model_dump() | {"labels": len(one.labels)} for one in found.items], columns=COLUMNS, next_cursor=found.next,
@@ -64,8 +67,8 @@ async def show_kits(
 
 
 def _require_any(actor: Actor) -> None:
-    if not actor.may(Permission.KIT_MANAGE):
-        actor.require(Permission.HARVEST_RECORD)
+    if not actor.may(Permission.KIT_MANAGE, at=ANYWHERE):
+        actor.require(Permission.HARVEST_RECORD, at=ANYWHERE)
 
 
 @router.get("/kits/new")
@@ -76,9 +79,9 @@ async def show_new(request: Request, reading: PageReading) -> Response:
 
 async def _draw_new(request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None) -> Response:
     actor: Actor = request.state.actor
-    actor.require(Permission.KIT_MANAGE)
+    actor.require(Permission.KIT_MANAGE, at=ANYWHERE)
     sites = (await reading(list_sites, active=True)).items
-    banks = [one for one in sites if one.kind == "bank" and actor.may(Permission.KIT_MANAGE, one.code)]
+    banks = [one for one in sites if one.kind == "bank" and actor.may(Permission.KIT_MANAGE, at=one.code)]
     expires = (now() + GOOD_FOR).astimezone(request.state.zone).strftime("%Y-%m-%dT23:59")
     values = typed if typed is not None else {
         "home_site": banks[0].code if len(banks) == 1 else "", "hair_labels": "0", "adipose_labels": "2", "expires_at": expires,
@@ -151,12 +154,12 @@ def acts_of_kit(actor: Actor, kit: KitPublic, harvested: bool) -> list[ActionLin
     if harvested:
         acts.append(ActionLink("What was harvested with it", f"/harvests/{kit.kit}", "tray"))
     elif kit.status != "expired":
-        if actor.may(Permission.HARVEST_RECORD, kit.site):
+        if actor.may(Permission.HARVEST_RECORD, at=kit.site):
             acts.append(ActionLink("Record the harvest", f"/harvests/new?kit={kit.kit}", "tray", "get", "main"))
-        if actor.may(Permission.DONOR_IDENTIFY, kit.site) and kit.donor is not None:
+        if actor.may(Permission.DONOR_IDENTIFY, at=kit.site) and kit.donor is not None:
             href = f"/donors/{kit.donor}/identify?purpose=harvest&kit={kit.kit}"
             acts.append(ActionLink("Identify the donor again", href, "person-check"))
-    if actor.may(Permission.KIT_MANAGE, kit.home_site) or actor.may(Permission.LABEL_PRINT):
+    if actor.may(Permission.KIT_MANAGE, at=kit.home_site) or actor.may(Permission.LABEL_PRINT, at=ANYWHERE):
         acts.append(ActionLink("Print its labels", f"/labels/batch?selection=kit&of={kit.kit}", "print"))
     acts.append(ActionLink("Label of the kit itself", f"/labels/{kit.kit}", "print"))
     return acts

@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.clock import now
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import Conflict, Refusal
@@ -54,7 +55,7 @@ async def show_lots(
     """List lots, newest first."""
 
     def query(session: Session, actor: Actor) -> LotList:
-        actor.require(Permission.SPECIMEN_READ)
+        actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
         return lots.list_lots(session, actor, of_donor=donor or None, cursor=cursor, limit=50)
 
     found = await reading(query)
@@ -76,7 +77,7 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
 
     lot, specimens, runs = await reading.agreeing(query)
     actor: Actor = request.state.actor
-    may = actor.may(Permission.PROCESSING_RECORD, lot.site)
+    may = actor.may(Permission.PROCESSING_RECORD, at=lot.site)
     tests = [
         one.model_dump() | {"result": _standing(one)} | (_act(code, one) if may else {}) for one in lot.tests
     ]  # fmt: skip
@@ -92,7 +93,7 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
             ActionLink("Freeze its units", f"/processings/freezing?lot={code}", "snow"),
             *acts,
         ]
-    if actor.may(Permission.LABEL_PRINT):
+    if actor.may(Permission.LABEL_PRINT, at=ANYWHERE):
         acts.append(ActionLink("Print the labels of its units", f"/labels/batch?selection=lot&of={code}", "print"))
     return render(
         request, "dossier.html", kind="Lot", code=code, trail=[("Lots", "/lots"), (code, None)], facts=facts, acts=acts,
@@ -137,7 +138,7 @@ async def _draw_test(
 ) -> Response:
     lot = await reading(lots.describe_lot, code)
     actor: Actor = request.state.actor
-    actor.require(Permission.PROCESSING_RECORD, lot.site)
+    actor.require(Permission.PROCESSING_RECORD, at=lot.site)
     zone = request.state.zone
     names: tuple[str, ...] = ("result", "report_sha256")
     if completes is None:

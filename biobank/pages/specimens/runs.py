@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import SPECIMENS, Prefix
 from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
@@ -59,14 +60,14 @@ async def show_runs(
     """List runs, newest first."""
 
     def query(session: Session, actor: Actor) -> ProcessingList:
-        actor.require(Permission.SPECIMEN_READ)
+        actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
         return processing_queries.list_processings(
             session, actor, specimen=specimen or None, lot=lot or None, cursor=cursor, limit=50
         )
 
     found = await reading(query)
     acts = []
-    if request.state.actor.may(Permission.PROCESSING_RECORD):
+    if request.state.actor.may(Permission.PROCESSING_RECORD, at=ANYWHERE):
         acts = [
             ActionLink("Record a run", "/processings/new", "flask", "get", "main"),
             ActionLink("Record a freezing run", "/processings/freezing", "snow"),
@@ -94,7 +95,7 @@ async def show_new(
     specimen: Annotated[list[str] | None, Query(max_length=100)] = None,
 ) -> Response:
     """Draw the form of a process; without one, what to choose first."""
-    request.state.actor.require(Permission.PROCESSING_RECORD)
+    request.state.actor.require(Permission.PROCESSING_RECORD, at=ANYWHERE)
     codes = [one for one in specimen or [] if len(one) == 12]
     if process in set(ProcessName):
         return await _draw(request, reading, ProcessName(process), given=codes)
@@ -130,7 +131,7 @@ async def _draw(
     process = PROCESSES[name]
     sites = (await reading(list_sites, active=True)).items
     known = await reading(known_specimens, given) if given else {}
-    own = [one for one in sites if request.state.actor.may(Permission.PROCESSING_RECORD, one.code)]
+    own = [one for one in sites if request.state.actor.may(Permission.PROCESSING_RECORD, at=one.code)]
     values: Any = typed if typed is not None else {"site": own[0].code if len(own) == 1 else ""}
     made = {one for taken in process.makes.values() for one in taken}
     if known:

@@ -12,6 +12,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody import service
 from biobank.custody.event import Event, Mode, rules
 from biobank.custody.queries import history_of
@@ -93,7 +94,7 @@ async def show_specimens(
     """List specimens; the filters stand in the address, so that a view can be sent to a colleague."""
 
     def query(session: Session, actor: Actor) -> SpecimenList:
-        actor.require(Permission.SPECIMEN_READ)
+        actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
         return list_specimens(
             session, actor, of_donor=donor.upper() or None, material=material or None, state=state or None,
             container=container.upper() or None, hold=hold or None, words=text or None, cursor=cursor, limit=50,
@@ -295,7 +296,7 @@ async def _draw_record(
     sites = await reading(list_sites, active=True)
     actor: Actor = request.state.actor
     own = [
-        (one.code, f"{one.code} · {one.name}") for one in sites.items if cls.permission and actor.may(cls.permission, one.code)
+        (one.code, f"{one.code} · {one.name}") for one in sites.items if cls.permission and actor.may(cls.permission, at=one.code)
     ]
     model = request_model(cls, EventRequest)
     values: Any = typed if typed is not None else {"site": own[0][0]} if len(own) == 1 else None

@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
 from biobank.pages.specimens.kits import site_options
@@ -68,13 +69,13 @@ async def _draw(
     codes: list[str] | None = None,
 ) -> Response:
     def query(session: Session, actor: Actor) -> list[str]:
-        actor.require(Permission.PROCESSING_RECORD)
+        actor.require(Permission.PROCESSING_RECORD, at=ANYWHERE)
         named = [*(describe_lot(session, actor, lot).codes if lot else []), *(codes or [])]
         return list(known_specimens(session, actor, named)) if named else []
 
     known = await reading(query)
     sites = (await reading(list_sites, active=True)).items
-    own = [one for one in sites if request.state.actor.may(Permission.PROCESSING_RECORD, one.code)]
+    own = [one for one in sites if request.state.actor.may(Permission.PROCESSING_RECORD, at=one.code)]
     site = own[0].code if len(own) == 1 else ""
     defaults = {"bath_temperature_mc": "37"} if process == "thawing" else {"contact_min": "10"}
     values: Any = typed if typed is not None else {"site": site} | defaults

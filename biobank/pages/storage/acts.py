@@ -39,9 +39,9 @@ def acts_of_place(actor: Actor, place: ContainerPublic) -> list[ActionLink]:
     """Return the buttons of a place for a login."""
     here = f"/storage/{place.code}"
     acts = []
-    if actor.may(Permission.STORAGE_MANAGE, place.site) and place.rows is None:
+    if actor.may(Permission.STORAGE_MANAGE, at=place.site) and place.rows is None:
         acts.append(ActionLink("Add containers inside", f"/storage/new?parent={place.code}", "plus"))
-    if not actor.may(Permission.STORAGE_RECORD, place.site):
+    if not actor.may(Permission.STORAGE_RECORD, at=place.site):
         return [*acts, ActionLink("Print its map", f"{here}/map", "print")] if place.rows or not place.positions else acts
     if place.purpose != "storage":
         acts.append(ActionLink("Bring tubes to safety here", f"{here}/evacuate", "snow", "get", "main"))

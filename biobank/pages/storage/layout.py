@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import Refusal
 from biobank.pages.ui.forms import act_page, fields_of, parse
@@ -49,9 +50,9 @@ async def _draw(
     plan: LayoutPlan | None = None,
 ) -> Response:
     actor = request.state.actor
-    actor.require(Permission.STORAGE_MANAGE)
+    actor.require(Permission.STORAGE_MANAGE, at=ANYWHERE)
     sites = (await reading(list_sites, active=True)).items
-    own = [(one.code, f"{one.code} · {one.name}") for one in sites if actor.may(Permission.STORAGE_MANAGE, one.code)]
+    own = [(one.code, f"{one.code} · {one.name}") for one in sites if actor.may(Permission.STORAGE_MANAGE, at=one.code)]
     values: Any = typed
     if typed is None:
         values = {"site": own[0][0] if len(own) == 1 else "", "kind": "tank"}

@@ -7,6 +7,7 @@ from fastapi.responses import Response
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
@@ -45,8 +46,8 @@ def _rows(items: list[ContainerPublic]) -> list[dict[str, Any]]:
 
 
 def _require_seeing(actor: Actor) -> None:
-    if not any(actor.may(permission) for permission in SEEING):
-        actor.require(SEEING[0])
+    if not any(actor.may(permission, at=ANYWHERE) for permission in SEEING):
+        actor.require(SEEING[0], at=ANYWHERE)
 
 
 PLACES_SHOWN = 3000

@@ -11,6 +11,7 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
 from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
@@ -65,7 +66,7 @@ async def show_calibration(request: Request, reading: PageReading) -> Response:
             for one in standing.items
         ],
         criteria_columns=CRITERIA_COLUMNS,
-        may_decide=request.state.actor.may(Permission.QUALITY_DECIDE),
+        may_decide=request.state.actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE),
     )
 
 
@@ -105,7 +106,7 @@ async def show_criterion(request: Request, reading: PageReading) -> Response:
 async def _draw_criterion(
     request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None
 ) -> Response:  # fmt: skip
-    request.state.actor.require(Permission.QUALITY_DECIDE)
+    request.state.actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
     sites = await reading(list_sites, active=True)
     options = {
         "site": [(one.code, f"{one.code} · {one.name}") for one in sites.items],
@@ -169,7 +170,7 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
         report_columns=[
             Column("signed_at", "Signed", "when"), Column("signed_by", "By", "plain_code"), Column("counts", "Counts", "number"),
         ],
-        may_sign=request.state.actor.may(Permission.QUALITY_DECIDE),
+        may_sign=request.state.actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE),
     )  # fmt: skip
 
 
@@ -182,7 +183,7 @@ async def show_report(request: Request, code: LotCode, reading: PageReading) -> 
 async def _draw_report(
     request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Any = None
 ) -> Response:
-    request.state.actor.require(Permission.QUALITY_DECIDE)
+    request.state.actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
     _, counted = await reading(service.counts_after_thaw, code)
     return act_page(
         request,

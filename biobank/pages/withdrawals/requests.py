@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.terms import words
 from biobank.pages.ui.filters import quantity
@@ -68,7 +69,7 @@ async def _draw(
     refusal: Refusal | None = None,
     quiet: bool = False,
 ) -> Response:
-    request.state.actor.require(Permission.WITHDRAWAL_REQUEST)
+    request.state.actor.require(Permission.WITHDRAWAL_REQUEST, at=ANYWHERE)
     found: Feasibility | None = None
     if "donor" in asked:
         route = Route(asked["route"]) if "route" in asked else None

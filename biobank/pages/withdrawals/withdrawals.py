@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import rules
 from biobank.custody.schemas import EventPublic
 from biobank.foundation.errors import NotFound, Refusal
@@ -75,8 +76,8 @@ async def show_withdrawals(
     return render(
         request, "withdrawals.html", rows=found.items, columns=COLUMNS, next_cursor=found.next,
         chosen={"donor": donor, "state": state}, states=[(one.value, words(one.value)) for one in WithdrawalState],
-        may_request=request.state.actor.may(Permission.WITHDRAWAL_REQUEST),
-        may_decide=request.state.actor.may(Permission.WITHDRAWAL_APPROVE),
+        may_request=request.state.actor.may(Permission.WITHDRAWAL_REQUEST, at=ANYWHERE),
+        may_decide=request.state.actor.may(Permission.WITHDRAWAL_APPROVE, at=ANYWHERE),
     )  # fmt: skip
 
 
@@ -127,7 +128,9 @@ def acts_of(withdrawal: WithdrawalDetail, actor: Actor) -> list[ActionLink]:
     """Return the steps that may be taken now by this login; the first is the next."""
     acts: list[ActionLink] = []
     for name, page in STEPS.items():
-        may = actor.may(page.permission) or (name == "cancel" and actor.may(Permission.WITHDRAWAL_APPROVE))
+        may = actor.may(page.permission, at=ANYWHERE) or (
+            name == "cancel" and actor.may(Permission.WITHDRAWAL_APPROVE, at=ANYWHERE)
+        )
         if may and page.offered(withdrawal):
             weight = "grave" if page.grave else "plain" if acts else "main"
             href = f"/withdrawals/{withdrawal.code}/{name}"
