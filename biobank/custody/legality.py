@@ -1,7 +1,7 @@
 """May this event happen to this specimen now? One pure function, read by the ledger, the buttons and the tests.
 
-Order of the answer: the state of the specimen, its condition, a reservation, the holds, the lag of the log. The first no
-wins, so that the sentence names the nearest cause.
+Order of the answers: the state of the specimen, its condition, a reservation, the holds, the lag of the log. A page lists them
+all; an act raises the first, so that the sentence names the nearest cause.
 """
 
 from collections.abc import Collection
@@ -93,6 +93,30 @@ class Snapshot:
         return TO_QUARANTINE
 
 
+def refusals_of(
+    event: type[Event],
+    specimen: Snapshot,
+    *,
+    withdrawal: str | None = None,
+    lagging: bool = False,
+    ignore_holds: Collection[str] = (),
+) -> list[Refusal]:
+    """Return every reason why `event` may not happen to `specimen` now, the nearest first; empty when it may.
+
+    `withdrawal`: the withdrawal on whose behalf the act happens (a reservation blocks only others); `lagging`: the log is
+    behind its promised delay; `ignore_holds`: ids of holds that the act itself is about (lifting, resolving).
+    """
+    if event.cold_first and specimen.state is not None and specimen.state not in TERMINAL:
+        return []
+    found = (
+        _state_refusal(event, specimen),
+        _reservation_refusal(event, specimen, withdrawal),
+        _hold_refusal(event, specimen, ignore_holds),
+        _lag_refusal(event, specimen, lagging),
+    )
+    return [refusal for refusal in found if refusal is not None]
+
+
 def refusal_of(
     event: type[Event],
     specimen: Snapshot,
@@ -101,19 +125,9 @@ def refusal_of(
     lagging: bool = False,
     ignore_holds: Collection[str] = (),
 ) -> Refusal | None:
-    """Return why `event` may not happen to `specimen` now, or None when it may.
-
-    `withdrawal`: the withdrawal on whose behalf the act happens (a reservation blocks only others); `lagging`: the log is
-    behind its promised delay; `ignore_holds`: ids of holds that the act itself is about (lifting, resolving).
-    """
-    if event.cold_first and specimen.state is not None and specimen.state not in TERMINAL:
-        return None
-    return (
-        _state_refusal(event, specimen)
-        or _reservation_refusal(event, specimen, withdrawal)
-        or _hold_refusal(event, specimen, ignore_holds)
-        or _lag_refusal(event, specimen, lagging)
-    )
+    """Return the first of `refusals_of`, or None when the event may happen."""
+    found = refusals_of(event, specimen, withdrawal=withdrawal, lagging=lagging, ignore_holds=ignore_holds)
+    return found[0] if found else None
 
 
 def verb_of(event: type[Event]) -> str:

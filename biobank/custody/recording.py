@@ -14,16 +14,16 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.auth.actor import SYSTEM_CODE
+from biobank.auth.actor import SYSTEM_CODE, Actor
 from biobank.custody import holds as custody_holds
 from biobank.custody.effects import apply
 from biobank.custody.entry import Hands, Head
 from biobank.custody.event import Event, Mode
 from biobank.custody.ledger import Appended, Fact, append
-from biobank.custody.legality import Snapshot, refusal_of
+from biobank.custody.legality import Snapshot, refusals_of
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, StaleSequence
+from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, Refusal, StaleSequence
 from biobank.transparency.queries import seal_lag_s
 from biobank.transparency.receipt import AcknowledgedEvent, sign_acknowledgement
 from biobank.vault import put_document
@@ -191,22 +191,49 @@ def _keep_words(session: Session, act: Act, given: Circumstances, subject: str, 
     return kept[subject]
 
 
-def require_permission(act: Act, event: type[Event], specimen: Snapshot, site: str | None = None) -> None:
-    """Raise NotPermitted unless the actor may record `event` at a site of the specimen or at `site`.
+def permission_refusal(actor: Actor, event: type[Event], specimen: Snapshot, site: str | None = None) -> NotPermitted | None:
+    """Return why the actor may not record `event` at a site of the specimen or at `site`, or None. The bank itself may.
 
     An observation that says where it happened (received, found) takes the specimen there: that is for the people of that site.
     """
-    if event.permission is None or act.actor.code == SYSTEM_CODE:
-        return
-    takes_it_there = event.mode is Mode.DIRECT and "site" in event.model_fields
-    places = (site,) if takes_it_there else (*specimen.sites, site)
-    if not act.actor.may_at_any(event.permission, places) and act.actor.sites_with(event.permission) is not None:
-        raise NotPermitted(
-            f"Your role does not include '{event.permission.value}' where {specimen.code} is. Ask an administrator if it should.",
-            permission=event.permission.value,
-            subject=specimen.code,
-            where_now=specimen.where_now,
-        )
+    if event.permission is None or actor.code == SYSTEM_CODE:
+        return None
+    places = (site,) if takes_it_there(event) else (*specimen.sites, site)
+    if actor.may_at_any(event.permission, places) or actor.sites_with(event.permission) is None:
+        return None
+    return NotPermitted(
+        f"Your role does not include '{event.permission.value}' where {specimen.code} is. Ask an administrator if it should.",
+        permission=event.permission.value,
+        subject=specimen.code,
+        where_now=specimen.where_now,
+    )
+
+
+def takes_it_there(event: type[Event]) -> bool:
+    """Say whether an observation states a site, and so takes the specimen to it."""
+    return event.mode is Mode.DIRECT and "site" in event.model_fields
+
+
+def require_permission(act: Act, event: type[Event], specimen: Snapshot, site: str | None = None) -> None:
+    """Raise what `permission_refusal` answers."""
+    refusal = permission_refusal(act.actor, event, specimen, site)
+    if refusal is not None:
+        raise refusal
+
+
+def refusals_of_recording(
+    actor: Actor,
+    event: type[Event],
+    specimen: Snapshot,
+    *,
+    site: str | None = None,
+    withdrawal: str | None = None,
+    lagging: bool = False,
+) -> list[Refusal]:
+    """Return every reason why the actor may not record `event` on the specimen now, in the order `record` raises them. Pure."""
+    permission = permission_refusal(actor, event, specimen, site)
+    illegal = refusals_of(event, specimen, withdrawal=withdrawal, lagging=lagging)
+    return illegal if permission is None else [permission, *illegal]
 
 
 def require_expected(specimen: Snapshot, expected: int | None) -> None:
@@ -253,10 +280,11 @@ def record(
     for move in moves:
         specimen = seen.get(move.specimen.code, move.specimen)
         event = type(move.event)
-        require_permission(act, event, specimen, move.site)
-        refusal = refusal_of(event, specimen, withdrawal=withdrawal, lagging=lagging)
-        if refusal is not None:
-            raise refusal
+        refusals = refusals_of_recording(
+            act.actor, event, specimen, site=move.site, withdrawal=withdrawal, lagging=lagging
+        )  # fmt: skip
+        if refusals:
+            raise refusals[0]
         site = move.site or specimen.projection["site_code"]
         head = head_of(
             session, act, given, subject=specimen.donor_code, site=site, last=specimen.last_occurred_at,

@@ -9,8 +9,15 @@ from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.custody.event import Event, Mode, rules
 from biobank.custody.ledger import Appended
-from biobank.custody.legality import Snapshot, refusal_of
-from biobank.custody.recording import Move, acknowledge, record, require_expected
+from biobank.custody.legality import Snapshot
+from biobank.custody.recording import (
+    Move,
+    acknowledge,
+    record,
+    refusals_of_recording,
+    require_expected,
+    takes_it_there,
+)
 from biobank.custody.schemas import (
     AllowedEvent,
     AllowedEvents,
@@ -89,9 +96,15 @@ def allowed_events(specimen: Snapshot, actor: Actor) -> list[type[Event]]:
         if cls.stream.value == "specimen"
         and cls.permission is not None
         and (cls.mode is Mode.DIRECT or cls.call)
-        and actor.may_at_any(cls.permission, specimen.sites)
-        and refusal_of(cls, specimen) is None
+        and not refusals_of_recording(actor, cls, specimen, site=_own_site(actor, cls))
     ]
+
+
+def _own_site(actor: Actor, event: type[Event]) -> str | None:
+    """Return a site that the actor could state in an observation which says where it happened; None for any other event."""
+    if event.permission is None or not takes_it_there(event):
+        return None
+    return next(iter(sorted(actor.sites_with(event.permission) or ())), None)
 
 
 def describe_allowed(session: Session, actor: Actor, code: str) -> AllowedEvents:
