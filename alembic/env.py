@@ -1,15 +1,18 @@
 """Alembic's environment. The address comes from the caller (`biobank migrate`) or from BIOBANK_OWNER_DATABASE_URL.
 
-Migrations wait for nobody for long (lock_timeout) and run one at a time (advisory lock), so that two deployments starting
-at once corrupt nothing and a long query does not turn a migration into an outage.
+Migrations run one at a time (advisory lock), so that two deployments starting at once corrupt nothing. None waits for a lock
+for more than seconds, because whoever asks for a table that a migration waits for waits behind it: a long query would turn a
+migration into an outage. It lets go and tries again (`biobank.postgres.migrate.retried`).
 """
 
 import os
+import time
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 
 from alembic import context
 from biobank.foundation.db import sqlalchemy_url
+from biobank.postgres.migrate import LOCK_TIMEOUT, retried
 from biobank.registries.tables import metadata as bank_metadata
 from biobank.vault.keystore import keys_metadata
 
@@ -27,21 +30,23 @@ def address() -> str:
     return sqlalchemy_url(given)
 
 
-engine = create_engine(address())
-with engine.connect() as connection:
-    connection.execute(text("SET lock_timeout = '10s'"))
-    connection.execute(text("SET statement_timeout = '15min'"))
-    connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
-    connection.commit()
-    context.configure(
-        connection=connection,
-        target_metadata=target,
-        compare_type=True,
-        compare_server_default=False,
-        version_table="alembic_version_keys" if KEYS else "alembic_version",
-    )
-    with context.begin_transaction():
-        context.run_migrations()
-    connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
-    connection.commit()
-engine.dispose()
+def migrate(engine: Engine) -> None:
+    """Run all that is outstanding in one transaction."""
+    with engine.connect() as connection:
+        connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+        connection.commit()
+        context.configure(
+            connection=connection,
+            target_metadata=target,
+            compare_type=True,
+            compare_server_default=False,
+            version_table="alembic_version_keys" if KEYS else "alembic_version",
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+# Without a pool the connection, and with it the advisory lock, ends with each try.
+engine = create_engine(address(), poolclass=NullPool)
+retried(lambda: migrate(engine), pause=context.config.attributes.get("pause", time.sleep))

@@ -1,4 +1,4 @@
-"""Write alembic/versions/2026_11_22_initial.py anew from the models.
+"""Write alembic/versions/2026_11_22_initial.py, and the lists of tables in 2026_11_22_guards.py, anew from the models.
 
 For use until the first release only; after it, a change of the schema is a migration of its own. Starts a scratch
 PostgreSQL, asks Alembic for the difference between an empty database and the models, and stores it under revision `initial`.
@@ -9,15 +9,32 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 from alembic import command
+from biobank.foundation.db import tables_marked
 from biobank.postgres.embedded import EmbeddedPostgres
 from biobank.postgres.migrate import config
+from biobank.registries.tables import metadata
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ROOT / "alembic" / "versions"
 TARGET = VERSIONS / "2026_11_22_initial.py"
+GUARDS = VERSIONS / "2026_11_22_guards.py"
+MARKS = ("append_only", "never_deleted", "sealer_only", "app_may_delete")
+
+
+def with_lists(migration: str) -> str:
+    """Return the text of the guards' migration with its lists of tables as the models mark them."""
+    before, _, rest = migration.partition("# begin of lists\n")
+    _, _, after = rest.partition("# end of lists\n")
+    lists = ""
+    assert metadata.tables, "the marks stand on the models, which `registries.tables` imports"
+    for mark in MARKS:
+        names = textwrap.fill(", ".join(f'"{name}"' for name in tables_marked(mark)) + ",", 120)
+        lists += f"{mark.upper()} = (\n{textwrap.indent(names, '    ')}\n)\n"
+    return f"{before}# begin of lists\n{lists}# end of lists\n{after}"
 
 
 def main() -> None:
@@ -36,6 +53,7 @@ def main() -> None:
         text = text.replace("    # ### end Alembic commands ###\n", "")
         text = text.replace("sqlmodel.sql.sqltypes.AutoString()", "sa.Text()")
         TARGET.write_text(text)
+        GUARDS.write_text(with_lists(GUARDS.read_text()))
         subprocess.run([sys.executable, "-m", "ruff", "format", "-q", str(TARGET)], check=True)
 
 

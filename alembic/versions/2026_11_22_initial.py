@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("name_commit", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_app_user")),
         sa.UniqueConstraint("username", name=op.f("uq_app_user_username")),
+        info={"never_deleted": True},
     )
     op.create_table(
         "attempt",
@@ -40,6 +41,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("evidence", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attempt")),
+        info={"append_only": True},
     )
     op.create_index("ix_attempt_at", "attempt", ["at"], unique=False)
     op.create_index("ix_attempt_subject", "attempt", ["subject", "at"], unique=False)
@@ -71,6 +73,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("stream_kind", "stream_id", "seq", name=op.f("pk_event")),
         sa.UniqueConstraint("leaf_hash", name=op.f("uq_event_leaf_hash")),
         sa.UniqueConstraint("stream_kind", "stream_id", "seq", "leaf_hash", "state", name="event_is_named_by_hash_and_state"),
+        info={"append_only": True},
     )
     op.create_index("ix_event_donor", "event", ["donor_code", "recorded_at"], unique=False)
     op.create_index("ix_event_kind", "event", ["kind", "recorded_at"], unique=False)
@@ -106,6 +109,7 @@ def upgrade() -> None:
         sa.CheckConstraint("expires_at > offered_at", name=op.f("an_offer_lasts")),
         sa.CheckConstraint("num_nonnulls(accepted_at, declined_at, expired_at) <= 1", name=op.f("handover_ends_in_one_way")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_handover")),
+        info={"never_deleted": True},
     )
     op.create_index("ix_handover_due", "handover", ["expires_at"], unique=False, postgresql_where=sa.text("ended_at IS NULL"))
     op.create_index(
@@ -120,6 +124,7 @@ def upgrade() -> None:
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("actor_code", "key", name=op.f("pk_idempotency")),
+        info={"app_may_delete": True},
     )
     op.create_index("ix_idempotency_at", "idempotency", ["at"], unique=False)
     op.create_table(
@@ -128,11 +133,13 @@ def upgrade() -> None:
         sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("log_index", name=op.f("pk_leaf")),
         sa.UniqueConstraint("leaf_hash", name=op.f("uq_leaf_leaf_hash")),
+        info={"append_only": True, "sealer_only": True},
     )
     op.create_table(
         "log_lock",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_log_lock")),
+        info={"sealer_only": True},
     )
     op.create_table(
         "log_quarantine",
@@ -141,6 +148,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("leaf_hash", name=op.f("pk_log_quarantine")),
+        info={"append_only": True, "sealer_only": True},
     )
     op.create_table(
         "log_report",
@@ -150,6 +158,7 @@ def upgrade() -> None:
         sa.Column("since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("part", name=op.f("pk_log_report")),
+        info={"sealer_only": True},
     )
     op.create_table(
         "login_attempt",
@@ -158,6 +167,7 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("succeeded", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_login_attempt")),
+        info={"app_may_delete": True},
     )
     op.create_index("ix_login_attempt_name", "login_attempt", ["name_hash", "at"], unique=False)
     op.create_table(
@@ -166,6 +176,7 @@ def upgrade() -> None:
         sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint("id = sha256(document)", name=op.f("a_rule_table_is_named_by_its_hash")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rule_table")),
+        info={"append_only": True},
     )
     op.create_table(
         "site",
@@ -185,6 +196,7 @@ def upgrade() -> None:
         sa.Column("root", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint("octet_length(hashes) = 8192", name=op.f("only_full_tiles_are_rows")),
         sa.PrimaryKeyConstraint("level", "n", name=op.f("pk_tile")),
+        info={"append_only": True, "sealer_only": True},
     )
     op.create_table(
         "tree_head",
@@ -193,6 +205,7 @@ def upgrade() -> None:
         sa.Column("range", sa.LargeBinary(), nullable=False),
         sa.Column("sealed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("size", name=op.f("pk_tree_head")),
+        info={"append_only": True, "sealer_only": True},
     )
     op.create_table(
         "vault_document",
@@ -201,6 +214,7 @@ def upgrade() -> None:
         sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
         sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("commit", name=op.f("pk_vault_document")),
+        info={"app_may_delete": True},
     )
     op.create_index(op.f("ix_vault_document_subject"), "vault_document", ["subject"], unique=False)
     op.create_table(
@@ -210,6 +224,7 @@ def upgrade() -> None:
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("first_used_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_viability_parameters")),
+        info={"append_only": True},
     )
     op.create_table(
         "attachment",
@@ -223,6 +238,7 @@ def upgrade() -> None:
         sa.CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name=op.f("attachment_is_named_by_its_hash")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_attachment_site_code")),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_attachment")),
+        info={"append_only": True},
     )
     op.create_table(
         "checkpoint",
@@ -230,6 +246,7 @@ def upgrade() -> None:
         sa.Column("note", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["size"], ["tree_head.size"], name=op.f("fk_checkpoint_size")),
         sa.PrimaryKeyConstraint("size", name=op.f("pk_checkpoint")),
+        info={"append_only": True, "sealer_only": True},
     )
     op.create_table(
         "donor",
@@ -243,6 +260,7 @@ def upgrade() -> None:
         sa.CheckConstraint("status IN ('living','deceased','unreachable','erased')", name=op.f("donor_status_is_known")),
         sa.ForeignKeyConstraint(["clinic_site_code"], ["site.code"], name=op.f("fk_donor_clinic_site_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_donor")),
+        info={"never_deleted": True},
     )
     op.create_index(op.f("ix_donor_clinic_site_code"), "donor", ["clinic_site_code"], unique=False)
     op.create_table(
@@ -263,6 +281,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_hands_user_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hands")),
         sa.UniqueConstraint("leaf_hash", "user_code", name="an_entry_names_a_colleague_once"),
+        info={"never_deleted": True},
     )
     op.create_index("ix_hands_open", "hands", ["id"], unique=False, postgresql_where=sa.text("answer IS NULL"))
     op.create_index("ix_hands_user", "hands", ["user_code", "id"], unique=False)
@@ -291,6 +310,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["lifted_event"], ["event.leaf_hash"], name=op.f("fk_hold_lifted_event")),
         sa.ForeignKeyConstraint(["placed_event"], ["event.leaf_hash"], name=op.f("fk_hold_placed_event")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hold")),
+        info={"never_deleted": True},
     )
     op.create_index(
         "ix_hold_active", "hold", ["scope_id", "scope_kind"], unique=False, postgresql_where=sa.text("lifted_at IS NULL")
@@ -335,6 +355,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["prepared_event"], ["event.leaf_hash"], name=op.f("fk_kit_prepared_event")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_kit_site_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_kit")),
+        info={"never_deleted": True},
     )
     op.create_index("ix_kit_prepared", "kit", ["prepared_at", "code"], unique=False)
     op.create_table(
@@ -392,6 +413,7 @@ def upgrade() -> None:
         sa.Column("printer", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_print_rule_site_code")),
         sa.PrimaryKeyConstraint("site_code", "prefix", name=op.f("pk_print_rule")),
+        info={"app_may_delete": True},
     )
     op.create_table(
         "saved_filter",
@@ -402,6 +424,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_saved_filter_user_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_filter")),
         sa.UniqueConstraint("user_code", "query", name="a_filter_is_saved_once"),
+        info={"app_may_delete": True},
     )
     op.create_table(
         "shipment",
@@ -423,6 +446,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["from_site"], ["site.code"], name=op.f("fk_shipment_from_site")),
         sa.ForeignKeyConstraint(["to_site"], ["site.code"], name=op.f("fk_shipment_to_site")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_shipment")),
+        info={"never_deleted": True},
     )
     op.create_index(op.f("ix_shipment_from_site"), "shipment", ["from_site"], unique=False)
     op.create_index("ix_shipment_open", "shipment", ["code"], unique=False, postgresql_where=sa.text("closed_at IS NULL"))
@@ -446,6 +470,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_signature_user_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signature")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_signature_token_hash")),
+        info={"never_deleted": True},
     )
     op.create_table(
         "storage_container",
@@ -486,6 +511,7 @@ def upgrade() -> None:
             deferrable=True,
         ),
         sa.PrimaryKeyConstraint("stream_kind", "stream_id", name=op.f("pk_stream_head")),
+        info={"never_deleted": True},
     )
     op.create_table(
         "user_role",
@@ -504,6 +530,7 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "user_code", "role", "site_code", name="one_grant_per_role_and_site", postgresql_nulls_not_distinct=True
         ),
+        info={"app_may_delete": True},
     )
     op.create_index(op.f("ix_user_role_user_code"), "user_role", ["user_code"], unique=False)
     op.create_table(
@@ -521,6 +548,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_viability_criterion_event_hash")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_viability_criterion_site_code")),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_viability_criterion")),
+        info={"append_only": True},
     )
     op.create_index("ix_viability_criterion", "viability_criterion", ["site_code", "material", "number"], unique=False)
     op.create_table(
@@ -549,6 +577,7 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "material", "procedure_version", "assay", "storage", "through", "parameters_sha256", name="a_fit_is_made_once"
         ),
+        info={"append_only": True},
     )
     op.create_index(op.f("ix_viability_fit_parameters_sha256"), "viability_fit", ["parameters_sha256"], unique=False)
     op.create_index(
@@ -590,6 +619,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["revoked_event"], ["event.leaf_hash"], name=op.f("fk_consent_revoked_event")),
         sa.ForeignKeyConstraint(["witnessed_by"], ["app_user.code"], name=op.f("fk_consent_witnessed_by")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_consent")),
+        info={"never_deleted": True},
     )
     op.create_index("ix_consent_donor_kind", "consent", ["donor_code", "kind"], unique=False)
     op.create_table(
@@ -599,6 +629,7 @@ def upgrade() -> None:
         sa.Column("line", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["size"], ["checkpoint.size"], name=op.f("fk_cosignature_size")),
         sa.PrimaryKeyConstraint("size", "key_id", name=op.f("pk_cosignature")),
+        info={"append_only": True, "sealer_only": True},
     )
     op.create_table(
         "deviation",
@@ -627,6 +658,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["opened_event"], ["event.leaf_hash"], name=op.f("fk_deviation_opened_event")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_deviation_site_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_deviation")),
+        info={"never_deleted": True},
     )
     op.create_index("ix_deviation_opened", "deviation", ["opened_at"], unique=False)
     op.create_index(op.f("ix_deviation_site_code"), "deviation", ["site_code"], unique=False)
@@ -637,6 +669,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_donor_document_donor_code")),
         sa.PrimaryKeyConstraint("commit", name=op.f("pk_donor_document")),
+        info={"app_may_delete": True},
     )
     op.create_index(op.f("ix_donor_document_donor_code"), "donor_document", ["donor_code"], unique=False)
     op.create_table(
@@ -647,6 +680,7 @@ def upgrade() -> None:
         sa.CheckConstraint("octet_length(token) = 32", name=op.f("index_token_is_a_whole_hash")),
         sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_donor_index_donor_code")),
         sa.PrimaryKeyConstraint("donor_code", "token", name=op.f("pk_donor_index")),
+        info={"app_may_delete": True},
     )
     op.create_index("ix_donor_index_token", "donor_index", ["token"], unique=False)
     op.create_table(
@@ -684,6 +718,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_identification_site_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_identification")),
         sa.UniqueConstraint("id", "donor_code", name="identification_is_named_by_id_and_donor"),
+        info={"never_deleted": True},
     )
     op.create_index("ix_identification_donor", "identification", ["donor_code", "first_at"], unique=False)
     op.create_table(
@@ -694,6 +729,7 @@ def upgrade() -> None:
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_job_file_job_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", name=op.f("pk_job_file")),
+        info={"app_may_delete": True},
     )
     op.create_table(
         "kit_label",
@@ -704,6 +740,7 @@ def upgrade() -> None:
         sa.CheckConstraint("used_at IS NULL OR voided_at IS NULL", name=op.f("a_label_is_used_or_void")),
         sa.ForeignKeyConstraint(["kit_code"], ["kit.code"], name=op.f("fk_kit_label_kit_code")),
         sa.PrimaryKeyConstraint("specimen_code", name=op.f("pk_kit_label")),
+        info={"never_deleted": True},
     )
     op.create_index(op.f("ix_kit_label_kit_code"), "kit_label", ["kit_code"], unique=False)
     op.create_table(
@@ -721,6 +758,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_lot_site_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_lot")),
         sa.UniqueConstraint("code", "donor_code", name="lot_is_named_by_code_and_donor"),
+        info={"never_deleted": True},
     )
     op.create_index(op.f("ix_lot_donor_code"), "lot", ["donor_code"], unique=False)
     op.create_index("ix_lot_started", "lot", ["started_at", "code"], unique=False)
@@ -748,6 +786,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["second_signature"], ["signature.id"], name=op.f("fk_pending_act_second_signature")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_pending_act_site_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_act")),
+        info={"never_deleted": True},
     )
     op.create_index(op.f("ix_pending_act_subject"), "pending_act", ["subject"], unique=False)
     op.create_table(
@@ -759,6 +798,7 @@ def upgrade() -> None:
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["session_id"], ["login_session.id"], name=op.f("fk_refresh_token_session_id")),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_refresh_token")),
+        info={"app_may_delete": True},
     )
     op.create_index(op.f("ix_refresh_token_session_id"), "refresh_token", ["session_id"], unique=False)
     op.create_table(
@@ -829,6 +869,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["recipient_code"], ["donor.code"], name=op.f("fk_withdrawal_recipient_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_withdrawal")),
         sa.UniqueConstraint("code", "recipient_code", name="withdrawal_is_named_by_code_and_recipient"),
+        info={"never_deleted": True},
     )
     op.create_index(op.f("ix_withdrawal_clinic_site_code"), "withdrawal", ["clinic_site_code"], unique=False)
     op.create_index(op.f("ix_withdrawal_donor_code"), "withdrawal", ["donor_code"], unique=False)
@@ -841,6 +882,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["deviation_code"], ["deviation.code"], name=op.f("fk_deviation_attachment_deviation_code")),
         sa.ForeignKeyConstraint(["sha256"], ["attachment.sha256"], name=op.f("fk_deviation_attachment_sha256")),
         sa.PrimaryKeyConstraint("deviation_code", "sha256", name=op.f("pk_deviation_attachment")),
+        info={"append_only": True},
     )
     op.create_table(
         "deviation_subject",
@@ -853,6 +895,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["deviation_code"], ["deviation.code"], name=op.f("fk_deviation_subject_deviation_code")),
         sa.PrimaryKeyConstraint("deviation_code", "subject_kind", "subject_id", name=op.f("pk_deviation_subject")),
+        info={"append_only": True},
     )
     op.create_index("ix_deviation_subject_id", "deviation_subject", ["subject_id"], unique=False)
     op.create_table(
@@ -881,6 +924,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("code", name=op.f("pk_harvest")),
         sa.UniqueConstraint("code", "donor_code", name="harvest_is_named_by_code_and_donor"),
         sa.UniqueConstraint("kit_code", name="a_kit_is_used_once"),
+        info={"never_deleted": True},
     )
     op.create_index(op.f("ix_harvest_donor_code"), "harvest", ["donor_code"], unique=False)
     op.create_index("ix_harvest_started", "harvest", ["started_at", "code"], unique=False)
@@ -897,6 +941,7 @@ def upgrade() -> None:
             name="kit_is_bound_by_an_identification_of_its_donor",
         ),
         sa.PrimaryKeyConstraint("kit_code", name=op.f("pk_kit_binding")),
+        info={"never_deleted": True},
     )
     op.create_index(op.f("ix_kit_binding_donor_code"), "kit_binding", ["donor_code"], unique=False)
     op.create_table(
@@ -924,6 +969,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["lot_code"], ["lot.code"], name=op.f("fk_lot_test_lot_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lot_test")),
         sa.UniqueConstraint("completes", name="a_pending_test_is_completed_once"),
+        info={"append_only": True},
     )
     op.create_index("ix_lot_test_lot", "lot_test", ["lot_code", "recorded_at"], unique=False)
     op.create_table(
@@ -955,6 +1001,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_processing")),
         sa.UniqueConstraint("id", "donor_code", name="processing_is_named_by_id_and_donor"),
         sa.UniqueConstraint("lot_code", name="a_lot_is_of_one_run"),
+        info={"append_only": True},
     )
     op.create_index(op.f("ix_processing_donor_code"), "processing", ["donor_code"], unique=False)
     op.create_index("ix_processing_started", "processing", ["started_at", "id"], unique=False)
@@ -971,6 +1018,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["deviation_code"], ["deviation.code"], name=op.f("fk_recall_deviation_code")),
         sa.ForeignKeyConstraint(["started_event"], ["event.leaf_hash"], name=op.f("fk_recall_started_event")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recall")),
+        info={"append_only": True},
     )
     op.create_index(op.f("ix_recall_deviation_code"), "recall", ["deviation_code"], unique=False)
     op.create_table(
@@ -988,6 +1036,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["lot_code"], ["lot.code"], name=op.f("fk_viability_report_lot_code")),
         sa.ForeignKeyConstraint(["signature"], ["signature.id"], name=op.f("fk_viability_report_signature")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_viability_report")),
+        info={"append_only": True},
     )
     op.create_index("ix_viability_report_lot", "viability_report", ["lot_code", "signed_at"], unique=False)
     op.create_table(
@@ -1002,6 +1051,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_withdrawal_outcome_event_hash")),
         sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_withdrawal_outcome_withdrawal_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_withdrawal_outcome")),
+        info={"append_only": True},
     )
     op.create_index(op.f("ix_withdrawal_outcome_withdrawal_code"), "withdrawal_outcome", ["withdrawal_code"], unique=False)
     op.create_table(
@@ -1029,6 +1079,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["voided_event"], ["event.leaf_hash"], name=op.f("fk_wristband_voided_event")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_wristband")),
         sa.UniqueConstraint("identification_id", name="one_band_per_identification"),
+        info={"never_deleted": True},
     )
     op.create_index(
         "one_band_in_force_per_donor", "wristband", ["donor_code"], unique=True, postgresql_where=sa.text("voided_at IS NULL")
@@ -1077,6 +1128,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("code", name=op.f("pk_specimen")),
         sa.UniqueConstraint("code", "donor_code", name="specimen_is_named_by_code_and_donor"),
         sa.UniqueConstraint("code", "donor_key", name="specimen_is_named_by_code_and_donor_key"),
+        info={"never_deleted": True},
     )
     op.create_index("ix_specimen_donor", "specimen", ["donor_code"], unique=False)
     op.create_index("ix_specimen_harvest", "specimen", ["harvest_code"], unique=False)
@@ -1093,6 +1145,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["offered_event"], ["event.leaf_hash"], name=op.f("fk_handover_item_offered_event")),
         sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_handover_item_specimen_code")),
         sa.PrimaryKeyConstraint("handover_id", "specimen_code", name=op.f("pk_handover_item")),
+        info={"never_deleted": True},
     )
     op.create_index("ix_handover_item_specimen", "handover_item", ["specimen_code"], unique=False)
     op.create_index(
@@ -1112,6 +1165,7 @@ def upgrade() -> None:
             ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="input_is_of_the_specimens_donor"
         ),
         sa.PrimaryKeyConstraint("processing_id", "specimen_code", name=op.f("pk_processing_input")),
+        info={"append_only": True},
     )
     op.create_index("ix_processing_input_specimen", "processing_input", ["specimen_code"], unique=False)
     op.create_table(
@@ -1125,6 +1179,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_recall_item_specimen_code")),
         sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_recall_item_withdrawal_code")),
         sa.PrimaryKeyConstraint("recall_id", "specimen_code", name=op.f("pk_recall_item")),
+        info={"append_only": True},
     )
     op.create_table(
         "shipment_item",
@@ -1137,6 +1192,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["shipment_code"], ["shipment.code"], name=op.f("fk_shipment_item_shipment_code")),
         sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_shipment_item_specimen_code")),
         sa.PrimaryKeyConstraint("shipment_code", "specimen_code", name=op.f("pk_shipment_item")),
+        info={"append_only": True},
     )
     op.create_index("ix_shipment_item_specimen", "shipment_item", ["specimen_code"], unique=False)
     op.create_table(
@@ -1146,6 +1202,7 @@ def upgrade() -> None:
         sa.Column("specimen_code", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_specimen_alias_specimen_code")),
         sa.PrimaryKeyConstraint("issuer", "value", name=op.f("pk_specimen_alias")),
+        info={"app_may_delete": True},
     )
     op.create_index(op.f("ix_specimen_alias_specimen_code"), "specimen_alias", ["specimen_code"], unique=False)
     op.create_index("ix_specimen_alias_value", "specimen_alias", ["value"], unique=False)
@@ -1164,6 +1221,7 @@ def upgrade() -> None:
             ["parent_code", "parent_donor"], ["specimen.code", "specimen.donor_code"], name="parent_is_of_its_donor"
         ),
         sa.PrimaryKeyConstraint("child_code", "parent_code", name=op.f("pk_specimen_parent")),
+        info={"never_deleted": True},
     )
     op.create_index("ix_specimen_parent_parent", "specimen_parent", ["parent_code"], unique=False)
     op.create_table(
@@ -1187,6 +1245,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_viability_assay_event_hash")),
         sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_viability_assay_specimen_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_viability_assay")),
+        info={"append_only": True},
     )
     op.create_index("ix_viability_assay_specimen", "viability_assay", ["specimen_code", "measured_at"], unique=False)
     op.create_table(
@@ -1207,6 +1266,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("withdrawal_code", "specimen_code", name=op.f("pk_withdrawal_item")),
         sa.UniqueConstraint("withdrawal_code", "specimen_code", "donor_code", name="item_is_named_with_its_donor"),
+        info={"never_deleted": True},
     )
     op.create_index("ix_withdrawal_item_specimen", "withdrawal_item", ["specimen_code"], unique=False)
     op.create_table(
@@ -1250,6 +1310,7 @@ def upgrade() -> None:
             "passed",
             name="check_is_named_whole",
         ),
+        info={"never_deleted": True},
     )
     op.create_index(
         "one_open_check_per_specimen",
@@ -1283,6 +1344,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_viability_thaw_specimen_code")),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_viability_thaw")),
         sa.UniqueConstraint("assay_id", name="a_count_is_looked_at_once"),
+        info={"append_only": True},
     )
     op.create_index(op.f("ix_viability_thaw_specimen_code"), "viability_thaw", ["specimen_code"], unique=False)
     op.create_index(
@@ -1313,6 +1375,7 @@ def upgrade() -> None:
             name="pick_is_of_an_item",
         ),
         sa.PrimaryKeyConstraint("withdrawal_code", "specimen_code", name=op.f("pk_withdrawal_pick")),
+        info={"never_deleted": True},
     )
     op.create_table(
         "bedside_release",
@@ -1379,6 +1442,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bedside_release")),
         sa.UniqueConstraint("check_id", name="a_check_gives_one_release"),
         sa.UniqueConstraint("id", "specimen_code", "donor_code", "consumed", name="release_is_named_whole"),
+        info={"never_deleted": True},
     )
     op.create_index("ix_bedside_release_specimen", "bedside_release", ["specimen_code"], unique=False)
     op.create_table(
@@ -1411,6 +1475,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_administration_specimen_code")),
         sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_administration_withdrawal_code")),
         sa.PrimaryKeyConstraint("release_id", name=op.f("pk_administration")),
+        info={"append_only": True},
     )
     op.create_index(op.f("ix_administration_specimen_code"), "administration", ["specimen_code"], unique=False)
     op.create_index(op.f("ix_administration_withdrawal_code"), "administration", ["withdrawal_code"], unique=False)
@@ -1508,6 +1573,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("code", name=op.f("pk_custody")),
         sa.UniqueConstraint("code", "donor_code", name="custody_is_named_by_code_and_donor"),
         sa.UniqueConstraint("position_code", deferrable=True, initially="IMMEDIATE", name="one_specimen_per_position"),
+        info={"never_deleted": True},
     )
     op.create_index("ix_custody_container", "custody", ["container_code"], unique=False)
     op.create_index("ix_custody_donor", "custody", ["donor_code"], unique=False)

@@ -25,7 +25,7 @@ class Idempotency(SQLModel, table=True):
     """A committed answer, kept 90 days under the caller's key, free of personal data."""
 
     __tablename__ = "idempotency"
-    __table_args__ = (Index("ix_idempotency_at", "at"),)
+    __table_args__ = (Index("ix_idempotency_at", "at"), {"info": {"app_may_delete": True}})
 
     actor_code: str = Field(sa_column=Column(Text, primary_key=True))
     key: str = Field(sa_column=Column(Text, primary_key=True))
@@ -39,7 +39,7 @@ class Attempt(SQLModel, table=True):
     """A refusal that was kept: who tried what, on which codes, and why the bank said no. Append-only."""
 
     __tablename__ = "attempt"
-    __table_args__ = (Index("ix_attempt_subject", "subject", "at"), Index("ix_attempt_at", "at"))
+    __table_args__ = (Index("ix_attempt_subject", "subject", "at"), Index("ix_attempt_at", "at"), {"info": {"append_only": True}})
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
     at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
@@ -60,6 +60,7 @@ class PendingAct(SQLModel, table=True):
     __tablename__ = "pending_act"
     __table_args__ = (
         CheckConstraint("completed_by IS NULL OR completed_by <> proposed_by", name="two_person_act_has_two_people"),
+        {"info": {"never_deleted": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))

@@ -44,6 +44,7 @@ class User(SQLModel, table=True):
     """A login. `code` (`US-…`) is the badge and the only name that enters the log."""
 
     __tablename__ = "app_user"
+    __table_args__ = {"info": {"never_deleted": True}}
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
     username: str = Field(sa_column=Column(Text, nullable=False, unique=True))
@@ -63,6 +64,7 @@ class UserRole(SQLModel, table=True):
             "user_code", "role", "site_code", name="one_grant_per_role_and_site", postgresql_nulls_not_distinct=True
         ),
         CheckConstraint("role IN ('lab_tech','clinician','clinic_staff','quality','auditor','admin')", name="role_is_known"),
+        {"info": {"app_may_delete": True}},
     )
 
     id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
@@ -96,6 +98,7 @@ class RefreshToken(SQLModel, table=True):
     """A refresh token by its hash. Used once; a second use revokes the whole session."""
 
     __tablename__ = "refresh_token"
+    __table_args__ = {"info": {"app_may_delete": True}}
 
     token_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     session_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("login_session.id"), nullable=False, index=True))
@@ -108,7 +111,7 @@ class LoginAttempt(SQLModel, table=True):
     """A sign-in attempt by keyed hash of the user name tried; what the throttle counts."""
 
     __tablename__ = "login_attempt"
-    __table_args__ = (Index("ix_login_attempt_name", "name_hash", "at"),)
+    __table_args__ = (Index("ix_login_attempt_name", "name_hash", "at"), {"info": {"app_may_delete": True}})
 
     id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
     name_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -128,6 +131,7 @@ class Signature(SQLModel, table=True):
         ),
         CheckConstraint("octet_length(act_hash) = 32", name="signature_is_bound_to_an_act"),
         CheckConstraint("used_at IS NULL OR used_at < expires_at", name="signature_is_used_in_time"),
+        {"info": {"never_deleted": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))

@@ -116,6 +116,7 @@ class Custody(SQLModel, table=True):
         Index("ix_custody_donor", "donor_code"),
         Index("ix_custody_site_state", "site_code", "state"),
         Index("ix_custody_reserved_for", "reserved_for"),
+        {"info": {"never_deleted": True}},
     )
 
     code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
@@ -169,6 +170,7 @@ class NamedHands(SQLModel, table=True):
         ),
         Index("ix_hands_user", "user_code", "id"),
         Index("ix_hands_open", "id", postgresql_where=text("answer IS NULL")),
+        {"info": {"never_deleted": True}},
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
@@ -188,6 +190,7 @@ class Hold(SQLModel, table=True):
         CheckConstraint(_one_of("scope_kind", HoldScope), name="hold_scope_is_known"),
         CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name="a_lifted_hold_has_a_lifter"),
         Index("ix_hold_active", "scope_id", "scope_kind", postgresql_where=text("lifted_at IS NULL")),
+        {"info": {"never_deleted": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -208,7 +211,10 @@ class RuleTable(SQLModel, table=True):
     """One version of the rule table: its canonical JSON, named by its SHA-256. `system.rules_adopted` says since when."""
 
     __tablename__ = "rule_table"
-    __table_args__ = (CheckConstraint("id = sha256(document)", name="a_rule_table_is_named_by_its_hash"),)
+    __table_args__ = (
+        CheckConstraint("id = sha256(document)", name="a_rule_table_is_named_by_its_hash"),
+        {"info": {"append_only": True}},
+    )
 
     id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     document: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

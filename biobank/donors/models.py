@@ -37,7 +37,10 @@ class Donor(SQLModel, table=True):
     """A person whose own cells are kept. Donor and recipient are the same person, always."""
 
     __tablename__ = "donor"
-    __table_args__ = (CheckConstraint("status IN ('living','deceased','unreachable','erased')", name="donor_status_is_known"),)
+    __table_args__ = (
+        CheckConstraint("status IN ('living','deceased','unreachable','erased')", name="donor_status_is_known"),
+        {"info": {"never_deleted": True}},
+    )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
     clinic_site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False, index=True))
@@ -54,6 +57,7 @@ class DonorDocument(SQLModel, table=True):
     """
 
     __tablename__ = "donor_document"
+    __table_args__ = {"info": {"app_may_delete": True}}
 
     commit: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False, index=True))
@@ -67,6 +71,7 @@ class DonorIndex(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("octet_length(token) = 32", name="index_token_is_a_whole_hash"),
         Index("ix_donor_index_token", "token"),
+        {"info": {"app_may_delete": True}},
     )
 
     donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), primary_key=True))
@@ -88,6 +93,7 @@ class Consent(SQLModel, table=True):
             name="a_revocation_has_its_event",
         ),
         Index("ix_consent_donor_kind", "donor_code", "kind"),
+        {"info": {"never_deleted": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -127,6 +133,7 @@ class Identification(SQLModel, table=True):
         CheckConstraint("cardinality(identifier_kinds) >= 2", name="a_patient_states_two_identifiers"),
         UniqueConstraint("id", "donor_code", name="identification_is_named_by_id_and_donor"),
         Index("ix_identification_donor", "donor_code", "first_at"),
+        {"info": {"never_deleted": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -157,6 +164,7 @@ class KitBinding(SQLModel, table=True):
             ["identification.id", "identification.donor_code"],
             name="kit_is_bound_by_an_identification_of_its_donor",
         ),
+        {"info": {"never_deleted": True}},
     )
 
     kit_code: str = Field(sa_column=Column(Text, primary_key=True))
@@ -178,6 +186,7 @@ class Wristband(SQLModel, table=True):
         UniqueConstraint("identification_id", name="one_band_per_identification"),
         CheckConstraint("(voided_at IS NULL) = (voided_event IS NULL)", name="a_void_band_has_its_event"),
         Index("one_band_in_force_per_donor", "donor_code", unique=True, postgresql_where=text("voided_at IS NULL")),
+        {"info": {"never_deleted": True}},
     )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))

@@ -12,7 +12,7 @@ class SavedFilter(SQLModel, table=True):
     """A filter that somebody wants again: the names and values that stand in the address of the search."""
 
     __tablename__ = "saved_filter"
-    __table_args__ = (UniqueConstraint("user_code", "query", name="a_filter_is_saved_once"),)
+    __table_args__ = (UniqueConstraint("user_code", "query", name="a_filter_is_saved_once"), {"info": {"app_may_delete": True}})
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))

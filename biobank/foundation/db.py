@@ -16,7 +16,7 @@ from typing import Any, LiteralString, TypeAlias, TypeVar, cast
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy import Connection, Engine, MetaData, Select, Table, create_engine, event
+from sqlalchemy import Connection, Engine, MetaData, Select, Table, create_engine
 from sqlalchemy.dialects.postgresql import psycopg as _dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel import Session, SQLModel
@@ -40,6 +40,18 @@ metadata: MetaData = SQLModel.metadata
 def table_of(model: type[SQLModel]) -> Table:
     """Return the Core table of a SQLModel class, for statements built once at import."""
     return metadata.tables[str(model.__tablename__)]
+
+
+def tables_marked(mark: str) -> tuple[str, ...]:
+    """Return the names of the tables whose model says `mark` in its `info`, in order of names.
+
+    The marks are the one list of what the database guards (migration `guards`) and of what the health page looks for:
+    `append_only`: rows are written once; UPDATE, DELETE and TRUNCATE are refused for everyone, the owner included.
+    `never_deleted`: DELETE and TRUNCATE are refused.
+    `sealer_only`: the sealer writes, the application reads.
+    `app_may_delete`: the application holds DELETE; on every other table it does not.
+    """
+    return tuple(sorted(name for name, table in metadata.tables.items() if table.info.get(mark)))
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -234,13 +246,3 @@ def _commit_after(connection: Connection, work: Callable[[Session], T]) -> T:
 def _leave_open(connection: Connection, work: Callable[[Session], T]) -> T:
     with _session(connection) as session:
         return work(session)
-
-
-def count_statements(engine: Engine, seen: list[str]) -> Callable[[], None]:
-    """Append every statement sent through `engine` to `seen`; return a function that stops it. For tests and profiles."""
-
-    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    return lambda: event.remove(engine, "before_cursor_execute", note)

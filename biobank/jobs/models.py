@@ -43,6 +43,7 @@ class JobFile(SQLModel, table=True):
     """What a finished job made. Forgotten after some days; the record of the work itself is in the log."""
 
     __tablename__ = "job_file"
+    __table_args__ = {"info": {"app_may_delete": True}}
 
     job_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("job.id", ondelete="CASCADE"), primary_key=True))
     name: str = Field(sa_column=Column(Text, nullable=False))

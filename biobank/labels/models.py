@@ -45,6 +45,7 @@ class PrintRule(SQLModel, table=True):
     """What a site prints for a kind of code when nothing else is asked for."""
 
     __tablename__ = "print_rule"
+    __table_args__ = {"info": {"app_may_delete": True}}
 
     site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), primary_key=True))
     prefix: str = Field(sa_column=Column(Text, primary_key=True))

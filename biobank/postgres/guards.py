@@ -4,22 +4,16 @@ Whoever owns the tables can switch a trigger off, and a superuser can grant anyt
 under cover of it. This look says *that* it was done, while it lasts. It reads the catalog only and changes nothing.
 """
 
-from typing import Final
-
 from sqlalchemy import text
 from sqlmodel import Session
 
-EVIDENCE: Final = ("event", "leaf", "tile", "tree_head", "checkpoint", "cosignature", "log_quarantine", "attempt")
-"""Tables that are written once."""
-
-SEALED: Final = ("leaf", "tile", "tree_head", "checkpoint", "cosignature", "log_quarantine", "log_lock", "log_report")
-"""Tables that only the sealer writes."""
+from biobank.foundation.db import tables_marked
 
 _LOOK = text("""
     WITH relation AS (
         SELECT oid, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
     ), wanted(name, trigger) AS (
-        SELECT t, g FROM unnest(CAST(:evidence AS text[])) AS t CROSS JOIN (VALUES ('no_change'), ('no_truncate')) AS v(g)
+        SELECT t, g FROM unnest(CAST(:append_only AS text[])) AS t CROSS JOIN (VALUES ('no_change'), ('no_truncate')) AS v(g)
         UNION ALL VALUES ('pending', 'no_change'), ('pending', 'no_truncate')
     )
     SELECT format('%s.%s is missing', wanted.name, wanted.trigger) FROM wanted
@@ -39,17 +33,17 @@ _LOOK = text("""
     UNION ALL
     SELECT format('%s has %s on %s', g.role, p.privilege, n.name)
     FROM (SELECT 'biobank_app' UNION SELECT 'biobank_auditor' UNION SELECT session_user) AS g(role)
-    CROSS JOIN unnest(CAST(:evidence AS text[]) || 'pending'::text) AS n(name)
+    CROSS JOIN unnest(CAST(:append_only AS text[]) || 'pending'::text) AS n(name)
     CROSS JOIN (VALUES ('UPDATE'), ('DELETE'), ('TRUNCATE'), ('TRIGGER')) AS p(privilege)
     WHERE has_table_privilege(g.role, format('public.%I', n.name), p.privilege)
     UNION ALL
     SELECT format('%s has INSERT on %s', g.role, n.name)
     FROM (SELECT 'biobank_app' UNION SELECT 'biobank_auditor' UNION SELECT session_user) AS g(role)
-    CROSS JOIN unnest(CAST(:sealed AS text[])) AS n(name)
+    CROSS JOIN unnest(CAST(:sealer_only AS text[])) AS n(name)
     WHERE has_table_privilege(g.role, format('public.%I', n.name), 'INSERT')
     UNION ALL
     SELECT format('biobank_sealer has %s on %s', p.privilege, n.name)
-    FROM unnest(CAST(:evidence AS text[])) AS n(name) CROSS JOIN (VALUES ('UPDATE'), ('DELETE'), ('TRUNCATE')) AS p(privilege)
+    FROM unnest(CAST(:append_only AS text[])) AS n(name) CROSS JOIN (VALUES ('UPDATE'), ('DELETE'), ('TRUNCATE')) AS p(privilege)
     WHERE has_table_privilege('biobank_sealer', format('public.%I', n.name), p.privilege)
     UNION ALL
     SELECT 'the application is a superuser or may pass itself off as one' FROM pg_roles
@@ -65,5 +59,9 @@ _LOOK = text("""
 
 
 def guard_drift(session: Session) -> list[str]:
-    """Return what is not as the migrations made it, one phrase each; empty while the guards stand."""
-    return [str(row[0]) for row in session.execute(_LOOK, {"evidence": list(EVIDENCE), "sealed": list(SEALED)})]
+    """Return what is not as the migrations made it, one phrase each; empty while the guards stand.
+
+    Which tables are looked at is read from the models (`tables_marked`), so the caller has every model imported.
+    """
+    marks = {"append_only": list(tables_marked("append_only")), "sealer_only": list(tables_marked("sealer_only"))}
+    return [str(row[0]) for row in session.execute(_LOOK, marks)]

@@ -1,14 +1,35 @@
 """Bringing the schema to be: Alembic on the bank's database and on the store of donor keys. The only way it comes to be."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg import sql
+from sqlalchemy.exc import OperationalError
 
 from alembic import command
+
+LOCK_TIMEOUT: Final = "3s"
+"""How long a migration waits for a lock; everyone else waits behind it."""
+TRIES: Final = 30
+
+
+def retried(run: Callable[[], None], *, pause: Callable[[float], None]) -> None:
+    """Run a migration until it gets its locks: `TRIES` times, with `pause` (in seconds) between them, up to 5 s long.
+
+    Raises the OperationalError of the last try; any other error at once.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            return run()
+        except OperationalError as error:
+            if attempt == TRIES or not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise
+            pause(min(attempt, 5))
 
 
 def alembic_ini() -> Path:
@@ -47,7 +68,8 @@ def _revision(url: str, table: str) -> str | None:
         return None if row is None else str(row[0])
 
 
-def upgrade(owner_url: str, keys_owner_url: str) -> None:
-    """Bring both databases to the newest revision. Idempotent; one at a time by an advisory lock."""
-    command.upgrade(config(owner_url), "head")
-    command.upgrade(config(keys_owner_url, keys=True), "head")
+def upgrade(owner_url: str, keys_owner_url: str, pause: Callable[[float], None] = time.sleep) -> None:
+    """Bring both databases to the newest revision. Idempotent; one at a time; tries again when a table is locked."""
+    for made in (config(owner_url), config(keys_owner_url, keys=True)):
+        made.attributes["pause"] = pause
+        command.upgrade(made, "head")

@@ -39,6 +39,7 @@ class Deviation(SQLModel, table=True):
             name="a_closed_deviation_is_whole",
         ),
         Index("ix_deviation_opened", "opened_at"),
+        {"info": {"never_deleted": True}},
     )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
@@ -68,6 +69,7 @@ class DeviationSubject(SQLModel, table=True):
             name="deviation_subject_kind_is_known",
         ),
         Index("ix_deviation_subject_id", "subject_id"),
+        {"info": {"append_only": True}},
     )
 
     deviation_code: str = Field(sa_column=Column(Text, ForeignKey("deviation.code"), primary_key=True))
@@ -79,7 +81,10 @@ class Attachment(SQLModel, table=True):
     """A file by its SHA-256. The bytes stand encrypted in `state_dir`/attachments under the key of `subject`."""
 
     __tablename__ = "attachment"
-    __table_args__ = (CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="attachment_is_named_by_its_hash"),)
+    __table_args__ = (
+        CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="attachment_is_named_by_its_hash"),
+        {"info": {"append_only": True}},
+    )
 
     sha256: str = Field(sa_column=Column(Text, primary_key=True))
     size_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
@@ -94,6 +99,7 @@ class DeviationAttachment(SQLModel, table=True):
     """An attachment of a deviation."""
 
     __tablename__ = "deviation_attachment"
+    __table_args__ = {"info": {"append_only": True}}
 
     deviation_code: str = Field(sa_column=Column(Text, ForeignKey("deviation.code"), primary_key=True))
     sha256: str = Field(sa_column=Column(Text, ForeignKey("attachment.sha256"), primary_key=True))
@@ -103,6 +109,7 @@ class Recall(SQLModel, table=True):
     """A frozen set of specimens and the criteria that made it."""
 
     __tablename__ = "recall"
+    __table_args__ = {"info": {"append_only": True}}
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     deviation_code: str = Field(sa_column=Column(Text, ForeignKey("deviation.code"), nullable=False, index=True))
@@ -118,6 +125,7 @@ class RecallItem(SQLModel, table=True):
     """One specimen of a recall and the hold that freezes it. `withdrawal_code`: its recipient was given it under that one."""
 
     __tablename__ = "recall_item"
+    __table_args__ = {"info": {"append_only": True}}
 
     recall_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("recall.id"), primary_key=True))
     specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))

@@ -39,6 +39,7 @@ class Handover(SQLModel, table=True):
         CheckConstraint("expires_at > offered_at", name="an_offer_lasts"),
         Index("ix_handover_open", "to_kind", "to_id", postgresql_where=text("ended_at IS NULL")),
         Index("ix_handover_due", "expires_at", postgresql_where=text("ended_at IS NULL")),
+        {"info": {"never_deleted": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -66,6 +67,7 @@ class HandoverItem(SQLModel, table=True):
     __table_args__ = (
         Index("one_open_offer_per_specimen", "specimen_code", unique=True, postgresql_where=text("open")),
         Index("ix_handover_item_specimen", "specimen_code"),
+        {"info": {"never_deleted": True}},
     )
 
     handover_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("handover.id"), primary_key=True))
@@ -83,6 +85,7 @@ class Shipment(SQLModel, table=True):
         CheckConstraint("from_site <> to_site", name="a_shipment_goes_elsewhere"),
         CheckConstraint("(closed_at IS NULL) = (closed_event IS NULL)", name="a_closed_shipment_has_its_event"),
         Index("ix_shipment_open", "code", postgresql_where=text("closed_at IS NULL")),
+        {"info": {"never_deleted": True}},
     )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
@@ -103,7 +106,7 @@ class ShipmentItem(SQLModel, table=True):
     """A line of the manifest. `issued_for`: the withdrawal a specimen had been issued for when it left."""
 
     __tablename__ = "shipment_item"
-    __table_args__ = (Index("ix_shipment_item_specimen", "specimen_code"),)
+    __table_args__ = (Index("ix_shipment_item_specimen", "specimen_code"), {"info": {"append_only": True}})
 
     shipment_code: str = Field(sa_column=Column(Text, ForeignKey("shipment.code"), primary_key=True))
     specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))

@@ -49,7 +49,7 @@ class Kit(SQLModel, table=True):
     """A prepared collection kit: its labels carry codes that exist already, so that the label is on before material is in."""
 
     __tablename__ = "kit"
-    __table_args__ = (Index("ix_kit_prepared", "prepared_at", "code"),)
+    __table_args__ = (Index("ix_kit_prepared", "prepared_at", "code"), {"info": {"never_deleted": True}})
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
     site_code: str = Field(sa_column=_site())
@@ -66,7 +66,10 @@ class KitLabel(SQLModel, table=True):
     """A pre-printed label of a kit: waiting (both times NULL), used, or void because its kit was closed without it."""
 
     __tablename__ = "kit_label"
-    __table_args__ = (CheckConstraint("used_at IS NULL OR voided_at IS NULL", name="a_label_is_used_or_void"),)
+    __table_args__ = (
+        CheckConstraint("used_at IS NULL OR voided_at IS NULL", name="a_label_is_used_or_void"),
+        {"info": {"never_deleted": True}},
+    )
 
     specimen_code: str = Field(sa_column=Column(Text, primary_key=True))
     kit_code: str = Field(sa_column=Column(Text, ForeignKey("kit.code"), nullable=False, index=True))
@@ -87,6 +90,7 @@ class Harvest(SQLModel, table=True):
             name="harvest_follows_an_identification_of_its_donor",
         ),
         Index("ix_harvest_started", "started_at", "code"),
+        {"info": {"never_deleted": True}},
     )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
@@ -110,6 +114,7 @@ class Lot(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("code", "donor_code", name="lot_is_named_by_code_and_donor"),
         Index("ix_lot_started", "started_at", "code"),
+        {"info": {"never_deleted": True}},
     )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
@@ -148,6 +153,7 @@ class Specimen(SQLModel, table=True):
         Index("ix_specimen_donor", "donor_code"),
         Index("ix_specimen_lot", "lot_code"),
         Index("ix_specimen_harvest", "harvest_code"),
+        {"info": {"never_deleted": True}},
     )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
@@ -189,6 +195,7 @@ class SpecimenParent(SQLModel, table=True):
         CheckConstraint("child_donor = parent_donor", name="derived_from_the_same_donor"),
         CheckConstraint("child_code <> parent_code", name="not_its_own_parent"),
         Index("ix_specimen_parent_parent", "parent_code"),
+        {"info": {"never_deleted": True}},
     )
 
     child_code: str = Field(sa_column=Column(Text, primary_key=True))
@@ -201,7 +208,7 @@ class SpecimenAlias(SQLModel, table=True):
     """A foreign identifier (pre-etched tube, clinic, legacy, DIN) that resolves to our specimen; unique per issuer."""
 
     __tablename__ = "specimen_alias"
-    __table_args__ = (Index("ix_specimen_alias_value", "value"),)
+    __table_args__ = (Index("ix_specimen_alias_value", "value"), {"info": {"app_may_delete": True}})
 
     issuer: str = Field(sa_column=Column(Text, primary_key=True))
     value: str = Field(sa_column=Column(Text, primary_key=True))
@@ -222,6 +229,7 @@ class Processing(SQLModel, table=True):
         UniqueConstraint("lot_code", name="a_lot_is_of_one_run"),
         CheckConstraint("used >= 0 AND made >= 0 AND loss >= 0", name="run_amounts_are_not_negative"),
         Index("ix_processing_started", "started_at", "id"),
+        {"info": {"append_only": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -256,6 +264,7 @@ class ProcessingInput(SQLModel, table=True):
             ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="input_is_of_the_specimens_donor"
         ),
         Index("ix_processing_input_specimen", "specimen_code"),
+        {"info": {"append_only": True}},
     )
 
     processing_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
@@ -275,6 +284,7 @@ class LotTest(SQLModel, table=True):
         CheckConstraint("result <> 'pending' OR completes IS NULL", name="a_completion_has_a_result"),
         UniqueConstraint("completes", name="a_pending_test_is_completed_once"),
         Index("ix_lot_test_lot", "lot_code", "recorded_at"),
+        {"info": {"append_only": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -298,6 +308,7 @@ class ViabilityAssay(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("live >= 0 AND dead >= 0 AND live + dead > 0", name="something_was_counted"),
         Index("ix_viability_assay_specimen", "specimen_code", "measured_at"),
+        {"info": {"append_only": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))

@@ -52,6 +52,7 @@ class Event(SQLModel, table=True):
         Index("ix_event_kind", "kind", "recorded_at"),
         Index("ix_event_recorded_by", "recorded_by", "recorded_at"),
         Index("ix_event_donor", "donor_code", "recorded_at"),
+        {"info": {"append_only": True}},
     )
 
     stream_kind: str = Field(sa_column=Column(Text, primary_key=True))
@@ -86,6 +87,7 @@ class StreamHead(SQLModel, table=True):
             initially="DEFERRED",
         ),
         CheckConstraint("stream_kind <> 'specimen'", name="custody_is_the_head_of_a_specimen"),
+        {"info": {"never_deleted": True}},
     )
 
     stream_kind: str = Field(sa_column=Column(Text, primary_key=True))
@@ -109,6 +111,7 @@ class Quarantined(SQLModel, table=True):
     """A pending row the sealer could not seal: its bytes and its hash disagree. Every row is an alarm."""
 
     __tablename__ = "log_quarantine"
+    __table_args__ = {"info": {"append_only": True, "sealer_only": True}}
 
     leaf_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     qid: int = Field(sa_column=Column(BigInteger, nullable=False))
@@ -120,6 +123,7 @@ class LogLock(SQLModel, table=True):
     """One row; `SELECT … FOR UPDATE` on it is the fence between sealers."""
 
     __tablename__ = "log_lock"
+    __table_args__ = {"info": {"sealer_only": True}}
 
     id: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
 
@@ -128,6 +132,7 @@ class Leaf(SQLModel, table=True):
     """The log itself: index → leaf hash."""
 
     __tablename__ = "leaf"
+    __table_args__ = {"info": {"append_only": True, "sealer_only": True}}
 
     log_index: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     leaf_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
@@ -137,7 +142,10 @@ class Tile(SQLModel, table=True):
     """Full tiles only (256 hashes of 32 bytes); partial tiles are derived from leaves and from roots one level down."""
 
     __tablename__ = "tile"
-    __table_args__ = (CheckConstraint("octet_length(hashes) = 8192", name="only_full_tiles_are_rows"),)
+    __table_args__ = (
+        CheckConstraint("octet_length(hashes) = 8192", name="only_full_tiles_are_rows"),
+        {"info": {"append_only": True, "sealer_only": True}},
+    )
 
     level: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
     n: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
@@ -149,6 +157,7 @@ class TreeHead(SQLModel, table=True):
     """A durable size of the log with its root and the compact range that continues it."""
 
     __tablename__ = "tree_head"
+    __table_args__ = {"info": {"append_only": True, "sealer_only": True}}
 
     size: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -160,6 +169,7 @@ class Checkpoint(SQLModel, table=True):
     """A signed note over a tree head that is durable."""
 
     __tablename__ = "checkpoint"
+    __table_args__ = {"info": {"append_only": True, "sealer_only": True}}
 
     size: int = Field(sa_column=Column(BigInteger, ForeignKey("tree_head.size"), primary_key=True, autoincrement=False))
     note: str = Field(sa_column=Column(Text, nullable=False))
@@ -169,6 +179,7 @@ class Cosignature(SQLModel, table=True):
     """A witness's signature line under a checkpoint."""
 
     __tablename__ = "cosignature"
+    __table_args__ = {"info": {"append_only": True, "sealer_only": True}}
 
     size: int = Field(sa_column=Column(BigInteger, ForeignKey("checkpoint.size"), primary_key=True, autoincrement=False))
     key_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
@@ -179,6 +190,7 @@ class LogReport(SQLModel, table=True):
     """The latest word of the sealer about one part of the log, for web processes that see neither register nor witness."""
 
     __tablename__ = "log_report"
+    __table_args__ = {"info": {"sealer_only": True}}
 
     part: str = Field(sa_column=Column(Text, primary_key=True))
     """`sealer`, `register`, `audit`, or `witness <name>`."""

@@ -10,6 +10,7 @@ class VaultDocument(SQLModel, table=True):
     """One encrypted document about one subject, named by its commitment."""
 
     __tablename__ = "vault_document"
+    __table_args__ = {"info": {"app_may_delete": True}}
 
     commit: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     subject: str = Field(sa_column=Column(Text, nullable=False, index=True))

@@ -39,6 +39,7 @@ class ViabilityParameters(SQLModel, table=True):
     """A parameter file as it was used, so that an old fit can be made again."""
 
     __tablename__ = "viability_parameters"
+    __table_args__ = {"info": {"append_only": True}}
 
     sha256: str = Field(sa_column=Column(Text, primary_key=True))
     version: str = Field(sa_column=_words())
@@ -60,6 +61,7 @@ class ViabilityFit(SQLModel, table=True):
             "material", "procedure_version", "assay", "storage", "through", "parameters_sha256", name="a_fit_is_made_once"
         ),
         Index("ix_viability_fit_stratum", "material", "storage", "procedure_version", "assay", "made_at"),
+        {"info": {"append_only": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -92,6 +94,7 @@ class ViabilityThaw(SQLModel, table=True):
         CheckConstraint("(forecast_by IS NULL) = (place_ppm IS NULL)", name="a_forecast_has_a_place"),
         UniqueConstraint("assay_id", name="a_count_is_looked_at_once"),
         Index("ix_viability_thaw_stratum", "material", "procedure_version", "assay", "storage", "number"),
+        {"info": {"append_only": True}},
     )
 
     number: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
@@ -120,6 +123,7 @@ class ViabilityCriterion(SQLModel, table=True):
         CheckConstraint("minimum_bp BETWEEN 1 AND 9999", name="criterion_is_a_share"),
         CheckConstraint("confidence_bp BETWEEN 5000 AND 9999", name="criterion_confidence_is_plausible"),
         Index("ix_viability_criterion", "site_code", "material", "number"),
+        {"info": {"append_only": True}},
     )
 
     number: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
@@ -136,7 +140,7 @@ class ViabilityReport(SQLModel, table=True):
     """A signed report of what was counted in a lot after thawing. The paper is drawn from this row and is always the same."""
 
     __tablename__ = "viability_report"
-    __table_args__ = (Index("ix_viability_report_lot", "lot_code", "signed_at"),)
+    __table_args__ = (Index("ix_viability_report_lot", "lot_code", "signed_at"), {"info": {"append_only": True}})
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     lot_code: str = Field(sa_column=Column(Text, ForeignKey("lot.code"), nullable=False))

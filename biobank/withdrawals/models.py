@@ -62,6 +62,7 @@ class Withdrawal(SQLModel, table=True):
         UniqueConstraint("code", "recipient_code", name="withdrawal_is_named_by_code_and_recipient"),
         Index("ix_withdrawal_state", "state"),
         Index("ix_withdrawal_requested", "requested_at", "code"),
+        {"info": {"never_deleted": True}},
     )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
@@ -97,6 +98,7 @@ class WithdrawalItem(SQLModel, table=True):
         CheckConstraint("donor_code = recipient_code", name="item_goes_back_to_its_donor"),
         UniqueConstraint("withdrawal_code", "specimen_code", "donor_code", name="item_is_named_with_its_donor"),
         Index("ix_withdrawal_item_specimen", "specimen_code"),
+        {"info": {"never_deleted": True}},
     )
 
     withdrawal_code: str = Field(sa_column=Column(Text, primary_key=True))
@@ -118,6 +120,7 @@ class WithdrawalPick(SQLModel, table=True):
         ),
         CheckConstraint("confirmed_by <> picked_by", name="picking_has_two_people"),
         CheckConstraint("(confirmed_by IS NULL) = (confirmed_at IS NULL)", name="a_confirmed_pick_has_a_confirmer"),
+        {"info": {"never_deleted": True}},
     )
 
     withdrawal_code: str = Field(sa_column=Column(Text, primary_key=True))
@@ -154,6 +157,7 @@ class BedsideCheck(SQLModel, table=True):
             "one_open_check_per_specimen", "withdrawal_code", "specimen_code", unique=True,
             postgresql_where=text("ended_at IS NULL AND superseded_at IS NULL"),
         ),
+        {"info": {"never_deleted": True}},
     )  # fmt: skip
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -204,6 +208,7 @@ class BedsideRelease(SQLModel, table=True):
         CheckConstraint("consumed_at IS NULL OR killed_at IS NULL", name="an_ended_release_is_not_used"),
         CheckConstraint("(killed_at IS NULL) = (killed_because IS NULL)", name="an_ended_release_says_why"),
         Index("ix_bedside_release_specimen", "specimen_code"),
+        {"info": {"never_deleted": True}},
     )  # fmt: skip
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -241,6 +246,7 @@ class Administration(SQLModel, table=True):
         CheckConstraint("given + residue + loss = amount", name="every_cell_is_accounted_for"),
         CheckConstraint("(residue = 0) = (residue_went IS NULL)", name="residue_went_somewhere"),
         CheckConstraint("started_at <= ended_at", name="an_administration_starts_before_it_ends"),
+        {"info": {"append_only": True}},
     )
 
     release_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
@@ -265,6 +271,7 @@ class WithdrawalOutcome(SQLModel, table=True):
     """What became of it, as the clinic saw it; words are in the vault. More may follow after the withdrawal is closed."""
 
     __tablename__ = "withdrawal_outcome"
+    __table_args__ = {"info": {"append_only": True}}
 
     id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
     withdrawal_code: str = Field(sa_column=Column(Text, ForeignKey("withdrawal.code"), nullable=False, index=True))

@@ -4,13 +4,13 @@ import pytest
 from fastapi.routing import APIRoute
 from playwright.sync_api import Page
 
-from biobank.foundation.db import count_statements
 from biobank.pages.ui.styleguide import router as style_guide
 from biobank.registries.routes import PAGES
 from tests.browser.axe import contrast_violations, violations
 from tests.browser.conftest import Open
 from tests.browser.furnished import Furnished
 from tests.browser.walk import NOT_PAGES, STOPS, Stop
+from tests.statements import count_statements
 
 pytestmark = pytest.mark.browser
 

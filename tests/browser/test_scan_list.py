@@ -303,7 +303,7 @@ def test_the_camera_reads_our_own_label_into_the_list(
 
 
 def test_the_list_costs_the_same_number_of_statements_however_long(api: Api, signed_in: Open) -> None:
-    from biobank.foundation.db import count_statements
+    from tests.statements import count_statements
 
     page = signed_in("lab_tech")
     open_list(page)

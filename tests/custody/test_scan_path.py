@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from biobank.custody.schemas import EventAnswer
-from biobank.foundation.db import count_statements
 from tests.conftest import Api
 from tests.factories import make_donor, make_specimen
+from tests.statements import count_statements
 
 INSPECTED = {"kind": "specimen.inspected", "container_intact": True, "label_legible": True, "contents_as_expected": True}
 

@@ -8,13 +8,13 @@ import pytest
 
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.db import count_statements
 from biobank.pages.today import SHOWN_EACH, read_tasks, read_troubles
 from tests import seed
 from tests.conftest import Api
 from tests.pages.test_pages import a_tube
 from tests.pages.visitor import Visit
 from tests.shipping.stories import offered, shipped, tubes
+from tests.statements import count_statements
 from tests.withdrawals.stories import a_story
 
 

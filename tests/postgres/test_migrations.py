@@ -1,13 +1,16 @@
 """The schema comes to be by Alembic only: up, checked against the models, down and up again."""
 
+from itertools import product
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from alembic import command
+from biobank.foundation.db import tables_marked
 from biobank.postgres import migrate
 from biobank.postgres.embedded import EmbeddedPostgres
+from tools.regenerate_initial import GUARDS, with_lists
 
 
 @pytest.fixture
@@ -59,14 +62,45 @@ def test_every_table_of_the_log_has_its_guards_awake(empty: tuple[str, str]) -> 
 
     with psycopg.connect(empty[0]) as connection:
         rows = connection.execute(
-            "SELECT c.relname, t.tgname, t.tgenabled FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
-            "WHERE NOT t.tgisinternal AND c.relname IN ('event', 'leaf', 'tile', 'tree_head', 'checkpoint')"
+            "SELECT c.relname, t.tgname, t.tgenabled::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+            "WHERE NOT t.tgisinternal AND t.tgname IN ('no_change', 'no_delete', 'no_truncate')"
         ).fetchall()
 
-    assert {(r[0], r[1]) for r in rows} == {
-        (table, name) for table in ("event", "leaf", "tile", "tree_head", "checkpoint") for name in ("no_change", "no_truncate")
+    append_only, never_deleted = tables_marked("append_only"), tables_marked("never_deleted")
+    assert "event" in append_only
+    assert "custody" in never_deleted
+    assert {(table, trigger) for table, trigger, _ in rows} == {
+        *product((*append_only, "pending"), ("no_change", "no_truncate")),
+        *product(never_deleted, ("no_delete", "no_truncate")),
     }
-    assert {bytes(r[2]) if isinstance(r[2], bytes) else r[2] for r in rows} <= {"A", b"A"}
+    assert {enabled for _, _, enabled in rows} == {"A"}
+
+
+def test_the_lists_of_the_guards_migration_are_those_of_the_models() -> None:
+    text = GUARDS.read_text()
+
+    assert with_lists(text) == text
+
+
+def test_a_migration_lets_go_of_a_locked_table_and_tries_again(empty: tuple[str, str]) -> None:
+    migrate.upgrade(*empty)
+    command.downgrade(migrate.config(empty[0]), "initial")
+    with psycopg.connect(empty[0]) as holder:
+        holder.execute("LOCK TABLE event")
+        paused: list[float] = []
+
+        def wait(seconds: float) -> None:
+            paused.append(seconds)
+            # Nobody waits behind the migration while it pauses, and it waits for nobody.
+            waiting = holder.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+            assert waiting == (0,)
+            if len(paused) == 2:
+                holder.rollback()
+
+        migrate.upgrade(*empty, pause=wait)
+
+    assert paused == [1, 2]
+    assert migrate.is_current(*empty)
 
 
 def test_alembic_ini_is_found_in_the_checkout() -> None:

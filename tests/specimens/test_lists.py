@@ -8,12 +8,13 @@ from sqlalchemy.exc import IntegrityError
 
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.db import count_statements, table_of
+from biobank.foundation.db import table_of
 from biobank.specimens.models import Specimen
 from biobank.specimens.queries import describe_specimen, list_specimens
 from tests.conftest import Api
 from tests.factories import make_box, make_donor, make_specimen
 from tests.specimens.stories import Json, adsc, donor, freeze, in_a_while, made, raw_fat, refused, vials, washed_fat
+from tests.statements import count_statements
 
 
 def codes(answer: Any) -> list[str]:

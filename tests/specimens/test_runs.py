@@ -8,7 +8,6 @@ from sqlalchemy import text
 
 from biobank.acts.act import Act
 from biobank.custody.legality import Snapshot
-from biobank.foundation.db import count_statements
 from biobank.foundation.errors import Refusal
 from biobank.specimens.freezing import record_freezing
 from biobank.specimens.making import record_making
@@ -35,6 +34,7 @@ from tests.specimens.stories import (
     vials,
     washed_fat,
 )
+from tests.statements import count_statements
 
 
 def test_two_donors_on_one_bench_are_stopped_before_anything_happens(api: Api) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from biobank.foundation.db import count_statements
 from biobank.withdrawals.pick_list import read_pick_list
 from biobank.withdrawals.review import Review, read_queue, read_review
 from tests.conftest import Api
 from tests.donors import stories as donors
+from tests.statements import count_statements
 from tests.withdrawals.stories import Story, a_donor, a_story, bank_vials
 
 
