@@ -13,12 +13,12 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.config import Settings
-from biobank.foundation.errors import Refusal
-from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, act_page, fields_of, parse
+from biobank.pages.people.site_choices import only, own_sites
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.forms import Field, FormFault, fields_of
 from biobank.pages.ui.parts import ActionLink, Column
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
+from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
-from biobank.people.queries import list_sites
 from biobank.quality import deviations
 from biobank.quality.schemas import CloseRequest, DeviationDetail, DeviationRequest
 
@@ -27,6 +27,11 @@ router = APIRouter(include_in_schema=False)
 DeviationCode = Annotated[str, Path(pattern=r"^DV-[0-9A-Z]{7}$")]
 OPENED = ("severity", "topic", "site", "description")
 CLOSED = ("cause", "decision", "corrective_action", "attachments")
+OPENING = {"severity": "Class", "topic": "Topic, such as wrong tube", "description": "What happened, without names"}
+CLOSING = {
+    "cause": "Cause, in a few words", "decision": "Decision, in a few words",
+    "corrective_action": "What is done so that it does not happen again",
+}  # fmt: skip
 HASHES = "SHA-256 of files that were attached, one a line."
 KINDS = {
     **dict.fromkeys((Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED), "specimen"),
@@ -64,44 +69,28 @@ async def show_deviations(
     )  # fmt: skip
 
 
-@router.get("/deviations/new")
-async def show_new(
-    request: Request,
-    reading: PageReading,
-    about: Annotated[str, Query(max_length=400, pattern=r"^[A-Za-z0-9 -]*$")] = "",
-    attachment: Annotated[str, Query(pattern=r"^([0-9a-f]{64})?$")] = "",
-) -> Response:
-    """Draw the form; `about` names what it is about already."""
-    return await _draw_new(request, reading, {"about": about.replace(" ", "\n"), "attachments": attachment})
-
-
-async def _draw_new(request: Request, reading: PageReading, typed: Mapping[str, Any], refusal: Refusal | None = None) -> Response:
-    actor: Actor = request.state.actor
+def _own_sites(session: Session, actor: Actor, _asked: Asked) -> list[tuple[str, str]]:
     actor.require(Permission.DEVIATION_OPEN, at=ANYWHERE)
-    sites = (await reading(list_sites, active=True)).items
-    own = [(one.code, f"{one.code} · {one.name}") for one in sites if actor.may(Permission.DEVIATION_OPEN, at=one.code)]
-    values = dict(typed) | ({"site": own[0][0]} if len(own) == 1 else {})
-    return act_page(
-        request,
-        refusal,
-        title="Open",
-        subject="Deviation",
+    return own_sites(session, actor, Permission.DEVIATION_OPEN)
+
+
+def _draw_new(at: Opened[list[tuple[str, str]]]) -> ActForm:
+    named = at.form.get("about", "").replace(" ", "\n")
+    values = at.filled(site=only(at.read), attachments=at.form.get("attachment", ""))
+    about = Field("about", "What it is about", "scans", named, hint="Tubes, lots, donors, boxes, shipments, withdrawals: scan or "
+                  "write their codes.", accepts="HF AD UN LT DN BX SH WD")  # fmt: skip
+    return ActForm(
+        title="Open", subject="Deviation", submit="Open the deviation", icon="triangle",
         lead="Say what happened. Nobody is blamed; what nobody writes down happens again.",
-        back="/deviations",
-        trail=[("Deviations", "/deviations"), ("Open", None)],
-        fields=[
-            Field("about", "What it is about", "scans", values.get("about", ""), hint="Tubes, lots, donors, boxes, shipments, "
-                  "withdrawals: scan or write their codes.", accepts="HF AD UN LT DN BX SH WD"),
-            *fields_of(DeviationRequest, *OPENED, values=values, options={"site": own},
-                       labels={"severity": "Class", "topic": "Topic, in small letters such as wrong_tube",
-                               "description": "What happened, without names"}),
-            Field("attachments", "Attached files", "textarea", values.get("attachments", ""), hint=HASHES),
-        ],
-        more=fields_of(DeviationRequest, *CIRCUMSTANCES, values=typed),
-        submit="Open the deviation",
-        icon="triangle",
+        fields=[about, *fields_of(DeviationRequest, *OPENED, values=values, labels=OPENING, options={"site": at.read}),
+                attached(values)],
         attach="/attachments/new?back=/deviations/new",
     )  # fmt: skip
+
+
+def attached(values: Mapping[str, Any]) -> Field:
+    """Return the field that names files which were attached."""
+    return Field("attachments", "Attached files", "textarea", values.get("attachments", ""), hint=HASHES)
 
 
 def affected_by(texts: list[str], settings: Settings) -> list[dict[str, str]]:
@@ -118,19 +107,13 @@ def affected_by(texts: list[str], settings: Settings) -> list[dict[str, str]]:
     return [{"kind": kind, "id": code} for code, kind in named.items()]
 
 
-@router.post("/deviations/new")
-async def open_deviation(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
-    """Open it."""
-    form = performing.form
-
-    async def act() -> Response:
-        about = affected_by(form.all_of("about"), reading.bank.settings)
-        names = (*OPENED, "attachments", *CIRCUMSTANCES)
-        body = parse(DeviationRequest, form, request.state.zone, *names, affected=about)
-        answer = await performing(deviations.open_deviation, body)
-        return await performing.done(f"/deviations/{answer['code']}", "Opened.", "Quality decides about it.")
-
-    return await or_again(act(), lambda refusal: _draw_new(request, reading, form, refusal))
+ActPage(
+    address="/deviations/new", asks=("about", "attachment"), reads=_own_sites, form=_draw_new, labels=OPENING,
+    model=DeviationRequest, names=(*OPENED, "attachments"),
+    given=lambda at: {"affected": affected_by(at.form.all_of("about"), at.bank.settings)},
+    use_case=deviations.open_deviation,
+    after=lambda _at, _body, answer: Done(f"/deviations/{answer['code']}", "Opened.", "Quality decides about it."),
+).on(router)  # fmt: skip
 
 
 async def _read(reading: PageReading, code: str) -> DeviationDetail:
@@ -151,53 +134,27 @@ async def show_deviation(request: Request, code: DeviationCode, reading: PageRea
     return render(request, "deviation.html", one=one, acts=acts)
 
 
-@router.get("/deviations/{code}/close")
-async def show_close(
-    request: Request,
-    code: DeviationCode,
-    reading: PageReading,
-    attachment: Annotated[str, Query(pattern=r"^([0-9a-f]{64})?$")] = "",
-) -> Response:
-    """Draw the form that closes it."""
-    return await _draw_close(request, reading, code, {"attachments": attachment})
+def _to_close(session: Session, actor: Actor, asked: Asked) -> DeviationDetail:
+    one = deviations.describe_deviation(session, actor, asked.bank.keystore, asked.code)
+    actor.require(Permission.DEVIATION_DECIDE, at=one.site)
+    return one
 
 
-async def _draw_close(
-    request: Request, reading: PageReading, code: str, typed: Mapping[str, Any], refusal: Refusal | None = None
-) -> Response:
-    one = await _read(reading, code)
-    request.state.actor.require(Permission.DEVIATION_DECIDE, at=one.site)
-    fields = fields_of(
-        CloseRequest, *CLOSED[:3], values=typed,
-        labels={"cause": "Cause, in small letters", "decision": "Decision, in small letters",
-                "corrective_action": "What is done so that it does not happen again"},
-    )  # fmt: skip
-    return act_page(
-        request,
-        refusal,
-        title="Close",
-        subject=code,
+def _draw_close(at: Opened[DeviationDetail]) -> ActForm:
+    one = at.read
+    values = at.filled(attachments=at.form.get("attachment", ""))
+    return ActForm(
+        title="Close", submit="Sign and close", icon="pen",
         lead=f"{one.severity.capitalize()}, about {one.topic.replace('_', ' ')}; {len(one.affected)} things named.",
-        back=f"/deviations/{code}",
-        trail=[("Deviations", "/deviations"), (code, f"/deviations/{code}"), ("Close", None)],
-        fields=[*fields, Field("attachments", "Attached files", "textarea", typed.get("attachments", ""), hint=HASHES)],
-        more=fields_of(CloseRequest, *CIRCUMSTANCES, values=typed),
-        submit="Sign and close",
-        icon="pen",
-        statement=f"You close the deviation {code}.",
-        meaning=(Meaning.CLOSED.value, "Its cause is known, what was decided is done, and nothing more is expected."),
-        attach=f"/attachments/new?back=/deviations/{code}/close",
-    )
+        fields=[*fields_of(CloseRequest, *CLOSED[:3], values=values, labels=CLOSING), attached(values)],
+        statement=f"You close the deviation {at.code}.",
+        said="Its cause is known, what was decided is done, and nothing more is expected.",
+        attach=f"/attachments/new?back=/deviations/{at.code}/close",
+    )  # fmt: skip
 
 
-@router.post("/deviations/{code}/close")
-async def close(request: Request, code: DeviationCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Sign and close it."""
-
-    async def act() -> Response:
-        body = parse(CloseRequest, performing.form, request.state.zone, *CLOSED, *CIRCUMSTANCES)
-        signed = body.model_copy(update={"signature": await performing.sign(Meaning.CLOSED)})
-        await performing(deviations.close_deviation, code, signed)
-        return await performing.done(f"/deviations/{code}", "Closed.")
-
-    return await or_again(act(), lambda refusal: _draw_close(request, reading, code, performing.form, refusal))
+ActPage(
+    address="/deviations/{code}/close", asks=("attachment",), reads=_to_close, form=_draw_close, labels=CLOSING,
+    model=CloseRequest, names=CLOSED, meaning=Meaning.CLOSED, use_case=deviations.close_deviation,
+    after=lambda at, _body, _answer: Done(f"/deviations/{at.code}", "Closed."),
+).on(router)  # fmt: skip

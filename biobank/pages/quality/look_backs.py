@@ -1,21 +1,19 @@
 """Look-back and recall: from one code to everything it can have reached, and the button that freezes that set."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
-from biobank.foundation.errors import Refusal
-from biobank.pages.ui.forms import Field, FormFault, act_page, drawn, fields_of, parse
+from biobank.pages.people.site_choices import own_sites
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Opened, needs
+from biobank.pages.ui.forms import Field, FormFault, drawn, fields_of, parse
 from biobank.pages.ui.parts import Column, Stat
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
-from biobank.people.queries import list_sites
 from biobank.quality import look_back
 from biobank.quality.schemas import Criteria, RecallRequest
 
@@ -29,6 +27,11 @@ STARTS = {
 """Where a look-back may start, by the prefix of the code."""
 ASKED = ("since", "until", "derivatives")
 RECALLED = ("reason", "severity", "site", "description")
+LABELS = {
+    "since": "From (for a box or a badge)", "until": "Until (for a box or a badge)",
+    "derivatives": "With everything made of what is found", "reason": "Why, in a few words",
+    "description": "What is known, without names",
+}  # fmt: skip
 
 COLUMNS = [
     Column("specimen", "Specimen", "code"),
@@ -40,32 +43,15 @@ COLUMNS = [
 ]
 
 
-@router.get("/look-backs")
-async def show_look_back(request: Request, _reading: PageReading) -> Response:
-    """Draw the question."""
-    return await _draw(request, {"derivatives": "true"})
-
-
-async def _draw(request: Request, typed: Mapping[str, Any], refusal: Refusal | None = None) -> Response:
-    actor: Actor = request.state.actor
-    actor.require(Permission.LOG_READ, at=ANYWHERE)
-    return act_page(
-        request,
-        refusal,
-        title="Look back",
-        subject="from a cause",
-        lead="Every specimen and recipient it can have reached, read from the log. That you asked is recorded.",
-        back="/deviations",
+def _draw(at: Opened[Actor]) -> ActForm:
+    values = at.filled(derivatives="true")
+    start = Field("start", "Donor, lot, specimen, box, shipment or badge", "scan", values.get("start", ""), required=True,
+                  accepts="DN LT HF AD UN BX SH US")  # fmt: skip
+    return ActForm(
+        title="Look back", subject="from a cause", submit="Look back", icon="search", back="/deviations",
         trail=[("Deviations", "/deviations"), ("Look back", None)],
-        fields=[
-            Field("start", "Donor, lot, specimen, box, shipment or badge", "scan", typed.get("start", ""), required=True,
-                  accepts="DN LT HF AD UN BX SH US"),
-            *fields_of(Criteria, *ASKED, values=typed,
-                       labels={"since": "From (for a box or a badge)", "until": "Until (for a box or a badge)",
-                               "derivatives": "With everything made of what is found"}),
-        ],
-        submit="Look back",
-        icon="search",
+        lead="Every specimen and recipient it can have reached, read from the log. That you asked is recorded.",
+        fields=[start, *fields_of(Criteria, *ASKED, values=values, labels=LABELS)],
     )  # fmt: skip
 
 
@@ -80,54 +66,39 @@ def criteria_of(form: Any, settings: Any, zone: Any) -> Criteria:
     return parse(Criteria, form, zone, *ASKED, **{STARTS[code.prefix]: code.text})
 
 
-@router.post("/look-backs")
-async def make_look_back(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
+async def _look_back(at: Acting[Actor]) -> Response:
     """Answer it. The page of the answer may be loaded again: it is one look-back."""
-
-    async def act() -> Response:
-        criteria = criteria_of(performing.form, reading.bank.settings, request.state.zone)
-        answer = await performing(look_back.make_look_back, criteria)
-        return await _draw_answer(request, reading, performing.form, answer)
-
-    return await or_again(act(), lambda refusal: _draw(request, performing.form, refusal))
-
-
-async def _draw_answer(
-    request: Request, reading: PageReading, typed: Mapping[str, Any], answer: dict[str, Any], refusal: Refusal | None = None
-) -> Response:
-    actor: Actor = request.state.actor
-    sites = (await reading(list_sites, active=True)).items
+    criteria = criteria_of(at.form, at.bank.settings, at.zone)
+    answer = await at.performing(look_back.make_look_back, criteria)
+    sites = await at.ask(own_sites, None)
+    may = at.actor.may(Permission.RECALL_START, at=ANYWHERE) and bool(answer["items"])
     return render(
-        request,
+        at.request,
         "look_back.html",
-        start=typed.get("start", ""),
+        start=at.form.get("start", ""),
         rows=answer["items"],
         columns=COLUMNS,
         stats=[
             Stat("Specimens reached", answer["specimens"], tone="care" if answer["specimens"] else "good"),
             Stat("People who were given some", answer["recipients"], tone="stop" if answer["recipients"] else "good"),
         ],
-        kept={name: typed[name] for name in ("start", *ASKED) if name in typed},
-        recall=fields_of(
-            RecallRequest, *RECALLED, values=typed if refusal is not None else None,
-            options={"site": [(one.code, f"{one.code} · {one.name}") for one in sites]},
-            labels={"reason": "Why, in small letters", "description": "What is known, without names"},
-        ) if actor.may(Permission.RECALL_START, at=ANYWHERE) and answer["items"] else [],
-        **drawn(refusal),
-    )  # fmt: skip
+        kept={name: at.form[name] for name in ("start", *ASKED) if name in at.form},
+        recall=fields_of(RecallRequest, *RECALLED, options={"site": sites}, labels=LABELS) if may else [],
+        **drawn(None),
+    )
 
 
-@router.post("/recalls")
-async def start_recall(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
+async def _recall(at: Acting[Actor]) -> Response:
     """Freeze the set: it is read again now, so that what was made meanwhile is in it."""
+    body = at.parse(RecallRequest, *RECALLED, criteria=criteria_of(at.form, at.bank.settings, at.zone))
+    answer = await at.performing(look_back.start_recall, body)
+    ended = answer["releases_killed"]
+    text = f"{answer['specimens']} specimens are on hold. {ended} bedside permissions ended."
+    return await at.done(f"/deviations/{answer['deviation']}", "Recall started.", text, "care")
 
-    async def act() -> Response:
-        form, zone = performing.form, request.state.zone
-        criteria = criteria_of(form, reading.bank.settings, zone)
-        body = parse(RecallRequest, form, zone, *RECALLED, criteria=criteria)
-        answer = await performing(look_back.start_recall, body)
-        ended = answer["releases_killed"]
-        text = f"{answer['specimens']} specimens are on hold. {ended} bedside permissions ended."
-        return await performing.done(f"/deviations/{answer['deviation']}", "Recall started.", text, "care")
 
-    return await or_again(act(), lambda refusal: _draw(request, performing.form, refusal))
+LOOK_BACK = ActPage(
+    address="/look-backs", reads=needs(Permission.LOG_READ), form=_draw, model=Criteria, labels=LABELS, acts=_look_back
+)
+LOOK_BACK.on(router)
+LOOK_BACK.also(router, "/recalls", _recall)

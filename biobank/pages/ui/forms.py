@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.terms import words
+from biobank.pages.ui.faults import faults_of, is_term, term_of
 from biobank.pages.ui.session import Form
 from biobank.pages.ui.templating import render
 
@@ -205,13 +206,21 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
 
 def parse(model: type[M], form: Form, zone: ZoneInfo, *names: str, **given: Any) -> M:
     """Build `model` from the posted fields `names` and from `given`; raise FormFault with a sentence per field."""
+    return parse_labelled(model, form, zone, names, given, {})
+
+
+def parse_labelled(
+    model: type[M], form: Form, zone: ZoneInfo, names: Sequence[str], given: Mapping[str, Any], labels: Mapping[str, str]
+) -> M:
+    """Do the same for a page that calls its fields by `labels`. Words typed for a term ("Found warm") become `found_warm`."""
     body: dict[str, Any] = dict(given)
     errors: dict[str, str] = {}
+    called = {**LABELS, **labels}
     for name in names:
         try:
             value = _typed(model.model_fields[name], name, form, zone)
         except ValueError as error:
-            errors[name] = f"{LABELS.get(name) or words(name)}: {error}"
+            errors[name] = f"{called.get(name) or words(name)}: {error}"
             continue
         if value is not None:
             body[name] = value
@@ -219,10 +228,7 @@ def parse(model: type[M], form: Form, zone: ZoneInfo, *names: str, **given: Any)
         try:
             return model.model_validate(body)
         except ValidationError as error:
-            for fault in error.errors(include_input=False, include_url=False):
-                name = str(fault["loc"][0]) if fault["loc"] else ""
-                sentence = "is needed." if fault["type"] == "missing" else f"{fault['msg'].removeprefix('Value error, ')}."
-                errors.setdefault(name, f"{LABELS.get(name) or words(name)}: {sentence}" if name else sentence)
+            errors = faults_of(error, called)
     raise FormFault(errors)
 
 
@@ -251,7 +257,7 @@ def _typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
         except ValueError:
             raise ValueError("enter a day and a time.") from None
         return instant if instant.tzinfo is not None else instant.replace(tzinfo=zone)
-    return text
+    return term_of(text) if plain is str and is_term(info) else text
 
 
 CIRCUMSTANCES = ("occurred_at", "reason_text", "late_entry", "performed_by", "comment")

@@ -14,7 +14,8 @@ twice is one act.
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any, Concatenate, ParamSpec
 from urllib.parse import quote, urlsplit
@@ -52,6 +53,8 @@ LOCKED = "/locked"
 KEY_LIMIT = 200
 LONGEST_FORM = 256 * 1024
 """Bytes of a posted form. The longest is a full list of scanned tubes; no page has more to say."""
+LONGEST_IN_ADDRESS = 400
+MOST_IN_ADDRESS = 500
 
 _session = table_of(LoginSession)
 _site = table_of(Site)
@@ -166,6 +169,14 @@ class Form(dict[str, str]):
         return [part for key, value in self.pairs if key == name for part in value.replace(",", " ").split()]
 
 
+def typed_in_address(request: Request, names: Collection[str]) -> Form:
+    """Return what the address fills into a form beforehand; raise MalformedRequest for what no link of ours says."""
+    pairs = [(name, value) for name, value in request.query_params.multi_items() if name in names]
+    if any(len(value) > LONGEST_IN_ADDRESS or not value.isprintable() for _, value in pairs) or len(pairs) > MOST_IN_ADDRESS:
+        raise MalformedRequest("This address is not one of ours. Open the form from the page that leads to it.")
+    return Form(pairs)
+
+
 async def read_form(request: Request) -> Form:
     """Read a posted form of plain fields; raise MalformedRequest for files, oversized forms and characters no text has."""
     if len(await request.body()) > LONGEST_FORM:
@@ -235,6 +246,14 @@ class PagePerformer:
             await self._performer.refuse(act, refusal)
             raise
         return token.signature
+
+    async def refused(self, refusal: Refusal) -> None:
+        """Keep a refusal that came before any use case ran, as a use case's own is kept."""
+        if refusal.status == 422:
+            return
+        actor, _ = await actor_of_session(self.bank, self.page.id)
+        with suppress(answers_and_attempts.Replayed):
+            await self._performer.refuse(act_of(self._performer.unbound_act, actor), refusal)
 
     async def done(self, location: str, title: str, text: str = "", kind: str = "ok") -> RedirectResponse:
         """Leave a message for the next page and send the browser there."""

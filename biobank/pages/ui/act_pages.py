@@ -1,0 +1,320 @@
+"""A page that acts, declared once: what it reads, what its form asks, which use case takes it, where it leads.
+
+`ActPage(…).on(router)` makes the GET and the POST of one address:
+
+| | GET | POST |
+|---|---|---|
+| 1 | `reads` what the form is about (and refuses who may not open it) | the same, at one instant |
+| 2 | draws `form`, filled with its `values` and what the address says | builds `model` from the fields, `given` and `scans` |
+| 3 | | signs, where `meaning` says so, and runs `use_case` as one act |
+| 4 | | leaves the message of `after` and goes there |
+
+What is refused, or cannot be read, draws the form again with the sentence at its field and with what was typed, or of it only
+the fields in `keeps`: a page about a patient may stay open in a room. A page whose act is more than one model and one use case
+says so in `acts`.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+from sqlmodel import Session
+
+from biobank.acts.bank import Bank
+from biobank.acts.signing import Meaning
+from biobank.acts.web import Reader
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
+from biobank.auth.sessions import WrongFormToken
+from biobank.foundation.codes import Prefix
+from biobank.foundation.errors import NotSignedIn, Refusal
+from biobank.pages.ui.addresses import crumbs_of, parameters_of
+from biobank.pages.ui.forms import CIRCUMSTANCES, Field, Rows, drawn, fields_of, parse_labelled
+from biobank.pages.ui.scanned import scanned_code, scanned_codes
+from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, typed_in_address
+from biobank.pages.ui.templating import render
+
+R = TypeVar("R")
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T", bound=BaseModel)
+A = TypeVar("A")
+P = ParamSpec("P")
+Trail = Sequence[tuple[str, str | None]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request for a page that acts. `form` is what was typed, or on GET what the address says beforehand."""
+
+    request: Request
+    bank: Bank
+    path: Mapping[str, Any]
+    form: Form
+    sent: bool
+
+    @property
+    def code(self) -> str:
+        """The code in the address."""
+        return str(self.path["code"])
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Site time."""
+        zone: ZoneInfo = self.request.state.zone
+        return zone
+
+    @property
+    def actor(self) -> Actor:
+        """Who is signed in."""
+        actor: Actor = self.request.state.actor
+        return actor
+
+
+@dataclass(frozen=True)
+class Opened(Asked, Generic[R]):
+    """The same with what the page `read`, and why the form is drawn again when it was refused."""
+
+    read: R
+    refusal: Refusal | None = None
+
+    def filled(self, **proposed: Any) -> Mapping[str, Any]:
+        """Return what fills the fields: what was typed; before anything was, `proposed` and what the address says."""
+        return self.form if self.sent else {**proposed, **self.form}
+
+
+@dataclass(frozen=True)
+class Acting(Opened[R], Generic[R]):
+    """The same while its form is being acted on. `performing(use_case, …)` runs one act."""
+
+    performing: PagePerformer = field(kw_only=True)
+    reading: Reader = field(kw_only=True)
+    labels: Mapping[str, str] = field(kw_only=True)
+
+    def parse(self, model: type[T], *names: str, **given: Any) -> T:
+        """Build a request from the form; raise FormFault."""
+        return parse_labelled(model, self.form, self.zone, names, given, self.labels)
+
+    def scanned(self, name: str, *prefixes: Prefix) -> str:
+        """Return the code in a field; raise FormFault."""
+        return scanned_code(self.form, name, self.bank.settings, *prefixes)
+
+    async def ask(self, query: Callable[Concatenate[Session, Actor, P], A], *args: P.args, **kwargs: P.kwargs) -> A:
+        """Ask something more of the database."""
+        return await self.reading.agreeing(query, *args, **kwargs)
+
+    async def sign(self, body: T, meaning: Meaning | None) -> T:
+        """Return `body` with the signature over this form; as it is when nothing is signed."""
+        if meaning is None:
+            return body
+        return body.model_copy(update={"signature": await self.performing.sign(meaning)})
+
+    async def done(self, *said: Any) -> Response:
+        """Leave a message (the members of Done) and send the browser on."""
+        return await self.performing.done(*said)
+
+
+class Done(NamedTuple):
+    """Where an act leads, and the message left there. `kind`: ok · note · care · stop."""
+
+    location: str
+    title: str
+    text: str = ""
+    kind: str = "ok"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActForm:
+    """What the page of an act shows. `fields` None: those of the page's names, with `labels`, `options` and `needed`.
+
+    `back` and `trail` follow from the address unless given. `statement` and `said` stand over the password when it is signed.
+    `attach`: where a file is stored first whose SHA-256 the form asks for. `draft` keeps what is typed in the tab: only for
+    forms without personal data. `plan` says what sending the form would do.
+    """
+
+    title: str
+    submit: str
+    lead: str | None = None
+    subject: str | None = None
+    icon: str = "check"
+    grave: bool = False
+    fields: Sequence[Field] | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    needed: Sequence[str] = ()
+    more: Sequence[Field] | None = None
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    statement: str | None = None
+    said: str = ""
+    back: str | None = None
+    trail: Trail | None = None
+    attach: str | None = None
+    rows: Sequence[Rows] = ()
+    draft: bool = False
+    plan: Sequence[str] = ()
+
+
+class OwnPage:
+    """What a page with a template of its own shows: the template, and the names it uses."""
+
+    def __init__(self, template: str, **shows: Any) -> None:
+        self.template = template
+        self.shows = shows
+
+
+def needs(permission: Permission) -> Callable[[Session, Actor, Asked], Actor]:
+    """Return `reads` of a page that is about nothing yet: it only asks for a permission."""
+
+    def read(_session: Session, actor: Actor, _asked: Asked) -> Actor:
+        actor.require(permission, at=ANYWHERE)
+        return actor
+
+    return read
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActPage(Generic[R, M]):
+    """The declaration. `use_case(session, act, *path, body)` unless `args` says what stands before the body.
+
+    `names` are the fields typed, `more` those folded away, `scans` fields that name one code of certain prefixes, `given`
+    members the page adds, `asks` what the address may fill in. `meaning` is what the signature means, or a function that says
+    whether and what is signed.
+    """
+
+    address: str
+    reads: Callable[[Session, Actor, Asked], R]
+    form: Callable[[Opened[R]], ActForm | OwnPage]
+    model: type[M]
+    use_case: Callable[..., Any] | None = None
+    names: Sequence[str] = ()
+    more: Sequence[str] = CIRCUMSTANCES
+    labels: Mapping[str, str] = field(default_factory=dict)
+    scans: Mapping[str, tuple[Prefix, ...]] = field(default_factory=dict)
+    given: Callable[[Opened[R]], Mapping[str, Any]] | None = None
+    args: Callable[[Opened[R]], tuple[Any, ...]] | None = None
+    meaning: Meaning | Callable[[Opened[R], M], Meaning | None] | None = None
+    after: Callable[[Opened[R], M, Any], Done] | None = None
+    acts: Callable[[Acting[R]], Awaitable[Response]] | None = None
+    asks: Sequence[str] = ()
+    keeps: Sequence[str] | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def on(self, router: APIRouter) -> None:
+        """Serve it."""
+
+        async def show(request: Request, reading: PageReading, **path: Any) -> Response:
+            form = typed_in_address(request, self.asks)
+            return await self.draw(await self._open(request, reading, path, form, sent=False))
+
+        self._route(router, self.address, show, "GET")
+        self.also(router, self.address, self.acts or self._take)
+
+    def also(self, router: APIRouter, address: str, acts: Callable[[Acting[R]], Awaitable[Response]]) -> None:
+        """Serve another act of this page at an address of its own; refused, it draws this page."""
+
+        async def act(request: Request, performing: PagePerforming, reading: PageReading, **path: Any) -> Response:
+            return await self.answer(request, performing, reading, path, acts)
+
+        self._route(router, address, act, "POST")
+
+    def _route(self, router: APIRouter, address: str, handler: Any, method: str) -> None:
+        own = [one for one in inspect.signature(handler).parameters.values() if one.kind is not one.VAR_KEYWORD]
+        path = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
+            for name, kind in parameters_of(address, self.params).items()
+        ]
+        handler.__signature__ = inspect.Signature([*own, *path])  # FastAPI reads it
+        router.add_api_route(address, handler, methods=[method], response_model=None)
+
+    async def answer(
+        self,
+        request: Request,
+        performing: PagePerformer,
+        reading: Reader,
+        path: Mapping[str, Any],
+        acts: Callable[[Acting[R]], Awaitable[Response]],
+    ) -> Response:
+        """Act on a posted form; when it is refused draw the page again with the reason, unless the sign-in itself ended."""
+        try:
+            at = await self._open(request, reading, path, performing.form, sent=True)
+        except (NotSignedIn, WrongFormToken):
+            raise
+        except Refusal as refusal:
+            await performing.refused(refusal)
+            raise
+        try:
+            return await acts(Acting(**vars(at), performing=performing, reading=reading, labels=self.labels))
+        except (NotSignedIn, WrongFormToken):
+            raise
+        except Refusal as refusal:
+            form = performing.form
+            if self.keeps is not None:
+                form = Form([(name, value) for name, value in form.pairs if name in self.keeps])
+            at = await self._open(request, reading, path, form, sent=True)
+            return await self.draw(replace(at, refusal=refusal))
+
+    async def _open(self, request: Request, reading: Reader, path: Mapping[str, Any], form: Form, *, sent: bool) -> Opened[R]:
+        asked = Asked(request, reading.bank, path, form, sent)
+        return Opened(**vars(asked), read=await reading.agreeing(self.reads, asked))
+
+    async def _take(self, at: Acting[R]) -> Response:
+        body = self.body_of(at)
+        meaning = self.meaning(at, body) if callable(self.meaning) else self.meaning
+        before = tuple(at.path.values()) if self.args is None else self.args(at)
+        if self.use_case is None or self.after is None:
+            raise TypeError(f"{self.address} declares neither `acts` nor `use_case` and `after`.")
+        answer = await at.performing(self.use_case, *before, await at.sign(body, meaning))
+        return await at.done(*self.after(at, body, answer))
+
+    def body_of(self, at: Acting[R]) -> M:
+        """Build the request from a posted form; raise FormFault."""
+        given = dict(self.given(at)) if self.given is not None else {}
+        for name, prefixes in self.scans.items():
+            if name in at.form:
+                several = self.model.model_fields[name].annotation
+                read = scanned_codes if str(several).startswith("list") else scanned_code
+                given[name] = read(at.form, name, at.bank.settings, *prefixes)
+        names = [name for name in self.all_names if name not in given and name not in self.scans]
+        return at.parse(self.model, *names, **given)
+
+    @property
+    def all_names(self) -> list[str]:
+        """Every member of the model that a form of this page may send."""
+        known = self.model.model_fields
+        sent = [*self.names, *(name for name in self.more if name in known)]
+        return [*sent, "expected_seq"] if "expected_seq" in known and "expected_seq" not in sent else sent
+
+    async def draw(self, at: Opened[R]) -> Response:
+        """Draw the page."""
+        shown = self.form(at)
+        if isinstance(shown, OwnPage):
+            return render(at.request, shown.template, **{**drawn(at.refusal), **shown.shows})
+        return self.draw_form(at, shown)
+
+    def draw_form(self, at: Opened[R], form: ActForm) -> Response:
+        """Draw one form of the page."""
+        values = at.filled(**form.values)
+        known = self.model.model_fields
+        labels = {**self.labels, **form.labels}
+        fields = form.fields
+        if fields is None:
+            fields = fields_of(
+                self.model, *self.names, values=values, labels=labels, options=form.options, needed=form.needed
+            )  # fmt: skip
+        more = form.more
+        if more is None:
+            more = fields_of(self.model, *(name for name in self.more if name in known), values=values, labels=labels)
+        back, trail = crumbs_of(self.address, at.path, form.title)
+        subject = str(at.path.get("code", "")) if form.subject is None else form.subject
+        return render(
+            at.request, "act.html", title=form.title, subject=subject, lead=form.lead, fields=fields, more=more,
+            back=form.back or back, trail=form.trail or trail, submit=form.submit, icon=form.icon, grave=form.grave,
+            hidden=form.hidden, statement=form.statement, meaning=("signed", form.said), attach=form.attach,
+            rows=form.rows, draft=form.draft, plan=form.plan, action=at.request.url.path, **drawn(at.refusal),
+        )  # fmt: skip

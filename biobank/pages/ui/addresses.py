@@ -1,0 +1,46 @@
+"""What stands in the address of a page: the pattern of each code, and the way back that an address implies."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Path
+
+SpecimenCode = Annotated[str, Path(pattern=r"^(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}$")]
+DonorCode = Annotated[str, Path(pattern=r"^DN-[0-9A-Z]{7}$")]
+LotCode = Annotated[str, Path(pattern=r"^LT-[0-9A-Z]{7}$")]
+ContainerCode = Annotated[str, Path(pattern=r"^BX-[0-9A-Z]{7}$")]
+WithdrawalCode = Annotated[str, Path(pattern=r"^WD[0-9]{2}-[0-9A-Z]{7}$")]
+ShipmentCode = Annotated[str, Path(pattern=r"^SH-[0-9A-Z]{7}$")]
+DeviationCode = Annotated[str, Path(pattern=r"^DV-[0-9A-Z]{7}$")]
+UserCode = Annotated[str, Path(pattern=r"^US-[0-9A-Z]{7}$")]
+SiteCode = Annotated[str, Path(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
+
+PLACES: Mapping[str, tuple[str, Any]] = {
+    "specimens": ("Specimens", SpecimenCode), "donors": ("Donors", DonorCode), "lots": ("Lots", LotCode),
+    "storage": ("Storage", ContainerCode), "withdrawals": ("Withdrawals", WithdrawalCode),
+    "shipments": ("Shipments", ShipmentCode), "deviations": ("Deviations", DeviationCode), "users": ("Users", UserCode),
+    "sites": ("Sites", SiteCode), "handovers": ("Hand-overs", UUID), "kits": ("Kits", str), "harvests": ("Harvests", str),
+    "processings": ("Processing", UUID), "viability": ("Viability", str), "pending": ("Waiting for a second person", UUID),
+}  # fmt: skip
+"""First part of an address → what the list there is called, and the code of a thing on it."""
+
+
+def parameters_of(address: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return name → type of what stands in braces: `own`, the code of the list it lies under, or a UUID."""
+    of_list = PLACES.get(address.split("/")[1], ("", UUID))[1]
+    names = re.findall(r"{(\w+)}", address)
+    return {name: own.get(name, of_list if name == "code" else UUID) for name in names}
+
+
+def crumbs_of(address: str, path: Mapping[str, Any], title: str) -> tuple[str, list[tuple[str, str | None]]]:
+    """Return the page before an act's page, and the breadcrumb that leads to it."""
+    parts = address.split("/")[1:]
+    label, _ = PLACES.get(parts[0], (parts[0].capitalize(), None))
+    trail: list[tuple[str, str | None]] = [(label, f"/{parts[0]}")]
+    back = f"/{parts[0]}"
+    if len(parts) > 2 and parts[1] == "{code}":
+        back = f"/{parts[0]}/{path['code']}"
+        trail.append((str(path["code"]), back))
+    return back, [*trail, (title, None)]
