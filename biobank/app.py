@@ -10,7 +10,7 @@ from biobank.acts import problems
 from biobank.acts.bank import Bank
 from biobank.custody.scan_path.middleware import Lanes
 from biobank.operations import health, openapi_document
-from biobank.operations.startup_gate import Doorkeeper, Doors
+from biobank.operations.startup_gate import StartupGate, StartupGateMiddleware
 from biobank.pages.ui.assets import STATIC, STATIC_PREFIX
 from biobank.pages.ui.security import SecurityHeaders
 from biobank.pages.ui.session import refusal_page
@@ -24,7 +24,7 @@ def create_app(bank: Bank) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await app.state.doors.opened(bank)
+        await app.state.startup_gate.open_for(bank)
         yield
         await bank.dispose()
 
@@ -39,12 +39,12 @@ def create_app(bank: Bank) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.bank = bank
-    app.state.doors = Doors()
+    app.state.startup_gate = StartupGate()
     assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"
     problems.install(app, page=refusal_page)
     app.add_middleware(Lanes, lanes=LANES)
-    # Outside the lanes: a scan, too, waits until the doors are open.
-    app.add_middleware(Doorkeeper, doors=app.state.doors)
+    # Outside the scan path: a scan, too, waits until the startup gate is open.
+    app.add_middleware(StartupGateMiddleware, gate=app.state.startup_gate)
     health.install(app)
     openapi_document.install(app)
     for router in (*ROUTERS, *PAGES):

@@ -3,7 +3,7 @@
 import gc
 from typing import TYPE_CHECKING
 
-from biobank.foundation.long_lived_imports import long_lived
+from biobank.foundation.collector import collector_paused
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -14,7 +14,7 @@ COLLECT_AFTER = 20_000
 
 def app() -> "FastAPI":
     """Build the application of one worker process."""
-    with long_lived():
+    with collector_paused():
         from biobank.acts.bank import Bank
         from biobank.app import create_app
         from biobank.foundation.config import Settings

@@ -15,7 +15,7 @@ from biobank.acts.web import require_own_password
 from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
 from biobank.auth.queries import username_of
-from biobank.auth.service import Door, WrongCredentials, prove_password
+from biobank.auth.service import PasswordCheck, WrongCredentials, prove_password
 from biobank.foundation import clock
 from biobank.foundation.errors import NotPermitted
 
@@ -27,9 +27,9 @@ class WrongPassword(NotPermitted):
     title = "Wrong password"
 
 
-def door_of(bank: Bank) -> Door:
+def password_check_of(bank: Bank) -> PasswordCheck:
     """Return what `auth.service.prove_password` needs."""
-    return Door(bank.database, bank.secret("throttle"), bank.settings.login_attempts)
+    return PasswordCheck(bank.database, bank.secret("throttle"), bank.settings.login_attempts)
 
 
 async def actor_of_session(bank: Bank, session_id: UUID) -> tuple[Actor, str]:
@@ -48,7 +48,7 @@ async def prove_own_password(bank: Bank, username: str, password: str) -> None:
     Raises TooManyAttempts, and WrongPassword (403: the sign-in itself is still good).
     """
     try:
-        await prove_password(door_of(bank), username, password)
+        await prove_password(password_check_of(bank), username, password)
     except WrongCredentials as error:
         raise WrongPassword("The password is wrong. Nothing was signed or changed.") from error
 

@@ -86,7 +86,7 @@ class RefreshTokenReused(NotSignedIn):
 
 
 @dataclass(frozen=True)
-class Door:
+class PasswordCheck:
     """What proving a password needs: the database, the key under the throttle's hashes, and how many failures it allows."""
 
     database: Database
@@ -111,7 +111,7 @@ class _Begun:
     must_change_password: bool
 
 
-async def prove_password(door: Door, username: str, password: str) -> Proven:
+async def prove_password(check: PasswordCheck, username: str, password: str) -> Proven:
     """Prove that `password` belongs to the active login `username`.
 
     Raises TooManyAttempts (429) when `failures_allowed` wrong passwords were tried for this name within ten minutes, whether or
@@ -119,19 +119,19 @@ async def prove_password(door: Door, username: str, password: str) -> Proven:
     so that a hundred guesses at once are not a hundred free ones.
     """
     name = username.casefold()
-    begun = await door.database.write(lambda s: _begin(s, door, name, clock.now()))
+    begun = await check.database.write(lambda s: _begin(s, check, name, clock.now()))
     verified = await verify_password(password, begun.password_hash)
     if not verified.genuine or not begun.active or begun.user is None:
         raise WrongCredentials("Login name or password is wrong, or the login is not active.")
-    await door.database.write(lambda s: _succeed(s, begun, verified.rehashed))
+    await check.database.write(lambda s: _succeed(s, begun, verified.rehashed))
     return Proven(begun.user, begun.must_change_password)
 
 
-def _begin(session: Session, door: Door, name: str, at: datetime) -> _Begun:
-    name_hash = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), key=door.throttle_key[:64], digest_size=32).digest()
+def _begin(session: Session, check: PasswordCheck, name: str, at: datetime) -> _Begun:
+    name_hash = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), key=check.throttle_key[:64], digest_size=32).digest()
     session.execute(_one_at_a_time, {"key": int.from_bytes(name_hash[:8], "big", signed=True)})
-    failures = session.scalars(_failures, {"name_hash": name_hash, "since": at - WINDOW, "limit": door.failures_allowed}).all()
-    if len(failures) >= door.failures_allowed:
+    failures = session.scalars(_failures, {"name_hash": name_hash, "since": at - WINDOW, "limit": check.failures_allowed}).all()
+    if len(failures) >= check.failures_allowed:
         wait = max(1, math.ceil((failures[-1] + WINDOW - at).total_seconds()))
         raise TooManyAttempts(
             f"Too many wrong passwords for this login. Try again in {wait} seconds, or ask an administrator.", retry_after_s=wait

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from biobank.commands.console import ALREADY_RUNNING, HALTED, console, fail, settings_or_exit, stop_event
+from biobank.foundation.collector import collector_paused
 from biobank.foundation.config import Settings
-from biobank.foundation.long_lived_imports import long_lived
 from biobank.operations.supervisor import Children, adopt_rules, prepare, served_database, start_all
 from biobank.postgres.embedded import EmbeddedPostgresError
 
@@ -67,7 +67,7 @@ def sealer() -> None:
 def worker() -> None:
     """Run the timers: expiring hand-overs, forgetting old answers."""
     settings = settings_or_exit()
-    with long_lived():
+    with collector_paused():
         from biobank.acts.bank import Bank
         from biobank.operations.worker import run as run_worker
 

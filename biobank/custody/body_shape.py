@@ -2,8 +2,8 @@
 
 A member's shape is one word or several joined by `|`, sorted: `array`, `boolean`, `integer`, `null`, `object`, `string`, and
 `commitment`, which is a string of 64 hex digits that commits to a document in the vault. Finer rules (patterns, ranges) are the
-bank's own business at the door; a verifier needs to know which members there are, of which type, and which of them are
-promises about personal data.
+bank's own business when it takes a request; a verifier needs to know which members there are, of which type, and which of
+them are promises about personal data.
 """
 
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Holds: placing them. Anyone who may record may place one; lifting takes quality's signature (`quality/service.py`)."""
+"""Holds: placing them. Anyone who may record may place one; lifting takes quality's signature (`quality/holds.py`)."""
 
 from collections.abc import Sequence
 from typing import Any

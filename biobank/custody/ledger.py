@@ -8,8 +8,8 @@ Guarantees of `append`, when it returns:
 - nothing was written over: the custody row (or stream head) was still at the sequence the caller saw.
 
 It is one statement for specimens and one for other streams, however many events, because round trips are what costs. The
-commonest append, one event on one specimen, has a narrower statement of its own (`composing.py`), which the hot path sends
-without a session.
+commonest append, one event on one specimen, has a narrower statement of its own (`scan_path/statement.py`), which the
+scan path sends without a session.
 Lock order for callers that lock first: donor, withdrawal, specimens by code.
 """
 
@@ -171,7 +171,10 @@ def append(
 
 
 def _keep_named_hands(session: Session, facts: Sequence[Fact], answers: Sequence[Appended]) -> None:
-    """List every colleague whom an entry names without their own credentials, until they answer (`hands.py`)."""
+    """List every colleague whom an entry names without their own credentials, until they answer.
+
+    `performer_confirmations.py` has their answers.
+    """
     named = [
         {"leaf": a.leaf_hash.hex(), "code": h.user}
         for fact, a in zip(facts, answers, strict=True)

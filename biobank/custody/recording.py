@@ -1,7 +1,7 @@
 """From an intention to a fact: who may, is it legal, when did it happen; then `ledger.append`.
 
-Every use case that touches a specimen goes through `record`; the hot path of single observations (`hot.py`) checks the same
-rules with the same functions.
+Every use case that touches a specimen goes through `record`; the scan path of single observations (`scan_path/observing.py`)
+checks the same rules with the same functions.
 """
 
 import unicodedata

@@ -46,7 +46,7 @@ def receipt_of(appended: Appended) -> EventReceipt:
 
 
 def record_event(session: Session, act: Act, code: str, request: EventRequest) -> EventAnswer:
-    """Record one observation of one specimen. The ordinary route; `hot.py` is its lane, with the same answer."""
+    """Record one observation of one specimen. The ordinary route; `scan_path/` takes the simple ones, with the same answer."""
     specimen = get_visible(session, act.actor, code, lock=True)
     require_expected(specimen, request.expected_seq)
     appended = record(session, act, [Move(specimen, event_of(request), site=_site_of(request))], request)

@@ -18,8 +18,8 @@ import psycopg
 from rich.console import Console
 
 from biobank.demo.people import PEOPLE, logins
+from biobank.foundation.collector import collector_paused
 from biobank.foundation.config import Settings
-from biobank.foundation.long_lived_imports import long_lived
 from biobank.operations.supervisor import adopt_rules, prepare, served_database
 
 UNFINISHED = "demo-unfinished"
@@ -84,7 +84,7 @@ def _make_if_missing(settings: Settings, state: Path, console: Console) -> None:
         prepare(settings)
         adopt_rules(settings)
         return
-    with long_lived():
+    with collector_paused():
         from biobank.acts.bank import Bank
         from biobank.demo.data import fill
         from biobank.registries import event_kinds
@@ -108,7 +108,7 @@ def _make_if_missing(settings: Settings, state: Path, console: Console) -> None:
 
 
 def seal(settings: Settings) -> None:
-    """Seal everything that was recorded, so that the log is up to date when the doors open."""
+    """Seal everything that was recorded, so that the log is up to date when the bank answers."""
     from biobank.transparency.sealer import Log, drain
 
     assert settings.sealer_database_url is not None

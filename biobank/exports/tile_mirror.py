@@ -91,7 +91,7 @@ def _new_tiles(old: int, new: int) -> Iterator[TileName]:
 
 
 def _checked(fetch: Fetch, name: TileName) -> bytes:
-    """Read a tile; a bundle is held against its leaf hashes, so that nothing false leaves the house by this door."""
+    """Read a tile; a bundle is held against its leaf hashes, so that nothing false is written to the mirror."""
     data = stored_log.read_tile(fetch, name)
     if name.level is None:
         leaves = split_tile(stored_log.read_tile(fetch, TileName(0, name.n, name.width)), name.width)

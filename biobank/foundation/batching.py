@@ -16,7 +16,7 @@ TURNS = 3
 """Turns of the loop from a request's bytes to its question: they are read, its task starts, it asks."""
 
 
-class Together(Generic[Q, A]):
+class Batcher(Generic[Q, A]):
     """Answers questions in batches of at most `most`, `at_once` of them at a time.
 
     `run` gets the questions of a batch and returns their answers in the same order; what it raises, every asker of the batch

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import psycopg as _dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel import Session, SQLModel
 
-from biobank.foundation.batching import Together
+from biobank.foundation.batching import Batcher
 
 T = TypeVar("T")
 Q = TypeVar("Q")
@@ -170,17 +170,17 @@ class Direct:
         self._url = url
         self._places = asyncio.Semaphore(size)
         self._idle: list[Cursor] = []
-        self._shared: dict[Any, Together[Any, Any]] = {}
+        self._shared: dict[Any, Batcher[Any, Any]] = {}
 
     def cursor(self) -> "_Loan":
         """Lend a cursor on a connection of its own for an `async with`. Raises TimeoutError or psycopg.Error."""
         return _Loan(self)
 
-    def together(self, run: Callable[["Direct", Sequence[Q]], Awaitable[Sequence[T]]]) -> Together[Q, T]:
+    def batched(self, run: Callable[["Direct", Sequence[Q]], Awaitable[Sequence[T]]]) -> Batcher[Q, T]:
         """Return where questions to `run(direct, questions)` are gathered on this database."""
         found = self._shared.get(run)
         if found is None:
-            found = self._shared[run] = Together(partial(run, self))
+            found = self._shared[run] = Batcher(partial(run, self))
         return found
 
     async def take(self) -> Cursor:

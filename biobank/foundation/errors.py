@@ -22,7 +22,7 @@ the bank declines is a 409 or a 403.
 
 A refusal is normally raised: the transaction rolls back and the attempt is written down in a second one. A refusal that is
 itself evidence (a wrong tube at the bedside, say) is *returned* by the use case inside `Refused`, so that the attempt and
-the hold it causes commit before the answer leaves (`db.py`, `requests.py`).
+the hold it causes commit before the answer leaves (`acts/web.py`).
 """
 
 from dataclasses import dataclass

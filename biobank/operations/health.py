@@ -79,7 +79,9 @@ async def readyz(request: Request, bank: BankDep, response: Response) -> dict[st
         checks = {"database": "does not answer"}
     if clock.offset():
         checks["clock"] = f"TEST MODE: the clock is moved by {int(clock.offset().total_seconds())} s"
-    checks["erasures"] = "replayed" if await request.app.state.doors.opened(bank) else "not replayed: nothing is answered"
+    checks["erasures"] = (
+        "replayed" if await request.app.state.startup_gate.open_for(bank) else "not replayed: nothing is answered"
+    )
     ready = checks.get("database") == "ok" and checks.get("schema") == "ok" and checks["erasures"] == "replayed"
     response.status_code = 200 if ready else 503
     return {"status": "ready" if ready else "not ready", "test_mode": bank.settings.test_mode, **checks}

@@ -1,4 +1,4 @@
-"""The doors stay shut until erasures are replayed: nobody who was forgotten is known again because a dump was older.
+"""The startup gate: no request is answered until erasures are replayed, so that a restored dump brings no erased person back.
 
 A dump of the bank may be older than an erasure; the store of donor keys knows better (`donors/erasure.py`). However a database
 came back (`biobank restore`, point-in-time recovery, a copied disk), no process answers a question from it before it has
@@ -25,18 +25,18 @@ ALWAYS_OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 @dataclass
-class Doors:
-    """The doors of one process. `open_for` is the bank whose erasures were replayed."""
+class StartupGate:
+    """The gate of one process. `bank` is the bank whose erasures were replayed; the gate is open for it and no other."""
 
-    open_for: Bank | None = None
+    bank: Bank | None = None
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def opened(self, bank: Bank) -> bool:
-        """Replay the erasures of `bank` unless this process has; say whether it has by now."""
-        if self.open_for is bank:
+    async def open_for(self, bank: Bank) -> bool:
+        """Replay the erasures of `bank` unless this process has done so. Return whether the gate is open now."""
+        if self.bank is bank:
             return True
         async with self._one_at_a_time:
-            if self.open_for is not bank:
+            if self.bank is not bank:
                 act = Act(actor=SYSTEM, bank=bank, keystore=bank.keystore, path="start/replay-erasures")
                 try:
                     again = await bank.database.write(lambda session: replay_erasures(session, act))
@@ -45,22 +45,22 @@ class Doors:
                     return False
                 if again:
                     log.warning("erasures replayed: this database is older than they are", donors=len(again))
-                self.open_for = bank
+                self.bank = bank
         return True
 
 
-class Doorkeeper:
-    """ASGI middleware: answers 503 until the doors are open."""
+class StartupGateMiddleware:
+    """ASGI middleware: answers 503 until the startup gate is open."""
 
-    def __init__(self, app: ASGIApp, doors: Doors) -> None:
+    def __init__(self, app: ASGIApp, gate: StartupGate) -> None:
         self.app = app
-        self.doors = doors
+        self.gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on when the doors are open."""
+        """Pass the request on when the gate is open."""
         if scope["type"] == "http" and scope["path"] not in ALWAYS_OPEN:
             bank = scope["app"].state.bank
-            if self.doors.open_for is not bank and not await self.doors.opened(bank):
+            if self.gate.bank is not bank and not await self.gate.open_for(bank):
                 shut = Unavailable(
                     "The bank cannot tell yet whether its database is older than an erasure, because a database does not answer "
                     "or has another schema. Send the same request again in a minute, and tell the administrator."

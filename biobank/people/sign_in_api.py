@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Request, Response
 
 from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act
-from biobank.acts.proving import actor_of_session, door_of, prove_own_password
+from biobank.acts.proving import actor_of_session, password_check_of, prove_own_password
 from biobank.acts.web import BankDep, ClaimsDep
 from biobank.auth.identity import load_actor
 from biobank.auth.passwords import hash_password, require_strong
@@ -28,7 +28,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 @router.post("/token")
 async def sign_in(form: Annotated[PasswordGrant, Form()], bank: BankDep, response: Response) -> TokenAnswer:
     """Sign in with a password (OAuth2 password form) and get a token for the `Authorization: Bearer` header."""
-    proven = await prove_password(door_of(bank), form.username, form.password)
+    proven = await prove_password(password_check_of(bank), form.username, form.password)
     response.headers.update(NO_STORE)
     return await bank.database.write(
         lambda s: open_token_session(s, bank.tokens, proven, clock.now(), bank.settings.refresh_token_s)

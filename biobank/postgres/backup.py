@@ -1,8 +1,8 @@
 """Dumps and their restoring: the bank in one file, the donor keys in another, because they must not be kept equally long.
 
 A dump is `pg_dump`'s custom format, made as the owner, consistent in itself. After a restore and before serving, erasures are
-replayed (`restored.py`, docs/operations.md): a key destroyed since the dump stays destroyed, because the keys' dump is restored
-only when the key store itself was lost.
+replayed (`operations/startup_gate.py`, docs/operations.md): a key destroyed since the dump stays destroyed, because the keys'
+dump is restored only when the key store itself was lost.
 """
 
 import os

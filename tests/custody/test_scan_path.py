@@ -45,7 +45,7 @@ def seqs(api: Api, codes: list[str]) -> list[int]:
 @contextmanager
 def ordinary_statements(api: Api) -> Iterator[list[str]]:
     """What the ordinary route sends meanwhile."""
-    api.anonymous.get(f"{api.url}/S/none")  # opens the doors, which look at the database once
+    api.anonymous.get(f"{api.url}/S/none")  # opens the startup gate, which looks at the database once
     seen: list[str] = []
     stop = count_statements(api.test_bank.bank.database.writer.sync_engine, seen)
     yield seen

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biobank.foundation.batching import Together
+from biobank.foundation.batching import Batcher
 
 
 class Doubler:
@@ -30,7 +30,7 @@ class Doubler:
 
 def ask_all(run: Doubler, questions: Sequence[int], *, most: int = 32, at_once: int = 1) -> list[int | BaseException]:
     async def main() -> list[int | BaseException]:
-        together = Together(run, most=most, at_once=at_once)
+        together = Batcher(run, most=most, at_once=at_once)
         return await asyncio.gather(*[together.ask(q) for q in questions], return_exceptions=True)
 
     return asyncio.run(main())
@@ -58,7 +58,7 @@ def test_what_arrives_while_a_batch_runs_is_the_next_batch() -> None:
     run = Doubler()
 
     async def main() -> None:
-        together = Together(run)
+        together = Batcher(run)
         first = asyncio.create_task(together.ask(1))
         await asyncio.sleep(0.0005)
         await asyncio.gather(first, together.ask(2), together.ask(3))
@@ -77,7 +77,7 @@ def test_a_failure_reaches_its_own_batch_and_no_other() -> None:
 
 def test_an_asker_who_goes_away_does_not_take_the_others_along() -> None:
     async def main() -> int:
-        together = Together(Doubler())
+        together = Batcher(Doubler())
         leader = asyncio.create_task(together.ask(1))
         follower = asyncio.create_task(together.ask(2))
         later = asyncio.create_task(together.ask(3))

@@ -6,7 +6,7 @@ A technician at the tank must not wait for the screen, and a scan is what the ba
 1. one SELECT: the actor, an earlier answer under the same key, the specimen;
 2. one statement that compares the sequence and writes custody, event, pending and the kept answer, or nothing at all.
 
-Scans that wait at the same time share these statements (`together.py`, docs/adr/0016); each is judged and written by
+Scans that wait at the same time share these statements (`foundation/batching.py`, docs/adr/0016); each is judged and written by
 itself. When the database refuses a shared write, all of it is undone, and each of its scans goes the ordinary route.
 
 No lock is needed between them: an observation is judged by the custody row alone, and the write happens only if that row is
@@ -112,13 +112,13 @@ async def observe(call: Call) -> str | None:
     if not suits(request, type(event)):
         return None
     direct = call.bank.database.direct
-    row = await direct.together(_read_all).ask(call)
+    row = await direct.batched(_read_all).ask(call)
     act = call.by(actor_of(row))
     require_own_password(act.actor)
     if row.status is not None:
         return None
     composed, text = judge(act, row, call.path["code"], event, request)
-    return text if await direct.together(_write_all).ask(composed) else None
+    return text if await direct.batched(_write_all).ask(composed) else None
 
 
 @cache

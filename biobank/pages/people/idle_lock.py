@@ -1,6 +1,6 @@
 """The idle lock: a page nobody used for a while asks for the password of the one who is signed in, and keeps what is on it.
 
-Only the same login goes on; somebody else logs in anew. Wrong passwords count with those at the door.
+Only the same login goes on; somebody else logs in anew. Wrong passwords count with those at sign-in.
 """
 
 from typing import Annotated
@@ -24,7 +24,7 @@ router = APIRouter(include_in_schema=False)
 async def show_locked(
     request: Request, bank: BankDep, next_page: Annotated[str, Query(alias="next", max_length=500)] = "/"
 ) -> Response:
-    """Ask for the password of whoever is signed in here; the door when nobody is."""
+    """Ask for the password of whoever is signed in here; the sign-in page when nobody is."""
     try:
         page = await _page_of(request, bank)
     except NotSignedIn:

@@ -1,6 +1,6 @@
 """Logins as an administrator sees them: one login, making one, renaming, shutting and opening it, a first password.
 
-Roles, and whatever takes a second person, are in `role_pages.py`.
+Roles, and whatever takes a second person, are in `pages/people/roles.py`.
 """
 
 import secrets

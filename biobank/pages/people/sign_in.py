@@ -1,4 +1,4 @@
-"""The door: logging in and out, the first password, and the list of logins."""
+"""Signing in and out, the first password, and the list of logins."""
 
 import secrets
 from typing import Annotated
@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act
-from biobank.acts.proving import actor_of_session, door_of, prove_own_password
+from biobank.acts.proving import actor_of_session, password_check_of, prove_own_password
 from biobank.acts.web import BankDep
 from biobank.auth.actor import Actor
 from biobank.auth.passwords import MINIMUM_LENGTH, hash_password, require_strong
@@ -47,7 +47,7 @@ DOOR_S = 3600
 async def show_login(
     request: Request, bank: BankDep, next_page: Annotated[str, Query(alias="next", max_length=500)] = "/"
 ) -> Response:
-    """Draw the door."""
+    """Draw the sign-in page."""
     return _door(request, bank, local_path(next_page))
 
 
@@ -76,7 +76,7 @@ async def log_in(request: Request, bank: BankDep) -> Response:
         return _door(request, bank, next_page, refusal=refusal)
     username = form.get("username", "")[:80]
     try:
-        proven = await prove_password(door_of(bank), username, form.get("password", "")[:256])
+        proven = await prove_password(password_check_of(bank), username, form.get("password", "")[:256])
     except Refusal as error:
         return _door(request, bank, next_page, username, error)
     lifetime = bank.settings.session_s
