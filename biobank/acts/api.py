@@ -10,6 +10,7 @@ from biobank.acts.signing import SignatureToken, SignRequest
 from biobank.acts.two_person import PendingActList, PendingActPublic, cancel_pending, list_pending
 from biobank.acts.web import Performing, Reading
 from biobank.foundation.errors import Refusal
+from biobank.foundation.paging import Cursor, Paging
 
 router = APIRouter(prefix="/api/v1", tags=["signatures"])
 
@@ -31,10 +32,10 @@ async def sign(request: SignRequest, performing: Performing) -> SignatureToken:
 
 @router.get("/pending-acts")
 async def read_pending_acts(
-    reading: Reading, after: UUID | None = None, limit: Annotated[int, Query(ge=1, le=500)] = 100
+    reading: Reading, after: Cursor | None = None, limit: Annotated[int, Query(ge=1, le=500)] = 100
 ) -> PendingActList:
     """The acts that wait for a second person: those you proposed and those you may complete, oldest first."""
-    return await reading(list_pending, after, limit)
+    return await reading(list_pending, Paging(after, limit))
 
 
 @router.post("/pending-acts/{pending_act}/cancel")

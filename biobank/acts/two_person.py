@@ -41,6 +41,7 @@ from biobank.auth.queries import actor_of_user
 from biobank.foundation.clock import now
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
+from biobank.foundation.paging import Listed, Paging, read_page
 
 LIFETIME = timedelta(hours=24)
 
@@ -108,11 +109,8 @@ class PendingActPublic(BaseModel):
     site: str | None
 
 
-class PendingActList(BaseModel):
+class PendingActList(Listed[PendingActPublic]):
     """Acts that wait, oldest first."""
-
-    items: list[PendingActPublic]
-    next: str | None = None
 
 
 def propose_or_complete(
@@ -189,30 +187,19 @@ def cancel_pending(session: Session, act: Act, pending: UUID) -> PendingActPubli
     return _public(row)
 
 
-def list_pending(session: Session, actor: Actor, after: UUID | None = None, limit: int = 100) -> PendingActList:
+ORDERS = {"proposed_at": _pending.c.proposed_at, "expires_at": _pending.c.expires_at}
+
+
+def list_pending(session: Session, actor: Actor, paging: Paging = Paging()) -> PendingActList:
     """List the acts that wait for a second person and that the actor proposed or may complete, oldest first."""
-    statement = (
-        select(_pending)
-        .where(
-            _pending.c.completed_at.is_(None),
-            _pending.c.cancelled_at.is_(None),
-            _pending.c.expires_at > now(),
-            or_(_pending.c.proposed_by == actor.code, *(_completable(actor, p) for p in sorted(actor.permissions))),
-        )
-        .order_by(_pending.c.proposed_at, _pending.c.id)
-        .limit(limit + 1)
+    statement = select(_pending).where(
+        _pending.c.completed_at.is_(None),
+        _pending.c.cancelled_at.is_(None),
+        _pending.c.expires_at > now(),
+        or_(_pending.c.proposed_by == actor.code, *(_completable(actor, p) for p in sorted(actor.permissions))),
     )
-    if after is not None:
-        mark = select(_pending.c.proposed_at, _pending.c.id).where(_pending.c.id == after).subquery()
-        statement = statement.where(
-            or_(
-                _pending.c.proposed_at > select(mark.c.proposed_at).scalar_subquery(),
-                (_pending.c.proposed_at == select(mark.c.proposed_at).scalar_subquery()) & (_pending.c.id > after),
-            )
-        )
-    rows = session.execute(statement).all()
-    items = [_public(row) for row in rows[:limit]]
-    return PendingActList(items=items, next=str(items[-1].id) if len(rows) > limit else None)
+    page = read_page(session, statement, paging, key=_pending.c.id, orders=ORDERS, default="proposed_at")
+    return PendingActList(items=[_public(row) for row in page.rows], **page.ends)
 
 
 def _propose(

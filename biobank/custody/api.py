@@ -15,15 +15,16 @@ from biobank.custody.schemas import (
     CustodyHistory,
     EventAnswer,
 )
+from biobank.foundation.paging import Cursor, Paging
 
 router = APIRouter(prefix="/api/v1", tags=["custody"])
-Cursor = Annotated[int, Query(ge=0, le=2**31 - 1)]
+AfterSeq = Annotated[int, Query(ge=0, le=2**31 - 1)]
 SpecimenPath = Annotated[str, Path(pattern=r"^(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}$")]
 
 
 @router.get("/specimens/{code}/custody")
 async def read_custody(
-    code: str, reading: Reading, after: Cursor = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 200
+    code: str, reading: Reading, after: AfterSeq = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 200
 ) -> CustodyHistory:
     """The chain of custody of one specimen, oldest first."""
     return await reading(queries.history_of, code, after, limit)
@@ -72,8 +73,8 @@ async def read_attempts(
     subject: str | None = None,
     code: str | None = None,
     evidence: bool | None = None,
-    before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+    before: Cursor | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> AttemptList:
     """Refusals that were kept: near misses and evidence, newest first."""
-    return await reading(queries.attempts, subject=subject, code=code, evidence=evidence, before=before, limit=limit)
+    return await reading(queries.attempts, subject=subject, code=code, evidence=evidence, paging=Paging(before, limit))

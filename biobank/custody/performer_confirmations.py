@@ -28,6 +28,7 @@ from biobank.custody.recording import NOW, acknowledge, head_of
 from biobank.custody.states import HandsAnswer, StreamKind
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.paging import Listed
 
 AT_ONCE = 200
 """Entries that one signature confirms. Their hashes must fit into one entry of the log."""
@@ -98,11 +99,8 @@ class NamedHandsPublic(BaseModel):
     answered_event: str | None = Field(description="Leaf hash of the colleague's answer.")
 
 
-class NamedHandsList(BaseModel):
+class NamedHandsList(Listed[NamedHandsPublic]):
     """Entries that name a colleague, oldest first."""
-
-    items: list[NamedHandsPublic]
-    next: str | None = None
 
 
 _find = (

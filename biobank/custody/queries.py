@@ -18,6 +18,7 @@ from biobank.custody.schemas import AttemptList, AttemptPublic, CustodyHistory, 
 from biobank.custody.snapshots import get_visible
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
+from biobank.foundation.paging import Paging, read_page
 from biobank.transparency.models import Leaf
 
 leaf = table_of(Leaf)
@@ -70,23 +71,19 @@ def attempts(
     subject: str | None = None,
     code: str | None = None,
     evidence: bool | None = None,
-    before: int | None = None,
-    limit: int = 100,
+    paging: Paging = Paging(),
 ) -> AttemptList:
     """Return kept refusals, newest first: the near misses."""
     actor.require(Permission.LOG_READ, at=ANYWHERE)
-    statement = select(attempt).order_by(attempt.c.id.desc()).limit(limit + 1)
+    statement = select(attempt)
     if subject is not None:
         statement = statement.where(attempt.c.subject == subject)
     if code is not None:
         statement = statement.where(attempt.c.code == code)
     if evidence is not None:
         statement = statement.where(attempt.c.evidence.is_(evidence))
-    if before is not None:
-        statement = statement.where(attempt.c.id < before)
     sites = actor.sites_with(Permission.LOG_READ)
     if sites is not None:
         statement = statement.where(attempt.c.site_code.is_(None) | attempt.c.site_code.in_(sorted(sites)))
-    rows = session.execute(statement).mappings().all()
-    items = [AttemptPublic.model_validate(dict(r)) for r in rows[:limit]]
-    return AttemptList(items=items, next=str(items[-1].id) if len(rows) > limit else None)
+    page = read_page(session, statement, paging, key=attempt.c.id, orders={"id": attempt.c.id}, default="-id")
+    return AttemptList(items=[AttemptPublic.model_validate(dict(row._mapping)) for row in page.rows], **page.ends)

@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, BaseModel, Field, create_model
 
 from biobank.custody.event import Event, Mode, rules
 from biobank.custody.recording import Circumstances
+from biobank.foundation.paging import Listed
 
 
 class EventRequest(Circumstances):
@@ -160,8 +161,5 @@ class AttemptPublic(BaseModel):
     evidence: bool
 
 
-class AttemptList(BaseModel):
+class AttemptList(Listed[AttemptPublic]):
     """Kept refusals, newest first."""
-
-    items: list[AttemptPublic]
-    next: str | None = None

@@ -27,12 +27,12 @@ from biobank.donors.schemas import (
     SiteCode,
 )
 from biobank.donors.visit_schemas import IdentificationRecorded, Identify, IssueWristband, VoidWristband, WristbandRecorded
+from biobank.foundation.paging import Cursor, Paging
 
 router = APIRouter(prefix="/api/v1", tags=["donors"])
 
 DonorCode = Annotated[str, Path(pattern=r"^DN-[0-9A-Z]{7}$", examples=["DN-SQF5SS9"])]
 BandCode = Annotated[str, Path(pattern=r"^WB-[0-9A-Z]{7}$")]
-Cursor = Annotated[str, Query(pattern=r"^DN-[0-9A-Z]{7}$", description="`next` of the page before.")]
 
 
 async def disclosing(request: Request, claims: ClaimsDep, bank: BankDep) -> Performer:
@@ -59,7 +59,7 @@ async def list_donors(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> DonorList:
     """Donors you may know of, by code. To find a person by name use POST /donors/search."""
-    return await reading(queries.list_donors, site=site, status=status, after=after, limit=limit)
+    return await reading(queries.list_donors, site=site, status=status, paging=Paging(after, limit))
 
 
 @router.post("/donors/search")

@@ -28,10 +28,12 @@ from biobank.donors.schemas import (
 from biobank.donors.visibility import donor, get_visible_donor, visible
 from biobank.donors.wristbands import band_in_force
 from biobank.foundation.db import table_of
+from biobank.foundation.paging import Paging, read_page
 
 _hold = table_of(Hold)
 
 MATCHES_SHOWN = 50
+ORDERS = {"donor": donor.c.code, "created_at": donor.c.created_at}
 
 
 def list_donors(
@@ -40,21 +42,17 @@ def list_donors(
     *,
     site: str | None = None,
     status: str | None = None,
-    after: str | None = None,
-    limit: int = 100,
+    paging: Paging = Paging(),
 ) -> DonorList:
-    """List the donors the actor may know of, by code."""
+    """List the donors the actor may know of, by code unless asked otherwise."""
     actor.require(Permission.DONOR_READ, at=ANYWHERE)
-    statement: Select[Any] = select(donor).where(visible(actor)).order_by(donor.c.code).limit(limit + 1)
+    statement: Select[Any] = select(donor).where(visible(actor))
     if site is not None:
         statement = statement.where(donor.c.clinic_site_code == site)
     if status is not None:
         statement = statement.where(donor.c.status == status)
-    if after is not None:
-        statement = statement.where(donor.c.code > after)
-    rows = session.execute(statement).all()
-    items = [summary_of(row) for row in rows[:limit]]
-    return DonorList(items=items, next=items[-1].donor if len(rows) > limit else None)
+    page = read_page(session, statement, paging, key=donor.c.code, orders=ORDERS, default="donor")
+    return DonorList(items=[summary_of(row) for row in page.rows], **page.ends)
 
 
 def summary_of(row: "Row[Any]") -> DonorSummary:

@@ -11,6 +11,7 @@ from biobank.custody.schemas import EventReceipt
 from biobank.donors.events import AtEndOfTerm, ConsentKind, DonorStatus, OnDeath, Tissue
 from biobank.donors.names import normalise, tidy
 from biobank.foundation import clock
+from biobank.foundation.paging import Listed
 
 OLDEST_BIRTH = date(1880, 1, 1)
 OLDEST_CONSENT_YEAR = 1950
@@ -200,11 +201,8 @@ class DonorSummary(BaseModel):
     created_at: AwareDatetime
 
 
-class DonorList(BaseModel):
+class DonorList(Listed[DonorSummary]):
     """Donors by code."""
-
-    items: list[DonorSummary]
-    next: str | None = None
 
 
 class DonorPublic(DonorSummary):

@@ -5,6 +5,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
+from biobank.foundation.paging import Listed
+
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -23,8 +25,5 @@ class JobPublic(BaseModel):
     finished_at: AwareDatetime | None
 
 
-class JobList(BaseModel):
+class JobList(Listed[JobPublic]):
     """Jobs, newest first."""
-
-    items: list[JobPublic]
-    next: str | None = None

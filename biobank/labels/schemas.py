@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances
+from biobank.foundation.paging import Listed
 
 Code = Annotated[str, Field(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 TemplateName = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,60}$")]
@@ -73,11 +74,8 @@ class PrinterPublic(BaseModel):
     dpi: int
 
 
-class PrinterList(BaseModel):
+class PrinterList(Listed[PrinterPublic]):
     """The printers of this installation."""
-
-    items: list[PrinterPublic]
-    next: str | None = None
 
 
 class RuleRequest(Circumstances):
@@ -98,11 +96,8 @@ class RulePublic(BaseModel):
     printer: str | None
 
 
-class RuleList(BaseModel):
+class RuleList(Listed[RulePublic]):
     """Print rules by site and prefix."""
-
-    items: list[RulePublic]
-    next: str | None = None
 
 
 class PrintPublic(BaseModel):
@@ -127,11 +122,8 @@ class PrintAnswer(BaseModel):
     receipt: str
 
 
-class PrintList(BaseModel):
+class PrintList(Listed[PrintPublic]):
     """Prints of one specimen, newest first."""
-
-    items: list[PrintPublic]
-    next: str | None = None
 
 
 class VerifyRequest(Circumstances):
@@ -160,8 +152,5 @@ class TemplatePublic(BaseModel):
     prefixes: list[str]
 
 
-class TemplateList(BaseModel):
+class TemplateList(Listed[TemplatePublic]):
     """Every template of this installation."""
-
-    items: list[TemplatePublic]
-    next: str | None = None

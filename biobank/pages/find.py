@@ -18,6 +18,7 @@ from biobank.donors.wristbands import describe_band
 from biobank.foundation.codes import Code, MalformedCode, Prefix, parse_code, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.paging import Paging
 from biobank.pages.ui.filters import code_href
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PageReading
@@ -89,7 +90,7 @@ def _by_words(session: Session, actor: Actor, text: str, settings: Settings, mis
     try:
         return Found(code_href(resolve_code(session, actor, text, settings).code), [])
     except Refusal as refusal:
-        several = list_specimens(session, actor, words=text, limit=SEVERAL).items if len(text) <= 40 else []
+        several = list_specimens(session, actor, words=text, paging=Paging(limit=SEVERAL)).items if len(text) <= 40 else []
         if not several:
             raise refusal from None
     return Found(code_href(several[0].code) if len(several) == 1 else None, several)

@@ -6,10 +6,10 @@ What is signed is drawn from the proposal itself, never from a form: the second 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 from sqlmodel import Session
@@ -22,6 +22,7 @@ from biobank.custody.snapshots import get_visible
 from biobank.donors.erasure import erase_donor
 from biobank.donors.schemas import EraseDonor
 from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.entries import facts_of
 from biobank.pages.ui.filters import code_href
@@ -85,9 +86,9 @@ def label_of(act: str) -> str:
 
 
 @router.get("/pending")
-async def show_pending(request: Request, reading: PageReading, cursor: Annotated[UUID | None, Query()] = None) -> Response:
+async def show_pending(request: Request, reading: PageReading, cursor: Cursor | None = None) -> Response:
     """List what I proposed and what I may complete."""
-    found: PendingActList = await reading(list_pending, cursor, 50)
+    found: PendingActList = await reading(list_pending, Paging(cursor, 50))
     actor: Actor = request.state.actor
     rows = [
         one.model_dump()
@@ -99,16 +100,16 @@ async def show_pending(request: Request, reading: PageReading, cursor: Annotated
 
 def find_pending(session: Session, actor: Actor, pending: UUID) -> tuple[PendingActPublic, int | None]:
     """Return an act that waits and, for a specimen's, how far its record stands; raise NotFound when nothing waits."""
-    after: UUID | None = None
+    after: str | None = None
     while True:
-        page = list_pending(session, actor, after, 500)
+        page = list_pending(session, actor, Paging(after, 500))
         for one in page.items:
             if one.id == pending:
                 known = ACTS.get(one.act)
                 return one, get_visible(session, actor, one.subject).seq if known is not None and known.needs_seq else None
         if page.next is None:
             raise NotFound("Nothing with this id waits for you: it was completed, taken back, or left for more than a day.")
-        after = UUID(page.next)
+        after = page.next
 
 
 @router.get("/pending/{pending}")

@@ -22,6 +22,7 @@ from biobank.custody.states import TERMINAL, State
 from biobank.donors.visits import waiting_identifications
 from biobank.foundation.clock import now
 from biobank.foundation.db import table_of
+from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.filters import code_href
 from biobank.quality.deviations import list_deviations
@@ -94,7 +95,7 @@ def _withdrawals(session: Session, actor: Actor, at: datetime) -> Iterator[Task]
         if not actor.may(permission, at=ANYWHERE):
             continue
         for state in states:
-            for one in list_withdrawals(session, actor, state=state.value, limit=SHOWN_EACH).items:
+            for one in list_withdrawals(session, actor, state=state.value, paging=Paging(limit=SHOWN_EACH)).items:
                 if one.code not in seen:
                     seen.add(one.code)
                     late = one.needed_at is not None and one.needed_at < at
@@ -112,14 +113,14 @@ def _identifications(session: Session, actor: Actor, _at: datetime) -> Iterator[
 
 
 def _handovers(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
-    for one in list_handovers(session, actor, waiting="me", limit=SHOWN_EACH).items:
+    for one in list_handovers(session, actor, waiting="me", paging=Paging(limit=SHOWN_EACH)).items:
         count = len(one.specimens)
         detail = f"{count} {'tube' if count == 1 else 'tubes'} from {one.from_id}"
         yield Task("Accept or decline a hand-over", one.specimens[0], f"/handovers/{one.id}", "waiting", one.expires_at, detail)
 
 
 def _pending(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
-    for one in list_pending(session, actor, limit=SHOWN_EACH).items:
+    for one in list_pending(session, actor, paging=Paging(limit=SHOWN_EACH)).items:
         mine = one.proposed_by == actor.code
         what = "Your act waits for a second person" if mine else "Sign as the second person"
         urgency: Urgency = "expected" if mine else "waiting"
@@ -135,7 +136,7 @@ def _own_hands(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
 def _shipments(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
     if not actor.may(P.SHIPMENT_RECORD, at=ANYWHERE):
         return
-    for one in list_shipments(session, actor, status="in_transit", limit=SHOWN_EACH).items:
+    for one in list_shipments(session, actor, status="in_transit", paging=Paging(limit=SHOWN_EACH)).items:
         if actor.may(P.SHIPMENT_RECORD, at=one.to_site):
             urgency: Urgency = "overdue" if at - one.dispatched_at > LONG_UNDERWAY else "expected"
             detail = f"{one.underway} of {one.specimens} underway from {one.from_site}"
@@ -210,7 +211,7 @@ def read_troubles(session: Session, actor: Actor) -> list[Trouble]:
             what = f"{words(hold.kind)} hold"
             found.append(Trouble(what, hold.scope_id, code_href(hold.scope_id), hold.placed_at, words(hold.reason)))
     if actor.may(P.DEVIATION_OPEN, at=ANYWHERE):
-        for one in list_deviations(session, actor, open_only=True, limit=SHOWN_EACH).items:
+        for one in list_deviations(session, actor, open_only=True, paging=Paging(limit=SHOWN_EACH)).items:
             detail = f"{words(one.severity)}, {words(one.topic).lower()} at {one.site}"
             found.append(Trouble("Open deviation", one.code, code_href(one.code), one.opened_at, detail))
     return sorted(found, key=lambda trouble: trouble.since, reverse=True)

@@ -8,6 +8,7 @@ from biobank.acts.two_person import Proposed
 from biobank.acts.web import Performing, Reading
 from biobank.auth.passwords import hash_password
 from biobank.auth.permissions import Role
+from biobank.foundation.paging import Cursor, Paging
 from biobank.people import queries, roles, service, sites
 from biobank.people.schemas import (
     Done,
@@ -20,7 +21,6 @@ from biobank.people.schemas import (
     SitePublic,
     SiteRecorded,
     UserChange,
-    UserCode,
     UserCreate,
     UserList,
     UserPublic,
@@ -43,7 +43,7 @@ async def read_users(
     active: bool | None = None,
     role: Role | None = None,
     site: SiteCode | None = None,
-    after: UserCode | None = None,
+    after: Cursor | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> UserList:
     """Logins by badge code."""
@@ -53,8 +53,7 @@ async def read_users(
         active=active,
         role=role,
         at_site=site,
-        after=after,
-        limit=limit,
+        paging=Paging(after, limit),
     )
 
 

@@ -12,6 +12,7 @@ from biobank.auth.permissions import Permission, Role
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound, NotSignedIn
+from biobank.foundation.paging import Paging, read_page
 from biobank.people.authority import may_see_user
 from biobank.people.schemas import GrantPublic, Me, SiteList, SitePublic, UserList, UserPublic
 from biobank.vault import Erased, Keystore, open_document
@@ -52,6 +53,9 @@ def read_user(session: Session, actor: Actor, keystore: Keystore, code: str) -> 
     return _public(row, grants, printed_name(session, keystore, row.name_commit))
 
 
+ORDERS = {"code": user.c.code, "username": user.c.username, "created_at": user.c.created_at}
+
+
 def list_users(
     session: Session,
     actor: Actor,
@@ -60,14 +64,13 @@ def list_users(
     active: bool | None = None,
     role: Role | None = None,
     at_site: str | None = None,
-    after: str | None = None,
-    limit: int = 50,
+    paging: Paging = Paging(),
 ) -> UserList:
     """Return logins by badge code, those of the actor's sites when `user:read` is held at sites only."""
     actor.require(Permission.USER_READ, at=ANYWHERE)
     sites = actor.sites_with(Permission.USER_READ)
     has_role = select(user_role.c.id).where(user_role.c.user_code == user.c.code)
-    statement = select(user).order_by(user.c.code).limit(limit + 1)
+    statement = select(user)
     if sites is not None:
         here = has_role.where(or_(user_role.c.site_code.is_(None), user_role.c.site_code.in_(sorted(sites)))).exists()
         statement = statement.where(or_(here, ~has_role.exists(), user.c.code == actor.code))
@@ -79,13 +82,10 @@ def list_users(
         statement = statement.where(
             has_role.where(or_(user_role.c.site_code.is_(None), user_role.c.site_code == at_site)).exists()
         )
-    if after is not None:
-        statement = statement.where(user.c.code > after)
-    rows = session.execute(statement).all()
-    shown = rows[:limit]
-    grants = _grants_by_user(session, [row.code for row in shown])
-    items = [_public(r, grants.get(r.code, ()), printed_name(session, keystore, r.name_commit)) for r in shown]
-    return UserList(items=items, next=items[-1].code if len(rows) > limit else None)
+    page = read_page(session, statement, paging, key=user.c.code, orders=ORDERS, default="code")
+    grants = _grants_by_user(session, [row.code for row in page.rows])
+    items = [_public(r, grants.get(r.code, ()), printed_name(session, keystore, r.name_commit)) for r in page.rows]
+    return UserList(items=items, **page.ends)
 
 
 def describe_me(session: Session, actor: Actor, keystore: Keystore) -> Me:

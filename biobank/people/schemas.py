@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from biobank.auth.permissions import Role
 from biobank.auth.schemas import SECRET
 from biobank.custody.schemas import EventReceipt
+from biobank.foundation.paging import Listed
 
 UserCode = Annotated[str, Field(pattern=r"^US-[0-9A-Z]{7}$")]
 SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
@@ -99,11 +100,8 @@ class UserPublic(BaseModel):
     roles: list[GrantPublic]
 
 
-class UserList(BaseModel):
+class UserList(Listed[UserPublic]):
     """Logins by badge code."""
-
-    items: list[UserPublic]
-    next: str | None = None
 
 
 class Me(BaseModel):
@@ -144,11 +142,8 @@ class SitePublic(BaseModel):
     active: bool
 
 
-class SiteList(BaseModel):
+class SiteList(Listed[SitePublic]):
     """Sites by code."""
-
-    items: list[SitePublic]
-    next: str | None = None
 
 
 class SiteRecorded(BaseModel):

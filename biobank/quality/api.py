@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import BankDep, Performing, Reading
+from biobank.foundation.paging import Cursor, Paging
 from biobank.quality import attachments, decisions, deviations, disposal, holds, identifying, look_back
 from biobank.quality.schemas import (
     AttachmentPublic,
@@ -124,11 +125,11 @@ async def open_deviation(request: DeviationRequest, performing: Performing) -> D
 async def read_deviations(
     reading: Reading,
     open: bool | None = None,
-    after: Annotated[str | None, Query(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")] = None,
+    after: Cursor | None = None,
     limit: Limit = 100,
 ) -> DeviationList:
     """Deviations at the sites you may know of, newest first."""
-    return await reading(deviations.list_deviations, open_only=open, after=after, limit=limit)
+    return await reading(deviations.list_deviations, open_only=open, paging=Paging(after, limit))
 
 
 @router.get("/deviations/{code}")

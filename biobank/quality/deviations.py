@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Collection
 from typing import Any, Literal
 
-from sqlalchemy import RowMapping, insert, or_, select, text, update
+from sqlalchemy import RowMapping, insert, select, text, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -21,7 +21,8 @@ from biobank.custody.ledger import Appended
 from biobank.custody.recording import BANK_SUBJECT, Circumstances, acknowledge
 from biobank.custody.states import HoldScope
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
+from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.paging import Paging, read_page
 from biobank.quality.attachments import require_stored
 from biobank.quality.events import DeviationClosed, DeviationOpened
 from biobank.quality.holds import find_scope
@@ -164,26 +165,19 @@ def describe_deviation(session: Session, actor: Actor, keystore: Keystore, code:
     )
 
 
-def list_deviations(
-    session: Session, actor: Actor, *, open_only: bool | None = None, after: str | None = None, limit: int = 100
-) -> DeviationList:
+ORDERS = {"opened_at": deviation.c.opened_at, "code": deviation.c.code}
+
+
+def list_deviations(session: Session, actor: Actor, *, open_only: bool | None = None, paging: Paging = Paging()) -> DeviationList:
     """List deviations at the sites the actor may know of, newest first."""
-    statement = select(deviation).order_by(deviation.c.opened_at.desc(), deviation.c.code.desc()).limit(limit + 1)
+    statement = select(deviation)
     if not _sees_all(actor):
         actor.require(Permission.DEVIATION_OPEN, at=ANYWHERE)
         statement = statement.where(deviation.c.site_code.in_(sorted(actor.sites_with(Permission.DEVIATION_OPEN) or ())))
     if open_only is not None:
         statement = statement.where(deviation.c.closed_at.is_(None) if open_only else deviation.c.closed_at.is_not(None))
-    if after is not None:
-        mark = session.execute(select(deviation.c.opened_at).where(deviation.c.code == after)).scalar_one_or_none()
-        if mark is None:
-            raise MalformedRequest("`after` is not the `next` of a page of this list.")
-        statement = statement.where(
-            or_(deviation.c.opened_at < mark, (deviation.c.opened_at == mark) & (deviation.c.code < after))
-        )  # fmt: skip
-    rows = session.execute(statement).mappings().all()
-    items = [DeviationPublic(**_public(row)) for row in rows[:limit]]
-    return DeviationList(items=items, next=items[-1].code if len(rows) > limit else None)
+    page = read_page(session, statement, paging, key=deviation.c.code, orders=ORDERS, default="-opened_at")
+    return DeviationList(items=[DeviationPublic(**_public(row._mapping)) for row in page.rows], **page.ends)
 
 
 def _sees_all(actor: Actor) -> bool:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances, FreeText, Instant
 from biobank.custody.states import HoldKind, HoldScope
+from biobank.foundation.paging import Listed
 from biobank.quality.events import Decision, RegulatoryBasis
 
 Code = Annotated[str, Field(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
@@ -59,11 +60,8 @@ class HoldAnswer(HoldPublic, Recorded):
     releases_killed: int = Field(default=0, description="Bedside releases that ended because of it.")
 
 
-class HoldList(BaseModel):
+class HoldList(Listed[HoldPublic]):
     """Holds, newest first."""
-
-    items: list[HoldPublic]
-    next: str | None = None
 
 
 class DecisionRequest(Circumstances):
@@ -206,11 +204,8 @@ class DeviationDetail(DeviationPublic):
     corrective_action: str | None
 
 
-class DeviationList(BaseModel):
+class DeviationList(Listed[DeviationPublic]):
     """Deviations, newest first."""
-
-    items: list[DeviationPublic]
-    next: str | None = None
 
 
 MEDIA_TYPES = ("application/pdf", "image/png", "image/jpeg", "text/csv", "text/plain")

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query
 
 from biobank.acts.web import Performing, Reading
+from biobank.foundation.paging import Cursor, Paging
 from biobank.shipping import arrivals, handover_queries, handovers, shipment_queries, shipments
 from biobank.shipping.schemas import (
     AcceptRequest,
@@ -40,12 +41,12 @@ async def list_handovers(
     reading: Reading,
     waiting: Literal["me"] | None = None,
     specimen: Annotated[str | None, Query(min_length=3, max_length=20, pattern=CODE)] = None,
-    before: UUID | None = None,
+    before: Cursor | None = None,
     limit: Limit = 100,
 ) -> HandoverList:
     """Hand-overs you may know of, newest first; `waiting=me` for what you can accept now."""
     return await reading(
-        handover_queries.list_handovers, waiting=waiting, specimen=specimen, before=before, limit=limit
+        handover_queries.list_handovers, waiting=waiting, specimen=specimen, paging=Paging(before, limit)
     )  # fmt: skip
 
 
@@ -79,12 +80,12 @@ async def list_shipments(
     site: Annotated[str | None, Query(pattern=r"^[A-Z][A-Z0-9]{1,7}$")] = None,
     status: shipment_queries.Status | None = None,
     specimen: Annotated[str | None, Query(min_length=3, max_length=20, pattern=CODE)] = None,
-    before: Annotated[str | None, Query(pattern=r"^SH-[0-9A-Z]{7}$")] = None,
+    before: Cursor | None = None,
     limit: Limit = 100,
 ) -> ShipmentList:
     """Shipments from or to where you work, newest first."""
     return await reading(
-        shipment_queries.list_shipments, site=site, status=status, specimen=specimen, before=before, limit=limit
+        shipment_queries.list_shipments, site=site, status=status, specimen=specimen, paging=Paging(before, limit)
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from biobank.auth.scope import ANYWHERE
 from biobank.custody.models import Custody
 from biobank.foundation.db import metadata, table_of
 from biobank.foundation.errors import NotFound
+from biobank.foundation.paging import Paging, read_page
 from biobank.shipping.models import Handover, HandoverItem
 from biobank.shipping.schemas import HandoverList, HandoverPublic
 
@@ -37,30 +38,26 @@ def read_handover(session: Session, actor: Actor, handover_id: UUID) -> Handover
     return public_of(session, [row])[0]
 
 
+ORDERS = {"offered_at": handover.c.offered_at, "expires_at": handover.c.expires_at}
+
+
 def list_handovers(
     session: Session,
     actor: Actor,
     *,
     waiting: Literal["me"] | None = None,
     specimen: str | None = None,
-    before: UUID | None = None,
-    limit: int = 100,
+    paging: Paging = Paging(),
 ) -> HandoverList:
     """Return hand-overs the actor may know of, newest first. `waiting=me`: open offers that the actor can accept."""
-    statement = select(handover).where(visible(actor)).order_by(handover.c.offered_at.desc(), handover.c.id.desc())
+    statement = select(handover).where(visible(actor))
     if waiting is not None:
         statement = statement.where(handover.c.ended_at.is_(None), _addressed_to(actor), handover.c.offered_by != actor.code)
     if specimen is not None:
         of_it = select(item.c.handover_id).where(item.c.specimen_code == specimen)
         statement = statement.where(handover.c.id.in_(of_it))
-    if before is not None:
-        last = select(handover.c.offered_at).where(handover.c.id == before).scalar_subquery()
-        statement = statement.where(
-            or_(handover.c.offered_at < last, and_(handover.c.offered_at == last, handover.c.id < before))
-        )
-    rows = session.execute(statement.limit(limit + 1)).all()
-    items = public_of(session, rows[:limit])
-    return HandoverList(items=items, next=items[-1].id if len(rows) > limit else None)
+    page = read_page(session, statement, paging, key=handover.c.id, orders=ORDERS, default="-offered_at")
+    return HandoverList(items=public_of(session, page.rows), **page.ends)
 
 
 def public_of(session: Session, rows: Sequence[Any]) -> list[HandoverPublic]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from biobank.custody.recording import Circumstances
+from biobank.foundation.paging import Listed
 from biobank.shipping.events import LISTED, REFERENCE
 from biobank.storage.schemas import TemperatureClass
 
@@ -82,11 +83,8 @@ class HandoverAnswer(HandoverPublic):
     receipt: str | None
 
 
-class HandoverList(BaseModel):
+class HandoverList(Listed[HandoverPublic]):
     """Hand-overs, newest first."""
-
-    items: list[HandoverPublic]
-    next: str | None = None
 
 
 class ShipmentRequest(Circumstances):
@@ -185,8 +183,5 @@ class ShipmentArrival(ShipmentAnswer):
     held: list[str]
 
 
-class ShipmentList(BaseModel):
+class ShipmentList(Listed[ShipmentPublic]):
     """Shipments, newest first."""
-
-    items: list[ShipmentPublic]
-    next: str | None = None

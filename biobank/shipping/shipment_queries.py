@@ -12,6 +12,7 @@ from biobank.custody.models import Custody
 from biobank.custody.states import State
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
+from biobank.foundation.paging import Paging, read_page
 from biobank.shipping.models import Shipment, ShipmentItem
 from biobank.shipping.schemas import ManifestLine, ShipmentDetail, ShipmentList, ShipmentPublic
 
@@ -60,6 +61,9 @@ def read_shipment(session: Session, actor: Actor, code: str) -> ShipmentDetail:
     return detail_of(session, code)
 
 
+ORDERS = {"dispatched_at": shipment.c.dispatched_at, "code": shipment.c.code}
+
+
 def list_shipments(
     session: Session,
     actor: Actor,
@@ -67,12 +71,10 @@ def list_shipments(
     site: str | None = None,
     status: Status | None = None,
     specimen: str | None = None,
-    before: str | None = None,
-    limit: int = 100,
+    paging: Paging = Paging(),
 ) -> ShipmentList:
     """Return shipments the actor may know of, newest first. `site`: one of its ends."""
     statement = select(shipment, _specimens, _still_out).where(visible(actor))
-    statement = statement.order_by(shipment.c.dispatched_at.desc(), shipment.c.code.desc())
     if site is not None:
         statement = statement.where(or_(shipment.c.from_site == site, shipment.c.to_site == site))
     if specimen is not None:
@@ -84,14 +86,8 @@ def list_shipments(
     elif status is not None:
         out = _still_out.element > 0 if status == "in_transit" else _still_out.element == 0
         statement = statement.where(shipment.c.closed_at.is_(None), out)
-    if before is not None:
-        last = select(shipment.c.dispatched_at).where(shipment.c.code == before).scalar_subquery()
-        statement = statement.where(
-            or_(shipment.c.dispatched_at < last, and_(shipment.c.dispatched_at == last, shipment.c.code < before))
-        )
-    rows = session.execute(statement.limit(limit + 1)).all()
-    items = [_public(row) for row in rows[:limit]]
-    return ShipmentList(items=items, next=items[-1].code if len(rows) > limit else None)
+    page = read_page(session, statement, paging, key=shipment.c.code, orders=ORDERS, default="-dispatched_at")
+    return ShipmentList(items=[_public(row) for row in page.rows], **page.ends)
 
 
 def manifest_of(session: Session, code: str) -> list[ManifestLine]:

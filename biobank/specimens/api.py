@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Path, Query
 from biobank.acts.web import Performing, Reading
 from biobank.custody.recording import Instant
 from biobank.custody.states import HoldKind, State
+from biobank.foundation.paging import Cursor, Paging
 from biobank.specimens import (
     aliases,
     assays,
@@ -26,14 +27,12 @@ from biobank.specimens import (
 )
 from biobank.specimens import harvest_schemas as harvesting
 from biobank.specimens import processing_schemas as processing
-from biobank.specimens.cursors import PATTERN
 from biobank.specimens.materials import MaterialName
 from biobank.specimens.processes import ProcessName
 
 router = APIRouter(prefix="/api/v1", tags=["specimens"])
 
 Code = Annotated[shapes.SpecimenCode, Path()]
-Cursor = Annotated[str | None, Query(pattern=PATTERN, description="`next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 OfDonor = Annotated[shapes.DonorCode | None, Query()]
 OfSite = Annotated[shapes.SiteCode | None, Query()]
@@ -49,10 +48,10 @@ async def prepare_kit(body: harvesting.PrepareKit, performing: Performing) -> ha
 
 @router.get("/kits")
 async def list_kits(
-    reading: Reading, site: OfSite = None, unused: bool | None = None, after: Cursor = None, limit: Limit = 100
+    reading: Reading, site: OfSite = None, unused: bool | None = None, after: Cursor | None = None, limit: Limit = 100
 ) -> harvesting.KitList:
     """Kits, newest first."""
-    return await reading(kits.list_kits, site=site, unused=unused, cursor=after, limit=limit)
+    return await reading(kits.list_kits, site=site, unused=unused, paging=Paging(after, limit))
 
 
 @router.get("/kits/{code}")
@@ -69,10 +68,10 @@ async def record_harvest(body: harvesting.RecordHarvest, performing: Performing)
 
 @router.get("/harvests")
 async def list_harvests(
-    reading: Reading, donor: OfDonor = None, site: OfSite = None, after: Cursor = None, limit: Limit = 100
+    reading: Reading, donor: OfDonor = None, site: OfSite = None, after: Cursor | None = None, limit: Limit = 100
 ) -> harvesting.HarvestList:
     """Harvests, newest first."""
-    return await reading(harvest_queries.list_harvests, of_donor=donor, site=site, cursor=after, limit=limit)
+    return await reading(harvest_queries.list_harvests, of_donor=donor, site=site, paging=Paging(after, limit))
 
 
 @router.get("/harvests/{code}")
@@ -98,7 +97,7 @@ async def list_processings(
     process: AnyProcess | None = None,
     specimen: Annotated[shapes.SpecimenCode | None, Query(description="Runs it went into or through.")] = None,
     lot: Annotated[shapes.LotCode | None, Query()] = None,
-    after: Cursor = None,
+    after: Cursor | None = None,
     limit: Limit = 100,
 ) -> processing.ProcessingList:
     """Runs, newest first."""
@@ -108,8 +107,7 @@ async def list_processings(
         process=process,
         specimen=specimen,
         lot=lot,
-        cursor=after,
-        limit=limit,
+        paging=Paging(after, limit),
     )
 
 
@@ -125,11 +123,11 @@ async def list_lots(
     donor: OfDonor = None,
     material: MaterialName | None = None,
     process: ProcessName | None = None,
-    after: Cursor = None,
+    after: Cursor | None = None,
     limit: Limit = 100,
 ) -> processing.LotList:
     """Lots, newest first."""
-    return await reading(lots.list_lots, of_donor=donor, material=material, process=process, cursor=after, limit=limit)
+    return await reading(lots.list_lots, of_donor=donor, material=material, process=process, paging=Paging(after, limit))
 
 
 @router.get("/lots/{code}")
@@ -165,7 +163,7 @@ async def list_specimens(
             description="Start of a code, a lot or a harvest, or a whole identifier of another issuer.",
         ),
     ] = None,
-    after: Cursor = None,
+    after: Cursor | None = None,
     limit: Limit = 100,
 ) -> schemas.SpecimenList:
     """Specimens the caller may know of, newest first."""
@@ -177,8 +175,7 @@ async def list_specimens(
         container=container,
         hold=hold,
         words=text,
-        cursor=after,
-        limit=limit,
+        paging=Paging(after, limit),
     )
 
 

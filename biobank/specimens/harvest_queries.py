@@ -9,12 +9,13 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
-from biobank.specimens.cursors import older_than, write_cursor
+from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.harvest_schemas import HarvestList, HarvestPublic, HarvestSummary
 from biobank.specimens.models import Harvest
 from biobank.specimens.scoping import at_sites_of, donor, specimen
 
 harvest = table_of(Harvest)
+ORDERS = {"started_at": harvest.c.started_at, "harvest": harvest.c.code, "donor": harvest.c.donor_code}
 
 
 def list_harvests(
@@ -23,23 +24,16 @@ def list_harvests(
     *,
     of_donor: str | None = None,
     site: str | None = None,
-    cursor: str | None = None,
-    limit: int = 100,
+    paging: Paging = Paging(),
 ) -> HarvestList:
     """Answer GET /harvests: newest first."""
-    statement = _select(actor).order_by(harvest.c.started_at.desc(), harvest.c.code.desc()).limit(limit + 1)
+    statement = _select(actor)
     if of_donor is not None:
         statement = statement.where(harvest.c.donor_code == of_donor)
     if site is not None:
         statement = statement.where(harvest.c.site_code == site)
-    if cursor is not None:
-        statement = statement.where(older_than(cursor, harvest.c.started_at, harvest.c.code))
-    rows = session.execute(statement).all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    return HarvestList(
-        items=[HarvestSummary(**_summary(row)) for row in rows[:limit]],
-        next=None if last is None else write_cursor(last.started_at, last.code),
-    )
+    page = read_page(session, statement, paging, key=harvest.c.code, orders=ORDERS, default="-started_at")
+    return HarvestList(items=[HarvestSummary(**_summary(row)) for row in page.rows], **page.ends)
 
 
 def describe_harvest(session: Session, actor: Actor, code: str) -> HarvestPublic:

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, model_validator
 
 from biobank.custody.recording import Circumstances, Instant
+from biobank.foundation.paging import Listed
 from biobank.specimens.materials import MaterialName, Unit
 from biobank.specimens.shapes import (
     Amount,
@@ -75,11 +76,8 @@ class KitRecorded(Recorded):
     kit: KitPublic
 
 
-class KitList(BaseModel):
+class KitList(Listed[KitPublic]):
     """Kits, newest first."""
-
-    items: list[KitPublic]
-    next: str | None = None
 
 
 class ContainerCollected(Strict):
@@ -148,8 +146,5 @@ class HarvestRecorded(Recorded):
     specimens: list[SpecimenMade]
 
 
-class HarvestList(BaseModel):
+class HarvestList(Listed[HarvestSummary]):
     """Harvests, newest first."""
-
-    items: list[HarvestSummary]
-    next: str | None = None

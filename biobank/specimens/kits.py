@@ -19,14 +19,15 @@ from biobank.donors.models import KitBinding
 from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.paging import Paging, read_page
 from biobank.people.queries import get_site
-from biobank.specimens.cursors import older_than, write_cursor
 from biobank.specimens.events import KitPrepared
 from biobank.specimens.harvest_schemas import KitLabelPublic, KitList, KitPublic, KitRecorded, PrepareKit
 from biobank.specimens.models import Harvest, Kit, KitLabel
 from biobank.specimens.scoping import at_sites_of
 
 kit = table_of(Kit)
+ORDERS = {"prepared_at": kit.c.prepared_at, "kit": kit.c.code, "expires_at": kit.c.expires_at}
 kit_label = table_of(KitLabel)
 binding = table_of(KitBinding)
 _harvest = table_of(Harvest)
@@ -104,26 +105,18 @@ def list_kits(
     *,
     site: str | None = None,
     unused: bool | None = None,
-    cursor: str | None = None,
-    limit: int = 100,
+    paging: Paging = Paging(),
 ) -> KitList:
     """Answer GET /kits: newest first."""
-    statement = _select(actor).order_by(kit.c.prepared_at.desc(), kit.c.code.desc()).limit(limit + 1)
+    statement = _select(actor)
     if site is not None:
         statement = statement.where(or_(kit.c.site_code == site, kit.c.home_site_code == site))
     if unused is not None:
         statement = statement.where(kit.c.used_at.is_(None) if unused else kit.c.used_at.is_not(None))
-    if cursor is not None:
-        statement = statement.where(older_than(cursor, kit.c.prepared_at, kit.c.code))
-    rows = session.execute(statement).all()
-    shown = rows[:limit]
-    labels = _labels_of(session, [row.code for row in shown])
+    page = read_page(session, statement, paging, key=kit.c.code, orders=ORDERS, default="-prepared_at")
+    labels = _labels_of(session, [row.code for row in page.rows])
     at = now()
-    last = shown[-1] if len(rows) > limit else None
-    return KitList(
-        items=[_public(row, labels[row.code], at) for row in shown],
-        next=None if last is None else write_cursor(last.prepared_at, last.code),
-    )
+    return KitList(items=[_public(row, labels[row.code], at) for row in page.rows], **page.ends)
 
 
 def _select(actor: Actor) -> Any:

@@ -21,7 +21,7 @@ from biobank.donors.visibility import lock_donor
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
-from biobank.specimens.cursors import older_than, write_cursor
+from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.events import LotTested
 from biobank.specimens.models import Lot, LotTest
 from biobank.specimens.processing_schemas import LotList, LotPublic, LotSummary, LotTestPublic, LotTestRecorded, RecordLotTest
@@ -29,6 +29,7 @@ from biobank.specimens.scoping import donor, lots_at_sites_of, specimen
 from biobank.transparency.models import Event as EventRow
 
 lot = table_of(Lot)
+ORDERS = {"started_at": lot.c.started_at, "lot": lot.c.code, "material": lot.c.material, "donor": lot.c.donor_code}
 lot_test = table_of(LotTest)
 _event = table_of(EventRow)
 
@@ -151,22 +152,15 @@ def list_lots(
     of_donor: str | None = None,
     material: str | None = None,
     process: str | None = None,
-    cursor: str | None = None,
-    limit: int = 100,
+    paging: Paging = Paging(),
 ) -> LotList:
     """Answer GET /lots: newest first."""
-    statement = _select(actor).order_by(lot.c.started_at.desc(), lot.c.code.desc()).limit(limit + 1)
+    statement = _select(actor)
     for column, value in ((lot.c.donor_code, of_donor), (lot.c.material, material), (lot.c.process, process)):
         if value is not None:
             statement = statement.where(column == value)
-    if cursor is not None:
-        statement = statement.where(older_than(cursor, lot.c.started_at, lot.c.code))
-    rows = session.execute(statement).all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    return LotList(
-        items=[LotSummary(**_summary(row)) for row in rows[:limit]],
-        next=None if last is None else write_cursor(last.started_at, last.code),
-    )
+    page = read_page(session, statement, paging, key=lot.c.code, orders=ORDERS, default="-started_at")
+    return LotList(items=[LotSummary(**_summary(row)) for row in page.rows], **page.ends)
 
 
 def describe_lot(session: Session, actor: Actor, code: str) -> LotPublic:

@@ -8,12 +8,14 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.foundation.errors import NotFound
+from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.bench import processing, processing_input
-from biobank.specimens.cursors import older_than, write_cursor
 from biobank.specimens.making import balance_of
 from biobank.specimens.processes import PROCESSES, ProcessName
 from biobank.specimens.processing_schemas import ProcessingList, ProcessingPublic, RunInputPublic
 from biobank.specimens.scoping import at_sites_of, donor
+
+ORDERS = {"started_at": processing.c.started_at, "process": processing.c.process, "donor": processing.c.donor_code}
 
 
 def list_processings(
@@ -24,11 +26,10 @@ def list_processings(
     process: str | None = None,
     specimen: str | None = None,
     lot: str | None = None,
-    cursor: str | None = None,
-    limit: int = 100,
+    paging: Paging = Paging(),
 ) -> ProcessingList:
     """Answer GET /processings: newest first; `specimen` finds the runs it went into or through."""
-    statement = _select(actor).order_by(processing.c.started_at.desc(), processing.c.id.desc()).limit(limit + 1)
+    statement = _select(actor)
     wanted = ((processing.c.donor_code, of_donor), (processing.c.process, process), (processing.c.lot_code, lot))
     for column, value in wanted:
         if value is not None:
@@ -36,15 +37,9 @@ def list_processings(
     if specimen is not None:
         through = select(processing_input.c.processing_id).where(processing_input.c.specimen_code == specimen)
         statement = statement.where(processing.c.id.in_(through))
-    if cursor is not None:
-        statement = statement.where(older_than(cursor, processing.c.started_at, processing.c.id))
-    rows = session.execute(statement).all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    inputs = _inputs_of(session, [row.id for row in rows[:limit]])
-    return ProcessingList(
-        items=[_public(row, inputs[row.id]) for row in rows[:limit]],
-        next=None if last is None else write_cursor(last.started_at, last.id),
-    )
+    page = read_page(session, statement, paging, key=processing.c.id, orders=ORDERS, default="-started_at")
+    inputs = _inputs_of(session, [row.id for row in page.rows])
+    return ProcessingList(items=[_public(row, inputs[row.id]) for row in page.rows], **page.ends)
 
 
 def describe_processing(session: Session, actor: Actor, run: UUID) -> ProcessingPublic:

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, model_validator
 
 from biobank.custody.recording import Circumstances, Instant
+from biobank.foundation.paging import Listed
 from biobank.specimens.materials import MaterialName, Unit
 from biobank.specimens.processes import ProcessName
 from biobank.specimens.shapes import (
@@ -186,11 +187,8 @@ class ProcessingPublic(BaseModel):
     recorded_by: str
 
 
-class ProcessingList(BaseModel):
+class ProcessingList(Listed[ProcessingPublic]):
     """Runs, newest first."""
-
-    items: list[ProcessingPublic]
-    next: str | None = None
 
 
 LotTestKind = Literal["sterility", "endotoxin", "mycoplasma", "viability", "identity"]
@@ -254,8 +252,5 @@ class LotPublic(LotSummary):
     tests: list[LotTestPublic]
 
 
-class LotList(BaseModel):
+class LotList(Listed[LotSummary]):
     """Lots, newest first."""
-
-    items: list[LotSummary]
-    next: str | None = None

@@ -15,7 +15,7 @@ from biobank.custody.queries import custody_as_of
 from biobank.custody.rebuild import event
 from biobank.custody.snapshots import custody, get_visible, holds_on
 from biobank.foundation.db import metadata, table_of
-from biobank.specimens.cursors import older_than, write_cursor
+from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.label_facts import label_facts
 from biobank.specimens.materials import material_of
 from biobank.specimens.models import SpecimenParent
@@ -81,6 +81,12 @@ _LIST_COLUMNS: tuple[ColumnElement[Any], ...] = (
     ),
 )  # fmt: skip
 
+ORDERS: dict[str, ColumnElement[Any]] = {
+    "created_at": specimen.c.created_at, "code": specimen.c.code, "expires_at": specimen.c.expires_at,
+    "banked_at": custody.c.banked_at, "donor": specimen.c.donor_code,
+}  # fmt: skip
+"""What a list of specimens can be sorted by."""
+
 
 def list_specimens(
     session: Session,
@@ -92,21 +98,16 @@ def list_specimens(
     container: str | None = None,
     hold: str | None = None,
     words: str | None = None,
-    cursor: str | None = None,
-    limit: int = 100,
+    expires_from: datetime | None = None,
+    expires_before: datetime | None = None,
+    paging: Paging = Paging(),
 ) -> SpecimenList:
     """Answer GET /specimens: newest first, only what the actor may know of.
 
     `container` includes everything below it; `hold` is a kind or "any", inherited ones count; `words` is the start of a code
     (with or without its prefix), of a lot's or harvest's code, or a whole identifier of another issuer.
     """
-    statement: Select[Any] = (
-        select(*_LIST_COLUMNS)
-        .select_from(_whole())
-        .where(specimens_at_sites_of(actor))
-        .order_by(specimen.c.created_at.desc(), specimen.c.code.desc())
-        .limit(limit + 1)
-    )
+    statement: Select[Any] = select(*_LIST_COLUMNS).select_from(_whole()).where(specimens_at_sites_of(actor))
     for column, value in ((specimen.c.donor_code, of_donor), (specimen.c.material, material), (custody.c.state, state)):
         if value is not None:
             statement = statement.where(column == value)
@@ -117,15 +118,13 @@ def list_specimens(
         statement = statement.where(specimen.c.code.in_(select(covered.c.code)))
     if words is not None:
         statement = statement.where(_matches(words.strip()))
-    if cursor is not None:
-        statement = statement.where(older_than(cursor, specimen.c.created_at, specimen.c.code))
-    rows = session.execute(statement).all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    held = holds_on(session, [row.code for row in rows[:limit]]) if rows else {}
-    return SpecimenList(
-        items=[_summary(row, sorted({one.kind for one in held[row.code]})) for row in rows[:limit]],
-        next=None if last is None else write_cursor(last.created_at, last.code),
-    )
+    if expires_from is not None:
+        statement = statement.where(specimen.c.expires_at >= expires_from)
+    if expires_before is not None:
+        statement = statement.where(specimen.c.expires_at < expires_before)
+    page = read_page(session, statement, paging, key=specimen.c.code, orders=ORDERS, default="-created_at")
+    held = holds_on(session, [row.code for row in page.rows]) if page.rows else {}
+    return SpecimenList(items=[_summary(row, sorted({one.kind for one in held[row.code]})) for row in page.rows], **page.ends)
 
 
 def _whole() -> Any:

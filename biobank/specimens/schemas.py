@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from biobank.custody.recording import Circumstances
 from biobank.custody.states import Condition
+from biobank.foundation.paging import Listed
 from biobank.specimens.materials import Assay
 from biobank.specimens.shapes import EquipmentCode, Recorded, Seq, Sha256, SiteCode
 
@@ -119,11 +120,8 @@ class SpecimenSummary(BaseModel):
     holds: list[str] = Field(description="Kinds of active holds that cover it, its own or inherited.")
 
 
-class SpecimenList(BaseModel):
+class SpecimenList(Listed[SpecimenSummary]):
     """Specimens, newest first."""
-
-    items: list[SpecimenSummary]
-    next: str | None = None
 
 
 class AsOf(BaseModel):

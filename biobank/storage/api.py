@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from biobank.acts.web import Performing, Reading
+from biobank.foundation.paging import Cursor, Paging
 from biobank.storage import containers, evacuation, maps, queries, service
 from biobank.storage.schemas import (
     ContainerCreate,
@@ -48,13 +49,13 @@ async def list_containers(
     kind: ContainerKind | None = None,
     purpose: Purpose | None = None,
     root: bool = False,
-    after: QueryCode = None,
+    after: Cursor | None = None,
     limit: Limit = 100,
 ) -> ContainerList:
     """Containers by code, with what is in them."""
     return await reading(
         queries.list_containers,
-        site=site, parent=parent, kind=kind, purpose=purpose, root=root, after=after, limit=limit,
+        site=site, parent=parent, kind=kind, purpose=purpose, root=root, paging=Paging(after, limit),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.models import Custody
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
+from biobank.foundation.paging import Paging, read_page
 from biobank.storage.allocation import Slot
 from biobank.storage.grid import cell_of
 from biobank.storage.models import StorageContainer, StoragePosition, StorageReading
@@ -91,6 +92,9 @@ def publics(session: Session, rows: Sequence["Row[Any]"]) -> list[ContainerPubli
     ]  # fmt: skip
 
 
+ORDERS = {"code": container.c.code, "name": container.c.name}
+
+
 def list_containers(
     session: Session,
     actor: Actor,
@@ -100,11 +104,10 @@ def list_containers(
     kind: str | None = None,
     purpose: str | None = None,
     root: bool = False,
-    after: str | None = None,
-    limit: int = 100,
+    paging: Paging = Paging(),
 ) -> ContainerList:
     """Return containers by code, filtered; `root` asks for those without a parent."""
-    statement = select(container).order_by(container.c.code).limit(limit + 1)
+    statement = select(container)
     sites = sites_seen(actor)
     if sites is not None:
         statement = statement.where(container.c.site_code.in_(sorted(sites)))
@@ -113,11 +116,8 @@ def list_containers(
             statement = statement.where(container.c[column] == value)
     if root:
         statement = statement.where(container.c.parent_code.is_(None))
-    if after is not None:
-        statement = statement.where(container.c.code > after)
-    rows = session.execute(statement).all()
-    items = publics(session, rows[:limit])
-    return ContainerList(items=items, next=items[-1].code if len(rows) > limit else None)
+    page = read_page(session, statement, paging, key=container.c.code, orders=ORDERS, default="code")
+    return ContainerList(items=publics(session, page.rows), **page.ends)
 
 
 def read_container(session: Session, actor: Actor, code: str) -> ContainerPublic:

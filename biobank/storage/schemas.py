@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from biobank.custody.recording import Circumstances
 from biobank.custody.schemas import EventReceipt
+from biobank.foundation.paging import Listed
 
 Code = Annotated[str, Field(min_length=2, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 Place = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9-]+$", description="`B7` or a PS- code.")]
@@ -54,11 +55,8 @@ class ContainerPublic(BaseModel):
     occupied: int = 0
 
 
-class ContainerList(BaseModel):
+class ContainerList(Listed[ContainerPublic]):
     """Containers."""
-
-    items: list[ContainerPublic]
-    next: str | None = None
 
 
 class SlotPublic(BaseModel):
@@ -186,11 +184,8 @@ class ReadingPublic(BaseModel):
     receipt: str | None = None
 
 
-class ReadingList(BaseModel):
+class ReadingList(Listed[ReadingPublic]):
     """Readings, newest first."""
-
-    items: list[ReadingPublic]
-    next: str | None = None
 
 
 class CountRequest(Circumstances):

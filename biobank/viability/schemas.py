@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from biobank.custody.recording import Circumstances
+from biobank.foundation.paging import Listed
 from biobank.specimens.materials import MaterialName
 from biobank.specimens.schemas import Measured
 from biobank.specimens.shapes import Recorded, SiteCode
@@ -143,11 +144,8 @@ class FitSummary(BaseModel):
     made_at: datetime
 
 
-class FitList(BaseModel):
+class FitList(Listed[FitSummary]):
     """Fits, newest first."""
-
-    items: list[FitSummary]
-    next: str | None = None
 
 
 class ParametersDetail(ParametersPublic):

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query
 
 from biobank.acts.web import Performing, Reading
 from biobank.custody.schemas import CustodyHistory
+from biobank.foundation.paging import Cursor, Paging
 from biobank.withdrawals import administering, arrival, bedside, closing, picking, queries, service
 from biobank.withdrawals.schemas import (
     AdministerRequest,
@@ -46,12 +47,12 @@ async def read_withdrawals(
     reading: Reading,
     donor: MaybeCode = None,
     state: WithdrawalState | None = None,
-    after: MaybeCode = None,
+    after: Cursor | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> WithdrawalList:
     """Withdrawals you may know of, newest first."""
     return await reading(
-        queries.list_withdrawals, donor=donor, state=None if state is None else state.value, after=after, limit=limit
+        queries.list_withdrawals, donor=donor, state=None if state is None else state.value, paging=Paging(after, limit)
     )  # fmt: skip
 
 

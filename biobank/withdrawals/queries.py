@@ -3,7 +3,7 @@
 from collections import Counter
 from datetime import datetime
 
-from sqlalchemy import RowMapping, or_, select
+from sqlalchemy import RowMapping, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -17,7 +17,8 @@ from biobank.donors.consents import require_consent
 from biobank.donors.visibility import get_visible_donor
 from biobank.foundation import clock
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import MalformedRequest, Refusal
+from biobank.foundation.errors import Refusal
+from biobank.foundation.paging import Paging, read_page
 from biobank.viability.queries import expected_dose
 from biobank.viability.schemas import DosePublic
 from biobank.withdrawals.case import Case, came_back, find_row, item_table, read_case, tissue_of_tube, visible, withdrawal
@@ -59,35 +60,31 @@ def public_of(row: RowMapping, specimens: list[str], state: str | None = None) -
     )
 
 
+ORDERS = {
+    "requested_at": withdrawal.c.requested_at, "needed_at": withdrawal.c.needed_at, "code": withdrawal.c.code,
+    "donor": withdrawal.c.donor_code,
+}  # fmt: skip
+"""What a list of withdrawals can be sorted by."""
+
+
 def list_withdrawals(
     session: Session,
     actor: Actor,
     *,
     donor: str | None = None,
     state: str | None = None,
-    after: str | None = None,
-    limit: int = 100,
+    paging: Paging = Paging(),
 ) -> WithdrawalList:
     """List withdrawals the actor may know of, newest first."""
     actor.require(Permission.WITHDRAWAL_READ, at=ANYWHERE)
-    statement = (
-        select(withdrawal)
-        .where(visible(actor))
-        .order_by(withdrawal.c.requested_at.desc(), withdrawal.c.code.desc())
-        .limit(limit + 1)
-    )
+    statement = select(withdrawal).where(visible(actor))
     if donor is not None:
         statement = statement.where(withdrawal.c.donor_code == donor)
     if state is not None:
         statement = statement.where(withdrawal.c.state == state)
-    if after is not None:
-        mark = session.execute(select(withdrawal.c.requested_at).where(withdrawal.c.code == after)).scalar_one_or_none()
-        if mark is None:
-            raise MalformedRequest("`after` is not the `next` of a page of this list.")
-        older = withdrawal.c.requested_at < mark
-        statement = statement.where(or_(older, (withdrawal.c.requested_at == mark) & (withdrawal.c.code < after)))
-    rows = session.execute(statement).mappings().all()
-    codes = [row["code"] for row in rows[:limit]]
+    page = read_page(session, statement, paging, key=withdrawal.c.code, orders=ORDERS, default="-requested_at")
+    rows = [row._mapping for row in page.rows]
+    codes = [row["code"] for row in rows]
     tubes: dict[str, list[str]] = {code: [] for code in codes}
     for item in session.execute(
         select(item_table.c.withdrawal_code, item_table.c.specimen_code)
@@ -95,8 +92,7 @@ def list_withdrawals(
         .order_by(item_table.c.specimen_code)
     ):
         tubes[item.withdrawal_code].append(item.specimen_code)
-    items = [public_of(row, tubes[row["code"]]) for row in rows[:limit]]
-    return WithdrawalList(items=items, next=codes[-1] if len(rows) > limit else None)
+    return WithdrawalList(items=[public_of(row, tubes[row["code"]]) for row in rows], **page.ends)
 
 
 def describe_withdrawal(session: Session, actor: Actor, code: str) -> WithdrawalDetail:

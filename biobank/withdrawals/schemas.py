@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from biobank.custody.recording import Circumstances, FreeText, Instant
+from biobank.foundation.paging import Listed
 from biobank.quality.schemas import Code, Reason, Sha256, Token
 from biobank.viability.schemas import DosePublic, SetDose
 from biobank.withdrawals.scans import Scan
@@ -213,11 +214,8 @@ class WithdrawalDetail(WithdrawalPublic):
     outcomes: list[OutcomePublic]
 
 
-class WithdrawalList(BaseModel):
+class WithdrawalList(Listed[WithdrawalPublic]):
     """Withdrawals, newest first."""
-
-    items: list[WithdrawalPublic]
-    next: str | None = None
 
 
 class WithdrawalAnswer(BaseModel):

@@ -25,6 +25,7 @@ from biobank.acts.two_person import (
 from biobank.auth.permissions import Permission
 from biobank.foundation import clock
 from biobank.foundation.errors import NotFound, NotPermitted
+from biobank.foundation.paging import Paging
 from tests import seed
 from tests.conftest import Api, TestBank
 
@@ -154,11 +155,11 @@ def test_the_list_of_what_waits_turns_its_pages(bank: TestBank) -> None:
     actor, after = bank.actor("quality2"), None
     seen: list[str] = []
     while True:
-        page = bank.write(partial(list_pending, actor=actor, after=after, limit=2))
+        page = bank.write(partial(list_pending, actor=actor, paging=Paging(after, 2)))
         seen += [str(item.id) for item in page.items]
         if page.next is None:
             break
-        after = UUID(page.next)
+        after = page.next
 
     assert sorted(seen) == sorted(made)
     assert len(seen) == 5

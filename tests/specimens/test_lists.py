@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
+from biobank.foundation.paging import Paging
 from biobank.specimens.models import Specimen
 from biobank.specimens.queries import describe_specimen, list_specimens
 from tests.conftest import Api
@@ -192,7 +193,7 @@ def test_a_list_costs_the_same_however_long_it_is(api: Api) -> None:
         many(api, count)
         seen: list[str] = []
         stop = count_statements(api.test_bank.bank.database.sync_engine, seen)
-        page = api.test_bank.write(lambda s: list_specimens(s, actor, limit=100))
+        page = api.test_bank.write(lambda s: list_specimens(s, actor, paging=Paging(limit=100)))
         stop()
         costs.append(len(seen))
     detail: list[str] = []

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from biobank.foundation.errors import NotFound
+from biobank.foundation.paging import Paging
 from biobank.storage.layout import LayoutPlan, in_words, inner_names, lay_out, outer_names
 from biobank.storage.queries import list_containers
 from tests.conftest import TestBank
@@ -52,7 +53,7 @@ def test_everything_is_laid_out_or_nothing(bank: TestBank) -> None:
     done = bank.write(lambda s: lay_out(s, act, plan(how_many=2, inner_count=3)))
     assert (done.containers, done.positions, [one.name for one in done.items]) == (8, 486, ["Rack 1", "Rack 2"])
     assert [one.positions for one in done.items] == [243, 243]
-    before = bank.write(lambda s: len(list_containers(s, admin, limit=500).items))
+    before = bank.write(lambda s: len(list_containers(s, admin, paging=Paging(limit=500)).items))
     with pytest.raises(NotFound):
         bank.write(lambda s: lay_out(s, act, plan(site="NOWHERE")))
-    assert bank.write(lambda s: len(list_containers(s, admin, limit=500).items)) == before
+    assert bank.write(lambda s: len(list_containers(s, admin, paging=Paging(limit=500)).items)) == before

@@ -13,6 +13,7 @@ from biobank.donors import queries, service
 from biobank.donors.schemas import DonorPublic, IdentityPublic, MatchList, RegisterDonor, SearchDonors
 from biobank.donors.visits import Waiting, bandable_identification, waiting_identifications
 from biobank.foundation.errors import NotPermitted, Refusal
+from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.forms import act_page, drawn, fields_of, parse
@@ -45,7 +46,7 @@ async def show_donors(
     request: Request,
     reading: PageReading,
     status: Annotated[str, Query(max_length=20, pattern=r"^[a-z_]*$")] = "",
-    cursor: Annotated[str | None, Query(pattern=r"^DN-[0-9A-Z]{7}$")] = None,
+    cursor: Cursor | None = None,
 ) -> Response:
     """List donors by code."""
     return await _draw_list(request, reading, status=status, cursor=cursor)
@@ -60,7 +61,7 @@ async def _draw_list(
     found: MatchList | None = None,
     refusal: Refusal | None = None,
 ) -> Response:
-    page = await reading(queries.list_donors, status=status or None, after=cursor, limit=50)
+    page = await reading(queries.list_donors, status=status or None, paging=Paging(cursor, 50))
     actor: Actor = request.state.actor
     matches = None
     if found is not None:
@@ -147,7 +148,7 @@ async def _draw_donor(
     def query(session: Session, actor: Actor) -> tuple[DonorPublic, SpecimenList, list[Waiting], bool]:
         donor = queries.describe_donor(session, actor, code)
         bandable = bandable_identification(session, actor, code) is not None
-        specimens = list_specimens(session, actor, of_donor=code, limit=SPECIMENS_SHOWN)
+        specimens = list_specimens(session, actor, of_donor=code, paging=Paging(limit=SPECIMENS_SHOWN))
         return donor, specimens, waiting_identifications(session, actor, code), bandable
 
     donor, specimens, waiting, bandable = await reading.agreeing(query)

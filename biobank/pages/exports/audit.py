@@ -20,6 +20,7 @@ from biobank.exports.saved_filters import title_of
 from biobank.foundation import clock
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
+from biobank.foundation.paging import Cursor, Paging
 from biobank.pages.ui.parts import Column, Stat
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
@@ -77,11 +78,12 @@ async def show_near_misses(
     subject: Text = "",
     code: Text = "",
     evidence: Literal["", "yes"] = "",
-    cursor: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+    cursor: Cursor | None = None,
 ) -> Response:
     """List refusals that were kept, newest first: what nearly happened."""
     found = await reading(
-        attempts, subject=subject.upper() or None, code=code or None, evidence=True if evidence else None, before=cursor, limit=50
+        attempts, subject=subject.upper() or None, code=code or None, evidence=True if evidence else None,
+        paging=Paging(cursor, 50),
     )  # fmt: skip
     rows = [one.model_dump() | {"kept": "evidence" if one.evidence else "attempt"} for one in found.items]
     typed = {"subject": subject, "code": code, "evidence": evidence}

@@ -16,6 +16,7 @@ from biobank.custody.event import rules
 from biobank.custody.queries import attempts, history_of
 from biobank.custody.schemas import AttemptPublic, EventPublic
 from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.entries import facts_of
 from biobank.pages.ui.filters import code as code_markup
@@ -56,7 +57,11 @@ class Life:
 def read_life(session: Session, actor: Actor, code: str, after: int = 0) -> Life:
     """Read a life; raise NotFound for a specimen the actor may not know of."""
     history = history_of(session, actor, code, after, PAGE)
-    refused = attempts(session, actor, subject=code, limit=200).items if actor.may(Permission.LOG_READ, at=ANYWHERE) else []
+    refused = (
+        attempts(session, actor, subject=code, paging=Paging(limit=200)).items
+        if actor.may(Permission.LOG_READ, at=ANYWHERE)
+        else []
+    )
     return Life(describe_specimen(session, actor, code), history.items, history.next, refused[::-1])
 
 

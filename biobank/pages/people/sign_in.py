@@ -18,6 +18,7 @@ from biobank.auth.service import end_session, prove_password
 from biobank.auth.sessions import WrongFormToken, create_page_session
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
+from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import (
@@ -133,13 +134,13 @@ async def show_users(
     request: Request,
     reading: PageReading,
     role: str = "",
-    cursor: Annotated[str | None, Query(pattern=r"^US-[0-9A-Z]{7}$")] = None,
+    cursor: Cursor | None = None,
 ) -> Response:
     """List logins with their roles."""
     wanted = Role(role) if role in set(Role) else None
 
     def query(session: Session, actor: Actor) -> UserList:
-        return list_users(session, actor, reading.bank.keystore, role=wanted, after=cursor)
+        return list_users(session, actor, reading.bank.keystore, role=wanted, paging=Paging(cursor, 50))
 
     users = await reading(query)
     rows = [

@@ -13,6 +13,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.config import Settings
+from biobank.foundation.paging import Cursor, Paging
 from biobank.pages.people.site_choices import only, own_sites
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.forms import Field, FormFault, fields_of
@@ -56,11 +57,11 @@ async def show_deviations(
     request: Request,
     reading: PageReading,
     state: Annotated[str, Query(pattern=r"^(open|closed)?$")] = "open",
-    cursor: Annotated[str | None, Query(pattern=r"^DV-[0-9A-Z]{7}$")] = None,
+    cursor: Cursor | None = None,
 ) -> Response:
     """List deviations, the open ones unless asked otherwise."""
     which = {"open": True, "closed": False}.get(state)
-    found = await reading(deviations.list_deviations, open_only=which, after=cursor, limit=50)
+    found = await reading(deviations.list_deviations, open_only=which, paging=Paging(cursor, 50))
     rows = [one.model_dump() | {"state": "closed" if one.closed_at else "open"} for one in found.items]
     actor: Actor = request.state.actor
     return render(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -12,6 +11,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import Refusal
+from biobank.foundation.paging import Cursor, Paging
 from biobank.pages.shipping import handover, shipments
 from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, act_page, fields_of, parse
 from biobank.pages.ui.parts import Column
@@ -36,13 +36,13 @@ KINDS = (("user", "A person (badge)"), ("site", "A site (anyone who receives the
 
 
 @router.get("/handovers")
-async def show_handovers(request: Request, reading: PageReading, cursor: Annotated[UUID | None, Query()] = None) -> Response:
+async def show_handovers(request: Request, reading: PageReading, cursor: Cursor | None = None) -> Response:
     """List hand-overs: first what waits for me."""
 
     def query(session: Session, actor: Actor) -> tuple[HandoverList, HandoverList]:
         return (
-            handover_queries.list_handovers(session, actor, waiting="me", limit=50),
-            handover_queries.list_handovers(session, actor, before=cursor, limit=50),
+            handover_queries.list_handovers(session, actor, waiting="me", paging=Paging(limit=50)),
+            handover_queries.list_handovers(session, actor, paging=Paging(cursor, 50)),
         )
 
     mine, every = await reading(query)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
@@ -14,6 +14,7 @@ from biobank.custody.legality import TO_QUARANTINE
 from biobank.custody.snapshots import get_all_visible
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
+from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, act_page, fields_of, parse
 from biobank.pages.ui.parts import ActionLink, Column
@@ -59,10 +60,10 @@ async def show_shipments(
     request: Request,
     reading: PageReading,
     status: Literal["", "in_transit", "arrived", "closed"] = "",
-    cursor: Annotated[str | None, Query(pattern=r"^SH-[0-9A-Z]{7}$")] = None,
+    cursor: Cursor | None = None,
 ) -> Response:
     """List shipments from and to where one works, newest first."""
-    found = await reading(shipment_queries.list_shipments, status=status or None, before=cursor, limit=50)
+    found = await reading(shipment_queries.list_shipments, status=status or None, paging=Paging(cursor, 50))
     actor: Actor = request.state.actor
     return render(
         request, "shipments.html", rows=found.items, columns=COLUMNS, next_cursor=found.next, chosen=status,

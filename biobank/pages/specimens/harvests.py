@@ -16,6 +16,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.specimens.kits import site_options
 from biobank.pages.specimens.specimen_rows import SPECIMEN_COLUMNS, specimen_rows
@@ -30,7 +31,6 @@ from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
 from biobank.specimens import harvests, kits
 from biobank.specimens.amounts import read_amount, read_what, what_choices
-from biobank.specimens.cursors import PATTERN
 from biobank.specimens.harvest_queries import describe_harvest, list_harvests
 from biobank.specimens.harvest_schemas import ContainerCollected, HarvestList, HarvestPublic, KitPublic, RecordHarvest
 from biobank.specimens.materials import MATERIALS
@@ -57,14 +57,12 @@ COLUMNS = [
 
 
 @router.get("/harvests")
-async def show_harvests(
-    request: Request, reading: PageReading, donor: AnyCode = "", cursor: Annotated[str | None, Query(pattern=PATTERN)] = None
-) -> Response:
+async def show_harvests(request: Request, reading: PageReading, donor: AnyCode = "", cursor: Cursor | None = None) -> Response:
     """List harvests, newest first."""
 
     def query(session: Session, actor: Actor) -> HarvestList:
         actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
-        return list_harvests(session, actor, of_donor=donor or None, cursor=cursor, limit=50)
+        return list_harvests(session, actor, of_donor=donor or None, paging=Paging(cursor, 50))
 
     found = await reading(query)
     actor: Actor = request.state.actor
@@ -206,8 +204,8 @@ async def show_harvest(request: Request, code: HarvestCode, reading: PageReading
         try:
             kits.describe_kit(session, actor, code)
         except NotFound:
-            return harvest, list_specimens(session, actor, words=code, limit=100), False
-        return harvest, list_specimens(session, actor, words=code, limit=100), True
+            return harvest, list_specimens(session, actor, words=code, paging=Paging(limit=100)), False
+        return harvest, list_specimens(session, actor, words=code, paging=Paging(limit=100)), True
 
     harvest, specimens, kit = await reading.agreeing(query)
     acts = [ActionLink("Its kit and labels", f"/kits/{code}", "tray")] if kit else []

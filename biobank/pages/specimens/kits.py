@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
@@ -13,6 +13,7 @@ from biobank.auth.scope import ANYWHERE
 from biobank.foundation.clock import now
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
@@ -24,7 +25,6 @@ from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
 from biobank.people.schemas import SitePublic
 from biobank.specimens import kits
-from biobank.specimens.cursors import PATTERN
 from biobank.specimens.harvest_queries import describe_harvest
 from biobank.specimens.harvest_schemas import KitList, KitPublic, PrepareKit
 
@@ -44,14 +44,12 @@ LABELS = [Column("specimen", "Label", "plain_code"), Column("status", "What beca
 
 
 @router.get("/kits")
-async def show_kits(
-    request: Request, reading: PageReading, unused: bool = False, cursor: Annotated[str | None, Query(pattern=PATTERN)] = None
-) -> Response:
+async def show_kits(request: Request, reading: PageReading, unused: bool = False, cursor: Cursor | None = None) -> Response:
     """List kits, newest first."""
 
     def query(session: Session, actor: Actor) -> KitList:
         _require_any(actor)
-        return kits.list_kits(session, actor, unused=True if unused else None, cursor=cursor, limit=50)
+        return kits.list_kits(session, actor, unused=True if unused else None, paging=Paging(cursor, 50))
 
     found = await reading(query)
     actor: Actor = request.state.actor

@@ -13,6 +13,7 @@ from biobank.auth.scope import ANYWHERE
 from biobank.foundation.clock import now
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import Conflict, Refusal
+from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.specimens.specimen_rows import SPECIMEN_COLUMNS, specimen_rows
 from biobank.pages.ui.filters import code as code_markup
@@ -23,7 +24,6 @@ from biobank.pages.ui.scanned import scanned_code
 from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.specimens import assays, lots
-from biobank.specimens.cursors import PATTERN
 from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.specimens.processing_queries import list_processings
 from biobank.specimens.processing_schemas import LotList, LotPublic, LotTestPublic, ProcessingPublic, RecordLotTest
@@ -49,14 +49,12 @@ CHIPS = {"passed": "pass", "failed": "fail", "pending": "pending"}
 
 
 @router.get("/lots")
-async def show_lots(
-    request: Request, reading: PageReading, donor: AnyCode = "", cursor: Annotated[str | None, Query(pattern=PATTERN)] = None
-) -> Response:
+async def show_lots(request: Request, reading: PageReading, donor: AnyCode = "", cursor: Cursor | None = None) -> Response:
     """List lots, newest first."""
 
     def query(session: Session, actor: Actor) -> LotList:
         actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
-        return lots.list_lots(session, actor, of_donor=donor or None, cursor=cursor, limit=50)
+        return lots.list_lots(session, actor, of_donor=donor or None, paging=Paging(cursor, 50))
 
     found = await reading(query)
     return render(
@@ -72,8 +70,8 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
 
     def query(session: Session, actor: Actor) -> tuple[LotPublic, SpecimenList, list[ProcessingPublic]]:
         lot = lots.describe_lot(session, actor, code)
-        specimens = list_specimens(session, actor, words=code, limit=500)
-        return lot, specimens, list_processings(session, actor, lot=code, limit=1).items
+        specimens = list_specimens(session, actor, words=code, paging=Paging(limit=500))
+        return lot, specimens, list_processings(session, actor, lot=code, paging=Paging(limit=1)).items
 
     lot, specimens, runs = await reading.agreeing(query)
     actor: Actor = request.state.actor

@@ -13,6 +13,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import SPECIMENS, Prefix
 from biobank.foundation.errors import Refusal
+from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.specimens.kits import site_options
 from biobank.pages.specimens.run_forms import input_codes, known_specimens, loss_of, run_inputs, run_outputs
@@ -27,7 +28,6 @@ from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
 from biobank.specimens import making, processing_queries
 from biobank.specimens.amounts import what_choices
-from biobank.specimens.cursors import PATTERN
 from biobank.specimens.lots import describe_lot
 from biobank.specimens.materials import MaterialName, amount_text
 from biobank.specimens.processes import PROCESSES, PassageRule, ProcessName
@@ -55,14 +55,14 @@ async def show_runs(
     reading: PageReading,
     specimen: AnyCode = "",
     lot: AnyCode = "",
-    cursor: Annotated[str | None, Query(pattern=PATTERN)] = None,
+    cursor: Cursor | None = None,
 ) -> Response:
     """List runs, newest first."""
 
     def query(session: Session, actor: Actor) -> ProcessingList:
         actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
         return processing_queries.list_processings(
-            session, actor, specimen=specimen or None, lot=lot or None, cursor=cursor, limit=50
+            session, actor, specimen=specimen or None, lot=lot or None, paging=Paging(cursor, 50)
         )
 
     found = await reading(query)

@@ -19,6 +19,7 @@ from biobank.custody.queries import history_of
 from biobank.custody.schemas import AllowedEvents, EventPublic, EventRequest, request_model
 from biobank.custody.states import HoldKind, State
 from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.labels.files import Drawing, data_of, template_for
 from biobank.pages.labels.labels import markup_of
@@ -89,7 +90,7 @@ async def show_specimens(
     container: Annotated[str, Query(max_length=20, pattern=r"^[A-Za-z0-9-]*$")] = "",
     hold: Annotated[str, Query(max_length=20, pattern=r"^[a-z_]*$")] = "",
     text: Annotated[str, Query(max_length=80, pattern=r"^[\x20-\x7e]*$")] = "",
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Cursor | None = None,
 ) -> Response:
     """List specimens; the filters stand in the address, so that a view can be sent to a colleague."""
 
@@ -97,7 +98,7 @@ async def show_specimens(
         actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
         return list_specimens(
             session, actor, of_donor=donor.upper() or None, material=material or None, state=state or None,
-            container=container.upper() or None, hold=hold or None, words=text or None, cursor=cursor, limit=50,
+            container=container.upper() or None, hold=hold or None, words=text or None, paging=Paging(cursor, 50),
         )  # fmt: skip
 
     found = await reading(query)

@@ -10,6 +10,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.errors import Refusal
+from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.storage.acts import acts_of_place
 from biobank.pages.storage.box_maps import grid_of
@@ -60,7 +61,7 @@ async def show_storage(request: Request, reading: PageReading) -> Response:
 
     def query(session: Session, actor: Actor) -> ContainerList:
         _require_seeing(actor)
-        return list_containers(session, actor, limit=PLACES_SHOWN)
+        return list_containers(session, actor, paging=Paging(limit=PLACES_SHOWN))
 
     places = await reading(query)
     by_site: dict[str, list[ContainerPublic]] = {}
@@ -85,7 +86,7 @@ async def show_container(
 
     def query(session: Session, actor: Actor) -> tuple[ContainerMap, list[ContainerPublic], list[tuple[str, str]], ReadingList]:
         box = map_of(session, actor, code)
-        inside = list_containers(session, actor, parent=code, limit=500).items
+        inside = list_containers(session, actor, parent=code, paging=Paging(limit=500)).items
         return box, inside, _trail(session, actor, box.container), readings_of(session, actor, code, READINGS_SHOWN)
 
     box, inside, trail, readings = await reading.agreeing(query)

@@ -15,6 +15,7 @@ from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import rules
 from biobank.custody.schemas import EventPublic
 from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.entries import entry_of
 from biobank.pages.ui.filters import code as code_markup
@@ -67,11 +68,11 @@ async def show_withdrawals(
     reading: PageReading,
     donor: DonorText = "",
     state: Annotated[str, Query(max_length=20, pattern=r"^[a-z_]*$")] = "",
-    cursor: Annotated[str | None, Query(pattern=r"^WD[0-9]{2}-[0-9A-Z]{7}$")] = None,
+    cursor: Cursor | None = None,
 ) -> Response:
     """List withdrawals, newest first."""
     found = await reading(
-        queries.list_withdrawals, donor=donor.upper() or None, state=state or None, after=cursor, limit=50
+        queries.list_withdrawals, donor=donor.upper() or None, state=state or None, paging=Paging(cursor, 50)
     )  # fmt: skip
     return render(
         request, "withdrawals.html", rows=found.items, columns=COLUMNS, next_cursor=found.next,
