@@ -191,3 +191,49 @@ def test_every_question_about_a_permission_says_where() -> None:
     ]
 
     assert offenders == []
+
+
+def test_the_gate_is_asked_in_one_way() -> None:
+    """Six spellings of "may they, and where" drifted apart; grants are read by the gate and by those who give them."""
+    asked_otherwise = {"sites_with", "may_at_any", "sites_seen", "require_at"}
+    reads_grants = {"auth/actor.py", "auth/identity.py", "people/queries.py", "pages/ui/session.py"}
+    offenders = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Attribute) and node.attr in asked_otherwise)
+        or (isinstance(node, ast.Name) and node.id in asked_otherwise)
+        or (isinstance(node, ast.FunctionDef) and node.name in asked_otherwise)
+        or (
+            isinstance(node, ast.Attribute)
+            and node.attr == "grants"
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "actor"
+            and path.relative_to(PACKAGE).as_posix() not in reads_grants
+        )
+    ]
+
+    assert offenders == []
+
+
+def test_roles_are_named_in_the_table_of_permissions_and_nowhere_else() -> None:
+    """A rule that names a role is a rule the table cannot change. The demonstration names the roles of its people."""
+    named = {
+        f"{path.relative_to(PACKAGE).as_posix()}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "Role"
+        and node.attr.isupper()
+    }
+
+    assert named <= {"auth/permissions.py", "auth/actor.py", "demo/people.py"}
+
+
+def test_no_scope_in_sql_lets_through_what_has_no_site() -> None:
+    """An auditor of one site read every site's refusals, because a row without a site belonged to everybody."""
+    pattern = re.compile(r":sites AS text\[\]\) IS NULL|site_code IS NULL OR|site_code\.is_\(None\) *\|", re.I)
+    offenders = [path.relative_to(ROOT).as_posix() for path in SOURCES if pattern.search(path.read_text())]
+
+    assert offenders == []

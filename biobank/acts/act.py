@@ -8,6 +8,8 @@ from typing import Any
 
 from biobank.acts.bank import Bank
 from biobank.auth.actor import SYSTEM, Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import Place
 from biobank.foundation import clock
 from biobank.transparency import canonical
 from biobank.vault import Keystore
@@ -47,6 +49,14 @@ class Act:
     device: str | None = None
     request_hash: bytes = b""
     idempotency_key: str | None = None
+
+    def may(self, permission: Permission, *, at: Place) -> bool:
+        """Say whether the one who acts holds `permission` at a place."""
+        return self.actor.may(permission, at=at)
+
+    def require(self, permission: Permission, *, at: Place, subject: str | None = None) -> None:
+        """Raise NotPermitted unless the one who acts holds `permission` at a place."""
+        self.actor.require(permission, at=at, subject=subject)
 
     @classmethod
     def system(cls, bank: Bank, *, path: str, source: str = "live") -> "Act":

@@ -29,7 +29,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, insert, or_, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -167,7 +167,7 @@ def propose_or_complete(
 
 def holds(actor: Actor, permission: Permission, site: str | None) -> bool:
     """Say whether `actor` holds `permission` at `site`; None means everywhere, and being allowed somewhere is not enough."""
-    return actor.sites_with(permission) is None if site is None else actor.may(permission, at=site)
+    return actor.may(permission, at=site)
 
 
 def _require(actor: Actor, permission: Permission, site: str | None, subject: str, who: str) -> None:
@@ -234,9 +234,7 @@ def _propose(
 
 
 def _completable(actor: Actor, permission: Permission) -> ColumnElement[bool]:
-    sites = actor.sites_with(permission)
-    named = _pending.c.needs == permission.value
-    return named if sites is None else named & _pending.c.site_code.in_(sorted(sites))
+    return and_(_pending.c.needs == permission.value, actor.scope(permission).of(_pending.c.site_code))
 
 
 def _may_see(actor: Actor, row: Any) -> bool:

@@ -4,7 +4,6 @@ Tokens and page sessions prove identity only; flags, roles and sites are read in
 away at ten o'clock is gone at ten o'clock.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -50,23 +49,13 @@ class Actor:
         """Say whether the actor holds `permission` at a place."""
         return _scope(self.grants, (permission,)).covers(at)
 
-    def may_at_any(self, permission: Permission, sites: Iterable[str | None]) -> bool:
-        """Say whether the actor holds `permission` at one of `sites`."""
-        granted = self.sites_with(permission)
-        return any(site is not None and (granted is None or site in granted) for site in sites)
-
-    def sites_with(self, permission: Permission) -> frozenset[str] | None:
-        """Return the sites at which the actor holds `permission`; None means every site."""
-        scope = self.scope(permission)
-        return None if scope.everywhere else scope.sites
-
     def require(self, permission: Permission, *, at: Place, subject: str | None = None) -> None:
         """Raise NotPermitted unless the actor holds `permission` at a place. `subject`: the code of what stands there."""
         if not self.may(permission, at=at):
-            members = {"permission": permission.value} | ({} if subject is None else {"subject": subject})
+            members = {"permission": permission.value, "subject": subject, "site": at if isinstance(at, str) else None}
             raise NotPermitted(
                 f"Your role does not include '{permission.value}'{_words(at, subject)}. Ask an administrator if it should.",
-                **members,
+                **{name: value for name, value in members.items() if value is not None},
             )
 
 
@@ -85,6 +74,9 @@ def _scope(grants: frozenset[RoleGrant], permissions: tuple[Permission, ...]) ->
     held = [grant.site for grant in grants if not ROLE_PERMISSIONS[grant.role].isdisjoint(permissions)]
     return Scope(None in held, frozenset(site for site in held if site is not None))
 
+
+READER = Actor(code=SYSTEM_CODE, grants=frozenset({RoleGrant(Role.AUDITOR, None)}))
+"""The bank itself when it only looks: it sees what an auditor of every site sees."""
 
 SYSTEM = Actor(code=SYSTEM_CODE, grants=frozenset())
 """The bank itself: timers and set-up. It holds no role; its use cases check nothing and log `SYSTEM`."""

@@ -60,3 +60,7 @@ class Scope:
     def bound(self) -> dict[str, Any]:
         """The parameters of a statement as text: `(:everywhere OR x.site_code = ANY(:sites))`."""
         return {"everywhere": self.everywhere, "sites": sorted(self.sites)}
+
+
+WHOLE = Scope(everywhere=True, sites=frozenset())
+"""Everything: for the bank's own work on the command line."""

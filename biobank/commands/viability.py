@@ -16,14 +16,12 @@ def report(
     alarm: Annotated[bool, typer.Option("--alarm", help="Exit with 1 while an alarm rings, for scripts.")] = False,
 ) -> None:
     """Print how often the forecasts held what was then counted, by stratum."""
-    from biobank.auth.actor import Actor, RoleGrant
-    from biobank.auth.permissions import Role
+    from biobank.auth.actor import READER
     from biobank.viability.calibration import WINDOW
     from biobank.viability.records import calibration
 
-    reader = Actor("SYSTEM", frozenset({RoleGrant(Role.AUDITOR, None)}))
     with open_bank() as bank:
-        found = bank.database.write_now(lambda session: calibration(session, reader))
+        found = bank.database.write_now(lambda session: calibration(session, READER))
     table = Table("material", "procedure", "assay", "storage", "thaws", *(f"{p} %, newest {WINDOW}" for p in (50, 80, 90)),
                   "90 %, all", "tenths of the forecast", "alarm")  # fmt: skip
     for one in found.strata:

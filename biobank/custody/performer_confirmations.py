@@ -11,14 +11,13 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from sqlalchemy import bindparam, select, text, update
+from sqlalchemy import bindparam, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, SignatureUsed, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import Event
 from biobank.custody.events import HandsConfirmed, HandsDisputed
 from biobank.custody.ledger import Fact, append
@@ -200,10 +199,7 @@ def own_open_hands(session: Session, actor: Actor) -> list[NamedHandsPublic]:
 
 def _visible_to(actor: Actor) -> Any:
     own = (hands.c.user_code == actor.code) | (event.c.recorded_by == actor.code)
-    if not actor.may(Permission.LOG_READ, at=ANYWHERE):
-        return own
-    sites = actor.sites_with(Permission.LOG_READ)
-    return text("true") if sites is None else own | event.c.site_code.in_(sorted(sites))
+    return own | actor.scope(Permission.LOG_READ).of(event.c.site_code)
 
 
 def answers_to(session: Session, leaves: list[bytes]) -> dict[str, dict[str, str]]:

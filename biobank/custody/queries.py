@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlmodel import Session
 
 from biobank.acts.models import Attempt
@@ -15,7 +15,7 @@ from biobank.custody.entry import parse_entry
 from biobank.custody.performer_confirmations import answers_to
 from biobank.custody.rebuild import event, projection_of
 from biobank.custody.schemas import AttemptList, AttemptPublic, CustodyHistory, EventPublic
-from biobank.custody.snapshots import get_visible
+from biobank.custody.snapshots import custody, get_visible
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
@@ -82,8 +82,9 @@ def attempts(
         statement = statement.where(attempt.c.code == code)
     if evidence is not None:
         statement = statement.where(attempt.c.evidence.is_(evidence))
-    sites = actor.sites_with(Permission.LOG_READ)
-    if sites is not None:
-        statement = statement.where(attempt.c.site_code.is_(None) | attempt.c.site_code.in_(sorted(sites)))
+    scope = actor.scope(Permission.LOG_READ)
+    stands_there = select(custody.c.code).where(custody.c.code == attempt.c.subject, scope.of(custody.c.site_code))
+    # An attempt without a site belongs to the site of what it was about; one about nothing of ours, to no single site.
+    statement = statement.where(or_(scope.of(attempt.c.site_code), stands_there.exists(), attempt.c.actor_code == actor.code))
     page = read_page(session, statement, paging, key=attempt.c.id, orders={"id": attempt.c.id}, default="-id")
     return AttemptList(items=[AttemptPublic.model_validate(dict(row._mapping)) for row in page.rows], **page.ends)

@@ -198,8 +198,11 @@ def permission_refusal(actor: Actor, event: type[Event], specimen: Snapshot, sit
     """
     if event.permission is None or actor.code == SYSTEM_CODE:
         return None
-    places = (site,) if takes_it_there(event) else (*specimen.sites, site)
-    if actor.may_at_any(event.permission, places) or actor.sites_with(event.permission) is None:
+    if takes_it_there(event):
+        places: tuple[str | None, ...] = (site,)
+    else:
+        places = specimen.sites if event.taken_from_its_site else (*specimen.sites, site)
+    if actor.may(event.permission, at=places):
         return None
     return NotPermitted(
         f"Your role does not include '{event.permission.value}' where {specimen.code} is. Ask an administrator if it should.",

@@ -210,7 +210,7 @@ def _two_of_quality(
 ) -> Completed | Proposed:
     """Take this person's signature and propose the reversal, or complete what the first person proposed."""
     site = specimen.home_site_code or specimen.projection["site_code"]
-    act.actor.require(Permission.QUALITY_DECIDE, at=site)
+    act.require(Permission.QUALITY_DECIDE, at=site)
     if request.evidence_sha256 is None:
         raise EvidenceMissing(
             "Undoing the end of a specimen needs evidence: attach the document and send its hash in `evidence_sha256`.",

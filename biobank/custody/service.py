@@ -104,7 +104,7 @@ def _own_site(actor: Actor, event: type[Event]) -> str | None:
     """Return a site that the actor could state in an observation which says where it happened; None for any other event."""
     if event.permission is None or not takes_it_there(event):
         return None
-    return next(iter(sorted(actor.sites_with(event.permission) or ())), None)
+    return next(iter(sorted(actor.scope(event.permission).sites)), None)
 
 
 def describe_allowed(session: Session, actor: Actor, code: str) -> AllowedEvents:

@@ -78,7 +78,8 @@ def snapshot_of(row: "Row[Any]", holds: tuple[ActiveHold, ...] = ()) -> Snapshot
 
 
 # A hold on a place covers what was in it at any time since it was placed: carrying a tube or its box out lifts nothing. The
-# log is read for that only while some place is on hold. A hold on a shipment covers what ever travelled with it.
+# log is read for that only while some place is on hold. A hold on a shipment covers what ever travelled with it. A tube has
+# left when that was recorded, whatever time was stated: nobody carries it out of a hold by saying that it was earlier.
 _HOLDS = text(
     """
     WITH RECURSIVE line AS (
@@ -89,7 +90,7 @@ _HOLDS = text(
         SELECT line.target, e.occurred_at AS since,
                CASE WHEN e.state IN ('stored', 'checked_out')
                     THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' END AS member,
-               lead(e.occurred_at) OVER (PARTITION BY line.target, e.stream_id ORDER BY e.seq) AS until
+               lead(e.recorded_at) OVER (PARTITION BY line.target, e.stream_id ORDER BY e.seq) AS until
         FROM line JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = line.member
         WHERE EXISTS (SELECT 1 FROM hold WHERE scope_kind = 'container' AND lifted_at IS NULL)
           AND (e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded')
@@ -103,10 +104,10 @@ _HOLDS = text(
         SELECT place.target, above.member, place.since, above.until FROM place, LATERAL (
             SELECT s.parent_code AS member, place.until FROM storage_container s WHERE s.code = place.member
             UNION
-            SELECT convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'from_parent', least(e.occurred_at, place.until)
+            SELECT convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'from_parent', least(e.recorded_at, place.until)
             FROM event e
             WHERE e.stream_kind = 'container' AND e.stream_id = place.member AND e.kind = 'container.moved'
-              AND e.occurred_at >= place.since
+              AND e.recorded_at >= place.since
         ) AS above
         WHERE above.member IS NOT NULL
     ), scope AS (
@@ -178,7 +179,7 @@ def get_all_visible(
 
 def may_know(actor: Actor, specimen: Snapshot) -> bool:
     """Say whether the actor may know that the specimen exists."""
-    return actor.sites_with(Permission.SPECIMEN_READ) is None or actor.may_at_any(Permission.SPECIMEN_READ, specimen.sites)
+    return actor.may(Permission.SPECIMEN_READ, at=specimen.sites)
 
 
 def unknown_specimen(code: str) -> NotFound:

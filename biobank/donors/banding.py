@@ -53,7 +53,7 @@ def issue_wristband(session: Session, act: Act, request: IssueWristband) -> Wris
     require_not_erased(row)
     identification = identification_by_id(session, request.identification, code, act.at)
     site = identification.site_code
-    act.actor.require(Permission.DONOR_IDENTIFY, at=site)
+    act.require(Permission.DONOR_IDENTIFY, at=site)
     if identification.purpose != "wristband":
         raise IdentificationForAnotherPurpose(
             f"{code} was identified for {identification.purpose}, not for a wristband. Identify again.", subject=code
@@ -97,7 +97,7 @@ def void_wristband(session: Session, act: Act, band: str, request: VoidWristband
         get_visible_donor(session, act.actor, row.donor_code, lock=True)
     except NotFound:
         raise unknown_band(band) from None
-    act.actor.require(Permission.DONOR_IDENTIFY, at=row.site_code)
+    act.require(Permission.DONOR_IDENTIFY, at=row.site_code)
     row = find_band(session, band)
     assert row is not None
     if row.voided_at is not None:

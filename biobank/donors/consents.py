@@ -62,7 +62,7 @@ class ConsentInFuture(Conflict):
 def give_consent(session: Session, act: Act, code: str, request: GiveConsent) -> ConsentRecorded:
     """Record a consent given on a signed form. Raises ConsentInFuture, WitnessUnknown, DonorErased."""
     row = get_visible_donor(session, act.actor, code, lock=True)
-    act.actor.require(Permission.CONSENT_RECORD, at=row.clinic_site_code)
+    act.require(Permission.CONSENT_RECORD, at=row.clinic_site_code)
     require_not_erased(row)
     if request.given_at - act.at > AHEAD:
         raise ConsentInFuture("The consent cannot have been given later than now. Check the date on the form.", subject=code)
@@ -115,7 +115,7 @@ def revoke_consent(session: Session, act: Act, code: str, consent_id: UUID, requ
     Raises NotFound for a consent of nobody or of another donor, ConsentIsRevoked when it was taken back before.
     """
     row = get_visible_donor(session, act.actor, code, lock=True)
-    act.actor.require(Permission.CONSENT_RECORD, at=row.clinic_site_code)
+    act.require(Permission.CONSENT_RECORD, at=row.clinic_site_code)
     require_not_erased(row)
     consent = session.execute(select(_consent).where(_consent.c.id == consent_id, _consent.c.donor_code == code)).first()
     if consent is None:

@@ -101,7 +101,7 @@ def erase_donor(session: Session, act: Act, code: str, request: EraseDonor) -> E
     """
     row = get_visible_donor(session, act.actor, code, lock=True)
     site = row.clinic_site_code
-    act.actor.require(Permission.DONOR_ERASE, at=site)
+    act.require(Permission.DONOR_ERASE, at=site)
     require_not_erased(row)
     signature = use_signature(session, act, request.signature, Meaning.ERASED)
     step = propose_or_complete(

@@ -61,7 +61,7 @@ def identify(session: Session, act: Act, code: str, request: Identify) -> Identi
     """
     row = get_visible_donor(session, act.actor, code, lock=True)
     site = request.site or row.clinic_site_code
-    act.actor.require(Permission.DONOR_IDENTIFY, at=site)
+    act.require(Permission.DONOR_IDENTIFY, at=site)
     require_not_erased(row)
     if request.kit is not None:
         parse_code(request.kit)

@@ -124,7 +124,6 @@ def search_donors(session: Session, actor: Actor, request: SearchDonors, secret:
     where the actor holds it are found.
     """
     actor.require(Permission.IDENTITY_READ, at=ANYWHERE)
-    sites = actor.sites_with(Permission.IDENTITY_READ)
     wanted = [row for number, options in enumerate(_criteria(request)) for row in _numbered(secret, number, options)]
     asked = 1 + max(number for _, number, _ in wanted)
     rows = session.execute(
@@ -133,11 +132,10 @@ def search_donors(session: Session, actor: Actor, request: SearchDonors, secret:
             "tokens": [t for t, _, _ in wanted],
             "criteria": [number for _, number, _ in wanted],
             "exact": [exact for _, _, exact in wanted],
-            "everywhere": sites is None,
-            "sites": sorted(sites or ()),
             "asked": asked,
             "most": MATCHES_SHOWN + 1,
-        },
+        }
+        | actor.scope(Permission.IDENTITY_READ).bound(),
     ).all()
     items = [Match(donor=r.code, clinic_site=r.clinic_site_code, status=r.status, exact=r.exact) for r in rows]
     return MatchList(items=items[:MATCHES_SHOWN], more=len(items) > MATCHES_SHOWN)

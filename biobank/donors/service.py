@@ -41,7 +41,7 @@ def register_donor(session: Session, act: Act, request: RegisterDonor) -> DonorR
 
     Never refuses a look-alike: it may be a namesake. It warns, and the warning stands in the event.
     """
-    act.actor.require(Permission.DONOR_REGISTER, at=request.clinic_site)
+    act.require(Permission.DONOR_REGISTER, at=request.clinic_site)
     if session.execute(select(_site.c.code).where(_site.c.code == request.clinic_site, _site.c.active)).first() is None:
         raise NotFound(f"There is no active site {request.clinic_site}.", subject=request.clinic_site)
     code = new_code(session, "DN")
@@ -81,7 +81,7 @@ def register_donor(session: Session, act: Act, request: RegisterDonor) -> DonorR
 def change_donor(session: Session, act: Act, code: str, request: ChangeDonor) -> DonorRecorded:
     """Change identity, contact or status. Every version of the identity stays in the vault; death places a hold on use."""
     row = get_visible_donor(session, act.actor, code, lock=True)
-    act.actor.require(Permission.DONOR_REGISTER, at=row.clinic_site_code)
+    act.require(Permission.DONOR_REGISTER, at=row.clinic_site_code)
     require_not_erased(row)
     site = row.clinic_site_code
     values: dict[str, Any] = {}
@@ -155,7 +155,7 @@ def _changed_identity(before: Identity, request: ChangeDonor) -> tuple[Identity,
 def read_identity(session: Session, act: Act, code: str) -> IdentityPublic:
     """Open the identity of a donor. That somebody looked is an event, written before the answer leaves."""
     row = get_visible_donor(session, act.actor, code)
-    act.actor.require(Permission.IDENTITY_READ, at=row.clinic_site_code)
+    act.require(Permission.IDENTITY_READ, at=row.clinic_site_code)
     require_not_erased(row)
     identity = read_identity_document(session, act, row)
     contact = None if row.contact_commit is None else open_document(session, act.keystore, row.contact_commit)

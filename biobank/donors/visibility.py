@@ -6,7 +6,7 @@ the donor: a laboratory knows the codes of those whose cells it keeps, and no na
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, false, or_, select, true
+from sqlalchemy import ColumnElement, Row, or_, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -29,12 +29,7 @@ class DonorErased(Conflict):
 
 def visible(actor: Actor) -> ColumnElement[bool]:
     """Return the condition under which the actor may know of a row of `donor`."""
-    sites = actor.sites_with(Permission.DONOR_READ)
-    if sites is None:
-        return true()
-    if not sites:
-        return false()
-    mine = sorted(sites)
+    scope = actor.scope(Permission.DONOR_READ)
     # Specimens belong to a package above this one; their table is known here by name only.
     specimen = metadata.tables["specimen"]
     kept_here = (
@@ -42,10 +37,10 @@ def visible(actor: Actor) -> ColumnElement[bool]:
         .join(_custody, _custody.c.code == specimen.c.code)
         .where(
             specimen.c.donor_code == donor.c.code,
-            or_(specimen.c.home_site_code.in_(mine), _custody.c.site_code.in_(mine)),
+            scope.of(specimen.c.home_site_code, _custody.c.site_code),
         )
     )
-    return or_(donor.c.clinic_site_code.in_(mine), kept_here.exists())
+    return or_(scope.of(donor.c.clinic_site_code), kept_here.exists())
 
 
 def unknown_donor(code: str) -> NotFound:

@@ -13,7 +13,6 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.donors.events import IdentifierKind
 from biobank.donors.models import Identification, Wristband
 from biobank.foundation.clock import now
@@ -39,14 +38,10 @@ class Waiting:
 
 def waiting_identifications(session: Session, actor: Actor, donor: str | None = None, limit: int = 12) -> list[Waiting]:
     """Return identifications that wait for a second person, at the actor's sites, the most urgent first."""
-    if not actor.may(Permission.DONOR_IDENTIFY, at=ANYWHERE):
-        return []
     statement = select(_identification).where(
         _identification.c.completed_at.is_(None), _identification.c.failed_at.is_(None), _identification.c.expires_at > now()
     )
-    sites = actor.sites_with(Permission.DONOR_IDENTIFY)
-    if sites is not None:
-        statement = statement.where(_identification.c.site_code.in_(sorted(sites)))
+    statement = statement.where(actor.scope(Permission.DONOR_IDENTIFY).of(_identification.c.site_code))
     if donor is not None:
         statement = statement.where(_identification.c.donor_code == donor)
     rows = session.execute(statement.order_by(_identification.c.expires_at).limit(limit))
@@ -61,13 +56,12 @@ def bandable_identification(session: Session, actor: Actor, donor: str) -> UUID 
 
     A failed identification after it takes it away, and one band was enough.
     """
-    if not actor.may(Permission.DONOR_IDENTIFY, at=ANYWHERE):
-        return None
     at = now()
     rows = session.execute(
         select(_identification.c.id, _identification.c.failed_at, _identification.c.purpose, _identification.c.valid_until)
         .where(_identification.c.donor_code == donor)
         .where(_identification.c.failed_at.is_not(None) | _identification.c.completed_at.is_not(None))
+        .where(actor.scope(Permission.DONOR_IDENTIFY).of(_identification.c.site_code))
         .order_by(_identification.c.first_at.desc())
         .limit(5)
     )

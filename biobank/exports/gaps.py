@@ -22,7 +22,8 @@ SHOWN = 100
 _SEQUENCES = text(
     """
     SELECT stream_kind, stream_id, count(*) AS present, max(seq) AS last FROM event
-    GROUP BY stream_kind, stream_id HAVING count(*) <> max(seq) OR min(seq) <> 1
+    GROUP BY stream_kind, stream_id
+    HAVING (count(*) <> max(seq) OR min(seq) <> 1) AND (:everywhere OR bool_or(site_code = ANY(:sites)))
     ORDER BY stream_kind, stream_id LIMIT :limit
     """
 )
@@ -34,7 +35,7 @@ _UNCONFIRMED = text(
            coalesce(h.answer, 'open') AS said
     FROM hands h JOIN event e ON e.leaf_hash = h.leaf_hash
     WHERE e.recorded_at >= :since AND h.answer IS DISTINCT FROM 'confirmed'
-      AND (CAST(:sites AS text[]) IS NULL OR e.site_code = ANY(:sites))
+      AND (:everywhere OR e.site_code = ANY(:sites))
     ORDER BY e.recorded_at DESC LIMIT :limit
     """
 )
@@ -42,7 +43,7 @@ _LATE = text(
     """
     SELECT e.stream_id, e.seq, e.kind, e.occurred_at, e.recorded_at, e.recorded_by FROM event e
     WHERE e.recorded_at >= :since AND position('"late"\\:true'::bytea IN e.entry) > 0
-      AND (CAST(:sites AS text[]) IS NULL OR e.site_code = ANY(:sites))
+      AND (:everywhere OR e.site_code = ANY(:sites))
     ORDER BY e.recorded_at DESC LIMIT :limit
     """
 )
@@ -63,8 +64,7 @@ class Gaps:
 def read_gaps(session: Session, actor: Actor, since: datetime) -> Gaps:
     """Look for gaps; what is asked about single events reaches back to `since`. Raises NotPermitted without log:read."""
     actor.require(Permission.LOG_READ, at=ANYWHERE)
-    sites = actor.sites_with(Permission.LOG_READ)
-    asked = {"since": since, "limit": SHOWN, "sites": None if sites is None else sorted(sites)}
+    asked = {"since": since, "limit": SHOWN} | actor.scope(Permission.LOG_READ).bound()
 
     def rows(statement: Any) -> list[dict[str, Any]]:
         return [dict(row) for row in session.execute(statement, asked).mappings()]

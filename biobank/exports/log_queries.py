@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import ANYWHERE, EVERYWHERE
 from biobank.exports.log_schemas import ConsistencyProof, InclusionProof
 from biobank.foundation.errors import NotFound, NotPermitted, Refusal
 from biobank.transparency import stored_log
@@ -124,7 +124,7 @@ def read_tile(session: Session, actor: Actor, path: str) -> bytes:
     Raises NotPermitted, NotFound (no such name, or not published yet), LogDamaged.
     """
     actor.require(Permission.LOG_READ, at=ANYWHERE)
-    if actor.sites_with(Permission.LOG_READ) is not None:
+    if not actor.may(Permission.LOG_READ, at=EVERYWHERE):
         raise NotPermitted(
             "Tiles hold the log of every site, and your role is at some sites only. Export what you may see: "
             "GET /api/v1/custody-log.",

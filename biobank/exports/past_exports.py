@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import ANYWHERE, EVERYWHERE
 from biobank.custody.entry import parse_entry
 from biobank.custody.rebuild import event
 from biobank.exports.service import STREAM
@@ -37,9 +37,11 @@ class PastExport:
 def list_exports(session: Session, actor: Actor) -> list[PastExport]:
     """Return the latest exports, newest first. Raises NotPermitted without log:read."""
     actor.require(Permission.LOG_READ, at=ANYWHERE)
+    # An export has no site, and its filter may name a person: a reader of some sites sees their own.
+    mine = true() if actor.may(Permission.LOG_READ, at=EVERYWHERE) else event.c.recorded_by == actor.code
     rows = session.execute(
         select(event.c.entry)
-        .where(event.c.stream_kind == "system", event.c.stream_id == STREAM)
+        .where(event.c.stream_kind == "system", event.c.stream_id == STREAM, mine)
         .order_by(event.c.seq.desc())
         .limit(2 * SHOWN)
     )

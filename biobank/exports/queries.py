@@ -32,7 +32,7 @@ def search_log(
         .order_by(*order)
         .limit(limit + 1)
     )
-    conditions = []
+    conditions = [actor.scope(Permission.LOG_READ).of(event.c.site_code)]
     if selection.since is not None:
         conditions.append(event.c.recorded_at >= selection.since)
     if selection.until is not None:
@@ -45,9 +45,6 @@ def search_log(
     for column, value in (("kind", selection.kind), ("recorded_by", selection.actor), ("site_code", selection.site)):
         if value is not None:
             conditions.append(event.c[column] == (value if column == "kind" else value.upper()))
-    sites = actor.sites_with(Permission.LOG_READ)
-    if sites is not None:
-        conditions.append(event.c.site_code.in_(sorted(sites)))
     if after is not None:
         cursor = _cursor(after)
         conditions.append(tuple_(*key) < cursor if newest else tuple_(*key) > cursor)

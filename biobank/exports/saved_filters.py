@@ -65,7 +65,7 @@ def list_saved(session: Session, actor: Actor) -> list[Kept]:
 
 def save_filter(session: Session, act: Act, query: dict[str, str]) -> FilterSaved:
     """Keep a filter for the actor; the same one twice is one. Raises NotPermitted, TooManyFilters."""
-    act.actor.require(Permission.LOG_READ, at=ANYWHERE)
+    act.require(Permission.LOG_READ, at=ANYWHERE)
     count = session.execute(select(func.count()).select_from(saved).where(saved.c.user_code == act.actor.code)).scalar_one()
     if count >= MOST:
         raise TooManyFilters(f"You keep {MOST} filters already. Forget one first.")

@@ -1,12 +1,12 @@
 """Which part of the log: filters from a closed list, composed as SQL. COPY takes no parameters, so literals are quoted here."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
 from psycopg import sql
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from biobank.auth.scope import Scope
 from biobank.foundation.clock import rfc3339
 
 Code = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
@@ -31,8 +31,8 @@ class Selection(BaseModel):
         given = self.model_dump(exclude_none=True)
         return {k: rfc3339(v) if isinstance(v, datetime) else str(v) for k, v in given.items()}
 
-    def where(self, sites: Iterable[str] | None) -> sql.Composed:
-        """Return the WHERE clause; `sites` limits it to what the caller may read (None: everything)."""
+    def where(self, scope: Scope) -> sql.Composed:
+        """Return the WHERE clause; `scope` bounds it to what the caller may read."""
         parts: list[sql.Composable] = [sql.SQL("true")]
         if self.since is not None:
             parts.append(sql.SQL("e.recorded_at >= {}").format(sql.Literal(self.since)))
@@ -52,6 +52,6 @@ class Selection(BaseModel):
             parts.append(sql.SQL("e.recorded_by = {}").format(sql.Literal(self.actor.upper())))
         if self.site is not None:
             parts.append(sql.SQL("e.site_code = {}").format(sql.Literal(self.site.upper())))
-        if sites is not None:
-            parts.append(sql.SQL("e.site_code = ANY({})").format(sql.Literal(sorted(sites))))
+        if not scope.everywhere:
+            parts.append(sql.SQL("e.site_code = ANY({})").format(sql.Literal(sorted(scope.sites))))
         return sql.SQL(" AND ").join(parts)

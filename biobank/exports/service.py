@@ -15,7 +15,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import ANYWHERE, WHOLE
 from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import StreamKind
@@ -63,12 +63,11 @@ class Export:
 
 def start_export(session: Session, act: Act, format_name: str, selection: Selection) -> Export:
     """Check the permission, record the start and return what to stream."""
-    act.actor.require(Permission.LOG_EXPORT, at=ANYWHERE)
-    sites = act.actor.sites_with(Permission.LOG_EXPORT)
+    act.require(Permission.LOG_EXPORT, at=ANYWHERE)
     export = uuid4()
     event = ExportStarted(export=str(export), format=format_name, filters=selection.named())
     append(session, [Fact(StreamKind.SYSTEM, STREAM, event, head_of(session, act, NOW, subject=None, site=None))])
-    return Export(export, format_name, FORMATS[format_name].copy(selection.where(sites)))
+    return Export(export, format_name, FORMATS[format_name].copy(selection.where(act.actor.scope(Permission.LOG_EXPORT))))
 
 
 def start_export_as_bank(session: Session, act: Act, format_name: str, selection: Selection) -> Export:
@@ -76,7 +75,7 @@ def start_export_as_bank(session: Session, act: Act, format_name: str, selection
     export = uuid4()
     event = ExportStarted(export=str(export), format=format_name, filters=selection.named())
     append(session, [Fact(StreamKind.SYSTEM, STREAM, event, head_of(session, act, NOW, subject=None, site=None))])
-    return Export(export, format_name, FORMATS[format_name].copy(selection.where(None)))
+    return Export(export, format_name, FORMATS[format_name].copy(selection.where(WHOLE)))
 
 
 def finish_export(session: Session, act: Act, export: Export, written: Written) -> None:

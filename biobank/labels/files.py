@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.custody.snapshots import get_visible
 from biobank.foundation.codes import parse_code
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
@@ -140,5 +140,5 @@ def _printed_one(session: Session, actor: Actor, code: str, serial: int, copy_nu
         thing = thing_of(session, None, actor, code)
         thing.require_printer(actor)
         return replace(thing.data, print_serial=serial, copy_number=copy_number)
-    actor.require(Permission.LABEL_PRINT, at=ANYWHERE)
+    actor.require(Permission.LABEL_PRINT, at=get_visible(session, actor, code).sites, subject=code)
     return label_data(session, actor, code, serial, copy_number)

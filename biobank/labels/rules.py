@@ -31,7 +31,7 @@ class UnknownPrefix(MalformedRequest):
 
 def set_rule(session: Session, act: Act, request: RuleRequest) -> RuleList:
     """Set or take away one rule; return the site's rules. Raises NotPermitted, NotFound, WrongTemplate, UnknownPrinter."""
-    act.actor.require(Permission.SITE_MANAGE, at=request.site)
+    act.require(Permission.SITE_MANAGE, at=request.site)
     get_site(session, request.site)
     if request.prefix not in {p.value for p in Prefix}:
         raise UnknownPrefix(f"No code begins with {request.prefix}. Codes begin with {', '.join(p.value for p in Prefix)}.")

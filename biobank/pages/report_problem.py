@@ -123,8 +123,8 @@ async def _in_words(performing: Any, wrong: Wrong, remark: str | None) -> Respon
     """Report what has no label: a deviation at the reporter's site, in words."""
     if remark is None:
         raise FormFault({"about": "Scan it, or say below in words what you see and where."})
-    sites = performing.page.actor.sites_with(Permission.DEVIATION_OPEN)
-    site = performing.form.get("site") or (sorted(sites)[0] if sites else None)
+    own = sorted(performing.page.actor.scope(Permission.DEVIATION_OPEN).sites)
+    site = performing.form.get("site") or (own[0] if own else None)
     if site is None:
         raise FormFault({"about": "Scan it: a report in words needs a site, and your role is not bound to one."})
     body = DeviationRequest(severity="minor", topic=wrong.reason, site=site, description=remark)

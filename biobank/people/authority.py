@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 
 from biobank.acts.act import Act
-from biobank.acts.two_person import holds
 from biobank.auth.actor import SYSTEM_CODE, Actor, RoleGrant
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import ANYWHERE, Place
 from biobank.foundation.errors import NotPermitted
 
 
@@ -19,7 +18,7 @@ class OwnLogin(NotPermitted):
 
 def require_held(act: Act, permission: Permission, site: str | None) -> None:
     """Raise NotPermitted unless the actor holds `permission` at `site` (None: everywhere). The bank itself may."""
-    if act.actor.code != SYSTEM_CODE and not holds(act.actor, permission, site):
+    if act.actor.code != SYSTEM_CODE and not act.may(permission, at=site):
         place = "everywhere" if site is None else f"at {site}"
         raise NotPermitted(
             f"Your role does not include '{permission.value}' {place}. Ask an administrator if it should.",
@@ -33,14 +32,20 @@ def require_not_own(act: Act, code: str) -> None:
         raise OwnLogin("Someone else must do this: nobody decides about their own login.", subject=code)
 
 
-def require_manager_of(act: Act, code: str, grants: Iterable[RoleGrant]) -> None:
-    """Raise NotPermitted unless the actor manages users wherever this one has a role, OwnLogin when it is their own.
+def places_of(grants: Iterable[RoleGrant]) -> list[Place]:
+    """Return where one must manage users to change a login: wherever it has a role. One without roles belongs to no site."""
+    return [grant.site for grant in grants] or [ANYWHERE]
 
-    A login without roles may be managed by whoever manages users anywhere.
-    """
-    act.actor.require(Permission.USER_MANAGE, at=ANYWHERE)
-    for grant in grants:
-        require_held(act, Permission.USER_MANAGE, grant.site)
+
+def manages(actor: Actor, code: str, grants: Iterable[RoleGrant]) -> bool:
+    """Say whether the actor may change a login: another's, and they manage users wherever it has a role."""
+    return actor.code != code and all(actor.may(Permission.USER_MANAGE, at=place) for place in places_of(grants))
+
+
+def require_manager_of(act: Act, code: str, grants: Iterable[RoleGrant]) -> None:
+    """Raise NotPermitted or OwnLogin unless the actor manages this login."""
+    for place in places_of(grants):
+        act.require(Permission.USER_MANAGE, at=place)
     require_not_own(act, code)
 
 
@@ -64,8 +69,7 @@ def _cosigns(grant: RoleGrant) -> bool:
 
 def may_see_user(actor: Actor, code: str, grants: Iterable[RoleGrant]) -> bool:
     """Say whether `actor` may know of a login: their own, or with `user:read` where it has a role, or when it has none."""
-    sites = actor.sites_with(Permission.USER_READ)
     held = list(grants)
-    if actor.code == code or sites is None:
-        return True
-    return bool(sites) and (not held or any(g.site is None or g.site in sites for g in held))
+    # A role held everywhere is held at the reader's site too, and a login without a role belongs to nobody else's.
+    here = ANYWHERE if not held or any(grant.site is None for grant in held) else [grant.site for grant in held]
+    return actor.code == code or actor.may(Permission.USER_READ, at=here)

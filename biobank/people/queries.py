@@ -68,12 +68,10 @@ def list_users(
 ) -> UserList:
     """Return logins by badge code, those of the actor's sites when `user:read` is held at sites only."""
     actor.require(Permission.USER_READ, at=ANYWHERE)
-    sites = actor.sites_with(Permission.USER_READ)
     has_role = select(user_role.c.id).where(user_role.c.user_code == user.c.code)
-    statement = select(user)
-    if sites is not None:
-        here = has_role.where(or_(user_role.c.site_code.is_(None), user_role.c.site_code.in_(sorted(sites)))).exists()
-        statement = statement.where(or_(here, ~has_role.exists(), user.c.code == actor.code))
+    # As `may_see_user`: a role held everywhere is held here too.
+    here = has_role.where(or_(user_role.c.site_code.is_(None), actor.scope(Permission.USER_READ).of(user_role.c.site_code)))
+    statement = select(user).where(or_(here.exists(), ~has_role.exists(), user.c.code == actor.code))
     if active is not None:
         statement = statement.where(user.c.active.is_(active))
     if role is not None:

@@ -55,7 +55,7 @@ def create_user(session: Session, act: Act, request: UserCreate, password_hash: 
 
     Raises NotPermitted, WeakPassword, UsernameTaken.
     """
-    act.actor.require(Permission.USER_MANAGE, at=ANYWHERE)
+    act.require(Permission.USER_MANAGE, at=ANYWHERE)
     require_strong(request.password, request.username)
     code, appended = add_user(session, act, request.username, request.printed_name, password_hash, must_change=True)
     return done(act, code, appended)

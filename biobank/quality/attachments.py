@@ -159,9 +159,7 @@ def require_stored(session: Session, hashes: Collection[str]) -> None:
 
 
 def _may_read(actor: Actor, stored_by: str, site: str | None) -> bool:
-    if actor.code == stored_by or actor.sites_with(Permission.LOG_READ) is None:
-        return True
-    return site is not None and actor.may(Permission.DEVIATION_OPEN, at=site)
+    return actor.code == stored_by or actor.scope(Permission.DEVIATION_OPEN, Permission.LOG_READ).covers(site)
 
 
 def _public(session: Session, sha256: str) -> AttachmentPublic:

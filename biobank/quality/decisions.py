@@ -14,7 +14,6 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record
@@ -150,7 +149,7 @@ def tests_of(session: Session, lot: str | None) -> LotTests:
 def decide_specimen(session: Session, act: Act, code: str, request: DecisionRequest) -> DecisionAnswer:
     """Decide about one specimen."""
     specimen = get_visible(session, act.actor, code, lock=True, holds=True)
-    act.actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
+    act.require(Permission.QUALITY_DECIDE, at=specimen.sites, subject=code)
     return _decide(session, act, [specimen], request, lot=None)
 
 
@@ -162,7 +161,7 @@ def decide_lot(session: Session, act: Act, code: str, request: DecisionRequest) 
 def decide_specimen_basis(session: Session, act: Act, code: str, request: BasisRequest) -> DecisionAnswer:
     """Determine the regulatory basis of one specimen."""
     specimen = get_visible(session, act.actor, code, lock=True, holds=True)
-    act.actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
+    act.require(Permission.QUALITY_DECIDE, at=specimen.sites, subject=code)
     return _decide_basis(session, act, [specimen], request)
 
 
@@ -173,10 +172,11 @@ def decide_lot_basis(session: Session, act: Act, code: str, request: BasisReques
 
 def _lot_specimens(session: Session, act: Act, lot: str) -> list[Snapshot]:
     known = session.execute(select(lot_table.c.code, lot_table.c.site_code).where(lot_table.c.code == lot)).first()
-    seen = known is not None and act.actor.may(Permission.SPECIMEN_READ, at=known.site_code)
+    seen = known is not None and act.may(Permission.SPECIMEN_READ, at=known.site_code)
     if not seen:
         raise NotFound(f"There is no lot {lot} that you may see. Check the code.", subject=lot)
-    act.actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
+    assert known is not None
+    act.require(Permission.QUALITY_DECIDE, at=known.site_code, subject=lot)
     codes = session.execute(select(specimen_table.c.code).where(specimen_table.c.lot_code == lot)).scalars().all()
     found = load(session, sorted(codes), lock=True, holds=True)
     specimens = [found[code] for code in sorted(found) if found[code].state in DECIDABLE]

@@ -16,7 +16,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.models import Site
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import ANYWHERE, Scope
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import BANK_SUBJECT, Circumstances, acknowledge
 from biobank.custody.states import HoldScope
@@ -62,7 +62,7 @@ def digest_of(codes: Collection[str]) -> str:
 def open_deviation(session: Session, act: Act, request: DeviationRequest) -> DeviationAnswer:
     """Open a deviation at a site, about things the one who opens it may see."""
     _require_site(session, act.actor, request.site)
-    act.actor.require(Permission.DEVIATION_OPEN, at=request.site)
+    act.require(Permission.DEVIATION_OPEN, at=request.site)
     for subject in request.affected:
         if subject.kind == "withdrawal":
             _require_withdrawal(session, act.actor, subject.id)
@@ -113,7 +113,7 @@ def add_deviation(
 def close_deviation(session: Session, act: Act, code: str, request: CloseRequest) -> DeviationAnswer:
     """Close it: quality only, signed."""
     row = find_deviation(session, act.actor, code, lock=True)
-    act.actor.require(Permission.DEVIATION_DECIDE, at=row["site_code"])
+    act.require(Permission.DEVIATION_DECIDE, at=row["site_code"])
     if row["closed_at"] is not None:
         raise DeviationClosedAlready(f"{code} is closed. Open a new deviation for what came up since.", subject=code)
     require_stored(session, request.attachments)
@@ -140,7 +140,7 @@ def find_deviation(session: Session, actor: Actor, code: str, *, lock: bool = Fa
     """Return the row; raise NotFound unless the actor may know of deviations at its site."""
     statement = select(deviation).where(deviation.c.code == code)
     row = session.execute(statement.with_for_update() if lock else statement).mappings().first()
-    if row is None or not _may_see(actor, row["site_code"]):
+    if row is None or not _scope(actor).covers(row["site_code"]):
         raise NotFound(f"There is no deviation {code} that you may see.", subject=code)
     return row
 
@@ -170,27 +170,26 @@ ORDERS = {"opened_at": deviation.c.opened_at, "code": deviation.c.code}
 
 def list_deviations(session: Session, actor: Actor, *, open_only: bool | None = None, paging: Paging = Paging()) -> DeviationList:
     """List deviations at the sites the actor may know of, newest first."""
-    statement = select(deviation)
-    if not _sees_all(actor):
+    scope = _scope(actor)
+    if not scope:
         actor.require(Permission.DEVIATION_OPEN, at=ANYWHERE)
-        statement = statement.where(deviation.c.site_code.in_(sorted(actor.sites_with(Permission.DEVIATION_OPEN) or ())))
+    statement = select(deviation).where(scope.of(deviation.c.site_code))
     if open_only is not None:
         statement = statement.where(deviation.c.closed_at.is_(None) if open_only else deviation.c.closed_at.is_not(None))
     page = read_page(session, statement, paging, key=deviation.c.code, orders=ORDERS, default="-opened_at")
     return DeviationList(items=[DeviationPublic(**_public(row._mapping)) for row in page.rows], **page.ends)
 
 
-def _sees_all(actor: Actor) -> bool:
-    """Quality and auditors see every site's; a role at one site sees that site's."""
-    return any(actor.sites_with(p) is None for p in (Permission.DEVIATION_OPEN, Permission.LOG_READ))
-
-
-def _may_see(actor: Actor, site: str) -> bool:
-    return _sees_all(actor) or actor.may(Permission.DEVIATION_OPEN, at=site)
+def _scope(actor: Actor) -> Scope:
+    """Whoever may open deviations at a site, or read the log there, sees that site's."""
+    return actor.scope(Permission.DEVIATION_OPEN, Permission.LOG_READ)
 
 
 def _require_site(session: Session, actor: Actor, site: str) -> None:
-    if not _may_see(actor, site) or session.execute(select(site_table.c.code).where(site_table.c.code == site)).first() is None:
+    if (
+        not _scope(actor).covers(site)
+        or session.execute(select(site_table.c.code).where(site_table.c.code == site)).first() is None
+    ):
         raise NotFound(f"There is no site {site} that you may see.", subject=site)
 
 
@@ -208,8 +207,7 @@ _WITHDRAWAL_SITES = text(
 
 def _require_withdrawal(session: Session, actor: Actor, code: str) -> None:
     sites = [row.site for row in session.execute(_WITHDRAWAL_SITES, {"code": code})]
-    everywhere = actor.sites_with(Permission.WITHDRAWAL_READ) is None
-    if not sites or not (everywhere or actor.may_at_any(Permission.WITHDRAWAL_READ, sites)):
+    if not sites or not actor.may(Permission.WITHDRAWAL_READ, at=sites):
         raise NotFound(f"There is no withdrawal {code} that you may see.", subject=code)
 
 

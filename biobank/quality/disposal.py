@@ -5,7 +5,6 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.custody.events import Lost
 from biobank.custody.legality import Snapshot, refusal_of
 from biobank.custody.recording import Move, record, require_expected, require_permission
@@ -42,7 +41,7 @@ def discard(session: Session, act: Act, code: str, request: DiscardRequest) -> D
         raise refusal
     signature = None
     if specimen.purpose == "therapeutic":
-        if not act.actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE):
+        if not act.may(Permission.QUALITY_DECIDE, at=specimen.sites):
             raise QualityDiscards(
                 f"{code} was kept for treatment; only quality can have it destroyed, with a signature.",
                 subject=code,

@@ -23,7 +23,7 @@ from biobank.custody.snapshots import get_visible
 from biobank.custody.states import HoldScope
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict, NotFound, NotPermitted
+from biobank.foundation.errors import Conflict, NotFound
 from biobank.quality.releases import kill_held_releases
 from biobank.quality.schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.streams import last_event_at
@@ -82,25 +82,12 @@ def find_scope(session: Session, actor: Actor, kind: HoldScope, scope_id: str, *
         return Scope(kind, scope_id, specimen.donor_code, frozenset(s for s in specimen.sites if s), specimen)
     rows = session.execute(text(_SCOPES[kind]), {"id": scope_id}).all()
     sites = frozenset(row.site for row in rows if row.site is not None)
-    if not rows or not _may_know(actor, sites):
+    if not rows or not actor.may(Permission.SPECIMEN_READ, at=sites):
         raise NotFound(f"There is no {kind.value} {scope_id} that you may see. Check the code.", subject=scope_id)
     donor: str | None = rows[0].donor_code
     if lock and donor is not None:
         lock_donor(session, donor)
     return Scope(kind, scope_id, donor, sites)
-
-
-def _may_know(actor: Actor, sites: frozenset[str]) -> bool:
-    return actor.sites_with(Permission.SPECIMEN_READ) is None or actor.may_at_any(Permission.SPECIMEN_READ, sites)
-
-
-def _require(actor: Actor, permission: Permission, scope: Scope) -> None:
-    if actor.sites_with(permission) is not None and not actor.may_at_any(permission, scope.sites):
-        raise NotPermitted(
-            f"Your role does not include '{permission.value}' where {scope.id} is. Ask an administrator if it should.",
-            permission=permission.value,
-            subject=scope.id,
-        )
 
 
 def _site_of(actor: Actor, permission: Permission, scope: Scope) -> str | None:
@@ -126,7 +113,7 @@ def _last_of(session: Session, scope: Scope) -> datetime | None:
 def place_hold(session: Session, act: Act, request: HoldRequest) -> HoldAnswer:
     """Place a hold. Anyone who may record where the thing is may stop it; open bedside releases under it end."""
     scope = find_scope(session, act.actor, request.scope_kind, request.scope_id, lock=True)
-    _require(act.actor, Permission.HOLD_PLACE, scope)
+    act.require(Permission.HOLD_PLACE, at=scope.sites, subject=scope.id)
     head = head_of(
         session, act, request, subject=scope.donor_code, site=_site_of(act.actor, Permission.HOLD_PLACE, scope),
         last=_last_of(session, scope),
@@ -143,7 +130,7 @@ def lift_hold(session: Session, act: Act, hold_id: UUID, request: LiftRequest) -
     """Lift a hold: quality only, signed "hold lifted"."""
     row = _find(session, hold_id)
     scope = find_scope(session, act.actor, HoldScope(row["scope_kind"]), row["scope_id"], lock=True)
-    _require(act.actor, Permission.HOLD_LIFT, scope)
+    act.require(Permission.HOLD_LIFT, at=scope.sites, subject=scope.id)
     if row["lifted_at"] is not None:
         raise HoldAlreadyLifted("This hold was lifted already.", subject=scope.id)
     signature = use_signature(session, act, request.signature, Meaning.HOLD_LIFTED)
@@ -191,7 +178,7 @@ _VISIBLE = text(
     WHERE (CAST(:scope AS text) IS NULL OR h.scope_id = :scope)
       AND (CAST(:active AS boolean) IS NULL OR (h.lifted_at IS NULL) = :active)
       AND (CAST(:before AS timestamptz) IS NULL OR (h.placed_at, h.id) < (:before, CAST(:before_id AS uuid)))
-      AND (CAST(:sites AS text[]) IS NULL
+      AND (:everywhere
         OR h.scope_kind = 'container' AND EXISTS (
             SELECT 1 FROM storage_container b WHERE b.code = h.scope_id AND b.site_code = ANY(:sites))
         OR h.scope_kind = 'lot' AND EXISTS (
@@ -224,7 +211,6 @@ def list_holds(
 ) -> HoldList:
     """List holds the actor may know of, newest first. `scope` is the code of what they cover."""
     actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
-    sites = actor.sites_with(Permission.SPECIMEN_READ)
     mark: datetime | None = None
     if after is not None:
         mark = session.execute(select(hold.c.placed_at).where(hold.c.id == after)).scalar_one_or_none()
@@ -235,9 +221,9 @@ def list_holds(
             "active": active,
             "before": mark,
             "before_id": after,
-            "sites": None if sites is None else sorted(sites),
             "limit": limit + 1,
-        },
+        }
+        | actor.scope(Permission.SPECIMEN_READ).bound(),
     ).mappings().all()  # fmt: skip
     items = [_public(row) for row in rows[:limit]]
     return HoldList(items=items, next=str(items[-1].id) if len(rows) > limit else None)

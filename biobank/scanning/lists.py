@@ -244,7 +244,7 @@ def _refusal(actor: Actor, wanted: Wanted, place: Place | None, specimen: Snapsh
     illegal = refusal_of(event, specimen)
     if illegal is not None:
         return illegal
-    if event.permission is not None and not actor.may_at_any(event.permission, (wanted.site, *specimen.sites)):
+    if event.permission is not None and not actor.may(event.permission, at=(wanted.site, *specimen.sites)):
         return NotPermitted(f"{specimen.code} belongs to a site where this is not your task.", subject=specimen.code)
     if wanted.action is Action.HAND_OVER and not gives(
         actor, specimen.projection["custodian_kind"], specimen.projection["custodian_id"]

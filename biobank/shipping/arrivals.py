@@ -59,7 +59,7 @@ class NotUnderway(Conflict):
 def receive(session: Session, act: Act, code: str, request: ShipmentReceiveRequest) -> ShipmentArrival:
     """Receive what was scanned and is on the manifest; name what is missing and what should not be there."""
     row = get_shipment(session, act.actor, code, lock=True)
-    act.actor.require(Permission.SHIPMENT_RECORD, at=row.to_site)
+    act.require(Permission.SHIPMENT_RECORD, at=row.to_site)
     _require_open(row)
     arrived, unknown = _read(act, request.scanned)
     manifest = {line.specimen: line for line in _locked_manifest(session, code)}
@@ -109,7 +109,7 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
 def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest) -> ShipmentAnswer:
     """Record that specimens were not accepted and are back in the sender's hands. Only the sender's people can say so."""
     row = get_shipment(session, act.actor, code, lock=True)
-    act.actor.require(Permission.SHIPMENT_RECORD, at=row.from_site)
+    act.require(Permission.SHIPMENT_RECORD, at=row.from_site)
     _require_open(row)
     underway = [line.specimen for line in _locked_manifest(session, code) if line.underway]
     wanted = underway if request.specimens is None else sorted(set(request.specimens))

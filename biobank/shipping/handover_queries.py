@@ -9,7 +9,6 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.custody.models import Custody
 from biobank.foundation.db import metadata, table_of
 from biobank.foundation.errors import NotFound
@@ -89,25 +88,16 @@ def _status(row: Any) -> Literal["offered", "accepted", "declined", "expired"]:
 
 def _addressed_to(actor: Actor) -> ColumnElement[bool]:
     mine = and_(handover.c.to_kind == "user", handover.c.to_id == actor.code)
-    if not actor.may(Permission.HANDOVER_TAKE, at=ANYWHERE):
-        return mine
-    sites = actor.sites_with(Permission.HANDOVER_TAKE)
-    at_my_site = handover.c.to_kind == "site"
-    return or_(mine, at_my_site if sites is None else and_(at_my_site, handover.c.to_id.in_(sorted(sites))))
+    return or_(mine, and_(handover.c.to_kind == "site", actor.scope(Permission.HANDOVER_TAKE).of(handover.c.to_id)))
 
 
 def visible(actor: Actor) -> ColumnElement[bool]:
     """Who may know of a hand-over: its giver, its receiver, and who may know every specimen of it."""
-    if not actor.may(Permission.SPECIMEN_READ, at=ANYWHERE):
-        return or_(handover.c.offered_by == actor.code, _addressed_to(actor))
-    sites = actor.sites_with(Permission.SPECIMEN_READ)
-    if sites is None:
+    scope = actor.scope(Permission.SPECIMEN_READ)
+    if scope.everywhere:
         return true()
     specimen, donor = metadata.tables["specimen"], metadata.tables["donor"]
-    names = sorted(sites)
-    known = or_(
-        custody.c.site_code.in_(names), specimen.c.home_site_code.in_(names), donor.c.clinic_site_code.in_(names)
-    ).is_(True)  # fmt: skip
+    known = scope.of(custody.c.site_code, specimen.c.home_site_code, donor.c.clinic_site_code).is_(True)
     hidden = exists(
         select(1)
         .select_from(

@@ -41,7 +41,7 @@ class WrongDestination(Conflict):
 
 def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAnswer:
     """Give specimens to a courier. They are underway from now on, and the courier holds them."""
-    act.actor.require(Permission.SHIPMENT_RECORD, at=request.from_site)
+    act.require(Permission.SHIPMENT_RECORD, at=request.from_site)
     _require_sites(session, request)
     codes = [line.specimen for line in request.specimens]
     if len(set(codes)) != len(codes):

@@ -63,7 +63,7 @@ def set_up_bench(session: Session, act: Act, run: MakingRun | FreezingRun | Thaw
     Raises NotPermitted, NotFound, PreconditionMissing, StaleSequence, MaterialNotTaken for an unidentified item, SeveralDonors,
     SpecimenElsewhere, ConsentMissing, ConsentIsRevoked.
     """
-    act.actor.require(Permission.PROCESSING_RECORD, at=run.site)
+    act.require(Permission.PROCESSING_RECORD, at=run.site)
     get_site(session, run.site)
     codes = [one.specimen for one in named]
     donor = _one_donor(get_all_visible(session, act.actor, codes))

@@ -58,7 +58,7 @@ def record_harvest(session: Session, act: Act, request: RecordHarvest) -> Harves
     KitOfAnotherSite, KitOfAnotherDonor, LabelsNotReconciled; IdentificationMissing, IdentificationExpired; of a container
     NotHarvested, UnitNotOfMaterial, CountsDiffer, LabelOfAnotherMaterial; ConsentMissing, ConsentIsRevoked, ImplausibleTime.
     """
-    act.actor.require(Permission.HARVEST_RECORD, at=request.site)
+    act.require(Permission.HARVEST_RECORD, at=request.site)
     donor = get_visible_donor(session, act.actor, request.donor, lock=True)
     require_not_erased(donor)
     if donor.status == "deceased":

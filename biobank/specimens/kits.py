@@ -56,7 +56,7 @@ def require_bank_site(session: Session, code: str) -> None:
 
 def prepare_kit(session: Session, act: Act, request: PrepareKit) -> KitRecorded:
     """Prepare a kit and allocate the codes of its labels. Raises NotPermitted, NotFound, NotABankSite, KitExpired."""
-    act.actor.require(Permission.KIT_MANAGE, at=request.home_site)
+    act.require(Permission.KIT_MANAGE, at=request.home_site)
     require_bank_site(session, request.home_site)
     get_site(session, request.site)
     if request.expires_at <= act.at:

@@ -64,7 +64,7 @@ def describe_lineage(session: Session, actor: Actor, code: str) -> Lineage:
 
 def _node(actor: Actor, row: "Row[Any]") -> LineageNode:
     sites = (row.site_code, row.home_site_code, row.clinic_site_code)
-    known = actor.sites_with(Permission.SPECIMEN_READ) is None or actor.may_at_any(Permission.SPECIMEN_READ, sites)
+    known = actor.may(Permission.SPECIMEN_READ, at=sites)
     return LineageNode(
         code=row.code,
         material=row.material,

@@ -57,7 +57,7 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
     # The donor first, as everywhere: an approval that reads the holds of this donor is finished, or sees this one.
     lock_donor(session, _get(session, act.actor, code).donor_code)
     row = _get(session, act.actor, code, lock=True)
-    act.actor.require(Permission.PROCESSING_RECORD, at=row.site_code)
+    act.require(Permission.PROCESSING_RECORD, at=row.site_code)
     if request.sampled_at - act.at > AHEAD:
         raise ImplausibleTime("The sample cannot have been taken later than now. Check `sampled_at`.", subject=code)
     if (request.result == "pending") == (request.report_sha256 is not None):

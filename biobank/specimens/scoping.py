@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select, true
+from sqlalchemy import ColumnElement, or_, select
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
@@ -17,8 +17,7 @@ donor = table_of(Donor)
 
 def at_sites_of(actor: Actor, *places: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the condition that one of the columns `places` is a site where the actor may read specimens."""
-    sites = actor.sites_with(Permission.SPECIMEN_READ)
-    return true() if sites is None else or_(*(place.in_(sorted(sites)) for place in places))
+    return actor.scope(Permission.SPECIMEN_READ).of(*places)
 
 
 def specimens_at_sites_of(actor: Actor) -> ColumnElement[bool]:
@@ -31,13 +30,10 @@ def specimens_at_sites_of(actor: Actor) -> ColumnElement[bool]:
 
 def lots_at_sites_of(actor: Actor, lot_code: ColumnElement[Any], *places: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the condition for a lot: one of `places`, or any of its specimens is at a site of the actor's."""
-    sites = actor.sites_with(Permission.SPECIMEN_READ)
-    if sites is None:
-        return true()
-    mine = sorted(sites)
+    scope = actor.scope(Permission.SPECIMEN_READ)
     kept = (
         select(specimen.c.code)
         .join(custody, custody.c.code == specimen.c.code)
-        .where(specimen.c.lot_code == lot_code, or_(custody.c.site_code.in_(mine), specimen.c.home_site_code.in_(mine)))
+        .where(specimen.c.lot_code == lot_code, scope.of(custody.c.site_code, specimen.c.home_site_code))
     )
-    return or_(*(place.in_(mine) for place in places), kept.exists())
+    return or_(scope.of(*places), kept.exists())

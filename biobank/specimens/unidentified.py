@@ -22,7 +22,7 @@ from biobank.specimens.schemas import RegisterUnidentified, UnidentifiedRegister
 
 def register_unidentified(session: Session, act: Act, request: RegisterUnidentified) -> UnidentifiedRegistered:
     """Give an item a UN- code. Raises NotPermitted, NotFound for the site, ImplausibleTime; nothing about the item itself."""
-    act.actor.require(Permission.CUSTODY_RECORD, at=request.site)
+    act.require(Permission.CUSTODY_RECORD, at=request.site)
     get_site(session, request.site)
     code = new_code(session, "UN", year=act.at.year % 100)
     what: dict[str, Any] = {"material": MaterialName.UNIDENTIFIED, "unit": Unit.ITEM, "purpose": "retained"}

@@ -50,7 +50,7 @@ class WrongSite(Conflict):
 
 def add_container(session: Session, act: Act, request: ContainerCreate) -> ContainerPublic:
     """Add a container with its positions."""
-    act.actor.require(Permission.STORAGE_MANAGE, at=request.site)
+    act.require(Permission.STORAGE_MANAGE, at=request.site)
     if session.execute(select(site_table.c.code).where(site_table.c.code == request.site)).first() is None:
         raise NotFound(f"There is no site {request.site}.", subject=request.site)
     if request.parent is not None:
@@ -92,8 +92,8 @@ def move_container(session: Session, act: Act, code: str, request: MoveRequest) 
     for name in sorted({code, target_code}):
         queries.get_container(session, act.actor, name, lock=True)
     moved, target = _row(session, code), _row(session, target_code)
-    act.actor.require(Permission.STORAGE_RECORD, at=target.site_code)
-    act.actor.require(Permission.STORAGE_RECORD, at=moved.site_code)
+    act.require(Permission.STORAGE_RECORD, at=target.site_code)
+    act.require(Permission.STORAGE_RECORD, at=moved.site_code)
     if target_code in queries.containers_below(session, code):
         raise ContainerInsideItself(f"{code} cannot go into {target_code}: that is itself or inside it.", subject=code)
     head = head_of(session, act, request, subject=None, site=target.site_code)
@@ -115,7 +115,7 @@ def move_container(session: Session, act: Act, code: str, request: MoveRequest) 
 def record_reading(session: Session, act: Act, code: str, request: ReadingCreate) -> ReadingPublic:
     """Record a temperature or a level. Too warm: everything inside goes on temperature hold in the same transaction."""
     row = queries.get_container(session, act.actor, code)
-    act.actor.require(Permission.STORAGE_RECORD, at=row.site_code)
+    act.require(Permission.STORAGE_RECORD, at=row.site_code)
     limit = row.highest_mc
     excursion = request.reading == "temperature_mc" and limit is not None and request.value > limit
     inside = load(session, queries.specimens_inside(session, code), lock=True) if excursion else {}
@@ -148,7 +148,7 @@ def count_container(session: Session, act: Act, request: CountRequest) -> CountA
     """Compare what was scanned in a container with what should be there. Changes nothing; the differences are kept."""
     code = request.container.upper()
     row = queries.get_container(session, act.actor, code)
-    act.actor.require(Permission.STORAGE_RECORD, at=row.site_code)
+    act.require(Permission.STORAGE_RECORD, at=row.site_code)
     expected = set(queries.specimens_inside(session, code))
     scanned = {_known_form(text) for text in request.scanned}
     others = load(session, [s for s in scanned - expected if is_code(s)])

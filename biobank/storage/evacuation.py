@@ -42,7 +42,7 @@ def evacuate(session: Session, act: Act, code: str, request: EvacuateRequest) ->
     Raises NotASafePlace, NotFound and NotPermitted for the place; never anything for a tube.
     """
     row = queries.get_container(session, act.actor, code)
-    act.actor.require(Permission.STORAGE_RECORD, at=row.site_code)
+    act.require(Permission.STORAGE_RECORD, at=row.site_code)
     if row.purpose == "storage":
         raise NotASafePlace(
             f"{code} is an ordinary storage place. Use a quarantine or evacuation place, or store the tubes one by one.",

@@ -28,6 +28,7 @@ class Stored(Event):
     call: ClassVar[str] = "/specimens/{specimen}/store"
     from_states: ClassVar[frozenset[State]] = frozenset({State.RECEIVED, State.IN_PROCESS, State.CHECKED_OUT})
     to_state: ClassVar[State] = State.STORED
+    taken_from_its_site: ClassVar[bool] = True
     effect: ClassVar[Effect] = PLACED | NO_OFFER
     label: ClassVar[str] = "Store"
 
@@ -45,6 +46,7 @@ class Moved(Event):
     call: ClassVar[str] = "/specimens/{specimen}/store"
     from_states: ClassVar[frozenset[State]] = frozenset({State.STORED})
     to_state: ClassVar[State] = State.STORED
+    taken_from_its_site: ClassVar[bool] = True
     effect: ClassVar[Effect] = PLACED
     label: ClassVar[str] = "Move"
 

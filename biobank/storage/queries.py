@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import Scope
 from biobank.custody.models import Custody
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
@@ -51,15 +52,9 @@ _PATHS = text(
 )
 
 
-def sites_seen(actor: Actor) -> frozenset[str] | None:
-    """Return the sites whose containers the actor may see; None means every site."""
-    seen: set[str] = set()
-    for permission in SEEING:
-        sites = actor.sites_with(permission)
-        if sites is None:
-            return None
-        seen |= sites
-    return frozenset(seen)
+def places_seen(actor: Actor) -> Scope:
+    """Return the scope of the containers the actor may see."""
+    return actor.scope(*SEEING)
 
 
 def get_container(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
@@ -68,8 +63,7 @@ def get_container(session: Session, actor: Actor, code: str, *, lock: bool = Fal
     if lock:
         statement = statement.with_for_update()
     row = session.execute(statement).first()
-    sites = sites_seen(actor)
-    if row is None or (sites is not None and row.site_code not in sites):
+    if row is None or not places_seen(actor).covers(row.site_code):
         raise NotFound(f"There is no storage container {code} that you may see. Scan its label again.", subject=code)
     return row
 
@@ -107,10 +101,7 @@ def list_containers(
     paging: Paging = Paging(),
 ) -> ContainerList:
     """Return containers by code, filtered; `root` asks for those without a parent."""
-    statement = select(container)
-    sites = sites_seen(actor)
-    if sites is not None:
-        statement = statement.where(container.c.site_code.in_(sorted(sites)))
+    statement = select(container).where(places_seen(actor).of(container.c.site_code))
     for column, value in (("site_code", site), ("parent_code", parent), ("kind", kind), ("purpose", purpose)):
         if value is not None:
             statement = statement.where(container.c[column] == value)

@@ -94,7 +94,7 @@ def _place(
         raise MalformedRequest("A specimen stands twice in this request. Send each specimen once.")
     row = queries.get_container(session, act.actor, container_code)
     safe = row.purpose != "storage"
-    act.actor.require(Permission.STORAGE_RECORD, at=row.site_code)
+    act.require(Permission.STORAGE_RECORD, at=row.site_code)
     specimens = _load(session, act, codes, safe=safe)
     for specimen, placement in zip(specimens, placements, strict=True):
         if not safe or placement.expected_seq is not None:

@@ -54,7 +54,7 @@ def criterion_for(session: Session, site: str | None, material: str) -> Criterio
 
 def set_criterion(session: Session, act: Act, request: SetCriterion) -> CriterionRecorded:
     """Set what a count must show. Raises NotPermitted, NotFound, NothingToCount, and what `use_signature` raises."""
-    act.actor.require(Permission.QUALITY_DECIDE, at=request.site)
+    act.require(Permission.QUALITY_DECIDE, at=request.site)
     site = metadata.tables["site"]
     if session.execute(select(site.c.code).where(site.c.code == request.site)).first() is None:
         raise NotFound(f"There is no site {request.site}.", subject=request.site)

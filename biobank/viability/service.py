@@ -83,7 +83,7 @@ def sign_report(session: Session, act: Act, code: str, request: SignReport) -> R
     Raises NotFound, NotPermitted, NothingMeasured, ImplausibleTime, and what `use_signature` raises.
     """
     lot, counted = counts_after_thaw(session, act.actor, code)
-    act.actor.require(Permission.QUALITY_DECIDE, at=lot.site)
+    act.require(Permission.QUALITY_DECIDE, at=lot.site)
     if not counted:
         raise NothingMeasured(
             f"No vial of {code} was counted after thawing. Thaw one, count it and record it with the minutes after thaw.",

@@ -7,7 +7,6 @@ from sqlalchemy import insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.auth.permissions import Permission
 from biobank.custody.recording import ImplausibleTime, Move
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused
@@ -18,12 +17,12 @@ from biobank.withdrawals.case import (
     open_case,
     record_on_case,
     record_on_tubes,
-    require_at,
     require_treatment_consent,
     require_usable,
     set_state,
 )
 from biobank.withdrawals.events import Administered, Given
+from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of, read_again
@@ -69,7 +68,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     """Give a tube to its donor, using up the release that two people made. The rest of it is accounted for."""
     product = read_tube(session, act, request.product)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[product])
-    require_at(act.actor, Permission.WITHDRAWAL_ADMINISTER, (case.clinic,), code)
+    require_step_permission(act, Step.ADMINISTER, case)
     case.require_step(Step.ADMINISTER)
     if product not in case.tubes:
         scanned = others.get(product)

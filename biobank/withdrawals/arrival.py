@@ -5,15 +5,15 @@ from collections.abc import Collection
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.auth.permissions import Permission
 from biobank.custody import holds as custody_holds
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import NOW, Move, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.errors import Refused
-from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, require_at, set_state
+from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Arrived, Delivered
+from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.picking import wrong_tube
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import ReceiveRequest, WithdrawalAnswer
@@ -25,7 +25,7 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
     """Accept tubes at the clinic and look at them. What arrives damaged or unreadable is held with it."""
     tubes = list(dict.fromkeys(read_tube(session, act, scan) for scan in request.tubes))
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=tubes)
-    require_at(act.actor, Permission.WITHDRAWAL_RECEIVE, (case.clinic,), code)
+    require_step_permission(act, Step.RECEIVE, case)
     case.require_step(Step.RECEIVE)
     for tube in tubes:
         if tube not in case.tubes:

@@ -15,7 +15,6 @@ from sqlalchemy import insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.auth.permissions import Permission
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Circumstances
 from biobank.custody.states import HoldKind
@@ -26,8 +25,9 @@ from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, Refused
 from biobank.quality.releases import kill_releases
 from biobank.withdrawals.arrival import hold_specimens
-from biobank.withdrawals.case import Case, open_case, record_on_case, require_at, require_treatment_consent, require_usable
+from biobank.withdrawals.case import Case, open_case, record_on_case, require_treatment_consent, require_usable
 from biobank.withdrawals.events import Administered, CheckFailed, CheckOpened, CheckPassed
+from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.models import BedsideCheck, BedsideRelease
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
@@ -70,7 +70,7 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
     band_code = read_scan(act, request.wristband, Prefix.WRISTBAND)
     product = read_tube(session, act, request.product)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[product])
-    require_at(act.actor, Permission.WITHDRAWAL_ADMINISTER, (case.clinic,), code)
+    require_step_permission(act, Step.CHECK, case)
     case.require_step(Step.CHECK)
     scanned = others.get(product)
     # Whose the band is counts before whether it is still in force: another person's old band is another person's band.

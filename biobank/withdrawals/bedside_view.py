@@ -15,6 +15,8 @@ from biobank.custody.states import State
 from biobank.foundation import clock
 from biobank.withdrawals.bedside import check_table, release_table
 from biobank.withdrawals.case import find_row, read_case
+from biobank.withdrawals.gate import step_permission_refusal
+from biobank.withdrawals.workflow import Step
 
 Stage = Literal["start", "waiting", "your_turn", "released", "stopped", "given"]
 
@@ -72,8 +74,11 @@ def stage_of(last: str | None, *, open_checks: Sequence[str], releases: int, lef
 
 
 def read_bedside(session: Session, actor: Actor, code: str) -> BedsideView:
-    """Read the bedside of a withdrawal the actor may know of."""
+    """Read the bedside of a withdrawal, for those who give its tubes. Raises NotFound, NotPermitted."""
     case = read_case(session, find_row(session, actor, code))
+    refusal = step_permission_refusal(actor, Step.CHECK, case)
+    if refusal is not None:
+        raise refusal
     now = clock.now()
     checks = session.execute(
         select(check_table.c.first_checker, check_table.c.expires_at).where(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, or_, select, text, true, update
+from sqlalchemy import ColumnElement, RowMapping, or_, select, text, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -28,7 +28,7 @@ from biobank.donors.visibility import lock_donor
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import parse_code
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict, NotFound, NotPermitted, StaleSequence
+from biobank.foundation.errors import Conflict, NotFound, StaleSequence
 from biobank.quality.streams import record_on_stream
 from biobank.specimens.materials import Tissue, tissue_of
 from biobank.specimens.models import Specimen
@@ -126,22 +126,19 @@ class Case:
         return replace(self, tubes=self.tubes | tubes, given=self.given | frozenset(given))
 
 
-def visible(actor: Actor) -> ColumnElement[bool]:
-    """The condition under which the actor may know of a row of `withdrawal`: its clinic, and where its tubes are or are kept."""
-    sites = actor.sites_with(Permission.WITHDRAWAL_READ)
-    if sites is None:
-        return true()
-    mine = sorted(sites)
+def visible(actor: Actor, permission: Permission = Permission.WITHDRAWAL_READ) -> ColumnElement[bool]:
+    """The condition under which the actor holds `permission` for a row of `withdrawal`: at its clinic, or where its tubes are."""
+    scope = actor.scope(permission)
     here = (
         select(item_table.c.specimen_code)
         .join(custody, custody.c.code == item_table.c.specimen_code)
         .join(specimen_table, specimen_table.c.code == item_table.c.specimen_code)
         .where(
             item_table.c.withdrawal_code == withdrawal.c.code,
-            or_(custody.c.site_code.in_(mine), specimen_table.c.home_site_code.in_(mine)),
+            scope.of(custody.c.site_code, specimen_table.c.home_site_code),
         )
     )
-    return or_(withdrawal.c.clinic_site_code.in_(mine), here.exists())
+    return or_(scope.of(withdrawal.c.clinic_site_code), here.exists())
 
 
 def find_row(session: Session, actor: Actor, code: str) -> RowMapping:
@@ -259,16 +256,6 @@ def require_usable(
         )  # fmt: skip
         if refusal is not None:
             raise refusal
-
-
-def require_at(actor: Actor, permission: Permission, sites: Collection[str | None], subject: str) -> None:
-    """Raise NotPermitted unless the actor holds `permission` at one of `sites`."""
-    if actor.sites_with(permission) is not None and not actor.may_at_any(permission, sites):
-        raise NotPermitted(
-            f"Your role does not include '{permission.value}' where {subject} is. Ask an administrator if it should.",
-            permission=permission.value,
-            subject=subject,
-        )
 
 
 def record_on_case(

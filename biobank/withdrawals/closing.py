@@ -6,7 +6,6 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import refusal_of
 from biobank.custody.recording import Move
 from biobank.custody.states import State
@@ -16,8 +15,9 @@ from biobank.foundation.errors import Conflict, IllegalTransition, Refused
 from biobank.quality.deviations import add_deviation
 from biobank.quality.releases import kill_releases
 from biobank.vault import put_document
-from biobank.withdrawals.case import Case, moment_of, open_case, record_on_case, record_on_tubes, require_at, set_state
+from biobank.withdrawals.case import Case, moment_of, open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Closed, OutcomeRecorded, Returned, TakenBack
+from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.models import WithdrawalOutcome
 from biobank.withdrawals.picking import wrong_tube
 from biobank.withdrawals.scans import read_tube
@@ -39,11 +39,14 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
     """Take a frozen tube back into the bank, on the temperature record of its journey and quality's signed decision."""
     tube = read_tube(session, act, request.tube)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
-    act.actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
+    require_step_permission(act, Step.RETURN, case)
     case.require_step(Step.RETURN)
     if tube not in case.tubes:
         return wrong_tube(act, case, tube, others.get(tube))
     snapshot = case.tubes[tube]
+    # The decision is about this tube, and takes it to a site: it must be the decider's to make at both.
+    act.require(Permission.QUALITY_DECIDE, at=snapshot.sites, subject=tube)
+    act.require(Permission.QUALITY_DECIDE, at=request.site)
     refusal = refusal_of(Returned, snapshot, withdrawal=code)
     if refusal is not None:
         raise refusal
@@ -69,7 +72,7 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
 def record_outcome(session: Session, act: Act, code: str, request: OutcomeRequest) -> WithdrawalAnswer:
     """Record what the clinic saw, and close the withdrawal unless more is expected. A serious adverse event opens a deviation."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    require_at(act.actor, Permission.WITHDRAWAL_ADMINISTER, (case.clinic,), code)
+    require_step_permission(act, Step.OUTCOME, case)
     case.require_step(Step.OUTCOME)
     words = None
     if request.words is not None:

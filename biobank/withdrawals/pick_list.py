@@ -12,11 +12,14 @@ from sqlalchemy import Row, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.auth.scope import Scope
 from biobank.custody.states import State
 from biobank.foundation.errors import NotFound
-from biobank.storage.queries import container, position, publics, sites_seen
+from biobank.storage.queries import container, places_seen, position, publics
 from biobank.storage.schemas import ContainerPublic
 from biobank.withdrawals.case import Case, find_row, read_case
+from biobank.withdrawals.gate import step_permission_refusal
+from biobank.withdrawals.workflow import Step
 
 LevelKind = Literal["rack", "box", "slot"]
 
@@ -82,9 +85,12 @@ def next_level(levels: Sequence[Level], scanned: Mapping[str, str]) -> Level | N
 
 
 def read_pick_list(session: Session, actor: Actor, code: str) -> PickList:
-    """Read the pick list of a withdrawal the actor may know of: the same statements however many tubes there are."""
+    """Read the pick list, for those who pick: the same statements however many tubes. Raises NotFound, NotPermitted."""
     case = read_case(session, find_row(session, actor, code))
-    known = sites_seen(actor)
+    refusal = step_permission_refusal(actor, Step.PICK, case)
+    if refusal is not None:
+        raise refusal
+    known = places_seen(actor)
     stands = [tube.projection for tube in case.tubes.values() if tube.projection["container_code"] is not None]
     rows = _containers(session, known, {one["container_code"] for one in stands})
     boxes = {one.code: one for one in publics(session, rows)}
@@ -98,9 +104,9 @@ def read_pick_list(session: Session, actor: Actor, code: str) -> PickList:
     return PickList(code, case.donor, case.seq, case.route.value, lines)
 
 
-def _containers(session: Session, sites: frozenset[str] | None, codes: set[str]) -> list[Row[Any]]:
+def _containers(session: Session, seen: Scope, codes: set[str]) -> list[Row[Any]]:
     rows = session.execute(select(container).where(container.c.code.in_(sorted(codes)))) if codes else ()
-    return [row for row in rows if sites is None or row.site_code in sites]
+    return [row for row in rows if seen.covers(row.site_code)]
 
 
 def _line(

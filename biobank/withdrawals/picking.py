@@ -25,12 +25,12 @@ from biobank.withdrawals.case import (
     pick_table,
     record_on_case,
     record_on_tubes,
-    require_at,
     require_treatment_consent,
     require_usable,
     set_state,
 )
 from biobank.withdrawals.events import Issued, PickConfirmed, Picked, SentOut
+from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.pick_list import read_pick_list
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import IssueRequest, PickRequest, PlaceChecked, PlaceScan, ThawRequest, WithdrawalAnswer
@@ -111,10 +111,10 @@ def pick(session: Session, act: Act, code: str, request: PickRequest) -> Withdra
     tube = read_tube(session, act, request.tube)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
     case.require_step(Step.PICK)
-    _require_picker(act, case)
+    require_step_permission(act, Step.PICK, case)
     if tube not in case.tubes:
         return wrong_tube(act, case, tube, others.get(tube))
-    require_at(act.actor, Permission.WITHDRAWAL_PICK, case.tubes[tube].sites, tube)
+    act.require(Permission.WITHDRAWAL_PICK, at=case.tubes[tube].sites, subject=tube)
     return _confirm(session, act, case, tube, request) if request.confirm else _take_out(session, act, case, tube, request)
 
 
@@ -125,7 +125,7 @@ def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> Pl
     """
     case, _ = open_case(session, act, code)
     case.require_step(Step.PICK)
-    _require_picker(act, case)
+    require_step_permission(act, Step.PICK, case)
     levels = read_pick_list(session, act.actor, code).line(request.tube).levels
     level = next((one for one in levels if one.kind == request.level), None)
     if level is None:
@@ -142,11 +142,6 @@ def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> Pl
             scanned_place=scanned,
         )
     )
-
-
-def _require_picker(act: Act, case: Case) -> None:
-    sites = [site for tube in case.tubes.values() for site in tube.sites]
-    require_at(act.actor, Permission.WITHDRAWAL_PICK, sites, case.code)
 
 
 def _take_out(session: Session, act: Act, case: Case, code: str, request: PickRequest) -> WithdrawalAnswer | Refused:
@@ -229,7 +224,7 @@ def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> Withdra
     tube = read_tube(session, act, request.tube)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
     case.require_step(Step.THAW)
-    require_at(act.actor, Permission.CUSTODY_RECORD, [s for t in case.tubes.values() for s in t.sites], code)
+    require_step_permission(act, Step.THAW, case)
     if tube not in case.tubes:
         return wrong_tube(act, case, tube, others.get(tube))
     snapshot = case.tubes[tube]
@@ -253,7 +248,7 @@ def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> Withdra
 def issue(session: Session, act: Act, code: str, request: IssueRequest) -> WithdrawalAnswer:
     """Let every tube of the withdrawal go. You keep custody until the receiver accepts; a courier accepts by evidence."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    _require_issuer(act, case)
+    require_step_permission(act, Step.ISSUE, case)
     case.require_step(Step.ISSUE)
     for item in case.items:
         if not item.confirmed:
@@ -283,8 +278,3 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     )  # fmt: skip
     set_state(session, case, after(Step.ISSUE, case.state))
     return answer_of(session, act, code, [*appended, sent])
-
-
-def _require_issuer(act: Act, case: Case) -> None:
-    for code, tube in sorted(case.tubes.items()):
-        require_at(act.actor, Permission.WITHDRAWAL_ISSUE, tube.sites, code)

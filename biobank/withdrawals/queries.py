@@ -97,7 +97,12 @@ def list_withdrawals(
 
 def describe_withdrawal(session: Session, actor: Actor, code: str) -> WithdrawalDetail:
     """Answer GET /withdrawals/{code}."""
-    case = read_case(session, find_row(session, actor, code))
+    return describe_case(session, read_case(session, find_row(session, actor, code)))
+
+
+def describe_case(session: Session, case: Case) -> WithdrawalDetail:
+    """Turn a case into its wire shape, with its releases and outcomes."""
+    code = case.code
     releases = session.execute(
         select(release_table).where(release_table.c.withdrawal_code == code).order_by(release_table.c.made_at)
     ).mappings()

@@ -22,10 +22,11 @@ from biobank.foundation import clock
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Refusal
 from biobank.transparency.queries import seal_lag_s
-from biobank.withdrawals.case import came_back, find_row, item_table, tissue_of_tube, visible, withdrawal
+from biobank.withdrawals.case import came_back, find_row, item_table, read_case, tissue_of_tube, visible, withdrawal
 from biobank.withdrawals.checks import use_refusal
 from biobank.withdrawals.events import Reserved
-from biobank.withdrawals.workflow import BEFORE_ISSUE, Route, WithdrawalState
+from biobank.withdrawals.gate import step_permission_refusal
+from biobank.withdrawals.workflow import BEFORE_ISSUE, Route, Step, WithdrawalState
 
 _donor = table_of(Donor)
 
@@ -93,7 +94,9 @@ class Review:
 def read_review(session: Session, actor: Actor, code: str, bank: Bank) -> Review:
     """Read what there is to decide about a withdrawal; raise NotPermitted for those who do not decide."""
     row = find_row(session, actor, code)
-    actor.require(Permission.WITHDRAWAL_APPROVE, at=ANYWHERE)
+    refusal = step_permission_refusal(actor, Step.APPROVE, read_case(session, row))
+    if refusal is not None:
+        raise refusal
     return _reviews(session, actor, [row], bank)[0]
 
 
@@ -102,7 +105,7 @@ def read_queue(session: Session, actor: Actor, bank: Bank, limit: int = 20) -> l
     actor.require(Permission.WITHDRAWAL_APPROVE, at=ANYWHERE)
     rows = session.execute(
         select(withdrawal)
-        .where(visible(actor), withdrawal.c.state == WithdrawalState.REQUESTED.value)
+        .where(visible(actor, Permission.WITHDRAWAL_APPROVE), withdrawal.c.state == WithdrawalState.REQUESTED.value)
         .order_by(withdrawal.c.needed_at.asc().nulls_last(), withdrawal.c.requested_at)
         .limit(limit)
     ).mappings()

@@ -10,7 +10,6 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move, acknowledge
@@ -28,7 +27,6 @@ from biobank.withdrawals.case import (
     read_case,
     record_on_case,
     record_on_tubes,
-    require_at,
     require_treatment_consent,
     require_usable,
     set_state,
@@ -36,6 +34,7 @@ from biobank.withdrawals.case import (
 )
 from biobank.withdrawals.checks import AnotherMaterial, AnotherPersonsCells
 from biobank.withdrawals.events import Approved, Cancelled, Rejected, Requested, Reserved, Unreserved
+from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.queries import refusals_now, tubes_of_donor
 from biobank.withdrawals.schemas import ApproveRequest, CancelRequest, RejectRequest, WithdrawalAnswer, WithdrawalRequest
 from biobank.withdrawals.workflow import BEFORE_ISSUE, Step, WithdrawalState, after, shown, waits_for
@@ -69,7 +68,7 @@ def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -
     first reason for which a named specimen cannot be asked for.
     """
     donor = get_visible_donor(session, act.actor, request.donor, lock=True)
-    act.actor.require(Permission.WITHDRAWAL_REQUEST, at=donor.clinic_site_code)
+    act.require(Permission.WITHDRAWAL_REQUEST, at=donor.clinic_site_code)
     require_not_erased(donor)
     if request.recipient is not None and request.recipient != donor.code:
         raise RecipientIsNotDonor(
@@ -163,7 +162,7 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
 def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRequest) -> WithdrawalAnswer:
     """Quality checks everything again, signs, and the tubes are reserved; of two withdrawals for one tube, one succeeds."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    act.actor.require(Permission.WITHDRAWAL_APPROVE, at=ANYWHERE)
+    require_step_permission(act, Step.APPROVE, case)
     case.require_step(Step.APPROVE)
     if case.row["requested_by"] == act.actor.code:
         raise OwnRequest(f"You asked for {code} yourself; someone else must approve it.", subject=code)
@@ -195,7 +194,7 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
 def reject_withdrawal(session: Session, act: Act, code: str, request: RejectRequest) -> WithdrawalAnswer:
     """Quality says no, signed."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    act.actor.require(Permission.WITHDRAWAL_APPROVE, at=ANYWHERE)
+    require_step_permission(act, Step.REJECT, case)
     case.require_step(Step.REJECT)
     signature = use_signature(session, act, request.signature, Meaning.REJECTED)
     event = Rejected(reason=request.reason, signature=str(signature.id))
@@ -207,8 +206,7 @@ def reject_withdrawal(session: Session, act: Act, code: str, request: RejectRequ
 def cancel_withdrawal(session: Session, act: Act, code: str, request: CancelRequest) -> WithdrawalAnswer:
     """The clinic that asked, or quality, calls it off before anything leaves. The tubes are free again."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    if not act.actor.may(Permission.WITHDRAWAL_APPROVE, at=ANYWHERE):
-        require_at(act.actor, Permission.WITHDRAWAL_REQUEST, (case.clinic,), code)
+    require_step_permission(act, Step.CANCEL, case)
     case.require_step(Step.CANCEL)
     cancelled = record_on_case(session, act, case, Cancelled(reason=request.reason), request)
     freed = Unreserved(withdrawal=code, reason="withdrawal_cancelled")

@@ -25,7 +25,7 @@ from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.people import service
-from biobank.people.authority import takes_two
+from biobank.people.authority import manages, places_of, takes_two
 from biobank.people.queries import read_user
 from biobank.people.schemas import PasswordReset, UserChange, UserCreate, UserPublic
 
@@ -104,11 +104,11 @@ async def show_user(request: Request, code: UserCode, reading: PageReading) -> R
 
     user, pending = await reading.agreeing(query)
     actor: Actor = request.state.actor
-    manages = actor.may(Permission.USER_MANAGE, at=ANYWHERE) and actor.code != code
+    may_change = manages(actor, code, grants_of_user(user))
     roles = [
         {"role": one.role, "site": one.site or "Everywhere"}
         | ({"href": f"/users/{code}/roles/take?role={one.role.value}&site={one.site or ''}", "act": "Take away",
-            "about": words(one.role)} if manages else {})
+            "about": words(one.role)} if may_change else {})
         for one in user.roles
     ]  # fmt: skip
     waiting = [
@@ -121,7 +121,7 @@ async def show_user(request: Request, code: UserCode, reading: PageReading) -> R
         tables.insert(0, ("Waits for a second person", PENDING, waiting, "", ""))
     return render(
         request, "dossier.html", kind="Login", code=code, chip="active" if user.active else "disabled", tables=tables,
-        trail=[("Users", "/users"), (code, None)], acts=_acts(user, manages),
+        trail=[("Users", "/users"), (code, None)], acts=_acts(user, may_change),
         facts=[
             ("Login name", user.username),
             ("Printed name", user.printed_name),
@@ -131,9 +131,9 @@ async def show_user(request: Request, code: UserCode, reading: PageReading) -> R
     )  # fmt: skip
 
 
-def _acts(user: UserPublic, manages: bool) -> list[ActionLink]:
+def _acts(user: UserPublic, may_change: bool) -> list[ActionLink]:
     here = f"/users/{user.code}"
-    if not manages:
+    if not may_change:
         return []
     acts = [ActionLink("Open it again", f"{here}/state", "lock")] if not user.active else [
         ActionLink("Give a role", f"{here}/roles/give", "plus", "get", "main"),
@@ -151,8 +151,10 @@ def grants_of_user(user: UserPublic) -> frozenset[RoleGrant]:
 
 async def managed(request: Request, reading: PageReading, code: str) -> UserPublic:
     """Return the login a form is about; raise NotPermitted, NotFound."""
-    request.state.actor.require(Permission.USER_MANAGE, at=ANYWHERE)
-    return await reading(read_user, reading.bank.keystore, code)
+    user = await reading(read_user, reading.bank.keystore, code)
+    for place in places_of(grants_of_user(user)):
+        request.state.actor.require(Permission.USER_MANAGE, at=place, subject=code)
+    return user
 
 
 @router.get("/users/{code}/rename")

@@ -14,7 +14,6 @@ from biobank.acts.two_person import PendingActOver, PendingActPublic, cancel_pen
 from biobank.auth.actor import Actor
 from biobank.auth.passwords import hash_password
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
 from biobank.pages.people.logins import managed, proposed_password, said, trail_of
@@ -105,7 +104,7 @@ async def _draw_cosign(
         what += f": {words(found.body['role']).lower()} ({found.body.get('site') or 'everywhere'})"
     elif "reason" in found.body:
         what += f": {words(found.body['reason']).lower()}"
-    mine = found.proposed_by == actor.code or not actor.may(Permission.ROLE_COSIGN, at=ANYWHERE)
+    mine = found.proposed_by == actor.code or not actor.may(Permission(found.needs), at=found.site)
     fields = []
     if found.act == "user.reset_password" and not mine:
         hint = "Hand it over in person. The one you set counts, not the proposer's."

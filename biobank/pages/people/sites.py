@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
+from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import EVERYWHERE
 from biobank.foundation.errors import Refusal
 from biobank.pages.ui.forms import act_page, fields_of, parse
 from biobank.pages.ui.parts import ActionLink, Column
@@ -31,17 +32,21 @@ COLUMNS = [
 async def show_sites(request: Request, reading: PageReading) -> Response:
     """List the places of work."""
     found = await reading(list_sites)
-    manages = request.state.actor.may(Permission.SITE_MANAGE, at=ANYWHERE)
+    actor: Actor = request.state.actor
+    adds = actor.may(Permission.SITE_MANAGE, at=EVERYWHERE)
     rows = [one.model_dump() | {"state": "active" if one.active else "disabled", "href": f"/sites/{one.code}", "act": "Change",
                                 "about": one.code, "site": one.code} for one in found.items]  # fmt: skip
-    if not manages:
-        rows = [{name: value for name, value in row.items() if name not in ("href", "act", "about")} for row in rows]
+    rows = [
+        row if actor.may(Permission.SITE_MANAGE, at=row["site"])
+        else {name: value for name, value in row.items() if name not in ("href", "act", "about")}
+        for row in rows
+    ]  # fmt: skip
     acts = [
         ActionLink("Add a site", "/sites/new", "plus", "get", "main"),
         ActionLink("Lay out its storage", "/storage/new", "tank"),
     ]
     return render(
-        request, "dossier.html", kind="Sites", code=None, trail=[("Sites", None)], acts=acts if manages else [],
+        request, "dossier.html", kind="Sites", code=None, trail=[("Sites", None)], acts=acts if adds else [],
         tables=[("Places of work", COLUMNS, rows, "No sites", "Add the first one.")], facts=[("Sites", len(rows))],
         note="A code stands in events for ever: it is never changed and never used again.",
     )  # fmt: skip
@@ -54,7 +59,7 @@ async def show_new(request: Request, reading: PageReading) -> Response:
 
 
 async def _draw_new(request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None) -> Response:
-    request.state.actor.require(Permission.SITE_MANAGE, at=ANYWHERE)
+    request.state.actor.require(Permission.SITE_MANAGE, at=EVERYWHERE)
     zones = {one.timezone for one in (await reading(list_sites)).items}
     values = typed if typed is not None else {"timezone": zones.pop() if len(zones) == 1 else ""}
     return act_page(
@@ -85,7 +90,7 @@ async def show_site(request: Request, code: SiteCode, reading: PageReading) -> R
 async def _draw_site(
     request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Form | None = None
 ) -> Response:
-    request.state.actor.require(Permission.SITE_MANAGE, at=ANYWHERE)
+    request.state.actor.require(Permission.SITE_MANAGE, at=code)
     now = await reading(read_site, code)
     values: Any = typed if typed is not None else now.model_dump()
     return act_page(

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import ANYWHERE, EVERYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.paging import Cursor, Paging
@@ -66,7 +66,7 @@ async def show_deviations(
     actor: Actor = request.state.actor
     return render(
         request, "deviations.html", rows=rows, columns=COLUMNS, next_cursor=found.next, chosen=state,
-        may_open=actor.may(Permission.DEVIATION_OPEN, at=ANYWHERE), may_look_back=actor.may(Permission.LOG_READ, at=ANYWHERE),
+        may_open=actor.may(Permission.DEVIATION_OPEN, at=ANYWHERE), may_look_back=actor.may(Permission.LOG_READ, at=EVERYWHERE),
     )  # fmt: skip
 
 

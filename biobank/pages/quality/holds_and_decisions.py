@@ -9,7 +9,6 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.custody.states import HoldScope
 from biobank.foundation.errors import NotFound
 from biobank.foundation.terms import words
@@ -53,12 +52,12 @@ ActPage(
 
 
 def _find_hold(session: Session, actor: Actor, asked: Asked) -> HoldPublic:
-    actor.require(Permission.HOLD_LIFT, at=ANYWHERE)
     hold_id: UUID = asked.path["hold_id"]
     row = session.execute(select(hold).where(hold.c.id == hold_id)).mappings().first()
     if row is None:
         raise NotFound("There is no hold with this id that you may see.")
-    find_scope(session, actor, HoldScope(row["scope_kind"]), row["scope_id"])
+    scope = find_scope(session, actor, HoldScope(row["scope_kind"]), row["scope_id"])
+    actor.require(Permission.HOLD_LIFT, at=scope.sites, subject=scope.id)
     return HoldPublic(**{name: row[name] for name in HoldPublic.model_fields})
 
 

@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import EVERYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.pages.people.site_choices import own_sites
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Opened, needs
@@ -71,7 +71,7 @@ async def _look_back(at: Acting[Actor]) -> Response:
     criteria = criteria_of(at.form, at.bank.settings, at.zone)
     answer = await at.performing(look_back.make_look_back, criteria)
     sites = await at.ask(own_sites, None)
-    may = at.actor.may(Permission.RECALL_START, at=ANYWHERE) and bool(answer["items"])
+    may = at.actor.may(Permission.RECALL_START, at=EVERYWHERE) and bool(answer["items"])
     return render(
         at.request,
         "look_back.html",
@@ -98,7 +98,12 @@ async def _recall(at: Acting[Actor]) -> Response:
 
 
 LOOK_BACK = ActPage(
-    address="/look-backs", reads=needs(Permission.LOG_READ), form=_draw, model=Criteria, labels=LABELS, acts=_look_back
+    address="/look-backs",
+    reads=needs(Permission.LOG_READ, at=EVERYWHERE),
+    form=_draw,
+    model=Criteria,
+    labels=LABELS,
+    acts=_look_back,
 )
 LOOK_BACK.on(router)
 LOOK_BACK.also(router, "/recalls", _recall)

@@ -120,7 +120,7 @@ def _wanted(form: Form, actor: Actor) -> Wanted:
     offered = actions_of(actor)
     chosen = form.get("action", "")
     action = Action(chosen) if chosen in set(offered) else (offered or [Action.LOOK])[0]
-    sites = actor.sites_with(WORDINGS[Action.RECEIVE].permission) or frozenset()
+    sites = actor.scope(WORDINGS[Action.RECEIVE].permission).sites
     only = next(iter(sites)) if len(sites) == 1 else None
     purpose = form.get("purpose")
     return Wanted(

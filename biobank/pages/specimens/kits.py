@@ -157,7 +157,7 @@ def acts_of_kit(actor: Actor, kit: KitPublic, harvested: bool) -> list[ActionLin
         if actor.may(Permission.DONOR_IDENTIFY, at=kit.site) and kit.donor is not None:
             href = f"/donors/{kit.donor}/identify?purpose=harvest&kit={kit.kit}"
             acts.append(ActionLink("Identify the donor again", href, "person-check"))
-    if actor.may(Permission.KIT_MANAGE, at=kit.home_site) or actor.may(Permission.LABEL_PRINT, at=ANYWHERE):
+    if actor.may(Permission.KIT_MANAGE, at=kit.home_site) or actor.may(Permission.LABEL_PRINT, at=(kit.site, kit.home_site)):
         acts.append(ActionLink("Print its labels", f"/labels/batch?selection=kit&of={kit.kit}", "print"))
     acts.append(ActionLink("Label of the kit itself", f"/labels/{kit.kit}", "print"))
     return acts

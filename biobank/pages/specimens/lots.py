@@ -91,7 +91,7 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
             ActionLink("Freeze its units", f"/processings/freezing?lot={code}", "snow"),
             *acts,
         ]
-    if actor.may(Permission.LABEL_PRINT, at=ANYWHERE):
+    if actor.may(Permission.LABEL_PRINT, at=lot.site):
         acts.append(ActionLink("Print the labels of its units", f"/labels/batch?selection=lot&of={code}", "print"))
     return render(
         request, "dossier.html", kind="Lot", code=code, trail=[("Lots", "/lots"), (code, None)], facts=facts, acts=acts,

@@ -30,7 +30,7 @@ from biobank.acts.signing import Meaning
 from biobank.acts.web import Reader
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import ANYWHERE, Place
 from biobank.auth.sessions import WrongFormToken
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotSignedIn, Refusal
@@ -168,11 +168,11 @@ class OwnPage:
         self.shows = shows
 
 
-def needs(permission: Permission) -> Callable[[Session, Actor, Asked], Actor]:
+def needs(permission: Permission, *, at: Place = ANYWHERE) -> Callable[[Session, Actor, Asked], Actor]:
     """Return `reads` of a page that is about nothing yet: it only asks for a permission."""
 
     def read(_session: Session, actor: Actor, _asked: Asked) -> Actor:
-        actor.require(permission, at=ANYWHERE)
+        actor.require(permission, at=at)
         return actor
 
     return read

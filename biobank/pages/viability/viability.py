@@ -170,7 +170,7 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
         report_columns=[
             Column("signed_at", "Signed", "when"), Column("signed_by", "By", "plain_code"), Column("counts", "Counts", "number"),
         ],
-        may_sign=request.state.actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE),
+        may_sign=request.state.actor.may(Permission.QUALITY_DECIDE, at=lot.site),
     )  # fmt: skip
 
 
@@ -183,8 +183,8 @@ async def show_report(request: Request, code: LotCode, reading: PageReading) -> 
 async def _draw_report(
     request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Any = None
 ) -> Response:
-    request.state.actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
-    _, counted = await reading(service.counts_after_thaw, code)
+    lot, counted = await reading(service.counts_after_thaw, code)
+    request.state.actor.require(Permission.QUALITY_DECIDE, at=lot.site, subject=code)
     return act_page(
         request,
         refusal,

@@ -11,8 +11,6 @@ from fastapi.responses import Response
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.forms import FormFault, parse
@@ -70,8 +68,6 @@ async def _draw(
     back: str,
     refusal: Refusal | None = None,
 ) -> Response:
-    request.state.actor.require(Permission.WITHDRAWAL_PICK, at=ANYWHERE)
-
     def query(session: Session, actor: Actor) -> tuple[PickList, PickLine | None, BoxGrid | None]:
         picks = read_pick_list(session, actor, code)
         line = picks.line(tube) if tube else picks.next
@@ -161,7 +157,6 @@ async def show_confirm(request: Request, code: WithdrawalCode, reading: PageRead
 
 async def _draw_confirm(request: Request, reading: PageReading, code: str, refusal: Refusal | None = None) -> Response:
     actor = request.state.actor
-    actor.require(Permission.WITHDRAWAL_PICK, at=ANYWHERE)
     picks: PickList = await reading.agreeing(read_pick_list, code)
     waiting = [line for line in picks.lines if line.picked and not line.confirmed]
     return render(

@@ -29,9 +29,11 @@ from biobank.pages.withdrawals.requests import route_words
 from biobank.people.queries import list_sites
 from biobank.specimens.materials import amount_text
 from biobank.withdrawals import queries
+from biobank.withdrawals.case import find_row, read_case
+from biobank.withdrawals.gate import RIGHTS, step_permission_refusal
 from biobank.withdrawals.schemas import WithdrawalDetail
 from biobank.withdrawals.steps import STEPS, StepPage
-from biobank.withdrawals.workflow import WithdrawalState
+from biobank.withdrawals.workflow import Step, WithdrawalState
 
 router = APIRouter(include_in_schema=False)
 ROUTERS = (requests.router, decisions.router, picks.router, bedside.router, router)
@@ -88,12 +90,15 @@ class Whole:
 
     withdrawal: WithdrawalDetail
     events: list[EventPublic]
+    permitted: frozenset[Step] = frozenset(Step)
 
 
 def read_whole(session: Session, actor: Actor, code: str) -> Whole:
-    """Read both at one instant."""
-    withdrawal = queries.describe_withdrawal(session, actor, code)
-    return Whole(withdrawal, queries.history_of(session, actor, code, max(0, withdrawal.seq - 200)).items)
+    """Read both at one instant, and which steps this login may take."""
+    case = read_case(session, find_row(session, actor, code))
+    withdrawal = queries.describe_case(session, case)
+    permitted = frozenset(step for step in RIGHTS if step_permission_refusal(actor, step, case) is None)
+    return Whole(withdrawal, queries.history_of(session, actor, code, max(0, withdrawal.seq - 200)).items, permitted)
 
 
 @router.get("/withdrawals/{code}")
@@ -113,7 +118,7 @@ async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageR
             ("Needed", when(withdrawal.needed_at, request.state.zone)),
         ],
         steps=drawn_steps(whole),
-        acts=acts_of(withdrawal, request.state.actor),
+        acts=acts_of(whole),
         items=[
             item.model_dump()
             | {"amount": amount_text(item.amount, item.unit)}
@@ -125,14 +130,12 @@ async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageR
     )
 
 
-def acts_of(withdrawal: WithdrawalDetail, actor: Actor) -> list[ActionLink]:
+def acts_of(whole: Whole) -> list[ActionLink]:
     """Return the steps that may be taken now by this login; the first is the next."""
+    withdrawal = whole.withdrawal
     acts: list[ActionLink] = []
     for name, page in STEPS.items():
-        may = actor.may(page.permission, at=ANYWHERE) or (
-            name == "cancel" and actor.may(Permission.WITHDRAWAL_APPROVE, at=ANYWHERE)
-        )
-        if may and page.offered(withdrawal):
+        if page.step in whole.permitted and page.offered(withdrawal):
             weight = "grave" if page.grave else "plain" if acts else "main"
             href = f"/withdrawals/{withdrawal.code}/{name}"
             acts.append(ActionLink(page.label, href, page.icon, "get", weight))  # type: ignore[arg-type]  # weights above

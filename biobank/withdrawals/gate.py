@@ -1,0 +1,75 @@
+"""Who may take which step of a withdrawal, and where: the clinic's steps at the clinic, the bank's where the tubes are.
+
+One table answers for the act and for its button. A step about every tube takes the right at every tube; one about a single tube
+takes it at one of them here, and its use case asks again at the tube that was scanned.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from biobank.acts.act import Act
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import Place
+from biobank.foundation.errors import NotPermitted
+from biobank.withdrawals.case import Case
+from biobank.withdrawals.workflow import Step
+
+
+def _clinic(case: Case) -> list[tuple[str, Place]]:
+    return [(case.code, case.clinic)]
+
+
+def _every_tube(case: Case) -> list[tuple[str, Place]]:
+    return [(code, tube.sites) for code, tube in sorted(case.tubes.items())] or [(case.code, None)]
+
+
+def _one_tube(case: Case) -> list[tuple[str, Place]]:
+    return [(case.code, [site for tube in case.tubes.values() for site in tube.sites])]
+
+
+P = Permission
+
+
+@dataclass(frozen=True)
+class Right:
+    """A permission, and at which places of a case all of it must be held."""
+
+    permission: Permission
+    places: Callable[[Case], list[tuple[str, Place]]]
+
+
+RIGHTS: Mapping[Step, tuple[Right, ...]] = {
+    Step.APPROVE: (Right(P.WITHDRAWAL_APPROVE, _every_tube),),
+    Step.REJECT: (Right(P.WITHDRAWAL_APPROVE, _every_tube),),
+    Step.CANCEL: (Right(P.WITHDRAWAL_REQUEST, _clinic), Right(P.WITHDRAWAL_APPROVE, _every_tube)),
+    Step.PICK: (Right(P.WITHDRAWAL_PICK, _one_tube),),
+    Step.THAW: (Right(P.CUSTODY_RECORD, _one_tube),),
+    Step.ISSUE: (Right(P.WITHDRAWAL_ISSUE, _every_tube),),
+    Step.RECEIVE: (Right(P.WITHDRAWAL_RECEIVE, _clinic),),
+    Step.CHECK: (Right(P.WITHDRAWAL_ADMINISTER, _clinic),),
+    Step.ADMINISTER: (Right(P.WITHDRAWAL_ADMINISTER, _clinic),),
+    Step.OUTCOME: (Right(P.WITHDRAWAL_ADMINISTER, _clinic),),
+    Step.RETURN: (Right(P.QUALITY_DECIDE, _one_tube),),
+}
+"""Each of a step's rights is enough by itself: a request is called off by the clinic that made it, or by quality."""
+
+
+def step_permission_refusal(actor: Actor, step: Step, case: Case) -> NotPermitted | None:
+    """Return why the actor may not take the step, or None. Pure."""
+    first: NotPermitted | None = None
+    for right in RIGHTS[step]:
+        try:
+            for subject, at in right.places(case):
+                actor.require(right.permission, at=at, subject=subject)
+            return None
+        except NotPermitted as refusal:
+            first = first or refusal
+    return first
+
+
+def require_step_permission(act: Act, step: Step, case: Case) -> None:
+    """Raise NotPermitted unless the one who acts may take the step."""
+    refusal = step_permission_refusal(act.actor, step, case)
+    if refusal is not None:
+        raise refusal
