@@ -17,22 +17,24 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.acts.two_person import PendingActList, PendingActPublic, cancel_pending, list_pending
 from biobank.auth.actor import Actor
+from biobank.auth.passwords import hash_password
 from biobank.custody.reversal import ReverseRequest, reverse
 from biobank.custody.snapshots import get_visible
 from biobank.donors.erasure import erase_donor
 from biobank.donors.schemas import EraseDonor
-from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
+from biobank.pages.people.logins import first_password_field, first_password_in
+from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Opened, OwnPage
 from biobank.pages.ui.entries import facts_of
 from biobank.pages.ui.filters import code_href
-from biobank.pages.ui.forms import drawn
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
+from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.people.roles import grant_role, revoke_role
-from biobank.people.schemas import RoleChange, UserChange
-from biobank.people.service import change_user
+from biobank.people.schemas import PasswordReset, RoleChange, UserChange
+from biobank.people.service import change_user, reset_password
 from biobank.quality.identifying import resolve
 from biobank.quality.schemas import ResolveRequest
 
@@ -58,6 +60,8 @@ class TwoPersonAct:
     use_case: Callable[..., Any]
     grave: bool = False
     needs_seq: bool = False
+    first_password: bool = False
+    """The second person sets a first password: what the proposer set is not kept anywhere."""
 
 
 _ROLE = "I have compared this change with the person's appointment and approve it."
@@ -65,6 +69,10 @@ ACTS: Mapping[str, TwoPersonAct] = {
     "user.grant_role": TwoPersonAct("Give a role", _ROLE, RoleChange, grant_role),
     "user.revoke_role": TwoPersonAct("Take a role away", _ROLE, RoleChange, revoke_role),
     "user.reactivate": TwoPersonAct("Open a login again", _ROLE, UserChange, change_user),
+    "user.reset_password": TwoPersonAct(
+        "Set a first password", "Its owner asked for it in person, and I agree.", PasswordReset, reset_password,
+        first_password=True,
+    ),
     "donor.erase": TwoPersonAct(
         "Forget a person", "I have read the request and the retention duties, and agree that the person is forgotten.",
         EraseDonor, erase_donor, grave=True,
@@ -112,32 +120,30 @@ def find_pending(session: Session, actor: Actor, pending: UUID) -> tuple[Pending
         after = page.next
 
 
-@router.get("/pending/{pending}")
-async def show_one(request: Request, pending: UUID, reading: PageReading) -> Response:
-    """Draw one proposal with the signature that completes it."""
-    return await _draw(request, reading, pending)
+Read = tuple[PendingActPublic, int | None]
 
 
-async def _draw(request: Request, reading: PageReading, pending: UUID, refusal: Refusal | None = None) -> Response:
-    one, seq = await reading.agreeing(find_pending, pending)
-    actor: Actor = request.state.actor
+def _reads(session: Session, actor: Actor, asked: Asked) -> Read:
+    return find_pending(session, actor, asked.path["pending"])
+
+
+def _draw(at: Opened[Read]) -> OwnPage:
+    one, seq = at.read
     known = ACTS.get(one.act)
-    body = list(facts_of(one.body))
     said = "; ".join(f"{words(name).lower()} {words(value)}" for name, value in one.body.items() if value is not None)
-    return render(
-        request,
+    return OwnPage(
         "pending_act.html",
         one=one,
         label=label_of(one.act),
         subject_href=_page_of(one.subject),
-        facts=[*body, ("Needs", one.needs), ("At", one.site or "everywhere")],
-        mine=one.proposed_by == actor.code,
+        facts=[*facts_of(one.body), ("Needs", one.needs), ("At", one.site or "everywhere")],
+        mine=one.proposed_by == at.actor.code,
         known=known is not None,
         grave=known is not None and known.grave,
+        fields=[first_password_field()] if known is not None and known.first_password else [],
         seq=seq,
         statement=f"{label_of(one.act)}: {one.subject}; {said}." if said else f"{label_of(one.act)}: {one.subject}.",
         meaning=(one.meaning, known.said if known else ""),
-        **drawn(refusal),
     )
 
 
@@ -146,33 +152,31 @@ def _page_of(code: str) -> str | None:
     return None if href.startswith("/find") else href
 
 
-@router.post("/pending/{pending}/sign")
-async def sign(request: Request, pending: UUID, performing: PagePerforming, reading: PageReading) -> Response:
+async def _sign(at: Acting[Read]) -> Response:
     """Sign as the second person and complete the act."""
-
-    async def act() -> Response:
-        one, seq = await reading.agreeing(find_pending, pending)
-        known = ACTS.get(one.act)
-        if known is None:
-            raise NotFound("This act has no page. Complete it where it was proposed.")
-        given: dict[str, Any] = dict(one.body)
-        given.pop("kind", None)
-        if known.needs_seq:
-            given["expected_seq"] = seq
-        token = await performing.sign(Meaning(one.meaning))
-        body = known.model.model_validate(given | {"pending_act": pending, "signature": token})
-        await performing(known.use_case, one.subject, body)
-        return await performing.done("/pending", f"Done: {known.label.lower()}.", f"{one.subject}, signed by two people.")
-
-    return await or_again(act(), lambda refusal: _draw(request, reading, pending, refusal))
+    one, seq = at.read
+    known = ACTS.get(one.act)
+    if known is None:
+        raise NotFound("This act has no page. Complete it where it was proposed.")
+    given = {name: value for name, value in one.body.items() if name != "kind"} | {"pending_act": one.id}
+    if known.needs_seq:
+        given["expected_seq"] = seq
+    hashed: tuple[str, ...] = ()
+    if known.first_password:
+        given["password"] = first_password_in(at.form)
+        hashed = (await hash_password(given["password"]),)
+    body = await at.sign(known.model.model_validate(given), Meaning(one.meaning))
+    await at.performing(known.use_case, one.subject, body, *hashed)
+    return await at.done("/pending", f"Done: {known.label.lower()}.", f"{one.subject}, signed by two people.")
 
 
-@router.post("/pending/{pending}/cancel")
-async def cancel(request: Request, pending: UUID, performing: PagePerforming, reading: PageReading) -> Response:
+async def _cancel(at: Acting[Read]) -> Response:
     """Take the proposal back, or say no to it."""
+    one = await at.performing(cancel_pending, at.path["pending"])
+    return await at.done("/pending", f"Not done: {label_of(one['act']).lower()}.", "Nothing changed.", "care")
 
-    async def act() -> Response:
-        one = await performing(cancel_pending, pending)
-        return await performing.done("/pending", f"Not done: {label_of(one['act']).lower()}.", "Nothing changed.", "care")
 
-    return await or_again(act(), lambda refusal: _draw(request, reading, pending, refusal))
+PENDING = ActPage(address="/pending/{pending}", reads=_reads, form=_draw, model=BaseModel)
+PENDING.shows(router)
+PENDING.also(router, "/pending/{pending}/sign", _sign)
+PENDING.also(router, "/pending/{pending}/cancel", _cancel)

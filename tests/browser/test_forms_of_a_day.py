@@ -199,11 +199,11 @@ def test_an_administrator_lays_out_a_tank_makes_a_login_and_quality_co_signs_its
 
     quality = signed_in("quality", path=f"/users/{code}")
     quality.get_by_role("link", name="Open").click()
-    expect(quality.locator("h1")).to_contain_text("laboratory technician (LAB)")
+    expect(quality.locator("main")).to_contain_text("role Laboratory technician; site LAB")
     fill(quality, password="not my password at all")
     press(quality, "Sign as the second person")
     expect(quality.get_by_role("alert").first).to_be_visible()
     fill(quality, password=seed.PASSWORD)
     press(quality, "Sign as the second person")
-    expect(quality.get_by_text("Done.")).to_be_visible()
+    expect(quality.get_by_text("Done: give a role.")).to_be_visible()
     assert api.admin.get(f"/users/{code}").json()["roles"] == [{"role": "lab_tech", "site": "LAB"}]

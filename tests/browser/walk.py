@@ -131,7 +131,6 @@ STOPS: tuple[Stop, ...] = (
     stop("/users/{user}/state", ("admin",), 5, "/users/{code}/state"),
     stop("/users/{user}/reset", ("admin",), 5, "/users/{code}/reset"),
     stop("/users/{user}/roles/give", ("admin",), 7, "/users/{code}/roles/{way}"),
-    stop("/users/{user}/cosign/{proposal}", ("admin", "quality"), 4, "/users/{code}/cosign/{pending}"),
     stop("/sites", ("admin",), 4),
     stop("/sites/new", ("admin",), 4),
     stop("/sites/LAB", ("admin",), 4, "/sites/{code}"),

@@ -1,27 +1,26 @@
 """Sites as an administrator sees them: laboratories and clinics, adding one, changing one."""
 
-from typing import Annotated, Any
-
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
-from biobank.foundation.errors import Refusal
-from biobank.pages.ui.forms import act_page, fields_of, parse
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done
 from biobank.pages.ui.parts import ActionLink, Column
-from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again
+from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.people import sites
 from biobank.people.queries import list_sites, read_site
-from biobank.people.schemas import SiteChange, SiteCreate
+from biobank.people.schemas import SiteChange, SiteCreate, SitePublic
 
 router = APIRouter(include_in_schema=False)
 
-SiteCode = Annotated[str, Path(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
-SITE = ("code", "name", "kind", "timezone")
-LABELS = {"code": "Code (2 to 8 capitals and digits)", "timezone": "Time zone, such as Europe/London"}
+CHANGED = ("name", "timezone", "active")
+LABELS = {
+    "code": "Code (2 to 8 capitals and digits)", "timezone": "Time zone, such as Europe/London", "active": "In use",
+}  # fmt: skip
 COLUMNS = [
     Column("site", "Site"), Column("name", "Name"), Column("kind", "Kind", "words"), Column("timezone", "Time zone"),
     Column("state", "State", "chip"),
@@ -52,62 +51,37 @@ async def show_sites(request: Request, reading: PageReading) -> Response:
     )  # fmt: skip
 
 
-@router.get("/sites/new")
-async def show_new(request: Request, reading: PageReading) -> Response:
-    """Draw the form that adds one."""
-    return await _draw_new(request, reading)
+def _proposed_zone(session: Session, actor: Actor, _asked: Asked) -> str:
+    """Propose the time zone that every site so far has."""
+    actor.require(Permission.SITE_MANAGE, at=EVERYWHERE)
+    zones = {one.timezone for one in list_sites(session, actor).items}
+    return zones.pop() if len(zones) == 1 else ""
 
 
-async def _draw_new(request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None) -> Response:
-    request.state.actor.require(Permission.SITE_MANAGE, at=EVERYWHERE)
-    zones = {one.timezone for one in (await reading(list_sites)).items}
-    values = typed if typed is not None else {"timezone": zones.pop() if len(zones) == 1 else ""}
-    return act_page(
-        request, refusal, title="Add", subject="Site", lead="A bank keeps specimens; a clinic sees donors.", back="/sites",
-        trail=[("Sites", "/sites"), ("Add", None)], fields=fields_of(SiteCreate, *SITE, values=values, labels=LABELS),
-        submit="Add the site", icon="plus", draft=True,
-    )  # fmt: skip
+ActPage(
+    address="/sites/new", reads=_proposed_zone, model=SiteCreate, names=("code", "name", "kind", "timezone"), labels=LABELS,
+    form=lambda at: ActForm(
+        title="Add", subject="Site", submit="Add the site", icon="plus", draft=True, values={"timezone": at.read},
+        lead="A bank keeps specimens; a clinic sees donors.",
+    ),
+    use_case=sites.create_site,
+    after=lambda _at, body, _answer: Done(
+        "/sites", f"{body.code} is added.", "Lay out its storage and give people roles there."
+    ),
+).on(router)  # fmt: skip
 
 
-@router.post("/sites/new")
-async def create(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
-    """Add it."""
-
-    async def act() -> Response:
-        body = parse(SiteCreate, performing.form, request.state.zone, *SITE)
-        await performing(sites.create_site, body)
-        return await performing.done("/sites", f"{body.code} is added.", "Lay out its storage and give people roles there.")
-
-    return await or_again(act(), lambda refusal: _draw_new(request, reading, refusal, performing.form))
+def _site(session: Session, actor: Actor, asked: Asked) -> SitePublic:
+    actor.require(Permission.SITE_MANAGE, at=asked.code)
+    return read_site(session, actor, asked.code)
 
 
-@router.get("/sites/{code}")
-async def show_site(request: Request, code: SiteCode, reading: PageReading) -> Response:
-    """Draw the form that changes a site, with what it is now."""
-    return await _draw_site(request, reading, code)
-
-
-async def _draw_site(
-    request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Form | None = None
-) -> Response:
-    request.state.actor.require(Permission.SITE_MANAGE, at=code)
-    now = await reading(read_site, code)
-    values: Any = typed if typed is not None else now.model_dump()
-    return act_page(
-        request, refusal, title="Change", subject=code, lead="Shut, a site takes nothing in; what is there stays on record.",
-        back="/sites", trail=[("Sites", "/sites"), (code, None)], submit="Change the site", icon="pen",
-        fields=fields_of(SiteChange, "name", "timezone", "active", values=values,
-                         labels=LABELS | {"active": "In use"}, needed=("name", "timezone", "active")),
-    )  # fmt: skip
-
-
-@router.post("/sites/{code}")
-async def change(request: Request, code: SiteCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Change it."""
-
-    async def act() -> Response:
-        body = parse(SiteChange, performing.form, request.state.zone, "name", "timezone", "active")
-        await performing(sites.change_site, code, body)
-        return await performing.done("/sites", f"{code} is changed.")
-
-    return await or_again(act(), lambda refusal: _draw_site(request, reading, code, refusal, performing.form))
+ActPage(
+    address="/sites/{code}", reads=_site, model=SiteChange, names=CHANGED, needed=CHANGED, labels=LABELS,
+    form=lambda at: ActForm(
+        title="Change", submit="Change the site", icon="pen", values=at.read.model_dump(), back="/sites",
+        trail=[("Sites", "/sites"), (at.code, None)], lead="Shut, a site takes nothing in; what is there stays on record.",
+    ),
+    use_case=sites.change_site,
+    after=lambda at, _body, _answer: Done("/sites", f"{at.code} is changed."),
+).on(router)  # fmt: skip

@@ -35,7 +35,7 @@ from biobank.auth.sessions import WrongFormToken
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotSignedIn, Refusal
 from biobank.pages.ui.addresses import crumbs_of, parameters_of
-from biobank.pages.ui.forms import CIRCUMSTANCES, Field, Rows, drawn, fields_of, parse_labelled
+from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, parse_labelled
 from biobank.pages.ui.scanned import scanned_code, scanned_codes
 from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, typed_in_address
 from biobank.pages.ui.templating import render
@@ -130,7 +130,7 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ActForm:
-    """What the page of an act shows. `fields` None: those of the page's names, with `labels`, `options` and `needed`.
+    """What the page of an act shows. `fields` None: those of the page's names, with its `labels` and `options`.
 
     `back` and `trail` follow from the address unless given. `statement` and `said` stand over the password when it is signed.
     `attach`: where a file is stored first whose SHA-256 the form asks for. `draft` keeps what is typed in the tab: only for
@@ -147,7 +147,6 @@ class ActForm:
     values: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
-    needed: Sequence[str] = ()
     more: Sequence[Field] | None = None
     hidden: Mapping[str, str] = field(default_factory=dict)
     statement: str | None = None
@@ -182,9 +181,9 @@ def needs(permission: Permission, *, at: Place = ANYWHERE) -> Callable[[Session,
 class ActPage(Generic[R, M]):
     """The declaration. `use_case(session, act, *path, body)` unless `args` says what stands before the body.
 
-    `names` are the fields typed, `more` those folded away, `scans` fields that name one code of certain prefixes, `given`
-    members the page adds, `asks` what the address may fill in. `meaning` is what the signature means, or a function that says
-    whether and what is signed.
+    `names` are the fields typed, `needed` those of them that the model can do without, `more` those folded away, `scans` those
+    that name one code of certain prefixes, `given` members the page adds, `asks` what the address may fill in. `meaning` is what
+    the signature means, or a function that says whether and what is signed.
     """
 
     address: str
@@ -194,6 +193,7 @@ class ActPage(Generic[R, M]):
     use_case: Callable[..., Any] | None = None
     names: Sequence[str] = ()
     more: Sequence[str] = CIRCUMSTANCES
+    needed: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     scans: Mapping[str, tuple[Prefix, ...]] = field(default_factory=dict)
     given: Callable[[Opened[R]], Mapping[str, Any]] | None = None
@@ -207,13 +207,17 @@ class ActPage(Generic[R, M]):
 
     def on(self, router: APIRouter) -> None:
         """Serve it."""
+        self.shows(router)
+        self.also(router, self.address, self.acts or self._take)
+
+    def shows(self, router: APIRouter) -> None:
+        """Serve its GET alone: of a page whose acts all have addresses of their own."""
 
         async def show(request: Request, reading: PageReading, **path: Any) -> Response:
             form = typed_in_address(request, self.asks)
             return await self.draw(await self._open(request, reading, path, form, sent=False))
 
         self._route(router, self.address, show, "GET")
-        self.also(router, self.address, self.acts or self._take)
 
     def also(self, router: APIRouter, address: str, acts: Callable[[Acting[R]], Awaitable[Response]]) -> None:
         """Serve another act of this page at an address of its own; refused, it draws this page."""
@@ -280,6 +284,8 @@ class ActPage(Generic[R, M]):
                 several = self.model.model_fields[name].annotation
                 read = scanned_codes if str(several).startswith("list") else scanned_code
                 given[name] = read(at.form, name, at.bank.settings, *prefixes)
+        if missing := [name for name in self.needed if name not in at.form]:
+            raise FormFault({name: f"{called(name, self.labels)}: this is needed." for name in missing})
         names = [name for name in self.all_names if name not in given and name not in self.scans]
         return at.parse(self.model, *names, **given)
 
@@ -305,7 +311,7 @@ class ActPage(Generic[R, M]):
         fields = form.fields
         if fields is None:
             fields = fields_of(
-                self.model, *self.names, values=values, labels=labels, options=form.options, needed=form.needed
+                self.model, *self.names, values=values, labels=labels, options=form.options, needed=self.needed
             )  # fmt: skip
         more = form.more
         if more is None:

@@ -204,6 +204,11 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
     )
 
 
+def called(name: str, labels: Mapping[str, str]) -> str:
+    """Return how a page calls a field."""
+    return labels.get(name) or LABELS.get(name) or words(name)
+
+
 def parse(model: type[M], form: Form, zone: ZoneInfo, *names: str, **given: Any) -> M:
     """Build `model` from the posted fields `names` and from `given`; raise FormFault with a sentence per field."""
     return parse_labelled(model, form, zone, names, given, {})
@@ -215,12 +220,11 @@ def parse_labelled(
     """Do the same for a page that calls its fields by `labels`. Words typed for a term ("Found warm") become `found_warm`."""
     body: dict[str, Any] = dict(given)
     errors: dict[str, str] = {}
-    called = {**LABELS, **labels}
     for name in names:
         try:
             value = _typed(model.model_fields[name], name, form, zone)
         except ValueError as error:
-            errors[name] = f"{called.get(name) or words(name)}: {error}"
+            errors[name] = f"{called(name, labels)}: {error}"
             continue
         if value is not None:
             body[name] = value
@@ -228,7 +232,7 @@ def parse_labelled(
         try:
             return model.model_validate(body)
         except ValidationError as error:
-            errors = faults_of(error, called)
+            errors = faults_of(error, {**LABELS, **labels})
     raise FormFault(errors)
 
 
