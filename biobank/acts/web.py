@@ -38,9 +38,6 @@ T = TypeVar("T")
 KEY_LIMIT = 200
 _scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
 
-RACES = {"pk_idempotency"}
-"""Constraints whose violation means "the same request won elsewhere": look the answer up again."""
-
 
 def bank_of(request: Request) -> Bank:
     """Return the bank this application serves."""

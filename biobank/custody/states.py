@@ -26,7 +26,6 @@ TERMINAL = frozenset({State.ADMINISTERED, State.CONSUMED, State.DISCARDED, State
 """No event changes a terminal state, except a reversal signed by two; annotations stay possible."""
 
 LIVE = frozenset(State) - TERMINAL
-IN_OUR_HANDS = frozenset({State.COLLECTED, State.RECEIVED, State.IN_PROCESS, State.STORED, State.CHECKED_OUT})
 HOLDS_A_POSITION = frozenset({State.STORED, State.CHECKED_OUT})
 """A checked-out tube keeps its slot, so that it can go back where it came from."""
 
@@ -128,12 +127,3 @@ class HandsAnswer(StrEnum):
 
     CONFIRMED = "confirmed"
     DISPUTED = "disputed"
-
-
-class Source(StrEnum):
-    """How a fact reached the log."""
-
-    LIVE = "live"
-    PAPER = "paper"
-    INSTRUMENT = "instrument"
-    IMPORT = "import"

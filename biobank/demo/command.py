@@ -69,7 +69,7 @@ def ready(settings: Settings, console: Console) -> Iterator[Settings]:
             _make_if_missing(running, state, console)
             port = _free_port(running.host, running.port)
             served = running.model_copy(update={"port": port})
-            answer = _write_answer(state, f"http://{running.host}:{port}")
+            answer = write_answer(state, f"http://{running.host}:{port}")
             _introduce(answer, state, console)
             yield served
 
@@ -133,7 +133,8 @@ def _password() -> str:
     return "-".join(secrets.choice(WORDS) for _ in range(5)) + f"-{secrets.randbelow(90) + 10}"
 
 
-def _write_answer(state: Path, url: str) -> dict[str, object]:
+def write_answer(state: Path, url: str) -> dict[str, object]:
+    """Write the address of the running bank beside the passwords, for programs to read; return what was written."""
     path = state / ANSWER
     passwords: dict[str, str] = json.loads(path.read_text())["passwords"]
     answer = {"url": url, **logins(passwords), "passwords": passwords}

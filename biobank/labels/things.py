@@ -36,7 +36,7 @@ from biobank.people.queries import get_user
 from biobank.specimens.kits import describe_kit, unknown_kit
 from biobank.specimens.models import KitLabel, Specimen
 from biobank.storage.models import StoragePosition
-from biobank.storage.queries import get_container, publics
+from biobank.storage.queries import get_container, public_containers
 
 _position = table_of(StoragePosition)
 _kit_label = table_of(KitLabel)
@@ -112,7 +112,7 @@ _PLACE = (Permission.LABEL_PRINT, Permission.STORAGE_MANAGE)
 
 
 def _container(session: Session, row: "Row[Any]") -> Thing:
-    (public,) = publics(session, [row])
+    (public,) = public_containers(session, [row])
     data = LabelData(
         code=parse_code(row.code), title=row.name, location=" / ".join(public.path[:-1]), storage=_words(row.temperature_class)
     )
@@ -124,7 +124,7 @@ def _position_of(session: Session, actor: Actor, code: str) -> Thing:
     if row is None:
         raise NotFound(f"There is no storage position {code} that you may see. Scan its label again.", subject=code)
     box = get_container(session, actor, row.container_code)
-    (public,) = publics(session, [box])
+    (public,) = public_containers(session, [box])
     data = LabelData(code=parse_code(code), title=row.label, location=" / ".join([*public.path[1:], row.label]))
     return Thing(data, PlaceLabelled, PlaceLabelVerified, box.code, box.site_code, _PLACE)
 

@@ -151,7 +151,7 @@ def _place(session: Session, actor: Actor, wanted: Wanted, settings: Settings) -
     except Refusal as refusal:
         return None, refusal.detail
     free, labels = queries.free_slots(session, row.code), queries.labels_of(session, row.code)
-    (shown,) = queries.publics(session, [row])
+    (shown,) = queries.public_containers(session, [row])
     name = f"{' · '.join(shown.path[1:])} · {len(free)} free"
     return Place(row.code, name, "container", row, free, labels, queries.temperature_class_of(session, row.code)), None
 

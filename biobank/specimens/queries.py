@@ -35,7 +35,6 @@ from biobank.specimens.scoping import donor, specimen, specimens_at_sites_of
 
 parent = table_of(SpecimenParent)
 
-ANY_HOLD = "any"
 
 # The mirror of `custody.snapshots.holds_on`: from the active holds to every specimen they cover, heirs included.
 _COVERED = (

@@ -1,7 +1,7 @@
 """Wire shapes of specimens: what one is and where it stands, lists, lineage, aliases, viability, unidentified items."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -278,7 +278,3 @@ class ViabilityRecorded(Recorded):
     specimen: str
     seq: int
     measured: Measured
-
-
-Projection = dict[str, Any]
-"""Columns of `effects.PROJECTED` with `seq` and `state_seq`, as `custody/rebuild.py` folds them."""

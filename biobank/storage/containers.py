@@ -81,7 +81,7 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
         purpose=request.purpose, rows=rows, cols=cols,
     )  # fmt: skip
     append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
-    return queries.publics(session, [_row(session, code)])[0]
+    return queries.public_containers(session, [_row(session, code)])[0]
 
 
 def move_container(session: Session, act: Act, code: str, request: MoveRequest) -> MoveAnswer:

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.custody.snapshots import holds_on
 from biobank.foundation.db import metadata
-from biobank.storage.queries import container, containers_below, custody, get_container, position, publics
+from biobank.storage.queries import container, containers_below, custody, get_container, position, public_containers
 from biobank.storage.schemas import ContainerMap, SlotPublic
 
 
@@ -53,7 +53,7 @@ def _maps(session: Session, rows: Sequence["Row[Any]"]) -> list[ContainerMap]:
     ).all()
     holds = holds_on(session, [c.specimen_code for c in cells if c.specimen_code is not None])
     maps = []
-    for public in publics(session, rows):
+    for public in public_containers(session, rows):
         slots = [_slot(c, held=bool(holds.get(c.specimen_code))) for c in cells if c.container_code == public.code]
         outside = [one.code for one in loose if one.container_code == public.code]
         free = sum(1 for slot in slots if slot.specimen is None)

@@ -68,7 +68,7 @@ def get_container(session: Session, actor: Actor, code: str, *, lock: bool = Fal
     return row
 
 
-def publics(session: Session, rows: Sequence["Row[Any]"]) -> list[ContainerPublic]:
+def public_containers(session: Session, rows: Sequence["Row[Any]"]) -> list[ContainerPublic]:
     """Turn container rows into wire shapes with path and occupancy: two statements however many rows."""
     codes = [r.code for r in rows]
     counts = {r.top: r for r in session.execute(_COUNTS, {"codes": codes})} if codes else {}
@@ -108,12 +108,12 @@ def list_containers(
     if root:
         statement = statement.where(container.c.parent_code.is_(None))
     page = read_page(session, statement, paging, key=container.c.code, orders=ORDERS, default="code")
-    return ContainerList(items=publics(session, page.rows), **page.ends)
+    return ContainerList(items=public_containers(session, page.rows), **page.ends)
 
 
 def read_container(session: Session, actor: Actor, code: str) -> ContainerPublic:
     """Return one container."""
-    return publics(session, [get_container(session, actor, code)])[0]
+    return public_containers(session, [get_container(session, actor, code)])[0]
 
 
 def free_slots(session: Session, code: str) -> list[Slot]:

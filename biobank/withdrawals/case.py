@@ -5,7 +5,7 @@ revocation or is finished before it. Nothing is believed that was read before th
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -120,10 +120,6 @@ class Case:
         refusal = step_refusal(step, self.code, self.state)
         if refusal is not None:
             raise refusal
-
-    def with_tubes(self, tubes: dict[str, Snapshot], given: Iterable[str] = ()) -> "Case":
-        """Return the case with tubes as they stand after an event."""
-        return replace(self, tubes=self.tubes | tubes, given=self.given | frozenset(given))
 
 
 def visible(actor: Actor, permission: Permission = Permission.WITHDRAWAL_READ) -> ColumnElement[bool]:

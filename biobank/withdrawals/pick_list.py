@@ -15,7 +15,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.scope import Scope
 from biobank.custody.states import State
 from biobank.foundation.errors import NotFound
-from biobank.storage.queries import container, places_seen, position, publics
+from biobank.storage.queries import container, places_seen, position, public_containers
 from biobank.storage.schemas import ContainerPublic
 from biobank.withdrawals.case import Case, find_row, read_case
 from biobank.withdrawals.gate import step_permission_refusal
@@ -93,7 +93,7 @@ def read_pick_list(session: Session, actor: Actor, code: str) -> PickList:
     known = places_seen(actor)
     stands = [tube.projection for tube in case.tubes.values() if tube.projection["container_code"] is not None]
     rows = _containers(session, known, {one["container_code"] for one in stands})
-    boxes = {one.code: one for one in publics(session, rows)}
+    boxes = {one.code: one for one in public_containers(session, rows)}
     above = _containers(session, known, {box.parent for box in boxes.values() if box.parent is not None})
     parents = {row.code: row for row in above}
     wanted = {one["position_code"] for one in stands if one["position_code"] is not None}

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from biobank.auth.permissions import Role
-from biobank.demo.command import _write_answer
+from biobank.demo.command import write_answer
 from biobank.demo.people import PEOPLE
 
 
@@ -13,7 +13,7 @@ def test_demo_json_names_the_address_and_one_login_per_role(tmp_path: Path) -> N
     passwords = {username: f"secret-of-{username}" for username in PEOPLE}
     (tmp_path / "demo.json").write_text(json.dumps({"passwords": passwords}))
 
-    _write_answer(tmp_path, "http://127.0.0.1:8000")
+    write_answer(tmp_path, "http://127.0.0.1:8000")
 
     said = json.loads((tmp_path / "demo.json").read_text())
     assert said["url"] == "http://127.0.0.1:8000"

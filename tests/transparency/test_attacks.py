@@ -24,7 +24,7 @@ from biobank.transparency.queries import unaccounted_events
 from biobank.transparency.tree import CompactRange, consistency_proof, hash_leaf
 from tests.conftest import TestBank
 from tests.transparency.audited import Audited
-from tests.transparency.tiny import LOG_KEY, ORIGIN, POLICY, TinyLog, _nodes, judge, small_log
+from tests.transparency.tiny import LOG_KEY, ORIGIN, POLICY, TinyLog, judge, nodes_of, small_log
 
 EDIT = "convert_to(replace(convert_from(entry, 'UTF8'), '\"container_intact\":true', '\"container_intact\":false'), 'UTF8')"
 SECOND_RECEIPT = "kind = 'specimen.received' AND stream_id = (SELECT max(stream_id) FROM event WHERE kind = 'specimen.received')"
@@ -149,7 +149,7 @@ def test_17_a_split_between_different_sizes_is_shown_by_the_banks_own_consistenc
     for _ in range(3):
         other.annotate("AD26-000002-Y")
     old, new = one.checkpoint(), other.checkpoint()
-    proof = consistency_proof(7, 9, _nodes(other.leaves))
+    proof = consistency_proof(7, 9, nodes_of(other.leaves))
     policy = module.Policy.read(POLICY)
 
     assert module.fork([new.encode(), old.encode()], policy, proof)["verdict"] == "fork"

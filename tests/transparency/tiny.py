@@ -121,7 +121,7 @@ class TinyLog:
         about = {"entries": len(chosen) + len(cited), "format": FORMAT, "made_at": "2026-11-03T13:00:00.000Z", "origin": ORIGIN,
                  "scope": {"id": name, "kind": kind}, "size": size}  # fmt: skip
         parts = self._beginning(writer, about, self.checkpoint())
-        node = _nodes(leaves)
+        node = nodes_of(leaves)
         parts += [writer.member(f"consistency/{m}", b"".join(consistency_proof(m, size, node))) for m in known]
         data = [
             chosen_entry(i, self.entries[i], inclusion_proof(i, size, node), cited=i in cited) for i in sorted([*chosen, *cited])
@@ -158,7 +158,7 @@ class TinyLog:
         return self
 
 
-def _nodes(leaves: Sequence[bytes]) -> Callable[[int, int], bytes]:
+def nodes_of(leaves: Sequence[bytes]) -> Callable[[int, int], bytes]:
     def node(level: int, index: int) -> bytes:
         if level == 0:
             return leaves[index]

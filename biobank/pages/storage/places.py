@@ -21,7 +21,7 @@ from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.specimens.queries import describe_specimen
 from biobank.storage.maps import map_of
-from biobank.storage.queries import SEEING, get_container, list_containers, publics, readings_of
+from biobank.storage.queries import SEEING, get_container, list_containers, public_containers, readings_of
 from biobank.storage.schemas import ContainerList, ContainerMap, ContainerPublic, ReadingList, StoreRequest
 from biobank.storage.service import store_specimen
 from biobank.storage.tree import tree_of
@@ -125,7 +125,7 @@ def _trail(session: Session, actor: Actor, container: ContainerPublic) -> list[t
     trail: list[tuple[str, str]] = []
     parent = container.parent
     while parent is not None and len(trail) < 32:
-        (above,) = publics(session, [get_container(session, actor, parent)])
+        (above,) = public_containers(session, [get_container(session, actor, parent)])
         trail.insert(0, (above.name, f"/storage/{above.code}"))
         parent = above.parent
     return trail
