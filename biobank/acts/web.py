@@ -121,7 +121,7 @@ class Performer:
 
     @property
     def unbound_act(self) -> Act:
-        """The act before its actor was read; the hot path reads the actor in its own first statement."""
+        """The act before its actor was read; the scan path reads the actor in its own first statement."""
         return self._act
 
     @property

@@ -41,7 +41,7 @@ identity_from = _session.join(_user, _user.c.code == _session.c.user_code)
 
 
 def identity_select(*more: Any) -> "Select[Any]":
-    """Return the identity statement (bind `session_id`), with further columns when a hot path wants one read for all."""
+    """Return the identity statement (bind `session_id`), with further columns when the scan path wants one read for all."""
     return select(*IDENTITY_COLUMNS, *more).select_from(identity_from).where(_session.c.id == bindparam("session_id"))
 
 

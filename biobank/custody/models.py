@@ -157,7 +157,7 @@ class Custody(SQLModel, table=True):
 class NamedHands(SQLModel, table=True):
     """A colleague whom an entry names in `performed` without their own credentials, and what they said about it since.
 
-    `ledger.append` writes the row with the event; `hands.confirm_hands` fills in the answer, once.
+    `ledger.append` writes the row with the event; `custody/performer_confirmations.py` fills in the answer, once.
     """
 
     __tablename__ = "hands"

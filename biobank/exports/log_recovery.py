@@ -1,4 +1,4 @@
-"""A new log for a bank whose old log cannot go on: it lost what it had published, or its key is in strange hands.
+"""A new log for a bank whose old log cannot go on: it lost what it had published, or its key was stolen.
 
 Going on under the old name would be a fork that anybody with an older checkpoint can prove. So the bank begins a log of another
 name, with other keys and another register, whose **first entry commits to the last checkpoint of the old log and to the

@@ -137,7 +137,7 @@ async def stream(bank: Bank, export: Export, written: Written) -> AsyncIterator[
 
 @contextmanager
 def stream_now(bank: Bank, export: Export, written: Written) -> Iterator[Iterator[bytes]]:
-    """The synchronous twin of `stream`, for the command line."""
+    """`stream` for synchronous callers, for the command line."""
     with (
         psycopg.connect(address_of(bank), autocommit=True) as connection,
         connection.cursor() as cursor,

@@ -4,7 +4,7 @@ One request is one transaction. Domain code is plain synchronous functions of a 
 `run_sync` hop, because a greenlet switch per statement costs more than the statement. Writes end in COMMIT; reads run on an
 AUTOCOMMIT engine, because psycopg forgets its prepared statements at every ROLLBACK.
 
-The hot path alone goes past the engines (`Direct`): fixed statements, each a transaction of its own, on the driver itself.
+The scan path alone goes past the engines (`Direct`): fixed statements, each a transaction of its own, on the driver itself.
 """
 
 import asyncio
@@ -99,7 +99,7 @@ class Database:
 
     @cached_property
     def direct(self) -> "Direct":
-        """Connections for the hot path."""
+        """Connections for the scan path."""
         return Direct(self._plain_url, self._pool["pool_size"])
 
     @cached_property
@@ -126,7 +126,7 @@ class Database:
             return await connection.run_sync(_commit_after, work)
 
     def write_now(self, work: Callable[[Session], T]) -> T:
-        """The synchronous twin of `write`, for the command line and the worker."""
+        """`write` for synchronous callers, for the command line and the worker."""
         with self.sync_engine.connect() as connection:
             return _commit_after(connection, work)
 

@@ -52,7 +52,7 @@ class JobBroke(Refusal):
 
 @dataclass
 class JobRun:
-    """A job in the hands of a worker."""
+    """A job that a worker is doing."""
 
     bank: Bank
     id: UUID

@@ -1,7 +1,7 @@
 """From a cause to everything it can have reached: look-back asks, recall freezes the answer.
 
 A cause is a person, a lot, a specimen, a place and a time, an operator and a time, or a shipment. Everything derived from
-what is found belongs to the set too, unless asked otherwise. The set is read from the log (places and hands as they were
+what is found belongs to the set too, unless asked otherwise. The set is read from the log (places and persons as they were
 then), not from where things are now.
 """
 

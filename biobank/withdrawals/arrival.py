@@ -1,4 +1,4 @@
-"""At the clinic's door: tubes are received and looked at. What arrives damaged or unreadable is held with it."""
+"""Arrival at the clinic: tubes are received and looked at. What arrives damaged or unreadable is held with it."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""A withdrawal opened for an act: its row and everything the rules ask about, locked in the order of the house.
+"""A withdrawal opened for an act: its row and everything the rules ask about, locked in the order that every act keeps.
 
 Donor first, then the withdrawal, then the specimens by code. Revoking a consent locks the donor too, so an act either sees the
 revocation or is finished before it. Nothing is believed that was read before the lock.

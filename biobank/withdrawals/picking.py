@@ -1,4 +1,4 @@
-"""From the tank to the door: pick with two people, thaw where the route says so, issue.
+"""From the tank to the handing over: pick with two people, thaw where the route says so, issue.
 
 A wrong tube or a wrong place at the pick is evidence: the refusal is kept whatever happens next, and says where to put the tube.
 """

@@ -287,7 +287,7 @@ async def or_again(act: Awaitable[Response], draw: Callable[[Refusal], Awaitable
 
 
 async def refusal_page(request: Request, refusal: Refusal) -> Response:
-    """Show a refusal to a person: the door when nobody is signed in, else a page that says what to do now."""
+    """Show a refusal to a person: the sign-in page when nobody is signed in, else a page that says what to do now."""
     if isinstance(refusal, ChooseOwnPassword):
         return see(FIRST_LOGIN)
     if isinstance(refusal, SessionIdle):
