@@ -266,10 +266,10 @@ def test_every_function_class_and_constant_is_used_somewhere() -> None:
         names = [t.id for node in tree.body if isinstance(node, ast.Assign) for t in node.targets if isinstance(t, ast.Name)]
         for node in ast.walk(tree):
             # What has a decorator is called by whatever took it; a class with keywords is a table.
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.decorator_list:
-                names.append(node.name)
-            elif isinstance(node, ast.ClassDef) and not node.keywords:
-                names.append(node.name)
+            function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.decorator_list
+            plain_class = isinstance(node, ast.ClassDef) and not node.keywords
+            if function or plain_class:
+                names.append(str(vars(node)["name"]))
         unused += [f"{path.relative_to(ROOT)} {name}" for name in names if words[name] == 1 and not name.startswith("__")]
 
     assert {name for name in unused if name.split()[1] not in FOUND_BY_NAME} == set()

@@ -153,7 +153,7 @@ def _overdue_of(session: Session, codes: Sequence[str], act: Act) -> Sequence[An
 
 
 def _lock_with(session: Session, rows: Sequence[Any], codes: Sequence[str] = ()) -> Sequence[Any]:
-    """Lock every specimen of the hand-overs `rows`, and `codes`, in one go in the lock order that every act keeps; return the items."""
+    """Lock every specimen of the hand-overs `rows`, and `codes`, at once, in the usual lock order; return the items."""
     lines = session.execute(select(item).where(item.c.handover_id.in_([row.id for row in rows]))).all()
     load(session, [*(line.specimen_code for line in lines), *codes], lock=True)
     return lines
