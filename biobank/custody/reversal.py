@@ -8,6 +8,7 @@ The end of a specimen (administered, consumed, discarded, transferred out, lost)
 a signature, on evidence, and the specimen is marked for ever. A reversal is not itself reversed: record what is right.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -30,12 +31,15 @@ from biobank.custody.schemas import EventAnswer
 from biobank.custody.service import answer_of
 from biobank.custody.snapshots import custody, get_visible
 from biobank.custody.states import TERMINAL
-from biobank.foundation.db import metadata
 from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
+from biobank.foundation.from_above import FromAbove
 
 LeafHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Leaf hash of the event, in hex.")]
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason, e.g. `wrong_tube_scanned`.")]
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+donor_lock: FromAbove[Callable[[Session, str], object]] = FromAbove("donors")
+"""Lock a donor's row, the first in the lock order."""
 
 
 class NotTheLatest(Conflict):
@@ -151,8 +155,7 @@ def _locked(session: Session, act: Act, code: str) -> Snapshot:
     """Load the specimen under its donor's lock: an approval or a pick is finished, or sees the reversal."""
     seen = get_visible(session, act.actor, code)
     if seen.donor_code is not None:
-        donor = metadata.tables["donor"]
-        session.execute(select(donor.c.code).where(donor.c.code == seen.donor_code).with_for_update(key_share=True))
+        donor_lock.get()(session, seen.donor_code)
     return get_visible(session, act.actor, code, lock=True, holds=True)
 
 

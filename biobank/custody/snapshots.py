@@ -1,27 +1,43 @@
 """Reading what the rules need: snapshots of specimens, with or without a lock, with or without holds."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, select, text
+from sqlalchemy import ColumnElement, FromClause, Row, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.effects import PROJECTED
+from biobank.custody.hold_coverage import holds_on
 from biobank.custody.legality import ActiveHold, Snapshot
 from biobank.custody.models import Custody
-from biobank.foundation.db import metadata, table_of
+from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
+from biobank.foundation.from_above import FromAbove
 
 custody = table_of(Custody)
+
+
+@dataclass(frozen=True)
+class SpecimenFacts:
+    """What the rules of custody need of a specimen beside its custody row: the columns, and how their tables are joined."""
+
+    columns: tuple[ColumnElement[Any], ...]
+    """material, unit, purpose, passage, lot_code, harvest_code, regulatory_basis, home_site_code, expires_at and the donor's
+    clinic_site_code."""
+    joined: Callable[[FromClause, bool], FromClause]
+    """Join them to a FROM that holds `custody`; with True also where there is no specimen (an outer join)."""
+
+
+specimen_facts: FromAbove[SpecimenFacts] = FromAbove("specimens")
 
 _PROJECTED_COLUMNS = tuple(custody.c[name] for name in PROJECTED)
 
 
 def snapshot_columns() -> tuple[ColumnElement[Any], ...]:
     """The columns a snapshot is made of, from `snapshot_from()`."""
-    specimen, donor = metadata.tables["specimen"], metadata.tables["donor"]
     return (
         custody.c.code,
         custody.c.donor_code,
@@ -30,23 +46,13 @@ def snapshot_columns() -> tuple[ColumnElement[Any], ...]:
         custody.c.last_occurred_at,
         custody.c.state_seq,
         *_PROJECTED_COLUMNS,
-        specimen.c.material,
-        specimen.c.unit,
-        specimen.c.purpose,
-        specimen.c.passage,
-        specimen.c.lot_code,
-        specimen.c.harvest_code,
-        specimen.c.regulatory_basis,
-        specimen.c.home_site_code,
-        specimen.c.expires_at,
-        donor.c.clinic_site_code,
+        *specimen_facts.get().columns,
     )
 
 
-def snapshot_from() -> Any:
+def snapshot_from() -> FromClause:
     """custody ⋈ specimen ⟕ donor."""
-    specimen, donor = metadata.tables["specimen"], metadata.tables["donor"]
-    return custody.join(specimen, specimen.c.code == custody.c.code).outerjoin(donor, donor.c.code == custody.c.donor_code)
+    return specimen_facts.get().joined(custody, False)
 
 
 def snapshot_of(row: "Row[Any]", holds: tuple[ActiveHold, ...] = ()) -> Snapshot:
@@ -75,70 +81,6 @@ def snapshot_of(row: "Row[Any]", holds: tuple[ActiveHold, ...] = ()) -> Snapshot
         expires_at=m["expires_at"],
         holds=holds,
     )
-
-
-# A hold on a place covers what was in it at any time since it was placed: carrying a tube or its box out lifts nothing. The
-# log is read for that only while some place is on hold. A hold on a shipment covers what ever travelled with it. A tube has
-# left when that was recorded, whatever time was stated: nobody carries it out of a hold by saying that it was earlier.
-_HOLDS = text(
-    """
-    WITH RECURSIVE line AS (
-        SELECT code AS target, code AS member FROM specimen WHERE code = ANY(:codes)
-        UNION
-        SELECT line.target, p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.member
-    ), stay AS (
-        SELECT line.target, e.occurred_at AS since,
-               CASE WHEN e.state IN ('stored', 'checked_out')
-                    THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' END AS member,
-               lead(e.recorded_at) OVER (PARTITION BY line.target, e.stream_id ORDER BY e.seq) AS until
-        FROM line JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = line.member
-        WHERE EXISTS (SELECT 1 FROM hold WHERE scope_kind = 'container' AND lifted_at IS NULL)
-          AND (e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded')
-               OR e.state NOT IN ('stored', 'checked_out'))
-    ), place AS (
-        (SELECT c.code AS target, c.container_code AS member, c.last_occurred_at AS since, CAST(NULL AS timestamptz) AS until
-         FROM custody c WHERE c.code = ANY(:codes) AND c.container_code IS NOT NULL
-         UNION
-         SELECT target, member, since, until FROM stay WHERE member IS NOT NULL)
-        UNION
-        SELECT place.target, above.member, place.since, above.until FROM place, LATERAL (
-            SELECT s.parent_code AS member, place.until FROM storage_container s WHERE s.code = place.member
-            UNION
-            SELECT convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'from_parent', least(e.recorded_at, place.until)
-            FROM event e
-            WHERE e.stream_kind = 'container' AND e.stream_id = place.member AND e.kind = 'container.moved'
-              AND e.recorded_at >= place.since
-        ) AS above
-        WHERE above.member IS NOT NULL
-    ), scope AS (
-        SELECT target, 'specimen' AS scope_kind, member AS scope_id, CAST(NULL AS timestamptz) AS until FROM line
-        UNION
-        SELECT line.target, 'lot', s.lot_code, NULL FROM line JOIN specimen s ON s.code = line.member
-        WHERE s.lot_code IS NOT NULL
-        UNION
-        SELECT line.target, 'harvest', s.harvest_code, NULL FROM line JOIN specimen s ON s.code = line.member
-        WHERE s.harvest_code IS NOT NULL
-        UNION
-        SELECT s.code, 'donor', s.donor_code, NULL FROM specimen s WHERE s.code = ANY(:codes) AND s.donor_code IS NOT NULL
-        UNION
-        SELECT target, 'container', member, until FROM place
-        UNION
-        SELECT line.target, 'shipment', i.shipment_code, NULL FROM line JOIN shipment_item i ON i.specimen_code = line.member
-    )
-    SELECT DISTINCT ON (scope.target, h.placed_at, h.id) scope.target, h.id, h.kind, h.scope_kind, h.scope_id, h.blocks
-    FROM scope JOIN hold h ON h.scope_id = scope.scope_id AND h.scope_kind = scope.scope_kind
-    WHERE h.lifted_at IS NULL AND (scope.until IS NULL OR scope.until >= h.placed_at)
-    ORDER BY scope.target, h.placed_at, h.id
-    """
-)
-
-
-def holds_on(session: Session, codes: Collection[str]) -> dict[str, tuple[ActiveHold, ...]]:
-    """Return the active holds that cover each specimen: its own, its ancestors', lot, harvest, donor, places, shipments."""
-    found: dict[str, list[ActiveHold]] = {code: [] for code in codes}
-    for row in session.execute(_HOLDS, {"codes": list(codes)}):
-        found[row.target].append(ActiveHold(str(row.id), row.kind, row.scope_kind, row.scope_id, tuple(row.blocks)))
-    return {code: tuple(holds) for code, holds in found.items()}
 
 
 def load(session: Session, codes: Iterable[str], *, lock: bool = False, holds: bool = False) -> dict[str, Snapshot]:

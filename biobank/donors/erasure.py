@@ -5,6 +5,9 @@ earliest date. The key lies in a database of its own, so its destruction cannot 
 last step, and `replay_erasures` finishes the rest when the bank's database was restored from a time before it.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
@@ -16,8 +19,8 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Proposed, propose_or_complete
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.custody.snapshots import holds_on
-from biobank.custody.states import HoldAct, HoldScope, State
+from biobank.custody.hold_coverage import holds_on
+from biobank.custody.states import HoldAct, HoldScope
 from biobank.donors import events
 from biobank.donors.blind_index import forget_tokens
 from biobank.donors.models import DonorDocument
@@ -29,6 +32,7 @@ from biobank.donors.wristbands import void_band_in_force
 from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, Refused
+from biobank.foundation.from_above import FromAbove
 from biobank.vault.models import VaultDocument
 
 _documents = table_of(VaultDocument)
@@ -55,30 +59,26 @@ class ErasureDone(Recorded):
     documents: int = Field(description="Vault documents deleted.")
 
 
-_SPECIMENS = text(
-    """
-    SELECT s.code, c.state, s.expires_at, e.occurred_at AS since
-    FROM specimen s
-    LEFT JOIN custody c ON c.code = s.code
-    LEFT JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = s.code AND e.seq = c.state_seq
-    WHERE s.donor_code = :donor
-    """
-)
-_HARVESTS = text("SELECT recorded_at FROM harvest WHERE donor_code = :donor")
+@dataclass(frozen=True)
+class DonorsCells:
+    """What erasure asks about a donor's cells, by the donor's code."""
+
+    ends: Callable[[Session, str], list[SpecimenEnd]]
+    harvested: Callable[[Session, str], list[datetime]]
+    """When each harvest was recorded."""
+    forget_aliases: Callable[[Session, str], None]
+    """A foreign identifier of a tube may say who the person is."""
+
+
+donors_cells: FromAbove[DonorsCells] = FromAbove("specimens")
 _DONOR_HOLDS = text("SELECT kind, blocks FROM hold WHERE scope_kind = :scope AND scope_id = :donor AND lifted_at IS NULL")
-
-
-_FORGET_ALIASES = text("DELETE FROM specimen_alias a USING specimen s WHERE s.code = a.specimen_code AND s.donor_code = :donor")
-"""A foreign identifier of a tube may say who the person is. Specimens belong to a package above: known here by name only."""
 
 
 def outlook_for(session: Session, code: str) -> Outlook:
     """Compute from the events of a donor's specimens what an erasure would do today."""
-    specimens = [
-        SpecimenEnd(r.code, None if r.state is None else State(r.state), r.since, r.expires_at)
-        for r in session.execute(_SPECIMENS, {"donor": code})
-    ]
-    harvested = list(session.execute(_HARVESTS, {"donor": code}).scalars())
+    cells = donors_cells.get()
+    specimens = cells.ends(session, code)
+    harvested = cells.harvested(session, code)
     holds = [(r.kind, r.blocks) for r in session.execute(_DONOR_HOLDS, {"scope": HoldScope.DONOR.value, "donor": code})]
     covering = holds_on(session, [s.code for s in specimens]) if specimens else {}
     holds += [(hold.kind, list(hold.blocks)) for active in covering.values() for hold in active]
@@ -153,7 +153,7 @@ def _forget(session: Session, code: str) -> int:
     """Delete documents and index rows of a donor and mark the row; return the number of documents."""
     gone = session.execute(delete(_documents).where(_documents.c.subject == code).returning(_documents.c.commit)).all()
     session.execute(delete(_kept).where(_kept.c.donor_code == code))
-    session.execute(_FORGET_ALIASES, {"donor": code})
+    donors_cells.get().forget_aliases(session, code)
     forget_tokens(session, code)
     session.execute(update(donor).where(donor.c.code == code).values(status="erased", identity_commit=None, contact_commit=None))
     return len(gone)

@@ -4,6 +4,7 @@ A donor is visible to people with `donor:read` at the donor's clinic, and at eve
 the donor: a laboratory knows the codes of those whose cells it keeps, and no names.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, or_, select
@@ -11,13 +12,15 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.custody.models import Custody
+from biobank.auth.scope import Scope
 from biobank.donors.models import Donor
-from biobank.foundation.db import metadata, table_of
+from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.from_above import FromAbove
 
 donor = table_of(Donor)
-_custody = table_of(Custody)
+keeps_cells_of: FromAbove[Callable[[ColumnElement[str], Scope], ColumnElement[bool]]] = FromAbove("specimens")
+"""The condition that a site of the scope keeps or holds a specimen of the donor with this code."""
 
 
 class DonorErased(Conflict):
@@ -30,17 +33,7 @@ class DonorErased(Conflict):
 def visible(actor: Actor) -> ColumnElement[bool]:
     """Return the condition under which the actor may know of a row of `donor`."""
     scope = actor.scope(Permission.DONOR_READ)
-    # Specimens belong to a package above this one; their table is known here by name only.
-    specimen = metadata.tables["specimen"]
-    kept_here = (
-        select(specimen.c.code)
-        .join(_custody, _custody.c.code == specimen.c.code)
-        .where(
-            specimen.c.donor_code == donor.c.code,
-            scope.of(specimen.c.home_site_code, _custody.c.site_code),
-        )
-    )
-    return or_(scope.of(donor.c.clinic_site_code), kept_here.exists())
+    return or_(scope.of(donor.c.clinic_site_code), keeps_cells_of.get()(donor.c.code, scope))
 
 
 def unknown_donor(code: str) -> NotFound:

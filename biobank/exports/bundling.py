@@ -1,12 +1,11 @@
 """Use cases of bundles: who may take one, the start and the end as events, the bytes in between."""
 
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 import psycopg
-from sqlalchemy import select
 from sqlmodel import Session
 from starlette.concurrency import iterate_in_threadpool
 
@@ -22,10 +21,14 @@ from biobank.exports.bundle import MOST_OLD_SIZES, BundleReader, Connection, Wis
 from biobank.exports.events import ExportFinished, ExportStarted
 from biobank.exports.service import LONGEST, STREAM, Written, address_of, place
 from biobank.foundation import clock
-from biobank.foundation.db import metadata
 from biobank.foundation.errors import MalformedRequest, NotFound, NotPermitted
+from biobank.foundation.from_above import FromAbove
 
 FORMAT = "bundle"
+
+
+clinic_of_donor: FromAbove[Callable[[Session, str], tuple[str | None] | None]] = FromAbove("donors")
+"""The site of a donor's clinic; None when there is no such donor."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,7 @@ def _known_sites(session: Session, wish: Wish) -> list[str] | None:
             raise _unknown(wish)
         return [site for site in found.sites if site is not None]
     if wish.donor is not None:
-        donor = metadata.tables["donor"]
-        row = session.execute(select(donor.c.clinic_site_code).where(donor.c.code == wish.donor)).first()
+        row = clinic_of_donor.get()(session, wish.donor)
         if row is None:
             raise _unknown(wish)
         return [site for site in row if site is not None]

@@ -22,7 +22,7 @@ from biobank.custody.states import LIVE, State
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, Refusal
 from biobank.quality.events import NEEDS_AUTHORISATION, BasisDecided, Decision, QualityDecided, RegulatoryBasis
-from biobank.quality.releases import kill_releases
+from biobank.quality.releases import end_releases
 from biobank.quality.schemas import BasisRequest, DecidedSpecimen, DecisionAnswer, DecisionRequest
 from biobank.specimens.models import Lot, LotTest, Specimen
 from biobank.vault import put_document
@@ -222,7 +222,7 @@ def _decide(
     ]
     appended = record(session, act, moves, request)
     if request.decision not in RELEASES:
-        kill_releases(session, [s.code for s in specimens], at=act.at, because="rejected")
+        end_releases.get()(session, [s.code for s in specimens], at=act.at, because="rejected")
     return answer_of(act, appended)
 
 
@@ -254,7 +254,7 @@ def _decide_basis(session: Session, act: Act, specimens: Sequence[Snapshot], req
         update(specimen_table).where(specimen_table.c.code.in_(codes)).values(regulatory_basis=request.basis.value)
     )  # fmt: skip
     if request.basis in (RegulatoryBasis.UNDETERMINED, RegulatoryBasis.RESEARCH_ONLY):
-        kill_releases(session, codes, at=act.at, because="regulatory_basis")
+        end_releases.get()(session, codes, at=act.at, because="regulatory_basis")
     return answer_of(act, appended)
 
 

@@ -4,10 +4,10 @@ The words are in the vault under the bank's own key; the log holds their commitm
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
-from sqlalchemy import RowMapping, insert, select, text, update
+from sqlalchemy import RowMapping, insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -22,6 +22,7 @@ from biobank.custody.recording import BANK_SUBJECT, Circumstances, acknowledge
 from biobank.custody.states import HoldScope
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Paging, read_page
 from biobank.quality.attachments import require_stored
 from biobank.quality.events import DeviationClosed, DeviationOpened
@@ -43,6 +44,8 @@ deviation = table_of(Deviation)
 subject_table = table_of(DeviationSubject)
 attachment_table = table_of(DeviationAttachment)
 site_table = table_of(Site)
+sites_of_withdrawal: FromAbove[Callable[[Session, str], list[str]]] = FromAbove("withdrawals")
+"""The clinic of a withdrawal and the sites of its specimens; none when there is no such withdrawal."""
 
 Severity = Literal["minor", "major", "critical"]
 
@@ -193,20 +196,8 @@ def _require_site(session: Session, actor: Actor, site: str) -> None:
         raise NotFound(f"There is no site {site} that you may see.", subject=site)
 
 
-# The withdrawal's package lies above this one: its clinic's site and the sites of its specimens say who may know of it.
-_WITHDRAWAL_SITES = text(
-    """
-    SELECT w.clinic_site_code AS site FROM withdrawal w WHERE w.code = :code
-    UNION
-    SELECT s.site FROM withdrawal_item i JOIN custody c ON c.code = i.specimen_code JOIN specimen p ON p.code = c.code,
-           LATERAL (VALUES (c.site_code), (p.home_site_code)) AS s(site)
-    WHERE i.withdrawal_code = :code AND s.site IS NOT NULL
-    """
-)
-
-
 def _require_withdrawal(session: Session, actor: Actor, code: str) -> None:
-    sites = [row.site for row in session.execute(_WITHDRAWAL_SITES, {"code": code})]
+    sites = sites_of_withdrawal.get()(session, code)
     if not sites or not actor.may(Permission.WITHDRAWAL_READ, at=sites):
         raise NotFound(f"There is no withdrawal {code} that you may see.", subject=code)
 

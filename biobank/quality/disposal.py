@@ -13,7 +13,7 @@ from biobank.custody.states import State
 from biobank.foundation.errors import NotPermitted
 from biobank.quality.decisions import answer_of
 from biobank.quality.events import Discarded, TransferredOut
-from biobank.quality.releases import kill_releases
+from biobank.quality.releases import end_releases
 from biobank.quality.schemas import DecisionAnswer, DiscardRequest, LostRequest, TransferRequest
 
 
@@ -50,7 +50,7 @@ def discard(session: Session, act: Act, code: str, request: DiscardRequest) -> D
         signature = str(use_signature(session, act, request.signature, Meaning.DECIDED).id)
     event = Discarded(reason=request.reason, method=request.method, signature=signature)
     appended = record(session, act, [Move(specimen, event)], request, withdrawal=underway)
-    kill_releases(session, [code], at=act.at, because="discarded")
+    end_releases.get()(session, [code], at=act.at, because="discarded")
     return answer_of(act, appended)
 
 

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, select, text, update
+from sqlalchemy import RowMapping, TextClause, select, text, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -15,6 +16,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody import holds as custody_holds
 from biobank.custody.events import HOLD_EVENTS
+from biobank.custody.hold_coverage import shipment_sites
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import Hold
@@ -24,7 +26,7 @@ from biobank.custody.states import HoldScope
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
-from biobank.quality.releases import kill_held_releases
+from biobank.quality.releases import end_held_releases
 from biobank.quality.schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.streams import last_event_at
 
@@ -65,10 +67,13 @@ _SCOPES = {
         WHERE h.code = :id
         UNION SELECT c.donor_code, c.site_code FROM custody c JOIN specimen p ON p.code = c.code WHERE p.harvest_code = :id""",
     HoldScope.CONTAINER: "SELECT NULL AS donor_code, site_code AS site FROM storage_container WHERE code = :id",
-    HoldScope.SHIPMENT: """
-        SELECT NULL AS donor_code, v.site FROM shipment s, LATERAL (VALUES (s.from_site), (s.to_site)) AS v(site)
-        WHERE s.code = :id""",
 }  # fmt: skip
+
+
+def _scope_statement(kind: HoldScope) -> TextClause:
+    if kind is HoldScope.SHIPMENT:
+        return text(f"SELECT donor_code, site FROM ({shipment_sites.get()}) AS s WHERE scope_id = :id")  # noqa: S608 - a constant
+    return text(_SCOPES[kind])
 
 
 def find_scope(session: Session, actor: Actor, kind: HoldScope, scope_id: str, *, lock: bool = False) -> Scope:
@@ -80,7 +85,7 @@ def find_scope(session: Session, actor: Actor, kind: HoldScope, scope_id: str, *
     if kind is HoldScope.SPECIMEN:
         specimen = get_visible(session, actor, scope_id, lock=lock, holds=True)
         return Scope(kind, scope_id, specimen.donor_code, frozenset(s for s in specimen.sites if s), specimen)
-    rows = session.execute(text(_SCOPES[kind]), {"id": scope_id}).all()
+    rows = session.execute(_scope_statement(kind), {"id": scope_id}).all()
     sites = frozenset(row.site for row in rows if row.site is not None)
     if not rows or not actor.may(Permission.SPECIMEN_READ, at=sites):
         raise NotFound(f"There is no {kind.value} {scope_id} that you may see. Check the code.", subject=scope_id)
@@ -122,7 +127,7 @@ def place_hold(session: Session, act: Act, request: HoldRequest) -> HoldAnswer:
         session, kind=request.kind, scope_kind=scope.kind, scope_id=scope.id, reason=request.reason, head=head,
         specimen=scope.specimen, donor_code=scope.donor_code,
     )  # fmt: skip
-    killed = kill_held_releases(session, at=act.at, because=f"{request.kind.value}_hold")
+    killed = end_held_releases.get()(session, at=act.at, because=f"{request.kind.value}_hold")
     return _answer(session, act, hold_id, [appended], killed)
 
 
@@ -172,8 +177,7 @@ def _public(row: "RowMapping | dict[str, Any]") -> HoldPublic:
 
 
 # A hold has no site of its own: its scope's sites decide who may know of it.
-_VISIBLE = text(
-    """
+_VISIBLE = """
     SELECT h.* FROM hold h
     WHERE (CAST(:scope AS text) IS NULL OR h.scope_id = :scope)
       AND (CAST(:active AS boolean) IS NULL OR (h.lifted_at IS NULL) = :active)
@@ -187,8 +191,7 @@ _VISIBLE = text(
         OR h.scope_kind = 'donor' AND EXISTS (
             SELECT 1 FROM donor d WHERE d.code = h.scope_id AND d.clinic_site_code = ANY(:sites))
         OR h.scope_kind = 'shipment' AND EXISTS (
-            SELECT 1 FROM shipment s
-            WHERE s.code = h.scope_id AND (s.from_site = ANY(:sites) OR s.to_site = ANY(:sites)))
+            SELECT 1 FROM ({shipment_sites}) AS s WHERE s.scope_id = h.scope_id AND s.site = ANY(:sites))
         OR h.scope_kind IN ('specimen','donor','harvest') AND EXISTS (
             SELECT 1 FROM custody c JOIN specimen p ON p.code = c.code LEFT JOIN donor d ON d.code = c.donor_code
             WHERE h.scope_id = CASE h.scope_kind WHEN 'specimen' THEN c.code WHEN 'donor' THEN c.donor_code
@@ -196,8 +199,12 @@ _VISIBLE = text(
               AND (c.site_code = ANY(:sites) OR p.home_site_code = ANY(:sites) OR d.clinic_site_code = ANY(:sites))))
     ORDER BY h.placed_at DESC, h.id DESC
     LIMIT :limit
-    """
-)
+"""
+
+
+@cache
+def _visible() -> TextClause:
+    return text(_VISIBLE.format(shipment_sites=shipment_sites.get()))
 
 
 def list_holds(
@@ -215,7 +222,7 @@ def list_holds(
     if after is not None:
         mark = session.execute(select(hold.c.placed_at).where(hold.c.id == after)).scalar_one_or_none()
     rows = session.execute(
-        _VISIBLE,
+        _visible(),
         {
             "scope": scope,
             "active": active,

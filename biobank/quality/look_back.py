@@ -26,7 +26,7 @@ from biobank.foundation.errors import Conflict
 from biobank.quality.deviations import add_deviation, digest_of
 from biobank.quality.events import LookBackMade, RecallStarted
 from biobank.quality.models import Recall, RecallItem
-from biobank.quality.releases import kill_releases
+from biobank.quality.releases import end_releases, withdrawals_of_releases
 from biobank.quality.schemas import Criteria, LookBackAnswer, ReachedSpecimen, RecallAnswer, RecallRequest
 from biobank.quality.streams import record_on_stream
 
@@ -106,8 +106,8 @@ def _statement(start: str) -> TextClause:
             SELECT p.child_code FROM line JOIN specimen_parent p ON p.parent_code = line.code WHERE :derivatives
         )
         SELECT c.code AS specimen, c.donor_code AS donor, c.state, c.quality, c.site_code AS site,
-               r.withdrawal_code AS withdrawal
-        FROM line JOIN custody c ON c.code = line.code LEFT JOIN bedside_release r ON r.id = c.administered_under
+               c.administered_under
+        FROM line JOIN custody c ON c.code = line.code
         ORDER BY c.code LIMIT :limit
         """  # noqa: S608 - the parts interpolated are our own constants
     )
@@ -125,7 +125,11 @@ def reached(session: Session, criteria: Criteria) -> list[ReachedSpecimen]:
     rows = session.execute(_STATEMENTS[start], parameters).mappings().all()
     if len(rows) > LIMIT:
         raise LookBackTooWide(f"This reaches more than {LIMIT} specimens. Narrow the time or the place and ask in parts.")
-    return [ReachedSpecimen.model_validate(dict(row)) for row in rows]
+    given = {row["administered_under"] for row in rows if row["administered_under"] is not None}
+    withdrawals = withdrawals_of_releases.get()(session, given) if given else {}
+    return [
+        ReachedSpecimen.model_validate(dict(row) | {"withdrawal": withdrawals.get(row["administered_under"])}) for row in rows
+    ]
 
 
 def make_look_back(session: Session, act: Act, criteria: Criteria) -> LookBackAnswer:
@@ -156,7 +160,7 @@ def start_recall(session: Session, act: Act, request: RecallRequest) -> RecallAn
         session, act, request, severity=request.severity, topic="recall", site=request.site,
         description=request.description, affected=[("specimen", code) for code in codes],
     )  # fmt: skip
-    killed = kill_releases(session, codes, at=act.at, because="recall")
+    killed = end_releases.get()(session, codes, at=act.at, because="recall")
     snapshots = load(session, codes, lock=True)
     facts = [
         custody_holds.specimen_hold_fact(

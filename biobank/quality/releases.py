@@ -1,39 +1,34 @@
-"""Ending open bedside releases. The rows belong to `withdrawals`, above; whoever stops a specimen ends them from here.
+"""Whoever stops a specimen ends its open bedside releases. They are rows of `withdrawals`, above, which says how.
 
 A release never survives the reason for which it could not be given now: administration checks everything again, and an
 ended release says so to whoever holds it.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
+from typing import Protocol
+from uuid import UUID
 
-from sqlalchemy import text
 from sqlmodel import Session
 
-from biobank.custody.snapshots import holds_on
-from biobank.custody.states import HoldAct
-
-_KILL = text(
-    """
-    UPDATE bedside_release SET killed_at = :at, killed_because = :because
-    WHERE specimen_code = ANY(:codes) AND consumed_at IS NULL AND killed_at IS NULL
-    RETURNING id
-    """
-)
-_OPEN = text(
-    "SELECT DISTINCT specimen_code FROM bedside_release WHERE consumed_at IS NULL AND killed_at IS NULL AND expires_at > :at"
-)
+from biobank.foundation.from_above import FromAbove
 
 
-def kill_releases(session: Session, specimens: Collection[str], *, at: datetime, because: str) -> int:
+class EndReleases(Protocol):
     """End every open release of these specimens and return how many there were. `because` is a coded reason."""
-    return len(session.execute(_KILL, {"codes": list(specimens), "at": at, "because": because}).all())
+
+    def __call__(self, session: Session, specimens: Collection[str], *, at: datetime, because: str) -> int:
+        """Return how many were ended."""
 
 
-def kill_held_releases(session: Session, *, at: datetime, because: str) -> int:
-    """End every open release of a specimen that a hold now keeps from being administered; return how many."""
-    codes = [row.specimen_code for row in session.execute(_OPEN, {"at": at})]
-    held = [
-        code for code, holds in holds_on(session, codes).items() if any(HoldAct.ADMINISTER.value in hold.blocks for hold in holds)
-    ]
-    return kill_releases(session, held, at=at, because=because)
+class EndHeldReleases(Protocol):
+    """End every open release of a specimen that a hold now keeps from being administered."""
+
+    def __call__(self, session: Session, *, at: datetime, because: str) -> int:
+        """Return how many were ended."""
+
+
+end_releases: FromAbove[EndReleases] = FromAbove("withdrawals")
+end_held_releases: FromAbove[EndHeldReleases] = FromAbove("withdrawals")
+withdrawals_of_releases: FromAbove[Callable[[Session, Collection[UUID]], dict[UUID, str]]] = FromAbove("withdrawals")
+"""The withdrawal that each bedside release belongs to."""

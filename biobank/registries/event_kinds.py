@@ -1,4 +1,7 @@
-"""Imports every package's events.py and closes the rule table. Import this before using the ledger."""
+"""Imports every package's events.py and closes the rule table. Import this before using the ledger.
+
+The ledger's questions to the packages above it are answered with it (`registries.answers`).
+"""
 
 from biobank.custody import events as custody
 from biobank.custody.event import rules
@@ -7,6 +10,7 @@ from biobank.exports import events as exports
 from biobank.labels import events as labels
 from biobank.people import events as people
 from biobank.quality import events as quality
+from biobank.registries import answers
 from biobank.shipping import events as shipping
 from biobank.specimens import events as specimens
 from biobank.storage import events as storage
@@ -14,4 +18,5 @@ from biobank.viability import events as viability
 from biobank.withdrawals import events as withdrawals
 
 MODULES = (custody, exports, donors, people, quality, shipping, specimens, storage, viability, withdrawals, labels)
+assert answers.MODULES
 rules.close()

@@ -18,13 +18,13 @@ from biobank.custody.reversal import ReverseRequest, reverse
 from biobank.custody.schemas import BatchEventRequest, EventReceipt, request_model
 from biobank.custody.service import record_batch
 from biobank.foundation.config import Settings
-from biobank.foundation.db import metadata
 from biobank.foundation.errors import MalformedRequest
 from biobank.scanning.commands import WORDINGS, Action
 from biobank.scanning.lists import Place, Row, ScanList, Wanted, judge
 from biobank.scanning.rack_files import LONGEST_LIST, Line
 from biobank.shipping import handovers
 from biobank.shipping.schemas import DeclineRequest, HandoverRequest, SpecimenAsSeen
+from biobank.specimens.scoping import donor, specimen
 from biobank.storage.schemas import Placement, PlacementsRequest
 from biobank.storage.service import place_specimens
 
@@ -182,7 +182,6 @@ def undo_list(session: Session, act: Act, request: UndoRequest) -> UndoneList:
 
 def _lock_donors(session: Session, codes: Sequence[str]) -> None:
     """Lock every donor before the first specimen, in one order, as each reversal by itself would."""
-    donor, specimen = metadata.tables["donor"], metadata.tables["specimen"]
     of_list = select(specimen.c.donor_code).where(specimen.c.code.in_(codes))
     session.execute(
         select(donor.c.code).where(donor.c.code.in_(of_list)).order_by(donor.c.code).with_for_update(key_share=True)

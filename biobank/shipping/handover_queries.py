@@ -10,11 +10,12 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.models import Custody
-from biobank.foundation.db import metadata, table_of
+from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.shipping.models import Handover, HandoverItem
 from biobank.shipping.schemas import HandoverList, HandoverPublic
+from biobank.specimens.scoping import donor, specimen
 
 handover = table_of(Handover)
 item = table_of(HandoverItem)
@@ -96,7 +97,6 @@ def visible(actor: Actor) -> ColumnElement[bool]:
     scope = actor.scope(Permission.SPECIMEN_READ)
     if scope.everywhere:
         return true()
-    specimen, donor = metadata.tables["specimen"], metadata.tables["donor"]
     known = scope.of(custody.c.site_code, specimen.c.home_site_code, donor.c.clinic_site_code).is_(True)
     hidden = exists(
         select(1)

@@ -1,6 +1,6 @@
 """Sending specimens from one site to another: who may give them to a courier, and what may travel where."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import insert, select
 from sqlmodel import Session
@@ -14,8 +14,9 @@ from biobank.custody.legality import OnHold, Snapshot
 from biobank.custody.recording import Move, acknowledge, head_of, record, require_expected
 from biobank.custody.snapshots import get_all_visible
 from biobank.custody.states import CustodianKind, HoldAct, State, StreamKind
-from biobank.foundation.db import metadata, table_of
+from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
+from biobank.foundation.from_above import FromAbove
 from biobank.shipping.events import Created, Dispatched, Packed
 from biobank.shipping.handover_rules import EvidenceRequired, NotTheCustodian
 from biobank.shipping.schemas import ShipmentAnswer, ShipmentRequest
@@ -23,6 +24,9 @@ from biobank.shipping.shipment_queries import detail_of, item, shipment
 from biobank.storage.rules import WrongTemperature, suits
 
 site_table = table_of(Site)
+
+clinics_of_withdrawals: FromAbove[Callable[[Session, Collection[str]], dict[str, str]]] = FromAbove("withdrawals")
+"""The site of the clinic of each withdrawal, by its code."""
 
 
 class NotAtThatSite(Conflict):
@@ -149,15 +153,11 @@ def _require_packable(act: Act, specimen: Snapshot, request: ShipmentRequest) ->
 
 def _require_their_clinic(session: Session, specimens: Sequence[Snapshot], request: ShipmentRequest) -> None:
     """Raise WrongDestination when an issued tube would go anywhere but to the clinic of its withdrawal."""
-    withdrawal = metadata.tables["withdrawal"]
     issued = {s.projection["reserved_for"]: s.code for s in specimens if s.state is State.ISSUED}
-    rows = session.execute(
-        select(withdrawal.c.code, withdrawal.c.clinic_site_code).where(withdrawal.c.code.in_(sorted(issued)))
-    ).all()  # fmt: skip
-    for row in rows:
-        if row.clinic_site_code != request.to_site:
+    for code, clinic in clinics_of_withdrawals.get()(session, sorted(issued)).items():
+        if clinic != request.to_site:
             raise WrongDestination(
-                f"{issued[row.code]} was issued for {row.code}, whose clinic is {row.clinic_site_code}, not {request.to_site}.",
-                subject=issued[row.code],
-                withdrawal=row.code,
+                f"{issued[code]} was issued for {code}, whose clinic is {clinic}, not {request.to_site}.",
+                subject=issued[code],
+                withdrawal=code,
             )

@@ -1,5 +1,6 @@
 """Questions about specimens. Each takes the actor; what the actor may not know of is not found."""
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -10,11 +11,13 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.entry import parse_entry
+from biobank.custody.hold_coverage import holds_on
 from biobank.custody.legality import Snapshot
 from biobank.custody.queries import custody_as_of
 from biobank.custody.rebuild import event
-from biobank.custody.snapshots import custody, get_visible, holds_on
-from biobank.foundation.db import metadata, table_of
+from biobank.custody.snapshots import custody, get_visible
+from biobank.foundation.db import table_of
+from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.label_facts import label_facts
 from biobank.specimens.materials import material_of
@@ -35,6 +38,8 @@ from biobank.specimens.scoping import donor, specimen, specimens_at_sites_of
 
 parent = table_of(SpecimenParent)
 
+places_below: FromAbove[Callable[[str], Select[tuple[str]]]] = FromAbove("storage")
+"""The codes of a place and of every place in it."""
 
 # The mirror of `custody.snapshots.holds_on`: from the active holds to every specimen they cover, heirs included.
 _COVERED = (
@@ -111,7 +116,7 @@ def list_specimens(
         if value is not None:
             statement = statement.where(column == value)
     if container is not None:
-        statement = statement.where(custody.c.container_code.in_(_below(container)))
+        statement = statement.where(custody.c.container_code.in_(places_below.get()(container)))
     if hold is not None:
         covered = _COVERED.bindparams(kind=hold).subquery("covered")
         statement = statement.where(specimen.c.code.in_(select(covered.c.code)))
@@ -128,13 +133,6 @@ def list_specimens(
 
 def _whole() -> Any:
     return specimen.join(custody, custody.c.code == specimen.c.code).outerjoin(donor, donor.c.code == specimen.c.donor_code)
-
-
-def _below(container: str) -> Any:
-    places = metadata.tables["storage_container"]
-    tree = select(places.c.code).where(places.c.code == container).cte("tree", recursive=True)
-    tree = tree.union(select(places.c.code).where(places.c.parent_code == tree.c.code))
-    return select(tree.c.code)
 
 
 def _matches(words: str) -> ColumnElement[bool]:

@@ -7,8 +7,8 @@ from sqlalchemy import Row, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.custody.snapshots import holds_on
-from biobank.foundation.db import metadata
+from biobank.custody.hold_coverage import holds_on
+from biobank.specimens.scoping import specimen
 from biobank.storage.queries import container, containers_below, custody, get_container, position, public_containers
 from biobank.storage.schemas import ContainerMap, SlotPublic
 
@@ -35,7 +35,6 @@ def maps_below(session: Session, actor: Actor, code: str, most: int) -> tuple[li
 def _maps(session: Session, rows: Sequence["Row[Any]"]) -> list[ContainerMap]:
     """Draw containers in a fixed number of statements, however many there are."""
     codes = [row.code for row in rows]
-    specimen = metadata.tables["specimen"]
     cells = session.execute(
         select(position, custody.c.code.label("specimen_code"), custody.c.state, custody.c.reserved_for, specimen.c.material)
         .select_from(

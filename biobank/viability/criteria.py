@@ -9,19 +9,21 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
+from biobank.auth.models import Site
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import StreamKind
-from biobank.foundation.db import metadata, table_of
+from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.specimens.materials import MATERIALS
 from biobank.viability.events import CriterionSet
 from biobank.viability.models import ViabilityCriterion
 from biobank.viability.schemas import CriterionList, CriterionPublic, CriterionRecorded, SetCriterion
 
+site_table = table_of(Site)
 criterion_table = table_of(ViabilityCriterion)
 _NAMED = (criterion_table.c.site_code, criterion_table.c.material)
 
@@ -55,8 +57,7 @@ def criterion_for(session: Session, site: str | None, material: str) -> Criterio
 def set_criterion(session: Session, act: Act, request: SetCriterion) -> CriterionRecorded:
     """Set what a count must show. Raises NotPermitted, NotFound, NothingToCount, and what `use_signature` raises."""
     act.require(Permission.QUALITY_DECIDE, at=request.site)
-    site = metadata.tables["site"]
-    if session.execute(select(site.c.code).where(site.c.code == request.site)).first() is None:
+    if session.execute(select(site_table.c.code).where(site_table.c.code == request.site)).first() is None:
         raise NotFound(f"There is no site {request.site}.", subject=request.site)
     if not MATERIALS[request.material].assays:
         raise NothingToCount(f"{MATERIALS[request.material].title} has no living cells that an assay here counts.")

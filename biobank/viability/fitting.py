@@ -21,9 +21,9 @@ from sqlalchemy import Row, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlmodel import Session
 
-from biobank.foundation.db import metadata
 from biobank.foundation.errors import NotFound
 from biobank.specimens.assays import assay
+from biobank.specimens.scoping import specimen
 from biobank.viability import model, predictive
 from biobank.viability.history import History
 from biobank.viability.history_queries import histories
@@ -81,7 +81,6 @@ def _batches(session: Session, stratum: Stratum, found: Sequence[Candidate]) -> 
 
 
 def _pending(session: Session, parameters: Parameters, at: datetime) -> list[tuple["Row[Any]", History]]:
-    specimen = metadata.tables["specimen"]
     looked = select(thaw_table.c.number).where(thaw_table.c.assay_id == assay.c.id)
     rows = session.execute(
         select(assay, specimen.c.material, specimen.c.donor_code)

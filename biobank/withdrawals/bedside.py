@@ -23,12 +23,12 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import Prefix
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, Refused
-from biobank.quality.releases import kill_releases
 from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, open_case, record_on_case, require_treatment_consent, require_usable
 from biobank.withdrawals.events import Administered, CheckFailed, CheckOpened, CheckPassed
 from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.models import BedsideCheck, BedsideRelease
+from biobank.withdrawals.releases import end_releases
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
 from biobank.withdrawals.service import answer_members, read_again
@@ -111,7 +111,7 @@ def stop(
     scanned: Snapshot | None,
 ) -> Refused:
     """Stop everything: open releases and checks end, the product is held, and the refusal is evidence."""
-    killed = kill_releases(session, {*case.tubes, product}, at=act.at, because="bedside_mismatch")
+    killed = end_releases(session, {*case.tubes, product}, at=act.at, because="bedside_mismatch")
     held = [] if scanned is None else [product]
     hold_specimens(session, act, held, HoldKind.IDENTITY, reason="bedside_mismatch", site=case.clinic)
     _supersede_checks(session, act, case)
@@ -177,7 +177,7 @@ def _pass_check(
     consents: tuple[bytes, ...],
 ) -> BedsideAnswer:
     # A second check of the same product makes the first one's release void: one permission at a time.
-    kill_releases(session, [product], at=act.at, because="checked_again")
+    end_releases(session, [product], at=act.at, because="checked_again")
     release, expires = uuid4(), act.at + RELEASE_LIFE
     event = CheckPassed(
         check=str(check.id),

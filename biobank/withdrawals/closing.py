@@ -13,13 +13,13 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, IllegalTransition, Refused
 from biobank.quality.deviations import add_deviation
-from biobank.quality.releases import kill_releases
 from biobank.vault import put_document
 from biobank.withdrawals.case import Case, moment_of, open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Closed, OutcomeRecorded, Returned, TakenBack
 from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.models import WithdrawalOutcome
 from biobank.withdrawals.picking import wrong_tube
+from biobank.withdrawals.releases import end_releases
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import OutcomeRequest, ReturnRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of, read_again
@@ -61,7 +61,7 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
         logger_sha256=request.logger_sha256,
         signature=str(signature.id),
     )
-    kill_releases(session, [tube], at=act.at, because="returned")
+    end_releases(session, [tube], at=act.at, because="returned")
     appended = record_on_tubes(session, act, case, [Move(snapshot, event, site=request.site)], request)
     state = after(Step.RETURN, case.state, read_again(session, act, code).items)
     returned = record_on_case(session, act, case, TakenBack(specimen=tube, state=state), site=request.site)

@@ -19,6 +19,7 @@ from biobank.foundation import clock
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Paging, read_page
+from biobank.specimens.scoping import specimen
 from biobank.viability.queries import expected_dose
 from biobank.viability.schemas import DosePublic
 from biobank.withdrawals.case import Case, came_back, find_row, item_table, read_case, tissue_of_tube, visible, withdrawal
@@ -155,7 +156,6 @@ def _items(case: Case) -> list[ItemPublic]:
 
 def tubes_of_donor(session: Session, donor: str, material: str | None) -> list[Snapshot]:
     """Return the donor's specimens, of one material if named, with their holds."""
-    specimen = withdrawal.metadata.tables["specimen"]
     statement = select(specimen.c.code).where(specimen.c.donor_code == donor)
     if material is not None:
         statement = statement.where(specimen.c.material == material)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from biobank.custody.snapshots import holds_on, load
+from biobank.custody.hold_coverage import holds_on
+from biobank.custody.snapshots import load
 from biobank.custody.states import HOLD_BLOCKS, HoldKind
 from biobank.foundation.db import table_of
 from biobank.specimens.models import SpecimenParent

@@ -35,10 +35,10 @@ from biobank.custody.recording import acknowledge, require_expected, require_per
 from biobank.custody.scan_path.middleware import Call
 from biobank.custody.scan_path.statement import Appended, Composed, Fact, compose, compose_each
 from biobank.custody.schemas import EventRequest, event_of, request_union
-from biobank.custody.snapshots import custody, may_know, snapshot_columns, snapshot_of, unknown_specimen
+from biobank.custody.snapshots import custody, may_know, snapshot_columns, snapshot_of, specimen_facts, unknown_specimen
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.db import Direct, FixedSelect, metadata, table_of
+from biobank.foundation.db import Direct, FixedSelect, table_of
 
 _ASKED = (column("n", Integer), column("session_id", Uuid), column("code", Text), column("key", Text))
 
@@ -59,16 +59,14 @@ def _read_several() -> FixedSelect:
 def _read(asked: FromClause) -> FixedSelect:
     """Actor, earlier answer and specimen of each request in `asked`; built when the tables of every package are known."""
     user, session = table_of(User), table_of(LoginSession)
-    specimen, donor = metadata.tables["specimen"], metadata.tables["donor"]
     idem = answers_and_attempts.idempotency
-    whole = (
+    known = (
         asked.join(session, session.c.id == asked.c.session_id)
         .join(user, user.c.code == session.c.user_code)
         .outerjoin(custody, custody.c.code == asked.c.code)
-        .outerjoin(specimen, specimen.c.code == custody.c.code)
-        .outerjoin(donor, donor.c.code == custody.c.donor_code)
         .outerjoin(idem, (idem.c.actor_code == user.c.code) & (idem.c.key == asked.c.key))
     )
+    whole = specimen_facts.get().joined(known, True)
     answers = (idem.c.request_hash, idem.c.status, idem.c.answer)
     return FixedSelect(sql_select(asked.c.n, *IDENTITY_COLUMNS, *answers, *snapshot_columns()).select_from(whole))
 

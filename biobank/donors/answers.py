@@ -1,0 +1,16 @@
+"""What packages below ask of donors: a donor's lock, and the clinic that cares for a donor."""
+
+from sqlalchemy import select
+from sqlmodel import Session
+
+from biobank.custody.reversal import donor_lock
+from biobank.donors.visibility import donor, lock_donor
+from biobank.exports.bundling import clinic_of_donor
+
+donor_lock.give(lock_donor)
+
+
+@clinic_of_donor.give
+def _clinic(session: Session, code: str) -> tuple[str | None] | None:
+    row = session.execute(select(donor.c.clinic_site_code).where(donor.c.code == code)).first()
+    return None if row is None else (row.clinic_site_code,)

@@ -1,0 +1,16 @@
+"""What packages below ask of shipping: the holds on shipments that cover a specimen, and who may know of them."""
+
+from biobank.custody.hold_coverage import HoldReach, shipment_sites, shipping_reach
+
+# A hold on a shipment covers what ever travelled with it.
+shipping_reach.give(
+    HoldReach(
+        tables="",
+        scopes="""
+    SELECT line.target, 'shipment', i.shipment_code, CAST(NULL AS timestamptz)
+    FROM line JOIN shipment_item i ON i.specimen_code = line.member""",
+    )
+)
+shipment_sites.give("""
+    SELECT s.code AS scope_id, CAST(NULL AS text) AS donor_code, v.site
+    FROM shipment s, LATERAL (VALUES (s.from_site), (s.to_site)) AS v(site)""")

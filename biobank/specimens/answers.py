@@ -1,0 +1,100 @@
+"""What packages below ask of specimens: the facts beside a custody row, the holds by descent, what a donor's cells became."""
+
+from sqlalchemy import ColumnElement, FromClause, delete, select
+from sqlmodel import Session
+
+from biobank.auth.scope import Scope
+from biobank.custody.hold_coverage import HoldReach, specimens_reach
+from biobank.custody.rebuild import event
+from biobank.custody.snapshots import SpecimenFacts, custody, specimen_facts
+from biobank.custody.states import State
+from biobank.donors.erasure import DonorsCells, donors_cells
+from biobank.donors.retention import SpecimenEnd
+from biobank.donors.visibility import keeps_cells_of
+from biobank.foundation.db import table_of
+from biobank.specimens.models import Harvest
+from biobank.specimens.resolving import alias
+from biobank.specimens.scoping import donor, specimen
+
+_harvest = table_of(Harvest)
+
+
+def _joined(base: FromClause, outer: bool) -> FromClause:
+    with_specimen = base.join(specimen, specimen.c.code == custody.c.code, isouter=outer)
+    return with_specimen.outerjoin(donor, donor.c.code == custody.c.donor_code)
+
+
+specimen_facts.give(
+    SpecimenFacts(
+        columns=(
+            specimen.c.material,
+            specimen.c.unit,
+            specimen.c.purpose,
+            specimen.c.passage,
+            specimen.c.lot_code,
+            specimen.c.harvest_code,
+            specimen.c.regulatory_basis,
+            specimen.c.home_site_code,
+            specimen.c.expires_at,
+            donor.c.clinic_site_code,
+        ),
+        joined=_joined,
+    )
+)
+
+specimens_reach.give(
+    HoldReach(
+        tables="""
+    line AS (
+        SELECT code AS target, code AS member FROM specimen WHERE code = ANY(:codes)
+        UNION
+        SELECT line.target, p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.member
+    )""",
+        scopes="""
+    SELECT target, 'specimen', member, CAST(NULL AS timestamptz) FROM line
+    UNION
+    SELECT line.target, 'lot', s.lot_code, NULL FROM line JOIN specimen s ON s.code = line.member
+    WHERE s.lot_code IS NOT NULL
+    UNION
+    SELECT line.target, 'harvest', s.harvest_code, NULL FROM line JOIN specimen s ON s.code = line.member
+    WHERE s.harvest_code IS NOT NULL
+    UNION
+    SELECT s.code, 'donor', s.donor_code, NULL FROM specimen s WHERE s.code = ANY(:codes) AND s.donor_code IS NOT NULL""",
+    )
+)
+
+
+@keeps_cells_of.give
+def _kept_at(donor_code: ColumnElement[str], scope: Scope) -> ColumnElement[bool]:
+    kept = (
+        select(specimen.c.code)
+        .join(custody, custody.c.code == specimen.c.code)
+        .where(specimen.c.donor_code == donor_code, scope.of(specimen.c.home_site_code, custody.c.site_code))
+    )
+    return kept.exists()
+
+
+def _ends(session: Session, donor_code: str) -> list[SpecimenEnd]:
+    began = (event.c.stream_kind == "specimen") & (event.c.stream_id == specimen.c.code) & (event.c.seq == custody.c.state_seq)
+    rows = session.execute(
+        select(specimen.c.code, custody.c.state, specimen.c.expires_at, event.c.occurred_at)
+        .select_from(specimen.outerjoin(custody, custody.c.code == specimen.c.code).outerjoin(event, began))
+        .where(specimen.c.donor_code == donor_code)
+    )
+    return [SpecimenEnd(r.code, None if r.state is None else State(r.state), r.occurred_at, r.expires_at) for r in rows]
+
+
+def _forget_aliases(session: Session, donor_code: str) -> None:
+    of_donor = select(specimen.c.code).where(specimen.c.donor_code == donor_code)
+    session.execute(delete(alias).where(alias.c.specimen_code.in_(of_donor)))
+
+
+donors_cells.give(
+    DonorsCells(
+        ends=_ends,
+        harvested=lambda session, code: list(
+            session.execute(select(_harvest.c.recorded_at).where(_harvest.c.donor_code == code)).scalars()
+        ),
+        forget_aliases=_forget_aliases,
+    )
+)

@@ -1,0 +1,54 @@
+"""What packages below ask of storage: the holds on places that cover a specimen, and the places below a place."""
+
+from sqlalchemy import ColumnElement, Select, select
+
+from biobank.custody.hold_coverage import HoldReach, storage_reach
+from biobank.foundation.db import table_of
+from biobank.specimens.queries import places_below
+from biobank.storage.models import StorageContainer
+
+_container = table_of(StorageContainer)
+
+# A hold on a place covers what was in it at any time since it was placed: carrying a tube or its box out lifts nothing. The
+# log is read for that only while some place is on hold. A tube has left when that was recorded, whatever time was stated:
+# nobody carries it out of a hold by saying that it was earlier.
+storage_reach.give(
+    HoldReach(
+        tables="""
+    stay AS (
+        SELECT line.target, e.occurred_at AS since,
+               CASE WHEN e.state IN ('stored', 'checked_out')
+                    THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' END AS member,
+               lead(e.recorded_at) OVER (PARTITION BY line.target, e.stream_id ORDER BY e.seq) AS until
+        FROM line JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = line.member
+        WHERE EXISTS (SELECT 1 FROM hold WHERE scope_kind = 'container' AND lifted_at IS NULL)
+          AND (e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded')
+               OR e.state NOT IN ('stored', 'checked_out'))
+    ), place AS (
+        (SELECT c.code AS target, c.container_code AS member, c.last_occurred_at AS since, CAST(NULL AS timestamptz) AS until
+         FROM custody c WHERE c.code = ANY(:codes) AND c.container_code IS NOT NULL
+         UNION
+         SELECT target, member, since, until FROM stay WHERE member IS NOT NULL)
+        UNION
+        SELECT place.target, above.member, place.since, above.until FROM place, LATERAL (
+            SELECT s.parent_code AS member, place.until FROM storage_container s WHERE s.code = place.member
+            UNION
+            SELECT convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'from_parent', least(e.recorded_at, place.until)
+            FROM event e
+            WHERE e.stream_kind = 'container' AND e.stream_id = place.member AND e.kind = 'container.moved'
+              AND e.recorded_at >= place.since
+        ) AS above
+        WHERE above.member IS NOT NULL
+    )""",
+        scopes="SELECT target, 'container', member, until FROM place",
+    )
+)
+
+
+@places_below.give
+def below(container: str) -> Select[tuple[str]]:
+    """Select the codes of a place and of every place in it."""
+    code: ColumnElement[str] = _container.c.code
+    tree = select(code).where(code == container).cte("tree", recursive=True)
+    tree = tree.union(select(code).where(_container.c.parent_code == tree.c.code))
+    return select(tree.c.code)

@@ -1,0 +1,39 @@
+"""Ending open bedside releases.
+
+A release never survives the reason for which it could not be given now: administration checks everything again, and an
+ended release says so to whoever holds it.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlmodel import Session
+
+from biobank.custody.hold_coverage import holds_on
+from biobank.custody.states import HoldAct
+from biobank.foundation.db import table_of
+from biobank.withdrawals.models import BedsideRelease
+
+_release = table_of(BedsideRelease)
+_OPEN = (_release.c.consumed_at.is_(None), _release.c.killed_at.is_(None))
+
+
+def end_releases(session: Session, specimens: Collection[str], *, at: datetime, because: str) -> int:
+    """End every open release of these specimens and return how many there were. `because` is a coded reason."""
+    ended = session.execute(
+        update(_release)
+        .where(_release.c.specimen_code.in_(specimens), *_OPEN)
+        .values(killed_at=at, killed_because=because)
+        .returning(_release.c.id)
+    )
+    return len(ended.all())
+
+
+def end_held_releases(session: Session, *, at: datetime, because: str) -> int:
+    """End every open release of a specimen that a hold now keeps from being administered; return how many."""
+    codes = session.execute(select(_release.c.specimen_code).where(*_OPEN, _release.c.expires_at > at).distinct()).scalars().all()
+    held = [
+        code for code, holds in holds_on(session, codes).items() if any(HoldAct.ADMINISTER.value in hold.blocks for hold in holds)
+    ]
+    return end_releases(session, held, at=at, because=because)
