@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import Text, TextClause, TextualSelect, text
 from sqlmodel import Session
 
 from biobank.custody.legality import ActiveHold
@@ -22,6 +22,11 @@ class HoldReach:
     """Common table expressions, which may use those of the packages before it in `_REACHES`."""
     scopes: str
     """SELECT target, scope_kind, scope_id, until: the specimen, what covers it, and until when it did (NULL: still)."""
+    held: str
+    """The way back, from the table `active (scope_kind, scope_id, placed_at)` of holds: SELECT code of every specimen that one
+    may cover through itself or an ancestor; too many is right, too few is not."""
+    held_tables: str = ""
+    """Common table expressions for `held`."""
 
 
 specimens_reach: FromAbove[HoldReach] = FromAbove("specimens")
@@ -30,24 +35,54 @@ storage_reach: FromAbove[HoldReach] = FromAbove("storage")
 shipping_reach: FromAbove[HoldReach] = FromAbove("shipping")
 _REACHES = (specimens_reach, storage_reach, shipping_reach)
 
+with_heirs: FromAbove[str] = FromAbove("specimens")
+"""SQL, recursive over `candidate (code)`: the specimens of the table `held (code)` and all that was made of them."""
 shipment_sites: FromAbove[str] = FromAbove("shipping")
 """SQL: SELECT scope_id, donor_code, site; who may know of a hold on a shipment."""
 
 
-@cache
-def _statement() -> TextClause:
+def _coverage() -> str:
+    """Common table expressions up to `scope`: what covers each of `:codes`."""
     reaches = [reach.get() for reach in _REACHES]
     tables = ", ".join(reach.tables for reach in reaches if reach.tables)
-    scopes = " UNION ".join(reach.scopes for reach in reaches)
+    return f"{tables}, scope (target, scope_kind, scope_id, until) AS ({' UNION '.join(reach.scopes for reach in reaches)})"
+
+
+@cache
+def _statement() -> TextClause:
     return text(
         f"""
-        WITH RECURSIVE {tables}, scope (target, scope_kind, scope_id, until) AS ({scopes})
+        WITH RECURSIVE {_coverage()}
         SELECT DISTINCT ON (scope.target, h.placed_at, h.id) scope.target, h.id, h.kind, h.scope_kind, h.scope_id, h.blocks
         FROM scope JOIN hold h ON h.scope_id = scope.scope_id AND h.scope_kind = scope.scope_kind
         WHERE h.lifted_at IS NULL AND (scope.until IS NULL OR scope.until >= h.placed_at)
         ORDER BY scope.target, h.placed_at, h.id
         """  # noqa: S608 - the parts put in are constants of our packages
     )
+
+
+@cache
+def covered_by() -> TextualSelect:
+    """Select the `code` of every specimen that an active hold of the kind `:kind` covers; "any" is every kind.
+
+    The holds say which specimens they may cover; which of those they do cover is asked as for one specimen, so that a list
+    and the specimen's own page cannot differ.
+    """
+    reaches = [reach.get() for reach in _REACHES]
+    tables = "".join(f", {reach.held_tables}" for reach in reaches if reach.held_tables)
+    coverage = _coverage().replace(":codes", "ARRAY(SELECT code FROM candidate)")
+    return text(
+        f"""
+        WITH RECURSIVE active AS (
+            SELECT scope_kind, scope_id, placed_at FROM hold WHERE lifted_at IS NULL AND (:kind = 'any' OR kind = :kind)
+        ){tables}, held (code) AS (
+            {" UNION ".join(reach.held for reach in reaches)}
+        ), candidate (code) AS ({with_heirs.get()}), {coverage}
+        SELECT DISTINCT scope.target AS code
+        FROM scope JOIN active h ON h.scope_id = scope.scope_id AND h.scope_kind = scope.scope_kind
+        WHERE scope.until IS NULL OR scope.until >= h.placed_at
+        """  # noqa: S608 - the parts put in are constants of our packages
+    ).columns(code=Text)
 
 
 def holds_on(session: Session, codes: Collection[str]) -> dict[str, tuple[ActiveHold, ...]]:

@@ -9,6 +9,8 @@ shipping_reach.give(
         scopes="""
     SELECT line.target, 'shipment', i.shipment_code, CAST(NULL AS timestamptz)
     FROM line JOIN shipment_item i ON i.specimen_code = line.member""",
+        held="""
+    SELECT i.specimen_code FROM active a JOIN shipment_item i ON i.shipment_code = a.scope_id WHERE a.scope_kind = 'shipment'""",
     )
 )
 shipment_sites.give("""

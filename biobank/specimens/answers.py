@@ -4,7 +4,7 @@ from sqlalchemy import ColumnElement, FromClause, delete, select
 from sqlmodel import Session
 
 from biobank.auth.scope import Scope
-from biobank.custody.hold_coverage import HoldReach, specimens_reach
+from biobank.custody.hold_coverage import HoldReach, specimens_reach, with_heirs
 from biobank.custody.rebuild import event
 from biobank.custody.snapshots import SpecimenFacts, custody, specimen_facts
 from biobank.custody.states import State
@@ -60,8 +60,20 @@ specimens_reach.give(
     WHERE s.harvest_code IS NOT NULL
     UNION
     SELECT s.code, 'donor', s.donor_code, NULL FROM specimen s WHERE s.code = ANY(:codes) AND s.donor_code IS NOT NULL""",
+        held="""
+    SELECT s.code FROM active a JOIN specimen s ON s.code = a.scope_id WHERE a.scope_kind = 'specimen'
+    UNION
+    SELECT s.code FROM active a JOIN specimen s ON s.lot_code = a.scope_id WHERE a.scope_kind = 'lot'
+    UNION
+    SELECT s.code FROM active a JOIN specimen s ON s.harvest_code = a.scope_id WHERE a.scope_kind = 'harvest'
+    UNION
+    SELECT s.code FROM active a JOIN specimen s ON s.donor_code = a.scope_id WHERE a.scope_kind = 'donor'""",
     )
 )
+with_heirs.give("""
+    SELECT code FROM held
+    UNION
+    SELECT p.child_code FROM candidate JOIN specimen_parent p ON p.parent_code = candidate.code""")
 
 
 @keeps_cells_of.give

@@ -6,12 +6,12 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, Text, bindparam, func, or_, select, text
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.entry import parse_entry
-from biobank.custody.hold_coverage import holds_on
+from biobank.custody.hold_coverage import covered_by, holds_on
 from biobank.custody.legality import Snapshot
 from biobank.custody.queries import custody_as_of
 from biobank.custody.rebuild import event
@@ -40,39 +40,6 @@ parent = table_of(SpecimenParent)
 
 places_below: FromAbove[Callable[[str], Select[tuple[str]]]] = FromAbove("storage")
 """The codes of a place and of every place in it."""
-
-# The mirror of `custody.snapshots.holds_on`: from the active holds to every specimen they cover, heirs included.
-_COVERED = (
-    text(
-        """
-        WITH RECURSIVE active AS (
-            SELECT scope_kind, scope_id FROM hold WHERE lifted_at IS NULL AND (:kind = 'any' OR kind = :kind)
-        ), line AS (
-            SELECT s.code FROM active a JOIN specimen s ON s.code = a.scope_id WHERE a.scope_kind = 'specimen'
-            UNION
-            SELECT s.code FROM active a JOIN specimen s ON s.lot_code = a.scope_id WHERE a.scope_kind = 'lot'
-            UNION
-            SELECT s.code FROM active a JOIN specimen s ON s.harvest_code = a.scope_id WHERE a.scope_kind = 'harvest'
-        ), heirs AS (
-            SELECT code FROM line
-            UNION
-            SELECT p.child_code FROM heirs JOIN specimen_parent p ON p.parent_code = heirs.code
-        ), place AS (
-            SELECT scope_id AS code FROM active WHERE scope_kind = 'container'
-            UNION
-            SELECT c.code FROM place JOIN storage_container c ON c.parent_code = place.code
-        )
-        SELECT code FROM heirs
-        UNION
-        SELECT s.code FROM active a JOIN specimen s ON s.donor_code = a.scope_id WHERE a.scope_kind = 'donor'
-        UNION
-        SELECT c.code FROM place JOIN custody c ON c.container_code = place.code
-        UNION
-        SELECT c.code FROM active a JOIN custody c ON c.shipment_code = a.scope_id WHERE a.scope_kind = 'shipment'
-        """
-    )
-    .columns(code=Text)
-)  # fmt: skip
 
 _LIST_COLUMNS: tuple[ColumnElement[Any], ...] = (
     *specimen.c,
@@ -118,7 +85,7 @@ def list_specimens(
     if container is not None:
         statement = statement.where(custody.c.container_code.in_(places_below.get()(container)))
     if hold is not None:
-        covered = _COVERED.bindparams(kind=hold).subquery("covered")
+        covered = covered_by().bindparams(kind=hold).subquery("covered")
         statement = statement.where(specimen.c.code.in_(select(covered.c.code)))
     if words is not None:
         statement = statement.where(_matches(words.strip()))

@@ -41,6 +41,25 @@ storage_reach.give(
         WHERE above.member IS NOT NULL
     )""",
         scopes="SELECT target, 'container', member, until FROM place",
+        held_tables="""
+    held_place (code, since) AS (
+        SELECT scope_id, placed_at FROM active WHERE scope_kind = 'container'
+        UNION
+        SELECT inner_place.code, held_place.since FROM held_place, LATERAL (
+            SELECT s.code FROM storage_container s WHERE s.parent_code = held_place.code
+            UNION
+            SELECT e.stream_id FROM event e
+            WHERE e.stream_kind = 'container' AND e.kind = 'container.moved' AND e.recorded_at >= held_place.since
+              AND convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'from_parent' = held_place.code
+        ) AS inner_place
+    )""",
+        held="""
+    SELECT c.code FROM held_place JOIN custody c ON c.container_code = held_place.code
+    UNION
+    SELECT e.stream_id FROM event e
+    WHERE EXISTS (SELECT 1 FROM active WHERE scope_kind = 'container')
+      AND e.stream_kind = 'specimen' AND e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded')
+      AND convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' IN (SELECT code FROM held_place)""",
     )
 )
 

@@ -76,6 +76,7 @@ def test_a_hold_covers_what_was_derived_from_the_specimen(api: Api) -> None:
     )
     place(api.lab_tech, "identity", "specimen", parent)
     refused(story.request(specimens=[child]), 409, "on_hold")
+    assert holds_of(api, child) == [parent]
 
 
 def test_a_hold_on_a_rack_covers_the_boxes_in_it(api: Api) -> None:
@@ -87,11 +88,14 @@ def test_a_hold_on_a_rack_covers_the_boxes_in_it(api: Api) -> None:
     assert moved.status_code in (200, 201), moved.text
     place(api.lab_tech, "temperature", "container", rack)
     refused(story.request(), 409, "on_hold")
+    assert holds_of(api, story.vials[0]) == [rack]
 
 
 def holds_of(api: Api, vial: str) -> list[str]:
-    """The scopes of the active holds that cover a vial."""
+    """The scopes of the active holds that cover a vial; the list of specimens on hold says the same."""
     read = api.test_bank.write(lambda s: holds_on(s, [vial]))
+    listed = api.lab_tech.get("/specimens", params={"hold": "any"}).json()["items"]
+    assert (vial in {one["code"] for one in listed}) == bool(read[vial])
     return [h.scope_id for h in read[vial]]
 
 
@@ -149,6 +153,7 @@ def test_a_hold_on_a_shipment_stays_on_what_has_arrived(api: Api) -> None:
     assert story.receive().status_code == 200
 
     refused(story.thaw(), 409, "on_hold")
+    assert holds_of(api, vial) == [shipment]
     assert [h["scope_id"] for h in api.clinician.get("/holds").json()["items"]] == [shipment]
     assert api.north_tech.get("/holds").json()["items"] == []
 
