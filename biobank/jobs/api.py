@@ -5,6 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from biobank.acts.web import Performing, Reading
+from biobank.foundation.paging import Cursor, Paging
 from biobank.jobs import queue
 from biobank.jobs.schemas import JobList, JobPublic
 
@@ -13,9 +14,9 @@ FILE = {200: {"content": {m: {} for m in ("application/pdf", "application/zpl")}
 
 
 @router.get("/jobs")
-async def list_jobs(reading: Reading, limit: int = Query(50, ge=1, le=200)) -> JobList:
+async def list_jobs(reading: Reading, after: Cursor | None = None, limit: int = Query(50, ge=1, le=200)) -> JobList:
     """Your jobs, newest first."""
-    return await reading(queue.list_jobs, limit=limit)
+    return await reading(queue.list_jobs, Paging(after, limit))
 
 
 @router.get("/jobs/{id}")

@@ -13,6 +13,7 @@ from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.paging import Paging, read_page
 from biobank.jobs.models import Job, JobFile
 from biobank.jobs.schemas import JobList, JobPublic
 
@@ -69,12 +70,14 @@ def read_job(session: Session, actor: Actor, identity: UUID) -> JobPublic:
     return _public(session, [_get(session, actor, identity)])[0]
 
 
-def list_jobs(session: Session, actor: Actor, *, limit: int = 50) -> JobList:
+ORDERS = {"created_at": job.c.created_at}
+
+
+def list_jobs(session: Session, actor: Actor, paging: Paging = Paging(limit=50)) -> JobList:
     """Answer GET /jobs: the caller's own, newest first."""
-    rows = session.execute(
-        select(job).where(job.c.requested_by == actor.code).order_by(job.c.created_at.desc(), job.c.id).limit(limit)
-    ).all()
-    return JobList(items=_public(session, rows))
+    statement = select(job).where(job.c.requested_by == actor.code)
+    page = read_page(session, statement, paging, key=job.c.id, orders=ORDERS, default="-created_at")
+    return JobList(items=_public(session, page.rows), **page.ends)
 
 
 def cancel_job(session: Session, act: Act, identity: UUID) -> JobPublic:

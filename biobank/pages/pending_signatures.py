@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import Response
+from markupsafe import Markup
 from pydantic import BaseModel
 from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
-from biobank.acts.two_person import PendingActList, PendingActPublic, cancel_pending, list_pending
+from biobank.acts.two_person import PendingActPublic, cancel_pending, list_pending
 from biobank.auth.actor import Actor
 from biobank.auth.passwords import hash_password
 from biobank.custody.reversal import ReverseRequest, reverse
@@ -23,15 +24,14 @@ from biobank.custody.snapshots import get_visible
 from biobank.donors.erasure import erase_donor
 from biobank.donors.schemas import EraseDonor
 from biobank.foundation.errors import NotFound
-from biobank.foundation.paging import Cursor, Paging
+from biobank.foundation.paging import Listed, Paging
 from biobank.foundation.terms import words
 from biobank.pages.people.logins import first_password_field, first_password_in
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Opened, OwnPage
 from biobank.pages.ui.entries import facts_of
 from biobank.pages.ui.filters import code_href
+from biobank.pages.ui.listing import Listing, Wanted
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PageReading
-from biobank.pages.ui.templating import render
 from biobank.people.roles import grant_role, revoke_role
 from biobank.people.schemas import PasswordReset, RoleChange, UserChange
 from biobank.people.service import change_user, reset_password
@@ -39,15 +39,6 @@ from biobank.quality.identifying import resolve
 from biobank.quality.schemas import ResolveRequest
 
 router = APIRouter(include_in_schema=False)
-
-COLUMNS = [
-    Column("label", "Act"),
-    Column("subject", "On", "code"),
-    Column("proposed_by", "Proposed by", "plain_code"),
-    Column("proposed_at", "Since", "when"),
-    Column("expires_at", "Until", "when"),
-    Column("mine", "Waits for"),
-]
 
 
 @dataclass(frozen=True)
@@ -93,17 +84,30 @@ def label_of(act: str) -> str:
     return ACTS[act].label if act in ACTS else words(act)
 
 
-@router.get("/pending")
-async def show_pending(request: Request, reading: PageReading, cursor: Cursor | None = None) -> Response:
-    """List what I proposed and what I may complete."""
-    found: PendingActList = await reading(list_pending, Paging(cursor, 50))
-    actor: Actor = request.state.actor
+def read_waiting(session: Session, actor: Actor, asked: Wanted) -> Listed[dict[str, Any]]:
+    """Read what the actor proposed and what they may complete."""
+    found = list_pending(session, actor, asked.paging)
     rows = [
         one.model_dump()
-        | {"label": label_of(one.act), "mine": "a second person" if one.proposed_by == actor.code else "your signature"}
+        | {
+            "label": Markup('<a href="/pending/{}">{}</a>').format(one.id, label_of(one.act)),
+            "mine": "a second person" if one.proposed_by == actor.code else "your signature",
+        }
         for one in found.items
     ]
-    return render(request, "pending.html", rows=rows, columns=COLUMNS, next_cursor=found.next)
+    return Listed[dict[str, Any]](items=rows, next=found.next, total=found.total)
+
+
+Listing(
+    address="/pending", title="Acts that wait", lead="What takes two people: proposed by one, completed by another.", key="id",
+    columns=[
+        Column("label", "Act"), Column("subject", "On", "code"), Column("proposed_by", "Proposed by", "plain_code"),
+        Column("proposed_at", "Since", "when", sort="proposed_at"), Column("expires_at", "Until", "when", sort="expires_at"),
+        Column("mine", "Waits for"),
+    ],
+    read=read_waiting, row=dict, default="proposed_at", empty="Nothing waits",
+    hint="Roles, erasures and the undoing of an end take two signatures; the first one's proposal appears here.",
+).on(router)  # fmt: skip
 
 
 def find_pending(session: Session, actor: Actor, pending: UUID) -> tuple[PendingActPublic, int | None]:

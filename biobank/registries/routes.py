@@ -22,6 +22,7 @@ from biobank.pages.people.logins import router as admin_pages
 from biobank.pages.people.roles import router as role_pages
 from biobank.pages.people.sign_in import router as people_pages
 from biobank.pages.people.sites import router as site_pages
+from biobank.pages.people.user_list import router as user_list_pages
 from biobank.pages.quality.holds_and_decisions import ROUTERS as quality_pages
 from biobank.pages.report_problem import router as wrong_page
 from biobank.pages.scanning.scan import router as scanning_pages
@@ -30,6 +31,7 @@ from biobank.pages.specimens.harvests import router as harvest_pages
 from biobank.pages.specimens.kits import router as kit_pages
 from biobank.pages.specimens.lots import router as lot_pages
 from biobank.pages.specimens.runs import router as run_pages
+from biobank.pages.specimens.specimen_list import router as specimen_list_pages
 from biobank.pages.specimens.specimens import router as specimens_pages
 from biobank.pages.specimens.treating_runs import router as treating_pages
 from biobank.pages.storage.acts import router as storage_act_pages
@@ -95,6 +97,8 @@ PAGES = (
     lot_pages,
     *quality_pages,
     viability_pages,
+    specimen_list_pages,
+    user_list_pages,
     specimens_pages,
     donors_pages,
     donor_record_pages,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
@@ -10,13 +10,14 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.donors import queries, service
-from biobank.donors.schemas import DonorPublic, IdentityPublic, MatchList, RegisterDonor, SearchDonors
+from biobank.donors.schemas import DonorList, DonorPublic, IdentityPublic, MatchList, RegisterDonor, SearchDonors
 from biobank.donors.visits import Waiting, bandable_identification, waiting_identifications
 from biobank.foundation.errors import NotPermitted, Refusal
-from biobank.foundation.paging import Cursor, Paging
+from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.forms import act_page, drawn, fields_of, parse
+from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
@@ -32,47 +33,48 @@ STATUSES = ("living", "deceased", "unreachable", "erased")
 SPECIMENS_SHOWN = 50
 REGISTERED = ("clinic_site", "family_name", "given_names", "date_of_birth", "sex")
 
-COLUMNS = [
-    Column("donor", "Donor", "code"),
-    Column("clinic_site", "Clinic", "plain_code"),
-    Column("status", "Status", "chip"),
-    Column("created_at", "Registered", "when"),
-]
-MATCH_COLUMNS = [*COLUMNS[:3], Column("how", "Match")]
+MATCH_COLUMNS = [
+    Column("donor", "Donor", "code"), Column("clinic_site", "Clinic", "plain_code"), Column("status", "Status", "chip"),
+    Column("how", "Match"),
+]  # fmt: skip
+
+
+def read_donors(session: Session, actor: Actor, asked: Wanted) -> DonorList:
+    """Read one page of the donors that the address asks for."""
+    return queries.list_donors(session, actor, site=asked.of["site"], status=asked.of["status"], paging=asked.paging)
+
+
+def about_search(_request: Request, actor: Actor) -> dict[str, Any]:
+    """Return what the list draws of the search by name before anybody searched."""
+    return {"may_search": actor.may(Permission.IDENTITY_READ, at=ANYWHERE), "match_columns": MATCH_COLUMNS}
+
+
+LIST = Listing(
+    address="/donors", title="Donors", lead="By code. A name is looked up, never listed.", key="donor",
+    columns=[
+        Column("donor", "Donor", "code", sort="donor"), Column("clinic_site", "Clinic", "plain_code"),
+        Column("status", "Status", "chip"), Column("created_at", "Registered", "when", sort="created_at"),
+    ],
+    read=read_donors, default="donor", template="donors.html", more=about_search,
+    filters=[Filter("status", "Status", "choice", [(one, words(one)) for one in STATUSES]), Filter("site", "Clinic", "code")],
+    links=[Link("Register a donor", "/donors/new", "donor", Permission.DONOR_REGISTER, main=True)],
+)  # fmt: skip
 
 
 @router.get("/donors")
-async def show_donors(
-    request: Request,
-    reading: PageReading,
-    status: Annotated[str, Query(max_length=20, pattern=r"^[a-z_]*$")] = "",
-    cursor: Cursor | None = None,
-) -> Response:
+async def show_donors(request: Request, reading: PageReading) -> Response:
     """List donors by code."""
-    return await _draw_list(request, reading, status=status, cursor=cursor)
+    return await _draw_list(request, reading)
 
 
 async def _draw_list(
-    request: Request,
-    reading: PageReading,
-    *,
-    status: str = "",
-    cursor: str | None = None,
-    found: MatchList | None = None,
-    refusal: Refusal | None = None,
+    request: Request, reading: PageReading, found: MatchList | None = None, refusal: Refusal | None = None
 ) -> Response:
-    page = await reading(queries.list_donors, status=status or None, paging=Paging(cursor, 50))
-    actor: Actor = request.state.actor
     matches = None
     if found is not None:
         matches = [one.model_dump() | {"how": "exact" if one.exact else "sounds alike"} for one in found.items]
-    return render(
-        request, "donors.html", rows=page.items, columns=COLUMNS, next_cursor=page.next, chosen=status,
-        statuses=[(one, words(one)) for one in STATUSES], matches=matches, match_columns=MATCH_COLUMNS,
-        more=found is not None and found.more,
-        may_search=actor.may(Permission.IDENTITY_READ, at=ANYWHERE),
-        may_register=actor.may(Permission.DONOR_REGISTER, at=ANYWHERE), **drawn(refusal),
-    )  # fmt: skip
+    more = found is not None and found.more
+    return await LIST.answer(request, reading, matches=matches, many=more, **drawn(refusal))
 
 
 @router.post("/donors/search")
@@ -82,7 +84,7 @@ async def search(request: Request, performing: PagePerforming, reading: PageRead
     async def act() -> Response:
         body = parse(SearchDonors, performing.form, request.state.zone, "name", "date_of_birth")
         found = await reading(queries.search_donors, body, reading.bank.secret(service.INDEX_SECRET))
-        return await _draw_list(request, reading, found=found)
+        return await _draw_list(request, reading, found)
 
     return await or_again(act(), lambda refusal: _draw_list(request, reading, refusal=refusal))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -14,13 +14,14 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.queries import attempts
+from biobank.custody.schemas import AttemptList, AttemptPublic
 from biobank.exports.gaps import Gaps, read_gaps
 from biobank.exports.past_exports import PastExport, list_exports
 from biobank.exports.saved_filters import title_of
 from biobank.foundation import clock
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
-from biobank.foundation.paging import Cursor, Paging
+from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import Column, Stat
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
@@ -33,15 +34,6 @@ _head, _checkpoint, _cosignature = table_of(TreeHead), table_of(Checkpoint), tab
 Text = Annotated[str, Query(max_length=60, pattern=r"^[A-Za-z0-9_-]*$")]
 CHECKPOINTS_SHOWN = 50
 
-ATTEMPTS = [
-    Column("at", "When", "log_time"),
-    Column("actor_code", "By", "plain_code"),
-    Column("subject", "About", "code"),
-    Column("code", "Refusal", "words"),
-    Column("kept", "Kept as", "chip"),
-    Column("status", "Answer", "number"),
-    Column("detail", "What was said"),
-]
 EXPORTS = [
     Column("started_at", "Started", "log_time"),
     Column("finished_at", "Finished", "log_time"),
@@ -71,23 +63,33 @@ HEADS = [
 ]
 
 
-@router.get("/log/near-misses")
-async def show_near_misses(
-    request: Request,
-    reading: PageReading,
-    subject: Text = "",
-    code: Text = "",
-    evidence: Literal["", "yes"] = "",
-    cursor: Cursor | None = None,
-) -> Response:
-    """List refusals that were kept, newest first: what nearly happened."""
-    found = await reading(
-        attempts, subject=subject.upper() or None, code=code or None, evidence=True if evidence else None,
-        paging=Paging(cursor, 50),
-    )  # fmt: skip
-    rows = [one.model_dump() | {"kept": "evidence" if one.evidence else "attempt"} for one in found.items]
-    typed = {"subject": subject, "code": code, "evidence": evidence}
-    return render(request, "log_near_misses.html", rows=rows, columns=ATTEMPTS, next_cursor=found.next, typed=typed)
+def read_near_misses(session: Session, actor: Actor, asked: Wanted) -> AttemptList:
+    """Read one page of the refusals that were kept."""
+    of = asked.of
+    evidence = True if of["evidence"] == "yes" else None
+    return attempts(session, actor, subject=of["subject"], code=of["code"], evidence=evidence, paging=asked.paging)
+
+
+def row_of(one: AttemptPublic) -> Mapping[str, Any]:
+    """Return the cells of one refusal."""
+    return one.model_dump() | {"kept": "evidence" if one.evidence else "attempt"}
+
+
+Listing(
+    address="/log/near-misses", title="Near misses", key="id", template="log_near_misses.html", dense=True,
+    lead="What was refused: a wrong tube, a wrong place, an old view. Each refusal is kept.",
+    columns=[
+        Column("at", "When", "log_time", sort="id"), Column("actor_code", "By", "plain_code"), Column("subject", "About", "code"),
+        Column("code", "Refusal", "words"), Column("kept", "Kept as", "chip"), Column("status", "Answer", "number", usual=False),
+        Column("detail", "What was said"), Column("site_code", "Site", "plain_code", usual=False),
+    ],
+    read=read_near_misses, row=row_of, default="-id",
+    filters=[
+        Filter("subject", "About (a code: tube, withdrawal, donor, box)", "code"), Filter("code", "Refusal"),
+        Filter("evidence", "Only what a person in front of the tube got wrong", "choice", [("yes", "Yes")]),
+    ],
+    empty="Nothing was refused", hint="Take a filter away, or be glad.",
+).on(router)  # fmt: skip
 
 
 @router.get("/log/gaps")

@@ -1,11 +1,17 @@
 """Background work as the one who asked for it sees it."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 
+from biobank.foundation.terms import words
 from biobank.jobs import queue
+from biobank.jobs.schemas import JobPublic
+from biobank.pages.ui.listing import Listing
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PagePerforming, PageReading
 from biobank.pages.ui.templating import render
@@ -13,13 +19,20 @@ from biobank.pages.ui.templating import render
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/jobs")
-async def show_jobs(request: Request, reading: PageReading) -> Response:
-    """Draw the caller's background work."""
-    found = await reading(queue.list_jobs)
-    columns = [Column("created_at", "Started", "when"), Column("kind", "What", "words"), Column("state", "State", "chip"),
-               Column("done", "Done", "number"), Column("total", "Of", "number")]  # fmt: skip
-    return render(request, "jobs.html", rows=[one.model_dump() for one in found.items], columns=columns)
+def row_of(job: JobPublic) -> Mapping[str, Any]:
+    """Return the cells of one job; what it does leads to it."""
+    return job.model_dump() | {"kind": Markup('<a href="/jobs/{}">{}</a>').format(job.id, words(job.kind))}
+
+
+Listing(
+    address="/jobs", title="My background work", lead="What you asked for and did not have to wait for.", key="id",
+    columns=[
+        Column("kind", "What"), Column("created_at", "Started", "when", sort="created_at"), Column("state", "State", "chip"),
+        Column("done", "Done", "number"), Column("total", "Of", "number"), Column("finished_at", "Ended", "when", usual=False),
+    ],
+    read=lambda session, actor, asked: queue.list_jobs(session, actor, asked.paging), row=row_of, default="-created_at",
+    empty="Nothing yet", hint="Many labels at once, for example, are made in the background.",
+).on(router)  # fmt: skip
 
 
 @router.get("/jobs/{identity}")

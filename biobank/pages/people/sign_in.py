@@ -5,25 +5,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from sqlmodel import Session
 
 from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act
 from biobank.acts.proving import actor_of_session, password_check_of, prove_own_password
 from biobank.acts.web import BankDep
-from biobank.auth.actor import Actor
 from biobank.auth.passwords import MINIMUM_LENGTH, hash_password, require_strong
-from biobank.auth.permissions import Role
 from biobank.auth.service import end_session, prove_password
 from biobank.auth.sessions import WrongFormToken, create_page_session
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
-from biobank.foundation.paging import Cursor, Paging
-from biobank.foundation.terms import words
-from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import (
     FIRST_LOGIN,
-    PageReading,
     Visiting,
     cookie_name,
     local_path,
@@ -33,8 +26,6 @@ from biobank.pages.ui.session import (
     set_cookie,
 )
 from biobank.pages.ui.templating import render
-from biobank.people.queries import list_users
-from biobank.people.schemas import UserList
 from biobank.people.service import change_own_password
 
 router = APIRouter(include_in_schema=False)
@@ -127,38 +118,3 @@ async def choose_password(request: Request, page: Visiting, bank: BankDep) -> Re
         problem = refusal.problem()
         return render(request, "first_login.html", refusal.status, minimum_length=MINIMUM_LENGTH, refusal=problem)
     return see("/")
-
-
-@router.get("/users")
-async def show_users(
-    request: Request,
-    reading: PageReading,
-    role: str = "",
-    cursor: Cursor | None = None,
-) -> Response:
-    """List logins with their roles."""
-    wanted = Role(role) if role in set(Role) else None
-
-    def query(session: Session, actor: Actor) -> UserList:
-        return list_users(session, actor, reading.bank.keystore, role=wanted, paging=Paging(cursor, 50))
-
-    users = await reading(query)
-    rows = [
-        {
-            "code": user.code,
-            "username": user.username,
-            "roles": ", ".join(f"{words(grant.role)} ({grant.site or 'everywhere'})" for grant in user.roles) or None,
-            "state": "active" if user.active else "disabled",
-            "created_at": user.created_at,
-        }
-        for user in users.items
-    ]
-    columns = [
-        Column("code", "Badge", "code"),
-        Column("username", "Login"),
-        Column("roles", "Roles"),
-        Column("state", "State", "chip"),
-        Column("created_at", "Since", "when"),
-    ]
-    roles = [(one.value, words(one)) for one in Role]
-    return render(request, "users.html", rows=rows, columns=columns, roles=roles, role=role, next_cursor=users.next)

@@ -3,25 +3,25 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE, EVERYWHERE
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.config import Settings
-from biobank.foundation.paging import Cursor, Paging
 from biobank.pages.people.site_choices import only, own_sites
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.forms import Field, FormFault, fields_of
+from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.quality import deviations
-from biobank.quality.schemas import CloseRequest, DeviationDetail, DeviationRequest
+from biobank.quality.schemas import CloseRequest, DeviationDetail, DeviationList, DeviationPublic, DeviationRequest
 
 router = APIRouter(include_in_schema=False)
 
@@ -41,33 +41,36 @@ KINDS = {
 }  # fmt: skip
 """What a deviation may name, by the prefix of its code."""
 
-COLUMNS = [
-    Column("code", "Deviation", "code"),
-    Column("severity", "Class", "chip"),
-    Column("topic", "About", "words"),
-    Column("site", "Site", "plain_code"),
-    Column("state", "State", "chip"),
-    Column("opened_at", "Opened", "when"),
-    Column("opened_by", "By", "plain_code"),
-]
+
+def read_deviations(session: Session, actor: Actor, asked: Wanted) -> DeviationList:
+    """Read one page of the deviations that the address asks for."""
+    state = asked.of["state"]
+    return deviations.list_deviations(session, actor, open_only=None if state is None else state == "open", paging=asked.paging)
 
 
-@router.get("/deviations")
-async def show_deviations(
-    request: Request,
-    reading: PageReading,
-    state: Annotated[str, Query(pattern=r"^(open|closed)?$")] = "open",
-    cursor: Cursor | None = None,
-) -> Response:
-    """List deviations, the open ones unless asked otherwise."""
-    which = {"open": True, "closed": False}.get(state)
-    found = await reading(deviations.list_deviations, open_only=which, paging=Paging(cursor, 50))
-    rows = [one.model_dump() | {"state": "closed" if one.closed_at else "open"} for one in found.items]
-    actor: Actor = request.state.actor
-    return render(
-        request, "deviations.html", rows=rows, columns=COLUMNS, next_cursor=found.next, chosen=state,
-        may_open=actor.may(Permission.DEVIATION_OPEN, at=ANYWHERE), may_look_back=actor.may(Permission.LOG_READ, at=EVERYWHERE),
-    )  # fmt: skip
+def row_of(one: DeviationPublic) -> Mapping[str, Any]:
+    """Return the cells of one deviation."""
+    return one.model_dump() | {"state": "closed" if one.closed_at else "open"}
+
+
+Listing(
+    address="/deviations", title="Deviations", lead="What did not go as it should, and what was decided.",
+    columns=[
+        Column("code", "Deviation", "code", sort="code"), Column("severity", "Class", "chip"), Column("topic", "About", "words"),
+        Column("site", "Site", "plain_code"), Column("state", "State", "chip"),
+        Column("opened_at", "Opened", "when", sort="opened_at"), Column("opened_by", "By", "plain_code"),
+        Column("cause", "Cause", "words", usual=False), Column("decision", "Decision", "words", usual=False),
+        Column("closed_at", "Closed", "when", usual=False),
+    ],
+    read=read_deviations, row=row_of, default="-opened_at",
+    filters=[Filter("state", "State", "choice", [("open", "Open"), ("closed", "Closed")], usual="open")],
+    quick=[("Open", {"state": "open"}), ("Closed", {"state": "closed"}), ("All", {"state": "all"})],
+    links=[
+        Link("Look back", "/look-backs", "search", Permission.LOG_READ, everywhere=True),
+        Link("Open a deviation", "/deviations/new", "triangle", Permission.DEVIATION_OPEN, main=True),
+    ],
+    empty="No deviations here", hint="Whoever sees something wrong opens one.",
+).on(router)  # fmt: skip
 
 
 def _own_sites(session: Session, actor: Actor, _asked: Asked) -> list[tuple[str, str]]:

@@ -54,10 +54,11 @@ async def show_scan(
     reading: PageReading,
     do: Annotated[str, Query(max_length=20)] = "",
     place: Annotated[str, Query(max_length=20, pattern=r"^[A-Za-z0-9-]*$")] = "",
+    codes: Annotated[str, Query(max_length=1400, pattern=r"^[A-Za-z0-9 -]*$")] = "",
 ) -> Response:
-    """Draw an empty list; `do` and `place` choose what it is for, so that a box's page can lead here."""
-    form = Form([("action", do), ("place", place)])
-    return await _draw(request, reading, _wanted(form, request.state.actor), [])
+    """Draw a list; `do` and `place` choose what it is for, `codes` what stands on it: a box or a list of specimens leads here."""
+    form = Form([("action", do), ("place", place), ("codes", codes.replace(" ", "\n"))])
+    return await _draw(request, reading, _wanted(form, request.state.actor), _lines(form))
 
 
 @router.post("/scan/list")

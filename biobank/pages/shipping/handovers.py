@@ -5,65 +5,68 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import Refusal
-from biobank.foundation.paging import Cursor, Paging
+from biobank.foundation.paging import Paging
 from biobank.pages.shipping import handover, shipments
 from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, act_page, fields_of, parse
+from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
-from biobank.pages.ui.templating import render
 from biobank.shipping import handover_queries, handovers
 from biobank.shipping.schemas import HandoverList, HandoverPublic, HandoverRequest
 
 router = APIRouter(include_in_schema=False)
 ROUTERS = (router, handover.router, shipments.router)
 
-COLUMNS = [
-    Column("tubes", "Tubes"),
-    Column("from_id", "From", "plain_code"),
-    Column("to_id", "To", "plain_code"),
-    Column("status", "State", "chip"),
-    Column("offered_at", "Offered", "when"),
-    Column("expires_at", "Until", "when"),
-]
 OFFERED = ("specimens", "to_kind", "to_id", "expires_in_minutes")
 KINDS = (("user", "A person (badge)"), ("site", "A site (anyone who receives there)"), ("courier", "A courier"))
 
 
-@router.get("/handovers")
-async def show_handovers(request: Request, reading: PageReading, cursor: Cursor | None = None) -> Response:
-    """List hand-overs: first what waits for me."""
-
-    def query(session: Session, actor: Actor) -> tuple[HandoverList, HandoverList]:
-        return (
-            handover_queries.list_handovers(session, actor, waiting="me", paging=Paging(limit=50)),
-            handover_queries.list_handovers(session, actor, paging=Paging(cursor, 50)),
-        )
-
-    mine, every = await reading(query)
-    actor: Actor = request.state.actor
-    return render(
-        request, "handovers.html", mine=[_row(one) for one in mine.items], rows=[_row(one) for one in every.items],
-        columns=COLUMNS, next_cursor=every.next, may_offer=actor.may(Permission.SPECIMEN_READ, at=ANYWHERE),
-        may_ship=actor.may(Permission.SHIPMENT_RECORD, at=ANYWHERE),
-    )  # fmt: skip
+def read_handovers(session: Session, actor: Actor, asked: Wanted) -> HandoverList:
+    """Read one page of the hand-overs that the address asks for."""
+    waiting: Any = asked.of["waiting"]
+    return handover_queries.list_handovers(session, actor, waiting=waiting, specimen=asked.of["specimen"], paging=asked.paging)
 
 
-def _row(one: HandoverPublic) -> dict[str, Any]:
+def row_of(one: HandoverPublic) -> Mapping[str, Any]:
+    """Return the cells of one hand-over; its tubes lead to it, because it has no code."""
     tubes = one.specimens
-    return one.model_dump() | {"tubes": ", ".join(tubes[:3]) + (f" and {len(tubes) - 3} more" if len(tubes) > 3 else "")}
+    said = ", ".join(tubes[:3]) + (f" and {len(tubes) - 3} more" if len(tubes) > 3 else "")
+    return one.model_dump() | {"tubes": Markup('<a href="/handovers/{}">{}</a>').format(one.id, said)}
+
+
+COLUMNS = [
+    Column("tubes", "Tubes"), Column("from_id", "From", "plain_code"), Column("to_id", "To", "plain_code"),
+    Column("status", "State", "chip"), Column("offered_at", "Offered", "when", sort="offered_at"),
+    Column("expires_at", "Until", "when", sort="expires_at"),
+]  # fmt: skip
+LIST = Listing(
+    address="/handovers", title="Hand-overs", lead="Custody changes when the receiver accepts, not before.", key="id",
+    columns=COLUMNS, read=read_handovers, row=row_of, default="-offered_at", template="handovers.html",
+    filters=[Filter("waiting", "Waiting for", "choice", [("me", "Me")]), Filter("specimen", "Tube", "code")],
+    links=[Link("Offer tubes", "/handovers/new", "hand", Permission.SPECIMEN_READ, main=True)],
+    tabs=[("Hand-overs", "/handovers"), ("Shipments", "/shipments")],
+    empty="No hand-overs", hint="Offer a tube that you hold; it is yours until somebody accepts it.",
+)  # fmt: skip
+
+
+@router.get("/handovers")
+async def show_handovers(request: Request, reading: PageReading) -> Response:
+    """List hand-overs: first what waits for me."""
+    mine = await reading(handover_queries.list_handovers, waiting="me", paging=Paging(limit=50))
+    return await LIST.answer(request, reading, mine=[row_of(one) for one in mine.items], mine_columns=COLUMNS)
 
 
 @router.get("/handovers/new")
 async def show_new(
     request: Request,
     _reading: PageReading,
-    specimens: Annotated[str, Query(max_length=400, pattern=r"^[A-Za-z0-9 -]*$")] = "",
+    specimens: Annotated[str, Query(max_length=1400, pattern=r"^[A-Za-z0-9 -]*$")] = "",
 ) -> Response:
     """Draw the offer."""
     return _draw_new(request, {"specimens": specimens.replace(" ", "\n")})

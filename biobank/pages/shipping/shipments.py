@@ -1,7 +1,7 @@
 """Shipments as people see them: what is underway, sending, comparing what arrived with the manifest, sending back."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
@@ -14,15 +14,15 @@ from biobank.custody.legality import TO_QUARANTINE
 from biobank.custody.snapshots import get_all_visible
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
-from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, act_page, fields_of, parse
+from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
 from biobank.shipping import arrivals, shipment_queries, shipments
-from biobank.shipping.schemas import ShipmentReceiveRequest, ShipmentRefuseRequest, ShipmentRequest
+from biobank.shipping.schemas import ShipmentList, ShipmentReceiveRequest, ShipmentRefuseRequest, ShipmentRequest
 from biobank.specimens.resolving import resolve_code
 
 router = APIRouter(include_in_schema=False)
@@ -37,16 +37,6 @@ LABELS = {
     "shipper": "Number of the shipper", "logger": "Number of the temperature logger", "seal_intact": "The seal is intact",
 }  # fmt: skip
 
-COLUMNS = [
-    Column("code", "Shipment", "code"),
-    Column("status", "State", "chip"),
-    Column("from_site", "From", "plain_code"),
-    Column("to_site", "To", "plain_code"),
-    Column("courier", "Courier", "plain_code"),
-    Column("specimens", "Tubes", "number"),
-    Column("underway", "Underway", "number"),
-    Column("dispatched_at", "Sent", "when"),
-]
 MANIFEST = [
     Column("specimen", "Tube", "code"),
     Column("state", "State", "chip"),
@@ -55,20 +45,26 @@ MANIFEST = [
 ]
 
 
-@router.get("/shipments")
-async def show_shipments(
-    request: Request,
-    reading: PageReading,
-    status: Literal["", "in_transit", "arrived", "closed"] = "",
-    cursor: Cursor | None = None,
-) -> Response:
-    """List shipments from and to where one works, newest first."""
-    found = await reading(shipment_queries.list_shipments, status=status or None, paging=Paging(cursor, 50))
-    actor: Actor = request.state.actor
-    return render(
-        request, "shipments.html", rows=found.items, columns=COLUMNS, next_cursor=found.next, chosen=status,
-        statuses=[(one, words(one)) for one in STATUSES], may_ship=actor.may(Permission.SHIPMENT_RECORD, at=ANYWHERE),
-    )  # fmt: skip
+def read_shipments(session: Session, actor: Actor, asked: Wanted) -> ShipmentList:
+    """Read one page of the shipments that the address asks for."""
+    status: Any = asked.of["status"]
+    return shipment_queries.list_shipments(session, actor, status=status, site=asked.of["site"], paging=asked.paging)
+
+
+Listing(
+    address="/shipments", title="Shipments", lead="From and to where you work, newest first.",
+    columns=[
+        Column("code", "Shipment", "code", sort="code"), Column("status", "State", "chip"),
+        Column("from_site", "From", "plain_code"), Column("to_site", "To", "plain_code"),
+        Column("courier", "Courier", "plain_code"), Column("specimens", "Tubes", "number"),
+        Column("underway", "Underway", "number"), Column("dispatched_at", "Sent", "when", sort="dispatched_at"),
+    ],
+    read=read_shipments, default="-dispatched_at",
+    filters=[Filter("status", "State", "choice", [(one, words(one)) for one in STATUSES]), Filter("site", "Site", "code")],
+    links=[Link("Send tubes", "/shipments/new", "truck", Permission.SHIPMENT_RECORD, main=True)],
+    tabs=[("Hand-overs", "/handovers"), ("Shipments", "/shipments")],
+    empty="No shipments match", hint="What is sent between sites appears here with its manifest.",
+).on(router)  # fmt: skip
 
 
 @router.get("/shipments/new")

@@ -16,13 +16,14 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotFound, Refusal
-from biobank.foundation.paging import Cursor, Paging
+from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.specimens.kits import site_options
 from biobank.pages.specimens.specimen_rows import SPECIMEN_COLUMNS, specimen_rows
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, act_page, fields_of, parse
+from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.rows import draw_rows, parse_rows, wants_rows
 from biobank.pages.ui.scanned import scanned_code
@@ -50,32 +51,26 @@ LABELS = {
     "site": "Where", "home_site": "For the bank", "anatomical_site": "Taken from", "transport_medium": "Transport medium",
     "started_at": "First material left the body at",
 }  # fmt: skip
-COLUMNS = [
-    Column("harvest", "Harvest", "code"), Column("donor", "Donor", "code"), Column("method", "Method", "words"),
-    Column("site", "At", "plain_code"), Column("started_at", "Started", "when"), Column("recorded_by", "By", "plain_code"),
-]  # fmt: skip
 
 
-@router.get("/harvests")
-async def show_harvests(request: Request, reading: PageReading, donor: AnyCode = "", cursor: Cursor | None = None) -> Response:
-    """List harvests, newest first."""
+def read_harvests(session: Session, actor: Actor, asked: Wanted) -> HarvestList:
+    """Read one page of the harvests that the address asks for."""
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
+    return list_harvests(session, actor, of_donor=asked.of["donor"], site=asked.of["site"], paging=asked.paging)
 
-    def query(session: Session, actor: Actor) -> HarvestList:
-        actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
-        return list_harvests(session, actor, of_donor=donor or None, paging=Paging(cursor, 50))
 
-    found = await reading(query)
-    actor: Actor = request.state.actor
-    acts = (
-        [ActionLink("Record a harvest", "/harvests/new", "tray", "get", "main")]
-        if actor.may(Permission.HARVEST_RECORD, at=ANYWHERE)
-        else []
-    )
-    return render(
-        request, "listing.html", title="Harvests", lead="What was taken from donors, with the kit it was put into.",
-        rows=[one.model_dump() for one in found.items], columns=COLUMNS, next_cursor=found.next, acts=acts, views=[],
-        empty="No harvests", hint="A harvest is recorded when its containers are closed.",
-    )  # fmt: skip
+Listing(
+    address="/harvests", title="Harvests", lead="What was taken from donors, with the kit it was put into.", key="harvest",
+    columns=[
+        Column("harvest", "Harvest", "code", sort="harvest"), Column("donor", "Donor", "code", sort="donor"),
+        Column("method", "Method", "words"), Column("site", "At", "plain_code"),
+        Column("started_at", "Started", "when", sort="started_at"), Column("recorded_by", "By", "plain_code"),
+        Column("home_site", "Bank", "plain_code", usual=False),
+    ],
+    read=read_harvests, default="-started_at", filters=[Filter("donor", "Donor code", "code"), Filter("site", "Site", "code")],
+    links=[Link("Record a harvest", "/harvests/new", "tray", Permission.HARVEST_RECORD, main=True)],
+    empty="No harvests", hint="A harvest is recorded when its containers are closed.",
+).on(router)  # fmt: skip
 
 
 @router.get("/harvests/new")

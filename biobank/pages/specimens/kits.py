@@ -1,5 +1,6 @@
 """Collection kits as people see them: the list, preparing one, and one kit with its labels."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -13,11 +14,11 @@ from biobank.auth.scope import ANYWHERE
 from biobank.foundation.clock import now
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotFound, Refusal
-from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
+from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.scanned import scanned_codes
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again, see
@@ -35,33 +36,35 @@ KIT = ("site", "home_site", "hair_labels", "adipose_labels", "expires_at")
 GOOD_FOR = timedelta(days=30)
 """The proposed life of a kit; its media say how long it really is."""
 
-COLUMNS = [
-    Column("kit", "Kit", "code"), Column("status", "State", "chip"), Column("site", "For", "plain_code"),
-    Column("labels", "Labels", "number"), Column("donor", "Donor", "code"), Column("expires_at", "Expires", "when"),
-    Column("prepared_at", "Prepared", "when"),
-]  # fmt: skip
 LABELS = [Column("specimen", "Label", "plain_code"), Column("status", "What became of it", "chip")]
 
 
-@router.get("/kits")
-async def show_kits(request: Request, reading: PageReading, unused: bool = False, cursor: Cursor | None = None) -> Response:
-    """List kits, newest first."""
+def read_kits(session: Session, actor: Actor, asked: Wanted) -> KitList:
+    """Read one page of the kits that the address asks for."""
+    _require_any(actor)
+    unused = None if asked.of["unused"] is None else asked.of["unused"] == "true"
+    return kits.list_kits(session, actor, site=asked.of["site"], unused=unused, paging=asked.paging)
 
-    def query(session: Session, actor: Actor) -> KitList:
-        _require_any(actor)
-        return kits.list_kits(session, actor, unused=True if unused else None, paging=Paging(cursor, 50))
 
-    found = await reading(query)
-    actor: Actor = request.state.actor
-    acts = (
-        [ActionLink("Prepare a kit", "/kits/new", "plus", "get", "main")] if actor.may(Permission.KIT_MANAGE, at=ANYWHERE) else []
-    )
-    return render(
-        request, "listing.html", title="Kits", lead="A kit carries labels whose codes exist already. It is for one harvest.",
-        rows=[one.model_dump() | {"labels": len(one.labels)} for one in found.items], columns=COLUMNS, next_cursor=found.next,
-        acts=acts, empty="No kits", hint="A kit is prepared in the laboratory before the donor comes.",
-        views=[("All", "/kits", not unused), ("Not used yet", "/kits?unused=true", unused)],
-    )  # fmt: skip
+def row_of(kit: KitPublic) -> Mapping[str, Any]:
+    """Return the cells of one kit."""
+    return kit.model_dump() | {"labels": len(kit.labels)}
+
+
+Listing(
+    address="/kits", title="Kits", lead="A kit carries labels whose codes exist already. It is for one harvest.", key="kit",
+    columns=[
+        Column("kit", "Kit", "code", sort="kit"), Column("status", "State", "chip"), Column("site", "For", "plain_code"),
+        Column("labels", "Labels", "number"), Column("donor", "Donor", "code"),
+        Column("expires_at", "Expires", "when", sort="expires_at"),
+        Column("prepared_at", "Prepared", "when", sort="prepared_at"), Column("home_site", "Bank", "plain_code", usual=False),
+    ],
+    read=read_kits, row=row_of, default="-prepared_at",
+    filters=[Filter("unused", "Used", "choice", [("true", "Not used yet"), ("false", "Used")]), Filter("site", "Site", "code")],
+    quick=[("Not used yet", {"unused": "true"})],
+    links=[Link("Prepare a kit", "/kits/new", "plus", Permission.KIT_MANAGE, main=True)],
+    empty="No kits", hint="A kit is prepared in the laboratory before the donor comes.",
+).on(router)  # fmt: skip
 
 
 def _require_any(actor: Actor) -> None:

@@ -13,18 +13,20 @@ from biobank.auth.scope import ANYWHERE
 from biobank.foundation.clock import now
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import Conflict, Refusal
-from biobank.foundation.paging import Cursor, Paging
+from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.specimens.specimen_rows import SPECIMEN_COLUMNS, specimen_rows
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
+from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.scanned import scanned_code
 from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.specimens import assays, lots
 from biobank.specimens.materials import MATERIALS, MaterialName
+from biobank.specimens.processes import ProcessName
 from biobank.specimens.processing_queries import list_processings
 from biobank.specimens.processing_schemas import LotList, LotPublic, LotTestPublic, ProcessingPublic, RecordLotTest
 from biobank.specimens.queries import describe_specimen, list_specimens
@@ -37,10 +39,6 @@ SpecimenCode = Annotated[str, Path(pattern=r"^(HF|AD)[0-9]{2}-[0-9A-Z]{7}$")]
 AnyCode = Annotated[str, Query(max_length=20, pattern=r"^[A-Z0-9-]*$")]
 Completes = Annotated[UUID | None, Query()]
 
-COLUMNS = [
-    Column("lot", "Lot", "code"), Column("material", "Material", "words"), Column("process", "Process", "words"),
-    Column("donor", "Donor", "code"), Column("specimens", "Units", "number"), Column("started_at", "Made", "when"),
-]  # fmt: skip
 TESTS = [
     Column("test", "Test", "words"), Column("result", "Result", "chip"), Column("sampled_at", "Sampled", "when"),
     Column("due_at", "Due", "when"), Column("recorded_by", "By", "plain_code"),
@@ -48,20 +46,30 @@ TESTS = [
 CHIPS = {"passed": "pass", "failed": "fail", "pending": "pending"}
 
 
-@router.get("/lots")
-async def show_lots(request: Request, reading: PageReading, donor: AnyCode = "", cursor: Cursor | None = None) -> Response:
-    """List lots, newest first."""
-
-    def query(session: Session, actor: Actor) -> LotList:
-        actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
-        return lots.list_lots(session, actor, of_donor=donor or None, paging=Paging(cursor, 50))
-
-    found = await reading(query)
-    return render(
-        request, "listing.html", title="Lots", lead="What one run made. Its tests count for every unit.",
-        rows=[one.model_dump() for one in found.items], columns=COLUMNS, next_cursor=found.next, acts=[],
-        views=[("Runs", "/processings", False), ("Lots", "/lots", True)], empty="No lots", hint="A processing run makes one.",
+def read_lots(session: Session, actor: Actor, asked: Wanted) -> LotList:
+    """Read one page of the lots that the address asks for."""
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
+    of = asked.of
+    return lots.list_lots(
+        session, actor, of_donor=of["donor"], material=of["material"], process=of["process"], paging=asked.paging
     )  # fmt: skip
+
+
+Listing(
+    address="/lots", title="Lots", lead="What one run made. Its tests count for every unit.", key="lot",
+    columns=[
+        Column("lot", "Lot", "code", sort="lot"), Column("material", "Material", "words", sort="material"),
+        Column("process", "Process", "words"), Column("donor", "Donor", "code", sort="donor"),
+        Column("specimens", "Units", "number"), Column("started_at", "Made", "when", sort="started_at"),
+    ],
+    read=read_lots, default="-started_at",
+    filters=[
+        Filter("material", "Material", "choice", [(name, MATERIALS[name].title) for name in sorted(MATERIALS)]),
+        Filter("process", "Process", "choice", [(one.value, words(one)) for one in ProcessName]),
+        Filter("donor", "Donor code", "code"),
+    ],
+    tabs=[("Runs", "/processings"), ("Lots", "/lots")], empty="No lots", hint="A processing run makes one.",
+).on(router)  # fmt: skip
 
 
 @router.get("/lots/{code}")

@@ -1,5 +1,6 @@
 """Processing runs that make specimens: choosing one, its form, the list of runs and one run."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,14 +14,14 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import SPECIMENS, Prefix
 from biobank.foundation.errors import Refusal
-from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.specimens.kits import site_options
 from biobank.pages.specimens.run_forms import input_codes, known_specimens, loss_of, run_inputs, run_outputs
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, act_page, fields_of, parse
-from biobank.pages.ui.parts import ActionLink, Column
+from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
+from biobank.pages.ui.parts import Column
 from biobank.pages.ui.rows import draw_rows, wants_rows
 from biobank.pages.ui.scanned import scanned_code, scanned_codes
 from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again, see
@@ -42,49 +43,52 @@ BENCH_LABELS = {
     "reagent_lots": "Reagent lots (RG codes)", "site": "Where",
 }  # fmt: skip
 TRAIL: list[tuple[str, str | None]] = [("Processing", "/processings"), ("Record a run", None)]
-COLUMNS = [
-    Column("run", "Run"), Column("process", "Process", "words"), Column("donor", "Donor", "code"), Column("lot", "Lot", "code"),
-    Column("procedure_version", "Procedure"), Column("site", "At", "plain_code"), Column("started_at", "When", "when"),
-]  # fmt: skip
 INPUT_COLUMNS = [Column("specimen", "Specimen", "code"), Column("amount", "Went in"), Column("left", "Afterwards")]
-
-
-@router.get("/processings")
-async def show_runs(
-    request: Request,
-    reading: PageReading,
-    specimen: AnyCode = "",
-    lot: AnyCode = "",
-    cursor: Cursor | None = None,
-) -> Response:
-    """List runs, newest first."""
-
-    def query(session: Session, actor: Actor) -> ProcessingList:
-        actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
-        return processing_queries.list_processings(
-            session, actor, specimen=specimen or None, lot=lot or None, paging=Paging(cursor, 50)
-        )
-
-    found = await reading(query)
-    acts = []
-    if request.state.actor.may(Permission.PROCESSING_RECORD, at=ANYWHERE):
-        acts = [
-            ActionLink("Record a run", "/processings/new", "flask", "get", "main"),
-            ActionLink("Record a freezing run", "/processings/freezing", "snow"),
-            ActionLink("Record a thawing run", "/processings/thawing", "drop"),
-        ]
-    rows = [one.model_dump() | {"run": run_link(one)} for one in found.items]
-    return render(
-        request, "listing.html", title="Processing", lead="Every run of the laboratory: what went in, what came out, with what.",
-        rows=rows, columns=COLUMNS, next_cursor=found.next, acts=acts,
-        views=[("Runs", "/processings", True), ("Lots", "/lots", False)],
-        empty="No runs", hint="A run is recorded when its last container is closed.",
-    )  # fmt: skip
 
 
 def run_link(run: ProcessingPublic) -> Any:
     """Return a run as a link; a run has no code, so its procedure stands for it."""
     return Markup('<a href="/processings/{}">{}</a>').format(run.processing, str(run.processing)[:8])
+
+
+PROCESS_NAMES = (*(one.value for one in ProcessName), "freezing", "thawing")
+
+
+def read_runs(session: Session, actor: Actor, asked: Wanted) -> ProcessingList:
+    """Read one page of the runs that the address asks for."""
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
+    of = asked.of
+    return processing_queries.list_processings(
+        session, actor, of_donor=of["donor"], process=of["process"], specimen=of["specimen"], lot=of["lot"], paging=asked.paging
+    )
+
+
+def row_of(run: ProcessingPublic) -> Mapping[str, Any]:
+    """Return the cells of one run."""
+    return run.model_dump() | {"run": run_link(run)}
+
+
+Listing(
+    address="/processings", title="Processing", lead="Every run of the laboratory: what went in, what came out, with what.",
+    key="processing",
+    columns=[
+        Column("run", "Run"), Column("process", "Process", "words", sort="process"),
+        Column("donor", "Donor", "code", sort="donor"), Column("lot", "Lot", "code"), Column("procedure_version", "Procedure"),
+        Column("site", "At", "plain_code"), Column("started_at", "When", "when", sort="started_at"),
+    ],
+    read=read_runs, row=row_of, default="-started_at",
+    filters=[
+        Filter("process", "Process", "choice", [(one, words(one)) for one in PROCESS_NAMES]),
+        Filter("donor", "Donor code", "code"), Filter("specimen", "Specimen", "code"), Filter("lot", "Lot", "code"),
+    ],
+    links=[
+        Link("Record a run", "/processings/new", "flask", Permission.PROCESSING_RECORD, main=True),
+        Link("Record a freezing run", "/processings/freezing", "snow", Permission.PROCESSING_RECORD),
+        Link("Record a thawing run", "/processings/thawing", "drop", Permission.PROCESSING_RECORD),
+    ],
+    tabs=[("Runs", "/processings"), ("Lots", "/lots")],
+    empty="No runs", hint="A run is recorded when its last container is closed.",
+).on(router)  # fmt: skip
 
 
 @router.get("/processings/new")

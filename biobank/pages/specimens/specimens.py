@@ -5,21 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.custody import service
 from biobank.custody.event import Event, Mode, rules
 from biobank.custody.queries import history_of
 from biobank.custody.schemas import AllowedEvents, EventPublic, EventRequest, request_model
-from biobank.custody.states import HoldKind, State
 from biobank.foundation.errors import NotFound, Refusal
-from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.labels.files import Drawing, data_of, template_for
 from biobank.pages.labels.labels import markup_of
@@ -28,16 +24,16 @@ from biobank.pages.ui.entries import entry_of
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import quantity
 from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
-from biobank.pages.ui.parts import ActionLink, Column, Node
+from biobank.pages.ui.parts import ActionLink, Node
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.pages.viability.presentation import MEASURED_COLUMNS, expected, measured_row
 from biobank.people.queries import list_sites
 from biobank.specimens.lineage import describe_lineage
 from biobank.specimens.lineage_graph import draw_lineage
-from biobank.specimens.materials import MATERIALS, amount_text
-from biobank.specimens.queries import describe_specimen, list_specimens
-from biobank.specimens.schemas import Lineage, SpecimenList, SpecimenPublic
+from biobank.specimens.materials import amount_text
+from biobank.specimens.queries import describe_specimen
+from biobank.specimens.schemas import Lineage, SpecimenPublic
 from biobank.storage.maps import map_of
 from biobank.storage.schemas import ContainerMap
 from biobank.viability.queries import describe as describe_viability
@@ -62,58 +58,11 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
 }
 """Acts of use cases that have a page: kind → last part of its address, label, icon, weight."""
 
-COLUMNS = [
-    Column("code", "Code", "code"),
-    Column("material", "Material", "words"),
-    Column("state", "State", "chip"),
-    Column("amount", "Amount"),
-    Column("donor", "Donor", "code"),
-    Column("container", "Box", "code"),
-    Column("banked_at", "Banked", "when"),
-    Column("holds", "Holds"),
-]
-
 
 def state_after(kind: str) -> str | None:
     """Return the state a kind of event leads to, when it always leads to one."""
     cls = rules.by_kind.get(kind)
     return cls.to_state.value if cls is not None and cls.to_state is not None else None
-
-
-@router.get("/specimens")
-async def show_specimens(
-    request: Request,
-    reading: PageReading,
-    donor: Annotated[str, Query(max_length=20, pattern=r"^[A-Za-z0-9-]*$")] = "",
-    material: Annotated[str, Query(max_length=40, pattern=r"^[a-z0-9_]*$")] = "",
-    state: Annotated[str, Query(max_length=20, pattern=r"^[a-z_]*$")] = "",
-    container: Annotated[str, Query(max_length=20, pattern=r"^[A-Za-z0-9-]*$")] = "",
-    hold: Annotated[str, Query(max_length=20, pattern=r"^[a-z_]*$")] = "",
-    text: Annotated[str, Query(max_length=80, pattern=r"^[\x20-\x7e]*$")] = "",
-    cursor: Cursor | None = None,
-) -> Response:
-    """List specimens; the filters stand in the address, so that a view can be sent to a colleague."""
-
-    def query(session: Session, actor: Actor) -> SpecimenList:
-        actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
-        return list_specimens(
-            session, actor, of_donor=donor.upper() or None, material=material or None, state=state or None,
-            container=container.upper() or None, hold=hold or None, words=text or None, paging=Paging(cursor, 50),
-        )  # fmt: skip
-
-    found = await reading(query)
-    rows = [
-        item.model_dump()
-        | {"amount": amount_text(item.amount, item.unit), "holds": ", ".join(words(kind) for kind in item.holds) or None}
-        for item in found.items
-    ]
-    chosen = {"donor": donor, "material": material, "state": state, "container": container, "hold": hold, "text": text}
-    return render(
-        request, "specimens.html", rows=rows, columns=COLUMNS, next_cursor=found.next, chosen=chosen,
-        materials=[(name, MATERIALS[name].title) for name in sorted(MATERIALS)],
-        states=[(one.value, words(one.value)) for one in State],
-        holds=[("any", "Any hold"), *((one.value, words(one.value)) for one in HoldKind)],
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)

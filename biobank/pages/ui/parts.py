@@ -17,12 +17,15 @@ class Column:
     """A column of `ui.table`: the row's key or attribute, its heading, and how a cell is written.
 
     `kind`: text · code · plain_code (not linked) · when · log_time · day · chip · words · number · markup-safe values pass
-    through `text` as they are.
+    through `text` as they are. `sort` is the order of a list that its heading chooses; `usual` False leaves a column of a list
+    to those who choose it.
     """
 
     key: str
     label: str
     kind: Literal["text", "code", "plain_code", "when", "log_time", "day", "chip", "words", "number"] = "text"
+    sort: str | None = None
+    usual: bool = True
 
 
 @dataclass(frozen=True)

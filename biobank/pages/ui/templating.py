@@ -147,6 +147,7 @@ _COMPONENT_FILES = (
     "ui/frame.html",
     "ui/tables.html",
     "ui/forms.html",
+    "ui/listing.html",
     "ui/custody.html",
 )
 

@@ -11,16 +11,15 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import rules
 from biobank.custody.schemas import EventPublic
 from biobank.foundation.errors import NotFound, Refusal
-from biobank.foundation.paging import Cursor, Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.entries import entry_of
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
+from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column, DrawnStep
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
@@ -31,7 +30,7 @@ from biobank.specimens.materials import amount_text
 from biobank.withdrawals import queries
 from biobank.withdrawals.case import find_row, read_case
 from biobank.withdrawals.gate import RIGHTS, step_permission_refusal
-from biobank.withdrawals.schemas import WithdrawalDetail
+from biobank.withdrawals.schemas import WithdrawalDetail, WithdrawalList
 from biobank.withdrawals.steps import STEPS, StepPage
 from biobank.withdrawals.workflow import Step, WithdrawalState
 
@@ -44,15 +43,6 @@ DonorText = Annotated[str, Query(max_length=20, pattern=r"^[A-Za-z0-9-]*$")]
 StepName = Annotated[str, Path(pattern=r"^[a-z]{2,20}$")]
 Sha256 = Annotated[str, Query(max_length=64, pattern=r"^([0-9a-f]{64})?$")]
 
-COLUMNS = [
-    Column("code", "Withdrawal", "code"),
-    Column("donor", "Donor", "code"),
-    Column("material", "Material", "words"),
-    Column("route", "Route", "words"),
-    Column("state", "State", "chip"),
-    Column("clinic_site", "Clinic", "plain_code"),
-    Column("requested_at", "Requested", "when"),
-]
 ITEM_COLUMNS = [
     Column("specimen", "Tube", "code"),
     Column("state", "State", "chip"),
@@ -64,24 +54,30 @@ ITEM_COLUMNS = [
 ]
 
 
-@router.get("/withdrawals")
-async def show_withdrawals(
-    request: Request,
-    reading: PageReading,
-    donor: DonorText = "",
-    state: Annotated[str, Query(max_length=20, pattern=r"^[a-z_]*$")] = "",
-    cursor: Cursor | None = None,
-) -> Response:
-    """List withdrawals, newest first."""
-    found = await reading(
-        queries.list_withdrawals, donor=donor.upper() or None, state=state or None, paging=Paging(cursor, 50)
-    )  # fmt: skip
-    return render(
-        request, "withdrawals.html", rows=found.items, columns=COLUMNS, next_cursor=found.next,
-        chosen={"donor": donor, "state": state}, states=[(one.value, words(one.value)) for one in WithdrawalState],
-        may_request=request.state.actor.may(Permission.WITHDRAWAL_REQUEST, at=ANYWHERE),
-        may_decide=request.state.actor.may(Permission.WITHDRAWAL_APPROVE, at=ANYWHERE),
-    )  # fmt: skip
+def read_withdrawals(session: Session, actor: Actor, asked: Wanted) -> WithdrawalList:
+    """Read one page of the withdrawals that the address asks for."""
+    return queries.list_withdrawals(session, actor, donor=asked.of["donor"], state=asked.of["state"], paging=asked.paging)
+
+
+Listing(
+    address="/withdrawals", title="Treatment withdrawals", lead="A person's own cells on their way back to that person.",
+    columns=[
+        Column("code", "Withdrawal", "code", sort="code"), Column("donor", "Donor", "code", sort="donor"),
+        Column("material", "Material", "words"), Column("route", "Route", "words"), Column("state", "State", "chip"),
+        Column("clinic_site", "Clinic", "plain_code"), Column("needed_at", "Needed", "when", sort="needed_at", usual=False),
+        Column("requested_at", "Requested", "when", sort="requested_at"),
+    ],
+    read=read_withdrawals, default="-requested_at",
+    filters=[
+        Filter("state", "State", "choice", [(one.value, words(one.value)) for one in WithdrawalState]),
+        Filter("donor", "Donor code", "code"),
+    ],
+    links=[
+        Link("Waiting for a decision", "/withdrawals/queue", "pen", Permission.WITHDRAWAL_APPROVE, main=True),
+        Link("Request a withdrawal", "/withdrawals/new", "return", Permission.WITHDRAWAL_REQUEST, main=True),
+    ],
+    empty="No withdrawals match", hint="A clinician requests one from the donor's page.",
+).on(router)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,254 @@
+"""A list page, declared once: what it reads, its columns, filters and orders, what may be done with the rows that are ticked.
+
+`Listing(…).on(router)` makes the GET of its address. Everything that a reader chose stands in the address, so that a view can be
+kept as a bookmark or sent to a colleague:
+
+| in the address | is |
+|---|---|
+| the name of a filter | its value |
+| `sort` | an order of the list, `-` in front for the other way |
+| `col`, repeated | the columns to show, instead of the usual ones |
+| `cursor` | where the page begins |
+| `as` | `csv` or `xlsx`: what is shown, from its first row to at most MOST_EXPORTED, as a file |
+| `act` and `row`, repeated | lead to the page of that act with these rows |
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from sqlmodel import Session
+
+from biobank.acts.bank import Bank
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE, EVERYWHERE
+from biobank.foundation.errors import MalformedRequest
+from biobank.foundation.paging import COUNTED, Listed, Paging
+from biobank.pages.ui.parts import ActionLink, Column
+from biobank.pages.ui.session import PageReading, see
+from biobank.pages.ui.spreadsheets import as_csv, as_xlsx
+from biobank.pages.ui.templating import render
+
+SHOWN = 50
+READ_AT_ONCE = 500
+MOST_EXPORTED = 10_000
+ALL = "all"
+"""What a filter with a usual value is when nothing is left out."""
+LONGEST_VALUE = 80
+FORMATS: Mapping[str, Callable[..., Response]] = {"csv": as_csv, "xlsx": as_xlsx}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A filter: `code` is text in capitals; `choice` is one of `options`; `usual` stands for it when the address is silent."""
+
+    name: str
+    label: str
+    kind: Literal["text", "code", "choice", "day"] = "text"
+    options: Sequence[tuple[str, str]] = ()
+    usual: str = ""
+
+    def read(self, text: str | None) -> str:
+        """Return the value, or raise MalformedRequest with a sentence."""
+        value = self.usual if text is None else text.strip()
+        if self.usual and not value:
+            value = ALL
+        if self.kind == "code":
+            value = value.upper()
+        known = self.kind != "choice" or value in {"", ALL, *(name for name, _ in self.options)}
+        if not known or len(value) > LONGEST_VALUE or not value.isascii() or (value and not value.isprintable()):
+            raise MalformedRequest(f"{self.label} cannot be what the address says. Choose it again under “Filter”.")
+        return value
+
+
+@dataclass(frozen=True)
+class RowsAct:
+    """Something to do with the rows that are ticked: `address` leads to the page that does it, with their keys."""
+
+    name: str
+    label: str
+    icon: str
+    address: Callable[[Sequence[str]], str]
+    needs: Permission
+    most: int = SHOWN
+
+
+@dataclass(frozen=True)
+class Link:
+    """A button at the head of a list, for whoever holds `needs` somewhere, or everywhere."""
+
+    label: str
+    href: str
+    icon: str
+    needs: Permission | None = None
+    main: bool = False
+    everywhere: bool = False
+
+    def is_for(self, actor: Actor) -> bool:
+        """Say whether the actor may use it."""
+        return self.needs is None or actor.may(self.needs, at=EVERYWHERE if self.everywhere else ANYWHERE)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the address asks for. `of` holds the filters by name, None for those without a value."""
+
+    of: Mapping[str, str | None]
+    paging: Paging
+    zone: ZoneInfo
+    bank: Bank
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A list as the template draws it."""
+
+    title: str
+    address: str
+    key: str
+    columns: Sequence[Column]
+    every: Sequence[Column]
+    rows: Sequence[Mapping[str, Any]]
+    next: str | None
+    total: int | None
+    filters: Sequence[tuple[Filter, str]]
+    acts: Sequence[RowsAct]
+    quick: Sequence[tuple[str, str, bool]]
+    sort: str
+    empty: str
+    hint: str
+    dense: bool
+    counted: int = COUNTED
+
+    @property
+    def chosen(self) -> list[tuple[Filter, str]]:
+        """The filters that have a value, each with how it is written."""
+        return [(one, dict(one.options).get(value, value)) for one, value in self.filters if value not in ("", ALL)]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One list. `read(session, actor, asked)` answers one page of it; `row` turns an item into the cells of its columns.
+
+    `key` names the cell that names a row; `default` is the list's own order as its query says it; `tabs` are neighbouring lists;
+    `quick` are views that many ask for; `template` may extend `listing.html` and `more` gives it what it draws besides.
+    """
+
+    address: str
+    title: str
+    lead: str
+    columns: Sequence[Column]
+    read: Callable[[Session, Actor, Wanted], Listed[Any]]
+    default: str
+    key: str = "code"
+    row: Callable[[Any], Mapping[str, Any]] = lambda item: item.model_dump()
+    filters: Sequence[Filter] = ()
+    acts: Sequence[RowsAct] = ()
+    links: Sequence[Link] = ()
+    tabs: Sequence[tuple[str, str]] = ()
+    quick: Sequence[tuple[str, Mapping[str, str]]] = ()
+    empty: str = "Nothing here"
+    hint: str = "Nothing matches. Take a filter away."
+    dense: bool = False
+    template: str = "listing.html"
+    more: Callable[[Request, Actor], Mapping[str, Any]] = field(default=lambda _request, _actor: {})
+
+    def on(self, router: APIRouter) -> None:
+        """Answer GET at the list's address."""
+
+        async def show(request: Request, reading: PageReading) -> Response:
+            return await self.answer(request, reading)
+
+        show.__doc__ = f"{self.title}: the list."
+        router.add_api_route(self.address, show, methods=["GET"], name=f"list {self.address}")
+
+    async def answer(self, request: Request, reading: PageReading, **context: Any) -> Response:
+        """Draw the list, send it as a file, or lead to the act on its ticked rows; `context` goes to the template."""
+        query = request.query_params
+        actor: Actor = request.state.actor
+        if "act" in query:
+            return see(self._address_of(actor, query["act"], query.getlist("row")))
+        given = {one.name: one.read(query.get(one.name)) for one in self.filters}
+        paging = Paging(query.get("cursor") or None, SHOWN, query.get("sort") or None, count=True)
+        asked = Wanted(
+            {name: None if value in ("", ALL) else value for name, value in given.items()},
+            paging,
+            request.state.zone,
+            reading.bank,
+        )
+        columns = self._columns(query.getlist("col"))
+        if (file := query.get("as")) is not None:
+            if file not in FORMATS:
+                raise MalformedRequest("A list is sent as CSV or as an Excel workbook.")
+            rows, whole = await self._every_row(reading, asked)
+            return FORMATS[file](self.address, columns, rows, request.state.zone, whole)
+        found = await reading(self.read, asked)
+        return render(
+            request,
+            self.template,
+            list=Drawn(
+                self.title, self.address, self.key, columns, self.columns, [self.row(one) for one in found.items], found.next,
+                found.total, [(one, given[one.name]) for one in self.filters],
+                [one for one in self.acts if actor.may(one.needs, at=ANYWHERE)], self._quick(given), paging.sort or self.default,
+                self.empty, self.hint, self.dense,
+            ),
+            lead=self.lead,
+            links=[ActionLink(one.label, one.href, one.icon, "get", "main" if one.main else "plain") for one in self.links
+                   if one.is_for(actor)],
+            tabs=[(label, href, href == self.address) for label, href in self.tabs],
+            **self.more(request, actor),
+            **context,
+        )  # fmt: skip
+
+    def _columns(self, names: Sequence[str]) -> Sequence[Column]:
+        wanted = [one for one in self.columns if one.key in names]
+        return wanted or [one for one in self.columns if one.usual]
+
+    def _quick(self, given: Mapping[str, str]) -> list[tuple[str, str, bool]]:
+        """Return the views; one is chosen when its filters are those in force, whatever the order."""
+        names, now = set(given), {name: value for name, value in given.items() if value not in ("", ALL)}
+        return [
+            (label, f"{self.address}?{urlencode(query)}", {n: v for n, v in query.items() if n in names and v != ALL} == now)
+            for label, query in self.quick
+        ]
+
+    def _address_of(self, actor: Actor, name: str, rows: Sequence[str]) -> str:
+        act = next((one for one in self.acts if one.name == name), None)
+        if act is None:
+            raise MalformedRequest("This list has no such act. Go back and choose again.")
+        actor.require(act.needs, at=ANYWHERE)
+        keys = [row for row in dict.fromkeys(rows) if row.isascii() and row.replace("-", "").isalnum() and len(row) <= 40]
+        if not 0 < len(keys) <= act.most:
+            raise MalformedRequest(f"Tick 1 to {act.most} rows, then choose “{act.label}”.")
+        return act.address(keys)
+
+    async def _every_row(self, reading: PageReading, asked: Wanted) -> tuple[list[Mapping[str, Any]], bool]:
+        rows: list[Mapping[str, Any]] = []
+        cursor: str | None = None
+        while len(rows) < MOST_EXPORTED:
+            found = await reading(self.read, replace(asked, paging=Paging(cursor, READ_AT_ONCE, asked.paging.sort)))
+            rows += [self.row(one) for one in found.items]
+            cursor = found.next
+            if cursor is None:
+                return rows, True
+        return rows, False
+
+
+def spaced(address: str) -> Callable[[Sequence[str]], str]:
+    """Return the address of an act that takes its codes in one parameter, a space between them: `/scan?codes=`."""
+    return lambda codes: address + "+".join(codes)
+
+
+def repeated(path: str, name: str) -> Callable[[Sequence[str]], str]:
+    """Return the address of an act that takes each code in a parameter of its own."""
+    return lambda codes: f"{path}?{urlencode([(name, code) for code in codes])}"
+
+
+def options_of(values: Iterator[Any] | Sequence[Any], say: Callable[[Any], str]) -> list[tuple[str, str]]:
+    """Return the choices of a filter: each value with its words."""
+    return [(str(one), say(one)) for one in values]
