@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, true
+from sqlalchemy import ColumnElement, false, or_, true
 
 
 class Breadth(Enum):
@@ -55,7 +55,7 @@ class Scope:
         if self.everywhere:
             return true()
         here = sorted(self.sites)
-        return or_(*(column.in_(here) for column in columns))
+        return or_(false(), *(column.in_(here) for column in columns))
 
     def bound(self) -> dict[str, Any]:
         """The parameters of a statement as text: `(:everywhere OR x.site_code = ANY(:sites))`."""

@@ -43,6 +43,10 @@ LONGEST_VALUE = 80
 FORMATS: Mapping[str, Callable[..., Response]] = {"csv": as_csv, "xlsx": as_xlsx}
 
 
+def _is_code(text: str) -> bool:
+    return text.isascii() and text.replace("-", "").isalnum()
+
+
 @dataclass(frozen=True)
 class Filter:
     """A filter: `code` is text in capitals; `choice` is one of `options`; `usual` stands for it when the address is silent."""
@@ -60,10 +64,16 @@ class Filter:
             value = ALL
         if self.kind == "code":
             value = value.upper()
-        known = self.kind != "choice" or value in {"", ALL, *(name for name, _ in self.options)}
-        if not known or len(value) > LONGEST_VALUE or not value.isascii() or (value and not value.isprintable()):
+        if value and not self._takes(value):
             raise MalformedRequest(f"{self.label} cannot be what the address says. Choose it again under “Filter”.")
         return value
+
+    def _takes(self, value: str) -> bool:
+        if self.kind == "choice":
+            return value == ALL or value in dict(self.options)
+        return len(value) <= LONGEST_VALUE and (
+            _is_code(value) if self.kind == "code" else value.isascii() and value.isprintable()
+        )
 
 
 @dataclass(frozen=True)
@@ -222,7 +232,7 @@ class Listing:
         if act is None:
             raise MalformedRequest("This list has no such act. Go back and choose again.")
         actor.require(act.needs, at=ANYWHERE)
-        keys = [row for row in dict.fromkeys(rows) if row.isascii() and row.replace("-", "").isalnum() and len(row) <= 40]
+        keys = [row for row in dict.fromkeys(rows) if _is_code(row) and len(row) <= 40]
         if not 0 < len(keys) <= act.most:
             raise MalformedRequest(f"Tick 1 to {act.most} rows, then choose “{act.label}”.")
         return act.address(keys)
