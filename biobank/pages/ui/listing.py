@@ -13,7 +13,7 @@ kept as a bookmark or sent to a colleague:
 | `act` and `row`, repeated | lead to the page of that act with these rows |
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -257,8 +257,3 @@ def spaced(address: str) -> Callable[[Sequence[str]], str]:
 def repeated(path: str, name: str) -> Callable[[Sequence[str]], str]:
     """Return the address of an act that takes each code in a parameter of its own."""
     return lambda codes: f"{path}?{urlencode([(name, code) for code in codes])}"
-
-
-def options_of(values: Iterator[Any] | Sequence[Any], say: Callable[[Any], str]) -> list[tuple[str, str]]:
-    """Return the choices of a filter: each value with its words."""
-    return [(str(one), say(one)) for one in values]

@@ -39,7 +39,6 @@ ROUTERS = (requests.router, decisions.router, picks.router, bedside.router, rout
 """In this order: steps that have a page of their own come before the page that draws any step as a form."""
 
 WithdrawalCode = Annotated[str, Path(pattern=r"^WD[0-9]{2}-[0-9A-Z]{7}$")]
-DonorText = Annotated[str, Query(max_length=20, pattern=r"^[A-Za-z0-9-]*$")]
 StepName = Annotated[str, Path(pattern=r"^[a-z]{2,20}$")]
 Sha256 = Annotated[str, Query(max_length=64, pattern=r"^([0-9a-f]{64})?$")]
 
