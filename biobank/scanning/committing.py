@@ -14,13 +14,14 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.events import CheckedOut, Received
+from biobank.custody.recording import require_expected
 from biobank.custody.reversal import ReverseRequest, reverse
 from biobank.custody.schemas import BatchEventRequest, EventReceipt, request_model
 from biobank.custody.service import record_batch
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest
 from biobank.scanning.commands import WORDINGS, Action
-from biobank.scanning.lists import Place, Row, ScanList, Wanted, judge
+from biobank.scanning.lists import NothingToRecord, Place, Row, ScanList, Wanted, check_list
 from biobank.scanning.rack_files import LONGEST_LIST, Line
 from biobank.shipping import handovers
 from biobank.shipping.schemas import DeclineRequest, HandoverRequest, SpecimenAsSeen
@@ -34,13 +35,6 @@ _BATCH: Mapping[Action, Any] = {
     Action.RECEIVE: request_model(Received, BatchEventRequest),
     Action.CHECK_OUT: request_model(CheckedOut, BatchEventRequest),
 }
-
-
-class NothingToRecord(MalformedRequest):
-    """The list has no tube that is ready, or does not say what is to be done."""
-
-    code = "nothing_to_record"
-    title = "Nothing to record"
 
 
 class SeenTube(BaseModel):
@@ -102,31 +96,33 @@ class UndoneList(BaseModel):
 def commit_list(session: Session, act: Act, wanted: Wanted, tubes: Sequence[SeenTube], settings: Settings) -> RecordedList:
     """Record the list, all or nothing.
 
-    Raises NothingToRecord, and for the first tube that does not fit (StaleSequence, IllegalTransition, ContainerFull,
-    PositionOccupied, OnHold …) what the act itself raises; the refusal's `subject` names the tube.
+    Raises NothingToRecord, StaleSequence for a tube that moved on since the list was shown, and for the first tube that is not
+    ready the first reason of its row (IllegalTransition, NotPermitted, ContainerFull, PositionOccupied …); the refusal's
+    `subject` names the tube.
     """
-    judged = judge(session, act.actor, wanted, [Line(tube.text, tube.slot or tube.well) for tube in tubes], settings)
-    if judged.fault is not None:
-        raise NothingToRecord(judged.fault)
-    if not judged.rows or wanted.action is Action.LOOK:
+    listed = check_list(session, act.actor, wanted, [Line(tube.text, tube.slot or tube.well) for tube in tubes], settings)
+    if listed.refusal is not None:
+        raise listed.refusal
+    if not listed.rows or wanted.action is Action.LOOK:
         raise NothingToRecord("There is nothing to record: scan a tube first, and choose what is to be done.")
-    for row in judged.rows:
+    seqs = [(row, tube.seq) for row, tube in zip(listed.rows, tubes, strict=True)]
+    for row, seq in seqs:
+        if row.code is not None and row.seq is not None:
+            require_expected(listed.specimens[row.code], seq)
+    for row in listed.rows:
         _require_ready(row)
-    seqs = [(row, tube.seq) for row, tube in zip(judged.rows, tubes, strict=True)]
     if wanted.action is Action.STORE:
-        return _store(session, act, judged, seqs)
+        return _store(session, act, listed, seqs)
     if wanted.action is Action.HAND_OVER:
-        return _hand_over(session, act, judged, seqs)
+        return _hand_over(session, act, listed, seqs)
     return _observe(session, act, wanted, seqs)
 
 
 def _require_ready(row: Row) -> None:
+    if row.refusals:
+        raise row.refusals[0]
     if row.verdict != "ready":
-        raise NothingToRecord(
-            f"{row.code or 'A scan'} is no longer ready: {row.why} Nothing was recorded; take it off the list, or look again.",
-            where_now=row.where_now,
-            subject=row.code,
-        )
+        raise NothingToRecord(f"{row.code or 'A scan'}: {row.note} Take it off the list, then record the rest.", subject=row.code)
 
 
 def _observe(session: Session, act: Act, wanted: Wanted, rows: Sequence[tuple[Row, int]]) -> RecordedList:
@@ -144,8 +140,8 @@ def _tube(item: EventReceipt, place: str | None = None) -> RecordedTube:
     return RecordedTube(specimen=item.id, seq=item.seq, undo=item.leaf_hash, place=place)
 
 
-def _store(session: Session, act: Act, judged: ScanList, rows: Sequence[tuple[Row, int]]) -> RecordedList:
-    place = judged.place
+def _store(session: Session, act: Act, listed: ScanList, rows: Sequence[tuple[Row, int]]) -> RecordedList:
+    place = listed.place
     assert isinstance(place, Place)
     request = PlacementsRequest(
         placements=[Placement(specimen=row.code or "", position=row.slot, expected_seq=seq) for row, seq in rows]
@@ -155,12 +151,12 @@ def _store(session: Session, act: Act, judged: ScanList, rows: Sequence[tuple[Ro
     return RecordedList(action=Action.STORE, items=items, place=place.code, receipt=answer.receipt)
 
 
-def _hand_over(session: Session, act: Act, judged: ScanList, rows: Sequence[tuple[Row, int]]) -> RecordedList:
-    assert judged.place is not None
+def _hand_over(session: Session, act: Act, listed: ScanList, rows: Sequence[tuple[Row, int]]) -> RecordedList:
+    assert listed.place is not None
     seen = [SpecimenAsSeen(specimen=row.code or "", expected_seq=seq) for row, seq in rows]
-    answer = handovers.offer(session, act, HandoverRequest(specimens=seen, to_kind="user", to_id=judged.place.code))
+    answer = handovers.offer(session, act, HandoverRequest(specimens=seen, to_kind="user", to_id=listed.place.code))
     items = [RecordedTube(specimen=row.code or "", seq=seq + 1, undo="0" * 64) for row, seq in rows]
-    return RecordedList(action=Action.HAND_OVER, items=items, handover=answer.id, place=judged.place.code, receipt=answer.receipt)
+    return RecordedList(action=Action.HAND_OVER, items=items, handover=answer.id, place=listed.place.code, receipt=answer.receipt)
 
 
 def undo_list(session: Session, act: Act, request: UndoRequest) -> UndoneList:

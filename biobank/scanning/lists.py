@@ -1,37 +1,46 @@
 """A verdict for every tube of a list: may this be done with it, and if not, why and where does the tube go now.
 
-Judging changes nothing and promises nothing: the commit checks everything again. It reads a whole list in a handful of
-statements, because a list is judged again with every scan: what changed meanwhile shows at once.
+Each verdict is the answer of the functions that recording asks (`refusals_of_recording`, `placing_refusals`, `assign_slots`,
+`offer_refusals`), so a tube that is ready is recorded unless it changes meanwhile. Nothing is changed here. A whole list is read
+in a handful of statements, because it is looked at again with every scan.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.custody.event import Event
-from biobank.custody.events import CheckedOut, HandoverOffered, Received
-from biobank.custody.legality import BACK_TO_ITS_PLACE, TO_QUARANTINE, Snapshot, refusal_of
+from biobank.custody.events import CheckedOut, Received
+from biobank.custody.legality import BACK_TO_ITS_PLACE, TO_QUARANTINE, Snapshot, refusals_of
+from biobank.custody.recording import refusals_of_recording
 from biobank.custody.snapshots import load, may_know
-from biobank.custody.states import State
+from biobank.custody.states import TERMINAL, State
+from biobank.foundation import clock
 from biobank.foundation.codes import SPECIMENS, MalformedCode, Prefix, parse_code, resolve_payload
 from biobank.foundation.config import Settings
-from biobank.foundation.errors import MalformedRequest, NotFound, NotPermitted, Refusal
-from biobank.foundation.terms import words
+from biobank.foundation.errors import MalformedRequest, NotFound, Refusal
 from biobank.scanning.commands import WORDINGS, Action
 from biobank.scanning.rack_files import Line
-from biobank.shipping.handover_rules import gives
+from biobank.shipping.handover_queries import overdue_offers
+from biobank.shipping.handover_rules import Receiver, offer_refusals, read_receiver, several_custodians
 from biobank.specimens.resolving import resolve_code
 from biobank.storage import queries
-from biobank.storage.allocation import Slot, choose_positions
-from biobank.storage.events import Moved, Safeguarded, Stored
-from biobank.storage.rules import suits
+from biobank.storage.events import Moved, Stored
+from biobank.storage.placing import Box, assign_slots, placing_refusals, read_box
 
 Verdict = Literal["ready", "again", "unknown", "blocked"]
+VERDICTS: tuple[Verdict, ...] = ("ready", "again", "unknown", "blocked")
+
+
+class NothingToRecord(MalformedRequest):
+    """The list has no tube that is ready, or does not say what is to be done."""
+
+    code = "nothing_to_record"
+    title = "Nothing to record"
 
 
 @dataclass(frozen=True)
@@ -48,112 +57,166 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Row:
-    """A tube of the list. `seq` is the history that was judged: the commit goes through only on that one."""
+    """A tube of the list. `seq` is the history that was looked at: the commit goes through only on that one.
+
+    `refusals`: every reason why not, in the order that recording raises them; `note`: why there is nothing to do.
+    """
 
     text: str
     verdict: Verdict
     code: str | None = None
     well: str | None = None
-    why: str | None = None
-    where_now: str | None = None
+    refusals: tuple[Refusal, ...] = ()
+    note: str | None = None
     seq: int | None = None
     material: str | None = None
     state: str | None = None
     slot: str | None = None
     place: str | None = None
 
+    @property
+    def reasons(self) -> list[str]:
+        """Why it is not ready, one sentence each, the first reason first."""
+        return [refusal.detail for refusal in self.refusals] or ([] if self.note is None else [self.note])
+
+    @property
+    def why(self) -> str | None:
+        """The first reason."""
+        return self.reasons[0] if self.reasons else None
+
+    @property
+    def where_now(self) -> str | None:
+        """Where the tube goes that is not ready. What was only misread is read again."""
+        if not self.refusals or isinstance(self.refusals[0], MalformedCode):
+            return None
+        return self.refusals[0].where_now or (TO_QUARANTINE if self.code is None else BACK_TO_ITS_PLACE)
+
 
 @dataclass(frozen=True)
 class Place:
-    """Where the tubes of a list go: a box with its free slots and the labels of all (by position code), or a badge."""
+    """Where the tubes of a list go: a container, or whoever has the badge."""
 
     code: str
     name: str
-    kind: Literal["container", "badge"]
-    row: Any = None
-    free: Sequence[Slot] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    temperature: str | None = None
-
-    @property
-    def safe(self) -> bool:
-        """Whether everything is accepted here, whatever its papers say."""
-        return self.row is not None and self.row.purpose != "storage"
+    box: Box | None = None
+    receiver: Receiver | None = None
 
 
 @dataclass(frozen=True)
 class ScanList:
-    """A judged list. `fault` says why nothing of it can be recorded yet: the box is not named, or not to be found."""
+    """A list with a verdict for every tube. `refusal` says why nothing of it can be recorded yet: the box is not named, say."""
 
     wanted: Wanted
     rows: list[Row]
     place: Place | None = None
-    fault: str | None = None
-    counts: dict[str, int] = field(default_factory=dict)
+    refusal: Refusal | None = None
+    specimens: Mapping[str, Snapshot] = field(default_factory=dict)
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing of it can be recorded yet, in words."""
+        return None if self.refusal is None else self.refusal.detail
 
     @property
     def ready(self) -> list[Row]:
         """The tubes that would be recorded."""
         return [row for row in self.rows if row.verdict == "ready"]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many rows have each verdict."""
+        return {verdict: sum(row.verdict == verdict for row in self.rows) for verdict in VERDICTS}
 
-def judge(session: Session, actor: Actor, wanted: Wanted, lines: Sequence[Line], settings: Settings) -> ScanList:
-    """Judge every line. Raises NotPermitted when the action is not the actor's at all."""
+
+def check_list(session: Session, actor: Actor, wanted: Wanted, lines: Sequence[Line], settings: Settings) -> ScanList:
+    """Give every line its verdict. Raises NotPermitted when the action is not the actor's at all."""
     actor.require(WORDINGS[wanted.action].permission, at=ANYWHERE)
-    place, fault = _place(session, actor, wanted, settings)
-    found = _resolve(session, actor, lines, settings)
+    place, refusal = _place(session, actor, wanted, settings)
+    box = None if place is None else place.box
+    found = _resolve(session, actor, lines, settings, hidden=box is not None and box.safe)
+    overdue: frozenset[str] = frozenset()
+    if wanted.action is Action.HAND_OVER and found.specimens:
+        overdue = overdue_offers(session, found.specimens.keys(), clock.now())
     rows: list[Row] = []
     seen: set[str] = set()
-    for line, (code, refusal) in zip(lines, found.answers, strict=True):
+    for line, (code, unresolved) in zip(lines, found.answers, strict=True):
         if code is None:
-            rows.append(_unknown(line, refusal))
+            assert unresolved is not None
+            rows.append(_unknown(line, unresolved))
         elif code in seen:
-            rows.append(Row(line.text, "again", code, line.well, "Already in this list.", None))
+            rows.append(Row(line.text, "again", code, line.well, note="Already in this list."))
         else:
             seen.add(code)
-            rows.append(_row(actor, wanted, place, line, found.specimens[code]))
-    if place is not None and place.kind == "container":
-        rows = _with_slots(rows, found.specimens, place)
-    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in ("ready", "again", "unknown", "blocked")}
-    return ScanList(wanted, rows, place, fault or _missing(wanted, place), counts)
+            specimen = found.specimens[code]
+            refusals = refusals_for(actor, wanted, place, specimen, overdue=code in overdue)
+            rows.append(_row(line, specimen, refusals, known=may_know(actor, specimen)))
+    if box is not None:
+        rows = _with_slots(rows, found.specimens, box)
+    listed = ScanList(wanted, rows, place, refusal or _missing(wanted, place), found.specimens)
+    if listed.refusal is None and wanted.action is Action.HAND_OVER:
+        several = several_custodians([found.specimens[row.code] for row in listed.ready if row.code is not None])
+        return replace(listed, refusal=several)
+    return listed
 
 
-def _missing(wanted: Wanted, place: Place | None) -> str | None:
+def refusals_for(
+    actor: Actor, wanted: Wanted, place: Place | None, specimen: Snapshot, *, overdue: bool = False
+) -> list[Refusal]:
+    """Return every reason why the actor may not do with the tube what the list is for, in the order recording raises them.
+
+    `overdue`: it stands in an offer whose time has passed. Slots are given afterwards, to all tubes at once.
+    """
+    if wanted.action is Action.RECEIVE:
+        if wanted.site is None:
+            return refusals_of(Received, specimen)
+        return refusals_of_recording(actor, Received, specimen, site=wanted.site)
+    if wanted.action is Action.CHECK_OUT:
+        return refusals_of_recording(actor, CheckedOut, specimen)
+    if wanted.action is Action.HAND_OVER:
+        return offer_refusals(actor, specimen, None if place is None else place.receiver, overdue=overdue)
+    if wanted.action is Action.STORE:
+        if place is None or place.box is None:
+            return refusals_of(Moved if specimen.state is State.STORED else Stored, specimen)
+        return placing_refusals(actor, specimen, place.box)
+    return []
+
+
+def _missing(wanted: Wanted, place: Place | None) -> NothingToRecord | None:
     if wanted.action is Action.STORE and place is None:
-        return "Scan the box they go into."
+        return NothingToRecord("Scan the box they go into.")
     if wanted.action is Action.HAND_OVER and place is None:
-        return "Scan the badge of whoever takes them."
+        return NothingToRecord("Scan the badge of whoever takes them.")
     if wanted.action is Action.CHECK_OUT and wanted.purpose is None:
-        return "Say what they are checked out for."
+        return NothingToRecord("Say what they are checked out for.")
     if wanted.action is Action.RECEIVE and wanted.site is None:
-        return "Say where they arrived."
+        return NothingToRecord("Say where they arrived.")
     return None
 
 
-def _place(session: Session, actor: Actor, wanted: Wanted, settings: Settings) -> tuple[Place | None, str | None]:
+def _place(session: Session, actor: Actor, wanted: Wanted, settings: Settings) -> tuple[Place | None, Refusal | None]:
     kind = WORDINGS[wanted.action].place
     if kind is None or not wanted.place:
         return None, None
     try:
         code = resolve_payload(wanted.place, settings.host_name, settings.former_hosts)
         if code.prefix.value not in kind.split():
-            return None, f"{code.text} is not what is asked for here. {WORDINGS[wanted.action].hint}"
+            raise NothingToRecord(f"{code.text} is not what is asked for here. {WORDINGS[wanted.action].hint}")
         if code.prefix == Prefix.BADGE:
-            return Place(code.text, code.text, "badge"), None
+            receiver = read_receiver(session, "user", code.text)
+            return Place(code.text, code.text, receiver=receiver), receiver.refusal
         text = code.text
         if code.prefix == Prefix.POSITION:
             position = queries.find_position(session, None, text)
             if position is None:
-                return None, f"There is no position {text}. Scan the box instead."
+                raise NotFound(f"There is no position {text}. Scan the box instead.", subject=text)
             text = position.container_code
         row = queries.get_container(session, actor, text)
         actor.require(Permission.STORAGE_RECORD, at=row.site_code)
     except Refusal as refusal:
-        return None, refusal.detail
-    free, labels = queries.free_slots(session, row.code), queries.labels_of(session, row.code)
-    (shown,) = queries.public_containers(session, [row])
-    name = f"{' · '.join(shown.path[1:])} · {len(free)} free"
-    return Place(row.code, name, "container", row, free, labels, queries.temperature_class_of(session, row.code)), None
+        return None, refusal
+    box = read_box(session, row)
+    path = " · ".join(queries.path_of(session, row.code))
+    return Place(row.code, f"{path} · {len(box.free)} free", box=box), None
 
 
 @dataclass(frozen=True)
@@ -162,8 +225,11 @@ class _Found:
     specimens: dict[str, Snapshot]
 
 
-def _resolve(session: Session, actor: Actor, lines: Sequence[Line], settings: Settings) -> _Found:
-    """Find every specimen: our own codes in one read, whatever else was scanned one by one (it is rare)."""
+def _resolve(session: Session, actor: Actor, lines: Sequence[Line], settings: Settings, *, hidden: bool) -> _Found:
+    """Find every specimen: our own codes in one read, whatever else was scanned one by one (it is rare).
+
+    `hidden`: also live tubes that the actor may not know of, because a safe place takes them.
+    """
     own: dict[str, str] = {}
     for line in lines:
         try:
@@ -172,7 +238,11 @@ def _resolve(session: Session, actor: Actor, lines: Sequence[Line], settings: Se
             continue
         if code.prefix in SPECIMENS:
             own[line.text] = code.text
-    specimens = {c: s for c, s in load(session, own.values(), holds=True).items() if may_know(actor, s)} if own else {}
+    specimens = {
+        code: specimen
+        for code, specimen in (load(session, own.values(), holds=True) if own else {}).items()
+        if may_know(actor, specimen) or (hidden and specimen.state not in TERMINAL)
+    }
     answers: list[tuple[str | None, Refusal | None]] = []
     for line in lines:
         code_text = own.get(line.text)
@@ -197,108 +267,58 @@ def _other(
     return found.code, None
 
 
-def _unknown(line: Line, refusal: Refusal | None) -> Row:
-    assert refusal is not None
-    known_bad = not isinstance(refusal, NotFound | MalformedCode)
-    # What was only misread is read again; what cannot be known goes where it is safe.
-    where = None if isinstance(refusal, MalformedCode) else refusal.problem().get("where_now") or TO_QUARANTINE
-    return Row(line.text, "blocked" if known_bad else "unknown", None, line.well, refusal.detail, where)
+def _unknown(line: Line, refusal: Refusal) -> Row:
+    verdict: Verdict = "unknown" if isinstance(refusal, NotFound | MalformedCode) else "blocked"
+    return Row(line.text, verdict, None, line.well, (refusal,))
 
 
-def _row(actor: Actor, wanted: Wanted, place: Place | None, line: Line, specimen: Snapshot) -> Row:
-    refusal = _refusal(actor, wanted, place, specimen)
-    projection = specimen.projection
+def _row(line: Line, specimen: Snapshot, refusals: Sequence[Refusal], *, known: bool) -> Row:
+    """Build the row of a tube; of one that the actor may not know of it says nothing but the verdict."""
     return Row(
         line.text,
-        "ready" if refusal is None else "blocked",
+        "blocked" if refusals else "ready",
         specimen.code,
         line.well,
-        None if refusal is None else refusal.detail,
-        None if refusal is None else refusal.problem().get("where_now") or BACK_TO_ITS_PLACE,
-        specimen.seq,
-        specimen.material,
-        projection["state"],
-        place=projection["container_code"],
+        tuple(refusals),
+        seq=specimen.seq,
+        material=specimen.material if known else None,
+        state=specimen.projection["state"] if known else None,
+        place=specimen.projection["container_code"] if known else None,
     )
 
 
-def event_class(action: Action, place: Place | None, specimen: Snapshot) -> type[Event] | None:
-    """The kind of event that the action would record on the specimen; None when it records nothing."""
-    if action is Action.RECEIVE:
-        return Received
-    if action is Action.CHECK_OUT:
-        return CheckedOut
-    if action is Action.HAND_OVER:
-        return HandoverOffered
-    if action is Action.STORE:
-        if place is not None and place.safe:
-            return Safeguarded
-        return Moved if specimen.state is State.STORED else Stored
-    return None
+def _with_slots(rows: list[Row], specimens: Mapping[str, Snapshot], box: Box) -> list[Row]:
+    """Give every tube that is ready its place in the box, as recording will.
+
+    A tube that gets none stays where it is, so its own slot is not free for the others: they are asked again without it.
+    """
+    answer = [_in_place_already(row, specimens[row.code], box) if _is_ready(row) else row for row in rows]  # type: ignore[index]
+    while True:
+        going = [n for n, row in enumerate(answer) if _is_ready(row)]
+        slots = assign_slots(box, [(specimens[answer[n].code or ""], answer[n].well) for n in going])
+        refused = False
+        for n, slot in zip(going, slots, strict=True):
+            if isinstance(slot, Refusal):
+                answer[n] = replace(answer[n], verdict="blocked", refusals=(slot,))
+                refused = True
+        if not refused:
+            break
+    for n, slot in zip(going, slots, strict=True):
+        assert not isinstance(slot, Refusal)
+        answer[n] = replace(answer[n], slot=None if slot is None else slot.label)
+    return answer
 
 
-def _refusal(actor: Actor, wanted: Wanted, place: Place | None, specimen: Snapshot) -> Refusal | None:
-    event = event_class(wanted.action, place, specimen)
-    if event is None:
-        return None
-    illegal = refusal_of(event, specimen)
-    if illegal is not None:
-        return illegal
-    if event.permission is not None and not actor.may(event.permission, at=(wanted.site, *specimen.sites)):
-        return NotPermitted(f"{specimen.code} belongs to a site where this is not your task.", subject=specimen.code)
-    if wanted.action is Action.HAND_OVER and not gives(
-        actor, specimen.projection["custodian_kind"], specimen.projection["custodian_id"]
-    ):
-        holder = specimen.projection["custodian_id"] or specimen.projection["custodian_kind"]
-        return NotPermitted(
-            f"{specimen.code} is in the custody of {holder}. Only its holder hands it over.", subject=specimen.code
-        )
-    if place is not None and place.kind == "container" and not place.safe:
-        condition = specimen.projection["condition"]
-        if not suits(condition, place.temperature):
-            warm = words(place.temperature)
-            cold = condition.replace("_", " ")
-            return MalformedRequest(f"{specimen.code} is {cold} and {place.code} is {warm}. Choose another box.")
-    return None
+def _is_ready(row: Row) -> bool:
+    return row.verdict == "ready" and row.code is not None
 
 
-def _with_slots(rows: list[Row], specimens: Mapping[str, Snapshot], place: Place) -> list[Row]:
-    """Give every tube that is ready its place in the box: the well it was scanned in, its own, or the next free one."""
-    ready = {row.code: specimens[row.code] for row in rows if row.verdict == "ready" and row.code is not None}
-    leaving = {place.labels.get(s.projection["position_code"] or "") for s in ready.values()}
-    open_labels = {slot.label for slot in place.free} | (leaving - {None})
-    answer: list[Row] = []
-    taken: set[str] = set()
-    for row in rows:
-        done = row if row.code not in ready else _in_its_slot(row, ready[row.code], place, open_labels, taken)
-        taken |= {done.slot} if done.slot else set()
-        answer.append(done)
-    rest = [slot for slot in place.free if slot.label not in taken]
-    waiting = [n for n, row in enumerate(answer) if row.verdict == "ready" and row.slot is None]
-    for n, slot in zip(waiting, choose_positions(rest, len(waiting)), strict=False):
-        answer[n] = replace(answer[n], slot=slot.label)
-    if place.safe:
-        return answer
-    full = f"{place.code} has no free place left. Take another box for this one."
-    return [_blocked(row, full) if row.verdict == "ready" and row.slot is None else row for row in answer]
-
-
-def _in_its_slot(row: Row, specimen: Snapshot, place: Place, open_labels: set[str | None], taken: set[str]) -> Row:
-    """Put one tube where it was scanned, or back into the slot kept for it; leave it for the next free one otherwise."""
-    here = specimen.projection["container_code"] == place.code
-    own = place.labels.get(specimen.projection["position_code"] or "") if here else None
-    well = None if row.well is None else place.labels.get(row.well, row.well)
-    stored_here = here and specimen.state is State.STORED
-    if stored_here and (well is None or well == own):
-        return replace(row, verdict="again", why=f"Already in {place.code}{'' if own is None else f' at {own}'}.", where_now=None)
-    if well is None:
-        return replace(row, slot=own if own is not None and own not in taken else None)
-    if well in taken:
-        return _blocked(row, f"Two tubes of this list stand at {well}. Give one of them another place.")
-    if well not in open_labels and well != own:
-        return _blocked(row, f"{well} of {place.code} is taken, or there is no such place.")
-    return replace(row, slot=well)
-
-
-def _blocked(row: Row, why: str) -> Row:
-    return replace(row, verdict="blocked", why=why, where_now=TO_QUARANTINE)
+def _in_place_already(row: Row, specimen: Snapshot, box: Box) -> Row:
+    """Say that there is nothing to do with a tube that is stored in this box, at the well it was scanned in if any."""
+    if specimen.state is not State.STORED or specimen.projection["container_code"] != box.code:
+        return row
+    own = box.slot_of(specimen)
+    if row.well is not None and box.slot(row.well) != own:
+        return row
+    note = f"Already in {box.code}{'' if own is None else f' at {own.label}'}."
+    return replace(row, verdict="again", note=note)

@@ -1,6 +1,7 @@
 """Questions about hand-overs. Those who give, those who take, and whoever may know every specimen of it may read one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -77,6 +78,16 @@ def public_of(session: Session, rows: Sequence[Any]) -> list[HandoverPublic]:
         )
         for row in rows
     ]
+
+
+def overdue_offers(session: Session, codes: Collection[str], at: datetime) -> frozenset[str]:
+    """Return which of these specimens stand in an offer whose time has passed: a new offer ends it."""
+    statement = (
+        select(item.c.specimen_code)
+        .join(handover, handover.c.id == item.c.handover_id)
+        .where(item.c.specimen_code.in_(codes), item.c.open, handover.c.ended_at.is_(None), handover.c.expires_at <= at)
+    )
+    return frozenset(session.execute(statement).scalars())
 
 
 def _status(row: Any) -> Literal["offered", "accepted", "declined", "expired"]:

@@ -1,6 +1,7 @@
 """Who may give, who may take, and what an offer must still look like when it is accepted."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -9,12 +10,14 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.models import Site, User, UserRole
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
+from biobank.custody.events import HandoverOffered
 from biobank.custody.legality import Snapshot
+from biobank.custody.recording import refusals_of_recording
 from biobank.custody.states import CustodianKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict, NotFound, NotPermitted
-from biobank.shipping.schemas import AcceptRequest, HandoverRequest
+from biobank.foundation.errors import Conflict, NotFound, NotPermitted, Refusal
+from biobank.shipping.schemas import AcceptRequest
 
 site_table = table_of(Site)
 user_table = table_of(User)
@@ -86,24 +89,6 @@ class EvidenceRequired(Conflict):
     title = "Courier's acceptance missing"
 
 
-def giver_of(actor: Actor, specimens: Sequence[Snapshot]) -> tuple[str, str]:
-    """Return the one custodian of all `specimens`, on whose behalf the actor gives. Raises NotTheCustodian, SeveralCustodians."""
-    custodians = {(s.projection["custodian_kind"], s.projection["custodian_id"]) for s in specimens}
-    for specimen in specimens:
-        kind, name = specimen.projection["custodian_kind"], specimen.projection["custodian_id"]
-        if not gives(actor, kind, name):
-            raise NotTheCustodian(
-                f"{specimen.code} is in the custody of {name or 'nobody'}, so you cannot hand it over. "
-                "They offer it to you, or to whom it is for.",
-                where_now=specimen.where_now,
-                subject=specimen.code,
-                custodian_kind=kind,
-            )
-    if len(custodians) > 1:
-        raise SeveralCustodians("These specimens are not all with the same custodian. Make one hand-over for each.")
-    return custodians.pop()
-
-
 def gives(actor: Actor, kind: str, name: str | None) -> bool:
     """Say whether the actor may give what this custodian holds: their own, or what their site holds."""
     if kind == CustodianKind.USER.value:
@@ -111,41 +96,98 @@ def gives(actor: Actor, kind: str, name: str | None) -> bool:
     return kind == CustodianKind.SITE.value and actor.may(P, at=name)
 
 
-def require_receiver(session: Session, request: HandoverRequest, giver: tuple[str, str], specimens: Sequence[Snapshot]) -> None:
-    """Raise unless the receiver exists and could hold every specimen: one of its sites is where the receiver takes things over.
+@dataclass(frozen=True)
+class Receiver:
+    """Who is to take something over. `sites`: where they take things over; None means anywhere."""
 
-    Raises NotFound, ReceiverCannotTake. A courier is known by its code only.
+    kind: str
+    id: str
+    known: bool
+    sites: frozenset[str] | None
+
+    @property
+    def refusal(self) -> NotFound | None:
+        """Why nothing can be offered to them at all, or None."""
+        return None if self.known else NotFound(f"There is no active {self.kind} {self.id}.", subject=self.id)
+
+
+def read_receiver(session: Session, kind: str, name: str) -> Receiver:
+    """Read what is known of a receiver. A courier is known by its code only."""
+    if kind == CustodianKind.COURIER.value:
+        return Receiver(kind, name, True, None)
+    if kind == CustodianKind.SITE.value:
+        active = session.execute(select(site_table.c.active).where(site_table.c.code == name)).scalar()
+        return Receiver(kind, name, bool(active), frozenset({name}))
+    active = session.execute(select(user_table.c.active).where(user_table.c.code == name)).scalar()
+    return Receiver(kind, name, bool(active), _sites_of(session, name))
+
+
+def offer_refusals(actor: Actor, specimen: Snapshot, receiver: Receiver | None, *, overdue: bool = False) -> list[Refusal]:
+    """Return every reason why the actor may not offer the specimen to the receiver, in the order an offer raises them. Pure.
+
+    `receiver`: None while nobody is named; `overdue`: the offer that stands is past its time, so a new one ends it.
     """
-    if (request.to_kind, request.to_id) == giver:
-        raise ReceiverCannotTake(f"{request.to_id} holds it already.", subject=specimens[0].code)
-    if request.to_kind == CustodianKind.COURIER.value:
-        return
-    takers: set[str] | None
-    if request.to_kind == CustodianKind.SITE.value:
-        known = session.execute(select(site_table.c.active).where(site_table.c.code == request.to_id)).scalar()
-        takers = {request.to_id}
-    else:
-        known = session.execute(select(user_table.c.active).where(user_table.c.code == request.to_id)).scalar()
-        takers = _sites_of(session, request.to_id)
-    if not known:
-        raise NotFound(f"There is no active {request.to_kind} {request.to_id}.", subject=request.to_id)
-    for specimen in specimens:
-        if takers is not None and not takers & set(specimen.sites):
-            raise ReceiverCannotTake(
-                f"{request.to_id} takes nothing over where {specimen.code} is. Send it there as a shipment, or choose "
-                "somebody who works here.",
-                where_now=specimen.where_now,
-                subject=specimen.code,
-            )
+    own = (
+        _custodian_refusal(actor, specimen),
+        _receiver_refusal(specimen, receiver),
+        None if overdue else _offered_refusal(specimen),
+    )
+    return [*(one for one in own if one is not None), *refusals_of_recording(actor, HandoverOffered, specimen)]
 
 
-def _sites_of(session: Session, user: str) -> set[str] | None:
+def _custodian_refusal(actor: Actor, specimen: Snapshot) -> NotTheCustodian | None:
+    kind, name = specimen.projection["custodian_kind"], specimen.projection["custodian_id"]
+    if gives(actor, kind, name):
+        return None
+    return NotTheCustodian(
+        f"{specimen.code} is in the custody of {name or 'nobody'}, so you cannot hand it over. "
+        "They offer it to you, or to whom it is for.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+        custodian_kind=kind,
+    )
+
+
+def _receiver_refusal(specimen: Snapshot, receiver: Receiver | None) -> Refusal | None:
+    if receiver is None or receiver.refusal is not None:
+        return None if receiver is None else receiver.refusal
+    if (receiver.kind, receiver.id) == (specimen.projection["custodian_kind"], specimen.projection["custodian_id"]):
+        return ReceiverCannotTake(f"{receiver.id} holds it already.", subject=specimen.code)
+    if receiver.sites is None or receiver.sites & set(specimen.sites):
+        return None
+    return ReceiverCannotTake(
+        f"{receiver.id} takes nothing over where {specimen.code} is. Send it there as a shipment, or choose "
+        "somebody who works here.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+    )
+
+
+def _offered_refusal(specimen: Snapshot) -> AlreadyOffered | None:
+    if specimen.projection["offered_kind"] is None:
+        return None
+    return AlreadyOffered(
+        f"{specimen.code} is offered to {specimen.projection['offered_id']} already. Wait until that hand-over ends, "
+        "or take it back (POST /handovers/{id}/decline).",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+    )
+
+
+def several_custodians(specimens: Sequence[Snapshot]) -> SeveralCustodians | None:
+    """Return why specimens cannot be in one offer, or None when one custodian holds them all."""
+    if len({(s.projection["custodian_kind"], s.projection["custodian_id"]) for s in specimens}) <= 1:
+        return None
+    return SeveralCustodians("These specimens are not all with the same custodian. Make one hand-over for each.")
+
+
+def _sites_of(session: Session, user: str) -> frozenset[str] | None:
     """The sites at which a user may take hand-overs; None means every site."""
     able = [role.value for role in Role if P in ROLE_PERMISSIONS[role]]
     sites = session.execute(
         select(role_table.c.site_code).where(role_table.c.user_code == user, role_table.c.role.in_(able))
     ).scalars().all()  # fmt: skip
-    return None if None in sites else {str(site) for site in sites}
+    return None if None in sites else frozenset(str(site) for site in sites)
 
 
 def require_taker(actor: Actor, row: Any, request: AcceptRequest | None) -> None:

@@ -26,14 +26,14 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import MalformedRequest
 from biobank.shipping.handover_queries import get_handover, handover, item, public_of
 from biobank.shipping.handover_rules import (
-    AlreadyOffered,
     HandoverTooLate,
-    giver_of,
     gives,
+    offer_refusals,
+    read_receiver,
     require_open,
-    require_receiver,
     require_taker,
     require_unchanged,
+    several_custodians,
 )
 from biobank.shipping.schemas import AcceptRequest, DeclineRequest, HandoverAnswer, HandoverRequest
 
@@ -51,16 +51,15 @@ def offer(session: Session, act: Act, request: HandoverRequest) -> HandoverAnswe
         require_expected(specimen, line.expected_seq)
     _end_overdue(session, act, overdue)
     specimens = get_all_visible(session, act.actor, codes, lock=True)
-    giver = giver_of(act.actor, specimens)
-    require_receiver(session, request, giver, specimens)
+    receiver = read_receiver(session, request.to_kind, request.to_id)
     for specimen in specimens:
-        if specimen.projection["offered_kind"] is not None:
-            raise AlreadyOffered(
-                f"{specimen.code} is offered to {specimen.projection['offered_id']} already. Wait until that hand-over ends, "
-                "or take it back (POST /handovers/{id}/decline).",
-                where_now=specimen.where_now,
-                subject=specimen.code,
-            )
+        refusals = offer_refusals(act.actor, specimen, receiver)
+        if refusals:
+            raise refusals[0]
+    several = several_custodians(specimens)
+    if several is not None:
+        raise several
+    giver = specimens[0].projection["custodian_kind"], specimens[0].projection["custodian_id"]
     name, expires_at = uuid4(), act.at + timedelta(minutes=request.expires_in_minutes)
     event = HandoverOffered(
         handover=str(name), to_kind=CustodianKind(request.to_kind), to_id=request.to_id, expires_at=rfc3339(expires_at)

@@ -89,6 +89,11 @@ def public_containers(session: Session, rows: Sequence["Row[Any]"]) -> list[Cont
 ORDERS = {"code": container.c.code, "name": container.c.name}
 
 
+def path_of(session: Session, code: str) -> list[str]:
+    """Return the names of a container and of everything it stands in, the outermost first."""
+    return [row.name for row in session.execute(_PATHS, {"codes": [code]})]
+
+
 def list_containers(
     session: Session,
     actor: Actor,
@@ -116,21 +121,20 @@ def read_container(session: Session, actor: Actor, code: str) -> ContainerPublic
     return public_containers(session, [get_container(session, actor, code)])[0]
 
 
-def free_slots(session: Session, code: str) -> list[Slot]:
-    """Return the free positions of a container whose row the caller has locked."""
+def slots_of(session: Session, code: str) -> list[tuple[Slot, bool]]:
+    """Return the positions of a container row by row, each with whether it is free; lock the container's row to rely on it."""
     rows = session.execute(
-        select(position.c.row, position.c.col, position.c.code, position.c.label)
+        select(position.c.row, position.c.col, position.c.code, position.c.label, custody.c.code.is_(None).label("free"))
         .select_from(position.outerjoin(custody, custody.c.position_code == position.c.code))
-        .where(position.c.container_code == code, custody.c.code.is_(None))
+        .where(position.c.container_code == code)
         .order_by(position.c.row, position.c.col)
     )
-    return [Slot(r.row, r.col, r.code, r.label) for r in rows]
+    return [(Slot(r.row, r.col, r.code, r.label), r.free) for r in rows]
 
 
-def labels_of(session: Session, code: str) -> dict[str, str]:
-    """Return the label of every position of a container, by the position's code."""
-    rows = session.execute(select(position.c.code, position.c.label).where(position.c.container_code == code))
-    return {row.code: row.label for row in rows}
+def free_slots(session: Session, code: str) -> list[Slot]:
+    """Return the free positions of a container whose row the caller has locked."""
+    return [slot for slot, free in slots_of(session, code) if free]
 
 
 def find_position(session: Session, container_code: str | None, place: str) -> "Row[Any] | None":

@@ -1,14 +1,9 @@
-"""What a container takes. Pure rules, and the one shell that asks the database for the class of a place."""
-
-from collections.abc import Sequence
-from typing import Any
-
-from sqlmodel import Session
+"""At which temperature what keeps. Pure rules."""
 
 from biobank.custody.legality import Snapshot
 from biobank.custody.states import Condition
 from biobank.foundation.errors import Conflict
-from biobank.storage import queries
+from biobank.foundation.terms import words
 
 CRYOGENIC = frozenset({"ln2_vapour", "ln2_liquid", "minus_150", "minus_80"})
 COOL = frozenset({"fridge", "ambient", "incubator"})
@@ -35,17 +30,16 @@ def suits(condition: str, temperature_class: str | None) -> bool:
     return temperature_class is None or temperature_class in SUITABLE[Condition(condition)]
 
 
-def require_suitable(session: Session, specimens: Sequence[Snapshot], container: Any) -> None:
-    """Raise WrongTemperature for the first specimen that the container would spoil."""
-    temperature = queries.temperature_class_of(session, container.code)
-    for specimen in specimens:
-        condition = specimen.projection["condition"]
-        if not suits(condition, temperature):
-            fitting = " or ".join(sorted(SUITABLE[Condition(condition)])).replace("_", " ")
-            raise WrongTemperature(
-                f"{specimen.code} is {condition.replace('_', ' ')} and {container.code} is {temperature}. "
-                f"Choose a place of class {fitting}.",
-                where_now=specimen.where_now,
-                subject=specimen.code,
-                temperature_class=temperature,
-            )
+def temperature_refusal(specimen: Snapshot, container: str, temperature_class: str | None) -> WrongTemperature | None:
+    """Return why a container of this temperature class would spoil the specimen, or None."""
+    condition = specimen.projection["condition"]
+    if suits(condition, temperature_class):
+        return None
+    fitting = " or ".join(words(name) for name in sorted(SUITABLE[Condition(condition)]))
+    return WrongTemperature(
+        f"{specimen.code} is {condition.replace('_', ' ')} and {container} is {words(temperature_class)}. "
+        f"Choose a place of class {fitting}.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+        temperature_class=temperature_class,
+    )

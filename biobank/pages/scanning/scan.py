@@ -27,7 +27,7 @@ from biobank.scanning import service
 from biobank.scanning.api import body_of_frame
 from biobank.scanning.commands import COMMAND_LABELS, WORDINGS, Action, Command, actions_of, command_code
 from biobank.scanning.committing import RecordedList, SeenTube, UndoRequest, commit_list, undo_list, words_of
-from biobank.scanning.lists import ScanList, Wanted, judge
+from biobank.scanning.lists import ScanList, Wanted, check_list
 from biobank.scanning.rack_files import LONGEST_LIST, Line, ListTooLong, read_lines
 from biobank.scanning.schemas import DecodeAnswer
 from biobank.scanning.sheet import symbol_of
@@ -62,7 +62,7 @@ async def show_scan(
 
 
 @router.post("/scan/list")
-async def check_list(request: Request, page: Visiting, reading: PageReading) -> Response:
+async def show_list(request: Request, page: Visiting, reading: PageReading) -> Response:
     """Say of every tube whether it is ready. Changes nothing."""
     form = await read_form(request)
     page.require_csrf(form.get("csrf_token"))
@@ -168,14 +168,14 @@ async def _draw(
     recorded: RecordedList | None = None,
 ) -> Response:
     actor: Actor = request.state.actor
-    judged: ScanList = await reading(judge, wanted, lines, reading.bank.settings)
+    listed: ScanList = await reading(check_list, wanted, lines, reading.bank.settings)
     if not wants_page(request):
-        return _answer(request, judged)
+        return _answer(request, listed)
     return render(
         request,
         "scan.html",
         200 if refusal is None else refusal.status,
-        judged=judged,
+        listed=listed,
         wanted=wanted,
         actions=[(action.value, WORDINGS[action], command_code(action)) for action in actions_of(actor)],
         commands={command.value: command_code(command) for command in Command},
@@ -188,15 +188,15 @@ async def _draw(
     )
 
 
-def _answer(request: Request, judged: ScanList) -> Response:
-    drawn = render(request, "scan_list.html", judged=judged, commands={c.value: command_code(c) for c in Command})
+def _answer(request: Request, listed: ScanList) -> Response:
+    drawn = render(request, "scan_list.html", listed=listed, commands={c.value: command_code(c) for c in Command})
     return JSONResponse(
         {
             "html": bytes(drawn.body).decode(),
-            "ready": judged.counts["ready"],
-            "fault": judged.fault,
-            "place": None if judged.place is None else judged.place.name,
-            "rows": [{name: getattr(row, name) for name in _SAID} for row in judged.rows],
+            "ready": listed.counts["ready"],
+            "fault": listed.fault,
+            "place": None if listed.place is None else listed.place.name,
+            "rows": [{name: getattr(row, name) for name in _SAID} for row in listed.rows],
         }
     )
 

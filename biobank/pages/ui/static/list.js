@@ -1,7 +1,7 @@
-// The scan page: every scan is judged at once by the server, the list is kept on this device until it is recorded.
+// The scan page: every scan is checked at once by the server, the list is kept on this device until it is recorded.
 //
 // The form is the state: the server draws the list into it with its hidden fields, and the same form works without this file.
-// A scan that comes while another is being judged waits its turn; what was scanned is written down here before anything is
+// A scan that comes while another is being checked waits its turn; what was scanned is written down here before anything is
 // sent, so a reload, a lost network or a locked session loses nothing. Only codes are kept, under the badge that scanned them.
 
 import { isSoundOn, tell, toggleSound } from "./feedback.js";
@@ -18,7 +18,7 @@ const place = document.getElementById("scan-place");
 const DRAFT = `scan-draft:${form.dataset.owner}`;
 const TUBES = ["HF", "AD", "UN"];
 
-let waiting = []; // lines scanned and not yet judged
+let waiting = []; // lines scanned and not yet checked
 let untold = 0; // tubes at the end of the list whose verdict nobody has heard yet
 let busy = false;
 let recorded = null; // the last recorded list: {words, items, undo}
@@ -70,7 +70,7 @@ async function post(path, data) {
 const NO_ANSWER = t("No answer from the bank. The list is kept; it is looked at again when the network is back.");
 
 // Judge the list as the form has it, with whatever waits.
-async function judge() {
+async function check() {
   keep();
   if (busy) return;
   busy = true;
@@ -100,7 +100,7 @@ async function judge() {
 function draw(said) {
   list.innerHTML = said.html;
   document.getElementById("scan-place-name").textContent = said.place ?? "";
-  // Scans that came while this list was judged are told with the next one.
+  // Scans that came while this list was checked are told with the next one.
   const heard = said.rows.slice(Math.max(0, said.rows.length - Math.max(0, untold - waiting.length)));
   if (untold > waiting.length) {
     untold = waiting.length;
@@ -156,7 +156,7 @@ function add(line, code) {
   waiting.push(line);
   untold += 1;
   big("checking", code, t("Checking …"));
-  judge();
+  check();
 }
 
 function command(code) {
@@ -174,7 +174,7 @@ function goTo(code) {
   place.value = code;
   tell("ok");
   say("note", t("Place: %(code)s", { code }));
-  judge();
+  check();
 }
 
 function choose(value) {
@@ -192,7 +192,7 @@ function placeScanned(prefix, code) {
     if (last && last.value.startsWith("|")) {
       last.value = code + last.value;
       untold = Math.max(untold, 1);
-      judge();
+      check();
       return;
     }
   }
@@ -248,7 +248,7 @@ async function commit() {
   } finally {
     busy = false;
   }
-  await judge();
+  await check();
 }
 
 function showRecorded() {
@@ -293,7 +293,7 @@ form.addEventListener("submit", (event) => {
   if (button?.name === "commit") return void commit();
   if (button?.name === "drop") {
     list.querySelectorAll("input[name=line]")[Number(button.value)]?.remove();
-    return void judge();
+    return void check();
   }
   const typed = [one.value, form.elements.codes.value].join("\n").split("\n").map((text) => text.trim()).filter(Boolean);
   one.value = form.elements.codes.value = "";
@@ -320,7 +320,7 @@ result.querySelector("form").addEventListener("submit", undo);
 form.addEventListener("change", (event) => {
   if (event.target.matches("[name=action], [name=place], [name=site], [name=purpose]")) {
     showFields();
-    judge();
+    check();
   }
 });
 
@@ -335,7 +335,7 @@ const TOOLS = {
     const last = waiting.pop() ?? [...list.querySelectorAll("input[name=line]")].at(-1);
     if (last instanceof Element) last.remove();
     verdict.replaceChildren();
-    judge();
+    check();
   },
   new_list() {
     waiting = [];
@@ -343,7 +343,7 @@ const TOOLS = {
     recorded = null;
     result.hidden = true;
     verdict.replaceChildren();
-    judge();
+    check();
   },
   sound(button) {
     button.setAttribute("aria-pressed", String(toggleSound()));
@@ -364,8 +364,8 @@ async function stayAwake() {
   if (document.visibilityState === "visible") await navigator.wakeLock?.request("screen").catch(() => null);
 }
 
-addEventListener("online", () => judge());
-document.addEventListener("visibilitychange", () => { stayAwake(); if (document.visibilityState === "visible" && waiting.length) judge(); });
+addEventListener("online", () => check());
+document.addEventListener("visibilitychange", () => { stayAwake(); if (document.visibilityState === "visible" && waiting.length) check(); });
 
 form.querySelector(".scan-many").open = false;
 form.querySelector(".scan-tools").hidden = false;
@@ -374,6 +374,6 @@ form.querySelector("[data-do=sound]").setAttribute("aria-pressed", String(isSoun
 restore();
 showFields();
 stayAwake();
-if (waiting.length) judge();
+if (waiting.length) check();
 one.focus({ preventScroll: true });
 document.documentElement.dataset.listReady = "";
