@@ -109,7 +109,11 @@ def _own_site(actor: Actor, event: type[Event]) -> str | None:
 
 def describe_allowed(session: Session, actor: Actor, code: str) -> AllowedEvents:
     """Answer GET /specimens/{code}/allowed-events."""
-    specimen = get_visible(session, actor, code, holds=True)
+    return allowed_on(get_visible(session, actor, code, holds=True), actor)
+
+
+def allowed_on(specimen: Snapshot, actor: Actor) -> AllowedEvents:
+    """Say what the actor may do with a specimen that was loaded with its holds, and by which call. Pure."""
     items = [
         AllowedEvent(
             kind=cls.model_fields["kind"].default,
@@ -120,7 +124,7 @@ def describe_allowed(session: Session, actor: Actor, code: str) -> AllowedEvents
         )
         for cls in allowed_events(specimen, actor)
     ]
-    return AllowedEvents(specimen=code, seq=specimen.seq, items=items)
+    return AllowedEvents(specimen=specimen.code, seq=specimen.seq, items=items)
 
 
 def call_of(event: type[Event], specimen: Snapshot) -> str:

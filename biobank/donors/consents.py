@@ -159,10 +159,10 @@ def require_consent(
     Raises ConsentMissing (never given, expired, donor erased) or ConsentIsRevoked.
     """
     statement = _given(kind, at).where(_consent.c.donor_code == donor_code)
-    judged = judge(list(session.execute(statement)), donor_code, kind, at, tissue=tissue, where_now=where_now)
-    if isinstance(judged, Refusal):
-        raise judged
-    return judged
+    answer = covering_consent(list(session.execute(statement)), donor_code, kind, at, tissue=tissue, where_now=where_now)
+    if isinstance(answer, Refusal):
+        raise answer
+    return answer
 
 
 def _given(kind: ConsentKind, at: datetime) -> Select[Any]:
@@ -176,14 +176,14 @@ def _given(kind: ConsentKind, at: datetime) -> Select[Any]:
 
 
 def consents_given(session: Session, donors: Collection[str], kind: ConsentKind, at: datetime) -> dict[str, list["Row[Any]"]]:
-    """Return for each donor what `judge` judges: one statement however many donors."""
+    """Return for each donor what `covering_consent` reads: one statement however many donors."""
     found: dict[str, list[Row[Any]]] = {code: [] for code in donors}
     for row in session.execute(_given(kind, at).where(_consent.c.donor_code.in_(sorted(found)))):
         found[row.donor_code].append(row)
     return found
 
 
-def judge(
+def covering_consent(
     given: Sequence["Row[Any]"],
     donor_code: str,
     kind: ConsentKind,

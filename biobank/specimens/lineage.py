@@ -29,19 +29,12 @@ _NODES = text(
         SELECT code, min(generation) AS generation FROM down GROUP BY code
     )
     SELECT s.code, s.material, s.passage, s.lot_code, s.unit, s.home_site_code, c.site_code, c.state, c.amount,
-           d.clinic_site_code, met.generation
-    FROM met JOIN specimen s ON s.code = met.code JOIN custody c ON c.code = s.code LEFT JOIN donor d ON d.code = s.donor_code
+           d.clinic_site_code, met.generation, l.process,
+           (SELECT array_agg(p.parent_code ORDER BY p.parent_code) FROM specimen_parent p WHERE p.child_code = s.code) AS parents
+    FROM met JOIN specimen s ON s.code = met.code JOIN custody c ON c.code = s.code
+    LEFT JOIN donor d ON d.code = s.donor_code LEFT JOIN lot l ON l.code = s.lot_code
     ORDER BY met.generation, s.code
     LIMIT :largest
-    """
-)
-
-_EDGES = text(
-    """
-    SELECT p.parent_code, p.child_code, l.process
-    FROM specimen_parent p JOIN specimen s ON s.code = p.child_code LEFT JOIN lot l ON l.code = s.lot_code
-    WHERE p.parent_code = ANY(:codes) AND p.child_code = ANY(:codes)
-    ORDER BY p.parent_code, p.child_code
     """
 )
 
@@ -52,13 +45,18 @@ def describe_lineage(session: Session, actor: Actor, code: str) -> Lineage:
     The whole graph is of one donor, and a specimen's own log names its parents, so codes are shown throughout; the present
     state of what is at places the actor may not see is not. Raises NotFound.
     """
-    get_visible(session, actor, code)
+    return lineage_of(session, actor, get_visible(session, actor, code).code)
+
+
+def lineage_of(session: Session, actor: Actor, code: str) -> Lineage:
+    """Return the graph around a specimen that the actor may know of. One statement."""
     rows = session.execute(_NODES, {"code": code, "largest": LARGEST}).all()
-    edges = session.execute(_EDGES, {"codes": [row.code for row in rows]})
+    met = {row.code for row in rows}
+    edges = sorted((parent, row.code, row.process) for row in rows for parent in row.parents or () if parent in met)
     return Lineage(
         specimen=code,
         nodes=[_node(actor, row) for row in rows],
-        edges=[LineageEdge(parent=row.parent_code, child=row.child_code, process=row.process) for row in edges],
+        edges=[LineageEdge(parent=parent, child=child, process=process) for parent, child, process in edges],
     )
 
 

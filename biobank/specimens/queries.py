@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Row, Select, bindparam, func, or_, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -149,21 +150,27 @@ def describe_specimen(
     Raises NotFound, also when nothing was known of it by then. What a specimen *is* does not change and is shown as it is.
     """
     snapshot = get_visible(session, actor, code, holds=True)
-    as_of = None
-    projection = snapshot.projection | {"seq": snapshot.seq, "state_seq": snapshot.state_seq}
-    if at is not None or as_known_at is not None:
-        as_of = AsOf(at=at, as_known_at=as_known_at)
-        projection = custody_as_of(session, actor, code, at, as_known_at)
-    row = session.execute(_described(), {"code": code}).one()
-    parents = session.execute(select(parent.c.parent_code).where(parent.c.child_code == code).order_by(parent.c.parent_code))
+    if at is None and as_known_at is None:
+        return specimen_public(session, snapshot)
+    as_of = AsOf(at=at, as_known_at=as_known_at)
+    return specimen_public(session, snapshot, custody_as_of(session, actor, code, at, as_known_at), as_of)
+
+
+def specimen_public(
+    session: Session, snapshot: Snapshot, projection: dict[str, Any] | None = None, as_of: AsOf | None = None
+) -> SpecimenPublic:
+    """Describe a specimen that was loaded with its holds: as it stands, or with another `projection` and no holds."""
+    if projection is None:
+        projection = snapshot.projection | {"seq": snapshot.seq, "state_seq": snapshot.state_seq}
+    row = session.execute(_described(), {"code": snapshot.code}).one()
     return SpecimenPublic(
         **_identity(row, snapshot),
-        parents=list(parents.scalars()),
-        aliases=_aliases(session, code),
+        parents=row.parents or [],
+        aliases=[AliasPublic(issuer=issuer, value=value) for issuer, value in row.aliases or []],
         custody=custody_public(projection),
         as_of=as_of,
         holds=None if as_of is not None else _holds(snapshot),
-        amendments=_amendments(session, code),
+        amendments=[_amendment(bytes(entry), leaf) for entry, leaf in zip(row.amended or [], row.amended_by or [], strict=True)],
         label=label_facts(
             row,
             amount=projection["amount"],
@@ -176,8 +183,28 @@ def describe_specimen(
 
 @cache
 def _described() -> "Select[Any]":
-    """The specimen and its unit count; making an alias of a wide table costs more than the query."""
-    return select(specimen, _unit_count()).where(specimen.c.code == bindparam("code"))
+    """The specimen with its unit count, parents, aliases and what was corrected; making an alias of a wide table costs more
+    than the query.
+    """
+    code: BindParameter[str] = bindparam("code")
+    parents = select(func.array_agg(aggregate_order_by(parent.c.parent_code, parent.c.parent_code)))
+    pair = func.json_build_array(alias.c.issuer, alias.c.value)
+    aliases = select(func.json_agg(aggregate_order_by(pair, alias.c.issuer, alias.c.value)))
+    corrected = (event.c.stream_kind == "specimen", event.c.stream_id == code, event.c.kind == "specimen.amended")
+    return select(
+        specimen,
+        _unit_count(),
+        parents.where(parent.c.child_code == code).scalar_subquery().label("parents"),
+        aliases.where(alias.c.specimen_code == code).scalar_subquery().label("aliases"),
+        select(func.array_agg(aggregate_order_by(event.c.entry, event.c.seq)))
+        .where(*corrected)
+        .scalar_subquery()
+        .label("amended"),
+        select(func.array_agg(aggregate_order_by(event.c.leaf_hash, event.c.seq)))
+        .where(*corrected)
+        .scalar_subquery()
+        .label("amended_by"),
+    ).where(specimen.c.code == code)
 
 
 def _unit_count() -> ColumnElement[Any]:
@@ -227,27 +254,12 @@ def _holds(snapshot: Snapshot) -> list[HoldSummary]:
     ]
 
 
-def _aliases(session: Session, code: str) -> list[AliasPublic]:
-    rows = session.execute(select(alias).where(alias.c.specimen_code == code).order_by(alias.c.issuer, alias.c.value))
-    return [AliasPublic(issuer=row.issuer, value=row.value) for row in rows]
-
-
-def _amendments(session: Session, code: str) -> list[AmendmentPublic]:
+def _amendment(entry: bytes, leaf_hash: bytes) -> AmendmentPublic:
     """Return what was corrected: the events stay as they were, so what is right now stands beside them."""
-    rows = session.execute(
-        select(event.c.entry, event.c.leaf_hash)
-        .where(event.c.stream_kind == "specimen", event.c.stream_id == code, event.c.kind == "specimen.amended")
-        .order_by(event.c.seq)
+    read = parse_entry(entry)
+    return AmendmentPublic(
+        **{name: read["body"][name] for name in ("corrects", "field", "value", "reason")},
+        by=read["by"],
+        occurred_at=read["occurred_at"],
+        leaf_hash=bytes(leaf_hash).hex(),
     )
-    found = []
-    for row in rows:
-        entry = parse_entry(bytes(row.entry))
-        found.append(
-            AmendmentPublic(
-                **{name: entry["body"][name] for name in ("corrects", "field", "value", "reason")},
-                by=entry["by"],
-                occurred_at=entry["occurred_at"],
-                leaf_hash=bytes(row.leaf_hash).hex(),
-            )
-        )
-    return found

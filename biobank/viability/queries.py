@@ -36,7 +36,13 @@ def describe(
     session: Session, actor: Actor, code: str, *, assay: str | None = None, as_known_at: datetime | None = None
 ) -> ViabilityPublic:
     """Answer GET /specimens/{code}/viability: what was measured and, apart, what may be expected."""
-    specimen = get_visible(session, actor, code)
+    return viability_of(session, get_visible(session, actor, code), assay=assay, as_known_at=as_known_at)
+
+
+def viability_of(
+    session: Session, specimen: Snapshot, *, assay: str | None = None, as_known_at: datetime | None = None
+) -> ViabilityPublic:
+    """Say what was measured of a specimen and, apart, what may be expected of it."""
     parameters = current()
     measured = [one for one in measured_of(session, specimen.code) if as_known_at is None or one.recorded_at <= as_known_at]
     criterion = criterion_for(session, specimen.home_site_code, specimen.material) if measured else None

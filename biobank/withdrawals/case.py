@@ -23,17 +23,16 @@ from biobank.custody.recording import AHEAD, NOW, Circumstances, ImplausibleTime
 from biobank.custody.recording import record as record_on_specimens
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, State, StreamKind
-from biobank.donors.consents import require_consent
+from biobank.donors.consents import consents_given
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.codes import parse_code
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict, NotFound, StaleSequence
+from biobank.foundation.errors import NotFound, Refusal, StaleSequence
 from biobank.quality.streams import record_on_stream
-from biobank.specimens.materials import Tissue, tissue_of
 from biobank.specimens.models import Specimen
 from biobank.transparency.models import StreamHead
-from biobank.withdrawals.checks import use_refusal
+from biobank.withdrawals.checks import use_refusals
+from biobank.withdrawals.consents import treatment_consents
 from biobank.withdrawals.models import Administration, Withdrawal, WithdrawalItem, WithdrawalPick
 from biobank.withdrawals.workflow import Item, Route, Step, WithdrawalState, step_refusal
 
@@ -46,16 +45,11 @@ specimen_table = table_of(Specimen)
 stream_head = table_of(StreamHead)
 
 
-class DonorNotTreated(Conflict):
-    """The donor is dead or was forgotten: nobody is there to receive anything."""
-
-    code = "donor_not_living"
-    title = "No recipient"
-
-
 @dataclass(frozen=True)
 class Case:
-    """An opened withdrawal. `tubes` are its specimens by code; `came_back` those that returned without a decision."""
+    """An opened withdrawal. `tubes` are its specimens by code; `came_back` those that returned without a decision; `donor_status`
+    is read with the donor's lock.
+    """
 
     row: RowMapping
     seq: int
@@ -63,6 +57,7 @@ class Case:
     picks: dict[str, RowMapping]
     given: frozenset[str]
     came_back: frozenset[str]
+    donor_status: str = ""
 
     @property
     def code(self) -> str:
@@ -154,9 +149,10 @@ def open_case(
     refuses use, not what must still be recorded), StaleSequence when `expected_seq` is given and old.
     """
     donor_code = find_row(session, act.actor, code)["donor_code"]
-    lock_donor(session, donor_code)
+    donor_status = lock_donor(session, donor_code).status
     row = session.execute(select(withdrawal).where(withdrawal.c.code == code).with_for_update()).mappings().one()
     case, others = _load(session, row, also, lock=True)
+    case = replace(case, donor_status=donor_status)
     if expected_seq is not None and expected_seq != case.seq:
         raise StaleSequence(
             f"The record of {code} moved on: it stands at {case.seq}. Look at its present state and decide again.",
@@ -219,11 +215,6 @@ def came_back(session: Session, tubes: dict[str, Snapshot]) -> frozenset[str]:
     return frozenset(row.stream_id for row in rows if row.kind == "specimen.issued")
 
 
-def tissue_of_tube(material: str, specimen: str) -> Tissue:
-    """Return the tissue whose consent covers a specimen."""
-    return tissue_of(material, parse_code(specimen).prefix)
-
-
 def require_treatment_consent(
     session: Session, act: Act, donor: str, material: str, specimens: Iterable[str]
 ) -> tuple[bytes, ...]:
@@ -232,26 +223,34 @@ def require_treatment_consent(
     Raises ConsentMissing, ConsentIsRevoked, DonorNotTreated.
     """
     row = lock_donor(session, donor)
-    if row.status in ("deceased", "erased"):
-        raise DonorNotTreated(f"{donor} is recorded as {row.status}; nothing can be given to them any more.", subject=donor)
-    tissues = sorted({tissue_of_tube(material, code) for code in specimens})
-    return tuple(
-        dict.fromkeys(require_consent(session, donor, "treatment", act.at, tissue=tissue.value) for tissue in tissues)
-    )  # fmt: skip
+    given = consents_given(session, [donor], "treatment", act.at)[donor]
+    consents, refusals = treatment_consents(donor, row.status, given, material, specimens, act.at)
+    if refusals:
+        raise refusals[0]
+    return tuple(consents)
 
 
 def require_usable(
     session: Session, act: Act, case: Case, codes: Iterable[str], event: type[Event], conditions: frozenset[Condition] | None
 ) -> None:
     """Raise the first reason for which one of `codes` may not take the step `event` on its way back to its donor."""
-    lagging = is_lagging(session, act, [event])
-    for code in sorted(codes):
-        refusal = use_refusal(
-            event, case.tubes[code], donor=case.donor, at=act.at, route=case.route, conditions=conditions,
+    refusals = usage_refusals(case, codes, event, conditions, at=act.at, lagging=is_lagging(session, act, [event]))
+    if refusals:
+        raise refusals[0]
+
+
+def usage_refusals(
+    case: Case, codes: Iterable[str], event: type[Event], conditions: frozenset[Condition] | None, *, at: datetime, lagging: bool
+) -> list[Refusal]:
+    """Return every reason why one of `codes` may not take the step `event` on its way back to its donor, by code. Pure."""
+    return [
+        refusal
+        for code in sorted(codes)
+        for refusal in use_refusals(
+            event, case.tubes[code], donor=case.donor, at=at, route=case.route, conditions=conditions,
             withdrawal=case.code, lagging=lagging, came_back=code in case.came_back,
-        )  # fmt: skip
-        if refusal is not None:
-            raise refusal
+        )
+    ]  # fmt: skip
 
 
 def record_on_case(

@@ -1,13 +1,13 @@
 """May this tube go back to its donor? One pure rule, asked at the request, the approval, the issue, the thaw and the bedside.
 
 Order of the answer: whose it is, what it was kept for, its custody (state, reservation, holds, the log's lag), the law, the
-verdict of quality, its term, what is left of it, its condition for the route. The first no wins.
+verdict of quality, its term, what is left of it, its condition for the route. Pages list every no, an act raises the first.
 """
 
 from datetime import datetime
 
 from biobank.custody.event import Event
-from biobank.custody.legality import Snapshot, refusal_of
+from biobank.custody.legality import Snapshot, refusals_of
 from biobank.custody.states import Condition, Quality
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refusal
@@ -81,7 +81,7 @@ class CameBackUndecided(Conflict):
     title = "Came back without a decision"
 
 
-def use_refusal(
+def use_refusals(
     event: type[Event],
     specimen: Snapshot,
     *,
@@ -93,26 +93,47 @@ def use_refusal(
     withdrawal: str | None = None,
     lagging: bool = False,
     came_back: bool = False,
-) -> Refusal | None:
-    """Return why `specimen` may not be used for `donor` by way of `event`, or None when it may.
+) -> list[Refusal]:
+    """Return every reason why `specimen` may not be used for `donor` by way of `event`; empty when it may.
 
     `at`: the instant of the act; `conditions`: physical conditions that `route` allows at this step; `withdrawal`: on whose
     behalf; `came_back`: it left for a patient and came back without quality's decision.
     """
-    code, where = specimen.code, specimen.where_now
-    if specimen.donor_code != donor:
-        return AnotherPersonsCells(
-            f"{code} does not come from {donor}. Cells go back to their own donor only.", where_now=where, subject=code
-        )
-    if specimen.purpose != "therapeutic":
-        return NotForTreatment(f"{code} was kept for {specimen.purpose}, not for treatment. Choose another.", subject=code)
-    if material is not None and specimen.material != material:
-        return AnotherMaterial(f"{code} is {specimen.material}; {material} was asked for. Choose another.", subject=code)
-    return (
-        refusal_of(event, specimen, withdrawal=withdrawal, lagging=lagging)
-        or _law_refusal(specimen)
-        or _quality_refusal(specimen, at, came_back)
-        or _condition_refusal(specimen, route, conditions)
+    found = (
+        _owner_refusal(specimen, donor),
+        _purpose_refusal(specimen),
+        _material_refusal(specimen, material),
+        *refusals_of(event, specimen, withdrawal=withdrawal, lagging=lagging),
+        _law_refusal(specimen),
+        *_quality_refusals(specimen, at, came_back),
+        _condition_refusal(specimen, route, conditions),
+    )
+    return [refusal for refusal in found if refusal is not None]
+
+
+def _owner_refusal(specimen: Snapshot, donor: str) -> Refusal | None:
+    if specimen.donor_code == donor:
+        return None
+    return AnotherPersonsCells(
+        f"{specimen.code} does not come from {donor}. Cells go back to their own donor only.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+    )
+
+
+def _purpose_refusal(specimen: Snapshot) -> Refusal | None:
+    if specimen.purpose == "therapeutic":
+        return None
+    return NotForTreatment(
+        f"{specimen.code} was kept for {specimen.purpose}, not for treatment. Choose another.", subject=specimen.code
+    )
+
+
+def _material_refusal(specimen: Snapshot, material: str | None) -> Refusal | None:
+    if material is None or specimen.material == material:
+        return None
+    return AnotherMaterial(
+        f"{specimen.code} is {specimen.material}; {material} was asked for. Choose another.", subject=specimen.code
     )
 
 
@@ -130,28 +151,35 @@ def _law_refusal(specimen: Snapshot) -> Refusal | None:
     return None
 
 
-def _quality_refusal(specimen: Snapshot, at: datetime, came_back: bool) -> Refusal | None:
+def _quality_refusals(specimen: Snapshot, at: datetime, came_back: bool) -> list[Refusal]:
     code, where = specimen.code, specimen.where_now
-    if came_back:
-        return CameBackUndecided(
-            f"{code} left for a patient and came back without quality's decision. Record its return with the journey's "
-            "temperature record (POST /withdrawals/…/return), or discard it.",
-            where_now=where,
-            subject=code,
-        )
     quality = specimen.projection["quality"]
+    found: list[Refusal] = []
+    if came_back:
+        found.append(
+            CameBackUndecided(
+                f"{code} left for a patient and came back without quality's decision. Record its return with the journey's "
+                "temperature record (POST /withdrawals/…/return), or discard it.",
+                where_now=where,
+                subject=code,
+            )
+        )
     if quality not in RELEASED:
-        return NotReleased(
-            f"{code} is {quality.replace('_', ' ')}, not released. Quality decides (POST …/decision).",
-            where_now=where,
-            subject=code,
-            quality=quality,
+        found.append(
+            NotReleased(
+                f"{code} is {quality.replace('_', ' ')}, not released. Quality decides (POST …/decision).",
+                where_now=where,
+                subject=code,
+                quality=quality,
+            )
         )
     if specimen.expires_at is not None and specimen.expires_at <= at:
-        return Expired(f"{code} expired on {rfc3339(specimen.expires_at)}. Choose another.", where_now=where, subject=code)
+        found.append(
+            Expired(f"{code} expired on {rfc3339(specimen.expires_at)}. Choose another.", where_now=where, subject=code)
+        )  # fmt: skip
     if specimen.projection["amount"] <= 0:
-        return NothingLeft(f"By the record nothing is left in {code}. Choose another.", where_now=where, subject=code)
-    return None
+        found.append(NothingLeft(f"By the record nothing is left in {code}. Choose another.", where_now=where, subject=code))
+    return found
 
 
 def _condition_refusal(specimen: Snapshot, route: Route | None, conditions: frozenset[Condition] | None) -> Refusal | None:

@@ -13,7 +13,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.queries import stream_history
 from biobank.custody.schemas import CustodyHistory
 from biobank.custody.snapshots import load, may_know
-from biobank.donors.consents import require_consent
+from biobank.donors.consents import consents_given, covering_consent
 from biobank.donors.visibility import get_visible_donor
 from biobank.foundation import clock
 from biobank.foundation.db import table_of
@@ -22,8 +22,9 @@ from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.scoping import specimen
 from biobank.viability.queries import expected_dose
 from biobank.viability.schemas import DosePublic
-from biobank.withdrawals.case import Case, came_back, find_row, item_table, read_case, tissue_of_tube, visible, withdrawal
-from biobank.withdrawals.checks import use_refusal
+from biobank.withdrawals.case import Case, came_back, find_row, item_table, read_case, visible, withdrawal
+from biobank.withdrawals.checks import use_refusals
+from biobank.withdrawals.consents import tissue_of_tube
 from biobank.withdrawals.events import Reserved
 from biobank.withdrawals.models import BedsideRelease, WithdrawalOutcome
 from biobank.withdrawals.schemas import (
@@ -165,11 +166,11 @@ def tubes_of_donor(session: Session, donor: str, material: str | None) -> list[S
 
 def refusals_now(
     session: Session, tubes: list[Snapshot], donor: str, at: datetime, route: Route | None
-) -> dict[str, Refusal | None]:
-    """Return for each tube why it could not be asked for now, or None."""
+) -> dict[str, list[Refusal]]:
+    """Return for each tube every reason why it could not be asked for now."""
     undecided = came_back(session, {tube.code: tube for tube in tubes})
     return {
-        tube.code: use_refusal(
+        tube.code: use_refusals(
             Reserved, tube, donor=donor, at=at, route=route, conditions=None if route is None else BEFORE_ISSUE[route],
             came_back=tube.code in undecided,
         )
@@ -186,7 +187,7 @@ def feasibility(
     at = clock.now()
     tubes = [tube for tube in tubes_of_donor(session, donor, material) if may_know(actor, tube)]
     refusals = refusals_now(session, tubes, donor, at, route)
-    together, doses = expected_dose(session, [tube for tube in tubes if refusals[tube.code] is None])
+    together, doses = expected_dose(session, [tube for tube in tubes if not refusals[tube.code]])
     items = [_feasible(tube, refusals[tube.code], doses.get(tube.code)) for tube in tubes]
     return Feasibility(
         donor=donor,
@@ -199,7 +200,7 @@ def feasibility(
     )
 
 
-def _feasible(tube: Snapshot, refusal: Refusal | None, dose: DosePublic | None) -> FeasibleSpecimen:
+def _feasible(tube: Snapshot, refusals: list[Refusal], dose: DosePublic | None) -> FeasibleSpecimen:
     return FeasibleSpecimen(
         specimen=tube.code,
         material=tube.material,
@@ -209,17 +210,18 @@ def _feasible(tube: Snapshot, refusal: Refusal | None, dose: DosePublic | None) 
         unit=tube.unit,
         banked_at=tube.projection["banked_at"],
         expires_at=tube.expires_at,
-        usable=refusal is None,
+        usable=not refusals,
         dose=dose,
-        code=None if refusal is None else refusal.code,
-        why_not=None if refusal is None else refusal.detail,
+        code=refusals[0].code if refusals else None,
+        why_not=refusals[0].detail if refusals else None,
+        refusals=[refusal.detail for refusal in refusals],
     )
 
 
 def _consent_code(session: Session, donor: str, tubes: list[Snapshot], at: datetime) -> str | None:
+    given = consents_given(session, [donor], "treatment", at)[donor]
     for tissue in sorted({tissue_of_tube(tube.material, tube.code) for tube in tubes}):
-        try:
-            require_consent(session, donor, "treatment", at, tissue=tissue.value)
-        except Refusal as refusal:
-            return refusal.code
+        answer = covering_consent(given, donor, "treatment", at, tissue=tissue.value)
+        if isinstance(answer, Refusal):
+            return answer.code
     return None

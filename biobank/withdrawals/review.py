@@ -5,7 +5,6 @@ deviations, and whether the log keeps its promise. What the signature would be r
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import RowMapping, select, text
 from sqlmodel import Session
@@ -16,17 +15,17 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import Snapshot
 from biobank.custody.snapshots import load
-from biobank.donors.consents import consents_given, judge
+from biobank.donors.consents import consents_given
 from biobank.donors.models import Donor
 from biobank.foundation import clock
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Refusal
 from biobank.transparency.queries import seal_lag_s
-from biobank.withdrawals.case import came_back, find_row, item_table, read_case, tissue_of_tube, visible, withdrawal
-from biobank.withdrawals.checks import use_refusal
-from biobank.withdrawals.events import Reserved
+from biobank.withdrawals.approving import Grounds, approval_refusals, consents_of
+from biobank.withdrawals.case import Case, came_back, find_row, item_table, visible, withdrawal
+from biobank.withdrawals.consents import DonorNotTreated
 from biobank.withdrawals.gate import step_permission_refusal
-from biobank.withdrawals.workflow import BEFORE_ISSUE, Route, Step, WithdrawalState
+from biobank.withdrawals.workflow import Step, WithdrawalState
 
 _donor = table_of(Donor)
 
@@ -41,14 +40,6 @@ _SEQS = text("SELECT stream_id, seq FROM stream_head WHERE stream_kind = 'withdr
 
 
 @dataclass(frozen=True)
-class ReviewedTube:
-    """A tube as it would be approved, and why it could not be."""
-
-    tube: Snapshot
-    why_not: Refusal | None
-
-
-@dataclass(frozen=True)
 class OpenDeviation:
     """A deviation that is open and names the withdrawal, its donor, a tube, its lot or its place."""
 
@@ -60,44 +51,42 @@ class OpenDeviation:
 
 @dataclass(frozen=True)
 class Review:
-    """A request with what stands for and against it. `consent` is the refusal when treatment consent does not cover it.
+    """A request with what stands for and against it.
 
-    `lag_s`: age of the oldest unsealed event; `lag_limit_s`: what the bank promises. `own`: the reviewer asked for it.
+    `refusals`: every reason why the approval would be refused now; `consent`: the one of them about treatment consent, if any;
+    `lag_s`: age of the oldest unsealed event.
     """
 
-    row: Mapping[str, Any]
-    seq: int
-    donor_status: str
-    consent: Refusal | None
-    tubes: Sequence[ReviewedTube]
+    case: Case
+    grounds: Grounds
+    refusals: Sequence[Refusal]
     deviations: Sequence[OpenDeviation]
     lag_s: float
-    lag_limit_s: int
-    own: bool
+
+    @property
+    def consent(self) -> Refusal | None:
+        """The first reason why treatment consent does not cover the tubes."""
+        found = consents_of(self.case, self.grounds)[1]
+        return next((one for one in found if not isinstance(one, DonorNotTreated)), None)
 
     @property
     def against(self) -> list[str]:
         """Return why a signature would be refused now, one sentence each; empty when nothing stands against it."""
-        reasons: list[str] = []
-        if self.own:
-            reasons.append("You asked for it yourself: somebody else decides.")
-        if self.donor_status in ("deceased", "erased"):
-            reasons.append(f"The donor is recorded as {self.donor_status}: nothing can be given to them any more.")
-        if self.consent is not None:
-            reasons.append(self.consent.detail)
-        reasons += [one.why_not.detail for one in self.tubes if one.why_not is not None]
-        if self.lag_s > self.lag_limit_s:
-            reasons.append(f"The log is {int(self.lag_s)} s behind; more than {self.lag_limit_s} s and nothing is approved.")
-        return reasons
+        return [refusal.detail for refusal in self.refusals]
+
+    def is_usable(self, tube: Snapshot) -> bool:
+        """Say whether nothing stands against this tube."""
+        return not any(refusal.members.get("subject") == tube.code for refusal in self.refusals)
 
 
 def read_review(session: Session, actor: Actor, code: str, bank: Bank) -> Review:
     """Read what there is to decide about a withdrawal; raise NotPermitted for those who do not decide."""
     row = find_row(session, actor, code)
-    refusal = step_permission_refusal(actor, Step.APPROVE, read_case(session, row))
+    review = _reviews(session, actor, [row], bank)[0]
+    refusal = step_permission_refusal(actor, Step.APPROVE, review.case)
     if refusal is not None:
         raise refusal
-    return _reviews(session, actor, [row], bank)[0]
+    return review
 
 
 def read_queue(session: Session, actor: Actor, bank: Bank, limit: int = 20) -> list[Review]:
@@ -129,36 +118,13 @@ def _reviews(session: Session, actor: Actor, rows: Sequence[RowMapping], bank: B
     lag = seal_lag_s(session, at)
     answer: list[Review] = []
     for row in rows:
-        code, donor, route = row["code"], row["donor_code"], Route(row["route"])
-        its = [tubes[tube] for tube in sorted(items[code])]
-        answer.append(
-            Review(
-                row=dict(row),
-                seq=seqs.get(code, 0),
-                donor_status=statuses[donor],
-                consent=_consent(consents[donor], donor, row["material"], items[code], at),
-                tubes=[ReviewedTube(tube, _why_not(tube, donor, route, at, tube.code in undecided)) for tube in its],
-                deviations=deviations[code],
-                lag_s=lag,
-                lag_limit_s=bank.settings.merge_delay_s,
-                own=row["requested_by"] == actor.code,
-            )
-        )
+        code, donor = row["code"], row["donor_code"]
+        its = {tube: tubes[tube] for tube in sorted(items[code])}
+        case = Case(row, seqs.get(code, 0), its, {}, frozenset(), undecided & its.keys(), statuses[donor])
+        grounds = Grounds(at, statuses[donor], consents[donor], lag > bank.settings.merge_delay_s)
+        refusals = approval_refusals(actor, case, grounds)
+        answer.append(Review(case, grounds, refusals, deviations[code], lag))
     return answer
-
-
-def _why_not(tube: Snapshot, donor: str, route: Route, at: datetime, returned: bool) -> Refusal | None:
-    return use_refusal(
-        Reserved, tube, donor=donor, at=at, route=route, conditions=BEFORE_ISSUE[route], came_back=returned
-    )  # fmt: skip
-
-
-def _consent(given: Sequence[Any], donor: str, material: str, codes: Sequence[str], at: datetime) -> Refusal | None:
-    for tissue in sorted({tissue_of_tube(material, code) for code in codes}):
-        judged = judge(given, donor, "treatment", at, tissue=tissue.value)
-        if isinstance(judged, Refusal):
-            return judged
-    return None
 
 
 def _deviations_about(

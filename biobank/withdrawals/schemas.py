@@ -253,6 +253,7 @@ class FeasibleSpecimen(BaseModel):
     dose: DosePublic | None = Field(description="Living cells to be expected after thawing; null without an estimate.")
     code: str | None = Field(default=None, description="The refusal's code.")
     why_not: str | None = None
+    refusals: list[str] = Field(default_factory=list, description="Every reason why not, the first of them first.")
 
 
 class Feasibility(BaseModel):

@@ -12,13 +12,15 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
-from biobank.custody.recording import Move, acknowledge
+from biobank.custody.recording import Move, acknowledge, is_lagging
 from biobank.custody.snapshots import get_all_visible
+from biobank.donors.consents import consents_given
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict, NotPermitted
+from biobank.foundation.errors import Conflict
 from biobank.quality.streams import record_on_stream
 from biobank.vault import put_document
+from biobank.withdrawals.approving import Grounds, approval_refusals, consents_of
 from biobank.withdrawals.case import (
     Case,
     find_row,
@@ -28,7 +30,6 @@ from biobank.withdrawals.case import (
     record_on_case,
     record_on_tubes,
     require_treatment_consent,
-    require_usable,
     set_state,
     withdrawal,
 )
@@ -37,7 +38,7 @@ from biobank.withdrawals.events import Approved, Cancelled, Rejected, Requested,
 from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.queries import refusals_now, tubes_of_donor
 from biobank.withdrawals.schemas import ApproveRequest, CancelRequest, RejectRequest, WithdrawalAnswer, WithdrawalRequest
-from biobank.withdrawals.workflow import BEFORE_ISSUE, Step, WithdrawalState, after, shown, waits_for
+from biobank.withdrawals.workflow import Step, WithdrawalState, after, shown, waits_for
 
 
 class RecipientIsNotDonor(Conflict):
@@ -52,13 +53,6 @@ class NotEnough(Conflict):
 
     code = "not_enough"
     title = "Not enough"
-
-
-class OwnRequest(NotPermitted):
-    """Whoever asks does not also decide."""
-
-    code = "own_request"
-    title = "Your own request"
 
 
 def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -> WithdrawalAnswer:
@@ -134,13 +128,12 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
                 )  # fmt: skip
         refusals = refusals_now(session, tubes, request.donor, act.at, request.route)
         for code in codes:
-            refusal = refusals[code]
-            if refusal is not None:
-                raise refusal
+            if refusals[code]:
+                raise refusals[code][0]
     else:
         candidates = tubes_of_donor(session, request.donor, request.material)
         refusals = refusals_now(session, candidates, request.donor, act.at, request.route)
-        usable = [tube for tube in candidates if refusals[tube.code] is None]
+        usable = [tube for tube in candidates if not refusals[tube.code]]
         tubes = sorted(usable, key=lambda t: (t.projection["banked_at"] or "9999", t.code))[: request.units]
         if len(tubes) < request.units:
             raise NotEnough(
@@ -162,12 +155,16 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
 def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRequest) -> WithdrawalAnswer:
     """Quality checks everything again, signs, and the tubes are reserved; of two withdrawals for one tube, one succeeds."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    require_step_permission(act, Step.APPROVE, case)
-    case.require_step(Step.APPROVE)
-    if case.row["requested_by"] == act.actor.code:
-        raise OwnRequest(f"You asked for {code} yourself; someone else must approve it.", subject=code)
-    consents = require_treatment_consent(session, act, case.donor, case.row["material"], case.tubes)
-    require_usable(session, act, case, case.tubes, Reserved, BEFORE_ISSUE[case.route])
+    grounds = Grounds(
+        act.at,
+        case.donor_status,
+        consents_given(session, [case.donor], "treatment", act.at)[case.donor],
+        is_lagging(session, act, [Reserved]),
+    )
+    refusals = approval_refusals(act.actor, case, grounds)
+    if refusals:
+        raise refusals[0]
+    consents = tuple(consents_of(case, grounds)[0])
     signature = use_signature(session, act, request.signature, Meaning.APPROVED)
     codes = sorted(case.tubes)
     event = Approved(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import pytest
@@ -92,11 +93,12 @@ def make_stage(session: Session, bank: TestBank, changes: dict[str, dict[str, ob
         tubes[name] = code
         changes[code] = {"custodian_kind": "user", "custodian_id": HOLDER} | projection
 
-    placed = {"container_code": boxes["free"]}
+    placed: dict[str, object] = {"container_code": boxes["free"]}
+    nobodys: dict[str, object] = {"custodian_kind": "nobody", "custodian_id": None}
     more: dict[State, dict[str, object]] = {
         State.STORED: placed | {"custodian_kind": "site", "custodian_id": "LAB"},
         State.CHECKED_OUT: placed,
-    } | {state: {"custodian_kind": "nobody", "custodian_id": None} for state in NOBODYS}
+    } | dict.fromkeys(NOBODYS, nobodys)
     for state in STATES:
         add(state.value, state=state.value, **more.get(state, {}))
     add("frozen", condition="frozen")
@@ -124,7 +126,7 @@ def wishes(stage: Stage) -> Iterator[Wanted]:
 def recording(session: Session, act: Act, wanted: Wanted, code: str, seq: int, row: Row | None) -> None:
     """Record by the call of the API that the list stands for."""
     if wanted.action is Action.RECEIVE:
-        model = request_model(Received, BatchEventRequest)
+        model: Any = request_model(Received, BatchEventRequest)
         record_batch(session, act, [model(kind="specimen.received", specimen=code, expected_seq=seq, site=wanted.site)])
     elif wanted.action is Action.CHECK_OUT:
         model = request_model(CheckedOut, BatchEventRequest)

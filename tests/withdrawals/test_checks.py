@@ -12,7 +12,7 @@ from biobank.custody.effects import INITIAL
 from biobank.custody.legality import ActiveHold, Snapshot
 from biobank.custody.states import HOLD_BLOCKS, HoldAct, HoldKind, Quality
 from biobank.quality.events import RegulatoryBasis
-from biobank.withdrawals.checks import RELEASED, use_refusal
+from biobank.withdrawals.checks import RELEASED, use_refusals
 from biobank.withdrawals.events import Reserved
 from biobank.withdrawals.workflow import BEFORE_ISSUE, Route
 
@@ -39,8 +39,8 @@ def code_of(specimen: Snapshot, **changes: Any) -> str | None:
         "conditions": BEFORE_ISSUE[route],
         "material": "adsc",
     } | changes
-    refusal = use_refusal(Reserved, specimen, **given)
-    return None if refusal is None else refusal.code
+    refusals = use_refusals(Reserved, specimen, **given)
+    return refusals[0].code if refusals else None
 
 
 def test_a_released_vial_goes_back_to_its_donor() -> None:

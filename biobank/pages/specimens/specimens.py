@@ -13,8 +13,9 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.custody import service
 from biobank.custody.event import Event, Mode, rules
-from biobank.custody.queries import history_of
+from biobank.custody.queries import stream_history
 from biobank.custody.schemas import AllowedEvents, EventPublic, EventRequest, request_model
+from biobank.custody.snapshots import get_visible
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.terms import words
 from biobank.labels.files import Drawing, data_of, template_for
@@ -29,14 +30,14 @@ from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
 from biobank.pages.viability.presentation import MEASURED_COLUMNS, expected, measured_row
 from biobank.people.queries import list_sites
-from biobank.specimens.lineage import describe_lineage
+from biobank.specimens.lineage import lineage_of
 from biobank.specimens.lineage_graph import draw_lineage
 from biobank.specimens.materials import amount_text
-from biobank.specimens.queries import describe_specimen
+from biobank.specimens.queries import describe_specimen, specimen_public
 from biobank.specimens.schemas import Lineage, SpecimenPublic
 from biobank.storage.maps import map_of
 from biobank.storage.schemas import ContainerMap
-from biobank.viability.queries import describe as describe_viability
+from biobank.viability.queries import viability_of
 from biobank.viability.schemas import ViabilityPublic
 
 router = APIRouter(include_in_schema=False)
@@ -79,19 +80,20 @@ class Dossier:
 
 def read_dossier(session: Session, actor: Actor, code: str) -> Dossier:
     """Read a specimen with its latest events, counts, relatives, place and what may happen next; raise NotFound."""
-    specimen = describe_specimen(session, actor, code)
+    snapshot = get_visible(session, actor, code, holds=True)
     box = None
-    if specimen.custody.container is not None:
+    container = snapshot.projection["container_code"]
+    if container is not None:
         try:
-            box = map_of(session, actor, specimen.custody.container)
+            box = map_of(session, actor, container)
         except NotFound:
             box = None  # at a site whose containers this login may not see
     return Dossier(
-        specimen,
-        history_of(session, actor, code, max(0, specimen.custody.seq - EVENTS_SHOWN), EVENTS_SHOWN).items,
-        describe_viability(session, actor, code),
-        describe_lineage(session, actor, code),
-        service.describe_allowed(session, actor, code),
+        specimen_public(session, snapshot),
+        stream_history(session, "specimen", code, max(0, snapshot.seq - EVENTS_SHOWN), EVENTS_SHOWN).items,
+        viability_of(session, snapshot),
+        lineage_of(session, actor, code),
+        service.allowed_on(snapshot, actor),
         box,
     )
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from biobank.acts.signing import Meaning
+from biobank.custody.legality import Snapshot
 from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
 from biobank.pages.ui.filters import code as code_markup
@@ -17,7 +18,7 @@ from biobank.pages.ui.templating import render
 from biobank.pages.withdrawals.requests import route_words
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.withdrawals import service
-from biobank.withdrawals.review import Review, ReviewedTube, read_queue, read_review
+from biobank.withdrawals.review import Review, read_queue, read_review
 from biobank.withdrawals.schemas import ApproveRequest
 
 router = APIRouter(include_in_schema=False)
@@ -62,8 +63,8 @@ async def show_review(request: Request, code: WithdrawalCode, reading: PageReadi
 
 async def _draw(request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Any = None) -> Response:
     review = await reading.agreeing(read_review, code, reading.bank)
-    row = review.row
-    tubes = ", ".join(one.tube.code for one in review.tubes)
+    row = review.case.row
+    tubes = ", ".join(review.case.tubes)
     return render(
         request,
         "withdrawal_review.html",
@@ -92,16 +93,16 @@ async def approve(request: Request, code: WithdrawalCode, performing: PagePerfor
 
 
 def _shown(request: Request, review: Review) -> dict[str, Any]:
-    row, zone = review.row, request.state.zone
+    row, zone = review.case.row, request.state.zone
     lag = quantity(int(review.lag_s), "seconds")
     return {
         "code": row["code"],
         "state": row["state"],
-        "seq": review.seq,
+        "seq": review.case.seq,
         "against": review.against,
         "facts": [
             ("Donor and recipient", code_markup(row["donor_code"])),
-            ("Donor is", words(review.donor_status)),
+            ("Donor is", words(review.case.donor_status)),
             ("Treatment consent", "In force" if review.consent is None else review.consent.title),
             ("Material", MATERIALS[row["material"]].title if row["material"] in MATERIALS else words(row["material"])),
             ("Route", route_words(row["route"])),
@@ -111,13 +112,12 @@ def _shown(request: Request, review: Review) -> dict[str, Any]:
             ("Asked by", code_markup(row["requested_by"], link=False)),
             ("Log behind by", lag),
         ],
-        "tubes": [_tube(one) for one in review.tubes],
+        "tubes": [_tube(review, tube) for tube in review.case.tubes.values()],
         "deviations": review.deviations,
     }
 
 
-def _tube(one: ReviewedTube) -> dict[str, Any]:
-    tube = one.tube
+def _tube(review: Review, tube: Snapshot) -> dict[str, Any]:
     return {
         "specimen": tube.code,
         "state": tube.projection["state"],
@@ -127,5 +127,5 @@ def _tube(one: ReviewedTube) -> dict[str, Any]:
         "basis": tube.regulatory_basis,
         "holds": ", ".join(words(hold.kind) for hold in tube.holds) or None,
         "expires": tube.expires_at,
-        "verdict": "pass" if one.why_not is None else "fail",
+        "verdict": "pass" if review.is_usable(tube) else "fail",
     }
