@@ -15,11 +15,11 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.donors.wristbands import describe_band
-from biobank.foundation.codes import Code, MalformedCode, Prefix, parse_code, resolve_payload
+from biobank.foundation.codes import SPECIMENS, Code, MalformedCode, Prefix, parse_code, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.paging import Paging
-from biobank.pages.ui.filters import code_href
+from biobank.pages.ui.code_pages import code_href, page_of
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
@@ -61,10 +61,10 @@ def find(session: Session, actor: Actor, text: str, settings: Settings) -> Found
         code = resolve_payload(text, settings.host_name, settings.former_hosts)
     except MalformedCode as misread:
         return _by_words(session, actor, text, settings, misread)
-    return Found(_page_of(session, actor, code, settings), [])
+    return Found(_address_of(session, actor, code, settings), [])
 
 
-def _page_of(session: Session, actor: Actor, code: Code, settings: Settings) -> str:
+def _address_of(session: Session, actor: Actor, code: Code, settings: Settings) -> str:
     if code.prefix == Prefix.POSITION:
         place = find_position(session, None, code.text)
         if place is None:
@@ -76,10 +76,10 @@ def _page_of(session: Session, actor: Actor, code: Code, settings: Settings) -> 
     if code.prefix == Prefix.COMMAND:
         meaning = meaning_of(code)
         return f"/scan?do={meaning.value}" if isinstance(meaning, Action) else "/scan"
-    href = code_href(code.text)
-    if href.startswith("/find"):
+    href = page_of(code.text)
+    if href is None:
         raise NotFound(f"{code.text} is a good code, and what it names has no page here yet.", subject=code.text)
-    if href.startswith("/specimens/"):
+    if code.prefix in SPECIMENS:
         resolve_code(session, actor, code.text, settings)
     return href
 
@@ -129,7 +129,7 @@ async def open_label(
 ) -> Response:
     """Open the address on a label. Shows, never acts."""
     try:
-        found = Found(await reading(lambda s, actor: _page_of(s, actor, parse_code(code), reading.bank.settings)), [])
+        found = Found(await reading(lambda s, actor: _address_of(s, actor, parse_code(code), reading.bank.settings)), [])
     except Refusal as refusal:
         return _draw(request, code, refusal)
     assert found.href is not None

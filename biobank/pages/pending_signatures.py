@@ -28,8 +28,8 @@ from biobank.foundation.paging import Listed, Paging
 from biobank.foundation.terms import words
 from biobank.pages.people.logins import first_password_field, first_password_in
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Opened, OwnPage
+from biobank.pages.ui.code_pages import page_of
 from biobank.pages.ui.entries import facts_of
-from biobank.pages.ui.filters import code_href
 from biobank.pages.ui.listing import Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.people.roles import grant_role, revoke_role
@@ -139,7 +139,7 @@ def _draw(at: Opened[Read]) -> OwnPage:
         "pending_act.html",
         one=one,
         label=label_of(one.act),
-        subject_href=_page_of(one.subject),
+        subject_href=page_of(one.subject),
         facts=[*facts_of(one.body), ("Needs", one.needs), ("At", one.site or "everywhere")],
         mine=one.proposed_by == at.actor.code,
         known=known is not None,
@@ -149,11 +149,6 @@ def _draw(at: Opened[Read]) -> OwnPage:
         statement=f"{label_of(one.act)}: {one.subject}; {said}." if said else f"{label_of(one.act)}: {one.subject}.",
         meaning=(one.meaning, known.said if known else ""),
     )
-
-
-def _page_of(code: str) -> str | None:
-    href = code_href(code)
-    return None if href.startswith("/find") else href
 
 
 async def _sign(at: Acting[Read]) -> Response:

@@ -18,7 +18,7 @@ from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.codes import Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
-from biobank.pages.ui.filters import code_href
+from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.forms import FormFault
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render

@@ -24,7 +24,7 @@ from biobank.foundation.clock import now
 from biobank.foundation.db import table_of
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
-from biobank.pages.ui.filters import code_href
+from biobank.pages.ui.code_pages import code_href
 from biobank.quality.deviations import list_deviations
 from biobank.quality.holds import list_holds
 from biobank.shipping.handover_queries import list_handovers

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from biobank.foundation.terms import LOOKS, TONES, look_of, words
 from biobank.pages.ui import filters
+from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.parts import BoxGrid, BoxPlace, Entry
 
 LONDON = ZoneInfo("Europe/London")
@@ -81,13 +82,13 @@ def test_nothing_known_is_a_dash_and_never_the_word_none() -> None:
 
 
 def test_a_code_links_to_its_page_and_anything_else_to_the_find_box() -> None:
-    assert filters.code_href("AD26-KH0KJQL") == "/specimens/AD26-KH0KJQL"
-    assert filters.code_href("BX-4T8N2WJ") == "/storage/BX-4T8N2WJ"
-    assert filters.code_href("KT-4T8N2WJ") == "/kits/KT-4T8N2WJ"
-    assert filters.code_href("DV-4T8N2WJ") == "/deviations/DV-4T8N2WJ"
-    assert filters.code_href("EQ-4T8N2WJ") == "/find?q=EQ-4T8N2WJ"
-    assert filters.code_href("ADIPOSE") == "/find?q=ADIPOSE"
-    assert filters.code_href("HF-/../x?y") == "/specimens/HF-%2F..%2Fx%3Fy"
+    assert code_href("AD26-KH0KJQL") == "/specimens/AD26-KH0KJQL"
+    assert code_href("BX-4T8N2WJ") == "/storage/BX-4T8N2WJ"
+    assert code_href("KT-4T8N2WJ") == "/kits/KT-4T8N2WJ"
+    assert code_href("DV-4T8N2WJ") == "/deviations/DV-4T8N2WJ"
+    assert code_href("EQ-4T8N2WJ") == "/find?q=EQ-4T8N2WJ"
+    assert code_href("ADIPOSE") == "/find?q=ADIPOSE"
+    assert code_href("HF-/../x?y") == "/find?q=HF-%2F..%2Fx%3Fy"
 
 
 def test_a_hostile_code_is_escaped() -> None:

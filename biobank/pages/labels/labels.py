@@ -22,7 +22,7 @@ from biobank.labels.schemas import BatchRequest, PrintList, PrintRequest, RuleRe
 from biobank.labels.statements import Evaluation, required_statements
 from biobank.labels.template import Template
 from biobank.labels.things import is_thing, thing_of
-from biobank.pages.ui.filters import code_href
+from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.forms import Field, FormFault, drawn, parse
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again

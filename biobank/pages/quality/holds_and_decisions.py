@@ -15,7 +15,7 @@ from biobank.foundation.terms import words
 from biobank.pages.quality import attachments, deviations, look_backs
 from biobank.pages.specimens.about import about_specimen
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
-from biobank.pages.ui.filters import code_href
+from biobank.pages.ui.code_pages import code_href
 from biobank.quality.decisions import decide_specimen
 from biobank.quality.events import Decision
 from biobank.quality.holds import find_scope, hold, lift_hold, place_hold

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from biobank.foundation.terms import words
+from biobank.pages.ui.code_pages import prefix_of
 from biobank.pages.ui.filters import code, quantity
 from biobank.pages.ui.parts import Entry
 
-_OUR_CODE = re.compile(r"^(HF|AD|UN|WD)[0-9]{2}-[0-9A-Z]{7}$|^(KT|LT|DN|WB|PS|BX|SH|DV|RG|EQ)-[0-9A-Z]{7}$")
 _PROOF = re.compile(r"^[0-9a-f]{64}$|^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 _INSTANT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d\.\d{3}Z$")
 _UNITS = {"_mc": "millidegrees_c", "_s": "seconds", "_ul": "ul", "_bp": "basis_points"}
@@ -72,4 +72,4 @@ def _shown(name: str, value: Any) -> Any:
         return None
     if match := _INSTANT.match(value):
         return f"{match[1]} {match[2]} UTC"
-    return code(value) if _OUR_CODE.match(value) else words(value)
+    return code(value) if prefix_of(value) is not None else words(value)

@@ -5,12 +5,12 @@ Every filter returns text or safe markup built from escaped parts, so a template
 
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
 from biobank.foundation.terms import words
+from biobank.pages.ui.code_pages import code_href, page_of, prefix_of
 
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 MISSING = Markup("–")
@@ -107,34 +107,12 @@ def _day_text(value: date) -> str:
     return f"{value.day}{NARROW}{_MONTHS[value.month - 1]}{NARROW}{value.year}"
 
 
-# Codes with a page of their own; any other resolves through the find box.
-_PAGES = {
-    "HF": "/specimens/",
-    "AD": "/specimens/",
-    "UN": "/specimens/",
-    "DN": "/donors/",
-    "WD": "/withdrawals/",
-    "BX": "/storage/",
-    "SH": "/shipments/",
-    "DV": "/deviations/",
-    "KT": "/kits/",
-    "LT": "/lots/",
-    "US": "/users/",
-}
-
-
-def code_href(code: str) -> str:
-    """Return the address of the page of a code of ours."""
-    page = _PAGES.get(code[:2].upper())
-    return f"{page}{quote(code, safe='')}" if page and "-" in code else f"/find?q={quote(code, safe='')}"
-
-
 def code(value: str | None, *, link: bool = True) -> Markup:
-    """Write a code in the code face, linked to its page."""
+    """Write a code in the code face, linked to what it names where that has a page."""
     if value is None:
         return MISSING
     text = str(value)
-    if not link:
+    if not link or (prefix_of(text) is not None and page_of(text) is None):
         return Markup('<span class="code">{}</span>').format(text)
     return Markup('<a class="code" href="{}">{}</a>').format(code_href(text), text)
 

@@ -54,6 +54,7 @@ from markupsafe import Markup
 from biobank.foundation import clock, terms
 from biobank.pages.ui import filters
 from biobank.pages.ui.assets import STATIC
+from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.nav import nav_for
 from biobank.pages.ui.security import security_headers
 
@@ -131,7 +132,7 @@ def make_environment(directory: Path = TEMPLATES_DIR) -> Environment:
         query=_query,
         new_key=new_key,
         script_words=script_words,
-        code_href=filters.code_href,
+        code_href=code_href,
         _=translate,
         ngettext=translate_plural,
         site_name=SITE_NAME,

@@ -1,0 +1,56 @@
+"""From a code to its page: the one table. Links, the find box, a label's address and the timeline all ask here."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from biobank.foundation.codes import DATED, Prefix
+
+PAGES: Final[Mapping[Prefix, str]] = {
+    Prefix.HAIR_FOLLICLE: "/specimens/",
+    Prefix.ADIPOSE: "/specimens/",
+    Prefix.UNIDENTIFIED: "/specimens/",
+    Prefix.DONOR: "/donors/",
+    Prefix.WITHDRAWAL: "/withdrawals/",
+    Prefix.CONTAINER: "/storage/",
+    Prefix.SHIPMENT: "/shipments/",
+    Prefix.DEVIATION: "/deviations/",
+    Prefix.KIT: "/kits/",
+    Prefix.LOT: "/lots/",
+    Prefix.BADGE: "/users/",
+}
+"""Prefixes whose codes have a page of their own: the address that ends in the code."""
+
+LOOKED_UP: Final = frozenset({Prefix.POSITION, Prefix.WRISTBAND, Prefix.COMMAND})
+"""Prefixes whose codes lead to the page of something else, which `find` looks up: the box, the donor, the scan page."""
+
+WITHOUT_PAGE: Final = frozenset({Prefix.REAGENT_LOT, Prefix.EQUIPMENT})
+"""Prefixes that are recorded with an act and have no page here."""
+
+
+_DATED = "|".join(sorted(prefix.value for prefix in DATED))
+_PLAIN = "|".join(sorted(prefix.value for prefix in Prefix if prefix not in DATED))
+_SHAPE = re.compile(rf"(?P<dated>{_DATED})[0-9]{{2}}-[0-9A-Z]{{7}}|(?P<plain>{_PLAIN})-[0-9A-Z]{{7}}")
+
+
+def prefix_of(text: str) -> Prefix | None:
+    """Return what a text of the shape of our codes names; None for any other text. Whether it exists is not asked."""
+    match = _SHAPE.fullmatch(text)
+    return None if match is None else Prefix(match["dated"] or match["plain"])
+
+
+def page_of(code: str) -> str | None:
+    """Return the address that shows what a code of ours names: its page, or the find box where it has to be looked up.
+
+    None for what has no page, and for what is no code.
+    """
+    prefix = prefix_of(code)
+    if prefix is not None and prefix in PAGES:
+        return f"{PAGES[prefix]}{code}"
+    return f"/find?q={code}" if prefix in LOOKED_UP else None
+
+
+def code_href(code: str) -> str:
+    """Return the address that shows what a code names; the find box, which says what it is, for whatever has no page."""
+    return page_of(code) or f"/find?q={quote(code, safe='')}"

@@ -1,0 +1,41 @@
+"""One table leads from a code to its page: links, find box, a label's address and the timeline agree for every prefix."""
+
+import re
+
+import pytest
+
+from biobank.foundation.codes import DATED, Prefix, format_code
+from biobank.pages.ui.code_pages import LOOKED_UP, PAGES, WITHOUT_PAGE, code_href, page_of
+from biobank.pages.ui.entries import facts_of
+from tests.conftest import Api
+from tests.pages.test_pages import a_tube
+from tests.pages.visitor import Visitor
+
+
+def example(prefix: Prefix) -> str:
+    return format_code(prefix, 26 if prefix in DATED else None, 12345)
+
+
+@pytest.mark.parametrize("prefix", Prefix)
+def test_every_kind_of_code_is_in_the_table_once_and_its_links_agree(prefix: Prefix) -> None:
+    code = example(prefix)
+    ((_, shown),) = facts_of({"thing": code})
+    linked = re.findall(r'href="([^"]+)"', str(shown))
+
+    assert [prefix in group for group in (PAGES, LOOKED_UP, WITHOUT_PAGE)].count(True) == 1
+    assert linked == ([] if prefix in WITHOUT_PAGE else [page_of(code)])
+    assert code_href(code) == (page_of(code) or f"/find?q={code}")
+
+
+def test_the_find_box_and_a_labels_address_lead_where_links_lead(api: Api) -> None:
+    visitor = Visitor(base_url=api.url, headers={"Accept": "text/html"}, follow_redirects=False, timeout=60)
+    visitor.log_in("lab_tech")
+    tube = a_tube(api)
+    for prefix in Prefix:
+        code = tube if prefix is Prefix.ADIPOSE else example(prefix)
+        answers = [visitor.get(f"/find?q={code}"), visitor.get(f"/S/{code}")]
+        if prefix in PAGES and (prefix not in (Prefix.HAIR_FOLLICLE, Prefix.UNIDENTIFIED)):
+            assert [a.headers["location"] for a in answers] == [page_of(code)] * 2, code
+        elif prefix is not Prefix.COMMAND:
+            assert {a.status_code for a in answers} == {404}, code
+    visitor.close()
