@@ -5,7 +5,7 @@ revocation or is finished before it. Nothing is believed that was read before th
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
