@@ -44,7 +44,7 @@ def read_donors(session: Session, actor: Actor, asked: Wanted) -> DonorList:
     return queries.list_donors(session, actor, site=asked.of["site"], status=asked.of["status"], paging=asked.paging)
 
 
-def about_search(_request: Request, actor: Actor) -> dict[str, Any]:
+def about_search(_session: Session, actor: Actor) -> dict[str, Any]:
     """Return what the list draws of the search by name before anybody searched."""
     return {"may_search": actor.may(Permission.IDENTITY_READ, at=ANYWHERE), "match_columns": MATCH_COLUMNS}
 

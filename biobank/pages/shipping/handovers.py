@@ -45,21 +45,22 @@ COLUMNS = [
     Column("status", "State", "chip"), Column("offered_at", "Offered", "when", sort="offered_at"),
     Column("expires_at", "Until", "when", sort="expires_at"),
 ]  # fmt: skip
-LIST = Listing(
+
+
+def read_mine(session: Session, actor: Actor) -> dict[str, Any]:
+    """Read what waits for the reader; it stands above the list."""
+    mine = handover_queries.list_handovers(session, actor, waiting="me", paging=Paging(limit=50))
+    return {"mine": [row_of(one) for one in mine.items], "mine_columns": COLUMNS}
+
+
+Listing(
     address="/handovers", title="Hand-overs", lead="Custody changes when the receiver accepts, not before.", key="id",
-    columns=COLUMNS, read=read_handovers, row=row_of, default="-offered_at", template="handovers.html",
+    columns=COLUMNS, read=read_handovers, row=row_of, default="-offered_at", template="handovers.html", more=read_mine,
     filters=[Filter("waiting", "Waiting for", "choice", [("me", "Me")]), Filter("specimen", "Tube", "code")],
     links=[Link("Offer tubes", "/handovers/new", "hand", Permission.SPECIMEN_READ, main=True)],
     tabs=[("Hand-overs", "/handovers"), ("Shipments", "/shipments")],
     empty="No hand-overs", hint="Offer a tube that you hold; it is yours until somebody accepts it.",
-)  # fmt: skip
-
-
-@router.get("/handovers")
-async def show_handovers(request: Request, reading: PageReading) -> Response:
-    """List hand-overs: first what waits for me."""
-    mine = await reading(handover_queries.list_handovers, waiting="me", paging=Paging(limit=50))
-    return await LIST.answer(request, reading, mine=[row_of(one) for one in mine.items], mine_columns=COLUMNS)
+).on(router)  # fmt: skip
 
 
 @router.get("/handovers/new")

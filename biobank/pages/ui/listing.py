@@ -146,7 +146,7 @@ class Listing:
     """One list. `read(session, actor, asked)` answers one page of it; `row` turns an item into the cells of its columns.
 
     `key` names the cell that names a row; `default` is the list's own order as its query says it; `tabs` are neighbouring lists;
-    `quick` are views that many ask for; `template` may extend `listing.html` and `more` gives it what it draws besides.
+    `quick` are views that many ask for; `template` may extend `listing.html` and `more` reads what it draws besides.
     """
 
     address: str
@@ -166,7 +166,7 @@ class Listing:
     hint: str = "Nothing matches. Take a filter away."
     dense: bool = False
     template: str = "listing.html"
-    more: Callable[[Request, Actor], Mapping[str, Any]] = field(default=lambda _request, _actor: {})
+    more: Callable[[Session, Actor], Mapping[str, Any]] = field(default=lambda _session, _actor: {})
 
     def on(self, router: APIRouter) -> None:
         """Answer GET at the list's address."""
@@ -197,7 +197,11 @@ class Listing:
                 raise MalformedRequest("A list is sent as CSV or as an Excel workbook.")
             rows, whole = await self._every_row(reading, asked)
             return FORMATS[file](self.address, columns, rows, request.state.zone, whole)
-        found = await reading(self.read, asked)
+
+        def both(session: Session, reader: Actor) -> tuple[Listed[Any], Mapping[str, Any]]:
+            return self.read(session, reader, asked), self.more(session, reader)
+
+        found, more = await reading(both)
         return render(
             request,
             self.template,
@@ -211,7 +215,7 @@ class Listing:
             links=[ActionLink(one.label, one.href, one.icon, "get", "main" if one.main else "plain") for one in self.links
                    if one.is_for(actor)],
             tabs=[(label, href, href == self.address) for label, href in self.tabs],
-            **self.more(request, actor),
+            **more,
             **context,
         )  # fmt: skip
 
