@@ -80,11 +80,11 @@ def make_stage(session: Session, bank: TestBank, changes: dict[str, dict[str, ob
     """Boxes and tubes through the ledger; `changes` is what is then written over each tube."""
     act, admin = Act.of(SYSTEM, bank.bank, path="test"), bank.act("admin")
     boxes = {
-        "free": make_box(session, admin).code,
+        "free": make_box(session, admin, rows=6, cols=6).code,
         "full": make_box(session, admin, rows=1, cols=1).code,
-        "cold": make_box(session, admin, temperature_class="ln2_vapour").code,
+        "cold": make_box(session, admin, rows=6, cols=6, temperature_class="ln2_vapour").code,
         "quarantine": make_box(session, admin, purpose="quarantine", rows=1, cols=2).code,
-        "elsewhere": make_box(session, admin, site="NORTH").code,
+        "elsewhere": make_box(session, admin, rows=6, cols=6, site="NORTH").code,
     }
     tubes: dict[str, str] = {}
 
