@@ -50,9 +50,12 @@ class House:
         def open_session(session: Session) -> LoginSession:
             instant = clock.now()
             row = LoginSession(
-                user_code=seed.USERS[user].code, kind="token", created_at=instant, last_seen_at=instant,
+                user_code=seed.USERS[user].code,
+                kind="token",
+                created_at=instant,
+                last_seen_at=instant,
                 expires_at=instant + timedelta(days=1),
-            )  # fmt: skip
+            )
             session.add(row)
             session.flush()
             return row
@@ -77,16 +80,32 @@ def _collect(session: Session, bank: Bank, count: int) -> list[str]:
     session.execute(
         insert(table_of(Specimen)),
         [
-            {"code": c, "donor_code": donor, "material": "lipoaspirate", "unit": "ul_raw", "harvest_code": harvest,
-             "home_site_code": "LAB", "created_at": act.at, "created_by": "SYSTEM"}
+            {
+                "code": c,
+                "donor_code": donor,
+                "material": "lipoaspirate",
+                "unit": "ul_raw",
+                "harvest_code": harvest,
+                "home_site_code": "LAB",
+                "created_at": act.at,
+                "created_by": "SYSTEM",
+            }
             for c in codes
         ],
-    )  # fmt: skip
+    )
     head = Head(by="SYSTEM", site="CLINIC", occurred_at=act.at, recorded_at=act.at)
     event = Collected(
-        donor=donor, material="lipoaspirate", unit="ul_raw", amount=50_000, site="CLINIC", harvest=harvest, home_site="LAB",
-        method="lipoaspiration", anatomical_site="abdomen", started_at=rfc3339(act.at),
-    )  # fmt: skip
+        donor=donor,
+        material="lipoaspirate",
+        unit="ul_raw",
+        amount=50_000,
+        site="CLINIC",
+        harvest=harvest,
+        home_site="LAB",
+        method="lipoaspiration",
+        anatomical_site="abdomen",
+        started_at=rfc3339(act.at),
+    )
     blank = dict(INITIAL)
     append(
         session,

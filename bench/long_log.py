@@ -50,17 +50,27 @@ class Life:
 
     def _steps(self, dice: random.Random) -> Iterator[Event]:
         yield Collected(
-            donor=self.donor, material="lipoaspirate", unit="ul_raw", amount=50_000, site="CLINIC", harvest=self.harvest,
-            home_site="LAB", method="lipoaspiration", anatomical_site="abdomen", started_at=rfc3339(BEGINNING),
-        )  # fmt: skip
+            donor=self.donor,
+            material="lipoaspirate",
+            unit="ul_raw",
+            amount=50_000,
+            site="CLINIC",
+            harvest=self.harvest,
+            home_site="LAB",
+            method="lipoaspiration",
+            anatomical_site="abdomen",
+            started_at=rfc3339(BEGINNING),
+        )
         yield Received(site="LAB", temperature_mc=dice.randrange(2000, 8000))
         yield self._stored(dice)
         for _ in range(dice.randrange(1, 6)):
             if dice.random() < 0.3:
                 yield Moved(
-                    from_position=self.projection["position_code"], container=_place(dice, "BX"), position=_place(dice, "PS"),
+                    from_position=self.projection["position_code"],
+                    container=_place(dice, "BX"),
+                    position=_place(dice, "PS"),
                     site="LAB",
-                )  # fmt: skip
+                )
                 continue
             yield CheckedOut(purpose=dice.choice(("testing", "inspection", "move")))
             if dice.random() < 0.5:

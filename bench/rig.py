@@ -52,9 +52,21 @@ def start_bank(h: House, port: int, *, profile: Path | None = None) -> "subproce
     """Start one web worker of the bank, under cProfile when `profile` names where its figures go."""
     module = ["uvicorn"] if profile is None else ["bench.profiled", str(profile)]
     command = [
-        sys.executable, "-m", *module, "--factory", "biobank.asgi:app", "--port", str(port),
-        "--log-level", "warning", "--no-access-log", "--loop", "uvloop", "--http", "httptools",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        *module,
+        "--factory",
+        "biobank.asgi:app",
+        "--port",
+        str(port),
+        "--log-level",
+        "warning",
+        "--no-access-log",
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+    ]
     return subprocess.Popen(command, env=environment(h), stdin=subprocess.DEVNULL, text=True)
 
 
@@ -151,9 +163,20 @@ class Load:
         part = self._folder / f"codes-{self._runs}.txt"
         part.write_text("\n".join(self._codes[start:]))
         command = [
-            "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", str(LUA), f"http://127.0.0.1:{server.port}", "--",
-            str(part), self._token, "1", "1", f"r{self._runs}",
-        ]  # fmt: skip
+            "wrk",
+            "-t1",
+            f"-c{clients}",
+            f"-d{seconds}s",
+            "-s",
+            str(LUA),
+            f"http://127.0.0.1:{server.port}",
+            "--",
+            str(part),
+            self._token,
+            "1",
+            "1",
+            f"r{self._runs}",
+        ]
         before = self._meter.read(server)
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         after = self._meter.read(server)

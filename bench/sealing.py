@@ -99,10 +99,25 @@ class Bench:
         part = self._house.folder / "codes.txt"
         part.write_text("\n".join(self._codes[self._used :]))
         done = subprocess.run(
-            ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", str(LUA), f"http://127.0.0.1:{self._port}", "--",
-             str(part), self._token, "1", "1", f"s{self._runs}"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            [
+                "wrk",
+                "-t1",
+                f"-c{clients}",
+                f"-d{seconds}s",
+                "-s",
+                str(LUA),
+                f"http://127.0.0.1:{self._port}",
+                "--",
+                str(part),
+                self._token,
+                "1",
+                "1",
+                f"s{self._runs}",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         used = {pid: ms - before.get(pid, 0) for pid, ms in self._cpu_ms().items()}
         answer: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
         self._used += answer["requests"] + 2 * clients

@@ -95,8 +95,10 @@ def main() -> None:
     with house() as h:
         taken = read_cost(h, rounds)
     specimen, viability = (statistics.median(taken[what]) for what in ("", "/viability"))
-    print(f"read, median of {rounds}: specimen {specimen * 1000:.2f} ms, viability {viability * 1000:.2f} ms, ratio "
-          f"{viability / specimen:.2f} (target 1.2)")  # fmt: skip
+    print(
+        f"read, median of {rounds}: specimen {specimen * 1000:.2f} ms, viability {viability * 1000:.2f} ms, ratio "
+        f"{viability / specimen:.2f} (target 1.2)"
+    )
 
 
 if __name__ == "__main__":

@@ -306,8 +306,18 @@ def workers(bank: TestBank) -> Iterator[Callable[[int], list[str]]]:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 port = probe.getsockname()[1]
-            command = [sys.executable, "-m", "uvicorn", "--factory", "biobank.asgi:app", "--port", str(port),
-                       "--log-level", "warning", "--no-access-log"]  # fmt: skip
+            command = [
+                sys.executable,
+                "-m",
+                "uvicorn",
+                "--factory",
+                "biobank.asgi:app",
+                "--port",
+                str(port),
+                "--log-level",
+                "warning",
+                "--no-access-log",
+            ]
             running.append(subprocess.Popen(command, env=environ))
             urls.append(f"http://127.0.0.1:{port}")
         for url in urls:

@@ -42,10 +42,17 @@ def make_harvest(session: Session, donor: str, *, site: str = "CLINIC") -> str:
     code = fresh_code("KT")
     session.execute(
         insert(table_of(Harvest)).values(
-            code=code, donor_code=donor, site_code=site, home_site_code="LAB", method="lipoaspiration", anatomical_site="abdomen",
-            started_at=clock.now(), recorded_at=clock.now(), recorded_by="SYSTEM",
+            code=code,
+            donor_code=donor,
+            site_code=site,
+            home_site_code="LAB",
+            method="lipoaspiration",
+            anatomical_site="abdomen",
+            started_at=clock.now(),
+            recorded_at=clock.now(),
+            recorded_by="SYSTEM",
         )
-    )  # fmt: skip
+    )
     return code
 
 
@@ -61,16 +68,32 @@ def make_specimen(session: Session, act: Act, *, donor: str | None = None, **fie
     unit = fields.pop("unit", "ul_raw")
     session.execute(
         insert(table_of(Specimen)).values(
-            code=code, donor_code=donor, material=material, unit=unit, harvest_code=harvest, home_site_code=home,
-            created_at=act.at, created_by=act.actor.code, **fields,
+            code=code,
+            donor_code=donor,
+            material=material,
+            unit=unit,
+            harvest_code=harvest,
+            home_site_code=home,
+            created_at=act.at,
+            created_by=act.actor.code,
+            **fields,
         )
-    )  # fmt: skip
+    )
     event = Collected(
-        donor=donor, material=material, unit=unit, amount=amount, site=site, harvest=harvest, home_site=home,
-        method="lipoaspiration", anatomical_site="abdomen", started_at=rfc3339(act.at),
-    )  # fmt: skip
-    before = Snapshot(code=code, donor_code=donor, seq=0, head_hash=None, projection=_initial(), home_site_code=home,
-                      clinic_site_code="CLINIC")  # fmt: skip
+        donor=donor,
+        material=material,
+        unit=unit,
+        amount=amount,
+        site=site,
+        harvest=harvest,
+        home_site=home,
+        method="lipoaspiration",
+        anatomical_site="abdomen",
+        started_at=rfc3339(act.at),
+    )
+    before = Snapshot(
+        code=code, donor_code=donor, seq=0, head_hash=None, projection=_initial(), home_site_code=home, clinic_site_code="CLINIC"
+    )
     record(session, act, [Move(before, event, site=site)], NOW)
     return load(session, [code])[code]
 

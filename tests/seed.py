@@ -37,8 +37,12 @@ USERS: dict[str, Person] = {
     name: Person(format_code("US", None, 1_000_000 + number), grants) for number, (name, grants) in enumerate(_PEOPLE.items())
 }
 
-SITES = (("LAB", "Main laboratory", "bank"), ("NORTH", "Northern laboratory", "bank"), ("CLINIC", "City clinic", "clinic"),
-         ("OTHER", "Other clinic", "clinic"))  # fmt: skip
+SITES = (
+    ("LAB", "Main laboratory", "bank"),
+    ("NORTH", "Northern laboratory", "bank"),
+    ("CLINIC", "City clinic", "clinic"),
+    ("OTHER", "Other clinic", "clinic"),
+)
 
 
 def sites_and_users(connection: "psycopg.Connection[tuple[object, ...]]") -> None:

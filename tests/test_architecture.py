@@ -24,16 +24,22 @@ SOURCES = sorted(p for p in PACKAGE.rglob("*.py"))
 
 PUBLIC = {
     # A load balancer and a monitor have no login.
-    "/healthz", "/readyz", "/metrics",
+    "/healthz",
+    "/readyz",
+    "/metrics",
     # Whoever verifies a token needs the keys before having one.
     "/.well-known/jwks.json",
     # Hashes and one number: whoever holds the bank to what it has shown must not need an account for it.
-    "/api/v1/log/checkpoint", "/api/v1/log/proofs/{leaf_hash}", "/api/v1/log/consistency",
+    "/api/v1/log/checkpoint",
+    "/api/v1/log/proofs/{leaf_hash}",
+    "/api/v1/log/consistency",
     # These are how one gets a token, with credentials in the body.
-    "/api/v1/auth/token", "/api/v1/auth/refresh",
+    "/api/v1/auth/token",
+    "/api/v1/auth/refresh",
     # Signing in, and the pages a browser needs for it.
-    "/login", "/styleguide",
-}  # fmt: skip
+    "/login",
+    "/styleguide",
+}
 
 GUARDS = {"performer", "reader", "proven_claims", "page_performer", "page_reader", "page_session", "signed_in"}
 
@@ -135,15 +141,28 @@ def test_use_case_events_are_not_taken_by_the_public_endpoint() -> None:
     direct = {row["kind"] for row in rules.table if row["mode"] == "direct"}
 
     assert direct == {
-        "specimen.received", "specimen.checked_out", "specimen.sampled", "specimen.inspected", "specimen.annotated",
-        "specimen.missing", "specimen.found",
-    }  # fmt: skip
+        "specimen.received",
+        "specimen.checked_out",
+        "specimen.sampled",
+        "specimen.inspected",
+        "specimen.annotated",
+        "specimen.missing",
+        "specimen.found",
+    }
 
 
 @pytest.mark.parametrize("banned", ["utils", "helpers", "common", "manager", "repository", "constants", "base"])
 def test_no_module_is_named_after_what_kind_of_code_it_holds(banned: str) -> None:
     """Such a name attracts whatever has no home, and hides what it is about."""
     assert [p for p in SOURCES if p.stem == banned] == []
+
+
+def test_the_formatter_is_nowhere_switched_off() -> None:
+    """Laid out by hand, a line stays as it was when its neighbours change, and every reader finds another style."""
+    switches = ("fmt" + ": skip", "fmt" + ": off")
+    places = (path for folder in ("biobank", "tests", "tools", "bench") for path in (ROOT / folder).rglob("*.py"))
+
+    assert [path.name for path in places if any(switch in path.read_text() for switch in switches)] == []
 
 
 def test_alembic_folder_is_not_a_package() -> None:
@@ -277,7 +296,10 @@ def test_every_function_class_and_constant_is_used_somewhere() -> None:
 
 FOUND_BY_NAME = {
     # The server of the standard library calls them.
-    "do_GET", "do_POST", "log_message",
+    "do_GET",
+    "do_POST",
+    "log_message",
     # The client's own users call them.
-    "post_signed", "record_events",
-}  # fmt: skip
+    "post_signed",
+    "record_events",
+}

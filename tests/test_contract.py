@@ -40,9 +40,12 @@ def seeded(api: Api) -> dict[str, str]:
     box = api.test_bank.write(lambda s: make_box(s, admin).code)
     seal(api.test_bank)
     return {
-        "specimens": specimen.code, "donors": donor, "storage-containers": box, "users": seed.USERS["lab_tech"].code,
+        "specimens": specimen.code,
+        "donors": donor,
+        "storage-containers": box,
+        "users": seed.USERS["lab_tech"].code,
         "sites": "LAB",
-    }  # fmt: skip
+    }
 
 
 def hammered(api: Api, operation: Any, codes: dict[str, str], key: str) -> list[str]:
@@ -52,9 +55,13 @@ def hammered(api: Api, operation: Any, codes: dict[str, str], key: str) -> list[
     noun = segment(operation.path)
 
     @settings(
-        max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate], derandomize=True,
+        max_examples=6,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+        derandomize=True,
         database=None,
-    )  # fmt: skip
+    )
     @given(case=operation.as_strategy(), role=st.sampled_from(ROLES), real=st.booleans())
     def hammer(case: Any, role: str, real: bool) -> None:
         if real and "code" in (case.path_parameters or {}):

@@ -77,8 +77,10 @@ def uniformity(repetitions: int) -> list[str]:
 
 def alarms(banks: int) -> list[str]:
     """Return the table of alarms over whole lives of banks."""
-    lines = ["| world | thaws | alarm in the last window | alarm in any window | median thaw of the first alarm |",
-             "|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| world | thaws | alarm in the last window | alarm in any window | median thaw of the first alarm |",
+        "|---|---|---|---|---|",
+    ]
     worlds = [
         ("the model itself", World(), 60),
         ("lots share a shift of SD 0.5", World(lot_sd=0.5), 60),
@@ -101,8 +103,10 @@ def sensitivity() -> list[str]:
     random = np.random.default_rng(5)
     shares = random.beta(0.72 * 30, 0.28 * 30, 30)
     rows = [(int(random.binomial(200, share)), 200, 1.0, 0.0) for share in shares]
-    lines = ["| prior | 0 thaws | 3 thaws | 10 thaws | 30 thaws | 30 thaws, for 10 years | 30, for 24 late hours |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| prior | 0 thaws | 3 thaws | 10 thaws | 30 thaws | 30 thaws, for 10 years | 30, for 24 late hours |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, prior in PRIORS:
         draws = {n: fit(prior, Thaws.of(rows[:n]), seed=3) for n in (0, 3, 10, 30)}
         cells = [_answer(draws[n], 1.0, 0.0) for n in (0, 3, 10, 30)]

@@ -29,13 +29,50 @@ MAXIMUM_LENGTH = 256
 _hasher = PasswordHash.recommended()
 _threads = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2), thread_name_prefix="password")
 
-COMMON_STEMS = frozenset({
-    "password", "passwort", "passw0rd", "p4ssword", "letmein", "welcome", "iloveyou", "qwerty", "qwertz", "azerty", "asdfgh",
-    "zxcvbn", "abcdef", "abcdefgh", "administrator", "changeme", "default", "secret", "monkey", "dragon", "football",
-    "baseball", "superman", "princess", "sunshine", "trustno", "biobank", "laboratory", "clinic", "hospital", "123456",
-    "1234567890", "0123456789", "987654321", "111111", "000000", "1q2w3e4r", "1qaz2wsx", "qwertyuiop",
-    "correcthorsebatterystaple",
-})  # fmt: skip
+COMMON_STEMS = frozenset(
+    {
+        "password",
+        "passwort",
+        "passw0rd",
+        "p4ssword",
+        "letmein",
+        "welcome",
+        "iloveyou",
+        "qwerty",
+        "qwertz",
+        "azerty",
+        "asdfgh",
+        "zxcvbn",
+        "abcdef",
+        "abcdefgh",
+        "administrator",
+        "changeme",
+        "default",
+        "secret",
+        "monkey",
+        "dragon",
+        "football",
+        "baseball",
+        "superman",
+        "princess",
+        "sunshine",
+        "trustno",
+        "biobank",
+        "laboratory",
+        "clinic",
+        "hospital",
+        "123456",
+        "1234567890",
+        "0123456789",
+        "987654321",
+        "111111",
+        "000000",
+        "1q2w3e4r",
+        "1qaz2wsx",
+        "qwertyuiop",
+        "correcthorsebatterystaple",
+    }
+)
 """Stems of the passwords found most often in published breaches that reach our length by repetition or by digits."""
 
 

@@ -79,9 +79,12 @@ def _write(report: Path, lines: Sequence[tuple[str, ...]]) -> None:
 def _tell(lines: Sequence[tuple[str, ...]], *, commit: bool) -> int:
     counted = Counter(line[2] for line in lines)
     words = {
-        "ready": "ready to import", "imported": "imported", "already": "here already", "gone": "not live, left in the old file",
+        "ready": "ready to import",
+        "imported": "imported",
+        "already": "here already",
+        "gone": "not live, left in the old file",
         "refused": "cannot be taken",
-    }  # fmt: skip
+    }
     for outcome, sentence in words.items():
         if counted[outcome]:
             console.print(f"{counted[outcome]:>6} {sentence}", highlight=False)

@@ -22,12 +22,29 @@ def report(
 
     with open_bank() as bank:
         found = bank.database.write_now(lambda session: calibration(session, READER))
-    table = Table("material", "procedure", "assay", "storage", "thaws", *(f"{p} %, newest {WINDOW}" for p in (50, 80, 90)),
-                  "90 %, all", "tenths of the forecast", "alarm")  # fmt: skip
+    table = Table(
+        "material",
+        "procedure",
+        "assay",
+        "storage",
+        "thaws",
+        *(f"{p} %, newest {WINDOW}" for p in (50, 80, 90)),
+        "90 %, all",
+        "tenths of the forecast",
+        "alarm",
+    )
     for one in found.strata:
         held = [f"{c.held}/{c.of}" for c in [*one.coverage, one.whole[2]]]
-        table.add_row(one.material, one.procedure_version, one.assay, one.storage, str(one.thaws), *held,
-                      " ".join(map(str, one.pit)), "ALARM" if one.alarm else "")  # fmt: skip
+        table.add_row(
+            one.material,
+            one.procedure_version,
+            one.assay,
+            one.storage,
+            str(one.thaws),
+            *held,
+            " ".join(map(str, one.pit)),
+            "ALARM" if one.alarm else "",
+        )
     console.print(table)
     for reason, count in found.excluded.items():
         console.print(f"left out, {reason}: {count}", highlight=False)

@@ -236,10 +236,21 @@ class Reversed(Event):
     effect: ClassVar[Effect] = {
         name: restore()
         for name in (
-            "state", "condition", "custodian_kind", "custodian_id", "site_code", "container_code", "position_code",
-            "shipment_code", "amount", "freeze_count", "banked_at", "administered_under", "marked",
+            "state",
+            "condition",
+            "custodian_kind",
+            "custodian_id",
+            "site_code",
+            "container_code",
+            "position_code",
+            "shipment_code",
+            "amount",
+            "freeze_count",
+            "banked_at",
+            "administered_under",
+            "marked",
         )
-    }  # fmt: skip
+    }
 
     reverses: str = HASH
     restores: dict[str, str | int | bool | None]

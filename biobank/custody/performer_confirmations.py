@@ -158,15 +158,25 @@ def list_hands(
     """List entries that name a colleague: the actor's own, those the actor recorded, and where the actor reads the log, all."""
     statement = (
         select(
-            hands.c.id, hands.c.user_code, hands.c.answer, hands.c.answered_at, hands.c.answered_event, event.c.leaf_hash,
-            event.c.stream_kind, event.c.stream_id, event.c.seq, event.c.kind, event.c.recorded_by, event.c.occurred_at,
+            hands.c.id,
+            hands.c.user_code,
+            hands.c.answer,
+            hands.c.answered_at,
+            hands.c.answered_event,
+            event.c.leaf_hash,
+            event.c.stream_kind,
+            event.c.stream_id,
+            event.c.seq,
+            event.c.kind,
+            event.c.recorded_by,
+            event.c.occurred_at,
             event.c.recorded_at,
         )
         .select_from(hands.join(event, event.c.leaf_hash == hands.c.leaf_hash))
         .where(hands.c.id > after, _visible_to(actor))
         .order_by(hands.c.id)
         .limit(limit + 1)
-    )  # fmt: skip
+    )
     answer = None if state is HandsState.OPEN else state.value
     statement = statement.where(hands.c.answer.is_(None) if answer is None else hands.c.answer == answer)
     if user is not None:

@@ -283,16 +283,20 @@ def record(
     for move in moves:
         specimen = seen.get(move.specimen.code, move.specimen)
         event = type(move.event)
-        refusals = refusals_of_recording(
-            act.actor, event, specimen, site=move.site, withdrawal=withdrawal, lagging=lagging
-        )  # fmt: skip
+        refusals = refusals_of_recording(act.actor, event, specimen, site=move.site, withdrawal=withdrawal, lagging=lagging)
         if refusals:
             raise refusals[0]
         site = move.site or specimen.projection["site_code"]
         head = head_of(
-            session, act, given, subject=specimen.donor_code, site=site, last=specimen.last_occurred_at,
-            relies_on=move.relies_on, kept=kept,
-        )  # fmt: skip
+            session,
+            act,
+            given,
+            subject=specimen.donor_code,
+            site=site,
+            last=specimen.last_occurred_at,
+            relies_on=move.relies_on,
+            kept=kept,
+        )
         facts.append(
             Fact(
                 StreamKind.SPECIMEN,

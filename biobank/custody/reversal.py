@@ -227,9 +227,17 @@ def _two_of_quality(
         "evidence_sha256": request.evidence_sha256,
     }
     return propose_or_complete(
-        session, act, "specimen.reverse", specimen.code, body, signature, request.pending_act,
-        needs=Permission.QUALITY_DECIDE, first_needs=Permission.QUALITY_DECIDE, site=site,
-    )  # fmt: skip
+        session,
+        act,
+        "specimen.reverse",
+        specimen.code,
+        body,
+        signature,
+        request.pending_act,
+        needs=Permission.QUALITY_DECIDE,
+        first_needs=Permission.QUALITY_DECIDE,
+        site=site,
+    )
 
 
 def amend(session: Session, act: Act, code: str, request: AmendRequest) -> EventAnswer:

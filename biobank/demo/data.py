@@ -30,6 +30,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.states import Condition
 from biobank.demo.people import BANK, CLINIC, FAMILY, GIVEN, PEOPLE
+from biobank.demo.tanks import make_tanks
 from biobank.donors.consents import give_consent
 from biobank.donors.schemas import GiveConsent, RegisterDonor
 from biobank.donors.service import register_donor
@@ -43,10 +44,7 @@ from biobank.quality.events import BasisDecided, Decision, Discarded, QualityDec
 from biobank.registries import event_kinds, tables
 from biobank.specimens import events
 from biobank.specimens.models import Harvest, Lot, Specimen, SpecimenParent, ViabilityAssay
-from biobank.storage import queries
-from biobank.storage.containers import add_container
 from biobank.storage.events import Stored
-from biobank.storage.schemas import ContainerCreate
 from biobank.withdrawals.schemas import ApproveRequest, WithdrawalRequest
 from biobank.withdrawals.service import approve_withdrawal, request_withdrawal
 from biobank.withdrawals.workflow import Route
@@ -56,7 +54,6 @@ assert tables.MODULES, "foreign keys are named across packages"
 
 DONORS = 200
 SEED = 20261122
-TANKS, RACKS, BOXES, SIDE = 3, 3, 4, 9
 DOCUMENT = hashlib.sha256(b"example consent form").hexdigest()
 
 
@@ -86,7 +83,7 @@ def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable
     `seal` brings the log up to date: nothing is approved while it lags.
     """
     actors = _people(bank, passwords)
-    stage = Stage(bank, actors, bank.database.write_now(lambda s: _tanks(s, bank, actors)))
+    stage = Stage(bank, actors, bank.database.write_now(lambda s: make_tanks(s, bank, actors)))
     start = clock.now() - timedelta(days=3 * 365)
     made = 0
     for number in range(DONORS):
@@ -128,36 +125,6 @@ def _people(bank: Bank, passwords: dict[str, str]) -> dict[str, Actor]:
     return actors
 
 
-def _tanks(session: Session, bank: Bank, actors: dict[str, Actor]) -> list[Iterator[tuple[str, str]]]:
-    act = Act(actor=actors["adam"], bank=bank, keystore=bank.keystore_sync, path="demo", source="import")
-    room = add_container(session, act, ContainerCreate(site=BANK, kind="room", name="Cryo room"))
-    add_container(
-        session, act,
-        ContainerCreate(site=BANK, kind="tank", name="Quarantine tank", parent=room.code, purpose="quarantine",
-                        temperature_class="ln2_vapour", rows=6, cols=6),
-    )  # fmt: skip
-    add_container(
-        session, act,
-        ContainerCreate(site=BANK, kind="tank", name="Evacuation tank", parent=room.code, purpose="evacuation",
-                        temperature_class="ln2_vapour"),
-    )  # fmt: skip
-    tanks = []
-    for t in range(1, TANKS + 1):
-        tank = add_container(
-            session, act,
-            ContainerCreate(site=BANK, kind="tank", name=f"Tank {t}", parent=room.code, temperature_class="ln2_vapour",
-                            highest_mc=-130_000),
-        )  # fmt: skip
-        boxes = []
-        for r in range(1, RACKS + 1):
-            rack = add_container(session, act, ContainerCreate(site=BANK, kind="rack", name=f"Rack {r}", parent=tank.code))
-            for b in range(1, BOXES + 1):
-                box = ContainerCreate(site=BANK, kind="box", name=f"Box {b}", parent=rack.code, rows=SIDE, cols=SIDE)
-                boxes.append(add_container(session, act, box).code)
-        tanks.append(iter([(box, s.code) for box in boxes for s in queries.free_slots(session, box)]))
-    return tanks
-
-
 def _donor(session: Session, stage: Stage, number: int, day: datetime) -> int:
     dice = stage.dice
     clinic = stage.act("stella", day)
@@ -174,9 +141,12 @@ def _donor(session: Session, stage: Stage, number: int, day: datetime) -> int:
     ).donor
     for kind in ("banking", "treatment"):
         consent = GiveConsent(
-            kind=kind, form_version="2024-1", document_sha256=DOCUMENT, given_at=day,
+            kind=kind,
+            form_version="2024-1",
+            document_sha256=DOCUMENT,
+            given_at=day,
             witnessed_by=stage.actors["clara"].code,
-        )  # fmt: skip
+        )
         give_consent(session, clinic, donor, consent)
     story = Story(session, stage, donor, day)
     # The newest donors are at every earlier stage of the way; the others' cells are in the tank.
@@ -253,9 +223,14 @@ class Story:
         thawed = events.Thawed(method="water bath", bath_temperature_mc=37_000, duration_s=120)
         (out,) = self._all("tomas", [out], thawed, BANK)
         count: dict[str, Any] = {
-            "method": "ao_pi", "live": 0, "dead": 0, "dilution_milli": 2000, "volume_nl": 400, "suspension_ul": 1000,
+            "method": "ao_pi",
+            "live": 0,
+            "dead": 0,
+            "dilution_milli": 2000,
+            "volume_nl": 400,
+            "suspension_ul": 1000,
             "minutes_after_thaw": 6 + dice.randrange(12),
-        }  # fmt: skip
+        }
         share = dice.betavariate(0.8 * 35, 0.2 * 35)
         count["live"] = sum(dice.random() < share for _ in range(200))
         count["dead"] = 200 - count["live"]
@@ -263,10 +238,16 @@ class Story:
         (counted,) = self._all("tomas", [out], events.ViabilityMeasured(assay=str(assay), **count), BANK)
         self.session.execute(
             insert(table_of(ViabilityAssay)).values(
-                id=assay, specimen_code=vial.code, operator=self.stage.actors["tomas"].code, measured_at=self.at,
-                event_hash=counted.head_hash, recorded_at=self.at, recorded_by=self.stage.actors["tomas"].code, **count,
+                id=assay,
+                specimen_code=vial.code,
+                operator=self.stage.actors["tomas"].code,
+                measured_at=self.at,
+                event_hash=counted.head_hash,
+                recorded_at=self.at,
+                recorded_by=self.stage.actors["tomas"].code,
+                **count,
             )
-        )  # fmt: skip
+        )
         self._all("tomas", [counted], Discarded(reason="surplus", method="clinical_waste"), BANK)
         self.at = banked
 
@@ -277,27 +258,49 @@ class Story:
         act = self.stage.act("clara", self.at)
         self.session.execute(
             insert(table_of(Harvest)).values(
-                code=self.harvest, donor_code=self.donor, site_code=CLINIC, home_site_code=BANK, method=method,
-                anatomical_site=where, started_at=self.at, recorded_at=self.at, recorded_by=act.actor.code,
+                code=self.harvest,
+                donor_code=self.donor,
+                site_code=CLINIC,
+                home_site_code=BANK,
+                method=method,
+                anatomical_site=where,
+                started_at=self.at,
+                recorded_at=self.at,
+                recorded_by=act.actor.code,
             )
-        )  # fmt: skip
+        )
         codes = new_codes(self.session, prefix, count, year=self.at.year % 100)
         self._rows(codes, material, unit, None, harvest_code=self.harvest, collected_at=self.at)
         started = rfc3339(self.at)
         event = events.Collected(
-            donor=self.donor, material=material, unit=unit, amount=amount, site=CLINIC, harvest=self.harvest, home_site=BANK,
-            method=method, anatomical_site=where, started_at=started,
-        )  # fmt: skip
+            donor=self.donor,
+            material=material,
+            unit=unit,
+            amount=amount,
+            site=CLINIC,
+            harvest=self.harvest,
+            home_site=BANK,
+            method=method,
+            anatomical_site=where,
+            started_at=started,
+        )
         return self._begin(act, codes, event, CLINIC)
 
     def _lot(self, material: str, process: str) -> str:
         code = new_codes(self.session, "LT", 1)[0]
         self.session.execute(
             insert(table_of(Lot)).values(
-                code=code, donor_code=self.donor, material=material, process=process, procedure_version="SOP-21.3",
-                site_code=BANK, started_at=self.at, recorded_at=self.at, recorded_by=self.stage.actors["tomas"].code,
+                code=code,
+                donor_code=self.donor,
+                material=material,
+                process=process,
+                procedure_version="SOP-21.3",
+                site_code=BANK,
+                started_at=self.at,
+                recorded_at=self.at,
+                recorded_by=self.stage.actors["tomas"].code,
             )
-        )  # fmt: skip
+        )
         return code
 
     def _derive(
@@ -315,18 +318,34 @@ class Story:
             ],
         )
         event = events.Derived(
-            donor=self.donor, material=material, unit="cells", amount=amount, site=BANK, home_site=BANK,
-            parents=tuple(p.code for p in parents), parent_heads=tuple((p.head_hash or b"").hex() for p in parents),
-            lot=lot, process=process, passage=passage, condition=Condition.FRESH,
-        )  # fmt: skip
+            donor=self.donor,
+            material=material,
+            unit="cells",
+            amount=amount,
+            site=BANK,
+            home_site=BANK,
+            parents=tuple(p.code for p in parents),
+            parent_heads=tuple((p.head_hash or b"").hex() for p in parents),
+            lot=lot,
+            process=process,
+            passage=passage,
+            condition=Condition.FRESH,
+        )
         return self._begin(act, codes, event, BANK)
 
     def _rows(self, codes: list[str], material: str, unit: str, passage: int | None, **more: Any) -> None:
         basis = "undetermined"
         common = {
-            "donor_code": self.donor, "material": material, "unit": unit, "passage": passage, "home_site_code": BANK,
-            "regulatory_basis": basis, "created_at": self.at, "created_by": self.stage.actors["tomas"].code, **more,
-        }  # fmt: skip
+            "donor_code": self.donor,
+            "material": material,
+            "unit": unit,
+            "passage": passage,
+            "home_site_code": BANK,
+            "regulatory_basis": basis,
+            "created_at": self.at,
+            "created_by": self.stage.actors["tomas"].code,
+            **more,
+        }
         self.session.execute(insert(table_of(Specimen)), [{"code": code, **common} for code in codes])
         self.made += len(codes)
 

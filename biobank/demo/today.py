@@ -73,7 +73,7 @@ def _shipment(session: Session, stage: Stage) -> None:
     seen = _seen(session, "collected", stage.actors["clara"].code, 2)
     request = ShipmentRequest(
         from_site=CLINIC, to_site=BANK, specimens=seen, courier="CRYOGO", evidence="CG 20418", shipper="DS-04", logger="LOG-31"
-    )  # fmt: skip
+    )
     dispatch(session, stage.act("clara", clock.now()), request)
 
 
@@ -86,5 +86,5 @@ def _troubles(session: Session, stage: Stage) -> None:
     affected = [DeviationSubjectPublic(kind="specimen", id=code)]
     request = DeviationRequest(
         severity="minor", topic="lid_left_open", site=BANK, description="The rack stood outside for a while.", affected=affected
-    )  # fmt: skip
+    )
     open_deviation(session, stage.act("tess", at), request)

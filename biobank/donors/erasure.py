@@ -105,9 +105,17 @@ def erase_donor(session: Session, act: Act, code: str, request: EraseDonor) -> E
     require_not_erased(row)
     signature = use_signature(session, act, request.signature, Meaning.ERASED)
     step = propose_or_complete(
-        session, act, "donor.erase", code, {"reason": request.reason}, signature, request.pending_act,
-        needs=Permission.DONOR_ERASE, first_needs=Permission.DONOR_ERASE, site=site,
-    )  # fmt: skip
+        session,
+        act,
+        "donor.erase",
+        code,
+        {"reason": request.reason},
+        signature,
+        request.pending_act,
+        needs=Permission.DONOR_ERASE,
+        first_needs=Permission.DONOR_ERASE,
+        site=site,
+    )
     outlook = outlook_for(session, code)
     if isinstance(step, Proposed):
         return ErasureProposed(**step.model_dump(), outlook=_public(code, outlook))
@@ -172,9 +180,11 @@ def replay_erasures(session: Session, act: Act) -> list[str]:
         record_on_donor(session, act, code, [events.ErasureReplayed(documents=0, destroyed_at=rfc3339(instant))], site=site)
     destroyed = act.keystore.destroyed()
     left = session.execute(
-        select(donor).where(donor.c.code.in_(sorted(destroyed)), donor.c.status != "erased").order_by(donor.c.code)
+        select(donor)
+        .where(donor.c.code.in_(sorted(destroyed)), donor.c.status != "erased")
+        .order_by(donor.c.code)
         .with_for_update(key_share=True)
-    ).all()  # fmt: skip
+    ).all()
     for row in left:
         void_band_in_force(session, act, row.code, "erased", site=row.clinic_site_code)
         documents = _forget(session, row.code)

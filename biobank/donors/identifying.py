@@ -103,10 +103,13 @@ def _pending(session: Session, act: Act, code: str, site: str, request: Identify
         raise IdentificationExpired(
             "The first person recorded more than 15 minutes ago. Start a new identification, both of you.", subject=code
         )
-    same = (
-        (first.purpose, first.kit_code, first.site_code, first.document_kind, tuple(first.identifier_kinds))
-        == (request.purpose, request.kit, site, request.document_kind, request.stated.kinds)
-    )  # fmt: skip
+    same = (first.purpose, first.kit_code, first.site_code, first.document_kind, tuple(first.identifier_kinds)) == (
+        request.purpose,
+        request.kit,
+        site,
+        request.document_kind,
+        request.stated.kinds,
+    )
     if not same:
         raise IdentificationDiffers(
             "Your colleague recorded another purpose, kit, place, document or other kinds of identifiers. Ask the patient for "

@@ -147,8 +147,13 @@ def _changed_identity(before: Identity, request: ChangeDonor) -> tuple[Identity,
         kept = [name for name in before["former_names"] if name != old_name]
         identity = identity | {"former_names": [*kept, old_name]}
     members: tuple[events.IdentityField, ...] = (
-        "family_name", "given_names", "former_names", "date_of_birth", "sex", "external_ids",
-    )  # fmt: skip
+        "family_name",
+        "given_names",
+        "former_names",
+        "date_of_birth",
+        "sex",
+        "external_ids",
+    )
     return identity, tuple(name for name in members if identity[name] != before[name])
 
 

@@ -52,9 +52,16 @@ def csv_copy(where: sql.Composed) -> sql.Composed:
         "convert_from(e.entry, 'UTF8') AS entry, concat_ws(' ', {flags}) AS defused "
         "{source} WHERE {where} {order}) TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
     ).format(
-        stream_id=_defused("e.stream_id"), kind=_defused("e.kind"), by=_defused("e.recorded_by"),
-        site=_defused("e.site_code"), donor=_defused("e.donor_code"), flags=flags, source=FROM, where=where, order=ORDER,
-    )  # fmt: skip
+        stream_id=_defused("e.stream_id"),
+        kind=_defused("e.kind"),
+        by=_defused("e.recorded_by"),
+        site=_defused("e.site_code"),
+        donor=_defused("e.donor_code"),
+        flags=flags,
+        source=FROM,
+        where=where,
+        order=ORDER,
+    )
 
 
 def jsonl_copy(where: sql.Composed) -> sql.Composed:

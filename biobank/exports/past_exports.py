@@ -64,9 +64,12 @@ def pair(entries: Sequence[Mapping[str, Any]]) -> list[PastExport]:
 def _one(start: Mapping[str, Any], end: Mapping[str, Any] | None) -> PastExport:
     body = start["body"]
     begun = {
-        "id": body["export"], "format": body["format"], "filters": body["filters"], "by": start["by"],
+        "id": body["export"],
+        "format": body["format"],
+        "filters": body["filters"],
+        "by": start["by"],
         "started_at": datetime.fromisoformat(start["recorded_at"]),
-    }  # fmt: skip
+    }
     if end is None:
         return PastExport(**begun, state="running")
     told = end["body"]

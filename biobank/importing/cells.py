@@ -14,12 +14,24 @@ DateOrder = Literal["day_first", "month_first"]
 MONTHS = {
     name: number
     for number, names in enumerate(
-        ("jan january", "feb february", "mar march", "apr april", "may", "jun june", "jul july", "aug august",
-         "sep sept september", "oct october", "nov november", "dec december"),
+        (
+            "jan january",
+            "feb february",
+            "mar march",
+            "apr april",
+            "may",
+            "jun june",
+            "jul july",
+            "aug august",
+            "sep sept september",
+            "oct october",
+            "nov november",
+            "dec december",
+        ),
         start=1,
     )
     for name in names.split()
-}  # fmt: skip
+}
 SEXES = {"f": "female", "female": "female", "m": "male", "male": "male"}
 UNSAID = {"", "?", "-", "n/a", "na", "none", "unknown", "unk", "tbd"}
 

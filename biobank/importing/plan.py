@@ -131,9 +131,17 @@ def _alone(row: Row, profile: Profile, today: date) -> Judged:
     found.notes += ["Viability has no counts: kept as a remark, not as a measurement."] if viability else []
     alias = row.sheet.alias.format(patient=person.patient, vial=vial)
     found.vial = Vial(
-        person, row.sheet.material.value, unit.unit.value, amount, passage, collected, frozen, *found.slot, alias,
+        person,
+        row.sheet.material.value,
+        unit.unit.value,
+        amount,
+        passage,
+        collected,
+        frozen,
+        *found.slot,
+        alias,
         ". ".join(words) or None,
-    )  # fmt: skip
+    )
     return found
 
 

@@ -13,9 +13,25 @@ from biobank.specimens.materials import MATERIALS, NITROGEN, MaterialName, Unit
 from biobank.storage.schemas import TemperatureClass
 
 FIELDS = (
-    "patient", "family_name", "given_names", "date_of_birth", "sex", "collected", "frozen", "vial", "tank", "rack", "box",
-    "position", "amount", "unit", "passage", "viability", "status", "remarks",
-)  # fmt: skip
+    "patient",
+    "family_name",
+    "given_names",
+    "date_of_birth",
+    "sex",
+    "collected",
+    "frozen",
+    "vial",
+    "tank",
+    "rack",
+    "box",
+    "position",
+    "amount",
+    "unit",
+    "passage",
+    "viability",
+    "status",
+    "remarks",
+)
 OPTIONAL = frozenset({"sex", "passage", "viability", "remarks", "rack"})
 Site = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 Outcome = Literal["stored", "gone"]

@@ -110,9 +110,13 @@ def _donor(session: Session, act: Act, person: Person, profile: Profile) -> str:
     search = SearchDonors(external_id=external)
     found = [match.donor for match in search_donors(session, act.actor, search, act.bank.secret(INDEX_SECRET)).items]
     request = RegisterDonor(
-        clinic_site=profile.clinic_site, family_name=person.family_name, given_names=person.given_names,
-        date_of_birth=person.date_of_birth.isoformat(), sex=person.sex, external_ids=[external],
-    )  # fmt: skip
+        clinic_site=profile.clinic_site,
+        family_name=person.family_name,
+        given_names=person.given_names,
+        date_of_birth=person.date_of_birth.isoformat(),
+        sex=person.sex,
+        external_ids=[external],
+    )
     if not found:
         return register_donor(session, act, request).donor
     row = get_visible_donor(session, act.actor, found[0], lock=True)
@@ -175,14 +179,26 @@ def _import_vial(session: Session, act: Act, donor_code: str, judged: Judged, sl
     box, position = slot
     draft = Draft(
         {
-            "code": code, "donor_code": donor_code, "material": vial.material, "unit": vial.unit, "passage": vial.passage,
-            "home_site_code": profile.bank_site, "collected_at": _midnight(vial.collected),
+            "code": code,
+            "donor_code": donor_code,
+            "material": vial.material,
+            "unit": vial.unit,
+            "passage": vial.passage,
+            "home_site_code": profile.bank_site,
+            "collected_at": _midnight(vial.collected),
         },
         Imported(
-            donor=donor_code, material=vial.material, unit=vial.unit, amount=vial.amount, site=profile.bank_site,
-            condition=Condition.FROZEN, freeze_count=1, banked_at=rfc3339(_midnight(vial.frozen)), evidence=judged.row.evidence,
+            donor=donor_code,
+            material=vial.material,
+            unit=vial.unit,
+            amount=vial.amount,
+            site=profile.bank_site,
+            condition=Condition.FROZEN,
+            freeze_count=1,
+            banked_at=rfc3339(_midnight(vial.frozen)),
+            evidence=judged.row.evidence,
         ),
-    )  # fmt: skip
+    )
     given = Circumstances(comment=vial.words)
     site = profile.bank_site
     create_specimens(session, act, [draft], given, site=site, clinic_site=profile.clinic_site)

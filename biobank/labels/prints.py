@@ -112,10 +112,17 @@ def _rows(session: Session, act: Act, codes: Sequence[str], template: str, reaso
         )
     serials = session.execute(_SERIALS, {"n": len(codes)}).scalars()
     return [
-        {"serial": serial, "code": code, "template": template, "copy_number": copies.get(code, 0) + 1,
-         "reason": reason, "printed_at": act.at, "printed_by": act.actor.code}
+        {
+            "serial": serial,
+            "code": code,
+            "template": template,
+            "copy_number": copies.get(code, 0) + 1,
+            "reason": reason,
+            "printed_at": act.at,
+            "printed_by": act.actor.code,
+        }
         for serial, code in zip(serials, codes, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _keep_specimens(session: Session, act: Act, rows: list[dict[str, Any]], given: Circumstances) -> list[Appended]:
@@ -124,12 +131,15 @@ def _keep_specimens(session: Session, act: Act, rows: list[dict[str, Any]], give
         Move(
             specimen,
             Labelled(
-                serial=row["serial"], template=row["template"], copy_number=row["copy_number"], reason=row["reason"],
+                serial=row["serial"],
+                template=row["template"],
+                copy_number=row["copy_number"],
+                reason=row["reason"],
                 statements=tuple(s.key for s in label_data(session, act.actor, specimen.code).statements),
             ),
         )
         for specimen, row in zip(specimens, rows, strict=True)
-    ]  # fmt: skip
+    ]
     return record(session, act, moves, given)
 
 
@@ -139,9 +149,12 @@ def _keep_things(session: Session, act: Act, rows: list[dict[str, Any]], given: 
         thing = thing_of(session, act, act.actor, row["code"])
         thing.require_printer(act.actor)
         event = thing.labelled(
-            code=row["code"], serial=row["serial"], template=row["template"],
-            copy_number=row["copy_number"], reason=row["reason"],
-        )  # fmt: skip
+            code=row["code"],
+            serial=row["serial"],
+            template=row["template"],
+            copy_number=row["copy_number"],
+            reason=row["reason"],
+        )
         stream = thing.stream_id
         events.append(record_on_stream(session, act, stream, event, given, site=thing.site, donor_code=thing.donor))
     return events

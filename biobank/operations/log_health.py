@@ -56,9 +56,14 @@ def look_at_the_log(session: Session, merge_delay_s: int) -> dict[str, Any]:
     drift = guard_drift(session)
     reports = {row.part: row for row in session.execute(_REPORTS)}
     for gauge, value in (
-        (SEAL_LAG, lag), (OLDEST_PENDING, _age(at, oldest)), (PENDING, pending), (LOG_SIZE, size), (PUBLISHED_SIZE, published),
-        (QUARANTINED, quarantined), (DRIFT, len(drift)),
-    ):  # fmt: skip
+        (SEAL_LAG, lag),
+        (OLDEST_PENDING, _age(at, oldest)),
+        (PENDING, pending),
+        (LOG_SIZE, size),
+        (PUBLISHED_SIZE, published),
+        (QUARANTINED, quarantined),
+        (DRIFT, len(drift)),
+    ):
         gauge.set(value)
     return {
         "seal_lag_s": round(lag, 1),

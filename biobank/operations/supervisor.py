@@ -171,10 +171,28 @@ def start_all(settings: Settings, children: Children, *, web_only: bool = False)
 def web_command(settings: Settings) -> list[str]:
     """Return the command of the web server."""
     return [
-        sys.executable, "-m", "uvicorn", "--factory", "biobank.asgi:app", "--host", settings.host, "--port",
-        str(settings.port), "--workers", str(settings.workers), "--log-level", "warning", "--no-access-log",
-        "--no-server-header", "--loop", "uvloop", "--http", "httptools", "--timeout-graceful-shutdown", "10",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--factory",
+        "biobank.asgi:app",
+        "--host",
+        settings.host,
+        "--port",
+        str(settings.port),
+        "--workers",
+        str(settings.workers),
+        "--log-level",
+        "warning",
+        "--no-access-log",
+        "--no-server-header",
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+        "--timeout-graceful-shutdown",
+        "10",
+    ]
 
 
 def _die_with_parent() -> None:

@@ -95,6 +95,4 @@ async def show_today(request: Request, reading: PageReading) -> Response:
     beginnings = [
         ActionLink(label, href, icon) for permission, label, href, icon in BEGINNINGS if actor.may(permission, at=ANYWHERE)
     ]
-    return render(
-        request, "home.html", tasks=today.tasks, troubles=today.troubles, stats=today.stats, beginnings=beginnings
-    )  # fmt: skip
+    return render(request, "home.html", tasks=today.tasks, troubles=today.troubles, stats=today.stats, beginnings=beginnings)

@@ -61,22 +61,36 @@ ACTS: Mapping[str, TwoPersonAct] = {
     "user.revoke_role": TwoPersonAct("Take a role away", _ROLE, RoleChange, revoke_role),
     "user.reactivate": TwoPersonAct("Open a login again", _ROLE, UserChange, change_user),
     "user.reset_password": TwoPersonAct(
-        "Set a first password", "Its owner asked for it in person, and I agree.", PasswordReset, reset_password,
+        "Set a first password",
+        "Its owner asked for it in person, and I agree.",
+        PasswordReset,
+        reset_password,
         first_password=True,
     ),
     "donor.erase": TwoPersonAct(
-        "Forget a person", "I have read the request and the retention duties, and agree that the person is forgotten.",
-        EraseDonor, erase_donor, grave=True,
+        "Forget a person",
+        "I have read the request and the retention duties, and agree that the person is forgotten.",
+        EraseDonor,
+        erase_donor,
+        grave=True,
     ),
     "specimen.reverse": TwoPersonAct(
-        "Undo the end of a specimen", "I have read the evidence and agree that the recorded end was wrong.",
-        ReverseRequest, reverse, grave=True, needs_seq=True,
+        "Undo the end of a specimen",
+        "I have read the evidence and agree that the recorded end was wrong.",
+        ReverseRequest,
+        reverse,
+        grave=True,
+        needs_seq=True,
     ),
     "specimen.resolve": TwoPersonAct(
-        "Say which specimen an unidentified item is", "I have read the evidence and agree that it is this specimen.",
-        ResolveRequest, resolve, grave=True, needs_seq=True,
+        "Say which specimen an unidentified item is",
+        "I have read the evidence and agree that it is this specimen.",
+        ResolveRequest,
+        resolve,
+        grave=True,
+        needs_seq=True,
     ),
-}  # fmt: skip
+}
 
 
 def label_of(act: str) -> str:
@@ -99,15 +113,24 @@ def read_waiting(session: Session, actor: Actor, asked: Wanted) -> Listed[dict[s
 
 
 Listing(
-    address="/pending", title="Acts that wait", lead="What takes two people: proposed by one, completed by another.", key="id",
+    address="/pending",
+    title="Acts that wait",
+    lead="What takes two people: proposed by one, completed by another.",
+    key="id",
     columns=[
-        Column("label", "Act"), Column("subject", "On", "code"), Column("proposed_by", "Proposed by", "plain_code"),
-        Column("proposed_at", "Since", "when", sort="proposed_at"), Column("expires_at", "Until", "when", sort="expires_at"),
+        Column("label", "Act"),
+        Column("subject", "On", "code"),
+        Column("proposed_by", "Proposed by", "plain_code"),
+        Column("proposed_at", "Since", "when", sort="proposed_at"),
+        Column("expires_at", "Until", "when", sort="expires_at"),
         Column("mine", "Waits for"),
     ],
-    read=read_waiting, row=dict, default="proposed_at", empty="Nothing waits",
+    read=read_waiting,
+    row=dict,
+    default="proposed_at",
+    empty="Nothing waits",
     hint="Roles, erasures and the undoing of an end take two signatures; the first one's proposal appears here.",
-).on(router)  # fmt: skip
+).on(router)
 
 
 def find_pending(session: Session, actor: Actor, pending: UUID) -> tuple[PendingActPublic, int | None]:

@@ -56,9 +56,14 @@ WRONGS: dict[str, Wrong] = {
     "warm": Wrong("Too warm", "Was out of the cold, or has thawed", "snow", HoldKind.TEMPERATURE, "found_warm"),
     "broken": Wrong("Broken", "Leaks, is cracked, or may be contaminated", "drop", HoldKind.QUALITY, "container_damaged"),
     "place": Wrong("Wrong place", "Not where or what the record says", "box", HoldKind.IDENTITY, "not_as_recorded"),
-    "other": Wrong("Something else", "Stop first, sort it out together afterwards", "question", HoldKind.INVESTIGATION,
-                   "reported_at_the_bench"),
-}  # fmt: skip
+    "other": Wrong(
+        "Something else",
+        "Stop first, sort it out together afterwards",
+        "question",
+        HoldKind.INVESTIGATION,
+        "reported_at_the_bench",
+    ),
+}
 
 
 @router.get("/wrong")

@@ -83,8 +83,16 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
     """Return what the actor should do or expect, the most urgent first, then by time."""
     at = now()
     sources: Sequence[Callable[[Session, Actor, datetime], Iterator[Task]]] = (
-        _withdrawals, _identifications, _handovers, _pending, _own_hands, _shipments, _tests, _kits, _expiring,
-    )  # fmt: skip
+        _withdrawals,
+        _identifications,
+        _handovers,
+        _pending,
+        _own_hands,
+        _shipments,
+        _tests,
+        _kits,
+        _expiring,
+    )
     found = [task for source in sources for task in source(session, actor, at)]
     return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
 

@@ -86,6 +86,14 @@ def _two_people(session: Session, act: Act, name: str, code: str, request: RoleC
     signature = use_signature(session, act, request.signature, Meaning.ROLE_CHANGE)
     body = {"role": request.role.value, "site": request.site}
     return propose_or_complete(
-        session, act, name, code, body, signature, request.pending_act,
-        needs=Permission.ROLE_COSIGN, first_needs=Permission.USER_MANAGE, site=request.site,
-    )  # fmt: skip
+        session,
+        act,
+        name,
+        code,
+        body,
+        signature,
+        request.pending_act,
+        needs=Permission.ROLE_COSIGN,
+        first_needs=Permission.USER_MANAGE,
+        site=request.site,
+    )

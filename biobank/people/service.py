@@ -158,9 +158,17 @@ def _opened_by(
         require_not_own(act, code)
     signature = use_signature(session, act, request.signature, Meaning.APPROVED)
     return propose_or_complete(
-        session, act, name, code, body, signature, request.pending_act,
-        needs=Permission.ROLE_COSIGN, first_needs=Permission.USER_MANAGE, site=site,
-    )  # fmt: skip
+        session,
+        act,
+        name,
+        code,
+        body,
+        signature,
+        request.pending_act,
+        needs=Permission.ROLE_COSIGN,
+        first_needs=Permission.USER_MANAGE,
+        site=site,
+    )
 
 
 def people_of(step: Completed | None) -> dict[str, str]:

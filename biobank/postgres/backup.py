@@ -88,8 +88,16 @@ def _replay(address: str, dump: Path) -> None:
     """
     script = [str(find_program("pg_restore")), "--file=-", str(dump)]
     bare, environ = _bare(address)
-    run = [str(find_program("psql")), "--no-psqlrc", "--quiet", "--no-password", "--single-transaction",
-           "--set=ON_ERROR_STOP=1", "--file=-", f"--dbname={bare}"]  # fmt: skip
+    run = [
+        str(find_program("psql")),
+        "--no-psqlrc",
+        "--quiet",
+        "--no-password",
+        "--single-transaction",
+        "--set=ON_ERROR_STOP=1",
+        "--file=-",
+        f"--dbname={bare}",
+    ]
     with (
         tempfile.TemporaryFile() as complaints,
         subprocess.Popen(script, stdout=subprocess.PIPE, stderr=complaints) as reading,  # noqa: S603 - our own command

@@ -193,9 +193,13 @@ def _decide(
     for specimen in specimens:
         of_lot = tests[specimen.lot_code]
         refusal = release_refusal(
-            request.decision, subject=specimen.code, basis=specimen.regulatory_basis, failed=of_lot.failed,
-            pending=of_lot.pending, planned=planned,
-        )  # fmt: skip
+            request.decision,
+            subject=specimen.code,
+            basis=specimen.regulatory_basis,
+            failed=of_lot.failed,
+            pending=of_lot.pending,
+            planned=planned,
+        )
         if refusal is not None:
             raise refusal
     meaning = Meaning.RELEASED if request.decision in RELEASES else Meaning.REJECTED
@@ -250,9 +254,7 @@ def _decide_basis(session: Session, act: Act, specimens: Sequence[Snapshot], req
     ]
     appended = record(session, act, moves, request)
     codes = [s.code for s in specimens]
-    session.execute(
-        update(specimen_table).where(specimen_table.c.code.in_(codes)).values(regulatory_basis=request.basis.value)
-    )  # fmt: skip
+    session.execute(update(specimen_table).where(specimen_table.c.code.in_(codes)).values(regulatory_basis=request.basis.value))
     if request.basis in (RegulatoryBasis.UNDETERMINED, RegulatoryBasis.RESEARCH_ONLY):
         end_releases.get()(session, codes, at=act.at, because="regulatory_basis")
     return answer_of(act, appended)
@@ -262,9 +264,7 @@ def answer_of(act: Act, appended: Sequence[Appended]) -> DecisionAnswer:
     """Build the answer: where each specimen stands now."""
     last = {a.stream_id: a for a in appended if a.projection is not None}
     items = [
-        DecidedSpecimen(
-            specimen=code, state=(a.projection or {})["state"], quality=(a.projection or {})["quality"], seq=a.seq
-        )
+        DecidedSpecimen(specimen=code, state=(a.projection or {})["state"], quality=(a.projection or {})["quality"], seq=a.seq)
         for code, a in sorted(last.items())
-    ]  # fmt: skip
+    ]
     return DecisionAnswer(items=items, receipt=acknowledge(act, appended))

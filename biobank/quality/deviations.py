@@ -72,10 +72,16 @@ def open_deviation(session: Session, act: Act, request: DeviationRequest) -> Dev
         else:
             find_scope(session, act.actor, HoldScope(subject.kind), subject.id)
     code, appended = add_deviation(
-        session, act, request, severity=request.severity, topic=request.topic, site=request.site,
-        description=request.description, affected=[(s.kind, s.id) for s in request.affected],
+        session,
+        act,
+        request,
+        severity=request.severity,
+        topic=request.topic,
+        site=request.site,
+        description=request.description,
+        affected=[(s.kind, s.id) for s in request.affected],
         attachments=request.attachments,
-    )  # fmt: skip
+    )
     return DeviationAnswer(**_public(find_deviation(session, act.actor, code)), receipt=acknowledge(act, [appended]))
 
 
@@ -96,16 +102,27 @@ def add_deviation(
     code = new_code(session, "DV")
     words = put_document(session, act.keystore, BANK_SUBJECT, {"description": description})
     event = DeviationOpened(
-        severity=severity, topic=topic, site=site, description=words.hex(), attachments=tuple(dict.fromkeys(attachments)),
-        subjects=len(affected), subjects_sha256=digest_of({subject for _, subject in affected}),
-    )  # fmt: skip
+        severity=severity,
+        topic=topic,
+        site=site,
+        description=words.hex(),
+        attachments=tuple(dict.fromkeys(attachments)),
+        subjects=len(affected),
+        subjects_sha256=digest_of({subject for _, subject in affected}),
+    )
     appended = record_on_stream(session, act, code, event, given, site=site)
     session.execute(
         insert(deviation).values(
-            code=code, severity=severity, topic=topic, site_code=site, description_commit=words,
-            opened_at=act.at, opened_by=act.actor.code, opened_event=appended.leaf_hash,
+            code=code,
+            severity=severity,
+            topic=topic,
+            site_code=site,
+            description_commit=words,
+            opened_at=act.at,
+            opened_by=act.actor.code,
+            opened_event=appended.leaf_hash,
         )
-    )  # fmt: skip
+    )
     rows = [{"deviation_code": code, "subject_kind": kind, "subject_id": subject} for kind, subject in dict.fromkeys(affected)]
     if rows:
         session.execute(insert(subject_table), rows)
@@ -123,18 +140,27 @@ def close_deviation(session: Session, act: Act, code: str, request: CloseRequest
     signature = use_signature(session, act, request.signature, Meaning.CLOSED)
     words = put_document(session, act.keystore, BANK_SUBJECT, {"corrective_action": request.corrective_action})
     event = DeviationClosed(
-        opened=bytes(row["opened_event"]).hex(), cause=request.cause, decision=request.decision,
-        corrective_action=words.hex(), attachments=tuple(dict.fromkeys(request.attachments)), signature=str(signature.id),
-    )  # fmt: skip
+        opened=bytes(row["opened_event"]).hex(),
+        cause=request.cause,
+        decision=request.decision,
+        corrective_action=words.hex(),
+        attachments=tuple(dict.fromkeys(request.attachments)),
+        signature=str(signature.id),
+    )
     appended = record_on_stream(session, act, code, event, request, site=row["site_code"])
     session.execute(
         update(deviation)
         .where(deviation.c.code == code)
         .values(
-            cause=request.cause, decision=request.decision, closing_commit=words, closed_at=act.at,
-            closed_by=act.actor.code, closed_event=appended.leaf_hash, closed_signature=signature.id,
+            cause=request.cause,
+            decision=request.decision,
+            closing_commit=words,
+            closed_at=act.at,
+            closed_by=act.actor.code,
+            closed_event=appended.leaf_hash,
+            closed_signature=signature.id,
         )
-    )  # fmt: skip
+    )
     _attach(session, code, request.attachments)
     return DeviationAnswer(**_public(find_deviation(session, act.actor, code)), receipt=acknowledge(act, [appended]))
 
@@ -203,9 +229,7 @@ def _require_withdrawal(session: Session, actor: Actor, code: str) -> None:
 
 
 def _attach(session: Session, code: str, hashes: Collection[str]) -> None:
-    known = set(
-        session.execute(select(attachment_table.c.sha256).where(attachment_table.c.deviation_code == code)).scalars()
-    )  # fmt: skip
+    known = set(session.execute(select(attachment_table.c.sha256).where(attachment_table.c.deviation_code == code)).scalars())
     rows = [{"deviation_code": code, "sha256": sha256} for sha256 in dict.fromkeys(hashes) if sha256 not in known]
     if rows:
         session.execute(insert(attachment_table), rows)

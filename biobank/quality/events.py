@@ -134,9 +134,17 @@ class Discarded(Event):
     label: ClassVar[str] = "Discard"
 
     reason: Literal[
-        "rejected", "expired", "donor_request", "consent_revoked", "end_of_term", "failed_test", "damaged", "surplus",
-        "left_over", "thawed_unused",
-    ]  # fmt: skip
+        "rejected",
+        "expired",
+        "donor_request",
+        "consent_revoked",
+        "end_of_term",
+        "failed_test",
+        "damaged",
+        "surplus",
+        "left_over",
+        "thawed_unused",
+    ]
     method: Literal["incineration", "autoclave", "chemical", "clinical_waste"]
     signature: str | None = Field(default=None, pattern=r"^[0-9a-f-]{36}$", description="Quality's, for therapeutic material.")
 

@@ -67,7 +67,7 @@ _SCOPES = {
         WHERE h.code = :id
         UNION SELECT c.donor_code, c.site_code FROM custody c JOIN specimen p ON p.code = c.code WHERE p.harvest_code = :id""",
     HoldScope.CONTAINER: "SELECT NULL AS donor_code, site_code AS site FROM storage_container WHERE code = :id",
-}  # fmt: skip
+}
 
 
 def _scope_statement(kind: HoldScope) -> TextClause:
@@ -120,13 +120,23 @@ def place_hold(session: Session, act: Act, request: HoldRequest) -> HoldAnswer:
     scope = find_scope(session, act.actor, request.scope_kind, request.scope_id, lock=True)
     act.require(Permission.HOLD_PLACE, at=scope.sites, subject=scope.id)
     head = head_of(
-        session, act, request, subject=scope.donor_code, site=_site_of(act.actor, Permission.HOLD_PLACE, scope),
+        session,
+        act,
+        request,
+        subject=scope.donor_code,
+        site=_site_of(act.actor, Permission.HOLD_PLACE, scope),
         last=_last_of(session, scope),
-    )  # fmt: skip
+    )
     hold_id, appended = custody_holds.place(
-        session, kind=request.kind, scope_kind=scope.kind, scope_id=scope.id, reason=request.reason, head=head,
-        specimen=scope.specimen, donor_code=scope.donor_code,
-    )  # fmt: skip
+        session,
+        kind=request.kind,
+        scope_kind=scope.kind,
+        scope_id=scope.id,
+        reason=request.reason,
+        head=head,
+        specimen=scope.specimen,
+        donor_code=scope.donor_code,
+    )
     killed = end_held_releases.get()(session, at=act.at, because=f"{request.kind.value}_hold")
     return _answer(session, act, hold_id, [appended], killed)
 
@@ -140,14 +150,16 @@ def lift_hold(session: Session, act: Act, hold_id: UUID, request: LiftRequest) -
         raise HoldAlreadyLifted("This hold was lifted already.", subject=scope.id)
     signature = use_signature(session, act, request.signature, Meaning.HOLD_LIFTED)
     stream, _placed, lifted = HOLD_EVENTS[scope.kind]
-    event = lifted(
-        hold=str(hold_id), placed=bytes(row["placed_event"]).hex(), reason=request.reason, signature=str(signature.id)
-    )  # fmt: skip
+    event = lifted(hold=str(hold_id), placed=bytes(row["placed_event"]).hex(), reason=request.reason, signature=str(signature.id))
     head = head_of(
-        session, act, request, subject=scope.donor_code, site=_site_of(act.actor, Permission.HOLD_LIFT, scope),
+        session,
+        act,
+        request,
+        subject=scope.donor_code,
+        site=_site_of(act.actor, Permission.HOLD_LIFT, scope),
         last=_last_of(session, scope),
         relies_on=(bytes(row["placed_event"]),),
-    )  # fmt: skip
+    )
     (appended,) = append(session, [Fact(stream, _stream_of(scope), event, head, scope.specimen, scope.donor_code)])
     done = session.execute(
         update(hold)
@@ -221,16 +233,20 @@ def list_holds(
     mark: datetime | None = None
     if after is not None:
         mark = session.execute(select(hold.c.placed_at).where(hold.c.id == after)).scalar_one_or_none()
-    rows = session.execute(
-        _visible(),
-        {
-            "scope": scope,
-            "active": active,
-            "before": mark,
-            "before_id": after,
-            "limit": limit + 1,
-        }
-        | actor.scope(Permission.SPECIMEN_READ).bound(),
-    ).mappings().all()  # fmt: skip
+    rows = (
+        session.execute(
+            _visible(),
+            {
+                "scope": scope,
+                "active": active,
+                "before": mark,
+                "before_id": after,
+                "limit": limit + 1,
+            }
+            | actor.scope(Permission.SPECIMEN_READ).bound(),
+        )
+        .mappings()
+        .all()
+    )
     items = [_public(row) for row in rows[:limit]]
     return HoldList(items=items, next=str(items[-1].id) if len(rows) > limit else None)

@@ -56,9 +56,17 @@ def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> R
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     body = {"same_as": request.same_as, "evidence_sha256": request.evidence_sha256}
     step = propose_or_complete(
-        session, act, "specimen.resolve", code, body, signature, request.pending_act,
-        needs=Permission.SPECIMEN_RESOLVE, first_needs=Permission.SPECIMEN_RESOLVE, site=site,
-    )  # fmt: skip
+        session,
+        act,
+        "specimen.resolve",
+        code,
+        body,
+        signature,
+        request.pending_act,
+        needs=Permission.SPECIMEN_RESOLVE,
+        first_needs=Permission.SPECIMEN_RESOLVE,
+        site=site,
+    )
     if isinstance(step, Proposed):
         return step
     signatures = (str(step.first_signature), str(step.second_signature))

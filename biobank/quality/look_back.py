@@ -139,9 +139,11 @@ def make_look_back(session: Session, act: Act, criteria: Criteria) -> LookBackAn
     items = reached(session, criteria)
     look_back = uuid4()
     event = LookBackMade(
-        criteria=quoted(criteria), subjects=len(items), subjects_sha256=digest_of([i.specimen for i in items]),
+        criteria=quoted(criteria),
+        subjects=len(items),
+        subjects_sha256=digest_of([i.specimen for i in items]),
         recipients=recipients_of(items),
-    )  # fmt: skip
+    )
     appended = record_on_stream(session, act, str(look_back), event, site=None)
     return LookBackAnswer(
         id=look_back, items=items, specimens=len(items), recipients=recipients_of(items), receipt=acknowledge(act, [appended])
@@ -157,33 +159,58 @@ def start_recall(session: Session, act: Act, request: RecallRequest) -> RecallAn
     codes = [item.specimen for item in items]
     recall = uuid4()
     deviation, opened = add_deviation(
-        session, act, request, severity=request.severity, topic="recall", site=request.site,
-        description=request.description, affected=[("specimen", code) for code in codes],
-    )  # fmt: skip
+        session,
+        act,
+        request,
+        severity=request.severity,
+        topic="recall",
+        site=request.site,
+        description=request.description,
+        affected=[("specimen", code) for code in codes],
+    )
     killed = end_releases.get()(session, codes, at=act.at, because="recall")
     snapshots = load(session, codes, lock=True)
     facts = [
         custody_holds.specimen_hold_fact(
-            specimen, HoldKind.RECALL,
-            head_of(session, act, NOW, subject=None, site=specimen.projection["site_code"], last=specimen.last_occurred_at,
-                    relies_on=(opened.leaf_hash,)),
+            specimen,
+            HoldKind.RECALL,
+            head_of(
+                session,
+                act,
+                NOW,
+                subject=None,
+                site=specimen.projection["site_code"],
+                last=specimen.last_occurred_at,
+                relies_on=(opened.leaf_hash,),
+            ),
             reason=request.reason,
         )
         for specimen in (snapshots[code] for code in codes)
-    ]  # fmt: skip
+    ]
     event = RecallStarted(
-        recall=str(recall), criteria=quoted(request.criteria), reason=request.reason, subjects=len(codes),
-        subjects_sha256=digest_of(codes), recipients=recipients_of(items), releases_killed=killed,
-    )  # fmt: skip
+        recall=str(recall),
+        criteria=quoted(request.criteria),
+        reason=request.reason,
+        subjects=len(codes),
+        subjects_sha256=digest_of(codes),
+        recipients=recipients_of(items),
+        releases_killed=killed,
+    )
     holds = append(session, facts)
     hold_ids = custody_holds.keep_placed(session, facts, holds)
     started = record_on_stream(session, act, deviation, event, site=request.site, relies_on=(opened.leaf_hash,))
     session.execute(
         insert(recall_table).values(
-            id=recall, deviation_code=deviation, criteria=quoted(request.criteria), reason=request.reason,
-            specimens=len(codes), started_at=act.at, started_by=act.actor.code, started_event=started.leaf_hash,
+            id=recall,
+            deviation_code=deviation,
+            criteria=quoted(request.criteria),
+            reason=request.reason,
+            specimens=len(codes),
+            started_at=act.at,
+            started_by=act.actor.code,
+            started_event=started.leaf_hash,
         )
-    )  # fmt: skip
+    )
     session.execute(
         insert(recall_item),
         [
@@ -192,9 +219,14 @@ def start_recall(session: Session, act: Act, request: RecallRequest) -> RecallAn
         ],
     )
     return RecallAnswer(
-        id=recall, deviation=deviation, items=items, specimens=len(items), recipients=recipients_of(items),
-        releases_killed=killed, receipt=acknowledge(act, [opened, *holds, started]),
-    )  # fmt: skip
+        id=recall,
+        deviation=deviation,
+        items=items,
+        specimens=len(items),
+        recipients=recipients_of(items),
+        releases_killed=killed,
+        receipt=acknowledge(act, [opened, *holds, started]),
+    )
 
 
 def recipients_of(items: Sequence[ReachedSpecimen]) -> int:

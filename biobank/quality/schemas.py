@@ -88,9 +88,17 @@ class DiscardRequest(Circumstances):
     """A specimen is destroyed."""
 
     reason: Literal[
-        "rejected", "expired", "donor_request", "consent_revoked", "end_of_term", "failed_test", "damaged", "surplus",
-        "left_over", "thawed_unused",
-    ]  # fmt: skip
+        "rejected",
+        "expired",
+        "donor_request",
+        "consent_revoked",
+        "end_of_term",
+        "failed_test",
+        "damaged",
+        "surplus",
+        "left_over",
+        "thawed_unused",
+    ]
     method: Literal["incineration", "autoclave", "chemical", "clinical_waste"]
     expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
     signature: Token = None

@@ -20,7 +20,20 @@ from biobank.viability import models as viability
 from biobank.withdrawals import models as withdrawals
 
 MODULES = (
-    transparency, auth, vault, acts, jobs, custody, donors, quality, shipping, specimens, storage, viability, withdrawals,
-    labels, exports,
-)  # fmt: skip
+    transparency,
+    auth,
+    vault,
+    acts,
+    jobs,
+    custody,
+    donors,
+    quality,
+    shipping,
+    specimens,
+    storage,
+    viability,
+    withdrawals,
+    labels,
+    exports,
+)
 metadata: MetaData = _metadata

@@ -37,15 +37,32 @@ class Wording:
 
 WORDINGS: dict[Action, Wording] = {
     Action.RECEIVE: Wording("Receive", "Received", "They arrived here and you hold them now.", "tray", Permission.CUSTODY_RECORD),
-    Action.STORE: Wording("Store or move", "Stored", "Scan the box first, then its tubes.", "tank", Permission.STORAGE_RECORD,
-                          "BX PS"),
-    Action.CHECK_OUT: Wording("Check out", "Checked out", "They leave their place in your hands; the places stay theirs.", "hand",
-                              Permission.CUSTODY_RECORD),
-    Action.HAND_OVER: Wording("Hand over", "Offered", "Scan the badge of whoever takes them; they accept with their own login.",
-                              "arrow", Permission.HANDOVER_TAKE, "US"),
-    Action.LOOK: Wording("Only look", "Looked at", "Says what each tube is and where it belongs. Records nothing.", "search",
-                         Permission.SPECIMEN_READ),
-}  # fmt: skip
+    Action.STORE: Wording(
+        "Store or move", "Stored", "Scan the box first, then its tubes.", "tank", Permission.STORAGE_RECORD, "BX PS"
+    ),
+    Action.CHECK_OUT: Wording(
+        "Check out",
+        "Checked out",
+        "They leave their place in your hands; the places stay theirs.",
+        "hand",
+        Permission.CUSTODY_RECORD,
+    ),
+    Action.HAND_OVER: Wording(
+        "Hand over",
+        "Offered",
+        "Scan the badge of whoever takes them; they accept with their own login.",
+        "arrow",
+        Permission.HANDOVER_TAKE,
+        "US",
+    ),
+    Action.LOOK: Wording(
+        "Only look",
+        "Looked at",
+        "Says what each tube is and where it belongs. Records nothing.",
+        "search",
+        Permission.SPECIMEN_READ,
+    ),
+}
 
 
 class Command(StrEnum):

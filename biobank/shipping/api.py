@@ -45,9 +45,7 @@ async def list_handovers(
     limit: Limit = 100,
 ) -> HandoverList:
     """Hand-overs you may know of, newest first; `waiting=me` for what you can accept now."""
-    return await reading(
-        handover_queries.list_handovers, waiting=waiting, specimen=specimen, paging=Paging(before, limit)
-    )  # fmt: skip
+    return await reading(handover_queries.list_handovers, waiting=waiting, specimen=specimen, paging=Paging(before, limit))
 
 
 @router.get("/handovers/{handover_id}")
@@ -86,7 +84,7 @@ async def list_shipments(
     """Shipments from or to where you work, newest first."""
     return await reading(
         shipment_queries.list_shipments, site=site, status=status, specimen=specimen, paging=Paging(before, limit)
-    )  # fmt: skip
+    )
 
 
 @router.get("/shipments/{code}")

@@ -101,9 +101,14 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
     appended.append(_record_on_shipment(session, act, code, event, row.to_site, request))
     appended += _close_if_settled(session, act, code, row.to_site)
     return ShipmentArrival(
-        **detail_of(session, code).model_dump(), receipt=acknowledge(act, appended), received=sorted(found),
-        missing=missing, extra=extra, unknown=unknown, held=sorted(held),
-    )  # fmt: skip
+        **detail_of(session, code).model_dump(),
+        receipt=acknowledge(act, appended),
+        received=sorted(found),
+        missing=missing,
+        extra=extra,
+        unknown=unknown,
+        held=sorted(held),
+    )
 
 
 def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest) -> ShipmentAnswer:
@@ -215,9 +220,14 @@ def _hold(session: Session, act: Act, kinds: dict[str, HoldKind], site: str) -> 
     for code, specimen in sorted(load(session, kinds, lock=True).items()):
         head = head_of(session, act, NOW, subject=None, site=site, last=specimen.last_occurred_at)
         _id, done = custody_holds.place(
-            session, kind=kinds[code], scope_kind=HoldScope.SPECIMEN, scope_id=code, reason="arrival_inspection",
-            head=head, specimen=specimen,
-        )  # fmt: skip
+            session,
+            kind=kinds[code],
+            scope_kind=HoldScope.SPECIMEN,
+            scope_id=code,
+            reason="arrival_inspection",
+            head=head,
+            specimen=specimen,
+        )
         placed.append(done)
     return placed
 
@@ -236,7 +246,5 @@ def _close_if_settled(session: Session, act: Act, code: str, site: str) -> list[
     lost = {State.MISSING.value, State.LOST.value}
     closed = Closed(unaccounted=tuple(line.specimen for line in lines if line.state in lost))
     done = _record_on_shipment(session, act, code, closed, site)
-    session.execute(
-        update(shipment).where(shipment.c.code == code).values(closed_at=act.at, closed_event=done.leaf_hash)
-    )  # fmt: skip
+    session.execute(update(shipment).where(shipment.c.code == code).values(closed_at=act.at, closed_event=done.leaf_hash))
     return [done]

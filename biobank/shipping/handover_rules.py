@@ -184,9 +184,11 @@ def several_custodians(specimens: Sequence[Snapshot]) -> SeveralCustodians | Non
 def _sites_of(session: Session, user: str) -> frozenset[str] | None:
     """The sites at which a user may take hand-overs; None means every site."""
     able = [role.value for role in Role if P in ROLE_PERMISSIONS[role]]
-    sites = session.execute(
-        select(role_table.c.site_code).where(role_table.c.user_code == user, role_table.c.role.in_(able))
-    ).scalars().all()  # fmt: skip
+    sites = (
+        session.execute(select(role_table.c.site_code).where(role_table.c.user_code == user, role_table.c.role.in_(able)))
+        .scalars()
+        .all()
+    )
     return None if None in sites else frozenset(str(site) for site in sites)
 
 

@@ -69,10 +69,16 @@ def offer(session: Session, act: Act, request: HandoverRequest) -> HandoverAnswe
     session.execute(update(item).where(item.c.specimen_code.in_(codes), item.c.open).values(open=False))
     session.execute(
         insert(handover).values(
-            id=name, from_kind=giver[0], from_id=giver[1], to_kind=request.to_kind, to_id=request.to_id,
-            offered_at=act.at, offered_by=act.actor.code, expires_at=expires_at,
+            id=name,
+            from_kind=giver[0],
+            from_id=giver[1],
+            to_kind=request.to_kind,
+            to_id=request.to_id,
+            offered_at=act.at,
+            offered_by=act.actor.code,
+            expires_at=expires_at,
         )
-    )  # fmt: skip
+    )
     session.execute(
         insert(item),
         [
@@ -103,10 +109,14 @@ def accept(session: Session, act: Act, handover_id: UUID, request: AcceptRequest
         require_unchanged(row, line, specimens[line.specimen_code])
     event = HandoverAccepted(handover=str(row.id), to_kind=CustodianKind(row.to_kind), to_id=row.to_id, evidence=request.evidence)
     moves = [
-        Move(specimens[i.specimen_code], event, site=_site_for(act.actor, specimens[i.specimen_code]),
-             relies_on=(bytes(i.offered_event),))
+        Move(
+            specimens[i.specimen_code],
+            event,
+            site=_site_for(act.actor, specimens[i.specimen_code]),
+            relies_on=(bytes(i.offered_event),),
+        )
         for i in items
-    ]  # fmt: skip
+    ]
     appended = record(session, act, moves, request)
     _end(session, act, row.id, accepted_at=act.at, accepted_by=act.actor.code, evidence=request.evidence)
     return _answer(session, act, row.id, appended)

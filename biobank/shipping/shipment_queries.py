@@ -72,9 +72,7 @@ def list_shipments(
     if site is not None:
         statement = statement.where(or_(shipment.c.from_site == site, shipment.c.to_site == site))
     if specimen is not None:
-        statement = statement.where(
-            shipment.c.code.in_(select(item.c.shipment_code).where(item.c.specimen_code == specimen))
-        )  # fmt: skip
+        statement = statement.where(shipment.c.code.in_(select(item.c.shipment_code).where(item.c.specimen_code == specimen)))
     if status == "closed":
         statement = statement.where(shipment.c.closed_at.is_not(None))
     elif status is not None:

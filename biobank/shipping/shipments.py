@@ -72,17 +72,28 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
     appended = record(session, act, [Move(s, event, site=request.from_site) for s in tubes], request)
     head = head_of(session, act, request, subject=None, site=request.from_site)
     created = Created(
-        from_site=request.from_site, to_site=request.to_site, courier=request.courier,
-        temperature_class=request.temperature_class, shipper=request.shipper, logger=request.logger,
-    )  # fmt: skip
+        from_site=request.from_site,
+        to_site=request.to_site,
+        courier=request.courier,
+        temperature_class=request.temperature_class,
+        shipper=request.shipper,
+        logger=request.logger,
+    )
     packed = Packed(specimens=tuple(s.code for s in tubes))
     session.execute(
         insert(shipment).values(
-            code=code, from_site=request.from_site, to_site=request.to_site, courier=request.courier,
-            evidence=request.evidence, temperature_class=request.temperature_class, shipper=request.shipper,
-            logger=request.logger, dispatched_at=head.occurred_at, dispatched_by=act.actor.code,
+            code=code,
+            from_site=request.from_site,
+            to_site=request.to_site,
+            courier=request.courier,
+            evidence=request.evidence,
+            temperature_class=request.temperature_class,
+            shipper=request.shipper,
+            logger=request.logger,
+            dispatched_at=head.occurred_at,
+            dispatched_by=act.actor.code,
         )
-    )  # fmt: skip
+    )
     session.execute(
         insert(item),
         [

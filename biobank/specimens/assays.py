@@ -22,8 +22,15 @@ assay = table_of(ViabilityAssay)
 
 
 COUNTED = {
-    "method", "live", "dead", "dilution_milli", "volume_nl", "suspension_ul", "minutes_after_thaw", "instrument",
-}  # fmt: skip
+    "method",
+    "live",
+    "dead",
+    "dilution_milli",
+    "volume_nl",
+    "suspension_ul",
+    "minutes_after_thaw",
+    "instrument",
+}
 """What a count says beside its circumstances."""
 
 

@@ -119,9 +119,7 @@ class UnidentifiedFound(_Begins):
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     call: ClassVar[str] = "/specimens/unidentified"
     to_state: ClassVar[State] = State.RECEIVED
-    effect: ClassVar[Effect] = BY_USER | {
-        "amount": body("amount"), "site_code": body("site"), "condition": body("condition")
-    }  # fmt: skip
+    effect: ClassVar[Effect] = BY_USER | {"amount": body("amount"), "site_code": body("site"), "condition": body("condition")}
     label: ClassVar[str] = "Register unidentified item"
 
     condition: Condition

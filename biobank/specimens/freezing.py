@@ -81,9 +81,7 @@ def _treat(
     moves = [Move(one, event, site=request.site, relies_on=bench.relies_on) for one in bench.specimens]
     appended = record(session, act, moves, request)
     amounts: Sequence[tuple[int | None, bool]] = [(None, False)] * len(moves)
-    keep_run(
-        session, act, request, bench, run_id=run_id, lot=None, parameters=parameters, amounts=amounts, totals=NO_TOTALS
-    )  # fmt: skip
+    keep_run(session, act, request, bench, run_id=run_id, lot=None, parameters=parameters, amounts=amounts, totals=NO_TOTALS)
     return ProcessingRecorded(
         processing=run_id,
         process=request.process,

@@ -77,7 +77,7 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
     )
     head = head_of(
         session, act, request, subject=row.donor_code, site=row.site_code, last=_last_event_at(session, code), relies_on=relies_on
-    )  # fmt: skip
+    )
     appended = append(session, [Fact(StreamKind.LOT, code, event, head, donor_code=row.donor_code)])
     hold = _hold_failed(session, code, row.donor_code, head, appended) if request.result == "failed" else None
     session.execute(

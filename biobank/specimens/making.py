@@ -79,10 +79,16 @@ def record_making(session: Session, act: Act, request: MakingRun) -> ProcessingR
     made, derived = _make(session, act, run, heads)
     balance = _balance(run)
     keep_run(
-        session, act, request, bench,
-        run_id=run.id, lot=run.lot, parameters={}, amounts=[(use.amount, use.consumed) for use in uses],
+        session,
+        act,
+        request,
+        bench,
+        run_id=run.id,
+        lot=run.lot,
+        parameters={},
+        amounts=[(use.amount, use.consumed) for use in uses],
         totals=balance.model_dump(include={"used", "used_unit", "made", "made_unit", "loss"}),
-    )  # fmt: skip
+    )
     appended = [opened, *used, *derived]
     return ProcessingRecorded(
         processing=run.id,

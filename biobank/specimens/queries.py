@@ -47,16 +47,27 @@ _LIST_COLUMNS: tuple[ColumnElement[Any], ...] = (
     *(
         custody.c[name]
         for name in (
-            "amount", "state", "condition", "quality", "site_code", "container_code", "position_code", "reserved_for",
-            "banked_at", "seq",
+            "amount",
+            "state",
+            "condition",
+            "quality",
+            "site_code",
+            "container_code",
+            "position_code",
+            "reserved_for",
+            "banked_at",
+            "seq",
         )
     ),
-)  # fmt: skip
+)
 
 ORDERS: dict[str, ColumnElement[Any]] = {
-    "created_at": specimen.c.created_at, "code": specimen.c.code, "expires_at": specimen.c.expires_at,
-    "banked_at": custody.c.banked_at, "donor": specimen.c.donor_code,
-}  # fmt: skip
+    "created_at": specimen.c.created_at,
+    "code": specimen.c.code,
+    "expires_at": specimen.c.expires_at,
+    "banked_at": custody.c.banked_at,
+    "donor": specimen.c.donor_code,
+}
 """What a list of specimens can be sorted by."""
 
 
@@ -216,9 +227,22 @@ def _unit_count() -> ColumnElement[Any]:
 
 def _identity(row: "Row[Any]", snapshot: Snapshot) -> dict[str, Any]:
     names = (
-        "code", "material", "unit", "purpose", "passage", "vessel_count", "follicular_units", "follicles", "transected",
-        "regulatory_basis", "markers_evaluated", "collected_at", "expires_at", "created_at", "created_by",
-    )  # fmt: skip
+        "code",
+        "material",
+        "unit",
+        "purpose",
+        "passage",
+        "vessel_count",
+        "follicular_units",
+        "follicles",
+        "transected",
+        "regulatory_basis",
+        "markers_evaluated",
+        "collected_at",
+        "expires_at",
+        "created_at",
+        "created_by",
+    )
     return {name: getattr(row, name) for name in names} | {
         "donor": row.donor_code,
         "title": material_of(row.material).title,
@@ -233,9 +257,18 @@ def custody_public(projection: dict[str, Any]) -> CustodyPublic:
     """Turn a projection with `seq` and `state_seq` into its wire shape."""
     offered = projection["offered_kind"]
     same = (
-        "state", "condition", "quality", "reserved_for", "amount", "freeze_count", "exposure_s", "banked_at", "marked", "seq",
+        "state",
+        "condition",
+        "quality",
+        "reserved_for",
+        "amount",
+        "freeze_count",
+        "exposure_s",
+        "banked_at",
+        "marked",
+        "seq",
         "state_seq",
-    )  # fmt: skip
+    )
     return CustodyPublic(
         **{name: projection[name] for name in same},
         custodian=Custodian(kind=projection["custodian_kind"], id=projection["custodian_id"]),

@@ -55,8 +55,13 @@ async def list_containers(
     """Containers by code, with what is in them."""
     return await reading(
         queries.list_containers,
-        site=site, parent=parent, kind=kind, purpose=purpose, root=root, paging=Paging(after, limit),
-    )  # fmt: skip
+        site=site,
+        parent=parent,
+        kind=kind,
+        purpose=purpose,
+        root=root,
+        paging=Paging(after, limit),
+    )
 
 
 @router.get("/storage-containers/{code}")

@@ -61,11 +61,20 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
     rows, cols = request.rows, request.cols
     session.execute(
         insert(queries.container).values(
-            code=code, site_code=request.site, parent_code=request.parent and request.parent.upper(), kind=request.kind,
-            name=request.name, purpose=request.purpose, temperature_class=request.temperature_class,
-            highest_mc=request.highest_mc, rows=rows, cols=cols, isolated=request.isolated, active=True,
+            code=code,
+            site_code=request.site,
+            parent_code=request.parent and request.parent.upper(),
+            kind=request.kind,
+            name=request.name,
+            purpose=request.purpose,
+            temperature_class=request.temperature_class,
+            highest_mc=request.highest_mc,
+            rows=rows,
+            cols=cols,
+            isolated=request.isolated,
+            active=True,
         )
-    )  # fmt: skip
+    )
     if rows is not None and cols is not None:
         cells = [(r, c) for r in range(1, rows + 1) for c in range(1, cols + 1)]
         session.execute(
@@ -77,9 +86,13 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
         )
     head = head_of(session, act, NOW, subject=None, site=request.site)
     event = ContainerAdded(
-        container_kind=request.kind, parent=request.parent and request.parent.upper(), site=request.site,
-        purpose=request.purpose, rows=rows, cols=cols,
-    )  # fmt: skip
+        container_kind=request.kind,
+        parent=request.parent and request.parent.upper(),
+        site=request.site,
+        purpose=request.purpose,
+        rows=rows,
+        cols=cols,
+    )
     append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
     return queries.public_containers(session, [_row(session, code)])[0]
 
@@ -129,10 +142,14 @@ def record_reading(session: Session, act: Act, code: str, request: ReadingCreate
     holds.keep_placed(session, facts, done)
     session.execute(
         insert(queries.reading).values(
-            event_hash=done[0].leaf_hash, container_code=code, kind=request.reading, value=request.value,
-            at=head.occurred_at, excursion=excursion,
+            event_hash=done[0].leaf_hash,
+            container_code=code,
+            kind=request.reading,
+            value=request.value,
+            at=head.occurred_at,
+            excursion=excursion,
         )
-    )  # fmt: skip
+    )
     return ReadingPublic(
         container=code,
         reading=request.reading,

@@ -88,14 +88,27 @@ def _unidentified(session: Session, act: Act, row: Any) -> tuple[Snapshot, Move]
     cold = queries.temperature_class_of(session, row.code) in CRYOGENIC
     session.execute(
         insert(specimen_table).values(
-            code=code, donor_code=None, material="unidentified", unit="item", purpose="retained",
-            home_site_code=row.site_code, created_at=act.at, created_by=act.actor.code,
+            code=code,
+            donor_code=None,
+            material="unidentified",
+            unit="item",
+            purpose="retained",
+            home_site_code=row.site_code,
+            created_at=act.at,
+            created_by=act.actor.code,
         )
-    )  # fmt: skip
+    )
     snapshot = Snapshot(
-        code=code, donor_code=None, seq=0, head_hash=None, projection=dict(INITIAL), material="unidentified",
-        unit="item", purpose="retained", home_site_code=row.site_code,
-    )  # fmt: skip
+        code=code,
+        donor_code=None,
+        seq=0,
+        head_hash=None,
+        projection=dict(INITIAL),
+        material="unidentified",
+        unit="item",
+        purpose="retained",
+        home_site_code=row.site_code,
+    )
     event = UnidentifiedFound(
         material="unidentified",
         unit="item",

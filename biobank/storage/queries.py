@@ -77,13 +77,24 @@ def public_containers(session: Session, rows: Sequence["Row[Any]"]) -> list[Cont
         paths.setdefault(r.start, []).append(r.name)
     return [
         ContainerPublic(
-            code=r.code, site=r.site_code, parent=r.parent_code, kind=r.kind, name=r.name, purpose=r.purpose,
-            temperature_class=r.temperature_class, highest_mc=r.highest_mc, rows=r.rows, cols=r.cols, isolated=r.isolated,
-            active=r.active, path=[r.site_code, *paths.get(r.code, [])],
-            positions=int(counts[r.code].positions), occupied=int(counts[r.code].occupied),
+            code=r.code,
+            site=r.site_code,
+            parent=r.parent_code,
+            kind=r.kind,
+            name=r.name,
+            purpose=r.purpose,
+            temperature_class=r.temperature_class,
+            highest_mc=r.highest_mc,
+            rows=r.rows,
+            cols=r.cols,
+            isolated=r.isolated,
+            active=r.active,
+            path=[r.site_code, *paths.get(r.code, [])],
+            positions=int(counts[r.code].positions),
+            occupied=int(counts[r.code].occupied),
         )
         for r in rows
-    ]  # fmt: skip
+    ]
 
 
 ORDERS = {"code": container.c.code, "name": container.c.name}

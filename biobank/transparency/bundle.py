@@ -26,9 +26,24 @@ def header_of(name: str, size: int) -> bytes:
     if not 0 < len(encoded) <= 100 or not 0 <= size < 8**11:
         raise ValueError("a member has a name of 1 to 100 characters and less than 8 GiB")
     fields = [
-        encoded.ljust(100, b"\0"), b"0000644\0", b"0000000\0", b"0000000\0", b"%011o\0" % size, b"00000000000\0",
-        b" " * 8, b"0", bytes(100), b"ustar\0", b"00", bytes(32), bytes(32), b"0000000\0", b"0000000\0", bytes(155), bytes(12),
-    ]  # fmt: skip
+        encoded.ljust(100, b"\0"),
+        b"0000644\0",
+        b"0000000\0",
+        b"0000000\0",
+        b"%011o\0" % size,
+        b"00000000000\0",
+        b" " * 8,
+        b"0",
+        bytes(100),
+        b"ustar\0",
+        b"00",
+        bytes(32),
+        bytes(32),
+        b"0000000\0",
+        b"0000000\0",
+        bytes(155),
+        bytes(12),
+    ]
     fields[6] = b"%06o\0 " % sum(b"".join(fields))
     return b"".join(fields)
 

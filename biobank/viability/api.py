@@ -45,9 +45,7 @@ def _name(assay: Assay | None) -> str | None:
 
 
 @router.get("/specimens/{code}/viability")
-async def read_viability(
-    code: Code, reading: Reading, assay: InTermsOf = None, as_known_at: KnownAt = None
-) -> ViabilityPublic:  # fmt: skip
+async def read_viability(code: Code, reading: Reading, assay: InTermsOf = None, as_known_at: KnownAt = None) -> ViabilityPublic:
     """What was measured and, apart from it, what may be expected, or in words why nothing is said."""
     return await reading(queries.describe, code, assay=_name(assay), as_known_at=as_known_at)
 
@@ -62,15 +60,11 @@ async def read_estimate(
     as_known_at: KnownAt = None,
 ) -> EstimatePublic:
     """The estimate alone; 409 with the reason when there is none."""
-    return await reading(
-        queries.estimate, code, question=question, assay=_name(assay), fit=fit, as_known_at=as_known_at
-    )  # fmt: skip
+    return await reading(queries.estimate, code, question=question, assay=_name(assay), fit=fit, as_known_at=as_known_at)
 
 
 @router.get("/viability/dose")
-async def read_dose(
-    reading: Reading, specimens: Annotated[list[SpecimenCode], Query(min_length=1, max_length=100)]
-) -> SetDose:  # fmt: skip
+async def read_dose(reading: Reading, specimens: Annotated[list[SpecimenCode], Query(min_length=1, max_length=100)]) -> SetDose:
     """Living cells to be expected of several vials together."""
     return await reading(queries.dose_of_specimens, specimens)
 

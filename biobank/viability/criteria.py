@@ -63,21 +63,27 @@ def set_criterion(session: Session, act: Act, request: SetCriterion) -> Criterio
         raise NothingToCount(f"{MATERIALS[request.material].title} has no living cells that an assay here counts.")
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     event = CriterionSet(
-        site=request.site, material=request.material.value, minimum_bp=request.minimum_bp, confidence_bp=request.confidence_bp,
+        site=request.site,
+        material=request.material.value,
+        minimum_bp=request.minimum_bp,
+        confidence_bp=request.confidence_bp,
         signature=str(signature.id),
-    )  # fmt: skip
+    )
     head = head_of(session, act, request, subject=None, site=request.site)
     appended = append(session, [Fact(StreamKind.SYSTEM, request.site, event, head)])
     session.execute(
         insert(criterion_table).values(
-            site_code=request.site, material=request.material.value, minimum_bp=request.minimum_bp,
-            confidence_bp=request.confidence_bp, decided_by=act.actor.code, decided_at=act.at, event_hash=appended[0].leaf_hash,
+            site_code=request.site,
+            material=request.material.value,
+            minimum_bp=request.minimum_bp,
+            confidence_bp=request.confidence_bp,
+            decided_by=act.actor.code,
+            decided_at=act.at,
+            event_hash=appended[0].leaf_hash,
         )
-    )  # fmt: skip
+    )
     (row,) = _standing(session, request.site, request.material.value)
-    return CriterionRecorded(
-        criterion=_public(row), events=[receipt_of(a) for a in appended], receipt=acknowledge(act, appended)
-    )  # fmt: skip
+    return CriterionRecorded(criterion=_public(row), events=[receipt_of(a) for a in appended], receipt=acknowledge(act, appended))
 
 
 def list_criteria(session: Session, actor: Actor) -> CriterionList:

@@ -159,9 +159,7 @@ def _place(draws: model.Array, one: Candidate) -> int:
     # The dice are the event's own hash: nobody can choose them, and the same count always falls at the same place.
     dice = int.from_bytes(hashlib.sha256(bytes(one.row.event_hash)).digest()[:6]) / 2**48
     years = one.stored_days / 365.25
-    where = predictive.place_of_count(
-        draws, one.row.live, one.row.live + one.row.dead, years, one.late_hours, dice
-    )  # fmt: skip
+    where = predictive.place_of_count(draws, one.row.live, one.row.live + one.row.dead, years, one.late_hours, dice)
     return min(round(where * 1_000_000), 1_000_000)
 
 
@@ -188,9 +186,7 @@ def compute_fit(session: Session, stratum: Stratum, parameters: Parameters, thro
     inputs_sha256 = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
     seed = model.seed_of(parameters.sha256, inputs_sha256)
     prior = parameters.prior_of(stratum.material, stratum.storage)
-    draws = model.fit(
-        prior, model.Thaws.of(inputs), seed=seed, particles=parameters.particles, moves=parameters.moves
-    )  # fmt: skip
+    draws = model.fit(prior, model.Thaws.of(inputs), seed=seed, particles=parameters.particles, moves=parameters.moves)
     longest = max((row.stored_days for row in rows), default=0.0)
     reach = parameters.limits.extrapolation * max(prior.longest_years, longest / 365.25, 0.5)
     return {

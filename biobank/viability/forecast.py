@@ -87,8 +87,12 @@ def forecast_at(table: Table, years: float, late_hours: float) -> Forecast:
     """Interpolate a table. Raises ValueError outside of it."""
     i, across = _place(table.years, years)
     j, along = _place(table.late_hours, late_hours)
-    weights = ((i, j, (1 - across) * (1 - along)), (i, j + 1, (1 - across) * along),
-               (i + 1, j, across * (1 - along)), (i + 1, j + 1, across * along))  # fmt: skip
+    weights = (
+        (i, j, (1 - across) * (1 - along)),
+        (i, j + 1, (1 - across) * along),
+        (i + 1, j, across * (1 - along)),
+        (i + 1, j + 1, across * along),
+    )
     used = [(p, q, weight) for p, q, weight in weights if weight > 0]
 
     def mixed(grid: list[list[list[int]]]) -> tuple[float, ...]:

@@ -23,10 +23,20 @@ DAY = 86_400.0
 PLACED = frozenset({"specimen.stored", "specimen.moved", "specimen.safeguarded"})
 COLD = "fridge"
 OF_ANCESTORS = (
-    "specimen.collected", "specimen.imported", "specimen.received", "specimen.stored", "specimen.moved",
-    "specimen.safeguarded", "specimen.checked_out", "specimen.dispatched", "specimen.refused", "specimen.delivered",
-    "specimen.process_started", "specimen.frozen", "specimen.reversed",
-)  # fmt: skip
+    "specimen.collected",
+    "specimen.imported",
+    "specimen.received",
+    "specimen.stored",
+    "specimen.moved",
+    "specimen.safeguarded",
+    "specimen.checked_out",
+    "specimen.dispatched",
+    "specimen.refused",
+    "specimen.delivered",
+    "specimen.process_started",
+    "specimen.frozen",
+    "specimen.reversed",
+)
 """Kinds of an ancestor's events that say how it was kept before processing."""
 
 

@@ -65,10 +65,8 @@ def log_prior(draws: Array, prior: Prior) -> Array:
 def linear(draws: Array, years: Array, late_hours: Array) -> Array:
     """Return logit μ for every draw (rows) and condition (columns)."""
     return np.asarray(
-        draws[:, LEVEL, None]
-        + draws[:, PER_YEAR, None] * years[None, :]
-        - np.abs(draws[:, FALL, None]) * late_hours[None, :]
-    )  # fmt: skip
+        draws[:, LEVEL, None] + draws[:, PER_YEAR, None] * years[None, :] - np.abs(draws[:, FALL, None]) * late_hours[None, :]
+    )
 
 
 def log_likelihood(draws: Array, thaws: Thaws) -> Array:

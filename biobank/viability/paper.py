@@ -22,9 +22,16 @@ LEADING: Final = 12.5
 SIZE: Final = 8.5
 WIDTH, HEIGHT = A4
 COLUMNS: Final = (
-    ("Vial", 62), ("Counted", 92), ("Method", 62), ("Min", 26), ("Live", 40), ("Dead", 36), ("Viable", 40),
-    ("95 % interval", 70), ("Cells per vial (95 %)", 74),
-)  # fmt: skip
+    ("Vial", 62),
+    ("Counted", 92),
+    ("Method", 62),
+    ("Min", 26),
+    ("Live", 40),
+    ("Dead", 36),
+    ("Viable", 40),
+    ("95 % interval", 70),
+    ("Cells per vial (95 %)", 74),
+)
 METHOD: Final = (
     "Interval: Wilson score, 95 %, counting error only. Cells per vial: counting and pipetting error, 95 %. "
     "A claim is shown when a sample with exactly the minimum would give this count or a better one with a probability of at "
@@ -40,9 +47,12 @@ def draw(report: ReportPublic, signer: str | None) -> bytes:
     content = report.content
     page.heading(f"Post-thaw viability of lot {content['lot']}")
     for label, value in (
-        ("Material", content["title"]), ("Procedure", content["procedure"]), ("Site", content["site"]),
-        ("Donor", content["donor"]), ("Containers in the lot", str(content["specimens"])),
-    ):  # fmt: skip
+        ("Material", content["title"]),
+        ("Procedure", content["procedure"]),
+        ("Site", content["site"]),
+        ("Donor", content["donor"]),
+        ("Containers in the lot", str(content["specimens"])),
+    ):
         page.line(f"{label}: {value}")
     page.gap()
     page.table([_row(one) for one in content["counts"]])

@@ -74,11 +74,13 @@ def histogram(counts: Sequence[int]) -> Markup:
     expected = sum(counts) / len(counts)
     bars = [
         Markup('<rect class="plot-bar" x="{}" y="{}" width="{}" height="{}"/>').format(
-            _x(k / len(counts)) + 1, _y(0.95 * count / highest), round(_ACROSS / len(counts) - 2, 1),
+            _x(k / len(counts)) + 1,
+            _y(0.95 * count / highest),
+            round(_ACROSS / len(counts) - 2, 1),
             round(0.95 * count / highest * _UP, 1),
         )
         for k, count in enumerate(counts)
-    ]  # fmt: skip
+    ]
     level = _y(0.95 * expected / highest)
     heights = _text(LEFT - 6, _y(0.95) + 4, str(highest), "end") + _text(LEFT - 6, _y(0) + 4, "0", "end")
     title = "Where thaws fell in their forecast, by tenths; a right forecast gives equal bars"

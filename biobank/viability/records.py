@@ -93,9 +93,14 @@ def _stratum(stratum: Stratum, places: list[int]) -> StratumCalibration:
     coverage = [CoveragePublic(percent=c.percent, held=c.held, of=c.of) for c in found.coverage]
     whole = [CoveragePublic(percent=c.percent, held=c.held, of=c.of) for c in found.whole]
     return StratumCalibration(
-        **stratum.columns(), thaws=found.thaws, coverage=coverage, whole=whole, pit=found.pit, rolling=found.rolling,
+        **stratum.columns(),
+        thaws=found.thaws,
+        coverage=coverage,
+        whole=whole,
+        pit=found.pit,
+        rolling=found.rolling,
         alarm=found.alarm,
-    )  # fmt: skip
+    )
 
 
 _ALARMS = text(

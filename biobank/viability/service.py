@@ -111,13 +111,18 @@ def sign_report(session: Session, act: Act, code: str, request: SignReport) -> R
     receipt = acknowledge(act, appended)
     session.execute(
         insert(report_table).values(
-            id=report, lot_code=code, content=content, content_sha256=digest, signed_by=act.actor.code,
-            signed_at=signature.signed_at, signature=signature.id, receipt=receipt, event_hash=appended[0].leaf_hash,
+            id=report,
+            lot_code=code,
+            content=content,
+            content_sha256=digest,
+            signed_by=act.actor.code,
+            signed_at=signature.signed_at,
+            signature=signature.id,
+            receipt=receipt,
+            event_hash=appended[0].leaf_hash,
         )
-    )  # fmt: skip
-    return ReportRecorded(
-        report=_public(_row(session, code, report)), events=[receipt_of(a) for a in appended], receipt=receipt
-    )  # fmt: skip
+    )
+    return ReportRecorded(report=_public(_row(session, code, report)), events=[receipt_of(a) for a in appended], receipt=receipt)
 
 
 def _content(session: Session, lot: LotPublic, counted: dict[str, list[MeasuredCount]]) -> dict[str, Any]:
@@ -148,9 +153,21 @@ def _content(session: Session, lot: LotPublic, counted: dict[str, list[MeasuredC
 
 def _count(code: str, one: MeasuredCount) -> dict[str, Any]:
     names = (
-        "method", "estimand", "live", "dead", "viability_bp", "wilson_95_lower_bp", "wilson_95_upper_bp", "dilution_milli",
-        "volume_nl", "suspension_ul", "minutes_after_thaw", "instrument", "operator", "leaf_hash",
-    )  # fmt: skip
+        "method",
+        "estimand",
+        "live",
+        "dead",
+        "viability_bp",
+        "wilson_95_lower_bp",
+        "wilson_95_upper_bp",
+        "dilution_milli",
+        "volume_nl",
+        "suspension_ul",
+        "minutes_after_thaw",
+        "instrument",
+        "operator",
+        "leaf_hash",
+    )
     whole = one.cells_per_vial
     return {
         "specimen": code,

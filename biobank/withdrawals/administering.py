@@ -133,7 +133,7 @@ def _require_accounted(request: AdministerRequest, product: str, amount: int, un
     if (request.residue > 0) != (request.residue_went is not None):
         raise AmountsDoNotAddUp(
             "Say in `residue_went` where the residue went, exactly when there is one.", subject=product, amount=amount
-        )  # fmt: skip
+        )
 
 
 def _consume(session: Session, act: Act, release_id: UUID, product: str) -> Any:
@@ -142,7 +142,7 @@ def _consume(session: Session, act: Act, release_id: UUID, product: str) -> Any:
     if row is None or row.specimen_code != product:
         raise NoRelease(
             f"There is no such bedside release for {product}. Two people scan band and product first.", subject=product
-        )  # fmt: skip
+        )
     if row.consumed_at is not None:
         raise ReleaseUsed(f"This release of {product} was used already.", subject=product)
     if row.killed_at is not None:
@@ -154,6 +154,6 @@ def _consume(session: Session, act: Act, release_id: UUID, product: str) -> Any:
     if row.expires_at < act.at:
         raise ReleaseExpired(
             f"This release of {product} was good until {rfc3339(row.expires_at)}. Two people check again.", subject=product
-        )  # fmt: skip
+        )
     session.execute(update(release_table).where(release_table.c.id == release_id).values(consumed_at=act.at))
     return row

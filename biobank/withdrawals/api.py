@@ -53,7 +53,7 @@ async def read_withdrawals(
     """Withdrawals you may know of, newest first."""
     return await reading(
         queries.list_withdrawals, donor=donor, state=None if state is None else state.value, paging=Paging(after, limit)
-    )  # fmt: skip
+    )
 
 
 @router.get("/feasibility")

@@ -44,14 +44,10 @@ def approval_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusa
         *(refusal for refusal in first if refusal is not None),
         *([OwnRequest(f"You asked for {case.code} yourself; someone else must approve it.", subject=case.code)] if own else []),
         *consents_of(case, grounds)[1],
-        *usage_refusals(
-            case, case.tubes, Reserved, BEFORE_ISSUE[case.route], at=grounds.at, lagging=grounds.lagging
-        ),
-    ]  # fmt: skip
+        *usage_refusals(case, case.tubes, Reserved, BEFORE_ISSUE[case.route], at=grounds.at, lagging=grounds.lagging),
+    ]
 
 
 def consents_of(case: Case, grounds: Grounds) -> tuple[list[bytes], list[Refusal]]:
     """Return the consents that cover giving the case's tubes back, and every reason why not. Pure."""
-    return treatment_consents(
-        case.donor, grounds.donor_status, grounds.consents, case.row["material"], case.tubes, grounds.at
-    )  # fmt: skip
+    return treatment_consents(case.donor, grounds.donor_status, grounds.consents, case.row["material"], case.tubes, grounds.at)

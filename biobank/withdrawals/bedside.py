@@ -194,7 +194,7 @@ def _pass_check(
         update(check_table)
         .where(check_table.c.id == check.id)
         .values(second_checker=act.actor.code, ended_at=act.at, passed=True)
-    )  # fmt: skip
+    )
     session.execute(
         insert(release_table).values(
             id=release,

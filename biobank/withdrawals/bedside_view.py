@@ -20,8 +20,12 @@ from biobank.withdrawals.workflow import Step
 
 Stage = Literal["start", "waiting", "your_turn", "released", "stopped", "given"]
 
-_SAID = ("withdrawal.bedside_check_opened", "withdrawal.bedside_check_passed", "withdrawal.bedside_check_failed",
-         "withdrawal.administered")  # fmt: skip
+_SAID = (
+    "withdrawal.bedside_check_opened",
+    "withdrawal.bedside_check_passed",
+    "withdrawal.bedside_check_failed",
+    "withdrawal.administered",
+)
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,16 @@ def read_bedside(session: Session, actor: Actor, code: str) -> BedsideView:
     ).all()
     releases = [
         OpenRelease(
-            str(r.id), r.specimen_code, r.first_checker, r.second_checker, r.expires_at,
-            case.tubes[r.specimen_code].projection["amount"], case.tubes[r.specimen_code].unit,
+            str(r.id),
+            r.specimen_code,
+            r.first_checker,
+            r.second_checker,
+            r.expires_at,
+            case.tubes[r.specimen_code].projection["amount"],
+            case.tubes[r.specimen_code].unit,
         )
         for r in rows
-    ]  # fmt: skip
+    ]
     last = _last_said(session, code)
     left = sum(item.state is State.DELIVERED for item in case.items)
     return BedsideView(
@@ -112,8 +121,11 @@ def read_bedside(session: Session, actor: Actor, code: str) -> BedsideView:
         donor=case.donor,
         mark=case.seq,
         stage=stage_of(
-            None if last is None else last["kind"], open_checks=[c.first_checker for c in checks], releases=len(releases),
-            left=left, actor=actor.code,
+            None if last is None else last["kind"],
+            open_checks=[c.first_checker for c in checks],
+            releases=len(releases),
+            left=left,
+            actor=actor.code,
         ),
         at=None if last is None else datetime.fromisoformat(last["recorded_at"]),
         by=None if last is None else last["by"],
@@ -122,7 +134,7 @@ def read_bedside(session: Session, actor: Actor, code: str) -> BedsideView:
         held=() if last is None else last["body"].get("held", ()),
         releases=releases,
         left=left,
-    )  # fmt: skip
+    )
 
 
 def _last_said(session: Session, code: str) -> dict[str, Any] | None:

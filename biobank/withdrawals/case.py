@@ -170,23 +170,17 @@ def read_case(session: Session, row: RowMapping) -> Case:
 
 def _load(session: Session, row: RowMapping, also: Collection[str], *, lock: bool) -> tuple[Case, dict[str, Snapshot]]:
     code = row["code"]
-    items = session.execute(
-        select(item_table.c.specimen_code).where(item_table.c.withdrawal_code == code)
-    ).scalars().all()  # fmt: skip
+    items = session.execute(select(item_table.c.specimen_code).where(item_table.c.withdrawal_code == code)).scalars().all()
     wanted = sorted({*items, *also})
     if lock:
         # The rows are locked before they are read: what stands beside custody in the snapshot is then as new as custody is.
-        session.execute(
-            select(custody.c.code).where(custody.c.code.in_(wanted)).order_by(custody.c.code).with_for_update()
-        ).all()  # fmt: skip
+        session.execute(select(custody.c.code).where(custody.c.code.in_(wanted)).order_by(custody.c.code).with_for_update()).all()
     found = load(session, wanted, lock=lock, holds=True)
     picks = session.execute(select(pick_table).where(pick_table.c.withdrawal_code == code)).mappings()
     given = session.execute(select(administration.c.specimen_code).where(administration.c.withdrawal_code == code)).scalars()
     seq = session.execute(
-        select(stream_head.c.seq).where(
-            stream_head.c.stream_kind == StreamKind.WITHDRAWAL.value, stream_head.c.stream_id == code
-        )
-    ).scalar()  # fmt: skip
+        select(stream_head.c.seq).where(stream_head.c.stream_kind == StreamKind.WITHDRAWAL.value, stream_head.c.stream_id == code)
+    ).scalar()
     case = Case(
         row=row,
         seq=seq or 0,
@@ -247,10 +241,17 @@ def usage_refusals(
         refusal
         for code in sorted(codes)
         for refusal in use_refusals(
-            event, case.tubes[code], donor=case.donor, at=at, route=case.route, conditions=conditions,
-            withdrawal=case.code, lagging=lagging, came_back=code in case.came_back,
+            event,
+            case.tubes[code],
+            donor=case.donor,
+            at=at,
+            route=case.route,
+            conditions=conditions,
+            withdrawal=case.code,
+            lagging=lagging,
+            came_back=code in case.came_back,
         )
-    ]  # fmt: skip
+    ]
 
 
 def record_on_case(
@@ -291,5 +292,5 @@ def moment_of(act: Act, given: Circumstances, stated: datetime | None) -> dateti
     if moment - act.at > AHEAD:
         raise ImplausibleTime(
             f"The stated time lies ahead of the bank's clock ({rfc3339(act.at)}). Say when it began or was seen."
-        )  # fmt: skip
+        )
     return moment

@@ -174,9 +174,7 @@ def _quality_refusals(specimen: Snapshot, at: datetime, came_back: bool) -> list
             )
         )
     if specimen.expires_at is not None and specimen.expires_at <= at:
-        found.append(
-            Expired(f"{code} expired on {rfc3339(specimen.expires_at)}. Choose another.", where_now=where, subject=code)
-        )  # fmt: skip
+        found.append(Expired(f"{code} expired on {rfc3339(specimen.expires_at)}. Choose another.", where_now=where, subject=code))
     if specimen.projection["amount"] <= 0:
         found.append(NothingLeft(f"By the record nothing is left in {code}. Choose another.", where_now=where, subject=code))
     return found

@@ -78,9 +78,7 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
     if request.words is not None:
         words = put_document(session, act.keystore, case.donor, {"outcome": request.words})
     observed = moment_of(act, request, request.observed_at)
-    event = OutcomeRecorded(
-        result=request.result, observed_at=rfc3339(observed), words=None if words is None else words.hex()
-    )  # fmt: skip
+    event = OutcomeRecorded(result=request.result, observed_at=rfc3339(observed), words=None if words is None else words.hex())
     recorded = record_on_case(session, act, case, event, request)
     session.execute(
         insert(outcome_table).values(
@@ -96,9 +94,15 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
     if request.result == "serious_adverse_event":
         affected = [("withdrawal", code), *(("specimen", tube) for tube in sorted(case.given))]
         _deviation, opened = add_deviation(
-            session, act, request, severity="critical", topic="serious_adverse_event", site=case.clinic,
-            description="Opened with the outcome of the withdrawal; its words are with the outcome.", affected=affected,
-        )  # fmt: skip
+            session,
+            act,
+            request,
+            severity="critical",
+            topic="serious_adverse_event",
+            site=case.clinic,
+            description="Opened with the outcome of the withdrawal; its words are with the outcome.",
+            affected=affected,
+        )
         appended.append(opened)
     if request.close and case.state is not WithdrawalState.CLOSED:
         _require_settled(case)

@@ -33,7 +33,7 @@ def treatment_consents(
     if status in ("deceased", "erased"):
         refusals.append(
             DonorNotTreated(f"{donor} is recorded as {status}; nothing can be given to them any more.", subject=donor)
-        )  # fmt: skip
+        )
     hashes: list[bytes] = []
     for tissue in sorted({tissue_of_tube(material, code) for code in specimens}):
         answer = covering_consent(given, donor, "treatment", at, tissue=tissue.value)

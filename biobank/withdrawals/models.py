@@ -150,15 +150,25 @@ class BedsideCheck(SQLModel, table=True):
             name="an_ended_check_is_whole",
         ),
         UniqueConstraint(
-            "id", "withdrawal_code", "specimen_code", "donor_code", "wristband_code", "first_checker", "second_checker", "passed",
+            "id",
+            "withdrawal_code",
+            "specimen_code",
+            "donor_code",
+            "wristband_code",
+            "first_checker",
+            "second_checker",
+            "passed",
             name="check_is_named_whole",
         ),
         Index(
-            "one_open_check_per_specimen", "withdrawal_code", "specimen_code", unique=True,
+            "one_open_check_per_specimen",
+            "withdrawal_code",
+            "specimen_code",
+            unique=True,
             postgresql_where=text("ended_at IS NULL AND superseded_at IS NULL"),
         ),
         {"info": {"never_deleted": True}},
-    )  # fmt: skip
+    )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     withdrawal_code: str = Field(sa_column=Column(Text, nullable=False))
@@ -191,25 +201,38 @@ class BedsideRelease(SQLModel, table=True):
             name="release_is_of_the_donors_cells",
         ),
         ForeignKeyConstraint(
-            ["check_id", "withdrawal_code", "specimen_code", "donor_code", "wristband_code", "first_checker", "second_checker",
-             "check_passed"],
-            ["bedside_check.id", "bedside_check.withdrawal_code", "bedside_check.specimen_code", "bedside_check.donor_code",
-             "bedside_check.wristband_code", "bedside_check.first_checker", "bedside_check.second_checker",
-             "bedside_check.passed"],
+            [
+                "check_id",
+                "withdrawal_code",
+                "specimen_code",
+                "donor_code",
+                "wristband_code",
+                "first_checker",
+                "second_checker",
+                "check_passed",
+            ],
+            [
+                "bedside_check.id",
+                "bedside_check.withdrawal_code",
+                "bedside_check.specimen_code",
+                "bedside_check.donor_code",
+                "bedside_check.wristband_code",
+                "bedside_check.first_checker",
+                "bedside_check.second_checker",
+                "bedside_check.passed",
+            ],
             name="release_comes_from_a_passed_check",
         ),
         UniqueConstraint("check_id", name="a_check_gives_one_release"),
         UniqueConstraint("id", "specimen_code", "donor_code", "consumed", name="release_is_named_whole"),
         CheckConstraint("first_checker <> second_checker", name="bedside_release_has_two_people"),
-        CheckConstraint(
-            "expires_at > made_at AND expires_at <= made_at + interval '15 minutes'", name="a_release_lasts_minutes"
-        ),
+        CheckConstraint("expires_at > made_at AND expires_at <= made_at + interval '15 minutes'", name="a_release_lasts_minutes"),
         CheckConstraint("consumed_at BETWEEN made_at AND expires_at", name="a_release_is_used_while_it_lasts"),
         CheckConstraint("consumed_at IS NULL OR killed_at IS NULL", name="an_ended_release_is_not_used"),
         CheckConstraint("(killed_at IS NULL) = (killed_because IS NULL)", name="an_ended_release_says_why"),
         Index("ix_bedside_release_specimen", "specimen_code"),
         {"info": {"never_deleted": True}},
-    )  # fmt: skip
+    )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     check_id: UUID = Field(sa_column=Column(Uuid, nullable=False))

@@ -180,9 +180,14 @@ def _take_out(session: Session, act: Act, case: Case, code: str, request: PickRe
     event = Picked(specimen=code, container=container, position=position)
     picked = record_on_case(session, act, case, event, request, site=tube.projection["site_code"])
     row: dict[str, Any] = {
-        "container_code": container, "position_code": position, "picked_by": act.actor.code, "picked_at": act.at,
-        "picked_event": picked.leaf_hash, "confirmed_by": None, "confirmed_at": None,
-    }  # fmt: skip
+        "container_code": container,
+        "position_code": position,
+        "picked_by": act.actor.code,
+        "picked_at": act.at,
+        "picked_event": picked.leaf_hash,
+        "confirmed_by": None,
+        "confirmed_at": None,
+    }
     session.execute(
         upsert(pick_table)
         .values(withdrawal_code=case.code, specimen_code=code, **row)
@@ -205,9 +210,14 @@ def _confirm(session: Session, act: Act, case: Case, code: str, request: PickReq
         )
     event = PickConfirmed(specimen=code, picked_by=row["picked_by"], picked=bytes(row["picked_event"]).hex())
     confirmed = record_on_case(
-        session, act, case, event, request, site=case.tubes[code].projection["site_code"],
+        session,
+        act,
+        case,
+        event,
+        request,
+        site=case.tubes[code].projection["site_code"],
         relies_on=(bytes(row["picked_event"]),),
-    )  # fmt: skip
+    )
     session.execute(
         update(pick_table)
         .where(pick_table.c.withdrawal_code == case.code, pick_table.c.specimen_code == code)
@@ -273,8 +283,6 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     moves = [Move(tube, event, relies_on=relies_on) for _, tube in sorted(case.tubes.items())]
     appended = record_on_tubes(session, act, case, moves, request)
     site = next(iter(case.tubes.values())).projection["site_code"]
-    sent = record_on_case(
-        session, act, case, SentOut(specimens=tuple(sorted(case.tubes))), site=site, relies_on=relies_on
-    )  # fmt: skip
+    sent = record_on_case(session, act, case, SentOut(specimens=tuple(sorted(case.tubes))), site=site, relies_on=relies_on)
     set_state(session, case, after(Step.ISSUE, case.state))
     return answer_of(session, act, code, [*appended, sent])

@@ -63,9 +63,11 @@ def public_of(row: RowMapping, specimens: list[str], state: str | None = None) -
 
 
 ORDERS = {
-    "requested_at": withdrawal.c.requested_at, "needed_at": withdrawal.c.needed_at, "code": withdrawal.c.code,
+    "requested_at": withdrawal.c.requested_at,
+    "needed_at": withdrawal.c.needed_at,
+    "code": withdrawal.c.code,
     "donor": withdrawal.c.donor_code,
-}  # fmt: skip
+}
 """What a list of withdrawals can be sorted by."""
 
 
@@ -171,11 +173,16 @@ def refusals_now(
     undecided = came_back(session, {tube.code: tube for tube in tubes})
     return {
         tube.code: use_refusals(
-            Reserved, tube, donor=donor, at=at, route=route, conditions=None if route is None else BEFORE_ISSUE[route],
+            Reserved,
+            tube,
+            donor=donor,
+            at=at,
+            route=route,
+            conditions=None if route is None else BEFORE_ISSUE[route],
             came_back=tube.code in undecided,
         )
         for tube in tubes
-    }  # fmt: skip
+    }
 
 
 def feasibility(

@@ -46,9 +46,11 @@ def read_tube(session: Session, act: Act, text: str) -> str:
     except AnotherKindOfCode:
         raise
     except MalformedCode:
-        found = session.execute(
-            select(_alias.c.specimen_code).where(_alias.c.value == text.strip()).distinct().limit(2)
-        ).scalars().all()  # fmt: skip
+        found = (
+            session.execute(select(_alias.c.specimen_code).where(_alias.c.value == text.strip()).distinct().limit(2))
+            .scalars()
+            .all()
+        )
         if len(found) == 1:
             return str(found[0])
         raise

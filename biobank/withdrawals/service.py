@@ -65,9 +65,7 @@ def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -
     act.require(Permission.WITHDRAWAL_REQUEST, at=donor.clinic_site_code)
     require_not_erased(donor)
     if request.recipient is not None and request.recipient != donor.code:
-        raise RecipientIsNotDonor(
-            f"The cells of {donor.code} go back to {donor.code} and to nobody else.", subject=donor.code
-        )  # fmt: skip
+        raise RecipientIsNotDonor(f"The cells of {donor.code} go back to {donor.code} and to nobody else.", subject=donor.code)
     tubes = _chosen(session, act, request)
     consents = require_treatment_consent(session, act, donor.code, request.material, [t.code for t in tubes])
     code = new_code(session, "WD", year=act.at.year % 100)
@@ -86,7 +84,7 @@ def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -
     )
     appended = record_on_stream(
         session, act, code, event, request, site=donor.clinic_site_code, donor_code=donor.code, relies_on=consents
-    )  # fmt: skip
+    )
     session.execute(
         insert(withdrawal).values(
             code=code,
@@ -108,8 +106,12 @@ def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -
 
 def _item_row(code: str, donor: str, specimen: str, at: datetime) -> dict[str, object]:
     return {
-        "withdrawal_code": code, "specimen_code": specimen, "donor_code": donor, "recipient_code": donor, "added_at": at,
-    }  # fmt: skip
+        "withdrawal_code": code,
+        "specimen_code": specimen,
+        "donor_code": donor,
+        "recipient_code": donor,
+        "added_at": at,
+    }
 
 
 def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snapshot]:
@@ -121,11 +123,11 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
             if tube.donor_code != request.donor:
                 raise AnotherPersonsCells(
                     f"{tube.code} does not come from {request.donor}. Cells go back to their own donor only.", subject=tube.code
-                )  # fmt: skip
+                )
             if tube.material != request.material:
                 raise AnotherMaterial(
                     f"{tube.code} is {tube.material}; {request.material} was asked for. Choose another.", subject=tube.code
-                )  # fmt: skip
+                )
         refusals = refusals_now(session, tubes, request.donor, act.at, request.route)
         for code in codes:
             if refusals[code]:

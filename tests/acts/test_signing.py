@@ -164,8 +164,9 @@ def test_a_repeated_request_for_a_signature_makes_another_one(api: Api) -> None:
     assert first.json()["signature"] != second.json()["signature"]
     with psycopg.connect(api.test_bank.dsn()) as connection:
         assert connection.execute("SELECT count(*) FROM idempotency").fetchone() == (0,)
-        row = connection.execute("SELECT count(*) FROM signature WHERE position(%s::bytea in token_hash) > 0",
-                                 (first.json()["signature"].encode(),)).fetchone()  # fmt: skip
+        row = connection.execute(
+            "SELECT count(*) FROM signature WHERE position(%s::bytea in token_hash) > 0", (first.json()["signature"].encode(),)
+        ).fetchone()
         assert row == (0,)
 
 

@@ -43,9 +43,17 @@ def step(bank: TestBank, user: str, pending: UUID | None = None, *, meaning: Mea
         token = make_signature(session, user=act.actor.code, meaning=meaning, act_hash=digest, at=act.at).signature
         signature = use_signature(session, act, token, meaning)
         return propose_or_complete(
-            session, act, asked["name"], asked["subject"], asked["body"], signature, pending,
-            needs=Permission.SPECIMEN_RESOLVE, first_needs=Permission.QUALITY_DECIDE, site=asked["site"],
-        )  # fmt: skip
+            session,
+            act,
+            asked["name"],
+            asked["subject"],
+            asked["body"],
+            signature,
+            pending,
+            needs=Permission.SPECIMEN_RESOLVE,
+            first_needs=Permission.QUALITY_DECIDE,
+            site=asked["site"],
+        )
 
     return bank.write(unit)
 

@@ -71,9 +71,13 @@ def all_routes() -> set[tuple[str, str]]:
 
 
 PUBLIC = {
-    ("POST", "/api/v1/auth/token"), ("POST", "/api/v1/auth/refresh"), ("GET", "/.well-known/jwks.json"),
-    ("GET", "/api/v1/log/checkpoint"), ("GET", "/api/v1/log/proofs/{leaf_hash}"), ("GET", "/api/v1/log/consistency"),
-}  # fmt: skip
+    ("POST", "/api/v1/auth/token"),
+    ("POST", "/api/v1/auth/refresh"),
+    ("GET", "/.well-known/jwks.json"),
+    ("GET", "/api/v1/log/checkpoint"),
+    ("GET", "/api/v1/log/proofs/{leaf_hash}"),
+    ("GET", "/api/v1/log/consistency"),
+}
 """Routes that ask for no token: two that give one, the keys to check it with, and the proofs of the log."""
 
 
@@ -162,11 +166,10 @@ def _consent(_: World) -> dict[str, Any]:
 
 
 ACTS = (
-    Row("POST", "/api/v1/signatures", None,
-        lambda _: {"password": seed.PASSWORD, "meaning": "approved", "act_hash": SOME_HASH}),
+    Row("POST", "/api/v1/signatures", None, lambda _: {"password": seed.PASSWORD, "meaning": "approved", "act_hash": SOME_HASH}),
     Row("GET", "/api/v1/pending-acts", None),
     Row("POST", "/api/v1/pending-acts/{pending_act}/cancel", None, _nothing, lambda _: {"pending_act": SOME_ID}, missing=True),
-)  # fmt: skip
+)
 
 SIGN_IN = (
     Row("GET", "/api/v1/auth/me", None),
@@ -175,61 +178,112 @@ SIGN_IN = (
 )
 
 PEOPLE = (
-    Row("POST", "/api/v1/users", P.USER_MANAGE,
-        lambda _: {"username": f"u{uuid4().hex[:8]}", "printed_name": "A Person", "password": "slow river eleven"}),
+    Row(
+        "POST",
+        "/api/v1/users",
+        P.USER_MANAGE,
+        lambda _: {"username": f"u{uuid4().hex[:8]}", "printed_name": "A Person", "password": "slow river eleven"},
+    ),
     Row("GET", "/api/v1/users", P.USER_READ),
     Row("GET", "/api/v1/users/{code}", P.USER_READ, None, _user),
     Row("PATCH", "/api/v1/users/{code}", P.USER_MANAGE, lambda _: {"printed_name": "New Name"}, _user),
     Row("POST", "/api/v1/users/{code}/password-reset", P.USER_MANAGE, lambda _: {"password": "slow river eleven"}, _user),
     Row("POST", "/api/v1/users/{code}/roles", P.USER_MANAGE, lambda _: {"role": "auditor"}, _user),
     Row("POST", "/api/v1/users/{code}/roles/revoke", P.USER_MANAGE, lambda _: {"role": "lab_tech", "site": "NORTH"}, _user),
-    Row("POST", "/api/v1/sites", P.SITE_MANAGE,
-        lambda _: {"code": "WEST", "name": "West", "kind": "bank", "timezone": "Europe/London"}),
+    Row(
+        "POST",
+        "/api/v1/sites",
+        P.SITE_MANAGE,
+        lambda _: {"code": "WEST", "name": "West", "kind": "bank", "timezone": "Europe/London"},
+    ),
     Row("GET", "/api/v1/sites", None),
     Row("GET", "/api/v1/sites/{code}", None, None, _site),
     Row("PATCH", "/api/v1/sites/{code}", P.SITE_MANAGE, lambda _: {"name": "Main laboratory"}, _site),
-)  # fmt: skip
+)
 
 CUSTODY = (
     Row("POST", "/api/v1/specimens/{code}/events", P.CUSTODY_RECORD, _annotate, _specimen),
-    Row("POST", "/api/v1/custody-events", P.CUSTODY_RECORD,
-        lambda w: {"events": [_annotate(w) | {"specimen": w.specimen, "expected_seq": w.seq()}]}),
+    Row(
+        "POST",
+        "/api/v1/custody-events",
+        P.CUSTODY_RECORD,
+        lambda w: {"events": [_annotate(w) | {"specimen": w.specimen, "expected_seq": w.seq()}]},
+    ),
     Row("GET", "/api/v1/specimens/{code}/custody", P.SPECIMEN_READ, None, _specimen),
     Row("GET", "/api/v1/specimens/{code}/allowed-events", P.SPECIMEN_READ, None, _specimen),
     Row("GET", "/api/v1/attempts", P.LOG_READ),
     Row("GET", "/api/v1/confirmations", None),
     Row("POST", "/api/v1/confirmations", None, lambda w: {"events": [w.last_event]}, missing=True),
-    Row("POST", "/api/v1/specimens/{code}/reverse", P.REVERSAL_RECORD,
-        lambda w: {"reverses": w.last_event, "reason": "wrong_tube", "expected_seq": w.seq()}, _specimen),
-    Row("POST", "/api/v1/specimens/{code}/amend", P.CUSTODY_RECORD,
-        lambda w: {"corrects": w.last_event, "field": "label_legible", "value": False, "reason": "typing",
-                   "expected_seq": w.seq()}, _specimen),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/reverse",
+        P.REVERSAL_RECORD,
+        lambda w: {"reverses": w.last_event, "reason": "wrong_tube", "expected_seq": w.seq()},
+        _specimen,
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/amend",
+        P.CUSTODY_RECORD,
+        lambda w: {
+            "corrects": w.last_event,
+            "field": "label_legible",
+            "value": False,
+            "reason": "typing",
+            "expected_seq": w.seq(),
+        },
+        _specimen,
+    ),
     Row("GET", "/api/v1/custody-log", P.LOG_EXPORT),
     Row("GET", "/api/v1/custody-log/bundle", P.LOG_EXPORT),
     Row("GET", "/api/v1/log/tile/{name:path}", P.LOG_READ, None, lambda _: {"name": _Slashed("0/000")}, missing=True),
-)  # fmt: skip
+)
 
 DONORS = (
-    Row("POST", "/api/v1/donors", P.DONOR_REGISTER,
-        lambda _: {"clinic_site": "CLINIC", "family_name": "Roe", "given_names": "Jane", "date_of_birth": "1980-01-01"}),
+    Row(
+        "POST",
+        "/api/v1/donors",
+        P.DONOR_REGISTER,
+        lambda _: {"clinic_site": "CLINIC", "family_name": "Roe", "given_names": "Jane", "date_of_birth": "1980-01-01"},
+    ),
     Row("GET", "/api/v1/donors", P.DONOR_READ),
     Row("POST", "/api/v1/donors/search", P.IDENTITY_READ, lambda _: {"name": "Roe"}),
     Row("GET", "/api/v1/donors/{code}", P.DONOR_READ, None, _donor),
     Row("PATCH", "/api/v1/donors/{code}", P.DONOR_REGISTER, lambda _: {"status": "living"}, _donor),
     Row("GET", "/api/v1/donors/{code}/identity", P.IDENTITY_READ, None, _donor, missing=True),
     Row("POST", "/api/v1/donors/{code}/consents", P.CONSENT_RECORD, _consent, _donor),
-    Row("POST", "/api/v1/donors/{code}/consents/{consent}/revoke", P.CONSENT_RECORD, _nothing,
-        lambda w: {"code": w.donor, "consent": SOME_ID}, missing=True),
-    Row("POST", "/api/v1/donors/{code}/identifications", P.DONOR_IDENTIFY,
-        lambda _: {"purpose": "wristband", "document_kind": "passport",
-                   "stated": {"name": {"family_name": "Roe", "given_names": "Jane"}, "date_of_birth": "1980-01-01"}}, _donor),
+    Row(
+        "POST",
+        "/api/v1/donors/{code}/consents/{consent}/revoke",
+        P.CONSENT_RECORD,
+        _nothing,
+        lambda w: {"code": w.donor, "consent": SOME_ID},
+        missing=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/donors/{code}/identifications",
+        P.DONOR_IDENTIFY,
+        lambda _: {
+            "purpose": "wristband",
+            "document_kind": "passport",
+            "stated": {"name": {"family_name": "Roe", "given_names": "Jane"}, "date_of_birth": "1980-01-01"},
+        },
+        _donor,
+    ),
     Row("GET", "/api/v1/donors/{code}/erasure", P.DONOR_READ, None, _donor),
     Row("POST", "/api/v1/donors/{code}/erase", P.DONOR_ERASE, lambda _: {"reason": "asked_by_donor"}, _donor),
     Row("POST", "/api/v1/wristbands", P.DONOR_IDENTIFY, lambda _: {"identification": SOME_ID}, missing=True),
     Row("GET", "/api/v1/wristbands/{code}", P.DONOR_READ, None, lambda _: {"code": "WB-0000000"}, missing=True),
-    Row("POST", "/api/v1/wristbands/{code}/void", P.DONOR_IDENTIFY, lambda _: {"reason": "damaged"},
-        lambda _: {"code": "WB-0000000"}, missing=True),
-)  # fmt: skip
+    Row(
+        "POST",
+        "/api/v1/wristbands/{code}/void",
+        P.DONOR_IDENTIFY,
+        lambda _: {"reason": "damaged"},
+        lambda _: {"code": "WB-0000000"},
+        missing=True,
+    ),
+)
 
 STORAGE = (
     Row("POST", "/api/v1/storage-containers", P.STORAGE_MANAGE, lambda _: {"site": "LAB", "kind": "room", "name": "Cold room"}),
@@ -240,79 +294,199 @@ STORAGE = (
     Row("POST", "/api/v1/storage-containers/{code}/readings", P.STORAGE_RECORD, _reading, _box),
     Row("GET", "/api/v1/storage-containers/{code}/readings", None, None, _box, LAB_ONLY),
     Row("POST", "/api/v1/storage-containers/{code}/evacuate", P.STORAGE_RECORD, lambda w: {"scanned": [w.specimen]}, _box),
-    Row("POST", "/api/v1/storage-containers/{code}/placements", P.STORAGE_RECORD,
-        lambda w: {"placements": [{"specimen": w.specimen, "expected_seq": w.seq()}]}, _box),
-    Row("POST", "/api/v1/specimens/{code}/store", P.STORAGE_RECORD,
-        lambda w: {"container": w.box, "expected_seq": w.seq()}, _specimen),
+    Row(
+        "POST",
+        "/api/v1/storage-containers/{code}/placements",
+        P.STORAGE_RECORD,
+        lambda w: {"placements": [{"specimen": w.specimen, "expected_seq": w.seq()}]},
+        _box,
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/store",
+        P.STORAGE_RECORD,
+        lambda w: {"container": w.box, "expected_seq": w.seq()},
+        _specimen,
+    ),
     Row("POST", "/api/v1/counts", P.STORAGE_RECORD, lambda w: {"container": w.box, "scanned": []}),
-)  # fmt: skip
+)
 
 SPECIMENS = (
-    Row("POST", "/api/v1/kits", P.KIT_MANAGE,
-        lambda _: {"site": "CLINIC", "home_site": "LAB", "hair_labels": 1, "expires_at": "2090-01-01T00:00:00Z"}),
+    Row(
+        "POST",
+        "/api/v1/kits",
+        P.KIT_MANAGE,
+        lambda _: {"site": "CLINIC", "home_site": "LAB", "hair_labels": 1, "expires_at": "2090-01-01T00:00:00Z"},
+    ),
     Row("GET", "/api/v1/kits", None),
     Row("GET", "/api/v1/kits/{code}", P.SPECIMEN_READ, None, _no_kit, missing=True),
-    Row("POST", "/api/v1/harvests", P.HARVEST_RECORD,
-        lambda w: {"donor": w.donor, "site": "CLINIC", "home_site": "LAB", "method": "lipoaspiration",
-                   "anatomical_site": "abdomen",
-                   "containers": [{"material": "lipoaspirate", "unit": "ul_raw", "amount": 5}]}, elsewhere=CLINIC_ONLY),
+    Row(
+        "POST",
+        "/api/v1/harvests",
+        P.HARVEST_RECORD,
+        lambda w: {
+            "donor": w.donor,
+            "site": "CLINIC",
+            "home_site": "LAB",
+            "method": "lipoaspiration",
+            "anatomical_site": "abdomen",
+            "containers": [{"material": "lipoaspirate", "unit": "ul_raw", "amount": 5}],
+        },
+        elsewhere=CLINIC_ONLY,
+    ),
     Row("GET", "/api/v1/harvests", None),
     Row("GET", "/api/v1/harvests/{code}", P.SPECIMEN_READ, None, _no_kit, missing=True),
-    Row("POST", "/api/v1/processings", P.PROCESSING_RECORD,
-        lambda w: {"process": "wash", "procedure_version": "SOP 1", "site": "LAB", "inputs": [{"specimen": w.specimen}],
-                   "outputs": [{"material": "lipoaspirate", "unit": "ul_washed", "amount": 5}]}),
+    Row(
+        "POST",
+        "/api/v1/processings",
+        P.PROCESSING_RECORD,
+        lambda w: {
+            "process": "wash",
+            "procedure_version": "SOP 1",
+            "site": "LAB",
+            "inputs": [{"specimen": w.specimen}],
+            "outputs": [{"material": "lipoaspirate", "unit": "ul_washed", "amount": 5}],
+        },
+    ),
     Row("GET", "/api/v1/processings", None),
     Row("GET", "/api/v1/processings/{processing_id}", P.SPECIMEN_READ, None, lambda _: {"processing_id": SOME_ID}, missing=True),
     Row("GET", "/api/v1/lots", None),
     Row("GET", "/api/v1/lots/{code}", P.SPECIMEN_READ, None, _no_lot, missing=True),
-    Row("POST", "/api/v1/lots/{code}/tests", P.PROCESSING_RECORD,
-        lambda _: {"test": "sterility", "sampled_at": "2026-01-01T00:00:00Z", "result": "pending"}, _no_lot, missing=True),
+    Row(
+        "POST",
+        "/api/v1/lots/{code}/tests",
+        P.PROCESSING_RECORD,
+        lambda _: {"test": "sterility", "sampled_at": "2026-01-01T00:00:00Z", "result": "pending"},
+        _no_lot,
+        missing=True,
+    ),
     Row("GET", "/api/v1/specimens", None),
-    Row("POST", "/api/v1/specimens/unidentified", P.CUSTODY_RECORD, lambda _: {"site": "LAB", "condition": "frozen"},
-        elsewhere=LAB_ONLY),
+    Row(
+        "POST",
+        "/api/v1/specimens/unidentified",
+        P.CUSTODY_RECORD,
+        lambda _: {"site": "LAB", "condition": "frozen"},
+        elsewhere=LAB_ONLY,
+    ),
     Row("GET", "/api/v1/specimens/{code}", P.SPECIMEN_READ, None, _specimen),
     Row("GET", "/api/v1/specimens/{code}/lineage", P.SPECIMEN_READ, None, _specimen),
-    Row("POST", "/api/v1/specimens/{code}/aliases", P.CUSTODY_RECORD,
-        lambda w: {"issuer": "legacy", "value": "X1", "expected_seq": w.seq()}, _specimen),
-    Row("POST", "/api/v1/specimens/{code}/viability-assays", P.PROCESSING_RECORD,
-        lambda w: {"method": "trypan_blue", "live": 90, "dead": 10, "expected_seq": w.seq()}, _specimen),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/aliases",
+        P.CUSTODY_RECORD,
+        lambda w: {"issuer": "legacy", "value": "X1", "expected_seq": w.seq()},
+        _specimen,
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/viability-assays",
+        P.PROCESSING_RECORD,
+        lambda w: {"method": "trypan_blue", "live": 90, "dead": 10, "expected_seq": w.seq()},
+        _specimen,
+    ),
     Row("GET", "/api/v1/specimens/{code}/viability", P.SPECIMEN_READ, None, _specimen),
-)  # fmt: skip
+)
 
 QUALITY = (
-    Row("POST", "/api/v1/holds", P.HOLD_PLACE,
-        lambda w: {"scope_kind": "specimen", "scope_id": w.specimen, "kind": "quality", "reason": "to_check"}),
+    Row(
+        "POST",
+        "/api/v1/holds",
+        P.HOLD_PLACE,
+        lambda w: {"scope_kind": "specimen", "scope_id": w.specimen, "kind": "quality", "reason": "to_check"},
+    ),
     Row("GET", "/api/v1/holds", P.SPECIMEN_READ),
-    Row("POST", "/api/v1/holds/{hold}/lift", P.HOLD_LIFT, lambda _: {"reason": "checked"}, lambda _: {"hold": SOME_ID},
-        missing=True),
-    Row("POST", "/api/v1/specimens/{code}/decision", P.QUALITY_DECIDE,
-        lambda _: {"decision": "rejected", "reason": "test"}, _specimen),
-    Row("POST", "/api/v1/lots/{code}/decision", P.QUALITY_DECIDE, lambda _: {"decision": "rejected", "reason": "test"},
-        _no_lot, missing=True),
+    Row(
+        "POST",
+        "/api/v1/holds/{hold}/lift",
+        P.HOLD_LIFT,
+        lambda _: {"reason": "checked"},
+        lambda _: {"hold": SOME_ID},
+        missing=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/decision",
+        P.QUALITY_DECIDE,
+        lambda _: {"decision": "rejected", "reason": "test"},
+        _specimen,
+    ),
+    Row(
+        "POST",
+        "/api/v1/lots/{code}/decision",
+        P.QUALITY_DECIDE,
+        lambda _: {"decision": "rejected", "reason": "test"},
+        _no_lot,
+        missing=True,
+    ),
     Row("POST", "/api/v1/specimens/{code}/basis", P.QUALITY_DECIDE, lambda _: {"basis": "us_361", "reason": "test"}, _specimen),
-    Row("POST", "/api/v1/lots/{code}/basis", P.QUALITY_DECIDE, lambda _: {"basis": "us_361", "reason": "test"},
-        _no_lot, missing=True),
-    Row("POST", "/api/v1/specimens/{code}/discard", P.QUALITY_DECIDE,  # it was kept for treatment
-        lambda w: {"reason": "expired", "method": "autoclave", "expected_seq": w.seq()}, _specimen),
-    Row("POST", "/api/v1/specimens/{code}/transfer-out", P.QUALITY_DECIDE,
-        lambda w: {"to": "OTHER_BANK", "reason": "test", "evidence": SOME_HASH, "expected_seq": w.seq()}, _specimen),
-    Row("POST", "/api/v1/specimens/{code}/resolve", P.SPECIMEN_RESOLVE,
-        lambda _: {"same_as": SOME_TUBE, "evidence_sha256": SOME_HASH}, _specimen, missing=True),
-    Row("POST", "/api/v1/specimens/{code}/lost", P.QUALITY_DECIDE,
-        lambda w: {"reason": "test", "expected_seq": w.seq()}, _specimen),
-    Row("POST", "/api/v1/deviations", P.DEVIATION_OPEN,
-        lambda w: {"severity": "minor", "topic": "test", "site": w.own_site, "description": "A cap was loose."}),
+    Row(
+        "POST",
+        "/api/v1/lots/{code}/basis",
+        P.QUALITY_DECIDE,
+        lambda _: {"basis": "us_361", "reason": "test"},
+        _no_lot,
+        missing=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/discard",
+        P.QUALITY_DECIDE,  # it was kept for treatment
+        lambda w: {"reason": "expired", "method": "autoclave", "expected_seq": w.seq()},
+        _specimen,
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/transfer-out",
+        P.QUALITY_DECIDE,
+        lambda w: {"to": "OTHER_BANK", "reason": "test", "evidence": SOME_HASH, "expected_seq": w.seq()},
+        _specimen,
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/resolve",
+        P.SPECIMEN_RESOLVE,
+        lambda _: {"same_as": SOME_TUBE, "evidence_sha256": SOME_HASH},
+        _specimen,
+        missing=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/lost",
+        P.QUALITY_DECIDE,
+        lambda w: {"reason": "test", "expected_seq": w.seq()},
+        _specimen,
+    ),
+    Row(
+        "POST",
+        "/api/v1/deviations",
+        P.DEVIATION_OPEN,
+        lambda w: {"severity": "minor", "topic": "test", "site": w.own_site, "description": "A cap was loose."},
+    ),
     Row("GET", "/api/v1/deviations", P.DEVIATION_OPEN, also=frozenset({Role.AUDITOR})),
     Row("GET", "/api/v1/deviations/{code}", P.DEVIATION_OPEN, None, _no_deviation, missing=True),
-    Row("POST", "/api/v1/deviations/{code}/close", P.DEVIATION_DECIDE,
-        lambda _: {"cause": "test", "decision": "none", "corrective_action": "None."}, _no_deviation, missing=True),
-    Row("POST", "/api/v1/attachments", P.DEVIATION_OPEN,
-        lambda w: {"media_type": "text/csv", "content": "YSxiCg==", "site": w.own_site}),
+    Row(
+        "POST",
+        "/api/v1/deviations/{code}/close",
+        P.DEVIATION_DECIDE,
+        lambda _: {"cause": "test", "decision": "none", "corrective_action": "None."},
+        _no_deviation,
+        missing=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/attachments",
+        P.DEVIATION_OPEN,
+        lambda w: {"media_type": "text/csv", "content": "YSxiCg==", "site": w.own_site},
+    ),
     Row("GET", "/api/v1/attachments/{sha256}", P.LOG_READ, None, lambda _: {"sha256": SOME_HASH}, missing=True),
     Row("POST", "/api/v1/look-backs", P.LOG_READ, lambda w: {"donor": w.donor}),
-    Row("POST", "/api/v1/recalls", P.RECALL_START,
-        lambda w: {"criteria": {"specimen": w.specimen}, "reason": "test", "site": "LAB", "description": "A test."}),
-)  # fmt: skip
+    Row(
+        "POST",
+        "/api/v1/recalls",
+        P.RECALL_START,
+        lambda w: {"criteria": {"specimen": w.specimen}, "reason": "test", "site": "LAB", "description": "A test."},
+    ),
+)
 
 SCANS = (
     Row("POST", "/api/v1/scans", P.SPECIMEN_READ, lambda w: {"text": w.specimen}),
@@ -332,8 +506,14 @@ LABELS = (
     Row("GET", "/api/v1/specimens/{code}/labels", P.SPECIMEN_READ, None, _specimen),
     Row("POST", "/api/v1/label-sheets", P.LABEL_PRINT, lambda w: {"specimens": [w.specimen], "template": "cryovial-25x13"}),
     Row("GET", "/api/v1/label-sheets/file?serials={serial}", P.LABEL_PRINT, None, lambda _: {"serial": "999"}, missing=True),
-    Row("POST", "/api/v1/labels/{serial}/verify", P.LABEL_PRINT, lambda w: {"scanned": w.specimen}, lambda _: {"serial": "999"},
-        missing=True),
+    Row(
+        "POST",
+        "/api/v1/labels/{serial}/verify",
+        P.LABEL_PRINT,
+        lambda w: {"scanned": w.specimen},
+        lambda _: {"serial": "999"},
+        missing=True,
+    ),
     Row("GET", "/api/v1/labels/{code}/preview", P.SPECIMEN_READ, None, _specimen),
     Row("GET", "/api/v1/labels/{code}/prints", P.SPECIMEN_READ, None, _specimen),
     Row("GET", "/api/v1/label-sheets/accompanying?specimens={code}", P.SPECIMEN_READ, None, _specimen),
@@ -341,33 +521,60 @@ LABELS = (
     Row("POST", "/api/v1/label-sendings", P.LABEL_PRINT, lambda _: {"serials": [999], "printer": "none"}, missing=True),
     Row("GET", "/api/v1/printers", None),
     Row("GET", "/api/v1/print-rules", None),
-    Row("POST", "/api/v1/print-rules", P.SITE_MANAGE,
-        lambda _: {"site": "LAB", "prefix": "AD", "template": "cryovial-25x13"}),
-)  # fmt: skip
+    Row("POST", "/api/v1/print-rules", P.SITE_MANAGE, lambda _: {"site": "LAB", "prefix": "AD", "template": "cryovial-25x13"}),
+)
 
 SHIPPING = (
-    Row("POST", "/api/v1/handovers", P.HANDOVER_TAKE,
+    Row(
+        "POST",
+        "/api/v1/handovers",
+        P.HANDOVER_TAKE,
         lambda w: {"specimens": [{"specimen": w.specimen, "expected_seq": w.seq()}], "to_kind": "site", "to_id": "LAB"},
-        elsewhere=LAB_ONLY),  # the technician at LAB holds it
+        elsewhere=LAB_ONLY,
+    ),  # the technician at LAB holds it
     Row("GET", "/api/v1/handovers", None),
     Row("GET", "/api/v1/handovers/{handover_id}", None, None, _no_handover, missing=True),
     Row("POST", "/api/v1/handovers/{handover_id}/accept", P.HANDOVER_TAKE, _nothing, _no_handover, missing=True),
-    Row("POST", "/api/v1/handovers/{handover_id}/decline", P.HANDOVER_TAKE, lambda _: {"reason": "test"}, _no_handover,
-        missing=True),
-    Row("POST", "/api/v1/shipments", P.SHIPMENT_RECORD,
-        lambda w: {"from_site": "LAB", "to_site": "NORTH", "courier": "FAST",
-                   "specimens": [{"specimen": w.specimen, "expected_seq": w.seq()}]}, elsewhere=LAB_ONLY),
+    Row(
+        "POST",
+        "/api/v1/handovers/{handover_id}/decline",
+        P.HANDOVER_TAKE,
+        lambda _: {"reason": "test"},
+        _no_handover,
+        missing=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/shipments",
+        P.SHIPMENT_RECORD,
+        lambda w: {
+            "from_site": "LAB",
+            "to_site": "NORTH",
+            "courier": "FAST",
+            "specimens": [{"specimen": w.specimen, "expected_seq": w.seq()}],
+        },
+        elsewhere=LAB_ONLY,
+    ),
     Row("GET", "/api/v1/shipments", None),
     Row("GET", "/api/v1/shipments/{code}", P.SPECIMEN_READ, None, _no_shipment, missing=True),
-    Row("POST", "/api/v1/shipments/{code}/receive", P.SHIPMENT_RECORD,
+    Row(
+        "POST",
+        "/api/v1/shipments/{code}/receive",
+        P.SHIPMENT_RECORD,
         lambda w: {"scanned": [{"specimen": w.specimen}]},
-        _no_shipment, missing=True),
+        _no_shipment,
+        missing=True,
+    ),
     Row("POST", "/api/v1/shipments/{code}/refuse", P.SHIPMENT_RECORD, lambda _: {"reason": "test"}, _no_shipment, missing=True),
-)  # fmt: skip
+)
 
 WITHDRAWALS = (
-    Row("POST", "/api/v1/withdrawals", P.WITHDRAWAL_REQUEST,
-        lambda w: {"donor": w.donor, "material": "lipoaspirate", "route": "ship_fresh"}),
+    Row(
+        "POST",
+        "/api/v1/withdrawals",
+        P.WITHDRAWAL_REQUEST,
+        lambda w: {"donor": w.donor, "material": "lipoaspirate", "route": "ship_fresh"},
+    ),
     Row("GET", "/api/v1/withdrawals", P.WITHDRAWAL_READ),
     Row("GET", "/api/v1/withdrawals/feasibility?donor={donor}", P.WITHDRAWAL_READ, None, lambda w: {"donor": w.donor}),
     Row("GET", "/api/v1/withdrawals/{code}", P.WITHDRAWAL_READ, None, _no_withdrawal, missing=True),
@@ -383,7 +590,7 @@ WITHDRAWALS = (
     _step("administer", P.WITHDRAWAL_ADMINISTER, product=SOME_TUBE, release=SOME_ID, given=1),
     _step("return", P.QUALITY_DECIDE, tube=SOME_TUBE, site="LAB", reason="test", quality="quarantined", logger_sha256=SOME_HASH),
     _step("outcome", P.WITHDRAWAL_ADMINISTER, result="as_expected"),
-)  # fmt: skip
+)
 
 VIABILITY = (
     Row("GET", "/api/v1/specimens/{code}/viability/estimate", P.SPECIMEN_READ, None, _specimen),
@@ -393,16 +600,35 @@ VIABILITY = (
     Row("GET", "/api/v1/viability/fits", P.SPECIMEN_READ),
     Row("GET", "/api/v1/viability/fits/{fit}", P.SPECIMEN_READ, None, lambda _: {"fit": SOME_ID}, missing=True),
     Row("GET", "/api/v1/viability/criteria", P.SPECIMEN_READ),
-    Row("POST", "/api/v1/viability/criteria", P.QUALITY_DECIDE,
-        lambda _: {"site": "LAB", "material": "adsc", "minimum_bp": 7000}),
+    Row(
+        "POST", "/api/v1/viability/criteria", P.QUALITY_DECIDE, lambda _: {"site": "LAB", "material": "adsc", "minimum_bp": 7000}
+    ),
     Row("POST", "/api/v1/lots/{code}/viability-reports", P.QUALITY_DECIDE, _nothing, _no_lot, missing=True),
     Row("GET", "/api/v1/lots/{code}/viability-reports", P.SPECIMEN_READ, None, _no_lot, missing=True),
-    Row("GET", "/api/v1/lots/{code}/viability-reports/{report}/paper", P.SPECIMEN_READ, None,
-        lambda w: _no_lot(w) | {"report": SOME_ID}, missing=True),
-)  # fmt: skip
+    Row(
+        "GET",
+        "/api/v1/lots/{code}/viability-reports/{report}/paper",
+        P.SPECIMEN_READ,
+        None,
+        lambda w: _no_lot(w) | {"report": SOME_ID},
+        missing=True,
+    ),
+)
 
 TABLE: tuple[Row, ...] = (
-    *ACTS, *PEOPLE, *DONORS, *SPECIMENS, *STORAGE, *LABELS, *JOBS, *SCANS, *SHIPPING, *WITHDRAWALS, *CUSTODY, *QUALITY,
-    *VIABILITY, *SIGN_IN,
-)  # fmt: skip
+    *ACTS,
+    *PEOPLE,
+    *DONORS,
+    *SPECIMENS,
+    *STORAGE,
+    *LABELS,
+    *JOBS,
+    *SCANS,
+    *SHIPPING,
+    *WITHDRAWALS,
+    *CUSTODY,
+    *QUALITY,
+    *VIABILITY,
+    *SIGN_IN,
+)
 """Sign-in comes last: signing out ends the caller's session."""

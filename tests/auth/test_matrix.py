@@ -38,9 +38,13 @@ def test_a_role_gets_through_the_doors_that_are_its_own_and_no_other(api: Api, r
     assert specimen.head_hash is not None
     own_site = seed.USERS[role.value].grants[0][1] or "LAB"
     world = World(
-        specimen.code, specimen.donor_code, specimen.head_hash.hex(), box.code, own_site,
+        specimen.code,
+        specimen.donor_code,
+        specimen.head_hash.hex(),
+        box.code,
+        own_site,
         lambda: int(bank.write(lambda s: load(s, [specimen.code])[specimen.code].seq)),
-    )  # fmt: skip
+    )
     client = getattr(api, role.value)
     wrong = []
     for row in TABLE:

@@ -47,8 +47,11 @@ def test_a_stranger_learns_nothing_but_to_sign_in(api: Api, body: str) -> None:
 
 
 def test_a_first_password_opens_no_route_but_its_change(api: Api) -> None:
-    api.test_bank.write(lambda s: s.connection().exec_driver_sql(
-        f"UPDATE app_user SET must_change_password = true WHERE code = '{seed.USERS['quality'].code}'"))  # fmt: skip
+    api.test_bank.write(
+        lambda s: s.connection().exec_driver_sql(
+            f"UPDATE app_user SET must_change_password = true WHERE code = '{seed.USERS['quality'].code}'"
+        )
+    )
     allowed = {("GET", "/api/v1/auth/me"), ("POST", "/api/v1/auth/logout"), ("POST", "/api/v1/auth/password")}
     wrong = []
     for method, path in routes():

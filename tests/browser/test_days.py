@@ -134,8 +134,18 @@ def test_the_log_is_searched_and_downloaded(api: Api, signed_in: Open, tmp_path:
 
 def test_no_page_is_wider_than_a_telephone(api: Api, signed_in: Open) -> None:
     story = a_story(api).up_to("approve")
-    paths = ["/", "/specimens", f"/specimens/{story.vials[0]}", "/storage", f"/donors/{story.donor}", "/donors", "/withdrawals",
-             f"/withdrawals/{story.code}", "/log", "/find"]  # fmt: skip
+    paths = [
+        "/",
+        "/specimens",
+        f"/specimens/{story.vials[0]}",
+        "/storage",
+        f"/donors/{story.donor}",
+        "/donors",
+        "/withdrawals",
+        f"/withdrawals/{story.code}",
+        "/log",
+        "/find",
+    ]
     page = signed_in("quality", viewport={"width": 390, "height": 800})
     for path in paths:
         page.goto(path)

@@ -105,8 +105,13 @@ def test_what_stands_against_a_request_is_said_before_the_signature(api: Api, si
     story = a_story(api).up_to("request")
     hold = {"scope_kind": "donor", "scope_id": story.donor, "kind": "quality", "reason": "result_awaited"}
     assert api.quality.post("/holds", json=hold).status_code == 201
-    deviation = {"severity": "major", "topic": "tank_low", "site": "LAB", "description": "Level fell at night.",
-                 "affected": [{"kind": "specimen", "id": story.vials[0]}]}  # fmt: skip
+    deviation = {
+        "severity": "major",
+        "topic": "tank_low",
+        "site": "LAB",
+        "description": "Level fell at night.",
+        "affected": [{"kind": "specimen", "id": story.vials[0]}],
+    }
     opened = api.quality.post("/deviations", json=deviation).json()["code"]
     page = signed_in("quality", f"/withdrawals/{story.code}/approve")
     expect(page.locator("main")).to_contain_text(opened)

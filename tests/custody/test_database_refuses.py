@@ -137,8 +137,10 @@ def test_two_tubes_cannot_be_in_one_position(bank: TestBank) -> None:
     error = attack(
         bank,
         "UPDATE custody SET state = 'stored', container_code = %s, position_code = %s WHERE code = ANY(%s)",
-        box.code, slot[0], codes,
-    )  # fmt: skip
+        box.code,
+        slot[0],
+        codes,
+    )
 
     assert error.diag.constraint_name == "one_specimen_per_position"
 
@@ -168,8 +170,10 @@ def test_a_position_is_in_its_own_container(bank: TestBank, code: str) -> None:
     error = attack(
         bank,
         "UPDATE custody SET state = 'stored', container_code = %s, position_code = %s WHERE code = %s",
-        second.code, slot[0], code,
-    )  # fmt: skip
+        second.code,
+        slot[0],
+        code,
+    )
 
     assert error.diag.constraint_name == "position_is_in_that_container"
 
@@ -254,7 +258,10 @@ def test_the_auditor_reads_and_no_credentials(bank: TestBank, code: str) -> None
         assert connection.execute("SELECT count(*) FROM event").fetchone() == (2,)
         connection.execute("SELECT code, username FROM app_user")
     for statement in (
-        "SELECT password_hash FROM app_user", "SELECT * FROM vault_document", "SELECT * FROM login_session",
-        "INSERT INTO attempt DEFAULT VALUES", "UPDATE custody SET amount = 1",
-    ):  # fmt: skip
+        "SELECT password_hash FROM app_user",
+        "SELECT * FROM vault_document",
+        "SELECT * FROM login_session",
+        "INSERT INTO attempt DEFAULT VALUES",
+        "UPDATE custody SET amount = 1",
+    ):
         assert isinstance(attack(bank, statement, role="auditor"), psycopg.errors.InsufficientPrivilege), statement

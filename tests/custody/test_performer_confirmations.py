@@ -23,9 +23,14 @@ def helped(api: Api, *badges: str, by: str = "lab_tech", **more: Any) -> tuple[s
     bank = api.test_bank
     code = bank.write(lambda s: make_received(s, bank.act("lab_tech"))).code
     body = {
-        "kind": "specimen.inspected", "expected_seq": 2, "container_intact": True, "label_legible": True,
-        "contents_as_expected": True, "performed_by": list(badges or (HELPER,)), **more,
-    }  # fmt: skip
+        "kind": "specimen.inspected",
+        "expected_seq": 2,
+        "container_intact": True,
+        "label_legible": True,
+        "contents_as_expected": True,
+        "performed_by": list(badges or (HELPER,)),
+        **more,
+    }
     answer = getattr(api, by).post(f"/specimens/{code}/events", json=body)
     assert answer.status_code == 201, answer.text
     return code, answer.json()["events"][0]

@@ -53,9 +53,12 @@ def reverse(api: Api, code: str, user: str = "lab_tech", sign: bool = False, **c
 
 def amend(api: Api, code: str, event: Json, field: str, value: Any, user: str = "lab_tech", **changes: Any) -> Any:
     body = {
-        "expected_seq": standing(api, code)["seq"], "corrects": event["leaf_hash"], "field": field, "value": value,
+        "expected_seq": standing(api, code)["seq"],
+        "corrects": event["leaf_hash"],
+        "field": field,
+        "value": value,
         "reason": "misread",
-    }  # fmt: skip
+    }
     return getattr(api, user).post(f"/specimens/{code}/amend", json=body | changes)
 
 
@@ -87,8 +90,10 @@ def test_a_receipt_that_never_happened_is_undone_and_stays_on_the_record(api: Ap
     assert after | {"seq": 1, "state_seq": 1} == before
     event = last(api, tube["code"])
     assert (event["kind"], event["body"]["reverses"], event["relies_on"]) == (
-        "specimen.reversed", undone["leaf_hash"], [undone["leaf_hash"]],
-    )  # fmt: skip
+        "specimen.reversed",
+        undone["leaf_hash"],
+        [undone["leaf_hash"]],
+    )
     assert event["leaf_hash"] in answer.json()["receipt"]
     assert event["body"]["signatures"] == []
     assert rebuilt_as_stored(api, tube["code"])
@@ -235,9 +240,15 @@ def test_what_happened_between_the_two_signatures_is_seen_by_the_second(api: Api
     made(api.lab_tech.post(f"/specimens/{code}/events", json=remark))
 
     stale = reverse(
-        api, code, "quality2", sign=True, pending_act=proposed, expected_seq=standing(api, code)["seq"] - 1,
-        reverses=ended["leaf_hash"], **PROOF,
-    )  # fmt: skip
+        api,
+        code,
+        "quality2",
+        sign=True,
+        pending_act=proposed,
+        expected_seq=standing(api, code)["seq"] - 1,
+        reverses=ended["leaf_hash"],
+        **PROOF,
+    )
 
     assert refused(stale) == (409, "stale_sequence")
 
@@ -294,8 +305,10 @@ def test_the_freezing_record_of_a_banked_specimen_can_still_be_corrected(api: Ap
 
     (amendment,) = api.lab_tech.get(f"/specimens/{banked['code']}").json()["amendments"]
     assert (amendment["field"], amendment["value"], event["body"]["cryoprotectant_contact_s"]) == (
-        "cryoprotectant_contact_s", 600, 540,
-    )  # fmt: skip
+        "cryoprotectant_contact_s",
+        600,
+        540,
+    )
 
 
 def test_a_change_on_which_later_changes_rest_is_not_undone(api: Api) -> None:

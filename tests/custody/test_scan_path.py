@@ -173,8 +173,12 @@ def test_whatever_is_unusual_is_answered_by_the_ordinary_route(api: Api) -> None
     assert client.post("/specimens/AD26-0000000/events", json=good).status_code == 404
     assert seqs(api, [code]) == [1]
     # A body that comes in pieces is as good as any.
-    pieces = iter([b'{"kind": "specimen.inspected", "container_intact": true, "label_legible": true,',
-                   b' "contents_as_expected": true, "expected_seq": 1}'])  # fmt: skip
+    pieces = iter(
+        [
+            b'{"kind": "specimen.inspected", "container_intact": true, "label_legible": true,',
+            b' "contents_as_expected": true, "expected_seq": 1}',
+        ]
+    )
     assert client.post(url, content=pieces, headers={"Content-Type": "application/json"}).status_code == 201
 
 

@@ -56,7 +56,7 @@ def payloads(box: str, slots: list[str]) -> "dict[str, Callable[[int], Event]]":
         "specimen.stored": lambda n: storage.Stored(container=box, position=slots[n % len(slots)], site="LAB"),
         "specimen.moved": lambda n: storage.Moved(container=box, position=slots[n % len(slots)], site="LAB"),
         "specimen.safeguarded": lambda n: storage.Safeguarded(container=box, position=None, site="LAB"),
-    }  # fmt: skip
+    }
 
 
 class CustodyMachine(RuleBasedStateMachine):
@@ -115,8 +115,11 @@ class CustodyMachine(RuleBasedStateMachine):
             stored = {name: row.projection[name] for name in PROJECTED}
             assert rebuilt == stored | {"seq": row.seq, "state_seq": row.state_seq}
             assert (row.projection["state"], row.seq, row.projection["condition"], row.projection["amount"]) == (
-                model["state"], model["seq"], model["condition"], model["amount"],
-            )  # fmt: skip
+                model["state"],
+                model["seq"],
+                model["condition"],
+                model["amount"],
+            )
 
     @invariant()
     def no_two_tubes_share_a_slot(self) -> None:

@@ -186,10 +186,14 @@ def test_what_a_kind_needs_it_needs_and_no_other_may_have(api: Api) -> None:
     assert consent(api.clinician, donor, "death_and_end_of_term", **whole).status_code == 201
     assert consent(api.clinician, donor, "representative", representative="Zebedee Quillfeather").status_code == 201
     for kind, members in (
-        ("death_and_end_of_term", {"on_death": "destroy"}), ("death_and_end_of_term", {}), ("banking", whole),
-        ("representative", {}), ("banking", {"representative": "Zebedee"}),
-        ("banking", {"valid_until": "2020-01-01T00:00:00Z"}), ("banking", {"given_at": "0001-01-01T00:00:00+14:00"}),
-    ):  # fmt: skip
+        ("death_and_end_of_term", {"on_death": "destroy"}),
+        ("death_and_end_of_term", {}),
+        ("banking", whole),
+        ("representative", {}),
+        ("banking", {"representative": "Zebedee"}),
+        ("banking", {"valid_until": "2020-01-01T00:00:00Z"}),
+        ("banking", {"given_at": "0001-01-01T00:00:00+14:00"}),
+    ):
         assert consent(api.clinician, donor, kind, **members).status_code == 422, (kind, members)
 
 

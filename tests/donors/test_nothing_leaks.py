@@ -16,8 +16,19 @@ from tests.conftest import Api
 from tests.donors.stories import MARY, STATED, band, consent, erased_by_two, half, identified, register
 from tests.factories import make_harvest
 
-PLANTED = ("quillfeather", "marýa", "ørsted", "1961-07-23", "778-1234", "7781234", "7946", "zephyrine", "brightwater", "zebedee",
-           "hesitant")  # fmt: skip
+PLANTED = (
+    "quillfeather",
+    "marýa",
+    "ørsted",
+    "1961-07-23",
+    "778-1234",
+    "7781234",
+    "7946",
+    "zephyrine",
+    "brightwater",
+    "zebedee",
+    "hesitant",
+)
 """Words of the story, lower case, in the spellings that are sent and in those they are normalised to."""
 
 

@@ -230,10 +230,15 @@ def test_a_donor_who_came_as_a_code_only_has_no_identity_to_show(api: Api) -> No
 
 def test_what_is_no_name_and_no_date_is_refused_without_being_repeated(api: Api) -> None:
     for changes in (
-        {"family_name": "Sm\x00ith"}, {"family_name": "---"}, {"date_of_birth": "1961-02-30"}, {"date_of_birth": "2999-01-01"},
-        {"date_of_birth": "23.07.1961"}, {"nickname": "Smithy"}, {"contact": {"email": "Smith"}},
+        {"family_name": "Sm\x00ith"},
+        {"family_name": "---"},
+        {"date_of_birth": "1961-02-30"},
+        {"date_of_birth": "2999-01-01"},
+        {"date_of_birth": "23.07.1961"},
+        {"nickname": "Smithy"},
+        {"contact": {"email": "Smith"}},
         {"external_ids": [{"issuer": "X", "value": "\x07"}]},
-    ):  # fmt: skip
+    ):
         answer = api.clinician.post("/donors", json=MARY | changes)
         assert answer.status_code == 422, changes
         assert "mith" not in answer.text.replace("nickname", "")

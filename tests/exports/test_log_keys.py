@@ -65,9 +65,7 @@ class Sealing:
 
         def work() -> None:
             try:
-                seal_and_attend(
-                    bank.dsn("sealer"), self.stop, log_of(bank), peers, poll_seconds=0.02, allow_unsafe_database=True
-                )  # fmt: skip
+                seal_and_attend(bank.dsn("sealer"), self.stop, log_of(bank), peers, poll_seconds=0.02, allow_unsafe_database=True)
             except BaseException as exc:
                 self.fault = exc
 
@@ -169,8 +167,12 @@ def test_a_rotation_overlaps_and_a_verifier_with_the_policy_never_notices(
         open_checkpoint(note, policy, 0)
     assert len(open_checkpoint(during, policy, 0).log_keys) == 2
     open_checkpoint(during, during_policy, 0)
-    kinds = [row[0] for row in own.write(lambda s: s.connection().exec_driver_sql(
-        "SELECT kind FROM event WHERE stream_id = 'LOG' ORDER BY seq").fetchall())]  # fmt: skip
+    kinds = [
+        row[0]
+        for row in own.write(
+            lambda s: s.connection().exec_driver_sql("SELECT kind FROM event WHERE stream_id = 'LOG' ORDER BY seq").fetchall()
+        )
+    ]
     assert kinds == ["system.log_key_announced", "system.log_key_retired"]
     assert sealing.fault is None
     folder = own.bank.settings.secrets
@@ -240,9 +242,17 @@ def test_a_log_that_lost_what_it_published_is_continued_under_a_new_name(own: Te
         f"{'database' if role == 'app' else f'{role}_database'}_url": restored.dsn(role) for role in ("app", "owner", "sealer")
     }
     words: tuple[str | Path, ...] = (
-        "log", "recover", "--new-origin", "bank.example/custody-2", "--incident", incident,
-        "--recovery-key", tmp_path / "cold.skey", "--statement", tmp_path / "statement",
-    )  # fmt: skip
+        "log",
+        "recover",
+        "--new-origin",
+        "bank.example/custody-2",
+        "--incident",
+        incident,
+        "--recovery-key",
+        tmp_path / "cold.skey",
+        "--statement",
+        tmp_path / "statement",
+    )
     with psycopg.connect(restored.dsn("sealer"), autocommit=True) as connection:
         connection.execute("INSERT INTO log_report (part, state, reported_at) VALUES ('sealer', 'running', now())")
         refused = command(own, *words, **urls)
@@ -258,8 +268,11 @@ def test_a_log_that_lost_what_it_published_is_continued_under_a_new_name(own: Te
     text, signed = open_note((tmp_path / "statement").read_bytes(), old_policy.recovery)
     assert list(signed) == [key.text for key in old_policy.recovery]
     assert text.split("\n")[:4] == [
-        "bank.example/custody/recovery", "recover v1", f"old {lost_at} {final.splitlines()[2]}", "new bank.example/custody-2",
-    ]  # fmt: skip
+        "bank.example/custody/recovery",
+        "recover v1",
+        f"old {lost_at} {final.splitlines()[2]}",
+        "new bank.example/custody-2",
+    ]
 
     # The new log seals everything that is left, after an entry that commits to the old log's end.
     new = Log.open("bank.example/custody-2", settings.secrets, settings.register_file)
@@ -278,8 +291,10 @@ def test_a_log_that_lost_what_it_published_is_continued_under_a_new_name(own: Te
     assert now[1 : 1 + kept_entries] == aside
     assert kept == [(kept_entries,)]
     assert sorted(path.name for path in settings.register_file.parent.glob("checkpoint*")) == [
-        "checkpoint", f"checkpoint.final-{lost_at}", "checkpoint.lock",
-    ]  # fmt: skip
+        "checkpoint",
+        f"checkpoint.final-{lost_at}",
+        "checkpoint.lock",
+    ]
     assert restored.bank is not None
     assert again.exit_code == 1  # the old name is no longer this bank's
 
@@ -317,8 +332,20 @@ def test_recovery_takes_the_cold_key_and_no_other(own: TestBank, tmp_path: Path)
 def test_a_witness_program_cosigns_for_a_running_bank_and_a_policy_can_demand_it(own: TestBank, tmp_path: Path) -> None:
     settings = own.bank.settings
     (tmp_path / "logs").write_text((settings.secrets / "log.vkey").read_text())
-    program = [sys.executable, "-m", "biobank", "witness", "--state", str(tmp_path / "w"), "--name", "auditor.example",
-               "--logs", str(tmp_path / "logs"), "--port", "0"]  # fmt: skip
+    program = [
+        sys.executable,
+        "-m",
+        "biobank",
+        "witness",
+        "--state",
+        str(tmp_path / "w"),
+        "--name",
+        "auditor.example",
+        "--logs",
+        str(tmp_path / "logs"),
+        "--port",
+        "0",
+    ]
     started = subprocess.Popen(
         program, stdout=subprocess.PIPE, text=True, env={k: v for k, v in os.environ.items() if "BIOBANK" not in k}
     )
@@ -334,8 +361,7 @@ def test_a_witness_program_cosigns_for_a_running_bank_and_a_policy_can_demand_it
         policy = Policy.read(policy_text)
         running = Sealing(own, peers_of(tmp_path / "policy", ORIGIN))
         queue(own, 4)
-        wait_until(lambda: own.write(lambda s: s.connection().exec_driver_sql(
-            "SELECT max(size) FROM cosignature").scalar()) == 5)  # fmt: skip
+        wait_until(lambda: own.write(lambda s: s.connection().exec_driver_sql("SELECT max(size) FROM cosignature").scalar()) == 5)
         running.end()
         assert f"log {ORIGIN}: 5" in httpx.get(url).text
         bare = newest(own)[1]

@@ -26,10 +26,25 @@ DOCUMENT = tomllib.loads(
 TODAY = date(2026, 11, 25)
 HEADINGS = list(DOCUMENT["columns"].values())
 GOOD: dict[str, Any] = {
-    "Pt ID": "P1", "Last name": "Quillfeather", "First name": "Mary", "DOB": "1961-07-23", "Sex": "F",
-    "Collected": datetime(2018, 11, 15), "Frozen": "11/17/2018", "Vial": 1, "Tank": "LN2-1", "Rack": "C", "Box": 2, "Pos": "D2",
-    "Amount": 20, "Unit": "follicles", "P#": "n/a", "Viab %": None, "Status": "Stored", "Remarks": "see paper file",
-}  # fmt: skip
+    "Pt ID": "P1",
+    "Last name": "Quillfeather",
+    "First name": "Mary",
+    "DOB": "1961-07-23",
+    "Sex": "F",
+    "Collected": datetime(2018, 11, 15),
+    "Frozen": "11/17/2018",
+    "Vial": 1,
+    "Tank": "LN2-1",
+    "Rack": "C",
+    "Box": 2,
+    "Pos": "D2",
+    "Amount": 20,
+    "Unit": "follicles",
+    "P#": "n/a",
+    "Viab %": None,
+    "Status": "Stored",
+    "Remarks": "see paper file",
+}
 ADSC = GOOD | {"Amount": 7.1, "Unit": "x10^6 cells", "P#": "P3", "Viab %": "~88%", "Pos": "A1"}
 
 
@@ -152,13 +167,17 @@ def test_what_is_ready_is_imported_through_the_ledger_and_once(api: Api, tmp_pat
     assert [one.outcome for one in done] == ["imported"] * 3
     first = api.lab_tech.get(f"/specimens/{done[0].code}").json()
     assert (first["custody"]["state"], first["custody"]["condition"], first["custody"]["quality"]) == (
-        "stored", "frozen", "quarantined",
-    )  # fmt: skip
+        "stored",
+        "frozen",
+        "quarantined",
+    )
     assert [alias["value"] for alias in first["aliases"]] == ["HF-P1-1"]
     history = api.lab_tech.get(f"/specimens/{done[0].code}/custody").json()["items"]
     assert [(e["kind"], e["source"]) for e in history] == [
-        ("specimen.imported", "import"), ("specimen.stored", "import"), ("specimen.aliased", "import"),
-    ]  # fmt: skip
+        ("specimen.imported", "import"),
+        ("specimen.stored", "import"),
+        ("specimen.aliased", "import"),
+    ]
     assert history[0]["body"]["evidence"].endswith("#1:4")
     found = api.clinician.post("/donors/search", json={"external_id": {"issuer": "OLD_BANK", "value": "P1"}}).json()["items"]
     assert [match["donor"] for match in found] == [first["donor"]]
@@ -205,9 +224,13 @@ def test_a_file_or_profile_that_cannot_be_used_says_why(tmp_path: Path) -> None:
     with pytest.raises(FileFault, match="no sheet"):
         read_rows(path, profile(sheets=[{"name": "SVF", "material": "svf", "alias": "S-{patient}-{vial}"}]))
     changes: tuple[dict[str, Any], ...] = (
-        {"columns": columns | {"pet": "Dog"}}, {"columns": {}}, {"date_order": "american"}, {"temperature_class": "fridge"},
-        {"sheets": [{"name": "ADSC", "material": "adsc", "alias": "AD-{vial}---"}]}, {"surprise": 1},
-    )  # fmt: skip
+        {"columns": columns | {"pet": "Dog"}},
+        {"columns": {}},
+        {"date_order": "american"},
+        {"temperature_class": "fridge"},
+        {"sheets": [{"name": "ADSC", "material": "adsc", "alias": "AD-{vial}---"}]},
+        {"surprise": 1},
+    )
     for change in changes:
         with pytest.raises(ProfileFault):
             profile(**change)
@@ -244,9 +267,13 @@ def test_an_amount_is_exact_or_refused(number: int, decimals: int) -> None:
 @given(st.text(max_size=30))
 def test_no_cell_makes_a_rule_stumble(cell: str) -> None:
     for rule in (
-        lambda c: cells.day_of(c, None), cells.sex_of, lambda c: cells.amount_of(c, 1), cells.passage_of,
-        lambda c: cells.slot_of(c, 9, 9), cells.percent_of,
-    ):  # fmt: skip
+        lambda c: cells.day_of(c, None),
+        cells.sex_of,
+        lambda c: cells.amount_of(c, 1),
+        cells.passage_of,
+        lambda c: cells.slot_of(c, 9, 9),
+        cells.percent_of,
+    ):
         try:
             rule(cell)
         except Unclear as unclear:

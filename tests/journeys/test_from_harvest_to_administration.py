@@ -17,8 +17,12 @@ from tests.specimens.stories import culture, donor, fat, follicles, freeze, harv
 from tests.withdrawals.stories import later, refused, sign_and_post
 
 BEN: dict[str, Any] = {
-    "family_name": "Thornquist", "given_names": "Ben", "date_of_birth": "1975-02-03", "external_ids": [], "contact": None,
-}  # fmt: skip
+    "family_name": "Thornquist",
+    "given_names": "Ben",
+    "date_of_birth": "1975-02-03",
+    "external_ids": [],
+    "contact": None,
+}
 
 
 @pytest.mark.slow
@@ -231,9 +235,14 @@ def given_at_the_bedside(api: Api, withdrawal: str, tube: str, mary: str) -> Non
     assert first["release"] is None
     second = made(api.clinic_staff.post(f"/withdrawals/{withdrawal}/bedside-checks", json=body))
     given = {
-        "product": tube, "release": second["release"], "given": 9_700_000, "residue": 200_000, "loss": 100_000,
-        "residue_went": "discarded", "anatomical_site": "scalp",
-    }  # fmt: skip
+        "product": tube,
+        "release": second["release"],
+        "given": 9_700_000,
+        "residue": 200_000,
+        "loss": 100_000,
+        "residue_went": "discarded",
+        "anatomical_site": "scalp",
+    }
     answer = api.clinician.post(f"/withdrawals/{withdrawal}/administer", json=given)
     assert answer.status_code == 200, answer.text
     twice = api.clinician.post(f"/withdrawals/{withdrawal}/administer", json=given)
@@ -262,9 +271,14 @@ def the_log_tells_the_story(api: Api, mary: str, given: str, held: str) -> None:
         by_stream.setdefault((entry["stream"], entry["id"]), []).append(entry["kind"])
 
     assert by_stream[("specimen", given)][-7:] == [
-        "specimen.inspected", "specimen.reserved", "specimen.checked_out", "specimen.issued", "specimen.delivered",
-        "specimen.thawed", "specimen.administered",
-    ]  # fmt: skip
+        "specimen.inspected",
+        "specimen.reserved",
+        "specimen.checked_out",
+        "specimen.issued",
+        "specimen.delivered",
+        "specimen.thawed",
+        "specimen.administered",
+    ]
     assert "specimen.administered" not in by_stream[("specimen", held)]
     assert by_stream[("specimen", held)][-1] == "specimen.hold_placed"
     whole = json.dumps(lines)

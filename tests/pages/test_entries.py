@@ -10,10 +10,24 @@ LEAF = "ab" * 32
 
 def event(log_index: int | None) -> EventPublic:
     return EventPublic(
-        stream="specimen", id="AD26-KH0KJQL", seq=1, kind="specimen.received", by="US-4X6MWJT", performed=[], source="live",
-        site="LAB", occurred_at="2026-03-04T05:06:07.000Z", recorded_at="2026-03-04T05:06:07.000Z", late=False, comment=None,
-        relies_on=[], body={}, prev=None, leaf_hash=LEAF, log_index=log_index,
-    )  # fmt: skip
+        stream="specimen",
+        id="AD26-KH0KJQL",
+        seq=1,
+        kind="specimen.received",
+        by="US-4X6MWJT",
+        performed=[],
+        source="live",
+        site="LAB",
+        occurred_at="2026-03-04T05:06:07.000Z",
+        recorded_at="2026-03-04T05:06:07.000Z",
+        late=False,
+        comment=None,
+        relies_on=[],
+        body={},
+        prev=None,
+        leaf_hash=LEAF,
+        log_index=log_index,
+    )
 
 
 @pytest.mark.parametrize(("log_index", "sealed", "href"), [(7, True, f"/api/v1/log/proofs/{LEAF}"), (None, False, None)])

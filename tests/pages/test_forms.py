@@ -47,8 +47,14 @@ def test_degrees_are_typed_and_millidegrees_are_sent() -> None:
         assert (body.temperature_mc, body.tubes, body.label_legible) == (sent, ["A1A", "A2A", "A3A"], False)
     for wrong in ("warm", "1.00001", "NaN", "Infinity"):
         with pytest.raises(FormFault) as fault:
-            parse(ThawRequest, Form([("tube", "A1A"), ("method", "bath"), ("bath_temperature_mc", wrong)]), LONDON,
-                  "tube", "method", "bath_temperature_mc")  # fmt: skip
+            parse(
+                ThawRequest,
+                Form([("tube", "A1A"), ("method", "bath"), ("bath_temperature_mc", wrong)]),
+                LONDON,
+                "tube",
+                "method",
+                "bath_temperature_mc",
+            )
         assert list(fault.value.fields) == ["bath_temperature_mc"] and wrong not in str(fault.value.fields)
 
 

@@ -13,19 +13,51 @@ from tests.specimens import stories as lab
 
 ROLES = ("lab_tech", "clinician", "clinic_staff", "quality", "auditor", "admin")
 RUBBISH = {
-    "kind": "banking", "given_at": "yesterday", "family_name": "\u202e<script>", "date_of_birth": "1970-02-31",
+    "kind": "banking",
+    "given_at": "yesterday",
+    "family_name": "\u202e<script>",
+    "date_of_birth": "1970-02-31",
     "phone": "call me",
-    "purpose": "wristband", "document_kind": "library_card", "pending": "x", "identification": "x",
+    "purpose": "wristband",
+    "document_kind": "library_card",
+    "pending": "x",
+    "identification": "x",
     "reason": "'; DROP TABLE donor",
-    "site": "NOWHERE", "home_site": "CLINIC", "expires_at": "9999", "adipose_labels": "-1", "rows-containers": "999999",
-    "rows-inputs": "2", "rows-outputs": "٣", "specimen-containers-0": "AD26-0000000", "amount-containers-0": "1e99",
-    "what-containers-0": "gold", "specimen-inputs-0": "https://evil.example/S/AD26-KH0KJQL", "specimen-inputs-1": "US-1",
-    "amount-outputs-0": "NaN", "process": "alchemy", "loss": "-1", "live": "1.5", "dead": "-1", "method": "guess",
+    "site": "NOWHERE",
+    "home_site": "CLINIC",
+    "expires_at": "9999",
+    "adipose_labels": "-1",
+    "rows-containers": "999999",
+    "rows-inputs": "2",
+    "rows-outputs": "٣",
+    "specimen-containers-0": "AD26-0000000",
+    "amount-containers-0": "1e99",
+    "what-containers-0": "gold",
+    "specimen-inputs-0": "https://evil.example/S/AD26-KH0KJQL",
+    "specimen-inputs-1": "US-1",
+    "amount-outputs-0": "NaN",
+    "process": "alchemy",
+    "loss": "-1",
+    "live": "1.5",
+    "dead": "-1",
+    "method": "guess",
     "expected_seq": "-9",
-    "completes": "x", "result": "passed", "username": "A B", "printed_name": "\n", "first_password": "short", "role": "king",
-    "password": seed.PASSWORD, "code": "a b", "timezone": "Mars/Base", "how_many": "1000000", "name": "", "parent": "PS-0000000",
-    "contact_min": "-3", "document_sha256": "0", "status": "cured",
-}  # fmt: skip
+    "completes": "x",
+    "result": "passed",
+    "username": "A B",
+    "printed_name": "\n",
+    "first_password": "short",
+    "role": "king",
+    "password": seed.PASSWORD,
+    "code": "a b",
+    "timezone": "Mars/Base",
+    "how_many": "1000000",
+    "name": "",
+    "parent": "PS-0000000",
+    "contact_min": "-3",
+    "document_sha256": "0",
+    "status": "cured",
+}
 
 
 def pages(api: Api) -> list[str]:
@@ -35,11 +67,20 @@ def pages(api: Api) -> list[str]:
     kit, user = lab.kit(api)["kit"], seed.USERS["lab_tech2"].code
     return [
         *(f"/donors/{donor}/{act}" for act in ("change", "status", "consent", "identify", "band")),
-        f"/donors/{donor}/consents/{UUID(int=0)}/revoke", "/kits/new", "/harvests/new", f"/harvests/new?kit={kit}",
-        "/processings/new?process=wash", "/processings/freezing", "/processings/thawing", f"/specimens/{fat}/assay",
-        "/users/new", *(f"/users/{user}/{act}" for act in ("rename", "state", "reset", "roles/give")),
-        "/sites/new", "/sites/LAB", "/storage/new",
-    ]  # fmt: skip
+        f"/donors/{donor}/consents/{UUID(int=0)}/revoke",
+        "/kits/new",
+        "/harvests/new",
+        f"/harvests/new?kit={kit}",
+        "/processings/new?process=wash",
+        "/processings/freezing",
+        "/processings/thawing",
+        f"/specimens/{fat}/assay",
+        "/users/new",
+        *(f"/users/{user}/{act}" for act in ("rename", "state", "reset", "roles/give")),
+        "/sites/new",
+        "/sites/LAB",
+        "/storage/new",
+    ]
 
 
 def events_of(api: Api) -> int:

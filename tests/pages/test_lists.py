@@ -21,12 +21,22 @@ from tests.factories import make_specimen
 from tests.pages.visitor import Visit, Visitor
 
 LISTS = {
-    "lab_tech": ["/specimens", "/kits", "/harvests", "/processings", "/lots", "/withdrawals", "/handovers", "/shipments",
-                 "/deviations", "/jobs"],
+    "lab_tech": [
+        "/specimens",
+        "/kits",
+        "/harvests",
+        "/processings",
+        "/lots",
+        "/withdrawals",
+        "/handovers",
+        "/shipments",
+        "/deviations",
+        "/jobs",
+    ],
     "clinician": ["/donors"],
     "auditor": ["/log/near-misses"],
     "admin": ["/users", "/pending"],
-}  # fmt: skip
+}
 
 
 def tubes(api: Api, count: int) -> list[str]:

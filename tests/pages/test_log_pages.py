@@ -57,9 +57,15 @@ def test_gaps_show_hands_that_did_not_confirm_late_entries_and_what_the_sealer_s
     tube = a_tube(api)
     seq = api.lab_tech.get(f"/specimens/{tube}").json()["custody"]["seq"]
     earlier = (clock.now() - timedelta(days=1)).isoformat()
-    body = {"kind": "specimen.inspected", "expected_seq": seq, **LOOKED,
-            "performed_by": [seed.USERS["lab_tech2"].code], "occurred_at": earlier, "late_entry": True,
-            "reason_text": "Written on paper first."}  # fmt: skip
+    body = {
+        "kind": "specimen.inspected",
+        "expected_seq": seq,
+        **LOOKED,
+        "performed_by": [seed.USERS["lab_tech2"].code],
+        "occurred_at": earlier,
+        "late_entry": True,
+        "reason_text": "Written on paper first.",
+    }
     answer = api.lab_tech.post(f"/specimens/{tube}/events", json=body)
     assert answer.status_code == 201, answer.text
     auditor = visit("auditor")

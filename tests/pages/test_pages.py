@@ -163,11 +163,27 @@ def test_every_page_of_every_role_has_the_policy_and_a_title_without_people(api:
     act = api.test_bank.act("admin")
     box = api.test_bank.write(lambda s: make_box(s, act).code)
     paths = [
-        "/", "/find", "/specimens", f"/specimens/{tube}", f"/specimens/{tube}/store", f"/specimens/{tube}/hold",
-        f"/specimens/{tube}/record/inspected", f"/specimens/{tube}/decision", "/storage", f"/storage/{box}", "/donors",
-        f"/donors/{donor}", "/donors/new", "/withdrawals", "/withdrawals/new", f"/withdrawals/new?donor={donor}", "/log",
-        "/users", "/nowhere", "/styleguide",
-    ]  # fmt: skip
+        "/",
+        "/find",
+        "/specimens",
+        f"/specimens/{tube}",
+        f"/specimens/{tube}/store",
+        f"/specimens/{tube}/hold",
+        f"/specimens/{tube}/record/inspected",
+        f"/specimens/{tube}/decision",
+        "/storage",
+        f"/storage/{box}",
+        "/donors",
+        f"/donors/{donor}",
+        "/donors/new",
+        "/withdrawals",
+        "/withdrawals/new",
+        f"/withdrawals/new?donor={donor}",
+        "/log",
+        "/users",
+        "/nowhere",
+        "/styleguide",
+    ]
     for role in ("lab_tech", "clinician", "clinic_staff", "quality", "auditor", "admin"):
         visitor = visit(role)
         for path in paths:

@@ -16,9 +16,14 @@ def test_a_deviation_is_opened_by_a_technician_and_closed_by_quality_with_a_sign
     tube = story.vials[0]
     opened = visit("lab_tech").submit(
         "/deviations/new",
-        {"about": f"{tube} {story.donor}", "severity": "major", "topic": "tank_low", "site": "LAB",
-         "description": "Level fell at night."},
-    )  # fmt: skip
+        {
+            "about": f"{tube} {story.donor}",
+            "severity": "major",
+            "topic": "tank_low",
+            "site": "LAB",
+            "description": "Level fell at night.",
+        },
+    )
     address = opened.url.path
     assert re.fullmatch(r"/deviations/DV-[0-9A-Z]{7}", address), opened.text[:3000]
     assert tube in opened.text and story.donor in opened.text and "Level fell at night." in opened.text

@@ -43,11 +43,19 @@ def test_empty_rows_do_not_count_and_faults_name_their_input() -> None:
 
 
 def test_rows_are_drawn_as_typed_and_require_nothing_by_themselves() -> None:
-    drawn = draw_rows("out", "Out", "Row", lambda row: fields_of(ContainerCollected, "amount", values=row),
-                      Form([("rows-out", "2"), ("amount-out-1", "7")]), at_least=1)  # fmt: skip
+    drawn = draw_rows(
+        "out",
+        "Out",
+        "Row",
+        lambda row: fields_of(ContainerCollected, "amount", values=row),
+        Form([("rows-out", "2"), ("amount-out-1", "7")]),
+        at_least=1,
+    )
     assert [(row[0].name, row[0].value, row[0].required) for row in drawn.rows] == [
-        ("amount-out-0", "", False), ("amount-out-1", "7", False),
-    ]  # fmt: skip
-    given = draw_rows("in", "In", "Row", lambda row: [Field("s", "S", "scan", row.get("s", ""))], None,
-                      at_least=3, given=[{"s": "A"}])  # fmt: skip
+        ("amount-out-0", "", False),
+        ("amount-out-1", "7", False),
+    ]
+    given = draw_rows(
+        "in", "In", "Row", lambda row: [Field("s", "S", "scan", row.get("s", ""))], None, at_least=3, given=[{"s": "A"}]
+    )
     assert [row[0].value for row in given.rows] == ["A", "", ""]

@@ -50,8 +50,11 @@ def test_a_role_is_given_by_an_administrator_and_quality_together(api: Api) -> N
     assert entry["by"] == CODES["quality"]
     body = entry["body"]
     assert (body["role"], body["site"], body["proposed_by"], body["completed_by"]) == (
-        "lab_tech", "NORTH", CODES["admin"], CODES["quality"],
-    )  # fmt: skip
+        "lab_tech",
+        "NORTH",
+        CODES["admin"],
+        CODES["quality"],
+    )
     assert body["first_signature"] != body["second_signature"]
 
 

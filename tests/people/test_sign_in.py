@@ -159,9 +159,15 @@ def test_a_password_hash_of_old_parameters_is_replaced_at_sign_in(api: Api) -> N
 
 
 @pytest.mark.parametrize(
-    "form", [{}, {"username": "lab_tech"}, {"username": "x", "password": "y", "grant_type": "client_credentials"},
-             {"username": "x", "password": "y", "extra": "z"}, {"username": "x" * 101, "password": "y"}]
-)  # fmt: skip
+    "form",
+    [
+        {},
+        {"username": "lab_tech"},
+        {"username": "x", "password": "y", "grant_type": "client_credentials"},
+        {"username": "x", "password": "y", "extra": "z"},
+        {"username": "x" * 101, "password": "y"},
+    ],
+)
 def test_a_malformed_form_is_named_without_its_values(api: Api, form: dict[str, str]) -> None:
     answer = httpx.post(f"{api.url}/api/v1/auth/token", data=form)
 

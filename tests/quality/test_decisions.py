@@ -46,10 +46,16 @@ def add_test(api: Api, lot: str, kind: str, result: str) -> None:
         leaf = session.execute(text("SELECT leaf_hash FROM event LIMIT 1")).scalar_one()
         session.execute(
             insert(table_of(LotTest)).values(
-                id=uuid4(), lot_code=lot, kind=kind, sampled_at=clock.now(), result=result, event_hash=leaf,
-                recorded_at=clock.now(), recorded_by="SYSTEM",
+                id=uuid4(),
+                lot_code=lot,
+                kind=kind,
+                sampled_at=clock.now(),
+                result=result,
+                event_hash=leaf,
+                recorded_at=clock.now(),
+                recorded_by="SYSTEM",
             )
-        )  # fmt: skip
+        )
 
     api.test_bank.write(write)
 
@@ -79,7 +85,7 @@ def test_a_lot_is_decided_in_one_append_or_not_at_all(api: Api) -> None:
     held_back = vials[1]
     api.test_bank.write(
         lambda s: s.execute(text("UPDATE specimen SET regulatory_basis = 'undetermined' WHERE code = :c"), {"c": held_back})
-    )  # fmt: skip
+    )
 
     refused(decide(api, f"/lots/{lot}/decision", "released_to_bank"), 409, "regulatory_basis_undetermined")
     assert {state_of(api, v)["quality"] for v in vials} == {"quarantined"}
@@ -154,8 +160,6 @@ def test_a_release_is_possible_exactly_when_the_rule_says_so(
 ) -> None:
     refusal = release_refusal(decision, subject="AD26-1", basis=law, failed=failed, pending=pending, planned=planned)
     right = decision is Decision.REJECTED or (
-        law != "undetermined"
-        and not failed
-        and (planned if decision is Decision.RELEASED_CONDITIONALLY else not pending)
-    )  # fmt: skip
+        law != "undetermined" and not failed and (planned if decision is Decision.RELEASED_CONDITIONALLY else not pending)
+    )
     assert (refusal is None) == right

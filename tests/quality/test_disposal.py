@@ -59,8 +59,13 @@ def test_another_establishment_takes_a_vial_over_for_good(api: Api) -> None:
     (vial,) = a_story(api).vials
     out = {"kind": "specimen.checked_out", "purpose": "move", "expected_seq": seq_of(api, vial)}
     assert api.lab_tech.post(f"/specimens/{vial}/events", json=out).status_code == 201
-    sent = {"from_site": "LAB", "to_site": "OTHER", "specimens": [{"specimen": vial, "expected_seq": seq_of(api, vial)}],
-            "courier": "COLD_EXPRESS", "evidence": "waybill 1"}  # fmt: skip
+    sent = {
+        "from_site": "LAB",
+        "to_site": "OTHER",
+        "specimens": [{"specimen": vial, "expected_seq": seq_of(api, vial)}],
+        "courier": "COLD_EXPRESS",
+        "evidence": "waybill 1",
+    }
     answer = api.lab_tech.post("/shipments", json=sent)
     assert answer.status_code == 201, answer.text
     body = {"to": "OTHER_BANK", "reason": "donor_moved", "evidence": "ab" * 32, "expected_seq": seq_of(api, vial)}

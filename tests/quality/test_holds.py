@@ -39,9 +39,12 @@ def scopes_of(api: Api, vial: str) -> dict[str, str]:
     def read(session: Any) -> dict[str, str]:
         s = load(session, [vial])[vial]
         return {
-            "specimen": s.code, "lot": s.lot_code or "", "harvest": s.harvest_code or "", "donor": s.donor_code or "",
+            "specimen": s.code,
+            "lot": s.lot_code or "",
+            "harvest": s.harvest_code or "",
+            "donor": s.donor_code or "",
             "container": s.projection["container_code"],
-        }  # fmt: skip
+        }
 
     return api.test_bank.write(read)  # type: ignore[no-any-return]
 
@@ -145,8 +148,13 @@ def test_a_hold_on_a_shipment_stays_on_what_has_arrived(api: Api) -> None:
     story = a_story(api).up_to("issue")
     (vial,) = story.vials
     seq = api.lab_tech.get(f"/specimens/{vial}/custody").json()["items"][-1]["seq"]
-    body = {"from_site": "LAB", "to_site": "CLINIC", "specimens": [{"specimen": vial, "expected_seq": seq}],
-            "courier": "COLD_EXPRESS", "evidence": "waybill 1"}  # fmt: skip
+    body = {
+        "from_site": "LAB",
+        "to_site": "CLINIC",
+        "specimens": [{"specimen": vial, "expected_seq": seq}],
+        "courier": "COLD_EXPRESS",
+        "evidence": "waybill 1",
+    }
     shipment = api.lab_tech.post("/shipments", json=body).json()["code"]
     assert place(api.lab_tech, "temperature", "shipment", shipment).status_code == 201
 
@@ -214,8 +222,16 @@ def test_holds_are_listed_page_by_page_newest_first(api: Api) -> None:
     assert api.quality.get("/holds", params={"scope": vials[0], "active": False}).json()["items"] == []
 
 
-@pytest.mark.parametrize(("scope", "code"), [("lot", "LT-0000000"), ("harvest", "KT-0000000"), ("container", "BX-0000000"),
-                                             ("shipment", "SH-0000000"), ("donor", "DN-0000000")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("scope", "code"),
+    [
+        ("lot", "LT-0000000"),
+        ("harvest", "KT-0000000"),
+        ("container", "BX-0000000"),
+        ("shipment", "SH-0000000"),
+        ("donor", "DN-0000000"),
+    ],
+)
 def test_a_hold_on_nothing_is_not_found(api: Api, scope: str, code: str) -> None:
     refused(place(api.quality, "quality", scope, code), 404, "not_found")
 

@@ -80,9 +80,14 @@ def offered(api: Api, codes: list[str], to: str = "lab_tech2", **more: Any) -> s
 def ship(api: Api, client: Client, codes: list[str], **changes: Any) -> httpx.Response:
     """Send specimens from LAB to NORTH."""
     body = {
-        "from_site": "LAB", "to_site": "NORTH", "specimens": as_seen(api, codes), "courier": "CRYOGO", "evidence": "CG 4711",
-        "shipper": "DS-12", "logger": "LOG-7",
-    } | changes  # fmt: skip
+        "from_site": "LAB",
+        "to_site": "NORTH",
+        "specimens": as_seen(api, codes),
+        "courier": "CRYOGO",
+        "evidence": "CG 4711",
+        "shipper": "DS-12",
+        "logger": "LOG-7",
+    } | changes
     return client.post("/shipments", json=body)
 
 

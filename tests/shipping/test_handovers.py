@@ -208,8 +208,12 @@ def test_an_offer_of_which_nothing_stands_any_more_can_still_be_taken_back(api: 
 def test_remarks_between_offer_and_acceptance_do_not_matter(api: Api) -> None:
     (code,) = tubes(api)
     name = offered(api, [code])
-    remark = {"kind": "specimen.annotated", "topic": "handling", "comment": "cold to the touch",
-              "expected_seq": now_of(api, code)["seq"]}  # fmt: skip
+    remark = {
+        "kind": "specimen.annotated",
+        "topic": "handling",
+        "comment": "cold to the touch",
+        "expected_seq": now_of(api, code)["seq"],
+    }
     assert api.lab_tech.post(f"/specimens/{code}/events", json=remark).status_code == 201
 
     assert api.lab_tech2.post(f"/handovers/{name}/accept", json={}).status_code == 200

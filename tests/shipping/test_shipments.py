@@ -253,9 +253,7 @@ def test_issued_tubes_travel_and_arrive_through_their_withdrawal(api: Api) -> No
     assert (line["underway"], line["issued_for"]) == (True, story.code)
 
     scanned = {"scanned": [{"specimen": vial}]}
-    document = refused(
-        api.clinic_staff.post(f"/shipments/{code}/receive", json=scanned), 409, "arrives_with_its_withdrawal"
-    )  # fmt: skip
+    document = refused(api.clinic_staff.post(f"/shipments/{code}/receive", json=scanned), 409, "arrives_with_its_withdrawal")
     assert document["withdrawal"] == story.code
     answer = story.receive()
 

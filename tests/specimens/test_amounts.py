@@ -18,7 +18,7 @@ def test_what_is_written_is_read_back(amount: int, unit: Unit) -> None:
 @pytest.mark.parametrize(
     ("typed", "unit", "kept"),
     [("120,5", "ul_raw", 120_500), ("0.001", "ul", 1), ("2.4e6", "cells", 2_400_000), ("2 400", "cells", 2_400)],
-)  # fmt: skip
+)
 def test_people_type_millilitres_powers_of_ten_and_spaces(typed: str, unit: str, kept: int) -> None:
     assert read_amount(typed, unit) == kept
 

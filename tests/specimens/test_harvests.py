@@ -280,9 +280,13 @@ def test_the_clock_out_of_the_body_runs_forwards_and_not_for_days(api: Api) -> N
 def test_a_repeated_request_makes_no_second_set_of_tubes(api: Api) -> None:
     person = donor(api)
     body = {
-        "donor": person, "site": "CLINIC", "home_site": "LAB", "method": "lipoaspiration", "anatomical_site": "abdomen",
+        "donor": person,
+        "site": "CLINIC",
+        "home_site": "LAB",
+        "method": "lipoaspiration",
+        "anatomical_site": "abdomen",
         "containers": [fat()],
-    }  # fmt: skip
+    }
 
     first = api.clinician.post("/harvests", json=body, headers={"Idempotency-Key": "h1"})
     again = api.clinician.post("/harvests", json=body, headers={"Idempotency-Key": "h1"})

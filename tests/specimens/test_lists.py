@@ -56,13 +56,25 @@ def many(api: Api, count: int, site: str = "LAB") -> list[str]:
         drafts = []
         for _ in range(count):
             row = {
-                "code": fresh_code("AD", 26), "donor_code": person, "material": "lipoaspirate", "unit": "ul_raw",
-                "harvest_code": visit, "home_site_code": site,
-            }  # fmt: skip
+                "code": fresh_code("AD", 26),
+                "donor_code": person,
+                "material": "lipoaspirate",
+                "unit": "ul_raw",
+                "harvest_code": visit,
+                "home_site_code": site,
+            }
             event = Collected(
-                donor=person, material="lipoaspirate", unit="ul_raw", amount=1, site="CLINIC", harvest=visit, home_site=site,
-                method="lipoaspiration", anatomical_site="abdomen", started_at=rfc3339(act.at),
-            )  # fmt: skip
+                donor=person,
+                material="lipoaspirate",
+                unit="ul_raw",
+                amount=1,
+                site="CLINIC",
+                harvest=visit,
+                home_site=site,
+                method="lipoaspiration",
+                anatomical_site="abdomen",
+                started_at=rfc3339(act.at),
+            )
             drafts.append(Draft(row, event))
         from biobank.custody.recording import NOW
 
@@ -236,8 +248,12 @@ def test_a_late_entry_changes_what_was_and_not_what_was_known(api: Api) -> None:
     known = rfc3339(clock.now())
     in_a_while(1)
     sampled = {
-        "kind": "specimen.sampled", "expected_seq": raw["seq"], "amount": 500, "purpose": "count", "occurred_at": happened,
-    }  # fmt: skip
+        "kind": "specimen.sampled",
+        "expected_seq": raw["seq"],
+        "amount": 500,
+        "purpose": "count",
+        "occurred_at": happened,
+    }
     made(api.lab_tech.post(f"/specimens/{raw['code']}/events", json=sampled))
 
     what_was = api.lab_tech.get(f"/specimens/{raw['code']}", params={"at": known}).json()

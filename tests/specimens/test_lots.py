@@ -83,8 +83,11 @@ def test_lots_are_listed_with_their_size_and_shown_with_their_vials(api: Api) ->
     rest = api.lab_tech.get("/lots", params={"limit": 3, "after": first["next"]}).json()
 
     assert [(lot["process"], lot["specimens"]) for lot in everything] == [
-        ("aliquoting", 4), ("expansion", 1), ("svf_isolation", 1), ("wash", 1),
-    ]  # fmt: skip
+        ("aliquoting", 4),
+        ("expansion", 1),
+        ("svf_isolation", 1),
+        ("wash", 1),
+    ]
     assert shown["codes"] == [one["code"] for one in filled]
     assert shown["specimens"] == 4
     assert len(filtered) == 1
@@ -108,8 +111,9 @@ def test_a_count_is_shown_with_its_percentage_and_the_interval_it_supports(api: 
 
     measured = api.lab_tech.get(f"/specimens/{cells['code']}/viability").json()["measured"]
     assert [(m["method"], m["viability_bp"], m["wilson_95_lower_bp"], m["wilson_95_upper_bp"]) for m in measured] == [
-        ("trypan_blue", 8500, 7939, 8929), ("ao_pi", 7000, 6332, 7593),
-    ]  # fmt: skip
+        ("trypan_blue", 8500, 7939, 8929),
+        ("ao_pi", 7000, 6332, 7593),
+    ]
     assert measured[0]["live_per_ml"] == 850_000
     assert measured[1]["live_per_ml"] is None
     assert (measured[0]["estimand"], measured[0]["minutes_after_thaw"]) == ("cell_membrane_integrity", 7)

@@ -154,7 +154,14 @@ def test_a_label_says_at_what_temperature_to_keep_it(name: str, condition: Condi
 def test_a_collection_carries_coded_words_only() -> None:
     with pytest.raises(ValidationError):
         Collected(
-            donor="DN-SQF5SS9", material="lipoaspirate", unit="ul_raw", amount=1, site="CLINIC", harvest="KT-0000000",
-            home_site="LAB", method="lipoaspiration of Mary Smith", anatomical_site="abdomen",
+            donor="DN-SQF5SS9",
+            material="lipoaspirate",
+            unit="ul_raw",
+            amount=1,
+            site="CLINIC",
+            harvest="KT-0000000",
+            home_site="LAB",
+            method="lipoaspiration of Mary Smith",
+            anatomical_site="abdomen",
             started_at="2026-01-01T00:00:00.000Z",
-        )  # fmt: skip
+        )

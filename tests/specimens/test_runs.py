@@ -84,9 +84,13 @@ def test_the_database_refuses_a_parent_of_another_donor_however_the_row_lies(
     said_parent = other if parent_donor == "own" else mary
 
     refused_by = attack(
-        api, "INSERT INTO specimen_parent (child_code, parent_code, child_donor, parent_donor) VALUES (%s,%s,%s,%s)",
-        child["code"], parent["code"], said_child, said_parent,
-    )  # fmt: skip
+        api,
+        "INSERT INTO specimen_parent (child_code, parent_code, child_donor, parent_donor) VALUES (%s,%s,%s,%s)",
+        child["code"],
+        parent["code"],
+        said_child,
+        said_parent,
+    )
 
     assert refused_by == rule
 
@@ -232,9 +236,12 @@ def test_an_unidentified_item_goes_into_no_run(api: Api) -> None:
 )
 def test_a_run_of_another_shape_is_malformed(api: Api, changes: dict[str, Any]) -> None:
     body = {
-        "process": "wash", "procedure_version": "1", "site": "LAB", "inputs": [{"specimen": "AD26-KH0KJQL", "expected_seq": 1}],
+        "process": "wash",
+        "procedure_version": "1",
+        "site": "LAB",
+        "inputs": [{"specimen": "AD26-KH0KJQL", "expected_seq": 1}],
         "outputs": [output("lipoaspirate", 1, "ul_washed")],
-    }  # fmt: skip
+    }
 
     assert refused(api.lab_tech.post("/processings", json=body | changes)) == (422, "malformed_request")
 
@@ -280,19 +287,27 @@ def test_a_run_of_fifty_vials_costs_no_more_statements_than_one_of_two(api: Api,
         act, _person, specimen = banked_in_bulk(api, count)
         making = MakingRun.model_validate(
             {
-                "process": "aliquoting", "procedure_version": "1", "site": "LAB", "comment": comment,
+                "process": "aliquoting",
+                "procedure_version": "1",
+                "site": "LAB",
+                "comment": comment,
                 "inputs": [{"specimen": specimen.code, "expected_seq": specimen.seq}],
                 "outputs": [{"material": "adsc", "unit": "cells", "amount": 10, "passage": 2, "count": count}],
             }
-        )  # fmt: skip
+        )
         filling, answer = counted(api, lambda s, a=act, m=making: record_making(s, a, m))
         run_ = FreezingRun.model_validate(
             {
-                "process": "freezing", "procedure_version": "1", "site": "LAB", "programme": "p", "cryoprotectant": "c",
-                "cryoprotectant_contact_s": 60, "comment": comment,
+                "process": "freezing",
+                "procedure_version": "1",
+                "site": "LAB",
+                "programme": "p",
+                "cryoprotectant": "c",
+                "cryoprotectant_contact_s": 60,
+                "comment": comment,
                 "specimens": [{"specimen": one.code, "expected_seq": one.seq} for one in answer.specimens],
             }
-        )  # fmt: skip
+        )
         freezing, _ = counted(api, lambda s, a=act, r=run_: record_freezing(s, a, r))
         costs[count] = (filling, freezing)
 
@@ -316,11 +331,13 @@ def test_the_database_is_the_last_net_under_the_service(api: Api) -> None:
     theirs = api.test_bank.write(lambda s: make_received(s, act, donor=make_donor(s)))
     making = MakingRun.model_validate(
         {
-            "process": "wash", "procedure_version": "1", "site": "LAB",
+            "process": "wash",
+            "procedure_version": "1",
+            "site": "LAB",
             "inputs": [{"specimen": one.code, "expected_seq": one.seq} for one in (mine, theirs)],
             "outputs": [{"material": "lipoaspirate", "unit": "ul_washed", "amount": 1}],
         }
-    )  # fmt: skip
+    )
 
     with pytest.raises(Refusal) as stopped:
         api.test_bank.write(lambda s: record_making(s, act, making))

@@ -33,9 +33,18 @@ def test_lipoaspirate_becomes_svf_becomes_adsc_p2_in_ten_banked_vials(api: Api) 
     assert svf["balance"]["ratio_milli"] == 300_000
     assert p1["balance"]["ratio_milli"] == 3333
     assert p2["specimens"][0] | {"code": "", "lot": "", "seq": 1} == {
-        "code": "", "material": "adsc", "unit": "cells", "amount": 99_000_000, "passage": 2, "purpose": "therapeutic",
-        "state": "in_process", "condition": "in_culture", "seq": 1, "lot": "", "harvest": raw["harvest"],
-    }  # fmt: skip
+        "code": "",
+        "material": "adsc",
+        "unit": "cells",
+        "amount": 99_000_000,
+        "passage": 2,
+        "purpose": "therapeutic",
+        "state": "in_process",
+        "condition": "in_culture",
+        "seq": 1,
+        "lot": "",
+        "harvest": raw["harvest"],
+    }
     assert {(one["condition"], one["passage"], one["amount"]) for one in banked["specimens"]} == {("frozen", 2, 9_900_000)}
     vial = api.lab_tech.get(f"/specimens/{filled[2]['code']}").json()
     assert vial["custody"]["banked_at"] is not None
@@ -44,12 +53,24 @@ def test_lipoaspirate_becomes_svf_becomes_adsc_p2_in_ten_banked_vials(api: Api) 
     assert vial["home_site"] == "LAB"
     label = vial["label"] | {"code": "", "banked_on": ""}
     assert label == {
-        "code": "", "material": "ADSC", "passage": 2, "amount": "9.9 M cells", "unit_number": 3, "unit_count": 10,
-        "banked_on": "", "expires_on": None, "storage": "below -130 °C", "recipient": person, "markers_evaluated": False,
-    }  # fmt: skip
+        "code": "",
+        "material": "ADSC",
+        "passage": 2,
+        "amount": "9.9 M cells",
+        "unit_number": 3,
+        "unit_count": 10,
+        "banked_on": "",
+        "expires_on": None,
+        "storage": "below -130 °C",
+        "recipient": person,
+        "markers_evaluated": False,
+    }
     assert kinds(api, "specimen", raw["code"]) == [
-        "specimen.collected", "specimen.received", "specimen.process_started", "specimen.consumed",
-    ]  # fmt: skip
+        "specimen.collected",
+        "specimen.received",
+        "specimen.process_started",
+        "specimen.consumed",
+    ]
     assert kinds(api, "lot", p2["lot"]) == ["lot.made"]
 
 
@@ -88,9 +109,13 @@ def test_a_part_taken_for_tests_leaves_the_rest_and_never_becomes_therapeutic(ap
     p0 = adsc(api, person)
 
     sampled = made(
-        run(api.lab_tech, "qc_sampling", [using(p0, amount=1_000_000, consumed=False)],
-            [output("adsc", 500_000, passage=0, count=2, purpose="qc")])
-    )  # fmt: skip
+        run(
+            api.lab_tech,
+            "qc_sampling",
+            [using(p0, amount=1_000_000, consumed=False)],
+            [output("adsc", 500_000, passage=0, count=2, purpose="qc")],
+        )
+    )
     left = sampled["inputs"][0]
     again = run(api.lab_tech, "aliquoting", [using(sampled["specimens"][0])], [output("adsc", 500_000, passage=0)])
 
@@ -129,13 +154,21 @@ def test_runs_are_listed_with_their_balance_and_found_by_the_specimen_that_went_
 
     assert [r["processing"] for r in by_specimen] == [wash["processing"]]
     assert by_specimen[0]["balance"] == {
-        "rule": "shrinks", "used": 50_000, "used_unit": "ul_raw", "made": 40_000, "made_unit": "ul_washed", "loss": 0,
+        "rule": "shrinks",
+        "used": 50_000,
+        "used_unit": "ul_raw",
+        "made": 40_000,
+        "made_unit": "ul_washed",
+        "loss": 0,
         "ratio_milli": 800,
-    }  # fmt: skip
+    }
     assert [r["process"] for r in everything] == ["freezing", "wash"]
     assert one["parameters"] == {
-        "programme": "CRF-1 slow v2", "cryoprotectant": "DMSO 5 %", "cryoprotectant_contact_s": 540, "curve_sha256": "cd" * 32,
-    }  # fmt: skip
+        "programme": "CRF-1 slow v2",
+        "cryoprotectant": "DMSO 5 %",
+        "cryoprotectant_contact_s": 540,
+        "curve_sha256": "cd" * 32,
+    }
     assert one["balance"] is None
     assert api.north_tech.get(f"/processings/{frozen['processing']}").status_code == 404
 

@@ -40,9 +40,17 @@ def test_a_plan_says_what_it_makes() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"inner_kind": None}, {"inner_count": None}, {"rows": None}, {"how_many": 200}, {"rows": 100, "cols": 100}, {"how_many": 0},
-     {"name": ""}, {"kind": "cupboard"}],
-)  # fmt: skip
+    [
+        {"inner_kind": None},
+        {"inner_count": None},
+        {"rows": None},
+        {"how_many": 200},
+        {"rows": 100, "cols": 100},
+        {"how_many": 0},
+        {"name": ""},
+        {"kind": "cupboard"},
+    ],
+)
 def test_half_a_plan_and_one_without_end_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         plan(**wrong)

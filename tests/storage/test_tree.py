@@ -9,9 +9,19 @@ from biobank.storage.tree import Branch, natural, tree_of
 
 def place(code: str, parent: str | None = None, name: str = "", **fields: object) -> ContainerPublic:
     base: dict[str, object] = {
-        "code": code, "site": "LAB", "parent": parent, "kind": "rack", "name": name or code, "purpose": "storage",
-        "temperature_class": None, "highest_mc": None, "rows": None, "cols": None, "isolated": False, "active": True,
-    }  # fmt: skip
+        "code": code,
+        "site": "LAB",
+        "parent": parent,
+        "kind": "rack",
+        "name": name or code,
+        "purpose": "storage",
+        "temperature_class": None,
+        "highest_mc": None,
+        "rows": None,
+        "cols": None,
+        "isolated": False,
+        "active": True,
+    }
     return ContainerPublic.model_validate(base | fields)
 
 
@@ -46,8 +56,12 @@ def test_racks_stand_in_the_order_people_count() -> None:
     names = ["Rack 10", "rack 2", "Rack 1", "Annex", "Rack 1b"]
 
     assert [one.place.name for one in tree_of([place(n, name=n) for n in names])] == [
-        "Annex", "Rack 1", "Rack 1b", "rack 2", "Rack 10",
-    ]  # fmt: skip
+        "Annex",
+        "Rack 1",
+        "Rack 1b",
+        "rack 2",
+        "Rack 10",
+    ]
 
 
 @given(st.text(), st.text())

@@ -93,9 +93,21 @@ class Web:
 
     def _start(self, port: int) -> subprocess.Popen[bytes]:
         command = [
-            sys.executable, "-m", "uvicorn", "--factory", "biobank.asgi:app", "--port", str(port), "--log-level", "critical",
-            "--no-access-log", "--loop", "uvloop", "--http", "httptools",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "--factory",
+            "biobank.asgi:app",
+            "--port",
+            str(port),
+            "--log-level",
+            "critical",
+            "--no-access-log",
+            "--loop",
+            "uvloop",
+            "--http",
+            "httptools",
+        ]
         addresses = ("database_url", "keys_database_url", "auditor_database_url")
         return _quietly(command, environment(self._house.settings, *addresses))
 

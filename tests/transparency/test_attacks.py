@@ -302,9 +302,10 @@ def test_an_edited_custody_row_is_found_by_its_events(audited: Audited) -> None:
 def test_entries_written_under_rules_nobody_adopted_are_refused(bank: TestBank, tmp_path: Path) -> None:
     audited = Audited(bank, tmp_path).live(1)
     audited.attack(
-        "ALTER TABLE rule_table DISABLE TRIGGER ALL", "DELETE FROM rule_table",
+        "ALTER TABLE rule_table DISABLE TRIGGER ALL",
+        "DELETE FROM rule_table",
         "INSERT INTO rule_table (id, document) VALUES (sha256('{\"rules\":[]}'), '{\"rules\":[]}')",
-    )  # fmt: skip
+    )
     assert audited.verdict()["reason"] == "rules"
 
 

@@ -63,8 +63,13 @@ def test_observations_storage_evacuation_and_holds_go_on(api: Api) -> None:
     (code,) = bank_vials(api, donor)
     behind(api)
     lab = api.lab_tech
-    seen = {"kind": "specimen.inspected", "expected_seq": seq_of(api, code), "container_intact": True, "label_legible": True,
-            "contents_as_expected": True}  # fmt: skip
+    seen = {
+        "kind": "specimen.inspected",
+        "expected_seq": seq_of(api, code),
+        "container_intact": True,
+        "label_legible": True,
+        "contents_as_expected": True,
+    }
     assert lab.post(f"/specimens/{code}/events", json=seen).status_code == 201
     out = {"kind": "specimen.checked_out", "expected_seq": seq_of(api, code), "purpose": "testing"}
     assert lab.post(f"/specimens/{code}/events", json=out).status_code == 201

@@ -34,8 +34,20 @@ def root_of(leaves: list[bytes]) -> bytes:
 def header(name: str, size: int) -> bytes:
     """The table of section 15."""
     head = bytearray(512)
-    fields = {0: name.encode(), 100: b"0000644", 108: b"0000000", 116: b"0000000", 124: b"%011o" % size, 136: b"0" * 11,
-              148: b" " * 8, 156: b"0", 257: b"ustar", 263: b"00", 329: b"0000000", 337: b"0000000"}  # fmt: skip
+    fields = {
+        0: name.encode(),
+        100: b"0000644",
+        108: b"0000000",
+        116: b"0000000",
+        124: b"%011o" % size,
+        136: b"0" * 11,
+        148: b" " * 8,
+        156: b"0",
+        257: b"ustar",
+        263: b"00",
+        329: b"0000000",
+        337: b"0000000",
+    }
     for at, value in fields.items():
         head[at : at + len(value)] = value
     head[148:156] = b"%06o\0 " % sum(head)

@@ -171,11 +171,27 @@ def test_every_tile_name_is_read_back(level: int | None, n: int, width: int) -> 
 @pytest.mark.parametrize(
     "path",
     [
-        "tile/8/000", "tile/00/000", "tile/0/0", "tile/0/x000/001", "tile/0/1000", "tile/0/001/002", "tile/0/000.p/0",
-        "tile/0/000.p/256", "tile/0/000.p/01", "tile/0/000.p/300", "tile/0/x001", "/tile/0/000", "tile/0/000/", "tile/-1/000",
-        "tile/0/\u0660\u0661\u0662", "tile/data/000", "tile/0/../000", "tile/0/" + "x001/" * 20 + "000", "tile/0/000\n",
+        "tile/8/000",
+        "tile/00/000",
+        "tile/0/0",
+        "tile/0/x000/001",
+        "tile/0/1000",
+        "tile/0/001/002",
+        "tile/0/000.p/0",
+        "tile/0/000.p/256",
+        "tile/0/000.p/01",
+        "tile/0/000.p/300",
+        "tile/0/x001",
+        "/tile/0/000",
+        "tile/0/000/",
+        "tile/-1/000",
+        "tile/0/\u0660\u0661\u0662",
+        "tile/data/000",
+        "tile/0/../000",
+        "tile/0/" + "x001/" * 20 + "000",
+        "tile/0/000\n",
     ],
-)  # fmt: skip
+)
 def test_any_other_spelling_of_a_tile_name_is_refused(path: str) -> None:
     with pytest.raises(TileError):
         TileName.from_path(path)

@@ -152,8 +152,14 @@ def test_a_record_begins_with_an_event_that_begins_one_and_only_once() -> None:
 
 
 def test_a_hold_on_the_specimen_is_obeyed_and_the_one_that_comes_with_an_event_is_there() -> None:
-    hold: dict[str, Any] = {"hold": "0" * 36, "hold_kind": "identity", "scope_kind": "specimen", "scope_id": "AD26-000001-X",
-            "blocks": ["administer", "destroy", "issue", "process"], "reason": "found"}  # fmt: skip
+    hold: dict[str, Any] = {
+        "hold": "0" * 36,
+        "hold_kind": "identity",
+        "scope_kind": "specimen",
+        "scope_id": "AD26-000001-X",
+        "blocks": ["administer", "destroy", "issue", "process"],
+        "reason": "found",
+    }
     row = next(row for row in _rows() if row["kind"] == "specimen.process_started")
     body: dict[str, Any] = {
         name: [] if "array" in shape else None if "null" in shape else "x" for name, shape in row["body"].items()
@@ -341,8 +347,16 @@ def test_a_part_may_cite_the_entry_that_is_the_ground_of_a_redaction() -> None:
     )
     log.entries.pop()
     log.heads.pop("DN-1")
-    log.add("donor", "DN-1", "donor.erased", {"seq": 7, "prev": "0" * 64}, documents=1, reason="asked_to", first_by="US-7777777",
-            signatures=["a", "b"])  # fmt: skip
+    log.add(
+        "donor",
+        "DN-1",
+        "donor.erased",
+        {"seq": 7, "prev": "0" * 64},
+        documents=1,
+        reason="asked_to",
+        first_by="US-7777777",
+        signatures=["a", "b"],
+    )
     log.vault = [{"commit": commit, "index": 3, "member": "comment", "redacted_by": log.leaves[4].hex()}]
     everything = log.entries
     log.entries = everything[:4]
@@ -378,8 +392,14 @@ def test_the_module_runs_alone_where_the_bank_cannot_be_imported(tmp_path: Path)
     (tmp_path / "policy").write_text(POLICY)
     (tmp_path / "two").write_text(small_log().checkpoint(2))
     # -I: no current folder, no environment; the check below fails if the bank can be imported all the same.
-    command = ["-I", "-c", "import sys, runpy\nsys.modules['biobank'] = None\nsys.argv = sys.argv[1:]\n"
-               "runpy.run_path(sys.argv[0], run_name='__main__')", "verify.py", "bundle.tar"]  # fmt: skip
+    command = [
+        "-I",
+        "-c",
+        "import sys, runpy\nsys.modules['biobank'] = None\nsys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')",
+        "verify.py",
+        "bundle.tar",
+    ]
 
     def run(*more: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run([sys.executable, *command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=60)

@@ -128,11 +128,16 @@ def test_a_stranger_and_a_wrong_signature_are_refused_and_leave_no_trace(witness
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"old 0\n", b"old -1\n\nx", b"old 01\n\n" + note(leaves(1)).encode(), b"old 0\n\xff\n\n",
-        b"old 0\nAAAA\n\n" + note(leaves(1)).encode(), b"old 5\n\n" + note(leaves(3)).encode(),
+        b"",
+        b"old 0\n",
+        b"old -1\n\nx",
+        b"old 01\n\n" + note(leaves(1)).encode(),
+        b"old 0\n\xff\n\n",
+        b"old 0\nAAAA\n\n" + note(leaves(1)).encode(),
+        b"old 5\n\n" + note(leaves(3)).encode(),
         b"old 0\n" + b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n" * 64 + b"\n" + note(leaves(1)).encode(),
     ],
-)  # fmt: skip
+)
 def test_rubbish_is_a_400(witness: Running, body: bytes) -> None:
     assert witness.ask(body).status_code == 400
 

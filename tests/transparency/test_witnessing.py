@@ -154,8 +154,11 @@ def test_the_running_sealer_reports_itself_its_register_and_its_witnesses(log: L
     with log.connect("sealer") as connection:
         Attendant(log.bank.dsn("sealer"), log.log, [peer_of(witness)], Pulse()).round(connection, now=True)
     assert reports(log) == {
-        "sealer": ("running", None), "register": ("ok", 3), "audit": ("ok", 0), "witness auditor": ("ok", 3),
-    }  # fmt: skip
+        "sealer": ("running", None),
+        "register": ("ok", 3),
+        "audit": ("ok", 0),
+        "witness auditor": ("ok", 3),
+    }
 
 
 def test_lost_events_and_a_lost_register_are_reported_until_they_are_mended(log: LogUnderTest) -> None:

@@ -21,11 +21,30 @@ ORIGIN = "bank.example/custody"
 LOG_KEY = Signer(ORIGIN, bytes(range(32)))
 RECEIPT_KEY = Signer(ORIGIN + "/receipts", bytes(range(32, 64)))
 KINDS = (
-    "donor.erased", "donor.registered", "specimen.annotated", "specimen.checked_out", "specimen.collected", "specimen.found",
-    "specimen.hold_placed", "specimen.process_started", "specimen.received", "specimen.sampled", "system.rules_adopted",
-)  # fmt: skip
-INITIAL = {"amount": 0, "condition": "fresh", "custodian_id": None, "custodian_kind": "nobody", "offered_id": None,
-           "offered_kind": None, "reserved_for": None, "shipment_code": None, "site_code": None, "state": ""}  # fmt: skip
+    "donor.erased",
+    "donor.registered",
+    "specimen.annotated",
+    "specimen.checked_out",
+    "specimen.collected",
+    "specimen.found",
+    "specimen.hold_placed",
+    "specimen.process_started",
+    "specimen.received",
+    "specimen.sampled",
+    "system.rules_adopted",
+)
+INITIAL = {
+    "amount": 0,
+    "condition": "fresh",
+    "custodian_id": None,
+    "custodian_kind": "nobody",
+    "offered_id": None,
+    "offered_kind": None,
+    "reserved_for": None,
+    "shipment_code": None,
+    "site_code": None,
+    "state": "",
+}
 
 
 def table_document() -> dict[str, Any]:
@@ -58,10 +77,26 @@ class TinyLog:
         self.minute += 1
         at = f"2026-11-03T12:{self.minute:02d}:00.000Z"
         made = {
-            "body": body, "by": "US-1234567", "comment": None, "device": None, "id": name, "kind": kind, "kv": 1, "late": False,
-            "occurred_at": at, "performed": [], "prev": prev.hex() or None, "recorded_at": at, "relies_on": [], "rules": RULES_ID,
-            "seq": seq + 1, "site": "LAB", "source": "live", "stream": stream, "v": 1,
-        } | (entry or {})  # fmt: skip
+            "body": body,
+            "by": "US-1234567",
+            "comment": None,
+            "device": None,
+            "id": name,
+            "kind": kind,
+            "kv": 1,
+            "late": False,
+            "occurred_at": at,
+            "performed": [],
+            "prev": prev.hex() or None,
+            "recorded_at": at,
+            "relies_on": [],
+            "rules": RULES_ID,
+            "seq": seq + 1,
+            "site": "LAB",
+            "source": "live",
+            "stream": stream,
+            "v": 1,
+        } | (entry or {})
         self.put(encode(made), name, seq + 1)
         return made
 
@@ -74,17 +109,41 @@ class TinyLog:
         """Begin a specimen."""
         body = {name: None for row in rules.table if row["kind"] == "specimen.collected" for name in row["body"]}
         self.add(
-            "specimen", code, "specimen.collected", entry,
-            **(body | {"amount": 500, "anatomical_site": "abdomen", "harvest": "HV-1", "home_site": "LAB",
-                       "markers_tested": False, "material": "lipoaspirate", "method": "lipoaspiration",
-                       "purpose": "therapeutic", "site": "CLINIC",
-                       "started_at": "2026-11-03T12:00:00.000Z", "unit": "ul_raw"}),
-        )  # fmt: skip
+            "specimen",
+            code,
+            "specimen.collected",
+            entry,
+            **(
+                body
+                | {
+                    "amount": 500,
+                    "anatomical_site": "abdomen",
+                    "harvest": "HV-1",
+                    "home_site": "LAB",
+                    "markers_tested": False,
+                    "material": "lipoaspirate",
+                    "method": "lipoaspiration",
+                    "purpose": "therapeutic",
+                    "site": "CLINIC",
+                    "started_at": "2026-11-03T12:00:00.000Z",
+                    "unit": "ul_raw",
+                }
+            ),
+        )
 
     def receive(self, code: str = "AD26-000001-X", **entry: Any) -> None:
         """It arrives."""
-        self.add("specimen", code, "specimen.received", entry, site="LAB", container_intact=True, label_legible=True,
-                 manifest_matches=None, temperature_mc=4000)  # fmt: skip
+        self.add(
+            "specimen",
+            code,
+            "specimen.received",
+            entry,
+            site="LAB",
+            container_intact=True,
+            label_legible=True,
+            manifest_matches=None,
+            temperature_mc=4000,
+        )
 
     def annotate(self, code: str = "AD26-000001-X", **entry: Any) -> None:
         """A remark."""
@@ -106,8 +165,14 @@ class TinyLog:
         writer, size = BundleWriter(), len(self.entries)
         entries: list[bytes] = changes.get("entries", self.entries)
         leaves: list[bytes] = changes.get("leaves", self.leaves)
-        about = {"entries": size, "format": FORMAT, "made_at": "2026-11-03T13:00:00.000Z", "origin": ORIGIN,
-                 "scope": {"kind": "log"}, "size": size} | changes.get("about", {})  # fmt: skip
+        about = {
+            "entries": size,
+            "format": FORMAT,
+            "made_at": "2026-11-03T13:00:00.000Z",
+            "origin": ORIGIN,
+            "scope": {"kind": "log"},
+            "size": size,
+        } | changes.get("about", {})
         parts = self._beginning(writer, about, changes.get("note", self.checkpoint()))
         parts.append(writer.member(TileName(0, 0, len(leaves)).path(), b"".join(leaves)))
         parts.append(writer.member(TileName(None, 0, len(entries)).path(), encode_bundle(entries)))
@@ -118,8 +183,14 @@ class TinyLog:
     def part(self, kind: str, name: str, chosen: Sequence[int], cited: Sequence[int] = (), known: Sequence[int] = ()) -> bytes:
         """A bundle about a part: the entries at these indexes, each with its inclusion proof."""
         writer, size, leaves = BundleWriter(), len(self.entries), self.leaves
-        about = {"entries": len(chosen) + len(cited), "format": FORMAT, "made_at": "2026-11-03T13:00:00.000Z", "origin": ORIGIN,
-                 "scope": {"id": name, "kind": kind}, "size": size}  # fmt: skip
+        about = {
+            "entries": len(chosen) + len(cited),
+            "format": FORMAT,
+            "made_at": "2026-11-03T13:00:00.000Z",
+            "origin": ORIGIN,
+            "scope": {"id": name, "kind": kind},
+            "size": size,
+        }
         parts = self._beginning(writer, about, self.checkpoint())
         node = nodes_of(leaves)
         parts += [writer.member(f"consistency/{m}", b"".join(consistency_proof(m, size, node))) for m in known]

@@ -103,10 +103,17 @@ def make_lot(session: Session, donor: str, material: str, at: datetime) -> str:
     code = fresh_code("LT")
     session.execute(
         insert(table_of(Lot)).values(
-            code=code, donor_code=donor, material=material, process="passage", procedure_version="SOP-1", site_code="LAB",
-            started_at=at, recorded_at=at, recorded_by="SYSTEM",
+            code=code,
+            donor_code=donor,
+            material=material,
+            process="passage",
+            procedure_version="SOP-1",
+            site_code="LAB",
+            started_at=at,
+            recorded_at=at,
+            recorded_by="SYSTEM",
         )
-    )  # fmt: skip
+    )
     return code
 
 
@@ -121,25 +128,40 @@ def _collected(session: Session, bank: TestBank, donor: str, at: datetime, mater
     unit, prefix = ("follicles", "HF") if material == "intact_follicles" else ("ul_raw", "AD")
     harvest = make_harvest(session, donor)
     event = events.Collected(
-        donor=donor, material=material, unit=unit, amount=100, site="CLINIC", harvest=harvest, home_site="LAB",
-        method="lipoaspiration", anatomical_site="abdomen", started_at=rfc3339(at),
-    )  # fmt: skip
+        donor=donor,
+        material=material,
+        unit=unit,
+        amount=100,
+        site="CLINIC",
+        harvest=harvest,
+        home_site="LAB",
+        method="lipoaspiration",
+        anatomical_site="abdomen",
+        started_at=rfc3339(at),
+    )
     return begin(session, bank, donor, fresh_code(prefix, 26), material, unit, event, at, harvest_code=harvest)
 
 
 def _derived(session: Session, bank: TestBank, donor: str, root: Snapshot, lot: str, past: Past, at: datetime) -> Snapshot:
     event = events.Derived(
-        donor=donor, material=past.material, unit="cells", amount=past.amount, site="LAB", home_site="LAB",
-        parents=(root.code,), parent_heads=("ab" * 32,), lot=lot, process="passage", condition=Condition.FRESH,
+        donor=donor,
+        material=past.material,
+        unit="cells",
+        amount=past.amount,
+        site="LAB",
+        home_site="LAB",
+        parents=(root.code,),
+        parent_heads=("ab" * 32,),
+        lot=lot,
+        process="passage",
+        condition=Condition.FRESH,
         freeze_count=past.freezes,
-    )  # fmt: skip
+    )
     code = fresh_code("AD", 26)
     made = begin(session, bank, donor, code, past.material, "cells", event, at, lot_code=lot)
     session.execute(
-        insert(table_of(SpecimenParent)).values(
-            child_code=code, parent_code=root.code, child_donor=donor, parent_donor=donor
-        )
-    )  # fmt: skip
+        insert(table_of(SpecimenParent)).values(child_code=code, parent_code=root.code, child_donor=donor, parent_donor=donor)
+    )
     return made
 
 
@@ -149,10 +171,16 @@ def begin(
     """Write a specimen's row and its first event."""
     session.execute(
         insert(table_of(Specimen)).values(
-            code=code, donor_code=donor, material=material, unit=unit, home_site_code="LAB", created_at=at, created_by="SYSTEM",
+            code=code,
+            donor_code=donor,
+            material=material,
+            unit=unit,
+            home_site_code="LAB",
+            created_at=at,
+            created_by="SYSTEM",
             **more,
         )
-    )  # fmt: skip
+    )
     before = Snapshot(code, donor, 0, None, dict(INITIAL), home_site_code="LAB", clinic_site_code="CLINIC")
     record(session, at_instant(bank, at), [Move(before, event, site="LAB")], NOW)
     return load(session, [code])[code]

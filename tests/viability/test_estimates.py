@@ -178,8 +178,16 @@ def test_what_came_from_elsewhere_without_a_record_is_refused(api: Api, bank: Te
 
     def work(session: Session) -> str:
         donor, code = make_donor(session), fresh_code("AD", 26)
-        event = Imported(donor=donor, material="adsc", unit="cells", amount=5, site="LAB", condition="frozen", freeze_count=1,
-                         evidence="list.xlsx:3")  # fmt: skip
+        event = Imported(
+            donor=donor,
+            material="adsc",
+            unit="cells",
+            amount=5,
+            site="LAB",
+            condition="frozen",
+            freeze_count=1,
+            evidence="list.xlsx:3",
+        )
         begin(session, bank, donor, code, "adsc", "cells", event, clock.now() - DAY)
         return code
 
@@ -239,8 +247,9 @@ def test_frozen_follicles_speak_from_ten_thaws_of_five_donors_of_this_bank_alone
 
 def test_fresh_follicles_have_a_curve_in_the_cold_and_only_an_interval_when_warm(api: Api, bank: TestBank) -> None:
     def fresh(hours: float) -> str:
-        return vial(bank, Past(material="intact_follicles", days=0, warm_hours=0, minutes_before_storing=60 * (hours - 3),
-                               frozen=False))  # fmt: skip
+        return vial(
+            bank, Past(material="intact_follicles", days=0, warm_hours=0, minutes_before_storing=60 * (hours - 3), frozen=False)
+        )
 
     near, far = asked(api, fresh(4)), asked(api, fresh(12))
 

@@ -88,8 +88,16 @@ def test_cells_per_vial_need_both_volumes_and_carry_the_error(api: Api, bank: Te
     _, (code,) = lot_of_vials(bank, 1)
     bank.write(lambda s: thaw_and_count(s, bank, code, 10, 2))
     seq = api.lab_tech.get(f"/specimens/{code}").json()["custody"]["seq"]
-    body = {"method": "ao_pi", "live": 200, "dead": 20, "dilution_milli": 2000, "volume_nl": 400, "suspension_ul": 1500,
-            "minutes_after_thaw": 9, "expected_seq": seq}  # fmt: skip
+    body = {
+        "method": "ao_pi",
+        "live": 200,
+        "dead": 20,
+        "dilution_milli": 2000,
+        "volume_nl": 400,
+        "suspension_ul": 1500,
+        "minutes_after_thaw": 9,
+        "expected_seq": seq,
+    }
     assert api.lab_tech.post(f"/specimens/{code}/viability-assays", json=body).status_code == 201
 
     first, second = api.lab_tech.get(f"/specimens/{code}/viability").json()["measured"]
@@ -161,8 +169,19 @@ def test_a_report_is_made_from_counts_signed_and_always_the_same(api: Api, bank:
     assert first.headers["content-type"] == "application/pdf"
     assert first.content == second.content
     text = words_of(first.content)
-    for word in (lot, codes[0], codes[1], "86.0 %", "77.9–91.5 %", "167 of 200", "Wilson", "at least 70 %", "shown",
-                 report["content_sha256"], "reviewed"):  # fmt: skip
+    for word in (
+        lot,
+        codes[0],
+        codes[1],
+        "86.0 %",
+        "77.9–91.5 %",
+        "167 of 200",
+        "Wilson",
+        "at least 70 %",
+        "shown",
+        report["content_sha256"],
+        "reviewed",
+    ):
         assert word in text, word
     assert codes[2] not in text
     assert not any(word in text.lower() for word in ("expected", "potency", "forecast", "dose"))

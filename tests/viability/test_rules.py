@@ -82,9 +82,7 @@ def test_the_propagated_interval_covers_simulated_counts() -> None:
     """4,000 simulated counts of a vial of 1.5 million: the 95 % interval holds it in 95 %, within binomial error."""
     random, cv, real, repetitions = np.random.default_rng(8), 0.10, 1_500_000, 4000
     seen = random.poisson(real / 1500 / 2 * 0.4 / 1.0 * np.exp(random.normal(0, cv, repetitions)))
-    inside = sum(
-        (found := living_in(int(one), 2000, 400, 1500, cv)).lower <= real <= found.upper for one in seen
-    )  # fmt: skip
+    inside = sum((found := living_in(int(one), 2000, 400, 1500, cv)).lower <= real <= found.upper for one in seen)
 
     assert inside / repetitions == pytest.approx(0.95, abs=3.3 * math.sqrt(0.95 * 0.05 / repetitions) + 0.005)
 

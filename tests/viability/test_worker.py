@@ -131,8 +131,11 @@ def test_a_web_worker_does_not_load_the_sampler() -> None:
     """The application with every route and page, without scipy: reading an estimate costs no fit and no import of one."""
     seen = subprocess.run(
         [sys.executable, "-c", "import sys, biobank.app, biobank.operations.worker; print('scipy' in sys.modules)"],
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
 
     assert seen.stdout.strip() == "False"
 

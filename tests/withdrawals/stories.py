@@ -49,10 +49,17 @@ def a_lot(session: Session, donor: str) -> str:
     at = clock.now()
     session.execute(
         insert(table_of(Lot)).values(
-            code=code, donor_code=donor, material="adsc", process="expansion", procedure_version="P-1", site_code="LAB",
-            started_at=at, recorded_at=at, recorded_by="SYSTEM",
+            code=code,
+            donor_code=donor,
+            material="adsc",
+            process="expansion",
+            procedure_version="P-1",
+            site_code="LAB",
+            started_at=at,
+            recorded_at=at,
+            recorded_by="SYSTEM",
         )
-    )  # fmt: skip
+    )
     return code
 
 
@@ -86,10 +93,8 @@ def bank_vials(
             if basis != "undetermined":
                 moves.append(Move(specimen, basis_event(basis)))
                 session.execute(
-                    update(table_of(Specimen))
-                    .where(table_of(Specimen).c.code == specimen.code)
-                    .values(regulatory_basis=basis)
-                )  # fmt: skip
+                    update(table_of(Specimen)).where(table_of(Specimen).c.code == specimen.code).values(regulatory_basis=basis)
+                )
             if released:
                 moves.append(Move(specimen, released_event(basis)))
             record(session, act, moves, NOW)
@@ -101,16 +106,14 @@ def bank_vials(
 
 def basis_event(basis: str) -> BasisDecided:
     """Quality's determination, as the stage needs it."""
-    return BasisDecided(
-        basis=RegulatoryBasis(basis), before=RegulatoryBasis.UNDETERMINED, reason="stage", signature=str(uuid4())
-    )  # fmt: skip
+    return BasisDecided(basis=RegulatoryBasis(basis), before=RegulatoryBasis.UNDETERMINED, reason="stage", signature=str(uuid4()))
 
 
 def released_event(basis: str) -> QualityDecided:
     """Quality's release, as the stage needs it."""
     return QualityDecided(
         decision=Decision.RELEASED_TO_BANK, reason="stage", basis=RegulatoryBasis(basis), signature=str(uuid4())
-    )  # fmt: skip
+    )
 
 
 def place_of(api: Api, specimen: str) -> str:
@@ -226,17 +229,25 @@ class Story:
     def administer(self, client: Client | None = None, **body: Any) -> httpx.Response:
         """The cells are given."""
         whole = {
-            "product": self.vials[0], "release": self.release, "given": AMOUNT - 300_000, "residue": 200_000, "loss": 100_000,
-            "residue_went": "discarded", "anatomical_site": "scalp",
-        } | body  # fmt: skip
+            "product": self.vials[0],
+            "release": self.release,
+            "given": AMOUNT - 300_000,
+            "residue": 200_000,
+            "loss": 100_000,
+            "residue_went": "discarded",
+            "anatomical_site": "scalp",
+        } | body
         return (client or self.api.clinician).post(f"/withdrawals/{self.code}/administer", json=whole)
 
     def take_back(self, client: Client | None = None, **body: Any) -> httpx.Response:
         """A frozen tube comes back."""
         whole = {
-            "tube": self.vials[0], "site": "LAB", "reason": "treatment_postponed", "quality": "released_to_bank",
+            "tube": self.vials[0],
+            "site": "LAB",
+            "reason": "treatment_postponed",
+            "quality": "released_to_bank",
             "logger_sha256": "cd" * 32,
-        } | body  # fmt: skip
+        } | body
         return sign_and_post(client or self.api.quality, "decided", f"/withdrawals/{self.code}/return", whole)
 
     def outcome(self, client: Client | None = None, **body: Any) -> httpx.Response:

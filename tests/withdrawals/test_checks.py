@@ -23,9 +23,15 @@ def tube(projection: dict[str, Any] | None = None, **fields: Any) -> Snapshot:
     """A vial that may go back."""
     usual = {"state": "stored", "condition": "frozen", "quality": "released_to_bank", "amount": 5, "container_code": "BX-1"}
     whole = Snapshot(
-        code="AD26-1", donor_code="DN-A", seq=3, head_hash=b"", projection=INITIAL | usual | (projection or {}),
-        material="adsc", unit="cells", regulatory_basis="us_361",
-    )  # fmt: skip
+        code="AD26-1",
+        donor_code="DN-A",
+        seq=3,
+        head_hash=b"",
+        projection=INITIAL | usual | (projection or {}),
+        material="adsc",
+        unit="cells",
+        regulatory_basis="us_361",
+    )
     return replace(whole, **fields)
 
 
@@ -86,9 +92,11 @@ def test_nothing_goes_back_unless_everything_is_right(
 ) -> None:
     holds = () if hold is None else (ActiveHold("h", hold.value, "donor", "DN-A", tuple(a.value for a in HOLD_BLOCKS[hold])),)
     specimen = tube(
-        {"quality": quality.value, "amount": amount}, regulatory_basis=basis.value, holds=holds,
+        {"quality": quality.value, "amount": amount},
+        regulatory_basis=basis.value,
+        holds=holds,
         expires_at=AT + timedelta(days=days_left),
-    )  # fmt: skip
+    )
     right = (
         quality in RELEASED
         and basis not in (RegulatoryBasis.UNDETERMINED, RegulatoryBasis.RESEARCH_ONLY)

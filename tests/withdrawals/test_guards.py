@@ -61,8 +61,10 @@ def row_of(attack: Attack, table: str, **where: object) -> dict[str, Any]:
 def test_a_withdrawal_for_another_person_is_refused(attack: Attack) -> None:
     attack.refused_by(
         "recipient_is_the_donor",
-        "UPDATE withdrawal SET recipient_code = %s WHERE code = %s", attack.other.donor, attack.story.code,
-    )  # fmt: skip
+        "UPDATE withdrawal SET recipient_code = %s WHERE code = %s",
+        attack.other.donor,
+        attack.story.code,
+    )
 
 
 def test_an_item_of_another_donor_is_refused(attack: Attack) -> None:
@@ -85,8 +87,9 @@ def test_a_withdrawal_goes_on_only_when_someone_else_approved_it(attack: Attack)
     sql = "UPDATE withdrawal SET {} WHERE code = %s"
     attack.refused_by(
         "what_goes_on_was_approved_and_signed",
-        sql.format("approved_by = NULL, approved_at = NULL, approval_signature = NULL"), attack.story.code,
-    )  # fmt: skip
+        sql.format("approved_by = NULL, approved_at = NULL, approval_signature = NULL"),
+        attack.story.code,
+    )
     attack.refused_by("requester_does_not_approve", sql.format("approved_by = requested_by"), attack.story.code)
     attack.refused_by("withdrawal_state_is_known", sql.format("state = 'given_away'"), attack.story.code)
 
@@ -94,8 +97,9 @@ def test_a_withdrawal_goes_on_only_when_someone_else_approved_it(attack: Attack)
 def test_a_pick_confirmed_by_the_picker_is_refused(attack: Attack) -> None:
     attack.refused_by(
         "picking_has_two_people",
-        "UPDATE withdrawal_pick SET confirmed_by = picked_by WHERE withdrawal_code = %s", attack.story.code,
-    )  # fmt: skip
+        "UPDATE withdrawal_pick SET confirmed_by = picked_by WHERE withdrawal_code = %s",
+        attack.story.code,
+    )
 
 
 def test_a_bedside_check_by_one_person_is_refused(attack: Attack) -> None:
@@ -154,16 +158,15 @@ def test_a_release_for_hours_is_refused(attack: Attack) -> None:
 
 def test_a_release_is_never_moved_to_another_specimen_or_prolonged(attack: Attack) -> None:
     for change in (f"specimen_code = '{attack.story.vials[1]}'", "expires_at = expires_at + interval '1 minute'"):
-        attack.refused_by(
-            "release_is_never_changed", f"UPDATE bedside_release SET {change} WHERE id = %s", attack.story.release
-        )  # fmt: skip
+        attack.refused_by("release_is_never_changed", f"UPDATE bedside_release SET {change} WHERE id = %s", attack.story.release)
 
 
 def test_an_expired_release_is_not_used(attack: Attack) -> None:
     attack.refused_by(
         "a_release_is_used_while_it_lasts",
-        "UPDATE bedside_release SET consumed_at = expires_at + interval '1 second' WHERE id = %s", attack.story.release,
-    )  # fmt: skip
+        "UPDATE bedside_release SET consumed_at = expires_at + interval '1 second' WHERE id = %s",
+        attack.story.release,
+    )
 
 
 def test_a_used_release_is_not_used_again(attack: Attack) -> None:

@@ -38,14 +38,26 @@ def test_a_vial_goes_back_to_its_donor_through_every_step(api: Api) -> None:
     assert (projection["amount"], projection["reserved_for"]) == (200_000, None)
     assert projection["administered_under"] == story.release
     assert kinds_of(api, "specimen", vial)[-6:] == [
-        "specimen.reserved", "specimen.checked_out", "specimen.issued", "specimen.delivered", "specimen.thawed",
+        "specimen.reserved",
+        "specimen.checked_out",
+        "specimen.issued",
+        "specimen.delivered",
+        "specimen.thawed",
         "specimen.administered",
-    ]  # fmt: skip
+    ]
     assert kinds_of(api, "withdrawal", story.code) == [
-        "withdrawal.requested", "withdrawal.approved", "withdrawal.picked", "withdrawal.pick_confirmed", "withdrawal.issued",
-        "withdrawal.received", "withdrawal.bedside_check_opened", "withdrawal.bedside_check_passed",
-        "withdrawal.administered", "withdrawal.outcome_recorded", "withdrawal.closed",
-    ]  # fmt: skip
+        "withdrawal.requested",
+        "withdrawal.approved",
+        "withdrawal.picked",
+        "withdrawal.pick_confirmed",
+        "withdrawal.issued",
+        "withdrawal.received",
+        "withdrawal.bedside_check_opened",
+        "withdrawal.bedside_check_passed",
+        "withdrawal.administered",
+        "withdrawal.outcome_recorded",
+        "withdrawal.closed",
+    ]
 
 
 def test_the_projection_of_an_administered_vial_is_what_the_log_says(api: Api) -> None:
@@ -225,9 +237,12 @@ def shipped(story: Story) -> str:
     (vial,) = story.vials
     seq = story.api.lab_tech.get(f"/specimens/{vial}/custody").json()["items"][-1]["seq"]
     body = {
-        "from_site": "LAB", "to_site": "CLINIC", "specimens": [{"specimen": vial, "expected_seq": seq}],
-        "courier": "COLD_EXPRESS", "evidence": "waybill 4711",
-    }  # fmt: skip
+        "from_site": "LAB",
+        "to_site": "CLINIC",
+        "specimens": [{"specimen": vial, "expected_seq": seq}],
+        "courier": "COLD_EXPRESS",
+        "evidence": "waybill 4711",
+    }
     answer = story.api.lab_tech.post("/shipments", json=body)
     assert answer.status_code == 201, answer.text
     code: str = answer.json()["code"]

@@ -87,7 +87,7 @@ def test_an_expired_vial_is_refused(api: Api) -> None:
         lambda s: s.execute(
             text("UPDATE specimen SET expires_at = now() - interval '1 day' WHERE code = :c"), {"c": story.vials[0]}
         )
-    )  # fmt: skip
+    )
     refused(story.request(), 409, "expired")
 
 
@@ -155,10 +155,12 @@ def test_whoever_asked_does_not_approve(api: Api) -> None:
     story = a_story(api)
     api.test_bank.write(
         lambda s: s.execute(
-            text("INSERT INTO user_role (user_code, role, site_code, granted_at, granted_by) "
-                 "SELECT code, 'clinician', 'CLINIC', now(), 'SYSTEM' FROM app_user WHERE username = 'quality'")
+            text(
+                "INSERT INTO user_role (user_code, role, site_code, granted_at, granted_by) "
+                "SELECT code, 'clinician', 'CLINIC', now(), 'SYSTEM' FROM app_user WHERE username = 'quality'"
+            )
         )
-    )  # fmt: skip
+    )
     body = {"donor": story.donor, "material": "adsc", "route": "ship_frozen", "specimens": story.vials}
     story.code = api.quality.post("/withdrawals", json=body).json()["code"]
 
@@ -328,8 +330,13 @@ def test_while_the_log_lags_nothing_goes_to_a_patient_and_observations_go_on(api
     later(api, seconds=120)
     refused(story.issue(), 503, "log_lagging")
     seq = api.lab_tech.get(f"/specimens/{story.vials[0]}/custody").json()["items"][-1]["seq"]
-    seen = {"kind": "specimen.inspected", "expected_seq": seq, "container_intact": True, "label_legible": True,
-            "contents_as_expected": True}  # fmt: skip
+    seen = {
+        "kind": "specimen.inspected",
+        "expected_seq": seq,
+        "container_intact": True,
+        "label_legible": True,
+        "contents_as_expected": True,
+    }
     assert api.lab_tech.post(f"/specimens/{story.vials[0]}/events", json=seen).status_code == 201
 
 

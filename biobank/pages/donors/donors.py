@@ -34,9 +34,11 @@ SPECIMENS_SHOWN = 50
 REGISTERED = ("clinic_site", "family_name", "given_names", "date_of_birth", "sex")
 
 MATCH_COLUMNS = [
-    Column("donor", "Donor", "code"), Column("clinic_site", "Clinic", "plain_code"), Column("status", "Status", "chip"),
+    Column("donor", "Donor", "code"),
+    Column("clinic_site", "Clinic", "plain_code"),
+    Column("status", "Status", "chip"),
     Column("how", "Match"),
-]  # fmt: skip
+]
 
 
 def read_donors(session: Session, actor: Actor, asked: Wanted) -> DonorList:
@@ -50,15 +52,23 @@ def about_search(_session: Session, actor: Actor) -> dict[str, Any]:
 
 
 LIST = Listing(
-    address="/donors", title="Donors", lead="By code. A name is looked up, never listed.", key="donor",
+    address="/donors",
+    title="Donors",
+    lead="By code. A name is looked up, never listed.",
+    key="donor",
     columns=[
-        Column("donor", "Donor", "code", sort="donor"), Column("clinic_site", "Clinic", "plain_code"),
-        Column("status", "Status", "chip"), Column("created_at", "Registered", "when", sort="created_at"),
+        Column("donor", "Donor", "code", sort="donor"),
+        Column("clinic_site", "Clinic", "plain_code"),
+        Column("status", "Status", "chip"),
+        Column("created_at", "Registered", "when", sort="created_at"),
     ],
-    read=read_donors, default="donor", template="donors.html", more=about_search,
+    read=read_donors,
+    default="donor",
+    template="donors.html",
+    more=about_search,
     filters=[Filter("status", "Status", "choice", [(one, words(one)) for one in STATUSES]), Filter("site", "Clinic", "code")],
     links=[Link("Register a donor", "/donors/new", "donor", Permission.DONOR_REGISTER, main=True)],
-)  # fmt: skip
+)
 
 
 @router.get("/donors")
@@ -110,12 +120,15 @@ async def _draw_new(request: Request, reading: PageReading, refusal: Refusal | N
         back="/donors",
         trail=[("Donors", "/donors"), ("Register", None)],
         fields=fields_of(
-            RegisterDonor, *REGISTERED, values=values, options={"clinic_site": own},
+            RegisterDonor,
+            *REGISTERED,
+            values=values,
+            options={"clinic_site": own},
             labels={"date_of_birth": "Date of birth (year-month-day)"},
         ),
         submit="Register",
         icon="donor",
-    )  # fmt: skip
+    )
 
 
 @router.post("/donors/new")
@@ -184,16 +197,23 @@ async def _draw_donor(
             for consent in donor.consents
         ],
         consent_columns=[
-            Column("kind", "Consent", "words"), Column("state", "State", "chip"), Column("given_at", "Given", "when"),
-            Column("valid_until", "Until", "when"), Column("form_version", "Form"),
+            Column("kind", "Consent", "words"),
+            Column("state", "State", "chip"),
+            Column("given_at", "Given", "when"),
+            Column("valid_until", "Until", "when"),
+            Column("form_version", "Form"),
         ],
         specimens=[one.model_dump() | {"amount": amount_text(one.amount, one.unit)} for one in specimens.items],
         specimen_columns=[
-            Column("code", "Code", "code"), Column("material", "Material", "words"), Column("state", "State", "chip"),
-            Column("amount", "Amount"), Column("container", "Box", "code"), Column("banked_at", "Banked", "when"),
+            Column("code", "Code", "code"),
+            Column("material", "Material", "words"),
+            Column("state", "State", "chip"),
+            Column("amount", "Amount"),
+            Column("container", "Box", "code"),
+            Column("banked_at", "Banked", "when"),
         ],
         **drawn(refusal),
-    )  # fmt: skip
+    )
 
 
 def _visit_acts(actor: Actor, donor: DonorPublic, waiting: list[Waiting], bandable: bool) -> list[ActionLink]:

@@ -43,19 +43,28 @@ async def show_change(request: Request, code: DonorCode, reading: PageReading) -
 
 async def _draw_change(request: Request, reading: PageReading, code: str, refusal: Refusal | None = None) -> Response:
     await _donor(request, reading, code, Permission.DONOR_REGISTER)
-    identity = [Field("date_of_birth", "Date of birth", "date") if f.name == "date_of_birth" else f
-                for f in fields_of(ChangeDonor, *IDENTITY)]  # fmt: skip
+    identity = [
+        Field("date_of_birth", "Date of birth", "date") if f.name == "date_of_birth" else f
+        for f in fields_of(ChangeDonor, *IDENTITY)
+    ]
     return act_page(
-        request, refusal, title="Change the record", subject=code,
+        request,
+        refusal,
+        title="Change the record",
+        subject=code,
         lead="Fill in only what is new; everything left empty stays as it is. The former name stays searchable.",
-        back=f"/donors/{code}", trail=trail_of(code, "Change the record"),
+        back=f"/donors/{code}",
+        trail=trail_of(code, "Change the record"),
         fields=[
-            *identity, *fields_of(ChangeDonor, "reason", labels={"reason": "Why the identity changes"}),
+            *identity,
+            *fields_of(ChangeDonor, "reason", labels={"reason": "Why the identity changes"}),
             *fields_of(Contact, *CONTACT),
             Field("no_contact", "Delete the contact details", "checkbox", hint="Instead of new ones."),
         ],
-        more=fields_of(ChangeDonor, *CIRCUMSTANCES), submit="Change the record", icon="pen",
-    )  # fmt: skip
+        more=fields_of(ChangeDonor, *CIRCUMSTANCES),
+        submit="Change the record",
+        icon="pen",
+    )
 
 
 @router.post("/donors/{code}/change")
@@ -92,12 +101,19 @@ async def _draw_status(
 ) -> Response:
     donor = await _donor(request, reading, code, Permission.DONOR_REGISTER)
     return act_page(
-        request, refusal, title="Change the status", subject=code,
+        request,
+        refusal,
+        title="Change the status",
+        subject=code,
         lead=f"Now {words(donor.status).lower()}. A death stops every use at once; what was consented to for that case follows.",
-        back=f"/donors/{code}", trail=trail_of(code, "Change the status"),
+        back=f"/donors/{code}",
+        trail=trail_of(code, "Change the status"),
         fields=fields_of(ChangeDonor, "status", values=typed, needed=("status",)),
-        more=fields_of(ChangeDonor, *CIRCUMSTANCES, values=typed), submit="Change the status", icon="donor", grave=True,
-    )  # fmt: skip
+        more=fields_of(ChangeDonor, *CIRCUMSTANCES, values=typed),
+        submit="Change the status",
+        icon="donor",
+        grave=True,
+    )
 
 
 @router.post("/donors/{code}/status")
@@ -127,20 +143,32 @@ async def _draw_consent(
     today = now().astimezone(request.state.zone)
     values: Any = typed if typed is not None else {"kind": "banking", "given_at": today.strftime("%Y-%m-%dT%H:%M")}
     labels = {
-        "form_version": "Version of the form", "document_sha256": "SHA-256 of the signed form", "given_at": "Signed at",
-        "witnessed_by": "Witness (scan the badge)", "tissues": "Tissues it covers", "on_death": "After death",
-        "at_end_of_term": "At the end of the term", "representative": "Who may speak for the donor",
-    }  # fmt: skip
+        "form_version": "Version of the form",
+        "document_sha256": "SHA-256 of the signed form",
+        "given_at": "Signed at",
+        "witnessed_by": "Witness (scan the badge)",
+        "tissues": "Tissues it covers",
+        "on_death": "After death",
+        "at_end_of_term": "At the end of the term",
+        "representative": "Who may speak for the donor",
+    }
     return act_page(
-        request, refusal, title="Record a consent", subject=code,
+        request,
+        refusal,
+        title="Record a consent",
+        subject=code,
         lead="The signed form is kept where your papers are; its hash ties it to this record.",
-        back=f"/donors/{code}", trail=trail_of(code, "Record a consent"),
+        back=f"/donors/{code}",
+        trail=trail_of(code, "Record a consent"),
         fields=[
             *fields_of(GiveConsent, *CONSENT, values=values, labels=labels),
             *fields_of(GiveConsent, *SPECIAL, values=values, labels=labels),
         ],
-        more=fields_of(GiveConsent, *CIRCUMSTANCES, values=values), submit="Record the consent", icon="pen", draft=True,
-    )  # fmt: skip
+        more=fields_of(GiveConsent, *CIRCUMSTANCES, values=values),
+        submit="Record the consent",
+        icon="pen",
+        draft=True,
+    )
 
 
 @router.post("/donors/{code}/consent")
@@ -174,11 +202,19 @@ async def _draw_revoke(
     if found is None:
         raise NotFound(f"{code} has no such consent.", subject=code)
     return act_page(
-        request, refusal, title="Revoke a consent", subject=code,
+        request,
+        refusal,
+        title="Revoke a consent",
+        subject=code,
         lead=f"{words(found.kind)}, form {found.form_version}. The donor takes it back; it counts at once.",
-        back=f"/donors/{code}", trail=trail_of(code, "Revoke a consent"), fields=[],
-        more=fields_of(RevokeConsent, *CIRCUMSTANCES, values=typed), submit="Revoke it", icon="octagon", grave=True,
-    )  # fmt: skip
+        back=f"/donors/{code}",
+        trail=trail_of(code, "Revoke a consent"),
+        fields=[],
+        more=fields_of(RevokeConsent, *CIRCUMSTANCES, values=typed),
+        submit="Revoke it",
+        icon="octagon",
+        grave=True,
+    )
 
 
 @router.post("/donors/{code}/consents/{consent}/revoke")

@@ -95,10 +95,19 @@ async def _draw_identify(
         stated = [field for kind in first.kinds for field in IDENTIFIERS[kind]]
     document = fields_of(Identify, "document_kind", values=kept, labels={"document_kind": "Document that you saw"})
     return act_page(
-        request, refusal, title=title, subject=code, lead=lead, back=f"/donors/{code}", trail=trail_of(code, title),
-        fields=[*fields, *stated, *document], more=fields_of(Identify, "comment"), hidden=hidden,
-        submit="Record what was stated", icon="person-check",
-    )  # fmt: skip
+        request,
+        refusal,
+        title=title,
+        subject=code,
+        lead=lead,
+        back=f"/donors/{code}",
+        trail=trail_of(code, title),
+        fields=[*fields, *stated, *document],
+        more=fields_of(Identify, "comment"),
+        hidden=hidden,
+        submit="Record what was stated",
+        icon="person-check",
+    )
 
 
 @router.post("/donors/{code}/identify")
@@ -188,10 +197,19 @@ async def _draw_band(request: Request, reading: PageReading, code: str, refusal:
         title, submit, fields = "Put a wristband on", "Identify for a wristband", []
         lead = "Two people identify the patient first. Start with your half."
     return act_page(
-        request, refusal, title=title, subject=code, lead=lead, back=f"/donors/{code}", trail=trail_of(code, title),
-        fields=fields, submit=submit, icon="person-check", grave=bool(fields),
+        request,
+        refusal,
+        title=title,
+        subject=code,
+        lead=lead,
+        back=f"/donors/{code}",
+        trail=trail_of(code, title),
+        fields=fields,
+        submit=submit,
+        icon="person-check",
+        grave=bool(fields),
         hidden={"identification": str(identification)} if identification else {},
-    )  # fmt: skip
+    )
 
 
 @router.post("/donors/{code}/band")

@@ -48,12 +48,16 @@ EXPORTS = [
 _WHICH = [Column("stream_id", "Record", "code"), Column("seq", "#", "number"), Column("kind", "Event", "words")]
 _RECORDED = [Column("recorded_at", "Recorded", "log_time"), Column("recorded_by", "Recorded by", "plain_code")]
 GAP_COLUMNS = {
-    "sequences": [Column("stream_kind", "Kind", "words"), _WHICH[0], Column("present", "Events", "number"),
-                  Column("last", "Last number", "number")],
+    "sequences": [
+        Column("stream_kind", "Kind", "words"),
+        _WHICH[0],
+        Column("present", "Events", "number"),
+        Column("last", "Last number", "number"),
+    ],
     "quarantined": [Column("at", "When", "log_time"), Column("reason", "Why"), Column("leaf_hash", "Leaf hash")],
     "unconfirmed": [*_WHICH, Column("performed_by", "Hands of", "plain_code"), Column("said", "They say", "chip"), *_RECORDED],
     "late": [*_WHICH, Column("occurred_at", "Happened", "log_time"), *_RECORDED],
-}  # fmt: skip
+}
 HEADS = [
     Column("sealed_at", "Sealed", "log_time"),
     Column("size", "Size of the log", "number"),
@@ -76,20 +80,33 @@ def row_of(one: AttemptPublic) -> Mapping[str, Any]:
 
 
 Listing(
-    address="/log/near-misses", title="Near misses", key="id", template="log_near_misses.html", dense=True,
+    address="/log/near-misses",
+    title="Near misses",
+    key="id",
+    template="log_near_misses.html",
+    dense=True,
     lead="What was refused: a wrong tube, a wrong place, an old view. Each refusal is kept.",
     columns=[
-        Column("at", "When", "log_time", sort="id"), Column("actor_code", "By", "plain_code"), Column("subject", "About", "code"),
-        Column("code", "Refusal", "words"), Column("kept", "Kept as", "chip"), Column("status", "Answer", "number", usual=False),
-        Column("detail", "What was said"), Column("site_code", "Site", "plain_code", usual=False),
+        Column("at", "When", "log_time", sort="id"),
+        Column("actor_code", "By", "plain_code"),
+        Column("subject", "About", "code"),
+        Column("code", "Refusal", "words"),
+        Column("kept", "Kept as", "chip"),
+        Column("status", "Answer", "number", usual=False),
+        Column("detail", "What was said"),
+        Column("site_code", "Site", "plain_code", usual=False),
     ],
-    read=read_near_misses, row=row_of, default="-id",
+    read=read_near_misses,
+    row=row_of,
+    default="-id",
     filters=[
-        Filter("subject", "About (a code: tube, withdrawal, donor, box)", "code"), Filter("code", "Refusal"),
+        Filter("subject", "About (a code: tube, withdrawal, donor, box)", "code"),
+        Filter("code", "Refusal"),
         Filter("evidence", "Only what a person in front of the tube got wrong", "choice", [("yes", "Yes")]),
     ],
-    empty="Nothing was refused", hint="Take a filter away, or be glad.",
-).on(router)  # fmt: skip
+    empty="Nothing was refused",
+    hint="Take a filter away, or be glad.",
+).on(router)
 
 
 @router.get("/log/gaps")
@@ -138,10 +155,16 @@ def _mark(found: list[PastExport]) -> str:
 
 def _export(one: PastExport) -> dict[str, Any]:
     return {
-        "started_at": one.started_at, "finished_at": one.finished_at, "state": one.state, "format": one.format,
-        "asked": asked_by(one.filters), "by": one.by, "rows": one.rows, "size_bytes": one.size_bytes,
+        "started_at": one.started_at,
+        "finished_at": one.finished_at,
+        "state": one.state,
+        "format": one.format,
+        "asked": asked_by(one.filters),
+        "by": one.by,
+        "rows": one.rows,
+        "size_bytes": one.size_bytes,
         "sha256": None if one.sha256 is None else f"{one.sha256[:16]}…",
-    }  # fmt: skip
+    }
 
 
 def asked_by(filters: Mapping[str, str]) -> str:
@@ -182,12 +205,15 @@ async def show_verification(request: Request, reading: PageReading, bank: BankDe
         stats=[
             Stat("Events in the log", newest["size"] if newest else 0, tone="good"),
             Stat("Seconds behind", int(lag), tone="stop" if lag > limit else "good", hint=f"at most {limit} are promised"),
-            Stat("Witnesses under the newest", newest["witnesses"] if newest else 0,
-                 tone="good" if newest and newest["witnesses"] else "wait",
-                 hint=None if newest and newest["witnesses"] else "none has signed it yet"),
+            Stat(
+                "Witnesses under the newest",
+                newest["witnesses"] if newest else 0,
+                tone="good" if newest and newest["witnesses"] else "wait",
+                hint=None if newest and newest["witnesses"] else "none has signed it yet",
+            ),
         ],
         host=str(request.base_url).rstrip("/"),
-    )  # fmt: skip
+    )
 
 
 @router.get("/log/checkpoint")

@@ -132,12 +132,20 @@ async def show_log(
         for event in found.items
     ]
     return render(
-        request, "log.html", rows=rows, columns=COLUMNS, next_cursor=found.next, typed=filters.typed,
+        request,
+        "log.html",
+        rows=rows,
+        columns=COLUMNS,
+        next_cursor=found.next,
+        typed=filters.typed,
         kinds=[(kind, f"{words(kind.partition('.')[0])}: {words(kind).lower()}") for kind in sorted(rules.by_kind)],
-        may_export=request.state.actor.may(Permission.LOG_EXPORT, at=ANYWHERE), spans=SPANS, asked=filters.asked,
+        may_export=request.state.actor.may(Permission.LOG_EXPORT, at=ANYWHERE),
+        spans=SPANS,
+        asked=filters.asked,
         saved=[(one, "/log?" + urlencode(one.query), one.query == filters.asked) for one in kept],
-        specimen=specimen if SPECIMEN.fullmatch(specimen) else None, **drawn(fault),
-    )  # fmt: skip
+        specimen=specimen if SPECIMEN.fullmatch(specimen) else None,
+        **drawn(fault),
+    )
 
 
 @router.post("/log/filters")

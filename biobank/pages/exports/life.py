@@ -143,7 +143,7 @@ async def show_as_of(
         rows=_compared(then, now) if then is not None else [],
         columns=[Column("what", "What"), Column("then", "Then"), Column("now", "Now"), Column("changed", "Since then", "chip")],
         **drawn(refusal),
-    )  # fmt: skip
+    )
 
 
 def _instant(name: str, typed: str, zone: ZoneInfo) -> datetime | None:
@@ -164,12 +164,19 @@ def _compared(then: SpecimenPublic, now: SpecimenPublic) -> list[dict[str, Any]]
     def told(one: SpecimenPublic) -> dict[str, Any]:
         held = one.custody
         return {
-            "State": words(held.state), "Condition": words(held.condition), "Quality": words(held.quality),
-            "Custodian": f"{words(held.custodian.kind)} · {held.custodian.id}", "Site": held.site, "Box": held.container,
-            "Place": held.position, "Shipment": held.shipment, "Reserved for": held.reserved_for,
-            "Amount": amount_text(held.amount, one.unit), "Time out of cold": quantity(held.exposure_s, "seconds"),
+            "State": words(held.state),
+            "Condition": words(held.condition),
+            "Quality": words(held.quality),
+            "Custodian": f"{words(held.custodian.kind)} · {held.custodian.id}",
+            "Site": held.site,
+            "Box": held.container,
+            "Place": held.position,
+            "Shipment": held.shipment,
+            "Reserved for": held.reserved_for,
+            "Amount": amount_text(held.amount, one.unit),
+            "Time out of cold": quantity(held.exposure_s, "seconds"),
             "Last event": f"#{held.seq}",
-        }  # fmt: skip
+        }
 
     before, after = told(then), told(now)
     return [

@@ -25,14 +25,24 @@ def row_of(job: JobPublic) -> Mapping[str, Any]:
 
 
 Listing(
-    address="/jobs", title="My background work", lead="What you asked for and did not have to wait for.", key="id",
+    address="/jobs",
+    title="My background work",
+    lead="What you asked for and did not have to wait for.",
+    key="id",
     columns=[
-        Column("kind", "What"), Column("created_at", "Started", "when", sort="created_at"), Column("state", "State", "chip"),
-        Column("done", "Done", "number"), Column("total", "Of", "number"), Column("finished_at", "Ended", "when", usual=False),
+        Column("kind", "What"),
+        Column("created_at", "Started", "when", sort="created_at"),
+        Column("state", "State", "chip"),
+        Column("done", "Done", "number"),
+        Column("total", "Of", "number"),
+        Column("finished_at", "Ended", "when", usual=False),
     ],
-    read=lambda session, actor, asked: queue.list_jobs(session, actor, asked.paging), row=row_of, default="-created_at",
-    empty="Nothing yet", hint="Many labels at once, for example, are made in the background.",
-).on(router)  # fmt: skip
+    read=lambda session, actor, asked: queue.list_jobs(session, actor, asked.paging),
+    row=row_of,
+    default="-created_at",
+    empty="Nothing yet",
+    hint="Many labels at once, for example, are made in the background.",
+).on(router)
 
 
 @router.get("/jobs/{identity}")

@@ -35,18 +35,31 @@ router = APIRouter(include_in_schema=False)
 PathCode = Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Z0-9]{2,4}-[0-9A-Z]{7}$")]
 TemplateName = Annotated[str | None, Query(pattern=r"^[a-z0-9-]{2,60}$")]
 NO_STORE = {"Cache-Control": "no-store"}
-REASONS = [("first_print", "First print"), ("damaged", "The old one is damaged"), ("lost", "The old one is lost"),
-           ("unreadable", "The old one cannot be read"), ("wrong_stock", "Printed on the wrong stock")]  # fmt: skip
+REASONS = [
+    ("first_print", "First print"),
+    ("damaged", "The old one is damaged"),
+    ("lost", "The old one is lost"),
+    ("unreadable", "The old one cannot be read"),
+    ("wrong_stock", "Printed on the wrong stock"),
+]
 FORMATS = [("pdf", "PDF, a label a page (label printer)"), ("sheet", "PDF, sheets (office printer)"), ("zpl", "ZPL file")]
 DPI = [("203", "203 dpi"), ("300", "300 dpi"), ("600", "600 dpi")]
-SELECTIONS = [("tubes_in", "Every tube in a box or rack"), ("positions_of", "Every position of a box"),
-              ("lot", "Every unit of a lot"), ("kit", "Every label that lies in a kit")]  # fmt: skip
+SELECTIONS = [
+    ("tubes_in", "Every tube in a box or rack"),
+    ("positions_of", "Every position of a box"),
+    ("lot", "Every unit of a lot"),
+    ("kit", "Every label that lies in a kit"),
+]
 
 PRINTS = [
-    Column("serial", "Serial", "number"), Column("template", "Label"), Column("copy_number", "Copy", "number"),
-    Column("reason", "Why", "words"), Column("printed_at", "Printed", "when"), Column("printed_by", "By", "plain_code"),
+    Column("serial", "Serial", "number"),
+    Column("template", "Label"),
+    Column("copy_number", "Copy", "number"),
+    Column("reason", "Why", "words"),
+    Column("printed_at", "Printed", "when"),
+    Column("printed_by", "By", "plain_code"),
     Column("standing", "Stands as", "chip"),
-]  # fmt: skip
+]
 RULES = [
     Column("site", "Site", "plain_code"),
     Column("prefix", "Codes"),
@@ -76,10 +89,14 @@ async def _draw_templates(request: Request, reading: PageReading, refusal: Refus
     ]
     templates_drawn = await asyncio.to_thread(examples, reading.bank.settings.host_name)
     return render(
-        request, "labels.html", templates=templates_drawn, rules=[one.model_dump() for one in found.items],
+        request,
+        "labels.html",
+        templates=templates_drawn,
+        rules=[one.model_dump() for one in found.items],
         rule_columns=RULES,
-        fields=fields if request.state.actor.may(Permission.SITE_MANAGE, at=ANYWHERE) else None, **drawn(refusal),
-    )  # fmt: skip
+        fields=fields if request.state.actor.may(Permission.SITE_MANAGE, at=ANYWHERE) else None,
+        **drawn(refusal),
+    )
 
 
 @router.post("/labels")
@@ -204,16 +221,25 @@ async def _draw_labels(
         *_output_fields(request, typed),
     ]
     return render(
-        request, "label.html", code=code, back=code_href(code), fields=fields, thing=thing,
+        request,
+        "label.html",
+        code=code,
+        back=code_href(code),
+        fields=fields,
+        thing=thing,
         drawing=await asyncio.to_thread(markup_of, drawing),
         fitting=[(t.title, f"/labels/{code}?template={t.name}", t.name == chosen) for t in fitting],
-        prints=[one.model_dump() | {"standing": _standing(one)} for one in kept.items], columns=PRINTS,
+        prints=[one.model_dump() | {"standing": _standing(one)} for one in kept.items],
+        columns=PRINTS,
         waiting=[
             (one.serial, f"#{one.serial}, {one.template}")
-            for one in kept.items if one.superseded_at is None and one.verified_at is None
+            for one in kept.items
+            if one.superseded_at is None and one.verified_at is None
         ],
-        may_print=request.state.actor.may(Permission.LABEL_PRINT, at=ANYWHERE) or thing, opened=opened, **drawn(refusal),
-    )  # fmt: skip
+        may_print=request.state.actor.may(Permission.LABEL_PRINT, at=ANYWHERE) or thing,
+        opened=opened,
+        **drawn(refusal),
+    )
 
 
 @router.post("/labels/{code}")
@@ -227,8 +253,13 @@ async def print_label(request: Request, code: PathCode, performing: PagePerformi
             names = ("template", "reason", "printer")
             job = await performing(batches.request_batch, _parse(BatchRequest, performing, request, names, codes=[code]))
             return await performing.done(f"/jobs/{job['id']}", "On its way to the printer.")
-        body = _parse(PrintRequest, performing, request, ("template", "reason", "format", "dpi"),
-                      **{"things" if of_thing else "specimens": [code]})  # fmt: skip
+        body = _parse(
+            PrintRequest,
+            performing,
+            request,
+            ("template", "reason", "format", "dpi"),
+            **{"things" if of_thing else "specimens": [code]},
+        )
         made = await performing(prints.print_labels, body)
         (one,) = made["items"]
         text = f"Print #{one['serial']} is numbered and recorded. Open the file below, print it, then scan it back."

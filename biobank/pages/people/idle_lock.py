@@ -68,4 +68,4 @@ def _draw(request: Request, page: PageSession, next_page: str, refusal: Refusal 
     status = 200 if refusal is None else refusal.status
     return render(
         request, "locked.html", status, csrf_token=page.csrf, badge=page.actor.code, next_url=next_page, refusal=problem
-    )  # fmt: skip
+    )

@@ -35,8 +35,10 @@ NAMED = ("username", "printed_name")
 LABELS = {"username": "Login name", "printed_name": "Name as printed under signatures"}
 ROLES = [Column("role", "Role", "words"), Column("site", "Where")]
 PENDING = [
-    Column("what", "What"), Column("proposed_by", "Proposed by", "plain_code"), Column("expires_at", "Until", "when"),
-]  # fmt: skip
+    Column("what", "What"),
+    Column("proposed_by", "Proposed by", "plain_code"),
+    Column("expires_at", "Until", "when"),
+]
 REASONS = [(one, words(one)) for one in ("left_the_bank", "long_absence", "lost_badge", "suspicion", "back_at_work", "other")]
 
 
@@ -62,10 +64,13 @@ def first_password_in(form: Form) -> str:
 
 def _draw_new(at: Opened[Actor]) -> ActForm:
     return ActForm(
-        title="New", subject="Login", submit="Make the login", icon="user",
+        title="New",
+        subject="Login",
+        submit="Make the login",
+        icon="user",
         lead="The login has no role yet: roles are given afterwards, and quality signs them too.",
         fields=[*fields_of(UserCreate, *NAMED, values=at.filled(), labels=LABELS), first_password_field()],
-    )  # fmt: skip
+    )
 
 
 async def _create(at: Acting[Actor]) -> Response:
@@ -75,9 +80,14 @@ async def _create(at: Acting[Actor]) -> Response:
 
 
 ActPage(
-    address="/users/new", reads=needs(Permission.USER_MANAGE), form=_draw_new, labels=LABELS, model=UserCreate, names=NAMED,
+    address="/users/new",
+    reads=needs(Permission.USER_MANAGE),
+    form=_draw_new,
+    labels=LABELS,
+    model=UserCreate,
+    names=NAMED,
     acts=_create,
-).on(router)  # fmt: skip
+).on(router)
 
 
 @router.get("/users/{code}")
@@ -93,40 +103,62 @@ async def show_user(request: Request, code: UserCode, reading: PageReading) -> R
     may_change = manages(actor, code, grants_of_user(user))
     roles = [
         {"role": one.role, "site": one.site or "Everywhere"}
-        | ({"href": f"/users/{code}/roles/take?role={one.role.value}&site={one.site or ''}", "act": "Take away",
-            "about": words(one.role)} if may_change else {})
+        | (
+            {
+                "href": f"/users/{code}/roles/take?role={one.role.value}&site={one.site or ''}",
+                "act": "Take away",
+                "about": words(one.role),
+            }
+            if may_change
+            else {}
+        )
         for one in user.roles
-    ]  # fmt: skip
+    ]
     waiting = [
-        one.model_dump() | {"what": f"{words(one.act)} {words(one.body.get('role')) if 'role' in one.body else ''}".strip(),
-                            "href": f"/pending/{one.id}", "act": "Open", "about": words(one.act)}
+        one.model_dump()
+        | {
+            "what": f"{words(one.act)} {words(one.body.get('role')) if 'role' in one.body else ''}".strip(),
+            "href": f"/pending/{one.id}",
+            "act": "Open",
+            "about": words(one.act),
+        }
         for one in pending
-    ]  # fmt: skip
+    ]
     tables: list[Any] = [("Roles", ROLES, roles, "No role", "A login without a role sees nothing.")]
     if waiting:
         tables.insert(0, ("Waits for a second person", PENDING, waiting, "", ""))
     return render(
-        request, "dossier.html", kind="Login", code=code, chip="active" if user.active else "disabled", tables=tables,
-        trail=[("Users", "/users"), (code, None)], acts=_acts(user, may_change),
+        request,
+        "dossier.html",
+        kind="Login",
+        code=code,
+        chip="active" if user.active else "disabled",
+        tables=tables,
+        trail=[("Users", "/users"), (code, None)],
+        acts=_acts(user, may_change),
         facts=[
             ("Login name", user.username),
             ("Printed name", user.printed_name),
             ("Made", when(user.created_at, request.state.zone)),
             ("First password", "Not changed yet" if user.must_change_password else "Changed"),
         ],
-    )  # fmt: skip
+    )
 
 
 def _acts(user: UserPublic, may_change: bool) -> list[ActionLink]:
     here = f"/users/{user.code}"
     if not may_change:
         return []
-    acts = [ActionLink("Open it again", f"{here}/state", "lock")] if not user.active else [
-        ActionLink("Give a role", f"{here}/roles/give", "plus", "get", "main"),
-        ActionLink("Set a first password", f"{here}/reset", "lock"),
-        ActionLink("Change the printed name", f"{here}/rename", "pen"),
-        ActionLink("Shut the login", f"{here}/state", "octagon", "get", "grave"),
-    ]  # fmt: skip
+    acts = (
+        [ActionLink("Open it again", f"{here}/state", "lock")]
+        if not user.active
+        else [
+            ActionLink("Give a role", f"{here}/roles/give", "plus", "get", "main"),
+            ActionLink("Set a first password", f"{here}/reset", "lock"),
+            ActionLink("Change the printed name", f"{here}/rename", "pen"),
+            ActionLink("Shut the login", f"{here}/state", "octagon", "get", "grave"),
+        ]
+    )
     return [*acts, ActionLink("Its badge", f"/labels/{user.code}", "print")]
 
 
@@ -156,14 +188,20 @@ def said(at: Opened[Any], _body: Any, answer: dict[str, Any]) -> Done:
 
 
 ActPage(
-    address="/users/{code}/rename", reads=managed, model=UserChange, names=("printed_name",), needed=("printed_name",),
+    address="/users/{code}/rename",
+    reads=managed,
+    model=UserChange,
+    names=("printed_name",),
+    needed=("printed_name",),
     form=lambda at: ActForm(
-        title="Change the printed name", submit="Change it", icon="pen",
+        title="Change the printed name",
+        submit="Change it",
+        icon="pen",
         lead=f"Now {at.read.printed_name or 'none'}. Earlier signatures keep it.",
     ),
     use_case=service.change_user,
     after=lambda at, _body, _answer: Done(f"/users/{at.code}", "The name is changed."),
-).on(router)  # fmt: skip
+).on(router)
 
 
 def _draw_state(at: Opened[UserPublic]) -> ActForm:
@@ -172,28 +210,43 @@ def _draw_state(at: Opened[UserPublic]) -> ActForm:
     two = not user.active and needs_second(user)
     lead = "Every session of it ends at once. Its roles stay." if user.active else "It has the roles it had."
     return ActForm(
-        title=title, submit=title, icon="lock", grave=user.active, options={"reason": REASONS},
+        title=title,
+        submit=title,
+        icon="lock",
+        grave=user.active,
+        options={"reason": REASONS},
         lead=lead + (" Quality signs as the second person." if two else ""),
         hidden={"active": "no" if user.active else "yes"},
-        statement=f"You propose to open the login {at.code} again." if two else None, said="The reason stated is right.",
-    )  # fmt: skip
+        statement=f"You propose to open the login {at.code} again." if two else None,
+        said="The reason stated is right.",
+    )
 
 
 ActPage(
-    address="/users/{code}/state", reads=managed, form=_draw_state, model=UserChange, names=("reason",), needed=("reason",),
+    address="/users/{code}/state",
+    reads=managed,
+    form=_draw_state,
+    model=UserChange,
+    names=("reason",),
+    needed=("reason",),
     given=lambda at: {"active": at.form.get("active") == "yes"},
     meaning=lambda at, body: Meaning.APPROVED if body.active and needs_second(at.read) else None,
-    use_case=service.change_user, after=said,
-).on(router)  # fmt: skip
+    use_case=service.change_user,
+    after=said,
+).on(router)
 
 
 def _draw_reset(at: Opened[UserPublic]) -> ActForm:
     two = needs_second(at.read)
     return ActForm(
-        title="Set a first password", submit="Set it", icon="lock", fields=[first_password_field()],
+        title="Set a first password",
+        submit="Set it",
+        icon="lock",
+        fields=[first_password_field()],
         lead="Every session of it ends." + (" Quality signs too, and the one that quality sets counts." if two else ""),
-        statement=f"You propose a first password for {at.code}." if two else None, said="Its owner asked me in person.",
-    )  # fmt: skip
+        statement=f"You propose a first password for {at.code}." if two else None,
+        said="Its owner asked me in person.",
+    )
 
 
 async def _reset(at: Acting[UserPublic]) -> Response:
@@ -203,6 +256,4 @@ async def _reset(at: Acting[UserPublic]) -> Response:
     return await at.done(*said(at, body, answer))
 
 
-ActPage(
-    address="/users/{code}/reset", reads=managed, form=_draw_reset, model=PasswordReset, acts=_reset, keeps=()
-).on(router)  # fmt: skip
+ActPage(address="/users/{code}/reset", reads=managed, form=_draw_reset, model=PasswordReset, acts=_reset, keeps=()).on(router)

@@ -30,11 +30,15 @@ def _draw(at: Opened[Read]) -> ActForm:
     has = ", ".join(f"{words(one.role).lower()} ({one.site or 'everywhere'})" for one in user.roles) or "no role"
     title = TITLES[at.path["way"]]
     return ActForm(
-        title=title, submit="Sign and propose", icon="pen", grave=at.path["way"] == "take", options={"site": sites},
+        title=title,
+        submit="Sign and propose",
+        icon="pen",
+        grave=at.path["way"] == "take",
+        options={"site": sites},
         lead=f"{user.username} has {has}. Quality signs as the second person before it counts.",
         statement=f"You propose to {title.lower()}: {at.code}.",
         said="The work of this person asks for this change of roles.",
-    )  # fmt: skip
+    )
 
 
 async def _propose(at: Acting[Read]) -> Response:
@@ -44,7 +48,13 @@ async def _propose(at: Acting[Read]) -> Response:
 
 
 ActPage(
-    address="/users/{code}/roles/{way}", params={"way": Annotated[str, Path(pattern="^(give|take)$")]}, asks=("role", "site"),
-    reads=_reads, form=_draw, model=RoleChange, names=("role", "site"), labels={"site": "At (nothing chosen: everywhere)"},
+    address="/users/{code}/roles/{way}",
+    params={"way": Annotated[str, Path(pattern="^(give|take)$")]},
+    asks=("role", "site"),
+    reads=_reads,
+    form=_draw,
+    model=RoleChange,
+    names=("role", "site"),
+    labels={"site": "At (nothing chosen: everywhere)"},
     acts=_propose,
-).on(router)  # fmt: skip
+).on(router)

@@ -19,12 +19,17 @@ router = APIRouter(include_in_schema=False)
 
 CHANGED = ("name", "timezone", "active")
 LABELS = {
-    "code": "Code (2 to 8 capitals and digits)", "timezone": "Time zone, such as Europe/London", "active": "In use",
-}  # fmt: skip
+    "code": "Code (2 to 8 capitals and digits)",
+    "timezone": "Time zone, such as Europe/London",
+    "active": "In use",
+}
 COLUMNS = [
-    Column("site", "Site"), Column("name", "Name"), Column("kind", "Kind", "words"), Column("timezone", "Time zone"),
+    Column("site", "Site"),
+    Column("name", "Name"),
+    Column("kind", "Kind", "words"),
+    Column("timezone", "Time zone"),
     Column("state", "State", "chip"),
-]  # fmt: skip
+]
 
 
 @router.get("/sites")
@@ -33,22 +38,38 @@ async def show_sites(request: Request, reading: PageReading) -> Response:
     found = await reading(list_sites)
     actor: Actor = request.state.actor
     adds = actor.may(Permission.SITE_MANAGE, at=EVERYWHERE)
-    rows = [one.model_dump() | {"state": "active" if one.active else "disabled", "href": f"/sites/{one.code}", "act": "Change",
-                                "about": one.code, "site": one.code} for one in found.items]  # fmt: skip
     rows = [
-        row if actor.may(Permission.SITE_MANAGE, at=row["site"])
+        one.model_dump()
+        | {
+            "state": "active" if one.active else "disabled",
+            "href": f"/sites/{one.code}",
+            "act": "Change",
+            "about": one.code,
+            "site": one.code,
+        }
+        for one in found.items
+    ]
+    rows = [
+        row
+        if actor.may(Permission.SITE_MANAGE, at=row["site"])
         else {name: value for name, value in row.items() if name not in ("href", "act", "about")}
         for row in rows
-    ]  # fmt: skip
+    ]
     acts = [
         ActionLink("Add a site", "/sites/new", "plus", "get", "main"),
         ActionLink("Lay out its storage", "/storage/new", "tank"),
     ]
     return render(
-        request, "dossier.html", kind="Sites", code=None, trail=[("Sites", None)], acts=acts if adds else [],
-        tables=[("Places of work", COLUMNS, rows, "No sites", "Add the first one.")], facts=[("Sites", len(rows))],
+        request,
+        "dossier.html",
+        kind="Sites",
+        code=None,
+        trail=[("Sites", None)],
+        acts=acts if adds else [],
+        tables=[("Places of work", COLUMNS, rows, "No sites", "Add the first one.")],
+        facts=[("Sites", len(rows))],
         note="A code stands in events for ever: it is never changed and never used again.",
-    )  # fmt: skip
+    )
 
 
 def _proposed_zone(session: Session, actor: Actor, _asked: Asked) -> str:
@@ -59,16 +80,23 @@ def _proposed_zone(session: Session, actor: Actor, _asked: Asked) -> str:
 
 
 ActPage(
-    address="/sites/new", reads=_proposed_zone, model=SiteCreate, names=("code", "name", "kind", "timezone"), labels=LABELS,
+    address="/sites/new",
+    reads=_proposed_zone,
+    model=SiteCreate,
+    names=("code", "name", "kind", "timezone"),
+    labels=LABELS,
     form=lambda at: ActForm(
-        title="Add", subject="Site", submit="Add the site", icon="plus", draft=True, values={"timezone": at.read},
+        title="Add",
+        subject="Site",
+        submit="Add the site",
+        icon="plus",
+        draft=True,
+        values={"timezone": at.read},
         lead="A bank keeps specimens; a clinic sees donors.",
     ),
     use_case=sites.create_site,
-    after=lambda _at, body, _answer: Done(
-        "/sites", f"{body.code} is added.", "Lay out its storage and give people roles there."
-    ),
-).on(router)  # fmt: skip
+    after=lambda _at, body, _answer: Done("/sites", f"{body.code} is added.", "Lay out its storage and give people roles there."),
+).on(router)
 
 
 def _site(session: Session, actor: Actor, asked: Asked) -> SitePublic:
@@ -77,11 +105,21 @@ def _site(session: Session, actor: Actor, asked: Asked) -> SitePublic:
 
 
 ActPage(
-    address="/sites/{code}", reads=_site, model=SiteChange, names=CHANGED, needed=CHANGED, labels=LABELS,
+    address="/sites/{code}",
+    reads=_site,
+    model=SiteChange,
+    names=CHANGED,
+    needed=CHANGED,
+    labels=LABELS,
     form=lambda at: ActForm(
-        title="Change", submit="Change the site", icon="pen", values=at.read.model_dump(), back="/sites",
-        trail=[("Sites", "/sites"), (at.code, None)], lead="Shut, a site takes nothing in; what is there stays on record.",
+        title="Change",
+        submit="Change the site",
+        icon="pen",
+        values=at.read.model_dump(),
+        back="/sites",
+        trail=[("Sites", "/sites"), (at.code, None)],
+        lead="Shut, a site takes nothing in; what is there stays on record.",
     ),
     use_case=sites.change_site,
     after=lambda at, _body, _answer: Done("/sites", f"{at.code} is changed."),
-).on(router)  # fmt: skip
+).on(router)

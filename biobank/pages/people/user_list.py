@@ -21,9 +21,14 @@ def read_users(session: Session, actor: Actor, asked: Wanted) -> UserList:
     """Read one page of the logins that the address asks for."""
     role, state = asked.of["role"], asked.of["state"]
     return list_users(
-        session, actor, asked.bank.keystore, role=None if role is None else Role(role),
-        active=None if state is None else state == "active", at_site=asked.of["site"], paging=asked.paging,
-    )  # fmt: skip
+        session,
+        actor,
+        asked.bank.keystore,
+        role=None if role is None else Role(role),
+        active=None if state is None else state == "active",
+        at_site=asked.of["site"],
+        paging=asked.paging,
+    )
 
 
 def row_of(user: UserPublic) -> Mapping[str, Any]:
@@ -33,18 +38,26 @@ def row_of(user: UserPublic) -> Mapping[str, Any]:
 
 
 Listing(
-    address="/users", title="Users", read=read_users, row=row_of, default="code",
+    address="/users",
+    title="Users",
+    read=read_users,
+    row=row_of,
+    default="code",
     lead="Logins and what they may do. An administrator and quality give roles together; all of it is in the log.",
     columns=[
-        Column("code", "Badge", "code", sort="code"), Column("username", "Login", sort="username"), Column("roles", "Roles"),
-        Column("state", "State", "chip"), Column("created_at", "Since", "when", sort="created_at"),
+        Column("code", "Badge", "code", sort="code"),
+        Column("username", "Login", sort="username"),
+        Column("roles", "Roles"),
+        Column("state", "State", "chip"),
+        Column("created_at", "Since", "when", sort="created_at"),
     ],
     filters=[
         Filter("role", "Role", "choice", [(one.value, words(one)) for one in Role]),
-        Filter("state", "State", "choice", [("active", "Active"), ("disabled", "Disabled")]), Filter("site", "Site", "code"),
+        Filter("state", "State", "choice", [("active", "Active"), ("disabled", "Disabled")]),
+        Filter("site", "Site", "code"),
     ],
     links=[
         Link("Make a login", "/users/new", "plus", Permission.USER_MANAGE, main=True),
         Link("Sites", "/sites", "home", Permission.USER_MANAGE),
     ],
-).on(router)  # fmt: skip
+).on(router)

@@ -35,9 +35,14 @@ async def show_new(request: Request, _page: Visiting, back: Text = "/", donor: T
 
 async def _draw(request: Request, kept: dict[str, str], refusal: Refusal | None = None) -> Response:
     return render(
-        request, "attachment_new.html", kept={name: value for name, value in kept.items() if value}, back=kept["back"],
-        types=", ".join(MEDIA_TYPES), limit=ATTACHMENT_BYTES // 1024 // 1024, **drawn(refusal),
-    )  # fmt: skip
+        request,
+        "attachment_new.html",
+        kept={name: value for name, value in kept.items() if value},
+        back=kept["back"],
+        types=", ".join(MEDIA_TYPES),
+        limit=ATTACHMENT_BYTES // 1024 // 1024,
+        **drawn(refusal),
+    )
 
 
 @router.post("/attachments/new")

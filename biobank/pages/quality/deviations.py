@@ -30,15 +30,19 @@ OPENED = ("severity", "topic", "site", "description")
 CLOSED = ("cause", "decision", "corrective_action", "attachments")
 OPENING = {"severity": "Class", "topic": "Topic, such as wrong tube", "description": "What happened, without names"}
 CLOSING = {
-    "cause": "Cause, in a few words", "decision": "Decision, in a few words",
+    "cause": "Cause, in a few words",
+    "decision": "Decision, in a few words",
     "corrective_action": "What is done so that it does not happen again",
-}  # fmt: skip
+}
 HASHES = "SHA-256 of files that were attached, one a line."
 KINDS = {
     **dict.fromkeys((Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED), "specimen"),
-    Prefix.LOT: "lot", Prefix.DONOR: "donor", Prefix.CONTAINER: "container", Prefix.SHIPMENT: "shipment",
+    Prefix.LOT: "lot",
+    Prefix.DONOR: "donor",
+    Prefix.CONTAINER: "container",
+    Prefix.SHIPMENT: "shipment",
     Prefix.WITHDRAWAL: "withdrawal",
-}  # fmt: skip
+}
 """What a deviation may name, by the prefix of its code."""
 
 
@@ -54,23 +58,33 @@ def row_of(one: DeviationPublic) -> Mapping[str, Any]:
 
 
 Listing(
-    address="/deviations", title="Deviations", lead="What did not go as it should, and what was decided.",
+    address="/deviations",
+    title="Deviations",
+    lead="What did not go as it should, and what was decided.",
     columns=[
-        Column("code", "Deviation", "code", sort="code"), Column("severity", "Class", "chip"), Column("topic", "About", "words"),
-        Column("site", "Site", "plain_code"), Column("state", "State", "chip"),
-        Column("opened_at", "Opened", "when", sort="opened_at"), Column("opened_by", "By", "plain_code"),
-        Column("cause", "Cause", "words", usual=False), Column("decision", "Decision", "words", usual=False),
+        Column("code", "Deviation", "code", sort="code"),
+        Column("severity", "Class", "chip"),
+        Column("topic", "About", "words"),
+        Column("site", "Site", "plain_code"),
+        Column("state", "State", "chip"),
+        Column("opened_at", "Opened", "when", sort="opened_at"),
+        Column("opened_by", "By", "plain_code"),
+        Column("cause", "Cause", "words", usual=False),
+        Column("decision", "Decision", "words", usual=False),
         Column("closed_at", "Closed", "when", usual=False),
     ],
-    read=read_deviations, row=row_of, default="-opened_at",
+    read=read_deviations,
+    row=row_of,
+    default="-opened_at",
     filters=[Filter("state", "State", "choice", [("open", "Open"), ("closed", "Closed")], usual="open")],
     quick=[("Open", {"state": "open"}), ("Closed", {"state": "closed"}), ("All", {"state": "all"})],
     links=[
         Link("Look back", "/look-backs", "search", Permission.LOG_READ, everywhere=True),
         Link("Open a deviation", "/deviations/new", "triangle", Permission.DEVIATION_OPEN, main=True),
     ],
-    empty="No deviations here", hint="Whoever sees something wrong opens one.",
-).on(router)  # fmt: skip
+    empty="No deviations here",
+    hint="Whoever sees something wrong opens one.",
+).on(router)
 
 
 def _own_sites(session: Session, actor: Actor, _asked: Asked) -> list[tuple[str, str]]:
@@ -81,15 +95,27 @@ def _own_sites(session: Session, actor: Actor, _asked: Asked) -> list[tuple[str,
 def _draw_new(at: Opened[list[tuple[str, str]]]) -> ActForm:
     named = at.form.get("about", "").replace(" ", "\n")
     values = at.filled(site=only(at.read), attachments=at.form.get("attachment", ""))
-    about = Field("about", "What it is about", "scans", named, hint="Tubes, lots, donors, boxes, shipments, withdrawals: scan or "
-                  "write their codes.", accepts="HF AD UN LT DN BX SH WD")  # fmt: skip
+    about = Field(
+        "about",
+        "What it is about",
+        "scans",
+        named,
+        hint="Tubes, lots, donors, boxes, shipments, withdrawals: scan or write their codes.",
+        accepts="HF AD UN LT DN BX SH WD",
+    )
     return ActForm(
-        title="Open", subject="Deviation", submit="Open the deviation", icon="triangle",
+        title="Open",
+        subject="Deviation",
+        submit="Open the deviation",
+        icon="triangle",
         lead="Say what happened. Nobody is blamed; what nobody writes down happens again.",
-        fields=[about, *fields_of(DeviationRequest, *OPENED, values=values, labels=OPENING, options={"site": at.read}),
-                attached(values)],
+        fields=[
+            about,
+            *fields_of(DeviationRequest, *OPENED, values=values, labels=OPENING, options={"site": at.read}),
+            attached(values),
+        ],
         attach="/attachments/new?back=/deviations/new",
-    )  # fmt: skip
+    )
 
 
 def attached(values: Mapping[str, Any]) -> Field:
@@ -112,12 +138,17 @@ def affected_by(texts: list[str], settings: Settings) -> list[dict[str, str]]:
 
 
 ActPage(
-    address="/deviations/new", asks=("about", "attachment"), reads=_own_sites, form=_draw_new, labels=OPENING,
-    model=DeviationRequest, names=(*OPENED, "attachments"),
+    address="/deviations/new",
+    asks=("about", "attachment"),
+    reads=_own_sites,
+    form=_draw_new,
+    labels=OPENING,
+    model=DeviationRequest,
+    names=(*OPENED, "attachments"),
     given=lambda at: {"affected": affected_by(at.form.all_of("about"), at.bank.settings)},
     use_case=deviations.open_deviation,
     after=lambda _at, _body, answer: Done(f"/deviations/{answer['code']}", "Opened.", "Quality decides about it."),
-).on(router)  # fmt: skip
+).on(router)
 
 
 async def _read(reading: PageReading, code: str) -> DeviationDetail:
@@ -148,17 +179,26 @@ def _draw_close(at: Opened[DeviationDetail]) -> ActForm:
     one = at.read
     values = at.filled(attachments=at.form.get("attachment", ""))
     return ActForm(
-        title="Close", submit="Sign and close", icon="pen",
+        title="Close",
+        submit="Sign and close",
+        icon="pen",
         lead=f"{one.severity.capitalize()}, about {one.topic.replace('_', ' ')}; {len(one.affected)} things named.",
         fields=[*fields_of(CloseRequest, *CLOSED[:3], values=values, labels=CLOSING), attached(values)],
         statement=f"You close the deviation {at.code}.",
         said="Its cause is known, what was decided is done, and nothing more is expected.",
         attach=f"/attachments/new?back=/deviations/{at.code}/close",
-    )  # fmt: skip
+    )
 
 
 ActPage(
-    address="/deviations/{code}/close", asks=("attachment",), reads=_to_close, form=_draw_close, labels=CLOSING,
-    model=CloseRequest, names=CLOSED, meaning=Meaning.CLOSED, use_case=deviations.close_deviation,
+    address="/deviations/{code}/close",
+    asks=("attachment",),
+    reads=_to_close,
+    form=_draw_close,
+    labels=CLOSING,
+    model=CloseRequest,
+    names=CLOSED,
+    meaning=Meaning.CLOSED,
+    use_case=deviations.close_deviation,
     after=lambda at, _body, _answer: Done(f"/deviations/{at.code}", "Closed."),
-).on(router)  # fmt: skip
+).on(router)

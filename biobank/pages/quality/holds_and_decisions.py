@@ -36,19 +36,22 @@ ActPage(
     address="/specimens/{code}/hold",
     reads=about_specimen,
     form=lambda at: ActForm(
-        title="Place a hold", submit="Place the hold", icon="octagon", grave=True,
+        title="Place a hold",
+        submit="Place the hold",
+        icon="octagon",
+        grave=True,
         lead="A hold stops acts until quality lifts it. Storing in quarantine is never stopped.",
         values={"scope_kind": "specimen"},
         options={"scope_kind": [(kind, SCOPES[kind]) for kind, of in _scopes(at.read).items() if of is not None]},
     ),
     labels={"scope_kind": "On what", "kind": "Why"},
-    model=HoldRequest, names=("scope_kind", "kind", "reason"),
+    model=HoldRequest,
+    names=("scope_kind", "kind", "reason"),
     given=lambda at: {"scope_id": _scopes(at.read).get(at.form.get("scope_kind", ""))},
-    use_case=place_hold, args=lambda _at: (),
-    after=lambda at, body, _answer: Done(
-        f"/specimens/{at.code}", f"On hold: {words(body.kind.value).lower()}.", kind="care"
-    ),
-).on(router)  # fmt: skip
+    use_case=place_hold,
+    args=lambda _at: (),
+    after=lambda at, body, _answer: Done(f"/specimens/{at.code}", f"On hold: {words(body.kind.value).lower()}.", kind="care"),
+).on(router)
 
 
 def _find_hold(session: Session, actor: Actor, asked: Asked) -> HoldPublic:
@@ -64,35 +67,49 @@ def _find_hold(session: Session, actor: Actor, asked: Asked) -> HoldPublic:
 def _draw_lift(at: Opened[HoldPublic]) -> ActForm:
     found, back = at.read, code_href(at.read.scope_id)
     return ActForm(
-        title="Lift a hold", subject=found.scope_id, submit="Sign and lift", icon="pen", back=back,
+        title="Lift a hold",
+        subject=found.scope_id,
+        submit="Sign and lift",
+        icon="pen",
+        back=back,
         trail=[(found.scope_id, back), ("Lift a hold", None)],
         lead=f"{words(found.kind)} hold, placed by {found.placed_by}: {words(found.reason).lower()}.",
         statement=f"You lift the {words(found.kind).lower()} hold on {found.scope_id}.",
         said="The reason for this hold is gone.",
-    )  # fmt: skip
+    )
 
 
 ActPage(
-    address="/holds/{hold_id}/lift", reads=_find_hold, form=_draw_lift,
-    model=LiftRequest, names=("reason",), meaning=Meaning.HOLD_LIFTED, use_case=lift_hold,
+    address="/holds/{hold_id}/lift",
+    reads=_find_hold,
+    form=_draw_lift,
+    model=LiftRequest,
+    names=("reason",),
+    meaning=Meaning.HOLD_LIFTED,
+    use_case=lift_hold,
     after=lambda at, _body, _answer: Done(code_href(at.read.scope_id), "The hold is lifted."),
-).on(router)  # fmt: skip
+).on(router)
 
 
 def _draw_decision(at: Opened[SpecimenPublic]) -> ActForm:
     now, basis = at.read.custody.quality, at.read.regulatory_basis
     return ActForm(
-        title="Decide on quality", submit="Sign the decision", icon="pen",
+        title="Decide on quality",
+        submit="Sign the decision",
+        icon="pen",
         lead=f"Now {words(now).lower()}; legal basis {words(basis).lower()}.",
         statement=f"You decide on the quality of {at.code}.",
         said="I have reviewed the record of this specimen and decide as stated above.",
-    )  # fmt: skip
+    )
 
 
 ActPage(
-    address="/specimens/{code}/decision", reads=about_specimen, form=_draw_decision,
-    model=DecisionRequest, names=("decision", "reason", "notification_plan"),
+    address="/specimens/{code}/decision",
+    reads=about_specimen,
+    form=_draw_decision,
+    model=DecisionRequest,
+    names=("decision", "reason", "notification_plan"),
     meaning=lambda _at, body: Meaning.REJECTED if body.decision is Decision.REJECTED else Meaning.RELEASED,
     use_case=decide_specimen,
     after=lambda at, body, _answer: Done(f"/specimens/{at.code}", f"Decided: {words(body.decision.value).lower()}."),
-).on(router)  # fmt: skip
+).on(router)

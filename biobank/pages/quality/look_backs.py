@@ -21,17 +21,22 @@ router = APIRouter(include_in_schema=False)
 
 STARTS = {
     **dict.fromkeys((Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED), "specimen"),
-    Prefix.LOT: "lot", Prefix.DONOR: "donor", Prefix.CONTAINER: "container", Prefix.SHIPMENT: "shipment",
+    Prefix.LOT: "lot",
+    Prefix.DONOR: "donor",
+    Prefix.CONTAINER: "container",
+    Prefix.SHIPMENT: "shipment",
     Prefix.BADGE: "operator",
-}  # fmt: skip
+}
 """Where a look-back may start, by the prefix of the code."""
 ASKED = ("since", "until", "derivatives")
 RECALLED = ("reason", "severity", "site", "description")
 LABELS = {
-    "since": "From (for a box or a badge)", "until": "Until (for a box or a badge)",
-    "derivatives": "With everything made of what is found", "reason": "Why, in a few words",
+    "since": "From (for a box or a badge)",
+    "until": "Until (for a box or a badge)",
+    "derivatives": "With everything made of what is found",
+    "reason": "Why, in a few words",
     "description": "What is known, without names",
-}  # fmt: skip
+}
 
 COLUMNS = [
     Column("specimen", "Specimen", "code"),
@@ -45,14 +50,24 @@ COLUMNS = [
 
 def _draw(at: Opened[Actor]) -> ActForm:
     values = at.filled(derivatives="true")
-    start = Field("start", "Donor, lot, specimen, box, shipment or badge", "scan", values.get("start", ""), required=True,
-                  accepts="DN LT HF AD UN BX SH US")  # fmt: skip
+    start = Field(
+        "start",
+        "Donor, lot, specimen, box, shipment or badge",
+        "scan",
+        values.get("start", ""),
+        required=True,
+        accepts="DN LT HF AD UN BX SH US",
+    )
     return ActForm(
-        title="Look back", subject="from a cause", submit="Look back", icon="search", back="/deviations",
+        title="Look back",
+        subject="from a cause",
+        submit="Look back",
+        icon="search",
+        back="/deviations",
         trail=[("Deviations", "/deviations"), ("Look back", None)],
         lead="Every specimen and recipient it can have reached, read from the log. That you asked is recorded.",
         fields=[start, *fields_of(Criteria, *ASKED, values=values, labels=LABELS)],
-    )  # fmt: skip
+    )
 
 
 def criteria_of(form: Any, settings: Any, zone: Any) -> Criteria:

@@ -41,10 +41,13 @@ def row_of(one: HandoverPublic) -> Mapping[str, Any]:
 
 
 COLUMNS = [
-    Column("tubes", "Tubes"), Column("from_id", "From", "plain_code"), Column("to_id", "To", "plain_code"),
-    Column("status", "State", "chip"), Column("offered_at", "Offered", "when", sort="offered_at"),
+    Column("tubes", "Tubes"),
+    Column("from_id", "From", "plain_code"),
+    Column("to_id", "To", "plain_code"),
+    Column("status", "State", "chip"),
+    Column("offered_at", "Offered", "when", sort="offered_at"),
     Column("expires_at", "Until", "when", sort="expires_at"),
-]  # fmt: skip
+]
 
 
 def read_mine(session: Session, actor: Actor) -> dict[str, Any]:
@@ -54,13 +57,22 @@ def read_mine(session: Session, actor: Actor) -> dict[str, Any]:
 
 
 Listing(
-    address="/handovers", title="Hand-overs", lead="Custody changes when the receiver accepts, not before.", key="id",
-    columns=COLUMNS, read=read_handovers, row=row_of, default="-offered_at", template="handovers.html", more=read_mine,
+    address="/handovers",
+    title="Hand-overs",
+    lead="Custody changes when the receiver accepts, not before.",
+    key="id",
+    columns=COLUMNS,
+    read=read_handovers,
+    row=row_of,
+    default="-offered_at",
+    template="handovers.html",
+    more=read_mine,
     filters=[Filter("waiting", "Waiting for", "choice", [("me", "Me")]), Filter("specimen", "Tube", "code")],
     links=[Link("Offer tubes", "/handovers/new", "hand", Permission.SPECIMEN_READ, main=True)],
     tabs=[("Hand-overs", "/handovers"), ("Shipments", "/shipments")],
-    empty="No hand-overs", hint="Offer a tube that you hold; it is yours until somebody accepts it.",
-).on(router)  # fmt: skip
+    empty="No hand-overs",
+    hint="Offer a tube that you hold; it is yours until somebody accepts it.",
+).on(router)
 
 
 @router.get("/handovers/new")
@@ -83,14 +95,21 @@ def _draw_new(request: Request, typed: Mapping[str, Any], refusal: Refusal | Non
         back="/handovers",
         trail=[("Hand-overs", "/handovers"), ("Offer", None)],
         fields=fields_of(
-            HandoverRequest, *OFFERED, values=typed, options={"to_kind": KINDS},
-            labels={"specimens": "Tubes", "to_kind": "To whom", "to_id": "Badge, site or courier code",
-                    "expires_in_minutes": "Minutes the offer stands"},
+            HandoverRequest,
+            *OFFERED,
+            values=typed,
+            options={"to_kind": KINDS},
+            labels={
+                "specimens": "Tubes",
+                "to_kind": "To whom",
+                "to_id": "Badge, site or courier code",
+                "expires_in_minutes": "Minutes the offer stands",
+            },
         ),
         more=fields_of(HandoverRequest, *CIRCUMSTANCES, values=typed),
         submit="Offer",
         icon="hand",
-    )  # fmt: skip
+    )
 
 
 @router.post("/handovers/new")

@@ -33,9 +33,14 @@ LOOKED = ("seal_intact", "temperature_mc", "logger_sha256")
 REFUSED = ("reason", "container_intact", "label_legible", "temperature_mc")
 STATUSES = ("in_transit", "arrived", "closed")
 LABELS = {
-    "from_site": "From", "to_site": "To", "courier": "Courier's code", "temperature_class": "Temperature class",
-    "shipper": "Number of the shipper", "logger": "Number of the temperature logger", "seal_intact": "The seal is intact",
-}  # fmt: skip
+    "from_site": "From",
+    "to_site": "To",
+    "courier": "Courier's code",
+    "temperature_class": "Temperature class",
+    "shipper": "Number of the shipper",
+    "logger": "Number of the temperature logger",
+    "seal_intact": "The seal is intact",
+}
 
 MANIFEST = [
     Column("specimen", "Tube", "code"),
@@ -52,19 +57,27 @@ def read_shipments(session: Session, actor: Actor, asked: Wanted) -> ShipmentLis
 
 
 Listing(
-    address="/shipments", title="Shipments", lead="From and to where you work, newest first.",
+    address="/shipments",
+    title="Shipments",
+    lead="From and to where you work, newest first.",
     columns=[
-        Column("code", "Shipment", "code", sort="code"), Column("status", "State", "chip"),
-        Column("from_site", "From", "plain_code"), Column("to_site", "To", "plain_code"),
-        Column("courier", "Courier", "plain_code"), Column("specimens", "Tubes", "number"),
-        Column("underway", "Underway", "number"), Column("dispatched_at", "Sent", "when", sort="dispatched_at"),
+        Column("code", "Shipment", "code", sort="code"),
+        Column("status", "State", "chip"),
+        Column("from_site", "From", "plain_code"),
+        Column("to_site", "To", "plain_code"),
+        Column("courier", "Courier", "plain_code"),
+        Column("specimens", "Tubes", "number"),
+        Column("underway", "Underway", "number"),
+        Column("dispatched_at", "Sent", "when", sort="dispatched_at"),
     ],
-    read=read_shipments, default="-dispatched_at",
+    read=read_shipments,
+    default="-dispatched_at",
     filters=[Filter("status", "State", "choice", [(one, words(one)) for one in STATUSES]), Filter("site", "Site", "code")],
     links=[Link("Send tubes", "/shipments/new", "truck", Permission.SHIPMENT_RECORD, main=True)],
     tabs=[("Hand-overs", "/handovers"), ("Shipments", "/shipments")],
-    empty="No shipments match", hint="What is sent between sites appears here with its manifest.",
-).on(router)  # fmt: skip
+    empty="No shipments match",
+    hint="What is sent between sites appears here with its manifest.",
+).on(router)
 
 
 @router.get("/shipments/new")
@@ -215,8 +228,14 @@ async def _draw_refuse(
     request: Request, reading: PageReading, code: str, typed: Mapping[str, Any], refusal: Refusal | None = None
 ) -> Response:
     await reading.agreeing(shipment_queries.read_shipment, code)
-    some = Field("specimens", "Only these tubes", "scans", typed.get("specimens", ""), hint="Leave empty for all of it.",
-                 accepts="HF AD UN")  # fmt: skip
+    some = Field(
+        "specimens",
+        "Only these tubes",
+        "scans",
+        typed.get("specimens", ""),
+        hint="Leave empty for all of it.",
+        accepts="HF AD UN",
+    )
     return act_page(
         request,
         refusal,

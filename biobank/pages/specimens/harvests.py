@@ -48,9 +48,12 @@ COUNTS = ("follicular_units", "follicles", "transected")
 ROWS = 4
 TRAIL: list[tuple[str, str | None]] = [("Harvests", "/harvests"), ("Record", None)]
 LABELS = {
-    "site": "Where", "home_site": "For the bank", "anatomical_site": "Taken from", "transport_medium": "Transport medium",
+    "site": "Where",
+    "home_site": "For the bank",
+    "anatomical_site": "Taken from",
+    "transport_medium": "Transport medium",
     "started_at": "First material left the body at",
-}  # fmt: skip
+}
 
 
 def read_harvests(session: Session, actor: Actor, asked: Wanted) -> HarvestList:
@@ -60,17 +63,26 @@ def read_harvests(session: Session, actor: Actor, asked: Wanted) -> HarvestList:
 
 
 Listing(
-    address="/harvests", title="Harvests", lead="What was taken from donors, with the kit it was put into.", key="harvest",
+    address="/harvests",
+    title="Harvests",
+    lead="What was taken from donors, with the kit it was put into.",
+    key="harvest",
     columns=[
-        Column("harvest", "Harvest", "code", sort="harvest"), Column("donor", "Donor", "code", sort="donor"),
-        Column("method", "Method", "words"), Column("site", "At", "plain_code"),
-        Column("started_at", "Started", "when", sort="started_at"), Column("recorded_by", "By", "plain_code"),
+        Column("harvest", "Harvest", "code", sort="harvest"),
+        Column("donor", "Donor", "code", sort="donor"),
+        Column("method", "Method", "words"),
+        Column("site", "At", "plain_code"),
+        Column("started_at", "Started", "when", sort="started_at"),
+        Column("recorded_by", "By", "plain_code"),
         Column("home_site", "Bank", "plain_code", usual=False),
     ],
-    read=read_harvests, default="-started_at", filters=[Filter("donor", "Donor code", "code"), Filter("site", "Site", "code")],
+    read=read_harvests,
+    default="-started_at",
+    filters=[Filter("donor", "Donor code", "code"), Filter("site", "Site", "code")],
     links=[Link("Record a harvest", "/harvests/new", "tray", Permission.HARVEST_RECORD, main=True)],
-    empty="No harvests", hint="A harvest is recorded when its containers are closed.",
-).on(router)  # fmt: skip
+    empty="No harvests",
+    hint="A harvest is recorded when its containers are closed.",
+).on(router)
 
 
 @router.get("/harvests/new")
@@ -84,10 +96,18 @@ async def show_new(request: Request, reading: PageReading, kit: AnyCode = "", do
 def _draw_start(request: Request, refusal: Refusal | None = None, typed: Any = None) -> Response:
     fields = fields_of(RecordHarvest, "kit", "donor", values=typed, labels={"kit": "Kit", "donor": "Donor, without a kit"})
     return act_page(
-        request, refusal, title="Record", subject="Harvest", lead="Scan the kit. Without one, scan the donor's code.",
-        back="/harvests", trail=TRAIL, fields=[replace(one, required=False) for one in fields], hidden={"start": "yes"},
-        submit="Go on", icon="arrow",
-    )  # fmt: skip
+        request,
+        refusal,
+        title="Record",
+        subject="Harvest",
+        lead="Scan the kit. Without one, scan the donor's code.",
+        back="/harvests",
+        trail=TRAIL,
+        fields=[replace(one, required=False) for one in fields],
+        hidden={"start": "yes"},
+        submit="Go on",
+        icon="arrow",
+    )
 
 
 async def _draw(
@@ -100,31 +120,64 @@ async def _draw(
     banks = [one for one in sites if one.kind == "bank"]
     hair = kit is None or any(label.specimen.startswith("HF") for label in kit.labels)
     fat = kit is None or any(label.specimen.startswith("AD") for label in kit.labels)
-    values: Any = typed if typed is not None else {
-        "donor": donor or (kit.donor if kit else None), "home_site": banks[0].code if len(banks) == 1 else "",
-        "site": own[0].code if len(own) == 1 else "", "method": "lipoaspiration" if not hair else "", "anatomical_site":
-        "abdomen" if not hair else "scalp" if not fat else "",
-    } | ({"site": kit.site, "home_site": kit.home_site} if kit else {})  # fmt: skip
+    values: Any = (
+        typed
+        if typed is not None
+        else {
+            "donor": donor or (kit.donor if kit else None),
+            "home_site": banks[0].code if len(banks) == 1 else "",
+            "site": own[0].code if len(own) == 1 else "",
+            "method": "lipoaspiration" if not hair else "",
+            "anatomical_site": "abdomen" if not hair else "scalp" if not fat else "",
+        }
+        | ({"site": kit.site, "home_site": kit.home_site} if kit else {})
+    )
     waiting = [label.specimen for label in kit.labels if label.status == "waiting"] if kit else []
     rows = draw_rows(
-        "containers", "Containers", "Container", lambda row: _container_fields(row, kit, hair, fat), typed,
-        at_least=min(len(waiting), 12) or ROWS, hint="One row for each closed container. Rows left empty do not count.",
-    )  # fmt: skip
-    fields = fields_of(RecordHarvest, "donor", *ABOUT, values=values, labels=LABELS,
-                       options={"site": site_options(own), "home_site": site_options(banks)})  # fmt: skip
+        "containers",
+        "Containers",
+        "Container",
+        lambda row: _container_fields(row, kit, hair, fat),
+        typed,
+        at_least=min(len(waiting), 12) or ROWS,
+        hint="One row for each closed container. Rows left empty do not count.",
+    )
+    fields = fields_of(
+        RecordHarvest,
+        "donor",
+        *ABOUT,
+        values=values,
+        labels=LABELS,
+        options={"site": site_options(own), "home_site": site_options(banks)},
+    )
     if waiting:
         ticked = typed.all_of("unused") if typed is not None else []
         fields.append(
-            Field("unused", "Labels left over: destroyed now", "choices", ticked, options=[(one, one) for one in waiting],
-                  hint="Tick each label of the kit that is on no container, with the label in your hand.")
-        )  # fmt: skip
+            Field(
+                "unused",
+                "Labels left over: destroyed now",
+                "choices",
+                ticked,
+                options=[(one, one) for one in waiting],
+                hint="Tick each label of the kit that is on no container, with the label in your hand.",
+            )
+        )
     return act_page(
-        request, refusal, title="Record a harvest", subject=code or donor,
+        request,
+        refusal,
+        title="Record a harvest",
+        subject=code or donor,
         lead="When the containers are closed. Scan the label of each, say what is in it and how much.",
-        back=f"/kits/{code}" if code else f"/donors/{donor}", trail=TRAIL, fields=fields, rows=[rows], draft=True,
-        more=fields_of(RecordHarvest, *CIRCUMSTANCES, values=typed), hidden={"kit": code} if code else {},
-        submit="Record the harvest", icon="tray",
-    )  # fmt: skip
+        back=f"/kits/{code}" if code else f"/donors/{donor}",
+        trail=TRAIL,
+        fields=fields,
+        rows=[rows],
+        draft=True,
+        more=fields_of(RecordHarvest, *CIRCUMSTANCES, values=typed),
+        hidden={"kit": code} if code else {},
+        submit="Record the harvest",
+        icon="tray",
+    )
 
 
 def _container_fields(row: Any, kit: KitPublic | None, hair: bool, fat: bool) -> list[Field]:
@@ -205,14 +258,23 @@ async def show_harvest(request: Request, code: HarvestCode, reading: PageReading
     harvest, specimens, kit = await reading.agreeing(query)
     acts = [ActionLink("Its kit and labels", f"/kits/{code}", "tray")] if kit else []
     return render(
-        request, "dossier.html", kind="Harvest", code=code, trail=[("Harvests", "/harvests"), (code, None)], acts=acts,
+        request,
+        "dossier.html",
+        kind="Harvest",
+        code=code,
+        trail=[("Harvests", "/harvests"), (code, None)],
+        acts=acts,
         facts=[
-            ("Donor", code_markup(harvest.donor)), ("Method", words(harvest.method)),
-            ("Taken from", words(harvest.anatomical_site)), ("At", harvest.site), ("For the bank", harvest.home_site),
+            ("Donor", code_markup(harvest.donor)),
+            ("Method", words(harvest.method)),
+            ("Taken from", words(harvest.anatomical_site)),
+            ("At", harvest.site),
+            ("For the bank", harvest.home_site),
             ("Transport medium", None if harvest.transport_medium is None else words(harvest.transport_medium)),
             ("Started", when(harvest.started_at, request.state.zone)),
             ("Recorded", when(harvest.recorded_at, request.state.zone)),
-            ("By", harvest.recorded_by), ("Identification", "Two people" if harvest.identification else "None"),
+            ("By", harvest.recorded_by),
+            ("Identification", "Two people" if harvest.identification else "None"),
         ],
         tables=[("Specimens", SPECIMEN_COLUMNS, specimen_rows(specimens.items), "No specimens", "Nothing was collected.")],
-    )  # fmt: skip
+    )

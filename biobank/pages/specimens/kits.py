@@ -52,19 +52,29 @@ def row_of(kit: KitPublic) -> Mapping[str, Any]:
 
 
 Listing(
-    address="/kits", title="Kits", lead="A kit carries labels whose codes exist already. It is for one harvest.", key="kit",
+    address="/kits",
+    title="Kits",
+    lead="A kit carries labels whose codes exist already. It is for one harvest.",
+    key="kit",
     columns=[
-        Column("kit", "Kit", "code", sort="kit"), Column("status", "State", "chip"), Column("site", "For", "plain_code"),
-        Column("labels", "Labels", "number"), Column("donor", "Donor", "code"),
+        Column("kit", "Kit", "code", sort="kit"),
+        Column("status", "State", "chip"),
+        Column("site", "For", "plain_code"),
+        Column("labels", "Labels", "number"),
+        Column("donor", "Donor", "code"),
         Column("expires_at", "Expires", "when", sort="expires_at"),
-        Column("prepared_at", "Prepared", "when", sort="prepared_at"), Column("home_site", "Bank", "plain_code", usual=False),
+        Column("prepared_at", "Prepared", "when", sort="prepared_at"),
+        Column("home_site", "Bank", "plain_code", usual=False),
     ],
-    read=read_kits, row=row_of, default="-prepared_at",
+    read=read_kits,
+    row=row_of,
+    default="-prepared_at",
     filters=[Filter("unused", "Used", "choice", [("true", "Not used yet"), ("false", "Used")]), Filter("site", "Site", "code")],
     quick=[("Not used yet", {"unused": "true"})],
     links=[Link("Prepare a kit", "/kits/new", "plus", Permission.KIT_MANAGE, main=True)],
-    empty="No kits", hint="A kit is prepared in the laboratory before the donor comes.",
-).on(router)  # fmt: skip
+    empty="No kits",
+    hint="A kit is prepared in the laboratory before the donor comes.",
+).on(router)
 
 
 def _require_any(actor: Actor) -> None:
@@ -84,23 +94,45 @@ async def _draw_new(request: Request, reading: PageReading, refusal: Refusal | N
     sites = (await reading(list_sites, active=True)).items
     banks = [one for one in sites if one.kind == "bank" and actor.may(Permission.KIT_MANAGE, at=one.code)]
     expires = (now() + GOOD_FOR).astimezone(request.state.zone).strftime("%Y-%m-%dT23:59")
-    values = typed if typed is not None else {
-        "home_site": banks[0].code if len(banks) == 1 else "", "hair_labels": "0", "adipose_labels": "2", "expires_at": expires,
-    }  # fmt: skip
+    values = (
+        typed
+        if typed is not None
+        else {
+            "home_site": banks[0].code if len(banks) == 1 else "",
+            "hair_labels": "0",
+            "adipose_labels": "2",
+            "expires_at": expires,
+        }
+    )
     labels = {
-        "site": "For use at", "home_site": "Prepared for the bank", "hair_labels": "Labels for hair follicles",
-        "adipose_labels": "Labels for fat", "expires_at": "Expires", "media_lots": "Lots of its media (RG codes)",
-    }  # fmt: skip
+        "site": "For use at",
+        "home_site": "Prepared for the bank",
+        "hair_labels": "Labels for hair follicles",
+        "adipose_labels": "Labels for fat",
+        "expires_at": "Expires",
+        "media_lots": "Lots of its media (RG codes)",
+    }
     return act_page(
-        request, refusal, title="Prepare", subject="Kit",
+        request,
+        refusal,
+        title="Prepare",
+        subject="Kit",
         lead="The labels get their codes now. Print them next, put them into the kit, and send it to the clinic.",
-        back="/kits", trail=[("Kits", "/kits"), ("Prepare", None)],
+        back="/kits",
+        trail=[("Kits", "/kits"), ("Prepare", None)],
         fields=fields_of(
-            PrepareKit, *KIT, "media_lots", values=values, labels=labels,
+            PrepareKit,
+            *KIT,
+            "media_lots",
+            values=values,
+            labels=labels,
             options={"site": site_options(sites), "home_site": site_options(banks)},
         ),
-        more=fields_of(PrepareKit, *CIRCUMSTANCES, values=typed), submit="Prepare the kit", icon="tray", draft=True,
-    )  # fmt: skip
+        more=fields_of(PrepareKit, *CIRCUMSTANCES, values=typed),
+        submit="Prepare the kit",
+        icon="tray",
+        draft=True,
+    )
 
 
 def site_options(sites: list[SitePublic]) -> list[tuple[str, str]]:
@@ -139,14 +171,21 @@ async def show_kit(request: Request, code: KitCode, reading: PageReading) -> Res
         return see(f"/harvests/{code}")
     actor: Actor = request.state.actor
     return render(
-        request, "kit.html", kit=kit, columns=LABELS, acts=acts_of_kit(actor, kit, harvested),
+        request,
+        "kit.html",
+        kit=kit,
+        columns=LABELS,
+        acts=acts_of_kit(actor, kit, harvested),
         facts=[
-            ("For use at", kit.site), ("Bank", kit.home_site), ("Expires", when(kit.expires_at, request.state.zone)),
+            ("For use at", kit.site),
+            ("Bank", kit.home_site),
+            ("Expires", when(kit.expires_at, request.state.zone)),
             ("Donor", None if kit.donor is None else code_markup(kit.donor)),
             ("Media", ", ".join(kit.media_lots) or None),
-            ("Prepared", f"by {kit.prepared_by}"), ("State", words(kit.status)),
+            ("Prepared", f"by {kit.prepared_by}"),
+            ("State", words(kit.status)),
         ],
-    )  # fmt: skip
+    )
 
 
 def acts_of_kit(actor: Actor, kit: KitPublic, harvested: bool) -> list[ActionLink]:

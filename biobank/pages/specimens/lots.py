@@ -40,9 +40,12 @@ AnyCode = Annotated[str, Query(max_length=20, pattern=r"^[A-Z0-9-]*$")]
 Completes = Annotated[UUID | None, Query()]
 
 TESTS = [
-    Column("test", "Test", "words"), Column("result", "Result", "chip"), Column("sampled_at", "Sampled", "when"),
-    Column("due_at", "Due", "when"), Column("recorded_by", "By", "plain_code"),
-]  # fmt: skip
+    Column("test", "Test", "words"),
+    Column("result", "Result", "chip"),
+    Column("sampled_at", "Sampled", "when"),
+    Column("due_at", "Due", "when"),
+    Column("recorded_by", "By", "plain_code"),
+]
 CHIPS = {"passed": "pass", "failed": "fail", "pending": "pending"}
 
 
@@ -52,24 +55,33 @@ def read_lots(session: Session, actor: Actor, asked: Wanted) -> LotList:
     of = asked.of
     return lots.list_lots(
         session, actor, of_donor=of["donor"], material=of["material"], process=of["process"], paging=asked.paging
-    )  # fmt: skip
+    )
 
 
 Listing(
-    address="/lots", title="Lots", lead="What one run made. Its tests count for every unit.", key="lot",
+    address="/lots",
+    title="Lots",
+    lead="What one run made. Its tests count for every unit.",
+    key="lot",
     columns=[
-        Column("lot", "Lot", "code", sort="lot"), Column("material", "Material", "words", sort="material"),
-        Column("process", "Process", "words"), Column("donor", "Donor", "code", sort="donor"),
-        Column("specimens", "Units", "number"), Column("started_at", "Made", "when", sort="started_at"),
+        Column("lot", "Lot", "code", sort="lot"),
+        Column("material", "Material", "words", sort="material"),
+        Column("process", "Process", "words"),
+        Column("donor", "Donor", "code", sort="donor"),
+        Column("specimens", "Units", "number"),
+        Column("started_at", "Made", "when", sort="started_at"),
     ],
-    read=read_lots, default="-started_at",
+    read=read_lots,
+    default="-started_at",
     filters=[
         Filter("material", "Material", "choice", [(name, MATERIALS[name].title) for name in sorted(MATERIALS)]),
         Filter("process", "Process", "choice", [(one.value, words(one)) for one in ProcessName]),
         Filter("donor", "Donor code", "code"),
     ],
-    tabs=[("Runs", "/processings"), ("Lots", "/lots")], empty="No lots", hint="A processing run makes one.",
-).on(router)  # fmt: skip
+    tabs=[("Runs", "/processings"), ("Lots", "/lots")],
+    empty="No lots",
+    hint="A processing run makes one.",
+).on(router)
 
 
 @router.get("/lots/{code}")
@@ -84,14 +96,17 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
     lot, specimens, runs = await reading.agreeing(query)
     actor: Actor = request.state.actor
     may = actor.may(Permission.PROCESSING_RECORD, at=lot.site)
-    tests = [
-        one.model_dump() | {"result": _standing(one)} | (_act(code, one) if may else {}) for one in lot.tests
-    ]  # fmt: skip
+    tests = [one.model_dump() | {"result": _standing(one)} | (_act(code, one) if may else {}) for one in lot.tests]
     facts: list[tuple[str, Any]] = [
-        ("Donor", code_markup(lot.donor)), ("Material", MATERIALS[MaterialName(lot.material)].title),
-        ("Process", words(lot.process)), ("Procedure", lot.procedure_version), ("At", lot.site),
-        ("Made", when(lot.started_at, request.state.zone)), ("Recorded by", lot.recorded_by), ("Units", lot.specimens),
-    ]  # fmt: skip
+        ("Donor", code_markup(lot.donor)),
+        ("Material", MATERIALS[MaterialName(lot.material)].title),
+        ("Process", words(lot.process)),
+        ("Procedure", lot.procedure_version),
+        ("At", lot.site),
+        ("Made", when(lot.started_at, request.state.zone)),
+        ("Recorded by", lot.recorded_by),
+        ("Units", lot.specimens),
+    ]
     acts: list[ActionLink] = [ActionLink("The run that made it", f"/processings/{run.processing}", "flask") for run in runs]
     if may:
         acts = [
@@ -102,12 +117,18 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
     if actor.may(Permission.LABEL_PRINT, at=lot.site):
         acts.append(ActionLink("Print the labels of its units", f"/labels/batch?selection=lot&of={code}", "print"))
     return render(
-        request, "dossier.html", kind="Lot", code=code, trail=[("Lots", "/lots"), (code, None)], facts=facts, acts=acts,
+        request,
+        "dossier.html",
+        kind="Lot",
+        code=code,
+        trail=[("Lots", "/lots"), (code, None)],
+        facts=facts,
+        acts=acts,
         tables=[
             ("Units", SPECIMEN_COLUMNS, specimen_rows(specimens.items), "No units", "Every unit was used up or is elsewhere."),
             ("Tests", TESTS, tests, "No tests yet", "Record a test when its sample goes out."),
         ],
-    )  # fmt: skip
+    )
 
 
 def _standing(test: LotTestPublic) -> str:
@@ -162,12 +183,26 @@ async def _draw_test(
         values, hidden = typed, {"completes": str(completes)}
         options = {"result": [("passed", "Passed"), ("failed", "Failed")]}
     return act_page(
-        request, refusal, title=title, subject=code, lead=lead, back=f"/lots/{code}",
-        trail=[("Lots", "/lots"), (code, f"/lots/{code}"), (title, None)], hidden=hidden, draft=True,
-        fields=fields_of(RecordLotTest, *names, values=values, options=options, labels={
-            "sampled_at": "Sampled at", "due_at": "Result due at", "report_sha256": "SHA-256 of the report"}),
-        more=fields_of(RecordLotTest, *CIRCUMSTANCES, values=typed), submit="Record it", icon="flask",
-    )  # fmt: skip
+        request,
+        refusal,
+        title=title,
+        subject=code,
+        lead=lead,
+        back=f"/lots/{code}",
+        trail=[("Lots", "/lots"), (code, f"/lots/{code}"), (title, None)],
+        hidden=hidden,
+        draft=True,
+        fields=fields_of(
+            RecordLotTest,
+            *names,
+            values=values,
+            options=options,
+            labels={"sampled_at": "Sampled at", "due_at": "Result due at", "report_sha256": "SHA-256 of the report"},
+        ),
+        more=fields_of(RecordLotTest, *CIRCUMSTANCES, values=typed),
+        submit="Record it",
+        icon="flask",
+    )
 
 
 def _waiting(lot: LotPublic, completes: UUID) -> LotTestPublic:
@@ -219,19 +254,35 @@ async def _draw_assay(
     counted = "follicles" if specimen.unit == "follicles" else "cells"
     values: Any = typed if typed is not None else {"method": material.assays[0].value if len(material.assays) == 1 else ""}
     fields = fields_of(
-        RecordViability, *ASSAY, "dilution_milli", values=values,
+        RecordViability,
+        *ASSAY,
+        "dilution_milli",
+        values=values,
         options={"method": [(one.value, words(one.value)) for one in material.assays]},
-        labels={"live": f"Living {counted} counted", "dead": f"Dead {counted} counted", "volume_nl": "Volume looked at (nL)",
-                "minutes_after_thaw": "Minutes after thawing", "dilution_milli": "Dilution (thousandths: 2-fold is 2000)",
-                "instrument": "Instrument (EQ code)"},
-    )  # fmt: skip
+        labels={
+            "live": f"Living {counted} counted",
+            "dead": f"Dead {counted} counted",
+            "volume_nl": "Volume looked at (nL)",
+            "minutes_after_thaw": "Minutes after thawing",
+            "dilution_milli": "Dilution (thousandths: 2-fold is 2000)",
+            "instrument": "Instrument (EQ code)",
+        },
+    )
     return act_page(
-        request, refusal, title="Record a viability assay", subject=code,
+        request,
+        refusal,
+        title="Record a viability assay",
+        subject=code,
         lead="What was counted, as read. The share and its interval are computed; membrane integrity is not potency.",
-        back=f"/specimens/{code}", fields=fields, hidden={"expected_seq": str(specimen.custody.seq)}, draft=True,
+        back=f"/specimens/{code}",
+        fields=fields,
+        hidden={"expected_seq": str(specimen.custody.seq)},
+        draft=True,
         trail=[("Specimens", "/specimens"), (code, f"/specimens/{code}"), ("Record a viability assay", None)],
-        more=fields_of(RecordViability, *CIRCUMSTANCES, values=typed), submit="Record the count", icon="flask",
-    )  # fmt: skip
+        more=fields_of(RecordViability, *CIRCUMSTANCES, values=typed),
+        submit="Record the count",
+        icon="flask",
+    )
 
 
 @router.post("/specimens/{code}/assay")

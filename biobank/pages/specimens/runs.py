@@ -39,9 +39,11 @@ router = APIRouter(include_in_schema=False)
 AnyCode = Annotated[str, Query(max_length=20, pattern=r"^[A-Z0-9-]*$")]
 BENCH = ("site", "procedure_version", "equipment", "reagent_lots")
 BENCH_LABELS = {
-    "procedure_version": "Procedure and version", "equipment": "Equipment (EQ codes)",
-    "reagent_lots": "Reagent lots (RG codes)", "site": "Where",
-}  # fmt: skip
+    "procedure_version": "Procedure and version",
+    "equipment": "Equipment (EQ codes)",
+    "reagent_lots": "Reagent lots (RG codes)",
+    "site": "Where",
+}
 TRAIL: list[tuple[str, str | None]] = [("Processing", "/processings"), ("Record a run", None)]
 INPUT_COLUMNS = [Column("specimen", "Specimen", "code"), Column("amount", "Went in"), Column("left", "Afterwards")]
 
@@ -69,17 +71,27 @@ def row_of(run: ProcessingPublic) -> Mapping[str, Any]:
 
 
 Listing(
-    address="/processings", title="Processing", lead="Every run of the laboratory: what went in, what came out, with what.",
+    address="/processings",
+    title="Processing",
+    lead="Every run of the laboratory: what went in, what came out, with what.",
     key="processing",
     columns=[
-        Column("run", "Run"), Column("process", "Process", "words", sort="process"),
-        Column("donor", "Donor", "code", sort="donor"), Column("lot", "Lot", "code"), Column("procedure_version", "Procedure"),
-        Column("site", "At", "plain_code"), Column("started_at", "When", "when", sort="started_at"),
+        Column("run", "Run"),
+        Column("process", "Process", "words", sort="process"),
+        Column("donor", "Donor", "code", sort="donor"),
+        Column("lot", "Lot", "code"),
+        Column("procedure_version", "Procedure"),
+        Column("site", "At", "plain_code"),
+        Column("started_at", "When", "when", sort="started_at"),
     ],
-    read=read_runs, row=row_of, default="-started_at",
+    read=read_runs,
+    row=row_of,
+    default="-started_at",
     filters=[
         Filter("process", "Process", "choice", [(one, words(one)) for one in PROCESS_NAMES]),
-        Filter("donor", "Donor code", "code"), Filter("specimen", "Specimen", "code"), Filter("lot", "Lot", "code"),
+        Filter("donor", "Donor code", "code"),
+        Filter("specimen", "Specimen", "code"),
+        Filter("lot", "Lot", "code"),
     ],
     links=[
         Link("Record a run", "/processings/new", "flask", Permission.PROCESSING_RECORD, main=True),
@@ -87,8 +99,9 @@ Listing(
         Link("Record a thawing run", "/processings/thawing", "drop", Permission.PROCESSING_RECORD),
     ],
     tabs=[("Runs", "/processings"), ("Lots", "/lots")],
-    empty="No runs", hint="A run is recorded when its last container is closed.",
-).on(router)  # fmt: skip
+    empty="No runs",
+    hint="A run is recorded when its last container is closed.",
+).on(router)
 
 
 @router.get("/processings/new")
@@ -113,15 +126,36 @@ async def _draw_start(
     materials = {MaterialName(one.material) for one in known.values()}
     possible = [entry for entry in PROCESSES.values() if materials <= set(entry.makes)]
     fields = [
-        Field("process", "Process", "select", (typed or {}).get("process", ""), True,
-              options=[(entry.name.value, entry.title) for entry in possible]),
-        Field("specimen", "First specimen that goes in", "scan", codes[0] if codes else (typed or {}).get("specimen", ""), False,
-              accepts="HF AD"),
-    ]  # fmt: skip
+        Field(
+            "process",
+            "Process",
+            "select",
+            (typed or {}).get("process", ""),
+            True,
+            options=[(entry.name.value, entry.title) for entry in possible],
+        ),
+        Field(
+            "specimen",
+            "First specimen that goes in",
+            "scan",
+            codes[0] if codes else (typed or {}).get("specimen", ""),
+            False,
+            accepts="HF AD",
+        ),
+    ]
     return act_page(
-        request, refusal, title="Record a run", subject="Processing", lead="Choose the process, then scan what goes in.",
-        back="/processings", trail=TRAIL, fields=fields, hidden={"start": "yes"}, submit="Go on", icon="arrow",
-    )  # fmt: skip
+        request,
+        refusal,
+        title="Record a run",
+        subject="Processing",
+        lead="Choose the process, then scan what goes in.",
+        back="/processings",
+        trail=TRAIL,
+        fields=fields,
+        hidden={"start": "yes"},
+        submit="Go on",
+        icon="arrow",
+    )
 
 
 async def _draw(
@@ -144,22 +178,43 @@ async def _draw(
     if process.units is not None:
         choices = [(value, text) for value, text in choices if value.endswith(f":{process.units[1].value}")]
     inputs = draw_rows(
-        "inputs", "What went in", "Specimen", _input_fields, typed, at_least=max(2, len(known)),
-        given=[{"specimen": code} for code in known], hint="All of one donor. Scan each; rows left empty do not count.",
-    )  # fmt: skip
+        "inputs",
+        "What went in",
+        "Specimen",
+        _input_fields,
+        typed,
+        at_least=max(2, len(known)),
+        given=[{"specimen": code} for code in known],
+        hint="All of one donor. Scan each; rows left empty do not count.",
+    )
     outputs = draw_rows(
-        "outputs", "What came out", "Containers alike", lambda row: _output_fields(row, name, choices), typed,
-        at_least=1 if process.culture else 2, hint="All of one lot. Containers of the same content stand in one row.",
-    )  # fmt: skip
+        "outputs",
+        "What came out",
+        "Containers alike",
+        lambda row: _output_fields(row, name, choices),
+        typed,
+        at_least=1 if process.culture else 2,
+        hint="All of one lot. Containers of the same content stand in one row.",
+    )
     fields = fields_of(MakingRun, *BENCH, values=values, labels=BENCH_LABELS, options={"site": site_options(own)})
     fields.append(Field("loss", "Lost in handling", "text", values.get("loss", ""), False, "In the unit of what went in."))
     passage = {PassageRule.FIRST: " The culture is passage 0.", PassageRule.NEXT: " The passage number grows by one."}
     return act_page(
-        request, refusal, title=process.title, subject="Processing",
-        lead="Recorded when the last container is closed." + passage.get(process.passage, ""), back="/processings", trail=TRAIL,
-        fields=fields, rows=[inputs, outputs], hidden={"process": name.value}, draft=True,
-        more=fields_of(MakingRun, *CIRCUMSTANCES, values=typed), submit="Record the run", icon="flask",
-    )  # fmt: skip
+        request,
+        refusal,
+        title=process.title,
+        subject="Processing",
+        lead="Recorded when the last container is closed." + passage.get(process.passage, ""),
+        back="/processings",
+        trail=TRAIL,
+        fields=fields,
+        rows=[inputs, outputs],
+        hidden={"process": name.value},
+        draft=True,
+        more=fields_of(MakingRun, *CIRCUMSTANCES, values=typed),
+        submit="Record the run",
+        icon="flask",
+    )
 
 
 def _input_fields(row: Any) -> list[Field]:
@@ -200,9 +255,12 @@ async def record(request: Request, performing: PagePerforming, reading: PageRead
         name = _process(form)
         known = await reading(known_specimens, input_codes(form, settings))
         given: dict[str, Any] = {
-            "process": name, "inputs": run_inputs(form, settings, known, zone), "loss": loss_of(form, known),
-            "outputs": run_outputs(form, name, known, zone), **bench_codes(form, settings),
-        }  # fmt: skip
+            "process": name,
+            "inputs": run_inputs(form, settings, known, zone),
+            "loss": loss_of(form, known),
+            "outputs": run_outputs(form, name, known, zone),
+            **bench_codes(form, settings),
+        }
         body = parse(MakingRun, form, zone, "site", "procedure_version", *CIRCUMSTANCES, **given)
         made = await performing(making.record_making, body)
         text = f"{len(made['specimens'])} specimens came into being. Print their labels next."
@@ -242,26 +300,40 @@ async def show_run(request: Request, run_id: UUID, reading: PageReading) -> Resp
 
     run, made, units = await reading.agreeing(query)
     facts: list[tuple[str, Any]] = [
-        ("Process", words(run.process)), ("Procedure", run.procedure_version), ("Donor", code_markup(run.donor)),
-        ("Lot", None if run.lot is None else code_markup(run.lot)), ("At", run.site), ("Operator", run.operator),
-        ("When", when(run.started_at, request.state.zone)), ("Equipment", ", ".join(run.equipment) or None),
+        ("Process", words(run.process)),
+        ("Procedure", run.procedure_version),
+        ("Donor", code_markup(run.donor)),
+        ("Lot", None if run.lot is None else code_markup(run.lot)),
+        ("At", run.site),
+        ("Operator", run.operator),
+        ("When", when(run.started_at, request.state.zone)),
+        ("Equipment", ", ".join(run.equipment) or None),
         ("Reagent lots", ", ".join(run.reagent_lots) or None),
-    ]  # fmt: skip
+    ]
     facts += [(words(name), value) for name, value in sorted(run.parameters.items())]
     if run.balance is not None:
         facts.append(("Used", amount_text(run.balance.used, run.balance.used_unit)))
         facts.append(("Made", amount_text(run.balance.made, run.balance.made_unit)))
         facts.append(("Lost", amount_text(run.balance.loss, run.balance.used_unit) if run.balance.loss else "Nothing stated"))
     inputs = [
-        {"specimen": one.specimen, "amount": None if one.amount is None else amount_text(one.amount, units[one.specimen]),
-         "left": "Nothing left" if one.consumed else "Goes on"}
+        {
+            "specimen": one.specimen,
+            "amount": None if one.amount is None else amount_text(one.amount, units[one.specimen]),
+            "left": "Nothing left" if one.consumed else "Goes on",
+        }
         for one in run.inputs
-    ]  # fmt: skip
+    ]
     tables: list[Any] = [("What went in", INPUT_COLUMNS, inputs, "Nothing", "Nothing went in.")]
     if made:
         rows = [{"code": code} for code in made]
         tables.append(("What came out", [Column("code", "Specimen", "code")], rows, "Nothing", "Nothing came out."))
     return render(
-        request, "dossier.html", kind=words(run.process), code=str(run.processing)[:8], facts=facts, tables=tables, acts=[],
+        request,
+        "dossier.html",
+        kind=words(run.process),
+        code=str(run.processing)[:8],
+        facts=facts,
+        tables=tables,
+        acts=[],
         trail=[("Processing", "/processings"), (words(run.process), None)],
-    )  # fmt: skip
+    )

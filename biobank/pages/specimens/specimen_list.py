@@ -43,9 +43,18 @@ def read_specimens(session: Session, actor: Actor, asked: Wanted) -> SpecimenLis
     of = asked.of
     since, before = expiry_of(of["expires"], clock.now().astimezone(asked.zone).date(), asked.zone)
     return list_specimens(
-        session, actor, of_donor=of["donor"], material=of["material"], state=of["state"], container=of["container"],
-        hold=of["hold"], words=of["text"], expires_from=since, expires_before=before, paging=asked.paging,
-    )  # fmt: skip
+        session,
+        actor,
+        of_donor=of["donor"],
+        material=of["material"],
+        state=of["state"],
+        container=of["container"],
+        hold=of["hold"],
+        words=of["text"],
+        expires_from=since,
+        expires_before=before,
+        paging=asked.paging,
+    )
 
 
 def row_of(item: SpecimenSummary) -> Mapping[str, Any]:
@@ -55,22 +64,37 @@ def row_of(item: SpecimenSummary) -> Mapping[str, Any]:
 
 
 Listing(
-    address="/specimens", title="Specimens", lead="What the bank keeps: scan a tube, or narrow the list.",
+    address="/specimens",
+    title="Specimens",
+    lead="What the bank keeps: scan a tube, or narrow the list.",
     columns=[
-        Column("code", "Code", "code", sort="code"), Column("material", "Material", "words"), Column("state", "State", "chip"),
-        Column("amount", "Amount"), Column("donor", "Donor", "code", sort="donor"), Column("container", "Box", "code"),
-        Column("banked_at", "Banked", "when", sort="banked_at"), Column("expires_at", "Expires", "when", sort="expires_at"),
-        Column("holds", "Holds"), Column("quality", "Quality", "chip", usual=False),
-        Column("condition", "Condition", "chip", usual=False), Column("purpose", "Purpose", "words", usual=False),
-        Column("site", "Site", "plain_code", usual=False), Column("lot", "Lot", "code", usual=False),
-        Column("harvest", "Harvest", "code", usual=False), Column("reserved_for", "Reserved for", "code", usual=False),
+        Column("code", "Code", "code", sort="code"),
+        Column("material", "Material", "words"),
+        Column("state", "State", "chip"),
+        Column("amount", "Amount"),
+        Column("donor", "Donor", "code", sort="donor"),
+        Column("container", "Box", "code"),
+        Column("banked_at", "Banked", "when", sort="banked_at"),
+        Column("expires_at", "Expires", "when", sort="expires_at"),
+        Column("holds", "Holds"),
+        Column("quality", "Quality", "chip", usual=False),
+        Column("condition", "Condition", "chip", usual=False),
+        Column("purpose", "Purpose", "words", usual=False),
+        Column("site", "Site", "plain_code", usual=False),
+        Column("lot", "Lot", "code", usual=False),
+        Column("harvest", "Harvest", "code", usual=False),
+        Column("reserved_for", "Reserved for", "code", usual=False),
         Column("created_at", "Recorded", "when", sort="created_at", usual=False),
     ],
-    read=read_specimens, row=row_of, default="-created_at",
+    read=read_specimens,
+    row=row_of,
+    default="-created_at",
     filters=[
-        Filter("text", "Code begins with"), Filter("state", "State", "choice", [(one.value, words(one.value)) for one in State]),
+        Filter("text", "Code begins with"),
+        Filter("state", "State", "choice", [(one.value, words(one.value)) for one in State]),
         Filter("material", "Material", "choice", [(name, MATERIALS[name].title) for name in sorted(MATERIALS)]),
-        Filter("donor", "Donor code", "code"), Filter("container", "In container", "code"),
+        Filter("donor", "Donor code", "code"),
+        Filter("container", "In container", "code"),
         Filter("hold", "Hold", "choice", [("any", "Any hold"), *((one.value, words(one.value)) for one in HoldKind)]),
         Filter("expires", "Expires", "choice", EXPIRY),
     ],
@@ -85,5 +109,6 @@ Listing(
         RowsAct("offer", "Hand over", "hand", spaced("/handovers/new?specimens="), Permission.SPECIMEN_READ),
         RowsAct("deviation", "Open a deviation", "triangle", spaced("/deviations/new?about="), Permission.DEVIATION_OPEN),
     ],
-    empty="No specimens match", hint="Take a filter away, or scan the tube itself.",
-).on(router)  # fmt: skip
+    empty="No specimens match",
+    hint="Take a filter away, or scan the tube itself.",
+).on(router)

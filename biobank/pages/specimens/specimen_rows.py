@@ -8,10 +8,14 @@ from biobank.specimens.materials import amount_text
 from biobank.specimens.schemas import SpecimenSummary
 
 SPECIMEN_COLUMNS = [
-    Column("code", "Code", "code"), Column("material", "Material", "words"), Column("state", "State", "chip"),
-    Column("condition", "Condition", "chip"), Column("amount", "Amount"), Column("passage", "Passage", "number"),
+    Column("code", "Code", "code"),
+    Column("material", "Material", "words"),
+    Column("state", "State", "chip"),
+    Column("condition", "Condition", "chip"),
+    Column("amount", "Amount"),
+    Column("passage", "Passage", "number"),
     Column("container", "Box", "code"),
-]  # fmt: skip
+]
 
 
 def specimen_rows(items: Iterable[SpecimenSummary]) -> list[dict[str, Any]]:

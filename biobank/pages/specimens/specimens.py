@@ -47,9 +47,14 @@ EVENTS_SHOWN = 200
 RELATIVES_SHOWN = 60
 
 DIRECT_ICONS = {
-    "specimen.received": "tray", "specimen.checked_out": "hand", "specimen.sampled": "flask", "specimen.missing": "question",
-    "specimen.found": "check", "specimen.inspected": "search", "specimen.annotated": "pen",
-}  # fmt: skip
+    "specimen.received": "tray",
+    "specimen.checked_out": "hand",
+    "specimen.sampled": "flask",
+    "specimen.missing": "question",
+    "specimen.found": "check",
+    "specimen.inspected": "search",
+    "specimen.annotated": "pen",
+}
 
 PAGES: dict[str, tuple[str, str, str, str]] = {
     "specimen.stored": ("store", "Store", "tank", "main"),
@@ -123,7 +128,7 @@ async def show_specimen(request: Request, code: SpecimenCode, reading: PageReadi
         entries=[entry_of(event, state_after) for event in reversed(dossier.events)],
         acts=acts_of(dossier.allowed),
         older=custody.seq > len(dossier.events),
-    )  # fmt: skip
+    )
 
 
 def _label_of(specimen: SpecimenPublic, host: str) -> Markup | None:

@@ -85,17 +85,30 @@ async def _draw(
         hint = "From adding the cryoprotectant to the start of cooling."
         fields.insert(-1, Field("contact_min", "Contact time", "number", values.get("contact_min", ""), True, hint, unit="min"))
     rows = draw_rows(
-        "inputs", "Specimens", "Specimen",
+        "inputs",
+        "Specimens",
+        "Specimen",
         lambda row: [Field("specimen", "Specimen", "scan", row.get("specimen", ""), accepts="HF AD")],
-        typed, at_least=max(ROWS, len(known)), given=[{"specimen": code} for code in known],
-    )  # fmt: skip
+        typed,
+        at_least=max(ROWS, len(known)),
+        given=[{"specimen": code} for code in known],
+    )
     title = f"Record a {process} run"
     return act_page(
-        request, refusal, title=title, subject="Processing", lead=LEADS[process], back="/processings",
-        trail=[("Processing", "/processings"), (title, None)], fields=fields, rows=[rows], draft=True,
-        more=fields_of(model, *CIRCUMSTANCES, values=typed), submit=f"Record the {process}",
+        request,
+        refusal,
+        title=title,
+        subject="Processing",
+        lead=LEADS[process],
+        back="/processings",
+        trail=[("Processing", "/processings"), (title, None)],
+        fields=fields,
+        rows=[rows],
+        draft=True,
+        more=fields_of(model, *CIRCUMSTANCES, values=typed),
+        submit=f"Record the {process}",
         icon="snow" if process == "freezing" else "drop",
-    )  # fmt: skip
+    )
 
 
 @router.post("/processings/freezing")

@@ -70,12 +70,18 @@ async def _draw_move(
     place = await reading(read_container, code)
     title = "Move it to another place"
     return act_page(
-        request, refusal, title=title, subject=code,
+        request,
+        refusal,
+        title=title,
+        subject=code,
         lead=f"{place.name} goes with everything in it: {place.occupied} tubes. Scan the place it goes into.",
-        back=f"/storage/{code}", trail=_trail(place, title),
+        back=f"/storage/{code}",
+        trail=_trail(place, title),
         fields=fields_of(MoveRequest, "to", values=typed, labels={"to": "Into (scan it)"}),
-        more=fields_of(MoveRequest, *CIRCUMSTANCES, values=typed), submit="Move it", icon="hand",
-    )  # fmt: skip
+        more=fields_of(MoveRequest, *CIRCUMSTANCES, values=typed),
+        submit="Move it",
+        icon="hand",
+    )
 
 
 @router.post("/storage/{code}/move")
@@ -119,19 +125,29 @@ async def _draw_reading(
     limit = quantity(place.highest_mc, "millidegrees_c")
     values = typed if typed is not None else {"reading": "temperature_mc"}
     fields = fields_of(
-        ReadingCreate, "reading", "value", values=values, options={"reading": list(READINGS.items())},
+        ReadingCreate,
+        "reading",
+        "value",
+        values=values,
+        options={"reading": list(READINGS.items())},
         labels={"reading": "What was read", "value": "Value, in °C or in % full"},
-    )  # fmt: skip
+    )
     return act_page(
-        request, refusal, title=title, subject=code,
+        request,
+        refusal,
+        title=title,
+        subject=code,
         lead=f"Warmest allowed here: {limit}. Warmer than that puts everything inside on hold at once."
         if place.highest_mc is not None
         else "No limit is set for this place; a reading is kept and holds nothing.",
-        back=f"/storage/{code}", trail=_trail(place, title),
+        back=f"/storage/{code}",
+        trail=_trail(place, title),
         # The wire carries whole m°C or ppm; a person types what the display shows, with a sign and decimals.
         fields=[replace(field, kind="text") if field.name == "value" else field for field in fields],
-        more=fields_of(ReadingCreate, *CIRCUMSTANCES, values=typed), submit="Record it", icon="pen",
-    )  # fmt: skip
+        more=fields_of(ReadingCreate, *CIRCUMSTANCES, values=typed),
+        submit="Record it",
+        icon="pen",
+    )
 
 
 @router.post("/storage/{code}/reading")
@@ -174,9 +190,16 @@ async def _draw_compare(
     box: ContainerMap = await reading.agreeing(map_of, code)
     labels = {slot.specimen: slot.label for slot in box.slots if slot.specimen is not None}
     return render(
-        request, "storage_compare.html", container=box.container, trail=_trail(box.container, "Compare"),
-        typed=typed, found=found, labels=labels, action=request.url.path, **drawn(refusal),
-    )  # fmt: skip
+        request,
+        "storage_compare.html",
+        container=box.container,
+        trail=_trail(box.container, "Compare"),
+        typed=typed,
+        found=found,
+        labels=labels,
+        action=request.url.path,
+        **drawn(refusal),
+    )
 
 
 @router.post("/storage/{code}/compare")
@@ -204,9 +227,15 @@ async def _draw_evacuate(
 ) -> Response:
     place = await reading(read_container, code)
     return render(
-        request, "storage_evacuate.html", container=place, trail=_trail(place, "Bring to safety"), typed=typed, found=found,
-        action=request.url.path, **drawn(refusal),
-    )  # fmt: skip
+        request,
+        "storage_evacuate.html",
+        container=place,
+        trail=_trail(place, "Bring to safety"),
+        typed=typed,
+        found=found,
+        action=request.url.path,
+        **drawn(refusal),
+    )
 
 
 @router.post("/storage/{code}/evacuate")
@@ -234,6 +263,10 @@ async def show_printable_map(request: Request, code: ContainerCode, reading: Pag
     place, maps, boxes = await reading.agreeing(query)
     by_path = sorted(maps, key=lambda one: [natural(name) for name in one.container.path])
     return render(
-        request, "storage_map.html", container=place, trail=_trail(place, "Map"),
-        maps=[(one, grid_of(one)) for one in by_path], left_out=boxes - len(maps),
-    )  # fmt: skip
+        request,
+        "storage_map.html",
+        container=place,
+        trail=_trail(place, "Map"),
+        maps=[(one, grid_of(one)) for one in by_path],
+        left_out=boxes - len(maps),
+    )

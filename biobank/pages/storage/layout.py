@@ -25,10 +25,19 @@ INNER = ("inner_kind", "inner_name", "inner_count")
 PLACES = ("rows", "cols")
 KEPT = ("purpose", "temperature_class", "highest_mc", "isolated")
 LABELS = {
-    "parent": "In (scan the tank or rack)", "kind": "What", "how_many": "How many alike", "first_number": "Numbered from",
-    "inner_kind": "In each of them", "inner_name": "Called", "inner_count": "How many in each", "rows": "Rows of places",
-    "cols": "Columns of places", "temperature_class": "How cold", "highest_mc": "Warmest allowed", "isolated": "Kept apart",
-}  # fmt: skip
+    "parent": "In (scan the tank or rack)",
+    "kind": "What",
+    "how_many": "How many alike",
+    "first_number": "Numbered from",
+    "inner_kind": "In each of them",
+    "inner_name": "Called",
+    "inner_count": "How many in each",
+    "rows": "Rows of places",
+    "cols": "Columns of places",
+    "temperature_class": "How cold",
+    "highest_mc": "Warmest allowed",
+    "isolated": "Kept apart",
+}
 INSIDE = {"room": "tank", "tank": "rack", "freezer": "shelf", "rack": "box", "shelf": "box"}
 """What is usually added to a container of a kind."""
 
@@ -60,21 +69,34 @@ async def _draw(
             place = await reading(read_container, parent)
             kind = INSIDE.get(place.kind, "box")
             values = {
-                "site": place.site, "parent": parent, "kind": kind, "name": kind.capitalize(), "purpose": place.purpose,
-                "temperature_class": place.temperature_class or "", "highest_mc": _celsius(place.highest_mc),
-            } | ({"rows": "9", "cols": "9"} if kind == "box" else {})  # fmt: skip
+                "site": place.site,
+                "parent": parent,
+                "kind": kind,
+                "name": kind.capitalize(),
+                "purpose": place.purpose,
+                "temperature_class": place.temperature_class or "",
+                "highest_mc": _celsius(place.highest_mc),
+            } | ({"rows": "9", "cols": "9"} if kind == "box" else {})
     fields = fields_of(
         LayoutPlan, "site", "parent", *OUTER, *INNER, *PLACES, *KEPT, values=values, labels=LABELS, options={"site": own}
     )
     fields = [replace(one, kind="scan", accepts="BX") if one.name == "parent" else one for one in fields]
     hidden = {} if plan is None else {"seen": _mark(plan)}
     return act_page(
-        request, refusal, title="Lay out", subject="Storage", back=f"/storage/{parent}" if parent else "/storage",
-        trail=[("Storage", "/storage"), ("Lay out", None)], fields=fields, hidden=hidden, draft=plan is None,
+        request,
+        refusal,
+        title="Lay out",
+        subject="Storage",
+        back=f"/storage/{parent}" if parent else "/storage",
+        trail=[("Storage", "/storage"), ("Lay out", None)],
+        fields=fields,
+        hidden=hidden,
+        draft=plan is None,
         lead="For example 4 racks with 9 boxes of 9 × 9 each. You see what would be made before it is.",
-        plan=[] if plan is None else in_words(plan), submit="Show the plan" if plan is None else "Make it",
+        plan=[] if plan is None else in_words(plan),
+        submit="Show the plan" if plan is None else "Make it",
         icon="search" if plan is None else "plus",
-    )  # fmt: skip
+    )
 
 
 def _mark(plan: LayoutPlan) -> str:

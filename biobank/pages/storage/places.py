@@ -116,9 +116,13 @@ async def show_container(
             }
             for one in readings.items
         ],
-        reading_columns=[Column("at", "When", "when"), Column("reading", "Reading", "words"), Column("value", "Value"),
-                         Column("state", "Within limits", "chip")],
-    )  # fmt: skip
+        reading_columns=[
+            Column("at", "When", "when"),
+            Column("reading", "Reading", "words"),
+            Column("value", "Value"),
+            Column("state", "Within limits", "chip"),
+        ],
+    )
 
 
 def _trail(session: Session, actor: Actor, container: ContainerPublic) -> list[tuple[str, str]]:

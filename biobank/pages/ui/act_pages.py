@@ -310,17 +310,32 @@ class ActPage(Generic[R, M]):
         labels = {**self.labels, **form.labels}
         fields = form.fields
         if fields is None:
-            fields = fields_of(
-                self.model, *self.names, values=values, labels=labels, options=form.options, needed=self.needed
-            )  # fmt: skip
+            fields = fields_of(self.model, *self.names, values=values, labels=labels, options=form.options, needed=self.needed)
         more = form.more
         if more is None:
             more = fields_of(self.model, *(name for name in self.more if name in known), values=values, labels=labels)
         back, trail = crumbs_of(self.address, at.path, form.title)
         subject = str(at.path.get("code", "")) if form.subject is None else form.subject
         return render(
-            at.request, "act.html", title=form.title, subject=subject, lead=form.lead, fields=fields, more=more,
-            back=form.back or back, trail=form.trail or trail, submit=form.submit, icon=form.icon, grave=form.grave,
-            hidden=form.hidden, statement=form.statement, meaning=("signed", form.said), attach=form.attach,
-            rows=form.rows, draft=form.draft, plan=form.plan, action=at.request.url.path, **drawn(at.refusal),
-        )  # fmt: skip
+            at.request,
+            "act.html",
+            title=form.title,
+            subject=subject,
+            lead=form.lead,
+            fields=fields,
+            more=more,
+            back=form.back or back,
+            trail=form.trail or trail,
+            submit=form.submit,
+            icon=form.icon,
+            grave=form.grave,
+            hidden=form.hidden,
+            statement=form.statement,
+            meaning=("signed", form.said),
+            attach=form.attach,
+            rows=form.rows,
+            draft=form.draft,
+            plan=form.plan,
+            action=at.request.url.path,
+            **drawn(at.refusal),
+        )

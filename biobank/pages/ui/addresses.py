@@ -18,12 +18,22 @@ UserCode = Annotated[str, Path(pattern=r"^US-[0-9A-Z]{7}$")]
 SiteCode = Annotated[str, Path(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 
 PLACES: Mapping[str, tuple[str, Any]] = {
-    "specimens": ("Specimens", SpecimenCode), "donors": ("Donors", DonorCode), "lots": ("Lots", LotCode),
-    "storage": ("Storage", ContainerCode), "withdrawals": ("Withdrawals", WithdrawalCode),
-    "shipments": ("Shipments", ShipmentCode), "deviations": ("Deviations", DeviationCode), "users": ("Users", UserCode),
-    "sites": ("Sites", SiteCode), "handovers": ("Hand-overs", UUID), "kits": ("Kits", str), "harvests": ("Harvests", str),
-    "processings": ("Processing", UUID), "viability": ("Viability", str), "pending": ("Waiting for a second person", UUID),
-}  # fmt: skip
+    "specimens": ("Specimens", SpecimenCode),
+    "donors": ("Donors", DonorCode),
+    "lots": ("Lots", LotCode),
+    "storage": ("Storage", ContainerCode),
+    "withdrawals": ("Withdrawals", WithdrawalCode),
+    "shipments": ("Shipments", ShipmentCode),
+    "deviations": ("Deviations", DeviationCode),
+    "users": ("Users", UserCode),
+    "sites": ("Sites", SiteCode),
+    "handovers": ("Hand-overs", UUID),
+    "kits": ("Kits", str),
+    "harvests": ("Harvests", str),
+    "processings": ("Processing", UUID),
+    "viability": ("Viability", str),
+    "pending": ("Waiting for a second person", UUID),
+}
 """First part of an address → what the list there is called, and the code of a thing on it."""
 
 

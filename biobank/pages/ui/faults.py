@@ -16,10 +16,22 @@ from pydantic_core import ErrorDetails
 from biobank.foundation.terms import words
 
 PREFIXES = {
-    "HF": "a specimen", "AD": "a specimen", "UN": "a specimen", "DN": "a donor", "KT": "a kit or harvest", "LT": "a lot",
-    "BX": "a container", "PS": "a place", "WB": "a wristband", "EQ": "equipment", "RG": "a reagent lot", "US": "a badge",
-    "SH": "a shipment", "WD": "a withdrawal", "DV": "a deviation",
-}  # fmt: skip
+    "HF": "a specimen",
+    "AD": "a specimen",
+    "UN": "a specimen",
+    "DN": "a donor",
+    "KT": "a kit or harvest",
+    "LT": "a lot",
+    "BX": "a container",
+    "PS": "a place",
+    "WB": "a wristband",
+    "EQ": "equipment",
+    "RG": "a reagent lot",
+    "US": "a badge",
+    "SH": "a shipment",
+    "WD": "a withdrawal",
+    "DV": "a deviation",
+}
 """What a code that begins with these letters names."""
 
 SHAPES: tuple[tuple[str, str], ...] = (
@@ -39,7 +51,7 @@ SHAPES: tuple[tuple[str, str], ...] = (
     (r"^[A-Z0-9-]{3,40}$", "scan a code, or type it as it stands on the label"),
     (r"^[\x20-\x7e]+$", "scan the label again"),
     (r"^[A-Za-z0-9+/]+={0,2}$", "choose the file again"),
-)  # fmt: skip
+)
 """Pattern → what to type. Patterns of codes and of terms are read from the pattern itself."""
 
 KINDS: Mapping[str, str] = {
@@ -83,8 +95,11 @@ def sentence_of(error: ErrorDetails) -> str:
     for name, said in (
         ("min_length", "type at least {} characters" if kind.startswith("string") else "give at least {}"),
         ("max_length", "type at most {} characters" if kind.startswith("string") else "give at most {}"),
-        ("ge", "type {} or more"), ("le", "type {} or less"), ("gt", "type more than {}"), ("lt", "type less than {}"),
-    ):  # fmt: skip
+        ("ge", "type {} or more"),
+        ("le", "type {} or less"),
+        ("gt", "type more than {}"),
+        ("lt", "type less than {}"),
+    ):
         if name in limits:
             return _in_limits(said, limits[name])
     return "this cannot be read; look at it again"

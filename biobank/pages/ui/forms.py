@@ -28,10 +28,20 @@ from biobank.pages.ui.templating import render
 M = TypeVar("M", bound=BaseModel)
 
 SCANNED = {
-    "tube": "HF AD UN", "tubes": "HF AD UN", "product": "HF AD UN", "specimens": "HF AD UN", "container": "BX PS",
-    "place": "BX PS", "to": "BX", "wristband": "WB", "donor": "DN", "specimen": "HF AD UN", "kit": "KT", "instrument": "EQ",
+    "tube": "HF AD UN",
+    "tubes": "HF AD UN",
+    "product": "HF AD UN",
+    "specimens": "HF AD UN",
+    "container": "BX PS",
+    "place": "BX PS",
+    "to": "BX",
+    "wristband": "WB",
+    "donor": "DN",
+    "specimen": "HF AD UN",
+    "kit": "KT",
+    "instrument": "EQ",
     "witnessed_by": "US",
-}  # fmt: skip
+}
 """Fields that a gun fills, and the codes each waits for."""
 
 LONG = frozenset(
@@ -42,12 +52,21 @@ LONG = frozenset(
 )
 """Free text. It may name people, so no draft of it is kept (`drafts.js`)."""
 LABELS = {
-    "occurred_at": "When it happened", "reason_text": "Why the time lies back", "comment": "Remark", "performed_by": "Done by",
-    "temperature_mc": "Temperature", "container_intact": "The container is intact", "label_legible": "The label can be read",
-    "manifest_matches": "The papers match", "contents_as_expected": "The contents are as expected",
-    "words": "In words", "given": "Given", "evidence": "The courier's receipt number",
-    "logger_sha256": "SHA-256 of the temperature record", "late_entry": "It happened before the last entry of the record",
-}  # fmt: skip
+    "occurred_at": "When it happened",
+    "reason_text": "Why the time lies back",
+    "comment": "Remark",
+    "performed_by": "Done by",
+    "temperature_mc": "Temperature",
+    "container_intact": "The container is intact",
+    "label_legible": "The label can be read",
+    "manifest_matches": "The papers match",
+    "contents_as_expected": "The contents are as expected",
+    "words": "In words",
+    "given": "Given",
+    "evidence": "The courier's receipt number",
+    "logger_sha256": "SHA-256 of the temperature record",
+    "late_entry": "It happened before the last entry of the record",
+}
 HINTS = {
     "occurred_at": "Site time. Leave empty for now; more than 15 minutes ago needs a reason.",
     "comment": "Kept in the vault, never in the log. No names.",
@@ -296,7 +315,25 @@ def act_page(
     sent: only for forms without personal data. `plan` says what sending the form would do.
     """
     return render(
-        request, "act.html", title=title, subject=subject, back=back, trail=trail, fields=fields, submit=submit, icon=icon,
-        lead=lead, more=more, hidden=hidden or {}, grave=grave, statement=statement, meaning=meaning, attach=attach,
-        rows=rows, draft=draft, plan=plan, action=request.url.path, **drawn(refusal),
-    )  # fmt: skip
+        request,
+        "act.html",
+        title=title,
+        subject=subject,
+        back=back,
+        trail=trail,
+        fields=fields,
+        submit=submit,
+        icon=icon,
+        lead=lead,
+        more=more,
+        hidden=hidden or {},
+        grave=grave,
+        statement=statement,
+        meaning=meaning,
+        attach=attach,
+        rows=rows,
+        draft=draft,
+        plan=plan,
+        action=request.url.path,
+        **drawn(refusal),
+    )

@@ -206,18 +206,32 @@ class Listing:
             request,
             self.template,
             list=Drawn(
-                self.title, self.address, self.key, columns, self.columns, [self.row(one) for one in found.items], found.next,
-                found.total, [(one, given[one.name]) for one in self.filters],
-                [one for one in self.acts if actor.may(one.needs, at=ANYWHERE)], self._quick(given), paging.sort or self.default,
-                self.empty, self.hint, self.dense,
+                self.title,
+                self.address,
+                self.key,
+                columns,
+                self.columns,
+                [self.row(one) for one in found.items],
+                found.next,
+                found.total,
+                [(one, given[one.name]) for one in self.filters],
+                [one for one in self.acts if actor.may(one.needs, at=ANYWHERE)],
+                self._quick(given),
+                paging.sort or self.default,
+                self.empty,
+                self.hint,
+                self.dense,
             ),
             lead=self.lead,
-            links=[ActionLink(one.label, one.href, one.icon, "get", "main" if one.main else "plain") for one in self.links
-                   if one.is_for(actor)],
+            links=[
+                ActionLink(one.label, one.href, one.icon, "get", "main" if one.main else "plain")
+                for one in self.links
+                if one.is_for(actor)
+            ],
             tabs=[(label, href, href == self.address) for label, href in self.tabs],
             **more,
             **context,
-        )  # fmt: skip
+        )
 
     def _columns(self, names: Sequence[str]) -> Sequence[Column]:
         wanted = [one for one in self.columns if one.key in names]

@@ -81,15 +81,21 @@ def _facts(one: EstimatePublic) -> list[tuple[str, Any]]:
         ("Rests on", EVIDENCE[one.evidence] + (f" ({one.own_thaws} thaws, {one.own_donors} donors)" if one.own_thaws else "")),
         ("In terms of", words(one.assay)),
         ("Kept", f"{STORED[given.storage]}, {given.stored_days:.0f} days" if given.storage != "fresh" else STORED["fresh"]),
-        ("Before processing", f"{given.warm_hours_before_processing:.1f} h at room temperature, "
-                              f"{given.cold_hours_before_processing:.1f} h cold"),
+        (
+            "Before processing",
+            f"{given.warm_hours_before_processing:.1f} h at room temperature, {given.cold_hours_before_processing:.1f} h cold",
+        ),
         ("Freezing procedure", given.procedure_version),
-    ]  # fmt: skip
+    ]
     if one.dose is not None:
         facts.append(("Living cells to be expected", dose_text(one.dose)))
     fit = "" if one.fit is None else f", fit {one.fit}"
-    facts.append(("Parameters", Markup('{} <span class="hash">{}</span>{}').format(
-        one.parameters.version, one.parameters.sha256[:12], fit)))  # fmt: skip
+    facts.append(
+        (
+            "Parameters",
+            Markup('{} <span class="hash">{}</span>{}').format(one.parameters.version, one.parameters.sha256[:12], fit),
+        )
+    )
     return facts
 
 

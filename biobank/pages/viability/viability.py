@@ -31,15 +31,21 @@ router = APIRouter(include_in_schema=False)
 LotCode = Annotated[str, Path(pattern=r"^LT-[0-9A-Z]{7}$")]
 
 COVERAGE_COLUMNS = [
-    Column("interval", "Interval"), Column("newest", f"Held of the newest {WINDOW}"), Column("whole", "Held of all"),
-]  # fmt: skip
+    Column("interval", "Interval"),
+    Column("newest", f"Held of the newest {WINDOW}"),
+    Column("whole", "Held of all"),
+]
 PIT_COLUMNS = [Column("part", "Place in the forecast"), Column("count", "Thaws", "number")]
 ROLLING_COLUMNS = [Column("last", "Window ending at thaw", "number"), Column("held", "Held by the 90 % interval")]
 WINDOWS_SHOWN = 10
 CRITERIA_COLUMNS = [
-    Column("site", "Site"), Column("material", "Material", "words"), Column("minimum", "At least alive"),
-    Column("confidence", "Shown with"), Column("decided_by", "Decided by", "plain_code"), Column("decided_at", "Since", "when"),
-]  # fmt: skip
+    Column("site", "Site"),
+    Column("material", "Material", "words"),
+    Column("minimum", "At least alive"),
+    Column("confidence", "Shown with"),
+    Column("decided_by", "Decided by", "plain_code"),
+    Column("decided_at", "Since", "when"),
+]
 
 
 @router.get("/viability")
@@ -103,9 +109,7 @@ async def show_criterion(request: Request, reading: PageReading) -> Response:
     return await _draw_criterion(request, reading)
 
 
-async def _draw_criterion(
-    request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None
-) -> Response:  # fmt: skip
+async def _draw_criterion(request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None) -> Response:
     request.state.actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
     sites = await reading(list_sites, active=True)
     options = {
@@ -121,16 +125,24 @@ async def _draw_criterion(
         back="/viability",
         trail=[("Viability", "/viability"), ("What a count must show", None)],
         fields=fields_of(
-            SetCriterion, "site", "material", "minimum_bp", "confidence_bp", values=typed, options=options,
-            labels={"minimum_bp": "At least alive, in hundredths of a per cent (7000 is 70 %)",
-                    "confidence_bp": "Confidence, in hundredths of a per cent (9500 is 95 %)"},
+            SetCriterion,
+            "site",
+            "material",
+            "minimum_bp",
+            "confidence_bp",
+            values=typed,
+            options=options,
+            labels={
+                "minimum_bp": "At least alive, in hundredths of a per cent (7000 is 70 %)",
+                "confidence_bp": "Confidence, in hundredths of a per cent (9500 is 95 %)",
+            },
         ),
         more=fields_of(SetCriterion, *CIRCUMSTANCES, values=typed),
         submit="Sign and set",
         icon="pen",
         statement="You decide what a count of this material must show.",
         meaning=(Meaning.DECIDED.value, "I decide this acceptance criterion."),
-    )  # fmt: skip
+    )
 
 
 @router.post("/viability/criterion")
@@ -163,15 +175,16 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
         rows=rows,
         columns=[Column("specimen", "Vial", "code"), *MEASURED_COLUMNS],
         reports=[
-            one.model_dump()
-            | {"counts": len(one.content["counts"]), "href": f"/lots/{code}/viability/reports/{one.id}"}
+            one.model_dump() | {"counts": len(one.content["counts"]), "href": f"/lots/{code}/viability/reports/{one.id}"}
             for one in reports.items
         ],
         report_columns=[
-            Column("signed_at", "Signed", "when"), Column("signed_by", "By", "plain_code"), Column("counts", "Counts", "number"),
+            Column("signed_at", "Signed", "when"),
+            Column("signed_by", "By", "plain_code"),
+            Column("counts", "Counts", "number"),
         ],
         may_sign=request.state.actor.may(Permission.QUALITY_DECIDE, at=lot.site),
-    )  # fmt: skip
+    )
 
 
 @router.get("/lots/{code}/viability/report")

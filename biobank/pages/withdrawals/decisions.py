@@ -50,9 +50,12 @@ async def show_queue(request: Request, reading: PageReading) -> Response:
     """Draw what waits for quality, the most urgent first."""
     queue = await reading.agreeing(read_queue, reading.bank)
     return render(
-        request, "withdrawals_queue.html", reviews=[_shown(request, one) for one in queue], columns=TUBES,
+        request,
+        "withdrawals_queue.html",
+        reviews=[_shown(request, one) for one in queue],
+        columns=TUBES,
         deviation_columns=DEVIATIONS,
-    )  # fmt: skip
+    )
 
 
 @router.get("/withdrawals/{code}/approve")

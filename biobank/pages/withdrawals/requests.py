@@ -85,8 +85,7 @@ async def _draw(
         routes=ROUTES,
         found=found,
         tubes=[
-            item.model_dump()
-            | {"amount": amount_text(item.amount, item.unit), "dose": item.dose and dose_text(item.dose)}
+            item.model_dump() | {"amount": amount_text(item.amount, item.unit), "dose": item.dose and dose_text(item.dose)}
             for item in (found.items if found else [])
         ],
         together=_together(found),
@@ -94,11 +93,15 @@ async def _draw(
         expected_of=0 if found is None else found.dose.vials,
         chosen=chosen,
         last=fields_of(
-            WithdrawalRequest, "units", "needed_at", "indication", values={"units": "1"} | dict(typed or {}),
+            WithdrawalRequest,
+            "units",
+            "needed_at",
+            "indication",
+            values={"units": "1"} | dict(typed or {}),
             labels={"units": "How many tubes, when none is chosen", "needed_at": "When they are needed"},
         ),
         **drawn(refusal),
-    )  # fmt: skip
+    )
 
 
 def _together(found: Feasibility | None) -> Any:

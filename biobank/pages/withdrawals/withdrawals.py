@@ -59,14 +59,21 @@ def read_withdrawals(session: Session, actor: Actor, asked: Wanted) -> Withdrawa
 
 
 Listing(
-    address="/withdrawals", title="Treatment withdrawals", lead="A person's own cells on their way back to that person.",
+    address="/withdrawals",
+    title="Treatment withdrawals",
+    lead="A person's own cells on their way back to that person.",
     columns=[
-        Column("code", "Withdrawal", "code", sort="code"), Column("donor", "Donor", "code", sort="donor"),
-        Column("material", "Material", "words"), Column("route", "Route", "words"), Column("state", "State", "chip"),
-        Column("clinic_site", "Clinic", "plain_code"), Column("needed_at", "Needed", "when", sort="needed_at", usual=False),
+        Column("code", "Withdrawal", "code", sort="code"),
+        Column("donor", "Donor", "code", sort="donor"),
+        Column("material", "Material", "words"),
+        Column("route", "Route", "words"),
+        Column("state", "State", "chip"),
+        Column("clinic_site", "Clinic", "plain_code"),
+        Column("needed_at", "Needed", "when", sort="needed_at", usual=False),
         Column("requested_at", "Requested", "when", sort="requested_at"),
     ],
-    read=read_withdrawals, default="-requested_at",
+    read=read_withdrawals,
+    default="-requested_at",
     filters=[
         Filter("state", "State", "choice", [(one.value, words(one.value)) for one in WithdrawalState]),
         Filter("donor", "Donor code", "code"),
@@ -75,8 +82,9 @@ Listing(
         Link("Waiting for a decision", "/withdrawals/queue", "pen", Permission.WITHDRAWAL_APPROVE, main=True),
         Link("Request a withdrawal", "/withdrawals/new", "return", Permission.WITHDRAWAL_REQUEST, main=True),
     ],
-    empty="No withdrawals match", hint="A clinician requests one from the donor's page.",
-).on(router)  # fmt: skip
+    empty="No withdrawals match",
+    hint="A clinician requests one from the donor's page.",
+).on(router)
 
 
 @dataclass(frozen=True)
