@@ -122,7 +122,7 @@ class ChangeDonor(Circumstances):
             raise ValueError("nothing to change")
         for name in given - {"given_names", "contact"}:
             if getattr(self, name) is None:
-                raise ValueError(f"{name} cannot be null")
+                raise ValueError(f"{name.replace('_', ' ')} cannot be taken away, only changed")
         return self
 
 
@@ -279,13 +279,15 @@ class GiveConsent(Circumstances):
     def _whole(self) -> Self:
         end_of_life = self.on_death is not None and self.at_end_of_term is not None
         if (self.kind == "death_and_end_of_term") != end_of_life or (self.on_death is None) != (self.at_end_of_term is None):
-            raise ValueError("on_death and at_end_of_term belong to the kind death_and_end_of_term, both of them")
+            raise ValueError(
+                "what happens after death and at the end of the term is said in a consent for death and end of term, both of them"
+            )
         if (self.kind == "representative") != (self.representative is not None):
             raise ValueError("representative belongs to the kind representative")
         if not OLDEST_CONSENT_YEAR <= self.given_at.year < LAST_YEAR:
-            raise ValueError("given_at is implausible")
+            raise ValueError("the day on which it was given cannot be right")
         if self.valid_until is not None and not (self.given_at < self.valid_until and self.valid_until.year < LAST_YEAR):
-            raise ValueError("valid_until lies before given_at or is implausible")
+            raise ValueError("it ends before it was given, or on a day that cannot be right")
         return self
 
 

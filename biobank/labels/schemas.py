@@ -30,7 +30,7 @@ class PrintRequest(Circumstances):
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if bool(self.specimens) == bool(self.things):
-            raise ValueError("name `specimens` or `things`, one of the two")
+            raise ValueError("name specimens or things, one of the two")
         return self
 
 
@@ -54,7 +54,7 @@ class BatchRequest(BaseModel):
     def _one_selection(self) -> Self:
         given = [self.tubes_in, self.positions_of, self.lot, self.kit]
         if bool(self.codes) + sum(one is not None for one in given) != 1:
-            raise ValueError("name exactly one of `codes`, `tubes_in`, `positions_of`, `lot`, `kit`")
+            raise ValueError("name one set of labels: codes, the tubes in a place, the positions of a box, a lot or a kit")
         return self
 
 

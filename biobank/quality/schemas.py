@@ -263,9 +263,9 @@ class Criteria(BaseModel):
             raise ValueError("name exactly one of donor, lot, specimen, container, operator, shipment")
         timed = starts[0] in ("container", "operator")
         if timed and (self.since is None or self.until is None or self.until <= self.since):
-            raise ValueError("a container or an operator needs `since` and a later `until`")
+            raise ValueError("for a container or an operator say since when, and until when, which is later")
         if not timed and (self.since is not None or self.until is not None):
-            raise ValueError("`since` and `until` go with a container or an operator")
+            raise ValueError("a time since and until goes with a container or an operator only")
         return self
 
 

@@ -37,6 +37,18 @@ def test_a_deviation_is_opened_by_a_technician_and_closed_by_quality_with_a_sign
     assert address.rsplit("/", 1)[1] not in quality.get_page("/deviations?state=open")
 
 
+def test_who_may_not_open_a_form_is_refused_when_posting_it_and_the_attempt_is_kept(api: Api, visit: Visit) -> None:
+    tech = visit("lab_tech")
+    fields = {"severity": "minor", "topic": "Wrong tube", "site": "LAB", "description": "d"}
+    address = tech.submit("/deviations/new", fields).url.path
+    token = re.search(r'name="csrf_token" value="([^"]+)"', tech.get_page("/"))
+    assert token is not None
+    sent = {"csrf_token": token[1], "idempotency_key": "one", "cause": "x", "decision": "y", "password": seed.PASSWORD}
+    assert tech.post(f"{address}/close", data=sent).status_code == 403
+    kept = api.quality.get("/attempts?limit=50").json()["items"]
+    assert [one["actor_code"] for one in kept if one["path"] == f"{address}/close"] == [seed.USERS["lab_tech"].code]
+
+
 def test_a_deviation_about_something_impossible_says_so_at_the_field(api: Api, visit: Visit) -> None:
     page = visit("lab_tech").submit(
         "/deviations/new", {"about": "nonsense", "severity": "minor", "topic": "x_y", "site": "LAB", "description": "d"}

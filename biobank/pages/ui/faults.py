@@ -83,6 +83,16 @@ KINDS: Mapping[str, str] = {
 """Kinds of error whose sentence does not depend on a limit."""
 
 
+_UNITS = ("_mc", "_ul", "_nl", "_bp", "_ppm", "_milli", "_s")
+
+
+def plain_name(name: str) -> str:
+    """Return a member's name as words, for a field that no page has named: without the unit that the wire has in it."""
+    if name.endswith("_sha256"):
+        return f"SHA-256 of the {words(name.removesuffix('_sha256')).lower()}"
+    return words(next((name.removesuffix(unit) for unit in _UNITS if name.endswith(unit)), name))
+
+
 def sentence_of(error: ErrorDetails) -> str:
     """Return what to type instead, without a capital and without a full stop."""
     limits, kind = error.get("ctx", {}), error["type"]
@@ -134,7 +144,7 @@ def faults_of(error: ValidationError, labels: Mapping[str, str]) -> dict[str, st
     for one in error.errors(include_input=False, include_url=False):
         name = next((part for part in one["loc"] if isinstance(part, str)), "")
         sentence = sentence_of(one)
-        said = f"{labels.get(name) or words(name)}: {sentence}." if name else f"{sentence[:1].upper()}{sentence[1:]}."
+        said = f"{labels.get(name) or plain_name(name)}: {sentence}." if name else f"{sentence[:1].upper()}{sentence[1:]}."
         faults.setdefault(name, said)
     return faults
 

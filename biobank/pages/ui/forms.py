@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 
 from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.terms import words
-from biobank.pages.ui.faults import faults_of, is_term, term_of
+from biobank.pages.ui.faults import faults_of, is_term, plain_name, term_of
 from biobank.pages.ui.session import Form
 from biobank.pages.ui.templating import render
 
@@ -218,14 +218,12 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
     if isinstance(value, Enum):
         value = value.value
     hint = None if kind == "select" and name == "reason" else HINTS.get(name, info.description)
-    return Field(
-        name, label or LABELS.get(name) or words(name), kind, value, required, hint, choices or (), SCANNED.get(name, "")
-    )
+    return Field(name, label or called(name, {}), kind, value, required, hint, choices or (), SCANNED.get(name, ""))
 
 
 def called(name: str, labels: Mapping[str, str]) -> str:
     """Return how a page calls a field."""
-    return labels.get(name) or LABELS.get(name) or words(name)
+    return labels.get(name) or LABELS.get(name) or plain_name(name)
 
 
 def parse(model: type[M], form: Form, zone: ZoneInfo, *names: str, **given: Any) -> M:
