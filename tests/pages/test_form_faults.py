@@ -26,8 +26,9 @@ ZONE = ZoneInfo("Europe/London")
 RUBBISH = ("", "x", "-1", "0", "1.5", "1e99", "9" * 30, "Ä ö", "\u202e<b>", "a_b", "A B", "_" * 300, "2026-02-31", "yes please")
 MACHINE = re.compile(
     r"should (be|match|have)|pattern|valid (integer|string|uuid|datetime|date)|literal|enum\b|null|none\b|boolean|`|\^|\\|\{|\[|"
-    r"_|/api|\bPOST\b|\bGET\b|\bJSON\b|schema|field required|sha256:|m°C|millidegrees", re.IGNORECASE,
-)  # fmt: skip
+    r"_|/api|\bPOST\b|\bGET\b|\bJSON\b|schema|field required|sha256:|m°C|millidegrees",
+    re.IGNORECASE,
+)
 """Words and signs that belong to the program. An underline stands in no sentence for people."""
 
 
@@ -80,7 +81,7 @@ def test_what_a_form_asks_is_called_in_words(model: type[BaseModel]) -> None:
 @pytest.mark.parametrize(
     ("kind", "typed"),
     [(int, "x"), (bool, "x"), (list[int], ["x"]), (dict[str, int], 3), (bytes, 3), (BaseModel, 3), (frozenset[int], 3)],
-)  # fmt: skip
+)
 def test_an_error_of_an_unknown_kind_still_speaks_to_people(kind: Any, typed: Any) -> None:
     with pytest.raises(ValidationError) as error:
         TypeAdapter(kind).validate_python(typed)

@@ -17,7 +17,7 @@ from biobank.auth.passwords import MAXIMUM_LENGTH, hash_password
 from biobank.auth.permissions import Permission
 from biobank.foundation.codes import BODY_ALPHABET
 from biobank.foundation.terms import words
-from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened, needs
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Needs, Opened
 from biobank.pages.ui.addresses import UserCode
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import Field, FormFault, fields_of
@@ -81,7 +81,7 @@ async def _create(at: Acting[Actor]) -> Response:
 
 ActPage(
     address="/users/new",
-    reads=needs(Permission.USER_MANAGE),
+    reads=Needs(Permission.USER_MANAGE),
     form=_draw_new,
     labels=LABELS,
     model=UserCreate,

@@ -10,7 +10,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.pages.people.site_choices import own_sites
-from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Opened, needs
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Needs, Opened
 from biobank.pages.ui.forms import Field, FormFault, drawn, fields_of, parse
 from biobank.pages.ui.parts import Column, Stat
 from biobank.pages.ui.templating import render
@@ -114,7 +114,7 @@ async def _recall(at: Acting[Actor]) -> Response:
 
 LOOK_BACK = ActPage(
     address="/look-backs",
-    reads=needs(Permission.LOG_READ, at=EVERYWHERE),
+    reads=Needs(Permission.LOG_READ, at=EVERYWHERE),
     form=_draw,
     model=Criteria,
     labels=LABELS,

@@ -167,14 +167,21 @@ class OwnPage:
         self.shows = shows
 
 
-def needs(permission: Permission, *, at: Place = ANYWHERE) -> Callable[[Session, Actor, Asked], Actor]:
-    """Return `reads` of a page that is about nothing yet: it only asks for a permission."""
+@dataclass(frozen=True)
+class Needs:
+    """`reads` of a page that is about nothing yet: it asks for a permission, and the database for nothing."""
 
-    def read(_session: Session, actor: Actor, _asked: Asked) -> Actor:
-        actor.require(permission, at=at)
+    permission: Permission
+    at: Place = ANYWHERE
+
+    def __call__(self, _session: Session, actor: Actor, _asked: Asked) -> Actor:
+        """Return who is signed in; raise NotPermitted."""
+        return self.granted(actor)
+
+    def granted(self, actor: Actor) -> Actor:
+        """Do the same without a database."""
+        actor.require(self.permission, at=self.at)
         return actor
-
-    return read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +272,9 @@ class ActPage(Generic[R, M]):
 
     async def _open(self, request: Request, reading: Reader, path: Mapping[str, Any], form: Form, *, sent: bool) -> Opened[R]:
         asked = Asked(request, reading.bank, path, form, sent)
+        # Who is signed in was read with the session a moment ago; an act reads it once more, in its own transaction.
+        if isinstance(self.reads, Needs):
+            return Opened(**vars(asked), read=self.reads.granted(asked.actor))
         return Opened(**vars(asked), read=await reading.agreeing(self.reads, asked))
 
     async def _take(self, at: Acting[R]) -> Response:
