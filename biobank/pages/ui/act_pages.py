@@ -274,7 +274,8 @@ class ActPage(Generic[R, M]):
         asked = Asked(request, reading.bank, path, form, sent)
         # Who is signed in was read with the session a moment ago; an act reads it once more, in its own transaction.
         if isinstance(self.reads, Needs):
-            return Opened(**vars(asked), read=self.reads.granted(asked.actor))
+            granted: Any = self.reads.granted(asked.actor)
+            return Opened(**vars(asked), read=granted)
         return Opened(**vars(asked), read=await reading.agreeing(self.reads, asked))
 
     async def _take(self, at: Acting[R]) -> Response:
