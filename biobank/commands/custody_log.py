@@ -10,7 +10,7 @@ from biobank.commands.console import WRONG_USAGE, errors, fail, open_bank
 
 def export(
     output: Annotated[Path, typer.Argument(help="File to write; `-` is standard output.")],
-    fmt: Annotated[str, typer.Option("--format", help="csv or jsonl.")] = "csv",
+    fmt: Annotated[str, typer.Option("--format", help="csv, jsonl or xlsx; an unknown one names what there is.")] = "csv",
     specimen: Annotated[str | None, typer.Option(help="Only this specimen.")] = None,
     donor: Annotated[str | None, typer.Option(help="Only this donor.")] = None,
 ) -> None:

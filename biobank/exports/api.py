@@ -1,4 +1,4 @@
-"""The custody log as a list, as CSV and as JSON Lines."""
+"""The custody log as a list and as files."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -21,21 +21,22 @@ from biobank.exports.selection import Code, Kind, Selection
 from biobank.foundation import clock
 
 router = APIRouter(prefix="/api/v1", tags=["custody log"])
+AnyFormat: Any = Literal[("json", *FORMATS)]
+FileFormat: Any = Literal[tuple(FORMATS)]
+CONTENT: dict[str, Any] = {one.media_type.partition(";")[0]: {} for one in FORMATS.values()}
 Filter = Annotated[Code | None, Query()]
 
 
 @router.get(
     "/custody-log",
     response_model=LogPage,
-    responses={200: {"content": {"text/csv": {}, "application/jsonl": {}}, "description": "The log, in the asked format."}},
+    responses={200: {"content": CONTENT, "description": "The log, in the asked format."}},
 )
 async def read_custody_log(
     reading: Reading,
     claims: ClaimsDep,
     bank: BankDep,
-    format: Annotated[
-        Literal["json", "csv", "jsonl"], Query(description="`json` is a page; the others are streamed whole.")
-    ] = "json",
+    format: Annotated[AnyFormat, Query(description="`json` is a page; the others are streamed whole.")] = "json",
     since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
     until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
     specimen: Filter = None,
@@ -46,7 +47,7 @@ async def read_custody_log(
     after: Annotated[str | None, Query(max_length=120, pattern=r"^[A-Za-z0-9_|:.-]+$")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Any:
-    """The custody log, filtered: a page of it, or all of it as CSV or JSON Lines with started and finished events."""
+    """The custody log, filtered: a page of it, or all of it as a file with started and finished events."""
     selection = Selection(since=since, until=until, specimen=specimen, donor=donor, kind=kind, actor=actor, site=site)
     if format == "json":
         return await reading(queries.search_log, selection, after, limit)
@@ -77,4 +78,4 @@ async def streamed(bank: Bank, claims: Claims, format_name: str, selection: Sele
         "Content-Disposition": f'attachment; filename="custody-log-{export.id}.{format_name}"',
         "X-Export-Id": str(export.id),
     }
-    return StreamingResponse(body(), media_type=FORMATS[format_name].media_type, headers=headers)
+    return StreamingResponse(body(), media_type=export.format.media_type, headers=headers)

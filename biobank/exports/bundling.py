@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 
 import psycopg
 from sqlmodel import Session
-from starlette.concurrency import iterate_in_threadpool
 
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
@@ -19,7 +18,7 @@ from biobank.custody.snapshots import load
 from biobank.custody.states import StreamKind
 from biobank.exports.bundle import MOST_OLD_SIZES, BundleReader, Connection, Wish
 from biobank.exports.events import ExportFinished, ExportStarted
-from biobank.exports.service import LONGEST, STREAM, Written, address_of, place
+from biobank.exports.service import LONGEST, STREAM, Written, address_of, off_the_loop
 from biobank.foundation import clock
 from biobank.foundation.errors import MalformedRequest, NotFound, NotPermitted
 from biobank.foundation.from_above import FromAbove
@@ -124,24 +123,17 @@ def bundle_now(bank: Bank, bundle: Bundle, written: Written) -> Iterator[Iterato
 def _counted(connection: Connection, bank: Bank, bundle: Bundle, written: Written) -> Iterator[bytes]:
     reader = BundleReader(bank, connection, bundle.wish)
     for chunk in reader.chunks():
-        written.size += len(chunk)
-        written.digest.update(chunk)
+        written.add(chunk)
         written.rows = reader.entries
         yield chunk
     written.complete = True
 
 
-async def stream_bundle(bank: Bank, bundle: Bundle, written: Written) -> AsyncIterator[bytes]:
+def stream_bundle(bank: Bank, bundle: Bundle, written: Written) -> AsyncIterator[bytes]:
     """The same inside a request: PostgreSQL is read in a thread, one chunk at a time. Raises Unavailable, NothingSealed."""
 
     def chunks() -> Generator[bytes, None, None]:
         with bundle_now(bank, bundle, written) as parts:
             yield from parts
 
-    async with place():
-        parts = chunks()
-        try:
-            async for chunk in iterate_in_threadpool(parts):
-                yield chunk
-        finally:
-            parts.close()
+    return off_the_loop(chunks())

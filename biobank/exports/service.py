@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,20 +11,21 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 from sqlmodel import Session
+from starlette.concurrency import iterate_in_threadpool
 
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE, WHOLE
+from biobank.auth.scope import ANYWHERE, WHOLE, Scope
 from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import StreamKind
 from biobank.exports.events import ExportFinished, ExportStarted
 from biobank.exports.formats import FORMATS
+from biobank.exports.formats.format import Counter, Format
 from biobank.exports.selection import Selection
 from biobank.foundation.errors import Unavailable
 
-CHUNK = 64 * 1024
 STREAM = "EXPORTS"
 AT_ONCE = 2
 """Exports of one worker at a time: a slow reader holds a snapshot, and a snapshot holds back vacuum."""
@@ -32,17 +33,15 @@ LONGEST = "30min"
 
 
 @dataclass
-class Written:
+class Written(Counter):
     """What has been sent so far."""
 
-    rows: int = 0
     size: int = 0
     complete: bool = False
     digest: Any = field(default_factory=hashlib.sha256)
 
     def add(self, chunk: bytes) -> None:
-        """Count and hash a chunk."""
-        self.rows += chunk.count(b"\n")
+        """Measure and hash a chunk."""
         self.size += len(chunk)
         self.digest.update(chunk)
 
@@ -54,28 +53,29 @@ class Written:
 
 @dataclass(frozen=True)
 class Export:
-    """An export that may begin: its id, its format and the statement that writes it."""
+    """An export that may begin: its id, its format and the events it takes."""
 
     id: UUID
-    format: str
-    statement: sql.Composed
+    format: Format
+    where: sql.Composed
 
 
 def start_export(session: Session, act: Act, format_name: str, selection: Selection) -> Export:
     """Check the permission, record the start and return what to stream."""
     act.require(Permission.LOG_EXPORT, at=ANYWHERE)
-    export = uuid4()
-    event = ExportStarted(export=str(export), format=format_name, filters=selection.named())
-    append(session, [Fact(StreamKind.SYSTEM, STREAM, event, head_of(session, act, NOW, subject=None, site=None))])
-    return Export(export, format_name, FORMATS[format_name].copy(selection.where(act.actor.scope(Permission.LOG_EXPORT))))
+    return _start(session, act, format_name, selection, act.actor.scope(Permission.LOG_EXPORT))
 
 
 def start_export_as_bank(session: Session, act: Act, format_name: str, selection: Selection) -> Export:
     """The same for the command line, where whoever holds the database's login is the bank itself."""
-    export = uuid4()
-    event = ExportStarted(export=str(export), format=format_name, filters=selection.named())
+    return _start(session, act, format_name, selection, WHOLE)
+
+
+def _start(session: Session, act: Act, format_name: str, selection: Selection, scope: Scope) -> Export:
+    export = Export(uuid4(), FORMATS[format_name], selection.where(scope))
+    event = ExportStarted(export=str(export.id), format=format_name, filters=selection.named())
     append(session, [Fact(StreamKind.SYSTEM, STREAM, event, head_of(session, act, NOW, subject=None, site=None))])
-    return Export(export, format_name, FORMATS[format_name].copy(selection.where(WHOLE)))
+    return export
 
 
 def finish_export(session: Session, act: Act, export: Export, written: Written) -> None:
@@ -83,7 +83,7 @@ def finish_export(session: Session, act: Act, export: Export, written: Written) 
     event = ExportFinished(
         export=str(export.id),
         complete=written.complete,
-        rows=max(0, written.rows - (FORMATS[export.format].header_lines if export.format in FORMATS else 0)),
+        rows=written.rows,
         size_bytes=written.size,
         sha256=written.sha256,
     )
@@ -113,40 +113,34 @@ def address_of(bank: Bank) -> str:
     return address
 
 
-async def stream(bank: Bank, export: Export, written: Written) -> AsyncIterator[bytes]:
-    """Yield the file in chunks of about 64 KiB, counting and hashing them; constant memory.
-
-    Raises Unavailable when too many exports run at once.
-    """
+async def off_the_loop(chunks: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
+    """Yield `chunks`, made in a thread one at a time, while holding a place. Raises Unavailable when there is none."""
     async with place():
-        async with await psycopg.AsyncConnection.connect(address_of(bank), autocommit=True) as connection:
-            await connection.execute(f"SET statement_timeout = '{LONGEST}'")
-            async with connection.cursor() as cursor, cursor.copy(export.statement) as copy:
-                waiting = bytearray()
-                async for part in copy:
-                    waiting += part
-                    if len(waiting) >= CHUNK:
-                        written.add(bytes(waiting))
-                        yield bytes(waiting)
-                        waiting.clear()
-                if waiting:
-                    written.add(bytes(waiting))
-                    yield bytes(waiting)
-        written.complete = True
+        try:
+            async for chunk in iterate_in_threadpool(chunks):
+                yield chunk
+        finally:
+            chunks.close()
+
+
+def stream(bank: Bank, export: Export, written: Written) -> AsyncIterator[bytes]:
+    """Yield the file inside a request, counting and hashing it; constant memory. Raises Unavailable."""
+
+    def chunks() -> Generator[bytes, None, None]:
+        with stream_now(bank, export, written, longest=LONGEST) as parts:
+            yield from parts
+
+    return off_the_loop(chunks())
 
 
 @contextmanager
-def stream_now(bank: Bank, export: Export, written: Written) -> Iterator[Iterator[bytes]]:
-    """`stream` for synchronous callers, for the command line."""
-    with (
-        psycopg.connect(address_of(bank), autocommit=True) as connection,
-        connection.cursor() as cursor,
-        cursor.copy(export.statement) as copy,
-    ):
+def stream_now(bank: Bank, export: Export, written: Written, *, longest: str = "0") -> Iterator[Iterator[bytes]]:
+    """`stream` for synchronous callers. `longest` bounds each statement; "0" does not."""
+    with psycopg.connect(address_of(bank), autocommit=True) as connection:
+        connection.execute(f"SET statement_timeout = '{longest}'")
 
         def chunks() -> Iterator[bytes]:
-            for part in copy:
-                chunk = bytes(part)
+            for chunk in export.format.write(connection, export.where, written):
                 written.add(chunk)
                 yield chunk
             written.complete = True

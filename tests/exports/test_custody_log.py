@@ -1,16 +1,26 @@
-"""The custody log as page, CSV and JSON Lines."""
+"""The custody log as page and as files."""
 
 import csv
 import hashlib
 import io
 import json
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from openpyxl import load_workbook
 
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM
+from biobank.exports import formats
+from biobank.exports.formats.format import EventRow
+from biobank.exports.formats.xlsx import TOO_LONG, encode
+from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
 from tests.factories import make_donor, make_received
 
@@ -115,3 +125,50 @@ def test_the_log_is_for_quality_and_auditors(api: Api, user: str) -> None:
 
 def test_a_foreign_cursor_is_malformed(api: Api) -> None:
     assert api.auditor.get("/custody-log", params={"after": "zzz"}).status_code == 422
+
+
+def test_a_workbook_holds_every_event_with_real_dates_and_the_export_counts_them(api: Api) -> None:
+    some_history(api)
+    content = api.auditor.get("/custody-log", params={"format": "xlsx"}).content
+    listed = list(csv.DictReader(io.StringIO(api.auditor.get("/custody-log", params={"format": "csv"}).text)))
+
+    rows: list[Any] = list(load_workbook(io.BytesIO(content), read_only=True).worksheets[0].iter_rows(values_only=True))
+
+    heading, first = rows[0], rows[1]
+    assert heading[3:7] == ("seq", "kind", "occurred_at (UTC)", "recorded_at (UTC)")
+    assert rfc3339(first[6].replace(tzinfo=UTC)) == listed[0]["recorded_at"]
+    # The workbook's own start came before the file, its end and the start of the other export after it.
+    assert [row[13] for row in rows[1:]] == [row["leaf_hash"] for row in listed][: len(rows) - 1]
+    ends = api.auditor.get("/custody-log", params={"kind": "system.export_finished"}).json()["items"]
+    assert ends[0]["body"]["rows"] == len(rows) - 1
+    assert ends[0]["body"]["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_a_workbook_goes_on_in_a_further_sheet_and_runs_no_text_as_a_formula() -> None:
+    at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    row = EventRow(1, "specimen", "=1+1", 1, "specimen.stored", at, at, "US-1", None, None, None, "stored", None, "ab", "{}")
+    long = row._replace(id="AD26-1", entry="x" * 40_000)
+
+    book = load_workbook(io.BytesIO(b"".join(encode(iter([row, long, row]), rows_of_a_sheet=3))))
+
+    assert [sheet.max_row for sheet in book.worksheets] == [3, 2]
+    assert book.worksheets[0]["C2"].data_type == "s"
+    assert book.worksheets[0]["C2"].value == "=1+1"
+    assert book.worksheets[0]["O3"].value == TOO_LONG
+
+
+def test_a_format_is_one_module_that_is_found_by_itself(tmp_path: Path) -> None:
+    shutil.copytree(Path(formats.__file__).parent, tmp_path / "formats")
+    (tmp_path / "formats" / "toy.py").write_text(
+        "from biobank.exports.formats.format import Format, encoded\n"
+        "FORMAT = Format('toy', 'Toy', 'text/plain', encoded(lambda rows: (b'.' for _ in rows)))\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", "import formats; print(*formats.FORMATS)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert found.stdout.split() == ["csv", "jsonl", "toy", "xlsx"]

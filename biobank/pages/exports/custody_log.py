@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -16,7 +16,8 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import rules
-from biobank.exports.api import streamed
+from biobank.exports.api import FileFormat, streamed
+from biobank.exports.formats import FORMATS
 from biobank.exports.queries import search_log
 from biobank.exports.saved_filters import Kept, forget_filter, list_saved, save_filter
 from biobank.exports.schemas import LogPage
@@ -134,6 +135,7 @@ async def show_log(
     return render(
         request,
         "log.html",
+        formats=tuple(FORMATS.values()),
         rows=rows,
         columns=COLUMNS,
         next_cursor=found.next,
@@ -173,7 +175,7 @@ async def export_log(
     page: Visiting,
     reading: PageReading,
     filters: Filtered,
-    file: Annotated[Literal["csv", "jsonl"], Query(alias="format")] = "csv",
+    file: Annotated[FileFormat, Query(alias="format")] = "csv",
 ) -> Response:
     """Send the log, filtered as the page was, as a file; that it was taken is an event of the log."""
     return await streamed(reading.bank, claims_of(page), file, filters.selection(request.state.zone))

@@ -1,27 +1,10 @@
-"""The formats of the custody log. One function each: it turns a WHERE clause into the COPY that writes the file.
-
-PostgreSQL writes the rows; Python only passes bytes on. A million events leave in seconds and in constant memory.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+"""CSV for people and spreadsheets."""
 
 from psycopg import sql
 
-FROM = sql.SQL("FROM event e LEFT JOIN leaf l ON l.leaf_hash = e.leaf_hash")
-ORDER = sql.SQL("ORDER BY e.recorded_at, e.stream_kind, e.stream_id, e.seq")
+from biobank.exports.formats.format import FROM, ORDER, Format, copied
 
 _FORMULA = "^[=+@\t\r-]"
-
-
-@dataclass(frozen=True)
-class Format:
-    """A way to write the log down."""
-
-    name: str
-    media_type: str
-    header_lines: int
-    copy: Callable[[sql.Composed], sql.Composed]
 
 
 def _defused(column: str) -> sql.Composed:
@@ -32,7 +15,7 @@ def _defused(column: str) -> sql.Composed:
     )
 
 
-def csv_copy(where: sql.Composed) -> sql.Composed:
+def statement(where: sql.Composed) -> sql.Composed:
     """CSV for people and spreadsheets. `defused` names the cells that had an apostrophe put in front; the entry is verbatim."""
     guarded = ("e.stream_id", "e.kind", "e.recorded_by", "e.site_code", "e.donor_code")
     flags = sql.SQL(", ").join(
@@ -64,20 +47,4 @@ def csv_copy(where: sql.Composed) -> sql.Composed:
     )
 
 
-def jsonl_copy(where: sql.Composed) -> sql.Composed:
-    """JSON Lines for programs: the entry's own bytes inside each line, so that its leaf hash can be recomputed.
-
-    The text is sent as CSV with a quote and a delimiter that canonical JSON cannot contain (it escapes control characters),
-    because COPY's text format would double every backslash.
-    """
-    return sql.SQL(
-        "COPY (SELECT '{{\"leaf_hash\":\"' || encode(e.leaf_hash, 'hex') || '\",\"log_index\":' || "
-        "COALESCE(l.log_index::text, 'null') || ',\"entry\":' || convert_from(e.entry, 'UTF8') || '}}' "
-        "{source} WHERE {where} {order}) TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02', ENCODING 'UTF8')"
-    ).format(source=FROM, where=where, order=ORDER)
-
-
-FORMATS: dict[str, Format] = {
-    "csv": Format("csv", "text/csv; charset=utf-8", 1, csv_copy),
-    "jsonl": Format("jsonl", "application/jsonl", 0, jsonl_copy),
-}
+FORMAT = Format("csv", "CSV", "text/csv; charset=utf-8", copied(statement, header_lines=1))
