@@ -19,6 +19,8 @@ class Person:
     grants: tuple[tuple[str, str | None], ...]
 
 
+_ROLES = ("lab_tech", "clinician", "clinic_staff", "quality", "admin")
+
 _PEOPLE: dict[str, tuple[tuple[str, str | None], ...]] = {
     "lab_tech": (("lab_tech", "LAB"),),
     "lab_tech2": (("lab_tech", "LAB"),),
@@ -31,7 +33,15 @@ _PEOPLE: dict[str, tuple[tuple[str, str | None], ...]] = {
     "quality2": (("quality", None),),
     "auditor": (("auditor", None),),
     "admin": (("admin", None),),
-}
+    # Roles at one site, and mixed: what somebody may at one site must count for nothing at another.
+    "lab_quality": (("quality", "LAB"),),
+    "north_auditor": (("auditor", "NORTH"),),
+    "lab_tech_north_quality": (("lab_tech", "LAB"), ("quality", "NORTH")),
+    "reads_here_acts_elsewhere": (
+        ("auditor", "LAB"), ("auditor", "CLINIC"), *((role, site) for site in ("NORTH", "OTHER") for role in _ROLES),
+    ),
+    "acts_here": tuple((role, site) for site in ("LAB", "CLINIC") for role in _ROLES),
+}  # fmt: skip
 
 USERS: dict[str, Person] = {
     name: Person(format_code("US", None, 1_000_000 + number), grants) for number, (name, grants) in enumerate(_PEOPLE.items())
