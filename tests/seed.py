@@ -38,10 +38,12 @@ _PEOPLE: dict[str, tuple[tuple[str, str | None], ...]] = {
     "north_auditor": (("auditor", "NORTH"),),
     "lab_tech_north_quality": (("lab_tech", "LAB"), ("quality", "NORTH")),
     "reads_here_acts_elsewhere": (
-        ("auditor", "LAB"), ("auditor", "CLINIC"), *((role, site) for site in ("NORTH", "OTHER") for role in _ROLES),
+        ("auditor", "LAB"),
+        ("auditor", "CLINIC"),
+        *((role, site) for site in ("NORTH", "OTHER") for role in _ROLES),
     ),
     "acts_here": tuple((role, site) for site in ("LAB", "CLINIC") for role in _ROLES),
-}  # fmt: skip
+}
 
 USERS: dict[str, Person] = {
     name: Person(format_code("US", None, 1_000_000 + number), grants) for number, (name, grants) in enumerate(_PEOPLE.items())

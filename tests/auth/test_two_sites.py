@@ -4,37 +4,50 @@ One login reads what stands at LAB and CLINIC and holds every role at NORTH and 
 Each changing route of `route_table` is sent by both about the same things at LAB: the first is refused, the second is not.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 from sqlalchemy import text
 
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
+from biobank.registries.routes import PAGES
 from tests import seed
 from tests.auth.route_table import TABLE, Row, World
 from tests.conftest import Api, Client
 from tests.factories import make_box, make_received
+from tests.pages.visitor import BROWSER, Visitor
 from tests.withdrawals.stories import Story, a_story, everyone, later, refused, sign_and_post
 
 PERSONAL = {
     # About the caller alone, or about a proposal whose place is part of it.
-    "/api/v1/signatures", "/api/v1/auth/password", "/api/v1/auth/logout", "/api/v1/confirmations",
-    "/api/v1/pending-acts/{pending_act}/cancel", "/api/v1/jobs/{id}/cancel",
+    "/api/v1/signatures",
+    "/api/v1/auth/password",
+    "/api/v1/auth/logout",
+    "/api/v1/confirmations",
+    "/api/v1/pending-acts/{pending_act}/cancel",
+    "/api/v1/jobs/{id}/cancel",
     # Changes nothing, and answers from the caller's own sites.
-    "/api/v1/donors/search", "/api/v1/scans", "/api/v1/scans/decode",
+    "/api/v1/donors/search",
+    "/api/v1/scans",
+    "/api/v1/scans/decode",
     # A login without a role belongs to no site.
     "/api/v1/users",
-}  # fmt: skip
+}
 
 REFUSED_TO_BOTH = {
     # These reach over all sites.
-    "/api/v1/sites", "/api/v1/look-backs", "/api/v1/recalls", "/api/v1/users/{code}/roles",
+    "/api/v1/sites",
+    "/api/v1/look-backs",
+    "/api/v1/recalls",
+    "/api/v1/users/{code}/roles",
     # The row takes away a role at NORTH, where the second login manages nobody.
     "/api/v1/users/{code}/roles/revoke",
-}  # fmt: skip
+}
 
 CHANGING = [row for row in TABLE if row.method != "GET" and not row.missing and row.route not in PERSONAL]
 
@@ -45,9 +58,14 @@ def world_at_lab(api: Api) -> World:
     specimen = bank.write(lambda s: make_received(s, everyone(bank)))
     box = bank.write(lambda s: make_box(s, bank.act("admin")))
     return World(
-        specimen.code, specimen.donor_code, specimen.head_hash.hex(), box.code, "LAB",
-        lambda: int(bank.write(lambda s: load(s, [specimen.code])[specimen.code].seq)), seed.USERS["lab_tech2"].code,
-    )  # fmt: skip
+        specimen.code,
+        specimen.donor_code,
+        specimen.head_hash.hex(),
+        box.code,
+        "LAB",
+        lambda: int(bank.write(lambda s: load(s, [specimen.code])[specimen.code].seq)),
+        seed.USERS["lab_tech2"].code,
+    )
 
 
 def send(client: Client, row: Row, world: World) -> Any:
@@ -211,7 +229,8 @@ def fill_lab(api: Api) -> None:
     )
 
 
-LISTS = [row for row in TABLE if row.method == "GET" and "{" not in row.route]
+LISTS = [row.route.removeprefix("/api/v1") for row in TABLE if row.method == "GET" and "{" not in row.route]
+LISTS += ["/custody-log?format=csv", "/custody-log?format=jsonl"]
 
 
 @pytest.mark.parametrize("reader", ["north_auditor", "north_tech"])
@@ -220,18 +239,45 @@ def test_no_list_shows_a_reader_of_one_site_what_stands_at_another(api: Api, rea
     codes = list(things_of(api))
     assert {kind for kind, _ in codes} == {"specimen", "donor", "withdrawal", "harvest", "lot", "container", "deviation", "kit"}
     shown = []
-    for row in LISTS:
-        answer = getattr(api, reader).get(row.route.removeprefix("/api/v1"))
-        shown += [f"{row.route} shows {kind} {code}" for kind, code in codes if code in answer.text]
+    for path in LISTS:
+        answer = getattr(api, reader).get(path)
+        shown += [f"{path} shows {kind} {code}" for kind, code in codes if code in answer.text]
 
     assert shown == [], "\n".join(shown)
 
 
 def test_the_same_lists_show_it_to_a_reader_of_every_site(api: Api) -> None:
     fill_lab(api)
-    answers = "".join(api.auditor.get(row.route.removeprefix("/api/v1")).text for row in LISTS)
+    answers = "".join(api.auditor.get(path).text for path in LISTS)
 
     assert {kind for kind, code in things_of(api) if code not in answers} <= {"kit"}
+
+
+PAGES_WITHOUT_A_SUBJECT = sorted(
+    {
+        route.path
+        for router in PAGES
+        for route in router.routes
+        if isinstance(route, APIRoute) and "GET" in route.methods and "{" not in route.path
+    }
+)
+
+
+@pytest.mark.parametrize("reader", ["north_auditor", "north_tech"])
+def test_no_page_shows_a_reader_of_one_site_what_stands_at_another(api: Api, reader: str) -> None:
+    fill_lab(api)
+    codes = list(things_of(api))
+    shown, drawn = [], 0
+    with Visitor(base_url=api.url, headers=BROWSER, follow_redirects=True, timeout=60) as visitor:
+        visitor.log_in(reader)
+        for path in PAGES_WITHOUT_A_SUBJECT:
+            answer = visitor.get(path)
+            drawn += answer.status_code == 200
+            page = re.sub(r"<[^>]*>", "", answer.text) + answer.text
+            shown += [f"{path} shows {kind} {code}" for kind, code in codes if code in page]
+
+    assert shown == [], "\n".join(shown)
+    assert drawn > 20
 
 
 def test_a_refusal_is_read_where_it_happened(api: Api) -> None:
