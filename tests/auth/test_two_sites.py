@@ -258,7 +258,7 @@ PAGES_WITHOUT_A_SUBJECT = sorted(
         route.path
         for router in PAGES
         for route in router.routes
-        if isinstance(route, APIRoute) and "GET" in route.methods and "{" not in route.path
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and "{" not in route.path
     }
 )
 
