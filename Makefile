@@ -2,8 +2,10 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Extra words for pytest, for example: make test PYTEST_ARGS="-k embedded"
+# Extra words for pytest, for example: make test PYTEST_ARGS="-k embedded"; the last -n counts.
 PYTEST_ARGS ?=
+# A part of the rules to break, for example: make mutants ARGS="custody/legality"
+ARGS ?=
 
 # Only looked for when something has to be installed.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -14,7 +16,7 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench dev lock clean
+.PHONY: help demo serve test mutants check format bench dev lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,8 +27,11 @@ demo: $(RUNTIME) ## start a bank with example data; prints its address and one l
 serve: $(RUNTIME) ## start the bank as the environment variables say
 	@$(BIN)/biobank serve
 
-test: $(DEV) ## run every test
-	@$(BIN)/pytest $(PYTEST_ARGS)
+test: $(DEV) ## run every test, two at a time
+	@$(BIN)/pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+mutants: $(DEV) ## break the rules one at a time and see a test fail (ARGS="custody/legality": a part)
+	@$(BIN)/python -m tools.mutants $(ARGS)
 
 check: $(DEV) ## lint, formatting, types, import contracts
 	$(BIN)/ruff check

@@ -47,18 +47,33 @@ TEMPLATE = "biobank_template"
 KEYS_TEMPLATE = "biobank_keys_template"
 
 
+SHARED_CLUSTER = "BIOBANK_TEST_CLUSTER"
+"""Names the folder of a running cluster with both templates; without it each test process starts its own."""
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[EmbeddedPostgres]:
-    """One PostgreSQL per test process."""
+    """One PostgreSQL per test process, or the one that is shared."""
+    if shared := os.environ.get(SHARED_CLUSTER):
+        with EmbeddedPostgres(Path(shared)) as postgres:
+            yield postgres
+        return
     bin_dir = os.environ.get("BIOBANK_TEST_PG_BIN")
     with reachable_folder() as folder, EmbeddedPostgres(folder, bin_dir=Path(bin_dir) if bin_dir else None) as postgres:
-        # Tests copy two databases each; waiting for a disk proves nothing there. Crash tests start clusters of their own,
-        # with the settings that a bank runs with.
-        with psycopg.connect(postgres.dsn("owner", "postgres"), autocommit=True) as connection:
-            for setting in ("fsync = off", "full_page_writes = off"):
-                connection.execute(f"ALTER SYSTEM SET {setting}")
-            connection.execute("SELECT pg_reload_conf()")
+        without_disk(postgres)
         yield postgres
+
+
+def without_disk(postgres: EmbeddedPostgres) -> None:
+    """Let the server not wait for a disk.
+
+    Tests copy two databases each; waiting proves nothing there. Crash tests start clusters of their own, with the settings that a
+    bank runs with.
+    """
+    with psycopg.connect(postgres.dsn("owner", "postgres"), autocommit=True) as connection:
+        for setting in ("fsync = off", "full_page_writes = off"):
+            connection.execute(f"ALTER SYSTEM SET {setting}")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")
@@ -73,13 +88,19 @@ def secrets_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def template(cluster: EmbeddedPostgres, secrets_dir: Path) -> EmbeddedPostgres:
     """Two migrated and seeded template databases."""
+    if SHARED_CLUSTER not in os.environ:
+        make_templates(cluster)
+    return cluster
+
+
+def make_templates(cluster: EmbeddedPostgres) -> None:
+    """Make the two databases that each test's are copies of."""
     with psycopg.connect(cluster.dsn("owner", "postgres"), autocommit=True) as connection:
         for name in (TEMPLATE, KEYS_TEMPLATE):
             connection.execute(f"CREATE DATABASE {name}")
     migrate.upgrade(cluster.dsn("owner", TEMPLATE), cluster.dsn("owner", KEYS_TEMPLATE))
     with psycopg.connect(cluster.dsn("owner", TEMPLATE)) as connection:
         seed.sites_and_users(connection)
-    return cluster
 
 
 @dataclass
