@@ -91,7 +91,7 @@ class Notes:
         result = yield
         ours = {f"{c.co_filename}:{c.co_qualname.split('.<locals>')[0]}" for c in list(self._codes) if self._ours(c)}
         self._notes[item.nodeid] = {"seconds": time.monotonic() - begun, "calls": sorted(ours)}
-        return result  # type: ignore[return-value]
+        return result
 
     def _ours(self, code: CodeType) -> bool:
         return code.co_filename.startswith(self._home)
@@ -148,8 +148,9 @@ def _built_from(module: Any, name: str) -> dict[str, Any]:
     """The tables that a module builds from one of its names, directly or by way of others, with their assignments."""
     found: dict[str, Any] = {}
     for other, node in definitions(ast.parse(inspect.getsource(module))):
-        if isinstance(node, ast.Assign | ast.AnnAssign) and "." not in other and other != name and node.value is not None:
-            if {name, *found} & {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and "." not in other and other != name:
+            named = {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
+            if named & {name, *found}:
                 found[other] = node
     return found
 
@@ -178,21 +179,17 @@ def apply(mutant: Mutant) -> None:
 
 def _swap_code(module: Any, mutant: Mutant) -> None:
     tree = ast.parse(inspect.getsource(module))
-    parent = tree
+    parent: Any = tree
     if "." in mutant.name:
-        parent = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == mutant.name.partition(".")[0])  # type: ignore[assignment]
-    (index,) = [
-        i for i, n in enumerate(parent.body) if type(n) is type(mutant.tree) and n.name == mutant.tree.name  # type: ignore[attr-defined]
-        and n.lineno == mutant.tree.lineno  # type: ignore[attr-defined]
-    ]  # fmt: skip
-    parent.body[index] = mutant.tree
-    (new,) = [c for c in _codes(compile(tree, str(module.__file__), "exec")) if c.co_qualname == mutant.name
-              and c.co_firstlineno <= mutant.tree.lineno <= c.co_firstlineno + 30]  # fmt: skip
-    old = [
-        f for f in gc.get_objects()
-        if isinstance(f, FunctionType) and f.__code__.co_filename == module.__file__ and f.__code__.co_qualname == mutant.name
-        and f.__code__.co_firstlineno == new.co_firstlineno
-    ]  # fmt: skip
+        owner = mutant.name.partition(".")[0]
+        parent = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == owner)
+    old_node = next(n for n in parent.body if type(n) is type(mutant.tree) and n.lineno == mutant.tree.lineno)
+    parent.body[parent.body.index(old_node)] = mutant.tree
+    first = min([mutant.tree.lineno, *(d.lineno for d in mutant.tree.decorator_list)])
+    compiled = _codes(compile(tree, str(module.__file__), "exec"))
+    new = next(c for c in compiled if c.co_qualname == mutant.name and c.co_firstlineno == first)
+    functions = [f for f in gc.get_objects() if isinstance(f, FunctionType) and f.__code__.co_filename == module.__file__]
+    old = [f for f in functions if f.__code__.co_qualname == mutant.name and f.__code__.co_firstlineno == first]
     if not old:
         raise LookupError(mutant.name)
     for function in old:
@@ -218,7 +215,7 @@ def _swap_value(module: Any, mutant: Mutant) -> None:
 
 
 def _value(assignment: Any, names: dict[str, Any]) -> Any:
-    return eval(compile(ast.fix_missing_locations(ast.Expression(assignment.value)), "mutant", "eval"), names)  # noqa: S307
+    return eval(compile(ast.fix_missing_locations(ast.Expression(assignment.value)), "mutant", "eval"), names)
 
 
 def _spread(module: Any, name: str, value: Any) -> None:

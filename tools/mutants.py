@@ -1,10 +1,10 @@
 """Break the rules one at a time and see a test fail: `make mutants`, or a part: `make mutants ARGS="custody/legality"`.
 
-    python -m tools.mutants [PART…] [--list] [--match TEXT] [--jobs N] [--minutes N]
+    python -m tools.mutants [PART…] [--list] [--match TEXT] [--tests PATH…] [--jobs N] [--minutes N]
 
-A part is a module (`custody/legality`), a package (`withdrawals`) or `database` (constraints and triggers); none means every
-module that holds rules. What is broken, and how: `tools/mutation.py`. Who survives without a reason in
-`tools/mutants_explained.txt` makes the run fail; so does a reason for what is killed or gone.
+A part is a module (`custody/legality`) or a package (`withdrawals`); none means every module in the table of rules below. What is
+broken, and how: `tools/mutation.py`. Who survives without a reason in `tools/mutants_explained.txt` makes the run fail; so does a
+reason for what is killed.
 
 One process imports the program and starts one PostgreSQL with migrated templates. Each mutant is a fork of it in which one
 function has other code or one table another value, so nothing on disk is ever changed. A first run notes which test calls
@@ -112,11 +112,8 @@ class Tally:
 def explanations() -> dict[str, str]:
     """Return the survivors that are known to be no different from the rule, with the reason: `id  # reason` a line."""
     lines = EXPLAINED.read_text().splitlines() if EXPLAINED.exists() else []
-    return {
-        before.strip(): reason.strip()
-        for before, mark, reason in (line.rpartition("  # ") for line in lines)
-        if mark and not line.startswith("#")
-    }
+    split = (line.rpartition("  # ") for line in lines if not line.startswith("#"))
+    return {before.strip(): reason.strip() for before, mark, reason in split if mark}
 
 
 def modules_of(parts: Sequence[str]) -> list[str]:
@@ -203,6 +200,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("parts", nargs="*")
     parser.add_argument("--list", action="store_true", help="only print the mutants")
     parser.add_argument("--match", default="", help="only those whose name contains this")
+    parser.add_argument("--tests", nargs="+", help="use these tests instead of those in the table")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--minutes", type=float, default=120, help="begin no mutant after that long; the rest is undecided")
     given = parser.parse_args(arguments)
@@ -212,7 +210,7 @@ def main(arguments: list[str]) -> int:
         return 0
     tally, until = Tally(), time.monotonic() + given.minutes * 60
     with mutant_runs.prepared() as ready:
-        for tests, members in slices(modules):
+        for tests, members in [(tuple(given.tests), modules)] if given.tests else slices(modules):
             print(f"{', '.join(members)}: noting which of {', '.join(tests)} calls what", flush=True)
             runs = ready.noted(tests)
             for module in members:
