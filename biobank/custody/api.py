@@ -33,7 +33,7 @@ async def read_custody(
 @router.get("/specimens/{code}/allowed-events")
 async def read_allowed_events(code: str, reading: Reading) -> AllowedEvents:
     """What the caller may do with this specimen now."""
-    return await reading(service.describe_allowed, code)
+    return await reading(service.describe_allowed, code, reading.bank)
 
 
 @router.post("/specimens/{code}/reverse")

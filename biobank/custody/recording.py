@@ -14,6 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank
 from biobank.auth.actor import SYSTEM_CODE, Actor
 from biobank.custody import holds as custody_holds
 from biobank.custody.effects import apply
@@ -264,19 +265,33 @@ def stale(specimen: Snapshot) -> StaleSequence:
 
 def is_lagging(session: Session, act: Act, events: Sequence[type[Event]]) -> bool:
     """Say whether the log is behind its promise; asked only when an act towards use needs to know."""
-    return any(e.toward_use for e in events) and seal_lag_s(session, act.at) > act.bank.settings.merge_delay_s
+    return any(e.toward_use for e in events) and is_behind(session, act.bank, act.at)
+
+
+def is_behind(session: Session, bank: Bank, at: datetime) -> bool:
+    """Say whether the log owes a seal for longer than the bank promises."""
+    return seal_lag_s(session, at) > bank.settings.merge_delay_s
 
 
 def record(
-    session: Session, act: Act, moves: Sequence[Move], given: Circumstances = NOW, *, withdrawal: str | None = None
+    session: Session,
+    act: Act,
+    moves: Sequence[Move],
+    given: Circumstances = NOW,
+    *,
+    withdrawal: str | None = None,
+    lagging: bool | None = None,
 ) -> list[Appended]:
     """Check and append events of specimens whose custody rows the caller has locked.
 
     Several moves may concern one specimen (they build on each other; then only the first one's state is checked against the
-    stored row, the next against the one before). Raises NotPermitted, PreconditionMissing (never: the caller checked),
-    StaleSequence, IllegalTransition, OnHold, ReservedElsewhere, LogLagging, ImplausibleTime.
+    stored row, the next against the one before). `lagging`: whether the log is behind, when the caller asked.
+
+    Raises NotPermitted, PreconditionMissing (never: the caller checked), StaleSequence, IllegalTransition, OnHold,
+    ReservedElsewhere, LogLagging, ImplausibleTime.
     """
-    lagging = is_lagging(session, act, [type(m.event) for m in moves])
+    if lagging is None:
+        lagging = is_lagging(session, act, [type(m.event) for m in moves])
     facts: list[Fact] = []
     seen: dict[str, Snapshot] = {}
     kept: dict[str, bytes | None] = {}

@@ -6,6 +6,7 @@ from typing import Any
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.custody.event import Event, Mode, rules
 from biobank.custody.ledger import Appended
@@ -13,6 +14,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.recording import (
     Move,
     acknowledge,
+    is_behind,
     record,
     refusals_of_recording,
     require_expected,
@@ -29,6 +31,7 @@ from biobank.custody.schemas import (
     event_of,
 )
 from biobank.custody.snapshots import get_all_visible, get_visible
+from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import MalformedRequest
 
@@ -85,8 +88,8 @@ def answer_of(act: Act, code: str, appended: Sequence[Appended]) -> EventAnswer:
     )
 
 
-def allowed_events(specimen: Snapshot, actor: Actor) -> list[type[Event]]:
-    """Return every event class the actor may record or cause on this specimen now: the buttons of its page.
+def allowed_events(specimen: Snapshot, actor: Actor, *, lagging: bool) -> list[type[Event]]:
+    """Return every event class the actor may record or cause on this specimen now: the buttons of its page. Pure.
 
     A kind that no call of its own causes (it follows from a timer or a set-up) is not among them.
     """
@@ -96,7 +99,7 @@ def allowed_events(specimen: Snapshot, actor: Actor) -> list[type[Event]]:
         if cls.stream.value == "specimen"
         and cls.permission is not None
         and (cls.mode is Mode.DIRECT or cls.call)
-        and not refusals_of_recording(actor, cls, specimen, site=_own_site(actor, cls))
+        and not refusals_of_recording(actor, cls, specimen, site=_own_site(actor, cls), lagging=lagging)
     ]
 
 
@@ -107,13 +110,19 @@ def _own_site(actor: Actor, event: type[Event]) -> str | None:
     return next(iter(sorted(actor.scope(event.permission).sites)), None)
 
 
-def describe_allowed(session: Session, actor: Actor, code: str) -> AllowedEvents:
+def describe_allowed(session: Session, actor: Actor, code: str, bank: Bank) -> AllowedEvents:
     """Answer GET /specimens/{code}/allowed-events."""
-    return allowed_on(get_visible(session, actor, code, holds=True), actor)
+    return allowed_on(session, get_visible(session, actor, code, holds=True), actor, bank)
 
 
-def allowed_on(specimen: Snapshot, actor: Actor) -> AllowedEvents:
-    """Say what the actor may do with a specimen that was loaded with its holds, and by which call. Pure."""
+def allowed_on(session: Session, specimen: Snapshot, actor: Actor, bank: Bank) -> AllowedEvents:
+    """Say what the actor may do with a specimen that was loaded with its holds, and by which call.
+
+    Whether the log is behind is asked only when an act towards use would be among them.
+    """
+    allowed = allowed_events(specimen, actor, lagging=False)
+    if any(cls.toward_use for cls in allowed) and is_behind(session, bank, clock.now()):
+        allowed = allowed_events(specimen, actor, lagging=True)
     items = [
         AllowedEvent(
             kind=cls.model_fields["kind"].default,
@@ -122,7 +131,7 @@ def allowed_on(specimen: Snapshot, actor: Actor) -> AllowedEvents:
             call=call_of(cls, specimen),
             payload_schema=cls.model_json_schema() if cls.mode is Mode.DIRECT else None,
         )
-        for cls in allowed_events(specimen, actor)
+        for cls in allowed
     ]
     return AllowedEvents(specimen=specimen.code, seq=specimen.seq, items=items)
 

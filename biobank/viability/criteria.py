@@ -1,9 +1,11 @@
 """What quality demands of a count, per material and site: set with a signature, read beside every count."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, func, insert, select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -52,6 +54,17 @@ def criterion_for(session: Session, site: str | None, material: str) -> Criterio
         .limit(1)
     ).first()
     return None if row is None else Criterion(row.minimum_bp, row.confidence_bp)
+
+
+def criteria_of(session: Session, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], Criterion]:
+    """Return what stands for each pair of site and material that has a criterion."""
+    rows = session.execute(
+        select(criterion_table)
+        .where(tuple_(*_NAMED).in_(sorted(pairs)))
+        .ext(distinct_on(*_NAMED))
+        .order_by(*_NAMED, criterion_table.c.number.desc())
+    )
+    return {(row.site_code, row.material): Criterion(row.minimum_bp, row.confidence_bp) for row in rows}
 
 
 def set_criterion(session: Session, act: Act, request: SetCriterion) -> CriterionRecorded:

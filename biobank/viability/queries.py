@@ -1,6 +1,7 @@
 """Questions about viability. Each takes the actor; what the actor may not know of is not found."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -9,11 +10,11 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.custody.legality import Snapshot
 from biobank.custody.snapshots import get_all_visible, get_visible
-from biobank.specimens.assays import measured_of
+from biobank.specimens.assays import latest_counts, measured_of
 from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.specimens.schemas import Measured
 from biobank.viability import cells, claims, refusals, rules
-from biobank.viability.criteria import Criterion, criterion_for
+from biobank.viability.criteria import Criterion, criteria_of, criterion_for
 from biobank.viability.dose import dose_of_set, dose_of_vial
 from biobank.viability.estimates import Answer, answers, dose_public
 from biobank.viability.parameters import current
@@ -75,6 +76,31 @@ def acceptance_of(live: int, counted: int, criterion: Criterion) -> Acceptance:
         shown_bp=claims.shown_bp(live, counted, criterion.confidence_bp),
         verdict="shown" if shown else "not_shown",
     )
+
+
+@dataclass(frozen=True)
+class Count:
+    """A count and what it was asked to show."""
+
+    live: int
+    counted: int
+    minimum_bp: int
+    recorded_at: datetime
+
+
+def counts_not_shown(session: Session, specimens: Iterable[Snapshot]) -> dict[str, Count]:
+    """Return, by specimen, the latest count that does not show what quality demands of its material at its site."""
+    by_code = {one.code: one for one in specimens}
+    counts = latest_counts(session, by_code)
+    named = {code: (by_code[code].home_site_code or "", by_code[code].material) for code in counts}
+    demanded = criteria_of(session, set(named.values())) if named else {}
+    found: dict[str, Count] = {}
+    for code, row in counts.items():
+        criterion = demanded.get(named[code])
+        if criterion is None or acceptance_of(row.live, row.live + row.dead, criterion).verdict == "shown":
+            continue
+        found[code] = Count(row.live, row.live + row.dead, criterion.minimum_bp, row.recorded_at)
+    return found
 
 
 def estimate(

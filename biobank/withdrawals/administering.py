@@ -1,7 +1,6 @@
 """Giving a tube to its donor: the release is used up, every part of the tube is accounted for, the chain is in the database."""
 
-from typing import Any
-from uuid import UUID
+from dataclasses import replace
 
 from sqlalchemy import insert, select, update
 from sqlmodel import Session
@@ -17,44 +16,14 @@ from biobank.withdrawals.case import (
     open_case,
     record_on_case,
     record_on_tubes,
-    require_treatment_consent,
-    require_usable,
     set_state,
 )
 from biobank.withdrawals.events import Administered, Given
-from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
-from biobank.withdrawals.service import answer_of, read_again
+from biobank.withdrawals.service import answer_of, raise_first
+from biobank.withdrawals.step_rules import administer_refusals, begin_refusals, consents_of, read_grounds
 from biobank.withdrawals.workflow import Step, after
-
-
-class NoRelease(Conflict):
-    """There is no such release for this specimen."""
-
-    code = "no_release"
-    title = "No bedside release"
-
-
-class ReleaseUsed(Conflict):
-    """A release is used once."""
-
-    code = "release_used"
-    title = "Release already used"
-
-
-class ReleaseExpired(Conflict):
-    """A release lasts 15 minutes."""
-
-    code = "release_expired"
-    title = "Release expired"
-
-
-class ReleaseEnded(Conflict):
-    """Something happened after the check that ended the release."""
-
-    code = "release_ended"
-    title = "Release ended"
 
 
 class AmountsDoNotAddUp(Conflict):
@@ -68,27 +37,33 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     """Give a tube to its donor, using up the release that two people made. The rest of it is accounted for."""
     product = read_tube(session, act, request.product)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[product])
-    require_step_permission(act, Step.ADMINISTER, case)
-    case.require_step(Step.ADMINISTER)
     if product not in case.tubes:
+        raise_first(begin_refusals(act.actor, Step.ADMINISTER, case))
         scanned = others.get(product)
         whose = None if scanned is None else scanned.donor_code
         wrong = differing(case.donor, case.tubes, case.donor, product, whose)
         return stop(session, act, case, request, wrong, None, product, scanned)
     tube = case.tubes[product]
-    consents = require_treatment_consent(session, act, case.donor, case.row["material"], [product])
-    require_usable(session, act, case, [product], Administered, None)
+    # The row is locked, so two administrations find one release.
+    release = (
+        session.execute(select(release_table).where(release_table.c.id == request.release).with_for_update()).mappings().first()
+    )
+    found = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
+    grounds = replace(found, releases={} if release is None else {product: release})
+    raise_first(administer_refusals(act.actor, case, grounds, product))
+    assert release is not None, "no release is a refusal"
+    consents, _ = consents_of(case, grounds, [product])
     amount = tube.projection["amount"]
     _require_accounted(request, product, amount, tube.unit)
-    release = _consume(session, act, request.release, product)
+    session.execute(update(release_table).where(release_table.c.id == request.release).values(consumed_at=act.at))
     started, ended = moment_of(act, request, request.started_at), moment_of(act, request, None)
     if started > ended:
         raise ImplausibleTime(f"It began ({rfc3339(started)}) after it ended ({rfc3339(ended)}). Say when it began.")
     event = Administered(
         withdrawal=code,
-        release=str(release.id),
+        release=str(request.release),
         recipient=case.donor,
-        wristband=release.wristband_code,
+        wristband=release["wristband_code"],
         given=request.given,
         residue=request.residue,
         loss=request.loss,
@@ -97,11 +72,12 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
         started_at=rfc3339(started),
         reaction=request.reaction,
     )
-    relies_on = (case.approval, bytes(release.made_event), *consents)
-    appended = record_on_tubes(session, act, case, [Move(tube, event, site=case.clinic, relies_on=relies_on)], request)
+    relies_on = (case.approval, bytes(release["made_event"]), *consents)
+    moves = [Move(tube, event, site=case.clinic, relies_on=relies_on)]
+    appended = record_on_tubes(session, act, case, moves, request, lagging=grounds.lagging)
     session.execute(
         insert(administration).values(
-            release_id=release.id,
+            release_id=request.release,
             specimen_code=product,
             withdrawal_code=code,
             donor_code=case.donor,
@@ -116,10 +92,11 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
             event_hash=appended[0].leaf_hash,
         )
     )
-    state = after(Step.ADMINISTER, case.state, read_again(session, act, code).items)
-    given = record_on_case(session, act, case, Given(specimen=product, release=str(release.id), state=state))
+    state = after(Step.ADMINISTER, case.state, case.moved_on(appended, given=[product]).items)
+    given = record_on_case(session, act, case, Given(specimen=product, release=str(request.release), state=state))
     set_state(session, case, state)
-    return answer_of(session, act, code, [*appended, given])
+    now = case.moved_on([*appended, given], state=state, given=[product])
+    return answer_of(act, now, [*appended, given])
 
 
 def _require_accounted(request: AdministerRequest, product: str, amount: int, unit: str) -> None:
@@ -134,26 +111,3 @@ def _require_accounted(request: AdministerRequest, product: str, amount: int, un
         raise AmountsDoNotAddUp(
             "Say in `residue_went` where the residue went, exactly when there is one.", subject=product, amount=amount
         )
-
-
-def _consume(session: Session, act: Act, release_id: UUID, product: str) -> Any:
-    """Use up the release, or raise why it cannot be used. The row is locked, so two administrations find one release."""
-    row = session.execute(select(release_table).where(release_table.c.id == release_id).with_for_update()).first()
-    if row is None or row.specimen_code != product:
-        raise NoRelease(
-            f"There is no such bedside release for {product}. Two people scan band and product first.", subject=product
-        )
-    if row.consumed_at is not None:
-        raise ReleaseUsed(f"This release of {product} was used already.", subject=product)
-    if row.killed_at is not None:
-        raise ReleaseEnded(
-            f"This release of {product} was ended ({row.killed_because.replace('_', ' ')}). Stop, and check again.",
-            subject=product,
-            because=row.killed_because,
-        )
-    if row.expires_at < act.at:
-        raise ReleaseExpired(
-            f"This release of {product} was good until {rfc3339(row.expires_at)}. Two people check again.", subject=product
-        )
-    session.execute(update(release_table).where(release_table.c.id == release_id).values(consumed_at=act.at))
-    return row

@@ -13,11 +13,11 @@ from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.errors import Refused
 from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Arrived, Delivered
-from biobank.withdrawals.gate import require_step_permission
-from biobank.withdrawals.picking import wrong_tube
+from biobank.withdrawals.picking import stray_tube
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import ReceiveRequest, WithdrawalAnswer
-from biobank.withdrawals.service import answer_of
+from biobank.withdrawals.service import answer_of, raise_first
+from biobank.withdrawals.step_rules import receipt_refusals
 from biobank.withdrawals.workflow import Step, after
 
 
@@ -25,11 +25,11 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
     """Accept tubes at the clinic and look at them. What arrives damaged or unreadable is held with it."""
     tubes = list(dict.fromkeys(read_tube(session, act, scan) for scan in request.tubes))
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=tubes)
-    require_step_permission(act, Step.RECEIVE, case)
-    case.require_step(Step.RECEIVE)
     for tube in tubes:
         if tube not in case.tubes:
-            return wrong_tube(act, case, tube, others.get(tube))
+            return stray_tube(act, Step.RECEIVE, case, tube, others.get(tube))
+    for tube in sorted(tubes):
+        raise_first(receipt_refusals(act.actor, case, tube))
     event = Delivered(
         withdrawal=code,
         site=case.clinic,
@@ -41,11 +41,12 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
     moves = [Move(case.tubes[tube], event, site=case.clinic) for tube in sorted(tubes)]
     appended = record_on_tubes(session, act, case, moves, request)
     arrived = record_on_case(session, act, case, Arrived(specimens=tuple(sorted(tubes)), site=case.clinic))
-    set_state(session, case, after(Step.RECEIVE, case.state))
+    state = after(Step.RECEIVE, case.state)
+    set_state(session, case, state)
     for kind, wrong in ((HoldKind.QUALITY, not request.container_intact), (HoldKind.IDENTITY, not request.label_legible)):
         if wrong:
             appended += hold_specimens(session, act, sorted(tubes), kind, reason="arrival_inspection", site=case.clinic)
-    return answer_of(session, act, code, [*appended, arrived])
+    return answer_of(act, case.moved_on([*appended, arrived], state=state), [*appended, arrived])
 
 
 def hold_specimens(

@@ -24,14 +24,14 @@ from biobank.foundation.codes import Prefix
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, Refused
 from biobank.withdrawals.arrival import hold_specimens
-from biobank.withdrawals.case import Case, open_case, record_on_case, require_treatment_consent, require_usable
-from biobank.withdrawals.events import Administered, CheckFailed, CheckOpened, CheckPassed
-from biobank.withdrawals.gate import require_step_permission
+from biobank.withdrawals.case import Case, open_case, record_on_case
+from biobank.withdrawals.events import CheckFailed, CheckOpened, CheckPassed
 from biobank.withdrawals.models import BedsideCheck, BedsideRelease
 from biobank.withdrawals.releases import end_releases
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
-from biobank.withdrawals.service import answer_members, read_again
+from biobank.withdrawals.service import answer_members, raise_first
+from biobank.withdrawals.step_rules import begin_refusals, check_refusals, consents_of, read_grounds
 from biobank.withdrawals.workflow import Step
 
 check_table = table_of(BedsideCheck)
@@ -70,8 +70,7 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
     band_code = read_scan(act, request.wristband, Prefix.WRISTBAND)
     product = read_tube(session, act, request.product)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[product])
-    require_step_permission(act, Step.CHECK, case)
-    case.require_step(Step.CHECK)
+    raise_first(begin_refusals(act.actor, Step.CHECK, case))
     scanned = others.get(product)
     # Whose the band is counts before whether it is still in force: another person's old band is another person's band.
     row = find_band(session, band_code)
@@ -80,8 +79,9 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
     if wrong:
         return stop(session, act, case, request, wrong, band_code, product, scanned)
     band = active_wristband(session, band_code, act.at)
-    consents = require_treatment_consent(session, act, case.donor, case.row["material"], [product])
-    require_usable(session, act, case, [product], Administered, None)
+    grounds = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
+    raise_first(check_refusals(act.actor, case, grounds, product))
+    consents = tuple(consents_of(case, grounds, [product])[0])
     open_check = session.execute(
         select(check_table).where(
             check_table.c.withdrawal_code == code,
@@ -162,7 +162,7 @@ def _open_check(
             expires_at=expires,
         )
     )
-    members = answer_members(act, read_again(session, act, case.code), [opened])
+    members = answer_members(act, case.moved_on([opened]), [opened])
     return BedsideAnswer(**members, check=check, status="waiting_for_second_person", expires_at=expires)
 
 
@@ -210,5 +210,5 @@ def _pass_check(
             expires_at=expires,
         )
     )
-    members = answer_members(act, read_again(session, act, case.code), [passed])
+    members = answer_members(act, case.moved_on([passed]), [passed])
     return BedsideAnswer(**members, check=check.id, status="released", release=release, expires_at=expires)

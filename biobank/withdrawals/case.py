@@ -4,12 +4,13 @@ Donor first, then the withdrawal, then the specimens by code. Revoking a consent
 revocation or is finished before it. Nothing is believed that was read before the lock.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, or_, select, text, update
+from sqlalchemy import ColumnElement, RowMapping, Select, and_, or_, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -19,12 +20,11 @@ from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import Custody
-from biobank.custody.recording import AHEAD, NOW, Circumstances, ImplausibleTime, Move, is_lagging
+from biobank.custody.recording import AHEAD, NOW, Circumstances, ImplausibleTime, Move
 from biobank.custody.recording import record as record_on_specimens
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, State, StreamKind
-from biobank.donors.consents import consents_given
-from biobank.donors.visibility import lock_donor
+from biobank.donors.visibility import donor
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound, Refusal, StaleSequence
@@ -32,9 +32,9 @@ from biobank.quality.streams import record_on_stream
 from biobank.specimens.models import Specimen
 from biobank.transparency.models import StreamHead
 from biobank.withdrawals.checks import use_refusals
-from biobank.withdrawals.consents import treatment_consents
+from biobank.withdrawals.findings import Findings, read_findings
 from biobank.withdrawals.models import Administration, Withdrawal, WithdrawalItem, WithdrawalPick
-from biobank.withdrawals.workflow import Item, Route, Step, WithdrawalState, step_refusal
+from biobank.withdrawals.workflow import Item, Route, WithdrawalState
 
 withdrawal = table_of(Withdrawal)
 item_table = table_of(WithdrawalItem)
@@ -43,21 +43,19 @@ administration = table_of(Administration)
 custody = table_of(Custody)
 specimen_table = table_of(Specimen)
 stream_head = table_of(StreamHead)
+PICKED = ("container_code", "position_code", "picked_by", "picked_at", "picked_event", "confirmed_by", "confirmed_at")
 
 
 @dataclass(frozen=True)
 class Case:
-    """An opened withdrawal. `tubes` are its specimens by code; `came_back` those that returned without a decision; `donor_status`
-    is read with the donor's lock.
-    """
+    """An opened withdrawal: its row with the donor's status, and by code its tubes, their picks, and what was found of them."""
 
-    row: RowMapping
+    row: Mapping[Any, Any]
     seq: int
     tubes: dict[str, Snapshot]
-    picks: dict[str, RowMapping]
+    picks: Mapping[str, Mapping[Any, Any]]
     given: frozenset[str]
-    came_back: frozenset[str]
-    donor_status: str = ""
+    findings: dict[str, Findings]
 
     @property
     def code(self) -> str:
@@ -68,6 +66,11 @@ class Case:
     def donor(self) -> str:
         """The donor, who is the recipient."""
         return str(self.row["donor_code"])
+
+    @property
+    def donor_status(self) -> str:
+        """Living, deceased, unreachable or erased; as it is under the donor's lock when the case was opened for an act."""
+        return str(self.row["donor_status"])
 
     @property
     def clinic(self) -> str:
@@ -110,11 +113,33 @@ class Case:
         assert event is not None, "approved without an event"
         return bytes(event)
 
-    def require_step(self, step: Step) -> None:
-        """Raise WrongStep unless the withdrawal is where `step` begins."""
-        refusal = step_refusal(step, self.code, self.state)
-        if refusal is not None:
-            raise refusal
+    def moved_on(
+        self,
+        appended: Sequence[Appended],
+        *,
+        state: WithdrawalState | None = None,
+        picked: Mapping[str, Mapping[Any, Any]] = MappingProxyType({}),
+        given: Collection[str] = (),
+    ) -> "Case":
+        """Return the case as it stands after this act's own writes, without reading it again. Pure.
+
+        `appended`: what the act wrote; `state`: where the withdrawal was led; `picked`: rows of picks written; `given`: tubes.
+        """
+        ends = {one.stream_id: one for one in appended}
+        tubes = {
+            code: replace(tube, projection=end.projection, seq=end.seq, head_hash=end.leaf_hash)
+            if (end := ends.get(code)) is not None and end.projection is not None
+            else tube
+            for code, tube in self.tubes.items()
+        }
+        return replace(
+            self,
+            row=self.row if state is None else {**self.row, "state": state.value},
+            seq=ends[self.code].seq if self.code in ends else self.seq,
+            tubes=tubes,
+            picks={**self.picks, **picked},
+            given=self.given | frozenset(given),
+        )
 
 
 def visible(actor: Actor, permission: Permission = Permission.WITHDRAWAL_READ) -> ColumnElement[bool]:
@@ -132,9 +157,22 @@ def visible(actor: Actor, permission: Permission = Permission.WITHDRAWAL_READ) -
     return or_(scope.of(withdrawal.c.clinic_site_code), here.exists())
 
 
-def find_row(session: Session, actor: Actor, code: str) -> RowMapping:
-    """Return the row; raise NotFound unless the actor may know of it."""
-    row = session.execute(select(withdrawal).where(withdrawal.c.code == code, visible(actor))).mappings().first()
+def case_rows(actor: Actor, permission: Permission = Permission.WITHDRAWAL_READ) -> Select[Any]:
+    """The rows of withdrawals that the actor may know of, with their donor's status."""
+    return (
+        select(withdrawal, donor.c.status.label("donor_status"))
+        .join(donor, donor.c.code == withdrawal.c.donor_code)
+        .where(visible(actor, permission))
+    )
+
+
+def find_row(session: Session, actor: Actor, code: str, *, lock: bool = False) -> RowMapping:
+    """Return the row; raise NotFound unless the actor may know of it. `lock` takes the donor's row, then the withdrawal's."""
+    statement = case_rows(actor).where(withdrawal.c.code == code)
+    if lock:
+        # One statement locks both rows in the order they are named. FOR NO KEY UPDATE: new rows may still refer to them.
+        statement = statement.with_for_update(of=[donor, withdrawal], key_share=True)
+    row = session.execute(statement).mappings().first()
     if row is None:
         raise NotFound(f"There is no withdrawal {code} that you may see. Check the code.", subject=code)
     return row
@@ -145,14 +183,10 @@ def open_case(
 ) -> tuple[Case, dict[str, Snapshot]]:
     """Lock donor, withdrawal and specimens, and load the case. `also`: further specimens to lock with them.
 
-    Returns the case and the snapshots of `also` that exist. Raises NotFound, DonorNotTreated (only for the erased: a death
-    refuses use, not what must still be recorded), StaleSequence when `expected_seq` is given and old.
+    Returns the case and the snapshots of `also` that exist. Raises NotFound, StaleSequence when `expected_seq` is given and old.
     """
-    donor_code = find_row(session, act.actor, code)["donor_code"]
-    donor_status = lock_donor(session, donor_code).status
-    row = session.execute(select(withdrawal).where(withdrawal.c.code == code).with_for_update()).mappings().one()
+    row = find_row(session, act.actor, code, lock=True)
     case, others = _load(session, row, also, lock=True)
-    case = replace(case, donor_status=donor_status)
     if expected_seq is not None and expected_seq != case.seq:
         raise StaleSequence(
             f"The record of {code} moved on: it stands at {case.seq}. Look at its present state and decide again.",
@@ -169,68 +203,75 @@ def read_case(session: Session, row: RowMapping) -> Case:
 
 
 def _load(session: Session, row: RowMapping, also: Collection[str], *, lock: bool) -> tuple[Case, dict[str, Snapshot]]:
-    code = row["code"]
-    items = session.execute(select(item_table.c.specimen_code).where(item_table.c.withdrawal_code == code)).scalars().all()
-    wanted = sorted({*items, *also})
-    if lock:
-        # The rows are locked before they are read: what stands beside custody in the snapshot is then as new as custody is.
-        session.execute(select(custody.c.code).where(custody.c.code.in_(wanted)).order_by(custody.c.code).with_for_update()).all()
-    found = load(session, wanted, lock=lock, holds=True)
-    picks = session.execute(select(pick_table).where(pick_table.c.withdrawal_code == code)).mappings()
-    given = session.execute(select(administration.c.specimen_code).where(administration.c.withdrawal_code == code)).scalars()
-    seq = session.execute(
-        select(stream_head.c.seq).where(stream_head.c.stream_kind == StreamKind.WITHDRAWAL.value, stream_head.c.stream_id == code)
-    ).scalar()
-    case = Case(
-        row=row,
-        seq=seq or 0,
-        tubes={c: found[c] for c in items if c in found},
-        picks={p["specimen_code"]: p for p in picks},
-        given=frozenset(given),
-        came_back=came_back(session, found),
-    )
-    return case, {c: found[c] for c in also if c in found}
+    tubes = read_tubes(session, [row["code"]], also=also, lock=lock)
+    its = [tube for tube in tubes if tube["withdrawal_code"] is not None]
+    # The rows of custody are locked before this: what stands beside them in the snapshots is as new as they are.
+    found = load(session, [tube["tube"] for tube in tubes], holds=True)
+    findings = read_findings(session, found)
+    return case_of(row, its, found, findings), {code: found[code] for code in also if code in found}
 
 
-_CAME_BACK = text(
-    """
-    SELECT DISTINCT ON (stream_id) stream_id, kind FROM event
-    WHERE stream_kind = 'specimen' AND stream_id = ANY(:codes) AND kind IN ('specimen.issued', 'specimen.returned')
-    ORDER BY stream_id, seq DESC
-    """
+_SEQ = (
+    select(stream_head.c.seq)
+    .where(stream_head.c.stream_kind == StreamKind.WITHDRAWAL.value, stream_head.c.stream_id == item_table.c.withdrawal_code)
+    .scalar_subquery()
 )
-_OURS = frozenset({State.RECEIVED, State.IN_PROCESS, State.STORED, State.CHECKED_OUT})
 
 
-def came_back(session: Session, tubes: dict[str, Snapshot]) -> frozenset[str]:
-    """Return the tubes that left for a patient and are in our hands again without a decision about their return."""
-    ours = [code for code, tube in tubes.items() if tube.state in _OURS]
-    rows = session.execute(_CAME_BACK, {"codes": ours})
-    return frozenset(row.stream_id for row in rows if row.kind == "specimen.issued")
+def read_tubes(
+    session: Session, codes: Collection[str], *, also: Collection[str] = (), lock: bool = False
+) -> Sequence[RowMapping]:
+    """Return one row for each tube of these withdrawals, by code: `tube`, its pick, whether `given`, the withdrawal's `seq`.
 
-
-def require_treatment_consent(
-    session: Session, act: Act, donor: str, material: str, specimens: Iterable[str]
-) -> tuple[bytes, ...]:
-    """Return the leaf hashes of the treatment consents that cover these specimens; the donor's row is locked.
-
-    Raises ConsentMissing, ConsentIsRevoked, DonorNotTreated.
+    `also`: further specimens, as rows without a withdrawal; only with one withdrawal. `lock` takes their rows of custody.
     """
-    row = lock_donor(session, donor)
-    given = consents_given(session, [donor], "treatment", act.at)[donor]
-    consents, refusals = treatment_consents(donor, row.status, given, material, specimens, act.at)
-    if refusals:
-        raise refusals[0]
-    return tuple(consents)
+    asked = and_(item_table.c.specimen_code == custody.c.code, item_table.c.withdrawal_code.in_(sorted(codes)))
+    statement = (
+        select(
+            custody.c.code.label("tube"),
+            item_table.c.withdrawal_code,
+            _SEQ.label("seq"),
+            administration.c.release_id.is_not(None).label("given"),
+            *(pick_table.c[name] for name in PICKED),
+        )
+        .select_from(
+            custody.outerjoin(item_table, asked)
+            .outerjoin(
+                pick_table,
+                and_(
+                    pick_table.c.withdrawal_code == item_table.c.withdrawal_code,
+                    pick_table.c.specimen_code == item_table.c.specimen_code,
+                ),
+            )
+            .outerjoin(
+                administration,
+                and_(
+                    administration.c.withdrawal_code == item_table.c.withdrawal_code,
+                    administration.c.specimen_code == item_table.c.specimen_code,
+                ),
+            )
+        )
+        .where(
+            custody.c.code.in_(select(item_table.c.specimen_code).where(item_table.c.withdrawal_code.in_(sorted(codes))))
+            | custody.c.code.in_(sorted(also))
+        )
+        .order_by(custody.c.code)
+    )
+    if lock:
+        statement = statement.with_for_update(of=custody)
+    return session.execute(statement).mappings().all()
 
 
-def require_usable(
-    session: Session, act: Act, case: Case, codes: Iterable[str], event: type[Event], conditions: frozenset[Condition] | None
-) -> None:
-    """Raise the first reason for which one of `codes` may not take the step `event` on its way back to its donor."""
-    refusals = usage_refusals(case, codes, event, conditions, at=act.at, lagging=is_lagging(session, act, [event]))
-    if refusals:
-        raise refusals[0]
+def case_of(row: RowMapping, its: Sequence[RowMapping], found: Mapping[str, Snapshot], findings: Mapping[str, Findings]) -> Case:
+    """Put a case together from its row, its tubes' rows and what was read of the tubes."""
+    return Case(
+        row=row,
+        seq=max((tube["seq"] or 0 for tube in its), default=0),
+        tubes={tube["tube"]: found[tube["tube"]] for tube in its},
+        picks={tube["tube"]: tube for tube in its if tube["picked_by"] is not None},
+        given=frozenset(tube["tube"] for tube in its if tube["given"]),
+        findings={tube["tube"]: findings[tube["tube"]] for tube in its},
+    )
 
 
 def usage_refusals(
@@ -249,7 +290,7 @@ def usage_refusals(
             conditions=conditions,
             withdrawal=case.code,
             lagging=lagging,
-            came_back=code in case.came_back,
+            findings=case.findings[code],
         )
     ]
 
@@ -276,9 +317,14 @@ def record_on_tubes(
     case: Case,
     moves: list[Move],
     given: Circumstances = NOW,
+    *,
+    lagging: bool | None = None,
 ) -> list[Appended]:
-    """Append events to specimens on the withdrawal's behalf: its own reservation does not stand in its way."""
-    return record_on_specimens(session, act, moves, given, withdrawal=case.code)
+    """Append events to specimens on the withdrawal's behalf: its own reservation does not stand in its way.
+
+    `lagging`: whether the log is behind, when the caller asked already.
+    """
+    return record_on_specimens(session, act, moves, given, withdrawal=case.code, lagging=lagging)
 
 
 def set_state(session: Session, case: Case, state: WithdrawalState, **values: Any) -> None:

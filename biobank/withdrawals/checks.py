@@ -13,6 +13,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.quality.decisions import BasisUndetermined
 from biobank.quality.events import RegulatoryBasis
+from biobank.withdrawals.findings import NOTHING_FOUND, Findings
 from biobank.withdrawals.workflow import Route
 
 RELEASED = frozenset({Quality.RELEASED_TO_BANK, Quality.RELEASED_CONDITIONALLY})
@@ -74,6 +75,27 @@ class WrongConditionForRoute(Conflict):
     title = "Wrong condition for this route"
 
 
+class InspectionFailed(Conflict):
+    """Somebody looked at it and it was not as it should be; quality has not decided since."""
+
+    code = "inspection_failed"
+    title = "Found damaged"
+
+
+class CountBelowCriterion(Conflict):
+    """Its latest count does not show what quality demands of the material."""
+
+    code = "count_below_criterion"
+    title = "Too few alive"
+
+
+_WRONG = {
+    "container_intact": "its container broken",
+    "label_legible": "its label not legible",
+    "contents_as_expected": "contents other than expected",
+}
+
+
 class CameBackUndecided(Conflict):
     """It left the bank for a patient once and came back without quality's decision."""
 
@@ -92,12 +114,12 @@ def use_refusals(
     material: str | None = None,
     withdrawal: str | None = None,
     lagging: bool = False,
-    came_back: bool = False,
+    findings: Findings = NOTHING_FOUND,
 ) -> list[Refusal]:
     """Return every reason why `specimen` may not be used for `donor` by way of `event`; empty when it may.
 
     `at`: the instant of the act; `conditions`: physical conditions that `route` allows at this step; `withdrawal`: on whose
-    behalf; `came_back`: it left for a patient and came back without quality's decision.
+    behalf; `findings`: what the record tells of it beside its custody row.
     """
     found = (
         _owner_refusal(specimen, donor),
@@ -105,7 +127,8 @@ def use_refusals(
         _material_refusal(specimen, material),
         *refusals_of(event, specimen, withdrawal=withdrawal, lagging=lagging),
         _law_refusal(specimen),
-        *_quality_refusals(specimen, at, came_back),
+        *_quality_refusals(specimen, at),
+        *_finding_refusals(specimen, findings),
         _condition_refusal(specimen, route, conditions),
     )
     return [refusal for refusal in found if refusal is not None]
@@ -151,11 +174,10 @@ def _law_refusal(specimen: Snapshot) -> Refusal | None:
     return None
 
 
-def _quality_refusals(specimen: Snapshot, at: datetime, came_back: bool) -> list[Refusal]:
+def _finding_refusals(specimen: Snapshot, findings: Findings) -> list[Refusal]:
     code, where = specimen.code, specimen.where_now
-    quality = specimen.projection["quality"]
     found: list[Refusal] = []
-    if came_back:
+    if findings.came_back:
         found.append(
             CameBackUndecided(
                 f"{code} left for a patient and came back without quality's decision. Record its return with the journey's "
@@ -164,6 +186,41 @@ def _quality_refusals(specimen: Snapshot, at: datetime, came_back: bool) -> list
                 subject=code,
             )
         )
+    if findings.wrong:
+        what = " and ".join(_WRONG[name] for name in findings.wrong)
+        found.append(
+            InspectionFailed(
+                f"Somebody looked at {code} and found {what}. Keep it apart; quality decides (POST …/decision).",
+                where_now=where,
+                subject=code,
+                wrong=list(findings.wrong),
+            )
+        )
+    count = findings.count
+    if count is not None and not _released_in_knowledge(specimen, findings):
+        found.append(
+            CountBelowCriterion(
+                f"The latest count of {code} ({count.live} alive of {count.counted}) does not show the "
+                f"{count.minimum_bp / 100:g} % that quality demands. "
+                "Quality may release it conditionally (POST …/decision), or choose another.",
+                where_now=where,
+                subject=code,
+            )
+        )
+    return found
+
+
+def _released_in_knowledge(specimen: Snapshot, findings: Findings) -> bool:
+    """Say whether quality released it conditionally after the count was there to be read."""
+    decided, count = findings.decided_at, findings.count
+    conditional = specimen.projection["quality"] == Quality.RELEASED_CONDITIONALLY
+    return conditional and count is not None and decided is not None and decided >= count.recorded_at
+
+
+def _quality_refusals(specimen: Snapshot, at: datetime) -> list[Refusal]:
+    code, where = specimen.code, specimen.where_now
+    quality = specimen.projection["quality"]
+    found: list[Refusal] = []
     if quality not in RELEASED:
         found.append(
             NotReleased(

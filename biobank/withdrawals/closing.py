@@ -6,24 +6,22 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
-from biobank.custody.legality import refusal_of
 from biobank.custody.recording import Move
-from biobank.custody.states import State
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict, IllegalTransition, Refused
+from biobank.foundation.errors import Conflict, Refused
 from biobank.quality.deviations import add_deviation
 from biobank.vault import put_document
 from biobank.withdrawals.case import Case, moment_of, open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Closed, OutcomeRecorded, Returned, TakenBack
-from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.models import WithdrawalOutcome
-from biobank.withdrawals.picking import wrong_tube
+from biobank.withdrawals.picking import stray_tube
 from biobank.withdrawals.releases import end_releases
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import OutcomeRequest, ReturnRequest, WithdrawalAnswer
-from biobank.withdrawals.service import answer_of, read_again
-from biobank.withdrawals.workflow import Step, WithdrawalState, after, settled
+from biobank.withdrawals.service import answer_of, raise_first
+from biobank.withdrawals.step_rules import outcome_refusals, return_refusals
+from biobank.withdrawals.workflow import Step, WithdrawalState, after, settled, step_refusal
 
 outcome_table = table_of(WithdrawalOutcome)
 
@@ -39,19 +37,11 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
     """Take a frozen tube back into the bank, on the temperature record of its journey and quality's signed decision."""
     tube = read_tube(session, act, request.tube)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
-    require_step_permission(act, Step.RETURN, case)
-    case.require_step(Step.RETURN)
     if tube not in case.tubes:
-        return wrong_tube(act, case, tube, others.get(tube))
-    snapshot = case.tubes[tube]
-    # The decision is about this tube, and takes it to a site: it must be the decider's to make at both.
-    act.require(Permission.QUALITY_DECIDE, at=snapshot.sites, subject=tube)
+        return stray_tube(act, Step.RETURN, case, tube, others.get(tube))
+    raise_first(return_refusals(act.actor, case, tube))
+    # The decision takes the tube to a site: it must be the decider's to make there too.
     act.require(Permission.QUALITY_DECIDE, at=request.site)
-    refusal = refusal_of(Returned, snapshot, withdrawal=code)
-    if refusal is not None:
-        raise refusal
-    if snapshot.state in (State.RECEIVED, State.CHECKED_OUT) and tube not in case.came_back:
-        raise IllegalTransition(f"{tube} is in our hands and did not come back from anywhere.", subject=tube)
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     event = Returned(
         withdrawal=code,
@@ -62,18 +52,17 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
         signature=str(signature.id),
     )
     end_releases(session, [tube], at=act.at, because="returned")
-    appended = record_on_tubes(session, act, case, [Move(snapshot, event, site=request.site)], request)
-    state = after(Step.RETURN, case.state, read_again(session, act, code).items)
+    appended = record_on_tubes(session, act, case, [Move(case.tubes[tube], event, site=request.site)], request)
+    state = after(Step.RETURN, case.state, case.moved_on(appended).items)
     returned = record_on_case(session, act, case, TakenBack(specimen=tube, state=state), site=request.site)
     set_state(session, case, state)
-    return answer_of(session, act, code, [*appended, returned])
+    return answer_of(act, case.moved_on([*appended, returned], state=state), [*appended, returned])
 
 
 def record_outcome(session: Session, act: Act, code: str, request: OutcomeRequest) -> WithdrawalAnswer:
     """Record what the clinic saw, and close the withdrawal unless more is expected. A serious adverse event opens a deviation."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    require_step_permission(act, Step.OUTCOME, case)
-    case.require_step(Step.OUTCOME)
+    raise_first(outcome_refusals(act.actor, case))
     words = None
     if request.words is not None:
         words = put_document(session, act.keystore, case.donor, {"outcome": request.words})
@@ -90,7 +79,7 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
             event_hash=recorded.leaf_hash,
         )
     )
-    appended = [recorded]
+    appended, state = [recorded], case.state
     if request.result == "serious_adverse_event":
         affected = [("withdrawal", code), *(("specimen", tube) for tube in sorted(case.given))]
         _deviation, opened = add_deviation(
@@ -107,12 +96,15 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
     if request.close and case.state is not WithdrawalState.CLOSED:
         _require_settled(case)
         appended.append(record_on_case(session, act, case, Closed()))
-        set_state(session, case, after(Step.CLOSE, case.state))
-    return answer_of(session, act, code, appended)
+        state = after(Step.CLOSE, case.state)
+        set_state(session, case, state)
+    return answer_of(act, case.moved_on(appended, state=state), appended)
 
 
 def _require_settled(case: Case) -> None:
-    case.require_step(Step.CLOSE)
+    refusal = step_refusal(Step.CLOSE, case.code, case.state)
+    if refusal is not None:
+        raise refusal
     for item in case.items:
         if not settled(item):
             raise TubesOutstanding(

@@ -7,7 +7,6 @@ takes it at one of them here, and its use case asks again at the tube that was s
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import Place
@@ -66,10 +65,3 @@ def step_permission_refusal(actor: Actor, step: Step, case: Case) -> NotPermitte
         except NotPermitted as refusal:
             first = first or refusal
     return first
-
-
-def require_step_permission(act: Act, step: Step, case: Case) -> None:
-    """Raise NotPermitted unless the one who acts may take the step."""
-    refusal = step_permission_refusal(act.actor, step, case)
-    if refusal is not None:
-        raise refusal

@@ -3,6 +3,7 @@
 A wrong tube or a wrong place at the pick is evidence: the refusal is kept whatever happens next, and says where to put the tube.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import update
@@ -10,14 +11,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.auth.permissions import Permission
 from biobank.custody.events import CheckedOut
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move
-from biobank.custody.snapshots import may_know
-from biobank.custody.states import Condition, State
+from biobank.custody.states import State
 from biobank.foundation.codes import Prefix
-from biobank.foundation.errors import Conflict, MalformedRequest, NotPermitted, Refused
+from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, Refused
 from biobank.specimens.events import Thawed
 from biobank.withdrawals.case import (
     Case,
@@ -25,26 +24,26 @@ from biobank.withdrawals.case import (
     pick_table,
     record_on_case,
     record_on_tubes,
-    require_treatment_consent,
-    require_usable,
     set_state,
 )
 from biobank.withdrawals.events import Issued, PickConfirmed, Picked, SentOut
-from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.pick_list import read_pick_list
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import IssueRequest, PickRequest, PlaceChecked, PlaceScan, ThawRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
-from biobank.withdrawals.workflow import ROUTE_CONDITIONS, Route, Step, after
-
-QUARANTINE = "Put the tube in the nearest quarantine place now; storing there is always accepted."
-
-
-class WrongSpecimen(Conflict):
-    """The tube in the hand is not one of this withdrawal's, or not the one that was picked."""
-
-    code = "wrong_specimen"
-    title = "Wrong tube"
+from biobank.withdrawals.step_rules import (
+    QUARANTINE,
+    WrongSpecimen,
+    begin_refusals,
+    confirm_refusals,
+    consents_of,
+    issue_refusals,
+    pick_refusals,
+    read_grounds,
+    thaw_refusals,
+    wrong_tube,
+)
+from biobank.withdrawals.workflow import Step, after
 
 
 class WrongPlace(Conflict):
@@ -61,27 +60,6 @@ class PlaceNotScanned(Conflict):
     title = "Scan the place too"
 
 
-class AlreadyPicked(Conflict):
-    """It was picked for this withdrawal before."""
-
-    code = "already_picked"
-    title = "Already picked"
-
-
-class SecondPersonNeeded(NotPermitted):
-    """The one who took the tube out cannot be the one who confirms it."""
-
-    code = "second_person_must_differ"
-    title = "A second person is needed"
-
-
-class NotPicked(Conflict):
-    """A tube leaves only when two people have scanned it out of its place."""
-
-    code = "pick_unconfirmed"
-    title = "Not picked by two people"
-
-
 class CourierEvidenceMissing(Conflict):
     """A courier holds something only once it accepted it."""
 
@@ -89,33 +67,35 @@ class CourierEvidenceMissing(Conflict):
     title = "Courier's acceptance missing"
 
 
-def where_of(act: Act, scanned: Snapshot | None) -> str:
-    """Say where a tube in the hand goes, telling nothing about one the actor may not know of."""
-    return scanned.where_now if scanned is not None and may_know(act.actor, scanned) else QUARANTINE
-
-
-def wrong_tube(act: Act, case: Case, code: str, scanned: Snapshot | None) -> Refused:
-    """The evidence of a wrong tube in the hand. It names what was scanned, never what was expected."""
-    return Refused(
-        WrongSpecimen(
-            f"{code} is not the tube to take for {case.code}. Stop, put it away first, then scan again.",
-            where_now=where_of(act, scanned),
-            subject=code,
-            withdrawal=case.code,
-        )
-    )
+def first_of(refusals: Sequence[Refusal]) -> Refused | None:
+    """Raise the first of a step's refusals; return it when it is evidence (a wrong tube in the hand), None when there is none."""
+    if not refusals:
+        return None
+    if isinstance(refusals[0], WrongSpecimen):
+        return Refused(refusals[0])
+    raise refusals[0]
 
 
 def pick(session: Session, act: Act, code: str, request: PickRequest) -> WithdrawalAnswer | Refused:
     """Take a tube out of its place, or confirm as the second person, who is shown nothing and only scans."""
     tube = read_tube(session, act, request.tube)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
-    case.require_step(Step.PICK)
-    require_step_permission(act, Step.PICK, case)
     if tube not in case.tubes:
-        return wrong_tube(act, case, tube, others.get(tube))
-    act.require(Permission.WITHDRAWAL_PICK, at=case.tubes[tube].sites, subject=tube)
+        return stray_tube(act, Step.PICK, case, tube, others.get(tube))
+    grounds = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
+    rule = confirm_refusals if request.confirm else pick_refusals
+    refused = first_of(rule(act.actor, case, grounds, tube))
+    if refused is not None:
+        return refused
     return _confirm(session, act, case, tube, request) if request.confirm else _take_out(session, act, case, tube, request)
+
+
+def stray_tube(act: Act, step: Step, case: Case, code: str, scanned: Snapshot | None) -> Refused:
+    """The evidence of a tube that is none of this withdrawal's, from one who may take the step now. Raises why not."""
+    refusals = begin_refusals(act.actor, step, case)
+    if refusals:
+        raise refusals[0]
+    return Refused(wrong_tube(act.actor, case, code, scanned))
 
 
 def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> PlaceChecked | Refused:
@@ -124,8 +104,9 @@ def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> Pl
     Nothing moved yet, so nothing is recorded when it is right; the pick itself asks for the place again.
     """
     case, _ = open_case(session, act, code)
-    case.require_step(Step.PICK)
-    require_step_permission(act, Step.PICK, case)
+    refusals = begin_refusals(act.actor, Step.PICK, case)
+    if refusals:
+        raise refusals[0]
     levels = read_pick_list(session, act.actor, code).line(request.tube).levels
     level = next((one for one in levels if one.kind == request.level), None)
     if level is None:
@@ -146,12 +127,6 @@ def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> Pl
 
 def _take_out(session: Session, act: Act, case: Case, code: str, request: PickRequest) -> WithdrawalAnswer | Refused:
     tube = case.tubes[code]
-    if case.item(code).picked:
-        raise AlreadyPicked(
-            f"{code} was picked already. The second person confirms it (`confirm: true`).",
-            where_now=tube.where_now,
-            subject=code,
-        )
     appended = []
     if tube.state is State.STORED:
         if request.place is None:
@@ -174,8 +149,6 @@ def _take_out(session: Session, act: Act, case: Case, code: str, request: PickRe
                 )
             )
         appended = record_on_tubes(session, act, case, [Move(tube, CheckedOut(purpose="withdrawal"))], request)
-    elif tube.state not in (State.CHECKED_OUT, State.IN_PROCESS):
-        return wrong_tube(act, case, code, tube)
     container, position = tube.projection["container_code"], tube.projection["position_code"]
     event = Picked(specimen=code, container=container, position=position)
     picked = record_on_case(session, act, case, event, request, site=tube.projection["site_code"])
@@ -193,21 +166,13 @@ def _take_out(session: Session, act: Act, case: Case, code: str, request: PickRe
         .values(withdrawal_code=case.code, specimen_code=code, **row)
         .on_conflict_do_update(index_elements=["withdrawal_code", "specimen_code"], set_=row)
     )
-    set_state(session, case, after(Step.PICK, case.state))
-    return answer_of(session, act, case.code, [*appended, picked])
+    state = after(Step.PICK, case.state)
+    set_state(session, case, state)
+    return answer_of(act, case.moved_on([*appended, picked], state=state, picked={code: row}), [*appended, picked])
 
 
 def _confirm(session: Session, act: Act, case: Case, code: str, request: PickRequest) -> WithdrawalAnswer | Refused:
-    item = case.item(code)
-    if not item.picked or item.confirmed:
-        return wrong_tube(act, case, code, case.tubes[code])
     row = case.picks[code]
-    if row["picked_by"] == act.actor.code:
-        raise SecondPersonNeeded(
-            "You took this tube out yourself; a second person scans it, with their own login.",
-            where_now=case.tubes[code].where_now,
-            subject=code,
-        )
     event = PickConfirmed(specimen=code, picked_by=row["picked_by"], picked=bytes(row["picked_event"]).hex())
     confirmed = record_on_case(
         session,
@@ -223,7 +188,8 @@ def _confirm(session: Session, act: Act, case: Case, code: str, request: PickReq
         .where(pick_table.c.withdrawal_code == case.code, pick_table.c.specimen_code == code)
         .values(confirmed_by=act.actor.code, confirmed_at=act.at)
     )
-    return answer_of(session, act, case.code, [confirmed])
+    now = {code: {**row, "confirmed_by": act.actor.code, "confirmed_at": act.at}}
+    return answer_of(act, case.moved_on([confirmed], picked=now), [confirmed])
 
 
 def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> WithdrawalAnswer | Refused:
@@ -233,56 +199,39 @@ def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> Withdra
     """
     tube = read_tube(session, act, request.tube)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
-    case.require_step(Step.THAW)
-    require_step_permission(act, Step.THAW, case)
     if tube not in case.tubes:
-        return wrong_tube(act, case, tube, others.get(tube))
-    snapshot = case.tubes[tube]
-    if not case.item(tube).confirmed:
-        raise NotPicked(f"{tube} was not picked by two people yet.", where_now=snapshot.where_now, subject=tube)
-    at_bench = snapshot.state in (State.CHECKED_OUT, State.IN_PROCESS)
-    if at_bench and case.route is not Route.THAW_AND_SHIP:
-        raise Conflict(
-            f"{code} travels on the route '{case.route.value}': {tube} is not thawed here.",
-            where_now=snapshot.where_now,
-            subject=tube,
-        )
-    consents = require_treatment_consent(session, act, case.donor, case.row["material"], [tube])
-    require_usable(session, act, case, [tube], Thawed, frozenset({Condition.FROZEN}))
+        return stray_tube(act, Step.THAW, case, tube, others.get(tube))
+    grounds = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
+    refused = first_of(thaw_refusals(act.actor, case, grounds, tube))
+    if refused is not None:
+        return refused
+    consents, _ = consents_of(case, grounds, [tube])
     event = Thawed(method=request.method, bath_temperature_mc=request.bath_temperature_mc, duration_s=request.duration_s)
-    move = Move(snapshot, event, relies_on=(case.approval, *consents))
-    appended = record_on_tubes(session, act, case, [move], request)
-    return answer_of(session, act, code, appended)
+    move = Move(case.tubes[tube], event, relies_on=(case.approval, *consents))
+    appended = record_on_tubes(session, act, case, [move], request, lagging=grounds.lagging)
+    return answer_of(act, case.moved_on(appended), appended)
 
 
 def issue(session: Session, act: Act, code: str, request: IssueRequest) -> WithdrawalAnswer:
     """Let every tube of the withdrawal go. You keep custody until the receiver accepts; a courier accepts by evidence."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    require_step_permission(act, Step.ISSUE, case)
-    case.require_step(Step.ISSUE)
-    for item in case.items:
-        if not item.confirmed:
-            raise NotPicked(
-                f"{item.specimen} was not picked by two people yet, so {code} cannot leave.",
-                where_now=case.tubes[item.specimen].where_now,
-                subject=item.specimen,
-            )
+    grounds = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
+    first_of(issue_refusals(act.actor, case, grounds))
     if request.courier is not None and request.evidence is None:
         raise CourierEvidenceMissing(
             f"{request.courier} holds the tubes only once it accepted them: send its reference in `evidence`.", subject=code
         )
-    consents = require_treatment_consent(session, act, case.donor, case.row["material"], case.tubes)
-    require_usable(session, act, case, case.tubes, Issued, ROUTE_CONDITIONS[case.route])
     event = Issued(
         withdrawal=code,
         custodian_kind="user" if request.courier is None else "courier",
         custodian_id=request.courier or act.actor.code,
         evidence=request.evidence,
     )
-    relies_on = (case.approval, *consents)
+    relies_on = (case.approval, *consents_of(case, grounds)[0])
     moves = [Move(tube, event, relies_on=relies_on) for _, tube in sorted(case.tubes.items())]
-    appended = record_on_tubes(session, act, case, moves, request)
+    appended = record_on_tubes(session, act, case, moves, request, lagging=grounds.lagging)
     site = next(iter(case.tubes.values())).projection["site_code"]
     sent = record_on_case(session, act, case, SentOut(specimens=tuple(sorted(case.tubes))), site=site, relies_on=relies_on)
-    set_state(session, case, after(Step.ISSUE, case.state))
-    return answer_of(session, act, code, [*appended, sent])
+    state = after(Step.ISSUE, case.state)
+    set_state(session, case, state)
+    return answer_of(act, case.moved_on([*appended, sent], state=state), [*appended, sent])

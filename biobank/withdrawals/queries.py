@@ -1,7 +1,9 @@
 """Questions about withdrawals. Each takes the actor; what the actor may not know of is not found."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import RowMapping, select
 from sqlmodel import Session
@@ -22,10 +24,11 @@ from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.scoping import specimen
 from biobank.viability.queries import expected_dose
 from biobank.viability.schemas import DosePublic
-from biobank.withdrawals.case import Case, came_back, find_row, item_table, read_case, visible, withdrawal
+from biobank.withdrawals.case import Case, find_row, item_table, read_case, visible, withdrawal
 from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.consents import tissue_of_tube
 from biobank.withdrawals.events import Reserved
+from biobank.withdrawals.findings import read_findings
 from biobank.withdrawals.models import BedsideRelease, WithdrawalOutcome
 from biobank.withdrawals.schemas import (
     Feasibility,
@@ -43,7 +46,7 @@ release_table = table_of(BedsideRelease)
 outcome_table = table_of(WithdrawalOutcome)
 
 
-def public_of(row: RowMapping, specimens: list[str], state: str | None = None) -> WithdrawalPublic:
+def public_of(row: Mapping[Any, Any], specimens: list[str], state: str | None = None) -> WithdrawalPublic:
     """Build the wire shape of a row."""
     return WithdrawalPublic(
         code=row["code"],
@@ -101,15 +104,19 @@ def list_withdrawals(
 
 def describe_withdrawal(session: Session, actor: Actor, code: str) -> WithdrawalDetail:
     """Answer GET /withdrawals/{code}."""
-    return describe_case(session, read_case(session, find_row(session, actor, code)))
+    case = read_case(session, find_row(session, actor, code))
+    return describe_case(session, case, releases_of(session, code))
 
 
-def describe_case(session: Session, case: Case) -> WithdrawalDetail:
-    """Turn a case into its wire shape, with its releases and outcomes."""
+def releases_of(session: Session, code: str) -> Sequence[RowMapping]:
+    """Return the bedside releases of a withdrawal, the oldest first."""
+    statement = select(release_table).where(release_table.c.withdrawal_code == code).order_by(release_table.c.made_at)
+    return session.execute(statement).mappings().all()
+
+
+def describe_case(session: Session, case: Case, releases: Sequence[RowMapping]) -> WithdrawalDetail:
+    """Turn a case and its releases into its wire shape, with its outcomes."""
     code = case.code
-    releases = session.execute(
-        select(release_table).where(release_table.c.withdrawal_code == code).order_by(release_table.c.made_at)
-    ).mappings()
     outcomes = session.execute(
         select(outcome_table).where(outcome_table.c.withdrawal_code == code).order_by(outcome_table.c.id)
     ).mappings()
@@ -134,6 +141,11 @@ def history_of(session: Session, actor: Actor, code: str, after: int = 0, limit:
     """Return the withdrawal's own events, oldest first."""
     find_row(session, actor, code)
     return stream_history(session, "withdrawal", code, after, limit)
+
+
+def history_of_case(session: Session, case: Case, most: int = 200) -> CustodyHistory:
+    """Return the latest events of an opened withdrawal's own stream, oldest first."""
+    return stream_history(session, "withdrawal", case.code, max(0, case.seq - most), most)
 
 
 def _items(case: Case) -> list[ItemPublic]:
@@ -170,7 +182,7 @@ def refusals_now(
     session: Session, tubes: list[Snapshot], donor: str, at: datetime, route: Route | None
 ) -> dict[str, list[Refusal]]:
     """Return for each tube every reason why it could not be asked for now."""
-    undecided = came_back(session, {tube.code: tube for tube in tubes})
+    findings = read_findings(session, {tube.code: tube for tube in tubes})
     return {
         tube.code: use_refusals(
             Reserved,
@@ -179,7 +191,7 @@ def refusals_now(
             at=at,
             route=route,
             conditions=None if route is None else BEFORE_ISSUE[route],
-            came_back=tube.code in undecided,
+            findings=findings[tube.code],
         )
         for tube in tubes
     }

@@ -2,11 +2,11 @@
 deviations, and whether the log keeps its promise. What the signature would be refused for is said before it is asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import RowMapping, select, text
+from sqlalchemy import RowMapping, text
 from sqlmodel import Session
 
 from biobank.acts.bank import Bank
@@ -15,19 +15,14 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import Snapshot
 from biobank.custody.snapshots import load
-from biobank.donors.consents import consents_given
-from biobank.donors.models import Donor
 from biobank.foundation import clock
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Refusal
-from biobank.transparency.queries import seal_lag_s
-from biobank.withdrawals.approving import Grounds, approval_refusals, consents_of
-from biobank.withdrawals.case import Case, came_back, find_row, item_table, visible, withdrawal
+from biobank.withdrawals.case import Case, case_of, case_rows, find_row, read_tubes, withdrawal
 from biobank.withdrawals.consents import DonorNotTreated
+from biobank.withdrawals.findings import read_findings
 from biobank.withdrawals.gate import step_permission_refusal
+from biobank.withdrawals.step_rules import Grounds, approval_refusals, consents_of, read_grounds
 from biobank.withdrawals.workflow import Step, WithdrawalState
-
-_donor = table_of(Donor)
 
 _DEVIATIONS = text(
     """
@@ -36,7 +31,6 @@ _DEVIATIONS = text(
     WHERE d.closed_at IS NULL AND s.subject_id = ANY(:about) ORDER BY d.opened_at
     """
 )
-_SEQS = text("SELECT stream_id, seq FROM stream_head WHERE stream_kind = 'withdrawal' AND stream_id = ANY(:codes)")
 
 
 @dataclass(frozen=True)
@@ -53,15 +47,13 @@ class OpenDeviation:
 class Review:
     """A request with what stands for and against it.
 
-    `refusals`: every reason why the approval would be refused now; `consent`: the one of them about treatment consent, if any;
-    `lag_s`: age of the oldest unsealed event.
+    `refusals`: every reason why the approval would be refused now; `consent`: the one of them about treatment consent, if any.
     """
 
     case: Case
     grounds: Grounds
     refusals: Sequence[Refusal]
     deviations: Sequence[OpenDeviation]
-    lag_s: float
 
     @property
     def consent(self) -> Refusal | None:
@@ -93,8 +85,8 @@ def read_queue(session: Session, actor: Actor, bank: Bank, limit: int = 20) -> l
     """Return the requests that wait for a decision: what is needed first, then what was asked first."""
     actor.require(Permission.WITHDRAWAL_APPROVE, at=ANYWHERE)
     rows = session.execute(
-        select(withdrawal)
-        .where(visible(actor, Permission.WITHDRAWAL_APPROVE), withdrawal.c.state == WithdrawalState.REQUESTED.value)
+        case_rows(actor, Permission.WITHDRAWAL_APPROVE)
+        .where(withdrawal.c.state == WithdrawalState.REQUESTED.value)
         .order_by(withdrawal.c.needed_at.asc().nulls_last(), withdrawal.c.requested_at)
         .limit(limit)
     ).mappings()
@@ -105,40 +97,30 @@ def _reviews(session: Session, actor: Actor, rows: Sequence[RowMapping], bank: B
     """Read everything about several withdrawals: the same statements however many there are."""
     at = clock.now()
     codes = [row["code"] for row in rows]
-    donors = {row["donor_code"] for row in rows}
-    items: dict[str, list[str]] = {code: [] for code in codes}
-    for item in session.execute(select(item_table).where(item_table.c.withdrawal_code.in_(codes))):
-        items[item.withdrawal_code].append(item.specimen_code)
-    tubes = load(session, [tube for several in items.values() for tube in several], holds=True)
-    undecided = came_back(session, tubes)
-    seqs = dict(session.execute(_SEQS, {"codes": codes}).all())
-    statuses = dict(session.execute(select(_donor.c.code, _donor.c.status).where(_donor.c.code.in_(sorted(donors)))).all())
-    consents = consents_given(session, donors, "treatment", at)
-    deviations = _deviations_about(session, rows, items, tubes)
-    lag = seal_lag_s(session, at)
+    its: dict[str, list[RowMapping]] = {code: [] for code in codes}
+    for tube in read_tubes(session, codes):
+        its[tube["withdrawal_code"]].append(tube)
+    tubes = load(session, [tube["tube"] for several in its.values() for tube in several], holds=True)
+    findings = read_findings(session, tubes)
+    cases = [case_of(row, its[row["code"]], tubes, findings) for row in rows]
+    deviations = _deviations_about(session, cases)
+    grounds = read_grounds(session, bank, {case.donor for case in cases}, at)
     answer: list[Review] = []
-    for row in rows:
-        code, donor = row["code"], row["donor_code"]
-        its = {tube: tubes[tube] for tube in sorted(items[code])}
-        case = Case(row, seqs.get(code, 0), its, {}, frozenset(), undecided & its.keys(), statuses[donor])
-        grounds = Grounds(at, statuses[donor], consents[donor], lag > bank.settings.merge_delay_s)
-        refusals = approval_refusals(actor, case, grounds)
-        answer.append(Review(case, grounds, refusals, deviations[code], lag))
+    for case in cases:
+        refusals = approval_refusals(actor, case, grounds[case.donor])
+        answer.append(Review(case, grounds[case.donor], refusals, deviations[case.code]))
     return answer
 
 
-def _deviations_about(
-    session: Session, rows: Sequence[RowMapping], items: Mapping[str, Sequence[str]], tubes: Mapping[str, Snapshot]
-) -> dict[str, list[OpenDeviation]]:
+def _deviations_about(session: Session, cases: Sequence[Case]) -> dict[str, list[OpenDeviation]]:
     """Return the open deviations about each withdrawal: naming it, its donor, a tube, or a tube's lot or box."""
     about: dict[str, set[str]] = {}
-    for row in rows:
-        its = [tubes[tube] for tube in items[row["code"]]]
-        named = {row["code"], row["donor_code"], *items[row["code"]]}
-        named |= {tube.lot_code for tube in its if tube.lot_code is not None}
-        named |= {tube.projection["container_code"] for tube in its if tube.projection["container_code"] is not None}
-        about[row["code"]] = named
-    found = session.execute(_DEVIATIONS, {"about": sorted(set().union(*about.values()))}).all() if rows else []
+    for case in cases:
+        named = {case.code, case.donor, *case.tubes}
+        named |= {tube.lot_code for tube in case.tubes.values() if tube.lot_code is not None}
+        boxes = {tube.projection["container_code"] for tube in case.tubes.values()}
+        about[case.code] = named | (boxes - {None})
+    found = session.execute(_DEVIATIONS, {"about": sorted(set().union(*about.values()))}).all() if cases else []
     return {
         code: list(dict.fromkeys(OpenDeviation(*one[:4]) for one in found if one.subject_id in named))
         for code, named in about.items()

@@ -12,15 +12,14 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
-from biobank.custody.recording import Move, acknowledge, is_lagging
+from biobank.custody.recording import Move, acknowledge
 from biobank.custody.snapshots import get_all_visible
 from biobank.donors.consents import consents_given
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict
+from biobank.foundation.errors import Conflict, Refusal
 from biobank.quality.streams import record_on_stream
 from biobank.vault import put_document
-from biobank.withdrawals.approving import Grounds, approval_refusals, consents_of
 from biobank.withdrawals.case import (
     Case,
     find_row,
@@ -29,15 +28,15 @@ from biobank.withdrawals.case import (
     read_case,
     record_on_case,
     record_on_tubes,
-    require_treatment_consent,
     set_state,
     withdrawal,
 )
 from biobank.withdrawals.checks import AnotherMaterial, AnotherPersonsCells
+from biobank.withdrawals.consents import treatment_consents
 from biobank.withdrawals.events import Approved, Cancelled, Rejected, Requested, Reserved, Unreserved
-from biobank.withdrawals.gate import require_step_permission
 from biobank.withdrawals.queries import refusals_now, tubes_of_donor
 from biobank.withdrawals.schemas import ApproveRequest, CancelRequest, RejectRequest, WithdrawalAnswer, WithdrawalRequest
+from biobank.withdrawals.step_rules import approval_refusals, cancel_refusals, consents_of, read_grounds, rejection_refusals
 from biobank.withdrawals.workflow import Step, WithdrawalState, after, shown, waits_for
 
 
@@ -67,7 +66,9 @@ def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -
     if request.recipient is not None and request.recipient != donor.code:
         raise RecipientIsNotDonor(f"The cells of {donor.code} go back to {donor.code} and to nobody else.", subject=donor.code)
     tubes = _chosen(session, act, request)
-    consents = require_treatment_consent(session, act, donor.code, request.material, [t.code for t in tubes])
+    given = consents_given(session, [donor.code], "treatment", act.at)[donor.code]
+    consents, refusals = treatment_consents(donor.code, donor.status, given, request.material, [t.code for t in tubes], act.at)
+    raise_first(refusals)
     code = new_code(session, "WD", year=act.at.year % 100)
     indication = None
     if request.indication is not None:
@@ -83,7 +84,7 @@ def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -
         indication=None if indication is None else indication.hex(),
     )
     appended = record_on_stream(
-        session, act, code, event, request, site=donor.clinic_site_code, donor_code=donor.code, relies_on=consents
+        session, act, code, event, request, site=donor.clinic_site_code, donor_code=donor.code, relies_on=tuple(consents)
     )
     session.execute(
         insert(withdrawal).values(
@@ -101,7 +102,7 @@ def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -
         )
     )
     session.execute(insert(item_table), [_item_row(code, donor.code, tube.code, act.at) for tube in tubes])
-    return answer_of(session, act, code, [appended])
+    return answer_of(act, read_case(session, find_row(session, act.actor, code)), [appended])
 
 
 def _item_row(code: str, donor: str, specimen: str, at: datetime) -> dict[str, object]:
@@ -157,15 +158,8 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
 def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRequest) -> WithdrawalAnswer:
     """Quality checks everything again, signs, and the tubes are reserved; of two withdrawals for one tube, one succeeds."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    grounds = Grounds(
-        act.at,
-        case.donor_status,
-        consents_given(session, [case.donor], "treatment", act.at)[case.donor],
-        is_lagging(session, act, [Reserved]),
-    )
-    refusals = approval_refusals(act.actor, case, grounds)
-    if refusals:
-        raise refusals[0]
+    grounds = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
+    raise_first(approval_refusals(act.actor, case, grounds))
     consents = tuple(consents_of(case, grounds)[0])
     signature = use_signature(session, act, request.signature, Meaning.APPROVED)
     codes = sorted(case.tubes)
@@ -177,36 +171,36 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
     approved = record_on_case(session, act, case, event, request, relies_on=consents)
     reserved = Reserved(withdrawal=code)
     moves = [Move(case.tubes[c], reserved, relies_on=(approved.leaf_hash,)) for c in codes]
-    appended = record_on_tubes(session, act, case, moves)
+    appended = record_on_tubes(session, act, case, moves, lagging=grounds.lagging)
+    state = after(Step.APPROVE, case.state)
     set_state(
         session,
         case,
-        after(Step.APPROVE, case.state),
+        state,
         approved_by=act.actor.code,
         approved_at=act.at,
         approval_signature=signature.id,
         approval_event=approved.leaf_hash,
     )
-    return answer_of(session, act, code, [approved, *appended])
+    return answer_of(act, case.moved_on([approved, *appended], state=state), [approved, *appended])
 
 
 def reject_withdrawal(session: Session, act: Act, code: str, request: RejectRequest) -> WithdrawalAnswer:
     """Quality says no, signed."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    require_step_permission(act, Step.REJECT, case)
-    case.require_step(Step.REJECT)
+    raise_first(rejection_refusals(act.actor, case))
     signature = use_signature(session, act, request.signature, Meaning.REJECTED)
     event = Rejected(reason=request.reason, signature=str(signature.id))
     appended = record_on_case(session, act, case, event, request)
-    set_state(session, case, after(Step.REJECT, case.state))
-    return answer_of(session, act, code, [appended])
+    state = after(Step.REJECT, case.state)
+    set_state(session, case, state)
+    return answer_of(act, case.moved_on([appended], state=state), [appended])
 
 
 def cancel_withdrawal(session: Session, act: Act, code: str, request: CancelRequest) -> WithdrawalAnswer:
     """The clinic that asked, or quality, calls it off before anything leaves. The tubes are free again."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    require_step_permission(act, Step.CANCEL, case)
-    case.require_step(Step.CANCEL)
+    raise_first(cancel_refusals(act.actor, case))
     cancelled = record_on_case(session, act, case, Cancelled(reason=request.reason), request)
     freed = Unreserved(withdrawal=code, reason="withdrawal_cancelled")
     moves = [
@@ -215,18 +209,20 @@ def cancel_withdrawal(session: Session, act: Act, code: str, request: CancelRequ
         if tube.projection["reserved_for"] == code
     ]
     appended = record_on_tubes(session, act, case, moves) if moves else []
-    set_state(session, case, after(Step.CANCEL, case.state))
-    return answer_of(session, act, code, [cancelled, *appended])
+    state = after(Step.CANCEL, case.state)
+    set_state(session, case, state)
+    return answer_of(act, case.moved_on([cancelled, *appended], state=state), [cancelled, *appended])
 
 
-def answer_of(session: Session, act: Act, code: str, appended: Sequence[Appended]) -> WithdrawalAnswer:
+def raise_first(refusals: Sequence[Refusal]) -> None:
+    """Raise the first of a step's refusals, if there is one."""
+    if refusals:
+        raise refusals[0]
+
+
+def answer_of(act: Act, case: Case, appended: Sequence[Appended]) -> WithdrawalAnswer:
     """Build the answer of an act from where the withdrawal stands now."""
-    return WithdrawalAnswer(**answer_members(act, read_again(session, act, code), appended))
-
-
-def read_again(session: Session, act: Act, code: str) -> Case:
-    """Return the case as it stands after this act's writes."""
-    return read_case(session, find_row(session, act.actor, code))
+    return WithdrawalAnswer(**answer_members(act, case, appended))
 
 
 def answer_members(act: Act, case: Case, appended: Sequence[Appended]) -> dict[str, object]:

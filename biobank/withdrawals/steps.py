@@ -1,4 +1,4 @@
-"""The steps of a withdrawal that have a page: what each asks for, who may take it, when it is offered.
+"""The steps of a withdrawal that have a page: what each asks for. `step_rules.offered` says which may be taken, by these names.
 
 A step is one row: its form is drawn from the fields of the API's request model, and posting it runs the API's use case.
 """
@@ -23,9 +23,8 @@ from biobank.withdrawals.schemas import (
     ReturnRequest,
     ThawRequest,
     WithdrawalAct,
-    WithdrawalDetail,
 )
-from biobank.withdrawals.workflow import LEGAL, Step, WithdrawalState
+from biobank.withdrawals.workflow import Step
 
 P = Permission
 
@@ -47,26 +46,6 @@ class StepPage:
     meaning: Meaning | None = None
     said: str = ""
     grave: bool = False
-
-    def offered(self, withdrawal: WithdrawalDetail) -> bool:
-        """Say whether the step may happen to a withdrawal as it stands."""
-        stored = {state.value: state for state in WithdrawalState}.get(withdrawal.state, WithdrawalState.ISSUED)
-        if stored not in LEGAL[self.step]:
-            return False
-        items = withdrawal.items
-        if self.step is Step.PICK:
-            return any(item.picked and not item.confirmed if self.given else not item.picked for item in items)
-        if self.step is Step.ISSUE:
-            return all(item.confirmed for item in items)
-        if self.step is Step.RECEIVE:
-            return any(item.state in ("issued", "in_transit") for item in items)
-        if self.step is Step.RETURN:
-            return any(item.state in ("issued", "in_transit", "delivered") and item.condition == "frozen" for item in items)
-        if self.step is Step.THAW:
-            return any(item.condition == "frozen" and item.confirmed for item in items)
-        if self.step in (Step.CHECK, Step.ADMINISTER):
-            return any(item.state == "delivered" for item in items)
-        return True
 
 
 _BATH = {"bath_temperature_mc": "Bath temperature", "duration_s": "Seconds in the bath"}

@@ -94,7 +94,7 @@ BEFORE_ISSUE: Mapping[Route, frozenset[Condition]] = {
 }
 """The condition it may be in until then: what is to be thawed here still lies frozen."""
 
-_OUTCOME = "the outcome, as the clinic saw it"
+_OUTCOME = (("outcome",), "the outcome, as the clinic saw it")
 _AWAY = frozenset({State.ISSUED, State.IN_TRANSIT, State.DELIVERED})
 
 
@@ -159,10 +159,23 @@ def shown(state: WithdrawalState, items: Collection[Item]) -> str:
     return state.value
 
 
+Wait = tuple[tuple[str, ...], str]
+"""Names of the steps that end a wait, the first to be tried first, and the wait in words."""
+
+
 def waits_for(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[str]:
     """Say in words what the withdrawal waits for; the first is the next thing to do. Empty when it is over."""
+    return [said for _, said in _waits(state, route, items)]
+
+
+def next_steps(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[str]:
+    """Return the names of the steps that the withdrawal waits for, the next one first."""
+    return list(dict.fromkeys(name for names, _ in _waits(state, route, items) for name in names))
+
+
+def _waits(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[Wait]:
     if state is S.REQUESTED:
-        return ["quality's approval, with a signature"]
+        return [(("approve",), "quality's approval, with a signature")]
     if state in (S.APPROVED, S.PICKING):
         return _waits_before_issue(route, items)
     if state in (S.ISSUED, S.DELIVERED):
@@ -172,19 +185,29 @@ def waits_for(state: WithdrawalState, route: Route, items: Sequence[Item]) -> li
     return []
 
 
-def _waits_before_issue(route: Route, items: Sequence[Item]) -> list[str]:
-    waits = [f"{item.specimen}: pick it, scanning its place and the tube" for item in items if not item.picked]
-    waits += [f"{item.specimen}: a second person's blind scan" for item in items if item.picked and not item.confirmed]
+def _waits_before_issue(route: Route, items: Sequence[Item]) -> list[Wait]:
+    waits: list[Wait] = [
+        (("pick",), f"{item.specimen}: pick it, scanning its place and the tube") for item in items if not item.picked
+    ]
+    waits += [
+        (("confirm",), f"{item.specimen}: a second person's blind scan") for item in items if item.picked and not item.confirmed
+    ]
     if route is Route.THAW_AND_SHIP:
-        waits += [f"{item.specimen}: thaw it" for item in items if item.confirmed and item.condition is Condition.FROZEN]
-    return waits or ["issue: hand it over to the clinic or a courier"]
+        frozen = [item for item in items if item.confirmed and item.condition is Condition.FROZEN]
+        waits += [(("thaw",), f"{item.specimen}: thaw it") for item in frozen]
+    return waits or [(("issue",), "issue: hand it over to the clinic or a courier")]
 
 
-def _waits_after_issue(items: Sequence[Item]) -> list[str]:
-    waits = [f"{item.specimen}: receive it at the clinic" for item in items if item.state in (State.ISSUED, State.IN_TRANSIT)]
+def _waits_after_issue(items: Sequence[Item]) -> list[Wait]:
+    waits: list[Wait] = [
+        (("receive",), f"{item.specimen}: receive it at the clinic")
+        for item in items
+        if item.state in (State.ISSUED, State.IN_TRANSIT)
+    ]
     for item in items:
         if item.state is State.DELIVERED:
-            thaw = ["thaw it"] if item.condition is Condition.FROZEN else []
-            steps = [*thaw, "bedside check by two people", "administer it"]
-            waits.append(f"{item.specimen}: " + ", ".join(steps))
+            frozen = item.condition is Condition.FROZEN
+            said = ", ".join([*(["thaw it"] if frozen else []), "bedside check by two people", "administer it"])
+            # What was checked by two people is given; there is a release only then.
+            waits.append((("thaw",) if frozen else ("administer", "check"), f"{item.specimen}: {said}"))
     return waits or [_OUTCOME]

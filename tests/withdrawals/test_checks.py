@@ -14,6 +14,7 @@ from biobank.custody.states import HOLD_BLOCKS, HoldAct, HoldKind, Quality
 from biobank.quality.events import RegulatoryBasis
 from biobank.withdrawals.checks import RELEASED, use_refusals
 from biobank.withdrawals.events import Reserved
+from biobank.withdrawals.findings import Findings
 from biobank.withdrawals.workflow import BEFORE_ISSUE, Route
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
@@ -63,7 +64,7 @@ def test_a_released_vial_goes_back_to_its_donor() -> None:
         (tube({"state": "missing"}), {}, "illegal_transition"),
         (tube({"reserved_for": "WD26-2"}), {}, "reserved_elsewhere"),
         (tube(), {"lagging": True}, "log_lagging"),
-        (tube(), {"came_back": True}, "came_back_undecided"),
+        (tube(), {"findings": Findings(came_back=True)}, "came_back_undecided"),
         (tube(regulatory_basis="undetermined"), {}, "regulatory_basis_undetermined"),
         (tube(regulatory_basis="research_only"), {}, "research_only"),
         (tube({"quality": "rejected"}), {}, "not_released"),

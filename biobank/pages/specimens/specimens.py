@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from markupsafe import Markup
 from sqlmodel import Session
 
+from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.custody import service
 from biobank.custody.event import Event, Mode, rules
@@ -83,7 +84,7 @@ class Dossier:
     box: ContainerMap | None
 
 
-def read_dossier(session: Session, actor: Actor, code: str) -> Dossier:
+def read_dossier(session: Session, actor: Actor, code: str, bank: Bank) -> Dossier:
     """Read a specimen with its latest events, counts, relatives, place and what may happen next; raise NotFound."""
     snapshot = get_visible(session, actor, code, holds=True)
     box = None
@@ -98,7 +99,7 @@ def read_dossier(session: Session, actor: Actor, code: str) -> Dossier:
         stream_history(session, "specimen", code, max(0, snapshot.seq - EVENTS_SHOWN), EVENTS_SHOWN).items,
         viability_of(session, snapshot),
         lineage_of(session, actor, code),
-        service.allowed_on(snapshot, actor),
+        service.allowed_on(session, snapshot, actor, bank),
         box,
     )
 
@@ -106,7 +107,7 @@ def read_dossier(session: Session, actor: Actor, code: str) -> Dossier:
 @router.get("/specimens/{code}")
 async def show_specimen(request: Request, code: SpecimenCode, reading: PageReading) -> Response:
     """Draw one specimen."""
-    dossier = await reading.agreeing(read_dossier, code)
+    dossier = await reading.agreeing(read_dossier, code, reading.bank)
     specimen, custody = dossier.specimen, dossier.specimen.custody
     label = next((slot.label for slot in dossier.box.slots if slot.specimen == code), None) if dossier.box else None
     return render(

@@ -97,7 +97,7 @@ async def approve(request: Request, code: WithdrawalCode, performing: PagePerfor
 
 def _shown(request: Request, review: Review) -> dict[str, Any]:
     row, zone = review.case.row, request.state.zone
-    lag = quantity(int(review.lag_s), "seconds")
+    lag = quantity(int(review.grounds.lag_s), "seconds")
     return {
         "code": row["code"],
         "state": row["state"],

@@ -1,7 +1,7 @@
 """Treatment withdrawals as people see them: the list, one withdrawal with its steps, the form of a step that needs no more."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,10 +9,12 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
+from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.event import rules
 from biobank.custody.schemas import EventPublic
+from biobank.foundation import clock
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.terms import words
 from biobank.pages.ui.entries import entry_of
@@ -29,10 +31,10 @@ from biobank.people.queries import list_sites
 from biobank.specimens.materials import amount_text
 from biobank.withdrawals import queries
 from biobank.withdrawals.case import find_row, read_case
-from biobank.withdrawals.gate import RIGHTS, step_permission_refusal
 from biobank.withdrawals.schemas import WithdrawalDetail, WithdrawalList
+from biobank.withdrawals.step_rules import offered, read_grounds
 from biobank.withdrawals.steps import STEPS, StepPage
-from biobank.withdrawals.workflow import Step, WithdrawalState
+from biobank.withdrawals.workflow import WithdrawalState, next_steps
 
 router = APIRouter(include_in_schema=False)
 ROUTERS = (requests.router, decisions.router, picks.router, bedside.router, router)
@@ -93,21 +95,28 @@ class Whole:
 
     withdrawal: WithdrawalDetail
     events: list[EventPublic]
-    permitted: frozenset[Step] = frozenset(Step)
+    acts: Sequence[str] = ()
+    wanted: Sequence[str] = ()
 
 
-def read_whole(session: Session, actor: Actor, code: str) -> Whole:
-    """Read both at one instant, and which steps this login may take."""
+def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
+    """Read both at one instant, and which steps this login may take now: first those that the withdrawal waits for."""
     case = read_case(session, find_row(session, actor, code))
-    withdrawal = queries.describe_case(session, case)
-    permitted = frozenset(step for step in RIGHTS if step_permission_refusal(actor, step, case) is None)
-    return Whole(withdrawal, queries.history_of(session, actor, code, max(0, withdrawal.seq - 200)).items, permitted)
+    releases = queries.releases_of(session, code)
+    found = read_grounds(session, bank, [case.donor], clock.now())[case.donor]
+    grounds = replace(found, releases={one["specimen_code"]: one for one in releases})
+    withdrawal = queries.describe_case(session, case, releases)
+    events = queries.history_of_case(session, case).items
+    wanted = next_steps(case.state, case.route, case.items)
+    possible = offered(actor, case, grounds)
+    order = dict.fromkeys([*wanted, *STEPS])
+    return Whole(withdrawal, events, [name for name in order if name in possible], wanted)
 
 
 @router.get("/withdrawals/{code}")
 async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageReading) -> Response:
     """Draw one withdrawal."""
-    whole = await reading.agreeing(read_whole, code)
+    whole = await reading.agreeing(read_whole, code, reading.bank)
     withdrawal = whole.withdrawal
     return render(
         request,
@@ -134,14 +143,14 @@ async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageR
 
 
 def acts_of(whole: Whole) -> list[ActionLink]:
-    """Return the steps that may be taken now by this login; the first is the next."""
+    """Return the steps that may be taken now by this login; the main one is what the withdrawal waits for."""
     withdrawal = whole.withdrawal
     acts: list[ActionLink] = []
-    for name, page in STEPS.items():
-        if page.step in whole.permitted and page.offered(withdrawal):
-            weight = "grave" if page.grave else "plain" if acts else "main"
-            href = f"/withdrawals/{withdrawal.code}/{name}"
-            acts.append(ActionLink(page.label, href, page.icon, "get", weight))  # type: ignore[arg-type]  # weights above
+    for name in whole.acts:
+        page = STEPS[name]
+        weight = "grave" if page.grave else "plain" if acts or name not in whole.wanted else "main"
+        href = f"/withdrawals/{withdrawal.code}/{name}"
+        acts.append(ActionLink(page.label, href, page.icon, "get", weight))  # type: ignore[arg-type]  # weights above
     return acts
 
 

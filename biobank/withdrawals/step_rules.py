@@ -1,0 +1,377 @@
+"""May this step be taken now? One pure list of refusals for each step: the pages offer a step when it is empty,
+the use case raises the first of it.
+
+Order of the answers: who may, where the withdrawal stands, the people and the tube of this step, the donor and the consents, the
+tubes by code. What only a request can say (a wrong scan, a courier's evidence, amounts) its use case asks afterwards.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from biobank.acts.bank import Bank
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import Place
+from biobank.custody.event import Event
+from biobank.custody.legality import Snapshot, refusal_of
+from biobank.custody.recording import refusals_of_recording
+from biobank.custody.snapshots import may_know
+from biobank.custody.states import Condition, CustodianKind, State
+from biobank.donors.consents import consents_given
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict, IllegalTransition, NotPermitted, Refusal
+from biobank.specimens.events import Thawed
+from biobank.transparency.queries import seal_lag_s
+from biobank.withdrawals.case import Case, usage_refusals
+from biobank.withdrawals.consents import treatment_consents
+from biobank.withdrawals.events import Administered, Delivered, Issued, Reserved, Returned
+from biobank.withdrawals.gate import step_permission_refusal
+from biobank.withdrawals.workflow import BEFORE_ISSUE, ROUTE_CONDITIONS, Route, Step, step_refusal
+
+QUARANTINE = "Put the tube in the nearest quarantine place now; storing there is always accepted."
+AT_THE_BENCH = frozenset({State.CHECKED_OUT, State.IN_PROCESS})
+
+
+class OwnRequest(NotPermitted):
+    """Whoever asks does not also decide."""
+
+    code = "own_request"
+    title = "Your own request"
+
+
+class WrongSpecimen(Conflict):
+    """The tube in the hand is not one of this withdrawal's, or not the one that was picked."""
+
+    code = "wrong_specimen"
+    title = "Wrong tube"
+
+
+class AlreadyPicked(Conflict):
+    """It was picked for this withdrawal before."""
+
+    code = "already_picked"
+    title = "Already picked"
+
+
+class SecondPersonNeeded(NotPermitted):
+    """The one who took the tube out cannot be the one who confirms it."""
+
+    code = "second_person_must_differ"
+    title = "A second person is needed"
+
+
+class NotPicked(Conflict):
+    """A tube leaves only when two people have scanned it out of its place."""
+
+    code = "pick_unconfirmed"
+    title = "Not picked by two people"
+
+
+class NotAccepted(Conflict):
+    """It is on its way, or a courier holds it: nobody at the place of the act has accepted it."""
+
+    code = "custody_not_accepted"
+    title = "Not received here yet"
+
+
+class NoRelease(Conflict):
+    """There is no such release for this specimen."""
+
+    code = "no_release"
+    title = "No bedside release"
+
+
+class ReleaseUsed(Conflict):
+    """A release is used once."""
+
+    code = "release_used"
+    title = "Release already used"
+
+
+class ReleaseExpired(Conflict):
+    """A release lasts 15 minutes."""
+
+    code = "release_expired"
+    title = "Release expired"
+
+
+class ReleaseEnded(Conflict):
+    """Something happened after the check that ended the release."""
+
+    code = "release_ended"
+    title = "Release ended"
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What a step rests on beside the case. `consents`: the donor's treatment consents as `consents_given` reads them; `lag_s`:
+    age of the oldest unsealed event, `lagging`: it is over the log's promise; `releases`: the newest release of each tube.
+    """
+
+    at: datetime
+    consents: Sequence[Any]
+    lag_s: float
+    lagging: bool
+    releases: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_grounds(session: Session, bank: Bank, donors: Collection[str], at: datetime) -> dict[str, Grounds]:
+    """Read the grounds for each donor, without releases: two statements however many donors."""
+    lag = seal_lag_s(session, at)
+    lagging = lag > bank.settings.merge_delay_s
+    return {code: Grounds(at, given, lag, lagging) for code, given in consents_given(session, donors, "treatment", at).items()}
+
+
+def consents_of(case: Case, grounds: Grounds, codes: Collection[str] | None = None) -> tuple[list[bytes], list[Refusal]]:
+    """Return the consents that cover giving `codes` (default: all the case's tubes) back, and every reason why not. Pure."""
+    tubes = case.tubes if codes is None else codes
+    return treatment_consents(case.donor, case.donor_status, grounds.consents, case.row["material"], tubes, grounds.at)
+
+
+def begin_refusals(actor: Actor, step: Step, case: Case) -> list[Refusal]:
+    """Return why the actor may not begin the step: who may, and where the withdrawal stands. Pure."""
+    found = (step_permission_refusal(actor, step, case), step_refusal(step, case.code, case.state))
+    return [refusal for refusal in found if refusal is not None]
+
+
+def _use(
+    case: Case,
+    grounds: Grounds,
+    codes: Collection[str],
+    event: type[Event],
+    conditions: frozenset[Condition] | None,
+    *,
+    lagging: bool,
+) -> list[Refusal]:
+    """The donor, the consents and the tubes themselves."""
+    usage = usage_refusals(case, codes, event, conditions, at=grounds.at, lagging=lagging)
+    return [*consents_of(case, grounds, codes)[1], *usage]
+
+
+def _there(actor: Actor, permission: Permission, at: Place, subject: str) -> list[Refusal]:
+    """Whether the actor holds the permission where this one tube is."""
+    try:
+        actor.require(permission, at=at, subject=subject)
+    except NotPermitted as refusal:
+        return [refusal]
+    return []
+
+
+def approval_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
+    """Return every reason why the actor may not approve the request now. Pure."""
+    own = case.row["requested_by"] == actor.code
+    return [
+        *begin_refusals(actor, Step.APPROVE, case),
+        *([OwnRequest(f"You asked for {case.code} yourself; someone else must approve it.", subject=case.code)] if own else []),
+        *_use(case, grounds, case.tubes, Reserved, BEFORE_ISSUE[case.route], lagging=grounds.lagging),
+    ]
+
+
+def rejection_refusals(actor: Actor, case: Case) -> list[Refusal]:
+    """Return every reason why the actor may not reject the request now. Pure."""
+    return begin_refusals(actor, Step.REJECT, case)
+
+
+def cancel_refusals(actor: Actor, case: Case) -> list[Refusal]:
+    """Return every reason why the actor may not call the withdrawal off now. Pure."""
+    return begin_refusals(actor, Step.CANCEL, case)
+
+
+def outcome_refusals(actor: Actor, case: Case) -> list[Refusal]:
+    """Return every reason why the actor may not record an outcome now. Pure."""
+    return begin_refusals(actor, Step.OUTCOME, case)
+
+
+def wrong_tube(actor: Actor, case: Case, code: str, scanned: Snapshot | None) -> WrongSpecimen:
+    """The refusal of a wrong tube in the hand. It names what was scanned, never what was expected."""
+    known = scanned is not None and may_know(actor, scanned)
+    return WrongSpecimen(
+        f"{code} is not the tube to take for {case.code}. Stop, put it away first, then scan again.",
+        where_now=scanned.where_now if scanned is not None and known else QUARANTINE,
+        subject=code,
+        withdrawal=case.code,
+    )
+
+
+def pick_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
+    """Return every reason why the actor may not take this tube out now. Pure. It is an observation: it waits for no seal."""
+    tube = case.tubes[code]
+    found = [*begin_refusals(actor, Step.PICK, case), *_there(actor, Permission.WITHDRAWAL_PICK, tube.sites, code)]
+    if case.item(code).picked:
+        found.append(
+            AlreadyPicked(
+                f"{code} was picked already. The second person confirms it (`confirm: true`).",
+                where_now=tube.where_now,
+                subject=code,
+            )
+        )
+    elif tube.state not in (State.STORED, *AT_THE_BENCH):
+        found.append(wrong_tube(actor, case, code, tube))
+    return [*found, *_use(case, grounds, [code], Reserved, BEFORE_ISSUE[case.route], lagging=False)]
+
+
+def confirm_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
+    """Return every reason why the actor may not confirm the pick of this tube now, as the second person. Pure."""
+    tube, item = case.tubes[code], case.item(code)
+    found = [*begin_refusals(actor, Step.PICK, case), *_there(actor, Permission.WITHDRAWAL_PICK, tube.sites, code)]
+    if not item.picked or item.confirmed:
+        found.append(wrong_tube(actor, case, code, tube))
+    elif case.picks[code]["picked_by"] == actor.code:
+        found.append(
+            SecondPersonNeeded(
+                "You took this tube out yourself; a second person scans it, with their own login.",
+                where_now=tube.where_now,
+                subject=code,
+            )
+        )
+    return [*found, *_use(case, grounds, [code], Reserved, BEFORE_ISSUE[case.route], lagging=False)]
+
+
+def thaw_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
+    """Return every reason why the actor may not thaw this tube now: there is no way back from it. Pure.
+
+    It is thawed where it is: at the bench on the route that says so, at the chair once somebody there accepted it.
+    """
+    tube = case.tubes[code]
+    found = [
+        *begin_refusals(actor, Step.THAW, case),
+        *_there(actor, Permission.CUSTODY_RECORD, (tube.projection["site_code"],), code),
+        *_unconfirmed(case, [code]),
+    ]
+    if tube.state in AT_THE_BENCH and case.route is not Route.THAW_AND_SHIP:
+        found.append(
+            Conflict(
+                f"{case.code} travels on the route '{case.route.value}': {code} is not thawed here.",
+                where_now=tube.where_now,
+                subject=code,
+            )
+        )
+    found += _unaccepted(case, code)
+    return [*found, *_use(case, grounds, [code], Thawed, frozenset({Condition.FROZEN}), lagging=False)]
+
+
+def _unconfirmed(case: Case, codes: Collection[str]) -> list[Refusal]:
+    return [
+        NotPicked(
+            f"{code} was not picked by two people yet.",
+            where_now=case.tubes[code].where_now,
+            subject=code,
+        )
+        for code in sorted(codes)
+        if not case.item(code).confirmed
+    ]
+
+
+def _unaccepted(case: Case, code: str) -> list[Refusal]:
+    tube = case.tubes[code]
+    courier = tube.projection["custodian_kind"] == CustodianKind.COURIER.value
+    if tube.state not in (State.ISSUED, State.IN_TRANSIT) and not courier:
+        return []
+    who = "a courier holds it" if courier else "it is on its way"
+    return [
+        NotAccepted(
+            f"{code} was not received here yet: {who}. Receive it first ({case.clinic} expects it).",
+            where_now="Leave it as it came, cold, until it is received.",
+            subject=code,
+        )
+    ]
+
+
+def issue_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
+    """Return every reason why the actor may not let the withdrawal's tubes go now. Pure."""
+    return [
+        *begin_refusals(actor, Step.ISSUE, case),
+        *_unconfirmed(case, case.tubes),
+        *_use(case, grounds, case.tubes, Issued, ROUTE_CONDITIONS[case.route], lagging=grounds.lagging),
+    ]
+
+
+def receipt_refusals(actor: Actor, case: Case, code: str) -> list[Refusal]:
+    """Return every reason why the actor may not receive this tube at the clinic now. Pure."""
+    tube = case.tubes[code]
+    recording = refusals_of_recording(actor, Delivered, tube, site=case.clinic, withdrawal=case.code)
+    return [*begin_refusals(actor, Step.RECEIVE, case), *recording]
+
+
+def check_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
+    """Return every reason why the actor may not check this tube at the bedside now. Pure."""
+    return [*begin_refusals(actor, Step.CHECK, case), *_to_give(case, grounds, code)]
+
+
+def administer_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
+    """Return every reason why the actor may not give this tube now, under the release in the grounds. Pure."""
+    release = release_refusal(grounds.releases.get(code), code, grounds.at)
+    return [
+        *begin_refusals(actor, Step.ADMINISTER, case),
+        *_to_give(case, grounds, code),
+        *([] if release is None else [release]),
+    ]
+
+
+def _to_give(case: Case, grounds: Grounds, code: str) -> list[Refusal]:
+    return [*_unaccepted(case, code), *_use(case, grounds, [code], Administered, None, lagging=grounds.lagging)]
+
+
+def release_refusal(row: Any, code: str, at: datetime) -> Refusal | None:
+    """Return why this release may not be used up for the tube now, or None. `row`: of the table, if there is one. Pure."""
+    if row is None or row["specimen_code"] != code:
+        return NoRelease(f"There is no such bedside release for {code}. Two people scan band and product first.", subject=code)
+    if row["consumed_at"] is not None:
+        return ReleaseUsed(f"This release of {code} was used already.", subject=code)
+    if row["killed_at"] is not None:
+        because = row["killed_because"]
+        return ReleaseEnded(
+            f"This release of {code} was ended ({because.replace('_', ' ')}). Stop, and check again.",
+            subject=code,
+            because=because,
+        )
+    if row["expires_at"] < at:
+        return ReleaseExpired(
+            f"This release of {code} was good until {rfc3339(row['expires_at'])}. Two people check again.", subject=code
+        )
+    return None
+
+
+def return_refusals(actor: Actor, case: Case, code: str) -> list[Refusal]:
+    """Return every reason why the actor may not take this tube back now. Pure. It must have left, and still be frozen."""
+    tube = case.tubes[code]
+    found = [*begin_refusals(actor, Step.RETURN, case), *_there(actor, Permission.QUALITY_DECIDE, tube.sites, code)]
+    illegal = refusal_of(Returned, tube, withdrawal=case.code)
+    if illegal is not None:
+        found.append(illegal)
+    elif tube.state in (State.RECEIVED, State.CHECKED_OUT) and not case.findings[code].came_back:
+        found.append(IllegalTransition(f"{code} is in our hands and did not come back from anywhere.", subject=code))
+    return found
+
+
+OneTube = Callable[[Actor, Case, Grounds, str], list[Refusal]]
+
+ONE_TUBE: Mapping[str, OneTube] = {
+    "pick": pick_refusals,
+    "confirm": confirm_refusals,
+    "thaw": thaw_refusals,
+    "receive": lambda actor, case, _grounds, code: receipt_refusals(actor, case, code),
+    "check": check_refusals,
+    "administer": administer_refusals,
+    "return": lambda actor, case, _grounds, code: return_refusals(actor, case, code),
+}
+"""Steps that one tube takes: offered when one of the withdrawal's may."""
+
+WHOLE: Mapping[str, Callable[[Actor, Case, Grounds], list[Refusal]]] = {
+    "approve": approval_refusals,
+    "issue": issue_refusals,
+    "outcome": lambda actor, case, _grounds: outcome_refusals(actor, case),
+    "reject": lambda actor, case, _grounds: rejection_refusals(actor, case),
+    "cancel": lambda actor, case, _grounds: cancel_refusals(actor, case),
+}
+"""Steps of the whole withdrawal."""
+
+
+def offered(actor: Actor, case: Case, grounds: Grounds) -> frozenset[str]:
+    """Return the names of the steps that the actor may take now: those that nothing refuses. Pure."""
+    single = {name for name, rule in ONE_TUBE.items() if any(not rule(actor, case, grounds, code) for code in case.tubes)}
+    return frozenset(single | {name for name, rule in WHOLE.items() if not rule(actor, case, grounds)})
