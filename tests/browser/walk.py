@@ -35,7 +35,7 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 20),
+    stop("/", EVERYONE, 21),
     stop("/find", BENCH, 3),
     stop("/specimens", ("lab_tech", "quality"), 6),
     stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 27, "/specimens/{code}"),
@@ -100,7 +100,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/lots/{made_lot}/viability/report", ("quality",), 20, "/lots/{code}/viability/report"),
     stop("/withdrawals", ("lab_tech", "clinician", "quality"), 6),
     stop("/withdrawals/new", ("clinician",), 3),
-    stop("/withdrawals/new?donor={donor}", ("clinician",), 12, "/withdrawals/new"),
+    stop("/withdrawals/new?donor={donor}", ("clinician",), 13, "/withdrawals/new"),
     stop("/withdrawals/queue", ("quality",), 13),
     stop("/withdrawals/{requested}", ("clinician", "quality"), 16, "/withdrawals/{code}"),
     stop("/withdrawals/{requested}/approve", ("quality",), 13, "/withdrawals/{code}/approve"),
