@@ -74,12 +74,14 @@ def list_users(
     statement = select(user).where(or_(here.exists(), ~has_role.exists(), user.c.code == actor.code))
     if active is not None:
         statement = statement.where(user.c.active.is_(active))
-    if role is not None:
-        statement = statement.where(has_role.where(user_role.c.role == role.value).exists())
-    if at_site is not None:
-        statement = statement.where(
-            has_role.where(or_(user_role.c.site_code.is_(None), user_role.c.site_code == at_site)).exists()
-        )
+    if role is not None or at_site is not None:
+        # One grant answers both: a technician of another site who audits here is no technician here.
+        granted = has_role
+        if role is not None:
+            granted = granted.where(user_role.c.role == role.value)
+        if at_site is not None:
+            granted = granted.where(or_(user_role.c.site_code.is_(None), user_role.c.site_code == at_site))
+        statement = statement.where(granted.exists())
     page = read_page(session, statement, paging, key=user.c.code, orders=ORDERS, default="code")
     grants = _grants_by_user(session, [row.code for row in page.rows])
     items = [_public(r, grants.get(r.code, ()), printed_name(session, keystore, r.name_commit)) for r in page.rows]

@@ -156,7 +156,7 @@ def test_checkpoints_and_proofs_are_for_everybody_and_entries_for_auditors_of_th
         assert getattr(api, role).get(tile).status_code == 403
     assert {api.auditor.get(tile).status_code, api.quality.get(tile).status_code} == {200}
     with psycopg.connect(api.test_bank.dsn()) as connection:
-        connection.execute("UPDATE user_role SET site_code = 'LAB' WHERE role = 'auditor'")
+        connection.execute("UPDATE user_role SET site_code = 'LAB' WHERE role = 'auditor' AND site_code IS NULL")
     refused = api.auditor.get(tile)
     assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
 
