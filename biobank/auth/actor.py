@@ -49,14 +49,21 @@ class Actor:
         """Say whether the actor holds `permission` at a place."""
         return _scope(self.grants, (permission,)).covers(at)
 
+    def refusal(self, permission: Permission, *, at: Place, subject: str | None = None) -> NotPermitted | None:
+        """Return why the actor may not at a place, or None. `subject`: the code of what stands there."""
+        if self.may(permission, at=at):
+            return None
+        members = {"permission": permission.value, "subject": subject, "site": at if isinstance(at, str) else None}
+        return NotPermitted(
+            f"Your role does not include '{permission.value}'{_words(at, subject)}. Ask an administrator if it should.",
+            **{name: value for name, value in members.items() if value is not None},
+        )
+
     def require(self, permission: Permission, *, at: Place, subject: str | None = None) -> None:
-        """Raise NotPermitted unless the actor holds `permission` at a place. `subject`: the code of what stands there."""
-        if not self.may(permission, at=at):
-            members = {"permission": permission.value, "subject": subject, "site": at if isinstance(at, str) else None}
-            raise NotPermitted(
-                f"Your role does not include '{permission.value}'{_words(at, subject)}. Ask an administrator if it should.",
-                **{name: value for name, value in members.items() if value is not None},
-            )
+        """Raise what `refusal` answers."""
+        refusal = self.refusal(permission, at=at, subject=subject)
+        if refusal is not None:
+            raise refusal
 
 
 def _words(at: Place, subject: str | None) -> str:

@@ -18,6 +18,20 @@ from biobank.custody.states import LIVE, HoldAct, State, StreamKind
 SIGNATURE = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
 COUNT = Field(ge=0, le=10**9)
 
+DiscardReason = Literal[
+    "rejected",
+    "expired",
+    "donor_request",
+    "consent_revoked",
+    "end_of_term",
+    "failed_test",
+    "damaged",
+    "surplus",
+    "left_over",
+    "thawed_unused",
+]
+DiscardMethod = Literal["incineration", "autoclave", "chemical", "clinical_waste"]
+
 
 class Decision(StrEnum):
     """What quality can decide. `quarantined` is where everything begins and where only a return leads back to."""
@@ -133,19 +147,8 @@ class Discarded(Event):
     }
     label: ClassVar[str] = "Discard"
 
-    reason: Literal[
-        "rejected",
-        "expired",
-        "donor_request",
-        "consent_revoked",
-        "end_of_term",
-        "failed_test",
-        "damaged",
-        "surplus",
-        "left_over",
-        "thawed_unused",
-    ]
-    method: Literal["incineration", "autoclave", "chemical", "clinical_waste"]
+    reason: DiscardReason
+    method: DiscardMethod
     signature: str | None = Field(default=None, pattern=r"^[0-9a-f-]{36}$", description="Quality's, for therapeutic material.")
 
 

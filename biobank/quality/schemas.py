@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from biobank.custody.recording import Circumstances, FreeText, Instant
 from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.paging import Listed
-from biobank.quality.events import Decision, RegulatoryBasis
+from biobank.quality.events import Decision, DiscardMethod, DiscardReason, RegulatoryBasis
 
 Code = Annotated[str, Field(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason; words go into `comment`.")]
@@ -87,19 +87,8 @@ class BasisRequest(Circumstances):
 class DiscardRequest(Circumstances):
     """A specimen is destroyed."""
 
-    reason: Literal[
-        "rejected",
-        "expired",
-        "donor_request",
-        "consent_revoked",
-        "end_of_term",
-        "failed_test",
-        "damaged",
-        "surplus",
-        "left_over",
-        "thawed_unused",
-    ]
-    method: Literal["incineration", "autoclave", "chemical", "clinical_waste"]
+    reason: DiscardReason
+    method: DiscardMethod
     expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
     signature: Token = None
 

@@ -7,6 +7,7 @@ label, contents); its latest count does not show what quality demands of its mat
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import select
@@ -47,11 +48,9 @@ def read_findings(session: Session, tubes: Mapping[str, Snapshot]) -> dict[str, 
         .where(event.c.stream_kind == "specimen", event.c.stream_id.in_(sorted(tubes)), event.c.kind.in_(_KINDS))
         .order_by(event.c.stream_id, event.c.seq)
     ).all()
+    events = {code: list(own) for code, own in groupby(rows, key=lambda row: row.stream_id)}
     counts = counts_not_shown(session, tubes.values())
-    return {
-        code: _of([row for row in rows if row.stream_id == code], counts.get(code), ours=tube.state in _OURS)
-        for code, tube in tubes.items()
-    }
+    return {code: _of(events.get(code, ()), counts.get(code), ours=tube.state in _OURS) for code, tube in tubes.items()}
 
 
 def _of(rows: Iterable[Any], count: Count | None, *, ours: bool) -> Findings:

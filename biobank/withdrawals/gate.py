@@ -58,10 +58,9 @@ def step_permission_refusal(actor: Actor, step: Step, case: Case) -> NotPermitte
     """Return why the actor may not take the step, or None. Pure."""
     first: NotPermitted | None = None
     for right in RIGHTS[step]:
-        try:
-            for subject, at in right.places(case):
-                actor.require(right.permission, at=at, subject=subject)
+        refusals = (actor.refusal(right.permission, at=at, subject=subject) for subject, at in right.places(case))
+        refusal = next((one for one in refusals if one is not None), None)
+        if refusal is None:
             return None
-        except NotPermitted as refusal:
-            first = first or refusal
+        first = first or refusal
     return first

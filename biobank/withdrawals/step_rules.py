@@ -154,11 +154,8 @@ def _use(
 
 def _there(actor: Actor, permission: Permission, at: Place, subject: str) -> list[Refusal]:
     """Whether the actor holds the permission where this one tube is."""
-    try:
-        actor.require(permission, at=at, subject=subject)
-    except NotPermitted as refusal:
-        return [refusal]
-    return []
+    refusal = actor.refusal(permission, at=at, subject=subject)
+    return [] if refusal is None else [refusal]
 
 
 def approval_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:

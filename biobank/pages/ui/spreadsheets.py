@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from fastapi.responses import Response
 from markupsafe import Markup
-from openpyxl import Workbook
 
 from biobank.foundation import clock
 from biobank.foundation.terms import words
@@ -30,6 +29,8 @@ def as_csv(address: str, columns: Sequence[Column], rows: Sequence[Mapping[str, 
 
 def as_xlsx(address: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], zone: ZoneInfo, whole: bool) -> Response:
     """Return the list as an Excel workbook of one sheet. Texts are written as texts: none of them is a formula."""
+    from openpyxl import Workbook  # brings numpy along: only who asks for a workbook pays for loading it
+
     book = Workbook(write_only=True)
     sheet = book.create_sheet("List")
     for line in _lines(columns, rows, zone, whole):
