@@ -23,7 +23,9 @@ PLANTED = (
     "1961-07-23",
     "778-1234",
     "7781234",
-    "7946",
+    # The telephone, as typed and as digits. Four digits of it would be found in process ids and hashes by chance.
+    "7946 0123",
+    "79460123",
     "zephyrine",
     "brightwater",
     "zebedee",
