@@ -9,6 +9,8 @@
 | 3 | | signs, where `meaning` says so, and runs `use_case` as one act |
 | 4 | | leaves the message of `after` and goes there |
 
+A button for more rows (`pages/ui/rows.py`) draws the form again and acts on nothing.
+
 What is refused, or cannot be read, draws the form again with the sentence at its field and with what was typed, or of it only
 the fields in `keeps`: a page about a patient may stay open in a room. A page whose act is more than one model and one use case
 says so in `acts`.
@@ -36,6 +38,7 @@ from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotSignedIn, Refusal
 from biobank.pages.ui.addresses import crumbs_of, parameters_of
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, parse_labelled
+from biobank.pages.ui.rows import wants_rows
 from biobank.pages.ui.scanned import scanned_code, scanned_codes
 from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, typed_in_address
 from biobank.pages.ui.templating import render
@@ -132,18 +135,20 @@ class Done(NamedTuple):
 class ActForm:
     """What the page of an act shows. `fields` None: those of the page's names, with its `labels` and `options`.
 
+    `also` are fields after them. The button says the title unless `submit` says more.
     `back` and `trail` follow from the address unless given. `statement` and `said` stand over the password when it is signed.
     `attach`: where a file is stored first whose SHA-256 the form asks for. `draft` keeps what is typed in the tab: only for
     forms without personal data. `plan` says what sending the form would do.
     """
 
     title: str
-    submit: str
+    submit: str | None = None
     lead: str | None = None
     subject: str | None = None
     icon: str = "check"
     grave: bool = False
     fields: Sequence[Field] | None = None
+    also: Sequence[Field] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
@@ -165,6 +170,10 @@ class OwnPage:
     def __init__(self, template: str, **shows: Any) -> None:
         self.template = template
         self.shows = shows
+
+
+Shown = ActForm | OwnPage | Response
+"""What a page draws; a Response where there is nothing to ask."""
 
 
 @dataclass(frozen=True)
@@ -189,13 +198,13 @@ class ActPage(Generic[R, M]):
     """The declaration. `use_case(session, act, *path, body)` unless `args` says what stands before the body.
 
     `names` are the fields typed, `needed` those of them that the model can do without, `more` those folded away, `scans` those
-    that name one code of certain prefixes, `given` members the page adds, `asks` what the address may fill in. `meaning` is what
-    the signature means, or a function that says whether and what is signed.
+    that name codes of certain prefixes, `given` members the page adds, `asks` what the address may fill in. `meaning` is what
+    the signature means, or a function that says whether and what is signed. `form` and `given` may have to wait for something.
     """
 
     address: str
     reads: Callable[[Session, Actor, Asked], R]
-    form: Callable[[Opened[R]], ActForm | OwnPage]
+    form: Callable[[Opened[R]], Shown | Awaitable[Shown]]
     model: type[M]
     use_case: Callable[..., Any] | None = None
     names: Sequence[str] = ()
@@ -203,7 +212,7 @@ class ActPage(Generic[R, M]):
     needed: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     scans: Mapping[str, tuple[Prefix, ...]] = field(default_factory=dict)
-    given: Callable[[Opened[R]], Mapping[str, Any]] | None = None
+    given: Callable[[Acting[R]], Mapping[str, Any] | Awaitable[Mapping[str, Any]]] | None = None
     args: Callable[[Opened[R]], tuple[Any, ...]] | None = None
     meaning: Meaning | Callable[[Opened[R], M], Meaning | None] | None = None
     after: Callable[[Opened[R], M, Any], Done] | None = None
@@ -259,6 +268,8 @@ class ActPage(Generic[R, M]):
         except Refusal as refusal:
             await performing.refused(refusal)
             raise
+        if wants_rows(performing.form):
+            return await self.draw(at)
         try:
             return await acts(Acting(**vars(at), performing=performing, reading=reading, labels=self.labels))
         except (NotSignedIn, WrongFormToken):
@@ -279,7 +290,7 @@ class ActPage(Generic[R, M]):
         return Opened(**vars(asked), read=await reading.agreeing(self.reads, asked))
 
     async def _take(self, at: Acting[R]) -> Response:
-        body = self.body_of(at)
+        body = await self.body_of(at)
         meaning = self.meaning(at, body) if callable(self.meaning) else self.meaning
         before = tuple(at.path.values()) if self.args is None else self.args(at)
         if self.use_case is None or self.after is None:
@@ -287,9 +298,10 @@ class ActPage(Generic[R, M]):
         answer = await at.performing(self.use_case, *before, await at.sign(body, meaning))
         return await at.done(*self.after(at, body, answer))
 
-    def body_of(self, at: Acting[R]) -> M:
+    async def body_of(self, at: Acting[R]) -> M:
         """Build the request from a posted form; raise FormFault."""
-        given = dict(self.given(at)) if self.given is not None else {}
+        added = {} if self.given is None else self.given(at)
+        given = dict(await added if inspect.isawaitable(added) else added)
         for name, prefixes in self.scans.items():
             if name in at.form:
                 several = self.model.model_fields[name].annotation
@@ -309,7 +321,10 @@ class ActPage(Generic[R, M]):
 
     async def draw(self, at: Opened[R]) -> Response:
         """Draw the page."""
-        shown = self.form(at)
+        drawing = self.form(at)
+        shown: Shown = await drawing if inspect.isawaitable(drawing) else drawing
+        if isinstance(shown, Response):
+            return shown
         if isinstance(shown, OwnPage):
             return render(at.request, shown.template, **{**drawn(at.refusal), **shown.shows})
         return self.draw_form(at, shown)
@@ -333,11 +348,11 @@ class ActPage(Generic[R, M]):
             title=form.title,
             subject=subject,
             lead=form.lead,
-            fields=fields,
+            fields=[*fields, *form.also],
             more=more,
             back=form.back or back,
             trail=form.trail or trail,
-            submit=form.submit,
+            submit=form.submit or form.title,
             icon=form.icon,
             grave=form.grave,
             hidden=form.hidden,
