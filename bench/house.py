@@ -15,10 +15,10 @@ from biobank.acts.act import Act
 from biobank.acts.bank import Bank, ensure_secrets
 from biobank.acts.codes import new_codes
 from biobank.auth.models import LoginSession
-from biobank.custody.effects import INITIAL
 from biobank.custody.entry import Head
 from biobank.custody.ledger import Fact, append
 from biobank.custody.legality import Snapshot
+from biobank.custody.projection import Projection
 from biobank.custody.states import StreamKind
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
@@ -106,7 +106,7 @@ def _collect(session: Session, bank: Bank, count: int) -> list[str]:
         anatomical_site="abdomen",
         started_at=rfc3339(act.at),
     )
-    blank = dict(INITIAL)
+    blank = Projection()
     append(
         session,
         [Fact(StreamKind.SPECIMEN, c, event, head, Snapshot(c, donor, 0, None, blank), donor) for c in codes],

@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from biobank.custody.effects import INITIAL, apply
 from biobank.custody.entry import Head, build_entry
 from biobank.custody.event import Event, rules
 from biobank.custody.events import CheckedOut, Inspected, Received, RulesAdopted, Sampled
+from biobank.custody.projection import Projection
 from biobank.foundation.clock import rfc3339
 from biobank.registries import event_kinds
 from biobank.specimens.events import Collected
@@ -45,7 +45,7 @@ class Life:
         self.donor, self.harvest = f"DN-{_spelt(number // 8, 7)}", f"HV-{_spelt(number // 4, 7)}"
         self.seq, self.prev = 0, None
         self.state_seq = 0
-        self.projection: dict[str, Any] = dict(INITIAL)
+        self.projection = Projection()
         self.steps = self._steps(dice)
 
     def _steps(self, dice: random.Random) -> Iterator[Event]:
@@ -66,7 +66,7 @@ class Life:
         for _ in range(dice.randrange(1, 6)):
             if dice.random() < 0.3:
                 yield Moved(
-                    from_position=self.projection["position_code"],
+                    from_position=self.projection.position_code,
                     container=_place(dice, "BX"),
                     position=_place(dice, "PS"),
                     site="LAB",
@@ -161,14 +161,14 @@ def _recorded(dice: random.Random, life: Life, event: Event, at: datetime) -> by
     life.seq += 1
     entry, life.prev = build_entry("specimen", life.code, life.seq, life.prev, event, payload, head)  # type: ignore[assignment]
     effect = type(event).whole_effect()
-    life.projection = apply(effect, life.projection, payload, head.members())
+    life.projection = life.projection.after(effect, payload, head.members())
     life.state_seq = life.seq if "state" in effect else life.state_seq
     return entry
 
 
 def _row(life: Life) -> dict[str, Any]:
     assert life.prev is not None
-    return life.projection | {"code": life.code, "head": life.prev.hex(), "seq": life.seq, "state_seq": life.state_seq}
+    return life.projection.columns() | {"code": life.code, "head": life.prev.hex(), "seq": life.seq, "state_seq": life.state_seq}
 
 
 def _place(dice: random.Random, prefix: str) -> str:

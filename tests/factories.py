@@ -8,6 +8,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.custody.events import Received
 from biobank.custody.legality import Snapshot
+from biobank.custody.projection import Projection
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.donors.models import Donor
@@ -92,16 +93,16 @@ def make_specimen(session: Session, act: Act, *, donor: str | None = None, **fie
         started_at=rfc3339(act.at),
     )
     before = Snapshot(
-        code=code, donor_code=donor, seq=0, head_hash=None, projection=_initial(), home_site_code=home, clinic_site_code="CLINIC"
+        code=code,
+        donor_code=donor,
+        seq=0,
+        head_hash=None,
+        projection=Projection(),
+        home_site_code=home,
+        clinic_site_code="CLINIC",
     )
     record(session, act, [Move(before, event, site=site)], NOW)
     return load(session, [code])[code]
-
-
-def _initial() -> dict[str, Any]:
-    from biobank.custody.effects import INITIAL
-
-    return dict(INITIAL)
 
 
 def make_box(session: Session, act: Act, *, rows: int = 3, cols: int = 3, **fields: Any) -> ContainerPublic:

@@ -21,50 +21,6 @@ from typing import Any, Final
 Instruction = dict[str, Any]
 Effect = dict[str, Instruction]
 
-PROJECTED: Final = (
-    "state",
-    "condition",
-    "quality",
-    "custodian_kind",
-    "custodian_id",
-    "offered_kind",
-    "offered_id",
-    "site_code",
-    "container_code",
-    "position_code",
-    "shipment_code",
-    "reserved_for",
-    "amount",
-    "freeze_count",
-    "exposure_s",
-    "banked_at",
-    "administered_under",
-    "marked",
-)
-"""The columns of custody that effects may write."""
-
-INITIAL: Final[dict[str, Any]] = {
-    "state": "",
-    "condition": "fresh",
-    "quality": "quarantined",
-    "custodian_kind": "nobody",
-    "custodian_id": None,
-    "offered_kind": None,
-    "offered_id": None,
-    "site_code": None,
-    "container_code": None,
-    "position_code": None,
-    "shipment_code": None,
-    "reserved_for": None,
-    "amount": 0,
-    "freeze_count": 0,
-    "exposure_s": 0,
-    "banked_at": None,
-    "administered_under": None,
-    "marked": False,
-}
-"""What a specimen is before its first event."""
-
 ENTRY_MEMBERS: Final = ("by", "site", "occurred_at")
 
 
@@ -111,8 +67,8 @@ def restore() -> Instruction:
 def apply(effect: Effect, before: Mapping[str, Any], payload: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, Any]:
     """Return the projection after an event.
 
-    `before`: the columns of `PROJECTED`; `payload`: the event's body as in the entry; `head`: `by`, `site`, `occurred_at`.
-    Pure: the ledger, the rebuild and the tests all call this one.
+    `before`: the projected columns; `payload`: the event's body as in the entry; `head`: `by`, `site`, `occurred_at`.
+    Pure; `projection.Projection.after` calls it.
     """
     after = dict(before)
     for column, instruction in effect.items():

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict
 
 from biobank.auth.permissions import Permission
 from biobank.custody.body_shape import shape_of
-from biobank.custody.effects import ENTRY_MEMBERS, INITIAL, PROJECTED, Effect, set_to
+from biobank.custody.effects import ENTRY_MEMBERS, Effect, set_to
+from biobank.custody.projection import INITIAL, PROJECTED
 from biobank.custody.states import HOLDS_A_POSITION, LIVE, TERMINAL, Condition, HoldAct, HoldKind, State, StreamKind
 from biobank.transparency import canonical
 

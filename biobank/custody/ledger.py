@@ -20,8 +20,8 @@ import orjson
 from sqlalchemy import TextClause, bindparam, select, text
 from sqlmodel import Session
 
-from biobank.custody.effects import INITIAL, PROJECTED, apply
 from biobank.custody.entry import build_entry
+from biobank.custody.projection import PROJECTED, Projection
 from biobank.custody.scan_path.statement import COLUMN_TYPES, Appended, Fact, appended_of, bytea, compose
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
@@ -199,7 +199,7 @@ class _Batch:
         row = self.rows.get(fact.stream_id)
         before = fact.before
         if row is None:
-            projection = dict(INITIAL) if before is None else before.projection
+            projection = Projection() if before is None else before.projection
             seq = 0 if before is None else before.seq
             prev = None if before is None else before.head_hash
             state_seq = 0 if before is None else before.state_seq
@@ -210,11 +210,11 @@ class _Batch:
             state_seq, last = row["state_seq"], row["_last"]
         payload = fact.event.payload()
         effect = type(fact.event).whole_effect()
-        after = apply(effect, projection, payload, fact.head.members())
+        after = projection.after(effect, payload, fact.head.members())
         seq += 1
         entry, leaf = build_entry("specimen", fact.stream_id, seq, prev, fact.event, payload, fact.head)
         occurred = fact.head.occurred_at if last is None else max(last, fact.head.occurred_at)
-        row |= after | {
+        row |= after.columns() | {
             "seq": seq,
             "head_hash": bytea(leaf),
             "last_occurred_at": rfc3339(occurred),
@@ -224,7 +224,7 @@ class _Batch:
             "_last": occurred,
         }
         self.rows[fact.stream_id] = row
-        self._add(fact, seq, prev, entry, after["state"], projection["state"] if prev is not None else None)
+        self._add(fact, seq, prev, entry, after.state, projection.state if prev is not None else None)
         return appended_of(fact, seq, leaf, after)
 
     def add_other_event(self, session: Session, fact: Fact) -> Appended:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from biobank.custody.event import Event
+from biobank.custody.projection import Projection
 from biobank.custody.states import HOLD_BLOCKS, TERMINAL, HoldKind, State
 from biobank.foundation.errors import Conflict, IllegalTransition, Refusal
 
@@ -58,7 +59,7 @@ class Snapshot:
     donor_code: str | None
     seq: int
     head_hash: bytes | None
-    projection: dict[str, Any]
+    projection: Projection
     last_occurred_at: datetime | None = None
     state_seq: int = 0
     material: str = ""
@@ -76,19 +77,19 @@ class Snapshot:
     @property
     def state(self) -> State | None:
         """The state, or None before the first event."""
-        text = self.projection["state"]
+        text = self.projection.state
         return State(text) if text else None
 
     @property
     def sites(self) -> tuple[str | None, ...]:
         """The sites whose people may know of the specimen: where it is, where it is kept, where its donor is cared for."""
-        return (self.projection["site_code"], self.home_site_code, self.clinic_site_code)
+        return (self.projection.site_code, self.home_site_code, self.clinic_site_code)
 
     @property
     def where_now(self) -> str:
         """What to do with the tube in hand after a stop."""
-        if self.projection.get("position_code") or self.projection.get("container_code"):
-            place = self.projection.get("position_code") or self.projection.get("container_code")
+        place = self.projection.position_code or self.projection.container_code
+        if place:
             return f"Put the tube back in {place}, or in the nearest quarantine place."
         return TO_QUARANTINE
 
@@ -136,7 +137,7 @@ def verb_of(event: type[Event]) -> str:
 
 
 def _state_refusal(event: type[Event], specimen: Snapshot) -> Refusal | None:
-    members = {"subject": specimen.code, "state": specimen.projection["state"], "seq": specimen.seq}
+    members: dict[str, Any] = {"subject": specimen.code, "state": specimen.projection.state, "seq": specimen.seq}
     if event.starts:
         if specimen.state is None:
             return None
@@ -152,7 +153,7 @@ def _state_refusal(event: type[Event], specimen: Snapshot) -> Refusal | None:
             where_now=specimen.where_now,
             **members,
         )
-    condition = specimen.projection["condition"]
+    condition = specimen.projection.condition
     if event.from_conditions is not None and condition not in event.from_conditions:
         legal = " or ".join(sorted(c.value.replace("_", " ") for c in event.from_conditions))
         return IllegalTransition(
@@ -164,7 +165,7 @@ def _state_refusal(event: type[Event], specimen: Snapshot) -> Refusal | None:
 
 
 def _reservation_refusal(event: type[Event], specimen: Snapshot, withdrawal: str | None) -> Refusal | None:
-    reserved = specimen.projection["reserved_for"]
+    reserved = specimen.projection.reserved_for
     if event.act is None or reserved is None or reserved == withdrawal:
         return None
     return ReservedElsewhere(

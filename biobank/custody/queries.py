@@ -13,7 +13,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.entry import parse_entry
 from biobank.custody.performer_confirmations import answers_to
-from biobank.custody.rebuild import event, projection_of
+from biobank.custody.rebuild import Rebuilt, event, projection_of
 from biobank.custody.schemas import AttemptList, AttemptPublic, CustodyHistory, EventPublic
 from biobank.custody.snapshots import custody, get_visible
 from biobank.foundation.db import table_of
@@ -55,13 +55,13 @@ def events_public(session: Session, rows: Sequence[Any]) -> list[EventPublic]:
     ]
 
 
-def custody_as_of(session: Session, actor: Actor, code: str, at: datetime | None, as_known_at: datetime | None) -> dict[str, Any]:
-    """Return the projection of a specimen as of two clocks; raise NotFound when nothing was known of it then."""
+def custody_as_of(session: Session, actor: Actor, code: str, at: datetime | None, as_known_at: datetime | None) -> Rebuilt:
+    """Return what the log says of a specimen as of two clocks; raise NotFound when nothing was known of it then."""
     get_visible(session, actor, code)
-    projection = projection_of(session, code, at=at, as_known_at=as_known_at)
-    if projection is None:
+    rebuilt = projection_of(session, code, at=at, as_known_at=as_known_at)
+    if rebuilt is None:
         raise NotFound(f"Nothing was recorded of {code} by then.", subject=code)
-    return projection
+    return rebuilt
 
 
 def attempts(

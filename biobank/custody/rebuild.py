@@ -5,31 +5,39 @@ then). Both default to now.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlmodel import Session
 
-from biobank.custody.effects import INITIAL, apply
 from biobank.custody.entry import parse_entry
 from biobank.custody.event import rules
+from biobank.custody.projection import Projection
 from biobank.foundation.db import table_of
 from biobank.transparency.models import Event as EventRow
 
 event = table_of(EventRow)
 
 
-def fold(entries: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-    """Fold parsed entries of one specimen, in sequence, into its projection with `seq` and `state_seq`; None when empty."""
-    projection: dict[str, Any] | None = None
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What the log says of a specimen: the projection after its event `seq`, and the event that last set its state."""
+
+    projection: Projection
+    seq: int
+    state_seq: int
+
+
+def fold(entries: Iterable[dict[str, Any]]) -> Rebuilt:
+    """Fold parsed entries of one specimen, in sequence, into what they make of it; without entries `seq` is 0."""
+    projection, seq, state_seq = Projection(), 0, 0
     for entry in entries:
-        before = {k: v for k, v in (projection or INITIAL).items() if k in INITIAL}
-        effect = rules.by_kind[entry["kind"]].whole_effect()
-        after = apply(effect, before, entry["body"], entry)
-        state_seq = entry["seq"] if "state" in effect else (projection or {"state_seq": 0})["state_seq"]
-        projection = after | {"seq": entry["seq"], "state_seq": state_seq}
-    return projection
+        seq, effect = entry["seq"], rules.by_kind[entry["kind"]].whole_effect()
+        projection = projection.after(effect, entry["body"], entry)
+        state_seq = seq if "state" in effect else state_seq
+    return Rebuilt(projection, seq, state_seq)
 
 
 def entries_of(
@@ -46,6 +54,7 @@ def entries_of(
 
 def projection_of(
     session: Session, code: str, *, at: datetime | None = None, as_known_at: datetime | None = None
-) -> dict[str, Any] | None:
+) -> Rebuilt | None:
     """Rebuild the projection of one specimen from the log, as of two clocks; None when nothing was known yet."""
-    return fold(entries_of(session, code, at=at, as_known_at=as_known_at))
+    rebuilt = fold(entries_of(session, code, at=at, as_known_at=as_known_at))
+    return rebuilt if rebuilt.seq else None

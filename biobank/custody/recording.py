@@ -17,7 +17,6 @@ from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.actor import SYSTEM_CODE, Actor
 from biobank.custody import holds as custody_holds
-from biobank.custody.effects import apply
 from biobank.custody.entry import Hands, Head
 from biobank.custody.event import Event, Mode
 from biobank.custody.ledger import Appended, Fact, append
@@ -258,7 +257,7 @@ def stale(specimen: Snapshot) -> StaleSequence:
         f"The record of {specimen.code} moved on: it stands at {specimen.seq}. Look at its present state and decide again.",
         subject=specimen.code,
         head=specimen.seq,
-        state=specimen.projection["state"],
+        state=specimen.projection.state,
         where_now=specimen.where_now,
     )
 
@@ -301,7 +300,7 @@ def record(
         refusals = refusals_of_recording(act.actor, event, specimen, site=move.site, withdrawal=withdrawal, lagging=lagging)
         if refusals:
             raise refusals[0]
-        site = move.site or specimen.projection["site_code"]
+        site = move.site or specimen.projection.site_code
         head = head_of(
             session,
             act,
@@ -332,7 +331,7 @@ def record(
 
 def advanced(specimen: Snapshot, event: Event, head: Head) -> Snapshot:
     """Return the snapshot as it will be after `event`, for checking the next of several."""
-    after = apply(type(event).whole_effect(), specimen.projection, event.payload(), head.members())
+    after = specimen.projection.after(type(event).whole_effect(), event.payload(), head.members())
     last = head.occurred_at if specimen.last_occurred_at is None else max(specimen.last_occurred_at, head.occurred_at)
     return replace(specimen, projection=after, seq=specimen.seq + 1, last_occurred_at=last)
 

@@ -177,11 +177,11 @@ def _undoing(session: Session, specimen: Snapshot, reverses: str) -> Undoing:
         why = "is a reversal itself; record what is right instead" if row.kind == "specimen.reversed" else "began the record"
         raise CannotBeReversed(f"The latest change of state of {specimen.code} {why}.", **members)
     entries = entries_of(session, specimen.code)
-    before = fold(entries[: specimen.state_seq - 1]) or {}
-    after = fold(entries[: specimen.state_seq]) or {}
+    before = fold(entries[: specimen.state_seq - 1]).projection.columns()
+    after = fold(entries[: specimen.state_seq]).projection.columns()
     columns = set(Reversed.whole_effect()) - {"marked"}
     restores = {name: before[name] for name in sorted(columns) if before[name] != after[name] or name == "state"}
-    moved_on = sorted(name for name in restores if specimen.projection[name] != after[name])
+    moved_on = sorted(name for name in restores if getattr(specimen.projection, name) != after[name])
     if moved_on:
         raise LaterEventsRestOnIt(
             f"Since event {specimen.state_seq} other events changed {', '.join(moved_on)} of {specimen.code}. Undo or correct "
@@ -212,7 +212,7 @@ def _two_of_quality(
     session: Session, act: Act, specimen: Snapshot, undoing: Undoing, request: ReverseRequest
 ) -> Completed | Proposed:
     """Take this person's signature and propose the reversal, or complete what the first person proposed."""
-    site = specimen.home_site_code or specimen.projection["site_code"]
+    site = specimen.home_site_code or specimen.projection.site_code
     act.require(Permission.QUALITY_DECIDE, at=site)
     if request.evidence_sha256 is None:
         raise EvidenceMissing(

@@ -81,7 +81,7 @@ def answer_of(act: Act, code: str, appended: Sequence[Appended]) -> EventAnswer:
     last = [a for a in appended if a.stream_id == code][-1]
     return EventAnswer(
         specimen=code,
-        state=(last.projection or {})["state"],
+        state=last.after.state,
         seq=last.seq,
         events=[receipt_of(a) for a in appended],
         receipt=acknowledge(act, appended),
@@ -140,7 +140,7 @@ def call_of(event: type[Event], specimen: Snapshot) -> str:
     """Return the address that a client posts to for `event`, with the codes that are known filled in."""
     path = "/specimens/{specimen}/events" if event.mode is Mode.DIRECT else event.call
     path = path.replace("{specimen}", specimen.code)
-    withdrawal = specimen.projection["reserved_for"]
+    withdrawal = specimen.projection.reserved_for
     return f"/api/v1{path.replace('{withdrawal}', withdrawal) if withdrawal else path}"
 
 

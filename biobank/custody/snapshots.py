@@ -9,10 +9,10 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.custody.effects import PROJECTED
 from biobank.custody.hold_coverage import holds_on
 from biobank.custody.legality import ActiveHold, Snapshot
 from biobank.custody.models import Custody
+from biobank.custody.projection import PROJECTED, Projection
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
 from biobank.foundation.from_above import FromAbove
@@ -58,15 +58,12 @@ def snapshot_from() -> FromClause:
 def snapshot_of(row: "Row[Any]", holds: tuple[ActiveHold, ...] = ()) -> Snapshot:
     """Build a snapshot from a row of `snapshot_columns()` (or a named tuple of them)."""
     m = row._asdict()
-    projection = {name: m[name] for name in PROJECTED}
-    if projection["administered_under"] is not None:
-        projection["administered_under"] = str(projection["administered_under"])
     return Snapshot(
         code=m["code"],
         donor_code=m["donor_code"],
         seq=m["seq"],
         head_hash=bytes(m["head_hash"]),
-        projection=projection,
+        projection=Projection.of(m),
         last_occurred_at=m["last_occurred_at"],
         state_seq=m["state_seq"],
         material=m["material"],

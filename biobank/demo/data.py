@@ -23,10 +23,10 @@ from biobank.acts.codes import new_codes
 from biobank.acts.signing import Meaning, make_signature
 from biobank.auth.actor import Actor
 from biobank.auth.passwords import hash_now
-from biobank.custody.effects import INITIAL
 from biobank.custody.event import Event
 from biobank.custody.events import CheckedOut, Received
 from biobank.custody.legality import Snapshot
+from biobank.custody.projection import Projection
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.states import Condition
 from biobank.demo.people import BANK, CLINIC, FAMILY, GIVEN, PEOPLE
@@ -351,7 +351,7 @@ class Story:
 
     def _begin(self, act: Act, codes: list[str], event: Event, site: str) -> list[Snapshot]:
         fresh = [
-            Snapshot(code, self.donor, 0, None, dict(INITIAL), home_site_code=BANK, clinic_site_code=CLINIC) for code in codes
+            Snapshot(code, self.donor, 0, None, Projection(), home_site_code=BANK, clinic_site_code=CLINIC) for code in codes
         ]
         return self._recorded(act, fresh, [event] * len(codes), site)
 
@@ -366,7 +366,7 @@ class Story:
                 s,
                 seq=a.seq,
                 head_hash=a.leaf_hash,
-                projection=a.projection or {},
+                projection=a.after,
                 last_occurred_at=self.at,
                 state_seq=a.seq if "state" in e.whole_effect() else s.state_seq,
             )

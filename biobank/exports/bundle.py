@@ -13,8 +13,8 @@ from uuid import UUID
 import psycopg
 
 from biobank.acts.bank import Bank
-from biobank.custody.effects import PROJECTED
 from biobank.custody.entry import parse_entry
+from biobank.custody.projection import PROJECTED
 from biobank.custody.rulebook import STREAM as RULES
 from biobank.exports.personal import PersonalData
 from biobank.foundation.clock import now, rfc3339

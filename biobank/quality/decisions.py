@@ -264,7 +264,7 @@ def answer_of(act: Act, appended: Sequence[Appended]) -> DecisionAnswer:
     """Build the answer: where each specimen stands now."""
     last = {a.stream_id: a for a in appended if a.projection is not None}
     items = [
-        DecidedSpecimen(specimen=code, state=(a.projection or {})["state"], quality=(a.projection or {})["quality"], seq=a.seq)
+        DecidedSpecimen(specimen=code, state=a.after.state, quality=a.after.quality, seq=a.seq)
         for code, a in sorted(last.items())
     ]
     return DecisionAnswer(items=items, receipt=acknowledge(act, appended))

@@ -26,7 +26,7 @@ class QualityDiscards(NotPermitted):
 
 def _underway(specimen: Snapshot) -> str | None:
     """The withdrawal a specimen has left the bank for. Its reservation no longer protects it: it cannot be used otherwise."""
-    reserved: str | None = specimen.projection["reserved_for"]
+    reserved: str | None = specimen.projection.reserved_for
     return reserved if specimen.state in (State.ISSUED, State.IN_TRANSIT, State.DELIVERED) else None
 
 

@@ -98,7 +98,7 @@ def find_scope(session: Session, actor: Actor, kind: HoldScope, scope_id: str, *
 def _site_of(actor: Actor, permission: Permission, scope: Scope) -> str | None:
     """The site the act happens at: where the specimen is, else one where the actor may do it."""
     if scope.specimen is not None:
-        site: str | None = scope.specimen.projection["site_code"]
+        site: str | None = scope.specimen.projection.site_code
         return site
     own = sorted(s for s in scope.sites if actor.may(permission, at=s))
     return own[0] if own else None

@@ -52,7 +52,7 @@ def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> R
         refusal = refusal_of(event, specimen)
         if refusal is not None:
             raise refusal
-    site = item.home_site_code or item.projection["site_code"]
+    site = item.home_site_code or item.projection.site_code
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     body = {"same_as": request.same_as, "evidence_sha256": request.evidence_sha256}
     step = propose_or_complete(
@@ -73,7 +73,7 @@ def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> R
     identified = Identified(same_as=target.code, evidence_sha256=request.evidence_sha256, signatures=signatures)
     moves = [Move(item, identified), *_found_again(session, item, target)]
     appended = record(session, act, moves, request)
-    where = item.projection["position_code"] or item.projection["container_code"]
+    where = item.projection.position_code or item.projection.container_code
     now = f"It stays in {where}" if where else "Put it into the nearest quarantine place"
     return Resolved(
         **answer_of(act, appended).model_dump(),
@@ -95,8 +95,8 @@ def _require_sense(item: Snapshot, target: Snapshot) -> None:
 
 def _found_again(session: Session, item: Snapshot, target: Snapshot) -> list[Move]:
     """The specimen is found where the item is, and keeps its cold place when that takes everything."""
-    place, slot = item.projection["container_code"], item.projection["position_code"]
-    site = item.projection["site_code"]
+    place, slot = item.projection.container_code, item.projection.position_code
+    site = item.projection.site_code
     moves = [Move(target, Found(site=site, place=place), site=site)]
     row = None if place is None else session.execute(container.select().where(container.c.code == place)).first()
     if row is not None and row.purpose != "storage":

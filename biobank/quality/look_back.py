@@ -179,7 +179,7 @@ def start_recall(session: Session, act: Act, request: RecallRequest) -> RecallAn
                 act,
                 NOW,
                 subject=None,
-                site=specimen.projection["site_code"],
+                site=specimen.projection.site_code,
                 last=specimen.last_occurred_at,
                 relies_on=(opened.leaf_hash,),
             ),

@@ -282,8 +282,8 @@ def _row(line: Line, specimen: Snapshot, refusals: Sequence[Refusal], *, known: 
         tuple(refusals),
         seq=specimen.seq,
         material=specimen.material if known else None,
-        state=specimen.projection["state"] if known else None,
-        place=specimen.projection["container_code"] if known else None,
+        state=specimen.projection.state if known else None,
+        place=specimen.projection.container_code if known else None,
     )
 
 
@@ -315,7 +315,7 @@ def _is_ready(row: Row) -> bool:
 
 def _in_place_already(row: Row, specimen: Snapshot, box: Box) -> Row:
     """Say that there is nothing to do with a tube that is stored in this box, at the well it was scanned in if any."""
-    if specimen.state is not State.STORED or specimen.projection["container_code"] != box.code:
+    if specimen.state is not State.STORED or specimen.projection.container_code != box.code:
         return row
     own = box.slot_of(specimen)
     if row.well is not None and box.slot(row.well) != own:

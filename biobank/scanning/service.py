@@ -47,10 +47,10 @@ def resolve_scan(session: Session, actor: Actor, text: str, settings: Settings) 
             code=found.code,
             page=f"/specimens/{found.code}",
             issuer=found.issuer,
-            state=projection["state"],
+            state=projection.state,
             seq=found.specimen.seq,
-            container=projection["container_code"],
-            position=projection["position_code"],
+            container=projection.container_code,
+            position=projection.position_code,
             where_now=found.specimen.where_now,
         )
     kind, page = KINDS.get(parse_code(found.code).prefix, ("other", None))

@@ -136,7 +136,7 @@ def offer_refusals(actor: Actor, specimen: Snapshot, receiver: Receiver | None, 
 
 
 def _custodian_refusal(actor: Actor, specimen: Snapshot) -> NotTheCustodian | None:
-    kind, name = specimen.projection["custodian_kind"], specimen.projection["custodian_id"]
+    kind, name = specimen.projection.custodian_kind, specimen.projection.custodian_id
     if gives(actor, kind, name):
         return None
     return NotTheCustodian(
@@ -151,7 +151,7 @@ def _custodian_refusal(actor: Actor, specimen: Snapshot) -> NotTheCustodian | No
 def _receiver_refusal(specimen: Snapshot, receiver: Receiver | None) -> Refusal | None:
     if receiver is None or receiver.refusal is not None:
         return None if receiver is None else receiver.refusal
-    if (receiver.kind, receiver.id) == (specimen.projection["custodian_kind"], specimen.projection["custodian_id"]):
+    if (receiver.kind, receiver.id) == (specimen.projection.custodian_kind, specimen.projection.custodian_id):
         return ReceiverCannotTake(f"{receiver.id} holds it already.", subject=specimen.code)
     if receiver.sites is None or receiver.sites & set(specimen.sites):
         return None
@@ -164,10 +164,10 @@ def _receiver_refusal(specimen: Snapshot, receiver: Receiver | None) -> Refusal 
 
 
 def _offered_refusal(specimen: Snapshot) -> AlreadyOffered | None:
-    if specimen.projection["offered_kind"] is None:
+    if specimen.projection.offered_kind is None:
         return None
     return AlreadyOffered(
-        f"{specimen.code} is offered to {specimen.projection['offered_id']} already. Wait until that hand-over ends, "
+        f"{specimen.code} is offered to {specimen.projection.offered_id} already. Wait until that hand-over ends, "
         "or take it back (POST /handovers/{id}/decline).",
         where_now=specimen.where_now,
         subject=specimen.code,
@@ -176,7 +176,7 @@ def _offered_refusal(specimen: Snapshot) -> AlreadyOffered | None:
 
 def several_custodians(specimens: Sequence[Snapshot]) -> SeveralCustodians | None:
     """Return why specimens cannot be in one offer, or None when one custodian holds them all."""
-    if len({(s.projection["custodian_kind"], s.projection["custodian_id"]) for s in specimens}) <= 1:
+    if len({(s.projection.custodian_kind, s.projection.custodian_id) for s in specimens}) <= 1:
         return None
     return SeveralCustodians("These specimens are not all with the same custodian. Make one hand-over for each.")
 
@@ -221,11 +221,11 @@ def require_open(row: Any) -> None:
 def require_unchanged(row: Any, line: Any, specimen: Snapshot) -> None:
     """Raise OfferSuperseded unless the specimen still is what was offered, with its giver, and the offer stands."""
     now = specimen.projection
-    held = (now["custodian_kind"], now["custodian_id"]) == (row.from_kind, row.from_id)
-    offered = line.open and (now["offered_kind"], now["offered_id"]) == (row.to_kind, row.to_id)
+    held = (now.custodian_kind, now.custodian_id) == (row.from_kind, row.from_id)
+    offered = line.open and (now.offered_kind, now.offered_id) == (row.to_kind, row.to_id)
     if not (held and offered and specimen.state_seq == line.state_seq):
         raise OfferSuperseded(
-            f"{specimen.code} is {now['state'].replace('_', ' ')} with {now['custodian_id'] or 'nobody'} now; that is not how it "
+            f"{specimen.code} is {now.state.replace('_', ' ')} with {now.custodian_id or 'nobody'} now; that is not how it "
             "was offered. Nothing was handed over: decline this offer and make a new one.",
             where_now=specimen.where_now,
             subject=specimen.code,

@@ -59,7 +59,7 @@ def offer(session: Session, act: Act, request: HandoverRequest) -> HandoverAnswe
     several = several_custodians(specimens)
     if several is not None:
         raise several
-    giver = specimens[0].projection["custodian_kind"], specimens[0].projection["custodian_id"]
+    giver = specimens[0].projection.custodian_kind, specimens[0].projection.custodian_id
     name, expires_at = uuid4(), act.at + timedelta(minutes=request.expires_in_minutes)
     event = HandoverOffered(
         handover=str(name), to_kind=CustodianKind(request.to_kind), to_id=request.to_id, expires_at=rfc3339(expires_at)
@@ -187,7 +187,7 @@ def _standing(session: Session, row: Any, items: Sequence[Any]) -> list[tuple[Sn
         (specimens[line.specimen_code], line)
         for line in items
         if line.open
-        and (specimens[line.specimen_code].projection["offered_kind"], specimens[line.specimen_code].projection["offered_id"])
+        and (specimens[line.specimen_code].projection.offered_kind, specimens[line.specimen_code].projection.offered_id)
         == (row.to_kind, row.to_id)
     ]
 

@@ -100,7 +100,7 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
             {
                 "shipment_code": code,
                 "specimen_code": s.code,
-                "issued_for": s.projection["reserved_for"] if s.state is State.ISSUED else None,
+                "issued_for": s.projection.reserved_for if s.state is State.ISSUED else None,
                 "dispatched_event": done.leaf_hash,
             }
             for s, done in zip(tubes, appended, strict=True)
@@ -119,12 +119,12 @@ def _require_sites(session: Session, request: ShipmentRequest) -> None:
 
 
 def _custodian(specimen: Snapshot) -> tuple[str, str | None]:
-    return specimen.projection["custodian_kind"], specimen.projection["custodian_id"]
+    return specimen.projection.custodian_kind, specimen.projection.custodian_id
 
 
 def _require_packable(act: Act, specimen: Snapshot, request: ShipmentRequest) -> None:
     """Raise why the actor may not put this specimen into this shipment; its state is judged by `record`."""
-    where = specimen.projection["site_code"]
+    where = specimen.projection.site_code
     if where != request.from_site:
         raise NotAtThatSite(
             f"{specimen.code} is at {where}, not at {request.from_site}.", where_now=specimen.where_now, subject=specimen.code
@@ -142,7 +142,7 @@ def _require_packable(act: Act, specimen: Snapshot, request: ShipmentRequest) ->
             subject=specimen.code,
             custodian_kind=kind,
         )
-    condition = specimen.projection["condition"]
+    condition = specimen.projection.condition
     if not suits(condition, request.temperature_class):
         raise WrongTemperature(
             f"{specimen.code} is {condition.replace('_', ' ')}; a shipment of class {request.temperature_class} would spoil it.",
@@ -164,7 +164,7 @@ def _require_packable(act: Act, specimen: Snapshot, request: ShipmentRequest) ->
 
 def _require_their_clinic(session: Session, specimens: Sequence[Snapshot], request: ShipmentRequest) -> None:
     """Raise WrongDestination when an issued tube would go anywhere but to the clinic of its withdrawal."""
-    issued = {s.projection["reserved_for"]: s.code for s in specimens if s.state is State.ISSUED}
+    issued = {w: s.code for s in specimens if s.state is State.ISSUED and (w := s.projection.reserved_for) is not None}
     for code, clinic in clinics_of_withdrawals.get()(session, sorted(issued)).items():
         if clinic != request.to_site:
             raise WrongDestination(

@@ -72,12 +72,12 @@ def set_up_bench(session: Session, act: Act, run: MakingRun | FreezingRun | Thaw
     for one, given in zip(specimens, named, strict=True):
         require_expected(one, given.expected_seq)
     for one in specimens:
-        if one.projection["site_code"] != run.site:
+        if one.projection.site_code != run.site:
             raise SpecimenElsewhere(
-                f"{one.code} is at {one.projection['site_code']} by its record, and this run is at {run.site}. Receive it first.",
+                f"{one.code} is at {one.projection.site_code} by its record, and this run is at {run.site}. Receive it first.",
                 where_now=one.where_now,
                 subject=one.code,
-                site=one.projection["site_code"],
+                site=one.projection.site_code,
             )
     return Bench(donor, specimens, _consents(session, donor, specimens, run.occurred_at or act.at))
 

@@ -8,10 +8,10 @@ from sqlalchemy import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.custody.effects import INITIAL
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
+from biobank.custody.projection import Projection
 from biobank.custody.recording import Circumstances, Move, record
 from biobank.specimens.scoping import specimen
 from biobank.specimens.shapes import SpecimenMade
@@ -72,16 +72,16 @@ def create_specimens(
 
 def made_of(row: dict[str, Any], done: Appended) -> SpecimenMade:
     """Describe a specimen after an event, from its row and what was appended."""
-    after = done.projection or {}
+    after = done.after
     return SpecimenMade(
         code=row["code"],
         material=row["material"],
         unit=row["unit"],
-        amount=after["amount"],
+        amount=after.amount,
         passage=row["passage"],
         purpose=row["purpose"],
-        state=after["state"],
-        condition=after["condition"],
+        state=after.state,
+        condition=after.condition,
         seq=done.seq,
         lot=row["lot_code"],
         harvest=row["harvest_code"],
@@ -102,7 +102,7 @@ def _unborn(row: dict[str, Any], clinic_site: str | None) -> Snapshot:
         donor_code=row["donor_code"],
         seq=0,
         head_hash=None,
-        projection=dict(INITIAL),
+        projection=Projection(),
         material=row["material"],
         unit=row["unit"],
         purpose=row["purpose"],

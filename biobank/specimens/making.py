@@ -104,7 +104,7 @@ def record_making(session: Session, act: Act, request: MakingRun) -> ProcessingR
 
 
 def _use_of(given: RunInput, one: Snapshot) -> Use:
-    return Use(one, one.projection["amount"] if given.amount is None else given.amount, given.consumed)
+    return Use(one, one.projection.amount if given.amount is None else given.amount, given.consumed)
 
 
 def _making_of(output: RunOutput) -> Making:
@@ -221,7 +221,7 @@ def _inherited(session: Session, run: _Run) -> dict[str, Any]:
         "harvest_code": harvests.pop() if len(harvests) == 1 else None,
         "markers_evaluated": all(trait.markers_evaluated for trait in traits),
         "collected_at": min(collected, default=None),
-        "freeze_count": max(parent.projection["freeze_count"] for parent in run.parents),
+        "freeze_count": max(parent.projection.freeze_count for parent in run.parents),
         "condition": condition_after(run.process, run.uses),
     }
 

@@ -15,7 +15,7 @@ from biobank.custody.entry import parse_entry
 from biobank.custody.hold_coverage import covered_by, holds_on
 from biobank.custody.legality import Snapshot
 from biobank.custody.queries import custody_as_of
-from biobank.custody.rebuild import event
+from biobank.custody.rebuild import Rebuilt, event
 from biobank.custody.snapshots import custody, get_visible
 from biobank.foundation.db import table_of
 from biobank.foundation.from_above import FromAbove
@@ -168,25 +168,24 @@ def describe_specimen(
 
 
 def specimen_public(
-    session: Session, snapshot: Snapshot, projection: dict[str, Any] | None = None, as_of: AsOf | None = None
+    session: Session, snapshot: Snapshot, then: Rebuilt | None = None, as_of: AsOf | None = None
 ) -> SpecimenPublic:
-    """Describe a specimen that was loaded with its holds: as it stands, or with another `projection` and no holds."""
-    if projection is None:
-        projection = snapshot.projection | {"seq": snapshot.seq, "state_seq": snapshot.state_seq}
+    """Describe a specimen that was loaded with its holds: as it stands, or as it was `then` and without holds."""
+    stands = then or Rebuilt(snapshot.projection, snapshot.seq, snapshot.state_seq)
     row = session.execute(_described(), {"code": snapshot.code}).one()
     return SpecimenPublic(
         **_identity(row, snapshot),
         parents=row.parents or [],
         aliases=[AliasPublic(issuer=issuer, value=value) for issuer, value in row.aliases or []],
-        custody=custody_public(projection),
+        custody=custody_public(stands),
         as_of=as_of,
         holds=None if as_of is not None else _holds(snapshot),
         amendments=[_amendment(bytes(entry), leaf) for entry, leaf in zip(row.amended or [], row.amended_by or [], strict=True)],
         label=label_facts(
             row,
-            amount=projection["amount"],
-            condition=projection["condition"],
-            banked_at=projection["banked_at"],
+            amount=stands.projection.amount,
+            condition=stands.projection.condition,
+            banked_at=stands.projection.banked_at,
             unit_count=row.unit_count,
         ),
     )
@@ -253,9 +252,9 @@ def _identity(row: "Row[Any]", snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def custody_public(projection: dict[str, Any]) -> CustodyPublic:
-    """Turn a projection with `seq` and `state_seq` into its wire shape."""
-    offered = projection["offered_kind"]
+def custody_public(stands: Rebuilt) -> CustodyPublic:
+    """Return where a specimen stands in its wire shape."""
+    projection = stands.projection
     same = (
         "state",
         "condition",
@@ -266,17 +265,17 @@ def custody_public(projection: dict[str, Any]) -> CustodyPublic:
         "exposure_s",
         "banked_at",
         "marked",
-        "seq",
-        "state_seq",
     )
     return CustodyPublic(
-        **{name: projection[name] for name in same},
-        custodian=Custodian(kind=projection["custodian_kind"], id=projection["custodian_id"]),
-        offered_to=None if offered is None else Custodian(kind=offered, id=projection["offered_id"]),
-        site=projection["site_code"],
-        container=projection["container_code"],
-        position=projection["position_code"],
-        shipment=projection["shipment_code"],
+        **{name: getattr(projection, name) for name in same},
+        seq=stands.seq,
+        state_seq=stands.state_seq,
+        custodian=Custodian(kind=projection.custodian_kind, id=projection.custodian_id),
+        offered_to=None if projection.offered_kind is None else Custodian(kind=projection.offered_kind, id=projection.offered_id),
+        site=projection.site_code,
+        container=projection.container_code,
+        position=projection.position_code,
+        shipment=projection.shipment_code,
     )
 
 

@@ -144,7 +144,7 @@ def condition_after(process: Process, uses: Sequence[Use]) -> Condition:
         return Condition.IN_CULTURE
     if process.leaves_input:
         return Condition.FRESH
-    thawed = any(use.specimen.projection["condition"] == Condition.THAWED for use in uses)
+    thawed = any(use.specimen.projection.condition == Condition.THAWED for use in uses)
     return Condition.THAWED if thawed else Condition.FRESH
 
 
@@ -170,9 +170,9 @@ def _input_refusal(process: Process, use: Use) -> Refusal | None:
         return UnitNotOfMaterial(
             f"{specimen.code} is counted in {specimen.unit}; this process takes {process.units[0].value}.", **members
         )
-    if specimen.projection["condition"] in {Condition.FROZEN, Condition.FREEZING}:
+    if specimen.projection.condition in {Condition.FROZEN, Condition.FREEZING}:
         return FrozenInput(f"{specimen.code} is frozen. Record its thawing first, then this run.", **members)
-    left = specimen.projection["amount"]
+    left = specimen.projection.amount
     if use.amount > left:
         return NotEnoughLeft(
             f"{specimen.code} holds {left} {specimen.unit}, and this run says it used {use.amount}. Check the amount.",

@@ -8,8 +8,8 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.auth.permissions import Permission
-from biobank.custody.effects import INITIAL
 from biobank.custody.legality import Snapshot
+from biobank.custody.projection import Projection
 from biobank.custody.recording import Move, acknowledge, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, Condition
@@ -103,7 +103,7 @@ def _unidentified(session: Session, act: Act, row: Any) -> tuple[Snapshot, Move]
         donor_code=None,
         seq=0,
         head_hash=None,
-        projection=dict(INITIAL),
+        projection=Projection(),
         material="unidentified",
         unit="item",
         purpose="retained",

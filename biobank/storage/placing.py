@@ -67,7 +67,7 @@ class Box:
 
     def slot_of(self, specimen: Snapshot) -> Slot | None:
         """Return the slot that a tube is in, or that is kept for it while it is out."""
-        return self.slots.get(specimen.projection["position_code"] or "")
+        return self.slots.get(specimen.projection.position_code or "")
 
 
 def read_box(session: Session, row: Any) -> Box:
@@ -101,7 +101,8 @@ def assign_slots(box: Box, tubes: Sequence[tuple[Snapshot, str | None]]) -> list
     `tubes`: each with its named place or None. Their own slots are free to the others, so that two can change places. None: a
     safe place takes a tube although it has no slot for it. Answers NotFound, PositionOccupied, ContainerFull.
     """
-    open_slots = {slot.code for slot in box.free} | {tube.projection["position_code"] for tube, _ in tubes}
+    open_slots = {slot.code for slot in box.free}
+    open_slots |= {place for tube, _ in tubes if (place := tube.projection.position_code) is not None}
     taken: set[str] = set()
     answers: list[Slot | Refusal | None] = []
     for tube, place in tubes:

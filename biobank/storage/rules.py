@@ -32,7 +32,7 @@ def suits(condition: str, temperature_class: str | None) -> bool:
 
 def temperature_refusal(specimen: Snapshot, container: str, temperature_class: str | None) -> WrongTemperature | None:
     """Return why a container of this temperature class would spoil the specimen, or None."""
-    condition = specimen.projection["condition"]
+    condition = specimen.projection.condition
     if suits(condition, temperature_class):
         return None
     fitting = " or ".join(words(name) for name in sorted(SUITABLE[Condition(condition)]))

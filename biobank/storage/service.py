@@ -117,7 +117,7 @@ def event_for(specimen: Snapshot, box: Box, slot: Slot | None, exposure_s: int |
         "site": box.row.site_code,
     }
     if kind is Moved:
-        common["from_position"] = specimen.projection["position_code"]
+        common["from_position"] = specimen.projection.position_code
     if kind is Stored:
         common["exposure_s"] = exposure_s
     return kind(**common)
@@ -130,7 +130,7 @@ def _answers(done: Sequence[Appended], box: Box, slots: Sequence[Slot | None]) -
             container=box.code,
             position=None if slot is None else slot.code,
             label=None if slot is None else slot.label,
-            state=(a.projection or {})["state"],
+            state=a.after.state,
             seq=a.seq,
             event=receipt_of(a),
         )

@@ -196,8 +196,8 @@ def dose_public(dose: Dose) -> DosePublic:
 
 def _amount(session: Session, one: Snapshot, known: datetime | None) -> int:
     """Return what is in the vial, as known at an instant."""
-    projection = one.projection if known is None else projection_of(session, one.code, as_known_at=known) or one.projection
-    return int(projection["amount"])
+    then = None if known is None else projection_of(session, one.code, as_known_at=known)
+    return (one.projection if then is None else then.projection).amount
 
 
 def _fit_by_id(session: Session, fit: UUID) -> "Row[Any]":

@@ -53,7 +53,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     raise_first(administer_refusals(act.actor, case, grounds, product))
     assert release is not None, "no release is a refusal"
     consents, _ = consents_of(case, grounds, [product])
-    amount = tube.projection["amount"]
+    amount = tube.projection.amount
     _require_accounted(request, product, amount, tube.unit)
     session.execute(update(release_table).where(release_table.c.id == request.release).values(consumed_at=act.at))
     started, ended = moment_of(act, request, request.started_at), moment_of(act, request, None)

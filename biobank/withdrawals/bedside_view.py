@@ -109,7 +109,7 @@ def read_bedside(session: Session, actor: Actor, code: str) -> BedsideView:
             r.first_checker,
             r.second_checker,
             r.expires_at,
-            case.tubes[r.specimen_code].projection["amount"],
+            case.tubes[r.specimen_code].projection.amount,
             case.tubes[r.specimen_code].unit,
         )
         for r in rows

@@ -98,8 +98,8 @@ class Case:
         stands = tube.state is not State.STORED
         return Item(
             specimen=code,
-            state=State(tube.projection["state"]),
-            condition=Condition(tube.projection["condition"]),
+            state=State(tube.projection.state),
+            condition=Condition(tube.projection.condition),
             # A tube that was put back has to be picked again.
             picked=pick is not None and stands,
             confirmed=pick is not None and stands and pick["confirmed_by"] is not None,

@@ -213,13 +213,13 @@ def _finding_refusals(specimen: Snapshot, findings: Findings) -> list[Refusal]:
 def _released_in_knowledge(specimen: Snapshot, findings: Findings) -> bool:
     """Say whether quality released it conditionally after the count was there to be read."""
     decided, count = findings.decided_at, findings.count
-    conditional = specimen.projection["quality"] == Quality.RELEASED_CONDITIONALLY
+    conditional = specimen.projection.quality == Quality.RELEASED_CONDITIONALLY
     return conditional and count is not None and decided is not None and decided >= count.recorded_at
 
 
 def _quality_refusals(specimen: Snapshot, at: datetime) -> list[Refusal]:
     code, where = specimen.code, specimen.where_now
-    quality = specimen.projection["quality"]
+    quality = specimen.projection.quality
     found: list[Refusal] = []
     if quality not in RELEASED:
         found.append(
@@ -232,13 +232,13 @@ def _quality_refusals(specimen: Snapshot, at: datetime) -> list[Refusal]:
         )
     if specimen.expires_at is not None and specimen.expires_at <= at:
         found.append(Expired(f"{code} expired on {rfc3339(specimen.expires_at)}. Choose another.", where_now=where, subject=code))
-    if specimen.projection["amount"] <= 0:
+    if specimen.projection.amount <= 0:
         found.append(NothingLeft(f"By the record nothing is left in {code}. Choose another.", where_now=where, subject=code))
     return found
 
 
 def _condition_refusal(specimen: Snapshot, route: Route | None, conditions: frozenset[Condition] | None) -> Refusal | None:
-    condition = Condition(specimen.projection["condition"])
+    condition = Condition(specimen.projection.condition)
     if route is None or conditions is None or condition in conditions:
         return None
     wanted = " or ".join(sorted(c.value.replace("_", " ") for c in conditions))

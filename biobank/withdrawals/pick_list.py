@@ -91,12 +91,12 @@ def read_pick_list(session: Session, actor: Actor, code: str) -> PickList:
     if refusal is not None:
         raise refusal
     known = places_seen(actor)
-    stands = [tube.projection for tube in case.tubes.values() if tube.projection["container_code"] is not None]
-    rows = _containers(session, known, {one["container_code"] for one in stands})
+    stands = [tube.projection for tube in case.tubes.values()]
+    rows = _containers(session, known, {one.container_code for one in stands if one.container_code is not None})
     boxes = {one.code: one for one in public_containers(session, rows)}
     above = _containers(session, known, {box.parent for box in boxes.values() if box.parent is not None})
     parents = {row.code: row for row in above}
-    wanted = {one["position_code"] for one in stands if one["position_code"] is not None}
+    wanted = {one.position_code for one in stands if one.position_code is not None}
     found = session.execute(select(position.c.code, position.c.label).where(position.c.code.in_(sorted(wanted)))).all()
     labels = {row.code: row.label for row in found}
     lines = [_line(case, tube, boxes, parents, labels) for tube in sorted(case.tubes)]
@@ -117,15 +117,15 @@ def _line(
     labels: Mapping[str, str],
 ) -> PickLine:
     tube, item, pick = case.tubes[code], case.item(code), case.picks.get(code)
-    box, place = boxes.get(tube.projection["container_code"]), tube.projection["position_code"]
-    slot = labels.get(place) if box is not None else None
+    box, place = boxes.get(tube.projection.container_code or ""), tube.projection.position_code
+    slot = None if box is None or place is None else labels.get(place)
     levels: list[Level] = []
     if box is not None and tube.state is State.STORED:
         parent = None if box.parent is None else parents.get(box.parent)
         if parent is not None and parent.kind not in OPENED_WITHOUT_A_SCAN:
             levels.append(Level("rack", parent.code, parent.name))
         levels.append(Level("box", box.code, box.name))
-        if slot is not None:
+        if place is not None and slot is not None:
             levels.append(Level("slot", place, slot))
     return PickLine(
         specimen=code,

@@ -136,7 +136,7 @@ def _take_out(session: Session, act: Act, case: Case, code: str, request: PickRe
                 subject=code,
             )
         place = read_scan(act, request.place, Prefix.POSITION, Prefix.CONTAINER)
-        expected = tube.projection["position_code"] or tube.projection["container_code"]
+        expected = tube.projection.position_code or tube.projection.container_code
         if place != expected:
             return Refused(
                 WrongPlace(
@@ -149,9 +149,9 @@ def _take_out(session: Session, act: Act, case: Case, code: str, request: PickRe
                 )
             )
         appended = record_on_tubes(session, act, case, [Move(tube, CheckedOut(purpose="withdrawal"))], request)
-    container, position = tube.projection["container_code"], tube.projection["position_code"]
+    container, position = tube.projection.container_code, tube.projection.position_code
     event = Picked(specimen=code, container=container, position=position)
-    picked = record_on_case(session, act, case, event, request, site=tube.projection["site_code"])
+    picked = record_on_case(session, act, case, event, request, site=tube.projection.site_code)
     row: dict[str, Any] = {
         "container_code": container,
         "position_code": position,
@@ -180,7 +180,7 @@ def _confirm(session: Session, act: Act, case: Case, code: str, request: PickReq
         case,
         event,
         request,
-        site=case.tubes[code].projection["site_code"],
+        site=case.tubes[code].projection.site_code,
         relies_on=(bytes(row["picked_event"]),),
     )
     session.execute(
@@ -230,7 +230,7 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     relies_on = (case.approval, *consents_of(case, grounds)[0])
     moves = [Move(tube, event, relies_on=relies_on) for _, tube in sorted(case.tubes.items())]
     appended = record_on_tubes(session, act, case, moves, request, lagging=grounds.lagging)
-    site = next(iter(case.tubes.values())).projection["site_code"]
+    site = next(iter(case.tubes.values())).projection.site_code
     sent = record_on_case(session, act, case, SentOut(specimens=tuple(sorted(case.tubes))), site=site, relies_on=relies_on)
     state = after(Step.ISSUE, case.state)
     set_state(session, case, state)

@@ -118,8 +118,8 @@ def _deviations_about(session: Session, cases: Sequence[Case]) -> dict[str, list
     for case in cases:
         named = {case.code, case.donor, *case.tubes}
         named |= {tube.lot_code for tube in case.tubes.values() if tube.lot_code is not None}
-        boxes = {tube.projection["container_code"] for tube in case.tubes.values()}
-        about[case.code] = named | (boxes - {None})
+        named |= {box for tube in case.tubes.values() if (box := tube.projection.container_code) is not None}
+        about[case.code] = named
     found = session.execute(_DEVIATIONS, {"about": sorted(set().union(*about.values()))}).all() if cases else []
     return {
         code: list(dict.fromkeys(OpenDeviation(*one[:4]) for one in found if one.subject_id in named))

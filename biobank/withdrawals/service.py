@@ -137,7 +137,7 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
         candidates = tubes_of_donor(session, request.donor, request.material)
         refusals = refusals_now(session, candidates, request.donor, act.at, request.route)
         usable = [tube for tube in candidates if not refusals[tube.code]]
-        tubes = sorted(usable, key=lambda t: (t.projection["banked_at"] or "9999", t.code))[: request.units]
+        tubes = sorted(usable, key=lambda t: (t.projection.banked_at or "9999", t.code))[: request.units]
         if len(tubes) < request.units:
             raise NotEnough(
                 f"{request.donor} has {len(usable)} usable of {request.material} on the route '{request.route.value}', "
@@ -145,7 +145,7 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
                 subject=request.donor,
                 usable=len(usable),
             )
-    together = sum(tube.projection["amount"] for tube in tubes)
+    together = sum(tube.projection.amount for tube in tubes)
     if request.minimum_amount is not None and together < request.minimum_amount:
         raise NotEnough(
             f"The {len(tubes)} tubes hold {together} together, {request.minimum_amount} were asked for. Ask for more tubes.",
@@ -206,7 +206,7 @@ def cancel_withdrawal(session: Session, act: Act, code: str, request: CancelRequ
     moves = [
         Move(tube, freed, relies_on=(cancelled.leaf_hash,))
         for _, tube in sorted(case.tubes.items())
-        if tube.projection["reserved_for"] == code
+        if tube.projection.reserved_for == code
     ]
     appended = record_on_tubes(session, act, case, moves) if moves else []
     state = after(Step.CANCEL, case.state)

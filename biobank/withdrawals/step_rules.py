@@ -236,7 +236,7 @@ def thaw_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list
     tube = case.tubes[code]
     found = [
         *begin_refusals(actor, Step.THAW, case),
-        *_there(actor, Permission.CUSTODY_RECORD, (tube.projection["site_code"],), code),
+        *_there(actor, Permission.CUSTODY_RECORD, (tube.projection.site_code,), code),
         *_unconfirmed(case, [code]),
     ]
     if tube.state in AT_THE_BENCH and case.route is not Route.THAW_AND_SHIP:
@@ -265,7 +265,7 @@ def _unconfirmed(case: Case, codes: Collection[str]) -> list[Refusal]:
 
 def _unaccepted(case: Case, code: str) -> list[Refusal]:
     tube = case.tubes[code]
-    courier = tube.projection["custodian_kind"] == CustodianKind.COURIER.value
+    courier = tube.projection.custodian_kind == CustodianKind.COURIER.value
     if tube.state not in (State.ISSUED, State.IN_TRANSIT) and not courier:
         return []
     who = "a courier holds it" if courier else "it is on its way"

@@ -179,7 +179,7 @@ def test_a_tube_stays_held_whatever_time_is_stated_for_carrying_it_out(api: Api)
     """A hold on a box is judged by when the leaving was recorded."""
     story = a_story(api)
     tube = story.vials[0]
-    box = api.test_bank.write(lambda s: load(s, [tube])[tube].projection["container_code"])
+    box = api.test_bank.write(lambda s: load(s, [tube])[tube].projection.container_code)
     other = api.test_bank.write(lambda s: make_box(s, api.test_bank.act("admin"))).code
     later(api, minutes=10)
     hold = {"scope_kind": "container", "scope_id": box, "kind": "quality", "reason": "to_check"}

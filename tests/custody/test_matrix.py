@@ -1,12 +1,13 @@
 """Every event × every state × condition, hold, reservation and lag, from the classes; no database."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 
-from biobank.custody.effects import INITIAL
 from biobank.custody.event import Event, rules
 from biobank.custody.legality import ActiveHold, Snapshot, refusal_of
+from biobank.custody.projection import Projection
 from biobank.custody.states import HOLD_BLOCKS, TERMINAL, Condition, HoldAct, HoldKind, State
 from biobank.registries import event_kinds
 from tests.custody.rulebook import OVER, RULEBOOK
@@ -16,8 +17,8 @@ assert event_kinds.MODULES
 SPECIMEN_KINDS = sorted(k for k, cls in rules.by_kind.items() if cls.stream.value == "specimen")
 
 
-def specimen(state: str, condition: str = "fresh", **projection: object) -> Snapshot:
-    values = dict(INITIAL) | {"state": state, "condition": condition} | projection
+def specimen(state: str, condition: str = "fresh", **projection: Any) -> Snapshot:
+    values = Projection(state=state, condition=condition, **projection)
     return Snapshot(code="AD26-0000000", donor_code="DN-0000000", seq=3 if state else 0, head_hash=b"", projection=values)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from biobank.custody.event import rules
 from biobank.custody.events import HandoverAccepted
-from biobank.custody.rebuild import projection_of
+from biobank.custody.rebuild import Rebuilt, projection_of
 from biobank.custody.recording import Move, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import CustodianKind
@@ -74,7 +74,7 @@ def stored(api: Api, tube: Json, **where: Any) -> Json:
 
 def rebuilt_as_stored(api: Api, code: str) -> bool:
     row, folded = api.test_bank.write(lambda s: (load(s, [code])[code], projection_of(s, code)))
-    return bool(folded == row.projection | {"seq": row.seq, "state_seq": row.state_seq})
+    return bool(folded == Rebuilt(row.projection, row.seq, row.state_seq))
 
 
 def test_a_receipt_that_never_happened_is_undone_and_stays_on_the_record(api: Api) -> None:

@@ -17,10 +17,9 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM
 from biobank.custody import events as custody
-from biobank.custody.effects import PROJECTED
 from biobank.custody.event import Event
 from biobank.custody.legality import Snapshot
-from biobank.custody.rebuild import projection_of
+from biobank.custody.rebuild import Rebuilt, projection_of
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition
@@ -112,9 +111,8 @@ class CustodyMachine(RuleBasedStateMachine):
     def the_log_alone_rebuilds_every_row(self) -> None:
         for code, model in getattr(self, "model", {}).items():
             row, rebuilt = self.bank.write(partial(_row_and_rebuilt, code=code))
-            stored = {name: row.projection[name] for name in PROJECTED}
-            assert rebuilt == stored | {"seq": row.seq, "state_seq": row.state_seq}
-            assert (row.projection["state"], row.seq, row.projection["condition"], row.projection["amount"]) == (
+            assert rebuilt == Rebuilt(row.projection, row.seq, row.state_seq)
+            assert (row.projection.state, row.seq, row.projection.condition, row.projection.amount) == (
                 model["state"],
                 model["seq"],
                 model["condition"],
@@ -165,7 +163,7 @@ class CustodyMachine(RuleBasedStateMachine):
         return after
 
 
-def _row_and_rebuilt(session: Session, code: str) -> tuple[Snapshot, dict[str, Any] | None]:
+def _row_and_rebuilt(session: Session, code: str) -> tuple[Snapshot, Rebuilt | None]:
     return load(session, [code])[code], projection_of(session, code)
 
 

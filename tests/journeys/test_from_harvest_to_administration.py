@@ -287,4 +287,4 @@ def the_log_tells_the_story(api: Api, mary: str, given: str, held: str) -> None:
     kept = {a["code"] for a in api.auditor.get("/attempts", params={"limit": 500}).json()["items"]}
     assert {"wrong_specimen", "wrong_recipient", "reserved_elsewhere", "consent_revoked", "stale_sequence"} <= kept
     projection = api.auditor.get(f"/specimens/{given}").json()["custody"]
-    assert (projection["state"], projection["custodian"]["kind"]) == ("administered", "recipient")
+    assert (projection.state, projection.custodian["kind"]) == ("administered", "recipient")

@@ -43,7 +43,7 @@ def scopes_of(api: Api, vial: str) -> dict[str, str]:
             "lot": s.lot_code or "",
             "harvest": s.harvest_code or "",
             "donor": s.donor_code or "",
-            "container": s.projection["container_code"],
+            "container": s.projection.container_code or "",
         }
 
     return api.test_bank.write(read)  # type: ignore[no-any-return]

@@ -49,7 +49,7 @@ def now_of(api: Api, code: str) -> dict[str, Any]:
 
     def read(session: Session) -> dict[str, Any]:
         specimen = load(session, [code])[code]
-        return specimen.projection | {"seq": specimen.seq}
+        return specimen.projection.columns() | {"seq": specimen.seq}
 
     return api.test_bank.write(read)  # type: ignore[no-any-return]
 

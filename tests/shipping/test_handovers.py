@@ -48,7 +48,7 @@ def test_the_giver_keeps_custody_until_the_receiver_accepts(api: Api) -> None:
         assert holder(api, code) == ("user", EVERYONE["lab_tech2"])
         assert kinds_of(api, "specimen", code)[-2:] == ["specimen.handover_offered", "specimen.handover_accepted"]
         rebuilt = api.test_bank.write(partial(projection_of, code=code))
-        assert (rebuilt["custodian_id"], rebuilt["offered_id"]) == (EVERYONE["lab_tech2"], None)
+        assert (rebuilt.projection.custodian_id, rebuilt.projection.offered_id) == (EVERYONE["lab_tech2"], None)
     assert api.lab_tech2.get("/handovers", params={"waiting": "me"}).json()["items"] == []
 
 

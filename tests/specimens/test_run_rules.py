@@ -6,8 +6,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from biobank.custody.effects import INITIAL
 from biobank.custody.legality import Snapshot
+from biobank.custody.projection import Projection
 from biobank.custody.states import Condition
 from biobank.specimens.materials import MATERIALS, MaterialName, Unit
 from biobank.specimens.processes import PROCESSES, Balance, ProcessName
@@ -15,14 +15,14 @@ from biobank.specimens.run_rules import Making, Use, condition_after, made_total
 
 
 def tube(material: str = "adsc", unit: str = "cells", amount: int = 100, **changes: Any) -> Snapshot:
-    projection = dict(INITIAL) | {"state": "in_process", "amount": amount, "condition": changes.pop("condition", "fresh")}
+    projection = Projection(state="in_process", amount=amount, condition=changes.pop("condition", "fresh"))
     passage = changes.pop("passage", 1 if material == "adsc" else None)
     fields = {"code": "AD26-KH0KJQL", "donor_code": "DN-SQF5SS9", "seq": 3, "head_hash": b"", "passage": passage}
     return Snapshot(material=material, unit=unit, projection=projection, **(fields | changes))
 
 
 def all_of(specimen: Snapshot) -> Use:
-    return Use(specimen, specimen.projection["amount"], consumed=True)
+    return Use(specimen, specimen.projection.amount, consumed=True)
 
 
 def cells(amount: int = 100, count: int = 1, **changes: Any) -> Making:
@@ -182,8 +182,8 @@ def test_whatever_run_is_let_through_balances_and_steps(run: tuple[ProcessName, 
     if refused:
         return
 
-    assert all(use.amount <= use.specimen.projection["amount"] for use in uses)
-    assert all(use.specimen.projection["condition"] != "frozen" for use in uses)
+    assert all(use.amount <= use.specimen.projection.amount for use in uses)
+    assert all(use.specimen.projection.condition != "frozen" for use in uses)
     if process.balance is Balance.CONSERVED:
         assert used_total(uses) == made_total(makings) + loss
     else:

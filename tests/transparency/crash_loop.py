@@ -36,8 +36,7 @@ import orjson
 import psycopg
 
 from bench.house import House, house
-from biobank.custody.effects import PROJECTED
-from biobank.custody.rebuild import projection_of
+from biobank.custody.rebuild import Rebuilt, projection_of
 from biobank.custody.snapshots import load
 from biobank.operations.supervisor import environment
 from biobank.transparency.checkpoint import open_checkpoint
@@ -380,7 +379,7 @@ def _astray(session: Any) -> int:
     wrong = 0
     for (code,) in session.connection().exec_driver_sql("SELECT code FROM custody").all():
         row = load(session, [code])[code]
-        expected = {name: row.projection[name] for name in PROJECTED} | {"seq": row.seq, "state_seq": row.state_seq}
+        expected = Rebuilt(row.projection, row.seq, row.state_seq)
         wrong += projection_of(session, code) != expected
     return wrong
 

@@ -9,10 +9,10 @@ from sqlalchemy import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.custody.effects import INITIAL
 from biobank.custody.event import Event
 from biobank.custody.events import CheckedOut, Received
 from biobank.custody.legality import Snapshot
+from biobank.custody.projection import Projection
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition
@@ -181,7 +181,7 @@ def begin(
             **more,
         )
     )
-    before = Snapshot(code, donor, 0, None, dict(INITIAL), home_site_code="LAB", clinic_site_code="CLINIC")
+    before = Snapshot(code, donor, 0, None, Projection(), home_site_code="LAB", clinic_site_code="CLINIC")
     record(session, at_instant(bank, at), [Move(before, event, site="LAB")], NOW)
     return load(session, [code])[code]
 
@@ -192,7 +192,7 @@ def thaw_and_count(
     """Take a vial out, thaw it and count it, now."""
     now = clock.now()
     vial = load(session, [code])[code]
-    if vial.projection["condition"] != "thawed":
+    if vial.projection.condition != "thawed":
         happen(session, bank, code, now, CheckedOut(purpose="testing"))
         happen(session, bank, code, now, events.Thawed(method="water bath"))
     request = RecordViability(

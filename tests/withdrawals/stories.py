@@ -121,14 +121,14 @@ def place_of(api: Api, specimen: str) -> str:
 
     def read(session: Session) -> str:
         projection = load(session, [specimen])[specimen].projection
-        return str(projection["position_code"] or projection["container_code"])
+        return str(projection.position_code or projection.container_code)
 
     return api.test_bank.write(read)  # type: ignore[no-any-return]
 
 
 def state_of(api: Api, specimen: str) -> dict[str, Any]:
     """The projection of a specimen."""
-    return api.test_bank.write(lambda s: load(s, [specimen])[specimen].projection)  # type: ignore[no-any-return]
+    return api.test_bank.write(lambda s: load(s, [specimen])[specimen].projection.columns())  # type: ignore[no-any-return]
 
 
 def kinds_of(api: Api, stream: str, code: str) -> list[str]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biobank.custody.effects import INITIAL
 from biobank.custody.legality import ActiveHold, Snapshot
+from biobank.custody.projection import Projection
 from biobank.custody.states import HOLD_BLOCKS, HoldAct, HoldKind, Quality
 from biobank.quality.events import RegulatoryBasis
 from biobank.withdrawals.checks import RELEASED, use_refusals
@@ -22,13 +22,19 @@ AT = datetime(2030, 1, 1, tzinfo=UTC)
 
 def tube(projection: dict[str, Any] | None = None, **fields: Any) -> Snapshot:
     """A vial that may go back."""
-    usual = {"state": "stored", "condition": "frozen", "quality": "released_to_bank", "amount": 5, "container_code": "BX-1"}
+    usual: dict[str, Any] = {
+        "state": "stored",
+        "condition": "frozen",
+        "quality": "released_to_bank",
+        "amount": 5,
+        "container_code": "BX-1",
+    }
     whole = Snapshot(
         code="AD26-1",
         donor_code="DN-A",
         seq=3,
         head_hash=b"",
-        projection=INITIAL | usual | (projection or {}),
+        projection=Projection(**(usual | (projection or {}))),
         material="adsc",
         unit="cells",
         regulatory_basis="us_361",

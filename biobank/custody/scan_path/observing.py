@@ -142,7 +142,7 @@ def judge(act: Act, row: Any, code: str, event: Event, request: EventRequest) ->
     specimen = None if row.code is None else snapshot_of(row)
     if specimen is None or not may_know(act.actor, specimen):
         raise unknown_specimen(code)
-    site = getattr(request, "site", None) or specimen.projection["site_code"]
+    site = getattr(request, "site", None) or specimen.projection.site_code
     require_permission(act, type(event), specimen, site)
     require_expected(specimen, request.expected_seq)
     refusal = refusal_of(type(event), specimen)
@@ -165,7 +165,7 @@ def answer_text(act: Act, code: str, appended: list[Appended]) -> str:
     return orjson.dumps(
         {
             "specimen": code,
-            "state": (appended[-1].projection or {})["state"],
+            "state": appended[-1].after.state,
             "seq": appended[-1].seq,
             "events": [
                 {

@@ -12,10 +12,10 @@ from typing import Any, LiteralString, cast
 
 import orjson
 
-from biobank.custody.effects import PROJECTED, apply
 from biobank.custody.entry import Head, build_entry
 from biobank.custody.event import Event
 from biobank.custody.legality import Snapshot
+from biobank.custody.projection import PROJECTED, Projection
 from biobank.custody.states import StreamKind
 
 
@@ -41,7 +41,14 @@ class Appended:
     kind: str
     leaf_hash: bytes
     recorded_at: datetime
-    projection: dict[str, Any] | None
+    projection: Projection | None
+    """What the specimen is after it; None on other streams."""
+
+    @property
+    def after(self) -> Projection:
+        """The projection after an event of a specimen."""
+        assert self.projection is not None, self.stream
+        return self.projection
 
 
 COLUMN_TYPES = {
@@ -98,7 +105,7 @@ def compose(fact: Fact, idempotency: Callable[[list[Appended]], dict[str, Any]] 
     assert before is not None
     seq, head = before.seq + 1, fact.head
     payload, effect = fact.event.payload(), type(fact.event).whole_effect()
-    after = apply(effect, before.projection, payload, head.members())
+    after = before.projection.after(effect, payload, head.members())
     entry, leaf = build_entry("specimen", fact.stream_id, seq, before.head_hash, fact.event, payload, head)
     appended = appended_of(fact, seq, leaf, after)
     last = before.last_occurred_at
@@ -112,8 +119,8 @@ def compose(fact: Fact, idempotency: Callable[[list[Appended]], dict[str, Any]] 
         "event_kind": appended.kind,
         "entry": entry,
         "prev_hash": before.head_hash,
-        "event_state": after["state"],
-        "state_before": before.projection["state"],
+        "event_state": after.state,
+        "state_before": before.projection.state,
         "occurred_at": head.occurred_at,
         "recorded_at": head.recorded_at,
         "recorded_by": head.by,
@@ -121,7 +128,7 @@ def compose(fact: Fact, idempotency: Callable[[list[Appended]], dict[str, Any]] 
         "event_donor": fact.donor_code,
     }
     for name in effect:
-        parameters[name] = after[name]
+        parameters[name] = getattr(after, name)
     if idempotency is not None:
         for name, value in idempotency([appended]).items():
             parameters[f"kept_{name}"] = value
@@ -174,13 +181,11 @@ def compose_each(several: Sequence[Composed]) -> tuple[LiteralString, dict[str, 
     for one in several:
         first.setdefault(one.appended.stream_id, one)
     columns = tuple(name for name in PROJECTED if any(name in one.parameters for one in first.values()))
-    rows = [
-        one.parameters | {name: (one.appended.projection or {})[name] for name in columns} for _, one in sorted(first.items())
-    ]
+    rows = [one.parameters | {name: getattr(one.appended.after, name) for name in columns} for _, one in sorted(first.items())]
     return _each(columns), {"rows": orjson.dumps(rows, default=bytea).decode()}
 
 
-def appended_of(fact: Fact, seq: int, leaf: bytes, projection: dict[str, Any] | None) -> Appended:
+def appended_of(fact: Fact, seq: int, leaf: bytes, projection: Projection | None) -> Appended:
     """Say where a fact will stand."""
     kind: str = type(fact.event).model_fields["kind"].default
     return Appended(fact.stream.value, fact.stream_id, seq, kind, leaf, fact.head.recorded_at, projection)

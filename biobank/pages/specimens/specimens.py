@@ -88,7 +88,7 @@ def read_dossier(session: Session, actor: Actor, code: str, bank: Bank) -> Dossi
     """Read a specimen with its latest events, counts, relatives, place and what may happen next; raise NotFound."""
     snapshot = get_visible(session, actor, code, holds=True)
     box = None
-    container = snapshot.projection["container_code"]
+    container = snapshot.projection.container_code
     if container is not None:
         try:
             box = map_of(session, actor, container)

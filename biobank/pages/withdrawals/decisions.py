@@ -123,10 +123,10 @@ def _shown(request: Request, review: Review) -> dict[str, Any]:
 def _tube(review: Review, tube: Snapshot) -> dict[str, Any]:
     return {
         "specimen": tube.code,
-        "state": tube.projection["state"],
-        "condition": tube.projection["condition"],
-        "amount": amount_text(tube.projection["amount"], tube.unit),
-        "quality": tube.projection["quality"],
+        "state": tube.projection.state,
+        "condition": tube.projection.condition,
+        "amount": amount_text(tube.projection.amount, tube.unit),
+        "quality": tube.projection.quality,
         "basis": tube.regulatory_basis,
         "holds": ", ".join(words(hold.kind) for hold in tube.holds) or None,
         "expires": tube.expires_at,

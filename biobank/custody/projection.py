@@ -1,0 +1,61 @@
+"""What a specimen is after its events: one row of custody, typed. The names, types and first values of its columns stand here.
+
+Effects are data and work on columns by name; `Projection.after` is where the two meet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Self
+
+from biobank.custody.effects import Effect, apply
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The columns of custody that effects write; made without arguments, a specimen before its first event.
+
+    `state` is empty until the first event; `amount` is in the specimen's unit; `exposure_s` is in seconds; `banked_at` is
+    RFC 3339 as in the entry; `administered_under` is the id of a bedside release.
+    """
+
+    state: str = ""
+    condition: str = "fresh"
+    quality: str = "quarantined"
+    custodian_kind: str = "nobody"
+    custodian_id: str | None = None
+    offered_kind: str | None = None
+    offered_id: str | None = None
+    site_code: str | None = None
+    container_code: str | None = None
+    position_code: str | None = None
+    shipment_code: str | None = None
+    reserved_for: str | None = None
+    amount: int = 0
+    freeze_count: int = 0
+    exposure_s: int = 0
+    banked_at: str | None = None
+    administered_under: str | None = None
+    marked: bool = False
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Read it from a row of custody, which may have more columns."""
+        values = {name: row[name] for name in PROJECTED}
+        if values["administered_under"] is not None:
+            values["administered_under"] = str(values["administered_under"])
+        return cls(**values)
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns by name, in their order."""
+        return {name: getattr(self, name) for name in PROJECTED}
+
+    def after(self, effect: Effect, payload: Mapping[str, Any], head: Mapping[str, Any]) -> "Projection":
+        """Return it after an event; see `effects.apply`. Pure: the ledger, the rebuild and the rules all call this one."""
+        return Projection(**apply(effect, self.columns(), payload, head))
+
+
+PROJECTED: Final = tuple(field.name for field in fields(Projection))
+"""The columns of custody that effects may write."""
+
+INITIAL: Final[dict[str, Any]] = Projection().columns()
+"""What a specimen is before its first event, as the rule table says it."""
