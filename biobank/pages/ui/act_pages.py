@@ -7,7 +7,7 @@
 | 1 | `reads` what the form is about (and refuses who may not open it) | the same, at one instant |
 | 2 | draws `form`, filled with its `values` and what the address says | builds `model` from the fields, `given` and `scans` |
 | 3 | | signs, where `meaning` says so, and runs `use_case` as one act |
-| 4 | | leaves the message of `after` and goes there |
+| 4 | | leaves the message of `after` and goes there, or draws what `after` shows |
 
 A button for more rows (`pages/ui/rows.py`) draws the form again and acts on nothing.
 
@@ -174,6 +174,8 @@ class OwnPage:
 
 Shown = ActForm | OwnPage | Response
 """What a page draws; a Response where there is nothing to ask."""
+Answered = Done | Shown
+"""What an act ends with: it leads somewhere, or what it found out is drawn at once."""
 
 
 @dataclass(frozen=True)
@@ -215,8 +217,8 @@ class ActPage(Generic[R, M]):
     given: Callable[[Acting[R]], Mapping[str, Any] | Awaitable[Mapping[str, Any]]] | None = None
     args: Callable[[Opened[R]], tuple[Any, ...]] | None = None
     meaning: Meaning | Callable[[Opened[R], M], Meaning | None] | None = None
-    after: Callable[[Opened[R], M, Any], Done] | None = None
-    acts: Callable[[Acting[R]], Awaitable[Response]] | None = None
+    after: Callable[[Opened[R], M, Any], Answered] | None = None
+    acts: Callable[[Acting[R]], Awaitable[Answered]] | None = None
     asks: Sequence[str] = ()
     keeps: Sequence[str] | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -235,7 +237,7 @@ class ActPage(Generic[R, M]):
 
         self._route(router, self.address, show, "GET")
 
-    def also(self, router: APIRouter, address: str, acts: Callable[[Acting[R]], Awaitable[Response]]) -> None:
+    def also(self, router: APIRouter, address: str, acts: Callable[[Acting[R]], Awaitable[Answered]]) -> None:
         """Serve another act of this page at an address of its own; refused, it draws this page."""
 
         async def act(request: Request, performing: PagePerforming, reading: PageReading, **path: Any) -> Response:
@@ -258,7 +260,7 @@ class ActPage(Generic[R, M]):
         performing: PagePerformer,
         reading: Reader,
         path: Mapping[str, Any],
-        acts: Callable[[Acting[R]], Awaitable[Response]],
+        acts: Callable[[Acting[R]], Awaitable[Answered]],
     ) -> Response:
         """Act on a posted form; when it is refused draw the page again with the reason, unless the sign-in itself ended."""
         try:
@@ -270,8 +272,10 @@ class ActPage(Generic[R, M]):
             raise
         if wants_rows(performing.form):
             return await self.draw(at)
+        acting = Acting(**vars(at), performing=performing, reading=reading, labels=self.labels)
         try:
-            return await acts(Acting(**vars(at), performing=performing, reading=reading, labels=self.labels))
+            said = await acts(acting)
+            return await acting.done(*said) if isinstance(said, Done) else self._show(acting, said)
         except (NotSignedIn, WrongFormToken):
             raise
         except Refusal as refusal:
@@ -289,14 +293,14 @@ class ActPage(Generic[R, M]):
             return Opened(**vars(asked), read=granted)
         return Opened(**vars(asked), read=await reading.agreeing(self.reads, asked))
 
-    async def _take(self, at: Acting[R]) -> Response:
+    async def _take(self, at: Acting[R]) -> Answered:
         body = await self.body_of(at)
         meaning = self.meaning(at, body) if callable(self.meaning) else self.meaning
         before = tuple(at.path.values()) if self.args is None else self.args(at)
         if self.use_case is None or self.after is None:
             raise TypeError(f"{self.address} declares neither `acts` nor `use_case` and `after`.")
         answer = await at.performing(self.use_case, *before, await at.sign(body, meaning))
-        return await at.done(*self.after(at, body, answer))
+        return self.after(at, body, answer)
 
     async def body_of(self, at: Acting[R]) -> M:
         """Build the request from a posted form; raise FormFault."""
@@ -322,15 +326,16 @@ class ActPage(Generic[R, M]):
     async def draw(self, at: Opened[R]) -> Response:
         """Draw the page."""
         drawing = self.form(at)
-        shown: Shown = await drawing if inspect.isawaitable(drawing) else drawing
+        return self._show(at, await drawing if inspect.isawaitable(drawing) else drawing)
+
+    def _show(self, at: Opened[R], shown: Shown) -> Response:
         if isinstance(shown, Response):
             return shown
         if isinstance(shown, OwnPage):
             return render(at.request, shown.template, **{**drawn(at.refusal), **shown.shows})
-        return self.draw_form(at, shown)
+        return self._show_form(at, shown)
 
-    def draw_form(self, at: Opened[R], form: ActForm) -> Response:
-        """Draw one form of the page."""
+    def _show_form(self, at: Opened[R], form: ActForm) -> Response:
         values = at.filled(**form.values)
         known = self.model.model_fields
         labels = {**self.labels, **form.labels}
