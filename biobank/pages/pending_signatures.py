@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
-from fastapi.responses import Response
 from markupsafe import Markup
 from pydantic import BaseModel
 from sqlmodel import Session
@@ -27,7 +26,7 @@ from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Listed, Paging
 from biobank.foundation.terms import words
 from biobank.pages.people.logins import first_password_field, first_password_in
-from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Opened, OwnPage
+from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.code_pages import page_of
 from biobank.pages.ui.entries import facts_of
 from biobank.pages.ui.listing import Listing, Wanted
@@ -174,7 +173,7 @@ def _draw(at: Opened[Read]) -> OwnPage:
     )
 
 
-async def _sign(at: Acting[Read]) -> Response:
+async def _sign(at: Acting[Read]) -> Done:
     """Sign as the second person and complete the act."""
     one, seq = at.read
     known = ACTS.get(one.act)
@@ -189,13 +188,13 @@ async def _sign(at: Acting[Read]) -> Response:
         hashed = (await hash_password(given["password"]),)
     body = await at.sign(known.model.model_validate(given), Meaning(one.meaning))
     await at.performing(known.use_case, one.subject, body, *hashed)
-    return await at.done("/pending", f"Done: {known.label.lower()}.", f"{one.subject}, signed by two people.")
+    return Done("/pending", f"Done: {known.label.lower()}.", f"{one.subject}, signed by two people.")
 
 
-async def _cancel(at: Acting[Read]) -> Response:
+async def _cancel(at: Acting[Read]) -> Done:
     """Take the proposal back, or say no to it."""
     one = await at.performing(cancel_pending, at.path["pending"])
-    return await at.done("/pending", f"Not done: {label_of(one['act']).lower()}.", "Nothing changed.", "care")
+    return Done("/pending", f"Not done: {label_of(one['act']).lower()}.", "Nothing changed.", "care")
 
 
 PENDING = ActPage(address="/pending/{pending}", reads=_reads, form=_draw, model=BaseModel)

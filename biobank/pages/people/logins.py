@@ -73,10 +73,10 @@ def _draw_new(at: Opened[Actor]) -> ActForm:
     )
 
 
-async def _create(at: Acting[Actor]) -> Response:
+async def _create(at: Acting[Actor]) -> Done:
     body = at.parse(UserCreate, *NAMED, password=first_password_in(at.form))
     made = await at.performing(service.create_user, body, await hash_password(body.password))
-    return await at.done(f"/users/{made['code']}", f"{made['code']} is made.", "Give it a role next.")
+    return Done(f"/users/{made['code']}", f"{made['code']} is made.", "Give it a role next.")
 
 
 ActPage(
@@ -249,11 +249,11 @@ def _draw_reset(at: Opened[UserPublic]) -> ActForm:
     )
 
 
-async def _reset(at: Acting[UserPublic]) -> Response:
+async def _reset(at: Acting[UserPublic]) -> Done:
     body = PasswordReset(password=first_password_in(at.form))
     body = await at.sign(body, Meaning.APPROVED if needs_second(at.read) else None)
     answer = await at.performing(service.reset_password, at.code, body, await hash_password(body.password))
-    return await at.done(*said(at, body, answer))
+    return said(at, body, answer)
 
 
 ActPage(address="/users/{code}/reset", reads=managed, form=_draw_reset, model=PasswordReset, acts=_reset, keeps=()).on(router)

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from fastapi.responses import Response
 from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
@@ -11,7 +10,7 @@ from biobank.auth.actor import Actor
 from biobank.foundation.terms import words
 from biobank.pages.people.logins import managed, said
 from biobank.pages.people.site_choices import Choices, own_sites
-from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Opened
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.people import roles
 from biobank.people.schemas import RoleChange, UserPublic
 
@@ -41,10 +40,10 @@ def _draw(at: Opened[Read]) -> ActForm:
     )
 
 
-async def _propose(at: Acting[Read]) -> Response:
+async def _propose(at: Acting[Read]) -> Done:
     body = await at.sign(at.parse(RoleChange, "role", "site"), Meaning.ROLE_CHANGE)
     use_case = roles.grant_role if at.path["way"] == "give" else roles.revoke_role
-    return await at.done(*said(at, body, await at.performing(use_case, at.code, body)))
+    return said(at, body, await at.performing(use_case, at.code, body))
 
 
 ActPage(

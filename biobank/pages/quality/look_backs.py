@@ -10,7 +10,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.pages.people.site_choices import own_sites
-from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Needs, Opened
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Done, Needs, Opened
 from biobank.pages.ui.forms import Field, FormFault, drawn, fields_of, parse
 from biobank.pages.ui.parts import Column, Stat
 from biobank.pages.ui.templating import render
@@ -103,13 +103,13 @@ async def _look_back(at: Acting[Actor]) -> Response:
     )
 
 
-async def _recall(at: Acting[Actor]) -> Response:
+async def _recall(at: Acting[Actor]) -> Done:
     """Freeze the set: it is read again now, so that what was made meanwhile is in it."""
     body = at.parse(RecallRequest, *RECALLED, criteria=criteria_of(at.form, at.bank.settings, at.zone))
     answer = await at.performing(look_back.start_recall, body)
     ended = answer["releases_killed"]
     text = f"{answer['specimens']} specimens are on hold. {ended} bedside permissions ended."
-    return await at.done(f"/deviations/{answer['deviation']}", "Recall started.", text, "care")
+    return Done(f"/deviations/{answer['deviation']}", "Recall started.", text, "care")
 
 
 LOOK_BACK = ActPage(
