@@ -22,7 +22,7 @@ from bench.rig import free_port, start_bank, wait_for
 from biobank.acts.act import Act
 from biobank.viability import model, predictive
 from biobank.viability.parameters import current
-from biobank.viability.service import look_at_counts
+from biobank.viability.service import look_at_viability_counts
 from tests.conftest import TestBank
 from tests.viability.stories import count_many, make_vial
 
@@ -56,7 +56,7 @@ def stage(h: House) -> list[str]:
 
 
 def _look(session: Session, bank: House) -> int:
-    return look_at_counts(session, Act.system(bank.bank, path="bench"))
+    return look_at_viability_counts(session, Act.system(bank.bank, path="bench"))
 
 
 def read_cost(h: House, rounds: int) -> dict[str, list[float]]:

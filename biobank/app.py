@@ -47,7 +47,7 @@ def create_app(bank: Bank) -> FastAPI:
     app.add_middleware(StartupGateMiddleware, gate=app.state.startup_gate)
     health.install(app)
     openapi_document.install(app)
-    for router in (*ROUTERS, *PAGES):
+    for router in (*ROUTERS, PAGES):
         app.include_router(router)
     if bank.settings.test_mode:
         app.include_router(style_guide)

@@ -5,6 +5,7 @@ comes from Alembic once, into a template; each test's database is a copy of it, 
 """
 
 import asyncio
+import gc
 import os
 import shutil
 import socket
@@ -42,6 +43,9 @@ from tests import coverage_of_operations, seed
 from tests.scratch import reachable_folder
 
 assert event_kinds.MODULES
+
+# Every server of the tests speaks plain HTTP. A folder of certificates is read when it is needed, a file by every client made.
+os.environ.setdefault("SSL_CERT_DIR", str(Path(__file__).parent))
 
 TEMPLATE = "biobank_template"
 KEYS_TEMPLATE = "biobank_keys_template"
@@ -354,6 +358,11 @@ def workers(bank: TestBank) -> Iterator[Callable[[int], list[str]]]:
     for process in running:
         process.terminate()
         process.wait(timeout=10)
+
+
+def pytest_collection_finish() -> None:
+    """Set aside what importing made (see `tests/__init__.py`)."""
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

@@ -15,8 +15,8 @@ from fastapi.routing import APIRoute
 
 from biobank.acts.web import performer, proven_claims, reader
 from biobank.custody.event import Event, rules
-from biobank.registries import event_kinds, tables
-from biobank.registries.routes import ROUTERS
+from biobank.registries import declarations, event_kinds, tables
+from biobank.registries.routes import PAGES, ROUTERS
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "biobank"
@@ -134,6 +134,33 @@ def test_every_events_module_is_in_kinds_and_every_event_class_in_the_rule_table
         for _, cls in inspect.getmembers(importlib.import_module(name), inspect.isclass):
             if issubclass(cls, Event) and cls.__module__ == name and "kind" in cls.model_fields:
                 assert cls.model_fields["kind"].default in listed, cls
+
+
+def test_every_module_that_declares_a_timer_a_job_or_an_act_of_two_people_is_imported_by_its_registry() -> None:
+    """A timer that nobody imports never runs, and an act of two people that nobody imports has no page."""
+    declared = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+        for by in node.decorator_list
+        if isinstance(by, ast.Call) and ast.unparse(by.func) in ("timer", "job_kind", "two_person")
+    }
+
+    assert declared == {module.__name__ for module in declarations.MODULES}
+
+
+def test_a_fixed_address_is_tried_before_one_with_a_code_in_its_place() -> None:
+    """`/specimens/new` answered by `/specimens/{code}` would say that there is no specimen called new."""
+    seen: list[tuple[str, re.Pattern[str]]] = []
+    hidden = []
+    for route in PAGES.routes:
+        assert isinstance(route, APIRoute)
+        for method in route.methods or ():
+            hidden += [route.path for other, pattern in seen if other == method and pattern.match(route.path)]
+            seen.append((method, route.path_regex))
+
+    assert hidden == []
 
 
 def test_use_case_events_are_not_taken_by_the_public_endpoint() -> None:

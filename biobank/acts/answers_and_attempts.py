@@ -5,19 +5,22 @@ that a laptop solves; the key is not in the database.
 """
 
 import hmac
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select
+from sqlalchemy import Row, bindparam, delete, insert, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.models import Attempt, Idempotency
+from biobank.acts.timers import timer
 from biobank.foundation.config import read_secret
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import IdempotencyKeyReused, Refusal
+
+ANSWERS_KEPT = timedelta(days=90)
 
 idempotency = table_of(Idempotency)
 attempt = table_of(Attempt)
@@ -103,3 +106,10 @@ def keep_attempt(session: Session, act: Act, refusal: Refusal, *, evidence: bool
             "evidence": evidence,
         },
     )
+
+
+@timer(every=timedelta(hours=1))
+def forget_answers(session: Session, act: Act) -> int:
+    """Drop kept answers older than 90 days; a retry that late is a new request."""
+    gone = session.execute(delete(idempotency).where(idempotency.c.at < act.at - ANSWERS_KEPT))
+    return int(getattr(gone, "rowcount", 0))

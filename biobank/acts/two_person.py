@@ -1,11 +1,12 @@
 """Acts that take two people: proposed and signed by the first, completed and signed by another, in two independent calls.
 
-How a use case and its route are written:
+How a use case and its route are written (the declaration gives the act its page, /pending):
 
     class RoleGranted(BaseModel):
         status: Literal["done"] = "done"
         …
 
+    @two_person("user.grant_role", "Give a role", "I have compared …, and approve it.", RoleChange)
     def grant_role(session, act, code, request) -> RoleGranted | Proposed:
         signature = use_signature(session, act, request.signature, Meaning.ROLE_CHANGE)
         step = propose_or_complete(
@@ -23,9 +24,10 @@ A pending act lives a day. It is no authority by itself: everything the act depe
 first person may do included.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, Field
@@ -42,6 +44,8 @@ from biobank.foundation.clock import now
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.foundation.paging import Listed, Paging, read_page
+
+UseCase = TypeVar("UseCase", bound=Callable[..., Any])
 
 LIFETIME = timedelta(hours=24)
 
@@ -113,6 +117,46 @@ class PendingActList(Listed[PendingActPublic]):
     """Acts that wait, oldest first."""
 
 
+@dataclass(frozen=True)
+class TwoPersonAct:
+    """An act of two people. `statement` is what the second person signs; `model` is the request that completes it."""
+
+    label: str
+    statement: str
+    model: type[BaseModel]
+    use_case: Callable[..., Any]
+    grave: bool
+    """It cannot be taken back."""
+    needs_seq: bool
+    """The request says how far the specimen's record stands."""
+    first_password: bool
+    """The second person sets a first password: what the proposer set is not kept anywhere."""
+
+
+ACTS: dict[str, TwoPersonAct] = {}
+"""Every act of two people by its name, `noun.verb`. Whole once `registries.declarations` is imported."""
+
+
+def two_person(
+    name: str,
+    label: str,
+    statement: str,
+    model: type[BaseModel],
+    *,
+    grave: bool = False,
+    needs_seq: bool = False,
+    first_password: bool = False,
+) -> Callable[[UseCase], UseCase]:
+    """Declare that the use case takes two people under `name` (see above)."""
+
+    def declare(use_case: UseCase) -> UseCase:
+        assert name not in ACTS, f"two acts are called {name}"
+        ACTS[name] = TwoPersonAct(label, statement, model, use_case, grave, needs_seq, first_password)
+        return use_case
+
+    return declare
+
+
 def propose_or_complete(
     session: Session,
     act: Act,
@@ -128,12 +172,13 @@ def propose_or_complete(
 ) -> Proposed | Completed:
     """Store the first half of a two-person act, or complete it.
 
-    `act_name` is `noun.verb`, `subject` a code, `body` what both people say: codes, integers, booleans and enums as strings,
-    no free text and no names, because it is shown to whoever may complete it. `first_needs` and `needs` are what the first
-    and the second person must be allowed, at `site` or, when that is None, everywhere.
+    `act_name` is declared with `two_person`, `subject` a code, `body` what both people say: codes, integers, booleans and enums
+    as strings, no free text and no names, because it is shown to whoever may complete it. `first_needs` and `needs` are what
+    the first and the second person must be allowed, at `site` or, when that is None, everywhere.
 
     Raises NotPermitted; when completing also NotFound, PendingActDiffers, PendingActOver, SecondPersonMustDiffer.
     """
+    assert act_name in ACTS, f"{act_name} is not declared with @two_person"
     if pending is None:
         _require(act.actor, first_needs, site, subject, "The first person")
         return _propose(session, act, act_name, subject, body, signature, needs, site)

@@ -55,9 +55,10 @@ def report(
 @viability.command("update")
 def update() -> None:
     """Look at every waiting count now, instead of waiting for the worker."""
-    from biobank.operations.worker import TIMERS, run_timer
+    from biobank.acts.timers import TIMERS
+    from biobank.operations.worker import run_timer
 
-    timer = next(one for one in TIMERS if one.name == "look_at_viability_counts")
+    timer = TIMERS["look_at_viability_counts"]
     looked = 0
     with open_bank() as bank:
         while True:

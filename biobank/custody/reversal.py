@@ -19,7 +19,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Completed, Proposed, propose_or_complete
+from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
 from biobank.auth.permissions import Permission
 from biobank.custody.entry import parse_entry
 from biobank.custody.event import parse_payload, rules
@@ -123,6 +123,14 @@ class Undoing:
     restores: dict[str, Any]
 
 
+@two_person(
+    "specimen.reverse",
+    "Undo the end of a specimen",
+    "I have read the evidence and agree that the recorded end was wrong.",
+    ReverseRequest,
+    grave=True,
+    needs_seq=True,
+)
 def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> ReversalDone | Proposed:
     """Undo the latest change of state of a specimen, or propose it when it takes two.
 

@@ -16,7 +16,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Proposed, propose_or_complete
+from biobank.acts.two_person import Proposed, propose_or_complete, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.hold_coverage import holds_on
@@ -93,6 +93,13 @@ def describe_erasure(session: Session, actor: Actor, code: str) -> ErasureOutloo
     return _public(code, outlook_for(session, code))
 
 
+@two_person(
+    "donor.erase",
+    "Forget a person",
+    "I have read the request and the retention duties, and agree that the person is forgotten.",
+    EraseDonor,
+    grave=True,
+)
 def erase_donor(session: Session, act: Act, code: str, request: EraseDonor) -> ErasureProposed | ErasureDone | Refused:
     """Take the first or second signature; with the second, forget everything or what may go now.
 

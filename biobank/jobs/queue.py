@@ -10,6 +10,7 @@ from sqlalchemy import Row, delete, insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.timers import timer
 from biobank.auth.actor import Actor
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
@@ -102,8 +103,9 @@ def file_of(session: Session, actor: Actor, identity: UUID) -> MadeFile:
     return MadeFile(row.name, row.media_type, bytes(row.content))
 
 
+@timer(every=timedelta(hours=1))
 def forget_files(session: Session, act: Act) -> int:
-    """Drop files older than a week. A timer of the worker."""
+    """Drop files older than a week."""
     old = select(job.c.id).where(job.c.finished_at < act.at - FILES_KEPT)
     gone = session.execute(delete(job_file).where(job_file.c.job_id.in_(old)))
     return int(getattr(gone, "rowcount", 0))

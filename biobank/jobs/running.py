@@ -99,12 +99,30 @@ class JobRun:
             raise JobStopped
 
 
+Work = Callable[[JobRun], MadeFile | None]
+
+
 @dataclass(frozen=True)
 class Handler:
     """How a kind of job is done. `run` returns the file it made, or None."""
 
-    run: Callable[[JobRun], MadeFile | None]
+    run: Work
     resumable: bool = True
+
+
+JOB_KINDS: dict[str, Handler] = {}
+"""Every kind of job, by its name. Whole once `registries.declarations` is imported."""
+
+
+def job_kind(name: str, *, resumable: bool = True) -> Callable[[Work], Work]:
+    """Let the worker do jobs of this name with the function: `@job_kind("labels.print")`."""
+
+    def declare(run: Work) -> Work:
+        assert name not in JOB_KINDS, f"two kinds of job are called {name}"
+        JOB_KINDS[name] = Handler(run, resumable)
+        return run
+
+    return declare
 
 
 def run_next(bank: Bank, handlers: Mapping[str, Handler]) -> bool:

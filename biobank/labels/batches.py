@@ -18,7 +18,7 @@ from biobank.custody.snapshots import get_all_visible
 from biobank.foundation.codes import parse_code
 from biobank.foundation.errors import Conflict
 from biobank.jobs.queue import MadeFile, enqueue
-from biobank.jobs.running import JobRun
+from biobank.jobs.running import JobRun, job_kind
 from biobank.jobs.schemas import JobPublic
 from biobank.labels.events import Labelled
 from biobank.labels.files import Drawing, printed, template_for
@@ -93,6 +93,7 @@ def request_sending(session: Session, act: Act, request: SendRequest) -> JobPubl
     return enqueue(session, act, SEND_KIND, {"serials": serials, "printer": request.printer}, total=len(serials))
 
 
+@job_kind(PRINT_KIND)
 def print_batch(run: JobRun) -> MadeFile | None:
     """Number the labels of a batch and draw them; with a printer, queue the sending instead of making a file.
 
@@ -133,6 +134,7 @@ def _printed(session: Session, act: Act, serials: Sequence[int]) -> Drawing:
     return printed(session, act.actor, serials, act.bank.settings.host_name)
 
 
+@job_kind(SEND_KIND, resumable=False)
 def send_batch(run: JobRun) -> MadeFile | None:
     """Send numbered prints to a printer, a piece at a time; the progress is what the printer's side has taken."""
     printer = printer_named(run.bank.settings, run.params["printer"])

@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Completed, Proposed, propose_or_complete
+from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
 from biobank.auth.actor import RoleGrant
 from biobank.auth.permissions import Permission
 from biobank.foundation.errors import AlreadyExists, Conflict, NotFound
@@ -19,9 +19,10 @@ from biobank.people import events
 from biobank.people.authority import require_held, require_not_own
 from biobank.people.queries import get_site, get_user, user_role
 from biobank.people.schemas import Done, RoleChange
-from biobank.people.service import done, people_of, record_about
+from biobank.people.service import COMPARED, done, people_of, record_about
 
 
+@two_person("user.grant_role", "Give a role", COMPARED, RoleChange)
 def grant_role(session: Session, act: Act, code: str, request: RoleChange) -> Done | Proposed:
     """Give a role, in two calls by two people.
 
@@ -41,6 +42,7 @@ def grant_role(session: Session, act: Act, code: str, request: RoleChange) -> Do
     return done(act, code, record_about(session, act, code, event))
 
 
+@two_person("user.revoke_role", "Take a role away", COMPARED, RoleChange)
 def revoke_role(session: Session, act: Act, code: str, request: RoleChange) -> Done | Proposed:
     """Take a role away, in two calls by two people; in force with the next request of the login. To stop someone at once and
     alone, an administrator shuts the login.

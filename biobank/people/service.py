@@ -5,6 +5,7 @@ steps, resetting its password or opening it again, takes a second person from qu
 Nobody decides about their own login.
 """
 
+from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -15,12 +16,13 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Completed, Proposed, propose_or_complete
+from biobank.acts.timers import timer
+from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
 from biobank.auth.actor import RoleGrant
 from biobank.auth.passwords import require_strong
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.auth.service import end_sessions_of
+from biobank.auth.service import end_sessions_of, forget_old
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import NOW, acknowledge, head_of
@@ -32,6 +34,10 @@ from biobank.people.authority import cosigning_site, require_held, require_manag
 from biobank.people.queries import get_user, user
 from biobank.people.schemas import Done, PasswordReset, UserChange, UserCreate
 from biobank.vault import put_document
+
+LOGINS_KEPT = timedelta(days=90)
+COMPARED = "I have compared this change with the person's appointment and approve it."
+"""What the second person signs about a login's rights."""
 
 
 class _TwoStep(Protocol):
@@ -78,6 +84,7 @@ def add_user(
     return code, record_about(session, act, code, events.UserCreated(identity=commit.hex()))
 
 
+@two_person("user.reactivate", "Open a login again", COMPARED, UserChange)
 def change_user(session: Session, act: Act, code: str, request: UserChange) -> Done | Proposed:
     """Rename a login, shut it or open it again: one change at a time.
 
@@ -112,6 +119,13 @@ def _reactivate(session: Session, act: Act, row: Any, grants: frozenset[RoleGran
     return done(act, row.code, record_about(session, act, row.code, event))
 
 
+@two_person(
+    "user.reset_password",
+    "Set a first password",
+    "Its owner asked for it in person, and I agree.",
+    PasswordReset,
+    first_password=True,
+)
 def reset_password(session: Session, act: Act, code: str, request: PasswordReset, password_hash: str) -> Done | Proposed:
     """Set a first password, to be changed at the next sign-in, and end every session of the login.
 
@@ -198,3 +212,9 @@ def _put_identity(session: Session, act: Act, code: str, username: str, printed_
 def done(act: Act, code: str, appended: list[Appended]) -> Done:
     """Build the answer about a login, with our signature under what was recorded."""
     return Done(code=code, events=[receipt_of(a) for a in appended], receipt=acknowledge(act, appended))
+
+
+@timer(every=timedelta(hours=1))
+def forget_logins(session: Session, act: Act) -> int:
+    """Drop sign-in attempts and used refresh tokens that no throttle and no check needs any more."""
+    return forget_old(session, act.at - LOGINS_KEPT)

@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Proposed, propose_or_complete
+from biobank.acts.two_person import Proposed, propose_or_complete, two_person
 from biobank.auth.permissions import Permission
 from biobank.custody.events import Found
 from biobank.custody.legality import Snapshot, refusal_of
@@ -38,6 +38,14 @@ class NotLookedFor(Conflict):
     title = "Nobody misses it"
 
 
+@two_person(
+    "specimen.resolve",
+    "Say which specimen an unidentified item is",
+    "I have read the evidence and agree that it is this specimen.",
+    ResolveRequest,
+    grave=True,
+    needs_seq=True,
+)
 def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> Resolved | Proposed:
     """Say which specimen an unidentified item is, or propose it; two people of quality sign.
 

@@ -6,12 +6,14 @@ Lock order: the shipment, then specimens by code.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import exists, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.timers import timer
 from biobank.auth.permissions import Permission
 from biobank.custody import holds as custody_holds
 from biobank.custody.events import Received
@@ -142,6 +144,7 @@ def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest
     return ShipmentAnswer(**detail_of(session, code).model_dump(), receipt=acknowledge(act, appended))
 
 
+@timer(every=timedelta(minutes=1))
 def close_settled_shipments(session: Session, act: Act) -> int:
     """Close every shipment of which nothing is underway, and return how many. A timer's work.
 

@@ -14,6 +14,7 @@ from sqlalchemy import insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.timers import timer
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.events import HandoverAccepted, HandoverDeclined, HandoverExpired, HandoverOffered
@@ -138,6 +139,7 @@ def decline(session: Session, act: Act, handover_id: UUID, request: DeclineReque
     return _answer(session, act, row.id, appended)
 
 
+@timer(every=timedelta(seconds=30))
 def expire_handovers(session: Session, act: Act) -> int:
     """End every offer whose time has passed, and return how many. A timer's work."""
     due = (

@@ -1,7 +1,7 @@
 """What changes something: the worker's timer, and the report that quality signs."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
+from biobank.acts.timers import timer
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Fact, append
@@ -43,8 +44,9 @@ class NothingMeasured(Conflict):
     title = "Nothing measured"
 
 
-def look_at_counts(session: Session, act: Act) -> int:
-    """Look at new counts and fit again: the worker's timer. The sampler is imported here, where no request comes."""
+@timer(every=timedelta(seconds=20))
+def look_at_viability_counts(session: Session, act: Act) -> int:
+    """Look at new counts and fit again. The sampler is imported here, where no request comes."""
     from biobank.viability.fitting import look_at_new_counts
 
     return look_at_new_counts(session, current(), act.at)

@@ -18,7 +18,7 @@ VISITS = [pytest.param(role, stop, id=f"{role or 'stranger'}:{stop.name}") for s
 
 
 def test_every_page_of_the_application_is_walked() -> None:
-    routes = [route for router in (*PAGES, style_guide) for route in router.routes if isinstance(route, APIRoute)]
+    routes = [route for router in (PAGES, style_guide) for route in router.routes if isinstance(route, APIRoute)]
     pages = {route.path for route in routes if "GET" in (route.methods or ())} - NOT_PAGES
     assert {stop.route for stop in STOPS} == pages
 

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from biobank.jobs.running import run_next
-from biobank.operations.worker import JOBS
+from biobank.jobs.running import JOB_KINDS, run_next
 from tests.browser.conftest import Open
 from tests.browser.scanning import scan
 from tests.conftest import Api
@@ -141,7 +140,7 @@ def test_a_batch_is_made_in_the_background_and_its_page_follows_it(api: Api, sig
     page.wait_for_url(re.compile("/jobs/"))
     expect(page.get_by_text("It waits for its turn.")).to_be_visible()
 
-    assert run_next(api.test_bank.bank, JOBS)
+    assert run_next(api.test_bank.bank, JOB_KINDS)
 
     expect(page.get_by_role("link", name="Open the file")).to_be_visible(timeout=10_000)
     href = page.get_by_role("link", name="Open the file").get_attribute("href")

@@ -10,10 +10,9 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from biobank.jobs.running import run_next
+from biobank.jobs.running import JOB_KINDS, run_next
 from biobank.labels.batches import STEP
 from biobank.labels.printers import printers
-from biobank.operations.worker import JOBS
 from tests import seed
 from tests.conftest import Api, TestBank
 from tests.factories import make_box, make_received
@@ -90,7 +89,7 @@ def tubes(bank: TestBank, count: int) -> list[str]:
 
 
 def work_off(api: Api) -> None:
-    while run_next(api.test_bank.bank, JOBS):
+    while run_next(api.test_bank.bank, JOB_KINDS):
         pass
 
 
@@ -193,7 +192,7 @@ def test_a_long_batch_goes_step_by_step_and_a_cancelled_one_keeps_what_it_number
     assert len(pdf_pages(api.lab_tech.get(whole["file"].removeprefix("/api/v1")).content, 72)) == 256
 
     queued = api.lab_tech.post("/label-batches", json={"positions_of": boxes[1], "template": "position-38x13"}).json()
-    original = JOBS["labels.print"].run
+    original = JOB_KINDS["labels.print"].run
 
     def cancelled_after_one_step(run: Any) -> Any:
         step = run.step
@@ -206,7 +205,7 @@ def test_a_long_batch_goes_step_by_step_and_a_cancelled_one_keeps_what_it_number
         run.step = stepping
         return original(run)
 
-    assert run_next(bank.bank, {"labels.print": type(JOBS["labels.print"])(cancelled_after_one_step)})
+    assert run_next(bank.bank, {"labels.print": type(JOB_KINDS["labels.print"])(cancelled_after_one_step)})
     found = api.lab_tech.get(f"/jobs/{queued['id']}").json()
     assert (found["state"], found["done"], len(found["answer"]["serials"])) == ("cancelled", STEP, STEP)
 

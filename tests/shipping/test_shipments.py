@@ -6,8 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from biobank.acts.timers import TIMERS
 from biobank.custody.queries import stream_history
-from biobank.operations.worker import TIMERS
 from biobank.shipping.arrivals import close_settled_shipments
 from tests.conftest import Api
 from tests.factories import fresh_code
@@ -82,7 +82,7 @@ def test_a_missing_tube_keeps_the_shipment_open_until_it_is_found_or_given_up(ap
     assert (found["state"], found["site_code"], found["shipment_code"]) == ("received", "LAB", None)
     assert (found["custodian_kind"], found["custodian_id"]) == ("user", EVERYONE["lab_tech"])
     assert api.lab_tech.get(f"/shipments/{code}").json()["status"] == "closed"
-    assert "close_settled_shipments" in {timer.name for timer in TIMERS}
+    assert "close_settled_shipments" in TIMERS
 
 
 def _last_body(session: Any, code: str) -> Any:

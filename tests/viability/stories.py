@@ -27,7 +27,7 @@ from biobank.specimens.schemas import RecordViability
 from biobank.storage.containers import add_container
 from biobank.storage.events import Stored
 from biobank.storage.schemas import ContainerCreate
-from biobank.viability.service import look_at_counts
+from biobank.viability.service import look_at_viability_counts
 from tests.conftest import TestBank
 from tests.factories import fresh_code, make_donor, make_harvest
 from tests.withdrawals.stories import basis_event, released_event
@@ -228,5 +228,5 @@ def count_many(bank: TestBank, shares: Sequence[float], *, past: Past = Past(), 
 
 def let_the_worker_look(bank: TestBank) -> int:
     """Run the worker's timer once; return how many counts it looked at."""
-    looked: int = bank.write(lambda s: look_at_counts(s, Act.system(bank.bank, path="timer/test")))
+    looked: int = bank.write(lambda s: look_at_viability_counts(s, Act.system(bank.bank, path="timer/test")))
     return looked

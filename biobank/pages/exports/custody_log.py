@@ -24,14 +24,12 @@ from biobank.exports.schemas import LogPage
 from biobank.exports.selection import Selection
 from biobank.foundation import clock
 from biobank.foundation.terms import words
-from biobank.pages.exports import audit, life
 from biobank.pages.ui.forms import FormFault, drawn
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PagePerforming, PageReading, Visiting, claims_of
 from biobank.pages.ui.templating import UTC_ZONE, render
 
 router = APIRouter(include_in_schema=False)
-ROUTERS = (router, audit.router, life.router)
 
 SPECIMEN = re.compile(r"(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}")
 SPANS = [("1", "24 hours"), ("7", "7 days"), ("30", "30 days"), ("365", "a year")]

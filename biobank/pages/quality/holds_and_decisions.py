@@ -12,7 +12,6 @@ from biobank.auth.permissions import Permission
 from biobank.custody.states import HoldScope
 from biobank.foundation.errors import NotFound
 from biobank.foundation.terms import words
-from biobank.pages.quality import attachments, deviations, look_backs
 from biobank.pages.specimens.about import about_specimen
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.code_pages import code_href
@@ -23,7 +22,6 @@ from biobank.quality.schemas import DecisionRequest, HoldPublic, HoldRequest, Li
 from biobank.specimens.schemas import SpecimenPublic
 
 router = APIRouter(include_in_schema=False)
-ROUTERS = (deviations.router, look_backs.router, attachments.router, router)
 
 SCOPES = {"specimen": "This specimen and what is made of it", "donor": "Everything of its donor", "lot": "Its whole lot"}
 

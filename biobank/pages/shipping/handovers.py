@@ -12,7 +12,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Paging
-from biobank.pages.shipping import handover, shipments
+from biobank.pages.shipping import shipments
 from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, act_page, fields_of, parse
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import Column
@@ -21,7 +21,6 @@ from biobank.shipping import handover_queries, handovers
 from biobank.shipping.schemas import HandoverList, HandoverPublic, HandoverRequest
 
 router = APIRouter(include_in_schema=False)
-ROUTERS = (router, handover.router, shipments.router)
 
 OFFERED = ("specimens", "to_kind", "to_id", "expires_in_minutes")
 KINDS = (("user", "A person (badge)"), ("site", "A site (anyone who receives there)"), ("courier", "A courier"))

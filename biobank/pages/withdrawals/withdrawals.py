@@ -25,7 +25,6 @@ from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column, DrawnStep
 from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.pages.ui.templating import render
-from biobank.pages.withdrawals import bedside, decisions, picks, requests
 from biobank.pages.withdrawals.requests import route_words
 from biobank.people.queries import list_sites
 from biobank.specimens.materials import amount_text
@@ -37,7 +36,6 @@ from biobank.withdrawals.steps import STEPS, StepPage
 from biobank.withdrawals.workflow import WithdrawalState, next_steps
 
 router = APIRouter(include_in_schema=False)
-ROUTERS = (requests.router, decisions.router, picks.router, bedside.router, router)
 """In this order: steps that have a page of their own come before the page that draws any step as a form."""
 
 WithdrawalCode = Annotated[str, Path(pattern=r"^WD[0-9]{2}-[0-9A-Z]{7}$")]

@@ -1,0 +1,23 @@
+"""Imports every module that declares a timer, a kind of job or an act of two people (`@timer`, `@job_kind`, `@two_person`).
+
+`tests/test_architecture.py` reads the sources and fails when one that declares is not imported here.
+"""
+
+from biobank.acts import answers_and_attempts
+from biobank.acts.timers import TIMERS
+from biobank.acts.two_person import ACTS
+from biobank.custody import reversal
+from biobank.donors import erasure
+from biobank.jobs import queue
+from biobank.jobs.running import JOB_KINDS
+from biobank.labels import batches
+from biobank.people import roles
+from biobank.people import service as people
+from biobank.quality import identifying
+from biobank.shipping import arrivals, handovers
+from biobank.viability import service as viability
+
+MODULES = (answers_and_attempts, reversal, erasure, queue, batches, roles, people, identifying, arrivals, handovers, viability)
+assert TIMERS
+assert JOB_KINDS
+assert ACTS
