@@ -1204,8 +1204,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("issuer", "value", name=op.f("pk_specimen_alias")),
         info={"app_may_delete": True},
     )
+    op.create_index("ix_specimen_alias_compared", "specimen_alias", [sa.literal_column("lower(value)")], unique=False)
     op.create_index(op.f("ix_specimen_alias_specimen_code"), "specimen_alias", ["specimen_code"], unique=False)
-    op.create_index("ix_specimen_alias_value", "specimen_alias", ["value"], unique=False)
     op.create_table(
         "specimen_parent",
         sa.Column("child_code", sa.Text(), nullable=False),
@@ -1608,8 +1608,8 @@ def downgrade() -> None:
     op.drop_table("viability_assay")
     op.drop_index("ix_specimen_parent_parent", table_name="specimen_parent")
     op.drop_table("specimen_parent")
-    op.drop_index("ix_specimen_alias_value", table_name="specimen_alias")
     op.drop_index(op.f("ix_specimen_alias_specimen_code"), table_name="specimen_alias")
+    op.drop_index("ix_specimen_alias_compared", table_name="specimen_alias")
     op.drop_table("specimen_alias")
     op.drop_index("ix_shipment_item_specimen", table_name="shipment_item")
     op.drop_table("shipment_item")

@@ -13,7 +13,7 @@ A GET goes route → queries through `reading(query, …)`: the same proof, an A
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
@@ -238,9 +238,10 @@ Performing = Annotated[Performer, Depends(performer)]
 class Reader:
     """Answers questions for one request."""
 
-    def __init__(self, bank: Bank, claims: Claims) -> None:
+    def __init__(self, bank: Bank, claims: Claims, request: Request) -> None:
         self.bank = bank
         self._claims = claims
+        self._request = request
 
     async def __call__(self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(session, actor, …)`; each statement sees the latest committed state."""
@@ -249,6 +250,36 @@ class Reader:
     async def agreeing(self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(session, actor, …)` whose statements must agree with each other (REPEATABLE READ)."""
         return await self.bank.database.read_snapshot(self._unit(query, *args, **kwargs))
+
+    async def keeping(self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `query(session, actor, …)`; its refusal is kept as an attempt, as that of an act would be."""
+        try:
+            return await self(query, *args, **kwargs)
+        except NotSignedIn:
+            raise
+        except Refusal as refusal:
+            await self.keep([refusal])
+            raise
+
+    async def keep(self, refusals: Sequence[Refusal]) -> None:
+        """Keep refusals that this question met as attempts of who asked."""
+        asked = Act(
+            actor=kept_nobody,
+            bank=self.bank,
+            keystore=self.bank.keystore,
+            method=self._request.method,
+            path=self._request.url.path,
+            request_hash=b"",
+            idempotency_key=None,
+        )
+
+        def unit(session: Session) -> None:
+            act = replace(asked, actor=load_actor(session, self._claims.session_id))
+            for refusal in refusals:
+                answers_and_attempts.keep_attempt(session, act, refusal, evidence=False)
+
+        if refusals:
+            await self.bank.database.write(unit)
 
     def _unit(
         self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs
@@ -263,7 +294,7 @@ class Reader:
 
 async def reader(request: Request, claims: ClaimsDep) -> Reader:
     """Build the reader of a question."""
-    return Reader(bank_of(request), claims)
+    return Reader(bank_of(request), claims, request)
 
 
 Reading = Annotated[Reader, Depends(reader)]

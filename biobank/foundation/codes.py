@@ -44,6 +44,7 @@ from typing import ClassVar, Final
 from stdnum.iso7064 import mod_37_36
 
 from biobank.foundation.errors import Conflict, MalformedRequest
+from biobank.foundation.scanned_text import LONGEST_SCAN, tidy, unescaped
 
 
 class Prefix(StrEnum):
@@ -87,14 +88,15 @@ _ROUNDS: Final = 6
 _HALF_BITS: Final = 15
 _HALF_MASK: Final = (1 << _HALF_BITS) - 1
 
-_LONGEST_TEXT: Final = 512
-_SEPARATORS: Final = re.compile(r"[\s\-\u00ad\u2010-\u2015\u2212]+")
+_SEPARATORS: Final = re.compile(r"[ _-]+")
 _SHAPE: Final = re.compile(r"([A-Z]{2})([0-9]{2})?([0-9A-Z]{6})([0-9A-Z])")
 _LONGEST_HOST: Final = 253
 _HOST_LABEL: Final = r"[A-Z0-9](?:[A-Z0-9-]*[A-Z0-9])?"
 _HOST: Final = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*(?::[0-9]{{1,5}})?")
-_ADDRESS: Final = re.compile(r"(?:(?:HTTPS?)://)?([^/]*)(/.*)?", re.DOTALL)
-_SCAN_PATH: Final = re.compile(r"/S/([^/?#]*)/?(?:[?#].*)?", re.DOTALL)
+_ADDRESS: Final = re.compile(r"(?:https?://)?([^/]*)(/.*)?", re.ASCII | re.IGNORECASE)
+_SCAN_PATH: Final = re.compile(r"/S/([^/?#]*)/*(?:[?#].*)?", re.ASCII | re.IGNORECASE)
+_IS_ADDRESS: Final = re.compile(r"://|/S/", re.ASCII | re.IGNORECASE)
+_AFTER_CODE: Final = re.compile(r"[/?#].*|[.,;:]+$")
 
 
 class MalformedCode(MalformedRequest):
@@ -190,9 +192,9 @@ def parse_code(text: str) -> Code:
     :raises MalformedCode: no code has this shape
     :raises CheckCharacterWrong: the shape is right and the check character is not
     """
-    if len(text) > _LONGEST_TEXT:
+    if len(text) > LONGEST_SCAN:
         raise MalformedCode("This is far too long to be a code; scan the label itself.")
-    bare = _SEPARATORS.sub("", text)
+    bare = _SEPARATORS.sub("", tidy(text))
     # str.upper() would also turn other scripts' letters into ours (the Turkish dotless i into I).
     match = _SHAPE.fullmatch(bare.upper()) if bare.isascii() else None
     if match is None or match[1] not in _PREFIXES or (match[1] in DATED) != (match[2] is not None):
@@ -237,7 +239,7 @@ def payload_url(host: str, code: Code | str) -> str:
 
 
 def resolve_payload(text: str, host: str, former_hosts: Collection[str] = ()) -> Code:
-    """Read what a scanner sent: a bare code, or a label address of this bank.
+    """Read what a scanner sent: a bare code, or a label address of this bank, with whatever the way here added (`tidy`).
 
     :param host: the host printed today
     :param former_hosts: hosts that older labels carry
@@ -245,18 +247,22 @@ def resolve_payload(text: str, host: str, former_hosts: Collection[str] = ()) ->
     :raises MalformedCode: neither a code nor one of our label addresses
     :raises CheckCharacterWrong: a misread code
     """
-    upper = text.strip().upper()
-    if len(text) > _LONGEST_TEXT or not ("://" in upper or "/S/" in upper):
-        return parse_code(text)
-    match = _ADDRESS.fullmatch(upper)
+    said = tidy(text) if len(text) <= LONGEST_SCAN else text
+    if "://" not in said:
+        said = unescaped(said)
+    if len(text) > LONGEST_SCAN or not _IS_ADDRESS.search(said):
+        return parse_code(_AFTER_CODE.sub("", said))
+    match = _ADDRESS.fullmatch(said)
     authority, path = (match[1], match[2] or "") if match else ("", "")
+    scanned = _SCAN_PATH.fullmatch(unescaped(path))
     ours = {canonical_host(name) for name in (host, *former_hosts)}
     if _canonical_authority(authority) not in ours:
+        if scanned is None or not is_code(scanned[1]):
+            raise ForeignLabel("This is an address of somebody else, not a label of this bank. Scan the label of this bank.")
         raise ForeignLabel("This label's address is not one of this bank's; set the tube aside cold and call quality.")
-    scanned = _SCAN_PATH.fullmatch(path)
     if scanned is None:
         raise MalformedCode("This address is this bank's and is not a label; scan the square code on the label.")
-    return parse_code(scanned[1])
+    return parse_code(_AFTER_CODE.sub("", scanned[1]))
 
 
 def _canonical_authority(authority: str) -> str | None:

@@ -15,10 +15,11 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.donors.wristbands import describe_band
-from biobank.foundation.codes import SPECIMENS, Code, MalformedCode, Prefix, parse_code, resolve_payload
+from biobank.foundation.codes import SPECIMENS, Code, Prefix, parse_code, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.paging import Paging
+from biobank.foundation.scanned_text import LONGEST_SCAN, tidy
 from biobank.pages.ui.code_pages import code_href, page_of
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PageReading
@@ -31,7 +32,6 @@ from biobank.storage.queries import find_position, get_container
 
 router = APIRouter(include_in_schema=False)
 
-LONGEST = 300
 SEVERAL = 25
 
 
@@ -59,8 +59,8 @@ def find(session: Session, actor: Actor, text: str, settings: Settings) -> Found
     """
     try:
         code = resolve_payload(text, settings.host_name, settings.former_hosts)
-    except MalformedCode as misread:
-        return _by_words(session, actor, text, settings, misread)
+    except Refusal as unread:
+        return _by_words(session, actor, text, settings, unread)
     return Found(_address_of(session, actor, code, settings), [])
 
 
@@ -84,9 +84,9 @@ def _address_of(session: Session, actor: Actor, code: Code, settings: Settings) 
     return href
 
 
-def _by_words(session: Session, actor: Actor, text: str, settings: Settings, misread: MalformedCode) -> Found:
+def _by_words(session: Session, actor: Actor, text: str, settings: Settings, unread: Refusal) -> Found:
     if not actor.may(Permission.SPECIMEN_READ, at=ANYWHERE):
-        raise misread
+        raise unread
     try:
         return Found(code_href(resolve_code(session, actor, text, settings).code), [])
     except Refusal as refusal:
@@ -97,13 +97,13 @@ def _by_words(session: Session, actor: Actor, text: str, settings: Settings, mis
 
 
 @router.get("/find")
-async def show_find(request: Request, reading: PageReading, q: Annotated[str, Query(max_length=LONGEST)] = "") -> Response:
+async def show_find(request: Request, reading: PageReading, q: Annotated[str, Query(max_length=LONGEST_SCAN)] = "") -> Response:
     """Go to what was scanned or typed, or say what to do with it."""
-    text = "".join(character for character in q if character.isprintable()).strip()
+    text = tidy(q)
     if not text:
         return _draw(request, "")
     try:
-        found = await reading(find, text, reading.bank.settings)
+        found = await reading.keeping(find, text, reading.bank.settings)
     except Refusal as refusal:
         return _draw(request, text, refusal)
     if found.href is not None:
@@ -129,7 +129,7 @@ async def open_label(
 ) -> Response:
     """Open the address on a label. Shows, never acts."""
     try:
-        found = Found(await reading(lambda s, actor: _address_of(s, actor, parse_code(code), reading.bank.settings)), [])
+        found = Found(await reading.keeping(lambda s, actor: _address_of(s, actor, parse_code(code), reading.bank.settings)), [])
     except Refusal as refusal:
         return _draw(request, code, refusal)
     assert found.href is not None

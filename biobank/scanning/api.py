@@ -15,8 +15,11 @@ router = APIRouter(prefix="/api/v1", tags=["scanning"])
 
 @router.post("/scans")
 async def resolve_scan(body: ScanRequest, reading: Reading) -> ScanAnswer:
-    """Say what a scanned text names: one of our codes, our label address, or a foreign identifier we know."""
-    return await reading(service.resolve_scan, body.text, reading.bank.settings)
+    """Say what a scanned text names: one of our codes, our label address, or a foreign identifier we know.
+
+    What names nothing here is kept as an attempt.
+    """
+    return await reading.keeping(service.resolve_scan, body.text, reading.bank.settings)
 
 
 @router.post(

@@ -17,17 +17,17 @@ from biobank.auth.scope import ANYWHERE
 from biobank.custody.events import CheckedOut, Received
 from biobank.custody.legality import BACK_TO_ITS_PLACE, TO_QUARANTINE, Snapshot, refusals_of
 from biobank.custody.recording import refusals_of_recording
-from biobank.custody.snapshots import load, may_know
-from biobank.custody.states import TERMINAL, State
+from biobank.custody.snapshots import may_know
+from biobank.custody.states import State
 from biobank.foundation import clock
-from biobank.foundation.codes import SPECIMENS, MalformedCode, Prefix, parse_code, resolve_payload
+from biobank.foundation.codes import MalformedCode, Prefix, parse_code, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest, NotFound, Refusal
 from biobank.scanning.commands import WORDINGS, Action
 from biobank.scanning.rack_files import Line
 from biobank.shipping.handover_queries import overdue_offers
 from biobank.shipping.handover_rules import Receiver, offer_refusals, read_receiver, several_custodians
-from biobank.specimens.resolving import resolve_code
+from biobank.specimens.resolving import Resolved, resolve_all
 from biobank.storage import queries
 from biobank.storage.events import Moved, Stored
 from biobank.storage.placing import Box, assign_slots, placing_refusals, read_box
@@ -226,44 +226,19 @@ class _Found:
 
 
 def _resolve(session: Session, actor: Actor, lines: Sequence[Line], settings: Settings, *, hidden: bool) -> _Found:
-    """Find every specimen: our own codes in one read, whatever else was scanned one by one (it is rare).
-
-    `hidden`: also live tubes that the actor may not know of, because a safe place takes them.
-    """
-    own: dict[str, str] = {}
-    for line in lines:
-        try:
-            code = resolve_payload(line.text, settings.host_name, settings.former_hosts)
-        except Refusal:
-            continue
-        if code.prefix in SPECIMENS:
-            own[line.text] = code.text
-    specimens = {
-        code: specimen
-        for code, specimen in (load(session, own.values(), holds=True) if own else {}).items()
-        if may_know(actor, specimen) or (hidden and specimen.state not in TERMINAL)
-    }
-    answers: list[tuple[str | None, Refusal | None]] = []
-    for line in lines:
-        code_text = own.get(line.text)
-        if code_text in specimens:
-            answers.append((code_text, None))
-            continue
-        answers.append(_other(session, actor, line.text, settings, specimens))
-    return _Found(answers, specimens)
+    """Find every specimen. `hidden`: also live tubes that the actor may not know of, because a safe place takes them."""
+    resolved = resolve_all(session, actor, {line.text for line in lines}, settings, hidden=hidden, holds=True)
+    found = [resolved[line.text] for line in lines]
+    specimens = {one.code: one.specimen for one in found if isinstance(one, Resolved) and one.specimen is not None}
+    return _Found([_tube(one) for one in found], specimens)
 
 
-def _other(
-    session: Session, actor: Actor, text: str, settings: Settings, specimens: dict[str, Snapshot]
-) -> tuple[str | None, Refusal | None]:
-    try:
-        found = resolve_code(session, actor, text, settings)
-    except Refusal as refusal:
-        return None, refusal
+def _tube(found: Resolved | Refusal) -> tuple[str | None, Refusal | None]:
+    if isinstance(found, Refusal):
+        return None, found
     if found.specimen is None:
         kind = parse_code(found.code).prefix.name.replace("_", " ").lower()
         return None, MalformedRequest(f"{found.code} is a {kind}, not a tube. Scan the tube.")
-    specimens.update(load(session, [found.code], holds=True))
     return found.code, None
 
 

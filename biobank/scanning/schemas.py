@@ -4,13 +4,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from biobank.foundation.scanned_text import LONGEST_SCAN
+
 
 class ScanRequest(BaseModel):
     """What a scanner, a camera or a keyboard gave."""
 
     model_config = ConfigDict(extra="forbid")
 
-    text: Annotated[str, Field(min_length=1, max_length=300)]
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST_SCAN)]
 
 
 class ScanAnswer(BaseModel):

@@ -39,7 +39,7 @@ class NotAFrame(MalformedRequest):
 
 def resolve_scan(session: Session, actor: Actor, text: str, settings: Settings) -> ScanAnswer:
     """Say what a scanned text names. Raises what `specimens.resolving.resolve_code` raises."""
-    found = resolve_code(session, actor, text.strip(), settings)
+    found = resolve_code(session, actor, text, settings)
     if found.specimen is not None:
         projection = found.specimen.projection
         return ScanAnswer(

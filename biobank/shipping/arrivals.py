@@ -23,7 +23,7 @@ from biobank.custody.recording import NOW, Circumstances, Move, acknowledge, hea
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.codes import SPECIMENS, MalformedCode, resolve_payload
+from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest
 from biobank.shipping.events import Closed, Compared, SentBack, ShipmentEvent, ShippedBack
 from biobank.shipping.schemas import (
@@ -35,6 +35,7 @@ from biobank.shipping.schemas import (
     ShipmentRefuseRequest,
 )
 from biobank.shipping.shipment_queries import custody, detail_of, get_shipment, item, manifest_of, shipment
+from biobank.specimens.resolving import tube_named
 
 
 class ShipmentClosed(Conflict):
@@ -63,7 +64,7 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
     row = get_shipment(session, act.actor, code, lock=True)
     act.require(Permission.SHIPMENT_RECORD, at=row.to_site)
     _require_open(row)
-    arrived, unknown = _read(act, request.scanned)
+    arrived, unknown = _read(session, act, request.scanned)
     manifest = {line.specimen: line for line in _locked_manifest(session, code)}
     found = {name: tube for name, tube in arrived.items() if name in manifest and manifest[name].underway}
     _require_no_issued(found, manifest)
@@ -170,22 +171,22 @@ def close_settled_shipments(session: Session, act: Act) -> int:
     return sum(1 for row in rows if _close_if_settled(session, act, row.code, row.to_site))
 
 
-def _read(act: Act, scanned: Sequence[ArrivedTube]) -> tuple[dict[str, ArrivedTube], int]:
+def _read(session: Session, act: Act, scanned: Sequence[ArrivedTube]) -> tuple[dict[str, ArrivedTube], int]:
     """Return the scans by specimen code, and how many were none of ours: such text may be anything, a name included."""
     settings, unknown = act.bank.settings, 0
     arrived: dict[str, ArrivedTube] = {}
     for tube in scanned:
         try:
-            code = resolve_payload(tube.specimen, settings.host_name, settings.former_hosts)
+            name = tube_named(session, tube.specimen, settings)
         except (MalformedCode, Conflict):
             unknown += 1
             continue
-        if code.prefix not in SPECIMENS:
+        if parse_code(name).prefix not in SPECIMENS:
             unknown += 1
-        elif code.text in arrived:
-            raise MalformedRequest(f"{code.text} stands twice in this request. Send each tube once.", subject=code.text)
+        elif name in arrived:
+            raise MalformedRequest(f"{name} stands twice in this request. Send each tube once.", subject=name)
         else:
-            arrived[code.text] = tube
+            arrived[name] = tube
     return arrived, unknown
 
 

@@ -1,5 +1,6 @@
 """Foreign identifiers of specimens. The event carries a commitment: another issuer's identifier may say who the person is."""
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
@@ -9,9 +10,11 @@ from biobank.custody.service import receipt_of
 from biobank.custody.snapshots import get_visible
 from biobank.donors.identity import keep_document
 from biobank.foundation.codes import ForeignLabel, MalformedCode, resolve_payload
+from biobank.foundation.config import Settings
 from biobank.foundation.errors import AlreadyExists, Conflict
+from biobank.foundation.scanned_text import spellings
 from biobank.specimens.events import Aliased
-from biobank.specimens.resolving import alias
+from biobank.specimens.resolving import alias, same_identifier
 from biobank.specimens.schemas import AddAlias, AliasAdded
 from biobank.vault import put_document
 
@@ -30,18 +33,21 @@ def add_alias(session: Session, act: Act, code: str, request: AddAlias) -> Alias
     """
     specimen = get_visible(session, act.actor, code, lock=True)
     require_expected(specimen, request.expected_seq)
-    if _reads_as_ours(request.value, act.bank.settings.host_name):
+    if _reads_as_ours(request.value, act.bank.settings):
         raise AliasLooksLikeOurs(
             "This reads as a code of ours or as the address on a label, not as another issuer's identifier. Scan the tube.",
             subject=code,
         )
-    taken = session.execute(
-        insert(alias)
-        .values(issuer=request.issuer, value=request.value, specimen_code=code)
-        .on_conflict_do_nothing()
-        .returning(alias.c.specimen_code)
-    ).first()
-    if taken is None:
+    known = select(alias.c.specimen_code).where(alias.c.issuer == request.issuer, same_identifier.in_(spellings(request.value)))
+    added = None
+    if session.execute(known.limit(1)).first() is None:
+        added = session.execute(
+            insert(alias)
+            .values(issuer=request.issuer, value=request.value, specimen_code=code)
+            .on_conflict_do_nothing()
+            .returning(alias.c.specimen_code)
+        ).first()
+    if added is None:
         raise AlreadyExists(
             f"{request.issuer} gave this identifier to a specimen already. Check which tube is in your hand.",
             where_now=specimen.where_now,
@@ -64,9 +70,9 @@ def add_alias(session: Session, act: Act, code: str, request: AddAlias) -> Alias
     )
 
 
-def _reads_as_ours(value: str, host: str) -> bool:
+def _reads_as_ours(value: str, settings: Settings) -> bool:
     try:
-        resolve_payload(value, host)
+        resolve_payload(value, settings.host_name, settings.former_hosts)
     except ForeignLabel:
         return True
     except MalformedCode:

@@ -208,7 +208,10 @@ class SpecimenAlias(SQLModel, table=True):
     """A foreign identifier (pre-etched tube, clinic, legacy, DIN) that resolves to our specimen; unique per issuer."""
 
     __tablename__ = "specimen_alias"
-    __table_args__ = (Index("ix_specimen_alias_value", "value"), {"info": {"app_may_delete": True}})
+    __table_args__ = (
+        Index("ix_specimen_alias_compared", text("lower(value)")),
+        {"info": {"app_may_delete": True}},
+    )
 
     issuer: str = Field(sa_column=Column(Text, primary_key=True))
     value: str = Field(sa_column=Column(Text, primary_key=True))

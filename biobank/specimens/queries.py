@@ -20,10 +20,11 @@ from biobank.custody.snapshots import custody, get_visible
 from biobank.foundation.db import table_of
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Paging, read_page
+from biobank.foundation.scanned_text import spellings
 from biobank.specimens.label_facts import label_facts
 from biobank.specimens.materials import material_of
 from biobank.specimens.models import SpecimenParent
-from biobank.specimens.resolving import alias
+from biobank.specimens.resolving import alias, same_identifier
 from biobank.specimens.schemas import (
     AliasPublic,
     AmendmentPublic,
@@ -116,7 +117,7 @@ def _whole() -> Any:
 
 def _matches(words: str) -> ColumnElement[bool]:
     start = words.upper()
-    by_alias = select(alias.c.specimen_code).where(func.lower(alias.c.value) == words.lower())
+    by_alias = select(alias.c.specimen_code).where(same_identifier.in_(spellings(words)))
     return or_(
         specimen.c.code.startswith(start, autoescape=True),
         specimen.c.code.contains(f"-{start}", autoescape=True),

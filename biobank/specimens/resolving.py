@@ -1,28 +1,35 @@
 """From what a scanner sent to a specimen: our own code, our label's address, or another issuer's identifier.
 
 Frozen vials are not relabelled: a pre-etched tube, a legacy bank's vial or a clinic's bag keeps the identifier it came with,
-and `specimen_alias` says which specimen it is. An address on an unknown host is never our tube, whatever code stands in it.
+and `specimen_alias` says which specimen it is. The bank is asked before a text is judged by its shape: a registered identifier
+is found whatever it looks like. An address on an unknown host is never our tube, whatever code stands in it, unless it was
+registered itself.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, func, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.legality import TO_QUARANTINE, Snapshot
-from biobank.custody.snapshots import get_visible, load, may_know, unknown_specimen
+from biobank.custody.snapshots import load, may_know, unknown_specimen
+from biobank.custody.states import TERMINAL
 from biobank.foundation.codes import SPECIMENS, CheckCharacterWrong, Code, MalformedCode, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.errors import Conflict, NotFound, Refusal
+from biobank.foundation.scanned_text import foreign_kind, may_stand_on_a_tube, spellings
 from biobank.specimens.kits import kit_label
 from biobank.specimens.models import SpecimenAlias
 
 alias = table_of(SpecimenAlias)
-_find_alias = select(alias.c.issuer, alias.c.specimen_code).where(alias.c.value == bindparam("value")).limit(50)
-_find_label = select(kit_label).where(kit_label.c.specimen_code == bindparam("code"))
+same_identifier = func.lower(alias.c.value)
+"""How identifiers of other issuers are compared: without letter case (there is an index on it)."""
+_MOST_ROWS = 5000
+_find_aliases = select(alias.c.issuer, alias.c.specimen_code, same_identifier.label("spelling"))
 
 
 class AmbiguousIdentifier(Conflict):
@@ -55,56 +62,123 @@ def resolve_code(session: Session, actor: Actor, text: str, settings: Settings) 
     """Read a scan and find the specimen.
 
     Raises ForeignLabel (another bank's address), NotFound (nothing the actor may know of), AmbiguousIdentifier, LabelNotInUse,
-    and MalformedCode or CheckCharacterWrong when it is neither a code of ours nor a known identifier.
+    and CheckCharacterWrong when it has the shape of our codes and is neither one nor a known identifier.
+    """
+    answer = resolve_all(session, actor, [text], settings)[text]
+    if isinstance(answer, Refusal):
+        raise answer
+    return answer
+
+
+def resolve_all(
+    session: Session, actor: Actor, texts: Collection[str], settings: Settings, *, hidden: bool = False, holds: bool = False
+) -> dict[str, Resolved | Refusal]:
+    """Read every scan and return, by its text, what it names or why it names nothing, as `resolve_code` would raise it.
+
+    Three statements at most, however many there are. `hidden`: also live tubes that the actor may not know of, because a safe
+    place takes them. `holds`: load the active holds too.
+    """
+    own: dict[str, Code] = {}
+    unread: dict[str, Refusal] = {}
+    for text in texts:
+        try:
+            own[text] = resolve_payload(text, settings.host_name, settings.former_hosts)
+        except Refusal as refusal:
+            unread[text] = refusal
+    tubes = {text: code for text, code in own.items() if code.prefix in SPECIMENS}
+    found = load(session, {code.text for code in tubes.values()}, holds=holds) if tubes else {}
+
+    def visible(code: str) -> bool:
+        tube = found.get(code)
+        return tube is not None and (may_know(actor, tube) or (hidden and tube.state not in TERMINAL))
+
+    others = {text for text in texts if text in unread or (text in tubes and tubes[text].text not in found)}
+    rows = matching_aliases(session, others) if others else {}
+    named = {row.specimen_code for several in rows.values() for row in several} - found.keys()
+    found |= load(session, named, holds=holds) if named else {}
+    answers: dict[str, Resolved | Refusal] = {}
+    for text in texts:
+        if rows.get(text):
+            answers[text] = _of_aliases([row for row in rows[text] if visible(row.specimen_code)], found)
+        elif text in unread:
+            answers[text] = _unread(text, unread[text])
+        elif text not in tubes:
+            answers[text] = Resolved(own[text].text, None)
+        elif visible(tubes[text].text):
+            answers[text] = Resolved(tubes[text].text, found[tubes[text].text])
+        else:
+            answers[text] = _no_tube(session, tubes[text])
+    return answers
+
+
+def matching_aliases(session: Session, texts: Collection[str]) -> dict[str, list[Row[Any]]]:
+    """Return the registered identifiers that each text may stand for (issuer, specimen_code); texts without one are absent."""
+    forms = {text: spellings(text) for text in texts}
+    wanted = sorted(set().union(*forms.values()))
+    if not wanted:
+        return {}
+    by_spelling: dict[str, list[Row[Any]]] = {}
+    for row in session.execute(_find_aliases.where(same_identifier.in_(wanted)).limit(_MOST_ROWS)):
+        by_spelling.setdefault(row.spelling, []).append(row)
+    answer = {text: [row for form in sorted(said) for row in by_spelling.get(form, ())] for text, said in forms.items()}
+    return {text: rows for text, rows in answer.items() if rows}
+
+
+def tube_named(session: Session, text: str, settings: Settings) -> str:
+    """Return the code that a scan of a tube names, a code of another kind included, whoever may know of it.
+
+    Raises MalformedCode, CheckCharacterWrong and ForeignLabel when it is no code of ours and no identifier that the bank knows,
+    AmbiguousIdentifier when several specimens have it.
     """
     try:
-        code = resolve_payload(text, settings.host_name, settings.former_hosts)
-    except MalformedCode as error:
-        # A foreign identifier may have the shape of our codes; one that is known is itself, not a misread code.
-        known = find_alias(session, actor, text.strip())
-        if known is not None:
-            return known
-        if isinstance(error, CheckCharacterWrong):
+        return resolve_payload(text, settings.host_name, settings.former_hosts).text
+    except Refusal:
+        known = matching_aliases(session, [text]).get(text, [])
+        if not known:
             raise
-        raise NotFound(
-            "Nothing here answers to what was scanned: it is no code of this bank and no identifier it knows. Scan the label "
-            "again; if it is right, register the tube as unidentified.",
-            where_now=TO_QUARANTINE,
-        ) from None
-    if code.prefix not in SPECIMENS:
-        return Resolved(code.text, None)
-    return Resolved(code.text, _own(session, actor, code))
+    if len({row.specimen_code for row in known}) > 1:
+        raise _several(known)
+    return str(known[0].specimen_code)
 
 
-def find_alias(session: Session, actor: Actor, value: str, issuer: str | None = None) -> Resolved | None:
-    """Return the specimen another issuer's identifier stands for, or None. Raises NotFound, AmbiguousIdentifier."""
-    rows = [row for row in session.execute(_find_alias, {"value": value}) if issuer is None or row.issuer == issuer]
-    if not rows:
-        return None
-    found = load(session, {row.specimen_code for row in rows})
-    known = [row for row in rows if may_know(actor, found[row.specimen_code])]
+def _several(known: list[Row[Any]]) -> AmbiguousIdentifier:
+    return AmbiguousIdentifier(
+        "Several specimens have this identifier. Say which issuer gave the one in your hand.",
+        where_now=TO_QUARANTINE,
+        issuers=sorted({row.issuer for row in known}),
+    )
+
+
+def _of_aliases(known: list[Row[Any]], found: Mapping[str, Snapshot]) -> Resolved | Refusal:
+    """Return the one specimen that the actor may know of by these identifiers."""
     if not known:
-        raise NotFound("There is no specimen with this identifier that you may see.", where_now=TO_QUARANTINE)
-    codes = {row.specimen_code for row in known}
-    if len(codes) > 1:
-        raise AmbiguousIdentifier(
-            "Several specimens have this identifier, from different issuers. Say which issuer gave the one in your hand.",
-            where_now=TO_QUARANTINE,
-            issuers=sorted(row.issuer for row in known),
-        )
-    first: Row[Any] = known[0]
-    return Resolved(first.specimen_code, found[first.specimen_code], first.issuer)
+        return NotFound("There is no specimen with this identifier that you may see.", where_now=TO_QUARANTINE)
+    if len({row.specimen_code for row in known}) > 1:
+        return _several(known)
+    return Resolved(known[0].specimen_code, found[known[0].specimen_code], known[0].issuer)
 
 
-def _own(session: Session, actor: Actor, code: Code) -> Snapshot:
-    try:
-        return get_visible(session, actor, code.text)
-    except NotFound:
-        label = session.execute(_find_label, {"code": code.text}).first()
-        if label is None or label.used_at is not None:
-            raise unknown_specimen(code.text) from None
+def _unread(text: str, refusal: Refusal) -> Refusal:
+    """Say what a text is that names nothing here."""
+    if isinstance(refusal, CheckCharacterWrong) or not isinstance(refusal, MalformedCode):
+        return refusal
+    kind = foreign_kind(text)
+    if kind is not None:
+        return NotFound(kind)
+    return NotFound(
+        "Nothing here answers to what was scanned: it is no code of this bank and no identifier it knows. Scan the label "
+        "again; if it is right, register the tube as unidentified.",
+        where_now=TO_QUARANTINE if may_stand_on_a_tube(text) else None,
+    )
+
+
+def _no_tube(session: Session, code: Code) -> Refusal:
+    """Say why a good code names no tube that the actor may know of: nobody's, or a label that no harvest used."""
+    label = session.execute(select(kit_label).where(kit_label.c.specimen_code == code.text)).first()
+    if label is None or label.used_at is not None:
+        return unknown_specimen(code.text)
     what = "was destroyed as unused" if label.voided_at is not None else "was never used in a harvest"
-    raise LabelNotInUse(
+    return LabelNotInUse(
         f"{code.text} is a label of kit {label.kit_code} that {what}. Whatever it is on is not what it says: call quality.",
         where_now=TO_QUARANTINE,
         subject=code.text,

@@ -6,19 +6,17 @@ A tube frozen long ago may carry another issuer's identifier only; it resolves w
 from typing import Annotated
 
 from pydantic import Field
-from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.foundation.codes import SPECIMENS, MalformedCode, Prefix, resolve_payload
-from biobank.foundation.db import table_of
+from biobank.foundation.codes import SPECIMENS, Prefix, parse_code, resolve_payload
 from biobank.foundation.errors import MalformedRequest
-from biobank.specimens.models import SpecimenAlias
-
-_alias = table_of(SpecimenAlias)
+from biobank.foundation.scanned_text import LONGEST_SCAN
+from biobank.specimens.resolving import tube_named
 
 Scan = Annotated[
-    str, Field(min_length=3, max_length=300, pattern=r"^[\x20-\x7e]+$", description="As scanned: a code, or a label's address.")
+    str,
+    Field(min_length=3, max_length=LONGEST_SCAN, pattern=r"^[^\x00]+$", description="As scanned: a code, or a label's address."),
 ]
 
 
@@ -32,25 +30,18 @@ class AnotherKindOfCode(MalformedRequest):
 def read_scan(act: Act, text: str, *kinds: Prefix) -> str:
     """Return the code a scan says. Raises MalformedCode, CheckCharacterWrong, ForeignLabel, AnotherKindOfCode."""
     settings = act.bank.settings
-    code = resolve_payload(text, settings.host_name, settings.former_hosts)
-    if kinds and code.prefix not in kinds:
-        wanted = " or ".join(f"{kind.value}-…" for kind in kinds)
-        raise AnotherKindOfCode(f"{code.text} is not what is asked for here; scan {wanted}.", subject=code.text)
-    return code.text
+    return _of_kind(resolve_payload(text, settings.host_name, settings.former_hosts).text, *kinds)
 
 
 def read_tube(session: Session, act: Act, text: str) -> str:
-    """Return the code of a scanned tube, by its label or by another issuer's identifier."""
-    try:
-        return read_scan(act, text, *sorted(SPECIMENS))
-    except AnotherKindOfCode:
-        raise
-    except MalformedCode:
-        found = (
-            session.execute(select(_alias.c.specimen_code).where(_alias.c.value == text.strip()).distinct().limit(2))
-            .scalars()
-            .all()
-        )
-        if len(found) == 1:
-            return str(found[0])
-        raise
+    """Return the code of a scanned tube, by its label or by another issuer's identifier. Raises what `read_scan` raises, and
+    AmbiguousIdentifier.
+    """
+    return _of_kind(tube_named(session, text, act.bank.settings), *sorted(SPECIMENS))
+
+
+def _of_kind(code: str, *kinds: Prefix) -> str:
+    if kinds and parse_code(code).prefix not in kinds:
+        wanted = " or ".join(f"{kind.value}-…" for kind in kinds)
+        raise AnotherKindOfCode(f"{code} is not what is asked for here; scan {wanted}.", subject=code)
+    return code

@@ -222,8 +222,13 @@ def test_finding_says_what_to_do_with_what_it_does_not_know(api: Api, visit: Vis
     assert visitor.get("/find", params={"q": tube.partition("-")[2]}).url.path == f"/specimens/{tube}"
     foreign = visitor.get("/find", params={"q": f"HTTPS://OTHER.EXAMPLE/S/{tube}"})
     assert foreign.status_code == 409 and "Another organisation" in foreign.text
-    unknown = visitor.get("/find", params={"q": "no such thing"})
+    unknown = visitor.get("/find", params={"q": "FX0012345678"})
     assert unknown.status_code == 404 and "Where to put the tube now" in unknown.text
+    named = visitor.get("/find", params={"q": "Erika Mustermann"})
+    assert named.status_code == 404 and "These are words, not a code" in named.text
+    assert "quarantine" not in named.text
+    kept = api.auditor.get("/attempts", params={"limit": 3}).json()["items"]
+    assert [one["path"] for one in kept] == ["/find"] * 3 and "Erika" not in str(kept)
     broken = visitor.get("/find", params={"q": tube[:-1] + ("0" if tube[-1] != "0" else "1")})
     assert broken.status_code == 422 and "Misread code" in broken.text
 

@@ -191,3 +191,67 @@ def test_a_forgotten_person_is_not_found_by_a_tubes_foreign_identifier_either(ap
     assert (done.status_code, done.json()["status"]) == (200, "done"), done.text
     assert no(api, "MRN 778-1234") == "not_found"
     assert api.test_bank.write(lambda s: s.execute(text("SELECT count(*) FROM specimen_alias")).scalar()) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "scanned"),
+    [
+        ("a12345678", "A12345678"),
+        ("OLD-7/b", "]C0old-7/B\r"),
+        ("4006381333931", "4006381333931"),
+        ("AB123", "\ufeffAB123"),
+        ("FOOBAR", "foobar"),
+        ("ID: 55", '"ID:  55"'),
+        ("HF-000123-1", "HF\u2011000123\u20111"),
+        ("FX0012", "FX\uff10\uff10\uff11\uff12"),
+        ("100%25", "100%25"),
+        ("]d1-9", "]d1-9"),
+    ],
+)
+def test_a_registered_identifier_is_found_whatever_it_looks_like(api: Api, value: str, scanned: str) -> None:
+    tube = raw_fat(api, donor(api))
+    made(alias(api, tube, "legacy", value))
+
+    answer = api.lab_tech.post("/scans", json={"text": scanned})
+
+    assert (answer.status_code, answer.json().get("code")) == (200, tube["code"])
+
+
+def test_an_issuers_identifiers_differ_by_more_than_letter_case(api: Api) -> None:
+    person = donor(api)
+    one, two = raw_fat(api, person), raw_fat(api, person)
+    made(alias(api, one, "legacy", "Box-A1"))
+
+    assert refused(alias(api, two, "legacy", "bOX-a1")) == (409, "already_exists")
+    made(alias(api, two, "clinic_east", "bOX-a1"))
+    assert no(api, "BOX-A1") == "ambiguous_identifier"
+
+
+@pytest.mark.parametrize("before", ["]Q1", "]d2", "\ufeff", "\u200b"])
+def test_a_guns_mark_before_our_own_label_is_read_over_http(api: Api, before: str) -> None:
+    tube = raw_fat(api, donor(api))["code"]
+
+    for label in (tube, f"HTTPS://BANK.EXAMPLE/S/{tube}"):
+        assert api.lab_tech.post("/scans", json={"text": before + label}).json()["code"] == tube
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "code", "cold"),
+    [
+        ("Erika Mustermann", 404, "not_found", False),
+        ("Erika Mustermann 1980", 404, "not_found", False),
+        ("4006381333931", 404, "not_found", False),
+        ("https://maker.example/x", 409, "foreign_label", False),
+        ("https://other.example/S/AD26-KH0KJQL", 409, "foreign_label", False),
+        ("AD26-KH0KJQ0", 422, "check_character_wrong", False),
+        ("FX0012345678", 404, "not_found", True),
+    ],
+)
+def test_a_scan_of_what_is_not_ours_is_kept_and_never_repeated(api: Api, text: str, status: int, code: str, cold: bool) -> None:
+    answer = api.lab_tech.post("/scans", json={"text": text})
+    (kept,) = api.auditor.get("/attempts", params={"limit": 1}).json()["items"]
+
+    assert refused(answer) == (status, code)
+    assert ("where_now" in answer.json()) == cold
+    assert (kept["code"], kept["path"]) == (code, "/api/v1/scans")
+    assert "Erika" not in answer.text + str(kept)

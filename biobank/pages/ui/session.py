@@ -149,9 +149,9 @@ def claims_of(page: PageSession) -> Claims:
     return Claims(page.actor.code, page.id, clock.now())
 
 
-async def page_reader(page: Visiting, bank: BankDep) -> Reader:
+async def page_reader(request: Request, page: Visiting, bank: BankDep) -> Reader:
     """Build the reader of a page."""
-    return Reader(bank, claims_of(page))
+    return Reader(bank, claims_of(page), request)
 
 
 PageReading = Annotated[Reader, Depends(page_reader)]
