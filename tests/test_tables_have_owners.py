@@ -28,13 +28,10 @@ _SQL = re.compile(r"\b(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|FROM|JOIN|COPY|LO
 
 APPENDING = "custody, event, pending and the kept answer are one statement, so that none can stand without the others"
 WRITTEN_BY_OTHERS = {
-    ("custody/ledger.py", "event"): APPENDING,
-    ("custody/ledger.py", "stream_head"): APPENDING,
-    ("custody/ledger.py", "pending"): APPENDING,
-    ("custody/ledger.py", "idempotency"): APPENDING,
-    ("custody/scan_path/statement.py", "event"): APPENDING,
-    ("custody/scan_path/statement.py", "pending"): APPENDING,
-    ("custody/scan_path/statement.py", "idempotency"): APPENDING,
+    ("custody/statement.py", "event"): APPENDING,
+    ("custody/statement.py", "stream_head"): APPENDING,
+    ("custody/statement.py", "pending"): APPENDING,
+    ("custody/statement.py", "idempotency"): APPENDING,
     ("exports/log_recovery.py", "log_report"): "a recovered log has no findings of the lost one",
     ("exports/log_recovery.py", "pending"): "a recovered log queues again the events that lost their place",
 }

@@ -33,9 +33,9 @@ from biobank.custody.event import Event
 from biobank.custody.legality import refusal_of
 from biobank.custody.recording import acknowledge, require_expected, require_permission, wordless_head
 from biobank.custody.scan_path.middleware import Call
-from biobank.custody.scan_path.statement import Appended, Composed, Fact, compose, compose_each
 from biobank.custody.schemas import EventRequest, event_of, request_union
 from biobank.custody.snapshots import custody, may_know, snapshot_columns, snapshot_of, specimen_facts, unknown_specimen
+from biobank.custody.statement import Appended, Composed, Fact, compose, compose_each
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import Direct, FixedSelect, table_of
@@ -152,7 +152,7 @@ def judge(act: Act, row: Any, code: str, event: Event, request: EventRequest) ->
     fact = Fact(StreamKind.SPECIMEN, code, event, head, specimen, specimen.donor_code)
     text = ""
 
-    def answer(appended: list[Appended]) -> dict[str, Any]:
+    def answer(appended: Appended) -> dict[str, Any]:
         nonlocal text
         text = answer_text(act, code, appended)
         return answers_and_attempts.answer_row(act, 201, text)
@@ -160,24 +160,23 @@ def judge(act: Act, row: Any, code: str, event: Event, request: EventRequest) ->
     return compose(fact, answer), text
 
 
-def answer_text(act: Act, code: str, appended: list[Appended]) -> str:
+def answer_text(act: Act, code: str, appended: Appended) -> str:
     """Write `schemas.EventAnswer` for one event, without the detour over model objects."""
     return orjson.dumps(
         {
             "specimen": code,
-            "state": appended[-1].after.state,
-            "seq": appended[-1].seq,
+            "state": appended.after.state,
+            "seq": appended.seq,
             "events": [
                 {
-                    "stream": a.stream,
-                    "id": a.stream_id,
-                    "seq": a.seq,
-                    "kind": a.kind,
-                    "leaf_hash": a.leaf_hash.hex(),
-                    "recorded_at": rfc3339(a.recorded_at),
+                    "stream": appended.stream,
+                    "id": appended.stream_id,
+                    "seq": appended.seq,
+                    "kind": appended.kind,
+                    "leaf_hash": appended.leaf_hash.hex(),
+                    "recorded_at": rfc3339(appended.recorded_at),
                 }
-                for a in appended
             ],
-            "receipt": acknowledge(act, appended),
+            "receipt": acknowledge(act, [appended]),
         }
     ).decode()
