@@ -28,10 +28,10 @@ serve: $(RUNTIME) ## start the bank as the environment variables say
 	@$(BIN)/biobank serve
 
 test: $(DEV) ## run every test, two at a time
-	@$(BIN)/pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 mutants: $(DEV) ## break the rules one at a time and see a test fail (ARGS="custody/legality": a part)
-	@$(BIN)/python -m tools.mutants $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m tools.mutants $(ARGS)
 
 check: $(DEV) ## lint, formatting, types, import contracts
 	$(BIN)/ruff check

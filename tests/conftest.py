@@ -16,9 +16,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import httpx
@@ -46,6 +46,8 @@ assert event_kinds.MODULES
 
 # Every server of the tests speaks plain HTTP. A folder of certificates is read when it is needed, a file by every client made.
 os.environ.setdefault("SSL_CERT_DIR", str(Path(__file__).parent))
+
+T = TypeVar("T")
 
 TEMPLATE = "biobank_template"
 KEYS_TEMPLATE = "biobank_keys_template"
@@ -156,13 +158,16 @@ class TestBank:
         return Act.of(self.actor(user), self.bank, path="test")
 
 
-def open_bank(template: EmbeddedPostgres, secrets_dir: Path, state_dir: Path, **settings: Any) -> TestBank:
-    """Open a bank over a fresh copy of the templates; close it with `drop_bank`."""
+def open_bank(
+    template: EmbeddedPostgres, secrets_dir: Path, state_dir: Path, *, copy_of: str | None = None, **settings: Any
+) -> TestBank:
+    """Open a bank over a fresh copy of the templates, or of the database of another test; close it with `drop_bank`."""
     number = uuid4().hex[:12]
     name, keys = f"t_{number}", f"k_{number}"
+    from_main, from_keys = (copy_of, keys_of(copy_of)) if copy_of else (TEMPLATE, KEYS_TEMPLATE)
     with psycopg.connect(template.dsn("owner", "postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-        connection.execute(f"CREATE DATABASE {keys} TEMPLATE {KEYS_TEMPLATE}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {from_main}")
+        connection.execute(f"CREATE DATABASE {keys} TEMPLATE {from_keys}")
     bank = Bank.open(
         Settings(
             **(
@@ -184,13 +189,23 @@ def open_bank(template: EmbeddedPostgres, secrets_dir: Path, state_dir: Path, **
     return TestBank(bank, template, name)
 
 
-def drop_bank(test_bank: TestBank) -> None:
-    """Close a bank and drop its databases."""
+def keys_of(database: str) -> str:
+    """The database of keys beside a test's database."""
+    return "k" + database[1:]
+
+
+def hang_up(test_bank: TestBank) -> None:
+    """Close the connections that this process, not its server, has to a bank."""
     test_bank.bank.database.sync_engine.dispose()
     if "_keys_sync" in test_bank.bank.__dict__:
         test_bank.bank._keys_sync.dispose()
+
+
+def drop_bank(test_bank: TestBank) -> None:
+    """Close a bank and drop its databases."""
+    hang_up(test_bank)
     with psycopg.connect(test_bank.cluster.dsn("owner", "postgres"), autocommit=True) as connection:
-        for name in (test_bank.database, "k" + test_bank.database[1:]):
+        for name in (test_bank.database, keys_of(test_bank.database)):
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
@@ -316,6 +331,53 @@ def api(bank: TestBank, serve: Callable[[TestBank], str]) -> Iterator[Api]:
     made = Api(serve(bank), bank)
     yield made
     made.close()
+
+
+@dataclass(frozen=True)
+class Told(Generic[T]):
+    """What `tell` returned about a bank that is kept as a model: `make_bank(copy_of=told.database)` begins from there."""
+
+    database: str
+    at: datetime
+    story: T
+
+
+@pytest.fixture(scope="module")
+def tell_once(
+    template: EmbeddedPostgres, secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Callable[[Api], Any]], Told[Any]]]:
+    """Tell a long story to a bank once for all tests of a module; each takes a copy of its databases."""
+    models: list[TestBank] = []
+
+    def told(tell: Callable[[Api], Any]) -> Told[Any]:
+        model = open_bank(template, secrets_dir, tmp_path_factory.mktemp("told"))
+        models.append(model)
+        api = Api(serve_now(model), model)
+        story = tell(api)
+        api.close()
+        release_now(model)
+        hang_up(model)
+        return Told(model.database, clock.now(), story)
+
+    yield told
+    for model in models:
+        drop_bank(model)
+
+
+@pytest.fixture
+def begin(make_bank: Callable[..., TestBank], serve: Callable[[TestBank], str]) -> Iterator[Callable[[Told[Any]], Api]]:
+    """A factory of clients of a copy of a told story, at the moment at which it ended."""
+    made: list[Api] = []
+
+    def start(told: Told[Any]) -> Api:
+        bank = make_bank(copy_of=told.database)
+        clock.set_offset(told.at - clock.now(), test_mode=True)
+        made.append(Api(serve(bank), bank))
+        return made[-1]
+
+    yield start
+    for api in made:
+        api.close()
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ from typing import Any
 
 import httpx
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from schemathesis.core.result import Ok
 
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM
@@ -25,6 +23,10 @@ REFUSED_FOR_RAW_FAT = {"/api/v1/specimens/{code}/viability/estimate"}
 
 
 def operations(api: Api) -> list[Any]:
+    # Loaded where it is needed: it takes seconds, and every test process collects this file.
+    import schemathesis
+    from schemathesis.core.result import Ok
+
     document = httpx.get(f"{api.url}/openapi.json", timeout=120).json()
     schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=api.url)

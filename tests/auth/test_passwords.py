@@ -84,16 +84,16 @@ def test_a_login_that_does_not_exist_is_never_genuine() -> None:
 
 
 def test_a_login_that_does_not_exist_takes_the_time_of_a_wrong_password() -> None:
-    """A coarse ratio: without the dummy hash it would be about a thousand."""
+    """A coarse ratio of processor time: without the dummy hash it would be about a thousand."""
     stored = hash_now(GOOD)
     verify_now(GOOD, None)
 
     def fastest(hashed: str | None) -> float:
         spent = []
         for _ in range(5):
-            start = time.perf_counter()
+            start = time.thread_time()
             verify_now("wrong password", hashed)
-            spent.append(time.perf_counter() - start)
+            spent.append(time.thread_time() - start)
         return min(spent)
 
     assert 0.25 < fastest(None) / fastest(stored) < 4

@@ -5,7 +5,7 @@ Each changing route of `route_table` is sent by both about the same things at LA
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from biobank.foundation import clock
 from biobank.registries.routes import PAGES
 from tests import seed
 from tests.auth.route_table import TABLE, Row, World
-from tests.conftest import Api, Client
+from tests.conftest import Api, Client, Told
 from tests.factories import make_box, make_received
 from tests.pages.visitor import BROWSER, Visitor
 from tests.withdrawals.stories import Story, a_story, everyone, later, refused, sign_and_post
@@ -229,28 +229,37 @@ def fill_lab(api: Api) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def told(tell_once: Callable[..., Told[None]]) -> Told[None]:
+    return tell_once(fill_lab)
+
+
+@pytest.fixture
+def lab(told: Told[None], begin: Callable[..., Api]) -> Api:
+    """A bank with something of every kind at LAB."""
+    return begin(told)
+
+
 LISTS = [row.route.removeprefix("/api/v1") for row in TABLE if row.method == "GET" and "{" not in row.route]
 LISTS += ["/custody-log?format=csv", "/custody-log?format=jsonl"]
 
 
 @pytest.mark.parametrize("reader", ["north_auditor", "north_tech"])
-def test_no_list_shows_a_reader_of_one_site_what_stands_at_another(api: Api, reader: str) -> None:
-    fill_lab(api)
-    codes = list(things_of(api))
+def test_no_list_shows_a_reader_of_one_site_what_stands_at_another(lab: Api, reader: str) -> None:
+    codes = list(things_of(lab))
     assert {kind for kind, _ in codes} == {"specimen", "donor", "withdrawal", "harvest", "lot", "container", "deviation", "kit"}
     shown = []
     for path in LISTS:
-        answer = getattr(api, reader).get(path)
+        answer = getattr(lab, reader).get(path)
         shown += [f"{path} shows {kind} {code}" for kind, code in codes if code in answer.text]
 
     assert shown == [], "\n".join(shown)
 
 
-def test_the_same_lists_show_it_to_a_reader_of_every_site(api: Api) -> None:
-    fill_lab(api)
-    answers = "".join(api.auditor.get(path).text for path in LISTS)
+def test_the_same_lists_show_it_to_a_reader_of_every_site(lab: Api) -> None:
+    answers = "".join(lab.auditor.get(path).text for path in LISTS)
 
-    assert {kind for kind, code in things_of(api) if code not in answers} <= {"kit"}
+    assert {kind for kind, code in things_of(lab) if code not in answers} <= {"kit"}
 
 
 PAGES_WITHOUT_A_SUBJECT = sorted(
@@ -263,11 +272,10 @@ PAGES_WITHOUT_A_SUBJECT = sorted(
 
 
 @pytest.mark.parametrize("reader", ["north_auditor", "north_tech"])
-def test_no_page_shows_a_reader_of_one_site_what_stands_at_another(api: Api, reader: str) -> None:
-    fill_lab(api)
-    codes = list(things_of(api))
+def test_no_page_shows_a_reader_of_one_site_what_stands_at_another(lab: Api, reader: str) -> None:
+    codes = list(things_of(lab))
     shown, drawn = [], 0
-    with Visitor(base_url=api.url, headers=BROWSER, follow_redirects=True, timeout=60) as visitor:
+    with Visitor(base_url=lab.url, headers=BROWSER, follow_redirects=True, timeout=60) as visitor:
         visitor.log_in(reader)
         for path in PAGES_WITHOUT_A_SUBJECT:
             answer = visitor.get(path)
@@ -279,8 +287,6 @@ def test_no_page_shows_a_reader_of_one_site_what_stands_at_another(api: Api, rea
     assert drawn > 20
 
 
-def test_a_refusal_is_read_where_it_happened(api: Api) -> None:
-    fill_lab(api)
-
-    assert api.north_auditor.get("/attempts").json()["items"] == []
-    assert api.lab_quality.get("/attempts").json()["items"] != []
+def test_a_refusal_is_read_where_it_happened(lab: Api) -> None:
+    assert lab.north_auditor.get("/attempts").json()["items"] == []
+    assert lab.lab_quality.get("/attempts").json()["items"] != []

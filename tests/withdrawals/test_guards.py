@@ -1,7 +1,7 @@
 """What PostgreSQL refuses by itself: each guard of the withdrawal tables, attacked by raw SQL as the owner of the database."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests import seed
-from tests.conftest import Api
+from tests.conftest import Api, Told
 from tests.withdrawals.stories import Story, a_story
 
 CHECKERS = (seed.USERS["clinician"].code, seed.USERS["clinic_staff"].code)
@@ -40,9 +40,15 @@ class Attack:
         return f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values())
 
 
+@pytest.fixture(scope="module")
+def told(tell_once: Callable[..., Told[tuple[Story, Story]]]) -> Told[tuple[Story, Story]]:
+    return tell_once(lambda api: (a_story(api, 2).up_to("check"), a_story(api, 2).up_to("check")))
+
+
 @pytest.fixture
-def attack(api: Api) -> Iterator[Attack]:
-    story, other = a_story(api, 2).up_to("check"), a_story(api, 2).up_to("check")
+def attack(told: Told[tuple[Story, Story]], begin: Callable[..., Api]) -> Iterator[Attack]:
+    api = begin(told)
+    story, other = (replace(story, api=api) for story in told.story)
     with psycopg.connect(api.test_bank.dsn("owner")) as connection:
         yield Attack(story, other, connection)
 
