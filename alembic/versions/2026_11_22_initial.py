@@ -315,6 +315,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_hold_active", "hold", ["scope_id", "scope_kind"], unique=False, postgresql_where=sa.text("lifted_at IS NULL")
     )
+    op.create_index("ix_hold_placed", "hold", ["placed_at", "id"], unique=False)
     op.create_table(
         "job",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -1131,6 +1132,7 @@ def upgrade() -> None:
         info={"never_deleted": True},
     )
     op.create_index("ix_specimen_donor", "specimen", ["donor_code"], unique=False)
+    op.create_index("ix_specimen_expires", "specimen", ["expires_at", "code"], unique=False)
     op.create_index("ix_specimen_harvest", "specimen", ["harvest_code"], unique=False)
     op.create_index("ix_specimen_lot", "specimen", ["lot_code"], unique=False)
     op.create_index("ix_specimen_newest", "specimen", ["created_at", "code"], unique=False)
@@ -1622,6 +1624,7 @@ def downgrade() -> None:
     op.drop_index("ix_specimen_newest", table_name="specimen")
     op.drop_index("ix_specimen_lot", table_name="specimen")
     op.drop_index("ix_specimen_harvest", table_name="specimen")
+    op.drop_index("ix_specimen_expires", table_name="specimen")
     op.drop_index("ix_specimen_donor", table_name="specimen")
     op.drop_table("specimen")
     op.drop_index("one_band_in_force_per_donor", table_name="wristband", postgresql_where=sa.text("voided_at IS NULL"))
@@ -1706,6 +1709,7 @@ def downgrade() -> None:
     op.drop_index("ix_job_waiting", table_name="job", postgresql_where=sa.text("state IN ('queued','running')"))
     op.drop_index("ix_job_requested_by", table_name="job")
     op.drop_table("job")
+    op.drop_index("ix_hold_placed", table_name="hold")
     op.drop_index("ix_hold_active", table_name="hold", postgresql_where=sa.text("lifted_at IS NULL"))
     op.drop_table("hold")
     op.drop_index("ix_hands_user", table_name="hands")

@@ -189,6 +189,7 @@ class Hold(SQLModel, table=True):
         CheckConstraint(_one_of("kind", HoldKind), name="hold_kind_is_known"),
         CheckConstraint(_one_of("scope_kind", HoldScope), name="hold_scope_is_known"),
         CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name="a_lifted_hold_has_a_lifter"),
+        Index("ix_hold_placed", "placed_at", "id"),
         Index("ix_hold_active", "scope_id", "scope_kind", postgresql_where=text("lifted_at IS NULL")),
         {"info": {"never_deleted": True}},
     )

@@ -135,10 +135,16 @@ def accompanying(session: Session, actor: Actor, codes: Sequence[str], host: str
     return Drawing(catalogue()[ACCOMPANYING], tuple(labels), host)
 
 
-def _printed_one(session: Session, actor: Actor, code: str, serial: int, copy_number: int) -> LabelData:
+def require_printer(session: Session, actor: Actor, code: str) -> None:
+    """Raise NotPermitted unless the actor may print the label of `code`; NotFound when they may not know of it."""
     if is_thing(session, code):
-        thing = thing_of(session, None, actor, code)
-        thing.require_printer(actor)
-        return replace(thing.data, print_serial=serial, copy_number=copy_number)
-    actor.require(Permission.LABEL_PRINT, at=get_visible(session, actor, code).sites, subject=code)
+        thing_of(session, None, actor, code).require_printer(actor)
+    else:
+        actor.require(Permission.LABEL_PRINT, at=get_visible(session, actor, code).sites, subject=code)
+
+
+def _printed_one(session: Session, actor: Actor, code: str, serial: int, copy_number: int) -> LabelData:
+    require_printer(session, actor, code)
+    if is_thing(session, code):
+        return replace(thing_of(session, None, actor, code).data, print_serial=serial, copy_number=copy_number)
     return label_data(session, actor, code, serial, copy_number)

@@ -4,25 +4,32 @@ A preview carries no serial and is not a print. A print is an event of what it n
 supersedes the older one, and an old label that is scanned afterwards alarms.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import ColumnElement, and_, func, select, text, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import Circumstances, Move, acknowledge, record
 from biobank.custody.snapshots import get_all_visible, get_visible
 from biobank.foundation.codes import resolve_payload
+from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, Refusal, Refused
+from biobank.foundation.paging import Paging, read_page
 from biobank.labels.events import Labelled, LabelVerified
 from biobank.labels.files import label_data, prints, template_for
 from biobank.labels.schemas import PrintAnswer, PrintList, PrintPublic, PrintRequest, VerifyAnswer, VerifyRequest
 from biobank.labels.things import is_thing, thing_of
 from biobank.quality.streams import record_on_stream
+from biobank.transparency.models import Event
+
+event = table_of(Event)
 
 
 class LabelMismatch(Conflict):
@@ -219,6 +226,50 @@ def prints_of(session: Session, actor: Actor, code: str) -> PrintList:
         get_visible(session, actor, code)
     rows = session.execute(select(prints).where(prints.c.code == code).order_by(prints.c.serial.desc()).limit(500))
     return PrintList(items=[_public(dict(r)) for r in rows.mappings()])
+
+
+PRINTERS = (Permission.LABEL_PRINT, Permission.STORAGE_MANAGE, Permission.KIT_MANAGE)
+ORDERS = {"serial": prints.c.serial, "code": prints.c.code, "printed_at": prints.c.printed_at}
+STANDINGS: Mapping[str, ColumnElement[bool]] = {
+    "superseded": prints.c.superseded_at.is_not(None),
+    "verified": and_(prints.c.superseded_at.is_(None), prints.c.verified_at.is_not(None)),
+    "not_scanned_back": and_(prints.c.superseded_at.is_(None), prints.c.verified_at.is_(None)),
+}
+
+
+def standing_of(one: PrintPublic) -> str:
+    """Return which of STANDINGS a print has."""
+    if one.superseded_at is not None:
+        return "superseded"
+    return "verified" if one.verified_at is not None else "not_scanned_back"
+
+
+def list_prints(
+    session: Session,
+    actor: Actor,
+    *,
+    code: str | None = None,
+    template: str | None = None,
+    standing: str | None = None,
+    paging: Paging = Paging(),
+) -> PrintList:
+    """List the prints that were recorded where the actor prints, and the actor's own, newest first."""
+    scope = actor.scope(*PRINTERS)
+    if not scope:
+        actor.require(Permission.LABEL_PRINT, at=ANYWHERE)
+    statement = (
+        select(prints)
+        .outerjoin(event, event.c.leaf_hash == prints.c.event_hash)
+        .where(scope.of(event.c.site_code) | (prints.c.printed_by == actor.code))
+    )
+    if code is not None:
+        statement = statement.where(prints.c.code == code)
+    if template is not None:
+        statement = statement.where(prints.c.template == template)
+    if standing is not None:
+        statement = statement.where(STANDINGS[standing])
+    page = read_page(session, statement, paging, key=prints.c.serial, orders=ORDERS, default="-serial")
+    return PrintList(items=[_public(dict(row._mapping)) for row in page.rows], **page.ends)
 
 
 def _copies(session: Session, codes: Sequence[str], template: str) -> dict[str, int]:

@@ -129,13 +129,13 @@ def _position_of(session: Session, actor: Actor, code: str) -> Thing:
     return Thing(data, PlaceLabelled, PlaceLabelVerified, box.code, box.site_code, _PLACE)
 
 
-_KIT = (Permission.KIT_MANAGE, Permission.LABEL_PRINT)
+KIT_PRINTERS = (Permission.KIT_MANAGE, Permission.LABEL_PRINT)
 
 
 def _kit(session: Session, actor: Actor, code: str) -> Thing:
     kit = describe_kit(session, actor, code)
     data = LabelData(code=parse_code(code), title="Harvest kit", location=kit.site, expires_on=kit.expires_at.date())
-    return Thing(data, KitLabelled, KitLabelVerified, code, kit.home_site, _KIT)
+    return Thing(data, KitLabelled, KitLabelVerified, code, kit.home_site, KIT_PRINTERS)
 
 
 def _kit_label_of(session: Session, actor: Actor, code: str) -> Thing:
@@ -150,7 +150,7 @@ def _kit_label_of(session: Session, actor: Actor, code: str) -> Thing:
     if row.voided_at is not None:
         raise LabelNotWaiting(f"{code} was recorded as unused and destroyed. Prepare a new kit for new labels.", subject=code)
     data = LabelData(code=parse_code(code), statements=required_statements(Evaluation(), StatementPolicy()))
-    return Thing(data, KitLabelled, KitLabelVerified, kit.kit, kit.home_site, _KIT)
+    return Thing(data, KitLabelled, KitLabelVerified, kit.kit, kit.home_site, KIT_PRINTERS)
 
 
 def _wristband(session: Session, act: Act | None, actor: Actor, code: str) -> Thing:

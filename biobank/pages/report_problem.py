@@ -5,10 +5,8 @@ has no label to scan is reported in words, as a deviation.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
@@ -18,10 +16,9 @@ from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.codes import Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
+from biobank.pages.ui.act_pages import Acting, ActPage, Done, Needs, Opened, OwnPage
 from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.forms import FormFault
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
-from biobank.pages.ui.templating import render
 from biobank.quality.deviations import open_deviation
 from biobank.quality.holds import place_hold
 from biobank.quality.schemas import DeviationRequest, HoldRequest
@@ -66,51 +63,24 @@ WRONGS: dict[str, Wrong] = {
 }
 
 
-@router.get("/wrong")
-async def show_wrong(
-    request: Request, _reading: PageReading, about: Annotated[str, Query(max_length=20, pattern=r"^[A-Za-z0-9-]*$")] = ""
-) -> Response:
+def _draw(at: Opened[Actor]) -> OwnPage:
     """Ask what is wrong, and with what."""
-    return _draw(request, {"about": about})
+    return OwnPage("wrong.html", wrongs=WRONGS, typed=at.form, may=at.actor.may(Permission.HOLD_PLACE, at=ANYWHERE))
 
 
-def _draw(request: Request, typed: dict[str, str], refusal: Refusal | None = None) -> Response:
-    actor: Actor = request.state.actor
-    fault = isinstance(refusal, FormFault)
-    return render(
-        request,
-        "wrong.html",
-        200 if refusal is None else refusal.status,
-        wrongs=WRONGS,
-        typed=typed,
-        may=actor.may(Permission.HOLD_PLACE, at=ANYWHERE),
-        errors=refusal.fields if isinstance(refusal, FormFault) else {},
-        refusal=None if refusal is None or fault else refusal.problem(),
-    )
-
-
-@router.post("/wrong")
-async def report_wrong(request: Request, performing: PagePerforming) -> Response:
+async def _report(at: Acting[Actor]) -> Done:
     """Place the hold, or open a deviation when there was nothing to scan."""
-    form = performing.form
-
-    async def act() -> Response:
-        wrong = WRONGS.get(form.get("what", ""))
-        if wrong is None:
-            raise FormFault({"": "Say what is wrong with one of the large buttons."})
-        remark = form.get("remark", "")[:LONGEST_REMARK] or None
-        if "about" not in form:
-            return await _in_words(performing, wrong, remark)
-        scope, code = _scope_of(form["about"], performing.bank.settings)
-        body = HoldRequest(scope_kind=scope, scope_id=code, kind=wrong.kind, reason=wrong.reason, comment=remark)
-        await performing(place_hold, body)
-        where = TO_QUARANTINE if scope is HoldScope.SPECIMEN else "Everything in it is on hold. Leave it where it is cold."
-        return await performing.done(code_href(code), f"{code} is on hold. Thank you for saying so.", where, kind="care")
-
-    async def again(refusal: Refusal) -> Response:
-        return _draw(request, dict(form), refusal)
-
-    return await or_again(act(), again)
+    wrong = WRONGS.get(at.form.get("what", ""))
+    if wrong is None:
+        raise FormFault({"": "Say what is wrong with one of the large buttons."})
+    remark = at.form.get("remark", "")[:LONGEST_REMARK] or None
+    if "about" not in at.form:
+        return await _in_words(at, wrong, remark)
+    scope, code = _scope_of(at.form["about"], at.bank.settings)
+    body = HoldRequest(scope_kind=scope, scope_id=code, kind=wrong.kind, reason=wrong.reason, comment=remark)
+    await at.performing(place_hold, body)
+    where = TO_QUARANTINE if scope is HoldScope.SPECIMEN else "Everything in it is on hold. Leave it where it is cold."
+    return Done(code_href(code), f"{code} is on hold. Thank you for saying so.", where, "care")
 
 
 def _scope_of(text: str, settings: Settings) -> tuple[HoldScope, str]:
@@ -124,16 +94,17 @@ def _scope_of(text: str, settings: Settings) -> tuple[HoldScope, str]:
     return scope, code.text
 
 
-async def _in_words(performing: Any, wrong: Wrong, remark: str | None) -> Response:
+async def _in_words(at: Acting[Actor], wrong: Wrong, remark: str | None) -> Done:
     """Report what has no label: a deviation at the reporter's site, in words."""
     if remark is None:
         raise FormFault({"about": "Scan it, or say below in words what you see and where."})
-    own = sorted(performing.page.actor.scope(Permission.DEVIATION_OPEN).sites)
-    site = performing.form.get("site") or (own[0] if own else None)
+    own = sorted(at.actor.scope(Permission.DEVIATION_OPEN).sites)
+    site = at.form.get("site") or (own[0] if own else None)
     if site is None:
         raise FormFault({"about": "Scan it: a report in words needs a site, and your role is not bound to one."})
     body = DeviationRequest(severity="minor", topic=wrong.reason, site=site, description=remark)
-    answer = await performing(open_deviation, body)
-    said = f"Reported as {answer['code']}. Thank you for saying so."
-    done: Response = await performing.done("/", said, "Quality sees it under Today.", kind="care")
-    return done
+    answer = await at.performing(open_deviation, body)
+    return Done("/", f"Reported as {answer['code']}. Thank you for saying so.", "Quality sees it under Today.", "care")
+
+
+ActPage(address="/wrong", asks=("about",), reads=Needs(), form=_draw, model=HoldRequest, acts=_report).on(router)

@@ -215,7 +215,7 @@ def read_troubles(session: Session, actor: Actor) -> list[Trouble]:
     found: list[Trouble] = []
     if actor.may(P.SPECIMEN_READ, at=ANYWHERE):
         found += _missing(session, actor)
-        for hold in list_holds(session, actor, active=True, limit=SHOWN_EACH).items:
+        for hold in list_holds(session, actor, active=True, paging=Paging(limit=SHOWN_EACH)).items:
             what = f"{words(hold.kind)} hold"
             found.append(Trouble(what, hold.scope_id, code_href(hold.scope_id), hold.placed_at, words(hold.reason)))
     if actor.may(P.DEVIATION_OPEN, at=ANYWHERE):

@@ -54,11 +54,11 @@ async def read_holds(
     reading: Reading,
     scope: Annotated[str | None, Query(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")] = None,
     active: bool | None = None,
-    after: UUID | None = None,
+    after: Cursor | None = None,
     limit: Limit = 100,
 ) -> HoldList:
     """Holds, newest first; `scope` is the code of what they cover."""
-    return await reading(holds.list_holds, scope=scope, active=active, after=after, limit=limit)
+    return await reading(holds.list_holds, scope=scope, active=active, paging=Paging(after, limit))
 
 
 @router.post("/holds/{hold}/lift")

@@ -1,29 +1,30 @@
 """Quality's verdicts: under which law, and released or not. Signed, on the specimen's own stream, one append for a lot.
 
-What a release asks for is a pure question (`release_refusal`): a regulatory basis, no failed test, and for tests without a
+What a release asks for is a pure question (`release_refusals`): a regulatory basis, no failed test, and for tests without a
 result only the conditional release, which says beforehand whom to tell when the late result is bad (21 CFR 610.12 results
 can post-date use: standards §5).
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
+from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record
-from biobank.custody.snapshots import get_visible, load
+from biobank.custody.snapshots import get_all_visible, load
 from biobank.custody.states import LIVE, State
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, Refusal
 from biobank.quality.events import NEEDS_AUTHORISATION, BasisDecided, Decision, QualityDecided, RegulatoryBasis
 from biobank.quality.releases import end_releases
-from biobank.quality.schemas import BasisRequest, DecidedSpecimen, DecisionAnswer, DecisionRequest
+from biobank.quality.schemas import BasisOfSeveral, BasisRequest, DecidedSpecimen, DecisionAnswer, DecisionRequest
 from biobank.specimens.models import Lot, LotTest, Specimen
 from biobank.vault import put_document
 
@@ -78,7 +79,7 @@ class NothingToDecide(Conflict):
     title = "Nothing to decide"
 
 
-def release_refusal(
+def release_refusals(
     decision: Decision,
     *,
     subject: str,
@@ -86,37 +87,46 @@ def release_refusal(
     failed: Collection[str] = (),
     pending: Collection[str] = (),
     planned: bool = False,
-) -> Refusal | None:
-    """Return why `decision` may not be made, or None. Pure.
+) -> list[Refusal]:
+    """Return every reason why `decision` may not be made. Pure.
 
     `failed`, `pending`: kinds of test of the specimen's lot; `planned`: a notification plan came with it. Rejecting is
     always possible.
     """
     if decision not in RELEASES:
-        return None
+        return []
+    found: list[Refusal] = []
     if basis == RegulatoryBasis.UNDETERMINED:
-        return BasisUndetermined(
-            f"{subject} has no regulatory basis yet. Determine it first (POST …/basis); until then it may be stored only.",
-            subject=subject,
+        found.append(
+            BasisUndetermined(
+                f"Nobody has determined the legal basis of {subject} yet. Determine it first; until then it may be stored only.",
+                subject=subject,
+            )
         )
     if failed:
-        return TestFailed(
-            f"The lot of {subject} failed {', '.join(sorted(failed))}. It can be rejected, not released.",
-            subject=subject,
-            tests=sorted(failed),
+        found.append(
+            TestFailed(
+                f"The lot of {subject} failed {', '.join(sorted(failed))}. It can be rejected, not released.",
+                subject=subject,
+                tests=sorted(failed),
+            )
         )
     if decision is Decision.RELEASED_TO_BANK and pending:
-        return TestPending(
-            f"The lot of {subject} waits for {', '.join(sorted(pending))}. Wait for the result, or release it conditionally "
-            "with a notification plan.",
-            subject=subject,
-            tests=sorted(pending),
+        found.append(
+            TestPending(
+                f"The lot of {subject} waits for {', '.join(sorted(pending))}. Wait for the result, or release it conditionally "
+                "with a notification plan.",
+                subject=subject,
+                tests=sorted(pending),
+            )
         )
     if decision is Decision.RELEASED_CONDITIONALLY and not planned:
-        return NotificationPlanMissing(
-            f"Say in `notification_plan` who is told, and how, if a late result of {subject} is bad.", subject=subject
+        found.append(
+            NotificationPlanMissing(
+                f"Say in the notification plan who is told, and how, if a late result of {subject} is bad.", subject=subject
+            )
         )
-    return None
+    return found
 
 
 @dataclass(frozen=True)
@@ -146,62 +156,93 @@ def tests_of(session: Session, lot: str | None) -> LotTests:
     )
 
 
+@dataclass(frozen=True)
+class Deciding:
+    """What quality decides about: specimens, and the tests of their lots."""
+
+    specimens: Sequence[Snapshot]
+    tests: Mapping[str | None, LotTests]
+
+    def refusals(self, decision: Decision, *, planned: bool) -> list[Refusal]:
+        """Return every reason why `decision` may not be made about one of them."""
+        return [
+            refusal
+            for specimen in self.specimens
+            for refusal in release_refusals(
+                decision,
+                subject=specimen.code,
+                basis=specimen.regulatory_basis,
+                failed=self.tests[specimen.lot_code].failed,
+                pending=self.tests[specimen.lot_code].pending,
+                planned=planned,
+            )
+        ]
+
+
+def specimens_to_decide(session: Session, actor: Actor, codes: Sequence[str], *, lock: bool = False) -> Deciding:
+    """Read what is decided about; raise NotFound, and NotPermitted unless the actor may decide about each of them."""
+    specimens = get_all_visible(session, actor, sorted(set(codes)), lock=lock, holds=True)
+    for specimen in specimens:
+        actor.require(Permission.QUALITY_DECIDE, at=specimen.sites, subject=specimen.code)
+    return _deciding(session, specimens)
+
+
+def lot_to_decide(session: Session, actor: Actor, lot: str, *, lock: bool = False) -> Deciding:
+    """Read every specimen of a lot that can be decided about; raise NotFound, NotPermitted, NothingToDecide."""
+    known = session.execute(select(lot_table.c.code, lot_table.c.site_code).where(lot_table.c.code == lot)).first()
+    if known is None or not actor.may(Permission.SPECIMEN_READ, at=known.site_code):
+        raise NotFound(f"There is no lot {lot} that you may see. Check the code.", subject=lot)
+    actor.require(Permission.QUALITY_DECIDE, at=known.site_code, subject=lot)
+    codes = session.execute(select(specimen_table.c.code).where(specimen_table.c.lot_code == lot)).scalars().all()
+    found = load(session, sorted(codes), lock=lock, holds=True)
+    specimens = [found[code] for code in sorted(found) if found[code].state in DECIDABLE]
+    if not specimens:
+        raise NothingToDecide(f"Lot {lot} has no specimen left to decide about.", subject=lot)
+    return _deciding(session, specimens)
+
+
+def lot_basis_to_decide(session: Session, actor: Actor, lot: str, *, lock: bool = False) -> Deciding:
+    """Read every specimen of a lot whose legal basis can be determined: those that still exist; raises as `lot_to_decide`."""
+    deciding = lot_to_decide(session, actor, lot, lock=lock)
+    living = [one for one in deciding.specimens if one.state in LIVE]
+    if not living:
+        raise NothingToDecide(f"Nothing of lot {lot} is left to be used. No legal basis is needed.", subject=lot)
+    return replace(deciding, specimens=living)
+
+
+def _deciding(session: Session, specimens: Sequence[Snapshot]) -> Deciding:
+    return Deciding(specimens, {lot: tests_of(session, lot) for lot in {one.lot_code for one in specimens}})
+
+
 def decide_specimen(session: Session, act: Act, code: str, request: DecisionRequest) -> DecisionAnswer:
     """Decide about one specimen."""
-    specimen = get_visible(session, act.actor, code, lock=True, holds=True)
-    act.require(Permission.QUALITY_DECIDE, at=specimen.sites, subject=code)
-    return _decide(session, act, [specimen], request, lot=None)
+    return _decide(session, act, specimens_to_decide(session, act.actor, [code], lock=True), request, lot=None)
 
 
 def decide_lot(session: Session, act: Act, code: str, request: DecisionRequest) -> DecisionAnswer:
     """Decide about every specimen of a lot at once: one signature, one append, all or nothing."""
-    return _decide(session, act, _lot_specimens(session, act, code), request, lot=code)
+    return _decide(session, act, lot_to_decide(session, act.actor, code, lock=True), request, lot=code)
 
 
 def decide_specimen_basis(session: Session, act: Act, code: str, request: BasisRequest) -> DecisionAnswer:
     """Determine the regulatory basis of one specimen."""
-    specimen = get_visible(session, act.actor, code, lock=True, holds=True)
-    act.require(Permission.QUALITY_DECIDE, at=specimen.sites, subject=code)
-    return _decide_basis(session, act, [specimen], request)
+    return _decide_basis(session, act, specimens_to_decide(session, act.actor, [code], lock=True), request)
+
+
+def decide_basis_of(session: Session, act: Act, request: BasisOfSeveral) -> DecisionAnswer:
+    """Determine the regulatory basis of several specimens: one signature, one append, all or nothing."""
+    return _decide_basis(session, act, specimens_to_decide(session, act.actor, request.specimens, lock=True), request)
 
 
 def decide_lot_basis(session: Session, act: Act, code: str, request: BasisRequest) -> DecisionAnswer:
     """Determine the regulatory basis of every specimen of a lot."""
-    return _decide_basis(session, act, [s for s in _lot_specimens(session, act, code) if s.state in LIVE], request)
+    return _decide_basis(session, act, lot_basis_to_decide(session, act.actor, code, lock=True), request)
 
 
-def _lot_specimens(session: Session, act: Act, lot: str) -> list[Snapshot]:
-    known = session.execute(select(lot_table.c.code, lot_table.c.site_code).where(lot_table.c.code == lot)).first()
-    seen = known is not None and act.may(Permission.SPECIMEN_READ, at=known.site_code)
-    if not seen:
-        raise NotFound(f"There is no lot {lot} that you may see. Check the code.", subject=lot)
-    assert known is not None
-    act.require(Permission.QUALITY_DECIDE, at=known.site_code, subject=lot)
-    codes = session.execute(select(specimen_table.c.code).where(specimen_table.c.lot_code == lot)).scalars().all()
-    found = load(session, sorted(codes), lock=True, holds=True)
-    specimens = [found[code] for code in sorted(found) if found[code].state in DECIDABLE]
-    if not specimens:
-        raise NothingToDecide(f"Lot {lot} has no specimen left to decide about.", subject=lot)
-    return specimens
-
-
-def _decide(
-    session: Session, act: Act, specimens: Sequence[Snapshot], request: DecisionRequest, *, lot: str | None
-) -> DecisionAnswer:
-    planned = request.notification_plan is not None
-    tests = {lot_code: tests_of(session, lot_code) for lot_code in {s.lot_code for s in specimens}}
-    for specimen in specimens:
-        of_lot = tests[specimen.lot_code]
-        refusal = release_refusal(
-            request.decision,
-            subject=specimen.code,
-            basis=specimen.regulatory_basis,
-            failed=of_lot.failed,
-            pending=of_lot.pending,
-            planned=planned,
-        )
-        if refusal is not None:
-            raise refusal
+def _decide(session: Session, act: Act, deciding: Deciding, request: DecisionRequest, *, lot: str | None) -> DecisionAnswer:
+    specimens, tests = deciding.specimens, deciding.tests
+    if refusals := deciding.refusals(request.decision, planned=request.notification_plan is not None):
+        raise refusals[0]
     meaning = Meaning.RELEASED if request.decision in RELEASES else Meaning.REJECTED
     signature = use_signature(session, act, request.signature, meaning)
     plan = None
@@ -230,14 +271,13 @@ def _decide(
     return answer_of(act, appended)
 
 
-def _decide_basis(session: Session, act: Act, specimens: Sequence[Snapshot], request: BasisRequest) -> DecisionAnswer:
+def _decide_basis(session: Session, act: Act, deciding: Deciding, request: BasisRequest) -> DecisionAnswer:
+    specimens = deciding.specimens
     if request.basis in NEEDS_AUTHORISATION and request.authorisation is None:
         raise AuthorisationMissing(
-            f"'{request.basis.value}' exists only by an authorisation: send its number or statute in `authorisation`.",
-            subject=specimens[0].code if specimens else None,
+            "This basis exists only by an authorisation. Say by which number or statute.",
+            subject=specimens[0].code,
         )
-    if not specimens:
-        raise NothingToDecide("None of these specimens is left to decide about.")
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     moves = [
         Move(

@@ -1,12 +1,13 @@
 """Holds as people use them: anyone who may place one places it; only quality lifts it, signed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, TextClause, select, text, update
+from sqlalchemy import ColumnElement, RowMapping, TextClause, select, text, true, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -14,6 +15,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import Scope as SiteScope
 from biobank.custody import holds as custody_holds
 from biobank.custody.events import HOLD_EVENTS
 from biobank.custody.hold_coverage import shipment_sites
@@ -26,6 +28,7 @@ from biobank.custody.states import HoldScope
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.paging import Paging, read_page
 from biobank.quality.releases import end_held_releases
 from biobank.quality.schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.streams import last_event_at
@@ -51,29 +54,35 @@ class Scope:
     specimen: Snapshot | None = None
 
 
-_SCOPES = {
+_SITES = {
+    HoldScope.SPECIMEN: """
+        SELECT c.donor_code, s.site FROM custody c JOIN specimen p ON p.code = c.code LEFT JOIN donor d ON d.code = c.donor_code,
+               LATERAL (VALUES (c.site_code), (p.home_site_code), (d.clinic_site_code)) AS s(site)
+        WHERE c.code = {id}""",
     HoldScope.DONOR: """
-        SELECT d.code AS donor_code, d.clinic_site_code AS site FROM donor d WHERE d.code = :id
+        SELECT d.code AS donor_code, d.clinic_site_code AS site FROM donor d WHERE d.code = {id}
         UNION SELECT c.donor_code, s.site FROM custody c JOIN specimen p ON p.code = c.code,
               LATERAL (VALUES (c.site_code), (p.home_site_code)) AS s(site)
-        WHERE c.donor_code = :id""",
+        WHERE c.donor_code = {id}""",
     HoldScope.LOT: """
         SELECT l.donor_code, s.site FROM lot l JOIN donor d ON d.code = l.donor_code,
                LATERAL (VALUES (l.site_code), (d.clinic_site_code)) AS s(site)
-        WHERE l.code = :id""",
+        WHERE l.code = {id}""",
     HoldScope.HARVEST: """
         SELECT h.donor_code, s.site FROM harvest h JOIN donor d ON d.code = h.donor_code,
                LATERAL (VALUES (h.site_code), (d.clinic_site_code)) AS s(site)
-        WHERE h.code = :id
-        UNION SELECT c.donor_code, c.site_code FROM custody c JOIN specimen p ON p.code = c.code WHERE p.harvest_code = :id""",
-    HoldScope.CONTAINER: "SELECT NULL AS donor_code, site_code AS site FROM storage_container WHERE code = :id",
+        WHERE h.code = {id}
+        UNION SELECT c.donor_code, c.site_code FROM custody c JOIN specimen p ON p.code = c.code WHERE p.harvest_code = {id}""",
+    HoldScope.CONTAINER: "SELECT NULL AS donor_code, site_code AS site FROM storage_container WHERE code = {id}",
 }
 
 
-def _scope_statement(kind: HoldScope) -> TextClause:
+def _sites_of(kind: HoldScope, scope_id: str) -> str:
+    """SQL: SELECT donor_code, site: where what a hold covers is or belongs. A hold has no site of its own: these decide who may
+    know of it, and who may lift it."""
     if kind is HoldScope.SHIPMENT:
-        return text(f"SELECT donor_code, site FROM ({shipment_sites.get()}) AS s WHERE scope_id = :id")  # noqa: S608 - a constant
-    return text(_SCOPES[kind])
+        return f"SELECT donor_code, site FROM ({shipment_sites.get()}) AS s WHERE scope_id = {scope_id}"  # noqa: S608 - constants
+    return _SITES[kind].format(id=scope_id)
 
 
 def find_scope(session: Session, actor: Actor, kind: HoldScope, scope_id: str, *, lock: bool = False) -> Scope:
@@ -85,7 +94,7 @@ def find_scope(session: Session, actor: Actor, kind: HoldScope, scope_id: str, *
     if kind is HoldScope.SPECIMEN:
         specimen = get_visible(session, actor, scope_id, lock=lock, holds=True)
         return Scope(kind, scope_id, specimen.donor_code, frozenset(s for s in specimen.sites if s), specimen)
-    rows = session.execute(_scope_statement(kind), {"id": scope_id}).all()
+    rows = session.execute(text(_sites_of(kind, ":id")), {"id": scope_id}).all()
     sites = frozenset(row.site for row in rows if row.site is not None)
     if not rows or not actor.may(Permission.SPECIMEN_READ, at=sites):
         raise NotFound(f"There is no {kind.value} {scope_id} that you may see. Check the code.", subject=scope_id)
@@ -141,13 +150,19 @@ def place_hold(session: Session, act: Act, request: HoldRequest) -> HoldAnswer:
     return _answer(session, act, hold_id, [appended], killed)
 
 
-def lift_hold(session: Session, act: Act, hold_id: UUID, request: LiftRequest) -> HoldAnswer:
-    """Lift a hold: quality only, signed "hold lifted"."""
+def hold_to_lift(session: Session, actor: Actor, hold_id: UUID, *, lock: bool = False) -> tuple[RowMapping, Scope]:
+    """Return a hold that the actor may lift, and what it covers; raise NotFound, NotPermitted, HoldAlreadyLifted."""
     row = _find(session, hold_id)
-    scope = find_scope(session, act.actor, HoldScope(row["scope_kind"]), row["scope_id"], lock=True)
-    act.require(Permission.HOLD_LIFT, at=scope.sites, subject=scope.id)
+    scope = find_scope(session, actor, HoldScope(row["scope_kind"]), row["scope_id"], lock=lock)
+    actor.require(Permission.HOLD_LIFT, at=scope.sites, subject=scope.id)
     if row["lifted_at"] is not None:
         raise HoldAlreadyLifted("This hold was lifted already.", subject=scope.id)
+    return row, scope
+
+
+def lift_hold(session: Session, act: Act, hold_id: UUID, request: LiftRequest) -> HoldAnswer:
+    """Lift a hold: quality only, signed "hold lifted"."""
+    row, scope = hold_to_lift(session, act.actor, hold_id, lock=True)
     signature = use_signature(session, act, request.signature, Meaning.HOLD_LIFTED)
     stream, _placed, lifted = HOLD_EVENTS[scope.kind]
     event = lifted(hold=str(hold_id), placed=bytes(row["placed_event"]).hex(), reason=request.reason, signature=str(signature.id))
@@ -188,35 +203,22 @@ def _public(row: "RowMapping | dict[str, Any]") -> HoldPublic:
     return HoldPublic(**{name: row[name] for name in HoldPublic.model_fields})
 
 
-# A hold has no site of its own: its scope's sites decide who may know of it.
-_VISIBLE = """
-    SELECT h.* FROM hold h
-    WHERE (CAST(:scope AS text) IS NULL OR h.scope_id = :scope)
-      AND (CAST(:active AS boolean) IS NULL OR (h.lifted_at IS NULL) = :active)
-      AND (CAST(:before AS timestamptz) IS NULL OR (h.placed_at, h.id) < (:before, CAST(:before_id AS uuid)))
-      AND (:everywhere
-        OR h.scope_kind = 'container' AND EXISTS (
-            SELECT 1 FROM storage_container b WHERE b.code = h.scope_id AND b.site_code = ANY(:sites))
-        OR h.scope_kind = 'lot' AND EXISTS (
-            SELECT 1 FROM lot l JOIN donor d ON d.code = l.donor_code
-            WHERE l.code = h.scope_id AND (l.site_code = ANY(:sites) OR d.clinic_site_code = ANY(:sites)))
-        OR h.scope_kind = 'donor' AND EXISTS (
-            SELECT 1 FROM donor d WHERE d.code = h.scope_id AND d.clinic_site_code = ANY(:sites))
-        OR h.scope_kind = 'shipment' AND EXISTS (
-            SELECT 1 FROM ({shipment_sites}) AS s WHERE s.scope_id = h.scope_id AND s.site = ANY(:sites))
-        OR h.scope_kind IN ('specimen','donor','harvest') AND EXISTS (
-            SELECT 1 FROM custody c JOIN specimen p ON p.code = c.code LEFT JOIN donor d ON d.code = c.donor_code
-            WHERE h.scope_id = CASE h.scope_kind WHEN 'specimen' THEN c.code WHEN 'donor' THEN c.donor_code
-                                                 ELSE p.harvest_code END
-              AND (c.site_code = ANY(:sites) OR p.home_site_code = ANY(:sites) OR d.clinic_site_code = ANY(:sites))))
-    ORDER BY h.placed_at DESC, h.id DESC
-    LIMIT :limit
-"""
-
-
 @cache
-def _visible() -> TextClause:
-    return text(_VISIBLE.format(shipment_sites=shipment_sites.get()))
+def _known_at() -> TextClause:
+    """SQL: what a hold covers is or belongs at one of `:sites`."""
+    parts = (
+        f"hold.scope_kind = '{kind.value}' AND EXISTS (SELECT 1 FROM ({_sites_of(kind, 'hold.scope_id')}) AS at"  # noqa: S608
+        " WHERE at.site = ANY(:sites))"
+        for kind in HoldScope
+    )
+    return text(f"({' OR '.join(parts)})")
+
+
+def _within(scope: SiteScope) -> "ColumnElement[bool] | TextClause":
+    return true() if scope.everywhere else _known_at().bindparams(sites=sorted(scope.sites))
+
+
+ORDERS = {"placed_at": hold.c.placed_at, "scope_id": hold.c.scope_id}
 
 
 def list_holds(
@@ -225,28 +227,47 @@ def list_holds(
     *,
     scope: str | None = None,
     active: bool | None = None,
-    after: UUID | None = None,
-    limit: int = 100,
+    kind: str | None = None,
+    site: str | None = None,
+    paging: Paging = Paging(),
 ) -> HoldList:
     """List holds the actor may know of, newest first. `scope` is the code of what they cover."""
     actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
-    mark: datetime | None = None
-    if after is not None:
-        mark = session.execute(select(hold.c.placed_at).where(hold.c.id == after)).scalar_one_or_none()
-    rows = (
-        session.execute(
-            _visible(),
-            {
-                "scope": scope,
-                "active": active,
-                "before": mark,
-                "before_id": after,
-                "limit": limit + 1,
-            }
-            | actor.scope(Permission.SPECIMEN_READ).bound(),
+    statement = select(hold).where(_within(actor.scope(Permission.SPECIMEN_READ)))
+    if scope is not None:
+        statement = statement.where(hold.c.scope_id == scope)
+    if active is not None:
+        statement = statement.where(hold.c.lifted_at.is_(None) if active else hold.c.lifted_at.is_not(None))
+    if kind is not None:
+        statement = statement.where(hold.c.kind == kind)
+    if site is not None:
+        statement = statement.where(_within(SiteScope(False, frozenset({site}))))
+    page = read_page(session, statement, paging, key=hold.c.id, orders=ORDERS, default="-placed_at")
+    return HoldList(items=[_public(row._mapping) for row in page.rows], **page.ends)
+
+
+@cache
+def _sites() -> TextClause:
+    return text(
+        " UNION ".join(
+            f"SELECT hold.id, at.site FROM hold, LATERAL ({_sites_of(kind, 'hold.scope_id')}) AS at"  # noqa: S608 - constants
+            f" WHERE hold.id = ANY(:ids) AND hold.scope_kind = '{kind.value}' AND at.site IS NOT NULL"
+            for kind in HoldScope
         )
-        .mappings()
-        .all()
     )
-    items = [_public(row) for row in rows[:limit]]
-    return HoldList(items=items, next=str(items[-1].id) if len(rows) > limit else None)
+
+
+def sites_of_holds(session: Session, holds: Collection[UUID]) -> dict[UUID, frozenset[str]]:
+    """Return where what each of these holds covers is or belongs."""
+    found: dict[UUID, set[str]] = {one: set() for one in holds}
+    if found:
+        for hold_id, site in session.execute(_sites(), {"ids": list(found)}):
+            found[hold_id].add(site)
+    return {one: frozenset(sites) for one, sites in found.items()}
+
+
+def liftable(session: Session, actor: Actor, holds: Collection[UUID]) -> frozenset[UUID]:
+    """Return which of these active holds the actor may lift, as `hold_to_lift` decides it."""
+    if not actor.may(Permission.HOLD_LIFT, at=ANYWHERE):
+        return frozenset()
+    return frozenset(one for one, sites in sites_of_holds(session, holds).items() if actor.may(Permission.HOLD_LIFT, at=sites))

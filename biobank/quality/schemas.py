@@ -84,6 +84,12 @@ class BasisRequest(Circumstances):
     signature: Token = None
 
 
+class BasisOfSeveral(BasisRequest):
+    """The same for several specimens at once."""
+
+    specimens: list[Code] = Field(min_length=1, max_length=500)
+
+
 class DiscardRequest(Circumstances):
     """A specimen is destroyed."""
 

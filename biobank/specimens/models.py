@@ -150,6 +150,7 @@ class Specimen(SQLModel, table=True):
             "follicular_units >= 0 AND transected >= 0 AND transected <= follicles", name="follicle_counts_are_possible"
         ),
         Index("ix_specimen_newest", "created_at", "code"),
+        Index("ix_specimen_expires", "expires_at", "code"),
         Index("ix_specimen_donor", "donor_code"),
         Index("ix_specimen_lot", "lot_code"),
         Index("ix_specimen_harvest", "harvest_code"),

@@ -163,7 +163,7 @@ def _material_refusal(specimen: Snapshot, material: str | None) -> Refusal | Non
 def _law_refusal(specimen: Snapshot) -> Refusal | None:
     if specimen.regulatory_basis == RegulatoryBasis.UNDETERMINED:
         return BasisUndetermined(
-            f"Nobody has determined under which law {specimen.code} may be used. Quality can (POST …/basis).",
+            f"Nobody has determined under which law {specimen.code} may be used. Quality determines it on its page.",
             where_now=specimen.where_now,
             subject=specimen.code,
         )

@@ -3,35 +3,31 @@
 No draft of these forms is kept, and a refused one comes back without what the patient said: the page may stay open in a room.
 """
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
 from pydantic import ValidationError
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.donors import banding, identifying, queries
 from biobank.donors.identification import IdentificationOver
-from biobank.donors.schemas import DonorPublic
+from biobank.donors.schemas import BandPublic, DonorPublic
 from biobank.donors.visit_schemas import Identify, IssueWristband, Stated, VoidWristband
 from biobank.donors.visits import Waiting, bandable_identification, waiting_identifications
 from biobank.foundation.codes import Prefix
-from biobank.foundation.errors import Conflict, Refusal
+from biobank.foundation.errors import Conflict
 from biobank.foundation.terms import words
-from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, act_page, fields_of, parse
-from biobank.pages.ui.scanned import scanned_code
-from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
+from biobank.pages.ui.forms import Field, FormFault, fields_of
+from biobank.pages.ui.session import Form
 
 router = APIRouter(include_in_schema=False)
 
-DonorCode = Annotated[str, Path(pattern=r"^DN-[0-9A-Z]{7}$")]
-BandCode = Annotated[str, Path(pattern=r"^WB-[0-9A-Z]{7}$")]
-Pending = Annotated[UUID | None, Query()]
-
+LABELS = {"kit": "Collection kit, for a harvest (scan it)", "document_kind": "Document that you saw"}
 IDENTIFIERS = {
     "name": (Field("family_name", "Family name, as the patient says it", "text"), Field("given_names", "Given names", "text")),
     "date_of_birth": (Field("date_of_birth", "Date of birth, as the patient says it", "date"),),
@@ -52,105 +48,80 @@ class NoBandInForce(Conflict):
     title = "No wristband in force"
 
 
-def trail_of(code: str, title: str) -> list[tuple[str, str | None]]:
-    """Return the breadcrumb of a form about a donor."""
-    return [("Donors", "/donors"), (code, f"/donors/{code}"), (title, None)]
+Half = tuple[DonorPublic, Waiting | None]
+OVER = "This identification was completed, failed or is too old. Start a new one."
 
 
-@router.get("/donors/{code}/identify")
-async def show_identify(
-    request: Request,
-    code: DonorCode,
-    reading: PageReading,
-    pending: Pending = None,
-    purpose: Annotated[str, Query(pattern="^[a-z]*$", max_length=20)] = "",
-    kit: Annotated[str, Query(pattern="^[A-Z0-9-]*$", max_length=20)] = "",
-) -> Response:
-    """Draw one person's half."""
-    return await _draw_identify(request, reading, code, pending, typed={"purpose": purpose, "kit": kit})
+def _read_half(session: Session, actor: Actor, asked: Asked) -> Half:
+    donor = queries.describe_donor(session, actor, asked.code)
+    pending = asked.form.get("pending")
+    first = next((one for one in waiting_identifications(session, actor, asked.code) if str(one.id) == pending), None)
+    actor.require(Permission.DONOR_IDENTIFY, at=donor.clinic_site if first is None else first.site, subject=asked.code)
+    return donor, first
 
 
-async def _draw_identify(
-    request: Request, reading: PageReading, code: str, pending: UUID | None, refusal: Refusal | None = None, typed: Any = None
-) -> Response:
-    def query(session: Session, actor: Actor) -> tuple[DonorPublic, Waiting | None]:
-        donor = queries.describe_donor(session, actor, code)
-        actor.require(Permission.DONOR_IDENTIFY, at=ANYWHERE)
-        found = [one for one in waiting_identifications(session, actor, code) if one.id == pending]
-        return donor, found[0] if found else None
-
-    _donor, first = await reading.agreeing(query)
-    if pending is not None and first is None and refusal is None:
-        raise IdentificationOver("This identification was completed, failed or is too old. Start a new one.", subject=code)
-    kept = {name: (typed or {}).get(name) for name in ("purpose", "kit", "document_kind")}
+def _draw_identify(at: Opened[Half]) -> ActForm:
+    _donor, first = at.read
+    if "pending" in at.form and first is None and at.refusal is None:
+        raise IdentificationOver(OVER, subject=at.code)
+    about = fields_of(Identify, "purpose", "kit", "document_kind", values=at.filled(), labels=LABELS)
     if first is None:
         title, lead, hidden = "Identify", OPENLY + " Two different things at least; a colleague asks again afterwards.", {}
-        fields = fields_of(Identify, "purpose", "kit", values=kept, labels={"kit": "Collection kit, for a harvest (scan it)"})
-        stated = [field for kind in IDENTIFIERS.values() for field in kind]
+        fields, kinds = about[:2], tuple(IDENTIFIERS)
     else:
         title = "Identify as the second person"
         asked = ", ".join(words(kind).lower() for kind in first.kinds)
         lead = f"{OPENLY} Your colleague {first.first_by} asked for: {asked}. What was answered is not shown to you."
-        fields, hidden = [], {"pending": str(first.id)}
-        stated = [field for kind in first.kinds for field in IDENTIFIERS[kind]]
-    document = fields_of(Identify, "document_kind", values=kept, labels={"document_kind": "Document that you saw"})
-    return act_page(
-        request,
-        refusal,
+        fields, hidden, kinds = [], {"pending": str(first.id)}, tuple(first.kinds)
+    return ActForm(
         title=title,
-        subject=code,
         lead=lead,
-        back=f"/donors/{code}",
-        trail=trail_of(code, title),
-        fields=[*fields, *stated, *document],
-        more=fields_of(Identify, "comment"),
-        hidden=hidden,
         submit="Record what was stated",
         icon="person-check",
+        fields=[*fields, *(field for kind in kinds for field in IDENTIFIERS[kind]), about[2]],
+        hidden=hidden,
     )
 
 
-@router.post("/donors/{code}/identify")
-async def identify(request: Request, code: DonorCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Record the first half, or complete the other person's. A mismatch stops everything and says so."""
-    form = performing.form
-    pending = _uuid(form.get("pending"))
-
-    async def act() -> Response:
-        def find(session: Session, actor: Actor) -> Waiting | None:
-            return next((one for one in waiting_identifications(session, actor, code) if one.id == pending), None)
-
-        given: dict[str, Any] = {"stated": _stated(form)}
-        first = None if pending is None else await reading(find)
-        names = ["purpose", "document_kind", "comment"]
-        if first is not None:
-            # What the first person chose is theirs to say; the second's form only names it.
-            given |= {"pending": pending, "purpose": first.purpose, "kit": first.kit, "site": first.site}
-            names.remove("purpose")
-        elif pending is not None:
-            raise IdentificationOver("This identification was completed, failed or is too old. Start a new one.", subject=code)
-        elif "kit" in form:
-            given["kit"] = scanned_code(form, "kit", performing.bank.settings, Prefix.KIT)
-        body = parse(Identify, form, request.state.zone, *names, **given)
-        answer = await performing(identifying.identify, code, body)
-        if answer["state"] == "pending":
-            text = "A colleague opens this donor from a login of their own within 15 minutes and asks the patient again."
-            return await performing.done(f"/donors/{code}", "The first half is recorded.", text)
-        if body.purpose == "wristband":
-            return await performing.done(f"/donors/{code}/band", "Identified by two people.", "Now put the wristband on.")
-        if body.kit is not None:
-            text = f"{body.kit} is bound to {code} and to nobody else."
-            return await performing.done(f"/harvests/new?kit={body.kit}", "Identified by two people.", text)
-        return await performing.done(f"/donors/{code}", "Identified by two people.", "Valid for this visit.")
-
-    return await or_again(act(), lambda refusal: _draw_identify(request, reading, code, pending, refusal, form))
+def _half(at: Acting[Half]) -> dict[str, Any]:
+    _donor, first = at.read
+    stated = {"stated": _stated(at.form)}
+    if first is not None:
+        # What the first person chose is theirs to say; the second's form only names it.
+        return stated | {"pending": first.id, "purpose": first.purpose, "kit": first.kit, "site": first.site}
+    if "pending" in at.form:
+        raise IdentificationOver(OVER, subject=at.code)
+    return stated
 
 
-def _uuid(text: str | None) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        raise FormFault({"": "Open this identification again from the donor's page."}) from None
+def _identified(at: Opened[Half], body: Identify, answer: Mapping[str, Any]) -> Done:
+    if answer["state"] == "pending":
+        text = "A colleague opens this donor from a login of their own within 15 minutes and asks the patient again."
+        return Done(f"/donors/{at.code}", "The first half is recorded.", text)
+    if body.purpose == "wristband":
+        return Done(f"/donors/{at.code}/band", "Identified by two people.", "Now put the wristband on.")
+    if body.kit is not None:
+        text = f"{body.kit} is bound to {at.code} and to nobody else."
+        return Done(f"/harvests/new?kit={body.kit}", "Identified by two people.", text)
+    return Done(f"/donors/{at.code}", "Identified by two people.", "Valid for this visit.")
+
+
+# The first half, or the other person's. A mismatch stops everything and says so.
+ActPage(
+    address="/donors/{code}/identify",
+    asks=("pending", "purpose", "kit"),
+    keeps=("pending", "purpose", "kit", "document_kind"),
+    reads=_read_half,
+    form=_draw_identify,
+    labels=LABELS,
+    model=Identify,
+    names=("purpose", "kit", "document_kind"),
+    more=("comment",),
+    scans={"kit": (Prefix.KIT,)},
+    given=_half,
+    use_case=identifying.identify,
+    after=_identified,
+).on(router)
 
 
 def _stated(form: Form) -> dict[str, Any]:
@@ -173,63 +144,66 @@ def _stated(form: Form) -> dict[str, Any]:
     return stated
 
 
-@router.get("/donors/{code}/band")
-async def show_band(request: Request, code: DonorCode, reading: PageReading) -> Response:
-    """Draw the form that issues a band, or the one that takes the band in force away."""
-    return await _draw_band(request, reading, code)
+Band = tuple[BandPublic | None, UUID | None]
 
 
-async def _draw_band(request: Request, reading: PageReading, code: str, refusal: Refusal | None = None) -> Response:
-    def query(session: Session, actor: Actor) -> tuple[DonorPublic, UUID | None]:
-        actor.require(Permission.DONOR_IDENTIFY, at=ANYWHERE)
-        return queries.describe_donor(session, actor, code), bandable_identification(session, actor, code)
+def _read_band(session: Session, actor: Actor, asked: Asked) -> Band:
+    """The band in force, and the identification after which one may be issued."""
+    donor = queries.describe_donor(session, actor, asked.code)
+    identification, band = bandable_identification(session, actor, asked.code), donor.wristband
+    if identification is None:
+        at = donor.clinic_site if band is None else band.site
+        actor.require(Permission.DONOR_IDENTIFY, at=at, subject=asked.code)
+    return band, identification
 
-    donor, identification = await reading.agreeing(query)
+
+def _draw_band(at: Opened[Band]) -> ActForm:
+    band, identification = at.read
     if identification is not None:
-        title, submit, fields = "Put a wristband on", "Issue the wristband", []
-        lead = "Two people identified this patient for a wristband. Issue it, print its label, and put it on now."
-        if donor.wristband is not None:
-            lead += f" {donor.wristband.wristband} is void from then on."
-    elif donor.wristband is not None:
-        title, submit, fields = "Take the wristband off", "Void it", fields_of(VoidWristband, "reason")
-        lead = f"{donor.wristband.wristband} is in force. Once void it opens no bedside check."
-    else:
-        title, submit, fields = "Put a wristband on", "Identify for a wristband", []
-        lead = "Two people identify the patient first. Start with your half."
-    return act_page(
-        request,
-        refusal,
-        title=title,
-        subject=code,
-        lead=lead,
-        back=f"/donors/{code}",
-        trail=trail_of(code, title),
-        fields=fields,
-        submit=submit,
+        replaced = "" if band is None else f" {band.wristband} is void from then on."
+        return ActForm(
+            title="Put a wristband on",
+            submit="Issue the wristband",
+            icon="person-check",
+            lead="Two people identified this patient for a wristband. Issue it, print its label, and put it on now." + replaced,
+            fields=[],
+            more=[],
+            hidden={"identification": str(identification)},
+        )
+    if band is None:
+        return ActForm(
+            title="Put a wristband on",
+            submit="Identify for a wristband",
+            icon="person-check",
+            lead="Two people identify the patient first. Start with your half.",
+            fields=[],
+            more=[],
+        )
+    return ActForm(
+        title="Take the wristband off",
+        submit="Void it",
         icon="person-check",
-        grave=bool(fields),
-        hidden={"identification": str(identification)} if identification else {},
+        grave=True,
+        lead=f"{band.wristband} is in force. Once void it opens no bedside check.",
+        more=[],
     )
 
 
-@router.post("/donors/{code}/band")
-async def change_band(request: Request, code: DonorCode, performing: PagePerforming, reading: PageReading) -> Response:
+async def _change_band(at: Acting[Band]) -> Done:
     """Issue a band after the identification in the form, void the one in force, or go and identify."""
-    form = performing.form
+    band, _identification = at.read
+    if "identification" in at.form:
+        made = await at.performing(banding.issue_wristband, at.parse(IssueWristband, "identification"))
+        text = "Print its label below, put it on, then scan it back."
+        return Done(f"/labels/{made['wristband']}", f"{made['wristband']} is in force.", text)
+    if "reason" not in at.form and band is None:
+        return Done(f"/donors/{at.code}/identify?purpose=wristband", "Identify first.", kind="note")
+    if band is None:
+        raise NoBandInForce("This donor wears no wristband that is in force.", subject=at.code)
+    await at.performing(banding.void_wristband, band.wristband, at.parse(VoidWristband, "reason"))
+    return Done(f"/donors/{at.code}", f"{band.wristband} is void.", "Cut it off and destroy it.")
 
-    async def act() -> Response:
-        if "identification" in form:
-            body = parse(IssueWristband, form, request.state.zone, "identification")
-            made = await performing(banding.issue_wristband, body)
-            text = "Print its label below, put it on, then scan it back."
-            return await performing.done(f"/labels/{made['wristband']}", f"{made['wristband']} is in force.", text)
-        donor = await reading(queries.describe_donor, code)
-        if "reason" not in form and donor.wristband is None:
-            return await performing.done(f"/donors/{code}/identify?purpose=wristband", "Identify first.", kind="note")
-        if donor.wristband is None:
-            raise NoBandInForce("This donor wears no wristband that is in force.", subject=code)
-        voided = parse(VoidWristband, form, request.state.zone, "reason", *CIRCUMSTANCES)
-        await performing(banding.void_wristband, donor.wristband.wristband, voided)
-        return await performing.done(f"/donors/{code}", f"{donor.wristband.wristband} is void.", "Cut it off and destroy it.")
 
-    return await or_again(act(), lambda refusal: _draw_band(request, reading, code, refusal))
+ActPage(
+    address="/donors/{code}/band", reads=_read_band, form=_draw_band, model=VoidWristband, names=("reason",), acts=_change_band
+).on(router)

@@ -1,9 +1,11 @@
 """Labels as people see them: what would be printed, printing it, scanning it back, thousands at once, templates and rules."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 from markupsafe import Markup
 from sqlmodel import Session
@@ -12,28 +14,26 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import DATED, Prefix, make_code, parse_code
-from biobank.foundation.errors import Refusal
+from biobank.foundation.errors import NotPermitted
 from biobank.foundation.terms import words
 from biobank.labels import batches, files, prints, rules
 from biobank.labels.catalogue import catalogue
 from biobank.labels.data import LabelData
 from biobank.labels.printers import printers
-from biobank.labels.schemas import BatchRequest, PrintList, PrintRequest, RuleRequest, VerifyRequest
+from biobank.labels.schemas import BatchRequest, PrintList, PrintPublic, PrintRequest, RuleList, RuleRequest, VerifyRequest
 from biobank.labels.statements import Evaluation, required_statements
 from biobank.labels.template import Template
 from biobank.labels.things import is_thing, thing_of
+from biobank.pages.people.site_choices import Choices, own_sites
+from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.code_pages import code_href
-from biobank.pages.ui.forms import Field, FormFault, drawn, parse
+from biobank.pages.ui.forms import Field, FormFault
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
-from biobank.pages.ui.templating import render
-from biobank.people.queries import list_sites
+from biobank.pages.ui.session import PageReading
 from biobank.specimens.queries import describe_specimen
 
 router = APIRouter(include_in_schema=False)
 
-PathCode = Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Z0-9]{2,4}-[0-9A-Z]{7}$")]
-TemplateName = Annotated[str | None, Query(pattern=r"^[a-z0-9-]{2,60}$")]
 NO_STORE = {"Cache-Control": "no-store"}
 REASONS = [
     ("first_print", "First print"),
@@ -52,11 +52,11 @@ SELECTIONS = [
 ]
 
 PRINTS = [
-    Column("serial", "Serial", "number"),
+    Column("serial", "Serial", "number", sort="serial"),
     Column("template", "Label"),
     Column("copy_number", "Copy", "number"),
     Column("reason", "Why", "words"),
-    Column("printed_at", "Printed", "when"),
+    Column("printed_at", "Printed", "when", sort="printed_at"),
     Column("printed_by", "By", "plain_code"),
     Column("standing", "Stands as", "chip"),
 ]
@@ -68,48 +68,52 @@ RULES = [
 ]
 
 
-@router.get("/labels")
-async def show_templates(request: Request, reading: PageReading) -> Response:
+@dataclass(frozen=True)
+class Ruled:
+    """The print rules, and the sites for which the actor may set one."""
+
+    rules: RuleList
+    sites: Choices
+
+
+def _read_rules(session: Session, actor: Actor, _asked: Asked) -> Ruled:
+    return Ruled(rules.list_rules(session, actor), own_sites(session, actor, Permission.SITE_MANAGE))
+
+
+async def _draw_templates(at: Opened[Ruled]) -> OwnPage:
     """Draw every template with an example, the print rules, and the form that sets one."""
-    return await _draw_templates(request, reading)
-
-
-async def _draw_templates(request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None) -> Response:
-    found = await reading(rules.list_rules)
-    sites = await reading(list_sites, active=True)
-    typed = typed or {}
     templates = [(t.name, f"{t.title} ({t.name})") for t in catalogue().values()]
+    typed = at.form
     fields = [
-        Field(
-            "site", "Site", "select", typed.get("site", ""), True, options=[(s.code, f"{s.code} · {s.name}") for s in sites.items]
-        ),
+        Field("site", "Site", "select", typed.get("site", ""), True, options=at.read.sites),
         Field("prefix", "Codes that begin with", "select", typed.get("prefix", ""), True, options=_prefixes()),
         Field("template", "Label", "select", typed.get("template", ""), False, "Leave empty to take the rule away.", templates),
-        Field("printer", "Printer", "select", typed.get("printer", ""), False, options=_printers(request)),
+        Field("printer", "Printer", "select", typed.get("printer", ""), False, options=_printers(at)),
     ]
-    templates_drawn = await asyncio.to_thread(examples, reading.bank.settings.host_name)
-    return render(
-        request,
+    return OwnPage(
         "labels.html",
-        templates=templates_drawn,
-        rules=[one.model_dump() for one in found.items],
+        templates=await asyncio.to_thread(examples, at.bank.settings.host_name),
+        rules=[one.model_dump() for one in at.read.rules.items],
         rule_columns=RULES,
-        fields=fields if request.state.actor.may(Permission.SITE_MANAGE, at=ANYWHERE) else None,
-        **drawn(refusal),
+        fields=fields if at.read.sites else None,
     )
 
 
-@router.post("/labels")
-async def set_rule(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
-    """Set a print rule, or take it away."""
+def _ruled(_at: Opened[Ruled], body: RuleRequest, _answer: Any) -> Done:
+    said = f"{body.prefix} codes at {body.site} are printed on {body.template}." if body.template else "The rule is gone."
+    return Done("/labels", said)
 
-    async def act() -> Response:
-        body = parse(RuleRequest, performing.form, request.state.zone, "site", "prefix", "template", "printer")
-        await performing(rules.set_rule, body)
-        said = f"{body.prefix} codes at {body.site} are printed on {body.template}." if body.template else "The rule is gone."
-        return await performing.done("/labels", said)
 
-    return await or_again(act(), lambda refusal: _draw_templates(request, reading, refusal, performing.form))
+ActPage(
+    address="/labels",
+    reads=_read_rules,
+    form=_draw_templates,
+    model=RuleRequest,
+    names=("site", "prefix", "template", "printer"),
+    more=(),
+    use_case=rules.set_rule,
+    after=_ruled,
+).on(router)
 
 
 def examples(host: str) -> list[tuple[Template, Markup]]:
@@ -146,141 +150,132 @@ async def fetch_file(
     return Response(made.content, media_type=made.media_type, headers=headers)
 
 
-@router.get("/labels/batch")
-async def show_batch(
-    request: Request,
-    reading: PageReading,
-    of: Annotated[str, Query(max_length=20, pattern=r"^[A-Z0-9-]*$")] = "",
-    selection: Annotated[str, Query(pattern="^[a-z_]*$", max_length=20)] = "",
-) -> Response:
-    """Draw the form for many labels at once."""
-    return await _draw_batch(request, reading, typed={"of": of, "selection": selection})
+def _printer(_session: Session, actor: Actor, _asked: Asked) -> Actor:
+    if not actor.scope(*prints.PRINTERS):
+        actor.require(Permission.LABEL_PRINT, at=ANYWHERE)
+    return actor
 
 
-async def _draw_batch(request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None) -> Response:
-    await reading(_require_printer)
-    typed = typed or {}
-    templates = [(t.name, t.title) for t in catalogue().values()]
+def _draw_batch(at: Opened[Actor]) -> OwnPage:
+    templates, typed = [(t.name, t.title) for t in catalogue().values()], at.form
     fields = [
         Field("selection", "Which", "select", typed.get("selection", ""), True, options=SELECTIONS),
         Field("of", "Of", "scan", typed.get("of", ""), True, "Scan the box, lot or kit.", accepts="BX LT KT"),
         Field("template", "Label", "select", typed.get("template", ""), True, options=templates),
         Field("reason", "Why", "select", typed.get("reason", "first_print"), True, options=REASONS),
-        *_output_fields(request, typed),
+        *_output_fields(at),
     ]
-    return render(request, "label_batch.html", fields=fields, **drawn(refusal))
+    return OwnPage("label_batch.html", fields=fields)
 
 
-@router.post("/labels/batch")
-async def start_batch(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
-    """Queue it and show how far it is."""
-
-    async def act() -> Response:
-        form = performing.form
-        chosen = form.get("selection", "")
-        if chosen not in dict(SELECTIONS):
-            raise FormFault({"selection": "Which: choose what the labels are for."})
-        names = ("template", "reason", "format", "dpi", "printer")
-        body = _parse(BatchRequest, performing, request, names, **{chosen: form.get("of", "").upper()})
-        job = await performing(batches.request_batch, body)
-        return await performing.done(f"/jobs/{job['id']}", "The labels are being made.")
-
-    return await or_again(act(), lambda refusal: _draw_batch(request, reading, refusal, performing.form))
+def _selected(at: Acting[Actor]) -> dict[str, str]:
+    chosen = at.form.get("selection", "")
+    if chosen not in dict(SELECTIONS):
+        raise FormFault({"selection": "Which: choose what the labels are for."})
+    return {chosen: at.form.get("of", "").upper()}
 
 
-@router.get("/labels/{code}")
-async def show_labels(request: Request, code: PathCode, reading: PageReading, template: TemplateName = None) -> Response:
-    """Draw a thing's label, the form that prints it, and every print there was."""
-    return await _draw_labels(request, reading, code, {"template": template} if template else {})
+ActPage(
+    address="/labels/batch",
+    asks=("selection", "of"),
+    reads=_printer,
+    form=_draw_batch,
+    model=BatchRequest,
+    names=("template", "reason", "format", "dpi", "printer"),
+    given=_selected,
+    use_case=batches.request_batch,
+    after=lambda _at, _body, job: Done(f"/jobs/{job['id']}", "The labels are being made."),
+).on(router)
 
 
-async def _draw_labels(
-    request: Request,
-    reading: PageReading,
-    code: str,
-    typed: Any = None,
-    refusal: Refusal | None = None,
-    opened: str | None = None,
-) -> Response:
-    def query(session: Session, actor: Actor) -> tuple[PrintList, str | None, bool]:
-        site = _site_of(session, actor, code)
-        rule = rules.rule_for(session, site, parse_code(code).prefix.value)
-        return prints.prints_of(session, actor, code), None if rule is None else rule.template, is_thing(session, code)
+@dataclass(frozen=True)
+class Labelled:
+    """What the page of a thing's label reads: the prints there were, the label as it would be printed now."""
 
-    kept, by_rule, thing = await reading(query)
-    fitting = catalogue().for_prefix(parse_code(code).prefix)
-    typed = typed or {}
-    chosen = files.template_for(typed.get("template") or by_rule, code).name
-    drawing = await reading(files.preview, code, chosen, reading.bank.settings.host_name)
-    standing = [one for one in kept.items if one.template == chosen and one.superseded_at is None]
-    fields = [
-        Field("template", "Label", "select", chosen, True, options=[(t.name, t.title) for t in fitting]),
-        Field(
-            "reason", "Why", "select", typed.get("reason") or ("damaged" if standing else "first_print"), True, options=REASONS
-        ),
-        *_output_fields(request, typed),
-    ]
-    return render(
-        request,
-        "label.html",
-        code=code,
-        back=code_href(code),
-        fields=fields,
-        thing=thing,
-        drawing=await asyncio.to_thread(markup_of, drawing),
-        fitting=[(t.title, f"/labels/{code}?template={t.name}", t.name == chosen) for t in fitting],
-        prints=[one.model_dump() | {"standing": _standing(one)} for one in kept.items],
-        columns=PRINTS,
-        waiting=[
-            (one.serial, f"#{one.serial}, {one.template}")
-            for one in kept.items
-            if one.superseded_at is None and one.verified_at is None
-        ],
-        may_print=request.state.actor.may(Permission.LABEL_PRINT, at=ANYWHERE) or thing,
-        opened=opened,
-        **drawn(refusal),
+    prints: PrintList
+    chosen: str
+    drawing: files.Drawing
+    thing: bool
+    may_print: bool
+
+
+def _read_label(session: Session, actor: Actor, asked: Asked) -> Labelled:
+    code = asked.code
+    rule = rules.rule_for(session, _site_of(session, actor, code), parse_code(code).prefix.value)
+    chosen = files.template_for(asked.form.get("template") or (rule.template if rule else None), code).name
+    try:
+        files.require_printer(session, actor, code)
+        may_print = True
+    except NotPermitted:
+        may_print = False
+    return Labelled(
+        prints.prints_of(session, actor, code),
+        chosen,
+        files.preview(session, actor, code, chosen, asked.bank.settings.host_name),
+        is_thing(session, code),
+        may_print,
     )
 
 
-@router.post("/labels/{code}")
-async def print_label(request: Request, code: PathCode, performing: PagePerforming, reading: PageReading) -> Response:
+async def _draw_label(at: Opened[Labelled]) -> OwnPage:
+    """Draw a thing's label, the form that prints it, and every print there was."""
+    kept, chosen, typed = at.read.prints.items, at.read.chosen, at.form
+    fitting = catalogue().for_prefix(parse_code(at.code).prefix)
+    standing = any(one.template == chosen and one.superseded_at is None for one in kept)
+    why = typed.get("reason") or ("damaged" if standing else "first_print")
+    waiting = [one for one in kept if prints.standing_of(one) == "not_scanned_back"]
+    return OwnPage(
+        "label.html",
+        code=at.code,
+        back=code_href(at.code),
+        fields=[
+            Field("template", "Label", "select", chosen, True, options=[(t.name, t.title) for t in fitting]),
+            Field("reason", "Why", "select", why, True, options=REASONS),
+            *_output_fields(at),
+        ],
+        thing=at.read.thing,
+        drawing=await asyncio.to_thread(markup_of, at.read.drawing),
+        fitting=[(t.title, f"/labels/{at.code}?template={t.name}", t.name == chosen) for t in fitting],
+        prints=[row_of(one) for one in kept],
+        columns=PRINTS,
+        waiting=[(one.serial, f"#{one.serial}, {one.template}") for one in waiting],
+        may_print=at.read.may_print,
+    )
+
+
+async def _print(at: Acting[Labelled]) -> Done:
     """Number the print and offer its file, or send it to the printer."""
-
-    async def act() -> Response:
-        form = performing.form
-        of_thing = await reading(lambda session, _actor: is_thing(session, code))
-        if form.get("printer"):
-            names = ("template", "reason", "printer")
-            job = await performing(batches.request_batch, _parse(BatchRequest, performing, request, names, codes=[code]))
-            return await performing.done(f"/jobs/{job['id']}", "On its way to the printer.")
-        body = _parse(
-            PrintRequest,
-            performing,
-            request,
-            ("template", "reason", "format", "dpi"),
-            **{"things" if of_thing else "specimens": [code]},
-        )
-        made = await performing(prints.print_labels, body)
-        (one,) = made["items"]
-        text = f"Print #{one['serial']} is numbered and recorded. Open the file below, print it, then scan it back."
-        return await performing.done(f"/labels/{code}?template={body.template}#prints", "Ready to print.", text)
-
-    return await or_again(act(), lambda refusal: _draw_labels(request, reading, code, performing.form, refusal))
+    if "printer" in at.form:
+        asked = at.parse(BatchRequest, "template", "reason", "printer", codes=[at.code])
+        job = await at.performing(batches.request_batch, asked)
+        return Done(f"/jobs/{job['id']}", "On its way to the printer.")
+    named = {"things" if at.read.thing else "specimens": [at.code]}
+    body = at.parse(PrintRequest, "template", "reason", "format", "dpi", **named)
+    (one,) = (await at.performing(prints.print_labels, body))["items"]
+    text = f"Print #{one['serial']} is numbered and recorded. Open the file below, print it, then scan it back."
+    return Done(f"/labels/{at.code}?template={body.template}#prints", "Ready to print.", text)
 
 
-@router.post("/labels/{code}/verify")
-async def verify_label(request: Request, code: PathCode, performing: PagePerforming, reading: PageReading) -> Response:
+async def _verify(at: Acting[Labelled]) -> Done:
     """Compare what the scanner read from the printed label with the ledger."""
+    serial = at.form.get("serial", "")
+    if not serial.isascii() or not serial.isdigit() or len(serial) > 18:
+        raise FormFault({"serial": "Serial: choose the print that was scanned."})
+    await at.performing(prints.verify_print, int(serial), at.parse(VerifyRequest, "scanned"))
+    return Done(f"/labels/{at.code}", f"Label #{serial} says what it should.", "It may go onto its container.")
 
-    async def act() -> Response:
-        serial = performing.form.get("serial", "")
-        if not serial.isascii() or not serial.isdigit() or len(serial) > 18:
-            raise FormFault({"serial": "Serial: choose the print that was scanned."})
-        body = parse(VerifyRequest, performing.form, request.state.zone, "scanned")
-        await performing(prints.verify_print, int(serial), body)
-        return await performing.done(f"/labels/{code}", f"Label #{serial} says what it should.", "It may go onto its container.")
 
-    return await or_again(act(), lambda refusal: _draw_labels(request, reading, code, performing.form, refusal, "verify"))
+LABEL = ActPage(
+    address="/labels/{code}",
+    params={"code": Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Z0-9]{2,4}-[0-9A-Z]{7}$")]},
+    asks=("template",),
+    reads=_read_label,
+    form=_draw_label,
+    model=PrintRequest,
+    acts=_print,
+)
+LABEL.on(router)
+LABEL.also(router, "/labels/{code}/verify", _verify)
 
 
 def markup_of(drawing: files.Drawing) -> Markup:
@@ -288,28 +283,24 @@ def markup_of(drawing: files.Drawing) -> Markup:
     return Markup(drawing.one("svg", 300)[0].decode())  # noqa: S704 - see above
 
 
-def _parse(model: Any, performing: PagePerforming, request: Request, names: tuple[str, ...], **given: Any) -> Any:
-    """Parse a form whose resolution is a choice of words: `"300"` stands for 300."""
-    if "dpi" in names:
-        names = tuple(name for name in names if name != "dpi")
-        given["dpi"] = int(performing.form.get("dpi", "300")) if performing.form.get("dpi", "300").isdigit() else 300
-    return parse(model, performing.form, request.state.zone, *names, **given)
+def row_of(one: PrintPublic) -> Mapping[str, Any]:
+    """Return the cells of one print."""
+    return one.model_dump() | {"standing": prints.standing_of(one)}
 
 
-def _output_fields(request: Request, typed: Any) -> list[Field]:
+def _output_fields(at: Opened[Any]) -> list[Field]:
+    typed = at.form
     fields = [
         Field("format", "File", "select", typed.get("format", "pdf"), True, options=FORMATS),
         Field("dpi", "Printer resolution", "select", typed.get("dpi", "300"), True, options=DPI),
     ]
-    if _printers(request):
-        hint = "Instead of a file."
-        fields.insert(0, Field("printer", "Send to", "select", typed.get("printer", ""), False, hint, _printers(request)))
+    if own := _printers(at):
+        fields.insert(0, Field("printer", "Send to", "select", typed.get("printer", ""), False, "Instead of a file.", own))
     return fields
 
 
-def _printers(request: Request) -> list[tuple[str, str]]:
-    bank = request.app.state.bank
-    return [(one.name, f"{one.name} ({one.dpi} dpi)") for one in printers(bank.settings).values()]
+def _printers(at: Asked) -> list[tuple[str, str]]:
+    return [(one.name, f"{one.name} ({one.dpi} dpi)") for one in printers(at.bank.settings).values()]
 
 
 def _prefixes() -> list[tuple[str, str]]:
@@ -320,14 +311,3 @@ def _site_of(session: Session, actor: Actor, code: str) -> str | None:
     if is_thing(session, code):
         return thing_of(session, None, actor, code).site
     return describe_specimen(session, actor, code).home_site
-
-
-def _standing(one: Any) -> str:
-    if one.superseded_at is not None:
-        return "superseded"
-    return "verified" if one.verified_at is not None else "not_scanned_back"
-
-
-def _require_printer(_session: Session, actor: Actor) -> None:
-    if not actor.may(Permission.STORAGE_MANAGE, at=ANYWHERE) and not actor.may(Permission.KIT_MANAGE, at=ANYWHERE):
-        actor.require(Permission.LABEL_PRINT, at=ANYWHERE)

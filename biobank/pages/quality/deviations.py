@@ -34,6 +34,7 @@ CLOSING = {
     "decision": "Decision, in a few words",
     "corrective_action": "What is done so that it does not happen again",
 }
+DEVIATIONS_AND_HOLDS = [("Deviations", "/deviations"), ("Holds", "/holds")]
 HASHES = "SHA-256 of files that were attached, one a line."
 KINDS = {
     **dict.fromkeys((Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED), "specimen"),
@@ -82,6 +83,7 @@ Listing(
         Link("Look back", "/look-backs", "search", Permission.LOG_READ, everywhere=True),
         Link("Open a deviation", "/deviations/new", "triangle", Permission.DEVIATION_OPEN, main=True),
     ],
+    tabs=DEVIATIONS_AND_HOLDS,
     empty="No deviations here",
     hint="Whoever sees something wrong opens one.",
 ).on(router)

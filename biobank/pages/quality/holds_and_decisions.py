@@ -1,24 +1,16 @@
-"""Stopping and going on: place a hold, lift it, decide on a specimen."""
-
-from uuid import UUID
+"""Stopping and going on: place a hold, lift it."""
 
 from fastapi import APIRouter
-from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
-from biobank.auth.permissions import Permission
-from biobank.custody.states import HoldScope
-from biobank.foundation.errors import NotFound
 from biobank.foundation.terms import words
 from biobank.pages.specimens.about import about_specimen
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.code_pages import code_href
-from biobank.quality.decisions import decide_specimen
-from biobank.quality.events import Decision
-from biobank.quality.holds import find_scope, hold, lift_hold, place_hold
-from biobank.quality.schemas import DecisionRequest, HoldPublic, HoldRequest, LiftRequest
+from biobank.quality.holds import hold_to_lift, lift_hold, place_hold
+from biobank.quality.schemas import HoldPublic, HoldRequest, LiftRequest
 from biobank.specimens.schemas import SpecimenPublic
 
 router = APIRouter(include_in_schema=False)
@@ -53,13 +45,8 @@ ActPage(
 
 
 def _find_hold(session: Session, actor: Actor, asked: Asked) -> HoldPublic:
-    hold_id: UUID = asked.path["hold_id"]
-    row = session.execute(select(hold).where(hold.c.id == hold_id)).mappings().first()
-    if row is None:
-        raise NotFound("There is no hold with this id that you may see.")
-    scope = find_scope(session, actor, HoldScope(row["scope_kind"]), row["scope_id"])
-    actor.require(Permission.HOLD_LIFT, at=scope.sites, subject=scope.id)
-    return HoldPublic(**{name: row[name] for name in HoldPublic.model_fields})
+    row, _scope = hold_to_lift(session, actor, asked.path["hold_id"])
+    return HoldPublic.model_validate(dict(row))
 
 
 def _draw_lift(at: Opened[HoldPublic]) -> ActForm:
@@ -86,28 +73,4 @@ ActPage(
     meaning=Meaning.HOLD_LIFTED,
     use_case=lift_hold,
     after=lambda at, _body, _answer: Done(code_href(at.read.scope_id), "The hold is lifted."),
-).on(router)
-
-
-def _draw_decision(at: Opened[SpecimenPublic]) -> ActForm:
-    now, basis = at.read.custody.quality, at.read.regulatory_basis
-    return ActForm(
-        title="Decide on quality",
-        submit="Sign the decision",
-        icon="pen",
-        lead=f"Now {words(now).lower()}; legal basis {words(basis).lower()}.",
-        statement=f"You decide on the quality of {at.code}.",
-        said="I have reviewed the record of this specimen and decide as stated above.",
-    )
-
-
-ActPage(
-    address="/specimens/{code}/decision",
-    reads=about_specimen,
-    form=_draw_decision,
-    model=DecisionRequest,
-    names=("decision", "reason", "notification_plan"),
-    meaning=lambda _at, body: Meaning.REJECTED if body.decision is Decision.REJECTED else Meaning.RELEASED,
-    use_case=decide_specimen,
-    after=lambda at, body, _answer: Done(f"/specimens/{at.code}", f"Decided: {words(body.decision.value).lower()}."),
 ).on(router)

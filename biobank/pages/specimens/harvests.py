@@ -4,10 +4,10 @@ The kit (or, without one, the donor) is scanned first; then the containers, one 
 container is ticked as left over, one by one: a label that nobody can account for is how two people's tissue gets mixed up.
 """
 
-from dataclasses import replace
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
@@ -15,23 +15,25 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
-from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
-from biobank.pages.specimens.kits import site_options
+from biobank.pages.people.site_choices import Choices, only, own_sites
+from biobank.pages.specimens.run_forms import typed_amount, typed_what
 from biobank.pages.specimens.specimen_rows import SPECIMEN_COLUMNS, specimen_rows
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
+from biobank.pages.ui.addresses import KitCode
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
-from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, act_page, fields_of, parse
+from biobank.pages.ui.forms import CIRCUMSTANCES, Field, fields_of, parse
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
-from biobank.pages.ui.rows import draw_rows, parse_rows, wants_rows
+from biobank.pages.ui.rows import draw_rows, parse_rows
 from biobank.pages.ui.scanned import scanned_code
-from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again, see
+from biobank.pages.ui.session import Form, PageReading, see
 from biobank.pages.ui.templating import render
-from biobank.people.queries import list_sites
 from biobank.specimens import harvests, kits
-from biobank.specimens.amounts import read_amount, read_what, what_choices
+from biobank.specimens.amounts import what_choices
 from biobank.specimens.harvest_queries import describe_harvest, list_harvests
 from biobank.specimens.harvest_schemas import ContainerCollected, HarvestList, HarvestPublic, KitPublic, RecordHarvest
 from biobank.specimens.materials import MATERIALS
@@ -40,13 +42,10 @@ from biobank.specimens.schemas import SpecimenList
 
 router = APIRouter(include_in_schema=False)
 
-HarvestCode = Annotated[str, Path(pattern=r"^KT-[0-9A-Z]{7}$")]
-AnyCode = Annotated[str, Query(max_length=20, pattern=r"^[A-Z0-9-]*$")]
 TAKEN = [name for name, entry in MATERIALS.items() if entry.harvested]
 ABOUT = ("site", "home_site", "method", "anatomical_site", "transport_medium", "started_at")
 COUNTS = ("follicular_units", "follicles", "transected")
 ROWS = 4
-TRAIL: list[tuple[str, str | None]] = [("Harvests", "/harvests"), ("Record", None)]
 LABELS = {
     "site": "Where",
     "home_site": "For the bank",
@@ -85,95 +84,92 @@ Listing(
 ).on(router)
 
 
-@router.get("/harvests/new")
-async def show_new(request: Request, reading: PageReading, kit: AnyCode = "", donor: AnyCode = "") -> Response:
-    """Draw the form; without a kit and a donor, what to scan first."""
-    actor: Actor = request.state.actor
+@dataclass(frozen=True)
+class Taking:
+    """What the form of a harvest reads: the kit if there is one, where the actor may record, the banks it may be for."""
+
+    kit: KitPublic | None
+    sites: Choices
+    banks: Choices
+
+    @property
+    def waiting(self) -> list[str]:
+        """The labels of the kit that are on nothing yet."""
+        return [] if self.kit is None else [one.specimen for one in self.kit.labels if one.status == "waiting"]
+
+    def takes(self, prefix: Prefix) -> bool:
+        """Say whether the kit has labels of this kind; without a kit, anything may be taken."""
+        return self.kit is None or any(one.specimen.startswith(prefix.value) for one in self.kit.labels)
+
+
+def _taking(session: Session, actor: Actor, asked: Asked) -> Taking:
     actor.require(Permission.HARVEST_RECORD, at=ANYWHERE)
-    return await _draw(request, reading, kit, donor) if kit or donor else _draw_start(request)
-
-
-def _draw_start(request: Request, refusal: Refusal | None = None, typed: Any = None) -> Response:
-    fields = fields_of(RecordHarvest, "kit", "donor", values=typed, labels={"kit": "Kit", "donor": "Donor, without a kit"})
-    return act_page(
-        request,
-        refusal,
-        title="Record",
-        subject="Harvest",
-        lead="Scan the kit. Without one, scan the donor's code.",
-        back="/harvests",
-        trail=TRAIL,
-        fields=[replace(one, required=False) for one in fields],
-        hidden={"start": "yes"},
-        submit="Go on",
-        icon="arrow",
+    code = "" if "start" in asked.form else asked.form.get("kit", "")
+    return Taking(
+        kits.describe_kit(session, actor, code) if code else None,
+        own_sites(session, actor, Permission.HARVEST_RECORD),
+        own_sites(session, actor, None, kind="bank"),
     )
 
 
-async def _draw(
-    request: Request, reading: PageReading, code: str, donor: str, refusal: Refusal | None = None, typed: Form | None = None
-) -> Response:
-    kit = await reading(kits.describe_kit, code) if code else None
-    sites = (await reading(list_sites, active=True)).items
-    actor: Actor = request.state.actor
-    own = [one for one in sites if actor.may(Permission.HARVEST_RECORD, at=one.code)]
-    banks = [one for one in sites if one.kind == "bank"]
-    hair = kit is None or any(label.specimen.startswith("HF") for label in kit.labels)
-    fat = kit is None or any(label.specimen.startswith("AD") for label in kit.labels)
-    values: Any = (
-        typed
-        if typed is not None
-        else {
-            "donor": donor or (kit.donor if kit else None),
-            "home_site": banks[0].code if len(banks) == 1 else "",
-            "site": own[0].code if len(own) == 1 else "",
-            "method": "lipoaspiration" if not hair else "",
-            "anatomical_site": "abdomen" if not hair else "scalp" if not fat else "",
-        }
-        | ({"site": kit.site, "home_site": kit.home_site} if kit else {})
+def _draw(at: Opened[Taking]) -> ActForm:
+    """The form of a harvest; without a kit and a donor, what to scan first."""
+    code, donor = at.form.get("kit", ""), at.form.get("donor", "")
+    if "start" in at.form or not (code or donor):
+        fields = fields_of(RecordHarvest, "kit", "donor", values=at.form, labels={"kit": "Kit", "donor": "Donor, without a kit"})
+        return ActForm(
+            title="Record",
+            subject="Harvest",
+            lead="Scan the kit. Without one, scan the donor's code.",
+            fields=[replace(one, required=False) for one in fields],
+            more=[],
+            hidden={"start": "yes"},
+            submit="Go on",
+            icon="arrow",
+        )
+    kit, waiting = at.read.kit, at.read.waiting
+    hair, fat = at.read.takes(Prefix.HAIR_FOLLICLE), at.read.takes(Prefix.ADIPOSE)
+    values = at.filled(
+        donor=kit.donor if kit else None,
+        home_site=kit.home_site if kit else only(at.read.banks),
+        site=kit.site if kit else only(at.read.sites),
+        method="lipoaspiration" if not hair else "",
+        anatomical_site="abdomen" if not hair else "scalp" if not fat else "",
     )
-    waiting = [label.specimen for label in kit.labels if label.status == "waiting"] if kit else []
     rows = draw_rows(
         "containers",
         "Containers",
         "Container",
         lambda row: _container_fields(row, kit, hair, fat),
-        typed,
+        at.form if at.sent else None,
         at_least=min(len(waiting), 12) or ROWS,
         hint="One row for each closed container. Rows left empty do not count.",
     )
-    fields = fields_of(
-        RecordHarvest,
-        "donor",
-        *ABOUT,
-        values=values,
-        labels=LABELS,
-        options={"site": site_options(own), "home_site": site_options(banks)},
+    left_over = Field(
+        "unused",
+        "Labels left over: destroyed now",
+        "choices",
+        at.form.all_of("unused"),
+        options=[(one, one) for one in waiting],
+        hint="Tick each label of the kit that is on no container, with the label in your hand.",
     )
-    if waiting:
-        ticked = typed.all_of("unused") if typed is not None else []
-        fields.append(
-            Field(
-                "unused",
-                "Labels left over: destroyed now",
-                "choices",
-                ticked,
-                options=[(one, one) for one in waiting],
-                hint="Tick each label of the kit that is on no container, with the label in your hand.",
-            )
-        )
-    return act_page(
-        request,
-        refusal,
+    return ActForm(
         title="Record a harvest",
         subject=code or donor,
         lead="When the containers are closed. Scan the label of each, say what is in it and how much.",
         back=f"/kits/{code}" if code else f"/donors/{donor}",
-        trail=TRAIL,
-        fields=fields,
+        trail=[("Harvests", "/harvests"), ("Record", None)],
+        fields=fields_of(
+            RecordHarvest,
+            "donor",
+            *ABOUT,
+            values=values,
+            labels=LABELS,
+            options={"site": at.read.sites, "home_site": at.read.banks},
+        ),
+        also=[left_over] if waiting else [],
         rows=[rows],
         draft=True,
-        more=fields_of(RecordHarvest, *CIRCUMSTANCES, values=typed),
         hidden={"kit": code} if code else {},
         submit="Record the harvest",
         icon="tray",
@@ -193,58 +189,43 @@ def _container_fields(row: Any, kit: KitPublic | None, hair: bool, fat: bool) ->
     return fields
 
 
-@router.post("/harvests/new")
-async def record(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
+async def _record(at: Acting[Taking]) -> Done | Response:
     """Record it and show what came into being; or go on from the first scan."""
-    form, settings = performing.form, performing.bank.settings
-    code, donor = form.get("kit", ""), form.get("donor", "")
-
-    async def start() -> Response:
-        if code:
-            return see(f"/harvests/new?kit={scanned_code(form, 'kit', settings, Prefix.KIT)}")
-        return see(f"/harvests/new?donor={scanned_code(form, 'donor', settings, Prefix.DONOR)}")
-
-    async def act() -> Response:
-        names = [*ABOUT, *CIRCUMSTANCES]
-        given: dict[str, Any] = {"donor": scanned_code(form, "donor", settings, Prefix.DONOR), "unused": form.all_of("unused")}
-        if code:
-            given["kit"] = scanned_code(form, "kit", settings, Prefix.KIT)
-        given["containers"] = parse_rows(
-            form, "containers", ("specimen", "amount"), lambda row: _container(request, row, settings)
-        )
-        body = parse(RecordHarvest, form, request.state.zone, *names, **given)
-        made = await performing(harvests.record_harvest, body)
-        said = f"{len(made['specimens'])} specimens came into being."
-        return await performing.done(f"/harvests/{made['harvest']}", "The harvest is recorded.", said)
-
+    form = at.form
     if "start" in form:
+        name, prefix = ("kit", Prefix.KIT) if "kit" in form else ("donor", Prefix.DONOR)
+        return see(f"/harvests/new?{name}={at.scanned(name, prefix)}")
+    given: dict[str, Any] = {"donor": at.scanned("donor", Prefix.DONOR), "unused": form.all_of("unused")}
+    if "kit" in form:
+        given["kit"] = at.scanned("kit", Prefix.KIT)
+    given["containers"] = parse_rows(form, "containers", ("specimen", "amount"), lambda row: _container(at, row))
+    made = await at.performing(harvests.record_harvest, at.parse(RecordHarvest, *ABOUT, *CIRCUMSTANCES, **given))
+    said = f"{len(made['specimens'])} specimens came into being."
+    return Done(f"/harvests/{made['harvest']}", "The harvest is recorded.", said)
 
-        async def again(refusal: Refusal) -> Response:
-            return _draw_start(request, refusal, form)
 
-        return await or_again(start(), again)
-    if wants_rows(form):
-        return await _draw(request, reading, code, donor, typed=form)
-    return await or_again(act(), lambda refusal: _draw(request, reading, code, donor, refusal, form))
-
-
-def _container(request: Request, row: Form, settings: Any) -> ContainerCollected:
+def _container(at: Acting[Taking], row: Form) -> ContainerCollected:
     given: dict[str, Any] = {}
     if "specimen" in row:
-        given["specimen"] = scanned_code(row, "specimen", settings, Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE)
-    try:
-        given["material"], given["unit"] = read_what(row.get("what", ""))
-    except ValueError as error:
-        raise FormFault({"what": f"What is in it: {error}"}) from None
-    try:
-        given["amount"] = read_amount(row.get("amount", ""), given["unit"])
-    except ValueError as error:
-        raise FormFault({"amount": f"Amount: {error}"}) from None
-    return parse(ContainerCollected, row, request.state.zone, *COUNTS, **given)
+        given["specimen"] = scanned_code(row, "specimen", at.bank.settings, Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE)
+    given["material"], given["unit"] = typed_what(row, "What is in it")
+    given["amount"] = typed_amount(row, given["unit"])
+    return parse(ContainerCollected, row, at.zone, *COUNTS, **given)
+
+
+ActPage(
+    address="/harvests/new",
+    asks=("kit", "donor"),
+    reads=_taking,
+    form=_draw,
+    labels=LABELS,
+    model=RecordHarvest,
+    acts=_record,
+).on(router)
 
 
 @router.get("/harvests/{code}")
-async def show_harvest(request: Request, code: HarvestCode, reading: PageReading) -> Response:
+async def show_harvest(request: Request, code: KitCode, reading: PageReading) -> Response:
     """Draw a harvest and the specimens it gave."""
 
     def query(session: Session, actor: Actor) -> tuple[HarvestPublic, SpecimenList, bool]:

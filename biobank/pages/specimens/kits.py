@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
@@ -13,26 +13,24 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.clock import now
 from biobank.foundation.codes import Prefix
-from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.errors import NotFound
 from biobank.foundation.terms import words
+from biobank.labels.things import KIT_PRINTERS
+from biobank.pages.people.site_choices import Choices, only, own_sites
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.addresses import KitCode
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
-from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
-from biobank.pages.ui.scanned import scanned_codes
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again, see
+from biobank.pages.ui.session import PageReading, see
 from biobank.pages.ui.templating import render
-from biobank.people.queries import list_sites
-from biobank.people.schemas import SitePublic
 from biobank.specimens import kits
 from biobank.specimens.harvest_queries import describe_harvest
 from biobank.specimens.harvest_schemas import KitList, KitPublic, PrepareKit
 
 router = APIRouter(include_in_schema=False)
 
-KitCode = Annotated[str, Path(pattern=r"^KT-[0-9A-Z]{7}$")]
-KIT = ("site", "home_site", "hair_labels", "adipose_labels", "expires_at")
 GOOD_FOR = timedelta(days=30)
 """The proposed life of a kit; its media say how long it really is."""
 
@@ -82,76 +80,55 @@ def _require_any(actor: Actor) -> None:
         actor.require(Permission.HARVEST_RECORD, at=ANYWHERE)
 
 
-@router.get("/kits/new")
-async def show_new(request: Request, reading: PageReading) -> Response:
-    """Draw the form that prepares a kit."""
-    return await _draw_new(request, reading)
+Sites = tuple[Choices, Choices]
+"""Where a kit may be used, and the banks for which the actor may prepare one."""
 
 
-async def _draw_new(request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None) -> Response:
-    actor: Actor = request.state.actor
+def _sites(session: Session, actor: Actor, _asked: Asked) -> Sites:
     actor.require(Permission.KIT_MANAGE, at=ANYWHERE)
-    sites = (await reading(list_sites, active=True)).items
-    banks = [one for one in sites if one.kind == "bank" and actor.may(Permission.KIT_MANAGE, at=one.code)]
-    expires = (now() + GOOD_FOR).astimezone(request.state.zone).strftime("%Y-%m-%dT23:59")
-    values = (
-        typed
-        if typed is not None
-        else {
-            "home_site": banks[0].code if len(banks) == 1 else "",
+    return own_sites(session, actor, None), own_sites(session, actor, Permission.KIT_MANAGE, kind="bank")
+
+
+def _draw_new(at: Opened[Sites]) -> ActForm:
+    sites, banks = at.read
+    expires = (now() + GOOD_FOR).astimezone(at.zone)
+    return ActForm(
+        title="Prepare",
+        subject="Kit",
+        submit="Prepare the kit",
+        icon="tray",
+        lead="The labels get their codes now. Print them next, put them into the kit, and send it to the clinic.",
+        values={
+            "home_site": only(banks),
             "hair_labels": "0",
             "adipose_labels": "2",
-            "expires_at": expires,
-        }
+            "expires_at": f"{expires:%Y-%m-%dT23:59}",
+        },
+        options={"site": sites, "home_site": banks},
+        draft=True,
     )
-    labels = {
+
+
+ActPage(
+    address="/kits/new",
+    reads=_sites,
+    form=_draw_new,
+    labels={
         "site": "For use at",
         "home_site": "Prepared for the bank",
         "hair_labels": "Labels for hair follicles",
         "adipose_labels": "Labels for fat",
         "expires_at": "Expires",
         "media_lots": "Lots of its media (RG codes)",
-    }
-    return act_page(
-        request,
-        refusal,
-        title="Prepare",
-        subject="Kit",
-        lead="The labels get their codes now. Print them next, put them into the kit, and send it to the clinic.",
-        back="/kits",
-        trail=[("Kits", "/kits"), ("Prepare", None)],
-        fields=fields_of(
-            PrepareKit,
-            *KIT,
-            "media_lots",
-            values=values,
-            labels=labels,
-            options={"site": site_options(sites), "home_site": site_options(banks)},
-        ),
-        more=fields_of(PrepareKit, *CIRCUMSTANCES, values=typed),
-        submit="Prepare the kit",
-        icon="tray",
-        draft=True,
-    )
-
-
-def site_options(sites: list[SitePublic]) -> list[tuple[str, str]]:
-    """Return sites as choices of a form."""
-    return [(one.code, f"{one.code} · {one.name}") for one in sites]
-
-
-@router.post("/kits/new")
-async def prepare(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
-    """Prepare it and lead to its labels."""
-
-    async def act() -> Response:
-        media = scanned_codes(performing.form, "media_lots", performing.bank.settings, Prefix.REAGENT_LOT)
-        body = parse(PrepareKit, performing.form, request.state.zone, *KIT, *CIRCUMSTANCES, media_lots=media)
-        made = (await performing(kits.prepare_kit, body))["kit"]
-        text = "Print its labels next."
-        return await performing.done(f"/kits/{made['kit']}", f"{made['kit']} is prepared.", text)
-
-    return await or_again(act(), lambda refusal: _draw_new(request, reading, refusal, performing.form))
+    },
+    model=PrepareKit,
+    names=("site", "home_site", "hair_labels", "adipose_labels", "expires_at", "media_lots"),
+    scans={"media_lots": (Prefix.REAGENT_LOT,)},
+    use_case=kits.prepare_kit,
+    after=lambda _at, _body, answer: Done(
+        f"/kits/{answer['kit']['kit']}", f"{answer['kit']['kit']} is prepared.", "Print its labels next."
+    ),
+).on(router)
 
 
 @router.get("/kits/{code}")
@@ -172,9 +149,12 @@ async def show_kit(request: Request, code: KitCode, reading: PageReading) -> Res
     actor: Actor = request.state.actor
     return render(
         request,
-        "kit.html",
-        kit=kit,
-        columns=LABELS,
+        "dossier.html",
+        kind="Kit",
+        code=code,
+        chip=kit.status,
+        trail=[("Kits", "/kits"), (code, None)],
+        tables=[("Labels", LABELS, [one.model_dump() for one in kit.labels], "", "")],
         acts=acts_of_kit(actor, kit, harvested),
         facts=[
             ("For use at", kit.site),
@@ -199,7 +179,7 @@ def acts_of_kit(actor: Actor, kit: KitPublic, harvested: bool) -> list[ActionLin
         if actor.may(Permission.DONOR_IDENTIFY, at=kit.site) and kit.donor is not None:
             href = f"/donors/{kit.donor}/identify?purpose=harvest&kit={kit.kit}"
             acts.append(ActionLink("Identify the donor again", href, "person-check"))
-    if actor.may(Permission.KIT_MANAGE, at=kit.home_site) or actor.may(Permission.LABEL_PRINT, at=(kit.site, kit.home_site)):
+    if any(actor.may(one, at=kit.home_site) for one in KIT_PRINTERS):
         acts.append(ActionLink("Print its labels", f"/labels/batch?selection=kit&of={kit.kit}", "print"))
     acts.append(ActionLink("Label of the kit itself", f"/labels/{kit.kit}", "print"))
     return acts

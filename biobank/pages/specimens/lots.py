@@ -1,9 +1,11 @@
 """Lots as people see them: the list, one lot with its units, tests and results, and the forms of a test and of an assay."""
 
-from typing import Annotated, Any
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
@@ -15,29 +17,31 @@ from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
+from biobank.pages.specimens.about import about_specimen
 from biobank.pages.specimens.specimen_rows import SPECIMEN_COLUMNS, specimen_rows
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
+from biobank.pages.ui.addresses import LotCode
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
-from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
+from biobank.pages.ui.forms import fields_of
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
-from biobank.pages.ui.scanned import scanned_code
-from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again
+from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
+from biobank.quality.decisions import Deciding, lot_basis_to_decide, lot_to_decide
+from biobank.quality.holds import liftable, list_holds
+from biobank.quality.schemas import HoldPublic
 from biobank.specimens import assays, lots
 from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.specimens.processes import ProcessName
 from biobank.specimens.processing_queries import list_processings
 from biobank.specimens.processing_schemas import LotList, LotPublic, LotTestPublic, ProcessingPublic, RecordLotTest
-from biobank.specimens.queries import describe_specimen, list_specimens
-from biobank.specimens.schemas import RecordViability, SpecimenList
+from biobank.specimens.queries import list_specimens
+from biobank.specimens.schemas import RecordViability, SpecimenList, SpecimenPublic
 
 router = APIRouter(include_in_schema=False)
 
-LotCode = Annotated[str, Path(pattern=r"^LT-[0-9A-Z]{7}$")]
-SpecimenCode = Annotated[str, Path(pattern=r"^(HF|AD)[0-9]{2}-[0-9A-Z]{7}$")]
-AnyCode = Annotated[str, Query(max_length=20, pattern=r"^[A-Z0-9-]*$")]
-Completes = Annotated[UUID | None, Query()]
+TEST_LABELS = {"sampled_at": "Sampled at", "due_at": "Result due at", "report_sha256": "SHA-256 of the report"}
 
 TESTS = [
     Column("test", "Test", "words"),
@@ -45,6 +49,12 @@ TESTS = [
     Column("sampled_at", "Sampled", "when"),
     Column("due_at", "Due", "when"),
     Column("recorded_by", "By", "plain_code"),
+]
+HOLDS = [
+    Column("kind", "Hold", "words"),
+    Column("reason", "Why", "words"),
+    Column("placed_at", "Since", "when"),
+    Column("placed_by", "By", "plain_code"),
 ]
 CHIPS = {"passed": "pass", "failed": "fail", "pending": "pending"}
 
@@ -84,16 +94,50 @@ Listing(
 ).on(router)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the page of a lot reads."""
+
+    lot: LotPublic
+    specimens: SpecimenList
+    runs: list[ProcessingPublic]
+    holds: list[HoldPublic]
+    liftable: Collection[UUID]
+    decidable: bool
+    basis: bool
+
+
+def _read(session: Session, actor: Actor, code: str) -> Known:
+    lot = lots.describe_lot(session, actor, code)
+    holds = list_holds(session, actor, scope=code, active=True).items
+    return Known(
+        lot,
+        list_specimens(session, actor, words=code, paging=Paging(limit=500)),
+        list_processings(session, actor, lot=code, paging=Paging(limit=1)).items,
+        holds,
+        liftable(session, actor, [one.id for one in holds]),
+        _allows(lot_to_decide, session, actor, code),
+        _allows(lot_basis_to_decide, session, actor, code),
+    )
+
+
+def _allows(reads: Callable[[Session, Actor, str], Deciding], session: Session, actor: Actor, code: str) -> bool:
+    """Say whether quality's form would open."""
+    if not actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE):
+        return False
+    try:
+        reads(session, actor, code)
+    except Refusal:
+        return False
+    return True
+
+
 @router.get("/lots/{code}")
 async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Response:
     """Draw a lot: its units, its tests, what may be done with it."""
 
-    def query(session: Session, actor: Actor) -> tuple[LotPublic, SpecimenList, list[ProcessingPublic]]:
-        lot = lots.describe_lot(session, actor, code)
-        specimens = list_specimens(session, actor, words=code, paging=Paging(limit=500))
-        return lot, specimens, list_processings(session, actor, lot=code, paging=Paging(limit=1)).items
-
-    lot, specimens, runs = await reading.agreeing(query)
+    known = await reading.agreeing(_read, code)
+    lot = known.lot
     actor: Actor = request.state.actor
     may = actor.may(Permission.PROCESSING_RECORD, at=lot.site)
     tests = [one.model_dump() | {"result": _standing(one)} | (_act(code, one) if may else {}) for one in lot.tests]
@@ -107,15 +151,26 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
         ("Recorded by", lot.recorded_by),
         ("Units", lot.specimens),
     ]
-    acts: list[ActionLink] = [ActionLink("The run that made it", f"/processings/{run.processing}", "flask") for run in runs]
+    acts: list[ActionLink] = [ActionLink("The run that made it", f"/processings/{run.processing}", "flask") for run in known.runs]
     if may:
         acts = [
             ActionLink("Record a test", f"/lots/{code}/test", "flask", "get", "main"),
             ActionLink("Freeze its units", f"/processings/freezing?lot={code}", "snow"),
             *acts,
         ]
+    if known.basis:
+        acts.append(ActionLink("Determine the legal basis", f"/lots/{code}/basis", "pen"))
+    if known.decidable:
+        acts.append(ActionLink("Decide on quality", f"/lots/{code}/decision", "check", "get", "plain" if may else "main"))
     if actor.may(Permission.LABEL_PRINT, at=lot.site):
         acts.append(ActionLink("Print the labels of its units", f"/labels/batch?selection=lot&of={code}", "print"))
+    units = specimen_rows(known.specimens.items)
+    acts.append(ActionLink("Holds on it", f"/holds?on={code}&state=all", "octagon"))
+    holds = [
+        one.model_dump()
+        | {"href": f"/holds/{one.id}/lift" if one.id in known.liftable else None, "act": "Lift", "about": words(one.kind)}
+        for one in known.holds
+    ]
     return render(
         request,
         "dossier.html",
@@ -125,7 +180,14 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
         facts=facts,
         acts=acts,
         tables=[
-            ("Units", SPECIMEN_COLUMNS, specimen_rows(specimens.items), "No units", "Every unit was used up or is elsewhere."),
+            *([("Holds", HOLDS, holds, "", "")] if holds else []),
+            (
+                "Units",
+                SPECIMEN_COLUMNS,
+                units,
+                "No units",
+                "Every unit was used up or is elsewhere.",
+            ),
             ("Tests", TESTS, tests, "No tests yet", "Record a test when its sample goes out."),
         ],
     )
@@ -149,157 +211,112 @@ class NoSuchTest(Conflict):
     title = "Nothing waits for a result"
 
 
-@router.get("/lots/{code}/test")
-async def show_test(request: Request, code: LotCode, reading: PageReading, completes: Completes = None) -> Response:
-    """Draw the form of a test, or of the result of one that waits."""
-    return await _draw_test(request, reading, code, completes)
+Testing = tuple[LotPublic, LotTestPublic | None]
+"""A lot, and its test that waits for the result that the form is about."""
 
 
-async def _draw_test(
-    request: Request,
-    reading: PageReading,
-    code: str,
-    completes: UUID | None,
-    refusal: Refusal | None = None,
-    typed: Form | None = None,
-) -> Response:
-    lot = await reading(lots.describe_lot, code)
-    actor: Actor = request.state.actor
-    actor.require(Permission.PROCESSING_RECORD, at=lot.site)
-    zone = request.state.zone
-    names: tuple[str, ...] = ("result", "report_sha256")
-    if completes is None:
-        title, lead = "Record a test", "When the sample goes out. Its result is recorded from the page of the lot."
-        names = ("test", "sampled_at", "due_at", *names)
-        values: Any = (
-            typed if typed is not None else {"sampled_at": f"{now().astimezone(zone):%Y-%m-%dT%H:%M}", "result": "pending"}
-        )
-        hidden: dict[str, str] = {}
-        options = None
-    else:
-        waiting = _waiting(lot, completes)
-        title = f"Result of the {words(waiting.test).lower()} test"
-        lead = "A failed test holds every unit of the lot at once."
-        values, hidden = typed, {"completes": str(completes)}
-        options = {"result": [("passed", "Passed"), ("failed", "Failed")]}
-    return act_page(
-        request,
-        refusal,
-        title=title,
-        subject=code,
-        lead=lead,
-        back=f"/lots/{code}",
-        trail=[("Lots", "/lots"), (code, f"/lots/{code}"), (title, None)],
-        hidden=hidden,
-        draft=True,
-        fields=fields_of(
-            RecordLotTest,
-            *names,
-            values=values,
-            options=options,
-            labels={"sampled_at": "Sampled at", "due_at": "Result due at", "report_sha256": "SHA-256 of the report"},
-        ),
-        more=fields_of(RecordLotTest, *CIRCUMSTANCES, values=typed),
-        submit="Record it",
-        icon="flask",
-    )
-
-
-def _waiting(lot: LotPublic, completes: UUID) -> LotTestPublic:
+def _testing(session: Session, actor: Actor, asked: Asked) -> Testing:
+    lot = lots.describe_lot(session, actor, asked.code)
+    actor.require(Permission.PROCESSING_RECORD, at=lot.site, subject=lot.lot)
+    if "completes" not in asked.form:
+        return lot, None
     for one in lot.tests:
-        if one.id == completes and one.result == "pending":
-            return one
+        if str(one.id) == asked.form["completes"] and one.result == "pending":
+            return lot, one
     raise NoSuchTest(f"No such test of {lot.lot} waits for a result. Look at its page.", subject=lot.lot)
 
 
-@router.post("/lots/{code}/test")
-async def record_test(request: Request, code: LotCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Record it; a failed one holds the lot."""
-    form = performing.form
-    try:
-        completes = UUID(form["completes"]) if "completes" in form else None
-    except ValueError:
-        completes = UUID(int=0)
-
-    async def act() -> Response:
-        names, given = ["test", "sampled_at", "due_at", "result", "report_sha256", *CIRCUMSTANCES], {}
-        if completes is not None:
-            waiting = _waiting(await reading(lots.describe_lot, code), completes)
-            given = {"test": waiting.test, "sampled_at": waiting.sampled_at, "due_at": waiting.due_at, "completes": completes}
-            names = ["result", "report_sha256", *CIRCUMSTANCES]
-        body = parse(RecordLotTest, form, request.state.zone, *names, **given)
-        made = await performing(lots.record_test, code, body)
-        if made["hold"] is not None:
-            text = "Every unit is on hold until quality decides."
-            return await performing.done(f"/lots/{code}", "The test failed.", text, kind="stop")
-        return await performing.done(f"/lots/{code}", f"Recorded: {words(body.test).lower()} {words(body.result).lower()}.")
-
-    return await or_again(act(), lambda refusal: _draw_test(request, reading, code, completes, refusal, form))
-
-
-ASSAY = ("method", "live", "dead", "volume_nl", "minutes_after_thaw", "instrument")
-
-
-@router.get("/specimens/{code}/assay")
-async def show_assay(request: Request, code: SpecimenCode, reading: PageReading) -> Response:
-    """Draw the form of a count of living and dead."""
-    return await _draw_assay(request, reading, code)
-
-
-async def _draw_assay(
-    request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Form | None = None
-) -> Response:
-    specimen = await reading(describe_specimen, code)
-    material = MATERIALS[MaterialName(specimen.material)]
-    counted = "follicles" if specimen.unit == "follicles" else "cells"
-    values: Any = typed if typed is not None else {"method": material.assays[0].value if len(material.assays) == 1 else ""}
-    fields = fields_of(
-        RecordViability,
-        *ASSAY,
-        "dilution_milli",
-        values=values,
-        options={"method": [(one.value, words(one.value)) for one in material.assays]},
-        labels={
-            "live": f"Living {counted} counted",
-            "dead": f"Dead {counted} counted",
-            "volume_nl": "Volume looked at (nL)",
-            "minutes_after_thaw": "Minutes after thawing",
-            "dilution_milli": "Dilution (thousandths: 2-fold is 2000)",
-            "instrument": "Instrument (EQ code)",
-        },
-    )
-    return act_page(
-        request,
-        refusal,
-        title="Record a viability assay",
-        subject=code,
-        lead="What was counted, as read. The share and its interval are computed; membrane integrity is not potency.",
-        back=f"/specimens/{code}",
-        fields=fields,
-        hidden={"expected_seq": str(specimen.custody.seq)},
+def _draw_test(at: Opened[Testing]) -> ActForm:
+    _lot, waiting = at.read
+    if waiting is None:
+        return ActForm(
+            title="Record a test",
+            submit="Record it",
+            icon="flask",
+            lead="When the sample goes out. Its result is recorded from the page of the lot.",
+            values={"sampled_at": f"{now().astimezone(at.zone):%Y-%m-%dT%H:%M}", "result": "pending"},
+            draft=True,
+        )
+    return ActForm(
+        title=f"Result of the {words(waiting.test).lower()} test",
+        submit="Record it",
+        icon="flask",
+        lead="A failed test holds every unit of the lot at once.",
+        fields=fields_of(
+            RecordLotTest,
+            *("result", "report_sha256"),
+            values=at.filled(),
+            options={"result": [("passed", "Passed"), ("failed", "Failed")]},
+            labels=TEST_LABELS,
+        ),
+        hidden={"completes": str(waiting.id)},
         draft=True,
-        trail=[("Specimens", "/specimens"), (code, f"/specimens/{code}"), ("Record a viability assay", None)],
-        more=fields_of(RecordViability, *CIRCUMSTANCES, values=typed),
+    )
+
+
+def _of_waiting(at: Acting[Testing]) -> dict[str, Any]:
+    _lot, one = at.read
+    if one is None:
+        return {}
+    return {"test": one.test, "sampled_at": one.sampled_at, "due_at": one.due_at, "completes": one.id}
+
+
+def _tested(at: Opened[Testing], body: RecordLotTest, made: Mapping[str, Any]) -> Done:
+    if made["hold"] is not None:
+        return Done(f"/lots/{at.code}", "The test failed.", "Every unit is on hold until quality decides.", "stop")
+    return Done(f"/lots/{at.code}", f"Recorded: {words(body.test).lower()} {words(body.result).lower()}.")
+
+
+ActPage(
+    address="/lots/{code}/test",
+    asks=("completes",),
+    reads=_testing,
+    form=_draw_test,
+    labels=TEST_LABELS,
+    model=RecordLotTest,
+    names=("test", "sampled_at", "due_at", "result", "report_sha256"),
+    given=_of_waiting,
+    use_case=lots.record_test,
+    after=_tested,
+).on(router)
+
+
+def _draw_assay(at: Opened[SpecimenPublic]) -> ActForm:
+    specimen, assays_of = at.read, MATERIALS[MaterialName(at.read.material)].assays
+    counted = "follicles" if specimen.unit == "follicles" else "cells"
+    return ActForm(
+        title="Record a viability assay",
         submit="Record the count",
         icon="flask",
+        lead="What was counted, as read. The share and its interval are computed; membrane integrity is not potency.",
+        labels={"live": f"Living {counted} counted", "dead": f"Dead {counted} counted"},
+        values={"method": assays_of[0].value if len(assays_of) == 1 else ""},
+        options={"method": [(one.value, words(one.value)) for one in assays_of]},
+        hidden={"expected_seq": str(specimen.custody.seq)},
+        draft=True,
     )
 
 
-@router.post("/specimens/{code}/assay")
-async def record_assay(request: Request, code: SpecimenCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Record the count and say what it is."""
-    form = performing.form
+def _counted(at: Opened[SpecimenPublic], _body: RecordViability, answer: Mapping[str, Any]) -> Done:
+    measured = answer["measured"]
+    low, high = measured["wilson_95_lower_bp"] / 100, measured["wilson_95_upper_bp"] / 100
+    said = f"Recorded: {measured['viability_bp'] / 100:.1f} % living."
+    return Done(f"/specimens/{at.code}#viability", said, f"95 % interval {low:.1f} to {high:.1f} %.")
 
-    async def act() -> Response:
-        given: dict[str, Any] = {}
-        if "instrument" in form:
-            given["instrument"] = scanned_code(form, "instrument", performing.bank.settings, Prefix.EQUIPMENT)
-        names = [*(name for name in ASSAY if name != "instrument"), "dilution_milli", "expected_seq", *CIRCUMSTANCES]
-        body = parse(RecordViability, form, request.state.zone, *names, **given)
-        measured = (await performing(assays.record_viability, code, body))["measured"]
-        share = f"{measured['viability_bp'] / 100:.1f} % living"
-        low, high = measured["wilson_95_lower_bp"] / 100, measured["wilson_95_upper_bp"] / 100
-        text = f"95 % interval {low:.1f} to {high:.1f} %."
-        return await performing.done(f"/specimens/{code}#viability", f"Recorded: {share}.", text)
 
-    return await or_again(act(), lambda refusal: _draw_assay(request, reading, code, refusal, form))
+ActPage(
+    address="/specimens/{code}/assay",
+    reads=about_specimen,
+    form=_draw_assay,
+    labels={
+        "volume_nl": "Volume looked at (nL)",
+        "minutes_after_thaw": "Minutes after thawing",
+        "dilution_milli": "Dilution (thousandths: 2-fold is 2000)",
+        "instrument": "Instrument (EQ code)",
+    },
+    model=RecordViability,
+    names=("method", "live", "dead", "volume_nl", "minutes_after_thaw", "instrument", "dilution_milli"),
+    scans={"instrument": (Prefix.EQUIPMENT,)},
+    use_case=assays.record_viability,
+    after=_counted,
+).on(router)

@@ -20,7 +20,7 @@ from biobank.pages.ui.rows import parse_rows
 from biobank.pages.ui.scanned import scanned_code
 from biobank.pages.ui.session import Form
 from biobank.specimens.amounts import read_amount, read_what
-from biobank.specimens.materials import MATERIALS, MaterialName
+from biobank.specimens.materials import MATERIALS, MaterialName, Unit
 from biobank.specimens.processes import PROCESSES, PassageRule, ProcessName
 from biobank.specimens.processing_schemas import RunInput, RunOutput, Treated
 
@@ -42,7 +42,7 @@ def run_inputs(form: Form, settings: Settings, known: dict[str, Snapshot], zone:
         specimen = known[scanned_code(row, "specimen", settings, *SPECIMENS)]
         given: dict[str, Any] = {"specimen": specimen.code, "expected_seq": specimen.seq}
         if "amount" in row:
-            given["amount"] = _amount(row["amount"], specimen.unit)
+            given["amount"] = typed_amount(row, specimen.unit)
         return parse(RunInput, row, zone, "consumed", **given)
 
     return parse_rows(form, "inputs", ("specimen",), build)
@@ -59,11 +59,8 @@ def run_outputs(form: Form, process: ProcessName, known: dict[str, Snapshot], zo
     passages = {one.passage for one in known.values()}
 
     def build(row: Form) -> RunOutput:
-        try:
-            material, unit = read_what(row.get("what", ""))
-        except ValueError as error:
-            raise FormFault({"what": f"What came out: {error}"}) from None
-        given = {"material": material, "unit": unit, "amount": _amount(row.get("amount", ""), unit)}
+        material, unit = typed_what(row, "What came out")
+        given = {"material": material, "unit": unit, "amount": typed_amount(row, unit)}
         due = passage_due(process, material, passages)
         return parse(
             RunOutput, row, zone, "count", "purpose", "vessel_count", **given, **({} if due is None else {"passage": due})
@@ -90,12 +87,20 @@ def passage_due(process: ProcessName, material: MaterialName, passages: set[int 
 
 def loss_of(form: Form, known: dict[str, Snapshot]) -> int:
     """Return what was lost in splitting, in the unit of the inputs; nothing typed is nothing lost."""
-    text = form.get("loss", "0")
-    return 0 if not text.strip("0., ") else _amount(text, next(iter(known.values())).unit, "loss")
+    return typed_amount(form, next(iter(known.values())).unit, "loss") if form.get("loss", "").strip("0., ") else 0
 
 
-def _amount(text: str, unit: str, name: str = "amount") -> int:
+def typed_what(row: Form, label: str) -> tuple[MaterialName, Unit]:
+    """Return the material and unit chosen in a row; raise FormFault."""
     try:
-        return read_amount(text, unit)
+        return read_what(row.get("what", ""))
+    except ValueError as error:
+        raise FormFault({"what": f"{label}: {error}"}) from None
+
+
+def typed_amount(form: Form, unit: Unit | str, name: str = "amount") -> int:
+    """Return what was typed as the kept integer of `unit`; raise FormFault."""
+    try:
+        return read_amount(form.get(name, ""), unit)
     except ValueError as error:
         raise FormFault({name: f"{name.capitalize()}: {error}"}) from None

@@ -1,10 +1,11 @@
 """Processing runs that make specimens: choosing one, its form, the list of runs and one run."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from markupsafe import Markup
 from sqlmodel import Session
@@ -12,31 +13,29 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.custody.legality import Snapshot
 from biobank.foundation.codes import SPECIMENS, Prefix
-from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
-from biobank.pages.specimens.kits import site_options
+from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.specimens.run_forms import input_codes, known_specimens, loss_of, run_inputs, run_outputs
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
-from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, act_page, fields_of, parse
+from biobank.pages.ui.forms import Field, FormFault, fields_of
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.rows import draw_rows, wants_rows
-from biobank.pages.ui.scanned import scanned_code, scanned_codes
-from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again, see
+from biobank.pages.ui.rows import draw_rows
+from biobank.pages.ui.session import Form, PageReading, see
 from biobank.pages.ui.templating import render
-from biobank.people.queries import list_sites
 from biobank.specimens import making, processing_queries
 from biobank.specimens.amounts import what_choices
 from biobank.specimens.lots import describe_lot
 from biobank.specimens.materials import MaterialName, amount_text
-from biobank.specimens.processes import PROCESSES, PassageRule, ProcessName
+from biobank.specimens.processes import PROCESSES, PassageRule, Process, ProcessName
 from biobank.specimens.processing_schemas import MakingRun, ProcessingList, ProcessingPublic, RunOutput
 
 router = APIRouter(include_in_schema=False)
 
-AnyCode = Annotated[str, Query(max_length=20, pattern=r"^[A-Z0-9-]*$")]
 BENCH = ("site", "procedure_version", "equipment", "reagent_lots")
 BENCH_LABELS = {
     "procedure_version": "Procedure and version",
@@ -44,6 +43,7 @@ BENCH_LABELS = {
     "reagent_lots": "Reagent lots (RG codes)",
     "site": "Where",
 }
+BENCH_CODES = {"equipment": (Prefix.EQUIPMENT,), "reagent_lots": (Prefix.REAGENT_LOT,)}
 TRAIL: list[tuple[str, str | None]] = [("Processing", "/processings"), ("Record a run", None)]
 INPUT_COLUMNS = [Column("specimen", "Specimen", "code"), Column("amount", "Went in"), Column("left", "Afterwards")]
 
@@ -104,79 +104,39 @@ Listing(
 ).on(router)
 
 
-@router.get("/processings/new")
-async def show_new(
-    request: Request,
-    reading: PageReading,
-    process: Annotated[str, Query(max_length=30, pattern="^[a-z_]*$")] = "",
-    specimen: Annotated[list[str] | None, Query(max_length=100)] = None,
-) -> Response:
-    """Draw the form of a process; without one, what to choose first."""
-    request.state.actor.require(Permission.PROCESSING_RECORD, at=ANYWHERE)
-    codes = [one for one in specimen or [] if len(one) == 12]
-    if process in set(ProcessName):
-        return await _draw(request, reading, ProcessName(process), given=codes)
-    return await _draw_start(request, reading, codes)
+@dataclass(frozen=True)
+class Bench:
+    """What the form of a run reads: the specimens that it begins with, and where the actor may record."""
+
+    known: Mapping[str, Snapshot]
+    sites: Choices
 
 
-async def _draw_start(
-    request: Request, reading: PageReading, codes: list[str], refusal: Refusal | None = None, typed: Any = None
-) -> Response:
-    known = await reading(known_specimens, codes) if codes else {}
-    materials = {MaterialName(one.material) for one in known.values()}
-    possible = [entry for entry in PROCESSES.values() if materials <= set(entry.makes)]
-    fields = [
-        Field(
-            "process",
-            "Process",
-            "select",
-            (typed or {}).get("process", ""),
-            True,
-            options=[(entry.name.value, entry.title) for entry in possible],
-        ),
-        Field(
-            "specimen",
-            "First specimen that goes in",
-            "scan",
-            codes[0] if codes else (typed or {}).get("specimen", ""),
-            False,
-            accepts="HF AD",
-        ),
-    ]
-    return act_page(
-        request,
-        refusal,
-        title="Record a run",
-        subject="Processing",
-        lead="Choose the process, then scan what goes in.",
-        back="/processings",
-        trail=TRAIL,
-        fields=fields,
-        hidden={"start": "yes"},
-        submit="Go on",
-        icon="arrow",
-    )
+def bench_for(session: Session, actor: Actor, codes: Sequence[str]) -> Bench:
+    """Read it; raise NotPermitted, NotFound."""
+    actor.require(Permission.PROCESSING_RECORD, at=ANYWHERE)
+    known = known_specimens(session, actor, codes) if codes else {}
+    return Bench(known, own_sites(session, actor, Permission.PROCESSING_RECORD))
 
 
-async def _draw(
-    request: Request,
-    reading: PageReading,
-    name: ProcessName,
-    refusal: Refusal | None = None,
-    typed: Form | None = None,
-    given: list[str] | None = None,
-) -> Response:
-    process = PROCESSES[name]
-    sites = (await reading(list_sites, active=True)).items
-    known = await reading(known_specimens, given) if given else {}
-    own = [one for one in sites if request.state.actor.may(Permission.PROCESSING_RECORD, at=one.code)]
-    values: Any = typed if typed is not None else {"site": own[0].code if len(own) == 1 else ""}
+def _begin(session: Session, actor: Actor, asked: Asked) -> Bench:
+    # A specimen in a posted form is what was scanned: it is read with the rest of what was typed.
+    return bench_for(session, actor, [] if asked.sent else asked.form.all_of("specimen"))
+
+
+def _draw(at: Opened[Bench]) -> ActForm:
+    """The form of a process; without one, what to choose first."""
+    known, name = at.read.known, at.form.get("process", "")
+    if "start" in at.form or name not in set(ProcessName):
+        return _draw_start(at, list(known))
+    process = PROCESSES[ProcessName(name)]
     made = {one for taken in process.makes.values() for one in taken}
     if known:
         made = {one for spec in known.values() for one in process.makes.get(MaterialName(spec.material), made)}
     choices = what_choices(sorted(made))
     if process.units is not None:
         choices = [(value, text) for value, text in choices if value.endswith(f":{process.units[1].value}")]
+    typed = at.form if at.sent else None
     inputs = draw_rows(
         "inputs",
         "What went in",
@@ -191,29 +151,45 @@ async def _draw(
         "outputs",
         "What came out",
         "Containers alike",
-        lambda row: _output_fields(row, name, choices),
+        lambda row: _output_fields(row, process, choices),
         typed,
         at_least=1 if process.culture else 2,
         hint="All of one lot. Containers of the same content stand in one row.",
     )
-    fields = fields_of(MakingRun, *BENCH, values=values, labels=BENCH_LABELS, options={"site": site_options(own)})
-    fields.append(Field("loss", "Lost in handling", "text", values.get("loss", ""), False, "In the unit of what went in."))
     passage = {PassageRule.FIRST: " The culture is passage 0.", PassageRule.NEXT: " The passage number grows by one."}
-    return act_page(
-        request,
-        refusal,
+    return ActForm(
         title=process.title,
         subject="Processing",
         lead="Recorded when the last container is closed." + passage.get(process.passage, ""),
-        back="/processings",
         trail=TRAIL,
-        fields=fields,
+        values={"site": only(at.read.sites)},
+        options={"site": at.read.sites},
+        also=[Field("loss", "Lost in handling", "text", at.form.get("loss", ""), False, "In the unit of what went in.")],
         rows=[inputs, outputs],
-        hidden={"process": name.value},
+        hidden={"process": name},
         draft=True,
-        more=fields_of(MakingRun, *CIRCUMSTANCES, values=typed),
         submit="Record the run",
         icon="flask",
+    )
+
+
+def _draw_start(at: Opened[Bench], codes: Sequence[str]) -> ActForm:
+    materials = {MaterialName(one.material) for one in at.read.known.values()}
+    possible = [(entry.name.value, entry.title) for entry in PROCESSES.values() if materials <= set(entry.makes)]
+    first = codes[0] if codes else at.form.get("specimen", "")
+    return ActForm(
+        title="Record a run",
+        subject="Processing",
+        lead="Choose the process, then scan what goes in.",
+        trail=TRAIL,
+        fields=[
+            Field("process", "Process", "select", at.form.get("process", ""), True, options=possible),
+            Field("specimen", "First specimen that goes in", "scan", first, accepts="HF AD"),
+        ],
+        more=[],
+        hidden={"start": "yes"},
+        submit="Go on",
+        icon="arrow",
     )
 
 
@@ -227,8 +203,7 @@ def _input_fields(row: Any) -> list[Field]:
     ]
 
 
-def _output_fields(row: Any, name: ProcessName, choices: list[tuple[str, str]]) -> list[Field]:
-    process = PROCESSES[name]
+def _output_fields(row: Any, process: Process, choices: list[tuple[str, str]]) -> list[Field]:
     what = row.get("what") or (choices[0][0] if len(choices) == 1 else "")
     fields = [
         Field("what", "What came out", "select", what, options=choices),
@@ -241,51 +216,40 @@ def _output_fields(row: Any, name: ProcessName, choices: list[tuple[str, str]]) 
     return [*fields, *fields_of(RunOutput, "purpose", values={"purpose": purpose})]
 
 
-@router.post("/processings/new")
-async def record(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
+async def _record(at: Acting[Bench]) -> Done | Response:
     """Record the run and show its lot; or go on from the choice of a process."""
-    form, settings, zone = performing.form, performing.bank.settings, request.state.zone
-
-    async def start() -> Response:
-        name = _process(form)
-        scanned = f"&specimen={scanned_code(form, 'specimen', settings, *SPECIMENS)}" if "specimen" in form else ""
-        return see(f"/processings/new?process={name.value}{scanned}")
-
-    async def act() -> Response:
-        name = _process(form)
-        known = await reading(known_specimens, input_codes(form, settings))
-        given: dict[str, Any] = {
-            "process": name,
-            "inputs": run_inputs(form, settings, known, zone),
-            "loss": loss_of(form, known),
-            "outputs": run_outputs(form, name, known, zone),
-            **bench_codes(form, settings),
-        }
-        body = parse(MakingRun, form, zone, "site", "procedure_version", *CIRCUMSTANCES, **given)
-        made = await performing(making.record_making, body)
-        text = f"{len(made['specimens'])} specimens came into being. Print their labels next."
-        return await performing.done(f"/lots/{made['lot']}", "The run is recorded.", text)
-
-    if "start" in form:
-        return await or_again(start(), lambda refusal: _draw_start(request, reading, [], refusal, form))
-    if wants_rows(form):
-        return await _draw(request, reading, _process(form), typed=form)
-    return await or_again(act(), lambda refusal: _draw(request, reading, _process(form), refusal, form))
-
-
-def bench_codes(form: Form, settings: Any) -> dict[str, list[str]]:
-    """Return the equipment and reagent lots of a run; raise FormFault."""
-    return {
-        "equipment": scanned_codes(form, "equipment", settings, Prefix.EQUIPMENT),
-        "reagent_lots": scanned_codes(form, "reagent_lots", settings, Prefix.REAGENT_LOT),
-    }
-
-
-def _process(form: Form) -> ProcessName:
+    form, settings = at.form, at.bank.settings
     try:
-        return ProcessName(form.get("process", ""))
+        name = ProcessName(form.get("process", ""))
     except ValueError:
         raise FormFault({"process": "Process: choose one."}) from None
+    if "start" in form:
+        scanned = f"&specimen={at.scanned('specimen', *SPECIMENS)}" if "specimen" in form else ""
+        return see(f"/processings/new?process={name.value}{scanned}")
+    known = await at.reading(known_specimens, input_codes(form, settings))
+    given: dict[str, Any] = {
+        "process": name,
+        "inputs": run_inputs(form, settings, known, at.zone),
+        "loss": loss_of(form, known),
+        "outputs": run_outputs(form, name, known, at.zone),
+    }
+    made = await at.performing(making.record_making, await RUN.body_of(at, **given))
+    text = f"{len(made['specimens'])} specimens came into being. Print their labels next."
+    return Done(f"/lots/{made['lot']}", "The run is recorded.", text)
+
+
+RUN = ActPage(
+    address="/processings/new",
+    asks=("process", "specimen"),
+    reads=_begin,
+    form=_draw,
+    labels=BENCH_LABELS,
+    model=MakingRun,
+    names=BENCH,
+    scans=BENCH_CODES,
+    acts=_record,
+)
+RUN.on(router)
 
 
 @router.get("/processings/{run_id}")

@@ -107,6 +107,9 @@ Listing(
         RowsAct("scan", "Add to the scan list", "scan", spaced("/scan?codes="), Permission.CUSTODY_RECORD),
         RowsAct("run", "Process", "flask", repeated("/processings/new", "specimen"), Permission.PROCESSING_RECORD),
         RowsAct("offer", "Hand over", "hand", spaced("/handovers/new?specimens="), Permission.SPECIMEN_READ),
+        RowsAct(
+            "basis", "Determine the legal basis", "pen", repeated("/specimens/basis", "specimens"), Permission.QUALITY_DECIDE
+        ),
         RowsAct("deviation", "Open a deviation", "triangle", spaced("/deviations/new?about="), Permission.DEVIATION_OPEN),
     ],
     empty="No specimens match",

@@ -1,9 +1,10 @@
 """Specimens as people see them: the list, one specimen with all that is known of it, and the observations anyone may record."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
@@ -21,16 +22,19 @@ from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.terms import words
 from biobank.labels.files import Drawing, data_of, template_for
 from biobank.pages.labels.labels import markup_of
+from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.storage.box_maps import grid_of
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
+from biobank.pages.ui.addresses import SpecimenCode
 from biobank.pages.ui.entries import entry_of
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import quantity
-from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
+from biobank.pages.ui.forms import CIRCUMSTANCES, fields_of
 from biobank.pages.ui.parts import ActionLink, Node
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
+from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.pages.viability.presentation import MEASURED_COLUMNS, expected, measured_row
-from biobank.people.queries import list_sites
+from biobank.quality.holds import liftable
 from biobank.specimens.lineage import lineage_of
 from biobank.specimens.lineage_graph import draw_lineage
 from biobank.specimens.materials import amount_text
@@ -43,7 +47,6 @@ from biobank.viability.schemas import ViabilityPublic
 
 router = APIRouter(include_in_schema=False)
 
-SpecimenCode = Annotated[str, Path(pattern=r"^(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}$")]
 EVENTS_SHOWN = 200
 RELATIVES_SHOWN = 60
 
@@ -62,6 +65,7 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
     "specimen.moved": ("store", "Move to another place", "box", "plain"),
     "specimen.hold_placed": ("hold", "Place a hold", "octagon", "grave"),
     "specimen.quality_decided": ("decision", "Decide on quality", "check", "plain"),
+    "specimen.basis_decided": ("basis", "Determine the legal basis", "pen", "plain"),
 }
 """Acts of use cases that have a page: kind → last part of its address, label, icon, weight."""
 
@@ -82,6 +86,7 @@ class Dossier:
     lineage: Lineage
     allowed: AllowedEvents
     box: ContainerMap | None
+    liftable: Collection[UUID]
 
 
 def read_dossier(session: Session, actor: Actor, code: str, bank: Bank) -> Dossier:
@@ -101,6 +106,7 @@ def read_dossier(session: Session, actor: Actor, code: str, bank: Bank) -> Dossi
         lineage_of(session, actor, code),
         service.allowed_on(session, snapshot, actor, bank),
         box,
+        liftable(session, actor, [UUID(one.id) for one in snapshot.holds]),
     )
 
 
@@ -128,6 +134,7 @@ async def show_specimen(request: Request, code: SpecimenCode, reading: PageReadi
         relatives=len(dossier.lineage.nodes),
         entries=[entry_of(event, state_after) for event in reversed(dossier.events)],
         acts=acts_of(dossier.allowed),
+        liftable=dossier.liftable,
         older=custody.seq > len(dossier.events),
     )
 
@@ -226,70 +233,60 @@ def trees_of(lineage: Lineage) -> list[Node]:
     return [node(code) for code in by_code if code not in placed]
 
 
-def _direct(verb: str) -> type[Event]:
-    cls = rules.by_kind.get(f"specimen.{verb}")
-    if cls is None or cls.mode is not Mode.DIRECT:
+@dataclass(frozen=True)
+class Observed:
+    """What the form of an observation reads: its class, the specimen, the sites at which it may be recorded."""
+
+    event: type[Event]
+    specimen: SpecimenPublic
+    sites: Choices
+
+    @property
+    def names(self) -> list[str]:
+        """The members that are typed."""
+        return [name for name in self.event.model_fields if name != "kind"]
+
+
+def _observed(session: Session, actor: Actor, asked: Asked) -> Observed:
+    cls = rules.by_kind.get(f"specimen.{asked.path['verb']}")
+    if cls is None or cls.mode is not Mode.DIRECT or cls.permission is None:
         raise NotFound("There is no such act to record on a specimen.")
-    return cls
+    return Observed(cls, describe_specimen(session, actor, asked.code), own_sites(session, actor, cls.permission))
 
 
-def _names(cls: type[Event]) -> Sequence[str]:
-    return [name for name in cls.model_fields if name != "kind"]
-
-
-Verb = Annotated[str, Path(pattern=r"^[a-z_]{2,40}$")]
-
-
-@router.get("/specimens/{code}/record/{verb}")
-async def show_record(request: Request, code: SpecimenCode, verb: Verb, reading: PageReading) -> Response:
-    """Draw the form of an observation, made from the fields of its class."""
-    return await _draw_record(request, reading, code, verb)
-
-
-async def _draw_record(
-    request: Request, reading: PageReading, code: str, verb: str, refusal: Refusal | None = None, typed: Any = None
-) -> Response:
-    cls = _direct(verb)
-    specimen = await reading(describe_specimen, code)
-    sites = await reading(list_sites, active=True)
-    actor: Actor = request.state.actor
-    own = [
-        (one.code, f"{one.code} · {one.name}") for one in sites.items if cls.permission and actor.may(cls.permission, at=one.code)
-    ]
-    model = request_model(cls, EventRequest)
-    values: Any = typed if typed is not None else {"site": own[0][0]} if len(own) == 1 else None
-    return act_page(
-        request,
-        refusal,
+def _draw_record(at: Opened[Observed]) -> ActForm:
+    """The form of an observation, made from the fields of its class."""
+    cls, verb = at.read.event, at.path["verb"]
+    return ActForm(
         title=cls.label,
-        subject=code,
         lead=(cls.__doc__ or "").split("\n")[0],
-        back=f"/specimens/{code}",
-        trail=[("Specimens", "/specimens"), (code, f"/specimens/{code}"), (cls.label, None)],
         fields=fields_of(
-            model, *_names(cls), values=values, options={"site": own}, labels={"amount": f"Amount ({specimen.unit})"}
+            request_model(cls, EventRequest),
+            *at.read.names,
+            values=at.filled(site=only(at.read.sites)),
+            options={"site": at.read.sites},
+            labels={"amount": f"Amount ({at.read.specimen.unit})"},
         ),
-        more=fields_of(model, *CIRCUMSTANCES, values=typed),
-        hidden={"expected_seq": str(specimen.custody.seq)},
-        submit=cls.label,
+        hidden={"expected_seq": str(at.read.specimen.custody.seq)},
         icon=DIRECT_ICONS.get(f"specimen.{verb}", "pen"),
         grave=verb == "missing",
     )
 
 
-@router.post("/specimens/{code}/record/{verb}")
-async def record_observation(
-    request: Request, code: SpecimenCode, verb: Verb, performing: PagePerforming, reading: PageReading
-) -> Response:
+async def _record(at: Acting[Observed]) -> Done:
     """Record it, as the API's events endpoint does."""
-    cls = _direct(verb)
+    cls = at.read.event
+    model = request_model(cls, EventRequest)
+    body = at.parse(model, *at.read.names, *CIRCUMSTANCES, "expected_seq", kind=f"specimen.{at.path['verb']}")
+    answer = await at.performing(service.record_event, at.code, body)
+    return Done(f"/specimens/{at.code}", f"Recorded: {cls.label.lower()}.", f"Event {answer['seq']} of {at.code}.")
 
-    async def act() -> Response:
-        model = request_model(cls, EventRequest)
-        body = parse(
-            model, performing.form, request.state.zone, *_names(cls), *CIRCUMSTANCES, "expected_seq", kind=f"specimen.{verb}"
-        )
-        answer = await performing(service.record_event, code, body)
-        return await performing.done(f"/specimens/{code}", f"Recorded: {cls.label.lower()}.", f"Event {answer['seq']} of {code}.")
 
-    return await or_again(act(), lambda refusal: _draw_record(request, reading, code, verb, refusal, performing.form))
+ActPage(
+    address="/specimens/{code}/record/{verb}",
+    params={"verb": Annotated[str, Path(pattern=r"^[a-z_]{2,40}$")]},
+    reads=_observed,
+    form=_draw_record,
+    model=EventRequest,
+    acts=_record,
+).on(router)

@@ -56,10 +56,15 @@ class Asked:
     """One request for a page that acts. `form` is what was typed, or on GET what the address says beforehand."""
 
     request: Request
-    bank: Bank
+    reading: Reader
     path: Mapping[str, Any]
     form: Form
     sent: bool
+
+    @property
+    def bank(self) -> Bank:
+        """The bank's services."""
+        return self.reading.bank
 
     @property
     def code(self) -> str:
@@ -88,7 +93,7 @@ class Opened(Asked, Generic[R]):
 
     def filled(self, **proposed: Any) -> Mapping[str, Any]:
         """Return what fills the fields: what was typed; before anything was, `proposed` and what the address says."""
-        return self.form if self.sent else {**proposed, **self.form}
+        return self.form if self.sent or not proposed else {**proposed, **self.form}
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,6 @@ class Acting(Opened[R], Generic[R]):
     """The same while its form is being acted on. `performing(use_case, …)` runs one act."""
 
     performing: PagePerformer = field(kw_only=True)
-    reading: Reader = field(kw_only=True)
     labels: Mapping[str, str] = field(kw_only=True)
 
     def parse(self, model: type[T], *names: str, **given: Any) -> T:
@@ -117,9 +121,9 @@ class Acting(Opened[R], Generic[R]):
             return body
         return body.model_copy(update={"signature": await self.performing.sign(meaning)})
 
-    async def done(self, *said: Any) -> Response:
+    async def done(self, location: str, title: str, text: str = "", kind: str = "ok") -> Response:
         """Leave a message (the members of Done) and send the browser on."""
-        return await self.performing.done(*said)
+        return await self.performing.done(location, title, text, kind)
 
 
 class Done(NamedTuple):
@@ -180,9 +184,9 @@ Answered = Done | Shown
 
 @dataclass(frozen=True)
 class Needs:
-    """`reads` of a page that is about nothing yet: it asks for a permission, and the database for nothing."""
+    """`reads` of a page that is about nothing yet: it asks for a permission, if any, and the database for nothing."""
 
-    permission: Permission
+    permission: Permission | None = None
     at: Place = ANYWHERE
 
     def __call__(self, _session: Session, actor: Actor, _asked: Asked) -> Actor:
@@ -191,7 +195,8 @@ class Needs:
 
     def granted(self, actor: Actor) -> Actor:
         """Do the same without a database."""
-        actor.require(self.permission, at=self.at)
+        if self.permission is not None:
+            actor.require(self.permission, at=self.at)
         return actor
 
 
@@ -272,7 +277,7 @@ class ActPage(Generic[R, M]):
             raise
         if wants_rows(performing.form):
             return await self.draw(at)
-        acting = Acting(**vars(at), performing=performing, reading=reading, labels=self.labels)
+        acting = Acting(**vars(at), performing=performing, labels=self.labels)
         try:
             said = await acts(acting)
             return await acting.done(*said) if isinstance(said, Done) else self._show(acting, said)
@@ -286,7 +291,7 @@ class ActPage(Generic[R, M]):
             return await self.draw(replace(at, refusal=refusal))
 
     async def _open(self, request: Request, reading: Reader, path: Mapping[str, Any], form: Form, *, sent: bool) -> Opened[R]:
-        asked = Asked(request, reading.bank, path, form, sent)
+        asked = Asked(request, reading, path, form, sent)
         # Who is signed in was read with the session a moment ago; an act reads it once more, in its own transaction.
         if isinstance(self.reads, Needs):
             granted: Any = self.reads.granted(asked.actor)
@@ -302,10 +307,10 @@ class ActPage(Generic[R, M]):
         answer = await at.performing(self.use_case, *before, await at.sign(body, meaning))
         return self.after(at, body, answer)
 
-    async def body_of(self, at: Acting[R]) -> M:
-        """Build the request from a posted form; raise FormFault."""
+    async def body_of(self, at: Acting[R], **more: Any) -> M:
+        """Build the request from a posted form and what an act of its own adds; raise FormFault."""
         added = {} if self.given is None else self.given(at)
-        given = dict(await added if inspect.isawaitable(added) else added)
+        given = dict(await added if inspect.isawaitable(added) else added) | more
         for name, prefixes in self.scans.items():
             if name in at.form:
                 several = self.model.model_fields[name].annotation

@@ -13,6 +13,7 @@ LotCode = Annotated[str, Path(pattern=r"^LT-[0-9A-Z]{7}$")]
 ContainerCode = Annotated[str, Path(pattern=r"^BX-[0-9A-Z]{7}$")]
 WithdrawalCode = Annotated[str, Path(pattern=r"^WD[0-9]{2}-[0-9A-Z]{7}$")]
 ShipmentCode = Annotated[str, Path(pattern=r"^SH-[0-9A-Z]{7}$")]
+KitCode = Annotated[str, Path(pattern=r"^KT-[0-9A-Z]{7}$")]
 DeviationCode = Annotated[str, Path(pattern=r"^DV-[0-9A-Z]{7}$")]
 UserCode = Annotated[str, Path(pattern=r"^US-[0-9A-Z]{7}$")]
 SiteCode = Annotated[str, Path(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
@@ -28,8 +29,8 @@ PLACES: Mapping[str, tuple[str, Any]] = {
     "users": ("Users", UserCode),
     "sites": ("Sites", SiteCode),
     "handovers": ("Hand-overs", UUID),
-    "kits": ("Kits", str),
-    "harvests": ("Harvests", str),
+    "kits": ("Kits", KitCode),
+    "harvests": ("Harvests", KitCode),
     "processings": ("Processing", UUID),
     "viability": ("Viability", str),
     "pending": ("Waiting for a second person", UUID),

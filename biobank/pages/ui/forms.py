@@ -262,6 +262,8 @@ def _typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
         return None
     if get_origin(plain) is list:
         return form.all_of(name)
+    if get_origin(plain) is Literal and text.isascii() and text.isdigit() and int(text) in get_args(plain):
+        return int(text)
     if name.endswith("_mc"):
         try:
             milli = Decimal(text.replace(",", ".").replace("−", "-")) * 1000

@@ -38,7 +38,9 @@ SECTIONS: tuple[Section, ...] = (
     Section("Labels", "/labels", "print", frozenset({"label:print", "site:manage"})),
     Section("Withdrawals", "/withdrawals", "return", frozenset({"withdrawal:read"})),
     Section("Transport", "/handovers", "truck", frozenset({"handover:take", "shipment:record"}), ("/shipments",)),
-    Section("Deviations", "/deviations", "triangle", frozenset({"deviation:open", "log:read"}), ("/look-backs", "/recalls")),
+    Section(
+        "Deviations", "/deviations", "triangle", frozenset({"deviation:open", "log:read"}), ("/holds", "/look-backs", "/recalls")
+    ),
     Section("Viability", "/viability", "flask", frozenset({"specimen:read"})),
     Section("Log", "/log", "log", frozenset({"log:read"})),
     Section("Users", "/users", "users", frozenset({"user:read"})),

@@ -1,10 +1,11 @@
 """Pages of viability: how good the forecasts were, what counts must show, and the report of a lot."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
@@ -12,14 +13,14 @@ from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
-from biobank.pages.ui.forms import CIRCUMSTANCES, act_page, fields_of, parse
+from biobank.pages.people.site_choices import Choices, own_sites
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.addresses import LotCode
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
+from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.pages.viability.presentation import MEASURED_COLUMNS, measured_row
-from biobank.people.queries import list_sites
 from biobank.specimens.materials import MATERIALS
 from biobank.viability import criteria, records, service
 from biobank.viability.calibration import ALARM_BAND, ALARM_BELOW_PERCENT, BINS, WINDOW
@@ -28,7 +29,6 @@ from biobank.viability.plots import histogram, rolling
 from biobank.viability.schemas import SetCriterion, SignReport, StratumCalibration
 
 router = APIRouter(include_in_schema=False)
-LotCode = Annotated[str, Path(pattern=r"^LT-[0-9A-Z]{7}$")]
 
 COVERAGE_COLUMNS = [
     Column("interval", "Interval"),
@@ -103,60 +103,36 @@ def _held(held: int, of: int) -> str:
     return f"{held} of {of} ({100 * held / of:.0f} %)" if of else "–"
 
 
-@router.get("/viability/criterion")
-async def show_criterion(request: Request, reading: PageReading) -> Response:
-    """Draw the form that sets what counts must show."""
-    return await _draw_criterion(request, reading)
+def _deciding_at(session: Session, actor: Actor, _asked: Asked) -> Choices:
+    actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
+    return own_sites(session, actor, Permission.QUALITY_DECIDE)
 
 
-async def _draw_criterion(request: Request, reading: PageReading, refusal: Refusal | None = None, typed: Any = None) -> Response:
-    request.state.actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
-    sites = await reading(list_sites, active=True)
-    options = {
-        "site": [(one.code, f"{one.code} · {one.name}") for one in sites.items],
-        "material": [(name.value, entry.title) for name, entry in sorted(MATERIALS.items()) if entry.assays],
-    }
-    return act_page(
-        request,
-        refusal,
+COUNTABLE = [(name.value, entry.title) for name, entry in sorted(MATERIALS.items()) if entry.assays]
+
+ActPage(
+    address="/viability/criterion",
+    reads=_deciding_at,
+    form=lambda at: ActForm(
         title="What a count must show",
         subject="",
         lead="A claim, not a reading: 70 of 100 alive does not show 70 %. Counts recorded before are judged by it too.",
-        back="/viability",
-        trail=[("Viability", "/viability"), ("What a count must show", None)],
-        fields=fields_of(
-            SetCriterion,
-            "site",
-            "material",
-            "minimum_bp",
-            "confidence_bp",
-            values=typed,
-            options=options,
-            labels={
-                "minimum_bp": "At least alive, in hundredths of a per cent (7000 is 70 %)",
-                "confidence_bp": "Confidence, in hundredths of a per cent (9500 is 95 %)",
-            },
-        ),
-        more=fields_of(SetCriterion, *CIRCUMSTANCES, values=typed),
         submit="Sign and set",
         icon="pen",
+        options={"site": at.read, "material": COUNTABLE},
         statement="You decide what a count of this material must show.",
-        meaning=(Meaning.DECIDED.value, "I decide this acceptance criterion."),
-    )
-
-
-@router.post("/viability/criterion")
-async def set_criterion(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
-    """Sign and set it."""
-
-    async def act() -> Response:
-        names = ("site", "material", "minimum_bp", "confidence_bp", *CIRCUMSTANCES)
-        body = parse(SetCriterion, performing.form, request.state.zone, *names)
-        signed = body.model_copy(update={"signature": await performing.sign(Meaning.DECIDED)})
-        await performing(criteria.set_criterion, signed)
-        return await performing.done("/viability", "Set.", "Counts of this material are judged by it from now on.")
-
-    return await or_again(act(), lambda refusal: _draw_criterion(request, reading, refusal, performing.form))
+        said="I decide this acceptance criterion.",
+    ),
+    labels={
+        "minimum_bp": "At least alive, in hundredths of a per cent (7000 is 70 %)",
+        "confidence_bp": "Confidence, in hundredths of a per cent (9500 is 95 %)",
+    },
+    model=SetCriterion,
+    names=("site", "material", "minimum_bp", "confidence_bp"),
+    meaning=Meaning.DECIDED,
+    use_case=criteria.set_criterion,
+    after=lambda _at, _body, _answer: Done("/viability", "Set.", "Counts of this material are judged by it from now on."),
+).on(router)
 
 
 @router.get("/lots/{code}/viability")
@@ -187,45 +163,38 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
     )
 
 
-@router.get("/lots/{code}/viability/report")
-async def show_report(request: Request, code: LotCode, reading: PageReading) -> Response:
-    """Draw the form that signs a report."""
-    return await _draw_report(request, reading, code)
+Counts = Mapping[str, Sequence[Any]]
 
 
-async def _draw_report(
-    request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Any = None
-) -> Response:
-    lot, counted = await reading(service.counts_after_thaw, code)
-    request.state.actor.require(Permission.QUALITY_DECIDE, at=lot.site, subject=code)
-    return act_page(
-        request,
-        refusal,
+def _to_report(session: Session, actor: Actor, asked: Asked) -> Counts:
+    lot, counted = service.counts_after_thaw(session, actor, asked.code)
+    actor.require(Permission.QUALITY_DECIDE, at=lot.site, subject=asked.code)
+    return counted
+
+
+def _draw_report(at: Opened[Counts]) -> ActForm:
+    here = f"/lots/{at.code}/viability"
+    return ActForm(
         title="Sign a viability report",
-        subject=code,
-        lead=f"From {sum(map(len, counted.values()))} counts of {len(counted)} thawed vials. Nothing expected enters it.",
-        back=f"/lots/{code}/viability",
-        trail=[("Viability", "/viability"), (code, f"/lots/{code}/viability"), ("Sign a report", None)],
-        fields=[],
-        more=fields_of(SignReport, *CIRCUMSTANCES, values=typed),
+        lead=f"From {sum(map(len, at.read.values()))} counts of {len(at.read)} thawed vials. Nothing expected enters it.",
+        back=here,
+        trail=[("Viability", "/viability"), (at.code, here), ("Sign a report", None)],
         submit="Sign the report",
         icon="pen",
-        statement=f"You sign the post-thaw viability report of {code}.",
-        meaning=(Meaning.REVIEWED.value, "I have reviewed the counts of this lot."),
+        statement=f"You sign the post-thaw viability report of {at.code}.",
+        said="I have reviewed the counts of this lot.",
     )
 
 
-@router.post("/lots/{code}/viability/report")
-async def sign_report(request: Request, code: LotCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Sign it."""
-
-    async def act() -> Response:
-        body = parse(SignReport, performing.form, request.state.zone, *CIRCUMSTANCES)
-        signed = body.model_copy(update={"signature": await performing.sign(Meaning.REVIEWED)})
-        await performing(service.sign_report, code, signed)
-        return await performing.done(f"/lots/{code}/viability", "Signed.", "The report can be printed.")
-
-    return await or_again(act(), lambda refusal: _draw_report(request, reading, code, refusal, performing.form))
+ActPage(
+    address="/lots/{code}/viability/report",
+    reads=_to_report,
+    form=_draw_report,
+    model=SignReport,
+    meaning=Meaning.REVIEWED,
+    use_case=service.sign_report,
+    after=lambda at, _body, _answer: Done(f"/lots/{at.code}/viability", "Signed.", "The report can be printed."),
+).on(router)
 
 
 @router.get("/lots/{code}/viability/reports/{report}")
