@@ -30,19 +30,19 @@ async def resolve_scan(body: ScanRequest, reading: Reading) -> ScanAnswer:
 )
 async def decode_frame(request: Request, reading: Reading) -> DecodeAnswer:
     """Decode one camera frame (JPEG, at most 256 KiB). The frame is not stored."""
-    data = await body_of_frame(request)
+    data = await body_of(request, service.FRAME_BYTES, "A frame")
     await reading(lambda _session, _actor: None)
     return DecodeAnswer(text=await asyncio.to_thread(service.decode_frame, data))
 
 
-async def body_of_frame(request: Request) -> bytes:
-    """Read a posted frame, no further than the largest one there may be; raise PayloadTooLarge."""
+async def body_of(request: Request, most: int, what: str) -> bytes:
+    """Read a posted frame or file of at most `most` bytes, no further than that; raise PayloadTooLarge, which names `what`."""
     data = bytearray()
     try:
         async for chunk in request.stream():
             data += chunk
-            if len(data) > service.FRAME_BYTES:
-                raise PayloadTooLarge(f"A frame has at most {service.FRAME_BYTES // 1024} KiB. Send a smaller crop.")
+            if len(data) > most:
+                raise PayloadTooLarge(f"{what} has at most {most // 1024} KiB. Send a smaller one.")
     except ClientDisconnect:
         return b""
     return bytes(data)

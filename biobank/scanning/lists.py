@@ -23,8 +23,10 @@ from biobank.foundation import clock
 from biobank.foundation.codes import MalformedCode, Prefix, parse_code, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest, NotFound, Refusal
+from biobank.foundation.scanned_text import foreign_kind
 from biobank.scanning.commands import WORDINGS, Action
-from biobank.scanning.rack_files import Line
+from biobank.scanning.rack_files import Line, TwoTubesInOnePlace, is_unread
+from biobank.scanning.racks import differences
 from biobank.shipping.handover_queries import overdue_offers
 from biobank.shipping.handover_rules import Receiver, offer_refusals, read_receiver, several_custodians
 from biobank.specimens.resolving import Resolved, resolve_all
@@ -41,6 +43,13 @@ class NothingToRecord(MalformedRequest):
 
     code = "nothing_to_record"
     title = "Nothing to record"
+
+
+class TubeNotRead(MalformedCode):
+    """A rack scanner saw a tube and could not read it: somebody must look."""
+
+    code = "tube_not_read"
+    title = "Not read by the rack scanner"
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,8 @@ class Row:
         """Where the tube goes that is not ready. What was only misread is read again."""
         if not self.refusals or isinstance(self.refusals[0], MalformedCode):
             return None
+        if self.code is None and foreign_kind(self.text) is not None:
+            return self.refusals[0].where_now
         return self.refusals[0].where_now or (TO_QUARANTINE if self.code is None else BACK_TO_ITS_PLACE)
 
 
@@ -104,13 +115,17 @@ class Place:
 
 @dataclass(frozen=True)
 class ScanList:
-    """A list with a verdict for every tube. `refusal` says why nothing of it can be recorded yet: the box is not named, say."""
+    """A list with a verdict for every tube. `refusal` says why nothing of it can be recorded yet: the box is not named, say.
+
+    `differences`: where a rack's file and the record of the box disagree, in words.
+    """
 
     wanted: Wanted
     rows: list[Row]
     place: Place | None = None
     refusal: Refusal | None = None
     specimens: Mapping[str, Snapshot] = field(default_factory=dict)
+    differences: Sequence[str] = ()
 
     @property
     def fault(self) -> str | None:
@@ -139,6 +154,7 @@ def check_list(session: Session, actor: Actor, wanted: Wanted, lines: Sequence[L
         overdue = overdue_offers(session, found.specimens.keys(), clock.now())
     rows: list[Row] = []
     seen: set[str] = set()
+    wells: set[str] = set()
     for line, (code, unresolved) in zip(lines, found.answers, strict=True):
         if code is None:
             assert unresolved is not None
@@ -149,10 +165,15 @@ def check_list(session: Session, actor: Actor, wanted: Wanted, lines: Sequence[L
             seen.add(code)
             specimen = found.specimens[code]
             refusals = refusals_for(actor, wanted, place, specimen, overdue=code in overdue)
+            if box is None and line.well is not None and line.well in wells:
+                refusals = [TwoTubesInOnePlace(f"Two tubes of this list stand in {line.well}. Look into the rack."), *refusals]
+            wells |= set() if line.well is None else {line.well}
             rows.append(_row(line, specimen, refusals, known=may_know(actor, specimen)))
     if box is not None:
         rows = _with_slots(rows, found.specimens, box)
-    listed = ScanList(wanted, rows, place, refusal or _missing(wanted, place), found.specimens)
+    named = [(line, row.code) for line, row in zip(lines, rows, strict=True)]
+    unlike = [] if box is None else differences(session, box, named)
+    listed = ScanList(wanted, rows, place, refusal or _missing(wanted, place), found.specimens, unlike)
     if listed.refusal is None and wanted.action is Action.HAND_OVER:
         several = several_custodians([found.specimens[row.code] for row in listed.ready if row.code is not None])
         return replace(listed, refusal=several)
@@ -228,9 +249,14 @@ class _Found:
 def _resolve(session: Session, actor: Actor, lines: Sequence[Line], settings: Settings, *, hidden: bool) -> _Found:
     """Find every specimen. `hidden`: also live tubes that the actor may not know of, because a safe place takes them."""
     resolved = resolve_all(session, actor, {line.text for line in lines}, settings, hidden=hidden, holds=True)
-    found = [resolved[line.text] for line in lines]
+    found = [_not_read(line) if is_unread(line.text) else resolved[line.text] for line in lines]
     specimens = {one.code: one.specimen for one in found if isinstance(one, Resolved) and one.specimen is not None}
     return _Found([_tube(one) for one in found], specimens)
+
+
+def _not_read(line: Line) -> TubeNotRead:
+    where = "a tube" if line.well is None else f"the tube in {line.well}"
+    return TubeNotRead(f"The reader could not read {where}. Scan it by hand, or look whether one is there; then drop this line.")
 
 
 def _tube(found: Resolved | Refusal) -> tuple[str | None, Refusal | None]:

@@ -38,6 +38,7 @@ def send(api: Api) -> Iterator[Send]:
         }
         return visitors[who].post(f"/scan/{path}", data=hidden | fields, headers={"Accept": "application/json"})
 
+    post.visitors = visitors  # type: ignore[attr-defined]
     yield post
     for visitor in visitors.values():
         visitor.close()
@@ -167,3 +168,64 @@ def test_a_hold_that_stops_processing_does_not_stop_putting_it_away(api: Api, se
     hold = {"scope_kind": "specimen", "scope_id": story.vials[0], "kind": "identity", "reason": "label_in_doubt"}
     assert api.lab_tech.post("/holds", json=hold).status_code == 201
     assert said(send, story.vials, action="store", place=a_box(api))[0][0] == "ready"
+
+
+def a_file(send: Send, who: str, data: bytes) -> Any:
+    send(who, "list")  # logs in
+    visitor = send.visitors[who]  # type: ignore[attr-defined]
+    token = re.findall(r'name="csrf-token" content="([^"]+)"', visitor.get("/scan").text)[0]
+    return visitor.post("/scan/file", content=data, headers={"X-CSRF-Token": token, "Accept": "application/json"})
+
+
+def test_a_racks_file_fills_where_to_and_is_compared_with_the_record_of_the_box(api: Api, send: Send) -> None:
+    box, (first, second, third) = a_box(api), tubes(api, 3)
+    for tube, place in ((first, "A1"), (second, "A2"), (third, "A3")):
+        seq = api.lab_tech.get(f"/specimens/{tube}").json()["custody"]["seq"]
+        body = {"placements": [{"specimen": tube, "position": place, "expected_seq": seq}]}
+        assert api.lab_tech.post(f"/storage-containers/{box}/placements", json=body).status_code == 201
+    data = f"Rack ID,{box}\r\nWell,Tube\r\nA01,{second}\r\nA02,{first}\r\nA03,NO READ\r\nA04,NO TUBE\r\n".encode("utf-16")
+
+    read = a_file(send, "lab_tech", data)
+    answer = send("lab_tech", "list", action="store", place=read.json()["place"], line=read.json()["lines"])
+
+    assert read.json() == {"lines": [f"A1|{second}", f"A2|{first}", "A3|NO READ"], "place": box}
+    assert [row["verdict"] for row in answer.json()["rows"]] == ["ready", "ready", "unknown"]
+    assert "could not read the tube in A3" in answer.json()["rows"][2]["why"]
+    shown = re.sub(r"<[^>]+>", "", answer.json()["html"])
+    assert "differs at 3 places" in shown
+    assert f"{first} is recorded at A1; the list has it at A2." in shown
+    assert f"A3: {third} is recorded here; the tube in the list is not known or could not be read." in shown
+
+
+def test_a_pasted_rack_names_its_box_by_name_too(api: Api, send: Send) -> None:
+    box, (tube,) = a_box(api, name="TR00012345"), tubes(api, 1)
+
+    answer = send("lab_tech", "list", action="store", codes=f"TR00012345,B1,{tube}").json()
+
+    assert (answer["place_code"], [row["slot"] for row in answer["rows"]]) == (box, ["B1"])
+
+
+def test_a_file_that_names_two_tubes_for_one_well_is_refused_and_a_stranger_sends_none(api: Api, send: Send) -> None:
+    first, second = tubes(api, 2)
+
+    two = a_file(send, "lab_tech", f"A1,{first}\nA01,{second}\n".encode())
+    large = a_file(send, "lab_tech", b"A1,x\n" * 300_000)
+
+    assert (two.status_code, two.json()["code"]) == (422, "two_tubes_in_one_place")
+    assert large.status_code == 413
+    assert httpx.post(f"{api.url}/scan/file", content=b"", headers={"Accept": "application/json"}).status_code == 401
+
+
+def test_registered_identifiers_are_listed_whatever_their_shape_and_a_new_stranger_is_kept_once(api: Api, send: Send) -> None:
+    for value, tube in zip(("AB123", "FOOBAR", "ID: 55"), tubes(api, 3), strict=True):
+        seq = api.lab_tech.get(f"/specimens/{tube}").json()["custody"]["seq"]
+        body = {"issuer": "legacy", "value": value, "expected_seq": seq}
+        assert api.lab_tech.post(f"/specimens/{tube}/aliases", json=body).status_code == 201
+
+    answer = send("lab_tech", "list", action="look", codes="ab123\nFOOBAR\nID: 55\nFX0017")
+    again = send("lab_tech", "list", action="look", line=["|ab123", "|FX0017"])
+
+    assert [row["verdict"] for row in answer.json()["rows"]] == ["ready", "ready", "ready", "unknown"]
+    assert [row["verdict"] for row in again.json()["rows"]] == ["ready", "unknown"]
+    kept = api.auditor.get("/attempts", params={"limit": 10}).json()["items"]
+    assert [one["code"] for one in kept if one["path"] == "/scan/list"] == ["not_found"]

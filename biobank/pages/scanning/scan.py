@@ -6,6 +6,7 @@ the same call with `Accept: application/json`, whose answer carries the same dra
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Header, Query, Request
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlmodel import Session
 
 from biobank.acts.problems import wants_page
+from biobank.acts.web import Reader
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
@@ -23,12 +25,13 @@ from biobank.foundation.terms import words
 from biobank.pages.ui.session import Form, PagePerforming, PageReading, Visiting, read_form
 from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
-from biobank.scanning import service
-from biobank.scanning.api import body_of_frame
+from biobank.scanning import racks, service
+from biobank.scanning.api import body_of
 from biobank.scanning.commands import COMMAND_LABELS, WORDINGS, Action, Command, actions_of, command_code
 from biobank.scanning.committing import RecordedList, SeenTube, UndoRequest, commit_list, undo_list, words_of
-from biobank.scanning.lists import ScanList, Wanted, check_list
-from biobank.scanning.rack_files import LONGEST_LIST, Line, ListTooLong, read_lines
+from biobank.scanning.lists import ScanList, TubeNotRead, Wanted, check_list
+from biobank.scanning.rack_files import LONGEST_LIST, Line, ListTooLong
+from biobank.scanning.rack_tables import LARGEST_FILE
 from biobank.scanning.schemas import DecodeAnswer
 from biobank.scanning.sheet import symbol_of
 
@@ -44,7 +47,7 @@ async def decode_frame(
 ) -> DecodeAnswer:
     """Decode one camera frame. It changes nothing and is kept nowhere; the token keeps other sites from using our CPU."""
     page.require_csrf(x_csrf_token)
-    data = await body_of_frame(request)
+    data = await body_of(request, service.FRAME_BYTES, "A frame")
     return DecodeAnswer(text=await asyncio.to_thread(service.decode_frame, data))
 
 
@@ -58,7 +61,18 @@ async def show_scan(
 ) -> Response:
     """Draw a list; `do` and `place` choose what it is for, `codes` what stands on it: a box or a list of specimens leads here."""
     form = Form([("action", do), ("place", place), ("codes", codes.replace(" ", "\n"))])
-    return await _draw(request, reading, _wanted(form, request.state.actor), _lines(form))
+    return await _draw(request, reading, _wanted(form, request.state.actor), await _lines(form, reading))
+
+
+@router.post("/scan/file")
+async def read_rack_file(
+    request: Request, page: Visiting, reading: PageReading, x_csrf_token: Annotated[str | None, Header(max_length=200)] = None
+) -> JSONResponse:
+    """Read a rack scanner's file: its lines as the list carries them, and the container that it names. Changes nothing."""
+    page.require_csrf(x_csrf_token)
+    data = await body_of(request, LARGEST_FILE, "A rack scanner's file")
+    found = await reading(racks.read_file, data, reading.bank.settings)
+    return JSONResponse({"lines": [f"{line.well or ''}|{line.text}" for line in found.lines], "place": found.rack})
 
 
 @router.post("/scan/list")
@@ -66,7 +80,7 @@ async def show_list(request: Request, page: Visiting, reading: PageReading) -> R
     """Say of every tube whether it is ready. Changes nothing."""
     form = await read_form(request)
     page.require_csrf(form.get("csrf_token"))
-    return await _draw(request, reading, _wanted(form, page.actor), _lines(form))
+    return await _draw(request, reading, _wanted(form, page.actor), await _lines(form, reading))
 
 
 @router.post("/scan/commit")
@@ -74,13 +88,14 @@ async def record_list(request: Request, performing: PagePerforming, reading: Pag
     """Record every tube that is ready, in one transaction, or nothing."""
     form = performing.form
     wanted = _wanted(form, performing.page.actor)
-    left = [line for line in _lines(form) if line.text not in {tube.text for tube in _tubes(form)}]
+    lines = await _lines(form, reading)
+    left = _Lines(line for line in lines if line.text not in {tube.text for tube in _tubes(form)})
     try:
         answer = await performing(commit_list, wanted, _tubes(form), performing.bank.settings)
     except Refusal as refusal:
         if not wants_page(request):
             raise
-        return await _draw(request, reading, wanted, _lines(form), refusal=refusal)
+        return await _draw(request, reading, wanted, lines, refusal=refusal)
     recorded = RecordedList.model_validate(answer)
     if not wants_page(request):
         undo = _undo_of(recorded)
@@ -132,14 +147,29 @@ def _wanted(form: Form, actor: Actor) -> Wanted:
     )
 
 
-def _lines(form: Form) -> list[Line]:
+class _Lines(list[Line]):
+    """The tubes of a form. `fresh`: how many at the end were not looked at before; `rack`: the container that they name."""
+
+    fresh: int = 0
+    rack: str | None = None
+
+
+async def _lines(form: Form, reading: Reader) -> _Lines:
     """Read the tubes of the form: those listed, less the one dropped, and what was pasted, typed or scanned."""
     listed = [value for name, value in form.pairs if name == "line" and value]
     dropped = form.get("drop", "")
     if dropped.isdigit() and int(dropped) < len(listed):
         del listed[int(dropped)]
-    lines = [Line(text, well or None) for well, _, text in (value.partition("|") for value in listed) if 0 < len(text) <= 300]
-    lines += read_lines("\n".join(value for name, value in form.pairs if name in ("codes", "one")))
+    lines = _Lines(
+        Line(text, well or None) for well, _, text in (value.partition("|") for value in listed) if 0 < len(text) <= 300
+    )
+    fresh = form.get("fresh", "")
+    lines.fresh = int(fresh) if fresh.isdecimal() and len(fresh) < 4 else 0
+    typed = "\n".join(value for name, value in form.pairs if name in ("codes", "one"))
+    if typed.strip():
+        pasted = await reading(racks.read_pasted, typed, reading.bank.settings)
+        lines += pasted.lines
+        lines.fresh, lines.rack = lines.fresh + len(pasted.lines), pasted.rack
     if len(lines) > LONGEST_LIST:
         raise ListTooLong(f"A list takes {LONGEST_LIST} tubes. Record this one, then go on.")
     return lines
@@ -162,13 +192,17 @@ async def _draw(
     request: Request,
     reading: PageReading,
     wanted: Wanted,
-    lines: list[Line],
+    lines: _Lines,
     *,
     refusal: Refusal | None = None,
     recorded: RecordedList | None = None,
 ) -> Response:
     actor: Actor = request.state.actor
+    if wanted.action is Action.STORE and wanted.place is None and lines.rack is not None:
+        wanted = replace(wanted, place=lines.rack)
     listed: ScanList = await reading(check_list, wanted, lines, reading.bank.settings)
+    fresh = listed.rows[len(listed.rows) - lines.fresh :] if 0 < lines.fresh <= len(listed.rows) else []
+    await reading.keep([row.refusals[0] for row in fresh if row.code is None and not isinstance(row.refusals[0], TubeNotRead)])
     if not wants_page(request):
         return _answer(request, listed)
     return render(
@@ -196,6 +230,7 @@ def _answer(request: Request, listed: ScanList) -> Response:
             "ready": listed.counts["ready"],
             "fault": listed.fault,
             "place": None if listed.place is None else listed.place.name,
+            "place_code": listed.wanted.place,
             "rows": [{name: getattr(row, name) for name in _SAID} for row in listed.rows],
         }
     )

@@ -55,11 +55,11 @@ function restore() {
 
 // ---------- talking to the server ----------
 
-async function post(path, data) {
+async function post(path, data, headers = {}) {
   const body = data instanceof FormData ? new URLSearchParams(data) : data;
-  const answer = await fetch(path, { method: "POST", body, headers: { Accept: "application/json" } });
+  const answer = await fetch(path, { method: "POST", body, headers: { Accept: "application/json", ...headers } });
   if (answer.status === 401) {
-    if (await askPassword()) return post(path, data);
+    if (await askPassword()) return post(path, data, headers);
     throw new Error("locked");
   }
   const said = await answer.json().catch(() => ({}));
@@ -80,6 +80,7 @@ async function check() {
       const data = new FormData(form);
       for (const name of ["codes", "one"]) data.delete(name);
       for (const line of sent) data.append("line", line);
+      data.set("fresh", String(sent.length));
       waiting = [];
       list.setAttribute("aria-busy", "true");
       try {
@@ -100,6 +101,7 @@ async function check() {
 function draw(said) {
   list.innerHTML = said.html;
   document.getElementById("scan-place-name").textContent = said.place ?? "";
+  if (said.place_code && !place.value) place.value = said.place_code;
   // Scans that came while this list was checked are told with the next one.
   const heard = said.rows.slice(Math.max(0, said.rows.length - Math.max(0, untold - waiting.length)));
   if (untold > waiting.length) {
@@ -324,9 +326,31 @@ form.addEventListener("change", (event) => {
   }
 });
 
-document.getElementById("scan-file").addEventListener("change", async (event) => {
+// A file is read by the server, whatever its encoding and its maker; its lines come back as the list carries them.
+async function loadFile(file) {
+  try {
+    const headers = { "X-CSRF-Token": form.elements.csrf_token.value, "Content-Type": "application/octet-stream" };
+    const said = await post("/scan/file", file, headers);
+    if (!said.lines.length) {
+      tell("stop");
+      say("care", t("No tube in this file."), t("Nothing was added. Look at the file, or scan the tubes one by one."));
+      return;
+    }
+    waiting.push(...said.lines);
+    untold += said.lines.length;
+    if (said.place && !place.value) place.value = said.place;
+    else if (said.place && said.place !== place.value) {
+      say("care", t("The file names %(code)s, another place than the one chosen.", { code: said.place }), t("Look which rack this is."));
+    }
+    await check();
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+document.getElementById("scan-file").addEventListener("change", (event) => {
   const [file] = event.target.files;
-  if (file) addMany((await file.text()).split(/\r?\n/).filter((line) => line.trim()));
+  if (file) loadFile(file);
   event.target.value = "";
 });
 
