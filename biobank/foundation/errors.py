@@ -25,6 +25,7 @@ itself evidence (a wrong tube at the bedside, say) is *returned* by the use case
 the hold it causes commit before the answer leaves (`acts/web.py`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -206,6 +207,12 @@ class Refused:
     """A refusal that is evidence: returned by a use case so that what it wrote commits, then sent as the answer."""
 
     refusal: Refusal
+
+
+def raise_first(refusals: Sequence[Refusal]) -> None:
+    """Raise the first of an act's refusals, if there is one; a page shows all of them."""
+    if refusals:
+        raise refusals[0]
 
 
 def title_of(status: int) -> str:

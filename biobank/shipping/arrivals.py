@@ -14,6 +14,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.timers import timer
+from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody import holds as custody_holds
 from biobank.custody.events import Received
@@ -24,7 +25,7 @@ from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
-from biobank.foundation.errors import Conflict, MalformedRequest
+from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
 from biobank.shipping.events import Closed, Compared, SentBack, ShipmentEvent, ShippedBack
 from biobank.shipping.schemas import (
     ArrivedTube,
@@ -59,11 +60,36 @@ class NotUnderway(Conflict):
     title = "Not underway with this shipment"
 
 
+def arrival_refusals(actor: Actor, one: Any) -> list[Refusal]:
+    """Return every reason why the actor may not compare what arrived with the manifest. `one`: a row or its shape. Pure."""
+    return [*_not_recorded_by(actor, one.to_site), *_closed(one)]
+
+
+def return_refusals(actor: Actor, one: Any, underway: int) -> list[Refusal]:
+    """Return every reason why the actor may not say that some of it came back: only the sender's people can. Pure."""
+    found = [*_not_recorded_by(actor, one.from_site), *_closed(one)]
+    return found if underway else [*found, NotUnderway(f"Nothing of {one.code} is underway any more.", subject=one.code)]
+
+
+def _not_recorded_by(actor: Actor, site: str) -> list[Refusal]:
+    refusal = actor.refusal(Permission.SHIPMENT_RECORD, at=site)
+    return [] if refusal is None else [refusal]
+
+
+def _closed(one: Any) -> list[Refusal]:
+    if one.closed_at is None:
+        return []
+    said = (
+        f"{one.code} was closed at {rfc3339(one.closed_at)}: nothing of it is underway. A tube that turns up now is found: "
+        "record `specimen.found`, or tell quality."
+    )
+    return [ShipmentClosed(said, where_now=TO_QUARANTINE, subject=one.code)]
+
+
 def receive(session: Session, act: Act, code: str, request: ShipmentReceiveRequest) -> ShipmentArrival:
     """Receive what was scanned and is on the manifest; name what is missing and what should not be there."""
     row = get_shipment(session, act.actor, code, lock=True)
-    act.require(Permission.SHIPMENT_RECORD, at=row.to_site)
-    _require_open(row)
+    raise_first(arrival_refusals(act.actor, row))
     arrived, unknown = _read(session, act, request.scanned)
     manifest = {line.specimen: line for line in _locked_manifest(session, code)}
     found = {name: tube for name, tube in arrived.items() if name in manifest and manifest[name].underway}
@@ -117,15 +143,12 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
 def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest) -> ShipmentAnswer:
     """Record that specimens were not accepted and are back in the sender's hands. Only the sender's people can say so."""
     row = get_shipment(session, act.actor, code, lock=True)
-    act.require(Permission.SHIPMENT_RECORD, at=row.from_site)
-    _require_open(row)
     underway = [line.specimen for line in _locked_manifest(session, code) if line.underway]
+    raise_first(return_refusals(act.actor, row, len(underway)))
     wanted = underway if request.specimens is None else sorted(set(request.specimens))
     for name in wanted:
         if name not in underway:
             raise NotUnderway(f"{name} is not underway with {code}.", where_now=TO_QUARANTINE, subject=name)
-    if not wanted:
-        raise NotUnderway(f"Nothing of {code} is underway any more.", subject=code)
     event = ShippedBack(
         shipment=code,
         site=row.from_site,
@@ -195,16 +218,6 @@ def _locked_manifest(session: Session, code: str) -> list[ManifestLine]:
     names = session.execute(select(item.c.specimen_code).where(item.c.shipment_code == code)).scalars().all()
     load(session, names, lock=True)
     return manifest_of(session, code)
-
-
-def _require_open(row: Any) -> None:
-    if row.closed_at is not None:
-        raise ShipmentClosed(
-            f"{row.code} was closed at {rfc3339(row.closed_at)}: nothing of it is underway. A tube that turns up now is found: "
-            "record `specimen.found`, or tell quality.",
-            where_now=TO_QUARANTINE,
-            subject=row.code,
-        )
 
 
 def _require_no_issued(found: dict[str, ArrivedTube], manifest: dict[str, ManifestLine]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -17,7 +18,6 @@ from biobank.custody.states import CustodianKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted, Refusal
-from biobank.shipping.schemas import AcceptRequest
 
 site_table = table_of(Site)
 user_table = table_of(User)
@@ -192,30 +192,45 @@ def _sites_of(session: Session, user: str) -> frozenset[str] | None:
     return None if None in sites else frozenset(str(site) for site in sites)
 
 
-def require_taker(actor: Actor, row: Any, request: AcceptRequest | None) -> None:
-    """Raise unless the actor may answer this offer for its receiver. `request` is None when declining."""
+def accept_refusals(actor: Actor, row: Any, at: datetime) -> list[Refusal]:
+    """Return every reason why the actor may not take over what is offered. Pure. A courier's receipt is asked for afterwards."""
+    found: list[Refusal | None] = [taker_refusal(actor, row), _ended_refusal(row)]
+    if row.expires_at <= at:
+        said = f"This offer ended at {rfc3339(row.expires_at)}; {row.from_id} still holds everything. Ask for a new offer."
+        found.append(HandoverTooLate(said, handover=str(row.id)))
+    return [refusal for refusal in found if refusal is not None]
+
+
+def decline_refusals(actor: Actor, row: Any) -> list[Refusal]:
+    """Return every reason why the actor may neither say no to the offer nor take it back. Pure."""
+    found = [None if _is_giver(actor, row) else taker_refusal(actor, row), _ended_refusal(row)]
+    return [refusal for refusal in found if refusal is not None]
+
+
+def _is_giver(actor: Actor, row: Any) -> bool:
+    return actor.code == row.offered_by or gives(actor, row.from_kind, row.from_id)
+
+
+def taker_refusal(actor: Actor, row: Any) -> Refusal | None:
+    """Return why the actor may not answer this offer for its receiver, or None; for a courier its giver does."""
+    said = None
     if row.to_kind == CustodianKind.COURIER.value:
-        if actor.code != row.offered_by and not gives(actor, row.from_kind, row.from_id):
-            raise NotTheReceiver(f"Whoever gives it to {row.to_id} records its acceptance: {row.from_id}.", handover=str(row.id))
-        if request is not None and request.evidence is None:
-            raise EvidenceRequired(
-                f"{row.to_id} holds the specimens only once it accepted them: send its reference in `evidence`.",
-                handover=str(row.id),
-            )
-        return
-    if row.to_kind == CustodianKind.USER.value and actor.code != row.to_id:
-        raise NotTheReceiver(f"This was offered to {row.to_id}; they accept it with their own login.", handover=str(row.id))
-    if row.to_kind == CustodianKind.SITE.value and not actor.may(P, at=row.to_id):
-        raise NotTheReceiver(f"This was offered to {row.to_id}; somebody there accepts it.", handover=str(row.id))
-    if actor.code == row.offered_by:
-        raise NotTheReceiver("You offered this yourself; somebody else there accepts it.", handover=str(row.id))
+        if not _is_giver(actor, row):
+            said = f"Whoever gives it to {row.to_id} records its acceptance: {row.from_id}."
+    elif row.to_kind == CustodianKind.USER.value and actor.code != row.to_id:
+        said = f"This was offered to {row.to_id}; they accept it with their own login."
+    elif row.to_kind == CustodianKind.SITE.value and not actor.may(P, at=row.to_id):
+        said = f"This was offered to {row.to_id}; somebody there accepts it."
+    elif actor.code == row.offered_by:
+        said = "You offered this yourself; somebody else there accepts it."
+    return None if said is None else NotTheReceiver(said, handover=str(row.id))
 
 
-def require_open(row: Any) -> None:
-    """Raise HandoverEnded once a hand-over has ended."""
-    if row.ended_at is not None:
-        how = "accepted" if row.accepted_at else "declined" if row.declined_at else "expired"
-        raise HandoverEnded(f"This hand-over was {how} at {rfc3339(row.ended_at)}.", handover=str(row.id), how=how)
+def _ended_refusal(row: Any) -> Refusal | None:
+    if row.ended_at is None:
+        return None
+    how = "accepted" if row.accepted_at else "declined" if row.declined_at else "expired"
+    return HandoverEnded(f"This hand-over was {how} at {rfc3339(row.ended_at)}.", handover=str(row.id), how=how)
 
 
 def require_unchanged(row: Any, line: Any, specimen: Snapshot) -> None:

@@ -24,15 +24,14 @@ from biobank.custody.recording import Move, acknowledge, record, require_expecte
 from biobank.custody.snapshots import get_all_visible, load
 from biobank.custody.states import CustodianKind
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import MalformedRequest
+from biobank.foundation.errors import MalformedRequest, raise_first
 from biobank.shipping.handover_queries import get_handover, handover, item, public_of
 from biobank.shipping.handover_rules import (
-    HandoverTooLate,
-    gives,
+    EvidenceRequired,
+    accept_refusals,
+    decline_refusals,
     offer_refusals,
     read_receiver,
-    require_open,
-    require_taker,
     require_unchanged,
     several_custodians,
 )
@@ -54,9 +53,7 @@ def offer(session: Session, act: Act, request: HandoverRequest) -> HandoverAnswe
     specimens = get_all_visible(session, act.actor, codes, lock=True)
     receiver = read_receiver(session, request.to_kind, request.to_id)
     for specimen in specimens:
-        refusals = offer_refusals(act.actor, specimen, receiver)
-        if refusals:
-            raise refusals[0]
+        raise_first(offer_refusals(act.actor, specimen, receiver))
     several = several_custodians(specimens)
     if several is not None:
         raise several
@@ -98,11 +95,10 @@ def offer(session: Session, act: Act, request: HandoverRequest) -> HandoverAnswe
 def accept(session: Session, act: Act, handover_id: UUID, request: AcceptRequest) -> HandoverAnswer:
     """Take over everything that was offered. Custody passes in this moment."""
     row, items = get_handover(session, act.actor, handover_id, lock=True)
-    require_taker(act.actor, row, request)
-    require_open(row)
-    if row.expires_at <= act.at:
-        raise HandoverTooLate(
-            f"This offer ended at {rfc3339(row.expires_at)}; {row.from_id} still holds everything. Ask for a new offer.",
+    raise_first(accept_refusals(act.actor, row, act.at))
+    if row.to_kind == CustodianKind.COURIER.value and request.evidence is None:
+        raise EvidenceRequired(
+            f"{row.to_id} holds the specimens only once it accepted them: send its reference in `evidence`.",
             handover=str(row.id),
         )
     specimens = load(session, [line.specimen_code for line in items], lock=True)
@@ -126,9 +122,7 @@ def accept(session: Session, act: Act, handover_id: UUID, request: AcceptRequest
 def decline(session: Session, act: Act, handover_id: UUID, request: DeclineRequest) -> HandoverAnswer:
     """Say no as the receiver, or take the offer back as the giver. Custody stays where it is."""
     row, items = get_handover(session, act.actor, handover_id, lock=True)
-    if act.actor.code != row.offered_by and not gives(act.actor, row.from_kind, row.from_id):
-        require_taker(act.actor, row, None)
-    require_open(row)
+    raise_first(decline_refusals(act.actor, row))
     event = HandoverDeclined(handover=str(row.id), reason=request.reason)
     moves = [
         Move(s, event, site=_site_for(act.actor, s), relies_on=(bytes(line.offered_event),))

@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
+from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.legality import Snapshot
 from biobank.custody.projection import Projection
@@ -15,7 +16,7 @@ from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, Condition
 from biobank.foundation.codes import is_code, parse_code
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict
+from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.specimens.events import UnidentifiedFound
 from biobank.specimens.models import Specimen
 from biobank.storage import queries
@@ -34,6 +35,15 @@ class NotASafePlace(Conflict):
     title = "Not a quarantine place"
 
 
+def evacuation_refusals(actor: Actor, code: str, site: str, purpose: str) -> list[Refusal]:
+    """Return every reason why the actor may not bring tubes to safety in this place. Pure."""
+    found: list[Refusal | None] = [actor.refusal(Permission.STORAGE_RECORD, at=site)]
+    if purpose == "storage":
+        said = f"{code} is an ordinary storage place. Use a quarantine or evacuation place, or store the tubes one by one."
+        found.append(NotASafePlace(said, subject=code))
+    return [refusal for refusal in found if refusal is not None]
+
+
 def evacuate(session: Session, act: Act, code: str, request: EvacuateRequest) -> EvacuateAnswer:
     """Put every scanned tube into a quarantine or evacuation place.
 
@@ -42,12 +52,7 @@ def evacuate(session: Session, act: Act, code: str, request: EvacuateRequest) ->
     Raises NotASafePlace, NotFound and NotPermitted for the place; never anything for a tube.
     """
     row = queries.get_container(session, act.actor, code)
-    act.require(Permission.STORAGE_RECORD, at=row.site_code)
-    if row.purpose == "storage":
-        raise NotASafePlace(
-            f"{code} is an ordinary storage place. Use a quarantine or evacuation place, or store the tubes one by one.",
-            subject=code,
-        )
+    raise_first(evacuation_refusals(act.actor, code, row.site_code, row.purpose))
     scans = list(dict.fromkeys(request.scanned))
     known = load(session, [c for s in scans if (c := _code_in(s)) is not None], lock=True)
     queries.get_container(session, act.actor, code, lock=True)

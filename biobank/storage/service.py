@@ -19,7 +19,7 @@ from biobank.custody.recording import Circumstances, Move, acknowledge, record, 
 from biobank.custody.service import receipt_of
 from biobank.custody.snapshots import get_all_visible, load, may_know, unknown_specimen
 from biobank.custody.states import TERMINAL
-from biobank.foundation.errors import MalformedRequest, NotFound, Refusal
+from biobank.foundation.errors import MalformedRequest, NotFound, Refusal, raise_first
 from biobank.storage import queries
 from biobank.storage.allocation import Slot
 from biobank.storage.events import Moved, Stored
@@ -78,9 +78,7 @@ def _place(
             require_expected(specimen, placement.expected_seq)
     box = read_box(session, queries.get_container(session, act.actor, container_code, lock=True))
     for specimen in specimens:
-        refusals = placing_refusals(act.actor, specimen, box)
-        if refusals:
-            raise refusals[0]
+        raise_first(placing_refusals(act.actor, specimen, box))
     slots: list[Slot | None] = []
     for answer in assign_slots(box, list(zip(specimens, [p.position for p in placements], strict=True))):
         if isinstance(answer, Refusal):

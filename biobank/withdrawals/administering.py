@@ -8,7 +8,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.custody.recording import ImplausibleTime, Move
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict, Refused
+from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.withdrawals.bedside import differing, release_table, stop
 from biobank.withdrawals.case import (
     administration,
@@ -21,7 +21,7 @@ from biobank.withdrawals.case import (
 from biobank.withdrawals.events import Administered, Given
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
-from biobank.withdrawals.service import answer_of, raise_first
+from biobank.withdrawals.service import answer_of
 from biobank.withdrawals.step_rules import administer_refusals, begin_refusals, consents_of, read_grounds
 from biobank.withdrawals.workflow import Step, after
 

@@ -10,13 +10,13 @@ from biobank.custody.ledger import Appended
 from biobank.custody.recording import NOW, Move, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope
-from biobank.foundation.errors import Refused
+from biobank.foundation.errors import Refused, raise_first
 from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Arrived, Delivered
 from biobank.withdrawals.picking import stray_tube
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import ReceiveRequest, WithdrawalAnswer
-from biobank.withdrawals.service import answer_of, raise_first
+from biobank.withdrawals.service import answer_of
 from biobank.withdrawals.step_rules import receipt_refusals
 from biobank.withdrawals.workflow import Step, after
 

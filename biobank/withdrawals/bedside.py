@@ -22,7 +22,7 @@ from biobank.donors.wristbands import ActiveBand, active_wristband, find_band
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import Prefix
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict, Refused
+from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, open_case, record_on_case
 from biobank.withdrawals.events import CheckFailed, CheckOpened, CheckPassed
@@ -30,7 +30,7 @@ from biobank.withdrawals.models import BedsideCheck, BedsideRelease
 from biobank.withdrawals.releases import end_releases
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
-from biobank.withdrawals.service import answer_members, raise_first
+from biobank.withdrawals.service import answer_members
 from biobank.withdrawals.step_rules import begin_refusals, check_refusals, consents_of, read_grounds
 from biobank.withdrawals.workflow import Step
 

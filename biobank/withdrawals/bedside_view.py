@@ -14,7 +14,7 @@ from biobank.custody.rebuild import event
 from biobank.custody.states import State
 from biobank.foundation import clock
 from biobank.withdrawals.bedside import check_table, release_table
-from biobank.withdrawals.case import find_row, read_case
+from biobank.withdrawals.case import Case
 from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.workflow import Step
 
@@ -77,9 +77,9 @@ def stage_of(last: str | None, *, open_checks: Sequence[str], releases: int, lef
     return "given" if last == "withdrawal.administered" and not left else "start"
 
 
-def read_bedside(session: Session, actor: Actor, code: str) -> BedsideView:
-    """Read the bedside of a withdrawal, for those who give its tubes. Raises NotFound, NotPermitted."""
-    case = read_case(session, find_row(session, actor, code))
+def read_bedside(session: Session, actor: Actor, case: Case) -> BedsideView:
+    """Read the bedside of a withdrawal, for those who give its tubes. Raises NotPermitted."""
+    code = case.code
     refusal = step_permission_refusal(actor, Step.CHECK, case)
     if refusal is not None:
         raise refusal

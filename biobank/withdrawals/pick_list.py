@@ -17,7 +17,7 @@ from biobank.custody.states import State
 from biobank.foundation.errors import NotFound
 from biobank.storage.queries import container, places_seen, position, public_containers
 from biobank.storage.schemas import ContainerPublic
-from biobank.withdrawals.case import Case, find_row, read_case
+from biobank.withdrawals.case import Case
 from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.workflow import Step
 
@@ -84,9 +84,8 @@ def next_level(levels: Sequence[Level], scanned: Mapping[str, str]) -> Level | N
     return next((level for level in levels if scanned.get(level.kind) != level.code), None)
 
 
-def read_pick_list(session: Session, actor: Actor, code: str) -> PickList:
-    """Read the pick list, for those who pick: the same statements however many tubes. Raises NotFound, NotPermitted."""
-    case = read_case(session, find_row(session, actor, code))
+def read_pick_list(session: Session, actor: Actor, case: Case) -> PickList:
+    """Read the pick list, for those who pick: the same statements however many tubes. Raises NotPermitted."""
     refusal = step_permission_refusal(actor, Step.PICK, case)
     if refusal is not None:
         raise refusal
@@ -101,7 +100,7 @@ def read_pick_list(session: Session, actor: Actor, code: str) -> PickList:
     labels = {row.code: row.label for row in found}
     lines = [_line(case, tube, boxes, parents, labels) for tube in sorted(case.tubes)]
     lines.sort(key=lambda line: (tuple(line.path), line.specimen))
-    return PickList(code, case.donor, case.seq, case.route.value, lines)
+    return PickList(case.code, case.donor, case.seq, case.route.value, lines)
 
 
 def _containers(session: Session, seen: Scope, codes: set[str]) -> list[Row[Any]]:

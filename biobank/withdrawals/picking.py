@@ -16,7 +16,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move
 from biobank.custody.states import State
 from biobank.foundation.codes import Prefix
-from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, Refused
+from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, Refused, raise_first
 from biobank.specimens.events import Thawed
 from biobank.withdrawals.case import (
     Case,
@@ -92,9 +92,7 @@ def pick(session: Session, act: Act, code: str, request: PickRequest) -> Withdra
 
 def stray_tube(act: Act, step: Step, case: Case, code: str, scanned: Snapshot | None) -> Refused:
     """The evidence of a tube that is none of this withdrawal's, from one who may take the step now. Raises why not."""
-    refusals = begin_refusals(act.actor, step, case)
-    if refusals:
-        raise refusals[0]
+    raise_first(begin_refusals(act.actor, step, case))
     return Refused(wrong_tube(act.actor, case, code, scanned))
 
 
@@ -104,10 +102,8 @@ def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> Pl
     Nothing moved yet, so nothing is recorded when it is right; the pick itself asks for the place again.
     """
     case, _ = open_case(session, act, code)
-    refusals = begin_refusals(act.actor, Step.PICK, case)
-    if refusals:
-        raise refusals[0]
-    levels = read_pick_list(session, act.actor, code).line(request.tube).levels
+    raise_first(begin_refusals(act.actor, Step.PICK, case))
+    levels = read_pick_list(session, act.actor, case).line(request.tube).levels
     level = next((one for one in levels if one.kind == request.level), None)
     if level is None:
         raise MalformedRequest(f"{request.tube} has no {request.level} to scan. Open the pick list again.", subject=request.tube)

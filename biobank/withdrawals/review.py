@@ -4,9 +4,9 @@ deviations, and whether the log keeps its promise. What the signature would be r
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping, func, text
 from sqlmodel import Session
 
 from biobank.acts.bank import Bank
@@ -17,10 +17,12 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
+from biobank.foundation.paging import Page, Paging, read_page
 from biobank.withdrawals.case import Case, case_of, case_rows, find_row, read_tubes, withdrawal
 from biobank.withdrawals.consents import DonorNotTreated
 from biobank.withdrawals.findings import read_findings
 from biobank.withdrawals.gate import step_permission_refusal
+from biobank.withdrawals.queries import ORDERS
 from biobank.withdrawals.step_rules import Grounds, approval_refusals, consents_of, read_grounds
 from biobank.withdrawals.workflow import Step, WithdrawalState
 
@@ -31,6 +33,11 @@ _DEVIATIONS = text(
     WHERE d.closed_at IS NULL AND s.subject_id = ANY(:about) ORDER BY d.opened_at
     """
 )
+
+
+_URGENCY = func.coalesce(withdrawal.c.needed_at, withdrawal.c.requested_at + timedelta(days=36_525))
+QUEUE_ORDERS = {**ORDERS, "urgency": _URGENCY}
+"""What the queue can be sorted by. Urgency: what is needed first; behind it what names no day, in the order it was asked."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +88,12 @@ def read_review(session: Session, actor: Actor, code: str, bank: Bank) -> Review
     return review
 
 
-def read_queue(session: Session, actor: Actor, bank: Bank, limit: int = 20) -> list[Review]:
-    """Return the requests that wait for a decision: what is needed first, then what was asked first."""
+def read_queue(session: Session, actor: Actor, bank: Bank, paging: Paging = Paging()) -> tuple[list[Review], Page]:
+    """Return the requests that wait for a decision, what is needed first, and the page of the list that they are."""
     actor.require(Permission.WITHDRAWAL_APPROVE, at=ANYWHERE)
-    rows = session.execute(
-        case_rows(actor, Permission.WITHDRAWAL_APPROVE)
-        .where(withdrawal.c.state == WithdrawalState.REQUESTED.value)
-        .order_by(withdrawal.c.needed_at.asc().nulls_last(), withdrawal.c.requested_at)
-        .limit(limit)
-    ).mappings()
-    return _reviews(session, actor, rows.all(), bank)
+    waiting = case_rows(actor, Permission.WITHDRAWAL_APPROVE).where(withdrawal.c.state == WithdrawalState.REQUESTED.value)
+    page = read_page(session, waiting, paging, key=withdrawal.c.code, orders=QUEUE_ORDERS, default="urgency")
+    return _reviews(session, actor, [row._mapping for row in page.rows], bank), page
 
 
 def _reviews(session: Session, actor: Actor, rows: Sequence[RowMapping], bank: Bank) -> list[Review]:

@@ -17,7 +17,7 @@ from biobank.custody.snapshots import get_all_visible
 from biobank.donors.consents import consents_given
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict, Refusal
+from biobank.foundation.errors import Conflict, raise_first
 from biobank.quality.streams import record_on_stream
 from biobank.vault import put_document
 from biobank.withdrawals.case import (
@@ -212,12 +212,6 @@ def cancel_withdrawal(session: Session, act: Act, code: str, request: CancelRequ
     state = after(Step.CANCEL, case.state)
     set_state(session, case, state)
     return answer_of(act, case.moved_on([cancelled, *appended], state=state), [cancelled, *appended])
-
-
-def raise_first(refusals: Sequence[Refusal]) -> None:
-    """Raise the first of a step's refusals, if there is one."""
-    if refusals:
-        raise refusals[0]
 
 
 def answer_of(act: Act, case: Case, appended: Sequence[Appended]) -> WithdrawalAnswer:

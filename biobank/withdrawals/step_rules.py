@@ -368,7 +368,21 @@ WHOLE: Mapping[str, Callable[[Actor, Case, Grounds], list[Refusal]]] = {
 """Steps of the whole withdrawal."""
 
 
+def tube_refusals(actor: Actor, case: Case, grounds: Grounds, name: str, code: str) -> list[Refusal]:
+    """Return every reason why the actor may not take this step with this tube now. Pure."""
+    return ONE_TUBE[name](actor, case, grounds, code)
+
+
+def step_refusals(actor: Actor, case: Case, grounds: Grounds, name: str) -> list[Refusal]:
+    """Return every reason why the actor may not take the step now. Pure.
+
+    A step that one tube takes may be taken when one of them may; else the answer is about the tube that is nearest to it.
+    """
+    if name in WHOLE:
+        return WHOLE[name](actor, case, grounds)
+    return min((tube_refusals(actor, case, grounds, name, code) for code in sorted(case.tubes)), key=len)
+
+
 def offered(actor: Actor, case: Case, grounds: Grounds) -> frozenset[str]:
     """Return the names of the steps that the actor may take now: those that nothing refuses. Pure."""
-    single = {name for name, rule in ONE_TUBE.items() if any(not rule(actor, case, grounds, code) for code in case.tubes)}
-    return frozenset(single | {name for name, rule in WHOLE.items() if not rule(actor, case, grounds)})
+    return frozenset(name for name in (*ONE_TUBE, *WHOLE) if not step_refusals(actor, case, grounds, name))

@@ -60,7 +60,7 @@ STEPS: Mapping[str, StepPage] = {
         ApproveRequest,
         service.approve_withdrawal,
         meaning=Meaning.APPROVED,
-        said="I have reviewed donor, consents, holds and tubes, and approve.",
+        said="I have reviewed donor, consent, legal basis, quality, holds, amounts, expiry and deviations, and approve.",
     ),
     "pick": StepPage(
         Step.PICK,

@@ -46,6 +46,8 @@ def furnish(api: Api) -> dict[str, str]:
         "requested": _withdrawal(api, "request").code,
         "approved": _withdrawal(api, "approve").code,
         "picked": _withdrawal(api, "confirm").code,
+        "issued": _withdrawal(api, "issue").code,
+        "delivered": _withdrawal(api, "receive").code,
         "thawed": _withdrawal(api, "thaw").code,
         "handover": shipping.offered(api, shipping.tubes(api, 2)),
         "incoming_handover": _handover_to_lab_tech(api),

@@ -122,6 +122,7 @@ def test_the_log_is_searched_and_downloaded(api: Api, signed_in: Open, tmp_path:
     tube = a_tube(api)
     page = signed_in("auditor")
     page.goto("/log")
+    page.locator("summary", has_text="Filter").click()
     page.get_by_label("Specimen").fill(tube)
     page.get_by_role("button", name="Show").click()
     expect(page.locator("tbody tr")).to_have_count(2)

@@ -29,12 +29,13 @@ LISTS = {
         "/lots",
         "/withdrawals",
         "/handovers",
+        "/storage/places",
         "/shipments",
         "/deviations",
         "/jobs",
     ],
     "clinician": ["/donors"],
-    "auditor": ["/log/near-misses"],
+    "auditor": ["/log/near-misses", "/log/exports"],
     "admin": ["/users", "/pending"],
 }
 

@@ -6,6 +6,7 @@ from tests import seed
 from tests.conftest import Api
 from tests.pages.visitor import Visit
 from tests.shipping import stories as shipping
+from tests.withdrawals.stories import later
 
 
 def test_an_offer_is_accepted_by_the_one_it_was_made_to(api: Api, visit: Visit) -> None:
@@ -85,3 +86,45 @@ def test_another_sites_people_know_of_neither(api: Api, visit: Visit) -> None:
     visit("other_clinician").get_page(f"/handovers/{handover}", 404)
     shipment = shipping.shipped(api, shipping.tubes(api, 1, frozen=True))
     visit("other_clinician").get_page(f"/shipments/{shipment}", 404)
+
+
+def offers(page: str) -> tuple[bool, bool]:
+    """Whether a hand-over's page lets one accept, and end it."""
+    return "/accept" in page, "/decline" in page
+
+
+def test_a_handover_offers_what_may_be_done_with_it_now(api: Api, visit: Visit) -> None:
+    handover = shipping.offered(api, shipping.tubes(api, 1), expires_in_minutes=15)
+    address = f"/handovers/{handover}"
+    assert offers(visit("lab_tech").get_page(address)) == (False, True)
+    assert offers(visit("lab_tech2").get_page(address)) == (True, True)
+    assert offers(visit("auditor").get_page(address)) == (False, False)
+    later(api, minutes=20)
+    late = visit("lab_tech2").get_page(address)
+    assert offers(late) == (False, True) and "time to accept is over" in late
+    assert api.lab_tech2.post(f"/handovers/{handover}/accept", json={}).json()["code"] == "handover_expired"
+    assert api.lab_tech2.post(f"/handovers/{handover}/decline", json={"reason": "not_now"}).status_code == 200
+    assert offers(visit("lab_tech").get_page(address)) == (False, False)
+
+
+def test_a_shipment_offers_what_may_be_done_with_it_now(api: Api, visit: Visit) -> None:
+    address = f"/shipments/{shipping.shipped(api, shipping.tubes(api, 1, frozen=True))}"
+    for login in ("lab_tech", "north_tech", "auditor"):
+        visitor = visit(login)
+        page = visitor.get_page(address)
+        for act in ("receive", "refuse"):
+            may = visitor.get(f"{address}/{act}").status_code == 200
+            assert (f"{address}/{act}" in page) == may == ((login, act) in {("lab_tech", "refuse"), ("north_tech", "receive")})
+    fields = {"reason": "too_warm", "container_intact": "yes", "label_legible": "yes"}
+    assert visit("lab_tech").submit(f"{address}/refuse", fields).status_code == 200
+    for login, act in (("lab_tech", "refuse"), ("north_tech", "receive")):
+        assert act not in re.findall(rf"{address}/(\w+)", visit(login).get_page(address))
+        visit(login).get_page(f"{address}/{act}", 409)
+
+
+def test_the_hash_of_an_attached_journey_and_many_ticked_tubes_come_in_the_address(api: Api, visit: Visit) -> None:
+    address = f"/shipments/{shipping.shipped(api, shipping.tubes(api, 1, frozen=True))}"
+    assert "ab" * 32 in visit("north_tech").get_page(f"{address}/receive?logger_sha256={'ab' * 32}")
+    tubes = [f"AD26-{n:07d}" for n in range(50)]
+    page = visit("lab_tech").get_page(f"/handovers/new?specimens={'+'.join(tubes)}")
+    assert "\n".join(tubes) in page

@@ -21,6 +21,7 @@ from biobank.exports.saved_filters import title_of
 from biobank.foundation import clock
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
+from biobank.foundation.paging import Listed
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import Column, Stat
 from biobank.pages.ui.session import PageReading
@@ -34,17 +35,6 @@ _head, _checkpoint, _cosignature = table_of(TreeHead), table_of(Checkpoint), tab
 Text = Annotated[str, Query(max_length=60, pattern=r"^[A-Za-z0-9_-]*$")]
 CHECKPOINTS_SHOWN = 50
 
-EXPORTS = [
-    Column("started_at", "Started", "log_time"),
-    Column("finished_at", "Finished", "log_time"),
-    Column("state", "State", "chip"),
-    Column("format", "Format"),
-    Column("asked", "Filter"),
-    Column("by", "By", "plain_code"),
-    Column("rows", "Events", "number"),
-    Column("size_bytes", "Bytes", "number"),
-    Column("sha256", "SHA-256"),
-]
 _WHICH = [Column("stream_id", "Record", "code"), Column("seq", "#", "number"), Column("kind", "Event", "words")]
 _RECORDED = [Column("recorded_at", "Recorded", "log_time"), Column("recorded_by", "Recorded by", "plain_code")]
 GAP_COLUMNS = {
@@ -128,43 +118,48 @@ def _gap_stats(gaps: Gaps) -> list[Stat]:
     return [*stats, Stat("Entered late", len(gaps.late), tone="care" if gaps.late else "good")]
 
 
-@router.get("/log/exports")
-async def show_exports(request: Request, reading: PageReading) -> Response:
-    """List the copies that were taken, and which are still being written."""
-    found = await reading(list_exports)
-    running = [one for one in found if one.state == "running"]
-    return render(
-        request,
-        "log_exports.html",
-        rows=[_export(one) for one in found],
-        columns=EXPORTS,
-        running=len(running),
-        mark=_mark(found),
-    )
+def read_exports(session: Session, actor: Actor, _asked: Wanted) -> Listed[PastExport]:
+    """Read the latest exports."""
+    found = list_exports(session, actor)
+    return Listed(items=found, total=len(found))
+
+
+def export_row(one: PastExport) -> Mapping[str, Any]:
+    """Return the cells of one export."""
+    return vars(one) | {"asked": asked_by(one.filters), "sha256": None if one.sha256 is None else f"{one.sha256[:16]}…"}
+
+
+Listing(
+    address="/log/exports",
+    title="Exports",
+    lead="Who took a copy of the record, how much of it, and its hash. Starting and finishing are events of the log.",
+    template="log_exports.html",
+    key="id",
+    dense=True,
+    columns=[
+        Column("started_at", "Started", "log_time"),
+        Column("finished_at", "Finished", "log_time"),
+        Column("state", "State", "chip"),
+        Column("format", "Format"),
+        Column("asked", "Filter"),
+        Column("by", "By", "plain_code"),
+        Column("rows", "Events", "number"),
+        Column("size_bytes", "Bytes", "number"),
+        Column("sha256", "SHA-256"),
+    ],
+    read=read_exports,
+    row=export_row,
+    default="-started_at",
+    empty="No copy was taken yet",
+    hint="Search the log and download what you found.",
+).on(router)
 
 
 @router.get("/log/exports/now")
 async def read_exports_mark(reading: PageReading) -> JSONResponse:
     """Say which version of the list is the present one, for a page that waits for an export to end."""
-    return JSONResponse({"mark": _mark(await reading(list_exports)), "stop": False})
-
-
-def _mark(found: list[PastExport]) -> str:
-    return f"{len(found)}-{sum(one.state == 'running' for one in found)}"
-
-
-def _export(one: PastExport) -> dict[str, Any]:
-    return {
-        "started_at": one.started_at,
-        "finished_at": one.finished_at,
-        "state": one.state,
-        "format": one.format,
-        "asked": asked_by(one.filters),
-        "by": one.by,
-        "rows": one.rows,
-        "size_bytes": one.size_bytes,
-        "sha256": None if one.sha256 is None else f"{one.sha256[:16]}…",
-    }
+    found = await reading(list_exports)
+    return JSONResponse({"mark": f"{len(found)}-{sum(one.state == 'running' for one in found)}", "stop": False})
 
 
 def asked_by(filters: Mapping[str, str]) -> str:

@@ -1,13 +1,14 @@
 """The log as people search it, their saved filters, and as a file through the page session."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 from sqlmodel import Session
@@ -16,146 +17,118 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import rules
+from biobank.custody.schemas import EventPublic
 from biobank.exports.api import FileFormat, streamed
 from biobank.exports.formats import FORMATS
 from biobank.exports.queries import search_log
-from biobank.exports.saved_filters import Kept, forget_filter, list_saved, save_filter
-from biobank.exports.schemas import LogPage
+from biobank.exports.saved_filters import forget_filter, list_saved, save_filter
 from biobank.exports.selection import Selection
 from biobank.foundation import clock
+from biobank.foundation.errors import MalformedRequest
+from biobank.foundation.paging import Listed
 from biobank.foundation.terms import words
-from biobank.pages.ui.forms import FormFault, drawn
+from biobank.pages.ui.listing import Filter, Listing, Wanted, read_filters
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PagePerforming, PageReading, Visiting, claims_of
-from biobank.pages.ui.templating import UTC_ZONE, render
+from biobank.pages.ui.templating import UTC_ZONE
 
 router = APIRouter(include_in_schema=False)
 
 SPECIMEN = re.compile(r"(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}")
-SPANS = [("1", "24 hours"), ("7", "7 days"), ("30", "30 days"), ("365", "a year")]
-Text = Annotated[str, Query(max_length=60)]
 CODES = ("specimen", "donor", "actor", "site", "kind")
-
-COLUMNS = [
-    Column("recorded_at", "Recorded", "log_time"),
-    Column("occurred_at", "Happened", "log_time"),
-    Column("kind", "Event", "words"),
-    Column("id", "Subject", "code"),
-    Column("seq", "#", "number"),
-    Column("by", "By", "plain_code"),
-    Column("site", "Site", "plain_code"),
-    Column("seal", "Seal", "chip"),
-    Column("leaf", "Leaf hash", "plain_code"),
+KINDS = [(kind, f"{words(kind.partition('.')[0])}: {words(kind).lower()}") for kind in sorted(rules.by_kind)]
+FILTERS = [
+    Filter("days", "Recorded in the last", "choice", [("1", "24 hours"), ("7", "7 days"), ("30", "30 days"), ("365", "a year")]),
+    Filter("from", "Recorded from", "day"),
+    Filter("to", "Recorded to", "day"),
+    Filter("kind", "Event", "choice", KINDS),
+    Filter("specimen", "Specimen", "code"),
+    Filter("donor", "Donor", "code"),
+    Filter("actor", "Badge", "code"),
+    Filter("site", "Site", "code"),
 ]
 
 
-class Filters:
-    """The filters as they stand in the address: days at site time, codes as typed. Days include their whole day.
+def selection_of(asked: Mapping[str, str | None], zone: ZoneInfo) -> Selection:
+    """Return the part of the log that filters name; raise MalformedRequest for what is no day or no code.
 
-    `days` counts back from now, so that a saved filter means the same tomorrow; a day given as `from` is stronger.
+    Days are of site time and include their whole day. `days` counts back from now, so that a saved filter means the same
+    tomorrow; a day given as `from` is stronger.
     """
-
-    def __init__(
-        self,
-        since: Annotated[str, Query(alias="from", max_length=10)] = "",
-        until: Annotated[str, Query(alias="to", max_length=10)] = "",
-        days: Annotated[str, Query(max_length=4)] = "",
-        specimen: Text = "",
-        donor: Text = "",
-        actor: Text = "",
-        site: Text = "",
-        kind: Text = "",
-    ) -> None:
-        self.typed = {
-            "from": since,
-            "to": until,
-            "days": days,
-            "specimen": specimen,
-            "donor": donor,
-            "actor": actor,
-            "site": site,
-            "kind": kind,
-        }
-
-    def selection(self, zone: ZoneInfo) -> Selection:
-        """Return the selection; raise FormFault when something typed is no day or no code."""
-        try:
-            given: dict[str, Any] = {name: self.typed[name].strip() for name in CODES if self.typed[name].strip()}
-            for name, day, later in (("since", self.typed["from"], 0), ("until", self.typed["to"], 1)):
-                if day:
-                    given[name] = datetime.fromisoformat(day).replace(tzinfo=zone) + timedelta(days=later)
-            if self.typed["days"] and "since" not in given:
-                given["since"] = clock.now() - timedelta(days=int(self.typed["days"]))
-            return Selection.model_validate(given)
-        except ValidationError as error:
-            raise FormFault(
-                {str(fault["loc"][0]): f"{words(fault['loc'][0])}: not a code." for fault in error.errors()}
-            ) from None
-        except (ValueError, OverflowError):
-            raise FormFault({"from": "Enter days as year-month-day."}) from None
-
-    @property
-    def asked(self) -> dict[str, str]:
-        """What was typed, without the empty ones."""
-        return {name: value.strip() for name, value in self.typed.items() if value.strip()}
-
-
-Filtered = Annotated[Filters, Depends()]
-
-
-@router.get("/log")
-async def show_log(
-    request: Request,
-    reading: PageReading,
-    filters: Filtered,
-    cursor: Annotated[str | None, Query(max_length=120, pattern=r"^[A-Za-z0-9_|:.-]+$")] = None,
-) -> Response:
-    """Search the log, newest first."""
-    fault: FormFault | None = None
-    selection = Selection()
+    given: dict[str, Any] = {name: asked[name] for name in CODES if asked.get(name)}
     try:
-        selection = filters.selection(request.state.zone)
-    except FormFault as error:
-        fault = error
+        for name, day, later in (("since", asked.get("from"), 0), ("until", asked.get("to"), 1)):
+            if day:
+                given[name] = datetime.fromisoformat(day).replace(tzinfo=zone) + timedelta(days=later)
+        if asked.get("days") and "since" not in given:
+            given["since"] = clock.now() - timedelta(days=int(str(asked["days"])))
+        return Selection.model_validate(given)
+    except ValidationError as error:
+        raise MalformedRequest(f"{words(error.errors()[0]['loc'][0])}: not a code.") from None
+    except (ValueError, OverflowError):
+        raise MalformedRequest("Enter days as year-month-day.") from None
 
-    def query(session: Session, actor: Actor) -> tuple[LogPage, list[Kept]]:
-        actor.require(Permission.LOG_READ, at=ANYWHERE)
-        found = LogPage(items=[]) if fault else search_log(session, actor, selection, cursor, 50, newest=True)
-        return found, list_saved(session, actor)
 
-    found, kept = await reading(query)
-    specimen = filters.asked.get("specimen", "").upper()
-    rows = [
-        event.model_dump(include={"recorded_at", "occurred_at", "kind", "id", "seq", "by", "site"})
-        | {"seal": "sealed" if event.log_index is not None else "unsealed", "leaf": f"{event.leaf_hash[:12]}…"}
-        for event in found.items
-    ]
-    return render(
-        request,
-        "log.html",
-        formats=tuple(FORMATS.values()),
-        rows=rows,
-        columns=COLUMNS,
-        next_cursor=found.next,
-        typed=filters.typed,
-        kinds=[(kind, f"{words(kind.partition('.')[0])}: {words(kind).lower()}") for kind in sorted(rules.by_kind)],
-        may_export=request.state.actor.may(Permission.LOG_EXPORT, at=ANYWHERE),
-        spans=SPANS,
-        asked=filters.asked,
-        saved=[(one, "/log?" + urlencode(one.query), one.query == filters.asked) for one in kept],
-        specimen=specimen if SPECIMEN.fullmatch(specimen) else None,
-        **drawn(fault),
-    )
+def read_log(session: Session, actor: Actor, asked: Wanted) -> Listed[EventPublic]:
+    """Read one page of the log, newest first unless asked otherwise."""
+    actor.require(Permission.LOG_READ, at=ANYWHERE)
+    paging = asked.paging
+    newest = paging.sort != "recorded_at"
+    found = search_log(session, actor, selection_of(asked.of, asked.zone), paging.cursor, paging.limit, newest=newest)
+    return Listed(items=found.items, next=found.next)
+
+
+def row_of(event: EventPublic) -> Mapping[str, Any]:
+    """Return the cells of one event."""
+    return event.model_dump(include={"recorded_at", "occurred_at", "kind", "id", "seq", "by", "site"}) | {
+        "seal": "sealed" if event.log_index is not None else "unsealed",
+        "leaf": f"{event.leaf_hash[:12]}…",
+    }
+
+
+def beside(session: Session, actor: Actor) -> Mapping[str, Any]:
+    """Read what stands above the search: one's own filters, and how the log may be taken away."""
+    return {
+        "saved": [(one, "/log?" + urlencode(one.query)) for one in list_saved(session, actor)],
+        "formats": tuple(FORMATS.values()) if actor.may(Permission.LOG_EXPORT, at=ANYWHERE) else (),
+        "is_specimen": SPECIMEN.fullmatch,
+    }
+
+
+Listing(
+    address="/log",
+    title="Custody log",
+    lead="Every event, newest first. Nothing here was ever edited.",
+    template="log.html",
+    key="leaf",
+    dense=True,
+    files=False,  # a copy of the log is an event of the log
+    columns=[
+        Column("recorded_at", "Recorded", "log_time", sort="recorded_at"),
+        Column("occurred_at", "Happened", "log_time"),
+        Column("kind", "Event", "words"),
+        Column("id", "Subject", "code"),
+        Column("seq", "#", "number"),
+        Column("by", "By", "plain_code"),
+        Column("site", "Site", "plain_code"),
+        Column("seal", "Seal", "chip"),
+        Column("leaf", "Leaf hash", "plain_code"),
+    ],
+    read=read_log,
+    row=row_of,
+    default="-recorded_at",
+    filters=FILTERS,
+    more=beside,
+    empty="No events match",
+    hint="Take a filter away.",
+).on(router)
 
 
 @router.post("/log/filters")
 async def save(performing: PagePerforming) -> Response:
-    """Keep the filter that stands on the page."""
-    asked = {name: performing.form[name] for name in (*CODES, "from", "to", "days") if name in performing.form}
-    # A filter is asked once before it is kept, so that what cannot be asked is not kept either.
-    Filters(asked.get("from", ""), asked.get("to", ""), asked.get("days", ""), **{n: asked.get(n, "") for n in CODES}).selection(
-        UTC_ZONE
-    )
+    """Keep the filter that stands on the page, once it can be asked."""
+    asked = {name: value for name, value in read_filters(FILTERS, performing.form).items() if value}
+    selection_of(asked, UTC_ZONE)
     await performing(save_filter, asked)
     return await performing.done("/log?" + urlencode(asked), "The filter is kept.")
 
@@ -169,11 +142,8 @@ async def forget(filter_id: UUID, performing: PagePerforming) -> Response:
 
 @router.get("/log/export")
 async def export_log(
-    request: Request,
-    page: Visiting,
-    reading: PageReading,
-    filters: Filtered,
-    file: Annotated[FileFormat, Query(alias="format")] = "csv",
+    request: Request, page: Visiting, reading: PageReading, file: Annotated[FileFormat, Query(alias="format")] = "csv"
 ) -> Response:
     """Send the log, filtered as the page was, as a file; that it was taken is an event of the log."""
-    return await streamed(reading.bank, claims_of(page), file, filters.selection(request.state.zone))
+    selection = selection_of(read_filters(FILTERS, request.query_params), request.state.zone)
+    return await streamed(reading.bank, claims_of(page), file, selection)

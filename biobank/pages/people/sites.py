@@ -1,16 +1,18 @@
 """Sites as an administrator sees them: laboratories and clinics, adding one, changing one."""
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from typing import Any
+
+from fastapi import APIRouter
+from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
+from biobank.foundation.paging import Listed
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done
-from biobank.pages.ui.parts import ActionLink, Column
-from biobank.pages.ui.session import PageReading
-from biobank.pages.ui.templating import render
+from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
+from biobank.pages.ui.parts import Column
 from biobank.people import sites
 from biobank.people.queries import list_sites, read_site
 from biobank.people.schemas import SiteChange, SiteCreate, SitePublic
@@ -23,53 +25,51 @@ LABELS = {
     "timezone": "Time zone, such as Europe/London",
     "active": "In use",
 }
-COLUMNS = [
-    Column("site", "Site"),
-    Column("name", "Name"),
-    Column("kind", "Kind", "words"),
-    Column("timezone", "Time zone"),
-    Column("state", "State", "chip"),
-]
 
 
-@router.get("/sites")
-async def show_sites(request: Request, reading: PageReading) -> Response:
-    """List the places of work."""
-    found = await reading(list_sites)
-    actor: Actor = request.state.actor
-    adds = actor.may(Permission.SITE_MANAGE, at=EVERYWHERE)
+def read_sites(session: Session, actor: Actor, asked: Wanted) -> Listed[dict[str, Any]]:
+    """Read the places of work; who may change one is led there by its code."""
+    state, kind = asked.of["state"], asked.of["kind"]
+    found = list_sites(session, actor, active=None if state is None else state == "active").items
     rows = [
-        one.model_dump()
-        | {
-            "state": "active" if one.active else "disabled",
-            "href": f"/sites/{one.code}",
-            "act": "Change",
-            "about": one.code,
-            "site": one.code,
-        }
-        for one in found.items
+        one.model_dump() | {"site": _named(actor, one.code), "state": "active" if one.active else "disabled"}
+        for one in found
+        if kind in (None, one.kind)
     ]
-    rows = [
-        row
-        if actor.may(Permission.SITE_MANAGE, at=row["site"])
-        else {name: value for name, value in row.items() if name not in ("href", "act", "about")}
-        for row in rows
-    ]
-    acts = [
-        ActionLink("Add a site", "/sites/new", "plus", "get", "main"),
-        ActionLink("Lay out its storage", "/storage/new", "tank"),
-    ]
-    return render(
-        request,
-        "dossier.html",
-        kind="Sites",
-        code=None,
-        trail=[("Sites", None)],
-        acts=acts if adds else [],
-        tables=[("Places of work", COLUMNS, rows, "No sites", "Add the first one.")],
-        facts=[("Sites", len(rows))],
-        note="A code stands in events for ever: it is never changed and never used again.",
-    )
+    return Listed(items=rows, total=len(rows))
+
+
+def _named(actor: Actor, code: str) -> str:
+    may = actor.may(Permission.SITE_MANAGE, at=code)
+    return Markup('<a href="/sites/{0}">{0}</a>').format(code) if may else code
+
+
+Listing(
+    address="/sites",
+    title="Sites",
+    lead="Places of work. A code stands in events for ever: it is never changed and never used again.",
+    key="code",
+    columns=[
+        Column("site", "Site"),
+        Column("name", "Name"),
+        Column("kind", "Kind", "words"),
+        Column("timezone", "Time zone"),
+        Column("state", "State", "chip"),
+    ],
+    read=read_sites,
+    row=lambda row: row,
+    default="code",
+    filters=[
+        Filter("state", "State", "choice", [("active", "Active"), ("disabled", "Disabled")]),
+        Filter("kind", "Kind", "choice", [("bank", "Bank"), ("clinic", "Clinic")]),
+    ],
+    links=[
+        Link("Lay out storage", "/storage/new", "tank", Permission.STORAGE_MANAGE),
+        Link("Add a site", "/sites/new", "plus", Permission.SITE_MANAGE, main=True, everywhere=True),
+    ],
+    empty="No sites",
+    hint="Add the first one.",
+).on(router)
 
 
 def _proposed_zone(session: Session, actor: Actor, _asked: Asked) -> str:

@@ -2,89 +2,89 @@
 
 import base64
 import hashlib
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
+from sqlmodel import Session
 from starlette.datastructures import UploadFile
 
 from biobank.acts.web import BankDep
-from biobank.foundation.errors import MalformedRequest, PayloadTooLarge, Refusal
-from biobank.pages.ui.forms import FormFault, drawn
-from biobank.pages.ui.session import Form, PagePerformer, PageReading, Visiting, local_path, or_again
-from biobank.pages.ui.templating import render
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE, EVERYWHERE
+from biobank.foundation.errors import PayloadTooLarge
+from biobank.pages.people.site_choices import Choices, only, own_sites
+from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
+from biobank.pages.ui.forms import FormFault
+from biobank.pages.ui.session import Form, PagePerformer, PageReading, Visiting, local_path
 from biobank.quality import attachments
 from biobank.quality.schemas import ATTACHMENT_BYTES, MEDIA_TYPES, AttachmentRequest
 
 router = APIRouter(include_in_schema=False)
 
 Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
-Text = Annotated[str, Query(max_length=200)]
 OVERHEAD = 16 * 1024
 """Bytes of the form around the file."""
 TARGETS = {"/deviations": "attachment"}
 """Forms that call the hash something else than `logger_sha256`, by the start of their address."""
+MIB = ATTACHMENT_BYTES // 1024 // 1024
 
 
-@router.get("/attachments/new")
-async def show_new(request: Request, _page: Visiting, back: Text = "/", donor: Text = "", site: Text = "") -> Response:
-    """Draw the form. `back` is the page that asks for the hash, `donor` whose key encrypts the file."""
-    return await _draw(request, {"back": local_path(back), "donor": donor, "site": site})
+def _sites(session: Session, actor: Actor, _asked: Asked) -> Choices:
+    """Read the sites for which the actor may keep a file."""
+    actor.require(Permission.DEVIATION_OPEN, at=ANYWHERE)
+    everywhere = [("", "Every site")] if actor.may(Permission.DEVIATION_OPEN, at=EVERYWHERE) else []
+    return [*everywhere, *own_sites(session, actor, Permission.DEVIATION_OPEN)]
 
 
-async def _draw(request: Request, kept: dict[str, str], refusal: Refusal | None = None) -> Response:
-    return render(
-        request,
+def _draw(at: Opened[Choices]) -> OwnPage:
+    back, site = local_path(at.form.get("back")), at.form.get("site") or only(at.read)
+    kept = {"back": back, "donor": at.form.get("donor", ""), "site": site}
+    return OwnPage(
         "attachment_new.html",
         kept={name: value for name, value in kept.items() if value},
-        back=kept["back"],
+        sites=[] if site else at.read,
+        back=back,
         types=", ".join(MEDIA_TYPES),
-        limit=ATTACHMENT_BYTES // 1024 // 1024,
-        **drawn(refusal),
+        limit=MIB,
     )
+
+
+async def _keep(data: bytes, at: Acting[Choices]) -> Done:
+    """Store the file and go back with its hash."""
+    if not data:
+        raise FormFault({"file": "Choose a file that is not empty."})
+    if at.form.get("media_type") not in MEDIA_TYPES:
+        raise FormFault({"file": f"Such a file is not kept. Kept are {', '.join(MEDIA_TYPES)}."})
+    body = at.parse(AttachmentRequest, "media_type", "donor", "site", content=base64.b64encode(data).decode())
+    await at.ask(attachments.may_attach, body)
+    stored = await to_thread.run_sync(attachments.keep_file, at.bank, body)
+    await at.performing(attachments.register_file, body, stored)
+    digest, back = at.form["sha256"], local_path(at.form.get("back"))
+    return Done(_with_hash(back, digest), "The file is kept.", f"SHA-256 {digest}")
+
+
+ATTACH = ActPage(address="/attachments/new", asks=("back", "donor", "site"), reads=_sites, form=_draw, model=AttachmentRequest)
+ATTACH.shows(router)
 
 
 @router.post("/attachments/new")
 async def attach(request: Request, page: Visiting, reading: PageReading, bank: BankDep) -> Response:
-    """Store the file and go back with its hash."""
+    """Take a form with a file in it; the file's hash stands in the form, so that the same press is one act."""
     if int(request.headers.get("content-length") or ATTACHMENT_BYTES * 2) > ATTACHMENT_BYTES + OVERHEAD:
-        raise PayloadTooLarge(f"A file may be at most {ATTACHMENT_BYTES // 1024 // 1024} MiB.")
+        raise PayloadTooLarge(f"A file may be at most {MIB} MiB.")
     posted = await request.form()
-    fields = Form([(name, value) for name, value in posted.multi_items() if isinstance(value, str)])
-    page.require_csrf(fields.get("csrf_token"))
-    kept = {"back": local_path(fields.get("back"))} | {name: fields.get(name, "") for name in ("donor", "site")}
-
-    async def act() -> Response:
-        body = await _request_of(posted.get("file"), fields)
-        digest = hashlib.sha256(base64.b64decode(body.content)).hexdigest()
-        named = Form([*fields.pairs, ("sha256", digest)])
-        await reading(attachments.may_attach, body)
-        stored = await to_thread.run_sync(attachments.keep_file, bank, body)
-        performing = PagePerformer(request, page, named, bank)
-        await performing(attachments.register_file, body, stored)
-        return await performing.done(_with_hash(kept["back"], digest), "The file is kept.", f"SHA-256 {digest}")
-
-    return await or_again(act(), lambda refusal: _draw(request, kept, refusal))
-
-
-async def _request_of(file: Any, fields: Form) -> AttachmentRequest:
-    if not isinstance(file, UploadFile) or not file.filename:
-        raise FormFault({"file": "Choose a file."})
-    data = await file.read()
-    if file.content_type not in MEDIA_TYPES:
-        raise FormFault({"file": f"Such a file is not kept. Kept are {', '.join(MEDIA_TYPES)}."})
-    if len(data) < 3:
-        raise FormFault({"file": "The file is empty."})
-    try:
-        return AttachmentRequest(
-            media_type=file.content_type,
-            content=base64.b64encode(data).decode(),
-            donor=fields.get("donor"),
-            site=fields.get("site"),
-        )
-    except ValueError:
-        raise MalformedRequest("This form is not whole. Go back and attach the file again.") from None
+    fields = [(name, value) for name, value in posted.multi_items() if isinstance(value, str)]
+    page.require_csrf(dict(fields).get("csrf_token"))
+    file, data = posted.get("file"), b""
+    if isinstance(file, UploadFile):
+        data = await file.read()
+        fields += [("media_type", file.content_type or ""), ("sha256", hashlib.sha256(data).hexdigest())]
+    performing = PagePerformer(request, page, Form(fields), bank)
+    return await ATTACH.answer(request, performing, reading, {}, partial(_keep, data))
 
 
 def _with_hash(back: str, digest: str) -> str:

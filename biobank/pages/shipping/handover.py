@@ -1,18 +1,18 @@
 """One hand-over: who gives what to whom, and the receiver's yes or no."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
+from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.auth.permissions import Permission
-from biobank.foundation.errors import Refusal
-from biobank.pages.ui.forms import drawn, fields_of, parse
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
-from biobank.pages.ui.templating import render
+from biobank.foundation import clock
+from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
+from biobank.pages.ui.forms import fields_of
 from biobank.shipping import handovers
-from biobank.shipping.handover_queries import read_handover
+from biobank.shipping.handover_queries import get_handover, public_of
+from biobank.shipping.handover_rules import accept_refusals, decline_refusals, taker_refusal
 from biobank.shipping.schemas import AcceptRequest, DeclineRequest, HandoverPublic
 
 router = APIRouter(include_in_schema=False)
@@ -26,56 +26,52 @@ REASONS = [
 ]
 
 
-@router.get("/handovers/{handover_id}")
-async def show_handover(request: Request, handover_id: UUID, reading: PageReading) -> Response:
-    """Draw a hand-over."""
-    return await _draw(request, reading, handover_id)
+@dataclass(frozen=True)
+class Standing:
+    """A hand-over and what the reader may do with it. `receives`: they say yes or no; else they may take their offer back."""
+
+    one: HandoverPublic
+    receives: bool
+    accepts: bool
+    declines: bool
+
+    @property
+    def by_receipt(self) -> bool:
+        """Whether a courier accepts it, by a receipt that its giver records."""
+        return self.one.to_kind == "courier"
 
 
-async def _draw(request: Request, reading: PageReading, handover_id: UUID, refusal: Refusal | None = None) -> Response:
-    one: HandoverPublic = await reading.agreeing(read_handover, handover_id)
-    actor: Actor = request.state.actor
-    mine = one.to_id == actor.code if one.to_kind == "user" else actor.may(Permission.HANDOVER_TAKE, at=one.to_id)
-    stands = one.status == "offered"
-    giver = one.offered_by == actor.code
-    by_receipt = stands and giver and one.to_kind == "courier"
-    return render(
-        request,
-        "handover.html",
-        one=one,
-        may_accept=stands and mine and not giver and one.to_kind != "courier",
-        may_take_back=stands and giver,
-        receipt=fields_of(AcceptRequest, "evidence", needed=("evidence",)) if by_receipt else [],
-        reasons=REASONS,
-        **drawn(refusal),
-    )
+def _read(session: Session, actor: Actor, asked: Asked) -> Standing:
+    handover: UUID = asked.path["handover_id"]
+    row, _items = get_handover(session, actor, handover)
+    receives = row.to_kind != "courier" and taker_refusal(actor, row) is None
+    accepts, declines = not accept_refusals(actor, row, clock.now()), not decline_refusals(actor, row)
+    return Standing(public_of(session, [row])[0], receives, accepts, declines)
 
 
-@router.post("/handovers/{handover_id}/accept")
-async def accept(request: Request, handover_id: UUID, performing: PagePerforming, reading: PageReading) -> Response:
+def _draw(at: Opened[Standing]) -> OwnPage:
+    receipt = fields_of(AcceptRequest, "evidence", values=at.form, needed=("evidence",))
+    return OwnPage("handover.html", one=at.read.one, may=at.read, receipt=receipt, reasons=REASONS)
+
+
+async def _accept(at: Acting[Standing]) -> Done:
     """Take everything over."""
-
-    async def act() -> Response:
-        body = parse(AcceptRequest, performing.form, request.state.zone, "evidence")
-        answer = await performing(handovers.accept, handover_id, body)
-        count = len(answer["specimens"])
-        if answer["to_kind"] == "courier":
-            return await performing.done(f"/handovers/{handover_id}", f"{answer['to_id']} holds them now.", answer["evidence"])
-        return await performing.done(
-            "/", f"You hold {count} {'tube' if count == 1 else 'tubes'} now.", f"From {answer['from_id']}."
-        )
-
-    return await or_again(act(), lambda refusal: _draw(request, reading, handover_id, refusal))
+    answer = await at.performing(handovers.accept, at.path["handover_id"], at.parse(AcceptRequest, "evidence"))
+    if at.read.by_receipt:
+        return Done(f"/handovers/{answer['id']}", f"{answer['to_id']} holds them now.", answer["evidence"])
+    count = len(answer["specimens"])
+    return Done("/", f"You hold {count} {'tube' if count == 1 else 'tubes'} now.", f"From {answer['from_id']}.")
 
 
-@router.post("/handovers/{handover_id}/decline")
-async def decline(request: Request, handover_id: UUID, performing: PagePerforming, reading: PageReading) -> Response:
+async def _decline(at: Acting[Standing]) -> Done:
     """Say no, or take one's own offer back."""
+    asked = at.form.get("reason", "")
+    body = DeclineRequest(reason=asked if asked in dict(REASONS) else "taken_back")
+    answer = await at.performing(handovers.decline, at.path["handover_id"], body)
+    return Done("/", "The hand-over is ended.", f"{answer['from_id']} still holds everything.", "note")
 
-    async def act() -> Response:
-        asked = performing.form.get("reason", "")
-        reason = asked if asked in dict(REASONS) else "taken_back"
-        answer = await performing(handovers.decline, handover_id, DeclineRequest(reason=reason))
-        return await performing.done("/", "The hand-over is ended.", f"{answer['from_id']} still holds everything.", kind="note")
 
-    return await or_again(act(), lambda refusal: _draw(request, reading, handover_id, refusal))
+HANDOVER = ActPage(address="/handovers/{handover_id}", reads=_read, form=_draw, model=AcceptRequest)
+HANDOVER.shows(router)
+HANDOVER.also(router, "/handovers/{handover_id}/accept", _accept)
+HANDOVER.also(router, "/handovers/{handover_id}/decline", _decline)

@@ -1,28 +1,24 @@
 """Hand-overs as people see them: what waits for me, and offering what I hold. One hand-over has a page of its own."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
 from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Paging
 from biobank.pages.shipping import shipments
-from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, act_page, fields_of, parse
+from biobank.pages.ui.act_pages import ActForm, ActPage, Done, Needs
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
 from biobank.shipping import handover_queries, handovers
 from biobank.shipping.schemas import HandoverList, HandoverPublic, HandoverRequest
 
 router = APIRouter(include_in_schema=False)
 
-OFFERED = ("specimens", "to_kind", "to_id", "expires_in_minutes")
 KINDS = (("user", "A person (badge)"), ("site", "A site (anyone who receives there)"), ("courier", "A courier"))
 
 
@@ -74,59 +70,26 @@ Listing(
 ).on(router)
 
 
-@router.get("/handovers/new")
-async def show_new(
-    request: Request,
-    _reading: PageReading,
-    specimens: Annotated[str, Query(max_length=1400, pattern=r"^[A-Za-z0-9 -]*$")] = "",
-) -> Response:
-    """Draw the offer."""
-    return _draw_new(request, {"specimens": specimens.replace(" ", "\n")})
-
-
-def _draw_new(request: Request, typed: Mapping[str, Any], refusal: Refusal | None = None) -> Response:
-    return act_page(
-        request,
-        refusal,
+ActPage(
+    address="/handovers/new",
+    asks=("specimens",),
+    reads=Needs(Permission.SPECIMEN_READ),
+    model=HandoverRequest,
+    names=("specimens", "to_kind", "to_id", "expires_in_minutes"),
+    labels={
+        "specimens": "Tubes",
+        "to_kind": "To whom",
+        "to_id": "Badge, site or courier code",
+        "expires_in_minutes": "Minutes the offer stands",
+    },
+    form=lambda _at: ActForm(
         title="Offer",
         subject="Hand-over",
-        lead="You keep custody until the receiver accepts with their own login.",
-        back="/handovers",
-        trail=[("Hand-overs", "/handovers"), ("Offer", None)],
-        fields=fields_of(
-            HandoverRequest,
-            *OFFERED,
-            values=typed,
-            options={"to_kind": KINDS},
-            labels={
-                "specimens": "Tubes",
-                "to_kind": "To whom",
-                "to_id": "Badge, site or courier code",
-                "expires_in_minutes": "Minutes the offer stands",
-            },
-        ),
-        more=fields_of(HandoverRequest, *CIRCUMSTANCES, values=typed),
-        submit="Offer",
         icon="hand",
-    )
-
-
-@router.post("/handovers/new")
-async def offer(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
-    """Offer what was scanned."""
-    form = performing.form
-
-    async def act() -> Response:
-        tubes = form.all_of("specimens")
-        if not tubes:
-            raise FormFault({"specimens": "Tubes: scan at least one."})
-        seen = await reading(shipments.as_seen, tubes, reading.bank.settings)
-        names = (*OFFERED[1:], *CIRCUMSTANCES)
-        body = parse(HandoverRequest, form, request.state.zone, *names, specimens=seen)
-        answer = await performing(handovers.offer, body)
-        return await performing.done(f"/handovers/{answer['id']}", "Offered.", "It is yours until it is accepted.")
-
-    async def again(refusal: Refusal) -> Response:
-        return _draw_new(request, form, refusal)
-
-    return await or_again(act(), again)
+        options={"to_kind": KINDS},
+        lead="You keep custody until the receiver accepts with their own login.",
+    ),
+    given=shipments.tubes_seen,
+    use_case=handovers.offer,
+    after=lambda _at, _body, answer: Done(f"/handovers/{answer['id']}", "Offered.", "It is yours until it is accepted."),
+).on(router)

@@ -3,24 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
-from biobank.foundation.errors import Refusal
+from biobank.foundation.codes import Prefix
 from biobank.pages.storage.box_maps import grid_of
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
+from biobank.pages.ui.addresses import ContainerCode
 from biobank.pages.ui.filters import quantity
-from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, act_page, drawn, fields_of, parse
+from biobank.pages.ui.forms import FormFault, fields_of
 from biobank.pages.ui.parts import ActionLink
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
+from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.storage.containers import count_container, move_container, record_reading
-from biobank.storage.evacuation import evacuate
+from biobank.storage.evacuation import evacuate, evacuation_refusals
 from biobank.storage.maps import map_of, maps_below
 from biobank.storage.queries import read_container
 from biobank.storage.schemas import ContainerMap, ContainerPublic, CountRequest, EvacuateRequest, MoveRequest, ReadingCreate
@@ -28,142 +29,76 @@ from biobank.storage.tree import natural
 
 router = APIRouter(include_in_schema=False)
 
-ContainerCode = Annotated[str, Path(pattern=r"^BX-[0-9A-Z]{7}$")]
 BOXES_PRINTED = 60
 """Boxes on one printed map; a rack has a dozen, and a whole tank is printed rack by rack."""
-
-READINGS = {"temperature_mc": "Temperature", "level_ppm": "Nitrogen level"}
+READINGS = [("temperature_mc", "Temperature"), ("level_ppm", "Nitrogen level")]
+READ = {"reading": "What was read", "value": "Value, in °C or in % full"}
 
 
 def acts_of_place(actor: Actor, place: ContainerPublic) -> list[ActionLink]:
     """Return the buttons of a place for a login."""
     here = f"/storage/{place.code}"
+    records = actor.may(Permission.STORAGE_RECORD, at=place.site)
     acts = []
     if actor.may(Permission.STORAGE_MANAGE, at=place.site) and place.rows is None:
         acts.append(ActionLink("Add containers inside", f"/storage/new?parent={place.code}", "plus"))
-    if not actor.may(Permission.STORAGE_RECORD, at=place.site):
-        return [*acts, ActionLink("Print its map", f"{here}/map", "print")] if place.rows or not place.positions else acts
-    if place.purpose != "storage":
+    if not evacuation_refusals(actor, place.code, place.site, place.purpose):
         acts.append(ActionLink("Bring tubes to safety here", f"{here}/evacuate", "snow", "get", "main"))
-    if place.positions or place.occupied:
+    if records and (place.positions or place.occupied):
         acts.append(ActionLink("Compare what is in it", f"{here}/compare", "scan"))
-    acts.append(ActionLink("Record a reading", f"{here}/reading", "pen"))
-    if place.parent is not None:
+    if records:
+        acts.append(ActionLink("Record a reading", f"{here}/reading", "pen"))
         acts.append(ActionLink("Move it to another place", f"{here}/move", "hand"))
-    acts.append(ActionLink("Print its map", f"{here}/map", "print"))
-    return acts
+    return [*acts, ActionLink("Print its map", f"{here}/map", "print")]
 
 
-def _trail(place: ContainerPublic, title: str) -> list[tuple[str, str | None]]:
+def trail_of(place: ContainerPublic, title: str) -> list[tuple[str, str | None]]:
+    """Return the breadcrumb of an act on a place."""
     return [("Storage", "/storage"), (place.name, f"/storage/{place.code}"), (title, None)]
 
 
-@router.get("/storage/{code}/move")
-async def show_move(request: Request, code: ContainerCode, reading: PageReading) -> Response:
-    """Draw the form: scan the place it goes into."""
-    return await _draw_move(request, reading, code)
+def _recorded(session: Session, actor: Actor, asked: Asked) -> ContainerPublic:
+    """Read the place for someone who may record there; raise NotFound, NotPermitted."""
+    place = read_container(session, actor, asked.code)
+    actor.require(Permission.STORAGE_RECORD, at=place.site)
+    return place
 
 
-async def _draw_move(
-    request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Any = None
-) -> Response:
-    place = await reading(read_container, code)
-    title = "Move it to another place"
-    return act_page(
-        request,
-        refusal,
-        title=title,
-        subject=code,
-        lead=f"{place.name} goes with everything in it: {place.occupied} tubes. Scan the place it goes into.",
-        back=f"/storage/{code}",
-        trail=_trail(place, title),
-        fields=fields_of(MoveRequest, "to", values=typed, labels={"to": "Into (scan it)"}),
-        more=fields_of(MoveRequest, *CIRCUMSTANCES, values=typed),
+ActPage(
+    address="/storage/{code}/move",
+    reads=_recorded,
+    model=MoveRequest,
+    names=("to",),
+    scans={"to": (Prefix.CONTAINER,)},
+    labels={"to": "Into (scan it)"},
+    form=lambda at: ActForm(
+        title="Move it to another place",
         submit="Move it",
         icon="hand",
-    )
+        trail=trail_of(at.read, "Move it to another place"),
+        lead=f"{at.read.name} goes with everything in it: {at.read.occupied} tubes. Scan the place it goes into.",
+    ),
+    use_case=move_container,
+    after=lambda at, _body, moved: Done(
+        f"/storage/{at.code}", f"Moved into {moved['parent']}.", f"{moved['tubes']} tubes went along."
+    ),
+).on(router)
 
 
-@router.post("/storage/{code}/move")
-async def move(request: Request, code: ContainerCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Move it."""
-
-    async def act() -> Response:
-        target = _container_scanned(performing, "to")
-        body = parse(MoveRequest, performing.form, request.state.zone, *CIRCUMSTANCES, to=target)
-        moved = await performing(move_container, code, body)
-        return await performing.done(f"/storage/{code}", f"Moved into {moved['parent']}.", f"{moved['tubes']} tubes went along.")
-
-    return await or_again(act(), lambda refusal: _draw_move(request, reading, code, refusal, performing.form))
-
-
-def _container_scanned(performing: PagePerforming, name: str) -> str:
-    settings = performing.bank.settings
-    text = performing.form.get(name)
-    if text is None:
-        raise FormFault({name: "Scan the place."})
-    try:
-        code = resolve_payload(text, settings.host_name, settings.former_hosts)
-    except MalformedCode as error:
-        raise FormFault({name: error.detail}) from None
-    if code.prefix != Prefix.CONTAINER:
-        raise FormFault({name: f"{code.text} is no container. Scan the label of a box, rack or tank."})
-    return code.text
-
-
-@router.get("/storage/{code}/reading")
-async def show_reading(request: Request, code: ContainerCode, reading: PageReading) -> Response:
-    """Draw the form of a reading."""
-    return await _draw_reading(request, reading, code)
-
-
-async def _draw_reading(
-    request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Any = None
-) -> Response:
-    place = await reading(read_container, code)
-    title = "Record a reading"
-    limit = quantity(place.highest_mc, "millidegrees_c")
-    values = typed if typed is not None else {"reading": "temperature_mc"}
-    fields = fields_of(
-        ReadingCreate,
-        "reading",
-        "value",
-        values=values,
-        options={"reading": list(READINGS.items())},
-        labels={"reading": "What was read", "value": "Value, in °C or in % full"},
-    )
-    return act_page(
-        request,
-        refusal,
-        title=title,
-        subject=code,
-        lead=f"Warmest allowed here: {limit}. Warmer than that puts everything inside on hold at once."
-        if place.highest_mc is not None
-        else "No limit is set for this place; a reading is kept and holds nothing.",
-        back=f"/storage/{code}",
-        trail=_trail(place, title),
-        # The wire carries whole m°C or ppm; a person types what the display shows, with a sign and decimals.
-        fields=[replace(field, kind="text") if field.name == "value" else field for field in fields],
-        more=fields_of(ReadingCreate, *CIRCUMSTANCES, values=typed),
+def _draw_reading(at: Opened[ContainerPublic]) -> ActForm:
+    limit = quantity(at.read.highest_mc, "millidegrees_c")
+    warm = f"Warmest allowed here: {limit}. Warmer than that puts everything inside on hold at once."
+    values = at.filled(reading="temperature_mc")
+    fields = fields_of(ReadingCreate, "reading", "value", values=values, options={"reading": READINGS}, labels=READ)
+    return ActForm(
+        title="Record a reading",
         submit="Record it",
         icon="pen",
+        trail=trail_of(at.read, "Record a reading"),
+        lead="No limit is set for this place; a reading is kept and holds nothing." if at.read.highest_mc is None else warm,
+        # The wire carries whole m°C or ppm; a person types what the display shows, with a sign and decimals.
+        fields=[replace(field, kind="text") if field.name == "value" else field for field in fields],
     )
-
-
-@router.post("/storage/{code}/reading")
-async def read_place(request: Request, code: ContainerCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Record it; an excursion says what was held."""
-
-    async def act() -> Response:
-        value = value_read(performing.form.get("value", ""), performing.form.get("reading", ""))
-        body = parse(ReadingCreate, performing.form, request.state.zone, "reading", *CIRCUMSTANCES, value=value)
-        made = await performing(record_reading, code, body)
-        if made["excursion"]:
-            text = f"{len(made['held'])} specimens inside are on temperature hold. Bring them to a cold place now."
-            return await performing.done(f"/storage/{code}", "Too warm.", text, kind="stop")
-        return await performing.done(f"/storage/{code}", "Reading recorded.")
-
-    return await or_again(act(), lambda refusal: _draw_reading(request, reading, code, refusal, performing.form))
 
 
 def value_read(typed: str, what: str) -> int:
@@ -178,78 +113,74 @@ def value_read(typed: str, what: str) -> int:
     return int(scaled)
 
 
-@router.get("/storage/{code}/compare")
-async def show_compare(request: Request, code: ContainerCode, reading: PageReading) -> Response:
-    """Draw the page on which a box is compared by scanning it."""
-    return await _draw_compare(request, reading, code)
+def _say_reading(at: Opened[ContainerPublic], _body: ReadingCreate, made: dict[str, Any]) -> Done:
+    if not made["excursion"]:
+        return Done(f"/storage/{at.code}", "Reading recorded.")
+    text = f"{len(made['held'])} specimens inside are on temperature hold. Bring them to a cold place now."
+    return Done(f"/storage/{at.code}", "Too warm.", text, "stop")
 
 
-async def _draw_compare(
-    request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: str = "", found: Any = None
-) -> Response:
-    box: ContainerMap = await reading.agreeing(map_of, code)
-    labels = {slot.specimen: slot.label for slot in box.slots if slot.specimen is not None}
-    return render(
-        request,
-        "storage_compare.html",
-        container=box.container,
-        trail=_trail(box.container, "Compare"),
-        typed=typed,
-        found=found,
-        labels=labels,
-        action=request.url.path,
-        **drawn(refusal),
-    )
+ActPage(
+    address="/storage/{code}/reading",
+    reads=_recorded,
+    form=_draw_reading,
+    model=ReadingCreate,
+    names=("reading", "value"),
+    labels=READ,
+    given=lambda at: {"value": value_read(at.form.get("value", ""), at.form.get("reading", ""))},
+    use_case=record_reading,
+    after=_say_reading,
+).on(router)
 
 
-@router.post("/storage/{code}/compare")
-async def compare(request: Request, code: ContainerCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Compare, keep the result in the log, and show it."""
-
-    async def act() -> Response:
-        scanned = performing.form.all_of("scanned")
-        body = parse(CountRequest, performing.form, request.state.zone, *CIRCUMSTANCES, container=code, scanned=scanned)
-        found = await performing(count_container, body)
-        return await _draw_compare(request, reading, code, found=found)
-
-    typed = performing.form.get("scanned", "")
-    return await or_again(act(), lambda refusal: _draw_compare(request, reading, code, refusal, typed))
+def _box(session: Session, actor: Actor, asked: Asked) -> ContainerMap:
+    box = map_of(session, actor, asked.code)
+    actor.require(Permission.STORAGE_RECORD, at=box.container.site)
+    return box
 
 
-@router.get("/storage/{code}/evacuate")
-async def show_evacuate(request: Request, code: ContainerCode, reading: PageReading) -> Response:
-    """Draw the page on which everything in hand is brought to safety."""
-    return await _draw_evacuate(request, reading, code)
+def _scans(at: Opened[Any], template: str, title: str, place: ContainerPublic, found: Any, **shows: Any) -> OwnPage:
+    """A list of scans about a place, or what was found out about it."""
+    typed, action = at.form.get("scanned", ""), at.request.url.path
+    return OwnPage(template, container=place, trail=trail_of(place, title), typed=typed, found=found, action=action, **shows)
 
 
-async def _draw_evacuate(
-    request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: str = "", found: Any = None
-) -> Response:
-    place = await reading(read_container, code)
-    return render(
-        request,
-        "storage_evacuate.html",
-        container=place,
-        trail=_trail(place, "Bring to safety"),
-        typed=typed,
-        found=found,
-        action=request.url.path,
-        **drawn(refusal),
-    )
+def _compare(at: Opened[ContainerMap], found: Any = None) -> OwnPage:
+    labels = {slot.specimen: slot.label for slot in at.read.slots if slot.specimen is not None}
+    return _scans(at, "storage_compare.html", "Compare", at.read.container, found, labels=labels)
 
 
-@router.post("/storage/{code}/evacuate")
-async def bring_to_safety(request: Request, code: ContainerCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Record that everything scanned stands here now."""
+ActPage(
+    address="/storage/{code}/compare",
+    reads=_box,
+    form=_compare,
+    model=CountRequest,
+    given=lambda at: {"container": at.code, "scanned": at.form.all_of("scanned")},
+    args=lambda _at: (),
+    use_case=count_container,
+    after=lambda at, _body, found: _compare(at, found),
+).on(router)
 
-    async def act() -> Response:
-        scanned = performing.form.all_of("scanned")
-        body = parse(EvacuateRequest, performing.form, request.state.zone, *CIRCUMSTANCES, scanned=scanned)
-        found = await performing(evacuate, code, body)
-        return await _draw_evacuate(request, reading, code, found=found)
 
-    typed = performing.form.get("scanned", "")
-    return await or_again(act(), lambda refusal: _draw_evacuate(request, reading, code, refusal, typed))
+def _safe_place(session: Session, actor: Actor, asked: Asked) -> ContainerPublic:
+    place = read_container(session, actor, asked.code)
+    asked.opens(evacuation_refusals(actor, place.code, place.site, place.purpose))
+    return place
+
+
+def _bring_to_safety(at: Opened[ContainerPublic], found: Any = None) -> OwnPage:
+    return _scans(at, "storage_evacuate.html", "Bring to safety", at.read, found)
+
+
+ActPage(
+    address="/storage/{code}/evacuate",
+    reads=_safe_place,
+    form=_bring_to_safety,
+    model=EvacuateRequest,
+    given=lambda at: {"scanned": at.form.all_of("scanned")},
+    use_case=evacuate,
+    after=lambda at, _body, found: _bring_to_safety(at, found),
+).on(router)
 
 
 @router.get("/storage/{code}/map")
@@ -266,7 +197,7 @@ async def show_printable_map(request: Request, code: ContainerCode, reading: Pag
         request,
         "storage_map.html",
         container=place,
-        trail=_trail(place, "Map"),
+        trail=trail_of(place, "Map"),
         maps=[(one, grid_of(one)) for one in by_path],
         left_out=boxes - len(maps),
     )

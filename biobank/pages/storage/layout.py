@@ -2,28 +2,28 @@
 
 import hashlib
 from dataclasses import replace
-from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
+from sqlmodel import Session
 
+from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
-from biobank.foundation.errors import Refusal
-from biobank.pages.ui.forms import act_page, fields_of, parse
-from biobank.pages.ui.scanned import scanned_code
-from biobank.pages.ui.session import Form, PagePerforming, PageReading, or_again
-from biobank.people.queries import list_sites
+from biobank.pages.people.site_choices import Choices, only, own_sites
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
+from biobank.pages.ui.forms import fields_of
 from biobank.storage.layout import LayoutPlan, in_words, lay_out
 from biobank.storage.queries import read_container
+from biobank.storage.schemas import ContainerPublic
 
 router = APIRouter(include_in_schema=False)
 
-OUTER = ("kind", "name", "how_many", "first_number")
-INNER = ("inner_kind", "inner_name", "inner_count")
-PLACES = ("rows", "cols")
-KEPT = ("purpose", "temperature_class", "highest_mc", "isolated")
+ASKED = (
+    *("site", "parent", "kind", "name", "how_many", "first_number"),
+    *("inner_kind", "inner_name", "inner_count", "rows", "cols"),
+    *("purpose", "temperature_class", "highest_mc", "isolated"),
+)
 LABELS = {
     "parent": "In (scan the tank or rack)",
     "kind": "What",
@@ -42,55 +42,41 @@ INSIDE = {"room": "tank", "tank": "rack", "freezer": "shelf", "rack": "box", "sh
 """What is usually added to a container of a kind."""
 
 
-@router.get("/storage/new")
-async def show_new(
-    request: Request, reading: PageReading, parent: Annotated[str, Query(max_length=20, pattern=r"^[A-Z0-9-]*$")] = ""
-) -> Response:
-    """Draw the builder; inside a place, with what is usually added there."""
-    return await _draw(request, reading, parent)
+Read = tuple[Choices, ContainerPublic | None]
 
 
-async def _draw(
-    request: Request,
-    reading: PageReading,
-    parent: str,
-    refusal: Refusal | None = None,
-    typed: Form | None = None,
-    plan: LayoutPlan | None = None,
-) -> Response:
-    actor = request.state.actor
+def _sites_and_place(session: Session, actor: Actor, asked: Asked) -> Read:
+    """Read where the actor lays out storage, and the place to begin in when the address names one."""
     actor.require(Permission.STORAGE_MANAGE, at=ANYWHERE)
-    sites = (await reading(list_sites, active=True)).items
-    own = [(one.code, f"{one.code} · {one.name}") for one in sites if actor.may(Permission.STORAGE_MANAGE, at=one.code)]
-    values: Any = typed
-    if typed is None:
-        values = {"site": own[0][0] if len(own) == 1 else "", "kind": "tank"}
-        if parent:
-            place = await reading(read_container, parent)
-            kind = INSIDE.get(place.kind, "box")
-            values = {
-                "site": place.site,
-                "parent": parent,
-                "kind": kind,
-                "name": kind.capitalize(),
-                "purpose": place.purpose,
-                "temperature_class": place.temperature_class or "",
-                "highest_mc": _celsius(place.highest_mc),
-            } | ({"rows": "9", "cols": "9"} if kind == "box" else {})
-    fields = fields_of(
-        LayoutPlan, "site", "parent", *OUTER, *INNER, *PLACES, *KEPT, values=values, labels=LABELS, options={"site": own}
-    )
-    fields = [replace(one, kind="scan", accepts="BX") if one.name == "parent" else one for one in fields]
-    hidden = {} if plan is None else {"seen": _mark(plan)}
-    return act_page(
-        request,
-        refusal,
+    parent = "" if asked.sent else asked.form.get("parent", "")
+    place = read_container(session, actor, parent) if parent else None
+    return own_sites(session, actor, Permission.STORAGE_MANAGE), place
+
+
+def _proposed(sites: Choices, place: ContainerPublic | None) -> dict[str, str]:
+    if place is None:
+        return {"site": only(sites), "kind": "tank"}
+    kind = INSIDE.get(place.kind, "box")
+    return {
+        "site": place.site,
+        "kind": kind,
+        "name": kind.capitalize(),
+        "purpose": place.purpose,
+        "temperature_class": place.temperature_class or "",
+        "highest_mc": "" if place.highest_mc is None else f"{place.highest_mc / 1000:g}",
+    } | ({"rows": "9", "cols": "9"} if kind == "box" else {})
+
+
+def _draw(at: Opened[Read], plan: LayoutPlan | None = None) -> ActForm:
+    sites, place = at.read
+    fields = fields_of(LayoutPlan, *ASKED, values=at.filled(**_proposed(sites, place)), labels=LABELS, options={"site": sites})
+    parent = at.form.get("parent")
+    return ActForm(
         title="Lay out",
         subject="Storage",
         back=f"/storage/{parent}" if parent else "/storage",
-        trail=[("Storage", "/storage"), ("Lay out", None)],
-        fields=fields,
-        hidden=hidden,
+        fields=[replace(one, kind="scan", accepts="BX") if one.name == "parent" else one for one in fields],
+        hidden={} if plan is None else {"seen": _mark(plan)},
         draft=plan is None,
         lead="For example 4 racks with 9 boxes of 9 × 9 each. You see what would be made before it is.",
         plan=[] if plan is None else in_words(plan),
@@ -104,27 +90,25 @@ def _mark(plan: LayoutPlan) -> str:
     return hashlib.sha256(plan.model_dump_json().encode()).hexdigest()
 
 
-def _celsius(millidegrees: int | None) -> str:
-    return "" if millidegrees is None else f"{millidegrees / 1000:g}"
-
-
-@router.post("/storage/new")
-async def build(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
+async def _build(at: Acting[Read]) -> Done | ActForm:
     """Show the plan; sent again unchanged, make it."""
-    form = performing.form
-    parent = form.get("parent", "")
+    plan = await LAYOUT.body_of(at)
+    if at.form.get("seen") != _mark(plan):
+        return _draw(at, plan)
+    made = await at.performing(lay_out, plan)
+    text = f"{made['containers']} containers with {made['positions']} places. Print their labels next."
+    return Done(f"/storage/{plan.parent or made['items'][0]['code']}", "Laid out.", text)
 
-    async def act() -> Response:
-        given: dict[str, Any] = {}
-        if parent:
-            given["parent"] = scanned_code(form, "parent", performing.bank.settings, Prefix.CONTAINER)
-        plan = parse(LayoutPlan, form, request.state.zone, "site", *OUTER, *INNER, *PLACES, *KEPT, **given)
-        if form.get("seen") != _mark(plan):
-            return await _draw(request, reading, parent, typed=form, plan=plan)
-        made = await performing(lay_out, plan)
-        text = f"{made['containers']} containers with {made['positions']} places. Print their labels next."
-        first = made["items"][0]
-        place = given.get("parent") or first["code"]
-        return await performing.done(f"/storage/{place}", "Laid out.", text)
 
-    return await or_again(act(), lambda refusal: _draw(request, reading, parent, refusal, form))
+LAYOUT = ActPage(
+    address="/storage/new",
+    asks=("parent",),
+    reads=_sites_and_place,
+    form=_draw,
+    model=LayoutPlan,
+    names=ASKED,
+    labels=LABELS,
+    scans={"parent": (Prefix.CONTAINER,)},
+    acts=_build,
+)
+LAYOUT.on(router)

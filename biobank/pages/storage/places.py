@@ -1,40 +1,50 @@
 """Places as people see them: the tree of containers, a box from above, and storing a tube by scanning."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.scope import ANYWHERE
-from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
-from biobank.foundation.errors import Refusal
+from biobank.foundation.codes import Prefix
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.storage.acts import acts_of_place
 from biobank.pages.storage.box_maps import grid_of
+from biobank.pages.ui.act_pages import ActForm, ActPage, Done, Opened
+from biobank.pages.ui.addresses import ContainerCode
 from biobank.pages.ui.filters import quantity
-from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, act_page, fields_of, parse
+from biobank.pages.ui.forms import CIRCUMSTANCES
+from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
+from biobank.pages.ui.scanned import scanned_code
+from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.specimens.queries import describe_specimen
+from biobank.specimens.schemas import SpecimenPublic
 from biobank.storage.maps import map_of
 from biobank.storage.queries import SEEING, get_container, list_containers, public_containers, readings_of
-from biobank.storage.schemas import ContainerList, ContainerMap, ContainerPublic, ReadingList, StoreRequest
+from biobank.storage.schemas import (
+    ContainerKind,
+    ContainerList,
+    ContainerMap,
+    ContainerPublic,
+    Purpose,
+    ReadingList,
+    StoreRequest,
+)
 from biobank.storage.service import store_specimen
 from biobank.storage.tree import tree_of
 
 router = APIRouter(include_in_schema=False)
 
-SpecimenCode = Annotated[str, Path(pattern=r"^(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}$")]
-ContainerCode = Annotated[str, Path(pattern=r"^BX-[0-9A-Z]{7}$")]
 READINGS_SHOWN = 10
 
 COLUMNS = [
-    Column("code", "Code", "code"),
-    Column("name", "Name"),
+    Column("code", "Code", "code", sort="code"),
+    Column("name", "Name", sort="name"),
     Column("kind", "Kind", "words"),
     Column("purpose", "Purpose", "words"),
     Column("site", "Site", "plain_code"),
@@ -42,8 +52,9 @@ COLUMNS = [
 ]
 
 
-def _rows(items: list[ContainerPublic]) -> list[dict[str, Any]]:
-    return [item.model_dump() | {"filled": f"{item.occupied} of {item.positions}" if item.positions else None} for item in items]
+def row_of(item: ContainerPublic) -> dict[str, Any]:
+    """Return the cells of one place."""
+    return item.model_dump() | {"filled": f"{item.occupied} of {item.positions}" if item.positions else None}
 
 
 def _require_seeing(actor: Actor) -> None:
@@ -53,6 +64,8 @@ def _require_seeing(actor: Actor) -> None:
 
 PLACES_SHOWN = 3000
 """Places on the tree; beyond it people scan."""
+INSIDE_SHOWN = 200
+"""Places on the page of the place they are in; beyond it there is the list."""
 
 
 @router.get("/storage")
@@ -75,6 +88,35 @@ async def show_storage(request: Request, reading: PageReading) -> Response:
     return render(request, "storage.html", sites=sites, left_out=places.next is not None)
 
 
+def read_places(session: Session, actor: Actor, asked: Wanted) -> ContainerList:
+    """Read one page of the places that the address asks for."""
+    _require_seeing(actor)
+    of = asked.of
+    return list_containers(
+        session, actor, site=of["site"], parent=of["parent"], kind=of["kind"], purpose=of["purpose"], paging=asked.paging
+    )
+
+
+Listing(
+    address="/storage/places",
+    title="Places",
+    lead="Every room, tank, rack and box, and how full it is.",
+    columns=[*COLUMNS, Column("parent", "In", "code", usual=False)],
+    read=read_places,
+    row=row_of,
+    default="code",
+    filters=[
+        Filter("site", "Site", "code"),
+        Filter("parent", "In", "code"),
+        Filter("kind", "Kind", "choice", [(one, words(one)) for one in get_args(ContainerKind)]),
+        Filter("purpose", "Purpose", "choice", [(one, words(one)) for one in get_args(Purpose)]),
+    ],
+    tabs=[("As a tree", "/storage"), ("As a list", "/storage/places")],
+    empty="No places match",
+    hint="An administrator lays them out.",
+).on(router)
+
+
 @router.get("/storage/{code}")
 async def show_container(
     request: Request,
@@ -84,9 +126,9 @@ async def show_container(
 ) -> Response:
     """Draw a container: its grid when it has one, what is in it, its latest readings."""
 
-    def query(session: Session, actor: Actor) -> tuple[ContainerMap, list[ContainerPublic], list[tuple[str, str]], ReadingList]:
+    def query(session: Session, actor: Actor) -> tuple[ContainerMap, ContainerList, list[tuple[str, str]], ReadingList]:
         box = map_of(session, actor, code)
-        inside = list_containers(session, actor, parent=code, paging=Paging(limit=500)).items
+        inside = list_containers(session, actor, parent=code, paging=Paging(limit=INSIDE_SHOWN))
         return box, inside, _trail(session, actor, box.container), readings_of(session, actor, code, READINGS_SHOWN)
 
     box, inside, trail, readings = await reading.agreeing(query)
@@ -98,7 +140,8 @@ async def show_container(
         trail=[("Storage", "/storage"), *trail, (box.container.name, None)],
         grid=grid_of(box, slot.upper() if slot else None),
         loose=box.loose,
-        rows=_rows(inside),
+        rows=[row_of(one) for one in inside.items],
+        more_inside=inside.next is not None,
         columns=COLUMNS,
         facts=[
             ("Site", box.container.site),
@@ -135,68 +178,42 @@ def _trail(session: Session, actor: Actor, container: ContainerPublic) -> list[t
     return trail
 
 
-@router.get("/specimens/{code}/store")
-async def show_store(
-    request: Request,
-    code: SpecimenCode,
-    reading: PageReading,
-    container: Annotated[str, Query(max_length=20, pattern=r"^[A-Za-z0-9-]*$")] = "",
-) -> Response:
-    """Draw the form: scan the box, or the place in it."""
-    return await _draw_store(request, reading, code, typed={"container": container} if container else None)
-
-
-async def _draw_store(
-    request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Any = None
-) -> Response:
-    specimen = await reading(describe_specimen, code)
-    stored = specimen.custody.state == "stored"
-    title = "Move to another place" if stored else "Store"
-    names = ("container", "position")
-    hints = {"container": "Box or position (scan it)", "position": "Place in the box, such as B7"}
-    return act_page(
-        request,
-        refusal,
-        title=title,
-        subject=code,
-        lead="Scan the box, or the position itself. Without a place the box gives the next free one.",
-        back=f"/specimens/{code}",
-        trail=[("Specimens", "/specimens"), (code, f"/specimens/{code}"), (title, None)],
-        fields=fields_of(StoreRequest, *names, values=typed, labels=hints, needed=("container",)),
-        more=fields_of(StoreRequest, "exposure_s", *CIRCUMSTANCES, values=typed, labels={"exposure_s": "Seconds out of cold"}),
-        hidden={"expected_seq": str(specimen.custody.seq)},
-        submit=title,
+def _draw_store(at: Opened[SpecimenPublic]) -> ActForm:
+    return ActForm(
+        title="Move to another place" if at.read.custody.state == "stored" else "Store",
         icon="tank",
+        lead="Scan the box, or the position itself. Without a place the box gives the next free one.",
+        hidden={"expected_seq": str(at.read.custody.seq)},
     )
 
 
-def _scanned_place(performing: PagePerforming) -> dict[str, str]:
+def _scanned_place(at: Opened[SpecimenPublic]) -> dict[str, str | None]:
     """Read the scanned box or position: a bare code or the address on its label."""
-    settings = performing.bank.settings
-    text = performing.form.get("container")
-    if text is None:
-        raise FormFault({"container": "Scan the box or the position."})
-    try:
-        code = resolve_payload(text, settings.host_name, settings.former_hosts)
-    except MalformedCode as error:
-        raise FormFault({"container": error.detail}) from None
-    if code.prefix == Prefix.POSITION:
-        return {"position": code.text}
-    if code.prefix != Prefix.CONTAINER:
-        raise FormFault({"container": f"{code.text} is neither a box nor a position."})
-    return {"container": code.text} | ({"position": performing.form["position"]} if "position" in performing.form else {})
+    code = scanned_code(at.form, "container", at.bank.settings, Prefix.CONTAINER, Prefix.POSITION)
+    return {"container": None, "position": code} if code.startswith(Prefix.POSITION.value) else {"container": code}
 
 
-@router.post("/specimens/{code}/store")
-async def store(request: Request, code: SpecimenCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Store or move the tube."""
+def _stored(at: Opened[SpecimenPublic], _body: StoreRequest, answer: dict[str, Any]) -> Done:
+    (placed,) = answer["items"]
+    where = f"{placed['container']} {placed['label'] or ''}".strip()
+    return Done(f"/specimens/{at.code}#place", f"Stored in {where}.", f"Event {placed['seq']} of {at.code}.")
 
-    async def act() -> Response:
-        place = _scanned_place(performing)
-        names = ("exposure_s", *CIRCUMSTANCES, "expected_seq")
-        body = parse(StoreRequest, performing.form, request.state.zone, *names, **place)
-        (placed,) = (await performing(store_specimen, code, body))["items"]
-        where = f"{placed['container']} {placed['label'] or ''}".strip()
-        return await performing.done(f"/specimens/{code}#place", f"Stored in {where}.", f"Event {placed['seq']} of {code}.")
 
-    return await or_again(act(), lambda refusal: _draw_store(request, reading, code, refusal, performing.form))
+ActPage(
+    address="/specimens/{code}/store",
+    asks=("container",),
+    reads=lambda session, actor, asked: describe_specimen(session, actor, asked.code),
+    form=_draw_store,
+    model=StoreRequest,
+    names=("container", "position"),
+    needed=("container",),
+    more=("exposure_s", *CIRCUMSTANCES),
+    labels={
+        "container": "Box or position (scan it)",
+        "position": "Place in the box, such as B7",
+        "exposure_s": "Seconds out of cold",
+    },
+    given=_scanned_place,
+    use_case=store_specimen,
+    after=_stored,
+).on(router)

@@ -35,7 +35,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, Place
 from biobank.auth.sessions import WrongFormToken
 from biobank.foundation.codes import Prefix
-from biobank.foundation.errors import NotSignedIn, Refusal
+from biobank.foundation.errors import NotSignedIn, Refusal, raise_first
 from biobank.pages.ui.addresses import crumbs_of, parameters_of
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, parse_labelled
 from biobank.pages.ui.rows import wants_rows
@@ -82,6 +82,13 @@ class Asked:
         """Who is signed in."""
         actor: Actor = self.request.state.actor
         return actor
+
+    def opens(self, refusals: Sequence[Refusal]) -> None:
+        """Raise the first of an act's refusals instead of drawing its form. A form that was sent is the use case's to refuse:
+        sent twice, it gets its first answer whatever stands against it now.
+        """
+        if not self.sent:
+            raise_first(refusals)
 
 
 @dataclass(frozen=True)

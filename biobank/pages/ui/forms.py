@@ -14,8 +14,6 @@ from enum import Enum
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
 
-from fastapi import Request
-from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -23,7 +21,6 @@ from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.terms import words
 from biobank.pages.ui.faults import faults_of, is_term, plain_name, term_of
 from biobank.pages.ui.session import Form
-from biobank.pages.ui.templating import render
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -202,7 +199,7 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         kind, value, required = "checkbox", value in (True, "true", "yes"), False
     elif name in SCANNED:
         kind = "scans" if get_origin(plain) is list else "scan"
-        value = "\n".join(value) if isinstance(value, list) else value
+        value = "\n".join(value if isinstance(value, list) else str(value or "").split())
     elif name.endswith("_mc"):
         kind = "celsius"
     elif plain is int:
@@ -285,55 +282,3 @@ def _typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
 
 CIRCUMSTANCES = ("occurred_at", "reason_text", "late_entry", "performed_by", "comment")
 """What any act may carry beside its own fields; drawn folded away."""
-
-
-def act_page(
-    request: Request,
-    refusal: Refusal | None,
-    *,
-    title: str,
-    subject: str,
-    back: str,
-    trail: Sequence[tuple[str, str | None]],
-    fields: Sequence[Field],
-    submit: str,
-    icon: str = "check",
-    lead: str | None = None,
-    more: Sequence[Field] = (),
-    hidden: Mapping[str, str] | None = None,
-    grave: bool = False,
-    statement: str | None = None,
-    meaning: tuple[str, str] | None = None,
-    attach: str | None = None,
-    rows: Sequence[Rows] = (),
-    draft: bool = False,
-    plan: Sequence[str] = (),
-) -> Response:
-    """Draw the page of one act; its form is posted to the page's own address. With `statement` and `meaning` it is signed.
-
-    `attach`: where a file is stored first whose SHA-256 the form asks for. `draft` keeps what is typed in the tab until it is
-    sent: only for forms without personal data. `plan` says what sending the form would do.
-    """
-    return render(
-        request,
-        "act.html",
-        title=title,
-        subject=subject,
-        back=back,
-        trail=trail,
-        fields=fields,
-        submit=submit,
-        icon=icon,
-        lead=lead,
-        more=more,
-        hidden=hidden or {},
-        grave=grave,
-        statement=statement,
-        meaning=meaning,
-        attach=attach,
-        rows=rows,
-        draft=draft,
-        plan=plan,
-        action=request.url.path,
-        **drawn(refusal),
-    )

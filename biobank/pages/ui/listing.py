@@ -76,6 +76,11 @@ class Filter:
         )
 
 
+def read_filters(filters: Sequence[Filter], query: Mapping[str, str]) -> dict[str, str]:
+    """Return the value of every filter as an address says it; raise MalformedRequest."""
+    return {one.name: one.read(query.get(one.name)) for one in filters}
+
+
 @dataclass(frozen=True)
 class RowsAct:
     """Something to do with the rows that are ticked: `address` leads to the page that does it, with their keys."""
@@ -133,7 +138,13 @@ class Drawn:
     empty: str
     hint: str
     dense: bool
+    files: bool
     counted: int = COUNTED
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The filters that have a value, as they stand in the address."""
+        return {one.name: value for one, value in self.filters if value not in ("", ALL)}
 
     @property
     def chosen(self) -> list[tuple[Filter, str]]:
@@ -146,7 +157,8 @@ class Listing:
     """One list. `read(session, actor, asked)` answers one page of it; `row` turns an item into the cells of its columns.
 
     `key` names the cell that names a row; `default` is the list's own order as its query says it; `tabs` are neighbouring lists;
-    `quick` are views that many ask for; `template` may extend `listing.html` and `more` reads what it draws besides.
+    `quick` are views that many ask for; `files` are made of what is shown, except of a list whose copies are taken by a use case;
+    `template` may extend `listing.html` and `more` reads what it draws besides.
     """
 
     address: str
@@ -165,6 +177,7 @@ class Listing:
     empty: str = "Nothing here"
     hint: str = "Nothing matches. Take a filter away."
     dense: bool = False
+    files: bool = True
     template: str = "listing.html"
     more: Callable[[Session, Actor], Mapping[str, Any]] = field(default=lambda _session, _actor: {})
 
@@ -183,7 +196,7 @@ class Listing:
         actor: Actor = request.state.actor
         if "act" in query:
             return see(self._address_of(actor, query["act"], query.getlist("row")))
-        given = {one.name: one.read(query.get(one.name)) for one in self.filters}
+        given = read_filters(self.filters, query)
         paging = Paging(query.get("cursor") or None, SHOWN, query.get("sort") or None, count=True)
         asked = Wanted(
             {name: None if value in ("", ALL) else value for name, value in given.items()},
@@ -193,7 +206,7 @@ class Listing:
         )
         columns = self._columns(query.getlist("col"))
         if (file := query.get("as")) is not None:
-            if file not in FORMATS:
+            if file not in FORMATS or not self.files:
                 raise MalformedRequest("A list is sent as CSV or as an Excel workbook.")
             rows, whole = await self._every_row(reading, asked)
             return FORMATS[file](self.address, columns, rows, request.state.zone, whole)
@@ -221,6 +234,7 @@ class Listing:
                 self.empty,
                 self.hint,
                 self.dense,
+                self.files,
             ),
             lead=self.lead,
             links=[

@@ -14,7 +14,7 @@ twice is one act.
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any, Concatenate, ParamSpec
@@ -53,7 +53,7 @@ LOCKED = "/locked"
 KEY_LIMIT = 200
 LONGEST_FORM = 256 * 1024
 """Bytes of a posted form. The longest is a full list of scanned tubes; no page has more to say."""
-LONGEST_IN_ADDRESS = 400
+LONGEST_IN_ADDRESS = 1400
 MOST_IN_ADDRESS = 500
 
 _session = table_of(LoginSession)
@@ -274,16 +274,6 @@ async def page_performer(request: Request, page: Visiting, bank: BankDep) -> Pag
 
 
 PagePerforming = Annotated[PagePerformer, Depends(page_performer)]
-
-
-async def or_again(act: Awaitable[Response], draw: Callable[[Refusal], Awaitable[Response]]) -> Response:
-    """Await an act's answer; when it is refused draw its form again with the reason, unless the sign-in itself ended."""
-    try:
-        return await act
-    except (NotSignedIn, WrongFormToken):
-        raise
-    except Refusal as refusal:
-        return await draw(refusal)
 
 
 async def refusal_page(request: Request, refusal: Refusal) -> Response:

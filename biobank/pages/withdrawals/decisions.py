@@ -1,30 +1,31 @@
 """Quality's desk: the requests that wait, each with everything needed to decide, and the signature under the decision."""
 
-from typing import Annotated, Any
+from typing import Any
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Path, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
+from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
+from biobank.auth.actor import Actor
 from biobank.custody.legality import Snapshot
-from biobank.foundation.errors import Refusal
+from biobank.foundation.paging import Listed
 from biobank.foundation.terms import words
+from biobank.pages.ui.act_pages import ActPage, Opened, OwnPage
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import quantity, when
-from biobank.pages.ui.forms import CIRCUMSTANCES, drawn, fields_of, parse
+from biobank.pages.ui.forms import CIRCUMSTANCES, fields_of
+from biobank.pages.ui.listing import Listing, Wanted
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
-from biobank.pages.ui.templating import render
 from biobank.pages.withdrawals.requests import route_words
+from biobank.pages.withdrawals.steps import statement_of, taken
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.withdrawals import service
 from biobank.withdrawals.review import Review, read_queue, read_review
 from biobank.withdrawals.schemas import ApproveRequest
+from biobank.withdrawals.steps import STEPS
 
 router = APIRouter(include_in_schema=False)
-
-WithdrawalCode = Annotated[str, Path(pattern=r"^WD[0-9]{2}-[0-9A-Z]{7}$")]
-SAID = "I have reviewed donor, consent, legal basis, quality, holds, amounts, expiry and deviations, and approve."
 
 TUBES = [
     Column("specimen", "Tube", "code"),
@@ -45,58 +46,70 @@ DEVIATIONS = [
 ]
 
 
-@router.get("/withdrawals/queue")
-async def show_queue(request: Request, reading: PageReading) -> Response:
-    """Draw what waits for quality, the most urgent first."""
-    queue = await reading.agreeing(read_queue, reading.bank)
-    return render(
-        request,
-        "withdrawals_queue.html",
-        reviews=[_shown(request, one) for one in queue],
-        columns=TUBES,
-        deviation_columns=DEVIATIONS,
-    )
+EVIDENCE = {"columns": TUBES, "deviation_columns": DEVIATIONS}
+"""What draws the evidence about one request."""
 
 
-@router.get("/withdrawals/{code}/approve")
-async def show_review(request: Request, code: WithdrawalCode, reading: PageReading) -> Response:
-    """Draw one request with what stands for and against it, and the signature."""
-    return await _draw(request, reading, code)
+def read_waiting(session: Session, actor: Actor, asked: Wanted) -> Listed[dict[str, Any]]:
+    """Read one page of what waits for quality, each with the cells of its row and its evidence."""
+    reviews, page = read_queue(session, actor, asked.bank, asked.paging)
+    rows = [
+        {**one.case.row, "against": len(one.against), "recipient": one.case.donor, "review": _shown(asked.zone, one)}
+        for one in reviews
+    ]
+    return Listed(items=rows, **page.ends)
 
 
-async def _draw(request: Request, reading: PageReading, code: str, refusal: Refusal | None = None, typed: Any = None) -> Response:
-    review = await reading.agreeing(read_review, code, reading.bank)
-    row = review.case.row
-    tubes = ", ".join(review.case.tubes)
-    return render(
-        request,
+Listing(
+    address="/withdrawals/queue",
+    title="Waiting for a decision",
+    lead="The most urgent first. What would be refused at the signature is said here.",
+    template="withdrawals_queue.html",
+    columns=[
+        Column("code", "Withdrawal", "code", sort="code"),
+        Column("recipient", "Donor", "code", sort="donor"),
+        Column("material", "Material", "words"),
+        Column("clinic_site_code", "Clinic", "plain_code"),
+        Column("needed_at", "Needed", "when", sort="needed_at"),
+        Column("requested_at", "Asked", "when", sort="requested_at"),
+        Column("requested_by", "Asked by", "plain_code", usual=False),
+        Column("against", "Against it", "number"),
+    ],
+    read=read_waiting,
+    row=lambda row: row,
+    default="urgency",
+    more=lambda _session, _actor: EVIDENCE,
+    empty="Nothing waits for you",
+    hint="A clinician's request appears here the moment it is made.",
+).on(router)
+
+
+def _draw(at: Opened[Review]) -> OwnPage:
+    review, step = at.read, STEPS["approve"]
+    return OwnPage(
         "withdrawal_review.html",
-        review=_shown(request, review),
-        columns=TUBES,
-        deviation_columns=DEVIATIONS,
-        waiting=row["state"] == "requested",
-        statement=f"Approve: withdrawal {code} of {tubes} for {row['donor_code']}, {route_words(row['route']).lower()}.",
-        meaning=(Meaning.APPROVED.value, SAID),
-        more=fields_of(ApproveRequest, *CIRCUMSTANCES, values=typed),
-        **drawn(refusal),
+        review=_shown(at.zone, review),
+        **EVIDENCE,
+        waiting=review.case.row["state"] == "requested",
+        statement=statement_of(review.case, step.label),
+        meaning=(Meaning.APPROVED.value, step.said),
+        more=fields_of(ApproveRequest, *CIRCUMSTANCES, values=at.filled()),
     )
 
 
-@router.post("/withdrawals/{code}/approve")
-async def approve(request: Request, code: WithdrawalCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Sign it: everything is checked once more, and the tubes are reserved."""
-
-    async def act() -> Response:
-        body = parse(ApproveRequest, performing.form, request.state.zone, *CIRCUMSTANCES, "expected_seq")
-        signed = body.model_copy(update={"signature": await performing.sign(Meaning.APPROVED)})
-        answer = await performing(service.approve_withdrawal, code, signed)
-        return await performing.done(f"/withdrawals/{code}", "Done: approve.", f"Next: {answer['waits_for'][0]}.")
-
-    return await or_again(act(), lambda refusal: _draw(request, reading, code, refusal, performing.form))
+ActPage(
+    address="/withdrawals/{code}/approve",
+    reads=lambda session, actor, asked: read_review(session, actor, asked.code, asked.bank),
+    form=_draw,
+    model=ApproveRequest,
+    meaning=Meaning.APPROVED,
+    use_case=service.approve_withdrawal,
+    after=taken("approve"),
+).on(router)
 
 
-def _shown(request: Request, review: Review) -> dict[str, Any]:
-    row, zone = review.case.row, request.state.zone
+def _shown(zone: ZoneInfo, review: Review) -> dict[str, Any]:
+    row = review.case.row
     lag = quantity(int(review.grounds.lag_s), "seconds")
     return {
         "code": row["code"],

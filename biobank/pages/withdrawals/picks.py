@@ -4,29 +4,28 @@ Each scan is a small form, so it works without JavaScript, with a gun, and with 
 evidence, and says what to do with what is in the hand.
 """
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.foundation.codes import is_code
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.pages.storage.box_maps import grid_of
-from biobank.pages.ui.forms import FormFault, parse
+from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
+from biobank.pages.ui.forms import FormFault
 from biobank.pages.ui.parts import BoxGrid
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
-from biobank.pages.ui.templating import render
 from biobank.storage.maps import map_of
 from biobank.withdrawals import picking
-from biobank.withdrawals.pick_list import Level, PickLine, PickList, next_level, read_pick_list
+from biobank.withdrawals.pick_list import PickLine, PickList, next_level, read_pick_list
 from biobank.withdrawals.schemas import PickRequest, PlaceScan
+from biobank.withdrawals.standing import read_standing
 
 router = APIRouter(include_in_schema=False)
 
-WithdrawalCode = Annotated[str, Path(pattern=r"^WD[0-9]{2}-[0-9A-Z]{7}$")]
-TubeCode = Annotated[str, Query(max_length=20, pattern=r"^((HF|AD|UN)[0-9]{2}-[0-9A-Z]{7})?$")]
-PlaceCode = Annotated[str, Query(max_length=20, pattern=r"^((BX|PS)-[0-9A-Z]{7})?$")]
 LEVELS = ("rack", "box", "slot")
 
 ASKED = {
@@ -43,148 +42,141 @@ ASKED = {
 """What each page asks for: heading, prefixes a gun may send, and one sentence."""
 
 
-@router.get("/withdrawals/{code}/pick")
-async def show_pick(
-    request: Request,
-    code: WithdrawalCode,
-    reading: PageReading,
-    tube: TubeCode = "",
-    rack: PlaceCode = "",
-    box: PlaceCode = "",
-    slot: PlaceCode = "",
-    back: PlaceCode = "",
-) -> Response:
-    """Draw the next scan of the pick, or who comes next when everything is out."""
-    scanned = {"rack": rack, "box": box, "slot": slot}
-    return await _draw(request, reading, code, tube, scanned, back)
+@dataclass(frozen=True)
+class Picking:
+    """Where a pick stands: the tube to take out now (None: everything is out), its box, and why it may not be taken."""
+
+    picks: PickList
+    line: PickLine | None
+    grid: BoxGrid | None
+    back: str
+    scanned: dict[str, str]
+    against: Refusal | None
 
 
-async def _draw(
-    request: Request,
-    reading: PageReading,
-    code: str,
-    tube: str,
-    scanned: dict[str, str],
-    back: str,
-    refusal: Refusal | None = None,
-) -> Response:
-    def query(session: Session, actor: Actor) -> tuple[PickList, PickLine | None, BoxGrid | None]:
-        picks = read_pick_list(session, actor, code)
-        line = picks.line(tube) if tube else picks.next
-        if line is None or (line.picked and not back):
-            line = picks.next
-        return picks, line, None if line is None or back else read_box(session, actor, line)
+def _read(session: Session, actor: Actor, asked: Asked) -> Picking:
+    standing = read_standing(session, actor, asked.code, asked.bank)
+    picks = read_pick_list(session, actor, standing.case)
+    said = {name: asked.form[name] for name in ("tube", "back", *LEVELS) if is_code(asked.form.get(name, ""))}
+    back = said.get("back", "")
+    refused = {one.specimen: standing.refusals_of("pick", one.specimen) for one in picks.lines if not one.picked}
+    # What is refused now is left where it is; the next tube that may be taken comes first.
+    line = next((one for one in picks.lines if refused.get(one.specimen) == []), picks.next)
+    if "tube" in said and (back or not picks.line(said["tube"]).picked):
+        line = picks.line(said["tube"])
+    scanned = {name: said[name] for name in LEVELS if name in said and line is not None and said.get("tube") == line.specimen}
+    against = None if line is None or back else next(iter(refused[line.specimen]), None)
+    return Picking(picks, line, None if line is None or back else read_box(session, actor, line), back, scanned, against)
 
-    picks, line, grid = await reading.agreeing(query)
-    if line is not None and line.specimen != tube:
-        scanned = {}
+
+def _draw(at: Opened[Picking]) -> OwnPage:
+    one = at.read
+    line, back, scanned = one.line, one.back, one.scanned
     level = None if line is None else next_level(line.levels, scanned)
     asked = "back" if back else level.kind if level is not None else "tube"
-    return render(
-        request,
+    target = back if asked == "back" else level.name if level is not None else "" if line is None else line.specimen
+    return OwnPage(
         "withdrawal_pick.html",
-        200 if refusal is None else refusal.status,
-        picks=picks,
+        picks=one.picks,
         line=line,
+        asks=one.against is None,
         asked=asked,
         question=ASKED[asked],
-        target=_target(asked, level, line, back),
+        target=target,
         target_code=level.code if level is not None and not back else None,
-        box_name=None if line is None else next((one.name for one in line.levels if one.kind == "box"), None),
-        scanned={name: value for name, value in scanned.items() if value},
-        done=[] if line is None or back else [one for one in line.levels if scanned.get(one.kind) == one.code],
+        scanned=scanned,
+        done=[] if line is None or back else [each for each in line.levels if scanned.get(each.kind) == each.code],
         back=back,
-        grid=grid if asked in ("slot", "tube") else None,
-        stop=_stop_of(refusal),
-        errors=refusal.fields if isinstance(refusal, FormFault) else {},
+        grid=one.grid if asked in ("slot", "tube") else None,
+        **_stop(at, one.against),
     )
 
 
-def _target(asked: str, level: Level | None, line: PickLine | None, back: str) -> str:
-    if asked == "back":
-        return back
-    if level is not None:
-        return level.name
-    return "" if line is None else line.specimen
+def _stop(at: Opened[Any], against: Refusal | None = None) -> dict[str, Any]:
+    """What is said hugely: why the scan was refused, or why none would be accepted."""
+    refusal = against if at.refusal is None else at.refusal
+    stop = None if refusal is None or isinstance(refusal, FormFault) else refusal.problem()
+    return {"stop": stop, "refusal": None}
 
 
-def _stop_of(refusal: Refusal | None) -> dict[str, Any] | None:
-    return None if refusal is None or isinstance(refusal, FormFault) else refusal.problem()
-
-
-@router.post("/withdrawals/{code}/pick")
-async def take_scan(request: Request, code: WithdrawalCode, performing: PagePerforming, reading: PageReading) -> Response:
+async def _take_scan(at: Acting[Picking]) -> Done:
     """Compare one scan with the record and go on to the next, or stop."""
-    form = performing.form
-    scanned = {name: form.get(name, "") for name in LEVELS}
-    tube, asked, back = form.get("tube", ""), form.get("asked", ""), form.get("back", "")
-
-    async def act() -> Response:
-        here = f"/withdrawals/{code}/pick"
-        if asked == "back":
-            return await _box_back(performing, here, back)
-        if asked in LEVELS:
-            body = parse(PlaceScan, form, request.state.zone, "tube", "scan", level=asked)
-            answer = await performing(picking.check_place, code, body)
-            scanned[answer["level"]] = answer["code"]
-            known = "&".join(f"{name}={value}" for name, value in scanned.items() if value)
-            return await performing.done(f"{here}?tube={body.tube}&{known}", f"Right {answer['level']}.")
-        place = scanned["slot"] or scanned["box"] or None
-        if "scan" not in form:
-            raise FormFault({"scan": "Scan the tube."})
-        body_ = parse(PickRequest, form, request.state.zone, tube=form["scan"], place=place)
-        await performing(picking.pick, code, body_)
-        if scanned["box"]:
-            return await performing.done(f"{here}?tube={tube}&back={scanned['box']}", "Right tube. It is picked.")
-        return await performing.done(here, "Right tube. It is picked.")
-
-    return await or_again(act(), lambda refusal: _draw(request, reading, code, tube, scanned, back, refusal))
+    here, form = f"/withdrawals/{at.code}/pick", at.form
+    asked = form.get("asked", "")
+    if asked == "back":
+        return _box_back(at, here)
+    if asked in LEVELS:
+        body = at.parse(PlaceScan, "tube", "scan", level=asked)
+        answer = await at.performing(picking.check_place, at.code, body)
+        known = {**at.read.scanned, answer["level"]: answer["code"]}
+        way = {"tube": body.tube} | {name: known[name] for name in LEVELS if name in known}
+        return Done(f"{here}?{urlencode(way)}", f"Right {answer['level']}.")
+    if "scan" not in form:
+        raise FormFault({"scan": "Scan the tube."})
+    box = form.get("box")
+    await at.performing(picking.pick, at.code, at.parse(PickRequest, tube=form["scan"], place=form.get("slot") or box))
+    way = {"tube": form.get("tube", ""), "back": box} if box else {}
+    return Done(f"{here}?{urlencode(way)}" if way else here, "Right tube. It is picked.")
 
 
-async def _box_back(performing: PagePerforming, here: str, box: str) -> Response:
+def _box_back(at: Acting[Picking], here: str) -> Done:
     """The box is back when it was scanned in its place, or when the person says so."""
-    said = performing.form.get("scan", "").upper()
-    if "confirmed" not in performing.form and not said.endswith(box):
+    box = at.read.back
+    if "confirmed" not in at.form and not at.form.get("scan", "").upper().endswith(box or " "):
         raise FormFault({"scan": f"That is not {box}. Put {box} back and scan it."})
-    return await performing.done(here, f"{box} is back.")
+    return Done(here, f"{box} is back.")
 
 
-@router.get("/withdrawals/{code}/confirm")
-async def show_confirm(request: Request, code: WithdrawalCode, reading: PageReading) -> Response:
-    """Draw the second person's page. It says how many tubes wait and never which."""
-    return await _draw_confirm(request, reading, code)
+ActPage(
+    address="/withdrawals/{code}/pick",
+    asks=("tube", "back", *LEVELS),
+    reads=_read,
+    form=_draw,
+    model=PickRequest,
+    acts=_take_scan,
+).on(router)
 
 
-async def _draw_confirm(request: Request, reading: PageReading, code: str, refusal: Refusal | None = None) -> Response:
-    actor = request.state.actor
-    picks: PickList = await reading.agreeing(read_pick_list, code)
+def _read_blind(session: Session, actor: Actor, asked: Asked) -> tuple[PickList, Refusal | None]:
+    """Read how far the pick got, and why no second scan would be accepted now."""
+    standing = read_standing(session, actor, asked.code, asked.bank)
+    return read_pick_list(session, actor, standing.case), next(iter(standing.refusals("confirm")), None)
+
+
+def _draw_confirm(at: Opened[tuple[PickList, Refusal | None]]) -> OwnPage:
+    """The second person's page: it says how many tubes wait and never which."""
+    picks, against = at.read
     waiting = [line for line in picks.lines if line.picked and not line.confirmed]
-    return render(
-        request,
+    own = bool(waiting) and all(line.picked_by == at.actor.code for line in waiting)
+    return OwnPage(
         "withdrawal_confirm.html",
-        200 if refusal is None else refusal.status,
-        code=code,
+        code=at.code,
         waiting=len(waiting),
+        asks=against is None,
         confirmed=sum(line.confirmed for line in picks.lines),
         total=len(picks.lines),
-        own=bool(waiting) and all(line.picked_by == actor.code for line in waiting),
-        stop=_stop_of(refusal),
-        errors=refusal.fields if isinstance(refusal, FormFault) else {},
+        own=own,
+        **_stop(at, against if waiting and not own else None),
     )
 
 
-@router.post("/withdrawals/{code}/confirm")
-async def confirm(request: Request, code: WithdrawalCode, performing: PagePerforming, reading: PageReading) -> Response:
-    """Compare the second person's blind scan."""
+def _say_confirmed(at: Opened[Any], _body: PickRequest, answer: dict[str, Any]) -> Done:
+    more = any("second person" in wait for wait in answer["waits_for"])
+    here = f"/withdrawals/{at.code}"
+    return Done(f"{here}/confirm" if more else here, "Yes. Both of you scanned the same tube.")
 
-    async def act() -> Response:
-        body = parse(PickRequest, performing.form, request.state.zone, "tube", confirm=True)
-        answer = await performing(picking.pick, code, body)
-        more = any("second person" in wait for wait in answer["waits_for"])
-        place = f"/withdrawals/{code}/confirm" if more else f"/withdrawals/{code}"
-        return await performing.done(place, "Yes. Both of you scanned the same tube.")
 
-    return await or_again(act(), lambda refusal: _draw_confirm(request, reading, code, refusal))
+ActPage(
+    address="/withdrawals/{code}/confirm",
+    reads=_read_blind,
+    form=_draw_confirm,
+    model=PickRequest,
+    names=("tube",),
+    more=(),
+    given=lambda _at: {"confirm": True},
+    use_case=picking.pick,
+    after=_say_confirmed,
+).on(router)
 
 
 def read_box(session: Session, actor: Actor, line: PickLine) -> BoxGrid | None:

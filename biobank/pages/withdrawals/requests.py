@@ -4,20 +4,21 @@ With JavaScript the second step is drawn again while the first is typed; without
 serves both.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
+from sqlmodel import Session
 
+from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.errors import NotFound
 from biobank.foundation.terms import words
+from biobank.pages.ui.act_pages import ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.filters import quantity
-from biobank.pages.ui.forms import drawn, fields_of, parse
-from biobank.pages.ui.session import PagePerforming, PageReading, or_again
-from biobank.pages.ui.templating import render
+from biobank.pages.ui.forms import drawn, fields_of
+from biobank.pages.ui.session import Form
 from biobank.pages.viability.presentation import dose_text
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.withdrawals import queries, service
@@ -26,8 +27,8 @@ from biobank.withdrawals.workflow import Route
 
 router = APIRouter(include_in_schema=False)
 
-Typed = Annotated[str, Query(max_length=40)]
-REQUESTED = ("donor", "material", "route", "specimens", "units", "needed_at", "indication")
+FIRST = ("donor", "material", "route")
+LAST = ("units", "needed_at", "indication")
 ROUTES = (
     (Route.SHIP_FROZEN.value, "Ship frozen, thaw at the chair"),
     (Route.THAW_AND_SHIP.value, "Thaw and prepare here, then ship"),
@@ -35,97 +36,81 @@ ROUTES = (
 )
 
 
-def _clean(donor: str, material: str, route: str) -> dict[str, str]:
+def _clean(form: Form) -> dict[str, str]:
     """Return what of the first step can be asked about; anything else counts as not typed yet."""
-    wanted = {"donor": donor.strip().upper(), "material": material.strip(), "route": route.strip()}
+    wanted = {name: form.get(name, "")[:40] for name in FIRST} | {"donor": form.get("donor", "")[:40].upper()}
     known: dict[str, set[str]] = {"material": {str(name) for name in MATERIALS}, "route": {one.value for one in Route}}
     return {name: value for name, value in wanted.items() if value and (name == "donor" or value in known[name])}
 
 
-@router.get("/withdrawals/new")
-async def show_new(
-    request: Request, reading: PageReading, donor: Typed = "", material: Typed = "", route: Typed = ""
-) -> Response:
-    """Draw the request: the first step, and the second once a donor is named."""
-    return await _draw(request, reading, "withdrawal_new.html", _clean(donor, material, route))
+@dataclass(frozen=True)
+class Possible:
+    """The first step as it was asked, and what there is for it. `unknown`: the reader may know of no such donor."""
 
-
-@router.get("/withdrawals/new/feasibility")
-async def show_feasibility(
-    request: Request, reading: PageReading, donor: Typed = "", material: Typed = "", route: Typed = ""
-) -> Response:
-    """Draw the second step alone, for a page that is being typed into. An unknown code is no error: it may be half typed."""
-    return await _draw(request, reading, "withdrawal_feasibility.html", _clean(donor, material, route), quiet=True)
-
-
-async def _draw(
-    request: Request,
-    reading: PageReading,
-    template: str,
-    asked: Mapping[str, str],
-    *,
-    typed: Mapping[str, str] | None = None,
-    chosen: Sequence[str] = (),
-    refusal: Refusal | None = None,
-    quiet: bool = False,
-) -> Response:
-    request.state.actor.require(Permission.WITHDRAWAL_REQUEST, at=ANYWHERE)
+    asked: dict[str, str]
     found: Feasibility | None = None
-    if "donor" in asked:
-        route = Route(asked["route"]) if "route" in asked else None
-        try:
-            found = await reading(queries.feasibility, asked["donor"], material=asked.get("material"), route=route)
-        except NotFound as unknown:
-            refusal = refusal or (None if quiet else unknown)
-    return render(
-        request,
-        template,
-        asked=asked,
-        materials=[(name, MATERIALS[name].title) for name in sorted(MATERIALS)],
-        routes=ROUTES,
-        found=found,
-        tubes=[
+    unknown: NotFound | None = None
+
+    @property
+    def together(self) -> Any:
+        """What the usable tubes hold together, when they are of one unit."""
+        units = {item.unit for item in self.found.items if item.usable} if self.found else set()
+        return quantity(self.found.amount, units.pop()) if self.found is not None and len(units) == 1 else None
+
+
+def _read(session: Session, actor: Actor, asked: Asked) -> Possible:
+    actor.require(Permission.WITHDRAWAL_REQUEST, at=ANYWHERE)
+    wanted = _clean(asked.form)
+    if "donor" not in wanted:
+        return Possible(wanted)
+    route = Route(wanted["route"]) if "route" in wanted else None
+    try:
+        found = queries.feasibility(session, actor, wanted["donor"], material=wanted.get("material"), route=route)
+    except NotFound as unknown:
+        return Possible(wanted, unknown=unknown)
+    return Possible(wanted, found)
+
+
+def _shows(at: Opened[Possible]) -> dict[str, Any]:
+    found = at.read.found
+    labels = {"units": "How many tubes, when none is chosen", "needed_at": "When they are needed"}
+    return {
+        "asked": at.read.asked,
+        "materials": [(name, MATERIALS[name].title) for name in sorted(MATERIALS)],
+        "routes": ROUTES,
+        "found": found,
+        "tubes": [
             item.model_dump() | {"amount": amount_text(item.amount, item.unit), "dose": item.dose and dose_text(item.dose)}
             for item in (found.items if found else [])
         ],
-        together=_together(found),
-        expected=None if found is None or found.dose.dose is None else dose_text(found.dose.dose),
-        expected_of=0 if found is None else found.dose.vials,
-        chosen=chosen,
-        last=fields_of(
-            WithdrawalRequest,
-            "units",
-            "needed_at",
-            "indication",
-            values={"units": "1"} | dict(typed or {}),
-            labels={"units": "How many tubes, when none is chosen", "needed_at": "When they are needed"},
-        ),
-        **drawn(refusal),
-    )
+        "together": at.read.together,
+        "expected": None if found is None or found.dose.dose is None else dose_text(found.dose.dose),
+        "expected_of": 0 if found is None else found.dose.vials,
+        "chosen": at.form.all_of("specimens"),
+        "last": fields_of(WithdrawalRequest, *LAST, values={"units": "1"} | at.form, labels=labels),
+    }
 
 
-def _together(found: Feasibility | None) -> Any:
-    """What the usable tubes hold together, when they are of one unit."""
-    units = {item.unit for item in found.items if item.usable} if found else set()
-    return quantity(found.amount, units.pop()) if found is not None and len(units) == 1 else None
+ActPage(
+    address="/withdrawals/new",
+    asks=FIRST,
+    reads=_read,
+    form=lambda at: OwnPage("withdrawal_new.html", **drawn(at.refusal or at.read.unknown), **_shows(at)),
+    model=WithdrawalRequest,
+    names=(*FIRST, "specimens", *LAST),
+    more=(),
+    use_case=service.request_withdrawal,
+    after=lambda _at, _body, answer: Done(f"/withdrawals/{answer['code']}", "Requested.", "Quality looks at it next."),
+).on(router)
 
-
-@router.post("/withdrawals/new")
-async def request_withdrawal(request: Request, performing: PagePerforming, reading: PageReading) -> Response:
-    """Ask for a person's own cells back."""
-    form = performing.form
-
-    async def act() -> Response:
-        body = parse(WithdrawalRequest, form, request.state.zone, *REQUESTED)
-        answer = await performing(service.request_withdrawal, body)
-        return await performing.done(f"/withdrawals/{answer['code']}", "Requested.", "Quality looks at it next.")
-
-    asked = _clean(*(form.get(name, "")[:40] for name in ("donor", "material", "route")))
-    tubes = form.all_of("specimens")
-    return await or_again(
-        act(),
-        lambda refusal: _draw(request, reading, "withdrawal_new.html", asked, typed=form, chosen=tubes, refusal=refusal),
-    )
+# The second step alone, for a page that is being typed into. An unknown code is no error: it may be half typed.
+ActPage(
+    address="/withdrawals/new/feasibility",
+    asks=FIRST,
+    reads=_read,
+    form=lambda at: OwnPage("withdrawal_feasibility.html", **_shows(at)),
+    model=WithdrawalRequest,
+).shows(router)
 
 
 def route_words(route: str) -> str:

@@ -1,0 +1,86 @@
+"""The steps of a withdrawal whose page is a form: each is a row of `STEPS`. The others have a page of their own.
+
+A step's page opens for those who may take it now: the same list of refusals that its button comes from and its use case raises
+from.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.pages.people.site_choices import own_sites
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.withdrawals.requests import route_words
+from biobank.withdrawals.case import Case
+from biobank.withdrawals.standing import Standing, read_standing
+from biobank.withdrawals.steps import STEPS, StepPage
+
+router = APIRouter(include_in_schema=False)
+
+OWN_PAGES = frozenset({"approve", "pick", "confirm", "check", "administer"})
+"""Steps whose page is more than a form."""
+
+
+def taken(name: str) -> Callable[[Opened[Any], Any, Any], Done]:
+    """Return what is said after a step, with what comes next."""
+
+    def say(at: Opened[Any], _body: Any, answer: dict[str, Any]) -> Done:
+        next_up = f"Next: {answer['waits_for'][0]}." if answer["waits_for"] else ""
+        return Done(f"/withdrawals/{at.code}", f"Done: {STEPS[name].label.lower()}.", next_up)
+
+    return say
+
+
+def statement_of(case: Case, label: str) -> str:
+    """Return what a signature under a step is about."""
+    route = route_words(case.route).lower()
+    return f"{label}: withdrawal {case.code} of {', '.join(sorted(case.tubes))} for {case.donor}, route: {route}."
+
+
+def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
+    attaches = "logger_sha256" in step.names
+
+    def reads(session: Session, actor: Actor, asked: Asked) -> tuple[Standing, list[tuple[str, str]]]:
+        standing = read_standing(session, actor, asked.code, asked.bank)
+        asked.opens(standing.refusals(name))
+        banks = own_sites(session, actor, None, kind="bank") if "site" in step.names else []
+        return standing, banks
+
+    def form(at: Opened[tuple[Standing, list[tuple[str, str]]]]) -> ActForm:
+        standing, banks = at.read
+        label = step.label
+        donor = standing.case.donor
+        return ActForm(
+            title=label,
+            submit=f"Sign: {label.lower()}" if step.meaning else label,
+            lead=step.lead,
+            icon=step.icon,
+            grave=step.grave,
+            options={"site": banks} if banks else {},
+            hidden={"expected_seq": str(standing.case.seq)},
+            statement=statement_of(standing.case, label) if step.meaning else None,
+            said=step.said,
+            attach=f"/attachments/new?donor={donor}&back=/withdrawals/{at.code}/{name}" if attaches else None,
+        )
+
+    return ActPage(
+        address=f"/withdrawals/{{code}}/{name}",
+        asks=("logger_sha256",) if attaches else (),
+        reads=reads,
+        form=form,
+        model=step.model,
+        names=step.names,
+        labels=step.labels,
+        given=lambda _at: step.given,
+        meaning=step.meaning,
+        use_case=step.use_case,
+        after=taken(name),
+    )
+
+
+for _name, _step in STEPS.items():
+    if _name not in OWN_PAGES:
+        _declare(_name, _step).on(router)

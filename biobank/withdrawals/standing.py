@@ -1,0 +1,50 @@
+"""How a withdrawal stands for one person: the case, what a step rests on, and why each step would be refused now.
+
+The pages read this once and ask it; the use cases raise from the same lists (`step_rules`) under lock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import RowMapping
+from sqlmodel import Session
+
+from biobank.acts.bank import Bank
+from biobank.auth.actor import Actor
+from biobank.foundation import clock
+from biobank.foundation.errors import Refusal
+from biobank.withdrawals.case import Case, find_row, read_case
+from biobank.withdrawals.queries import releases_of
+from biobank.withdrawals.step_rules import Grounds, offered, read_grounds, step_refusals, tube_refusals
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A withdrawal as one person finds it. `releases`: every bedside release, the oldest first."""
+
+    actor: Actor
+    case: Case
+    grounds: Grounds
+    releases: Sequence[RowMapping]
+
+    def refusals(self, step: str) -> list[Refusal]:
+        """Return every reason why the step would be refused now; empty when it would be accepted for one tube at least."""
+        return step_refusals(self.actor, self.case, self.grounds, step)
+
+    def refusals_of(self, step: str, tube: str) -> list[Refusal]:
+        """Return every reason why the step would be refused now for one tube."""
+        return tube_refusals(self.actor, self.case, self.grounds, step, tube)
+
+    @property
+    def offered(self) -> frozenset[str]:
+        """The names of the steps that would be accepted now."""
+        return offered(self.actor, self.case, self.grounds)
+
+
+def read_standing(session: Session, actor: Actor, code: str, bank: Bank) -> Standing:
+    """Read it without locks; raise NotFound for those who may not know of the withdrawal."""
+    case = read_case(session, find_row(session, actor, code))
+    releases = releases_of(session, code)
+    grounds = read_grounds(session, bank, [case.donor], clock.now())[case.donor]
+    newest = {one["specimen_code"]: one for one in releases}
+    return Standing(actor, case, replace(grounds, releases=newest), releases)
