@@ -422,6 +422,12 @@ def workers(bank: TestBank) -> Iterator[Callable[[int], list[str]]]:
         process.wait(timeout=10)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what meets a server of ours: the rest says nothing about another version of it."""
+    if "cluster" in getattr(item, "fixturenames", ()) or "postgres" in item.path.parts:
+        item.add_marker("database")
+
+
 def pytest_collection_finish() -> None:
     """Set aside what importing made (see `tests/__init__.py`)."""
     gc.freeze()

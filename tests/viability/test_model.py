@@ -233,10 +233,10 @@ def test_a_far_extreme_count_is_still_fitted() -> None:
 
 @pytest.mark.slow
 def test_intervals_hold_at_sixty_thaws_too() -> None:
-    found = places(300, 60, World(), seed=29)
+    found = places(120, 60, World(), seed=29)
 
     for percent in (50, 80, 90, 95):
-        assert within_binomial_error(sum(held(one, percent) for one in found), 300, percent), percent
+        assert within_binomial_error(sum(held(one, percent) for one in found), 120, percent), percent
 
 
 def test_the_synthetic_bank_is_what_it_says() -> None:
