@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from biobank import __version__
 from biobank.acts import problems
 from biobank.acts.bank import Bank
-from biobank.custody.scan_path.middleware import Lanes
+from biobank.custody.scan_path.middleware import ScanPath
 from biobank.operations import health, openapi_document
 from biobank.operations.startup_gate import StartupGate, StartupGateMiddleware
 from biobank.pages.ui.assets import STATIC, STATIC_PREFIX
@@ -16,7 +16,7 @@ from biobank.pages.ui.security import SecurityHeaders
 from biobank.pages.ui.session import refusal_page
 from biobank.pages.ui.styleguide import router as style_guide
 from biobank.registries import tables
-from biobank.registries.routes import LANES, PAGES, ROUTERS
+from biobank.registries.routes import PAGES, ROUTERS, SCAN_ROUTES
 
 
 def create_app(bank: Bank) -> FastAPI:
@@ -42,7 +42,7 @@ def create_app(bank: Bank) -> FastAPI:
     app.state.startup_gate = StartupGate()
     assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"
     problems.install(app, page=refusal_page)
-    app.add_middleware(Lanes, lanes=LANES)
+    app.add_middleware(ScanPath, routes=SCAN_ROUTES)
     # Outside the scan path: a scan, too, waits until the startup gate is open.
     app.add_middleware(StartupGateMiddleware, gate=app.state.startup_gate)
     health.install(app)

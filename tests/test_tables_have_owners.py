@@ -130,7 +130,7 @@ def test_every_question_to_a_package_above_is_answered_by_the_package_it_names()
 @pytest.mark.parametrize(
     ("path", "sql", "found"),
     [
-        ("quality/x.py", "UPDATE bedside_release SET killed_at = now()", [("bedside_release", True)]),
+        ("quality/x.py", "UPDATE bedside_release SET ended_at = now()", [("bedside_release", True)]),
         ("custody/x.py", "SELECT 1 FROM custody c, specimen s", [("custody", False), ("specimen", False)]),
         ("donors/x.py", "DELETE FROM specimen_alias a USING specimen s", [("specimen", False), ("specimen_alias", True)]),
     ],

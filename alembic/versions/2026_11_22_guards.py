@@ -23,9 +23,9 @@ APPEND_ONLY = (
 )
 NEVER_DELETED = (
     "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor", "handover", "handover_item",
-    "hands", "harvest", "hold", "identification", "kit", "kit_binding", "kit_label", "lot", "pending_act", "shipment",
-    "signature", "specimen", "specimen_parent", "stream_head", "withdrawal", "withdrawal_item", "withdrawal_pick",
-    "wristband",
+    "harvest", "hold", "identification", "kit", "kit_binding", "kit_label", "lot", "named_performer", "pending_act",
+    "shipment", "signature", "specimen", "specimen_parent", "stream_head", "withdrawal", "withdrawal_item",
+    "withdrawal_pick", "wristband",
 )
 SEALER_ONLY = (
     "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "tile", "tree_head",
@@ -61,7 +61,7 @@ WRITTEN_ONCE = (
      "a hand-over is offered once and ends once, never changed"),
     ("shipment", "shipment_is_closed_once", ("closed_at", "closed_event"),
      "a shipment leaves once and is closed once, never changed"),
-    ("hands", "hands_are_answered_once", ("answer", "answered_at", "answered_event"),
+    ("named_performer", "performer_answers_once", ("answer", "answered_at", "answered_event"),
      "a colleague answers for an entry once, never again"),
 )  # fmt: skip
 """Table, trigger, the columns that are filled in once, and the sentence of the refusal. Nothing else of a row changes."""
@@ -108,12 +108,12 @@ def upgrade() -> None:
     op.execute("""
         CREATE FUNCTION release_is_used_once() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF (to_jsonb(OLD) - 'consumed_at' - 'killed_at' - 'killed_because' - 'consumed' - 'check_passed') IS DISTINCT FROM
-               (to_jsonb(NEW) - 'consumed_at' - 'killed_at' - 'killed_because' - 'consumed' - 'check_passed') THEN
+            IF (to_jsonb(OLD) - 'consumed_at' - 'ended_at' - 'ended_because' - 'consumed' - 'check_passed') IS DISTINCT FROM
+               (to_jsonb(NEW) - 'consumed_at' - 'ended_at' - 'ended_because' - 'consumed' - 'check_passed') THEN
                 RAISE EXCEPTION 'a bedside release is never changed'
                     USING ERRCODE = 'restrict_violation', CONSTRAINT = 'release_is_never_changed';
             END IF;
-            IF OLD.consumed_at IS NOT NULL OR OLD.killed_at IS NOT NULL THEN
+            IF OLD.consumed_at IS NOT NULL OR OLD.ended_at IS NOT NULL THEN
                 RAISE EXCEPTION 'a bedside release is used or ended once'
                     USING ERRCODE = 'restrict_violation', CONSTRAINT = 'release_is_used_once';
             END IF;

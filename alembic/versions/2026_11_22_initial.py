@@ -264,28 +264,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_donor_clinic_site_code"), "donor", ["clinic_site_code"], unique=False)
     op.create_table(
-        "hands",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("user_code", sa.Text(), nullable=False),
-        sa.Column("answer", sa.Text(), nullable=True),
-        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("answered_event", sa.LargeBinary(), nullable=True),
-        sa.CheckConstraint("answer IN ('confirmed', 'disputed')", name=op.f("hands_answer_is_known")),
-        sa.CheckConstraint(
-            "(answer IS NULL) = (answered_at IS NULL) AND (answer IS NULL) = (answered_event IS NULL)",
-            name=op.f("answered_hands_have_an_event"),
-        ),
-        sa.ForeignKeyConstraint(["answered_event"], ["event.leaf_hash"], name=op.f("fk_hands_answered_event")),
-        sa.ForeignKeyConstraint(["leaf_hash"], ["event.leaf_hash"], name=op.f("fk_hands_leaf_hash")),
-        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_hands_user_code")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_hands")),
-        sa.UniqueConstraint("leaf_hash", "user_code", name="an_entry_names_a_colleague_once"),
-        info={"never_deleted": True},
-    )
-    op.create_index("ix_hands_open", "hands", ["id"], unique=False, postgresql_where=sa.text("answer IS NULL"))
-    op.create_index("ix_hands_user", "hands", ["user_code", "id"], unique=False)
-    op.create_table(
         "hold",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -397,6 +375,30 @@ def upgrade() -> None:
         sa.UniqueConstraint("secret_hash", name=op.f("uq_login_session_secret_hash")),
     )
     op.create_index(op.f("ix_login_session_user_code"), "login_session", ["user_code"], unique=False)
+    op.create_table(
+        "named_performer",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("answered_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint("answer IN ('confirmed', 'disputed')", name=op.f("performer_answer_is_known")),
+        sa.CheckConstraint(
+            "(answer IS NULL) = (answered_at IS NULL) AND (answer IS NULL) = (answered_event IS NULL)",
+            name=op.f("answered_hands_have_an_event"),
+        ),
+        sa.ForeignKeyConstraint(["answered_event"], ["event.leaf_hash"], name=op.f("fk_named_performer_answered_event")),
+        sa.ForeignKeyConstraint(["leaf_hash"], ["event.leaf_hash"], name=op.f("fk_named_performer_leaf_hash")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_named_performer_user_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_named_performer")),
+        sa.UniqueConstraint("leaf_hash", "user_code", name="an_entry_names_a_colleague_once"),
+        info={"never_deleted": True},
+    )
+    op.create_index(
+        "ix_named_performer_open", "named_performer", ["id"], unique=False, postgresql_where=sa.text("answer IS NULL")
+    )
+    op.create_index("ix_named_performer_user", "named_performer", ["user_code", "id"], unique=False)
     op.create_table(
         "pending",
         sa.Column("qid", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -1400,14 +1402,14 @@ def upgrade() -> None:
             sa.Computed("CASE WHEN consumed_at IS NOT NULL THEN true END", persisted=True),
             nullable=True,
         ),
-        sa.Column("killed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("killed_because", sa.Text(), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_because", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "expires_at > made_at AND expires_at <= made_at + interval '15 minutes'", name=op.f("a_release_lasts_minutes")
         ),
-        sa.CheckConstraint("(killed_at IS NULL) = (killed_because IS NULL)", name=op.f("an_ended_release_says_why")),
+        sa.CheckConstraint("(ended_at IS NULL) = (ended_because IS NULL)", name=op.f("an_ended_release_says_why")),
         sa.CheckConstraint("consumed_at BETWEEN made_at AND expires_at", name=op.f("a_release_is_used_while_it_lasts")),
-        sa.CheckConstraint("consumed_at IS NULL OR killed_at IS NULL", name=op.f("an_ended_release_is_not_used")),
+        sa.CheckConstraint("consumed_at IS NULL OR ended_at IS NULL", name=op.f("an_ended_release_is_not_used")),
         sa.CheckConstraint("first_checker <> second_checker", name=op.f("bedside_release_has_two_people")),
         sa.ForeignKeyConstraint(
             [
@@ -1700,6 +1702,9 @@ def downgrade() -> None:
     op.drop_table("saved_filter")
     op.drop_table("print_rule")
     op.drop_table("pending")
+    op.drop_index("ix_named_performer_user", table_name="named_performer")
+    op.drop_index("ix_named_performer_open", table_name="named_performer", postgresql_where=sa.text("answer IS NULL"))
+    op.drop_table("named_performer")
     op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")
     op.drop_table("login_session")
     op.drop_index("ix_label_print_code", table_name="label_print")
@@ -1712,9 +1717,6 @@ def downgrade() -> None:
     op.drop_index("ix_hold_placed", table_name="hold")
     op.drop_index("ix_hold_active", table_name="hold", postgresql_where=sa.text("lifted_at IS NULL"))
     op.drop_table("hold")
-    op.drop_index("ix_hands_user", table_name="hands")
-    op.drop_index("ix_hands_open", table_name="hands", postgresql_where=sa.text("answer IS NULL"))
-    op.drop_table("hands")
     op.drop_index(op.f("ix_donor_clinic_site_code"), table_name="donor")
     op.drop_table("donor")
     op.drop_table("checkpoint")

@@ -12,7 +12,7 @@ from biobank.commands.console import REFUSED, WRONG_USAGE, console, errors, fail
 from biobank.foundation.errors import Refusal
 
 if TYPE_CHECKING:
-    from biobank.importing.plan import Judged
+    from biobank.importing.plan import CheckedRow
     from biobank.importing.service import Result
 
 SHOWN = 20
@@ -30,13 +30,13 @@ def import_(
     Exit code 0 when no row was refused, 1 when some were; the others are imported all the same. Safe to run again.
     """
     from biobank.foundation import clock
-    from biobank.importing.plan import judge
+    from biobank.importing.plan import check_rows
     from biobank.importing.profile import Profile
     from biobank.importing.reading import read_rows
 
     try:
         meaning = Profile.read(profile)
-        judged = judge(read_rows(file, meaning), meaning, clock.now().date())
+        checked = check_rows(read_rows(file, meaning), meaning, clock.now().date())
     except Refusal as refusal:
         raise fail(refusal.detail, WRONG_USAGE) from refusal
     results: dict[int, Result] = {}
@@ -47,11 +47,11 @@ def import_(
             if done % 25 == 0 or done == of:
                 errors.print(f"{done} of {of} donors", highlight=False)
 
-        ready = [one for one in judged if one.outcome == "ready"]
+        ready = [one for one in checked if one.outcome == "ready"]
         with open_bank() as bank:
             for some in import_ready(bank, ready, meaning, tick):
-                results |= {id(result.judged): result for result in some}
-    lines = [_line(one, results.get(id(one))) for one in judged]
+                results |= {id(result.checked): result for result in some}
+    lines = [_line(one, results.get(id(one))) for one in checked]
     if report is not None:
         _write(report, lines)
     refused = _tell(lines, commit=commit)
@@ -62,7 +62,7 @@ def import_(
 HEADINGS = ("sheet", "line", "outcome", "code", "reasons", "notes")
 
 
-def _line(one: "Judged", result: "Result | None") -> tuple[str, str, str, str, str, str]:
+def _line(one: "CheckedRow", result: "Result | None") -> tuple[str, str, str, str, str, str]:
     outcome = one.outcome if result is None else result.outcome
     reasons = [*one.reasons, *([result.reason] if result is not None and result.reason else [])]
     code = "" if result is None else result.code or ""

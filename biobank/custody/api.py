@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import Performing, Reading
 from biobank.custody import performer_confirmations, queries, reversal, service
-from biobank.custody.performer_confirmations import Confirmed, ConfirmRequest, HandsState, NamedHandsList
+from biobank.custody.performer_confirmations import ConfirmationState, Confirmed, ConfirmRequest, NamedPerformerList
 from biobank.custody.reversal import AmendRequest, ReversalDone, ReverseRequest
 from biobank.custody.schemas import (
     AllowedEvents,
@@ -49,19 +49,19 @@ async def amend_event(code: SpecimenPath, request: AmendRequest, performing: Per
 
 
 @router.post("/confirmations", status_code=201)
-async def confirm_hands(request: ConfirmRequest, performing: Performing) -> Confirmed:
+async def confirm_performed(request: ConfirmRequest, performing: Performing) -> Confirmed:
     """Say, signed, whether entries that name you in `performed` were your work."""
-    return await performing(performer_confirmations.confirm_hands, request)
+    return await performing(performer_confirmations.confirm_performed, request)
 
 
 @router.get("/confirmations")
 async def read_named_hands(
     reading: Reading,
     user: Annotated[str | None, Query(pattern=r"^US-[0-9A-Z]{7}$")] = None,
-    state: HandsState = HandsState.OPEN,
+    state: ConfirmationState = ConfirmationState.OPEN,
     after: Annotated[int, Query(ge=0, le=2**62)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> NamedHandsList:
+) -> NamedPerformerList:
     """Entries that name a colleague who has not confirmed yet (or who has, or who disputes it): yours, or the bank's for
     those who read its log."""
     return await reading(performer_confirmations.list_hands, user=user, state=state, after=after, limit=limit)

@@ -36,7 +36,7 @@ from biobank.transparency.tree import hash_leaf
 
 
 @dataclass(frozen=True)
-class Hands:
+class PerformedBy:
     """A colleague whose hands did it; `confirmed` when they gave their own credentials."""
 
     user: str
@@ -51,7 +51,7 @@ class Head:
     site: str | None
     occurred_at: datetime
     recorded_at: datetime
-    performed: tuple[Hands, ...] = ()
+    performed: tuple[PerformedBy, ...] = ()
     source: str = "live"
     late: bool = False
     comment: bytes | None = None

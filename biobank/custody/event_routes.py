@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from biobank.acts.web import Performing
 from biobank.custody import service
 from biobank.custody.scan_path import observing
-from biobank.custody.scan_path.middleware import Lane
+from biobank.custody.scan_path.middleware import ScanRoute
 from biobank.custody.schemas import BatchAnswer, BatchEventRequest, EventAnswer, EventRequest, request_union
 
 BATCH_LIMIT = 5000
 
 
-def event_routes() -> tuple[APIRouter, tuple[Lane, ...]]:
+def event_routes() -> tuple[APIRouter, tuple[ScanRoute, ...]]:
     """Build the routes and the fast ways beside them; call this once every package has registered its kinds of event."""
     router = APIRouter(prefix="/api/v1", tags=["custody"])
     any_event: Any = request_union(EventRequest)
@@ -37,4 +37,4 @@ def event_routes() -> tuple[APIRouter, tuple[Lane, ...]]:
         """Record observations of up to 5,000 specimens, all or nothing."""
         return await performing(service.record_batch, batch.events)
 
-    return router, (Lane.beside(router.routes, record_event, observing.observe),)
+    return router, (ScanRoute.beside(router.routes, record_event, observing.observe),)

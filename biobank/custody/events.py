@@ -259,20 +259,20 @@ class Reversed(Event):
     signatures: tuple[str, ...] = Field(default=(), max_length=2, description="Ids of the signatures, when it took two.")
 
 
-class _HandsAnswered(Event):
+class _PerformerAnswered(Event):
     stream: ClassVar[StreamKind] = StreamKind.USER
 
     events: tuple[str, ...] = Field(min_length=1, max_length=200, description="Leaf hashes of the entries that name the user.")
     signature: str = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
 
 
-class HandsConfirmed(_HandsAnswered):
+class PerformerConfirmed(_PerformerAnswered):
     """A colleague whom entries name in `performed` says, signed, that it was their work."""
 
     kind: Literal["user.hands_confirmed"] = "user.hands_confirmed"
 
 
-class HandsDisputed(_HandsAnswered):
+class PerformerDisputed(_PerformerAnswered):
     """A colleague whom entries name in `performed` says, signed, that it was not their work."""
 
     kind: Literal["user.hands_disputed"] = "user.hands_disputed"

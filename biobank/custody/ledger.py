@@ -42,7 +42,7 @@ class UnknownColleague(Conflict):
 _NAME_HANDS: TextClause = text(
     """
     WITH named AS (
-        INSERT INTO hands (leaf_hash, user_code)
+        INSERT INTO named_performer (leaf_hash, user_code)
         SELECT decode(x.leaf, 'hex'), u.code
         FROM json_to_recordset(CAST(:named AS json)) AS x(leaf text, code text) JOIN app_user u ON u.code = x.code
         RETURNING 1

@@ -39,9 +39,9 @@ from biobank.custody.states import (
     TERMINAL,
     Condition,
     CustodianKind,
-    HandsAnswer,
     HoldKind,
     HoldScope,
+    PerformerAnswer,
     Quality,
     State,
 )
@@ -50,7 +50,7 @@ from biobank.custody.states import (
 def _one_of(
     column: str,
     values: "type[State] | type[Condition] | type[Quality] | type[CustodianKind] | type[HoldKind] | type[HoldScope]"
-    " | type[HandsAnswer]",
+    " | type[PerformerAnswer]",
 ) -> str:
     return f"{column} IN ({', '.join(repr(v.value) for v in values)})"
 
@@ -154,22 +154,22 @@ class Custody(SQLModel, table=True):
     state_seq: int = Field(sa_column=Column(Integer, nullable=False))
 
 
-class NamedHands(SQLModel, table=True):
+class NamedPerformer(SQLModel, table=True):
     """A colleague whom an entry names in `performed` without their own credentials, and what they said about it since.
 
     `ledger.append` writes the row with the event; `custody/performer_confirmations.py` fills in the answer, once.
     """
 
-    __tablename__ = "hands"
+    __tablename__ = "named_performer"
     __table_args__ = (
         UniqueConstraint("leaf_hash", "user_code", name="an_entry_names_a_colleague_once"),
-        CheckConstraint(_one_of("answer", HandsAnswer), name="hands_answer_is_known"),
+        CheckConstraint(_one_of("answer", PerformerAnswer), name="performer_answer_is_known"),
         CheckConstraint(
             "(answer IS NULL) = (answered_at IS NULL) AND (answer IS NULL) = (answered_event IS NULL)",
             name="answered_hands_have_an_event",
         ),
-        Index("ix_hands_user", "user_code", "id"),
-        Index("ix_hands_open", "id", postgresql_where=text("answer IS NULL")),
+        Index("ix_named_performer_user", "user_code", "id"),
+        Index("ix_named_performer_open", "id", postgresql_where=text("answer IS NULL")),
         {"info": {"never_deleted": True}},
     )
 

@@ -19,12 +19,12 @@ from biobank.acts.signing import Meaning, SignatureUsed, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
-from biobank.custody.events import HandsConfirmed, HandsDisputed
+from biobank.custody.events import PerformerConfirmed, PerformerDisputed
 from biobank.custody.ledger import Fact, append
-from biobank.custody.models import NamedHands
+from biobank.custody.models import NamedPerformer
 from biobank.custody.rebuild import event
 from biobank.custody.recording import NOW, acknowledge, head_of
-from biobank.custody.states import HandsAnswer, StreamKind
+from biobank.custody.states import PerformerAnswer, StreamKind
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.paging import Listed
@@ -32,7 +32,7 @@ from biobank.foundation.paging import Listed
 AT_ONCE = 200
 """Entries that one signature confirms. Their hashes must fit into one entry of the log."""
 
-hands = table_of(NamedHands)
+named_performer = table_of(NamedPerformer)
 
 
 class AlreadyAnswered(Conflict):
@@ -42,7 +42,7 @@ class AlreadyAnswered(Conflict):
     title = "Already answered"
 
 
-class HandsState(StrEnum):
+class ConfirmationState(StrEnum):
     """What is known of named hands. `open`: nothing yet."""
 
     OPEN = "open"
@@ -66,7 +66,7 @@ class ConfirmRequest(BaseModel):
         Field(min_length=1, max_length=AT_ONCE, description="Leaf hashes of the entries."),
         AfterValidator(_each_once),
     ]
-    answer: HandsAnswer = HandsAnswer.CONFIRMED
+    answer: PerformerAnswer = PerformerAnswer.CONFIRMED
     signature: str | None = Field(default=None, description="Meaning `performed` or, for a dispute, `not_performed`.")
 
 
@@ -74,14 +74,14 @@ class Confirmed(BaseModel):
     """What was said stands in the log."""
 
     user: str
-    answer: HandsAnswer
+    answer: PerformerAnswer
     events: list[str]
     seq: int = Field(description="Sequence of the answer in the stream of the user.")
     leaf_hash: str
     receipt: str
 
 
-class NamedHandsPublic(BaseModel):
+class NamedPerformerPublic(BaseModel):
     """An entry and the colleague it names."""
 
     user: str
@@ -93,29 +93,29 @@ class NamedHandsPublic(BaseModel):
     recorded_by: str
     occurred_at: datetime
     recorded_at: datetime
-    state: HandsState
+    state: ConfirmationState
     answered_at: datetime | None
     answered_event: str | None = Field(description="Leaf hash of the colleague's answer.")
 
 
-class NamedHandsList(Listed[NamedHandsPublic]):
+class NamedPerformerList(Listed[NamedPerformerPublic]):
     """Entries that name a colleague, oldest first."""
 
 
 _find = (
-    select(hands.c.leaf_hash, hands.c.answer)
-    .where(hands.c.user_code == bindparam("user"), hands.c.leaf_hash.in_(bindparam("events", expanding=True)))
-    .order_by(hands.c.leaf_hash)
+    select(named_performer.c.leaf_hash, named_performer.c.answer)
+    .where(named_performer.c.user_code == bindparam("user"), named_performer.c.leaf_hash.in_(bindparam("events", expanding=True)))
+    .order_by(named_performer.c.leaf_hash)
     .with_for_update()
 )
 
 
-def confirm_hands(session: Session, act: Act, request: ConfirmRequest) -> Confirmed:
+def confirm_performed(session: Session, act: Act, request: ConfirmRequest) -> Confirmed:
     """Say whether the named entries were the actor's own work, signed.
 
     Raises SignatureRequired and its kin, NotFound when an entry does not name the actor, AlreadyAnswered.
     """
-    confirmed = request.answer is HandsAnswer.CONFIRMED
+    confirmed = request.answer is PerformerAnswer.CONFIRMED
     wanted = [bytes.fromhex(one) for one in request.events]
     found = {bytes(row.leaf_hash): row.answer for row in session.execute(_find, {"user": act.actor.code, "events": wanted})}
     for leaf in wanted:
@@ -127,8 +127,8 @@ def confirm_hands(session: Session, act: Act, request: ConfirmRequest) -> Confir
     head = head_of(session, act, NOW, subject=None, site=None)
     appended = append(session, [Fact(StreamKind.USER, act.actor.code, _answer(request, signature), head)])
     session.execute(
-        update(hands)
-        .where(hands.c.user_code == act.actor.code, hands.c.leaf_hash.in_(wanted))
+        update(named_performer)
+        .where(named_performer.c.user_code == act.actor.code, named_performer.c.leaf_hash.in_(wanted))
         .values(answer=request.answer.value, answered_at=act.at, answered_event=appended[0].leaf_hash)
     )
     return Confirmed(
@@ -142,7 +142,7 @@ def confirm_hands(session: Session, act: Act, request: ConfirmRequest) -> Confir
 
 
 def _answer(request: ConfirmRequest, signature: SignatureUsed) -> Event:
-    said = HandsConfirmed if request.answer is HandsAnswer.CONFIRMED else HandsDisputed
+    said = PerformerConfirmed if request.answer is PerformerAnswer.CONFIRMED else PerformerDisputed
     return said(events=tuple(request.events), signature=str(signature.id))
 
 
@@ -151,18 +151,18 @@ def list_hands(
     actor: Actor,
     *,
     user: str | None = None,
-    state: HandsState = HandsState.OPEN,
+    state: ConfirmationState = ConfirmationState.OPEN,
     after: int = 0,
     limit: int = 100,
-) -> NamedHandsList:
+) -> NamedPerformerList:
     """List entries that name a colleague: the actor's own, those the actor recorded, and where the actor reads the log, all."""
     statement = (
         select(
-            hands.c.id,
-            hands.c.user_code,
-            hands.c.answer,
-            hands.c.answered_at,
-            hands.c.answered_event,
+            named_performer.c.id,
+            named_performer.c.user_code,
+            named_performer.c.answer,
+            named_performer.c.answered_at,
+            named_performer.c.answered_event,
             event.c.leaf_hash,
             event.c.stream_kind,
             event.c.stream_id,
@@ -172,18 +172,18 @@ def list_hands(
             event.c.occurred_at,
             event.c.recorded_at,
         )
-        .select_from(hands.join(event, event.c.leaf_hash == hands.c.leaf_hash))
-        .where(hands.c.id > after, _visible_to(actor))
-        .order_by(hands.c.id)
+        .select_from(named_performer.join(event, event.c.leaf_hash == named_performer.c.leaf_hash))
+        .where(named_performer.c.id > after, _visible_to(actor))
+        .order_by(named_performer.c.id)
         .limit(limit + 1)
     )
-    answer = None if state is HandsState.OPEN else state.value
-    statement = statement.where(hands.c.answer.is_(None) if answer is None else hands.c.answer == answer)
+    answer = None if state is ConfirmationState.OPEN else state.value
+    statement = statement.where(named_performer.c.answer.is_(None) if answer is None else named_performer.c.answer == answer)
     if user is not None:
-        statement = statement.where(hands.c.user_code == user)
+        statement = statement.where(named_performer.c.user_code == user)
     rows = session.execute(statement).all()
     items = [
-        NamedHandsPublic(
+        NamedPerformerPublic(
             user=r.user_code,
             event=bytes(r.leaf_hash).hex(),
             stream=r.stream_kind,
@@ -193,22 +193,22 @@ def list_hands(
             recorded_by=r.recorded_by,
             occurred_at=r.occurred_at,
             recorded_at=r.recorded_at,
-            state=HandsState(r.answer or "open"),
+            state=ConfirmationState(r.answer or "open"),
             answered_at=r.answered_at,
             answered_event=None if r.answered_event is None else bytes(r.answered_event).hex(),
         )
         for r in rows[:limit]
     ]
-    return NamedHandsList(items=items, next=str(rows[limit - 1].id) if len(rows) > limit else None)
+    return NamedPerformerList(items=items, next=str(rows[limit - 1].id) if len(rows) > limit else None)
 
 
-def own_open_hands(session: Session, actor: Actor) -> list[NamedHandsPublic]:
+def own_open_confirmations(session: Session, actor: Actor) -> list[NamedPerformerPublic]:
     """Return the entries that wait for the actor's own answer, oldest first."""
     return list_hands(session, actor, user=actor.code, limit=AT_ONCE).items
 
 
 def _visible_to(actor: Actor) -> Any:
-    own = (hands.c.user_code == actor.code) | (event.c.recorded_by == actor.code)
+    own = (named_performer.c.user_code == actor.code) | (event.c.recorded_by == actor.code)
     return own | actor.scope(Permission.LOG_READ).of(event.c.site_code)
 
 
@@ -216,7 +216,11 @@ def answers_to(session: Session, leaves: list[bytes]) -> dict[str, dict[str, str
     """Return what the named colleagues said about entries: leaf hash (hex) → badge → state."""
     found: dict[str, dict[str, str]] = {}
     if leaves:
-        rows = session.execute(select(hands.c.leaf_hash, hands.c.user_code, hands.c.answer).where(hands.c.leaf_hash.in_(leaves)))
+        rows = session.execute(
+            select(named_performer.c.leaf_hash, named_performer.c.user_code, named_performer.c.answer).where(
+                named_performer.c.leaf_hash.in_(leaves)
+            )
+        )
         for row in rows:
-            found.setdefault(bytes(row.leaf_hash).hex(), {})[row.user_code] = row.answer or HandsState.OPEN.value
+            found.setdefault(bytes(row.leaf_hash).hex(), {})[row.user_code] = row.answer or ConfirmationState.OPEN.value
     return found

@@ -17,7 +17,7 @@ from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.actor import SYSTEM_CODE, Actor
 from biobank.custody import holds as custody_holds
-from biobank.custody.entry import Hands, Head
+from biobank.custody.entry import Head, PerformedBy
 from biobank.custody.event import Event, Mode
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, refusals_of
@@ -175,7 +175,7 @@ def _head(
         site=site,
         occurred_at=occurred,
         recorded_at=act.at,
-        performed=tuple(Hands(user, confirmed=user == act.actor.code) for user in given.performed_by),
+        performed=tuple(PerformedBy(user, confirmed=user == act.actor.code) for user in given.performed_by),
         source=act.source,
         late=late,
         comment=comment,

@@ -122,7 +122,7 @@ class StreamKind(StrEnum):
     SYSTEM = "system"
 
 
-class HandsAnswer(StrEnum):
+class PerformerAnswer(StrEnum):
     """What a colleague named in `performed_by` says about an entry."""
 
     CONFIRMED = "confirmed"

@@ -33,7 +33,7 @@ _UNCONFIRMED = text(
     """
     SELECT e.stream_id, e.seq, e.kind, e.recorded_at, e.recorded_by, h.user_code AS performed_by,
            coalesce(h.answer, 'open') AS said
-    FROM hands h JOIN event e ON e.leaf_hash = h.leaf_hash
+    FROM named_performer h JOIN event e ON e.leaf_hash = h.leaf_hash
     WHERE e.recorded_at >= :since AND h.answer IS DISTINCT FROM 'confirmed'
       AND (:everywhere OR e.site_code = ANY(:sites))
     ORDER BY e.recorded_at DESC LIMIT :limit

@@ -50,7 +50,7 @@ class Vial:
 
 
 @dataclass
-class Judged:
+class CheckedRow:
     """A row with what was found. It is taken when it has a vial and no reasons.
 
     Person and slot are known of refused rows too: their tube is in the tank all the same.
@@ -72,17 +72,17 @@ class Judged:
         return "gone" if self.gone else "ready"
 
 
-def judge(rows: Sequence[Row], profile: Profile, today: date) -> list[Judged]:
+def check_rows(rows: Sequence[Row], profile: Profile, today: date) -> list[CheckedRow]:
     """Judge every row alone and against the others."""
-    judged = [_alone(row, profile, today) for row in rows]
-    _refuse_two_people_of_one_number(judged)
-    _refuse_shared(judged, lambda j: j.vial and j.vial.alias.lower(), "The same patient and vial number stand in {lines} too.")
-    _refuse_shared(judged, lambda j: j.slot, "The same slot is claimed in {lines} too. Look into the box.")
-    return judged
+    checked = [_alone(row, profile, today) for row in rows]
+    _refuse_two_people_of_one_number(checked)
+    _refuse_shared(checked, lambda j: j.vial and j.vial.alias.lower(), "The same patient and vial number stand in {lines} too.")
+    _refuse_shared(checked, lambda j: j.slot, "The same slot is claimed in {lines} too. Look into the box.")
+    return checked
 
 
-def _alone(row: Row, profile: Profile, today: date) -> Judged:
-    found = Judged(row)
+def _alone(row: Row, profile: Profile, today: date) -> CheckedRow:
+    found = CheckedRow(row)
 
     def read(name: str, rule: Callable[[Any], Any]) -> Any:
         try:
@@ -146,7 +146,7 @@ def _alone(row: Row, profile: Profile, today: date) -> Judged:
 
 
 def _person(
-    found: Judged, row: Row, profile: Profile, today: date, read: Callable[[str, Callable[[Any], Any]], Any]
+    found: CheckedRow, row: Row, profile: Profile, today: date, read: Callable[[str, Callable[[Any], Any]], Any]
 ) -> Person | None:
     patient, family = said(row.cells.get("patient")), said(row.cells.get("family_name"))
     given = said(row.cells.get("given_names")) or None
@@ -172,7 +172,7 @@ def _person(
 
 
 def _slot(
-    found: Judged, row: Row, profile: Profile, read: Callable[[str, Callable[[Any], Any]], Any]
+    found: CheckedRow, row: Row, profile: Profile, read: Callable[[str, Callable[[Any], Any]], Any]
 ) -> tuple[tuple[str, ...], str] | None:
     names = []
     for name in ("tank", "rack", "box"):
@@ -194,8 +194,8 @@ def _once(reasons: list[str], start: str, sentence: str) -> None:
         reasons.append(sentence)
 
 
-def _refuse_two_people_of_one_number(judged: Sequence[Judged]) -> None:
-    for ones in _groups(judged, lambda j: j.person and j.person.patient.lower()):
+def _refuse_two_people_of_one_number(checked: Sequence[CheckedRow]) -> None:
+    for ones in _groups(checked, lambda j: j.person and j.person.patient.lower()):
         people = {_identity(one.person) for one in ones if one.person is not None}
         if len(people) > 1:
             for one in ones:
@@ -206,19 +206,19 @@ def _identity(person: Person) -> tuple[str, str, date, str]:
     return person.family_name.casefold(), (person.given_names or "").casefold(), person.date_of_birth, person.sex
 
 
-def _refuse_shared(judged: Sequence[Judged], key: Callable[[Judged], Any], sentence: str) -> None:
-    for ones in _groups(judged, key):
+def _refuse_shared(checked: Sequence[CheckedRow], key: Callable[[CheckedRow], Any], sentence: str) -> None:
+    for ones in _groups(checked, key):
         for one in ones if len(ones) > 1 else ():
             one.reasons.append(sentence.format(lines=_lines([other for other in ones if other is not one])))
 
 
-def _groups(judged: Sequence[Judged], key: Callable[[Judged], Any]) -> list[list[Judged]]:
-    groups: dict[Any, list[Judged]] = defaultdict(list)
-    for one in judged:
+def _groups(checked: Sequence[CheckedRow], key: Callable[[CheckedRow], Any]) -> list[list[CheckedRow]]:
+    groups: dict[Any, list[CheckedRow]] = defaultdict(list)
+    for one in checked:
         if key(one):
             groups[key(one)].append(one)
     return list(groups.values())
 
 
-def _lines(ones: Sequence[Judged]) -> str:
+def _lines(ones: Sequence[CheckedRow]) -> str:
     return ", ".join(f"{one.row.sheet.name}:{one.row.line}" for one in ones[:10]) + (" …" if len(ones) > 10 else "")

@@ -1,4 +1,4 @@
-"""Importing what was judged ready: donors into the vault, tubes through the ledger, each at its slot, old identifiers kept.
+"""Importing what was found ready: donors into the vault, tubes through the ledger, each at its slot, old identifiers kept.
 
 One donor is one transaction. A run that was broken off, or a file that was mended and sent again, goes on where it stopped: a
 tube whose old identifier is known is here already. Nothing is made up: no harvest, no consent, no measurement, no test; a tube
@@ -31,7 +31,7 @@ from biobank.donors.service import INDEX_SECRET, read_identity_document, registe
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refusal
-from biobank.importing.plan import Judged, Person, Vial
+from biobank.importing.plan import CheckedRow, Person, Vial
 from biobank.importing.profile import Profile, prefix_of
 from biobank.specimens.creation import Draft, create_specimens
 from biobank.specimens.events import Aliased, Imported
@@ -57,7 +57,7 @@ class OtherPerson(Conflict):
 class Result:
     """What became of a row that was ready."""
 
-    judged: Judged
+    checked: CheckedRow
     outcome: str
     """imported · already · refused"""
     code: str | None = None
@@ -65,7 +65,7 @@ class Result:
 
 
 def import_ready(
-    bank: Bank, ready: Sequence[Judged], profile: Profile, tick: Callable[[int, int], None]
+    bank: Bank, ready: Sequence[CheckedRow], profile: Profile, tick: Callable[[int, int], None]
 ) -> Iterator[list[Result]]:
     """Import donor by donor; yield what became of each donor's rows. `tick(done, of)` is called after each donor."""
     act = Act.of(IMPORTER, bank, path="cli/import", source="import")
@@ -79,12 +79,12 @@ def import_ready(
         tick(number, len(groups))
 
 
-def _vial(judged: Judged) -> Vial:
-    assert judged.vial is not None
-    return judged.vial
+def _vial(checked: CheckedRow) -> Vial:
+    assert checked.vial is not None
+    return checked.vial
 
 
-def _import_donor(session: Session, act: Act, rows: list[Judged], profile: Profile) -> list[Result]:
+def _import_donor(session: Session, act: Act, rows: list[CheckedRow], profile: Profile) -> list[Result]:
     code = _donor(session, act, _vial(rows[0]).person, profile)
     results = []
     for row in rows:
@@ -172,8 +172,10 @@ def _child(session: Session, act: Act, parent: str | None, kind: str, name: str,
     return add_container(session, act, request).code
 
 
-def _import_vial(session: Session, act: Act, donor_code: str, judged: Judged, slot: tuple[str, str], profile: Profile) -> str:
-    vial = _vial(judged)
+def _import_vial(
+    session: Session, act: Act, donor_code: str, checked: CheckedRow, slot: tuple[str, str], profile: Profile
+) -> str:
+    vial = _vial(checked)
     material = MaterialName(vial.material)
     code = new_code(session, prefix_of(material).value, year=vial.collected.year % 100)
     box, position = slot
@@ -196,7 +198,7 @@ def _import_vial(session: Session, act: Act, donor_code: str, judged: Judged, sl
             condition=Condition.FROZEN,
             freeze_count=1,
             banked_at=rfc3339(_midnight(vial.frozen)),
-            evidence=judged.row.evidence,
+            evidence=checked.row.evidence,
         ),
     )
     given = Circumstances(comment=vial.words)

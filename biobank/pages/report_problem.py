@@ -65,7 +65,7 @@ WRONGS: dict[str, Wrong] = {
 
 def _draw(at: Opened[Actor]) -> OwnPage:
     """Ask what is wrong, and with what."""
-    return OwnPage("wrong.html", wrongs=WRONGS, typed=at.form, may=at.actor.may(Permission.HOLD_PLACE, at=ANYWHERE))
+    return OwnPage("report_problem.html", wrongs=WRONGS, typed=at.form, may=at.actor.may(Permission.HOLD_PLACE, at=ANYWHERE))
 
 
 async def _report(at: Acting[Actor]) -> Done:

@@ -16,7 +16,7 @@ from biobank.acts.two_person import list_pending
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.custody.performer_confirmations import own_open_hands
+from biobank.custody.performer_confirmations import own_open_confirmations
 from biobank.custody.snapshots import custody
 from biobank.custody.states import TERMINAL, State
 from biobank.donors.visits import waiting_identifications
@@ -136,7 +136,7 @@ def _pending(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
 
 
 def _own_hands(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
-    for one in own_open_hands(session, actor)[:SHOWN_EACH]:
+    for one in own_open_confirmations(session, actor)[:SHOWN_EACH]:
         detail = f"{words(one.kind.partition('.')[2])}, recorded by {one.recorded_by}"
         yield Task("Confirm your work", one.id, "/confirmations", "waiting", one.recorded_at, detail)
 

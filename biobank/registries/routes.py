@@ -32,7 +32,7 @@ from biobank.withdrawals.api import router as withdrawals_api
 
 assert event_kinds.MODULES, "the events endpoint is whole only when every package has registered"
 assert declarations.MODULES, "what waits for a second person is completed by what declares it"
-events_api, LANES = event_routes()
+events_api, SCAN_ROUTES = event_routes()
 
 # The framework tries them in this order, address by address: what is asked most comes first.
 ROUTERS = (

@@ -49,7 +49,7 @@ def answers(
     pinned = None if fit is None else _fit_by_id(session, fit)
     parameters = _parameters(session, None if pinned is None else pinned.parameters_sha256, as_known_at)
     known = [one.code for one in specimens if one.material in parameters.materials]
-    pasts = histories(session, known, at, parameters.limits, known=as_known_at) if known else {}
+    found_histories = histories(session, known, at, parameters.limits, known=as_known_at) if known else {}
     fits: dict[Stratum, Any] = {}
 
     def fit_of(stratum: Stratum) -> Any:
@@ -62,23 +62,23 @@ def answers(
     found: dict[str, Answer] = {}
     for one in specimens:
         asked = assay or rules.usual_assay(one.material, parameters)
-        past = pasts.get(one.code, History())
-        refusal = rules.refusal_before_fit(one.code, one.material, asked, past, parameters)
+        history = found_histories.get(one.code, History())
+        refusal = rules.refusal_before_fit(one.code, one.material, asked, history, parameters)
         if refusal is not None:
             found[one.code] = refusal
-        elif past.condition == Condition.FRESH:
-            found[one.code] = _fresh_answer(one, past, asked, parameters, at)
+        elif history.condition == Condition.FRESH:
+            found[one.code] = _fresh_answer(one, history, asked, parameters, at)
         else:
             amount = _amount(session, one, as_known_at)
-            stratum = Stratum(one.material, past.procedure_version or PRIOR, asked, past.storage)
-            found[one.code] = _answer(session, one, past, stratum, fit_of(stratum), parameters, at, amount)
+            stratum = Stratum(one.material, history.procedure_version or PRIOR, asked, history.storage)
+            found[one.code] = _answer(session, one, history, stratum, fit_of(stratum), parameters, at, amount)
     return found
 
 
 def _answer(
     session: Session,
     one: Snapshot,
-    past: History,
+    history: History,
     stratum: Stratum,
     row: Any,
     parameters: Parameters,
@@ -97,11 +97,11 @@ def _answer(
             f"The fit {row.id} is of other vials than {one.code}. Ask with the one it quoted.", fit=str(row.id)
         )
     own = Own(row.thaws, row.donors, row.longest_days / 365.25)
-    refusal = rules.own_data_refusal(one.code, one.material, past, own, parameters)
+    refusal = rules.own_data_refusal(one.code, one.material, history, own, parameters)
     if refusal is not None:
         return refusal
-    forecast = _read(session, row.id, past, parameters)
-    strength = parameters.prior_of(one.material, past.storage).strength
+    forecast = _read(session, row.id, history, parameters)
+    strength = parameters.prior_of(one.material, history.storage).strength
     vial = Vial(one.code, amount, one.lot_code, forecast) if one.unit == Unit.CELLS else None
     public = EstimatePublic(
         specimen=one.code,
@@ -115,7 +115,7 @@ def _answer(
         next_vial=[_band(percent, forecast.unit_band(percent)) for percent in BANDS],
         mean=[_band(90, forecast.mean_band(90))],
         dose=None if vial is None else dose_public(dose_of_vial(vial, parameters.count_cv)),
-        inputs=_inputs(past, past.storage),
+        inputs=_inputs(history, history.storage),
         parameters=ParametersPublic(version=parameters.version, sha256=parameters.sha256),
         fit=row.id,
         as_known_at=at,
@@ -133,22 +133,22 @@ def evidence_of(strength: str, own: Own, parameters: Parameters) -> str:
     return "literature_updated" if own.thaws else strength
 
 
-def _read(session: Session, fit: UUID, past: History, parameters: Parameters) -> Forecast:
+def _read(session: Session, fit: UUID, history: History, parameters: Parameters) -> Forecast:
     table = _tables.get(fit)
     if table is None:
         # Fits never change, so a process reads each once; the newest few are enough.
         if len(_tables) >= MOST_TABLES:
             _tables.pop(next(iter(_tables)))
         table = _tables[fit] = Table.of(reading_of(session, fit))
-    return forecast_at(table, min(past.years, table.years[-1]), past.late_hours(parameters.limits.warm_hours_without_loss))
+    return forecast_at(table, min(history.years, table.years[-1]), history.late_hours(parameters.limits.warm_hours_without_loss))
 
 
 _tables: dict[UUID, Table] = {}
 MOST_TABLES: Final = 100
 
 
-def _fresh_answer(one: Snapshot, past: History, assay: str, parameters: Parameters, at: datetime) -> Answer:
-    found = fresh_follicles(one.code, past, parameters.fresh_follicles, parameters.limits.extrapolation)
+def _fresh_answer(one: Snapshot, history: History, assay: str, parameters: Parameters, at: datetime) -> Answer:
+    found = fresh_follicles(one.code, history, parameters.fresh_follicles, parameters.limits.extrapolation)
     if not isinstance(found, Fresh):
         return found
     return (
@@ -164,7 +164,7 @@ def _fresh_answer(one: Snapshot, past: History, assay: str, parameters: Paramete
             next_vial=[],
             mean=[BandPublic(percent=90, lower_bp=found.lower_bp, upper_bp=found.upper_bp)],
             dose=None,
-            inputs=_inputs(past, "fresh"),
+            inputs=_inputs(history, "fresh"),
             parameters=ParametersPublic(version=parameters.version, sha256=parameters.sha256),
             fit=None,
             as_known_at=at,
@@ -174,14 +174,14 @@ def _fresh_answer(one: Snapshot, past: History, assay: str, parameters: Paramete
     )
 
 
-def _inputs(past: History, storage: str) -> EstimateInputs:
+def _inputs(history: History, storage: str) -> EstimateInputs:
     return EstimateInputs(
         storage=storage,
-        procedure_version=past.procedure_version,
-        frozen_at=past.frozen_at,
-        stored_days=round(past.nitrogen_days + past.minus_80_days, 3),
-        warm_hours_before_processing=round(past.warm_hours or 0.0, 3),
-        cold_hours_before_processing=round(past.cold_hours or 0.0, 3),
+        procedure_version=history.procedure_version,
+        frozen_at=history.frozen_at,
+        stored_days=round(history.nitrogen_days + history.minus_80_days, 3),
+        warm_hours_before_processing=round(history.warm_hours or 0.0, 3),
+        cold_hours_before_processing=round(history.cold_hours or 0.0, 3),
     )
 
 

@@ -28,7 +28,7 @@ from biobank.viability import model, predictive
 from biobank.viability.history import History
 from biobank.viability.history_queries import histories
 from biobank.viability.parameters import Parameters, parse
-from biobank.viability.rules import assays_for, past_refusal
+from biobank.viability.rules import assays_for, history_refusal
 from biobank.viability.strata import PRIOR, Stratum, draws_stored, fit_table, newest_fit, parameters_table, thaw_table
 
 AT_ONCE: Final = 60
@@ -54,7 +54,7 @@ def look_at_new_counts(session: Session, parameters: Parameters, at: datetime) -
     """Look at the oldest new counts; return how many. Makes the priors' fits first, and the fits a new file lacks."""
     _keep_parameters(session, parameters, at)
     _make_missing_fits(session, parameters, at)
-    candidates = [_candidate(row, past, parameters) for row, past in _pending(session, parameters, at)]
+    candidates = [_candidate(row, history, parameters) for row, history in _pending(session, parameters, at)]
     by_stratum: dict[Stratum, list[Candidate]] = defaultdict(list)
     seen = _counted_before(session, candidates)
     for one in candidates:
@@ -67,7 +67,7 @@ def look_at_new_counts(session: Session, parameters: Parameters, at: datetime) -
         )
     for stratum, found in by_stratum.items():
         for batch in _batches(session, stratum, found):
-            if _judge(session, stratum, batch, parameters, at):
+            if _score(session, stratum, batch, parameters, at):
                 make_fit(session, stratum, parameters, at)
     return len(candidates)
 
@@ -93,29 +93,29 @@ def _pending(session: Session, parameters: Parameters, at: datetime) -> list[tup
         .order_by(assay.c.recorded_at, assay.c.id)
         .limit(AT_ONCE)
     ).all()
-    pasts = histories(session, {row.specimen_code for row in rows}, at, parameters.limits)
-    return [(row, pasts[row.specimen_code]) for row in rows]
+    found_histories = histories(session, {row.specimen_code for row in rows}, at, parameters.limits)
+    return [(row, found_histories[row.specimen_code]) for row in rows]
 
 
-def _candidate(row: "Row[Any]", past: History, parameters: Parameters) -> Candidate:
-    stratum = Stratum(row.material, past.procedure_version or PRIOR, row.method, past.storage)
+def _candidate(row: "Row[Any]", history: History, parameters: Parameters) -> Candidate:
+    stratum = Stratum(row.material, history.procedure_version or PRIOR, row.method, history.storage)
     free = parameters.limits.warm_hours_without_loss
-    days = past.nitrogen_days + past.minus_80_days
-    return Candidate(row, stratum, days, past.late_hours(free), _why_not(row, past, parameters))
+    days = history.nitrogen_days + history.minus_80_days
+    return Candidate(row, stratum, days, history.late_hours(free), _why_not(row, history, parameters))
 
 
-def _why_not(row: "Row[Any]", past: History, parameters: Parameters) -> str | None:
+def _why_not(row: "Row[Any]", history: History, parameters: Parameters) -> str | None:
     """Return the coded reason for leaving a count out, or None."""
     if row.method not in assays_for(row.material, parameters):
         return "another_assay"
-    if past.thawed_at is None or row.measured_at < past.thawed_at:
+    if history.thawed_at is None or row.measured_at < history.thawed_at:
         return "not_after_thaw"
     minutes = row.minutes_after_thaw
     if minutes is None:
-        minutes = (row.measured_at - past.thawed_at).total_seconds() / 60
+        minutes = (row.measured_at - history.thawed_at).total_seconds() / 60
     if row.method in parameters.cell_assays and minutes > parameters.limits.within_minutes_after_thaw:
         return "late_after_thaw"
-    refusal = past_refusal(row.specimen_code, past, parameters.limits)
+    refusal = history_refusal(row.specimen_code, history, parameters.limits)
     return None if refusal is None else refusal.code
 
 
@@ -129,7 +129,7 @@ def _counted_before(session: Session, candidates: Sequence[Candidate]) -> set[tu
     return {(row.specimen_code, row.assay) for row in rows}
 
 
-def _judge(session: Session, stratum: Stratum, batch: Sequence[Candidate], parameters: Parameters, at: datetime) -> int:
+def _score(session: Session, stratum: Stratum, batch: Sequence[Candidate], parameters: Parameters, at: datetime) -> int:
     """Write down a batch, each thaw with where it fell in the newest forecast; return how many the fit will take in."""
     before = newest_fit(session, stratum, parameters.sha256)
     assert before is not None, "the prior's fit is made first"

@@ -27,12 +27,12 @@ class Fresh:
     upper_bp: int
 
 
-def fresh_follicles(code: str, past: History, given: FreshFollicles, extrapolation: float) -> Fresh | NoEstimate:
+def fresh_follicles(code: str, history: History, given: FreshFollicles, extrapolation: float) -> Fresh | NoEstimate:
     """Return what may be expected of fresh follicles after their hours out of the body, or why nothing."""
-    if past.warm_hours is None or past.cold_hours is None:
+    if history.warm_hours is None or history.cold_hours is None:
         return refusals.RecordMissing(f"The log does not say when {code} left the body.", subject=code)
-    whole = past.warm_hours + past.cold_hours
-    if past.warm_hours <= given.warm_hours_negligible:
+    whole = history.warm_hours + history.cold_hours
+    if history.warm_hours <= given.warm_hours_negligible:
         if whole > extrapolation * given.cold_longest_hours:
             return _beyond(code, whole, extrapolation * given.cold_longest_hours)
         return _cold(whole, given)

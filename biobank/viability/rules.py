@@ -78,81 +78,82 @@ def usual_assay(material: str, parameters: Parameters) -> str:
     return assays_for(material, parameters)[0] if MATERIALS[MaterialName(material)].assays else ""
 
 
-def past_refusal(code: str, past: History, limits: Limits) -> NoEstimate | None:
+def history_refusal(code: str, history: History, limits: Limits) -> NoEstimate | None:
     """Return why the past of a frozen specimen rules out the model, or None."""
-    if past.frozen_at is None or past.warm_hours is None:
+    if history.frozen_at is None or history.warm_hours is None:
         return refusals.RecordMissing(
             f"The log does not say how {code} was kept and frozen before it came here, so nothing is known to compare it with.",
             subject=code,
         )
-    if past.freezes > 1:
-        return refusals.FrozenTwice(f"{code} went through {past.freezes} freezes; no source counted that.", subject=code)
-    named = f"{past.programme} {past.procedure_version or ''} {past.cryoprotectant}".lower()
+    if history.freezes > 1:
+        return refusals.FrozenTwice(f"{code} went through {history.freezes} freezes; no source counted that.", subject=code)
+    named = f"{history.programme} {history.procedure_version or ''} {history.cryoprotectant}".lower()
     if limits.vitrification in named:
         return refusals.Vitrified(f"{code} was vitrified; the evidence is about slow cooling.", subject=code)
-    if not past.procedure_version:
+    if not history.procedure_version:
         return refusals.ProcedureUnknown(f"The log does not name the procedure by which {code} was frozen.", subject=code)
-    return _storage_refusal(code, past, limits)
+    return _storage_refusal(code, history, limits)
 
 
-def _storage_refusal(code: str, past: History, limits: Limits) -> NoEstimate | None:
-    if past.too_warm is not None:
+def _storage_refusal(code: str, history: History, limits: Limits) -> NoEstimate | None:
+    if history.too_warm is not None:
         return refusals.StoredTooWarm(
-            f"{code} stood frozen in a place of class {past.too_warm.replace('_', ' ')}. Nothing is known to live through that.",
+            f"{code} stood frozen in a place of class {history.too_warm.replace('_', ' ')}. "
+            "Nothing is known to live through that.",
             subject=code,
         )
-    if past.uncontrolled_minutes > limits.uncontrolled_minutes:
+    if history.uncontrolled_minutes > limits.uncontrolled_minutes:
         return refusals.StorageUncontrolled(
-            f"{code} was frozen and in no place of known temperature for {round(past.uncontrolled_minutes)} minutes; more than "
-            f"{limits.uncontrolled_minutes:.0f} are not covered by any count.",
+            f"{code} was frozen and in no place of known temperature for {round(history.uncontrolled_minutes)} minutes; more "
+            f"than {limits.uncontrolled_minutes:.0f} are not covered by any count.",
             subject=code,
         )
-    if past.minus_80_days > limits.minus_80_days:
+    if history.minus_80_days > limits.minus_80_days:
         return refusals.Minus80TooLong(
-            f"{code} was at −80 °C for {past.minus_80_days:.0f} days; cells lose there from the first months on.", subject=code
+            f"{code} was at −80 °C for {history.minus_80_days:.0f} days; cells lose there from the first months on.", subject=code
         )
-    if past.excursion is not None:
+    if history.excursion is not None:
         return refusals.TemperatureExcursion(
-            f"{code} was warmer than {limits.highest_mc / 1000:.0f} °C by {past.excursion}. What that did to it can only be "
+            f"{code} was warmer than {limits.highest_mc / 1000:.0f} °C by {history.excursion}. What that did to it can only be "
             "counted.",
             subject=code,
         )
-    if past.warm_hours is not None and past.warm_hours > limits.warm_hours_before_processing:
+    if history.warm_hours is not None and history.warm_hours > limits.warm_hours_before_processing:
         return refusals.DelayTooLong(
-            f"{past.warm_hours:.0f} hours at room temperature passed before {code} was processed; the sources end at "
+            f"{history.warm_hours:.0f} hours at room temperature passed before {code} was processed; the sources end at "
             f"{limits.warm_hours_before_processing:.0f}.",
             subject=code,
         )
     return None
 
 
-def refusal_before_fit(code: str, material: str, assay: str, past: History, parameters: Parameters) -> NoEstimate | None:
+def refusal_before_fit(code: str, material: str, assay: str, history: History, parameters: Parameters) -> NoEstimate | None:
     """Return why there is no estimate, as far as that needs no fit, or None."""
     refusal = evidence_refusal(code, material, assay, parameters)
     if refusal is not None:
         return refusal
-    if past.condition == Condition.THAWED:
+    if history.condition == Condition.THAWED:
         return refusals.AlreadyThawed(f"{code} was thawed. Count it: what was measured stands beside this.", subject=code)
     follicles = MATERIALS[MaterialName(material)].estimand is Estimand.FOLLICLE_OUTGROWTH
-    if past.condition != Condition.FROZEN:
-        if follicles and past.condition == Condition.FRESH:
+    if history.condition != Condition.FROZEN:
+        if follicles and history.condition == Condition.FRESH:
             return None
         return refusals.NotFrozen(f"{code} was not frozen; the estimate is of what a thawed vial will show.", subject=code)
-    return past_refusal(code, past, parameters.limits)
+    return history_refusal(code, history, parameters.limits)
 
 
-def own_data_refusal(code: str, material: str, past: History, own: Own, parameters: Parameters) -> NoEstimate | None:
+def own_data_refusal(code: str, material: str, history: History, own: Own, parameters: Parameters) -> NoEstimate | None:
     """Return why the bank's own counts are too few, or do not reach as far as this specimen's storage, or None."""
     limits = parameters.limits
-    prior = parameters.prior_of(material, past.storage)
+    prior = parameters.prior_of(material, history.storage)
     need = f"{limits.own_thaws} thaws from {limits.own_donors} donors are needed, {own.thaws} from {own.donors} were counted."
     if prior.strength == "own_data_only" and not own.enough(limits):
-        if past.storage == "minus_80":
+        if history.storage == "minus_80":
             return refusals.Minus80WithoutOwnData(f"{code} was at −80 °C. Of that only own counts tell: {need}", subject=code)
         return refusals.FolliclesWithoutOwnData(f"For frozen follicles only own thaws tell: {need}", subject=code)
     reach = limits.extrapolation * max(prior.longest_years, own.longest_years)
-    if past.years > reach:
+    if history.years > reach:
         return refusals.BeyondEvidence(
-            f"{code} has been stored for {past.years:.1f} years; the evidence reaches to {reach:.1f}.", subject=code
+            f"{code} has been stored for {history.years:.1f} years; the evidence reaches to {reach:.1f}.", subject=code
         )
     return None

@@ -97,7 +97,7 @@ def read_bedside(session: Session, actor: Actor, case: Case) -> BedsideView:
         .where(
             release_table.c.withdrawal_code == code,
             release_table.c.consumed_at.is_(None),
-            release_table.c.killed_at.is_(None),
+            release_table.c.ended_at.is_(None),
             release_table.c.expires_at > now,
         )
         .order_by(release_table.c.made_at)

@@ -228,8 +228,8 @@ class BedsideRelease(SQLModel, table=True):
         CheckConstraint("first_checker <> second_checker", name="bedside_release_has_two_people"),
         CheckConstraint("expires_at > made_at AND expires_at <= made_at + interval '15 minutes'", name="a_release_lasts_minutes"),
         CheckConstraint("consumed_at BETWEEN made_at AND expires_at", name="a_release_is_used_while_it_lasts"),
-        CheckConstraint("consumed_at IS NULL OR killed_at IS NULL", name="an_ended_release_is_not_used"),
-        CheckConstraint("(killed_at IS NULL) = (killed_because IS NULL)", name="an_ended_release_says_why"),
+        CheckConstraint("consumed_at IS NULL OR ended_at IS NULL", name="an_ended_release_is_not_used"),
+        CheckConstraint("(ended_at IS NULL) = (ended_because IS NULL)", name="an_ended_release_says_why"),
         Index("ix_bedside_release_specimen", "specimen_code"),
         {"info": {"never_deleted": True}},
     )
@@ -251,8 +251,8 @@ class BedsideRelease(SQLModel, table=True):
         default=None,
         sa_column=Column(Boolean, Computed("CASE WHEN consumed_at IS NOT NULL THEN true END", persisted=True)),
     )
-    killed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
-    killed_because: str | None = Field(default=None, sa_column=Column(Text))
+    ended_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    ended_because: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class Administration(SQLModel, table=True):

@@ -129,7 +129,9 @@ def describe_case(session: Session, case: Case, releases: Sequence[RowMapping]) 
         releases=[
             ReleasePublic(
                 specimen=r["specimen_code"],
-                **{n: r[n] for n in ("id", "made_at", "expires_at", "consumed_at", "killed_at", "killed_because")},
+                killed_at=r["ended_at"],
+                killed_because=r["ended_because"],
+                **{n: r[n] for n in ("id", "made_at", "expires_at", "consumed_at")},
             )
             for r in releases
         ],

@@ -16,7 +16,7 @@ from biobank.foundation.db import table_of
 from biobank.withdrawals.models import BedsideRelease
 
 _release = table_of(BedsideRelease)
-_OPEN = (_release.c.consumed_at.is_(None), _release.c.killed_at.is_(None))
+_OPEN = (_release.c.consumed_at.is_(None), _release.c.ended_at.is_(None))
 
 
 def end_releases(session: Session, specimens: Collection[str], *, at: datetime, because: str) -> int:
@@ -24,7 +24,7 @@ def end_releases(session: Session, specimens: Collection[str], *, at: datetime, 
     ended = session.execute(
         update(_release)
         .where(_release.c.specimen_code.in_(specimens), *_OPEN)
-        .values(killed_at=at, killed_because=because)
+        .values(ended_at=at, ended_because=because)
         .returning(_release.c.id)
     )
     return len(ended.all())

@@ -319,8 +319,8 @@ def release_refusal(row: Any, code: str, at: datetime) -> Refusal | None:
         return NoRelease(f"There is no such bedside release for {code}. Two people scan band and product first.", subject=code)
     if row["consumed_at"] is not None:
         return ReleaseUsed(f"This release of {code} was used already.", subject=code)
-    if row["killed_at"] is not None:
-        because = row["killed_because"]
+    if row["ended_at"] is not None:
+        because = row["ended_because"]
         return ReleaseEnded(
             f"This release of {code} was ended ({because.replace('_', ' ')}). Stop, and check again.",
             subject=code,

@@ -60,7 +60,7 @@ def watch() -> Iterator[Watch]:
     assert watch.faults == []
 
 
-def open_door(bank: TestBank, url: str, context: BrowserContext, user: str) -> None:
+def open_signed_in(bank: TestBank, url: str, context: BrowserContext, user: str) -> None:
     """Give a context the cookie of a fresh page session, without the half second that proving a password takes."""
     code = seed.USERS[user].code
     cookie, _ = bank.write(lambda s: create_page_session(s, code, clock.now(), bank.bank.settings.session_s))
@@ -79,7 +79,7 @@ class Tabs:
         context = self._watch.over(self._browser.new_context(base_url=self._url, **({"reduced_motion": "reduce"} | options)))
         self._contexts.append(context)
         if user is not None:
-            open_door(self._bank, self._url, context, user)
+            open_signed_in(self._bank, self._url, context, user)
         page = context.new_page()
         if path is not None:
             page.goto(path)

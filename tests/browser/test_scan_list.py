@@ -15,7 +15,7 @@ from biobank.foundation.codes import make_code
 from biobank.scanning.commands import Action, Command, command_code
 from tests import seed
 from tests.browser.chromium import launch
-from tests.browser.conftest import Open, open_door
+from tests.browser.conftest import Open, open_signed_in
 from tests.browser.scanning import shoot
 from tests.browser.watching import Watch
 from tests.conftest import Api
@@ -288,7 +288,7 @@ def test_the_camera_reads_our_own_label_into_the_list(
     browser = launch(playwright, chromium, f"--use-file-for-fake-video-capture={tmp_path / 'label.y4m'}")
     try:
         context = watch.over(browser.new_context(base_url=api.url, permissions=["camera"]))
-        open_door(api.test_bank, api.url, context, "lab_tech")
+        open_signed_in(api.test_bank, api.url, context, "lab_tech")
         page = context.new_page()
         open_list(page)
         page.get_by_role("button", name="Camera", exact=True).click()

@@ -137,7 +137,11 @@ def test_the_list_is_read_page_by_page(api: Api) -> None:
 def test_the_database_refuses_to_change_or_drop_an_answer(api: Api) -> None:
     _, event = helped(api)
     assert confirm(api.lab_tech2, event["leaf_hash"]).status_code == 201
-    for attack in ("UPDATE hands SET answer = 'disputed'", "DELETE FROM hands", "UPDATE hands SET user_code = 'US-X'"):
+    for attack in (
+        "UPDATE named_performer SET answer = 'disputed'",
+        "DELETE FROM named_performer",
+        "UPDATE named_performer SET user_code = 'US-X'",
+    ):
         with psycopg.connect(api.test_bank.dsn()) as connection, pytest.raises(psycopg.errors.RestrictViolation):
             connection.execute(attack)
 

@@ -1,4 +1,4 @@
-"""The fast lane of scans: it answers as the ordinary route would, says nothing but yes, and shares statements safely."""
+"""The scan path: it answers as the ordinary route would, says nothing but yes, and shares statements safely."""
 
 import time
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def ordinary_statements(api: Api) -> Iterator[list[str]]:
     stop()
 
 
-def test_a_scan_takes_the_lane_and_looks_like_the_ordinary_answer(api: Api) -> None:
+def test_a_scan_takes_the_scan_path_and_looks_like_the_ordinary_answer(api: Api) -> None:
     (code,) = collected(api, 1)
 
     with ordinary_statements(api) as seen:
@@ -69,7 +69,7 @@ def test_a_scan_takes_the_lane_and_looks_like_the_ordinary_answer(api: Api) -> N
     assert fast.json()["events"][0]["leaf_hash"] in fast.json()["receipt"]
 
 
-def test_an_answer_of_the_lane_is_replayed_word_for_word(api: Api) -> None:
+def test_an_answer_of_the_scan_path_is_replayed_word_for_word(api: Api) -> None:
     (code,) = collected(api, 1)
     first = scan(api, code, key="once")
     again = scan(api, code, key="once")
@@ -137,7 +137,7 @@ def test_a_tube_that_is_locked_elsewhere_does_not_hold_up_the_others(api: Api) -
 
 
 @pytest.mark.parametrize("column", ["revoked_at = now()", "expires_at = now() - interval '1 second'"])
-def test_a_sign_in_that_ended_ends_the_lane_with_the_next_scan(api: Api, column: str) -> None:
+def test_a_sign_in_that_ended_ends_the_scan_path_with_the_next_scan(api: Api, column: str) -> None:
     (code,) = collected(api, 1)
     assert scan(api, code).status_code == 201
     with psycopg.connect(api.test_bank.dsn()) as connection:

@@ -1,4 +1,4 @@
-"""An old spreadsheet: every row judged, nothing guessed, what is ready imported through the ledger, once."""
+"""An old spreadsheet: every row checked, nothing guessed, what is ready imported through the ledger, once."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from biobank.importing import cells
 from biobank.importing.cells import Unclear
-from biobank.importing.plan import Judged, judge
+from biobank.importing.plan import CheckedRow, check_rows
 from biobank.importing.profile import Profile, ProfileFault
 from biobank.importing.reading import FileFault, read_rows
 from biobank.importing.service import Result, import_ready
@@ -67,21 +67,21 @@ def written(tmp_path: Path, hair: list[dict[str, Any]], adsc: list[dict[str, Any
     return path
 
 
-def judged(tmp_path: Path, *hair: dict[str, Any], adsc: list[dict[str, Any]] | None = None, **changes: Any) -> list[Judged]:
+def checked(tmp_path: Path, *hair: dict[str, Any], adsc: list[dict[str, Any]] | None = None, **changes: Any) -> list[CheckedRow]:
     meaning = profile(**changes)
-    return judge(read_rows(written(tmp_path, list(hair), adsc), meaning), meaning, TODAY)
+    return check_rows(read_rows(written(tmp_path, list(hair), adsc), meaning), meaning, TODAY)
 
 
 def reasons(tmp_path: Path, *hair: dict[str, Any], **changes: Any) -> list[str]:
-    return [" ".join(one.reasons) for one in judged(tmp_path, *hair, **changes)]
+    return [" ".join(one.reasons) for one in checked(tmp_path, *hair, **changes)]
 
 
-def imported(bank: TestBank, ready: list[Judged]) -> list[Result]:
+def imported(bank: TestBank, ready: list[CheckedRow]) -> list[Result]:
     return [result for some in import_ready(bank.bank, ready, profile(), lambda _done, _of: None) for result in some]
 
 
 def test_a_whole_row_is_ready(tmp_path: Path) -> None:
-    (hair, adsc) = judged(tmp_path, GOOD, adsc=[ADSC])
+    (hair, adsc) = checked(tmp_path, GOOD, adsc=[ADSC])
 
     assert hair.outcome == adsc.outcome == "ready"
     assert hair.vial is not None
@@ -130,7 +130,7 @@ def test_a_date_of_numbers_is_read_in_the_stated_order_and_without_one_only_when
 
 def test_capitals_and_blanks_do_not_matter_and_are_noted(tmp_path: Path) -> None:
     other = {"Sex": "f", "Last name": "Quillfeather ", "Tank": "ln2-1", "Vial": 2, "Pos": "D3"}
-    both = judged(tmp_path, GOOD, GOOD | other)
+    both = checked(tmp_path, GOOD, GOOD | other)
 
     assert [one.outcome for one in both] == ["ready", "ready"]
     assert both[0].notes == []
@@ -160,7 +160,7 @@ def test_one_old_identifier_for_two_vials_refuses_both(tmp_path: Path) -> None:
 
 def test_what_is_ready_is_imported_through_the_ledger_and_once(api: Api, tmp_path: Path) -> None:
     bank = api.test_bank
-    ready = judged(tmp_path, GOOD, GOOD | {"Vial": 2, "Pos": "D3"}, adsc=[ADSC | {"Pt ID": "P2", "Last name": "Other"}])
+    ready = checked(tmp_path, GOOD, GOOD | {"Vial": 2, "Pos": "D3"}, adsc=[ADSC | {"Pt ID": "P2", "Last name": "Other"}])
 
     done = imported(bank, ready)
 
@@ -193,10 +193,10 @@ def test_what_is_ready_is_imported_through_the_ledger_and_once(api: Api, tmp_pat
 
 def test_a_taken_slot_and_a_number_of_somebody_else_are_refused(api: Api, tmp_path: Path) -> None:
     bank = api.test_bank
-    imported(bank, judged(tmp_path, GOOD))
+    imported(bank, checked(tmp_path, GOOD))
 
-    slot = imported(bank, judged(tmp_path, GOOD | {"Pt ID": "P2", "Last name": "Other"}))[0]
-    person = imported(bank, judged(tmp_path, GOOD | {"Last name": "Other", "Vial": 2, "Pos": "E1"}))[0]
+    slot = imported(bank, checked(tmp_path, GOOD | {"Pt ID": "P2", "Last name": "Other"}))[0]
+    person = imported(bank, checked(tmp_path, GOOD | {"Last name": "Other", "Vial": 2, "Pos": "E1"}))[0]
 
     assert (slot.outcome, slot.reason) == ("refused", "A tube of this bank is in that slot already. Look into the box.")
     assert person.outcome == "refused"
@@ -204,7 +204,7 @@ def test_a_taken_slot_and_a_number_of_somebody_else_are_refused(api: Api, tmp_pa
 
 
 def test_no_name_reaches_an_event(api: Api, tmp_path: Path) -> None:
-    imported(api.test_bank, judged(tmp_path, GOOD | {"Remarks": "Aunt Zephyrine called"}))
+    imported(api.test_bank, checked(tmp_path, GOOD | {"Remarks": "Aunt Zephyrine called"}))
 
     log = api.test_bank.write(lambda s: [r[0] for r in s.execute(text("SELECT convert_from(entry, 'UTF8') FROM event"))])
 

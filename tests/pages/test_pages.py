@@ -198,7 +198,7 @@ def test_the_menu_holds_only_doors_that_open(api: Api, visit: Visit) -> None:
     for role in ("lab_tech", "clinician", "clinic_staff", "quality", "auditor", "admin"):
         visitor = visit(role)
         page = visitor.get_page("/")
-        doors = re.findall(r'<li><a href="([^"]+)"', page.split('class="doors"')[1].split("</nav>")[0])
+        doors = re.findall(r'<li><a href="([^"]+)"', page.split('class="sections"')[1].split("</nav>")[0])
         assert doors[0] == "/"
         for door in doors:
             visitor.get_page(door)

@@ -177,15 +177,15 @@ def test_an_expired_release_is_not_used(attack: Attack) -> None:
 
 def test_a_used_release_is_not_used_again(attack: Attack) -> None:
     assert attack.story.administer().status_code == 200
-    for change in ("consumed_at = made_at", "consumed_at = NULL", "killed_at = now(), killed_because = 'x'"):
+    for change in ("consumed_at = made_at", "consumed_at = NULL", "ended_at = now(), ended_because = 'x'"):
         attack.refused_by("release_is_used_once", f"UPDATE bedside_release SET {change} WHERE id = %s", attack.story.release)
 
 
 def test_an_ended_release_is_not_used(attack: Attack) -> None:
-    end = "UPDATE bedside_release SET killed_at = now(), killed_because = 'test' WHERE id = %s"
+    end = "UPDATE bedside_release SET ended_at = now(), ended_because = 'test' WHERE id = %s"
     attack.connection.execute(end, (attack.story.release,))
     attack.connection.commit()
-    for change in ("consumed_at = made_at", "killed_at = NULL, killed_because = NULL"):
+    for change in ("consumed_at = made_at", "ended_at = NULL, ended_because = NULL"):
         attack.refused_by("release_is_used_once", f"UPDATE bedside_release SET {change} WHERE id = %s", attack.story.release)
 
 

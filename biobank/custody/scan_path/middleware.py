@@ -1,6 +1,6 @@
-"""The fast lane: the calls that a bank answers all day, ahead of the framework.
+"""The scan path: the calls that a bank answers all day, ahead of the framework.
 
-A lane says yes or steps aside. It takes a request only when everything about it is as it should be, does the act with the
+It says yes or steps aside. It takes a request only when everything about it is as it should be, does the act with the
 same rules, tables and one atomic write as the ordinary route, and answers. Whatever else it meets (no token, a body it cannot
 read, a repeated key, a stale sequence, a rule that says no, a database error) it leaves no trace of, and the ordinary route
 gets the request as it came. So there is one place that says no, with its words, attempts and locks; the price is that a
@@ -30,12 +30,12 @@ _KEY = re.compile(rb"[\x21-\x7e]{1,%d}" % KEY_LIMIT)
 _BEARER = b"Bearer "
 
 STEP_ASIDE = (Refusal, ValueError, TimeoutError, OSError, psycopg.Error)
-"""What a lane may meet on its way: a no of ours, a shape that is not the documented one, or the database's."""
+"""What it may meet on its way: a no of ours, a shape that is not the documented one, or the database's."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request with a genuine token, an idempotency key and a JSON body. Who acts is read by the lane, with the rest."""
+    """A request with a genuine token, an idempotency key and a JSON body. Who acts is read by the scan path, with the rest."""
 
     bank: Bank
     claims: Claims
@@ -61,48 +61,48 @@ Answer = Callable[[Call], Awaitable[str | None]]
 
 
 @dataclass(frozen=True)
-class Lane:
+class ScanRoute:
     """An ordinary POST route and its fast answer: the JSON text of a success, or None to step aside."""
 
     route: APIRoute
     answer: Answer
 
     @classmethod
-    def beside(cls, routes: Sequence[Any], endpoint: Callable[..., Any], answer: Answer) -> "Lane":
-        """Build the lane of the route that `endpoint` declared."""
+    def beside(cls, routes: Sequence[Any], endpoint: Callable[..., Any], answer: Answer) -> "ScanRoute":
+        """Build the one beside the route that `endpoint` declared."""
         return cls(next(r for r in routes if isinstance(r, APIRoute) and r.endpoint is endpoint), answer)
 
 
-class Lanes:
-    """ASGI middleware: offers each request to the lane of its address. Innermost: headers and metrics see no difference."""
+class ScanPath:
+    """ASGI middleware: offers each request to the scan route of its address. Innermost: headers and metrics see no difference."""
 
-    def __init__(self, app: ASGIApp, lanes: Sequence[Lane]) -> None:
+    def __init__(self, app: ASGIApp, routes: Sequence[ScanRoute]) -> None:
         self.app = app
-        self._lanes = [(lane.route.path_regex, lane) for lane in lanes]
+        self._routes = [(scan.route.path_regex, scan) for scan in routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass the request on untouched."""
         if scope["type"] != "http" or scope["method"] != "POST" or scope.get("root_path"):
             await self.app(scope, receive, send)
             return
-        for pattern, lane in self._lanes:
+        for pattern, scan in self._routes:
             found = pattern.match(scope["path"])
             if found is None:
                 continue
             first = await receive()
-            text = await self._try(lane, scope, found.groupdict(), first)
+            text = await self._try(scan, scope, found.groupdict(), first)
             if text is None:
                 receive = _again(first, receive)
                 break
-            scope["route"] = lane.route
-            await _send(send, lane.route.status_code or 200, text.encode())
+            scope["route"] = scan.route
+            await _send(send, scan.route.status_code or 200, text.encode())
             return
         await self.app(scope, receive, send)
 
-    async def _try(self, lane: Lane, scope: Scope, path: dict[str, str], first: Message) -> str | None:
+    async def _try(self, scan: ScanRoute, scope: Scope, path: dict[str, str], first: Message) -> str | None:
         try:
             call = _call(scope, path, first)
-            return None if call is None else await lane.answer(call)
+            return None if call is None else await scan.answer(call)
         except STEP_ASIDE:
             return None
 

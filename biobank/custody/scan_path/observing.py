@@ -115,7 +115,7 @@ async def observe(call: Call) -> str | None:
     require_own_password(act.actor)
     if row.status is not None:
         return None
-    composed, text = judge(act, row, call.path["code"], event, request)
+    composed, text = check_and_compose(act, row, call.path["code"], event, request)
     return text if await direct.batched(_write_all).ask(composed) else None
 
 
@@ -137,7 +137,7 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
     )
 
 
-def judge(act: Act, row: Any, code: str, event: Event, request: EventRequest) -> tuple[Composed, str]:
+def check_and_compose(act: Act, row: Any, code: str, event: Event, request: EventRequest) -> tuple[Composed, str]:
     """Return the write of an observation that may happen, and its answer; raise the refusal of one that may not. Pure."""
     specimen = None if row.code is None else snapshot_of(row)
     if specimen is None or not may_know(act.actor, specimen):

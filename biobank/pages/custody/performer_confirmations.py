@@ -8,8 +8,8 @@ from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
-from biobank.custody.performer_confirmations import ConfirmRequest, confirm_hands, own_open_hands
-from biobank.custody.states import HandsAnswer
+from biobank.custody.performer_confirmations import ConfirmRequest, confirm_performed, own_open_confirmations
+from biobank.custody.states import PerformerAnswer
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
@@ -21,11 +21,11 @@ router = APIRouter(include_in_schema=False)
 
 ENTRY = "entry-"
 """The name of every entry's tick box begins so; the entry is in its rest, because a form sends only what is ticked."""
-ANSWERS = [(HandsAnswer.CONFIRMED.value, "It was my work"), (HandsAnswer.DISPUTED.value, "It was not my work")]
+ANSWERS = [(PerformerAnswer.CONFIRMED.value, "It was my work"), (PerformerAnswer.DISPUTED.value, "It was not my work")]
 
 
 def _waiting(session: Session, actor: Actor, _asked: Asked) -> list[Any]:
-    return list(own_open_hands(session, actor))
+    return list(own_open_confirmations(session, actor))
 
 
 def _draw(at: Opened[list[Any]]) -> ActForm | Response:
@@ -64,7 +64,7 @@ def _ticked(at: Acting[list[Any]]) -> dict[str, Any]:
 
 
 def _said(_at: Opened[list[Any]], body: ConfirmRequest, _answer: Any) -> Done:
-    return Done("/", f"{len(body.events)} {'confirmed' if body.answer is HandsAnswer.CONFIRMED else 'disputed'}.")
+    return Done("/", f"{len(body.events)} {'confirmed' if body.answer is PerformerAnswer.CONFIRMED else 'disputed'}.")
 
 
 ActPage(
@@ -75,7 +75,7 @@ ActPage(
     names=("answer",),
     more=(),
     given=_ticked,
-    meaning=lambda _at, body: Meaning.PERFORMED if body.answer is HandsAnswer.CONFIRMED else Meaning.NOT_PERFORMED,
-    use_case=confirm_hands,
+    meaning=lambda _at, body: Meaning.PERFORMED if body.answer is PerformerAnswer.CONFIRMED else Meaning.NOT_PERFORMED,
+    use_case=confirm_performed,
     after=_said,
 ).on(router)

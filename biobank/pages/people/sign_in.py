@@ -30,9 +30,9 @@ from biobank.people.service import change_own_password
 
 router = APIRouter(include_in_schema=False)
 
-DOOR_COOKIE = "door"
+SIGN_IN_COOKIE = "sign_in"
 """Carries the token of the log-in form, which has no session yet: another site cannot sign a browser in as somebody else."""
-DOOR_S = 3600
+SIGN_IN_S = 3600
 
 
 @router.get("/login")
@@ -40,11 +40,13 @@ async def show_login(
     request: Request, bank: BankDep, next_page: Annotated[str, Query(alias="next", max_length=500)] = "/"
 ) -> Response:
     """Draw the sign-in page."""
-    return _door(request, bank, local_path(next_page))
+    return _sign_in_page(request, bank, local_path(next_page))
 
 
-def _door(request: Request, bank: BankDep, next_page: str, username: str = "", refusal: Refusal | None = None) -> Response:
-    token = request.cookies.get(DOOR_COOKIE) or secrets.token_urlsafe(24)
+def _sign_in_page(
+    request: Request, bank: BankDep, next_page: str, username: str = "", refusal: Refusal | None = None
+) -> Response:
+    token = request.cookies.get(SIGN_IN_COOKIE) or secrets.token_urlsafe(24)
     response = render(
         request,
         "login.html",
@@ -54,7 +56,7 @@ def _door(request: Request, bank: BankDep, next_page: str, username: str = "", r
         next_url=next_page,
         refusal=None if refusal is None else refusal.problem(),
     )
-    set_cookie(response, bank.settings, DOOR_COOKIE, token, DOOR_S)
+    set_cookie(response, bank.settings, SIGN_IN_COOKIE, token, SIGN_IN_S)
     return response
 
 
@@ -63,19 +65,19 @@ async def log_in(request: Request, bank: BankDep) -> Response:
     """Prove the password and open a page session. A session that was open in this browser ends."""
     form = await read_form(request)
     next_page = local_path(form.get("next"))
-    if not same_secret(form.get("csrf_token"), request.cookies.get(DOOR_COOKIE)):
+    if not same_secret(form.get("csrf_token"), request.cookies.get(SIGN_IN_COOKIE)):
         refusal: Refusal = WrongFormToken("This page was open for too long. Log in again.")
-        return _door(request, bank, next_page, refusal=refusal)
+        return _sign_in_page(request, bank, next_page, refusal=refusal)
     username = form.get("username", "")[:80]
     try:
         proven = await prove_password(password_check_of(bank), username, form.get("password", "")[:256])
     except Refusal as error:
-        return _door(request, bank, next_page, username, error)
+        return _sign_in_page(request, bank, next_page, username, error)
     lifetime = bank.settings.session_s
     cookie, _ = await bank.database.write(lambda s: create_page_session(s, proven.user, clock.now(), lifetime))
     response = see(FIRST_LOGIN if proven.must_change_password else next_page)
     set_cookie(response, bank.settings, cookie_name(bank.settings), cookie, lifetime)
-    response.delete_cookie(DOOR_COOKIE, path="/")
+    response.delete_cookie(SIGN_IN_COOKIE, path="/")
     return response
 
 
