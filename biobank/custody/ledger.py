@@ -12,13 +12,12 @@ is in `statement.py`, which the scan path sends without a session.
 Lock order for callers that lock first: donor, withdrawal, specimens by code.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import orjson
-from sqlalchemy import TextClause, bindparam, select, text
+from sqlalchemy import TextClause, bindparam, select, text, tuple_
 from sqlmodel import Session
 
 from biobank.custody.statement import Appended, End, Fact, Stream, compose, compose_all, follow
@@ -51,9 +50,10 @@ _NAME_HANDS: TextClause = text(
     """
 )
 
-_lock_head = (
-    select(_head.c.seq, _head.c.head_hash)
-    .where(_head.c.stream_kind == bindparam("kind"), _head.c.stream_id == bindparam("id"))
+_lock_heads = (
+    select(_head.c.stream_kind, _head.c.stream_id, _head.c.seq, _head.c.head_hash)
+    .where(tuple_(_head.c.stream_kind, _head.c.stream_id).in_(bindparam("streams", expanding=True)))
+    .order_by(_head.c.stream_kind, _head.c.stream_id)
     .with_for_update()
 )
 
@@ -74,10 +74,11 @@ def append(session: Session, facts: Sequence[Fact]) -> list[Appended]:
         answers = [one.appended]
     else:
         specimens, others = _Batch(), _Batch()
+        ends = _locked_ends(session, facts)
         answers = [
-            specimens.add(fact, _end_as_seen)
+            specimens.add(fact, End.of(fact.before))
             if fact.stream is StreamKind.SPECIMEN
-            else others.add(fact, partial(_locked_end, session))
+            else others.add(fact, ends.get((fact.stream.value, fact.stream_id), End()))
             for fact in facts
         ]
         for batch in (others, specimens):
@@ -110,13 +111,12 @@ class _Batch:
         self.events: list[dict[str, Any]] = []
         self.streams: dict[tuple[str, str], Stream] = {}
 
-    def add(self, fact: Fact, end_of: Callable[[Fact], End]) -> Appended:
-        """Add an event on top of what this batch already holds of its stream; `end_of` says where the stream ended before."""
+    def add(self, fact: Fact, before: End) -> Appended:
+        """Add an event on top of what this batch already holds of its stream, or of where the stream ended before."""
         name = (fact.stream.value, fact.stream_id)
         stream = self.streams.get(name)
         if stream is None:
-            end = end_of(fact)
-            stream = Stream(fact.stream, fact.stream_id, fact.donor_code, end.seq, end)
+            stream = Stream(fact.stream, fact.stream_id, fact.donor_code, before.seq, before)
         appended, event, end = follow(fact, stream.end)
         self.streams[name] = replace(stream, end=end)
         self.events.append(event)
@@ -131,14 +131,13 @@ class _Batch:
             raise _moved_on(next(iter(self.streams.values())).id)
 
 
-def _end_as_seen(fact: Fact) -> End:
-    return End.of(fact.before)
-
-
-def _locked_end(session: Session, fact: Fact) -> End:
-    """Lock the head of a stream that is no specimen's, when a batch first meets it."""
-    found = session.execute(_lock_head, {"kind": fact.stream.value, "id": fact.stream_id}).first()
-    return End() if found is None else End(found.seq, bytes(found.head_hash))
+def _locked_ends(session: Session, facts: Sequence[Fact]) -> dict[tuple[str, str], End]:
+    """Lock the heads of all streams among `facts` that are no specimens', in one order for every writer; new ones are absent."""
+    streams = sorted({(fact.stream.value, fact.stream_id) for fact in facts if fact.stream is not StreamKind.SPECIMEN})
+    if not streams:
+        return {}
+    rows = session.execute(_lock_heads, {"streams": streams})
+    return {(row.stream_kind, row.stream_id): End(row.seq, bytes(row.head_hash)) for row in rows}
 
 
 def _moved_on(name: str) -> StaleSequence:

@@ -104,6 +104,8 @@ class Move:
     expected_seq: int | None = None
     site: str | None = None
     relies_on: tuple[bytes, ...] = ()
+    words: bytes | None = None
+    """The commitment to free text about this event alone, which the caller has put into the vault."""
 
 
 def plausible_time(at: datetime, stated: datetime | None, last: datetime | None, given: Circumstances) -> tuple[datetime, bool]:
@@ -311,6 +313,8 @@ def record(
             relies_on=move.relies_on,
             kept=kept,
         )
+        if move.words is not None:
+            head = replace(head, comment=move.words)
         facts.append(
             Fact(
                 StreamKind.SPECIMEN,

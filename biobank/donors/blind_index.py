@@ -8,12 +8,12 @@ still sees which donors share a token; that is why tokens of a person are delete
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
@@ -22,7 +22,8 @@ from biobank.donors.names import joined, sound, words
 from biobank.foundation.db import table_of
 
 DOMAIN: Final = b"biobank/index/v1\0"
-_index = table_of(DonorIndex)
+index = table_of(DonorIndex)
+_own = index.alias()
 
 
 class TokenKind(StrEnum):
@@ -114,45 +115,48 @@ def tokens_of(secret: bytes, values: Iterable[tuple[TokenKind, str]]) -> dict[by
     return {token(secret, kind, value): kind for kind, value in values}
 
 
-def add_tokens(session: Session, donor_code: str, tokens: dict[bytes, TokenKind]) -> None:
-    """Add tokens of a donor. Those of former names stay: people come back under the name they had."""
-    rows: list[dict[str, Any]] = [{"donor_code": donor_code, "token": t, "kind": k.value} for t, k in sorted(tokens.items())]
+Tokens: TypeAlias = Mapping[str, Mapping[bytes, TokenKind]]
+"""By donor: token → kind."""
+
+
+def add_tokens(session: Session, tokens: Tokens) -> None:
+    """Add tokens of donors. Those of former names stay: people come back under the name they had."""
+    rows: list[dict[str, Any]] = [
+        {"donor_code": donor_code, "token": t, "kind": k.value}
+        for donor_code, own in tokens.items()
+        for t, k in sorted(own.items())
+    ]
     if rows:
-        session.execute(insert(_index).on_conflict_do_nothing(), rows)
+        session.execute(insert(index).on_conflict_do_nothing(), rows)
 
 
 def forget_tokens(session: Session, donor_code: str, kinds: Iterable[TokenKind] | None = None) -> None:
     """Delete tokens of a donor: all of them, or those of some kinds (a corrected birth date was never theirs)."""
-    statement = delete(_index).where(_index.c.donor_code == donor_code)
+    statement = delete(index).where(index.c.donor_code == donor_code)
     if kinds is not None:
-        statement = statement.where(_index.c.kind.in_([k.value for k in kinds]))
+        statement = statement.where(index.c.kind.in_([k.value for k in kinds]))
     session.execute(statement)
 
 
-def look_alikes_by(session: Session, tokens: dict[bytes, TokenKind], *, besides: str | None) -> list[LookAlike]:
-    """Return other donors who share a telling token, strongest reason first."""
-    telling = [t for t, kind in tokens.items() if kind in LOOK_ALIKE]
-    return _matches(session, select(_index.c.token).where(_index.c.token.in_(telling)), besides) if telling else []
-
-
-def look_alikes_of(session: Session, donor_code: str) -> list[LookAlike]:
-    """Return the present look-alikes of a donor already on the books."""
-    own = select(_index.c.token).where(_index.c.donor_code == donor_code, _index.c.kind.in_([kind.value for kind in LOOK_ALIKE]))
-    return _matches(session, own, donor_code)
+def look_alikes_of(session: Session, donor_codes: Sequence[str]) -> dict[str, list[LookAlike]]:
+    """Return for each donor on the books the others who share a telling token, strongest reason first."""
+    telling = [kind.value for kind in LOOK_ALIKE]
+    rows = session.execute(
+        select(_own.c.donor_code.label("of"), index.c.donor_code, func.array_agg(index.c.kind.distinct()).label("kinds"))
+        .join(index, and_(index.c.token == _own.c.token, index.c.donor_code != _own.c.donor_code))
+        .where(_own.c.donor_code.in_(donor_codes), _own.c.kind.in_(telling))
+        .group_by(_own.c.donor_code, index.c.donor_code)
+    )
+    found: dict[str, list[LookAlike]] = {code: [] for code in donor_codes}
+    for row in rows:
+        reasons = tuple(reason for kind, reason in LOOK_ALIKE.items() if kind.value in row.kinds)
+        found[row.of].append(LookAlike(row.donor_code, reasons))
+    return {code: _strongest(alike) for code, alike in found.items()}
 
 
 LOOK_ALIKES_SHOWN: Final = 20
 
 
-def _matches(session: Session, telling: Any, besides: str | None) -> list[LookAlike]:
-    rows = session.execute(
-        select(_index.c.donor_code, func.array_agg(_index.c.kind.distinct()).label("kinds"))
-        .where(_index.c.token.in_(telling), _index.c.donor_code != (besides or ""))
-        .group_by(_index.c.donor_code)
-        .order_by(_index.c.donor_code)
-    )
-    found = [
-        LookAlike(row.donor_code, tuple(reason for kind, reason in LOOK_ALIKE.items() if kind.value in row.kinds)) for row in rows
-    ]
+def _strongest(found: list[LookAlike]) -> list[LookAlike]:
     order = {reason: rank for rank, reason in enumerate(LOOK_ALIKE.values())}
     return sorted(found, key=lambda m: (order[m.reasons[0]], m.donor_code))[:LOOK_ALIKES_SHOWN]

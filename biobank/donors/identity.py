@@ -1,5 +1,6 @@
 """The identity document: who a donor is, as the vault keeps it, and how it is compared with what a patient says."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import insert
@@ -13,7 +14,7 @@ from biobank.donors.names import same_family_name, same_given_names
 from biobank.donors.schemas import FormerName, RegisterDonor
 from biobank.donors.visit_schemas import Stated
 from biobank.foundation.db import table_of
-from biobank.vault import put_document
+from biobank.vault import put_documents
 
 _kept = table_of(DonorDocument)
 
@@ -39,9 +40,16 @@ def keep_document(session: Session, act: Act, donor_code: str, kind: str, docume
 
     Contact and free text do not come this way: they go when the donor asks.
     """
-    commit = put_document(session, act.keystore, donor_code, document)
-    session.execute(insert(_kept).values(commit=commit, donor_code=donor_code, kind=kind))
-    return commit
+    return keep_documents(session, act, kind, [(donor_code, document)])[0]
+
+
+def keep_documents(session: Session, act: Act, kind: str, said: Sequence[tuple[str, dict[str, Any]]]) -> list[bytes]:
+    """Do the same for several documents, each with its donor; return the commitments in order."""
+    commits = put_documents(session, act.keystore, said)
+    rows = [{"commit": commit, "donor_code": donor, "kind": kind} for commit, (donor, _) in zip(commits, said, strict=True)]
+    if rows:
+        session.execute(insert(_kept), rows)
+    return commits
 
 
 def tokens_for(secret: bytes, identity: Identity) -> dict[bytes, TokenKind]:

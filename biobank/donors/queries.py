@@ -1,6 +1,6 @@
 """Questions about donors. Each takes the actor; what the actor may not know of is not found (`visibility.py`)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, select, text
@@ -19,6 +19,7 @@ from biobank.donors.schemas import (
     DonorList,
     DonorPublic,
     DonorSummary,
+    ExternalId,
     HoldPublic,
     LookAlikePublic,
     Match,
@@ -63,7 +64,7 @@ def summary_of(row: "Row[Any]") -> DonorSummary:
 def describe_donor(session: Session, actor: Actor, code: str) -> DonorPublic:
     """Answer GET /donors/{code}: everything but who it is."""
     row = get_visible_donor(session, actor, code)
-    shown, elsewhere = shown_look_alikes(session, actor, blind_index.look_alikes_of(session, code))
+    shown, elsewhere = shown_look_alikes(session, actor, blind_index.look_alikes_of(session, [code])[code])
     return DonorPublic(
         **summary_of(row).model_dump(),
         consents=consents_of(session, code),
@@ -139,6 +140,30 @@ def search_donors(session: Session, actor: Actor, request: SearchDonors, secret:
     ).all()
     items = [Match(donor=r.code, clinic_site=r.clinic_site_code, status=r.status, exact=r.exact) for r in rows]
     return MatchList(items=items[:MATCHES_SHOWN], more=len(items) > MATCHES_SHOWN)
+
+
+def donors_with(session: Session, actor: Actor, wanted: Mapping[str, ExternalId], secret: bytes) -> dict[str, list[str]]:
+    """Return who has each of these identifiers of other issuers, by the key it is asked under; absent: nobody.
+
+    Signs within an identifier do not count (1-1 meets 11). As in `search_donors` it takes `identity:read`, and only donors of
+    clinics where the actor holds it are found.
+    """
+    actor.require(Permission.IDENTITY_READ, at=ANYWHERE)
+    tokens: dict[bytes, list[str]] = {}
+    for key, one in wanted.items():
+        tokens.setdefault(token(secret, TokenKind.EXTERNAL, external_value(one.issuer, one.value)), []).append(key)
+    index = blind_index.index
+    rows = session.execute(
+        select(index.c.token, donor.c.code)
+        .join(donor, donor.c.code == index.c.donor_code)
+        .where(index.c.token.in_(list(tokens)), actor.scope(Permission.IDENTITY_READ).of(donor.c.clinic_site_code))
+        .order_by(donor.c.code)
+    )
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for key in tokens[bytes(row.token)]:
+            found.setdefault(key, []).append(row.code)
+    return found
 
 
 def _criteria(request: SearchDonors) -> list[list[tuple[TokenKind, str, bool]]]:

@@ -1,13 +1,17 @@
 """What one cell of an old spreadsheet means, or why that cannot be known. Pure.
 
-Every function returns the value, or raises Unclear with a sentence for the one who has the paper files.
+Every function returns the value, or raises Unclear with the end of a sentence for the one who has the paper files. None guesses:
+what has two readings is refused until the profile says which one is meant.
 """
 
 import re
-from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Literal, NamedTuple
 
+from biobank.importing import letters
+from biobank.importing.sheets import Cell
 from biobank.storage.grid import cell_of, label_of
 
 DateOrder = Literal["day_first", "month_first"]
@@ -15,58 +19,136 @@ MONTHS = {
     name: number
     for number, names in enumerate(
         (
-            "jan january",
-            "feb february",
-            "mar march",
+            "jan january januar jänner",
+            "feb february februar",
+            "mar march mär mrz märz",
             "apr april",
-            "may",
-            "jun june",
-            "jul july",
+            "may mai",
+            "jun june juni",
+            "jul july juli",
             "aug august",
             "sep sept september",
-            "oct october",
+            "oct october okt oktober",
             "nov november",
-            "dec december",
+            "dec december dez dezember",
         ),
         start=1,
     )
     for name in names.split()
 }
 SEXES = {"f": "female", "female": "female", "m": "male", "male": "male"}
-UNSAID = {"", "?", "-", "n/a", "na", "none", "unknown", "unk", "tbd"}
+UNSAID = {"", "?", "-", "--", "n/a", "na", "none", "unknown", "unk", "tbd"}
+UNSAID_NAMES = {"", "?", "-", "--", "n/a", "unknown", "tbd"}
+"""A person may be called Na, None or Unk."""
+LIKE_UNSAID = UNSAID - UNSAID_NAMES
 
-_ISO = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})$")
-_NUMBERS = re.compile(r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})$")
-_WORDS = re.compile(r"^(\d{1,2})[ -]([A-Za-z]{3,9})\.?[ -](\d{4})$")
-_PASSAGE = re.compile(r"^[Pp]?(\d{1,2})$")
-_PERCENT = re.compile(r"^(~?)\s*(\d{1,3}(?:[.,]\d+)?)\s*%?$")
+_ISO = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?$", re.ASCII)
+_NUMBERS = re.compile(r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?: 00:00(?::00)?)?$", re.ASCII)
+_WORDS = re.compile(r"^(\d{1,2})\.?[ -]?([^\W\d_]{3,9})\.?[ -]?(\d{4})$")
+_PASSAGE = re.compile(r"^[Pp]?(\d{1,2})$", re.ASCII)
+_PERCENT = re.compile(r"^(~?)\s*([\d.,]+)\s*(%?)$", re.ASCII)
+_SCIENTIFIC = re.compile(r"^\d+([.,]\d+)?[Ee][+-]?\d{1,2}$", re.ASCII)
+_DATE_SHAPES = (
+    re.compile(r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2})?)?$", re.ASCII),
+    re.compile(r"^\d{1,2}[./]\d{1,2}[./]\d{4}$", re.ASCII),
+    re.compile(r"^\d{1,2}[-. /]{1,2}([^\W\d_]{3,9})\.?([-. /]\d{2,4})?$"),
+    re.compile(r"^([^\W\d_]{3,9})\.?[-. /]\d{2,4}$"),
+)
 
 
 class Unclear(ValueError):
     """The cell cannot be read without guessing."""
 
 
-def said(value: Any) -> str:
-    """Return the text of a cell without the blanks around it; empty for an empty cell and for what stands for one."""
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = " ".join(str(value).split())
+class Signs(NamedTuple):
+    """What the profile says of numbers that are written as texts; None where it says nothing."""
+
+    decimal: str | None = None
+    thousands: str | None = None
+
+
+def _value(cell: Cell) -> object:
+    if cell.defect is not None:
+        raise Unclear(cell.defect)
+    return cell.value
+
+
+def word_of(cell: Cell) -> str:
+    """Return the text of a cell as it stands there, for words that the profile explains; empty for an empty cell."""
+    value = _value(cell)
+    if isinstance(value, Decimal):
+        return cell.shown or _written(value)
+    if isinstance(value, bool):
+        return str(value).upper()
+    return "" if value is None else str(value)
+
+
+def _written(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def said(cell: Cell) -> str:
+    """Return the text of a cell; empty for an empty cell and for what stands for one."""
+    text = word_of(cell)
     return "" if text.lower() in UNSAID else text
 
 
-def day_of(value: Any, order: DateOrder | None) -> date | None:
+def name_of(cell: Cell) -> str:
+    """Return a name as it is spelled, empty when there is none."""
+    value = _value(cell)
+    if value is not None and not isinstance(value, str):
+        raise Unclear("is a number, a date or a truth value, not a name. Format the column as text and write it again")
+    text = value or ""
+    if defect := letters.imitation(text):
+        raise Unclear(defect)
+    return "" if text.lower() in UNSAID_NAMES else text
+
+
+def identifier_of(cell: Cell) -> str:
+    """Return an identifier as people saw it on the sheet, empty when there is none.
+
+    A spreadsheet may have made a date, a rounded number or another number of it; then what it was cannot be known.
+    """
+    value = _value(cell)
+    if isinstance(value, Decimal):
+        if value != value.to_integral_value():
+            raise Unclear("is a number with decimals: an identifier such as 1.10 has lost its end in it. Write it again as text")
+        if cell.shown is None:
+            raise Unclear("is a number in a format that hides how it is shown. Format the column as text and write it again")
+        return cell.shown
+    if isinstance(value, date):
+        raise Unclear("is a date: a spreadsheet has turned the identifier into one. Format the column as text and write it again")
+    if isinstance(value, bool):
+        raise Unclear("is a truth value, not an identifier. Format the column as text and write it again")
+    text = value if isinstance(value, str) else ""
+    if text.lower() in UNSAID:
+        return ""
+    if _SCIENTIFIC.match(text) and "+" in text:
+        raise Unclear("is a number that a spreadsheet has shortened; its last digits are lost. Write it again as text")
+    if any((match := shape.match(text)) and _is_month(match) for shape in _DATE_SHAPES):
+        raise Unclear("reads as a date: a spreadsheet has turned the identifier into one. Look at the tube and write it as text")
+    plain, _, defect = letters.plain_identifier(text)
+    if defect is not None:
+        raise Unclear(defect)
+    return plain
+
+
+def _is_month(match: "re.Match[str]") -> bool:
+    word = match[1] if match.re.groups and match[1] else None
+    return word is None or not word.isalpha() or word.lower() in MONTHS
+
+
+def day_of(cell: Cell, order: DateOrder | None) -> date | None:
     """Return the day a cell says, None when it says none.
 
-    A real date cell, an ISO date and a month in English words say one thing. `05/06/2020` is two days: it is read in the order
-    that the profile states, and without one only when a single order gives a day of the calendar at all.
+    A real date cell, an ISO date and a month in English or German words say one thing. `05/06/2020` is two days: it is read in
+    the order that the profile states, and without one only when a single order gives a day of the calendar at all.
     """
-    if isinstance(value, datetime):
-        return value.date()
+    value = _value(cell)
     if isinstance(value, date):
         return value
-    text = said(value)
+    text = said(cell)
     if not text:
         return None
     if match := _ISO.match(text):
@@ -74,7 +156,7 @@ def day_of(value: Any, order: DateOrder | None) -> date | None:
     if match := _WORDS.match(text):
         month = MONTHS.get(match[2].lower())
         if month is None:
-            raise Unclear("names a month that is no English one")
+            raise Unclear("names a month in a language that is not read here")
         return _day(int(match[3]), month, int(match[1]))
     if match := _NUMBERS.match(text):
         return _of_numbers(int(match[1]), int(match[2]), int(match[3]), order)
@@ -104,25 +186,27 @@ def _day(year: int, month: int, day: int) -> date:
         raise Unclear("is no day of the calendar") from None
 
 
-def sex_of(value: Any) -> str:
-    """Return female, male or unknown (an empty cell). Capitals do not matter; another word is not translated."""
-    text = said(value).lower()
-    if not text:
-        return "unknown"
-    if text not in SEXES:
-        raise Unclear("is neither F nor M")
-    return SEXES[text]
+def sex_of(cell: Cell, words: Mapping[str, str] = SEXES) -> str:
+    """Return female, male, other or unknown (an empty cell), by `words`. Capitals do not matter; nothing else is translated."""
+    text = word_of(cell)
+    known = {word.lower(): meaning for word, meaning in words.items()}.get(text.lower())
+    if known is None and text.lower() not in UNSAID:
+        raise Unclear("is neither F nor M" if words is SEXES else "is a word that the profile does not explain")
+    return known or "unknown"
 
 
-def amount_of(value: Any, factor: int) -> int:
+def amount_of(cell: Cell, factor: int, signs: Signs = Signs()) -> int:
     """Return an amount in the bank's unit: the number times the unit's `factor`, exactly; never rounded."""
-    text = said(value)
-    if not text:
-        raise Unclear("is not known")
-    try:
-        number = Decimal(text.replace(",", ".")) * factor
-    except InvalidOperation:
-        raise Unclear("is no number") from None
+    value = _value(cell)
+    if isinstance(value, Decimal):
+        if cell.form != "plain":
+            raise Unclear("is a number in a format that shows something else (a percentage, thousands, a unit). Write it plainly")
+        number = value * factor
+    else:
+        text = said(cell)
+        if not text:
+            raise Unclear("is not known")
+        number = number_of(text, signs) * factor
     if not number.is_finite() or number < 0 or number > 10**15:
         raise Unclear("is no amount")
     if number != number.to_integral_value():
@@ -130,9 +214,39 @@ def amount_of(value: Any, factor: int) -> int:
     return int(number)
 
 
-def passage_of(value: Any) -> int | None:
+def number_of(text: str, signs: Signs) -> Decimal:
+    """Return the number that a text says. `2,000` is two numbers unless the profile says which sign is which."""
+    if _SCIENTIFIC.match(text):
+        mantissa, _, power = text.upper().partition("E")
+        return number_of(mantissa, signs).scaleb(int(power))
+    readings = set()
+    for decimal in (signs.decimal,) if signs.decimal else (".", ","):
+        if decimal == signs.thousands:
+            continue
+        grouping = [sign for sign in ((signs.thousands,) if signs.thousands else (".", ",")) if sign != decimal]
+        for thousands in [*grouping, ""]:
+            number = _read(text, decimal, thousands)
+            if number is not None:
+                readings.add(number)
+    if not readings:
+        raise Unclear("is no number with the signs the profile states" if any(signs) else "is no number")
+    if len(readings) > 1:
+        raise Unclear("may be two different numbers; say `decimal_sign` and `thousands_sign` in the profile")
+    return next(iter(readings))
+
+
+def _read(text: str, decimal: str, thousands: str) -> Decimal | None:
+    """Return `text` read with these signs, None when it is no number then. Pure."""
+    group = re.escape(thousands)
+    whole = rf"[1-9]\d{{0,2}}(?:{group}\d{{3}})+" if thousands else r"\d+"
+    if not re.fullmatch(rf"{whole}(?:{re.escape(decimal)}\d+)?", text, re.ASCII):
+        return None
+    return Decimal((text.replace(thousands, "") if thousands else text).replace(decimal, "."))
+
+
+def passage_of(cell: Cell) -> int | None:
     """Return the passage of `P3` or `3`; None for an empty cell or `n/a`."""
-    text = said(value)
+    text = said(cell)
     if not text:
         return None
     match = _PASSAGE.match(text)
@@ -141,9 +255,9 @@ def passage_of(value: Any) -> int | None:
     return int(match[1])
 
 
-def slot_of(value: Any, rows: int, cols: int) -> str:
+def slot_of(cell: Cell, rows: int, cols: int) -> str:
     """Return the label of a slot in a box of `rows` × `cols`."""
-    text = said(value)
+    text = identifier_of(cell)
     if not text:
         raise Unclear("is not given")
     try:
@@ -155,15 +269,27 @@ def slot_of(value: Any, rows: int, cols: int) -> str:
     return label_of(row, col)
 
 
-def percent_of(value: Any) -> str | None:
+def percent_of(cell: Cell, signs: Signs = Signs()) -> str | None:
     """Return a percentage as it was written (`~88%` stays approximate), None when there is none; refuse the impossible.
 
     A percentage without its counts has no interval. It is kept as a remark and never becomes a measurement.
     """
-    text = said(value)
-    if not text:
-        return None
-    match = _PERCENT.match(text)
-    if match is None or Decimal(match[2].replace(",", ".")) > 100:
+    value = _value(cell)
+    about, marked = "", False
+    if isinstance(value, Decimal):
+        if cell.form == "other":
+            raise Unclear("is a number in a format that shows something else. Write it plainly")
+        number, marked = (value * 100, True) if cell.form == "percent" else (value, False)
+    else:
+        text = said(cell)
+        if not text:
+            return None
+        match = _PERCENT.match(text)
+        if match is None:
+            raise Unclear("is no percentage")
+        about, number, marked = match[1], number_of(match[2], signs), bool(match[3])
+    if not 0 <= number <= 100:
         raise Unclear("is no percentage")
-    return f"{match[1]}{match[2]}%"
+    if 0 < number <= 1 and not marked:
+        raise Unclear("may be a fraction or a percentage. Write 88 % or 88, not 0.88")
+    return f"{about}{_written(number)}%"

@@ -1,40 +1,44 @@
-"""Judging rows: which can be taken, which are gone, which cannot be taken and why. Pure.
+"""Checking rows: which can be taken, which are gone, which cannot be taken and why. Pure.
 
-A row is judged alone, then against the others: one patient number for two people, one old identifier or one slot for two tubes.
-Who is right in such a case stands in the tank or in a paper file, so none of them is taken.
+A row is checked alone, then against the others: one patient number for two people, one old identifier or one slot for two tubes.
+Who is right in such a case stands in the tank or in a paper file, so none of them is taken. What is said about a cell names its
+address in the file and never what stands in it.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
+from biobank.custody.recording import Circumstances
+from biobank.donors.blind_index import external_value
+from biobank.donors.schemas import ExternalId, RegisterDonor
 from biobank.importing import cells
-from biobank.importing.cells import Unclear, said
-from biobank.importing.profile import Profile
-from biobank.importing.reading import Row
-from biobank.specimens.materials import MATERIALS
+from biobank.importing.cells import Unclear, name_of, said, word_of
+from biobank.importing.letters import plain_identifier
+from biobank.importing.profile import Profile, UnitMeaning
+from biobank.importing.reading import Row, Where
+from biobank.importing.sheets import Cell
+from biobank.specimens.aliases import may_be_an_alias
+from biobank.specimens.materials import MATERIALS, MaterialName
 
-OLDEST_BIRTH = date(1880, 1, 1)
+T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class Person:
-    """Who a row is about, as the file says."""
-
-    patient: str
-    family_name: str
-    given_names: str | None
-    date_of_birth: date
-    sex: str
+EARLIEST = date(1970, 1, 1)
+"""Before this no tissue of a living person was frozen and kept; a spreadsheet's own first days are mistakes."""
+LONGEST_NAME_OF_A_PLACE = 80
+LONGEST_REMARK = 2000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Vial:
     """A tube that can be taken: everything about it is known."""
 
-    person: Person
+    person: RegisterDonor
+    patient: str
     material: str
     unit: str
     amount: int
@@ -49,16 +53,16 @@ class Vial:
     """What was remarked, viability included: for the vault."""
 
 
-@dataclass
+@dataclass(slots=True)
 class CheckedRow:
     """A row with what was found. It is taken when it has a vial and no reasons.
 
     Person and slot are known of refused rows too: their tube is in the tank all the same.
     """
 
-    row: Row
+    where: Where
     vial: Vial | None = None
-    person: Person | None = None
+    person: RegisterDonor | None = None
     slot: tuple[tuple[str, ...], str] | None = None
     gone: bool = False
     reasons: list[str] = field(default_factory=list)
@@ -72,144 +76,241 @@ class CheckedRow:
         return "gone" if self.gone else "ready"
 
 
-def check_rows(rows: Sequence[Row], profile: Profile, today: date) -> list[CheckedRow]:
-    """Judge every row alone and against the others."""
-    checked = [_alone(row, profile, today) for row in rows]
+def check_rows(rows: Iterable[Row], profile: Profile, today: date) -> list[CheckedRow]:
+    """Check every row alone and against the others."""
+    people: dict[Any, RegisterDonor] = {}
+    checked = [_RowCheck(row, profile, today, people).checked() for row in rows]
     _refuse_two_people_of_one_number(checked)
+    _refuse_one_person_of_two_numbers(checked, profile.issuer)
     _refuse_shared(checked, lambda j: j.vial and j.vial.alias.lower(), "The same patient and vial number stand in {lines} too.")
     _refuse_shared(checked, lambda j: j.slot, "The same slot is claimed in {lines} too. Look into the box.")
     return checked
 
 
-def _alone(row: Row, profile: Profile, today: date) -> CheckedRow:
-    found = CheckedRow(row)
+class _RowCheck:
+    """One row on its way to being checked by itself."""
 
-    def read(name: str, rule: Callable[[Any], Any]) -> Any:
+    def __init__(self, row: Row, profile: Profile, today: date, people: dict[Any, RegisterDonor]) -> None:
+        self._row, self._profile, self._today, self._people = row, profile, today, people
+        self._found = CheckedRow(row.where, reasons=list(row.reasons), notes=list(row.notes))
+
+    def checked(self) -> CheckedRow:
+        """Check it."""
+        found, profile = self._found, self._profile
+        meaning = self._meaning("status", profile.status)
+        if meaning == "gone":
+            found.gone = True
+            found.reasons.clear()
+            return found
+        for name, cell in self._row.cells.items():
+            found.notes += [f"{self._called(name)} {note}." for note in cell.notes]
+            if cell.struck:
+                found.reasons.append(f"{self._called(name)} is struck through. Say in the file what became of the tube.")
+        person = found.person = self._person()
+        material = self._row.sheet.material or self._meaning("material", profile.materials)
+        unit = self._unit(material)
+        amount = self._read("amount", lambda cell: cells.amount_of(cell, unit.factor if unit is not None else 1, profile.signs))
+        passage = self._read("passage", cells.passage_of)
+        if material is not None and MATERIALS[material].passaged and passage is None:
+            self._once("passage", "is not given")
+        collected, frozen = self._day("collected"), self._day("frozen")
+        if collected and frozen and frozen < collected:
+            found.reasons.append("It would have been frozen before it was collected.")
+        if collected and person and collected < date.fromisoformat(person.date_of_birth):
+            found.reasons.append("It would have been collected before its donor was born.")
+        viability = self._read("viability", lambda cell: cells.percent_of(cell, profile.signs))
+        remark = self._read("remarks", said)
+        found.slot = self._slot()
+        alias = self._alias()
+        words = ". ".join([*([remark] if remark else []), *([f"Viability by the old record: {viability}"] if viability else [])])
+        if len(words) > LONGEST_REMARK:
+            found.reasons.append(f"{self._called('remarks')} is longer than {LONGEST_REMARK} characters. Shorten it.")
+        elif words and not _can_be(Circumstances, comment=words):
+            found.reasons.append(f"{self._called('remarks')} holds a character that cannot be kept. Write it again.")
+        if found.reasons or person is None or unit is None or found.slot is None or not material or not alias:
+            return found
+        if amount is None or collected is None or frozen is None:
+            return found
+        found.notes += ["Viability has no counts: kept as a remark, not as a measurement."] if viability else []
+        found.vial = Vial(
+            person,
+            person.external_ids[0].value,
+            material.value,
+            unit.unit.value,
+            amount,
+            passage,
+            collected,
+            frozen,
+            *found.slot,
+            alias,
+            words or None,
+        )
+        return found
+
+    def _cell(self, name: str) -> Cell:
+        return self._row.cells.get(name) or Cell("")
+
+    def _called(self, name: str) -> str:
+        """The heading of a field and the address of its cell in this row."""
+        at = self._cell(name).at
+        heading = self._profile.headings.get(name, name.replace("_", " ").capitalize())
+        return f"{heading} ({at})" if at else heading
+
+    def _read(self, name: str, rule: Callable[[Cell], T]) -> T | None:
         try:
-            return rule(row.cells.get(name))
+            return rule(self._cell(name))
         except Unclear as unclear:
-            found.reasons.append(f"{profile.columns.get(name, name)} {unclear}.")
+            self._found.reasons.append(f"{self._called(name)} {unclear}.")
             return None
 
-    status = said(row.cells.get("status"))
-    meaning = profile.status.get(status)
-    if meaning is None:
-        found.reasons.append(f"{profile.columns['status']} is a word that the profile does not explain.")
-    if meaning == "gone":
-        found.gone = True
-        return found
-    person = found.person = _person(found, row, profile, today, read)
-    material = MATERIALS[row.sheet.material]
-    unit = profile.units.get(said(row.cells.get("unit")))
-    if unit is None:
-        found.reasons.append(f"{profile.columns['unit']} is a word that the profile does not explain.")
-    elif unit.unit not in material.units:
-        found.reasons.append(f"{material.title} are not counted in {unit.unit.value}.")
-    amount = read("amount", lambda value: cells.amount_of(value, unit.factor if unit is not None else 1))
-    passage = read("passage", cells.passage_of)
-    if material.passaged and passage is None and not found.reasons:
-        found.reasons.append("The passage is not known.")
-    collected = read("collected", lambda value: cells.day_of(value, profile.date_order))
-    frozen = read("frozen", lambda value: cells.day_of(value, profile.date_order))
-    for name, day in (("collected", collected), ("frozen", frozen)):
+    def _once(self, name: str, sentence: str) -> None:
+        """Add a sentence about a field unless another one stands there."""
+        start = self._called(name)
+        if not any(reason.startswith(start) for reason in self._found.reasons):
+            self._found.reasons.append(f"{start} {sentence}.")
+
+    def _meaning(self, name: str, words: dict[str, T]) -> T | None:
+        word = self._read(name, word_of)
+        if word is not None and word not in words:
+            self._once(name, "is a word that the profile does not explain" if word else "is not given")
+        return None if word is None else words.get(word)
+
+    def _unit(self, material: MaterialName | None) -> UnitMeaning | None:
+        unit = self._meaning("unit", self._profile.units)
+        if unit is not None and material is not None and unit.unit not in MATERIALS[material].units:
+            title = MATERIALS[material].title
+            self._found.reasons.append(f"{self._called('unit')}: {title} are not counted in {unit.unit.value}.")
+        return unit
+
+    def _day(self, name: str) -> date | None:
+        day = self._read(name, lambda cell: cells.day_of(cell, self._profile.date_order))
         if day is None:
-            _once(found.reasons, profile.columns[name], f"{profile.columns[name]} is not given.")
-        elif day > today:
-            found.reasons.append(f"{profile.columns[name]} lies in the future.")
-    if collected and frozen and frozen < collected:
-        found.reasons.append("It would have been frozen before it was collected.")
-    viability = read("viability", cells.percent_of)
-    found.slot = _slot(found, row, profile, read)
-    vial = said(row.cells.get("vial"))
-    if not vial:
-        found.reasons.append(f"{profile.columns['vial']} is not given.")
-    if found.reasons or person is None or unit is None or found.slot is None:
-        return found
-    remark = said(row.cells.get("remarks"))
-    words = [remark] if remark else []
-    words += [f"Viability by the old record: {viability}"] if viability else []
-    found.notes += ["Viability has no counts: kept as a remark, not as a measurement."] if viability else []
-    alias = row.sheet.alias.format(patient=person.patient, vial=vial)
-    found.vial = Vial(
-        person,
-        row.sheet.material.value,
-        unit.unit.value,
-        amount,
-        passage,
-        collected,
-        frozen,
-        *found.slot,
-        alias,
-        ". ".join(words) or None,
-    )
-    return found
+            self._once(name, "is not given")
+        elif day > self._today:
+            self._once(name, "lies in the future")
+        elif day < EARLIEST:
+            self._once(name, f"lies before {EARLIEST.year}")
+        return day
+
+    def _person(self) -> RegisterDonor | None:
+        patient = self._identifier("patient")
+        if patient == "":
+            self._once(
+                "patient",
+                "is not given. Write it in when the paper file says whose vial this is; a neighbouring line is no proof",
+            )
+        family, given = self._read("family_name", name_of), self._read("given_names", name_of)
+        if family == "":
+            self._once("family_name", "is not given")
+        for name, text in (("family_name", family), ("given_names", given)):
+            if text and text.lower() in cells.LIKE_UNSAID:
+                self._found.notes.append(f"{self._called(name)} is taken as a name, not as a sign for 'not known'.")
+        born = self._read("date_of_birth", lambda cell: cells.day_of(cell, self._profile.date_order))
+        if born is None:
+            self._once("date_of_birth", "is not given")
+        sex = self._read("sex", lambda cell: cells.sex_of(cell, self._profile.sexes or cells.SEXES))
+        if not (patient and family and born and sex) or given is None:
+            return None
+        if not self._profile.sexes and word_of(self._cell("sex")) not in ("", "F", "M", "female", "male"):
+            self._found.notes.append(f"{self._called('sex')} is written in other capitals elsewhere.")
+        members = {"family_name": family, "given_names": given or None, "date_of_birth": born.isoformat(), "sex": sex}
+        return self._registration(patient, members)
+
+    def _registration(self, patient: str, members: dict[str, Any]) -> RegisterDonor | None:
+        """The request that would register the person, one object for all tubes of one person; checked by its own rules."""
+        key = (patient, *members.values())
+        if key not in self._people:
+            try:
+                external = [ExternalId(issuer=self._profile.issuer, value=patient)]
+            except ValidationError:
+                self._once("patient", "is longer than 80 characters, or holds one that cannot be kept")
+                return None
+            try:
+                self._people[key] = RegisterDonor(clinic_site=self._profile.clinic_site, external_ids=external, **members)
+            except ValidationError as error:
+                for name in {str(fault["loc"][0]) for fault in error.errors(include_input=False)}:
+                    born = "is no date of birth" if name == "date_of_birth" else None
+                    self._once(name, born or "is longer than 200 characters, or holds one that cannot be kept in a name")
+                return None
+        return self._people[key]
+
+    def _identifier(self, name: str) -> str | None:
+        """Return what a label says, empty when nothing is said, None when that is unclear."""
+        text = self._read(name, cells.identifier_of)
+        if text:
+            _, notes, _ = plain_identifier(str(self._cell(name).value))
+            self._found.notes += [f"{self._called(name)} {note}." for note in notes]
+        return text
+
+    def _slot(self) -> tuple[tuple[str, ...], str] | None:
+        names = []
+        for name in ("tank", "rack", "box"):
+            if name not in self._profile.headings:
+                continue
+            text = self._identifier(name)
+            if text == "":
+                self._once(name, "is not given")
+            elif text and len(text) > LONGEST_NAME_OF_A_PLACE:
+                self._once(name, f"is longer than {LONGEST_NAME_OF_A_PLACE} characters")
+            elif text and text != text.upper():
+                self._found.notes.append(f"{self._called(name)} is written in small letters here.")
+            names.append((text or "").upper())
+        slot = self._read("position", lambda cell: cells.slot_of(cell, self._profile.box_rows, self._profile.box_cols))
+        return (tuple(names), slot) if all(names) and slot else None
+
+    def _alias(self) -> str | None:
+        said_by = {name: self._identifier(name) if name != "patient" else None for name in self._row.sheet.names}
+        if "patient" in said_by:
+            said_by["patient"] = self._found.person.external_ids[0].value if self._found.person else ""
+        for name, text in said_by.items():
+            if text == "" and name != "patient":
+                self._once(name, "is not given")
+        if not all(said_by.values()):
+            return None
+        alias = self._row.sheet.alias.format(**said_by)
+        if not may_be_an_alias(self._profile.alias_issuer, alias):
+            name = next(iter(said_by.keys() - {"patient"}))
+            self._once(name, "makes no identifier that a label can hold: up to 80 letters, digits and signs of plain Latin")
+        return alias
 
 
-def _person(
-    found: CheckedRow, row: Row, profile: Profile, today: date, read: Callable[[str, Callable[[Any], Any]], Any]
-) -> Person | None:
-    patient, family = said(row.cells.get("patient")), said(row.cells.get("family_name"))
-    given = said(row.cells.get("given_names")) or None
-    if not patient:
-        found.reasons.append(
-            f"{profile.columns['patient']} is not given. Write it in when the paper file says whose vial this is; a neighbouring "
-            "line is no proof."
-        )
-    if not family:
-        found.reasons.append(f"{profile.columns['family_name']} is not given.")
-    born = read("date_of_birth", lambda value: cells.day_of(value, profile.date_order))
-    if born is None:
-        _once(found.reasons, profile.columns["date_of_birth"], f"{profile.columns['date_of_birth']} is not given.")
-    elif not OLDEST_BIRTH <= born <= today:
-        found.reasons.append(f"{profile.columns['date_of_birth']} is no date of birth.")
-    sex = read("sex", cells.sex_of)
-    if said(row.cells.get("sex")) not in ("", "F", "M", "female", "male"):
-        found.notes.append(f"{profile.columns['sex']} is written in other capitals elsewhere.")
-    raw = row.cells.get("family_name")
-    if isinstance(raw, str) and raw != family:
-        found.notes.append(f"{profile.columns['family_name']} has blanks around it.")
-    return Person(patient, family, given, born, sex) if patient and family and born and sex else None
-
-
-def _slot(
-    found: CheckedRow, row: Row, profile: Profile, read: Callable[[str, Callable[[Any], Any]], Any]
-) -> tuple[tuple[str, ...], str] | None:
-    names = []
-    for name in ("tank", "rack", "box"):
-        if name not in profile.columns:
-            continue
-        text = said(row.cells.get(name))
-        if not text:
-            found.reasons.append(f"{profile.columns[name]} is not given.")
-        elif text != text.upper():
-            found.notes.append(f"{profile.columns[name]} is written in small letters here.")
-        names.append(text.upper())
-    slot = read("position", lambda value: cells.slot_of(value, profile.box_rows, profile.box_cols))
-    return (tuple(names), slot) if all(names) and slot else None
-
-
-def _once(reasons: list[str], start: str, sentence: str) -> None:
-    """Add a sentence unless another one about the same column stands there."""
-    if not any(reason.startswith(start) for reason in reasons):
-        reasons.append(sentence)
+def _can_be(model: type[Circumstances], **members: Any) -> bool:
+    try:
+        model(**members)
+    except ValidationError:
+        return False
+    return True
 
 
 def _refuse_two_people_of_one_number(checked: Sequence[CheckedRow]) -> None:
-    for ones in _groups(checked, lambda j: j.person and j.person.patient.lower()):
-        people = {_identity(one.person) for one in ones if one.person is not None}
+    for ones in _groups(checked, lambda j: j.person and j.person.external_ids[0].value.lower()):
+        people = {identity_of_person(one.person) for one in ones if one.person is not None}
         if len(people) > 1:
             for one in ones:
                 one.reasons.append(f"This patient number stands for different names, birth dates or sexes in {_lines(ones)}.")
 
 
-def _identity(person: Person) -> tuple[str, str, date, str]:
+def _refuse_one_person_of_two_numbers(checked: Sequence[CheckedRow], issuer: str) -> None:
+    """Numbers that differ in signs alone (P-1, P1) may be two people's; with one identity they are one number, badly written."""
+    for ones in _groups(checked, lambda j: j.person and external_value(issuer, j.person.external_ids[0].value)):
+        spellings: dict[Any, set[str]] = defaultdict(set)
+        for one in ones:
+            if one.person is not None:
+                spellings[identity_of_person(one.person)].add(one.person.external_ids[0].value.lower())
+        for one in ones:
+            if one.person is not None and len(spellings[identity_of_person(one.person)]) > 1:
+                one.reasons.append(f"The number of this patient is written in different ways in {_lines(ones)}.")
+
+
+def identity_of_person(person: RegisterDonor) -> tuple[str, str, str, str]:
+    """Return what tells people of one number apart; capitals do not."""
     return person.family_name.casefold(), (person.given_names or "").casefold(), person.date_of_birth, person.sex
 
 
 def _refuse_shared(checked: Sequence[CheckedRow], key: Callable[[CheckedRow], Any], sentence: str) -> None:
     for ones in _groups(checked, key):
         for one in ones if len(ones) > 1 else ():
-            one.reasons.append(sentence.format(lines=_lines([other for other in ones if other is not one])))
+            one.reasons.append(sentence.format(lines=_lines(ones, one)))
 
 
 def _groups(checked: Sequence[CheckedRow], key: Callable[[CheckedRow], Any]) -> list[list[CheckedRow]]:
@@ -220,5 +321,6 @@ def _groups(checked: Sequence[CheckedRow], key: Callable[[CheckedRow], Any]) -> 
     return list(groups.values())
 
 
-def _lines(ones: Sequence[CheckedRow]) -> str:
-    return ", ".join(f"{one.row.sheet.name}:{one.row.line}" for one in ones[:10]) + (" …" if len(ones) > 10 else "")
+def _lines(ones: Sequence[CheckedRow], besides: CheckedRow | None = None) -> str:
+    shown = [f"{one.where.sheet}:{one.where.line}" for one in ones[:12] if one is not besides]
+    return ", ".join(shown[:10]) + (" …" if len(ones) > 11 else "")

@@ -1,8 +1,9 @@
 """Importing what was found ready: donors into the vault, tubes through the ledger, each at its slot, old identifiers kept.
 
-One donor is one transaction. A run that was broken off, or a file that was mended and sent again, goes on where it stopped: a
-tube whose old identifier is known is here already. Nothing is made up: no harvest, no consent, no measurement, no test; a tube
-is `undetermined` and `quarantined` like any that nobody has judged, and its treatment consent has to be recorded before use.
+Whole donors go together, some hundred tubes to a transaction. A run that was broken off, or a file that was mended and sent
+again, goes on where it stopped: a tube that the same line of a file brought in is here already. Nothing is made up: no harvest,
+no consent, no measurement, no test; a tube is `undetermined` and `quarantined` like any that nobody has checked, and its
+treatment consent has to be recorded before use.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,48 +13,41 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import insert, select
+import structlog
+from sqlalchemy import insert
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
-from biobank.acts.codes import new_code
+from biobank.acts.codes import new_codes
 from biobank.auth.actor import SYSTEM_CODE, Actor, RoleGrant
 from biobank.auth.permissions import Role
 from biobank.custody.event import Event
-from biobank.custody.recording import Circumstances, Move, record
-from biobank.custody.snapshots import load
+from biobank.custody.recording import NOW
 from biobank.custody.states import Condition
-from biobank.donors.identity import Identity, keep_document
-from biobank.donors.queries import search_donors
-from biobank.donors.schemas import ExternalId, RegisterDonor, SearchDonors
-from biobank.donors.service import INDEX_SECRET, read_identity_document, register_donor
-from biobank.donors.visibility import get_visible_donor, require_not_erased
+from biobank.donors.identity import keep_documents
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict, Refusal
-from biobank.importing.plan import CheckedRow, Person, Vial
+from biobank.foundation.errors import Refusal
+from biobank.importing.known import Known, donors_of, known_tubes
+from biobank.importing.places import Places
+from biobank.importing.plan import CheckedRow, Vial
 from biobank.importing.profile import Profile, prefix_of
 from biobank.specimens.creation import Draft, create_specimens
 from biobank.specimens.events import Aliased, Imported
 from biobank.specimens.materials import MaterialName
 from biobank.specimens.resolving import alias
-from biobank.storage import queries
-from biobank.storage.containers import add_container
 from biobank.storage.events import Stored
-from biobank.storage.schemas import ContainerCreate
+from biobank.vault import put_documents
 
 IMPORTER = Actor(SYSTEM_CODE, frozenset(RoleGrant(role, None) for role in Role))
 """The bank itself, at its console."""
+TUBES_AT_ONCE = 500
+
+log = structlog.get_logger("biobank.importing")
 
 
-class OtherPerson(Conflict):
-    """The patient number is on record for somebody else."""
-
-    code = "import_other_person"
-    title = "Another person has this number"
-
-
-@dataclass
+@dataclass(slots=True)
 class Result:
     """What became of a row that was ready."""
 
@@ -67,155 +61,168 @@ class Result:
 def import_ready(
     bank: Bank, ready: Sequence[CheckedRow], profile: Profile, tick: Callable[[int, int], None]
 ) -> Iterator[list[Result]]:
-    """Import donor by donor; yield what became of each donor's rows. `tick(done, of)` is called after each donor."""
-    act = Act.of(IMPORTER, bank, path="cli/import", source="import")
-    by_patient = sorted(ready, key=lambda j: (_vial(j).person.patient.lower(), j.row.sheet.name, j.row.line))
-    groups = [list(ones) for _, ones in groupby(by_patient, key=lambda j: _vial(j).person.patient.lower())]
-    for number, ones in enumerate(groups, start=1):
+    """Import some hundred tubes after the other, each donor's together; yield what became of them.
+
+    `tick(done, of)` is called after each portion, with numbers of tubes. What refuses one donor's tubes leaves the others' be.
+    Raises what ends the run as a whole: a database that went away.
+    """
+    places, done = Places(profile), 0
+    for portion in portions(ready):
         try:
-            yield bank.database.write_now(partial(_import_donor, act=act, rows=ones, profile=profile))
-        except Refusal as refusal:
-            yield [Result(one, "refused", reason=refusal.detail) for one in ones]
-        tick(number, len(groups))
+            yield import_portion(bank, portion, profile, places)
+        except (Refusal, DatabaseError) as error:
+            if isinstance(error, OperationalError):
+                raise
+            places.forget()
+            for ones in _by_donor(portion):
+                yield _alone(bank, ones, profile, places)
+        done += len(portion)
+        tick(done, len(ready))
 
 
-def _vial(checked: CheckedRow) -> Vial:
+def portions(ready: Sequence[CheckedRow]) -> Iterator[list[CheckedRow]]:
+    """Divide what is ready into portions of whole donors."""
+    portion: list[CheckedRow] = []
+    for ones in _by_donor(ready):
+        if portion and len(portion) + len(ones) > TUBES_AT_ONCE:
+            yield portion
+            portion = []
+        portion += ones
+    if portion:
+        yield portion
+
+
+def import_portion(bank: Bank, rows: list[CheckedRow], profile: Profile, places: Places) -> list[Result]:
+    """Import tubes of whole donors in one transaction."""
+    act = Act.of(IMPORTER, bank, path="cli/import", source="import")
+    return bank.database.write_now(partial(import_rows, act=act, rows=rows, profile=profile, places=places))
+
+
+def _alone(bank: Bank, rows: list[CheckedRow], profile: Profile, places: Places) -> list[Result]:
+    try:
+        return import_portion(bank, rows, profile, places)
+    except Refusal as refusal:
+        reason = refusal.detail
+    except IntegrityError:
+        reason = "Somebody took this slot, or gave this identifier, at the same moment. Run the import again."
+    except OperationalError:
+        raise
+    except DatabaseError as error:
+        log.exception("import_failed", sheet=rows[0].where.sheet, line=rows[0].where.line, error=type(error).__name__)
+        reason = "The database refused this tube; the reason is in the service's log."
+    places.forget()
+    return [Result(one, "refused", reason=reason) for one in rows]
+
+
+def _by_donor(rows: Sequence[CheckedRow]) -> list[list[CheckedRow]]:
+    ordered = sorted(rows, key=lambda j: (vial_of(j).patient.lower(), j.where.sheet, j.where.line))
+    return [list(ones) for _, ones in groupby(ordered, key=lambda j: vial_of(j).patient.lower())]
+
+
+def vial_of(checked: CheckedRow) -> Vial:
+    """Return the tube of a row that is ready."""
     assert checked.vial is not None
     return checked.vial
 
 
-def _import_donor(session: Session, act: Act, rows: list[CheckedRow], profile: Profile) -> list[Result]:
-    code = _donor(session, act, _vial(rows[0]).person, profile)
-    results = []
+def import_rows(session: Session, act: Act, rows: list[CheckedRow], profile: Profile, places: Places) -> list[Result]:
+    """Import tubes of whole donors: some twenty statements for any number of them. Raises OtherPerson."""
+    donors = donors_of(session, act, [vial_of(row).person for row in rows], profile)
+    known = known_tubes(session, profile.alias_issuer, [vial_of(row).alias for row in rows])
+    places.load(session, act, {vial_of(row).place for row in rows})
+    results: list[Result] = []
+    fresh: list[tuple[CheckedRow, str, tuple[str, str]]] = []
     for row in rows:
-        vial = _vial(row)
-        known = session.execute(
-            select(alias.c.specimen_code).where(alias.c.issuer == profile.alias_issuer, alias.c.value == vial.alias)
-        ).scalar_one_or_none()
-        if known is not None:
-            results.append(Result(row, "already", known))
+        vial, donor = vial_of(row), donors[vial_of(row).patient.lower()]
+        here = known.get(vial.alias.lower())
+        if here is not None:
+            results.append(_met_again(row, here, donor, places))
             continue
-        slot = _free_slot(session, act, vial, profile)
+        slot = places.free(vial)
         if slot is None:
             reason = "A tube of this bank is in that slot already. Look into the box."
             results.append(Result(row, "refused", reason=reason))
             continue
-        results.append(Result(row, "imported", _import_vial(session, act, code, row, slot, profile)))
+        fresh.append((row, donor, slot))
+    if fresh:
+        results += _import_vials(session, act, fresh, profile)
     return results
 
 
-def _donor(session: Session, act: Act, person: Person, profile: Profile) -> str:
-    """Find the donor by the old number, or register one. Raises OtherPerson when the number is somebody else's."""
-    external = ExternalId(issuer=profile.issuer, value=person.patient)
-    search = SearchDonors(external_id=external)
-    found = [match.donor for match in search_donors(session, act.actor, search, act.bank.secret(INDEX_SECRET)).items]
-    request = RegisterDonor(
-        clinic_site=profile.clinic_site,
-        family_name=person.family_name,
-        given_names=person.given_names,
-        date_of_birth=person.date_of_birth.isoformat(),
-        sex=person.sex,
-        external_ids=[external],
+def _met_again(row: CheckedRow, here: Known, donor: str, places: Places) -> Result:
+    """A tube is its identifier and what it is: only what an earlier import brought in just so is here already."""
+    other = here.differences(vial_of(row), donor, places.position(vial_of(row)))
+    if not other:
+        return Result(row, "already", here.code)
+    reason = (
+        f"The bank has {here.code} under this identifier, and it differs in: {', '.join(other)}. A second tube with one number "
+        "is another tube: look at both."
     )
-    if not found:
-        return register_donor(session, act, request).donor
-    row = get_visible_donor(session, act.actor, found[0], lock=True)
-    require_not_erased(row)
-    if len(found) > 1 or not _same(read_identity_document(session, act, row), request):
-        raise OtherPerson(
-            f"The bank has this patient number on record for {', '.join(found)} with another name, birth date or sex.",
-            subject=found[0],
-        )
-    return found[0]
+    return Result(row, "refused", here.code, reason)
 
 
-def _same(identity: Identity, request: RegisterDonor) -> bool:
-    return all(
-        str(identity[name] or "").casefold() == str(getattr(request, name) or "").casefold()
-        for name in ("family_name", "given_names", "date_of_birth", "sex")
-    )
-
-
-def _free_slot(session: Session, act: Act, vial: Vial, profile: Profile) -> tuple[str, str] | None:
-    """Return (box, position) of the tube's slot, making the places that are missing; None when a tube is in it."""
-    box = _box(session, act, vial.place, profile)
-    free = next((slot for slot in queries.free_slots(session, box) if slot.label == vial.slot), None)
-    return None if free is None else (box, free.code)
-
-
-def _box(session: Session, act: Act, names: tuple[str, ...], profile: Profile) -> str:
-    parent = _child(session, act, None, "room", profile.room, profile)
-    kinds = ("tank", "rack", "box") if len(names) == 3 else ("tank", "box")
-    for kind, name in zip(kinds, names, strict=True):
-        parent = _child(session, act, parent, kind, name, profile)
-    return parent
-
-
-def _child(session: Session, act: Act, parent: str | None, kind: str, name: str, profile: Profile) -> str:
-    """Find a container by its name below its parent, capitals aside; make it when there is none."""
-    rows = session.execute(
-        select(queries.container.c.code, queries.container.c.name).where(
-            queries.container.c.site_code == profile.bank_site,
-            queries.container.c.kind == kind,
-            queries.container.c.parent_code.is_(None) if parent is None else queries.container.c.parent_code == parent,
-        )
-    )
-    for row in rows:
-        if row.name.upper() == name.upper():
-            return str(row.code)
-    more: dict[str, Any] = {}
-    if kind == "tank":
-        more = {"temperature_class": profile.temperature_class}
-    elif kind == "box":
-        more = {"rows": profile.box_rows, "cols": profile.box_cols}
-    request = ContainerCreate(site=profile.bank_site, kind=kind, name=name, parent=parent, **more)
-    return add_container(session, act, request).code
-
-
-def _import_vial(
-    session: Session, act: Act, donor_code: str, checked: CheckedRow, slot: tuple[str, str], profile: Profile
-) -> str:
-    vial = _vial(checked)
-    material = MaterialName(vial.material)
-    code = new_code(session, prefix_of(material).value, year=vial.collected.year % 100)
-    box, position = slot
-    draft = Draft(
-        {
-            "code": code,
-            "donor_code": donor_code,
-            "material": vial.material,
-            "unit": vial.unit,
-            "passage": vial.passage,
-            "home_site_code": profile.bank_site,
-            "collected_at": _midnight(vial.collected),
-        },
-        Imported(
-            donor=donor_code,
-            material=vial.material,
-            unit=vial.unit,
-            amount=vial.amount,
-            site=profile.bank_site,
-            condition=Condition.FROZEN,
-            freeze_count=1,
-            banked_at=rfc3339(_midnight(vial.frozen)),
-            evidence=checked.row.evidence,
-        ),
-    )
-    given = Circumstances(comment=vial.words)
-    site = profile.bank_site
-    create_specimens(session, act, [draft], given, site=site, clinic_site=profile.clinic_site)
-    session.execute(insert(alias).values(issuer=profile.alias_issuer, value=vial.alias, specimen_code=code))
-    words = {"issuer": profile.alias_issuer, "value": vial.alias}
-    commit = keep_document(session, act, donor_code, "alias", words)
-    after: list[Event] = [
-        Stored(container=box, position=position, site=site),
-        Aliased(issuer=profile.alias_issuer, value_commit=commit.hex()),
+def _import_vials(
+    session: Session, act: Act, fresh: Sequence[tuple[CheckedRow, str, tuple[str, str]]], profile: Profile
+) -> list[Result]:
+    vials = [vial_of(row) for row, _, _ in fresh]
+    codes = _codes(session, vials)
+    worded = [(donor, {"comment": vial.words}) for vial, (_, donor, _) in zip(vials, fresh, strict=True) if vial.words]
+    words = iter(put_documents(session, act.keystore, worded))
+    named = [
+        (donor, {"issuer": profile.alias_issuer, "value": vial.alias}) for vial, (_, donor, _) in zip(vials, fresh, strict=True)
     ]
-    for event in after:
-        record(session, act, [Move(load(session, [code], lock=True)[code], event, site=site)])
-    return code
+    commits = keep_documents(session, act, "alias", named)
+    drafts = [
+        _draft(code, row, donor, slot, profile, commit, next(words) if vial_of(row).words else None)
+        for code, (row, donor, slot), commit in zip(codes, fresh, commits, strict=True)
+    ]
+    create_specimens(session, act, drafts, NOW, site=profile.bank_site, clinic_site=profile.clinic_site)
+    rows = [
+        {"issuer": profile.alias_issuer, "value": vial.alias, "specimen_code": code}
+        for vial, code in zip(vials, codes, strict=True)
+    ]
+    session.execute(insert(alias), rows)
+    return [Result(row, "imported", code) for code, (row, _, _) in zip(codes, fresh, strict=True)]
 
 
-def _midnight(day: date) -> datetime:
+def _codes(session: Session, vials: Sequence[Vial]) -> list[str]:
+    """Return a code for each tube; a code says the kind and the year."""
+    kinds = [(prefix_of(MaterialName(vial.material)).value, vial.collected.year % 100) for vial in vials]
+    made = {kind: iter(new_codes(session, kind[0], kinds.count(kind), year=kind[1])) for kind in sorted(set(kinds))}
+    return [next(made[kind]) for kind in kinds]
+
+
+def _draft(
+    code: str, checked: CheckedRow, donor: str, slot: tuple[str, str], profile: Profile, alias_commit: bytes, words: bytes | None
+) -> Draft:
+    vial, (box, position) = vial_of(checked), slot
+    row: dict[str, Any] = {
+        "code": code,
+        "donor_code": donor,
+        "material": vial.material,
+        "unit": vial.unit,
+        "passage": vial.passage,
+        "home_site_code": profile.bank_site,
+        "collected_at": midnight(vial.collected),
+    }
+    imported = Imported(
+        donor=donor,
+        material=vial.material,
+        unit=vial.unit,
+        amount=vial.amount,
+        site=profile.bank_site,
+        condition=Condition.FROZEN,
+        freeze_count=1,
+        banked_at=rfc3339(midnight(vial.frozen)),
+        evidence=checked.where.evidence,
+    )
+    then: tuple[Event, ...] = (
+        Stored(container=box, position=position, site=profile.bank_site),
+        Aliased(issuer=profile.alias_issuer, value_commit=alias_commit.hex()),
+    )
+    return Draft(row, imported, then=then, words=words)
+
+
+def midnight(day: date) -> datetime:
     """An old file knows days. They are written as 00:00 UTC of that day."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -89,7 +89,7 @@ def keep_file(bank: Bank, request: AttachmentRequest) -> StoredFile:
     target = path_of(bank, sha256, subject)
     if not target.exists():
         try:
-            key = bank.keystore_sync.key_for(subject)
+            key = bank.keystore_sync.keys_for([subject])[subject]
         except KeyDestroyed:
             raise AttachmentGone("This person was erased; nothing new can be kept about them.") from None
         nonce = os.urandom(NONCE_BYTES)

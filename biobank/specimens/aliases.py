@@ -1,5 +1,8 @@
 """Foreign identifiers of specimens. The event carries a commitment: another issuer's identifier may say who the person is."""
 
+from collections.abc import Collection
+
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
@@ -10,7 +13,6 @@ from biobank.custody.service import receipt_of
 from biobank.custody.snapshots import get_visible
 from biobank.donors.identity import keep_document
 from biobank.foundation.codes import ForeignLabel, MalformedCode, resolve_payload
-from biobank.foundation.config import Settings
 from biobank.foundation.errors import AlreadyExists, Conflict
 from biobank.foundation.scanned_text import spellings
 from biobank.specimens.events import Aliased
@@ -33,7 +35,7 @@ def add_alias(session: Session, act: Act, code: str, request: AddAlias) -> Alias
     """
     specimen = get_visible(session, act.actor, code, lock=True)
     require_expected(specimen, request.expected_seq)
-    if _reads_as_ours(request.value, act.bank.settings):
+    if _reads_as_ours(request.value, act.bank.settings.host_name, act.bank.settings.former_hosts):
         raise AliasLooksLikeOurs(
             "This reads as a code of ours or as the address on a label, not as another issuer's identifier. Scan the tube.",
             subject=code,
@@ -70,9 +72,19 @@ def add_alias(session: Session, act: Act, code: str, request: AddAlias) -> Alias
     )
 
 
-def _reads_as_ours(value: str, settings: Settings) -> bool:
+def may_be_an_alias(issuer: str, value: str) -> bool:
+    """Say whether a value can be another issuer's identifier: what `add_alias` takes. Pure."""
     try:
-        resolve_payload(value, settings.host_name, settings.former_hosts)
+        AddAlias(issuer=issuer, value=value)
+    except ValidationError:
+        return False
+    # An address reads as ours whatever its host is.
+    return not _reads_as_ours(value, "bank.invalid")
+
+
+def _reads_as_ours(value: str, host: str, former_hosts: Collection[str] = ()) -> bool:
+    try:
+        resolve_payload(value, host, former_hosts)
     except ForeignLabel:
         return True
     except MalformedCode:

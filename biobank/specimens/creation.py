@@ -37,14 +37,17 @@ _DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Draft:
-    """A specimen about to be: columns of its row (`code`, `material`, `unit` … at least) and its first event.
+    """A specimen about to be: columns of its row (`code`, `material`, `unit` … at least), its first event, those that follow.
 
-    `relies_on`: leaf hashes of the consents and other facts that this one rests on.
+    `relies_on`: leaf hashes of the consents and other facts that this one rests on. `words`: the commitment to free text about
+    this one, which the caller has put into the vault.
     """
 
     row: dict[str, Any]
     event: Event
     relies_on: tuple[bytes, ...] = ()
+    then: tuple[Event, ...] = ()
+    words: bytes | None = None
 
 
 def create_specimens(
@@ -56,18 +59,20 @@ def create_specimens(
     site: str,
     clinic_site: str | None = None,
 ) -> tuple[list[SpecimenMade], list[Appended]]:
-    """Insert the rows and record the first events: two statements for any number of specimens.
+    """Insert the rows and record their events: two statements for any number of specimens. Return what was made, and the events.
 
     The caller has locked the donor and checked what the act needs. Raises what `record` raises.
     """
     rows = [_DEFAULTS | draft.row | {"created_at": act.at, "created_by": act.actor.code} for draft in drafts]
     session.execute(insert(specimen), rows)
-    moves = [
-        Move(_unborn(row, clinic_site), draft.event, site=site, relies_on=draft.relies_on)
-        for row, draft in zip(rows, drafts, strict=True)
-    ]
+    moves = []
+    for row, draft in zip(rows, drafts, strict=True):
+        unborn = _unborn(row, clinic_site)
+        moves.append(Move(unborn, draft.event, site=site, relies_on=draft.relies_on, words=draft.words))
+        moves += [Move(unborn, event, site=site) for event in draft.then]
     appended = record(session, act, moves, given)
-    return [made_of(row, done) for row, done in zip(rows, appended, strict=True)], appended
+    last = {done.stream_id: done for done in appended}
+    return [made_of(row, last[row["code"]]) for row in rows], appended
 
 
 def made_of(row: dict[str, Any], done: Appended) -> SpecimenMade:

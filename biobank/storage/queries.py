@@ -134,13 +134,28 @@ def read_container(session: Session, actor: Actor, code: str) -> ContainerPublic
 
 def slots_of(session: Session, code: str) -> list[tuple[Slot, bool]]:
     """Return the positions of a container row by row, each with whether it is free; lock the container's row to rely on it."""
+    return slots_of_many(session, [code])[code]
+
+
+def slots_of_many(session: Session, codes: Sequence[str]) -> dict[str, list[tuple[Slot, bool]]]:
+    """Do the same for several containers, by their codes."""
     rows = session.execute(
-        select(position.c.row, position.c.col, position.c.code, position.c.label, custody.c.code.is_(None).label("free"))
+        select(
+            position.c.container_code,
+            position.c.row,
+            position.c.col,
+            position.c.code,
+            position.c.label,
+            custody.c.code.is_(None).label("free"),
+        )
         .select_from(position.outerjoin(custody, custody.c.position_code == position.c.code))
-        .where(position.c.container_code == code)
-        .order_by(position.c.row, position.c.col)
+        .where(position.c.container_code.in_(codes))
+        .order_by(position.c.container_code, position.c.row, position.c.col)
     )
-    return [(Slot(r.row, r.col, r.code, r.label), r.free) for r in rows]
+    found: dict[str, list[tuple[Slot, bool]]] = {code: [] for code in codes}
+    for r in rows:
+        found[r.container_code].append((Slot(r.row, r.col, r.code, r.label), r.free))
+    return found
 
 
 def free_slots(session: Session, code: str) -> list[Slot]:

@@ -7,7 +7,7 @@ key cannot be moved to another subject.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -48,37 +48,40 @@ class Keystore:
         self._engine = engine
         self._master = AESGCM(master[:KEY_BYTES])
 
-    def key_for(self, subject: str) -> bytes:
-        """Return the 32-byte key of `subject`, making it when there is none; raise KeyDestroyed after an erasure."""
-        key = self.find_key(subject)
-        if key is not None:
-            return key
-        fresh = AESGCM.generate_key(256)
-        nonce = os.urandom(NONCE_BYTES)
-        wrapped = nonce + self._master.encrypt(nonce, fresh, subject.encode())
+    def keys_for(self, subjects: Collection[str]) -> dict[str, bytes]:
+        """Return the 32-byte key of each subject, making those that are missing; raise KeyDestroyed after an erasure."""
+        found = self._find(subjects)
+        missing = sorted(set(subjects) - set(found))
+        if not missing:
+            return found
+        fresh = {subject: AESGCM.generate_key(256) for subject in missing}
+        rows = [{"subject": s, "wrapped": self._wrap(s, key), "created_at": clock.now()} for s, key in fresh.items()]
+        statement = insert(subject_key).on_conflict_do_nothing().returning(subject_key.c.subject)
         with self._engine.connect() as connection:
-            made = connection.execute(
-                insert(subject_key)
-                .values(subject=subject, wrapped=wrapped, created_at=clock.now())
-                .on_conflict_do_nothing()
-                .returning(subject_key.c.subject)
-            ).first()
-        if made is not None:
-            return fresh
-        raced = self.find_key(subject)
-        if raced is None:
-            raise KeyDestroyed(subject)
-        return raced
+            made = set(connection.execute(statement, rows).scalars())
+        # Whoever was quicker made the key that counts.
+        return found | {s: key for s, key in fresh.items() if s in made} | self._find(set(missing) - made)
 
     def find_key(self, subject: str) -> bytes | None:
         """Return the key of `subject` or None when it never had one; raise KeyDestroyed after an erasure."""
+        return self._find([subject]).get(subject)
+
+    def _find(self, subjects: Collection[str]) -> dict[str, bytes]:
+        if not subjects:
+            return {}
+        statement = select(subject_key.c.subject, subject_key.c.wrapped).where(subject_key.c.subject.in_(sorted(subjects)))
         with self._engine.connect() as connection:
-            row = connection.execute(select(subject_key.c.wrapped).where(subject_key.c.subject == subject)).first()
-        if row is None:
-            return None
-        if row.wrapped is None:
-            raise KeyDestroyed(subject)
-        return self._master.decrypt(row.wrapped[:NONCE_BYTES], row.wrapped[NONCE_BYTES:], subject.encode())
+            rows = connection.execute(statement).all()
+        if gone := next((row.subject for row in rows if row.wrapped is None), None):
+            raise KeyDestroyed(gone)
+        return {row.subject: self._unwrap(row.subject, row.wrapped) for row in rows}
+
+    def _wrap(self, subject: str, key: bytes) -> bytes:
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._master.encrypt(nonce, key, subject.encode())
+
+    def _unwrap(self, subject: str, wrapped: bytes) -> bytes:
+        return self._master.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], subject.encode())
 
     def destroy(self, subject: str) -> datetime:
         """Destroy the key of `subject` for ever and return the instant. Idempotent."""

@@ -11,6 +11,7 @@ nothing about the person.
 
 import hashlib
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -38,16 +39,27 @@ def commitment(salt: bytes, document: dict[str, Any]) -> bytes:
 
 
 def put_document(session: Session, keystore: Keystore, subject: str, document: dict[str, Any]) -> bytes:
-    """Encrypt `document` under the key of `subject`, store it and return its commitment.
+    """Encrypt `document` under the key of `subject`, store it and return its commitment. Raises as `put_documents`."""
+    return put_documents(session, keystore, [(subject, document)])[0]
 
-    Raises KeyDestroyed when the subject was erased, and `canonical`'s errors when the document is outside the profile.
+
+def put_documents(session: Session, keystore: Keystore, said: Sequence[tuple[str, dict[str, Any]]]) -> list[bytes]:
+    """Encrypt each document under the key of its subject, store them and return their commitments, in order.
+
+    Raises KeyDestroyed when a subject was erased, and `canonical`'s errors when a document is outside the profile.
     """
-    salt = os.urandom(SALT_BYTES)
-    commit = commitment(salt, document)
-    nonce = os.urandom(NONCE_BYTES)
-    sealed = AESGCM(keystore.key_for(subject)).encrypt(nonce, salt + canonical.encode(document), commit)
-    session.execute(insert(_documents).values(commit=commit, subject=subject, ciphertext=nonce + sealed, written_at=clock.now()))
-    return commit
+    if not said:
+        return []
+    keys = {subject: AESGCM(key) for subject, key in keystore.keys_for({subject for subject, _ in said}).items()}
+    at = clock.now()
+    rows: list[dict[str, Any]] = []
+    for subject, document in said:
+        salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
+        commit = commitment(salt, document)
+        sealed = keys[subject].encrypt(nonce, salt + canonical.encode(document), commit)
+        rows.append({"commit": commit, "subject": subject, "ciphertext": nonce + sealed, "written_at": at})
+    session.execute(insert(_documents), rows)
+    return [row["commit"] for row in rows]
 
 
 def open_document(session: Session, keystore: Keystore, commit: bytes) -> dict[str, Any]:

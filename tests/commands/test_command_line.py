@@ -98,6 +98,6 @@ def test_an_import_reports_first_and_imports_only_when_told(run: Run, bank: Test
     assert "Nothing was written" in dry.output
     assert "1 imported" in wet.output
     assert "1 here already" in again.output
-    assert "Hair follicles:5: Pos is not given." in again.output
+    assert "Hair follicles:5: Pos (L5) is not given." in again.output
     assert bank.write(lambda s: s.execute(text("SELECT count(*) FROM custody")).scalar()) == 1
     assert "Quillfeather" not in report.read_text()

@@ -16,8 +16,10 @@ from biobank.importing import cells
 from biobank.importing.cells import Unclear
 from biobank.importing.plan import CheckedRow, check_rows
 from biobank.importing.profile import Profile, ProfileFault
-from biobank.importing.reading import FileFault, read_rows
+from biobank.importing.reading import read_rows
 from biobank.importing.service import Result, import_ready
+from biobank.importing.sheets import Cell, FileFault, Value
+from biobank.importing.texts import text_cell
 from tests.conftest import Api, TestBank
 
 DOCUMENT = tomllib.loads(
@@ -76,6 +78,10 @@ def reasons(tmp_path: Path, *hair: dict[str, Any], **changes: Any) -> list[str]:
     return [" ".join(one.reasons) for one in checked(tmp_path, *hair, **changes)]
 
 
+def cell(value: Value) -> Cell:
+    return Cell("A1", value, value if isinstance(value, str) else None)
+
+
 def imported(bank: TestBank, ready: list[CheckedRow]) -> list[Result]:
     return [result for some in import_ready(bank.bank, ready, profile(), lambda _done, _of: None) for result in some]
 
@@ -96,24 +102,24 @@ def test_a_whole_row_is_ready(tmp_path: Path) -> None:
     ("change", "reason"),
     [
         ({"Pt ID": None}, "a neighbouring line is no proof"),
-        ({"Last name": " "}, "Last name is not given"),
-        ({"DOB": None}, "DOB is not given"),
-        ({"DOB": "2031-01-01"}, "DOB is no date of birth"),
-        ({"Sex": "w"}, "Sex is neither F nor M"),
-        ({"Collected": "31/31/2018"}, "Collected is no day"),
-        ({"Frozen": "17 Nov 2028"}, "Frozen lies in the future"),
+        ({"Last name": " "}, "Last name (B4) is not given"),
+        ({"DOB": None}, "DOB (D4) is not given"),
+        ({"DOB": "2031-01-01"}, "DOB (D4) is no date of birth"),
+        ({"Sex": "w"}, "Sex (E4) is neither F nor M"),
+        ({"Collected": "31/31/2018"}, "Collected (F4) is no day"),
+        ({"Frozen": "17 Nov 2028"}, "Frozen (G4) lies in the future"),
         ({"Frozen": "14 Nov 2018"}, "frozen before it was collected"),
-        ({"Frozen": "soon"}, "Frozen is no date"),
-        ({"Vial": None}, "Vial is not given"),
-        ({"Tank": None}, "Tank is not given"),
-        ({"Pos": "K12"}, "Pos lies outside a box of 9 × 9"),
-        ({"Pos": "?"}, "Pos is not given"),
-        ({"Amount": "?"}, "Amount is not known"),
-        ({"Amount": 0.5}, "Amount is no whole number"),
-        ({"Unit": "cells"}, "Unit is a word that the profile does not explain"),
+        ({"Frozen": "soon"}, "Frozen (G4) is no date"),
+        ({"Vial": None}, "Vial (H4) is not given"),
+        ({"Tank": None}, "Tank (I4) is not given"),
+        ({"Pos": "K12"}, "Pos (L4) lies outside a box of 9 × 9"),
+        ({"Pos": "?"}, "Pos (L4) is not given"),
+        ({"Amount": "?"}, "Amount (M4) is not known"),
+        ({"Amount": 0.5}, "Amount (M4) is no whole number"),
+        ({"Unit": "cells"}, "Unit (N4) is a word that the profile does not explain"),
         ({"Unit": "x10^6 cells"}, "are not counted in cells"),
-        ({"Viab %": 140}, "Viab % is no percentage"),
-        ({"Status": "Maybe"}, "Status is a word that the profile does not explain"),
+        ({"Viab %": 140}, "Viab % (P4) is no percentage"),
+        ({"Status": "Maybe"}, "Status (Q4) is a word that the profile does not explain"),
     ],
 )
 def test_a_row_that_leaves_something_open_is_refused_with_a_reason(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
@@ -241,14 +247,14 @@ def test_a_date_survives_every_way_of_writing_it(day: date, order: cells.DateOrd
     numbers = f"{day:%d/%m/%Y}" if order == "day_first" else f"{day:%m/%d/%Y}"
     month = list(cells.MONTHS)[list(cells.MONTHS.values()).index(day.month)]
 
-    for written_as in (day, datetime(day.year, day.month, day.day), day.isoformat(), f"{day.day} {month} {day.year}", numbers):
-        assert cells.day_of(written_as, order) == day
+    for written_as in (day, day.isoformat(), f"{day.isoformat()} 00:00:00", f"{day.day}. {month} {day.year}", numbers):
+        assert cells.day_of(cell(written_as), order) == day
 
 
 @given(st.dates(date(1900, 1, 1), date(2200, 1, 1)))
 def test_without_an_order_a_date_of_numbers_is_right_or_unclear(day: date) -> None:
     try:
-        assert cells.day_of(f"{day:%m/%d/%Y}", None) == day
+        assert cells.day_of(cell(f"{day:%m/%d/%Y}"), None) == day
         assert day.day > 12 or day.day == day.month
     except Unclear:
         assert day.day <= 12
@@ -258,14 +264,15 @@ def test_without_an_order_a_date_of_numbers_is_right_or_unclear(day: date) -> No
 def test_an_amount_is_exact_or_refused(number: int, decimals: int) -> None:
     written_as = f"{number // 10**decimals}.{number % 10**decimals:0{decimals}d}" if decimals else str(number)
 
-    assert cells.amount_of(written_as, 10**6) == number * 10 ** (6 - decimals)
+    signs = cells.Signs(".", ",")
+    assert cells.amount_of(cell(written_as), 10**6, signs) == number * 10 ** (6 - decimals)
     if number % 10**decimals:
         with pytest.raises(Unclear):
-            cells.amount_of(written_as, 1)
+            cells.amount_of(cell(written_as), 1, signs)
 
 
 @given(st.text(max_size=30))
-def test_no_cell_makes_a_rule_stumble(cell: str) -> None:
+def test_no_cell_makes_a_rule_stumble(written_as: str) -> None:
     for rule in (
         lambda c: cells.day_of(c, None),
         cells.sex_of,
@@ -273,8 +280,10 @@ def test_no_cell_makes_a_rule_stumble(cell: str) -> None:
         cells.passage_of,
         lambda c: cells.slot_of(c, 9, 9),
         cells.percent_of,
+        cells.identifier_of,
+        cells.name_of,
     ):
         try:
-            rule(cell)
+            rule(text_cell("A1", written_as))
         except Unclear as unclear:
             assert str(unclear)

@@ -1,0 +1,190 @@
+"""Reading XLSX as openpyxl sees it, and what it passes over: formulas without a value, formats, hidden, merged, struck out.
+
+openpyxl's parser of a sheet gives cells one line at a time, so memory does not follow the size of the file. The size that a
+file claims for itself (its dimension tag) is not asked: some programs write a wrong one.
+"""
+
+import re
+import warnings
+from collections.abc import Iterator
+from datetime import datetime, time, timedelta
+from functools import partial
+from io import BytesIO
+from typing import Any, TypeAlias
+from zipfile import ZipFile
+
+from openpyxl import load_workbook
+from openpyxl.cell.read_only import ReadOnlyCell
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.utils.cell import range_boundaries
+from openpyxl.utils.datetime import from_excel
+from openpyxl.worksheet._reader import FORMULA_TAG, WorkSheetParser
+from typing_extensions import override
+
+from biobank.importing.number_formats import exact, number_cell
+from biobank.importing.sheets import (
+    A_TIME,
+    MOST_COLUMNS,
+    NEVER_CALCULATED,
+    NO_DAY,
+    NO_SUCH_DAY,
+    Book,
+    Cell,
+    Line,
+    Table,
+    address,
+    error_defect,
+    merged_defect,
+)
+from biobank.importing.texts import text_cell
+
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]+\d+:[A-Z]+\d+)"')
+_HIDDEN_COLUMNS = re.compile(rb"<(?:\w+:)?col\s[^>]*>")
+_CHUNK = 1 << 20
+MOST_MERGED_LINES = 1000
+Merged: TypeAlias = dict[int, list[tuple[int, int, bool, str]]]
+"""By line: first and last column of a merged range, whether its value stands in this line, its name."""
+
+
+class _SheetParser(WorkSheetParser):
+    """Says of every cell whether a formula stands in it; leaves dates and what does not concern us alone."""
+
+    @override
+    def parse_cell(self, element: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().parse_cell(element)
+        found["formula"] = element.find(FORMULA_TAG) is not None
+        return found
+
+    @override
+    def parse_extensions(self, el: Any) -> None:
+        """Nothing in an extension is a cell."""
+
+    @override
+    def parse_formatting(self, element: Any) -> None:
+        """Nor in a conditional format."""
+
+
+def open_excel(data: bytes) -> Book:
+    """Open an XLSX file; whatever it holds that is no workbook raises, in as many ways as there are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        book = load_workbook(BytesIO(data), read_only=True, data_only=True, rich_text=True)
+    tables = []
+    for number, sheet in enumerate(book.worksheets, start=1):
+        columns, merged = _before_the_cells(sheet)
+        tables.append(
+            Table(
+                sheet.title,
+                number,
+                partial(_lines, book, sheet, merged),
+                hidden=sheet.sheet_state != "visible",
+                hidden_columns=columns,
+            )
+        )
+    return Book("XLSX", tables)
+
+
+def _source(sheet: Any) -> Any:
+    return sheet._get_source()
+
+
+def _before_the_cells(sheet: Any) -> "tuple[frozenset[int], Merged]":
+    """Return the hidden columns and the merged ranges. They stand before and after the cells."""
+    columns: set[int] = set()
+    merged: Merged = {}
+    rest = b""
+    with _source(sheet) as source:
+        while chunk := source.read(_CHUNK):
+            text = rest + chunk
+            for tag in _HIDDEN_COLUMNS.findall(text):
+                said = dict(re.findall(rb'(\w+)="([^"]*)"', tag))
+                if said.get(b"hidden") in (b"1", b"true"):
+                    columns.update(range(int(said[b"min"]), min(int(said[b"max"]), MOST_COLUMNS) + 1))
+            for name in _MERGED.findall(text):
+                _cover(merged, name.decode())
+            rest = text[text.rfind(b"<") :] if b">" not in text[text.rfind(b"<") :] else b""
+    return frozenset(columns), merged
+
+
+def _cover(merged: "Merged", name: str) -> None:
+    first_column, first_line, last_column, last_line = (int(bound or 0) for bound in range_boundaries(name))
+    # A range down a whole column is decoration.
+    for line in range(first_line, min(last_line, first_line + MOST_MERGED_LINES) + 1):
+        merged.setdefault(line, []).append((first_column, min(last_column, MOST_COLUMNS), line == first_line, name))
+
+
+def _lines(book: Any, sheet: Any, merged: Merged) -> Iterator[Line]:
+    styles: dict[int, tuple[str, bool, bool, bool]] = {}
+
+    def style(identity: int) -> tuple[str, bool, bool, bool]:
+        if identity not in styles:
+            one = ReadOnlyCell(sheet, 1, 1, 0, "n", identity)
+            pattern = str(one.number_format)
+            styles[identity] = pattern, bool(one.font.strike), identity in book._date_formats, _shows_days(pattern)
+        return styles[identity]
+
+    with _source(sheet) as source:
+        parser = _SheetParser(source, sheet._shared_strings, data_only=True, epoch=book.epoch, rich_text=True)
+        for number, found in parser.parse():
+            cells = {}
+            for one in found:
+                if one["column"] <= MOST_COLUMNS:
+                    cell = _cell(one, style(one["style_id"]), book.epoch)
+                    if cell is not None:
+                        cells[one["column"]] = cell
+            for column, name in _covered(merged, number).items():
+                cells.setdefault(column, Cell(address(number, column), defect=merged_defect(name)))
+            hidden = parser.row_dimensions.pop(str(number), {}).get("hidden") in ("1", "true")
+            yield Line(number, cells, hidden)
+
+
+def _covered(merged: "Merged", number: int) -> dict[int, str]:
+    """Return the columns of a line that lie in a merged range and are not its first cell, with the range."""
+    return {
+        column: name
+        for first, last, holds_value, name in merged.get(number, ())
+        for column in range(first + holds_value, last + 1)
+    }
+
+
+def _shows_days(pattern: str) -> bool:
+    bare = re.sub(r'"[^"]*"|\\.|\[[^\]]*\]', "", pattern)
+    return "d" in bare.lower() or "t" in bare.lower()
+
+
+def _cell(found: dict[str, Any], style: tuple[str, bool, bool, bool], epoch: datetime) -> Cell | None:
+    at = address(found["row"], found["column"])
+    value, kind = found["value"], found["data_type"]
+    pattern, struck, dated, days_shown = style
+    notes = ("is a formula; its last calculated value is taken",) if found["formula"] else ()
+    if isinstance(value, CellRichText):
+        struck = struck or any(isinstance(block, TextBlock) and block.font.strike for block in value)
+        value = str(value)
+    if kind == "e":
+        return Cell(at, defect=error_defect(value))
+    if value is None or value == "":
+        # A formula may give an empty text, and then says that it is a text.
+        return Cell(at, defect=NEVER_CALCULATED) if found["formula"] and kind != "str" else None
+    if isinstance(value, bool):
+        return Cell(at, value, notes=notes, struck=struck)
+    if isinstance(value, str):
+        return text_cell(at, value, notes=notes, struck=struck)
+    if isinstance(value, int | float):
+        if not dated:
+            return number_cell(at, exact(value), pattern, notes=notes, struck=struck)
+        try:
+            value = from_excel(value, epoch)
+        except (OverflowError, ValueError):
+            return Cell(at, defect=NO_SUCH_DAY)
+    if isinstance(value, datetime):
+        defect = None if days_shown else NO_DAY
+        return Cell(at, value.date(), defect=defect, notes=notes, struck=struck)
+    if isinstance(value, time | timedelta):
+        return Cell(at, defect=A_TIME)
+    return Cell(at, value, notes=notes, struck=struck)
+
+
+def unpacked_size(data: bytes) -> int:
+    """Return how many bytes a packed file says it holds."""
+    with ZipFile(BytesIO(data)) as packed:
+        return sum(part.file_size for part in packed.infolist())

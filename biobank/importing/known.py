@@ -1,0 +1,143 @@
+"""What of an old file the bank has already: people by their old number, tubes by their old identifier."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import and_, select
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.custody.entry import parse_entry
+from biobank.custody.states import StreamKind
+from biobank.donors.queries import donors_with
+from biobank.donors.schemas import RegisterDonor
+from biobank.donors.service import INDEX_SECRET, read_identity_document, register_donors
+from biobank.donors.visibility import get_visible_donor, require_not_erased
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Conflict
+from biobank.importing.plan import Vial, identity_of_person
+from biobank.importing.profile import Profile
+from biobank.specimens.resolving import alias, same_identifier
+from biobank.specimens.scoping import specimen
+from biobank.transparency.models import Event
+
+_event = table_of(Event)
+
+
+class OtherPerson(Conflict):
+    """The patient number is on record for somebody else."""
+
+    code = "import_other_person"
+    title = "Another person has this number"
+
+
+def donors_of(session: Session, act: Act, people: Sequence[RegisterDonor], profile: Profile) -> dict[str, str]:
+    """Return the donor's code by patient number in small letters; who is not here is registered.
+
+    Raises OtherPerson when a number is somebody else's, DonorErased when the person was erased.
+    """
+    by_number = {person.external_ids[0].value.lower(): person for person in people}
+    secret = act.bank.secret(INDEX_SECRET)
+    externals = {number: person.external_ids[0] for number, person in by_number.items()}
+    found = donors_with(session, act.actor, externals, secret)
+    codes: dict[str, str] = {}
+    here = sorted({code for alike in found.values() for code in alike})
+    rows = {code: get_visible_donor(session, act.actor, code, lock=True) for code in here}
+    for number, alike in found.items():
+        for row in (rows[code] for code in alike):
+            require_not_erased(row)
+            on_record = read_identity_document(session, act, row)
+            if number not in _numbers_of(on_record, profile.issuer):
+                continue
+            if number in codes or _identity_on_record(on_record) != identity_of_person(by_number[number]):
+                raise OtherPerson(
+                    f"The bank has this patient number on record for {row.code} with another name, birth date or sex.",
+                    subject=row.code,
+                )
+            codes[number] = row.code
+    new = [number for number in by_number if number not in codes]
+    if new:
+        registered = register_donors(session, act, [by_number[number] for number in new])
+        codes |= {number: one.code for number, one in zip(new, registered, strict=True)}
+    return codes
+
+
+def _numbers_of(identity: dict[str, Any], issuer: str) -> set[str]:
+    return {one["value"].lower() for one in identity["external_ids"] if one["issuer"] == issuer}
+
+
+def _identity_on_record(identity: dict[str, Any]) -> tuple[str, str, str, str]:
+    family, given = identity["family_name"].casefold(), (identity["given_names"] or "").casefold()
+    return family, given, identity["date_of_birth"], identity["sex"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A tube of the bank that has an identifier of the file: what it is, and what its import said (None: it was not imported)."""
+
+    code: str
+    donor: str | None
+    material: str
+    unit: str
+    passage: int | None
+    collected_at: datetime | None
+    imported: dict[str, Any] | None
+    position: str | None
+
+    def differences(self, vial: Vial, donor: str, position: str | None) -> list[str]:
+        """Return in what a line's tube is not this one; empty when an import brought just this tube in. Pure."""
+        if self.imported is None:
+            return ["how it came here"]
+        mine = {
+            "donor": self.donor,
+            "material": self.material,
+            "unit": self.unit,
+            "amount": self.imported.get("amount"),
+            "passage": self.passage,
+            "day of collection": None if self.collected_at is None else self.collected_at.astimezone(UTC).date(),
+            "day of freezing": self.imported.get("banked_at"),
+            "slot": self.position,
+        }
+        frozen = rfc3339(datetime(vial.frozen.year, vial.frozen.month, vial.frozen.day, tzinfo=UTC))
+        theirs = (donor, vial.material, vial.unit, vial.amount, vial.passage, vial.collected, frozen, position)
+        return [name for (name, one), other in zip(mine.items(), theirs, strict=True) if one != other]
+
+
+def known_tubes(session: Session, issuer: str, values: Sequence[str]) -> dict[str, Known]:
+    """Return the tubes that have an identifier of `values`, by it in small letters: two statements for any number of them."""
+    rows = session.execute(
+        select(same_identifier.label("spelling"), *specimen.c)
+        .join(specimen, specimen.c.code == alias.c.specimen_code)
+        .where(alias.c.issuer == issuer, same_identifier.in_([value.lower() for value in values]))
+    ).all()
+    if not rows:
+        return {}
+    entries = session.execute(
+        select(_event.c.stream_id, _event.c.seq, _event.c.entry).where(
+            and_(
+                _event.c.stream_kind == StreamKind.SPECIMEN.value,
+                _event.c.stream_id.in_([row.code for row in rows]),
+                _event.c.seq <= 2,
+            )
+        )
+    )
+    said: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in entries:
+        document = parse_entry(bytes(entry.entry))
+        said[entry.stream_id, document["kind"]] = document["body"]
+    return {
+        row.spelling: Known(
+            row.code,
+            row.donor_code,
+            row.material,
+            row.unit,
+            row.passage,
+            row.collected_at,
+            said.get((row.code, "specimen.imported")),
+            said.get((row.code, "specimen.stored"), {}).get("position"),
+        )
+        for row in rows
+    }

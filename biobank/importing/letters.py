@@ -1,0 +1,86 @@
+"""Characters that look like others, or like nothing: what a text of an old file is once they are settled. Pure."""
+
+import re
+import unicodedata
+
+from biobank.importing.sheets import error_defect
+
+_KEPT_BLANKS = "\t\n\r\x0b\x0c\x85\u2028\u2029"
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0") | {chr(c) for c in (*range(0xFE00, 0xFE10), 0x2800)}
+"""Characters that leave no ink although Unicode calls them letters, marks or signs."""
+_JOINERS = "\u200c\u200d"
+"""Part of the spelling of Persian and Indic names; noise in Latin ones."""
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+"""How XLSX writes a control character within a text."""
+_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
+_MISREAD = re.compile("[ÃÂ][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€[™œ\x9d“”˜¦]")
+_CYRILLIC_AS_LATIN = frozenset("АВЕЅІЈКМНОРСТУХаеѕіјорсухԁԛԝһⅼӏ")
+_GREEK_AS_LATIN = frozenset("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧνορικυϲϳ")
+_ERROR_WORDS = """
+    #N/A #NAME? #REF! #VALUE! #DIV/0! #NUM! #NULL! #SPILL! #CALC! #FIELD! #BLOCKED! #CONNECT! #UNKNOWN! #GETTING_DATA #NV #WERT!
+    #BEZUG! #ZAHL! #NAME #ÜBERLAUF! #N/D #NOM? #VALEUR! #NOMBRE! #NULO! #¡VALOR! #¡REF! #¿NOMBRE? #VALORE! #RIF!
+"""
+"""In English, German, French, Spanish and Italian."""
+_ERRORS = frozenset(_ERROR_WORDS.split())
+_ERROR = re.compile(r"^(#{3,}|Err:\d{3})$")
+
+
+def cleaned(raw: str) -> tuple[str, list[str]]:
+    """Return a text in NFC with single blanks, none at its ends, and no invisible characters; and what was done to it."""
+    notes = []
+    text = unicodedata.normalize("NFC", raw)
+    if text != raw:
+        notes.append("was written in another encoding of the same letters")
+    text = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+    latin = not any(ord(character) > 0x5FF and unicodedata.category(character) == "Lo" for character in text)
+    seen = "".join(c for c in text if not _is_invisible(c, latin=latin))
+    if seen != text:
+        notes.append("holds an invisible character; it is left out")
+    tidy = " ".join(seen.split())
+    if tidy != seen:
+        notes.append("has blanks around it or several in a row; they are left out")
+    return tidy, notes
+
+
+def _is_invisible(character: str, *, latin: bool) -> bool:
+    if character in _KEPT_BLANKS or (character in _JOINERS and not latin):
+        return False
+    return character in _FILLERS or unicodedata.category(character) in ("Cf", "Cc", "Cs", "Co", "Cn")
+
+
+def unreadable(text: str) -> str | None:
+    """Return why a text is not what was once typed, as the end of a sentence, or None."""
+    if text.upper() in _ERRORS or _ERROR.match(text):
+        return error_defect(text)
+    if "\ufffd" in text:
+        return "has lost a letter when the file was saved in another encoding. Write it again"
+    if _MISREAD.search(text):
+        return "was saved in one encoding and read in another. Export the file again, or say `encoding` in the profile"
+    return None
+
+
+def imitation(text: str) -> str | None:
+    """Return why a Latin text holds letters of another script that look like Latin ones, or None.
+
+    A word that is wholly Greek or Cyrillic, and could not be taken for a Latin one, is what it is.
+    """
+    for word in re.findall(r"[^\W\d_]+", text):
+        alike = [c for c in word if c in _CYRILLIC_AS_LATIN or c in _GREEK_AS_LATIN]
+        foreign = [c for c in word if unicodedata.name(c, "").startswith(("CYRILLIC", "GREEK"))]
+        latin = any(unicodedata.name(c, "").startswith("LATIN") for c in word)
+        if foreign and (latin or len(alike) == len(word)):
+            script = "Cyrillic" if unicodedata.name(foreign[0]).startswith("CYRILLIC") else "Greek"
+            return f"holds a {script} letter that looks like a Latin one. Write it again"
+    return None
+
+
+def plain_identifier(text: str) -> tuple[str, list[str], str | None]:
+    """Return an identifier as a label has it, what was done to it, and why it cannot be one (or None)."""
+    notes = []
+    dashed = text.translate(_DASHES)
+    if dashed != text:
+        notes.append("has a dash where labels have a hyphen; it is taken as a hyphen")
+    defect = imitation(dashed)
+    if defect is None and unicodedata.normalize("NFKC", dashed) != dashed:
+        defect = "holds a character that only looks like a letter or digit (raised, wide or ligature). Write it again"
+    return dashed, notes, defect

@@ -1,0 +1,59 @@
+"""What a number format of a spreadsheet does to a number: the text people saw, when that is certain. Pure."""
+
+import re
+from decimal import Decimal
+
+from biobank.importing.sheets import LONG_NUMBER, SURE_DIGITS, Cell, Form
+
+_DECORATION = re.compile(r"\[(?:Black|Blue|Cyan|Green|Magenta|Red|White|Yellow|Color\d+)\]|_.|\*.", re.I)
+_PLAIN = re.compile(r"^[#0?,.' ]*(?:E[+-]0+)?$", re.I)
+
+
+def form_of(pattern: str) -> Form:
+    """Say whether a number in this format is shown as itself."""
+    first = _DECORATION.sub("", pattern.split(";")[0]).strip()
+    if first.lower() in ("", "general", "standard", "@"):
+        return "plain"
+    if "%" in first:
+        return "percent"
+    # A comma at the end of the digits divides by a thousand.
+    if not _PLAIN.match(first) or re.search(r",(\.|$| )", first):
+        return "other"
+    return "plain"
+
+
+def number_cell(at: str, number: Decimal, pattern: str, *, notes: tuple[str, ...] = (), struck: bool = False) -> Cell:
+    """Build the cell of a number as it is stored, with the format it is shown in."""
+    form = form_of(pattern)
+    whole = number == number.to_integral_value()
+    shown: str | None = None
+    if abs(number) >= 10**SURE_DIGITS:
+        return Cell(at, number, None, form, LONG_NUMBER, notes, struck)
+    first = pattern.split(";")[0]
+    if first.lower() in ("", "general", "standard", "@"):
+        shown = str(int(number)) if whole and number >= 0 else None
+    elif re.fullmatch(r"0+", first) and whole and number >= 0:
+        shown = str(int(number)).zfill(len(first))
+        if shown != str(int(number)):
+            notes = (*notes, "gets its leading zeros from a number format; it is taken as shown")
+    elif first == "#,##0" and whole and 0 <= number < 1000:
+        shown = str(int(number))
+    elif form == "plain" and not whole and _decimals(first) < -int(number.as_tuple().exponent):
+        notes = (*notes, "is shown rounded; the exact number is taken")
+    return Cell(at, number, shown, form, None, notes, struck)
+
+
+def _decimals(pattern: str) -> int:
+    _, _, after = pattern.partition(".")
+    return len(re.findall(r"[0#?]", after))
+
+
+def exact(number: float | int | str) -> Decimal:
+    """Return the number that a spreadsheet means: the shortest one that is stored like this (7.1, not 7.0999…96).
+
+    Raises ValueError when it is none.
+    """
+    value = Decimal(repr(float(number))) if not isinstance(number, int) else Decimal(number)
+    if not value.is_finite():
+        raise ValueError("is no number")
+    return value

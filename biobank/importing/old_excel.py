@@ -1,0 +1,87 @@
+"""Reading XLS with xlrd, which shows formats, errors, hidden lines and struck-out text. It does not show formulas."""
+
+import io
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import xlrd
+
+from biobank.importing.number_formats import exact, number_cell
+from biobank.importing.sheets import (
+    A_TIME,
+    MOST_COLUMNS,
+    NO_DAY,
+    NO_SUCH_DAY,
+    Book,
+    Cell,
+    Line,
+    Table,
+    address,
+    error_defect,
+    merged_defect,
+)
+from biobank.importing.texts import text_cell
+
+LAST_LINE = 65_536
+
+
+def open_old_excel(data: bytes) -> Book:
+    """Open an XLS file; what is none raises, in as many ways as there are."""
+    book = xlrd.open_workbook(file_contents=data, formatting_info=True, ragged_rows=True, logfile=io.StringIO())
+    said = ["An XLS file does not say here which cells are formulas: their last values are taken."]
+    tables = []
+    for number, sheet in enumerate(book.sheets(), start=1):
+        if sheet.nrows == LAST_LINE:
+            said.append(f"Sheet '{sheet.name}' ends at line {LAST_LINE}, the last that XLS can hold: lines may be missing.")
+        hidden = frozenset(at + 1 for at, column in sheet.colinfo_map.items() if column.hidden)
+        tables.append(Table(sheet.name, number, partial(_lines, book, sheet), sheet.visibility != 0, hidden))
+    return Book("XLS", tables, said)
+
+
+def _lines(book: Any, sheet: Any) -> Iterator[Line]:
+    merged = {
+        (row, column): f"{address(first + 1, left + 1)}:{address(below, right)}"
+        for first, below, left, right in sheet.merged_cells
+        for row in range(first, below)
+        for column in range(left, min(right, MOST_COLUMNS))
+        if (row, column) != (first, left)
+    }
+    for row in range(sheet.nrows):
+        cells = {}
+        for column in range(min(sheet.row_len(row), MOST_COLUMNS)):
+            cell = _cell(book, sheet, row, column, merged.get((row, column)))
+            if cell is not None:
+                cells[column + 1] = cell
+        known = sheet.rowinfo_map.get(row)
+        yield Line(row + 1, cells, bool(known is not None and known.hidden))
+
+
+def _cell(book: Any, sheet: Any, row: int, column: int, merged: str | None) -> Cell | None:
+    at = address(row + 1, column + 1)
+    kind, value = sheet.cell_type(row, column), sheet.cell_value(row, column)
+    if kind in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK) or value == "":
+        if merged is None:
+            return None
+        return Cell(at, defect=merged_defect(merged))
+    if kind == xlrd.XL_CELL_ERROR:
+        return Cell(at, defect=error_defect(xlrd.error_text_from_code.get(value, "#?")))
+    look = book.xf_list[sheet.cell_xf_index(row, column)]
+    struck = bool(book.font_list[look.font_index].struck_out)
+    pattern = str(book.format_map[look.format_key].format_str)
+    if kind == xlrd.XL_CELL_TEXT:
+        return text_cell(at, value, struck=struck)
+    if kind == xlrd.XL_CELL_BOOLEAN:
+        return Cell(at, bool(value), struck=struck)
+    if kind == xlrd.XL_CELL_DATE:
+        try:
+            day: datetime = xlrd.xldate_as_datetime(value, book.datemode)
+        except (xlrd.XLDateError, OverflowError, ValueError):
+            return Cell(at, defect=NO_SUCH_DAY)
+        if value < 1:
+            return Cell(at, defect=A_TIME)
+        shows_day = "d" in pattern.lower() or "t" in pattern.lower()
+        defect = None if shows_day else NO_DAY
+        return Cell(at, day.date(), defect=defect, struck=struck)
+    return number_cell(at, exact(value), pattern, struck=struck)
