@@ -61,9 +61,8 @@ def _statement() -> TextClause:
     )
 
 
-@cache
-def covered_by() -> TextualSelect:
-    """Select the `code` of every specimen that an active hold of the kind `:kind` covers; "any" is every kind.
+def covered_by_those(which: str, answer: str) -> str:
+    """Return SQL for what the holds that meet the condition `which` cover; `answer` picks from h (hold) and scope.target.
 
     The holds say which specimens they may cover; which of those they do cover is asked as for one specimen, so that a list
     and the specimen's own page cannot differ.
@@ -71,18 +70,23 @@ def covered_by() -> TextualSelect:
     reaches = [reach.get() for reach in _REACHES]
     tables = "".join(f", {reach.held_tables}" for reach in reaches if reach.held_tables)
     coverage = _coverage().replace(":codes", "ARRAY(SELECT code FROM candidate)")
-    return text(
-        f"""
+    return f"""
         WITH RECURSIVE active AS (
-            SELECT scope_kind, scope_id, placed_at FROM hold WHERE lifted_at IS NULL AND (:kind = 'any' OR kind = :kind)
+            SELECT id, scope_kind, scope_id, placed_at FROM hold WHERE {which}
         ){tables}, held (code) AS (
             {" UNION ".join(reach.held for reach in reaches)}
         ), candidate (code) AS ({with_heirs.get()}), {coverage}
-        SELECT DISTINCT scope.target AS code
+        SELECT DISTINCT {answer}
         FROM scope JOIN active h ON h.scope_id = scope.scope_id AND h.scope_kind = scope.scope_kind
         WHERE scope.until IS NULL OR scope.until >= h.placed_at
         """  # noqa: S608 - the parts put in are constants of our packages
-    ).columns(code=Text)
+
+
+@cache
+def covered_by() -> TextualSelect:
+    """Select the `code` of every specimen that an active hold of the kind `:kind` covers; "any" is every kind."""
+    active = "lifted_at IS NULL AND (:kind = 'any' OR kind = :kind)"
+    return text(covered_by_those(active, "scope.target AS code")).columns(code=Text)
 
 
 def holds_on(session: Session, codes: Collection[str]) -> dict[str, tuple[ActiveHold, ...]]:

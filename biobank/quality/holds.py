@@ -14,20 +14,20 @@ from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import ANYWHERE, EVERYWHERE, Place
 from biobank.auth.scope import Scope as SiteScope
 from biobank.custody import holds as custody_holds
 from biobank.custody.events import HOLD_EVENTS
-from biobank.custody.hold_coverage import shipment_sites
+from biobank.custody.hold_coverage import covered_by_those, shipment_sites
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import Hold
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.snapshots import get_visible
-from biobank.custody.states import HoldScope
+from biobank.custody.states import TERMINAL, HoldScope, State
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.foundation.paging import Paging, read_page
 from biobank.quality.releases import end_held_releases
 from biobank.quality.schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
@@ -150,11 +150,57 @@ def place_hold(session: Session, act: Act, request: HoldRequest) -> HoldAnswer:
     return _answer(session, act, hold_id, [appended], killed)
 
 
+# What is gone stands nowhere; what is on its way, or was lost and may be found, belongs to a site all the same.
+_GONE = [state.value for state in TERMINAL - {State.LOST}]
+_STANDING = """
+    SELECT covered.hold AS id, coalesce(c.site_code, p.home_site_code) AS site
+    FROM ({covered}) AS covered JOIN custody c ON c.code = covered.code JOIN specimen p ON p.code = c.code
+    WHERE c.state <> ALL(:gone)
+    UNION SELECT h.id, b.site_code FROM hold h JOIN storage_container b ON b.code = h.scope_id
+    WHERE h.id = ANY(:ids) AND h.scope_kind = 'container'
+"""
+_HARVESTED = text(
+    "SELECT h.id, x.site_code AS site FROM hold h JOIN harvest x ON x.donor_code = h.scope_id"
+    " WHERE h.id = ANY(:ids) AND h.scope_kind = 'donor'"
+)
+
+
+@cache
+def _standing() -> TextClause:
+    return text(_STANDING.format(covered=covered_by_those("id = ANY(:ids)", "h.id AS hold, scope.target AS code")))
+
+
+def places_to_lift(session: Session, holds: Collection[UUID]) -> dict[UUID, list[Place]]:
+    """Return for each hold the places at every one of which the right to lift it is needed.
+
+    They are the sites where material stands that it covers, and a held container's own. Where none stands they are the sites
+    of a donor's harvests; else it is enough to have the right at one of the sites that know of what is held.
+    """
+    every = {one: sites for one, sites in _by_hold(session, _standing(), holds, gone=_GONE).items() if sites}
+    left = [one for one in holds if one not in every]
+    every |= {one: sites for one, sites in _by_hold(session, _HARVESTED, left).items() if sites}
+    known = sites_of_holds(session, [one for one in holds if one not in every])
+    return {one: [*sorted(every[one])] if one in every else [known[one]] for one in holds}
+
+
+def lift_refusals(actor: Actor, subject: str, places: Collection[Place]) -> list[NotPermitted]:
+    """Return why the actor may not lift a hold on `subject`, one refusal a place of `places_to_lift`; empty when they may."""
+    return [
+        NotPermitted(
+            f"{refusal.detail} The right to lift this hold is needed at every site where material stands that it covers.",
+            **refusal.members,
+        )
+        for place in places
+        if (refusal := actor.refusal(Permission.HOLD_LIFT, at=place, subject=subject)) is not None
+    ]
+
+
 def hold_to_lift(session: Session, actor: Actor, hold_id: UUID, *, lock: bool = False) -> tuple[RowMapping, Scope]:
     """Return a hold that the actor may lift, and what it covers; raise NotFound, NotPermitted, HoldAlreadyLifted."""
     row = _find(session, hold_id)
     scope = find_scope(session, actor, HoldScope(row["scope_kind"]), row["scope_id"], lock=lock)
-    actor.require(Permission.HOLD_LIFT, at=scope.sites, subject=scope.id)
+    for refusal in lift_refusals(actor, scope.id, places_to_lift(session, [hold_id])[hold_id]):
+        raise refusal
     if row["lifted_at"] is not None:
         raise HoldAlreadyLifted("This hold was lifted already.", subject=scope.id)
     return row, scope
@@ -259,15 +305,22 @@ def _sites() -> TextClause:
 
 def sites_of_holds(session: Session, holds: Collection[UUID]) -> dict[UUID, frozenset[str]]:
     """Return where what each of these holds covers is or belongs."""
+    return _by_hold(session, _sites(), holds)
+
+
+def _by_hold(session: Session, statement: TextClause, holds: Collection[UUID], **given: object) -> dict[UUID, frozenset[str]]:
     found: dict[UUID, set[str]] = {one: set() for one in holds}
     if found:
-        for hold_id, site in session.execute(_sites(), {"ids": list(found)}):
+        for hold_id, site in session.execute(statement, {"ids": list(found), **given}):
             found[hold_id].add(site)
     return {one: frozenset(sites) for one, sites in found.items()}
 
 
 def liftable(session: Session, actor: Actor, holds: Collection[UUID]) -> frozenset[UUID]:
     """Return which of these active holds the actor may lift, as `hold_to_lift` decides it."""
+    if actor.may(Permission.HOLD_LIFT, at=EVERYWHERE):
+        return frozenset(holds)
     if not actor.may(Permission.HOLD_LIFT, at=ANYWHERE):
         return frozenset()
-    return frozenset(one for one, sites in sites_of_holds(session, holds).items() if actor.may(Permission.HOLD_LIFT, at=sites))
+    known = [one for one, sites in sites_of_holds(session, holds).items() if actor.may(Permission.SPECIMEN_READ, at=sites)]
+    return frozenset(one for one, places in places_to_lift(session, known).items() if not lift_refusals(actor, "", places))
