@@ -40,6 +40,7 @@ from biobank.postgres import migrate
 from biobank.postgres.embedded import EmbeddedPostgres
 from biobank.registries import event_kinds
 from tests import coverage_of_operations, seed
+from tests.locking import watch_locks
 from tests.scratch import reachable_folder
 
 assert event_kinds.MODULES
@@ -455,7 +456,8 @@ _OPERATIONS = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder in which the test processes report."""
+    """Make the folder in which the test processes report, and watch the locks."""
+    watch_locks()
     if not hasattr(config, "workerinput"):
         config.stash[_OPERATIONS] = tempfile.mkdtemp(prefix="operations-")
 

@@ -9,7 +9,7 @@ Guarantees of `append`, when it returns:
 
 It is one statement for specimens and one for other streams, however many events, because round trips are what costs; its text
 is in `statement.py`, which the scan path sends without a session.
-Lock order for callers that lock first: donor, withdrawal, specimens by code.
+Callers that lock first do so in the order of `locks.ORDER`.
 """
 
 from collections.abc import Sequence

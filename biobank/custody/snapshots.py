@@ -11,6 +11,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.hold_coverage import holds_on
 from biobank.custody.legality import ActiveHold, Snapshot
+from biobank.custody.locks import locked
 from biobank.custody.models import Custody
 from biobank.custody.projection import PROJECTED, Projection
 from biobank.foundation.db import table_of
@@ -83,15 +84,15 @@ def snapshot_of(row: "Row[Any]", holds: tuple[ActiveHold, ...] = ()) -> Snapshot
 def load(session: Session, codes: Iterable[str], *, lock: bool = False, holds: bool = False) -> dict[str, Snapshot]:
     """Load snapshots by code; missing codes are absent.
 
-    `lock` takes the custody rows FOR UPDATE in code order (donor and withdrawal rows must have been locked before, see the
-    lock order in docs). `holds` loads the active holds too.
+    `lock` takes the custody rows in code order; what comes before them in `locks.ORDER` was locked before.
+    `holds` loads the active holds too.
     """
     wanted = sorted(set(codes))
     statement = (
         select(*snapshot_columns()).select_from(snapshot_from()).where(custody.c.code.in_(wanted)).order_by(custody.c.code)
     )
     if lock:
-        statement = statement.with_for_update(of=custody)
+        statement = locked(statement, custody)
     rows = session.execute(statement).all()
     held = holds_on(session, [r.code for r in rows]) if holds and rows else {}
     return {row.code: snapshot_of(row, held.get(row.code, ())) for row in rows}

@@ -20,6 +20,7 @@ from biobank.acts.two_person import Proposed, propose_or_complete, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.hold_coverage import holds_on
+from biobank.custody.locks import locked
 from biobank.custody.states import HoldAct, HoldScope
 from biobank.donors import events
 from biobank.donors.blind_index import forget_tokens
@@ -186,12 +187,8 @@ def replay_erasures(session: Session, act: Act) -> list[str]:
         site = session.execute(select(donor.c.clinic_site_code).where(donor.c.code == code)).scalar_one()
         record_on_donor(session, act, code, [events.ErasureReplayed(documents=0, destroyed_at=rfc3339(instant))], site=site)
     destroyed = act.keystore.destroyed()
-    left = session.execute(
-        select(donor)
-        .where(donor.c.code.in_(sorted(destroyed)), donor.c.status != "erased")
-        .order_by(donor.c.code)
-        .with_for_update(key_share=True)
-    ).all()
+    known = select(donor).where(donor.c.code.in_(sorted(destroyed)), donor.c.status != "erased").order_by(donor.c.code)
+    left = session.execute(locked(known, donor)).all()
     for row in left:
         void_band_in_force(session, act, row.code, "erased", site=row.clinic_site_code)
         documents = _forget(session, row.code)

@@ -13,6 +13,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import Scope
+from biobank.custody.locks import locked
 from biobank.donors.models import Donor
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
@@ -48,8 +49,7 @@ def get_visible_donor(session: Session, actor: Actor, code: str, *, lock: bool =
     """
     statement = select(donor).where(donor.c.code == code, visible(actor))
     if lock:
-        # FOR NO KEY UPDATE: new specimens of this donor may still refer to the row.
-        statement = statement.with_for_update(of=donor, key_share=True)
+        statement = locked(statement, donor)
     row = session.execute(statement).first()
     if row is None:
         raise unknown_donor(code)
@@ -58,7 +58,7 @@ def get_visible_donor(session: Session, actor: Actor, code: str, *, lock: bool =
 
 def lock_donor(session: Session, code: str) -> "Row[Any]":
     """Lock the donor's row for a use case of another package and return it; raise NotFound when there is none."""
-    row = session.execute(select(donor).where(donor.c.code == code).with_for_update(key_share=True)).first()
+    row = session.execute(locked(select(donor).where(donor.c.code == code), donor)).first()
     if row is None:
         raise unknown_donor(code)
     return row

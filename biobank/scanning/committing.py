@@ -14,6 +14,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.events import CheckedOut, Received
+from biobank.custody.locks import locked
 from biobank.custody.recording import require_expected
 from biobank.custody.reversal import ReverseRequest, reverse
 from biobank.custody.schemas import BatchEventRequest, EventReceipt, request_model
@@ -179,9 +180,8 @@ def undo_list(session: Session, act: Act, request: UndoRequest) -> UndoneList:
 def _lock_donors(session: Session, codes: Sequence[str]) -> None:
     """Lock every donor before the first specimen, in one order, as each reversal by itself would."""
     of_list = select(specimen.c.donor_code).where(specimen.c.code.in_(codes))
-    session.execute(
-        select(donor.c.code).where(donor.c.code.in_(of_list)).order_by(donor.c.code).with_for_update(key_share=True)
-    ).all()
+    donors = select(donor.c.code).where(donor.c.code.in_(of_list)).order_by(donor.c.code)
+    session.execute(locked(donors, donor)).all()
 
 
 def words_of(recorded: RecordedList) -> str:

@@ -2,7 +2,6 @@
 
 A withdrawal's issued tubes do not become `received` here: at the clinic they arrive through their withdrawal
 (`POST /withdrawals/{code}/receive`), which checks more. Their shipment closes all the same, once none of it is underway.
-Lock order: the shipment, then specimens by code.
 """
 
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from biobank.custody import holds as custody_holds
 from biobank.custody.events import Received
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import TO_QUARANTINE
+from biobank.custody.locks import locked
 from biobank.custody.recording import NOW, Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
@@ -184,13 +184,8 @@ def close_settled_shipments(session: Session, act: Act) -> int:
             custody.c.state == State.IN_TRANSIT.value,
         )
     )
-    rows = session.execute(
-        select(shipment.c.code, shipment.c.to_site)
-        .where(shipment.c.closed_at.is_(None), ~out)
-        .order_by(shipment.c.code)
-        .limit(200)
-        .with_for_update(skip_locked=True)
-    ).all()
+    settled = select(shipment.c.code, shipment.c.to_site).where(shipment.c.closed_at.is_(None), ~out)
+    rows = session.execute(locked(settled.order_by(shipment.c.code).limit(200), shipment, skip_locked=True)).all()
     return sum(1 for row in rows if _close_if_settled(session, act, row.code, row.to_site))
 
 

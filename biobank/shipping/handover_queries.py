@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.custody.locks import locked
 from biobank.custody.models import Custody
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
@@ -26,7 +27,7 @@ custody = table_of(Custody)
 def get_handover(session: Session, actor: Actor, handover_id: UUID, *, lock: bool = False) -> tuple[Any, list[Any]]:
     """Return a hand-over the actor may know of and its items by specimen; raise NotFound otherwise (also when it exists)."""
     statement = select(handover).where(handover.c.id == handover_id, visible(actor))
-    row = session.execute(statement.with_for_update(of=handover) if lock else statement).first()
+    row = session.execute(locked(statement, handover) if lock else statement).first()
     if row is None:
         raise NotFound(f"There is no hand-over {handover_id} that you may see.", subject=str(handover_id))
     items = session.execute(select(item).where(item.c.handover_id == row.id).order_by(item.c.specimen_code)).all()

@@ -2,7 +2,7 @@
 
 What an acceptance needs is what the offer was about: each specimen in the state it was offered in, still with the giver, the
 offer still standing. Remarks, inspections and holds since then do not matter; a change of state or custodian does. All or
-nothing. Lock order: the hand-over, then specimens by code.
+nothing.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -20,6 +20,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.events import HandoverAccepted, HandoverDeclined, HandoverExpired, HandoverOffered
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
+from biobank.custody.locks import locked
 from biobank.custody.recording import Move, acknowledge, record, require_expected
 from biobank.custody.snapshots import get_all_visible, load
 from biobank.custody.states import CustodianKind
@@ -136,25 +137,18 @@ def decline(session: Session, act: Act, handover_id: UUID, request: DeclineReque
 @timer(every=timedelta(seconds=30))
 def expire_handovers(session: Session, act: Act) -> int:
     """End every offer whose time has passed, and return how many. A timer's work."""
-    due = (
-        select(handover)
-        .where(handover.c.ended_at.is_(None), handover.c.expires_at <= act.at)
-        .order_by(handover.c.id)
-        .limit(200)
-        .with_for_update(skip_locked=True)
-    )
-    return _end_overdue(session, act, session.execute(due).all())
+    due = _due(act).limit(200)
+    return _end_overdue(session, act, session.execute(locked(due, handover, skip_locked=True)).all())
 
 
 def _overdue_of(session: Session, codes: Sequence[str], act: Act) -> Sequence[Any]:
     """Lock the hand-overs of these specimens whose time has passed and whose timer has not come round yet."""
     of_these = select(item.c.handover_id).where(item.c.specimen_code.in_(codes), item.c.open)
-    return session.execute(
-        select(handover)
-        .where(handover.c.ended_at.is_(None), handover.c.expires_at <= act.at, handover.c.id.in_(of_these))
-        .order_by(handover.c.id)
-        .with_for_update()
-    ).all()
+    return session.execute(locked(_due(act).where(handover.c.id.in_(of_these)), handover)).all()
+
+
+def _due(act: Act) -> Select[Any]:
+    return select(handover).where(handover.c.ended_at.is_(None), handover.c.expires_at <= act.at).order_by(handover.c.id)
 
 
 def _lock_with(session: Session, rows: Sequence[Any], codes: Sequence[str] = ()) -> Sequence[Any]:

@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.custody.locks import locked
 from biobank.custody.models import Custody
 from biobank.custody.states import State
 from biobank.foundation.db import table_of
@@ -43,7 +44,7 @@ def visible(actor: Actor) -> ColumnElement[bool]:
 def get_shipment(session: Session, actor: Actor, code: str, *, lock: bool = False) -> Any:
     """Return the row of a shipment the actor may know of; raise NotFound otherwise (also when it exists)."""
     statement = select(shipment).where(shipment.c.code == code, visible(actor))
-    row = session.execute(statement.with_for_update() if lock else statement).first()
+    row = session.execute(locked(statement, shipment) if lock else statement).first()
     if row is None:
         raise NotFound(f"There is no shipment {code} that you may see. Scan its label again.", subject=code)
     return row

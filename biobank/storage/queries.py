@@ -9,6 +9,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import Scope
+from biobank.custody.locks import locked
 from biobank.custody.models import Custody
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
@@ -61,7 +62,7 @@ def get_container(session: Session, actor: Actor, code: str, *, lock: bool = Fal
     """Return a container's row; raise NotFound when the actor may not know of it."""
     statement = select(container).where(container.c.code == code)
     if lock:
-        statement = statement.with_for_update()
+        statement = locked(statement, container)
     row = session.execute(statement).first()
     if row is None or not places_seen(actor).covers(row.site_code):
         raise NotFound(f"There is no storage container {code} that you may see. Scan its label again.", subject=code)

@@ -1,6 +1,6 @@
 """Use cases of tubes and places: store, move, swap, and cold first.
 
-Lock order: donors and specimens by code, then containers by code. A full box is a conflict for storage; a quarantine or
+A full box is a conflict for storage; a quarantine or
 evacuation place takes everything, whatever the state, the holds, the papers or the number of free slots.
 """
 

@@ -19,6 +19,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
+from biobank.custody.locks import locked
 from biobank.custody.models import Custody
 from biobank.custody.recording import AHEAD, NOW, Circumstances, ImplausibleTime, Move
 from biobank.custody.recording import record as record_on_specimens
@@ -170,8 +171,8 @@ def find_row(session: Session, actor: Actor, code: str, *, lock: bool = False) -
     """Return the row; raise NotFound unless the actor may know of it. `lock` takes the donor's row, then the withdrawal's."""
     statement = case_rows(actor).where(withdrawal.c.code == code)
     if lock:
-        # One statement locks both rows in the order they are named. FOR NO KEY UPDATE: new rows may still refer to them.
-        statement = statement.with_for_update(of=[donor, withdrawal], key_share=True)
+        # One statement locks both rows in the order they are named.
+        statement = locked(statement, donor, withdrawal)
     row = session.execute(statement).mappings().first()
     if row is None:
         raise NotFound(f"There is no withdrawal {code} that you may see. Check the code.", subject=code)
@@ -258,7 +259,7 @@ def read_tubes(
         .order_by(custody.c.code)
     )
     if lock:
-        statement = statement.with_for_update(of=custody)
+        statement = locked(statement, custody)
     return session.execute(statement).mappings().all()
 
 
