@@ -104,8 +104,10 @@ class Database:
 
     @cached_property
     def sync_engine(self) -> Engine:
-        """The engine of the command line and the worker."""
-        return create_engine(self._url, **(self._pool | {"pool_size": 2}))
+        """The engine of the command line and the worker. Rows that are inserted together go in one statement."""
+        engine = create_engine(self._url, **(self._pool | {"pool_size": 2}))
+        engine.dialect.use_insertmanyvalues_wo_returning = True
+        return engine
 
     async def write(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction and COMMIT; on any exception roll back and re-raise."""

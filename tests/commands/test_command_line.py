@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zxingcpp
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from biobank.cli import app
+from biobank.importing import service
 from tests.conftest import TestBank
 from tests.factories import make_received
 from tests.importing.test_import import GOOD, written
@@ -101,3 +103,51 @@ def test_an_import_reports_first_and_imports_only_when_told(run: Run, bank: Test
     assert "Hair follicles:5: Pos (L5) is not given." in again.output
     assert bank.write(lambda s: s.execute(text("SELECT count(*) FROM custody")).scalar()) == 1
     assert "Quillfeather" not in report.read_text()
+
+
+def test_an_import_that_breaks_off_writes_its_report_names_nobody_and_goes_on_later(
+    run: Run, bank: TestBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "importing.md").read_text()
+    profile, report = tmp_path / "profile.toml", tmp_path / "report.csv"
+    profile.write_text(page.split("```toml\n")[1].split("```")[0].replace("MEADOW", "CLINIC").replace("HARBOUR", "LAB"))
+    file = written(tmp_path, [GOOD, GOOD | {"Pt ID": "P2", "Vial": 2, "Pos": "D3"}])
+    words = ("import", file, "--profile", profile, "--report", report, "--commit")
+    monkeypatch.setattr("biobank.importing.service.TUBES_AT_ONCE", 1)
+    real = service.import_portion
+
+    def breaks(bank: Any, rows: list[Any], *rest: Any) -> Any:
+        if rows[0].where.line == 5:
+            raise RuntimeError(rows[0].person.family_name)
+        return real(bank, rows, *rest)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(service, "import_portion", breaks)
+        stopped = run(*words)
+    told = report.read_text()
+    again = run(*words)
+
+    assert stopped.exit_code == 1
+    assert "1 tubes are imported" in " ".join(stopped.output.split())
+    assert "Quillfeather" not in stopped.output + told
+    assert [line.split(",")[2] for line in told.splitlines()[1:]] == ["imported", "ready"]
+    assert (again.exit_code, "1 imported" in again.output, "1 here already" in again.output) == (0, True, True)
+
+
+def test_a_cut_off_file_and_a_report_that_cannot_be_written_write_nothing(run: Run, bank: TestBank, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "importing.md").read_text()
+    profile = tmp_path / "profile.toml"
+    profile.write_text(page.split("```toml\n")[1].split("```")[0].replace("MEADOW", "CLINIC").replace("HARBOUR", "LAB"))
+    file = written(tmp_path, [GOOD])
+    cut = tmp_path / "cut.xlsx"
+    cut.write_bytes(file.read_bytes()[:3000])
+
+    broken = run("import", cut, "--profile", profile, "--commit")
+    unwritable = run("import", file, "--profile", profile, "--report", tmp_path / "no" / "report.csv", "--commit")
+    drafted = run("import", file, "--draft")
+    over = run("import", file, "--draft")
+
+    assert (broken.exit_code, unwritable.exit_code, drafted.exit_code, over.exit_code) == (2, 2, 0, 2)
+    assert "cannot be read" in broken.output
+    assert 'patient = "Pt ID"' in file.with_suffix(".toml").read_text()
+    assert bank.write(lambda s: s.execute(text("SELECT count(*) FROM custody")).scalar()) == 0

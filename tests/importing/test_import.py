@@ -287,3 +287,35 @@ def test_no_cell_makes_a_rule_stumble(written_as: str) -> None:
             rule(text_cell("A1", written_as))
         except Unclear as unclear:
             assert str(unclear)
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        ({"Amount": 21}, "amount"),
+        ({"Collected": "11/14/2018"}, "day of collection"),
+        ({"Frozen": "11/16/2018"}, "day of freezing"),
+        ({"Pos": "E5"}, "slot"),
+    ],
+)
+def test_a_second_tube_with_one_number_is_never_here_already(
+    api: Api, tmp_path: Path, change: dict[str, Any], differs: str
+) -> None:
+    """Its identifier and what it is make a tube; the second one with the number lies somewhere, and somebody must look."""
+    first = imported(api.test_bank, checked(tmp_path, GOOD))[0]
+
+    (again,) = imported(api.test_bank, checked(tmp_path, GOOD))
+    (second,) = imported(api.test_bank, checked(tmp_path, GOOD | change))
+
+    assert (again.outcome, again.code) == ("already", first.code)
+    assert second.outcome == "refused"
+    assert f"differs in: {differs}." in (second.reason or "")
+
+
+def test_one_donor_who_is_refused_leaves_the_others_of_the_portion_be(api: Api, tmp_path: Path) -> None:
+    imported(api.test_bank, checked(tmp_path, GOOD))
+    rows = [GOOD | {"Last name": "Other", "Vial": 2, "Pos": "E1"}, GOOD | {"Pt ID": "P2", "Vial": 1, "Pos": "E2"}]
+
+    done = imported(api.test_bank, checked(tmp_path, *rows))
+
+    assert sorted(one.outcome for one in done) == ["imported", "refused"]
