@@ -40,7 +40,7 @@ def fit_cost(thaws: int = 60, times: int = 7) -> tuple[float, float]:
         started = time.process_time()
         draws = model.fit(prior, model.Thaws.of(rows), seed=seed)
         fitted = time.process_time()
-        predictive.table_of(draws, 15.0)
+        predictive.reading_of(draws, 15.0)
         fits.append(fitted - started)
         tables.append(time.process_time() - fitted)
     return statistics.median(fits), statistics.median(tables)

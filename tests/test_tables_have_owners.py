@@ -114,10 +114,29 @@ def test_no_table_is_fetched_by_its_name() -> None:
         for path in SOURCES
         if path.relative_to(ROOT).as_posix() != "biobank/foundation/db.py"
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "tables"
+        if isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr == "tables"
+        and not isinstance(getattr(node.slice, "value", None), int)
     ]
 
     assert offenders == []
+
+
+def test_a_table_is_bound_to_a_name_once() -> None:
+    """The second module that needs a table imports its name; the first moves the name beside the model for it."""
+    bound: dict[str, list[str]] = {}
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        named = {a.asname or a.name: a.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for a in node.names}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "table_of":
+                model = ast.unparse(node.args[0])
+                bound.setdefault(named.get(model, model), []).append(f"{path.relative_to(ROOT)}:{node.lineno}")
+        offenders = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr == "__table__"]
+        assert offenders == [], path
+
+    assert {model: places for model, places in bound.items() if len(places) > 1} == {}
 
 
 def test_every_question_to_a_package_above_is_answered_by_the_package_it_names() -> None:

@@ -14,16 +14,13 @@ from sqlalchemy import Row, bindparam, delete, insert, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.models import Attempt, Idempotency
+from biobank.acts.models import attempt, idempotency
 from biobank.acts.timers import timer
 from biobank.foundation.config import read_secret
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import IdempotencyKeyReused, Refusal
 
 ANSWERS_KEPT = timedelta(days=90)
 
-idempotency = table_of(Idempotency)
-attempt = table_of(Attempt)
 
 _find = select(idempotency.c.request_hash, idempotency.c.status, idempotency.c.answer).where(
     idempotency.c.actor_code == bindparam("actor"), idempotency.c.key == bindparam("key")

@@ -20,6 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from biobank.foundation.db import table_of
+
 
 class Idempotency(SQLModel, table=True):
     """A committed answer, kept 90 days under the caller's key, free of personal data."""
@@ -78,3 +80,8 @@ class PendingAct(SQLModel, table=True):
     completed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
     second_signature: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("signature.id")))
     cancelled_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+
+
+# The tables, by the names under which everybody imports them.
+idempotency = table_of(Idempotency)
+attempt = table_of(Attempt)

@@ -11,19 +11,16 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor, RoleGrant
-from biobank.auth.models import LoginSession, User, UserRole
+from biobank.auth.models import login_session as _session
+from biobank.auth.models import user
+from biobank.auth.models import user_role as _role
 from biobank.auth.permissions import Role
 from biobank.foundation import clock
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotSignedIn
-
-_session = table_of(LoginSession)
-_user = table_of(User)
-_role = table_of(UserRole)
 
 _grants = (
     select(func.array_agg(aggregate_order_by(_role.c.role + "@" + func.coalesce(_role.c.site_code, ""), _role.c.id)))
-    .where(_role.c.user_code == _user.c.code)
+    .where(_role.c.user_code == user.c.code)
     .scalar_subquery()
 )
 
@@ -31,13 +28,13 @@ IDENTITY_COLUMNS = (
     _session.c.id.label("session_id"),
     _session.c.expires_at.label("session_expires_at"),
     _session.c.revoked_at,
-    _user.c.code.label("user_code"),
-    _user.c.active,
-    _user.c.must_change_password,
+    user.c.code.label("user_code"),
+    user.c.active,
+    user.c.must_change_password,
     _grants.label("grants"),
 )
 
-identity_from = _session.join(_user, _user.c.code == _session.c.user_code)
+identity_from = _session.join(user, user.c.code == _session.c.user_code)
 
 
 def identity_select(*more: Any) -> "Select[Any]":
@@ -64,8 +61,8 @@ def load_actor(session: Session, session_id: UUID) -> Actor:
     return actor_of(session.execute(_by_session, {"session_id": session_id}).first())
 
 
-_by_user = select(_user.c.code, _user.c.active, _user.c.must_change_password, _grants.label("grants")).where(
-    _user.c.code == bindparam("user_code")
+_by_user = select(user.c.code, user.c.active, user.c.must_change_password, _grants.label("grants")).where(
+    user.c.code == bindparam("user_code")
 )
 
 

@@ -22,6 +22,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from biobank.foundation.db import table_of
+
 
 def _when(nullable: bool = False) -> "Column[datetime]":
     return Column(DateTime(timezone=True), nullable=nullable)
@@ -142,3 +144,10 @@ class Signature(SQLModel, table=True):
     signed_at: datetime = Field(sa_column=_when())
     expires_at: datetime = Field(sa_column=_when())
     used_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+
+
+# The tables, by the names under which everybody imports them.
+site = table_of(Site)
+user = table_of(User)
+user_role = table_of(UserRole)
+login_session = table_of(LoginSession)

@@ -6,18 +6,16 @@ from sqlalchemy import bindparam, select, true
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor, RoleGrant
-from biobank.auth.models import User, UserRole
+from biobank.auth.models import user
+from biobank.auth.models import user_role as _role
 from biobank.auth.permissions import Role
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotSignedIn
 
-_user = table_of(User)
-_role = table_of(UserRole)
-_username = select(_user.c.username).where(_user.c.code == bindparam("code"))
+_username = select(user.c.username).where(user.c.code == bindparam("code"))
 _active_with_roles = (
     select(_role.c.role, _role.c.site_code)
-    .select_from(_user.outerjoin(_role, _role.c.user_code == _user.c.code))
-    .where(_user.c.code == bindparam("code"), _user.c.active == true())
+    .select_from(user.outerjoin(_role, _role.c.user_code == user.c.code))
+    .where(user.c.code == bindparam("code"), user.c.active == true())
 )
 
 

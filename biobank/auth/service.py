@@ -19,7 +19,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlmodel import Session
 
-from biobank.auth.models import LoginAttempt, LoginSession, RefreshToken, User
+from biobank.auth.models import LoginAttempt, RefreshToken
+from biobank.auth.models import login_session as _session
+from biobank.auth.models import user as _user
 from biobank.auth.passwords import verify_password
 from biobank.auth.schemas import TokenAnswer
 from biobank.auth.tokens import TokenRing
@@ -31,9 +33,7 @@ WINDOW = timedelta(minutes=10)
 USERNAME = re.compile(r"^[a-z][a-z0-9._-]{1,39}$")
 TOKEN_BYTES = 32
 
-_user = table_of(User)
 _attempt = table_of(LoginAttempt)
-_session = table_of(LoginSession)
 _refresh = table_of(RefreshToken)
 
 _find_login = select(_user.c.code, _user.c.password_hash, _user.c.active, _user.c.must_change_password).where(

@@ -15,15 +15,13 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.identity import IDENTITY_COLUMNS, actor_of, identity_from, idle_since
-from biobank.auth.models import LoginSession
+from biobank.auth.models import login_session as _session
 from biobank.auth.service import new_secret, secret_hash
 from biobank.foundation import clock
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotPermitted, NotSignedIn
 
 TOUCH_EVERY = timedelta(minutes=1)
 
-_session = table_of(LoginSession)
 _find = (
     select(*IDENTITY_COLUMNS, _session.c.csrf_token, _session.c.last_seen_at)
     .select_from(identity_from)

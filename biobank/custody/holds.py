@@ -12,11 +12,8 @@ from biobank.custody.event import Event
 from biobank.custody.events import HOLD_EVENTS
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, blocks_of
-from biobank.custody.models import Hold
+from biobank.custody.models import hold
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
-from biobank.foundation.db import table_of
-
-_hold = table_of(Hold)
 
 
 def hold_event(kind: HoldKind, scope_kind: HoldScope, scope_id: str, reason: str) -> Event:
@@ -59,7 +56,7 @@ def keep_placed(session: Session, facts: Sequence[Fact], appended: Sequence[Appe
                 }
             )
     if rows:
-        session.execute(insert(_hold), rows)
+        session.execute(insert(hold), rows)
     return [row["id"] for row in rows]
 
 

@@ -22,13 +22,10 @@ from sqlmodel import Session
 
 from biobank.custody.statement import Appended, End, Fact, Stream, compose, compose_all, follow
 from biobank.custody.states import StreamKind
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, StaleSequence
-from biobank.transparency.models import StreamHead
+from biobank.transparency.models import stream_head as _head
 
 __all__ = ["Appended", "Fact", "append"]
-
-_head = table_of(StreamHead)
 
 
 class UnknownColleague(Conflict):

@@ -45,6 +45,7 @@ from biobank.custody.states import (
     Quality,
     State,
 )
+from biobank.foundation.db import table_of
 
 
 def _one_of(
@@ -219,3 +220,8 @@ class RuleTable(SQLModel, table=True):
 
     id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     document: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+# The tables, by the names under which everybody imports them.
+custody = table_of(Custody)
+hold = table_of(Hold)

@@ -22,12 +22,12 @@ from biobank.custody.event import Event
 from biobank.custody.events import PerformerConfirmed, PerformerDisputed
 from biobank.custody.ledger import Fact, append
 from biobank.custody.models import NamedPerformer
-from biobank.custody.rebuild import event
 from biobank.custody.recording import NOW, acknowledge, head_of
 from biobank.custody.states import PerformerAnswer, StreamKind
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.paging import Listed
+from biobank.transparency.models import event
 
 AT_ONCE = 200
 """Entries that one signature confirms. Their hashes must fit into one entry of the log."""

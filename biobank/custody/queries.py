@@ -7,22 +7,22 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlmodel import Session
 
-from biobank.acts.models import Attempt
+from biobank.acts.models import attempt
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.entry import parse_entry
+from biobank.custody.models import custody
 from biobank.custody.performer_confirmations import answers_to
-from biobank.custody.rebuild import Rebuilt, event, projection_of
+from biobank.custody.rebuild import Rebuilt, projection_of
 from biobank.custody.schemas import AttemptList, AttemptPublic, CustodyHistory, EventPublic
-from biobank.custody.snapshots import custody, get_visible
+from biobank.custody.snapshots import get_visible
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
-from biobank.transparency.models import Leaf
+from biobank.transparency.models import Leaf, event
 
 leaf = table_of(Leaf)
-attempt = table_of(Attempt)
 
 
 def history_of(session: Session, actor: Actor, code: str, after: int = 0, limit: int = 200) -> CustodyHistory:

@@ -15,10 +15,7 @@ from sqlmodel import Session
 from biobank.custody.entry import parse_entry
 from biobank.custody.event import rules
 from biobank.custody.projection import Projection
-from biobank.foundation.db import table_of
-from biobank.transparency.models import Event as EventRow
-
-event = table_of(EventRow)
+from biobank.transparency.models import event
 
 
 @dataclass(frozen=True, slots=True)

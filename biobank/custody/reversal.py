@@ -25,14 +25,16 @@ from biobank.custody.entry import parse_entry
 from biobank.custody.event import parse_payload, rules
 from biobank.custody.events import Amended, Reversed
 from biobank.custody.legality import Snapshot
-from biobank.custody.rebuild import entries_of, event, fold
+from biobank.custody.models import custody
+from biobank.custody.rebuild import entries_of, fold
 from biobank.custody.recording import Circumstances, Move, record, require_expected
 from biobank.custody.schemas import EventAnswer
 from biobank.custody.service import answer_of
-from biobank.custody.snapshots import custody, get_visible
+from biobank.custody.snapshots import get_visible
 from biobank.custody.states import TERMINAL
 from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
 from biobank.foundation.from_above import FromAbove
+from biobank.transparency.models import event
 
 LeafHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Leaf hash of the event, in hex.")]
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason, e.g. `wrong_tube_scanned`.")]

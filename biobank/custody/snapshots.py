@@ -12,13 +12,10 @@ from biobank.auth.permissions import Permission
 from biobank.custody.hold_coverage import holds_on
 from biobank.custody.legality import ActiveHold, Snapshot
 from biobank.custody.locks import locked
-from biobank.custody.models import Custody
+from biobank.custody.models import custody
 from biobank.custody.projection import PROJECTED, Projection
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
 from biobank.foundation.from_above import FromAbove
-
-custody = table_of(Custody)
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,15 @@ import orjson
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import dialect
 
-from biobank.acts.models import Idempotency
+from biobank.acts.models import idempotency
 from biobank.custody.entry import Head, build_entry
 from biobank.custody.event import Event
 from biobank.custody.legality import Snapshot
-from biobank.custody.models import Custody
+from biobank.custody.models import custody as custody_table
 from biobank.custody.projection import PROJECTED, Projection
 from biobank.custody.states import StreamKind
-from biobank.foundation.db import table_of
-from biobank.transparency.models import Event as EventRow
-from biobank.transparency.models import StreamHead
+from biobank.transparency.models import event as event_table
+from biobank.transparency.models import stream_head
 
 
 @dataclass(frozen=True)
@@ -129,10 +128,10 @@ def _types(table: Table) -> dict[str, str]:
     return {c.name: c.type.compile(spelt) for c in table.columns if c.computed is None and c.identity is None}
 
 
-_CUSTODY = _types(table_of(Custody))
-_EVENT = _types(table_of(EventRow))
-_HEAD = {name: kind for name, kind in _types(table_of(StreamHead)).items() if name != "state"}
-_KEPT = _types(table_of(Idempotency))
+_CUSTODY = _types(custody_table)
+_EVENT = _types(event_table)
+_HEAD = {name: kind for name, kind in _types(stream_head).items() if name != "state"}
+_KEPT = _types(idempotency)
 _END = ("seq", "head_hash", "last_occurred_at", "state_seq")
 """What every event changes in its custody row, beside what its effect projects."""
 assert set(_CUSTODY) == {"code", "donor_code", *_END, *PROJECTED}

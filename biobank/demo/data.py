@@ -36,14 +36,19 @@ from biobank.donors.schemas import GiveConsent, RegisterDonor
 from biobank.donors.service import register_donor
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.db import table_of
 from biobank.people.bootstrap import set_up_user
 from biobank.people.schemas import SiteCreate
 from biobank.people.sites import create_site
 from biobank.quality.events import BasisDecided, Decision, Discarded, QualityDecided, RegulatoryBasis
 from biobank.registries import event_kinds, tables
 from biobank.specimens import events
-from biobank.specimens.models import Harvest, Lot, Specimen, SpecimenParent, ViabilityAssay
+from biobank.specimens.models import (
+    harvest,
+    specimen,
+    specimen_parent,
+    viability_assay,
+)
+from biobank.specimens.models import lot as lot_table
 from biobank.storage.events import Stored
 from biobank.withdrawals.schemas import ApproveRequest, WithdrawalRequest
 from biobank.withdrawals.service import approve_withdrawal, request_withdrawal
@@ -237,7 +242,7 @@ class Story:
         assay = uuid4()
         (counted,) = self._all("tomas", [out], events.ViabilityMeasured(assay=str(assay), **count), BANK)
         self.session.execute(
-            insert(table_of(ViabilityAssay)).values(
+            insert(viability_assay).values(
                 id=assay,
                 specimen_code=vial.code,
                 operator=self.stage.actors["tomas"].code,
@@ -257,7 +262,7 @@ class Story:
     def _collect(self, prefix: str, material: str, unit: str, count: int, amount: int, method: str, where: str) -> list[Snapshot]:
         act = self.stage.act("clara", self.at)
         self.session.execute(
-            insert(table_of(Harvest)).values(
+            insert(harvest).values(
                 code=self.harvest,
                 donor_code=self.donor,
                 site_code=CLINIC,
@@ -289,7 +294,7 @@ class Story:
     def _lot(self, material: str, process: str) -> str:
         code = new_codes(self.session, "LT", 1)[0]
         self.session.execute(
-            insert(table_of(Lot)).values(
+            insert(lot_table).values(
                 code=code,
                 donor_code=self.donor,
                 material=material,
@@ -310,7 +315,7 @@ class Story:
         codes = new_codes(self.session, "AD", count, year=self.at.year % 100)
         self._rows(codes, material, "cells", passage, lot_code=lot)
         self.session.execute(
-            insert(table_of(SpecimenParent)),
+            insert(specimen_parent),
             [
                 {"child_code": c, "parent_code": p.code, "child_donor": self.donor, "parent_donor": self.donor}
                 for c in codes
@@ -346,7 +351,7 @@ class Story:
             "created_by": self.stage.actors["tomas"].code,
             **more,
         }
-        self.session.execute(insert(table_of(Specimen)), [{"code": code, **common} for code in codes])
+        self.session.execute(insert(specimen), [{"code": code, **common} for code in codes])
         self.made += len(codes)
 
     def _begin(self, act: Act, codes: list[str], event: Event, site: str) -> list[Snapshot]:
@@ -391,7 +396,7 @@ class Story:
         decided = BasisDecided(basis=basis, before=RegulatoryBasis.UNDETERMINED, reason="product_assessment", signature=signature)
         released = QualityDecided(decision=Decision.RELEASED_TO_BANK, reason="criteria_met", basis=basis, signature=signature)
         after = self._recorded(act, specimens, [decided] * len(specimens), BANK)
-        table = table_of(Specimen)
+        table = specimen
         self.session.execute(
             table.update().where(table.c.code.in_([s.code for s in specimens])).values(regulatory_basis=basis.value)
         )

@@ -4,7 +4,8 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.custody.reversal import donor_lock
-from biobank.donors.visibility import donor, lock_donor
+from biobank.donors.models import donor
+from biobank.donors.visibility import lock_donor
 from biobank.exports.bundling import clinic_of_donor
 
 donor_lock.give(lock_donor)

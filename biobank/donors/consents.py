@@ -13,22 +13,21 @@ from sqlalchemy import Row, Select, insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.auth.models import User
+from biobank.auth.models import user
 from biobank.auth.permissions import Permission
 from biobank.custody.recording import AHEAD, BACK_WITHOUT_REASON
 from biobank.donors import events
 from biobank.donors.events import ConsentKind, Tissue
 from biobank.donors.identity import keep_document
-from biobank.donors.models import Consent
+from biobank.donors.models import Consent, donor
 from biobank.donors.recording import record_on_donor, recorded
 from biobank.donors.schemas import ConsentPublic, ConsentRecorded, GiveConsent, RevokeConsent
-from biobank.donors.visibility import donor, get_visible_donor, require_not_erased
+from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, Refusal
 
 _consent = table_of(Consent)
-_user = table_of(User)
 
 
 class ConsentMissing(Conflict):
@@ -66,7 +65,7 @@ def give_consent(session: Session, act: Act, code: str, request: GiveConsent) ->
     require_not_erased(row)
     if request.given_at - act.at > AHEAD:
         raise ConsentInFuture("The consent cannot have been given later than now. Check the date on the form.", subject=code)
-    if session.execute(select(_user.c.code).where(_user.c.code == request.witnessed_by)).first() is None:
+    if session.execute(select(user.c.code).where(user.c.code == request.witnessed_by)).first() is None:
         raise WitnessUnknown(f"Nobody here has the badge {request.witnessed_by}. Check the witness's badge.", subject=code)
     consent_id = uuid4()
     representative = None

@@ -24,20 +24,17 @@ from biobank.custody.locks import locked
 from biobank.custody.states import HoldAct, HoldScope
 from biobank.donors import events
 from biobank.donors.blind_index import forget_tokens
-from biobank.donors.models import DonorDocument
+from biobank.donors.models import donor
+from biobank.donors.models import donor_document as _kept
 from biobank.donors.recording import record_on_donor, recorded
 from biobank.donors.retention import Outlook, SpecimenEnd, erasure_outlook
 from biobank.donors.schemas import EraseDonor, ErasureOutlook, Recorded
-from biobank.donors.visibility import donor, get_visible_donor, require_not_erased
+from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.donors.wristbands import void_band_in_force
 from biobank.foundation.clock import now, rfc3339
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, Refused
 from biobank.foundation.from_above import FromAbove
-from biobank.vault.models import VaultDocument
-
-_documents = table_of(VaultDocument)
-_kept = table_of(DonorDocument)
+from biobank.vault.models import vault_document as _documents
 
 
 class ErasureRefused(Conflict):

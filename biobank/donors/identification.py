@@ -12,12 +12,9 @@ from sqlalchemy import func, select
 from sqlmodel import Session
 
 from biobank.donors.events import Purpose
-from biobank.donors.models import Identification
+from biobank.donors.models import identification as _identification
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotPermitted
-
-_identification = table_of(Identification)
 
 
 class IdentityMismatch(Conflict):

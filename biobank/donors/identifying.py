@@ -31,7 +31,8 @@ from biobank.donors.identification import (
     SamePerson,
 )
 from biobank.donors.identity import differing, keep_document
-from biobank.donors.models import Identification, KitBinding
+from biobank.donors.models import identification as _identification
+from biobank.donors.models import kit_binding as _kit
 from biobank.donors.recording import hold_donor, record_on_donor, recorded
 from biobank.donors.service import read_identity_document
 from biobank.donors.visibility import get_visible_donor, require_not_erased
@@ -39,7 +40,6 @@ from biobank.donors.visit_schemas import IdentificationRecorded, Identify
 from biobank.donors.wristbands import void_band_in_force
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import parse_code
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound, Refused
 
 SECOND_PERSON_WITHIN = timedelta(minutes=15)
@@ -47,9 +47,6 @@ VISIT = timedelta(hours=16)
 """How long a completed identification stands: one working day of a day clinic. The next visit identifies anew."""
 
 STOP = "Stop here: no sedation, no harvest, no treatment. Put any tube or kit of this patient in quarantine."
-
-_identification = table_of(Identification)
-_kit = table_of(KitBinding)
 
 
 def identify(session: Session, act: Act, code: str, request: Identify) -> IdentificationRecorded | Refused:

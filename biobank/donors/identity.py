@@ -9,14 +9,11 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.donors.blind_index import Named, TokenKind, external_value, index_values, tokens_of
 from biobank.donors.events import IdentifierKind
-from biobank.donors.models import DonorDocument
+from biobank.donors.models import donor_document as _kept
 from biobank.donors.names import same_family_name, same_given_names
 from biobank.donors.schemas import FormerName, RegisterDonor
 from biobank.donors.visit_schemas import Stated
-from biobank.foundation.db import table_of
 from biobank.vault import put_documents
-
-_kept = table_of(DonorDocument)
 
 Identity = dict[str, Any]
 """family_name, given_names (or null), date_of_birth (ISO), sex, former_names [{family_name, given_names}],

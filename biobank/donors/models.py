@@ -24,6 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
+from biobank.foundation.db import table_of
+
 
 def _when(nullable: bool = False) -> "Column[datetime]":
     return Column(DateTime(timezone=True), nullable=nullable)
@@ -200,3 +202,11 @@ class Wristband(SQLModel, table=True):
     voided_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
     void_reason: str | None = Field(default=None, sa_column=Column(Text))
     voided_event: bytes | None = Field(default=None, sa_column=_hash_of_event(nullable=True))
+
+
+# The tables, by the names under which everybody imports them.
+donor = table_of(Donor)
+donor_document = table_of(DonorDocument)
+identification = table_of(Identification)
+kit_binding = table_of(KitBinding)
+wristband = table_of(Wristband)

@@ -9,11 +9,12 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.custody.models import Hold
+from biobank.custody.models import hold
 from biobank.custody.states import HoldScope
 from biobank.donors import blind_index
 from biobank.donors.blind_index import LookAlike, TokenKind, external_value, token
 from biobank.donors.consents import consents_of
+from biobank.donors.models import donor
 from biobank.donors.names import sound, words
 from biobank.donors.schemas import (
     DonorList,
@@ -26,12 +27,9 @@ from biobank.donors.schemas import (
     MatchList,
     SearchDonors,
 )
-from biobank.donors.visibility import donor, get_visible_donor, visible
+from biobank.donors.visibility import get_visible_donor, visible
 from biobank.donors.wristbands import band_in_force
-from biobank.foundation.db import table_of
 from biobank.foundation.paging import Paging, read_page
-
-_hold = table_of(Hold)
 
 MATCHES_SHOWN = 50
 ORDERS = {"donor": donor.c.code, "created_at": donor.c.created_at}
@@ -77,9 +75,9 @@ def describe_donor(session: Session, actor: Actor, code: str) -> DonorPublic:
 
 def _holds_of(session: Session, code: str) -> list[HoldPublic]:
     rows = session.execute(
-        select(_hold.c.id, _hold.c.kind, _hold.c.blocks, _hold.c.reason, _hold.c.placed_at)
-        .where(_hold.c.scope_kind == HoldScope.DONOR.value, _hold.c.scope_id == code, _hold.c.lifted_at.is_(None))
-        .order_by(_hold.c.placed_at)
+        select(hold.c.id, hold.c.kind, hold.c.blocks, hold.c.reason, hold.c.placed_at)
+        .where(hold.c.scope_kind == HoldScope.DONOR.value, hold.c.scope_id == code, hold.c.lifted_at.is_(None))
+        .order_by(hold.c.placed_at)
     )
     return [HoldPublic.model_validate(dict(row)) for row in rows.mappings()]
 

@@ -12,15 +12,11 @@ from biobank.acts.act import Act
 from biobank.custody import holds
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
-from biobank.custody.models import Hold
+from biobank.custody.models import hold
 from biobank.custody.recording import NOW, Circumstances, acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
-from biobank.foundation.db import table_of
-from biobank.transparency.models import Event as EventRow
-
-_event = table_of(EventRow)
-_hold = table_of(Hold)
+from biobank.transparency.models import event as _event
 
 _last = (
     select(_event.c.occurred_at)
@@ -62,11 +58,11 @@ def hold_donor(
 ) -> tuple[UUID, Appended] | None:
     """Place a hold on everything of a donor, unless one of this kind is active; then return None."""
     active = session.execute(
-        select(_hold.c.id).where(
-            _hold.c.scope_kind == HoldScope.DONOR.value,
-            _hold.c.scope_id == donor_code,
-            _hold.c.kind == kind.value,
-            _hold.c.lifted_at.is_(None),
+        select(hold.c.id).where(
+            hold.c.scope_kind == HoldScope.DONOR.value,
+            hold.c.scope_id == donor_code,
+            hold.c.kind == kind.value,
+            hold.c.lifted_at.is_(None),
         )
     ).first()
     if active is not None:

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.codes import new_codes
-from biobank.auth.models import Site
+from biobank.auth.models import site as _site
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
@@ -18,17 +18,14 @@ from biobank.custody.states import HoldKind, StreamKind
 from biobank.donors import events
 from biobank.donors.blind_index import LookAlike, add_tokens, forget_tokens, look_alikes_of
 from biobank.donors.identity import Identity, identity_of, keep_document, keep_documents, tokens_for
+from biobank.donors.models import donor
 from biobank.donors.queries import shown_look_alikes
 from biobank.donors.recording import hold_donor, record_on_donor, recorded
 from biobank.donors.schemas import ChangeDonor, Contact, DonorRecorded, ExternalId, FormerName, IdentityPublic, RegisterDonor
-from biobank.donors.visibility import donor, get_visible_donor, require_not_erased
-from biobank.foundation.db import table_of
+from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.vault import open_document, put_document
-from biobank.vault.models import VaultDocument
-
-_site = table_of(Site)
-_documents = table_of(VaultDocument)
+from biobank.vault.models import vault_document as _documents
 
 INDEX_SECRET = "blind-index"  # noqa: S105 - the name of a secret, not a secret
 

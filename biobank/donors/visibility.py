@@ -14,12 +14,10 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import Scope
 from biobank.custody.locks import locked
-from biobank.donors.models import Donor
-from biobank.foundation.db import table_of
+from biobank.donors.models import donor
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.from_above import FromAbove
 
-donor = table_of(Donor)
 keeps_cells_of: FromAbove[Callable[[ColumnElement[str], Scope], ColumnElement[bool]]] = FromAbove("specimens")
 """The condition that a site of the scope keeps or holds a specimen of the donor with this code."""
 

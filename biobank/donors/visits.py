@@ -14,12 +14,9 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.donors.events import IdentifierKind
-from biobank.donors.models import Identification, Wristband
+from biobank.donors.models import identification
+from biobank.donors.models import wristband as _band
 from biobank.foundation.clock import now
-from biobank.foundation.db import table_of
-
-_identification = table_of(Identification)
-_band = table_of(Wristband)
 
 
 @dataclass(frozen=True)
@@ -38,13 +35,13 @@ class Waiting:
 
 def waiting_identifications(session: Session, actor: Actor, donor: str | None = None, limit: int = 12) -> list[Waiting]:
     """Return identifications that wait for a second person, at the actor's sites, the most urgent first."""
-    statement = select(_identification).where(
-        _identification.c.completed_at.is_(None), _identification.c.failed_at.is_(None), _identification.c.expires_at > now()
+    statement = select(identification).where(
+        identification.c.completed_at.is_(None), identification.c.failed_at.is_(None), identification.c.expires_at > now()
     )
-    statement = statement.where(actor.scope(Permission.DONOR_IDENTIFY).of(_identification.c.site_code))
+    statement = statement.where(actor.scope(Permission.DONOR_IDENTIFY).of(identification.c.site_code))
     if donor is not None:
-        statement = statement.where(_identification.c.donor_code == donor)
-    rows = session.execute(statement.order_by(_identification.c.expires_at).limit(limit))
+        statement = statement.where(identification.c.donor_code == donor)
+    rows = session.execute(statement.order_by(identification.c.expires_at).limit(limit))
     return [
         Waiting(r.id, r.donor_code, r.site_code, r.purpose, r.kit_code, r.identifier_kinds, r.first_by, r.expires_at)
         for r in rows
@@ -58,11 +55,11 @@ def bandable_identification(session: Session, actor: Actor, donor: str) -> UUID 
     """
     at = now()
     rows = session.execute(
-        select(_identification.c.id, _identification.c.failed_at, _identification.c.purpose, _identification.c.valid_until)
-        .where(_identification.c.donor_code == donor)
-        .where(_identification.c.failed_at.is_not(None) | _identification.c.completed_at.is_not(None))
-        .where(actor.scope(Permission.DONOR_IDENTIFY).of(_identification.c.site_code))
-        .order_by(_identification.c.first_at.desc())
+        select(identification.c.id, identification.c.failed_at, identification.c.purpose, identification.c.valid_until)
+        .where(identification.c.donor_code == donor)
+        .where(identification.c.failed_at.is_not(None) | identification.c.completed_at.is_not(None))
+        .where(actor.scope(Permission.DONOR_IDENTIFY).of(identification.c.site_code))
+        .order_by(identification.c.first_at.desc())
         .limit(5)
     )
     for row in rows:

@@ -13,15 +13,12 @@ from biobank.auth.actor import Actor
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import NOW, Circumstances
 from biobank.donors import events
-from biobank.donors.models import Wristband
+from biobank.donors.models import wristband as _band
 from biobank.donors.recording import record_on_donor
 from biobank.donors.schemas import BandPublic
 from biobank.donors.visibility import get_visible_donor
 from biobank.foundation.clock import now, rfc3339
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
-
-_band = table_of(Wristband)
 
 VoidReason = Literal["replaced", "expired", "damaged", "removed", "discharged", "identity_mismatch", "erased"]
 

@@ -12,8 +12,8 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, EVERYWHERE
 from biobank.custody.entry import parse_entry
-from biobank.custody.rebuild import event
 from biobank.exports.service import STREAM
+from biobank.transparency.models import event
 
 SHOWN = 100
 

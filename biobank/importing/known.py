@@ -16,15 +16,12 @@ from biobank.donors.schemas import RegisterDonor
 from biobank.donors.service import INDEX_SECRET, read_identity_document, register_donors
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict
 from biobank.importing.plan import Vial, identity_of_person
 from biobank.importing.profile import Profile
+from biobank.specimens.models import specimen
 from biobank.specimens.resolving import alias, same_identifier
-from biobank.specimens.scoping import specimen
-from biobank.transparency.models import Event
-
-_event = table_of(Event)
+from biobank.transparency.models import event
 
 
 class OtherPerson(Conflict):
@@ -116,11 +113,11 @@ def known_tubes(session: Session, issuer: str, values: Sequence[str]) -> dict[st
     if not rows:
         return {}
     entries = session.execute(
-        select(_event.c.stream_id, _event.c.seq, _event.c.entry).where(
+        select(event.c.stream_id, event.c.seq, event.c.entry).where(
             and_(
-                _event.c.stream_kind == StreamKind.SPECIMEN.value,
-                _event.c.stream_id.in_([row.code for row in rows]),
-                _event.c.seq <= 2,
+                event.c.stream_kind == StreamKind.SPECIMEN.value,
+                event.c.stream_id.in_([row.code for row in rows]),
+                event.c.seq <= 2,
             )
         )
     )

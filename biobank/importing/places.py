@@ -11,6 +11,7 @@ from biobank.importing.plan import Vial
 from biobank.importing.profile import Profile
 from biobank.storage import queries
 from biobank.storage.containers import add_container
+from biobank.storage.models import storage_container
 from biobank.storage.schemas import ContainerCreate
 
 Names = tuple[str, ...]
@@ -64,7 +65,7 @@ class Places:
         return self._codes[key]
 
     def _children(self, session: Session, parent: str | None, kind: str) -> Any:
-        container = queries.container
+        container = storage_container
         return session.execute(
             select(container.c.code, container.c.name).where(
                 container.c.site_code == self._profile.bank_site,

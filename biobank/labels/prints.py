@@ -19,7 +19,6 @@ from biobank.custody.ledger import Appended
 from biobank.custody.recording import Circumstances, Move, acknowledge, record
 from biobank.custody.snapshots import get_all_visible, get_visible
 from biobank.foundation.codes import resolve_payload
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, Refusal, Refused
 from biobank.foundation.paging import Paging, read_page
 from biobank.labels.events import Labelled, LabelVerified
@@ -27,9 +26,7 @@ from biobank.labels.files import label_data, prints, template_for
 from biobank.labels.schemas import PrintAnswer, PrintList, PrintPublic, PrintRequest, VerifyAnswer, VerifyRequest
 from biobank.labels.things import is_thing, thing_of
 from biobank.quality.streams import record_on_stream
-from biobank.transparency.models import Event
-
-event = table_of(Event)
+from biobank.transparency.models import event
 
 
 class LabelMismatch(Conflict):

@@ -16,7 +16,6 @@ from biobank.donors.visibility import get_visible_donor
 from biobank.donors.wristbands import active_wristband
 from biobank.foundation.clock import now
 from biobank.foundation.codes import SPECIMENS, Prefix, parse_code
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.labels.data import LabelData
 from biobank.labels.events import (
@@ -34,13 +33,9 @@ from biobank.labels.events import (
 from biobank.labels.statements import Evaluation, StatementPolicy, required_statements
 from biobank.people.queries import get_user
 from biobank.specimens.kits import describe_kit, unknown_kit
-from biobank.specimens.models import KitLabel, Specimen
-from biobank.storage.models import StoragePosition
+from biobank.specimens.models import kit_label, specimen
+from biobank.storage.models import storage_position as _position
 from biobank.storage.queries import get_container, public_containers
-
-_position = table_of(StoragePosition)
-_kit_label = table_of(KitLabel)
-_specimen = table_of(Specimen)
 
 
 class NoLabelFor(Conflict):
@@ -82,7 +77,7 @@ def is_thing(session: Session, code: str) -> bool:
     """Say whether a code's label is not that of a specimen: another prefix, or a kit's label that no harvest used yet."""
     if parse_code(code).prefix not in SPECIMENS:
         return True
-    return session.execute(select(_specimen.c.code).where(_specimen.c.code == code)).first() is None
+    return session.execute(select(specimen.c.code).where(specimen.c.code == code)).first() is None
 
 
 def thing_of(session: Session, act: Act | None, actor: Actor, code: str) -> Thing:
@@ -140,7 +135,7 @@ def _kit(session: Session, actor: Actor, code: str) -> Thing:
 
 def _kit_label_of(session: Session, actor: Actor, code: str) -> Thing:
     """A label that is printed before the harvest: the code and what is true of every container of this bank."""
-    row = session.execute(select(_kit_label).where(_kit_label.c.specimen_code == code)).first()
+    row = session.execute(select(kit_label).where(kit_label.c.specimen_code == code)).first()
     if row is None:
         raise NotFound(f"There is no specimen {code} that you may see. Scan the label again.", subject=code)
     try:

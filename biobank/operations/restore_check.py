@@ -19,11 +19,11 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.custody.entry import parse_entry
-from biobank.custody.models import Custody
+from biobank.custody.models import custody
 from biobank.custody.projection import PROJECTED
-from biobank.custody.rebuild import event, fold
+from biobank.custody.rebuild import fold
 from biobank.donors.erasure import replay_erasures
-from biobank.foundation.db import table_of
+from biobank.transparency.models import event
 from biobank.transparency.queries import unaccounted_events
 
 AT_ONCE = 500
@@ -31,8 +31,6 @@ AT_ONCE = 500
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 COMPARED = ("seq", "state_seq", *PROJECTED)
-
-_custody = table_of(Custody)
 
 
 @dataclass
@@ -66,7 +64,7 @@ def look_after_restore(bank: Bank) -> Found:
 
 def _compare_some(session: Session, *, after: str, found: Found) -> str | None:
     """Compare the next specimens behind the code `after`; return the last one's code, None when there are no more."""
-    rows = session.execute(select(_custody).where(_custody.c.code > after).order_by(_custody.c.code).limit(AT_ONCE)).all()
+    rows = session.execute(select(custody).where(custody.c.code > after).order_by(custody.c.code).limit(AT_ONCE)).all()
     if not rows:
         return None
     entries = dict(_entries(session, [row.code for row in rows]))

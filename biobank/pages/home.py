@@ -11,14 +11,16 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.custody.snapshots import custody
+from biobank.custody.models import custody
 from biobank.custody.states import State
+from biobank.donors.models import donor
 from biobank.foundation.terms import Tone
 from biobank.pages.today import Task, Trouble, read_tasks, read_troubles
 from biobank.pages.ui.parts import ActionLink, Stat
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
-from biobank.specimens.scoping import donor, specimen, specimens_at_sites_of
+from biobank.specimens.models import specimen
+from biobank.specimens.scoping import specimens_at_sites_of
 from biobank.viability.records import count_alarms
 
 router = APIRouter(include_in_schema=False)

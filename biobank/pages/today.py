@@ -16,12 +16,12 @@ from biobank.acts.two_person import list_pending
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.custody.models import custody
 from biobank.custody.performer_confirmations import own_open_confirmations
-from biobank.custody.snapshots import custody
 from biobank.custody.states import TERMINAL, State
+from biobank.donors.models import donor
 from biobank.donors.visits import waiting_identifications
 from biobank.foundation.clock import now
-from biobank.foundation.db import table_of
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.code_pages import code_href
@@ -29,8 +29,9 @@ from biobank.quality.deviations import list_deviations
 from biobank.quality.holds import list_holds
 from biobank.shipping.handover_queries import list_handovers
 from biobank.shipping.shipment_queries import list_shipments
-from biobank.specimens.models import Kit, LotTest
-from biobank.specimens.scoping import at_sites_of, donor, lots_at_sites_of, specimen, specimens_at_sites_of
+from biobank.specimens.models import kit as kit_table
+from biobank.specimens.models import lot_test, specimen
+from biobank.specimens.scoping import at_sites_of, lots_at_sites_of, specimens_at_sites_of
 from biobank.withdrawals.queries import list_withdrawals
 from biobank.withdrawals.workflow import WithdrawalState
 
@@ -154,7 +155,7 @@ def _shipments(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
 def _tests(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
     if not (actor.may(P.QUALITY_DECIDE, at=ANYWHERE) or actor.may(P.PROCESSING_RECORD, at=ANYWHERE)):
         return
-    test, done = table_of(LotTest), table_of(LotTest).alias("done")
+    test, done = lot_test, lot_test.alias("done")
     rows = session.execute(
         select(test.c.lot_code, test.c.kind, test.c.due_at)
         .where(
@@ -174,7 +175,7 @@ def _tests(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
 def _kits(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
     if not (actor.may(P.KIT_MANAGE, at=ANYWHERE) or actor.may(P.HARVEST_RECORD, at=ANYWHERE)):
         return
-    kit = table_of(Kit)
+    kit = kit_table
     rows = session.execute(
         select(kit.c.code, kit.c.expires_at, kit.c.site_code)
         .where(kit.c.used_at.is_(None), kit.c.expires_at < at + SOON, at_sites_of(actor, kit.c.site_code, kit.c.home_site_code))

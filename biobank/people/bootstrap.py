@@ -12,11 +12,12 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM_CODE, RoleGrant
+from biobank.auth.models import user
 from biobank.auth.passwords import require_strong
 from biobank.auth.service import end_sessions_of
 from biobank.foundation.errors import NotFound, NotPermitted
 from biobank.people import events
-from biobank.people.queries import get_site, user
+from biobank.people.queries import get_site
 from biobank.people.roles import add_grant
 from biobank.people.service import add_user, record_about
 

@@ -7,19 +7,14 @@ from sqlalchemy import Select, bindparam, or_, select, text
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor, RoleGrant
-from biobank.auth.models import Site, User, UserRole
+from biobank.auth.models import site, user, user_role
 from biobank.auth.permissions import Permission, Role
 from biobank.auth.scope import ANYWHERE
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound, NotSignedIn
 from biobank.foundation.paging import Paging, read_page
 from biobank.people.authority import may_see_user
 from biobank.people.schemas import GrantPublic, Me, SiteList, SitePublic, UserList, UserPublic
 from biobank.vault import Erased, Keystore, open_document
-
-user = table_of(User)
-user_role = table_of(UserRole)
-site = table_of(Site)
 
 _grants = select(user_role.c.role, user_role.c.site_code).where(user_role.c.user_code == bindparam("code"))
 _by_code = select(user).where(user.c.code == bindparam("code"))

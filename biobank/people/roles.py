@@ -13,11 +13,12 @@ from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
 from biobank.auth.actor import RoleGrant
+from biobank.auth.models import user_role
 from biobank.auth.permissions import Permission
 from biobank.foundation.errors import AlreadyExists, Conflict, NotFound
 from biobank.people import events
 from biobank.people.authority import require_held, require_not_own
-from biobank.people.queries import get_site, get_user, user_role
+from biobank.people.queries import get_site, get_user
 from biobank.people.schemas import Done, RoleChange
 from biobank.people.service import COMPARED, done, people_of, record_about
 

@@ -19,6 +19,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.timers import timer
 from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
 from biobank.auth.actor import RoleGrant
+from biobank.auth.models import user
 from biobank.auth.passwords import require_strong
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
@@ -31,7 +32,7 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.errors import AlreadyExists, Conflict, MalformedRequest
 from biobank.people import events
 from biobank.people.authority import cosigning_site, require_held, require_manager_of, require_not_own, takes_two
-from biobank.people.queries import get_user, user
+from biobank.people.queries import get_user
 from biobank.people.schemas import Done, PasswordReset, UserChange, UserCreate
 from biobank.vault import put_document
 

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
@@ -17,7 +18,7 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.errors import AlreadyExists, Conflict
 from biobank.people import events
 from biobank.people.authority import require_held
-from biobank.people.queries import get_site, knows_time_zone, site, site_public
+from biobank.people.queries import get_site, knows_time_zone, site_public
 from biobank.people.schemas import SiteChange, SiteCreate, SiteRecorded
 
 

@@ -20,17 +20,14 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record
 from biobank.custody.snapshots import get_all_visible, load
 from biobank.custody.states import LIVE, State
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, Refusal
 from biobank.quality.events import NEEDS_AUTHORISATION, BasisDecided, Decision, QualityDecided, RegulatoryBasis
 from biobank.quality.releases import end_releases
 from biobank.quality.schemas import BasisOfSeveral, BasisRequest, DecidedSpecimen, DecisionAnswer, DecisionRequest
-from biobank.specimens.models import Lot, LotTest, Specimen
+from biobank.specimens.models import lot as lot_table
+from biobank.specimens.models import lot_test
+from biobank.specimens.models import specimen as specimen_table
 from biobank.vault import put_document
-
-specimen_table = table_of(Specimen)
-lot_table = table_of(Lot)
-lot_test = table_of(LotTest)
 
 RELEASES = frozenset({Decision.RELEASED_TO_BANK, Decision.RELEASED_CONDITIONALLY})
 DECIDABLE = LIVE | {State.ADMINISTERED}

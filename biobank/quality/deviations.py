@@ -14,7 +14,7 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
-from biobank.auth.models import Site
+from biobank.auth.models import site as site_table
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, Scope
 from biobank.custody.ledger import Appended
@@ -43,7 +43,6 @@ from biobank.vault import Erased, Keystore, open_document, put_document
 deviation = table_of(Deviation)
 subject_table = table_of(DeviationSubject)
 attachment_table = table_of(DeviationAttachment)
-site_table = table_of(Site)
 sites_of_withdrawal: FromAbove[Callable[[Session, str], list[str]]] = FromAbove("withdrawals")
 """The clinic of a withdrawal and the sites of its specimens; none when there is no such withdrawal."""
 

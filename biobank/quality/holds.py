@@ -21,19 +21,16 @@ from biobank.custody.events import HOLD_EVENTS
 from biobank.custody.hold_coverage import covered_by_those, shipment_sites
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot
-from biobank.custody.models import Hold
+from biobank.custody.models import hold
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.snapshots import get_visible
 from biobank.custody.states import TERMINAL, HoldScope, State
 from biobank.donors.visibility import lock_donor
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.foundation.paging import Paging, read_page
 from biobank.quality.releases import end_held_releases
 from biobank.quality.schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.streams import last_event_at
-
-hold = table_of(Hold)
 
 
 class HoldAlreadyLifted(Conflict):

@@ -21,7 +21,7 @@ from biobank.quality.decisions import answer_of
 from biobank.quality.events import Identified
 from biobank.quality.schemas import Resolved, ResolveRequest
 from biobank.storage.events import Safeguarded
-from biobank.storage.queries import container
+from biobank.storage.models import storage_container as container
 
 
 class NotUnidentified(Conflict):

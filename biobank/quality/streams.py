@@ -10,10 +10,8 @@ from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import NOW, Circumstances, head_of
 from biobank.custody.states import StreamKind
-from biobank.foundation.db import table_of
-from biobank.transparency.models import Event as EventRow
+from biobank.transparency.models import event as _event
 
-_event = table_of(EventRow)
 _last = (
     select(_event.c.occurred_at)
     .where(_event.c.stream_kind == bindparam("stream"), _event.c.stream_id == bindparam("id"))

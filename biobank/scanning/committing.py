@@ -19,6 +19,7 @@ from biobank.custody.recording import require_expected
 from biobank.custody.reversal import ReverseRequest, reverse
 from biobank.custody.schemas import BatchEventRequest, EventReceipt, request_model
 from biobank.custody.service import record_batch
+from biobank.donors.models import donor
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest
 from biobank.scanning.commands import WORDINGS, Action
@@ -26,7 +27,7 @@ from biobank.scanning.lists import NothingToRecord, Place, Row, ScanList, Wanted
 from biobank.scanning.rack_files import LONGEST_LIST, Line
 from biobank.shipping import handovers
 from biobank.shipping.schemas import DeclineRequest, HandoverRequest, SpecimenAsSeen
-from biobank.specimens.scoping import donor, specimen
+from biobank.specimens.models import specimen
 from biobank.storage.schemas import Placement, PlacementsRequest
 from biobank.storage.service import place_specimens
 

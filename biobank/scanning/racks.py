@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.custody.models import custody
 from biobank.foundation.codes import Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
@@ -13,8 +14,9 @@ from biobank.foundation.scanned_text import spellings
 from biobank.scanning.rack_files import Known, Line, RackFile, read_rack, require_one_tube_a_well, rows_of
 from biobank.scanning.rack_tables import rows_of_file
 from biobank.specimens.resolving import matching_aliases
+from biobank.storage.models import storage_container as container
 from biobank.storage.placing import Box
-from biobank.storage.queries import container, custody, places_seen
+from biobank.storage.queries import places_seen
 
 
 def read_pasted(session: Session, actor: Actor, text: str, settings: Settings) -> RackFile:

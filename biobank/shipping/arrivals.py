@@ -20,6 +20,7 @@ from biobank.custody.events import Received
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import TO_QUARANTINE
 from biobank.custody.locks import locked
+from biobank.custody.models import custody
 from biobank.custody.recording import NOW, Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
@@ -35,7 +36,7 @@ from biobank.shipping.schemas import (
     ShipmentReceiveRequest,
     ShipmentRefuseRequest,
 )
-from biobank.shipping.shipment_queries import custody, detail_of, get_shipment, item, manifest_of, shipment
+from biobank.shipping.shipment_queries import detail_of, get_shipment, item, manifest_of, shipment
 from biobank.specimens.resolving import tube_named
 
 

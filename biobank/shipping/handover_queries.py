@@ -11,17 +11,17 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.locks import locked
-from biobank.custody.models import Custody
+from biobank.custody.models import custody
+from biobank.donors.models import donor
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.shipping.models import Handover, HandoverItem
 from biobank.shipping.schemas import HandoverList, HandoverPublic
-from biobank.specimens.scoping import donor, specimen
+from biobank.specimens.models import specimen
 
 handover = table_of(Handover)
 item = table_of(HandoverItem)
-custody = table_of(Custody)
 
 
 def get_handover(session: Session, actor: Actor, handover_id: UUID, *, lock: bool = False) -> tuple[Any, list[Any]]:

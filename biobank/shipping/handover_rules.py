@@ -9,19 +9,16 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.auth.models import Site, User, UserRole
+from biobank.auth.models import site as site_table
+from biobank.auth.models import user as user_table
+from biobank.auth.models import user_role
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
 from biobank.custody.events import HandoverOffered
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import refusals_of_recording
 from biobank.custody.states import CustodianKind
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted, Refusal
-
-site_table = table_of(Site)
-user_table = table_of(User)
-role_table = table_of(UserRole)
 
 P = Permission.HANDOVER_TAKE
 
@@ -185,7 +182,7 @@ def _sites_of(session: Session, user: str) -> frozenset[str] | None:
     """The sites at which a user may take hand-overs; None means every site."""
     able = [role.value for role in Role if P in ROLE_PERMISSIONS[role]]
     sites = (
-        session.execute(select(role_table.c.site_code).where(role_table.c.user_code == user, role_table.c.role.in_(able)))
+        session.execute(select(user_role.c.site_code).where(user_role.c.user_code == user, user_role.c.role.in_(able)))
         .scalars()
         .all()
     )

@@ -8,7 +8,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.locks import locked
-from biobank.custody.models import Custody
+from biobank.custody.models import custody
 from biobank.custody.states import State
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
@@ -18,7 +18,6 @@ from biobank.shipping.schemas import ManifestLine, ShipmentDetail, ShipmentList,
 
 shipment = table_of(Shipment)
 item = table_of(ShipmentItem)
-custody = table_of(Custody)
 
 Status = Literal["in_transit", "arrived", "closed"]
 

@@ -7,14 +7,13 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
-from biobank.auth.models import Site
+from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Fact, append
 from biobank.custody.legality import OnHold, Snapshot
 from biobank.custody.recording import Move, acknowledge, head_of, record, require_expected
 from biobank.custody.snapshots import get_all_visible
 from biobank.custody.states import CustodianKind, HoldAct, State, StreamKind
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
 from biobank.foundation.from_above import FromAbove
 from biobank.shipping.events import Created, Dispatched, Packed
@@ -22,8 +21,6 @@ from biobank.shipping.handover_rules import EvidenceRequired, NotTheCustodian
 from biobank.shipping.schemas import ShipmentAnswer, ShipmentRequest
 from biobank.shipping.shipment_queries import detail_of, item, shipment
 from biobank.storage.rules import WrongTemperature, suits
-
-site_table = table_of(Site)
 
 clinics_of_withdrawals: FromAbove[Callable[[Session, Collection[str]], dict[str, str]]] = FromAbove("withdrawals")
 """The site of the clinic of each withdrawal, by its code."""
@@ -113,7 +110,7 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
 def _require_sites(session: Session, request: ShipmentRequest) -> None:
     if request.from_site == request.to_site:
         raise WrongDestination(f"A shipment goes to another site than {request.from_site}; here, use a hand-over.")
-    known = session.execute(select(site_table.c.code).where(site_table.c.code == request.to_site, site_table.c.active)).first()
+    known = session.execute(select(site.c.code).where(site.c.code == request.to_site, site.c.active)).first()
     if known is None:
         raise NotFound(f"There is no active site {request.to_site}.", subject=request.to_site)
 

@@ -5,18 +5,16 @@ from sqlmodel import Session
 
 from biobank.auth.scope import Scope
 from biobank.custody.hold_coverage import HoldReach, specimens_reach, with_heirs
-from biobank.custody.rebuild import event
-from biobank.custody.snapshots import SpecimenFacts, custody, specimen_facts
+from biobank.custody.models import custody
+from biobank.custody.snapshots import SpecimenFacts, specimen_facts
 from biobank.custody.states import State
 from biobank.donors.erasure import DonorsCells, donors_cells
+from biobank.donors.models import donor
 from biobank.donors.retention import SpecimenEnd
 from biobank.donors.visibility import keeps_cells_of
-from biobank.foundation.db import table_of
-from biobank.specimens.models import Harvest
+from biobank.specimens.models import harvest, specimen
 from biobank.specimens.resolving import alias
-from biobank.specimens.scoping import donor, specimen
-
-_harvest = table_of(Harvest)
+from biobank.transparency.models import event
 
 
 def _joined(base: FromClause, outer: bool) -> FromClause:
@@ -105,7 +103,7 @@ donors_cells.give(
     DonorsCells(
         ends=_ends,
         harvested=lambda session, code: list(
-            session.execute(select(_harvest.c.recorded_at).where(_harvest.c.donor_code == code)).scalars()
+            session.execute(select(harvest.c.recorded_at).where(harvest.c.donor_code == code)).scalars()
         ),
         forget_aliases=_forget_aliases,
     )

@@ -12,16 +12,12 @@ from biobank.acts.act import Act
 from biobank.custody.recording import Move, acknowledge, record, require_expected
 from biobank.custody.service import receipt_of
 from biobank.custody.snapshots import get_visible
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict
 from biobank.specimens.events import ViabilityMeasured
 from biobank.specimens.materials import Assay, Estimand, material_of
-from biobank.specimens.models import ViabilityAssay
+from biobank.specimens.models import viability_assay as assay
 from biobank.specimens.schemas import Measured, RecordViability, ViabilityRecorded
 from biobank.specimens.viability import live_per_ml, viability_bp, wilson_bp
-
-assay = table_of(ViabilityAssay)
-
 
 COUNTED = {
     "method",

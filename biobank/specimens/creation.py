@@ -13,7 +13,7 @@ from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.projection import Projection
 from biobank.custody.recording import Circumstances, Move, record
-from biobank.specimens.scoping import specimen
+from biobank.specimens.models import specimen
 from biobank.specimens.shapes import SpecimenMade
 
 _DEFAULTS: dict[str, Any] = {

@@ -7,14 +7,13 @@ from sqlalchemy import Row, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.foundation.db import table_of
+from biobank.donors.models import donor
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.harvest_schemas import HarvestList, HarvestPublic, HarvestSummary
-from biobank.specimens.models import Harvest
-from biobank.specimens.scoping import at_sites_of, donor, specimen
+from biobank.specimens.models import harvest, specimen
+from biobank.specimens.scoping import at_sites_of
 
-harvest = table_of(Harvest)
 ORDERS = {"started_at": harvest.c.started_at, "harvest": harvest.c.code, "donor": harvest.c.donor_code}
 
 

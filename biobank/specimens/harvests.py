@@ -19,7 +19,6 @@ from biobank.donors.identification import CompletedIdentification, completed_ide
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import parse_code
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site
 from biobank.specimens.collecting import KEEP, allocate_codes, require_reconciled, require_takeable
@@ -29,9 +28,7 @@ from biobank.specimens.harvest_schemas import ContainerCollected, HarvestRecorde
 from biobank.specimens.kit_use import bind_kit, bound_to, labels_of, take_kit
 from biobank.specimens.kits import require_bank_site
 from biobank.specimens.materials import Tissue, tissue_of
-from biobank.specimens.models import Harvest
-
-harvest = table_of(Harvest)
+from biobank.specimens.models import harvest
 
 LONGEST = timedelta(hours=24)
 """From the first material out of the body to the last container closed."""

@@ -11,12 +11,14 @@ from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import head_of
 from biobank.custody.states import StreamKind
 from biobank.donors.identification import CompletedIdentification, KitOfAnotherDonor
+from biobank.donors.models import kit_binding as binding
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict
 from biobank.specimens.collecting import KEEP
 from biobank.specimens.events import KitBound
 from biobank.specimens.harvest_schemas import RecordHarvest
-from biobank.specimens.kits import KitExpired, binding, kit, kit_label, unknown_kit
+from biobank.specimens.kits import KitExpired, unknown_kit
+from biobank.specimens.models import kit, kit_label
 
 
 class KitUsed(Conflict):

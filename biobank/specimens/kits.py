@@ -15,22 +15,17 @@ from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import StreamKind
-from biobank.donors.models import KitBinding
+from biobank.donors.models import kit_binding as binding
 from biobank.foundation.clock import now, rfc3339
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.people.queries import get_site
 from biobank.specimens.events import KitPrepared
 from biobank.specimens.harvest_schemas import KitLabelPublic, KitList, KitPublic, KitRecorded, PrepareKit
-from biobank.specimens.models import Harvest, Kit, KitLabel
+from biobank.specimens.models import harvest, kit, kit_label
 from biobank.specimens.scoping import at_sites_of
 
-kit = table_of(Kit)
 ORDERS = {"prepared_at": kit.c.prepared_at, "kit": kit.c.code, "expires_at": kit.c.expires_at}
-kit_label = table_of(KitLabel)
-binding = table_of(KitBinding)
-_harvest = table_of(Harvest)
 
 
 class KitExpired(Conflict):
@@ -121,7 +116,7 @@ def list_kits(
 
 def _select(actor: Actor) -> Any:
     """Kits the actor may know of: those of the place that uses it and of the bank that prepared it."""
-    used_for = select(_harvest.c.donor_code).where(_harvest.c.kit_code == kit.c.code).scalar_subquery()
+    used_for = select(harvest.c.donor_code).where(harvest.c.kit_code == kit.c.code).scalar_subquery()
     return (
         select(kit, binding.c.donor_code.label("bound_to"), used_for.label("used_for"))
         .select_from(kit.outerjoin(binding, binding.c.kit_code == kit.c.code))

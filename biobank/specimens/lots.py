@@ -17,21 +17,18 @@ from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import AHEAD, ImplausibleTime, acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
+from biobank.donors.models import donor
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.events import LotTested
-from biobank.specimens.models import Lot, LotTest
+from biobank.specimens.models import lot, lot_test, specimen
 from biobank.specimens.processing_schemas import LotList, LotPublic, LotSummary, LotTestPublic, LotTestRecorded, RecordLotTest
-from biobank.specimens.scoping import donor, lots_at_sites_of, specimen
-from biobank.transparency.models import Event as EventRow
+from biobank.specimens.scoping import lots_at_sites_of
+from biobank.transparency.models import event as _event
 
-lot = table_of(Lot)
 ORDERS = {"started_at": lot.c.started_at, "lot": lot.c.code, "material": lot.c.material, "donor": lot.c.donor_code}
-lot_test = table_of(LotTest)
-_event = table_of(EventRow)
 
 
 class TestNotPending(Conflict):

@@ -21,19 +21,16 @@ from biobank.custody.service import receipt_of
 from biobank.custody.states import State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import Prefix, parse_code
-from biobank.foundation.db import table_of
 from biobank.specimens.bench import Bench, keep_run, set_up_bench
 from biobank.specimens.creation import Draft, create_specimens, made_of_snapshot
 from biobank.specimens.events import Consumed, Derived, LotMade, PartUsed, ProcessStarted
-from biobank.specimens.models import Lot, SpecimenParent
+from biobank.specimens.models import lot, specimen
+from biobank.specimens.models import specimen_parent as _parent
 from biobank.specimens.processes import PROCESSES, Process
 from biobank.specimens.processing_schemas import BalancePublic, MakingRun, ProcessingRecorded, RunInput, RunOutput
 from biobank.specimens.run_rules import Making, Use, condition_after, made_total, refusal_of_run, used_total
-from biobank.specimens.scoping import specimen
 from biobank.specimens.shapes import SpecimenMade
 
-lot = table_of(Lot)
-_parent = table_of(SpecimenParent)
 _TRAITS = (specimen.c.code, specimen.c.markers_evaluated, specimen.c.collected_at)
 
 

@@ -28,6 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
+from biobank.foundation.db import table_of
+
 
 def _when(nullable: bool = False) -> "Column[datetime]":
     return Column(DateTime(timezone=True), nullable=nullable)
@@ -330,3 +332,14 @@ class ViabilityAssay(SQLModel, table=True):
     event_hash: bytes = Field(sa_column=_event())
     recorded_at: datetime = Field(sa_column=_when())
     recorded_by: str = Field(sa_column=_words())
+
+
+# The tables, by the names under which everybody imports them.
+kit = table_of(Kit)
+kit_label = table_of(KitLabel)
+harvest = table_of(Harvest)
+lot = table_of(Lot)
+specimen = table_of(Specimen)
+specimen_parent = table_of(SpecimenParent)
+lot_test = table_of(LotTest)
+viability_assay = table_of(ViabilityAssay)

@@ -7,13 +7,14 @@ from sqlalchemy import Row, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.donors.models import donor
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.bench import processing, processing_input
 from biobank.specimens.making import balance_of
 from biobank.specimens.processes import PROCESSES, ProcessName
 from biobank.specimens.processing_schemas import ProcessingList, ProcessingPublic, RunInputPublic
-from biobank.specimens.scoping import at_sites_of, donor
+from biobank.specimens.scoping import at_sites_of
 
 ORDERS = {"started_at": processing.c.started_at, "process": processing.c.process, "donor": processing.c.donor_code}
 

@@ -14,16 +14,18 @@ from biobank.auth.actor import Actor
 from biobank.custody.entry import parse_entry
 from biobank.custody.hold_coverage import covered_by, holds_on
 from biobank.custody.legality import Snapshot
+from biobank.custody.models import custody
 from biobank.custody.queries import custody_as_of
-from biobank.custody.rebuild import Rebuilt, event
-from biobank.custody.snapshots import custody, get_visible
-from biobank.foundation.db import table_of
+from biobank.custody.rebuild import Rebuilt
+from biobank.custody.snapshots import get_visible
+from biobank.donors.models import donor
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Paging, read_page
 from biobank.foundation.scanned_text import spellings
 from biobank.specimens.label_facts import label_facts
 from biobank.specimens.materials import material_of
-from biobank.specimens.models import SpecimenParent
+from biobank.specimens.models import specimen
+from biobank.specimens.models import specimen_parent as parent
 from biobank.specimens.resolving import alias, same_identifier
 from biobank.specimens.schemas import (
     AliasPublic,
@@ -36,9 +38,8 @@ from biobank.specimens.schemas import (
     SpecimenPublic,
     SpecimenSummary,
 )
-from biobank.specimens.scoping import donor, specimen, specimens_at_sites_of
-
-parent = table_of(SpecimenParent)
+from biobank.specimens.scoping import specimens_at_sites_of
+from biobank.transparency.models import event
 
 places_below: FromAbove[Callable[[str], Select[tuple[str]]]] = FromAbove("storage")
 """The codes of a place and of every place in it."""

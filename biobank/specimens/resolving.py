@@ -22,8 +22,7 @@ from biobank.foundation.config import Settings
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, Refusal
 from biobank.foundation.scanned_text import foreign_kind, may_stand_on_a_tube, spellings
-from biobank.specimens.kits import kit_label
-from biobank.specimens.models import SpecimenAlias
+from biobank.specimens.models import SpecimenAlias, kit_label
 
 alias = table_of(SpecimenAlias)
 same_identifier = func.lower(alias.c.value)

@@ -6,13 +6,9 @@ from sqlalchemy import ColumnElement, or_, select
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.custody.snapshots import custody
-from biobank.donors.models import Donor
-from biobank.foundation.db import table_of
-from biobank.specimens.models import Specimen
-
-specimen = table_of(Specimen)
-donor = table_of(Donor)
+from biobank.custody.models import custody
+from biobank.donors.models import donor
+from biobank.specimens.models import specimen
 
 
 def at_sites_of(actor: Actor, *places: ColumnElement[Any]) -> ColumnElement[bool]:

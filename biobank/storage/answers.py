@@ -3,11 +3,8 @@
 from sqlalchemy import ColumnElement, Select, select
 
 from biobank.custody.hold_coverage import HoldReach, storage_reach
-from biobank.foundation.db import table_of
 from biobank.specimens.queries import places_below
-from biobank.storage.models import StorageContainer
-
-_container = table_of(StorageContainer)
+from biobank.storage.models import storage_container as _container
 
 # A hold on a place covers what was in it at any time since it was placed: carrying a tube or its box out lifts nothing. The
 # log is read for that only while some place is on hold. A tube has left when that was recorded, whatever time was stated:

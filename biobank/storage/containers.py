@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code, new_codes
-from biobank.auth.models import Site
+from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.custody import holds
 from biobank.custody.ledger import Appended, Fact, append
@@ -15,11 +15,11 @@ from biobank.custody.recording import NOW, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, StreamKind
 from biobank.foundation.codes import is_code, parse_code
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.storage import queries
 from biobank.storage.events import CarriedAlong, ContainerAdded, ContainerCounted, ContainerMoved, ReadingRecorded
 from biobank.storage.grid import label_of
+from biobank.storage.models import storage_container, storage_position
 from biobank.storage.schemas import (
     ContainerCreate,
     ContainerPublic,
@@ -30,8 +30,6 @@ from biobank.storage.schemas import (
     ReadingCreate,
     ReadingPublic,
 )
-
-site_table = table_of(Site)
 
 
 class ContainerInsideItself(Conflict):
@@ -51,7 +49,7 @@ class WrongSite(Conflict):
 def add_container(session: Session, act: Act, request: ContainerCreate) -> ContainerPublic:
     """Add a container with its positions."""
     act.require(Permission.STORAGE_MANAGE, at=request.site)
-    if session.execute(select(site_table.c.code).where(site_table.c.code == request.site)).first() is None:
+    if session.execute(select(site.c.code).where(site.c.code == request.site)).first() is None:
         raise NotFound(f"There is no site {request.site}.", subject=request.site)
     if request.parent is not None:
         parent = queries.get_container(session, act.actor, request.parent.upper())
@@ -60,7 +58,7 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
     code = new_code(session, "BX")
     rows, cols = request.rows, request.cols
     session.execute(
-        insert(queries.container).values(
+        insert(storage_container).values(
             code=code,
             site_code=request.site,
             parent_code=request.parent and request.parent.upper(),
@@ -78,7 +76,7 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
     if rows is not None and cols is not None:
         cells = [(r, c) for r in range(1, rows + 1) for c in range(1, cols + 1)]
         session.execute(
-            insert(queries.position),
+            insert(storage_position),
             [
                 {"code": p, "container_code": code, "row": r, "col": c, "label": label_of(r, c)}
                 for p, (r, c) in zip(new_codes(session, "PS", len(cells)), cells, strict=True)
@@ -112,11 +110,11 @@ def move_container(session: Session, act: Act, code: str, request: MoveRequest) 
     head = head_of(session, act, request, subject=None, site=target.site_code)
     event = ContainerMoved(from_parent=moved.parent_code, to_parent=target_code, site=target.site_code, tubes=len(specimens))
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
-    session.execute(update(queries.container).where(queries.container.c.code == code).values(parent_code=target_code))
+    session.execute(update(storage_container).where(storage_container.c.code == code).values(parent_code=target_code))
     if moved.site_code != target.site_code:
         session.execute(
-            update(queries.container)
-            .where(queries.container.c.code.in_(sorted(queries.containers_below(session, code))))
+            update(storage_container)
+            .where(storage_container.c.code.in_(sorted(queries.containers_below(session, code))))
             .values(site_code=target.site_code)
         )
     along = CarriedAlong(container=code, container_event=done[0].leaf_hash.hex(), site=target.site_code)
@@ -199,4 +197,4 @@ def _known_form(text: str) -> str:
 
 
 def _row(session: Session, code: str) -> Any:
-    return session.execute(select(queries.container).where(queries.container.c.code == code)).one()
+    return session.execute(select(storage_container).where(storage_container.c.code == code)).one()

@@ -15,17 +15,14 @@ from biobank.custody.recording import Move, acknowledge, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, Condition
 from biobank.foundation.codes import is_code, parse_code
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.specimens.events import UnidentifiedFound
-from biobank.specimens.models import Specimen
+from biobank.specimens.models import specimen as specimen_table
 from biobank.storage import queries
 from biobank.storage.allocation import Slot, choose_positions
 from biobank.storage.events import Safeguarded
 from biobank.storage.rules import CRYOGENIC
 from biobank.storage.schemas import EvacuateAnswer, EvacuatedTube, EvacuateRequest
-
-specimen_table = table_of(Specimen)
 
 
 class NotASafePlace(Conflict):

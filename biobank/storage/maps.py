@@ -8,8 +8,11 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.hold_coverage import holds_on
-from biobank.specimens.scoping import specimen
-from biobank.storage.queries import container, containers_below, custody, get_container, position, public_containers
+from biobank.custody.models import custody
+from biobank.specimens.models import specimen
+from biobank.storage.models import storage_container as container
+from biobank.storage.models import storage_position as position
+from biobank.storage.queries import containers_below, get_container, public_containers
 from biobank.storage.schemas import ContainerMap, SlotPublic
 
 

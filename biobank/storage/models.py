@@ -17,6 +17,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from biobank.foundation.db import table_of
+
 
 class StorageContainer(SQLModel, table=True):
     """A room, tank, rack, cane or box: a node of the tree under a site, of free depth."""
@@ -76,3 +78,8 @@ class StorageReading(SQLModel, table=True):
     value: int = Field(sa_column=Column(Integer, nullable=False))
     at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
     excursion: bool = Field(sa_column=Column(Boolean, nullable=False))
+
+
+# The tables, by the names under which everybody imports them.
+storage_container = table_of(StorageContainer)
+storage_position = table_of(StoragePosition)

@@ -10,19 +10,18 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import Scope
 from biobank.custody.locks import locked
-from biobank.custody.models import Custody
+from biobank.custody.models import custody
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.storage.allocation import Slot
 from biobank.storage.grid import cell_of
-from biobank.storage.models import StorageContainer, StoragePosition, StorageReading
+from biobank.storage.models import StorageReading
+from biobank.storage.models import storage_container as container
+from biobank.storage.models import storage_position as position
 from biobank.storage.schemas import ContainerList, ContainerPublic, ReadingList, ReadingPublic
 
-container = table_of(StorageContainer)
-position = table_of(StoragePosition)
 reading = table_of(StorageReading)
-custody = table_of(Custody)
 
 SEEING = (Permission.SPECIMEN_READ, Permission.STORAGE_MANAGE)
 

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from biobank.foundation import db as _db
+from biobank.foundation.db import table_of
 
 _ = _db.metadata
 
@@ -200,3 +201,10 @@ class LogReport(SQLModel, table=True):
     since: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
     """Of a witness: when it cosigned that size, by its own clock."""
     reported_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+
+
+# The tables, by the names under which everybody imports them.
+event = table_of(Event)
+stream_head = table_of(StreamHead)
+tree_head = table_of(TreeHead)
+checkpoint = table_of(Checkpoint)

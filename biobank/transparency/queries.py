@@ -6,10 +6,10 @@ from sqlalchemy import bindparam, exists, func, select
 from sqlmodel import Session
 
 from biobank.foundation.db import table_of
-from biobank.transparency.models import Checkpoint, Event, Leaf, Pending, Quarantined, TreeHead
+from biobank.transparency.models import Event, Leaf, Pending, Quarantined, checkpoint, tree_head
 
 _event, _pending, _leaf, _quarantined = (table_of(model) for model in (Event, Pending, Leaf, Quarantined))
-_head, _checkpoint = table_of(TreeHead), table_of(Checkpoint)
+_head, _checkpoint = tree_head, checkpoint
 _oldest = (
     select(_pending.c.recorded_at).order_by(_pending.c.qid).limit(1).scalar_subquery().label("pending"),
     # What is sealed and not published is promised to nobody yet: a register on a full disk must not look like health.

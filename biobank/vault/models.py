@@ -5,6 +5,8 @@ from datetime import datetime
 from sqlalchemy import Column, DateTime, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
+from biobank.foundation.db import table_of
+
 
 class VaultDocument(SQLModel, table=True):
     """One encrypted document about one subject, named by its commitment."""
@@ -16,3 +18,7 @@ class VaultDocument(SQLModel, table=True):
     subject: str = Field(sa_column=Column(Text, nullable=False, index=True))
     ciphertext: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     written_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+
+
+# The tables, by the names under which everybody imports them.
+vault_document = table_of(VaultDocument)

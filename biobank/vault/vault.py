@@ -19,14 +19,12 @@ from sqlalchemy import insert, select
 from sqlmodel import Session
 
 from biobank.foundation import clock
-from biobank.foundation.db import table_of
 from biobank.transparency import canonical
 from biobank.vault.keystore import NONCE_BYTES, KeyDestroyed, Keystore
-from biobank.vault.models import VaultDocument
+from biobank.vault.models import vault_document as _documents
 
 DOMAIN = b"biobank/pii/v1\0"
 SALT_BYTES = 32
-_documents = table_of(VaultDocument)
 
 
 class Erased(Exception):

@@ -11,7 +11,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
-from biobank.auth.models import Site
+from biobank.auth.models import site as site_table
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.ledger import Fact, append
@@ -25,7 +25,6 @@ from biobank.viability.events import CriterionSet
 from biobank.viability.models import ViabilityCriterion
 from biobank.viability.schemas import CriterionList, CriterionPublic, CriterionRecorded, SetCriterion
 
-site_table = table_of(Site)
 criterion_table = table_of(ViabilityCriterion)
 _NAMED = (criterion_table.c.site_code, criterion_table.c.material)
 

@@ -22,8 +22,8 @@ from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlmodel import Session
 
 from biobank.foundation.errors import NotFound
-from biobank.specimens.assays import assay
-from biobank.specimens.scoping import specimen
+from biobank.specimens.models import specimen
+from biobank.specimens.models import viability_assay as assay
 from biobank.viability import model, predictive
 from biobank.viability.history import History
 from biobank.viability.history_queries import histories
@@ -198,7 +198,7 @@ def compute_fit(session: Session, stratum: Stratum, parameters: Parameters, thro
         "donors": len({row.donor_code for row in rows}),
         "longest_days": longest,
         "draws": draws.astype("<f8").tobytes(),
-        "reading": predictive.table_of(draws, reach),
+        "reading": predictive.reading_of(draws, reach),
         "made_with": MADE_WITH,
     }
 

@@ -63,7 +63,7 @@ def unit_quantiles(mean: Array, dispersion: Array, levels: Array) -> Array:
     return np.asarray(inverse_logit(np.interp(levels, running[rising], _LOGITS[rising])))
 
 
-def table_of(draws: Array, longest_years: float) -> dict[str, Any]:
+def reading_of(draws: Array, longest_years: float) -> dict[str, Any]:
     """Return what is stored of a fit (`forecast.Table`), for storage up to `longest_years`."""
     years = years_up_to(longest_years)
     nodes = [[node_at(draws, one, late) for late in LATE_HOURS] for one in years]

@@ -14,7 +14,6 @@ from biobank.acts.timers import timer
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Fact, append
-from biobank.custody.rebuild import event
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import StreamKind
@@ -27,6 +26,7 @@ from biobank.specimens.lots import describe_lot
 from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.specimens.processing_schemas import LotPublic
 from biobank.transparency import canonical
+from biobank.transparency.models import event
 from biobank.viability.criteria import criterion_for
 from biobank.viability.events import Reported
 from biobank.viability.models import ViabilityReport

@@ -9,7 +9,7 @@ from biobank.acts.act import Act
 from biobank.custody.recording import ImplausibleTime, Move
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
-from biobank.withdrawals.bedside import differing, release_table, stop
+from biobank.withdrawals.bedside import differing, stop
 from biobank.withdrawals.case import (
     administration,
     moment_of,
@@ -19,6 +19,7 @@ from biobank.withdrawals.case import (
     set_state,
 )
 from biobank.withdrawals.events import Administered, Given
+from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of

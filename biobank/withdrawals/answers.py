@@ -6,18 +6,15 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import Session
 
-from biobank.custody.snapshots import custody
-from biobank.foundation.db import table_of
+from biobank.custody.models import custody
 from biobank.quality import releases as asked_by_quality
 from biobank.quality.deviations import sites_of_withdrawal
 from biobank.shipping.shipments import clinics_of_withdrawals
-from biobank.specimens.scoping import specimen
-from biobank.withdrawals.models import BedsideRelease, Withdrawal, WithdrawalItem
+from biobank.specimens.models import specimen
+from biobank.withdrawals.models import bedside_release as _release
+from biobank.withdrawals.models import withdrawal
+from biobank.withdrawals.models import withdrawal_item as _item
 from biobank.withdrawals.releases import end_held_releases, end_releases
-
-_withdrawal = table_of(Withdrawal)
-_item = table_of(WithdrawalItem)
-_release = table_of(BedsideRelease)
 
 asked_by_quality.end_releases.give(end_releases)
 asked_by_quality.end_held_releases.give(end_held_releases)
@@ -31,7 +28,7 @@ def _of_releases(session: Session, releases: Collection[UUID]) -> dict[UUID, str
 
 @sites_of_withdrawal.give
 def _sites(session: Session, code: str) -> list[str]:
-    clinic = session.execute(select(_withdrawal.c.clinic_site_code).where(_withdrawal.c.code == code)).scalars().all()
+    clinic = session.execute(select(withdrawal.c.clinic_site_code).where(withdrawal.c.code == code)).scalars().all()
     tubes = session.execute(
         select(custody.c.site_code, specimen.c.home_site_code)
         .select_from(
@@ -44,5 +41,5 @@ def _sites(session: Session, code: str) -> list[str]:
 
 @clinics_of_withdrawals.give
 def _clinics(session: Session, codes: Collection[str]) -> dict[str, str]:
-    rows = session.execute(select(_withdrawal.c.code, _withdrawal.c.clinic_site_code).where(_withdrawal.c.code.in_(codes)))
+    rows = session.execute(select(withdrawal.c.code, withdrawal.c.clinic_site_code).where(withdrawal.c.code.in_(codes)))
     return {row.code: row.clinic_site_code for row in rows}

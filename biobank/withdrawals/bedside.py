@@ -26,7 +26,8 @@ from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, open_case, record_on_case
 from biobank.withdrawals.events import CheckFailed, CheckOpened, CheckPassed
-from biobank.withdrawals.models import BedsideCheck, BedsideRelease
+from biobank.withdrawals.models import BedsideCheck
+from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.releases import end_releases
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
@@ -35,7 +36,6 @@ from biobank.withdrawals.step_rules import begin_refusals, check_refusals, conse
 from biobank.withdrawals.workflow import Step
 
 check_table = table_of(BedsideCheck)
-release_table = table_of(BedsideRelease)
 
 CHECK_LIFE = timedelta(minutes=10)
 """How long the first person's scans wait for the second's."""

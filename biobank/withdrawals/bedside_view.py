@@ -10,12 +10,13 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.entry import parse_entry
-from biobank.custody.rebuild import event
 from biobank.custody.states import State
 from biobank.foundation import clock
-from biobank.withdrawals.bedside import check_table, release_table
+from biobank.transparency.models import event
+from biobank.withdrawals.bedside import check_table
 from biobank.withdrawals.case import Case
 from biobank.withdrawals.gate import step_permission_refusal
+from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.workflow import Step
 
 Stage = Literal["start", "waiting", "your_turn", "released", "stopped", "given"]

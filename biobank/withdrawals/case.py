@@ -20,30 +20,26 @@ from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.locks import locked
-from biobank.custody.models import Custody
+from biobank.custody.models import custody
 from biobank.custody.recording import AHEAD, NOW, Circumstances, ImplausibleTime, Move
 from biobank.custody.recording import record as record_on_specimens
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, State, StreamKind
-from biobank.donors.visibility import donor
+from biobank.donors.models import donor
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound, Refusal, StaleSequence
 from biobank.quality.streams import record_on_stream
-from biobank.specimens.models import Specimen
-from biobank.transparency.models import StreamHead
+from biobank.specimens.models import specimen
+from biobank.transparency.models import stream_head
 from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.findings import Findings, read_findings
-from biobank.withdrawals.models import Administration, Withdrawal, WithdrawalItem, WithdrawalPick
+from biobank.withdrawals.models import Administration, WithdrawalPick, withdrawal
+from biobank.withdrawals.models import withdrawal_item as item_table
 from biobank.withdrawals.workflow import Item, Route, WithdrawalState
 
-withdrawal = table_of(Withdrawal)
-item_table = table_of(WithdrawalItem)
 pick_table = table_of(WithdrawalPick)
 administration = table_of(Administration)
-custody = table_of(Custody)
-specimen_table = table_of(Specimen)
-stream_head = table_of(StreamHead)
 PICKED = ("container_code", "position_code", "picked_by", "picked_at", "picked_event", "confirmed_by", "confirmed_at")
 
 
@@ -149,10 +145,10 @@ def visible(actor: Actor, permission: Permission = Permission.WITHDRAWAL_READ) -
     here = (
         select(item_table.c.specimen_code)
         .join(custody, custody.c.code == item_table.c.specimen_code)
-        .join(specimen_table, specimen_table.c.code == item_table.c.specimen_code)
+        .join(specimen, specimen.c.code == item_table.c.specimen_code)
         .where(
             item_table.c.withdrawal_code == withdrawal.c.code,
-            scope.of(custody.c.site_code, specimen_table.c.home_site_code),
+            scope.of(custody.c.site_code, specimen.c.home_site_code),
         )
     )
     return or_(scope.of(withdrawal.c.clinic_site_code), here.exists())

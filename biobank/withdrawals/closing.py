@@ -8,13 +8,12 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
 from biobank.custody.recording import Move
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.deviations import add_deviation
 from biobank.vault import put_document
 from biobank.withdrawals.case import Case, moment_of, open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Closed, OutcomeRecorded, Returned, TakenBack
-from biobank.withdrawals.models import WithdrawalOutcome
+from biobank.withdrawals.models import withdrawal_outcome as outcome_table
 from biobank.withdrawals.picking import stray_tube
 from biobank.withdrawals.releases import end_releases
 from biobank.withdrawals.scans import read_tube
@@ -22,8 +21,6 @@ from biobank.withdrawals.schemas import OutcomeRequest, ReturnRequest, Withdrawa
 from biobank.withdrawals.service import answer_of
 from biobank.withdrawals.step_rules import outcome_refusals, return_refusals
 from biobank.withdrawals.workflow import Step, WithdrawalState, after, settled, step_refusal
-
-outcome_table = table_of(WithdrawalOutcome)
 
 
 class TubesOutstanding(Conflict):

@@ -15,8 +15,8 @@ from sqlmodel import Session
 
 from biobank.custody.entry import parse_entry
 from biobank.custody.legality import Snapshot
-from biobank.custody.rebuild import event
 from biobank.custody.states import State
+from biobank.transparency.models import event
 from biobank.viability.queries import Count, counts_not_shown
 
 _OURS = frozenset({State.RECEIVED, State.IN_PROCESS, State.STORED, State.CHECKED_OUT})

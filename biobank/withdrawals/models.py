@@ -34,6 +34,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from biobank.foundation.db import table_of
 from biobank.withdrawals.workflow import APPROVED_STATES, Route, WithdrawalState
 
 _STATES = ", ".join(f"'{s.value}'" for s in WithdrawalState)
@@ -303,3 +304,10 @@ class WithdrawalOutcome(SQLModel, table=True):
     observed_at: datetime = Field(sa_column=_when())
     recorded_by: str = Field(sa_column=Column(Text, nullable=False))
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
+# The tables, by the names under which everybody imports them.
+withdrawal = table_of(Withdrawal)
+withdrawal_item = table_of(WithdrawalItem)
+bedside_release = table_of(BedsideRelease)
+withdrawal_outcome = table_of(WithdrawalOutcome)

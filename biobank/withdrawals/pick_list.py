@@ -15,7 +15,9 @@ from biobank.auth.actor import Actor
 from biobank.auth.scope import Scope
 from biobank.custody.states import State
 from biobank.foundation.errors import NotFound
-from biobank.storage.queries import container, places_seen, position, public_containers
+from biobank.storage.models import storage_container as container
+from biobank.storage.models import storage_position as position
+from biobank.storage.queries import places_seen, public_containers
 from biobank.storage.schemas import ContainerPublic
 from biobank.withdrawals.case import Case
 from biobank.withdrawals.gate import step_permission_refusal

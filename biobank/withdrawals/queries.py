@@ -18,18 +18,20 @@ from biobank.custody.snapshots import load, may_know
 from biobank.donors.consents import consents_given, covering_consent
 from biobank.donors.visibility import get_visible_donor
 from biobank.foundation import clock
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Paging, read_page
-from biobank.specimens.scoping import specimen
+from biobank.specimens.models import specimen
 from biobank.viability.queries import expected_dose
 from biobank.viability.schemas import DosePublic
-from biobank.withdrawals.case import Case, find_row, item_table, read_case, visible, withdrawal
+from biobank.withdrawals.case import Case, find_row, read_case, visible
 from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.consents import tissue_of_tube
 from biobank.withdrawals.events import Reserved
 from biobank.withdrawals.findings import read_findings
-from biobank.withdrawals.models import BedsideRelease, WithdrawalOutcome
+from biobank.withdrawals.models import bedside_release as release_table
+from biobank.withdrawals.models import withdrawal
+from biobank.withdrawals.models import withdrawal_item as item_table
+from biobank.withdrawals.models import withdrawal_outcome as outcome_table
 from biobank.withdrawals.schemas import (
     Feasibility,
     FeasibleSpecimen,
@@ -41,9 +43,6 @@ from biobank.withdrawals.schemas import (
     WithdrawalPublic,
 )
 from biobank.withdrawals.workflow import BEFORE_ISSUE, Route, shown, waits_for
-
-release_table = table_of(BedsideRelease)
-outcome_table = table_of(WithdrawalOutcome)
 
 
 def public_of(row: Mapping[Any, Any], specimens: list[str], state: str | None = None) -> WithdrawalPublic:

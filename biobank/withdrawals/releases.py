@@ -12,10 +12,8 @@ from sqlmodel import Session
 
 from biobank.custody.hold_coverage import holds_on
 from biobank.custody.states import HoldAct
-from biobank.foundation.db import table_of
-from biobank.withdrawals.models import BedsideRelease
+from biobank.withdrawals.models import bedside_release as _release
 
-_release = table_of(BedsideRelease)
 _OPEN = (_release.c.consumed_at.is_(None), _release.c.ended_at.is_(None))
 
 

@@ -18,10 +18,11 @@ from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Page, Paging, read_page
-from biobank.withdrawals.case import Case, case_of, case_rows, find_row, read_tubes, withdrawal
+from biobank.withdrawals.case import Case, case_of, case_rows, find_row, read_tubes
 from biobank.withdrawals.consents import DonorNotTreated
 from biobank.withdrawals.findings import read_findings
 from biobank.withdrawals.gate import step_permission_refusal
+from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.queries import ORDERS
 from biobank.withdrawals.step_rules import Grounds, approval_refusals, consents_of, read_grounds
 from biobank.withdrawals.workflow import Step, WithdrawalState

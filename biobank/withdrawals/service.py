@@ -20,20 +20,12 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, raise_first
 from biobank.quality.streams import record_on_stream
 from biobank.vault import put_document
-from biobank.withdrawals.case import (
-    Case,
-    find_row,
-    item_table,
-    open_case,
-    read_case,
-    record_on_case,
-    record_on_tubes,
-    set_state,
-    withdrawal,
-)
+from biobank.withdrawals.case import Case, find_row, open_case, read_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.checks import AnotherMaterial, AnotherPersonsCells
 from biobank.withdrawals.consents import treatment_consents
 from biobank.withdrawals.events import Approved, Cancelled, Rejected, Requested, Reserved, Unreserved
+from biobank.withdrawals.models import withdrawal
+from biobank.withdrawals.models import withdrawal_item as item_table
 from biobank.withdrawals.queries import refusals_now, tubes_of_donor
 from biobank.withdrawals.schemas import ApproveRequest, CancelRequest, RejectRequest, WithdrawalAnswer, WithdrawalRequest
 from biobank.withdrawals.step_rules import approval_refusals, cancel_refusals, consents_of, read_grounds, rejection_refusals

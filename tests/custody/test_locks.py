@@ -11,9 +11,11 @@ from sqlalchemy.dialects.postgresql import dialect
 from sqlmodel import Session
 
 from biobank.custody.locks import locked
-from biobank.custody.snapshots import custody, load
-from biobank.donors.visibility import donor, lock_donor
-from biobank.withdrawals.case import withdrawal
+from biobank.custody.models import custody
+from biobank.custody.snapshots import load
+from biobank.donors.models import donor
+from biobank.donors.visibility import lock_donor
+from biobank.withdrawals.models import withdrawal
 from tests.conftest import TestBank
 from tests.factories import make_donor, make_specimen
 

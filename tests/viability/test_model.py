@@ -13,7 +13,7 @@ from biobank.viability.calibration import calibration_of, held
 from biobank.viability.forecast import LEVELS, PPM, Table, forecast_at
 from biobank.viability.model import FALL, LEVEL, LOG_DISPERSION, PER_YEAR, Array, Thaws, fit, inverse_logit
 from biobank.viability.parameters import current
-from biobank.viability.predictive import LATE_HOURS, node_at, place_of_count, table_of
+from biobank.viability.predictive import LATE_HOURS, node_at, place_of_count, reading_of
 from tests.viability.synthetic import (
     PRIOR,
     World,
@@ -172,7 +172,7 @@ draws_strategy = st.lists(
 @settings(max_examples=25, deadline=None)
 @given(draws_strategy, st.floats(0, 48), st.floats(0, 48), st.floats(0, 5))
 def test_more_hours_at_room_temperature_never_raise_any_quantile(draws: Array, one: float, other: float, years: float) -> None:
-    table = Table.of(table_of(draws, 5.0))
+    table = Table.of(reading_of(draws, 5.0))
     early, late = (forecast_at(table, years, hours) for hours in sorted((one, other)))
 
     assert all(b <= a + 2 for a, b in zip(early.unit, late.unit, strict=True))
@@ -184,7 +184,7 @@ def test_more_hours_at_room_temperature_never_raise_any_quantile(draws: Array, o
 @settings(max_examples=25, deadline=None)
 @given(draws_strategy)
 def test_quantiles_rise_and_intervals_nest(draws: Array) -> None:
-    forecast = forecast_at(Table.of(table_of(draws, 1.0)), 0.3, 7.0)
+    forecast = forecast_at(Table.of(reading_of(draws, 1.0)), 0.3, 7.0)
 
     assert list(forecast.unit) == sorted(forecast.unit)
     bands = [forecast.unit_band(percent) for percent in (50, 80, 90)]
@@ -194,7 +194,7 @@ def test_quantiles_rise_and_intervals_nest(draws: Array) -> None:
 
 def test_reading_between_the_nodes_is_as_good_as_computing_there() -> None:
     draws = fit(PRIOR, Thaws.of([(160, 200, 1.0, 0.0), (120, 200, 2.0, 30.0)] * 4), seed=4)
-    table = Table.of(table_of(draws, 15.0))
+    table = Table.of(reading_of(draws, 15.0))
 
     for years, late in ((0.4, 3.0), (3.3, 20.0), (8.8, 40.0), (13.0, 6.0)):
         read, exact = forecast_at(table, years, late), node_at(draws, years, late)
@@ -203,7 +203,7 @@ def test_reading_between_the_nodes_is_as_good_as_computing_there() -> None:
 
 @pytest.mark.parametrize("years, late", [(-0.1, 0.0), (99.0, 0.0), (0.0, 49.0)])
 def test_nothing_is_read_outside_of_the_table(years: float, late: float) -> None:
-    table = Table.of(table_of(fit(PRIOR, Thaws.of([]), seed=1), 2.0))
+    table = Table.of(reading_of(fit(PRIOR, Thaws.of([]), seed=1), 2.0))
 
     with pytest.raises(ValueError):
         forecast_at(table, years, late)

@@ -16,7 +16,7 @@ from biobank.viability.dose import Vial, dose_of_set, dose_of_vial
 from biobank.viability.forecast import Table, forecast_at
 from biobank.viability.model import LOG_DISPERSION, Thaws, fit, inverse_logit, linear
 from biobank.viability.parameters import current, parse
-from biobank.viability.predictive import table_of
+from biobank.viability.predictive import reading_of
 from tests.viability.synthetic import PRIOR
 
 counts = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -104,7 +104,7 @@ def test_no_living_cell_seen_still_leaves_an_upper_end() -> None:
 
 
 DRAWS = fit(PRIOR, Thaws.of([(164, 200, 1.0, 0.0), (150, 200, 1.0, 0.0), (176, 200, 0.5, 0.0)] * 3), seed=2)
-FORECAST = forecast_at(Table.of(table_of(DRAWS, 10.0)), 1.0, 0.0)
+FORECAST = forecast_at(Table.of(reading_of(DRAWS, 10.0)), 1.0, 0.0)
 
 
 def simulated(cells: list[int], lots: list[int], cv: float, repetitions: int = 20_000) -> tuple[float, float, float]:

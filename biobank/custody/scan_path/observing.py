@@ -26,19 +26,22 @@ from sqlalchemy import select as sql_select
 
 from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act
+from biobank.acts.models import idempotency
 from biobank.acts.web import require_own_password
 from biobank.auth.identity import IDENTITY_COLUMNS, actor_of
-from biobank.auth.models import LoginSession, User
+from biobank.auth.models import login_session
+from biobank.auth.models import user as user_table
 from biobank.custody.event import Event
 from biobank.custody.legality import refusal_of
+from biobank.custody.models import custody
 from biobank.custody.recording import acknowledge, require_expected, require_permission, wordless_head
 from biobank.custody.scan_path.middleware import Call
 from biobank.custody.schemas import EventRequest, event_of, request_union
-from biobank.custody.snapshots import custody, may_know, snapshot_columns, snapshot_of, specimen_facts, unknown_specimen
+from biobank.custody.snapshots import may_know, snapshot_columns, snapshot_of, specimen_facts, unknown_specimen
 from biobank.custody.statement import Appended, Composed, Fact, compose, compose_each
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.db import Direct, FixedSelect, table_of
+from biobank.foundation.db import Direct, FixedSelect
 
 _ASKED = (column("n", Integer), column("session_id", Uuid), column("code", Text), column("key", Text))
 
@@ -58,8 +61,8 @@ def _read_several() -> FixedSelect:
 
 def _read(asked: FromClause) -> FixedSelect:
     """Actor, earlier answer and specimen of each request in `asked`; built when the tables of every package are known."""
-    user, session = table_of(User), table_of(LoginSession)
-    idem = answers_and_attempts.idempotency
+    user, session = user_table, login_session
+    idem = idempotency
     known = (
         asked.join(session, session.c.id == asked.c.session_id)
         .join(user, user.c.code == session.c.user_code)

@@ -26,12 +26,12 @@ from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import Column, Stat
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
-from biobank.transparency.models import Checkpoint, Cosignature, TreeHead
+from biobank.transparency.models import Cosignature, checkpoint, tree_head
 from biobank.transparency.queries import seal_lag_s
 
 router = APIRouter(include_in_schema=False)
 
-_head, _checkpoint, _cosignature = table_of(TreeHead), table_of(Checkpoint), table_of(Cosignature)
+_head, _checkpoint, _cosignature = tree_head, checkpoint, table_of(Cosignature)
 Text = Annotated[str, Query(max_length=60, pattern=r"^[A-Za-z0-9_-]*$")]
 CHECKPOINTS_SHOWN = 50
 

@@ -36,12 +36,12 @@ from biobank.acts.proving import act_of, actor_of_session, sign_act
 from biobank.acts.signing import Meaning
 from biobank.acts.web import BankDep, Performer, Reader, bank_of, json_answer, kept_nobody
 from biobank.auth.actor import Actor
-from biobank.auth.models import LoginSession, Site
+from biobank.auth.models import login_session as _session
+from biobank.auth.models import site
 from biobank.auth.sessions import PageSession, SessionIdle, WrongFormToken, resolve_page_session
 from biobank.auth.tokens import Claims
 from biobank.foundation import clock
 from biobank.foundation.config import Settings
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import MalformedRequest, NotPermitted, NotSignedIn, Refusal
 from biobank.pages.ui.parts import Flash
 from biobank.pages.ui.templating import UTC_ZONE, render_problem
@@ -55,9 +55,6 @@ LONGEST_FORM = 256 * 1024
 """Bytes of a posted form. The longest is a full list of scanned tubes; no page has more to say."""
 LONGEST_IN_ADDRESS = 1400
 MOST_IN_ADDRESS = 500
-
-_session = table_of(LoginSession)
-_site = table_of(Site)
 
 
 class ChooseOwnPassword(NotPermitted):
@@ -102,7 +99,7 @@ def _zone(session: Session, actor: Actor) -> ZoneInfo:
     sites = sorted({grant.site for grant in actor.grants if grant.site is not None})
     if not sites or any(grant.site is None for grant in actor.grants):
         return UTC_ZONE
-    name = session.execute(select(_site.c.timezone).where(_site.c.code == sites[0])).scalar_one_or_none()
+    name = session.execute(select(site.c.timezone).where(site.c.code == sites[0])).scalar_one_or_none()
     return ZoneInfo(name) if name else UTC_ZONE
 
 
