@@ -42,6 +42,8 @@ from biobank.people.sites import create_site
 from biobank.quality.events import BasisDecided, Decision, Discarded, QualityDecided, RegulatoryBasis
 from biobank.registries import event_kinds, tables
 from biobank.specimens import events
+from biobank.specimens.lots import record_test
+from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.specimens.models import (
     harvest,
     specimen,
@@ -49,6 +51,7 @@ from biobank.specimens.models import (
     viability_assay,
 )
 from biobank.specimens.models import lot as lot_table
+from biobank.specimens.processing_schemas import RecordLotTest
 from biobank.storage.events import Stored
 from biobank.withdrawals.schemas import ApproveRequest, WithdrawalRequest
 from biobank.withdrawals.service import approve_withdrawal, request_withdrawal
@@ -213,7 +216,7 @@ class Story:
         self._store(svf[:1])
         self._later(hours=3)
         vials = self._all("tomas", vials, _frozen(), BANK)
-        vials = self._decide(self._store(vials), RegulatoryBasis.EU_SOHO)
+        vials = self._decide(self._store(vials), RegulatoryBasis.EU_ATMP_HOSPITAL_EXEMPTION, lot=lot, authorisation="HE-2026-017")
         if self.stage.dice.random() < 0.5:
             self._thaw_for_quality(vials.pop())
         if self.stage.dice.random() < 0.06:
@@ -386,14 +389,34 @@ class Story:
             happened.append(Stored(container=box, position=slot, site=BANK, exposure_s=40 + number))
         return self._recorded(self.stage.act("tess", self.at), specimens, happened, BANK)
 
-    def _decide(self, specimens: list[Snapshot], basis: RegulatoryBasis) -> list[Snapshot]:
-        """Most lots are released; some wait in quarantine, as in life."""
+    def _tested(self, lot: str, sampled: datetime, kinds: tuple[str, ...]) -> None:
+        """What the laboratory found in a lot: nothing wrong."""
+        for kind in kinds:
+            report = hashlib.sha256(f"{kind} report of {lot}".encode()).hexdigest()
+            request = RecordLotTest.model_validate(
+                {"test": kind, "sampled_at": sampled, "result": "passed", "report_sha256": report}
+            )
+            record_test(self.session, self.stage.act("tomas", self.at), lot, request)
+
+    def _decide(
+        self, specimens: list[Snapshot], basis: RegulatoryBasis, *, lot: str | None = None, authorisation: str | None = None
+    ) -> list[Snapshot]:
+        """Most lots are tested and released; some wait in quarantine, as in life."""
         if self.stage.dice.random() < 0.15:
             return specimens
+        sampled = self.at
         self._later(days=15)
+        if lot is not None:
+            self._tested(lot, sampled, MATERIALS[MaterialName.ADSC].release_tests)
         act = self.stage.act("quinn", self.at)
         signature = str(uuid4())
-        decided = BasisDecided(basis=basis, before=RegulatoryBasis.UNDETERMINED, reason="product_assessment", signature=signature)
+        decided = BasisDecided(
+            basis=basis,
+            before=RegulatoryBasis.UNDETERMINED,
+            authorisation=authorisation,
+            reason="product_assessment",
+            signature=signature,
+        )
         released = QualityDecided(decision=Decision.RELEASED_TO_BANK, reason="criteria_met", basis=basis, signature=signature)
         after = self._recorded(act, specimens, [decided] * len(specimens), BANK)
         table = specimen

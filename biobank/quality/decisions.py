@@ -1,12 +1,13 @@
 """Quality's verdicts: under which law, and released or not. Signed, on the specimen's own stream, one append for a lot.
 
-What a release asks for is a pure question (`release_refusals`): a regulatory basis, no failed test, and for tests without a
-result only the conditional release, which says beforehand whom to tell when the late result is bad (21 CFR 610.12 results
-can post-date use: standards §5).
+What a release asks for is a pure question (`release_refusals`): a legal basis that can carry the material, the tests its release
+rests on, none failed, and for tests without a result only the conditional release, which says beforehand whom to tell when the
+late result is bad (21 CFR 610.12: results can post-date use).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlmodel import Session
@@ -20,46 +21,20 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record
 from biobank.custody.snapshots import get_all_visible, load
 from biobank.custody.states import LIVE, State
+from biobank.foundation import clock
 from biobank.foundation.errors import Conflict, NotFound, Refusal
-from biobank.quality.events import NEEDS_AUTHORISATION, BasisDecided, Decision, QualityDecided, RegulatoryBasis
+from biobank.quality.events import BasisDecided, Decision, QualityDecided, RegulatoryBasis
+from biobank.quality.legal_bases import basis_refusals
+from biobank.quality.lot_tests import LotTests, read_lot_tests, release_refusals_of_tests
 from biobank.quality.releases import end_releases
 from biobank.quality.schemas import BasisOfSeveral, BasisRequest, DecidedSpecimen, DecisionAnswer, DecisionRequest
 from biobank.specimens.models import lot as lot_table
-from biobank.specimens.models import lot_test
 from biobank.specimens.models import specimen as specimen_table
 from biobank.vault import put_document
 
 RELEASES = frozenset({Decision.RELEASED_TO_BANK, Decision.RELEASED_CONDITIONALLY})
 DECIDABLE = LIVE | {State.ADMINISTERED}
 """A lot's verdict covers what is there and what was given; what was destroyed or used up needs none."""
-
-
-class BasisUndetermined(Conflict):
-    """Nobody has determined under which law it may be used."""
-
-    code = "regulatory_basis_undetermined"
-    title = "Regulatory basis undetermined"
-
-
-class AuthorisationMissing(Conflict):
-    """This basis exists only by a number or a statute."""
-
-    code = "authorisation_required"
-    title = "Authorisation required"
-
-
-class TestFailed(Conflict):
-    """A test of its lot failed."""
-
-    code = "lot_test_failed"
-    title = "A test failed"
-
-
-class TestPending(Conflict):
-    """A test of its lot has no result yet."""
-
-    code = "lot_test_pending"
-    title = "A test is pending"
 
 
 class NotificationPlanMissing(Conflict):
@@ -76,104 +51,49 @@ class NothingToDecide(Conflict):
     title = "Nothing to decide"
 
 
-def release_refusals(
-    decision: Decision,
-    *,
-    subject: str,
-    basis: str,
-    failed: Collection[str] = (),
-    pending: Collection[str] = (),
-    planned: bool = False,
-) -> list[Refusal]:
-    """Return every reason why `decision` may not be made. Pure.
+def release_refusals(decision: Decision, specimen: Snapshot, tests: LotTests, at: datetime, *, planned: bool) -> list[Refusal]:
+    """Return every reason why `decision` may not be made about the specimen; empty when it may. Pure.
 
-    `failed`, `pending`: kinds of test of the specimen's lot; `planned`: a notification plan came with it. Rejecting is
-    always possible.
+    `tests`: of its lot; `planned`: a notification plan came with it. Rejecting is always possible.
     """
     if decision not in RELEASES:
         return []
-    found: list[Refusal] = []
-    if basis == RegulatoryBasis.UNDETERMINED:
-        found.append(
-            BasisUndetermined(
-                f"Nobody has determined the legal basis of {subject} yet. Determine it first; until then it may be stored only.",
-                subject=subject,
-            )
-        )
-    if failed:
-        found.append(
-            TestFailed(
-                f"The lot of {subject} failed {', '.join(sorted(failed))}. It can be rejected, not released.",
-                subject=subject,
-                tests=sorted(failed),
-            )
-        )
-    if decision is Decision.RELEASED_TO_BANK and pending:
-        found.append(
-            TestPending(
-                f"The lot of {subject} waits for {', '.join(sorted(pending))}. Wait for the result, or release it conditionally "
-                "with a notification plan.",
-                subject=subject,
-                tests=sorted(pending),
-            )
-        )
-    if decision is Decision.RELEASED_CONDITIONALLY and not planned:
+    conditional = decision is Decision.RELEASED_CONDITIONALLY
+    found = [
+        *basis_refusals(specimen.regulatory_basis, specimen, at),
+        *release_refusals_of_tests(specimen, tests, conditional=conditional),
+    ]
+    if conditional and not planned:
         found.append(
             NotificationPlanMissing(
-                f"Say in the notification plan who is told, and how, if a late result of {subject} is bad.", subject=subject
+                f"Say in the notification plan who is told, and how, if a late result of {specimen.code} is bad.",
+                subject=specimen.code,
             )
         )
     return found
 
 
 @dataclass(frozen=True)
-class LotTests:
-    """What the tests of a lot say: kinds whose latest result is bad, kinds that wait, and the events that say so."""
-
-    failed: tuple[str, ...] = ()
-    pending: tuple[str, ...] = ()
-    events: tuple[bytes, ...] = ()
-
-
-def tests_of(session: Session, lot: str | None) -> LotTests:
-    """Read the tests of a lot. A repeated test counts by its latest result; a pending one until a later row completes it."""
-    if lot is None:
-        return LotTests()
-    rows = session.execute(
-        select(lot_test.c.id, lot_test.c.kind, lot_test.c.result, lot_test.c.completes, lot_test.c.event_hash)
-        .where(lot_test.c.lot_code == lot)
-        .order_by(lot_test.c.recorded_at, lot_test.c.id)
-    ).all()
-    completed = {row.completes for row in rows}
-    latest = {row.kind: row.result for row in rows if row.result != "pending"}
-    return LotTests(
-        failed=tuple(sorted(kind for kind, result in latest.items() if result == "failed")),
-        pending=tuple(sorted({row.kind for row in rows if row.result == "pending" and row.id not in completed})),
-        events=tuple(bytes(row.event_hash) for row in rows),
-    )
-
-
-@dataclass(frozen=True)
 class Deciding:
-    """What quality decides about: specimens, and the tests of their lots."""
+    """What quality decides about: specimens and the tests of their lots, as they were at an instant."""
 
     specimens: Sequence[Snapshot]
     tests: Mapping[str | None, LotTests]
+    at: datetime
 
     def refusals(self, decision: Decision, *, planned: bool) -> list[Refusal]:
         """Return every reason why `decision` may not be made about one of them."""
         return [
             refusal
             for specimen in self.specimens
-            for refusal in release_refusals(
-                decision,
-                subject=specimen.code,
-                basis=specimen.regulatory_basis,
-                failed=self.tests[specimen.lot_code].failed,
-                pending=self.tests[specimen.lot_code].pending,
-                planned=planned,
-            )
+            for refusal in release_refusals(decision, specimen, self.tests[specimen.lot_code], self.at, planned=planned)
         ]
+
+    def basis_refusals(self, basis: RegulatoryBasis, *, authorised: bool) -> list[Refusal]:
+        """Return every reason why `basis` cannot be determined for one of them. That none is known can always be said."""
+        if basis is RegulatoryBasis.UNDETERMINED:
+            return []
+        return [one for specimen in self.specimens for one in basis_refusals(basis, specimen, self.at, authorised=authorised)]
 
 
 def specimens_to_decide(session: Session, actor: Actor, codes: Sequence[str], *, lock: bool = False) -> Deciding:
@@ -208,7 +128,8 @@ def lot_basis_to_decide(session: Session, actor: Actor, lot: str, *, lock: bool 
 
 
 def _deciding(session: Session, specimens: Sequence[Snapshot]) -> Deciding:
-    return Deciding(specimens, {lot: tests_of(session, lot) for lot in {one.lot_code for one in specimens}})
+    at = clock.now()
+    return Deciding(specimens, read_lot_tests(session, {one.lot_code for one in specimens}, at), at)
 
 
 def decide_specimen(session: Session, act: Act, code: str, request: DecisionRequest) -> DecisionAnswer:
@@ -270,11 +191,8 @@ def _decide(session: Session, act: Act, deciding: Deciding, request: DecisionReq
 
 def _decide_basis(session: Session, act: Act, deciding: Deciding, request: BasisRequest) -> DecisionAnswer:
     specimens = deciding.specimens
-    if request.basis in NEEDS_AUTHORISATION and request.authorisation is None:
-        raise AuthorisationMissing(
-            "This basis exists only by an authorisation. Say by which number or statute.",
-            subject=specimens[0].code,
-        )
+    if refusals := deciding.basis_refusals(request.basis, authorised=request.authorisation is not None):
+        raise refusals[0]
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     moves = [
         Move(

@@ -42,7 +42,10 @@ class Decision(StrEnum):
 
 
 class RegulatoryBasis(StrEnum):
-    """Under which law the product may be used. `undetermined` may be stored and is never released."""
+    """Under which law the product may be used; what each can carry: `quality/legal_bases.py`.
+
+    `undetermined` may be stored and is never released.
+    """
 
     US_361 = "us_361"
     US_351_IND = "us_351_ind"
@@ -53,20 +56,10 @@ class RegulatoryBasis(StrEnum):
     EU_SOHO = "eu_soho"
     EU_ATMP_TRIAL = "eu_atmp_trial"
     EU_ATMP_HOSPITAL_EXEMPTION = "eu_atmp_hospital_exemption"
+    US_BLOOD_PREPARATION = "us_blood_preparation"
+    NAMED_PATIENT = "named_patient"
     RESEARCH_ONLY = "research_only"
     UNDETERMINED = "undetermined"
-
-
-NEEDS_AUTHORISATION = frozenset(
-    {
-        RegulatoryBasis.US_351_IND,
-        RegulatoryBasis.US_351_BLA,
-        RegulatoryBasis.US_STATE_EXCEPTION,
-        RegulatoryBasis.EU_ATMP_TRIAL,
-        RegulatoryBasis.EU_ATMP_HOSPITAL_EXEMPTION,
-    }
-)
-"""Bases that mean nothing without the number or statute that grants them."""
 
 
 class QualityDecided(Event):

@@ -119,6 +119,7 @@ NITROGEN: Final = frozenset({TemperatureClass.LN2_LIQUID, TemperatureClass.LN2_V
 _FROZEN_CELLS: Final = NITROGEN | {TemperatureClass.MINUS_80}
 _COOL: Final = frozenset({TemperatureClass.FRIDGE, TemperatureClass.AMBIENT})
 _CULTURE: Final = frozenset({TemperatureClass.INCUBATOR})
+_OF_CULTURE: Final = ("sterility", "endotoxin", "mycoplasma")
 _DYES: Final = (Assay.TRYPAN_BLUE, Assay.AO_PI, Assay.SEVEN_AAD, Assay.ANNEXIN_V_7AAD, Assay.NUCLEOCOUNTER)
 
 
@@ -135,6 +136,8 @@ class Material:
     - `fresh`, `frozen`: temperature classes it may be kept in; no `frozen` class: it is not frozen here;
     - `passaged`: cultured, so a passage number belongs to it;
     - `assays`, `estimand`: how its viability is measured and what the percentage is of; none: it has no living cells to count;
+    - `release_tests`: the tests of its lot that a release rests on. Sterility, endotoxin and mycoplasma of cultured cells are
+      what published release criteria ask for (Sci. 2022, 4664917; PMC5993622); what came out of culture medium is asked the same;
     - `default_basis`: the regulatory basis of a new specimen.
     """
 
@@ -151,6 +154,7 @@ class Material:
     passaged: bool = False
     assays: tuple[Assay, ...] = ()
     estimand: Estimand | None = None
+    release_tests: tuple[str, ...] = ()
     default_basis: str = UNDETERMINED
 
     @property
@@ -196,6 +200,7 @@ _ENTRIES: Final = (
         parents=frozenset({M.INTACT_FOLLICLES, M.HF_STEM_CELLS}),
         frozen=_FROZEN_CELLS,
         passaged=True,
+        release_tests=_OF_CULTURE,
         assays=_DYES,
         estimand=Estimand.CELL_MEMBRANE_INTEGRITY,
     ),
@@ -208,6 +213,7 @@ _ENTRIES: Final = (
         parents=frozenset({M.INTACT_FOLLICLES, M.DERMAL_PAPILLA_CELLS}),
         frozen=_FROZEN_CELLS,
         passaged=True,
+        release_tests=_OF_CULTURE,
         assays=_DYES,
         estimand=Estimand.CELL_MEMBRANE_INTEGRITY,
     ),
@@ -254,6 +260,7 @@ _ENTRIES: Final = (
         parents=frozenset({M.SVF, M.ADSC}),
         frozen=_FROZEN_CELLS,
         passaged=True,
+        release_tests=_OF_CULTURE,
         assays=_DYES,
         estimand=Estimand.CELL_MEMBRANE_INTEGRITY,
     ),
@@ -288,6 +295,7 @@ _ENTRIES: Final = (
         parents=frozenset({M.ADSC, M.HF_STEM_CELLS, M.DERMAL_PAPILLA_CELLS, M.EXOSOME_PREPARATION}),
         fresh=frozenset({TemperatureClass.FRIDGE}),
         frozen=_FROZEN_CELLS,
+        release_tests=_OF_CULTURE,
     ),
     Material(
         name=M.UNIDENTIFIED,

@@ -26,6 +26,7 @@ from biobank.custody.recording import record as record_on_specimens
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, State, StreamKind
 from biobank.donors.models import donor
+from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound, Refusal, StaleSequence
@@ -204,7 +205,7 @@ def _load(session: Session, row: RowMapping, also: Collection[str], *, lock: boo
     its = [tube for tube in tubes if tube["withdrawal_code"] is not None]
     # The rows of custody are locked before this: what stands beside them in the snapshots is as new as they are.
     found = load(session, [tube["tube"] for tube in tubes], holds=True)
-    findings = read_findings(session, found)
+    findings = read_findings(session, found, clock.now())
     return case_of(row, its, found, findings), {code: found[code] for code in also if code in found}
 
 

@@ -11,8 +11,9 @@ from biobank.custody.legality import Snapshot, refusals_of
 from biobank.custody.states import Condition, Quality
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refusal
-from biobank.quality.decisions import BasisUndetermined
 from biobank.quality.events import RegulatoryBasis
+from biobank.quality.legal_bases import basis_refusals
+from biobank.quality.lot_tests import use_refusals_of_tests
 from biobank.withdrawals.findings import NOTHING_FOUND, Findings
 from biobank.withdrawals.workflow import Route
 
@@ -126,8 +127,9 @@ def use_refusals(
         _purpose_refusal(specimen),
         _material_refusal(specimen, material),
         *refusals_of(event, specimen, withdrawal=withdrawal, lagging=lagging),
-        _law_refusal(specimen),
+        *_law_refusals(specimen, at),
         *_quality_refusals(specimen, at),
+        *use_refusals_of_tests(specimen, findings.tests),
         *_finding_refusals(specimen, findings),
         _condition_refusal(specimen, route, conditions),
     )
@@ -160,18 +162,12 @@ def _material_refusal(specimen: Snapshot, material: str | None) -> Refusal | Non
     )
 
 
-def _law_refusal(specimen: Snapshot) -> Refusal | None:
-    if specimen.regulatory_basis == RegulatoryBasis.UNDETERMINED:
-        return BasisUndetermined(
-            f"Nobody has determined under which law {specimen.code} may be used. Quality determines it on its page.",
-            where_now=specimen.where_now,
-            subject=specimen.code,
-        )
+def _law_refusals(specimen: Snapshot, at: datetime) -> list[Refusal]:
     if specimen.regulatory_basis == RegulatoryBasis.RESEARCH_ONLY:
-        return ResearchOnly(
-            f"{specimen.code} may be used for research only.", where_now=specimen.where_now, subject=specimen.code
-        )
-    return None
+        return [
+            ResearchOnly(f"{specimen.code} may be used for research only.", where_now=specimen.where_now, subject=specimen.code)
+        ]
+    return basis_refusals(specimen.regulatory_basis, specimen, at)
 
 
 def _finding_refusals(specimen: Snapshot, findings: Findings) -> list[Refusal]:

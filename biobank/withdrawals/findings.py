@@ -1,7 +1,8 @@
 """What the record tells of a tube beside its custody row, as far as it decides whether the tube may go to a patient.
 
 Three findings, each until quality decides: it left for a patient and came back; somebody looked at it and said no (container,
-label, contents); its latest count does not show what quality demands of its material.
+label, contents); its latest count does not show what quality demands of its material. And what the tests of its lot say, which
+nothing but another result changes.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -16,6 +17,7 @@ from sqlmodel import Session
 from biobank.custody.entry import parse_entry
 from biobank.custody.legality import Snapshot
 from biobank.custody.states import State
+from biobank.quality.lot_tests import NO_TESTS, LotTests, read_lot_tests
 from biobank.transparency.models import event
 from biobank.viability.queries import Count, counts_not_shown
 
@@ -28,21 +30,25 @@ _ANSWERS = ("container_intact", "label_legible", "contents_as_expected")
 
 @dataclass(frozen=True)
 class Findings:
-    """`came_back`: without quality's decision about its return; `wrong`: what an inspection said no to since quality's last
-    decision; `count`: the latest count, when it does not show what the criterion demands; `decided_at`: quality's last decision.
+    """What was found.
+
+    - `tests`: of its lot; `came_back`: without quality's decision about its return;
+    - `wrong`: what an inspection said no to since quality's last decision; `decided_at`: when that was;
+    - `count`: the latest one, when it does not show what the criterion demands.
     """
 
     came_back: bool = False
     wrong: tuple[str, ...] = ()
     count: Count | None = None
     decided_at: datetime | None = None
+    tests: LotTests = NO_TESTS
 
 
 NOTHING_FOUND = Findings()
 
 
-def read_findings(session: Session, tubes: Mapping[str, Snapshot]) -> dict[str, Findings]:
-    """Return the findings of each tube: the same statements however many tubes."""
+def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime) -> dict[str, Findings]:
+    """Return the findings of each tube at an instant: the same statements however many tubes."""
     rows = session.execute(
         select(event.c.stream_id, event.c.kind, event.c.recorded_at, event.c.leaf_hash, event.c.entry)
         .where(event.c.stream_kind == "specimen", event.c.stream_id.in_(sorted(tubes)), event.c.kind.in_(_KINDS))
@@ -50,10 +56,14 @@ def read_findings(session: Session, tubes: Mapping[str, Snapshot]) -> dict[str, 
     ).all()
     events = {code: list(own) for code, own in groupby(rows, key=lambda row: row.stream_id)}
     counts = counts_not_shown(session, tubes.values())
-    return {code: _of(events.get(code, ()), counts.get(code), ours=tube.state in _OURS) for code, tube in tubes.items()}
+    tests = read_lot_tests(session, {tube.lot_code for tube in tubes.values()}, at)
+    return {
+        code: _of(events.get(code, ()), counts.get(code), tests[tube.lot_code], ours=tube.state in _OURS)
+        for code, tube in tubes.items()
+    }
 
 
-def _of(rows: Iterable[Any], count: Count | None, *, ours: bool) -> Findings:
+def _of(rows: Iterable[Any], count: Count | None, tests: LotTests, *, ours: bool) -> Findings:
     """Fold the events of one tube, oldest first."""
     left, decided_at, said = False, None, dict[str, dict[str, Any]]()
     for row in rows:
@@ -68,7 +78,7 @@ def _of(rows: Iterable[Any], count: Count | None, *, ours: bool) -> Findings:
                 said[body["corrects"]][body["field"]] = body["value"]
         else:
             said[bytes(row.leaf_hash).hex()] = dict(parse_entry(bytes(row.entry))["body"])
-    return Findings(left and ours, _denied(said.values()), count, decided_at)
+    return Findings(left and ours, _denied(said.values()), count, decided_at, tests)
 
 
 def _denied(said: Collection[Mapping[str, Any]]) -> tuple[str, ...]:

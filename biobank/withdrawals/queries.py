@@ -183,7 +183,7 @@ def refusals_now(
     session: Session, tubes: list[Snapshot], donor: str, at: datetime, route: Route | None
 ) -> dict[str, list[Refusal]]:
     """Return for each tube every reason why it could not be asked for now."""
-    findings = read_findings(session, {tube.code: tube for tube in tubes})
+    findings = read_findings(session, {tube.code: tube for tube in tubes}, at)
     return {
         tube.code: use_refusals(
             Reserved,

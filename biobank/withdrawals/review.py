@@ -105,7 +105,7 @@ def _reviews(session: Session, actor: Actor, rows: Sequence[RowMapping], bank: B
     for tube in read_tubes(session, codes):
         its[tube["withdrawal_code"]].append(tube)
     tubes = load(session, [tube["tube"] for several in its.values() for tube in several], holds=True)
-    findings = read_findings(session, tubes)
+    findings = read_findings(session, tubes, at)
     cases = [case_of(row, its[row["code"]], tubes, findings) for row in rows]
     deviations = _deviations_about(session, cases)
     grounds = read_grounds(session, bank, {case.donor for case in cases}, at)

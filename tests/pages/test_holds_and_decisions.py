@@ -3,6 +3,7 @@
 from tests import seed
 from tests.conftest import Api
 from tests.pages.visitor import Visit
+from tests.quality.test_decisions import all_passed
 from tests.withdrawals.stories import a_donor, a_story, bank_vials
 
 SIGNED = {"password": seed.PASSWORD, "reason": "reviewed"}
@@ -56,15 +57,17 @@ def test_a_lot_gets_its_legal_basis_and_its_release_with_one_password_each(api: 
     quality = visit("quality")
     page = quality.get_page(f"/lots/{lot}")
     assert f'href="/lots/{lot}/basis"' in page and f'href="/lots/{lot}/decision"' in page
-    assert "legal basis of" in quality.get_page(f"/lots/{lot}/decision")
+    assert "legal basis first" in quality.get_page(f"/lots/{lot}/decision")
     early = quality.submit(f"/lots/{lot}/decision", SIGNED | {"decision": "released_to_bank"})
     assert early.status_code == 409 and standing(api, tubes) == {("undetermined", "quarantined")}
 
-    said = quality.submit(f"/lots/{lot}/basis", SIGNED | {"basis": "us_361"})
+    said = quality.submit(f"/lots/{lot}/basis", SIGNED | {"basis": "us_351_ind", "authorisation": "IND 12345"})
     assert said.url.path == f"/lots/{lot}" and "12 specimens." in said.text, said.text[:3000]
+    assert "rests on endotoxin and mycoplasma and sterility" in quality.get_page(f"/lots/{lot}/decision")
+    all_passed(api, tubes[0])
     released = quality.submit(f"/lots/{lot}/decision", SIGNED | {"decision": "released_to_bank"})
     assert released.url.path == f"/lots/{lot}" and "12 specimens." in released.text, released.text[:3000]
-    assert standing(api, tubes) == {("us_361", "released_to_bank")}
+    assert standing(api, tubes) == {("us_351_ind", "released_to_bank")}
 
     tech = visit("lab_tech")
     assert f"/lots/{lot}/basis" not in tech.get_page(f"/lots/{lot}")
@@ -92,7 +95,7 @@ def test_ticked_specimens_get_their_legal_basis_at_once(api: Api, visit: Visit) 
 
 def test_one_of_several_that_is_another_sites_keeps_all_of_them_as_they_were(api: Api, visit: Visit) -> None:
     (tube,) = bank_vials(api, a_donor(api), 1, released=False, basis="undetermined")
-    fields = SIGNED | {"specimens": tube, "basis": "us_361"}
+    fields = SIGNED | {"specimens": tube, "basis": "us_351_ind", "authorisation": "IND 12345"}
     mixed = visit("lab_tech_north_quality").submit("/specimens/basis", fields)
     assert mixed.status_code == 403 and standing(api, [tube]) == {("undetermined", "quarantined")}
 

@@ -12,6 +12,7 @@ from biobank.custody.legality import ActiveHold, Snapshot
 from biobank.custody.projection import Projection
 from biobank.custody.states import HOLD_BLOCKS, HoldAct, HoldKind, Quality
 from biobank.quality.events import RegulatoryBasis
+from biobank.quality.lot_tests import LotTests
 from biobank.withdrawals.checks import RELEASED, use_refusals
 from biobank.withdrawals.events import Reserved
 from biobank.withdrawals.findings import Findings
@@ -37,7 +38,7 @@ def tube(projection: dict[str, Any] | None = None, **fields: Any) -> Snapshot:
         projection=Projection(**(usual | (projection or {}))),
         material="adsc",
         unit="cells",
-        regulatory_basis="us_361",
+        regulatory_basis="us_351_ind",
     )
     return replace(whole, **fields)
 
@@ -73,6 +74,9 @@ def test_a_released_vial_goes_back_to_its_donor() -> None:
         (tube(), {"findings": Findings(came_back=True)}, "came_back_undecided"),
         (tube(regulatory_basis="undetermined"), {}, "regulatory_basis_undetermined"),
         (tube(regulatory_basis="research_only"), {}, "research_only"),
+        (tube(regulatory_basis="us_361"), {}, "basis_not_for_material"),
+        (tube(), {"findings": Findings(tests=LotTests(failed=("sterility",)))}, "lot_test_failed"),
+        (tube(), {"findings": Findings(tests=LotTests(pending=("sterility",), overdue=("sterility",)))}, "lot_test_overdue"),
         (tube({"quality": "rejected"}), {}, "not_released"),
         (tube(expires_at=AT), {}, "expired"),
         (tube({"amount": 0}), {}, "nothing_left"),
@@ -104,9 +108,11 @@ def test_nothing_goes_back_unless_everything_is_right(
         holds=holds,
         expires_at=AT + timedelta(days=days_left),
     )
+    carried = {RegulatoryBasis(name) for name in ("us_351_ind", "us_351_bla", "us_state_exception", "eu_atmp_trial")}
+    carried |= {RegulatoryBasis.EU_ATMP_HOSPITAL_EXEMPTION, RegulatoryBasis.NAMED_PATIENT}
     right = (
         quality in RELEASED
-        and basis not in (RegulatoryBasis.UNDETERMINED, RegulatoryBasis.RESEARCH_ONLY)
+        and basis in carried
         and (hold is None or HoldAct.ISSUE not in HOLD_BLOCKS[hold])
         and days_left > 0
         and amount > 0

@@ -1,0 +1,173 @@
+"""What the tests of a lot say, and whether they allow a release or a use: one reading, one rule.
+
+A material names the tests that its release rests on (`specimens/materials.py`). A test counts by its latest result; one that
+waits is pending, and overdue when its result was due before now (21 CFR 610.12: results can post-date use, so a conditional
+release says whom to tell).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlmodel import Session
+
+from biobank.custody.legality import Snapshot
+from biobank.foundation.errors import Conflict, Refusal
+from biobank.specimens.materials import material_of
+from biobank.specimens.models import lot_test
+
+
+class TestFailed(Conflict):
+    """A test of its lot failed."""
+
+    __test__ = False
+    code = "lot_test_failed"
+    title = "A test failed"
+
+
+class TestPending(Conflict):
+    """A test of its lot has no result yet."""
+
+    __test__ = False
+    code = "lot_test_pending"
+    title = "A test is pending"
+
+
+class TestOverdue(Conflict):
+    """The result of a test of its lot was due and is not there."""
+
+    __test__ = False
+    code = "lot_test_overdue"
+    title = "A test is overdue"
+
+
+class TestMissing(Conflict):
+    """A test that the release of its material rests on was never made."""
+
+    __test__ = False
+    code = "lot_test_missing"
+    title = "A test is missing"
+
+
+@dataclass(frozen=True)
+class LotTests:
+    """Kinds of test by what they say now, and the events that say so. `overdue` ones are pending as well."""
+
+    passed: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    overdue: tuple[str, ...] = ()
+    events: tuple[bytes, ...] = ()
+
+
+NO_TESTS = LotTests()
+
+
+def read_lot_tests(session: Session, lots: Collection[str | None], at: datetime) -> dict[str | None, LotTests]:
+    """Read the tests of lots in one statement. A specimen without a lot (None) has none."""
+    named = sorted(lot for lot in lots if lot is not None)
+    found: dict[str | None, LotTests] = dict.fromkeys(lots, NO_TESTS)
+    if not named:
+        return found
+    t = lot_test.c
+    rows = session.execute(
+        select(t.lot_code, t.id, t.kind, t.result, t.completes, t.due_at, t.event_hash)
+        .where(t.lot_code.in_(named))
+        .order_by(t.lot_code, t.recorded_at, t.id)
+    ).all()
+    for lot in named:
+        found[lot] = _of([row for row in rows if row.lot_code == lot], at)
+    return found
+
+
+def _of(rows: Sequence[Row[Any]], at: datetime) -> LotTests:
+    """Fold the rows of one lot, oldest first. A later result speaks for a test, unless one before it still waits."""
+    completed = {row.completes for row in rows}
+    latest: dict[str, str] = {}
+    waiting: dict[str, bool] = {}
+    for row in rows:
+        if row.result != "pending":
+            latest[row.kind] = row.result
+        elif row.id not in completed:
+            late = row.due_at is not None and row.due_at < at
+            waiting[row.kind] = waiting.get(row.kind, False) or late
+    return LotTests(
+        passed=tuple(sorted(kind for kind, result in latest.items() if result == "passed")),
+        failed=tuple(sorted(kind for kind, result in latest.items() if result == "failed")),
+        pending=tuple(sorted(waiting)),
+        overdue=tuple(sorted(kind for kind, late in waiting.items() if late)),
+        events=tuple(bytes(row.event_hash) for row in rows),
+    )
+
+
+def missing_tests(specimen: Snapshot, tests: LotTests) -> tuple[str, ...]:
+    """Return the tests its material's release rests on that were neither made nor begun. Pure."""
+    if specimen.purpose != "therapeutic":
+        return ()
+    return tuple(sorted(set(material_of(specimen.material).release_tests) - {*tests.passed, *tests.failed, *tests.pending}))
+
+
+def use_refusals_of_tests(specimen: Snapshot, tests: LotTests) -> list[Refusal]:
+    """Return why the tests of its lot keep a specimen from being used, however it was released. Pure.
+
+    A result that failed after the release is against it, and so is one that was due and never came; one that is merely pending
+    was known to whoever released it conditionally.
+    """
+    found: list[Refusal] = []
+    if tests.failed:
+        found.append(_failed(specimen, tests))
+    if tests.overdue:
+        found.append(
+            TestOverdue(
+                f"The result of {_and(tests.overdue)} of {specimen.code}'s lot was due and is not there. Ask the laboratory, and "
+                "record the result first.",
+                subject=specimen.code,
+                where_now=specimen.where_now,
+                tests=list(tests.overdue),
+            )
+        )
+    return found
+
+
+def release_refusals_of_tests(specimen: Snapshot, tests: LotTests, *, conditional: bool) -> list[Refusal]:
+    """Return why the tests of its lot keep a specimen from being released. Pure."""
+    if tests.failed:
+        return [_failed(specimen, tests)]
+    if conditional:
+        return []
+    found: list[Refusal] = []
+    missing = missing_tests(specimen, tests)
+    if missing:
+        found.append(
+            TestMissing(
+                f"The release of {material_of(specimen.material).title.lower()} rests on {_and(missing)}, and {specimen.code}'s "
+                "lot has no such test. Record the tests first, or release it conditionally with a notification plan.",
+                subject=specimen.code,
+                tests=list(missing),
+            )
+        )
+    if tests.pending:
+        found.append(
+            TestPending(
+                f"The lot of {specimen.code} waits for {_and(tests.pending)}. Wait for the result, or release it conditionally "
+                "with a notification plan.",
+                subject=specimen.code,
+                tests=list(tests.pending),
+            )
+        )
+    return found
+
+
+def _failed(specimen: Snapshot, tests: LotTests) -> TestFailed:
+    return TestFailed(
+        f"The lot of {specimen.code} failed {_and(tests.failed)}. It can be rejected, not released or used.",
+        subject=specimen.code,
+        where_now=specimen.where_now,
+        tests=list(tests.failed),
+    )
+
+
+def _and(kinds: Sequence[str]) -> str:
+    return " and ".join(kinds)
