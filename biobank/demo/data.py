@@ -14,13 +14,12 @@ from typing import Any
 from uuid import uuid4
 
 from rich.console import Console
-from sqlalchemy import insert, text
+from sqlalchemy import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.acts.codes import new_codes
-from biobank.acts.signing import Meaning, make_signature
 from biobank.auth.actor import Actor
 from biobank.auth.passwords import hash_now
 from biobank.custody.event import Event
@@ -53,9 +52,6 @@ from biobank.specimens.models import (
 from biobank.specimens.models import lot as lot_table
 from biobank.specimens.processing_schemas import RecordLotTest
 from biobank.storage.events import Stored
-from biobank.withdrawals.schemas import ApproveRequest, WithdrawalRequest
-from biobank.withdrawals.service import approve_withdrawal, request_withdrawal
-from biobank.withdrawals.workflow import Route
 
 assert event_kinds.MODULES, "the rule table must be whole before the ledger is used"
 assert tables.MODULES, "foreign keys are named across packages"
@@ -100,10 +96,11 @@ def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable
         if number % 50 == 49:
             console.print(f"  {number + 1} of {DONORS} donors")
     seal()
-    # Its module stands on the classes of this one.
+    # Their modules stand on the classes of this one.
     from biobank.demo.today import make_today
+    from biobank.demo.withdrawals import make_withdrawals
 
-    _withdrawals(stage)
+    make_withdrawals(stage)
     make_today(stage)
     seal()
     return made
@@ -430,36 +427,3 @@ def _frozen() -> events.Frozen:
     return events.Frozen(
         programme="slow-1C-per-min v2", cryoprotectant="DMSO 10 %", cryoprotectant_contact_s=540, procedure_version="SOP-33.1"
     )
-
-
-def _withdrawals(stage: Stage) -> None:
-    """A handful of withdrawals in flight: requested, and some approved."""
-    ready = stage.bank.database.write_now(_releasable)
-    for number, donor in enumerate(ready[:9]):
-        code = stage.bank.database.write_now(partial(_requested, stage=stage, donor=donor))
-        if number % 3 != 2:
-            stage.bank.database.write_now(partial(_approved, stage=stage, code=code))
-
-
-def _releasable(session: Session) -> list[str]:
-    return list(
-        session.execute(
-            text(
-                "SELECT DISTINCT c.donor_code FROM custody c JOIN specimen s USING (code) WHERE s.material = 'adsc' "
-                "AND c.state = 'stored' AND c.quality = 'released_to_bank' ORDER BY 1 LIMIT 9"
-            )
-        ).scalars()
-    )
-
-
-def _requested(session: Session, stage: Stage, donor: str) -> str:
-    act = stage.act("clara", clock.now())
-    return request_withdrawal(
-        session, act, WithdrawalRequest(donor=donor, material="adsc", route=next(iter(Route)), units=1)
-    ).code
-
-
-def _approved(session: Session, stage: Stage, code: str) -> None:
-    act = replace(stage.act("quinn", clock.now()), request_hash=hashlib.sha256(code.encode()).digest())
-    signed = make_signature(session, user=act.actor.code, meaning=Meaning.APPROVED, act_hash=act.request_hash, at=act.at)
-    approve_withdrawal(session, act, code, ApproveRequest(expected_seq=1, signature=signed.signature))
