@@ -175,6 +175,7 @@ def written(instruction: dict[str, Any]) -> str:
         "plus": "+ body.{}",
         "minus": "- body.{}",
         "increment": "+ {}",
+        "elapsed": "+ seconds since {} while frozen",
         "restore": "as body.{} says",
     }
     return forms[verb].format(argument)

@@ -253,6 +253,7 @@ def upgrade() -> None:
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("clinic_site_code", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), server_default="living", nullable=False),
+        sa.Column("kept_apart", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("identity_commit", sa.LargeBinary(), nullable=True),
         sa.Column("contact_commit", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -376,6 +377,22 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_login_session_user_code"), "login_session", ["user_code"], unique=False)
     op.create_table(
+        "material_limit",
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("material", sa.Text(), nullable=False),
+        sa.Column("condition", sa.Text(), nullable=False),
+        sa.Column("use_by_s", sa.Integer(), nullable=True),
+        sa.Column("warm_amber_s", sa.Integer(), nullable=True),
+        sa.Column("warm_red_s", sa.Integer(), nullable=True),
+        sa.Column("set_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("(warm_amber_s IS NULL) = (warm_red_s IS NULL)", name=op.f("a_budget_has_amber_and_red")),
+        sa.CheckConstraint("use_by_s > 0 AND warm_amber_s > 0 AND warm_red_s >= warm_amber_s", name=op.f("limits_are_in_order")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_material_limit_event_hash")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_material_limit_site_code")),
+        sa.PrimaryKeyConstraint("site_code", "material", "condition", name=op.f("pk_material_limit")),
+    )
+    op.create_table(
         "named_performer",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
@@ -487,6 +504,7 @@ def upgrade() -> None:
         sa.Column("highest_mc", sa.Integer(), nullable=True),
         sa.Column("rows", sa.Integer(), nullable=True),
         sa.Column("cols", sa.Integer(), nullable=True),
+        sa.Column("lifted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("isolated", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.CheckConstraint("kind IN ('room','tank','freezer','rack','cane','box','shelf')", name=op.f("container_kind_is_known")),
@@ -811,7 +829,11 @@ def upgrade() -> None:
         sa.Column("row", sa.Integer(), nullable=False),
         sa.Column("col", sa.Integer(), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("blocked", sa.Text(), nullable=True),
+        sa.Column("kept_for", sa.Text(), nullable=True),
+        sa.CheckConstraint("blocked IS NULL OR kept_for IS NULL", name=op.f("a_blocked_position_is_kept_for_nobody")),
         sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_storage_position_container_code")),
+        sa.ForeignKeyConstraint(["kept_for"], ["donor.code"], name=op.f("fk_storage_position_kept_for")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_storage_position")),
         sa.UniqueConstraint("code", "container_code", name="position_is_named_by_code_and_container"),
         sa.UniqueConstraint("container_code", "row", "col", name="one_position_per_cell"),
@@ -1506,6 +1528,8 @@ def upgrade() -> None:
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("freeze_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("exposure_s", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("out_since", sa.Text(), nullable=True),
+        sa.Column("use_by", sa.Text(), nullable=True),
         sa.Column("banked_at", sa.Text(), nullable=True),
         sa.Column("administered_under", sa.Uuid(), nullable=True),
         sa.Column(
@@ -1705,6 +1729,7 @@ def downgrade() -> None:
     op.drop_index("ix_named_performer_user", table_name="named_performer")
     op.drop_index("ix_named_performer_open", table_name="named_performer", postgresql_where=sa.text("answer IS NULL"))
     op.drop_table("named_performer")
+    op.drop_table("material_limit")
     op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")
     op.drop_table("login_session")
     op.drop_index("ix_label_print_code", table_name="label_print")

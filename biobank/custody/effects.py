@@ -10,13 +10,18 @@ and an offline verifier, which shares no code with the bank, interprets it:
     {"plus": "name"}        the present number plus the payload's
     {"minus": "name"}       the present number minus the payload's
     {"increment": n}        the present number plus n
+    {"elapsed": "name"}     the present number plus the whole seconds since the time in the column `name`, while the specimen
+                            is frozen; what it was before the event counts
     {"restore": "name"}     the member of the payload's `restores` object that has the column's name
 
 A column without an instruction keeps its value. There is nothing else.
 """
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
+
+from biobank.custody.states import Condition
 
 Instruction = dict[str, Any]
 Effect = dict[str, Instruction]
@@ -59,6 +64,17 @@ def increment(by: int = 1) -> Instruction:
     return {"increment": by}
 
 
+def elapsed(since: str) -> Instruction:
+    """The present number plus the seconds since the time in the column `since`, of a frozen specimen."""
+    return {"elapsed": since}
+
+
+def seconds_between(since: str, until: str) -> int:
+    """Return the whole seconds between two times as entries write them; 0 when the second lies before the first."""
+    span = datetime.fromisoformat(until) - datetime.fromisoformat(since)
+    return max(0, span // timedelta(seconds=1))
+
+
 def restore() -> Instruction:
     """The value that a reversal brings back."""
     return {"restore": "restores"}
@@ -88,6 +104,9 @@ def apply(effect: Effect, before: Mapping[str, Any], payload: Mapping[str, Any],
             after[column] = before[column] - payload[argument]
         elif verb == "increment":
             after[column] = before[column] + argument
+        elif verb == "elapsed":
+            since = before[argument] if before["condition"] == Condition.FROZEN.value else None
+            after[column] = before[column] + (0 if since is None else seconds_between(since, head["occurred_at"]))
         elif verb == "restore":
             after[column] = payload[argument].get(column, before[column])
         else:

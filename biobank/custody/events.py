@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
-from biobank.custody.effects import Effect, body, entry, minus, restore, set_to
+from biobank.custody.effects import Effect, body, elapsed, entry, minus, restore, set_to
 from biobank.custody.event import Event, Mode
 from biobank.custody.states import LIVE, CustodianKind, HoldAct, HoldKind, HoldScope, State, StreamKind
 
@@ -17,6 +17,10 @@ REASON = Field(min_length=2, max_length=40, pattern=r"^[a-z0-9_]+$", description
 HASH = Field(pattern=r"^[0-9a-f]{64}$", description="A leaf hash in hex.")
 
 BY_USER: Effect = {"custodian_kind": set_to(CustodianKind.USER.value), "custodian_id": entry("by")}
+OUT: Effect = {"exposure_s": elapsed("out_since"), "out_since": entry("occurred_at")}
+"""In no cold place from now on; what it was out of the cold before that counts."""
+INTO_THE_COLD: Effect = {"exposure_s": elapsed("out_since"), "out_since": set_to(None)}
+"""In a place that keeps it: the clock stops, and what has run counts."""
 NO_OFFER: Effect = {"offered_kind": set_to(None), "offered_id": set_to(None)}
 
 
@@ -28,7 +32,7 @@ class Received(Event):
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     from_states: ClassVar[frozenset[State]] = frozenset({State.COLLECTED, State.IN_TRANSIT})
     to_state: ClassVar[State] = State.RECEIVED
-    effect: ClassVar[Effect] = BY_USER | NO_OFFER | {"site_code": body("site"), "shipment_code": set_to(None)}
+    effect: ClassVar[Effect] = BY_USER | NO_OFFER | OUT | {"site_code": body("site"), "shipment_code": set_to(None)}
     amendable: ClassVar[frozenset[str]] = frozenset({"container_intact", "label_legible", "manifest_matches", "temperature_mc"})
     label: ClassVar[str] = "Receive"
 
@@ -47,7 +51,7 @@ class CheckedOut(Event):
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     from_states: ClassVar[frozenset[State]] = frozenset({State.STORED})
     to_state: ClassVar[State] = State.CHECKED_OUT
-    effect: ClassVar[Effect] = BY_USER
+    effect: ClassVar[Effect] = BY_USER | OUT
     label: ClassVar[str] = "Check out"
 
     purpose: Literal["processing", "testing", "move", "inspection", "withdrawal"]
@@ -98,6 +102,7 @@ class Annotated(Event):
 class Missing(Event):
     """It is not where it should be. Its slot is free again; it may be found.
 
+    How long a missing tube is out of the cold nobody knows: the clock stops, and runs again when it is found.
     It is out of its shipment too, whose manifest goes on naming it. Whoever held it last answers for it until it turns up or
     quality gives it up: nobody took it over.
     """
@@ -107,7 +112,7 @@ class Missing(Event):
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
     to_state: ClassVar[State] = State.MISSING
-    effect: ClassVar[Effect] = NO_OFFER | {"shipment_code": set_to(None)}
+    effect: ClassVar[Effect] = NO_OFFER | INTO_THE_COLD | {"shipment_code": set_to(None)}
     amendable: ClassVar[frozenset[str]] = frozenset({"reason"})
     label: ClassVar[str] = "Report missing"
 
@@ -125,7 +130,7 @@ class Found(Event):
     annotates: ClassVar[bool] = False
     to_state: ClassVar[State] = State.RECEIVED
     places_hold: ClassVar[HoldKind] = HoldKind.IDENTITY
-    effect: ClassVar[Effect] = BY_USER | {"site_code": body("site")}
+    effect: ClassVar[Effect] = BY_USER | OUT | {"site_code": body("site")}
     label: ClassVar[str] = "Report found"
 
     site: str = CODE
@@ -246,6 +251,9 @@ class Reversed(Event):
             "shipment_code",
             "amount",
             "freeze_count",
+            "exposure_s",
+            "out_since",
+            "use_by",
             "banked_at",
             "administered_under",
             "marked",

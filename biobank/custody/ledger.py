@@ -20,6 +20,7 @@ import orjson
 from sqlalchemy import TextClause, bindparam, select, text, tuple_
 from sqlmodel import Session
 
+from biobank.custody.chronology import require_order
 from biobank.custody.statement import Appended, End, Fact, Stream, compose, compose_all, follow
 from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict, StaleSequence
@@ -61,9 +62,11 @@ def append(session: Session, facts: Sequence[Fact]) -> list[Appended]:
     Legality is the caller's question (`custody.recording`); this function owns bytes, sequence and projection. Several
     facts may concern one stream: each builds on the one before.
 
-    Raises UnknownColleague, and StaleSequence when a stream moved on since the caller read it; then nothing was written,
+    Raises UnknownColleague, what `chronology.require_order` says of a stated time, and
+    StaleSequence when a stream moved on since the caller read it; then nothing was written,
     provided the caller appended to one specimen only or holds the locks of all.
     """
+    require_order(session, facts)
     if len(facts) == 1 and facts[0].before is not None:
         one = compose(facts[0])
         if not session.connection().exec_driver_sql(one.text, one.parameters).scalar_one():

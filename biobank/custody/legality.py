@@ -11,7 +11,7 @@ from typing import Any
 
 from biobank.custody.event import Event
 from biobank.custody.projection import Projection
-from biobank.custody.states import HOLD_BLOCKS, TERMINAL, HoldKind, State
+from biobank.custody.states import HOLD_BLOCKS, TERMINAL, Condition, HoldKind, State
 from biobank.foundation.errors import Conflict, IllegalTransition, Refusal
 
 TO_QUARANTINE = "Put the tube in the nearest quarantine place now; storing there is always accepted."
@@ -38,6 +38,26 @@ class LogLagging(Refusal):
     status = 503
     code = "log_lagging"
     title = "The custody log is behind"
+
+
+def what_now(projection: Projection, material: str) -> str:
+    """Say where a tube in hand goes now: by its condition, because what keeps a frozen vial spoils a thawed one. Pure."""
+    place = projection.position_code or projection.container_code
+    condition = projection.condition
+    if material == "unidentified" and place is None:
+        return f"Nobody knows what it is: keep it as cold as you found it. {TO_QUARANTINE}"
+    if condition == Condition.THAWED:
+        until = (
+            "" if projection.use_by is None else f" It is too old for use from {projection.use_by[:16].replace('T', ' ')} UTC."
+        )
+        return f"It is thawed: never back into a freezer or nitrogen. Put it in a cool quarantine place (fridge).{until}"
+    if condition == Condition.IN_CULTURE:
+        return f"It is alive in culture: back into {place or 'an incubator'}, or an incubator of quarantine."
+    if place is not None:
+        return f"Put the tube back in {place}, or in the nearest quarantine place."
+    if condition == Condition.FRESH and projection.state:
+        return f"It is fresh, not frozen: never into a freezer or nitrogen. {TO_QUARANTINE}"
+    return TO_QUARANTINE
 
 
 @dataclass(frozen=True)
@@ -72,6 +92,7 @@ class Snapshot:
     home_site_code: str | None = None
     clinic_site_code: str | None = None
     expires_at: datetime | None = None
+    kept_apart: bool = False
     holds: tuple[ActiveHold, ...] = field(default=())
 
     @property
@@ -88,10 +109,7 @@ class Snapshot:
     @property
     def where_now(self) -> str:
         """What to do with the tube in hand after a stop."""
-        place = self.projection.position_code or self.projection.container_code
-        if place:
-            return f"Put the tube back in {place}, or in the nearest quarantine place."
-        return TO_QUARANTINE
+        return what_now(self.projection, self.material)
 
 
 def refusals_of(

@@ -144,6 +144,8 @@ class Custody(SQLModel, table=True):
     amount: int = Field(sa_column=Column(BigInteger, nullable=False))
     freeze_count: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
     exposure_s: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    out_since: str | None = Field(default=None, sa_column=Column(Text))
+    use_by: str | None = Field(default=None, sa_column=Column(Text))
     banked_at: str | None = Field(default=None, sa_column=Column(Text))
     administered_under: UUID | None = Field(default=None, sa_column=Column(Uuid))
     release_consumed: bool | None = Field(

@@ -4,7 +4,7 @@ Two clocks: `at` asks about the world (events that occurred by then), `as_known_
 then). Both default to now.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.custody.entry import parse_entry
-from biobank.custody.event import rules
+from biobank.custody.event import parse_payload, rules
 from biobank.custody.projection import Projection
 from biobank.transparency.models import event
 
@@ -27,13 +27,25 @@ class Rebuilt:
     state_seq: int
 
 
+def steps_of(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Projection]]:
+    """Yield each parsed entry of one specimen with the projection after it."""
+    projection = Projection()
+    for entry in entries:
+        event_class = rules.by_kind[entry["kind"]]
+        body = entry["body"]
+        if entry["kv"] != event_class.version:
+            body = parse_payload(entry["kind"], entry["kv"], body).payload()
+        projection = projection.after(event_class.whole_effect(), body, entry)
+        yield entry, projection
+
+
 def fold(entries: Iterable[dict[str, Any]]) -> Rebuilt:
     """Fold parsed entries of one specimen, in sequence, into what they make of it; without entries `seq` is 0."""
     projection, seq, state_seq = Projection(), 0, 0
-    for entry in entries:
-        seq, effect = entry["seq"], rules.by_kind[entry["kind"]].whole_effect()
-        projection = projection.after(effect, entry["body"], entry)
-        state_seq = seq if "state" in effect else state_seq
+    for entry, after in steps_of(entries):
+        projection = after
+        seq = entry["seq"]
+        state_seq = seq if "state" in rules.by_kind[entry["kind"]].whole_effect() else state_seq
     return Rebuilt(projection, seq, state_seq)
 
 

@@ -5,9 +5,10 @@ checks the same rules with the same functions.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
@@ -21,9 +22,11 @@ from biobank.custody.entry import Head, PerformedBy
 from biobank.custody.event import Event, Mode
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, refusals_of
-from biobank.custody.states import StreamKind
+from biobank.custody.snapshots import load
+from biobank.custody.states import Condition, HoldKind, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, Refusal, StaleSequence
+from biobank.foundation.from_above import FromAbove
 from biobank.transparency.queries import seal_lag_s
 from biobank.transparency.receipt import AcknowledgedEvent, sign_acknowledgement
 from biobank.vault import put_document
@@ -93,6 +96,19 @@ class Circumstances(BaseModel):
 
 NOW = Circumstances()
 """No circumstances: it happened now, by the one who is signed in."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a material in one condition is allowed: seconds of fitness for use, seconds out of the cold; None: no limit."""
+
+    use_by_s: int | None = None
+    warm_amber_s: int | None = None
+    warm_red_s: int | None = None
+
+
+material_limits: FromAbove[Callable[[Session, str, str, frozenset[str]], Limits]] = FromAbove("specimens")
+"""The strictest limits of a material in a condition among those of the sites, and of the registry."""
 
 
 @dataclass(frozen=True)
@@ -296,6 +312,8 @@ def record(
     facts: list[Fact] = []
     seen: dict[str, Snapshot] = {}
     kept: dict[str, bytes | None] = {}
+    too_warm: dict[str, Head] = {}
+    limits = cache(partial(material_limits.get(), session))
     for move in moves:
         specimen = seen.get(move.specimen.code, move.specimen)
         event = type(move.event)
@@ -315,22 +333,59 @@ def record(
         )
         if move.words is not None:
             head = replace(head, comment=move.words)
+        sites = frozenset(filter(None, (site, specimen.home_site_code)))
+        happened = _with_clock(move.event, specimen, head, partial(limits, sites=sites))
         facts.append(
             Fact(
                 StreamKind.SPECIMEN,
                 specimen.code,
-                move.event,
+                happened,
                 head,
                 move.specimen if specimen.seq else None,
                 specimen.donor_code,
             )
         )
-        seen[specimen.code] = advanced(specimen, move.event, head)
+        seen[specimen.code] = advanced(specimen, happened, head)
+        if _crosses_red(specimen, seen[specimen.code], partial(limits, sites=sites)):
+            too_warm[specimen.code] = head
         if event.places_hold is not None:
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], event.places_hold, head, reason="found"))
     appended = append(session, facts)
     custody_holds.keep_placed(session, facts, appended)
+    _hold_too_warm(session, too_warm)
     return appended
+
+
+def _with_clock(event: Event, specimen: Snapshot, head: Head, limits: Callable[..., Limits]) -> Event:
+    """Start the clock of fitness for use that the condition after this event has, unless the event says it."""
+    if "use_by" not in type(event).model_fields or getattr(event, "use_by") is not None:  # noqa: B009 - only some have it
+        return event
+    condition = specimen.projection.after(type(event).whole_effect(), event.payload(), head.members()).condition
+    seconds = limits(specimen.material, condition).use_by_s
+    if seconds is None:
+        return event
+    started = getattr(event, "started_at", None) or rfc3339(head.occurred_at)
+    return event.model_copy(update={"use_by": rfc3339(datetime.fromisoformat(started) + timedelta(seconds=seconds))})
+
+
+def _crosses_red(before: Snapshot, after: Snapshot, limits: Callable[..., Limits]) -> bool:
+    """Say whether the time out of the cold went over the budget with this event."""
+    was, now = before.projection.exposure_s, after.projection.exposure_s
+    if now == was:
+        return False
+    red = limits(before.material, Condition.FROZEN.value).warm_red_s
+    return red is not None and was <= red < now
+
+
+def _hold_too_warm(session: Session, heads: Mapping[str, Head]) -> None:
+    """Hold what was out of the cold for longer than its budget: quality decides. It was put away all the same."""
+    if heads:
+        now = load(session, heads)
+        facts = [
+            custody_holds.specimen_hold_fact(now[code], HoldKind.TEMPERATURE, head, reason="warm_time_budget")
+            for code, head in sorted(heads.items())
+        ]
+        custody_holds.keep_placed(session, facts, append(session, facts))
 
 
 def advanced(specimen: Snapshot, event: Event, head: Head) -> Snapshot:

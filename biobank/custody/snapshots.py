@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Row, select
@@ -24,7 +25,7 @@ class SpecimenFacts:
 
     columns: tuple[ColumnElement[Any], ...]
     """material, unit, purpose, passage, lot_code, harvest_code, regulatory_basis, home_site_code, expires_at and the donor's
-    clinic_site_code."""
+    clinic_site_code and kept_apart."""
     joined: Callable[[FromClause, bool], FromClause]
     """Join them to a FROM that holds `custody`; with True also where there is no specimen (an outer join)."""
 
@@ -73,9 +74,16 @@ def snapshot_of(row: "Row[Any]", holds: tuple[ActiveHold, ...] = ()) -> Snapshot
         regulatory_basis=m["regulatory_basis"],
         home_site_code=m["home_site_code"],
         clinic_site_code=m["clinic_site_code"],
-        expires_at=m["expires_at"],
+        expires_at=expiry_of(m["expires_at"], m["use_by"]),
+        kept_apart=bool(m["kept_apart"]),
         holds=holds,
     )
+
+
+def expiry_of(expires_at: datetime | None, use_by: str | None) -> datetime | None:
+    """Return when a specimen is too old for use: its own expiry, or earlier the clock that its condition started."""
+    clock = None if use_by is None else datetime.fromisoformat(use_by)
+    return min(filter(None, (expires_at, clock)), default=None)
 
 
 def load(session: Session, codes: Iterable[str], *, lock: bool = False, holds: bool = False) -> dict[str, Snapshot]:

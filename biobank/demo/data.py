@@ -379,11 +379,11 @@ class Story:
         ]
 
     def _store(self, specimens: list[Snapshot]) -> list[Snapshot]:
-        self._later(minutes=30)
+        self._later(minutes=3)
         happened: list[Event] = []
         for number, _ in enumerate(specimens):
             box, slot = self.stage.slot(number)
-            happened.append(Stored(container=box, position=slot, site=BANK, exposure_s=40 + number))
+            happened.append(Stored(container=box, position=slot, site=BANK))
         return self._recorded(self.stage.act("tess", self.at), specimens, happened, BANK)
 
     def _tested(self, lot: str, sampled: datetime, kinds: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -47,6 +48,7 @@ class Donor(SQLModel, table=True):
     code: str = Field(sa_column=Column(Text, primary_key=True))
     clinic_site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False, index=True))
     status: str = Field(default="living", sa_column=Column(Text, nullable=False, server_default="living"))
+    kept_apart: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     identity_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     contact_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     created_at: datetime = Field(sa_column=_when())

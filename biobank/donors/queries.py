@@ -56,7 +56,9 @@ def list_donors(
 
 def summary_of(row: "Row[Any]") -> DonorSummary:
     """Turn a donor row into its wire shape."""
-    return DonorSummary(donor=row.code, clinic_site=row.clinic_site_code, status=row.status, created_at=row.created_at)
+    return DonorSummary(
+        donor=row.code, clinic_site=row.clinic_site_code, status=row.status, kept_apart=row.kept_apart, created_at=row.created_at
+    )
 
 
 def describe_donor(session: Session, actor: Actor, code: str) -> DonorPublic:

@@ -198,6 +198,7 @@ class DonorSummary(BaseModel):
     donor: str
     clinic_site: str
     status: str
+    kept_apart: bool = Field(default=False, description="Everything of the donor stands in isolated places only.")
     created_at: AwareDatetime
 
 

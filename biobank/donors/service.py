@@ -145,6 +145,12 @@ def change_donor(session: Session, act: Act, code: str, request: ChangeDonor) ->
     return DonorRecorded(**recorded(act, code, appended), status=status, look_alikes=shown, look_alikes_elsewhere=elsewhere)
 
 
+def keep_apart(session: Session, code: str, kept_apart: bool) -> bool:
+    """Set whether a locked donor's material is kept apart for infection, as quality decided; say whether that changed it."""
+    changed = update(donor).where(donor.c.code == code, donor.c.kept_apart.is_not(kept_apart)).values(kept_apart=kept_apart)
+    return bool(session.execute(changed.returning(donor.c.code)).first())
+
+
 class NothingChanges(Conflict):
     """The change asked for is the present state."""
 

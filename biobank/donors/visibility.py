@@ -4,7 +4,7 @@ A donor is visible to people with `donor:read` at the donor's clinic, and at eve
 the donor: a laboratory knows the codes of those whose cells it keeps, and no names.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, or_, select
@@ -52,6 +52,11 @@ def get_visible_donor(session: Session, actor: Actor, code: str, *, lock: bool =
     if row is None:
         raise unknown_donor(code)
     return row
+
+
+def kept_apart_among(session: Session, codes: Iterable[str]) -> frozenset[str]:
+    """Return those of the donors whose material is kept apart for infection."""
+    return frozenset(session.execute(select(donor.c.code).where(donor.c.code.in_(sorted(codes)), donor.c.kept_apart)).scalars())
 
 
 def lock_donor(session: Session, code: str) -> "Row[Any]":

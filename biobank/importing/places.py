@@ -7,11 +7,16 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.custody.legality import Snapshot
+from biobank.custody.projection import Projection
+from biobank.custody.states import Condition
 from biobank.importing.plan import Vial
 from biobank.importing.profile import Profile
 from biobank.storage import queries
+from biobank.storage.allocation import Slot
 from biobank.storage.containers import add_container
 from biobank.storage.models import storage_container
+from biobank.storage.rules import Standing, place_faults, slot_fault
 from biobank.storage.schemas import ContainerCreate
 
 Names = tuple[str, ...]
@@ -23,7 +28,8 @@ class Places:
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self._codes: dict[tuple[str | None, str, str], str] = {}
-        self._slots: dict[Names, tuple[str, dict[str, tuple[str, bool]]]] = {}
+        self._slots: dict[Names, tuple[str, dict[str, tuple[Slot, bool]]]] = {}
+        self._standings: dict[str, Standing] = {}
 
     def forget(self) -> None:
         """Forget what a transaction that was rolled back may have made."""
@@ -34,20 +40,35 @@ class Places:
         """Find the boxes, make what is missing, and read which slots are free."""
         boxes = {names: self._box(session, act, names) for names in sorted(wanted)}
         slots = queries.slots_of_many(session, list(boxes.values()))
+        self._standings = queries.standings_of(session, list(boxes.values()))
         self._slots = {
-            names: (box, {slot.label: (slot.code, free) for slot, free in slots.get(box, ())}) for names, box in boxes.items()
+            names: (box, {slot.label: (slot, free) for slot, free in slots.get(box, ())}) for names, box in boxes.items()
         }
 
     def position(self, vial: Vial) -> str | None:
         """Return the code of the slot that a tube's line names, None when the box has none such."""
         found = self._slots[vial.place][1].get(vial.slot)
-        return None if found is None else found[0]
+        return None if found is None else found[0].code
 
-    def free(self, vial: Vial) -> tuple[str, str] | None:
-        """Return (box, position) of a tube's slot; None when there is none such, or a tube is in it."""
+    def free(self, vial: Vial, donor: str, *, kept_apart: bool) -> tuple[str, str] | str:
+        """Return (box, position) of a tube's slot, or why it may not stand there: the rules of every way of placing."""
         box, slots = self._slots[vial.place]
-        code, free = slots.get(vial.slot, ("", False))
-        return (box, code) if free else None
+        slot, free = slots.get(vial.slot, (None, False))
+        if slot is None or not free:
+            return "A tube of this bank is in that slot already. Look into the box."
+        tube = Snapshot(
+            code="This tube",
+            donor_code=donor,
+            seq=0,
+            head_hash=None,
+            projection=Projection(condition=Condition.FROZEN.value),
+            material=vial.material,
+            kept_apart=kept_apart,
+        )
+        standing = self._standings[box]
+        faults = [slot_fault(tube, slot.blocked, slot.kept_for, slot.label), *place_faults(tube, standing)]
+        wrong = next((fault for fault in faults if fault is not None), None)
+        return (box, slot.code) if wrong is None or standing.safe else wrong.detail
 
     def _box(self, session: Session, act: Act, names: Names) -> str:
         parent = self._child(session, act, None, "room", self._profile.room)

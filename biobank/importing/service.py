@@ -27,6 +27,7 @@ from biobank.custody.event import Event
 from biobank.custody.recording import NOW
 from biobank.custody.states import Condition
 from biobank.donors.identity import keep_documents
+from biobank.donors.visibility import kept_apart_among
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Refusal
 from biobank.importing.known import Known, donors_of, known_tubes
@@ -130,6 +131,7 @@ def import_rows(session: Session, act: Act, rows: list[CheckedRow], profile: Pro
     donors = donors_of(session, act, [vial_of(row).person for row in rows], profile)
     known = known_tubes(session, profile.alias_issuer, [vial_of(row).alias for row in rows])
     places.load(session, act, {vial_of(row).place for row in rows})
+    apart = kept_apart_among(session, donors.values())
     results: list[Result] = []
     fresh: list[tuple[CheckedRow, str, tuple[str, str]]] = []
     for row in rows:
@@ -138,10 +140,9 @@ def import_rows(session: Session, act: Act, rows: list[CheckedRow], profile: Pro
         if here is not None:
             results.append(_met_again(row, here, donor, places))
             continue
-        slot = places.free(vial)
-        if slot is None:
-            reason = "A tube of this bank is in that slot already. Look into the box."
-            results.append(Result(row, "refused", reason=reason))
+        slot = places.free(vial, donor, kept_apart=donor in apart)
+        if isinstance(slot, str):
+            results.append(Result(row, "refused", reason=slot))
             continue
         fresh.append((row, donor, slot))
     if fresh:

@@ -31,7 +31,7 @@ from biobank.labels.events import (
     WristbandLabelVerified,
 )
 from biobank.labels.statements import Evaluation, StatementPolicy, required_statements
-from biobank.people.queries import get_user
+from biobank.people.queries import get_user, zone_of
 from biobank.specimens.kits import describe_kit, unknown_kit
 from biobank.specimens.models import kit_label, specimen
 from biobank.storage.models import storage_position as _position
@@ -129,7 +129,12 @@ KIT_PRINTERS = (Permission.KIT_MANAGE, Permission.LABEL_PRINT)
 
 def _kit(session: Session, actor: Actor, code: str) -> Thing:
     kit = describe_kit(session, actor, code)
-    data = LabelData(code=parse_code(code), title="Harvest kit", location=kit.site, expires_on=kit.expires_at.date())
+    data = LabelData(
+        code=parse_code(code),
+        title="Harvest kit",
+        location=kit.site,
+        expires_on=kit.expires_at.astimezone(zone_of(session, kit.site)).date(),
+    )
     return Thing(data, KitLabelled, KitLabelVerified, code, kit.home_site, KIT_PRINTERS)
 
 
@@ -151,7 +156,11 @@ def _kit_label_of(session: Session, actor: Actor, code: str) -> Thing:
 def _wristband(session: Session, act: Act | None, actor: Actor, code: str) -> Thing:
     band = active_wristband(session, code, now() if act is None else act.at)
     get_visible_donor(session, actor, band.donor_code)
-    data = LabelData(code=parse_code(code), recipient=parse_code(band.donor_code), expires_on=band.expires_at.date())
+    data = LabelData(
+        code=parse_code(code),
+        recipient=parse_code(band.donor_code),
+        expires_on=band.expires_at.astimezone(zone_of(session, band.site_code)).date(),
+    )
     by = (Permission.DONOR_IDENTIFY, Permission.LABEL_PRINT)
     return Thing(data, WristbandLabelled, WristbandLabelVerified, band.donor_code, band.site_code, by, band.donor_code)
 

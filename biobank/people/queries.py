@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, bindparam, or_, select, text
 from sqlmodel import Session
@@ -171,3 +172,8 @@ def _public(row: Any, grants: Iterable[RoleGrant], name: str | None) -> UserPubl
         created_at=row.created_at,
         roles=_grants_public(grants),
     )
+
+
+def zone_of(session: Session, code: str) -> ZoneInfo:
+    """Return a site's time zone: the days on its labels and papers are of this zone."""
+    return ZoneInfo(session.execute(_site, {"code": code}).one().timezone)

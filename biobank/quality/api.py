@@ -9,7 +9,8 @@ from fastapi import APIRouter, Path, Query, Response
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import BankDep, Performing, Reading
 from biobank.foundation.paging import Cursor, Paging
-from biobank.quality import attachments, decisions, deviations, disposal, holds, identifying, look_back
+from biobank.quality import attachments, decisions, deviations, disposal, holds, identifying, isolation, look_back
+from biobank.quality.isolation import IsolationAnswer, IsolationRequest
 from biobank.quality.schemas import (
     AttachmentPublic,
     AttachmentRequest,
@@ -65,6 +66,12 @@ async def read_holds(
 async def lift_hold(hold: UUID, request: LiftRequest, performing: Performing) -> HoldAnswer:
     """Lift a hold: quality, signed "hold_lifted"."""
     return await performing(holds.lift_hold, hold, request)
+
+
+@router.post("/donors/{code}/isolation")
+async def decide_isolation(code: CodePath, request: IsolationRequest, performing: Performing) -> IsolationAnswer:
+    """Keep everything of a donor apart for infection, or no longer."""
+    return await performing(isolation.decide_isolation, code.upper(), request)
 
 
 @router.post("/specimens/{code}/decision")

@@ -33,6 +33,17 @@ DiscardReason = Literal[
 DiscardMethod = Literal["incineration", "autoclave", "chemical", "clinical_waste"]
 
 
+class IsolationDecided(Event):
+    """Everything of a donor is kept apart for infection from now on, or no longer. Nothing here says what was found."""
+
+    stream: ClassVar[StreamKind] = StreamKind.DONOR
+    kind: Literal["donor.isolation_decided"] = "donor.isolation_decided"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+
+    kept_apart: bool
+    reason: str = REASON
+
+
 class Decision(StrEnum):
     """What quality can decide. `quarantined` is where everything begins and where only a return leads back to."""
 

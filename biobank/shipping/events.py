@@ -11,7 +11,7 @@ from pydantic import Field
 from biobank.auth.permissions import Permission
 from biobank.custody.effects import Effect, body, set_to
 from biobank.custody.event import Event
-from biobank.custody.events import BY_USER, CODE, NO_OFFER, REASON
+from biobank.custody.events import BY_USER, CODE, INTO_THE_COLD, NO_OFFER, OUT, REASON
 from biobank.custody.states import CustodianKind, State, StreamKind
 
 SHIPMENT = Field(pattern=r"^SH-[0-9A-Z]{7}$")
@@ -29,12 +29,16 @@ class Dispatched(Event):
     call: ClassVar[str] = "/shipments"
     from_states: ClassVar[frozenset[State]] = frozenset({State.COLLECTED, State.RECEIVED, State.CHECKED_OUT, State.ISSUED})
     to_state: ClassVar[State] = State.IN_TRANSIT
-    effect: ClassVar[Effect] = NO_OFFER | {
-        "custodian_kind": set_to(CustodianKind.COURIER.value),
-        "custodian_id": body("courier"),
-        "shipment_code": body("shipment"),
-        "site_code": body("to_site"),
-    }
+    effect: ClassVar[Effect] = (
+        NO_OFFER
+        | INTO_THE_COLD
+        | {
+            "custodian_kind": set_to(CustodianKind.COURIER.value),
+            "custodian_id": body("courier"),
+            "shipment_code": body("shipment"),
+            "site_code": body("to_site"),
+        }
+    )
     label: ClassVar[str] = "Ship"
 
     shipment: str = SHIPMENT
@@ -53,7 +57,7 @@ class ShippedBack(Event):
     label: ClassVar[str] = "Take back what was not accepted"
     from_states: ClassVar[frozenset[State]] = frozenset({State.IN_TRANSIT})
     to_state: ClassVar[State] = State.RECEIVED
-    effect: ClassVar[Effect] = BY_USER | NO_OFFER | {"site_code": body("site"), "shipment_code": set_to(None)}
+    effect: ClassVar[Effect] = BY_USER | NO_OFFER | OUT | {"site_code": body("site"), "shipment_code": set_to(None)}
 
     shipment: str = SHIPMENT
     site: str = CODE

@@ -35,6 +35,7 @@ specimen_facts.give(
             specimen.c.home_site_code,
             specimen.c.expires_at,
             donor.c.clinic_site_code,
+            donor.c.kept_apart,
         ),
         joined=_joined,
     )

@@ -16,6 +16,7 @@ from biobank.specimens import (
     harvest_queries,
     harvests,
     kits,
+    limits,
     lineage,
     lots,
     making,
@@ -27,6 +28,7 @@ from biobank.specimens import (
 )
 from biobank.specimens import harvest_schemas as harvesting
 from biobank.specimens import processing_schemas as processing
+from biobank.specimens.limits import LimitsList, LimitsRecorded, SetLimits
 from biobank.specimens.materials import MaterialName
 from biobank.specimens.processes import ProcessName
 
@@ -212,3 +214,15 @@ async def add_alias(code: Code, body: schemas.AddAlias, performing: Performing) 
 async def record_viability(code: Code, body: schemas.RecordViability, performing: Performing) -> schemas.ViabilityRecorded:
     """Record a count of living and dead, as read."""
     return await performing(assays.record_viability, code, body)
+
+
+@router.get("/material-limits")
+async def list_limits(reading: Reading) -> LimitsList:
+    """How long each material is fit for use and may be out of the cold: the registry's word and each site's."""
+    return await reading(limits.list_limits)
+
+
+@router.post("/material-limits")
+async def set_limits(body: SetLimits, performing: Performing) -> LimitsRecorded:
+    """Set a site's own limits for a material in one condition: quality, signed "decided"; never looser than the registry."""
+    return await performing(limits.set_limits, body)

@@ -8,7 +8,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.body_shape import COMMITS
 from biobank.custody.effects import Effect, body, entry, increment, minus, set_to
 from biobank.custody.event import Event
-from biobank.custody.events import BY_USER, CODE, NO_OFFER
+from biobank.custody.events import BY_USER, CODE, INTO_THE_COLD, NO_OFFER
 from biobank.custody.states import Condition, HoldAct, State, StreamKind
 
 AMOUNT = Field(ge=0, le=10**15, description="In the specimen's unit: cells, µL or follicles.")
@@ -26,6 +26,7 @@ CODES = Field(default=(), max_length=50)
 class _Begins(Event):
     """What every first event says: what it is and whose."""
 
+    version: ClassVar[int] = 2
     starts: ClassVar[bool] = True
     from_states: ClassVar[frozenset[State]] = frozenset()
 
@@ -36,6 +37,7 @@ class _Begins(Event):
     site: str = CODE
     purpose: Literal["therapeutic", "qc", "retained"] = "therapeutic"
     expires_at: str | None = Field(default=None, pattern=INSTANT)
+    use_by: str | None = Field(default=None, pattern=INSTANT, description="When it is too old for use as it is now.")
 
 
 class Collected(_Begins):
@@ -45,7 +47,7 @@ class Collected(_Begins):
     permission: ClassVar[Permission] = Permission.HARVEST_RECORD
     call: ClassVar[str] = "/harvests"
     to_state: ClassVar[State] = State.COLLECTED
-    effect: ClassVar[Effect] = BY_USER | {"amount": body("amount"), "site_code": body("site")}
+    effect: ClassVar[Effect] = BY_USER | {"amount": body("amount"), "site_code": body("site"), "use_by": body("use_by")}
     amendable: ClassVar[frozenset[str]] = frozenset({"method", "anatomical_site", "transport_medium", "markers_tested"})
     label: ClassVar[str] = "Collect"
 
@@ -75,6 +77,7 @@ class Derived(_Begins):
         "site_code": body("site"),
         "condition": body("condition"),
         "freeze_count": body("freeze_count"),
+        "use_by": body("use_by"),
     }
     label: ClassVar[str] = "Derive"
 
@@ -102,6 +105,7 @@ class Imported(_Begins):
         "condition": body("condition"),
         "freeze_count": body("freeze_count"),
         "banked_at": body("banked_at"),
+        "use_by": body("use_by"),
         "custodian_kind": set_to("site"),
         "custodian_id": body("site"),
     }
@@ -175,6 +179,8 @@ class Frozen(Event):
         "condition": set_to(Condition.FROZEN.value),
         "freeze_count": increment(),
         "banked_at": entry("occurred_at"),
+        "out_since": entry("occurred_at"),
+        "use_by": set_to(None),
     }
     label: ClassVar[str] = "Freeze"
 
@@ -197,6 +203,7 @@ class Thawed(Event):
     """
 
     kind: Literal["specimen.thawed"] = "specimen.thawed"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     call: ClassVar[str] = "/withdrawals/{withdrawal}/thaw"
     from_states: ClassVar[frozenset[State]] = frozenset(
@@ -204,7 +211,7 @@ class Thawed(Event):
     )
     from_conditions: ClassVar[frozenset[Condition]] = frozenset({Condition.FROZEN})
     act: ClassVar[HoldAct] = HoldAct.PROCESS
-    effect: ClassVar[Effect] = {"condition": set_to(Condition.THAWED.value)}
+    effect: ClassVar[Effect] = INTO_THE_COLD | {"condition": set_to(Condition.THAWED.value), "use_by": body("use_by")}
     amendable: ClassVar[frozenset[str]] = frozenset({"method", "bath_temperature_mc", "duration_s"})
     label: ClassVar[str] = "Thaw"
 
@@ -212,6 +219,7 @@ class Thawed(Event):
     method: str = NAMED
     bath_temperature_mc: int | None = Field(default=None, ge=0, le=60_000, description="Millidegrees Celsius.")
     duration_s: int | None = Field(default=None, ge=0, le=7200)
+    use_by: str | None = Field(default=None, pattern=INSTANT, description="When it is too old for use.")
 
 
 class Consumed(Event):
@@ -329,3 +337,19 @@ class LotTested(Event):
     result: Literal["pending", "passed", "failed"]
     report_sha256: str | None = Field(default=None, pattern=SHA256)
     completes: str | None = Field(default=None, pattern=UUID_TEXT)
+
+
+class LimitsSet(Event):
+    """A site set how long a material in one condition is fit for use and may be out of the cold, seconds; null: no own limit."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.limits_set"] = "system.limits_set"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+
+    site: str = CODE
+    material: str = Field(pattern=TERM)
+    condition: Condition
+    use_by_s: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    warm_amber_s: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    warm_red_s: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    signature: str = Field(pattern=UUID_TEXT, description="The signature's id.")

@@ -2,14 +2,17 @@
 
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from biobank.custody.projection import Projection
+from biobank.custody.snapshots import expiry_of
 from biobank.custody.states import Condition
 from biobank.specimens.materials import Material, TemperatureClass, amount_text, material_of
 from biobank.specimens.schemas import LabelFacts
 
 
-def label_facts(row: Any, *, amount: int, condition: str, banked_at: str | None, unit_count: int | None) -> LabelFacts:
-    """Build the facts from a row of `specimen` and the custody that goes with it.
+def label_facts(row: Any, custody: Projection, *, unit_count: int | None, zone: ZoneInfo) -> LabelFacts:
+    """Build the facts from a row of `specimen` and the custody that goes with it; days are those of the bank's `zone`.
 
     The amount is the present one: a label printed after a part was used says what is in the tube.
     """
@@ -18,12 +21,13 @@ def label_facts(row: Any, *, amount: int, condition: str, banked_at: str | None,
         code=row.code,
         material=material.short,
         passage=row.passage,
-        amount=amount_text(amount, row.unit),
+        amount=amount_text(custody.amount, row.unit),
         unit_number=row.unit_number,
         unit_count=unit_count,
-        banked_on=None if banked_at is None else date.fromisoformat(banked_at[:10]),
-        expires_on=_day(row.expires_at),
-        storage=storage_words(material, Condition(condition)),
+        banked_on=None if custody.banked_at is None else _day(datetime.fromisoformat(custody.banked_at), zone),
+        expires_on=_day(expiry_of(row.expires_at, custody.use_by), zone),
+        zone=zone.key,
+        storage=storage_words(material, Condition(custody.condition)),
         recipient=row.donor_code,
         markers_evaluated=row.markers_evaluated,
     )
@@ -46,5 +50,5 @@ def storage_words(material: Material, condition: Condition) -> str:
     return "2 to 25 °C"
 
 
-def _day(instant: datetime | None) -> date | None:
-    return None if instant is None else instant.date()
+def _day(instant: datetime | None, zone: ZoneInfo) -> date | None:
+    return None if instant is None else instant.astimezone(zone).date()

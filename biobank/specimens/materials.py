@@ -35,7 +35,8 @@ The default regulatory basis of everything is `undetermined`: it may be stored, 
 (standards: 21 CFR 1271.10(a), 1271.15(b); decided per specimen by quality, `quality/`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -123,6 +124,17 @@ _OF_CULTURE: Final = ("sterility", "endotoxin", "mycoplasma")
 _DYES: Final = (Assay.TRYPAN_BLUE, Assay.AO_PI, Assay.SEVEN_AAD, Assay.ANNEXIN_V_7AAD, Assay.NUCLEOCOUNTER)
 
 
+@dataclass(frozen=True, slots=True)
+class UseBy:
+    """How long a material in one condition stays fit for use, in seconds, and where that was read."""
+
+    seconds: int
+    source: str
+
+
+_HOUR: Final = 3600
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
     """One entry of the registry.
@@ -138,6 +150,8 @@ class Material:
     - `assays`, `estimand`: how its viability is measured and what the percentage is of; none: it has no living cells to count;
     - `release_tests`: the tests of its lot that a release rests on. Sterility, endotoxin and mycoplasma of cultured cells are
       what published release criteria ask for (Sci. 2022, 4664917; PMC5993622); what came out of culture medium is asked the same;
+    - `use_by`: the clock that a condition starts, where a source names one; a site may set it shorter (`limits.py`). No source
+      says how long any of them may be warm while frozen, so a budget of warm time exists only where a site sets one;
     - `default_basis`: the regulatory basis of a new specimen.
     """
 
@@ -155,6 +169,7 @@ class Material:
     assays: tuple[Assay, ...] = ()
     estimand: Estimand | None = None
     release_tests: tuple[str, ...] = ()
+    use_by: Mapping[Condition, UseBy] = field(default_factory=dict)
     default_basis: str = UNDETERMINED
 
     @property
@@ -190,6 +205,7 @@ _ENTRIES: Final = (
         frozen=NITROGEN,
         assays=(Assay.OUTGROWTH,),
         estimand=Estimand.FOLLICLE_OUTGROWTH,
+        use_by={Condition.FRESH: UseBy(6 * _HOUR, "Kim 2002, Ann Dermatol 14(3): in the room 92 % grow at 6 h, 40 % at 24 h")},
     ),
     Material(
         name=M.HF_STEM_CELLS,
@@ -228,6 +244,7 @@ _ENTRIES: Final = (
         frozen=_FROZEN_CELLS,
         assays=_DYES,
         estimand=Estimand.CELL_MEMBRANE_INTEGRITY,
+        use_by={Condition.FRESH: UseBy(24 * _HOUR, "Carvalho 2011, doi 10.1159/000324892: yield unchanged up to 24 h")},
     ),
     Material(
         name=M.MICRO_NANOFAT,
@@ -263,6 +280,7 @@ _ENTRIES: Final = (
         release_tests=_OF_CULTURE,
         assays=_DYES,
         estimand=Estimand.CELL_MEMBRANE_INTEGRITY,
+        use_by={Condition.THAWED: UseBy(4 * _HOUR, "Wu 2019, doi 10.3892/mmr.2019.9842: 2 h best, 4 h latest")},
     ),
     Material(
         name=M.PRP,

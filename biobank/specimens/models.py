@@ -334,6 +334,25 @@ class ViabilityAssay(SQLModel, table=True):
     recorded_by: str = Field(sa_column=_words())
 
 
+class MaterialLimit(SQLModel, table=True):
+    """What a site allows a material in one condition: how long it is fit for use, how long it may be out of the cold, seconds."""
+
+    __tablename__ = "material_limit"
+    __table_args__ = (
+        CheckConstraint("use_by_s > 0 AND warm_amber_s > 0 AND warm_red_s >= warm_amber_s", name="limits_are_in_order"),
+        CheckConstraint("(warm_amber_s IS NULL) = (warm_red_s IS NULL)", name="a_budget_has_amber_and_red"),
+    )
+
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), primary_key=True))
+    material: str = Field(sa_column=Column(Text, primary_key=True))
+    condition: str = Field(sa_column=Column(Text, primary_key=True))
+    use_by_s: int | None = Field(default=None, sa_column=Column(Integer))
+    warm_amber_s: int | None = Field(default=None, sa_column=Column(Integer))
+    warm_red_s: int | None = Field(default=None, sa_column=Column(Integer))
+    set_by: str = Field(sa_column=_words())
+    event_hash: bytes = Field(sa_column=_event())
+
+
 # The tables, by the names under which everybody imports them.
 kit = table_of(Kit)
 kit_label = table_of(KitLabel)
@@ -343,3 +362,4 @@ specimen = table_of(Specimen)
 specimen_parent = table_of(SpecimenParent)
 lot_test = table_of(LotTest)
 viability_assay = table_of(ViabilityAssay)
+material_limit = table_of(MaterialLimit)

@@ -1,29 +1,39 @@
 """Questions about specimens. Each takes the actor; what the actor may not know of is not found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import BindParameter, ColumnElement, Row, Select, bindparam, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, DateTime, Row, Select, bindparam, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.auth.models import site
+from biobank.custody.effects import seconds_between
 from biobank.custody.entry import parse_entry
 from biobank.custody.hold_coverage import covered_by, holds_on
+from biobank.custody.holds_then import holds_then, stays_of
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.queries import custody_as_of
-from biobank.custody.rebuild import Rebuilt
-from biobank.custody.snapshots import get_visible
+from biobank.custody.rebuild import Rebuilt, entries_of, steps_of
+from biobank.custody.recording import Limits
+from biobank.custody.snapshots import expiry_of, get_visible
+from biobank.custody.states import Condition, State
 from biobank.donors.models import donor
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Paging, read_page
 from biobank.foundation.scanned_text import spellings
 from biobank.specimens.label_facts import label_facts
-from biobank.specimens.materials import material_of
+from biobank.specimens.limits import limits_of
+from biobank.specimens.materials import UNDETERMINED, material_of
 from biobank.specimens.models import specimen
 from biobank.specimens.models import specimen_parent as parent
 from biobank.specimens.resolving import alias, same_identifier
@@ -33,6 +43,7 @@ from biobank.specimens.schemas import (
     AsOf,
     Custodian,
     CustodyPublic,
+    ExposurePublic,
     HoldSummary,
     SpecimenList,
     SpecimenPublic,
@@ -43,6 +54,9 @@ from biobank.transparency.models import event
 
 places_below: FromAbove[Callable[[str], Select[tuple[str]]]] = FromAbove("storage")
 """The codes of a place and of every place in it."""
+
+lifted_since: FromAbove[Callable[[Session, str], datetime | None]] = FromAbove("storage")
+"""Since when a container, or one around it, is lifted out of its place; None when it is not."""
 
 _LIST_COLUMNS: tuple[ColumnElement[Any], ...] = (
     *specimen.c,
@@ -58,15 +72,19 @@ _LIST_COLUMNS: tuple[ColumnElement[Any], ...] = (
             "position_code",
             "reserved_for",
             "banked_at",
+            "use_by",
             "seq",
         )
     ),
 )
 
+EXPIRY = func.least(specimen.c.expires_at, cast(custody.c.use_by, DateTime(timezone=True)))
+"""As `snapshots.expiry_of` says it."""
+
 ORDERS: dict[str, ColumnElement[Any]] = {
     "created_at": specimen.c.created_at,
     "code": specimen.c.code,
-    "expires_at": specimen.c.expires_at,
+    "expires_at": EXPIRY,
     "banked_at": custody.c.banked_at,
     "donor": specimen.c.donor_code,
 }
@@ -104,9 +122,9 @@ def list_specimens(
     if words is not None:
         statement = statement.where(_matches(words.strip()))
     if expires_from is not None:
-        statement = statement.where(specimen.c.expires_at >= expires_from)
+        statement = statement.where(expires_from <= EXPIRY)
     if expires_before is not None:
-        statement = statement.where(specimen.c.expires_at < expires_before)
+        statement = statement.where(expires_before > EXPIRY)
     page = read_page(session, statement, paging, key=specimen.c.code, orders=ORDERS, default="-created_at")
     held = holds_on(session, [row.code for row in page.rows]) if page.rows else {}
     return SpecimenList(items=[_summary(row, sorted({one.kind for one in held[row.code]})) for row in page.rows], **page.ends)
@@ -148,7 +166,7 @@ def _summary(row: "Row[Any]", holds: list[str]) -> SpecimenSummary:
         harvest=row.harvest_code,
         reserved_for=row.reserved_for,
         banked_at=row.banked_at,
-        expires_at=row.expires_at,
+        expires_at=expiry_of(row.expires_at, row.use_by),
         created_at=row.created_at,
         seq=row.seq,
         holds=holds,
@@ -166,30 +184,46 @@ def describe_specimen(
     if at is None and as_known_at is None:
         return specimen_public(session, snapshot)
     as_of = AsOf(at=at, as_known_at=as_known_at)
-    return specimen_public(session, snapshot, custody_as_of(session, actor, code, at, as_known_at), as_of)
+    then = custody_as_of(session, actor, code, at, as_known_at)
+    entries = entries_of(session, code, at=at, as_known_at=as_known_at)
+    moments = [
+        (datetime.fromisoformat(entry["occurred_at"]), after.container_code, after.shipment_code)
+        for entry, after in steps_of(entries)
+    ]
+    now = clock.now()
+    snapshot = replace(
+        snapshot,
+        holds=tuple(holds_then(session, code, stays_of(moments), at or now, as_known_at or now)),
+        regulatory_basis=_basis_of(entries),
+    )
+    return specimen_public(session, snapshot, then, as_of)
+
+
+def _basis_of(entries: Sequence[dict[str, Any]]) -> str:
+    """Return the legal basis as these entries leave it."""
+    decided = [entry["body"] for entry in entries if entry["kind"] == "specimen.basis_decided"]
+    if decided:
+        return str(decided[-1]["basis"])
+    return UNDETERMINED
 
 
 def specimen_public(
     session: Session, snapshot: Snapshot, then: Rebuilt | None = None, as_of: AsOf | None = None
 ) -> SpecimenPublic:
-    """Describe a specimen that was loaded with its holds: as it stands, or as it was `then` and without holds."""
+    """Describe a specimen that was loaded with its holds: as it stands, or as it was `then`."""
     stands = then or Rebuilt(snapshot.projection, snapshot.seq, snapshot.state_seq)
     row = session.execute(_described(), {"code": snapshot.code}).one()
     return SpecimenPublic(
         **_identity(row, snapshot),
         parents=row.parents or [],
         aliases=[AliasPublic(issuer=issuer, value=value) for issuer, value in row.aliases or []],
+        expires_at=expiry_of(row.expires_at, stands.projection.use_by),
         custody=custody_public(stands),
+        exposure=_exposure(session, snapshot, stands, as_of),
         as_of=as_of,
-        holds=None if as_of is not None else _holds(snapshot),
+        holds=_holds(snapshot),
         amendments=[_amendment(bytes(entry), leaf) for entry, leaf in zip(row.amended or [], row.amended_by or [], strict=True)],
-        label=label_facts(
-            row,
-            amount=stands.projection.amount,
-            condition=stands.projection.condition,
-            banked_at=stands.projection.banked_at,
-            unit_count=row.unit_count,
-        ),
+        label=label_facts(row, stands.projection, unit_count=row.unit_count, zone=ZoneInfo(row.zone or "UTC")),
     )
 
 
@@ -206,6 +240,7 @@ def _described() -> "Select[Any]":
     return select(
         specimen,
         _unit_count(),
+        select(site.c.timezone).where(site.c.code == specimen.c.home_site_code).scalar_subquery().label("zone"),
         parents.where(parent.c.child_code == code).scalar_subquery().label("parents"),
         aliases.where(alias.c.specimen_code == code).scalar_subquery().label("aliases"),
         select(func.array_agg(aggregate_order_by(event.c.entry, event.c.seq)))
@@ -237,15 +272,14 @@ def _identity(row: "Row[Any]", snapshot: Snapshot) -> dict[str, Any]:
         "follicular_units",
         "follicles",
         "transected",
-        "regulatory_basis",
         "markers_evaluated",
         "collected_at",
-        "expires_at",
         "created_at",
         "created_by",
     )
     return {name: getattr(row, name) for name in names} | {
         "donor": row.donor_code,
+        "regulatory_basis": snapshot.regulatory_basis,
         "title": material_of(row.material).title,
         "harvest": row.harvest_code,
         "lot": row.lot_code,
@@ -265,6 +299,8 @@ def custody_public(stands: Rebuilt) -> CustodyPublic:
         "amount",
         "freeze_count",
         "exposure_s",
+        "out_since",
+        "use_by",
         "banked_at",
         "marked",
     )
@@ -277,8 +313,27 @@ def custody_public(stands: Rebuilt) -> CustodyPublic:
         site=projection.site_code,
         container=projection.container_code,
         position=projection.position_code,
+        slot_unknown=projection.container_code is not None and projection.position_code is None,
         shipment=projection.shipment_code,
     )
+
+
+def _exposure(session: Session, snapshot: Snapshot, stands: Rebuilt, as_of: AsOf | None) -> ExposurePublic:
+    """Return how long it was out of the cold, what is running included, beside the budget of the place where it is."""
+    then, now = stands.projection, clock.now()
+    at = now if as_of is None else as_of.at or now
+    frozen = then.condition == Condition.FROZEN
+    since = then.out_since if frozen else None
+    if as_of is None and frozen and then.state == State.STORED and since is None and then.container_code is not None:
+        lifted = lifted_since.get()(session, then.container_code)
+        since = None if lifted is None else rfc3339(lifted)
+    total = then.exposure_s + (0 if since is None else seconds_between(since, rfc3339(at)))
+    sites = frozenset(filter(None, (then.site_code, snapshot.home_site_code)))
+    limits = limits_of(session, snapshot.material, Condition.FROZEN, sites) if total else Limits()
+    budget = None
+    if limits.warm_red_s is not None and limits.warm_amber_s is not None:
+        budget = "red" if total > limits.warm_red_s else "amber" if total > limits.warm_amber_s else "within"
+    return ExposurePublic(total_s=total, running_since=since, budget=budget, amber_s=limits.warm_amber_s, red_s=limits.warm_red_s)
 
 
 def _holds(snapshot: Snapshot) -> list[HoldSummary]:

@@ -47,15 +47,31 @@ class CustodyPublic(BaseModel):
     site: str | None
     container: str | None
     position: str | None
+    slot_unknown: bool = Field(default=False, description="It is in the container and nobody knows in which slot.")
     shipment: str | None
     reserved_for: str | None
     amount: int
     freeze_count: int
-    exposure_s: int
+    exposure_s: int = Field(description="Seconds out of the cold while frozen, up to its last event; computed by the bank.")
+    out_since: str | None = Field(default=None, description="Since when it is in no cold place.")
+    use_by: str | None = Field(default=None, description="When what it is now becomes too old for use.")
     banked_at: str | None
     marked: bool = Field(description="An act of this specimen was reversed after the fact by two people; marked for ever.")
     seq: int
     state_seq: int = Field(description="Sequence of the last event that set its state.")
+
+
+class ExposurePublic(BaseModel):
+    """How long it was out of the cold while frozen, computed from scans; what is running now counts.
+
+    `budget`: within, amber or red, where its site set one; in red it is on hold towards use, and quality decides.
+    """
+
+    total_s: int
+    running_since: str | None
+    budget: Literal["within", "amber", "red"] | None
+    amber_s: int | None
+    red_s: int | None
 
 
 class AliasPublic(BaseModel):
@@ -88,6 +104,7 @@ class LabelFacts(BaseModel):
     unit_count: int | None
     banked_on: date | None
     expires_on: date | None
+    zone: str = Field(default="UTC", description="Time zone of the bank that keeps it: the days are of this zone.")
     storage: str
     recipient: str | None
     markers_evaluated: bool
@@ -158,8 +175,9 @@ class SpecimenPublic(BaseModel):
     created_by: str
     aliases: list[AliasPublic]
     custody: CustodyPublic
+    exposure: ExposurePublic
     as_of: AsOf | None = Field(description="Null: `custody` is as it stands now.")
-    holds: list[HoldSummary] | None = Field(description="Null in an as-of answer: ask the custody log for past holds.")
+    holds: list[HoldSummary] = Field(description="In an as-of answer those of then.")
     amendments: list[AmendmentPublic]
     label: LabelFacts
 

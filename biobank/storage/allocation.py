@@ -1,17 +1,22 @@
 """Choosing free positions. Pure: the same free slots give the same answer, so two screens agree on "the next place"."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, order=True)
 class Slot:
-    """A free position; ordering is row by row, as a technician fills a box."""
+    """A position; ordering is row by row, as a technician fills a box.
+
+    `blocked`: why nothing may be put there; `kept_for`: the donor whose tubes alone may be.
+    """
 
     row: int
     col: int
     code: str
     label: str
+    blocked: str | None = field(default=None, compare=False)
+    kept_for: str | None = field(default=None, compare=False)
 
 
 def choose_positions(free: Sequence[Slot], count: int) -> list[Slot]:

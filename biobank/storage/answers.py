@@ -1,9 +1,13 @@
 """What packages below ask of storage: the holds on places that cover a specimen, and the places below a place."""
 
-from sqlalchemy import ColumnElement, Select, select
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, func, select, text
+from sqlmodel import Session
 
 from biobank.custody.hold_coverage import HoldReach, storage_reach
-from biobank.specimens.queries import places_below
+from biobank.custody.holds_then import places_around
+from biobank.specimens.queries import lifted_since, places_below
 from biobank.storage.models import storage_container as _container
 
 # A hold on a place covers what was in it at any time since it was placed: carrying a tube or its box out lifts nothing. The
@@ -68,3 +72,41 @@ def below(container: str) -> Select[tuple[str]]:
     tree = select(code).where(code == container).cte("tree", recursive=True)
     tree = tree.union(select(code).where(_container.c.parent_code == tree.c.code))
     return select(tree.c.code)
+
+
+@lifted_since.give
+def _lifted_since(session: Session, container: str) -> datetime | None:
+    """Return the earliest lift that a container is under, its own or that of one around it."""
+    tree = select(_container.c.code, _container.c.parent_code, _container.c.lifted_at).where(_container.c.code == container)
+    above = tree.cte("above", recursive=True)
+    outer = select(_container.c.code, _container.c.parent_code, _container.c.lifted_at)
+    above = above.union(outer.where(_container.c.code == above.c.parent_code))
+    at: datetime | None = session.execute(select(func.min(above.c.lifted_at))).scalar()
+    return at
+
+
+_PARENT_THEN = text(
+    """
+    SELECT COALESCE(
+        (SELECT convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'to_parent' FROM event e
+         WHERE e.stream_kind = 'container' AND e.stream_id = :code AND e.kind = 'container.moved' AND e.occurred_at <= :at
+         ORDER BY e.seq DESC LIMIT 1),
+        (SELECT convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'from_parent' FROM event e
+         WHERE e.stream_kind = 'container' AND e.stream_id = :code AND e.kind = 'container.moved' AND e.occurred_at > :at
+         ORDER BY e.seq LIMIT 1),
+        (SELECT c.parent_code FROM storage_container c WHERE c.code = :code)
+    )
+    """
+)
+
+
+@places_around.give
+def _places_around(session: Session, container: str, at: datetime) -> list[str]:
+    """Return a container and every one that it stood in at `at`, from the inside out."""
+    found = [container]
+    while len(found) < 32:
+        outer = session.execute(_PARENT_THEN, {"code": found[-1], "at": at}).scalar()
+        if outer is None:
+            break
+        found.append(str(outer))
+    return found

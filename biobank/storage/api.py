@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from biobank.acts.web import Performing, Reading
+from biobank.custody.recording import Instant
 from biobank.foundation.paging import Cursor, Paging
-from biobank.storage import containers, evacuation, maps, queries, service
+from biobank.storage import containers, evacuation, lifting, maps, moving, queries, service, slots
 from biobank.storage.schemas import (
     ContainerCreate,
     ContainerKind,
@@ -17,6 +18,8 @@ from biobank.storage.schemas import (
     CountRequest,
     EvacuateAnswer,
     EvacuateRequest,
+    LiftAnswer,
+    LiftRequest,
     MoveAnswer,
     MoveRequest,
     PlacementsAnswer,
@@ -25,6 +28,8 @@ from biobank.storage.schemas import (
     ReadingCreate,
     ReadingList,
     ReadingPublic,
+    SlotsMarked,
+    SlotsRequest,
     StoreRequest,
 )
 
@@ -32,6 +37,8 @@ router = APIRouter(prefix="/api/v1", tags=["storage"])
 CODE = r"^[A-Za-z0-9-]+$"
 PathCode = Annotated[str, Path(min_length=3, max_length=20, pattern=CODE)]
 QueryCode = Annotated[str | None, Query(min_length=2, max_length=20, pattern=CODE)]
+Then = Annotated[Instant | None, Query(description="As of this time in the world.")]
+KnownThen = Annotated[Instant | None, Query(description="As the bank knew it at this time.")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 
@@ -65,21 +72,25 @@ async def list_containers(
 
 
 @router.get("/storage-containers/{code}")
-async def read_container(code: PathCode, reading: Reading) -> ContainerPublic:
-    """One container."""
-    return await reading(queries.read_container, code.upper())
+async def read_container(code: PathCode, reading: Reading, at: Then = None, as_known_at: KnownThen = None) -> ContainerPublic:
+    """One container, or where it stood and how much was in it as of a time."""
+    if at is None and as_known_at is None:
+        return await reading(queries.read_container, code.upper())
+    return (await reading.agreeing(maps.map_as_of, code.upper(), at, as_known_at)).container
 
 
 @router.get("/storage-containers/{code}/map")
-async def read_map(code: PathCode, reading: Reading) -> ContainerMap:
-    """The box as it looks from above."""
-    return await reading.agreeing(maps.map_of, code.upper())
+async def read_map(code: PathCode, reading: Reading, at: Then = None, as_known_at: KnownThen = None) -> ContainerMap:
+    """The box as it looks from above, or as it looked: as of a time in the world, as the bank knew it at another."""
+    if at is None and as_known_at is None:
+        return await reading.agreeing(maps.map_of, code.upper())
+    return await reading.agreeing(maps.map_as_of, code.upper(), at, as_known_at)
 
 
 @router.post("/storage-containers/{code}/move")
 async def move_container(code: PathCode, body: MoveRequest, performing: Performing) -> MoveAnswer:
     """Put a container with everything inside into another one."""
-    return await performing(containers.move_container, code.upper(), body)
+    return await performing(moving.move_container, code.upper(), body)
 
 
 @router.post("/storage-containers/{code}/readings", status_code=201)
@@ -98,6 +109,24 @@ async def list_readings(code: PathCode, reading: Reading, limit: Limit = 200) ->
 async def evacuate(code: PathCode, body: EvacuateRequest, performing: Performing) -> EvacuateAnswer:
     """Cold first: put everything in hand into this quarantine or evacuation place, known or unknown."""
     return await performing(evacuation.evacuate, code.upper(), body)
+
+
+@router.post("/storage-containers/{code}/lift")
+async def lift_container(code: PathCode, body: LiftRequest, performing: Performing) -> LiftAnswer:
+    """A rack or box is out of its place: everything in it is out of the cold from now on."""
+    return await performing(lifting.lift, code.upper(), body)
+
+
+@router.post("/storage-containers/{code}/put-back")
+async def put_back_container(code: PathCode, body: LiftRequest, performing: Performing) -> LiftAnswer:
+    """It is back in its place; how long it was out is added to every frozen tube in it."""
+    return await performing(lifting.put_back, code.upper(), body)
+
+
+@router.post("/storage-containers/{code}/slots")
+async def mark_slots(code: PathCode, body: SlotsRequest, performing: Performing) -> SlotsMarked:
+    """Block slots, keep them for the tubes of one donor, or open them again."""
+    return await performing(slots.mark_slots, code.upper(), body)
 
 
 @router.post("/storage-containers/{code}/placements", status_code=201)

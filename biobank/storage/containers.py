@@ -1,8 +1,8 @@
-"""Use cases of containers themselves: adding, moving with everything inside, reading, counting."""
+"""Use cases of containers themselves: adding, reading, counting. Moving one is in `moving.py`."""
 
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -11,32 +11,32 @@ from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.custody import holds
 from biobank.custody.ledger import Appended, Fact, append
-from biobank.custody.recording import NOW, Move, acknowledge, head_of, record
+from biobank.custody.recording import NOW, acknowledge, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, StreamKind
 from biobank.foundation.codes import is_code, parse_code
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.terms import words
 from biobank.storage import queries
-from biobank.storage.events import CarriedAlong, ContainerAdded, ContainerCounted, ContainerMoved, ReadingRecorded
+from biobank.storage.events import ContainerAdded, ContainerCounted, ReadingRecorded
 from biobank.storage.grid import label_of
 from biobank.storage.models import storage_container, storage_position
+from biobank.storage.rules import COOLING, Standing, WrongTemperature
 from biobank.storage.schemas import (
     ContainerCreate,
     ContainerPublic,
     CountAnswer,
     CountRequest,
-    MoveAnswer,
-    MoveRequest,
     ReadingCreate,
     ReadingPublic,
 )
 
 
-class ContainerInsideItself(Conflict):
-    """A container cannot go into itself or into something it holds."""
+class HoldsTubesOnly(Conflict):
+    """A container with slots holds tubes; no other container goes into it."""
 
-    code = "container_inside_itself"
-    title = "Not possible"
+    code = "holds_tubes_only"
+    title = "It holds tubes only"
 
 
 class WrongSite(Conflict):
@@ -55,6 +55,8 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
         parent = queries.get_container(session, act.actor, request.parent.upper())
         if parent.site_code != request.site:
             raise WrongSite(f"{parent.code} stands at {parent.site_code}, not at {request.site}.", subject=parent.code)
+        require_takes_containers(parent)
+        require_as_cold_as(request, queries.standings_of(session, [parent.code])[parent.code])
     code = new_code(session, "BX")
     rows, cols = request.rows, request.cols
     session.execute(
@@ -93,34 +95,6 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
     )
     append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
     return queries.public_containers(session, [_row(session, code)])[0]
-
-
-def move_container(session: Session, act: Act, code: str, request: MoveRequest) -> MoveAnswer:
-    """Put a container into another one. One event of the container, one of every tube that goes along."""
-    target_code = request.to.upper()
-    inside = queries.specimens_inside(session, code)
-    specimens = load(session, inside, lock=True)
-    for name in sorted({code, target_code}):
-        queries.get_container(session, act.actor, name, lock=True)
-    moved, target = _row(session, code), _row(session, target_code)
-    act.require(Permission.STORAGE_RECORD, at=target.site_code)
-    act.require(Permission.STORAGE_RECORD, at=moved.site_code)
-    if target_code in queries.containers_below(session, code):
-        raise ContainerInsideItself(f"{code} cannot go into {target_code}: that is itself or inside it.", subject=code)
-    head = head_of(session, act, request, subject=None, site=target.site_code)
-    event = ContainerMoved(from_parent=moved.parent_code, to_parent=target_code, site=target.site_code, tubes=len(specimens))
-    done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
-    session.execute(update(storage_container).where(storage_container.c.code == code).values(parent_code=target_code))
-    if moved.site_code != target.site_code:
-        session.execute(
-            update(storage_container)
-            .where(storage_container.c.code.in_(sorted(queries.containers_below(session, code))))
-            .values(site_code=target.site_code)
-        )
-    along = CarriedAlong(container=code, container_event=done[0].leaf_hash.hex(), site=target.site_code)
-    if specimens:
-        done += record(session, act, [Move(s, along, site=target.site_code) for _, s in sorted(specimens.items())], request)
-    return MoveAnswer(container=code, parent=target_code, tubes=len(specimens), receipt=acknowledge(act, done))
 
 
 def record_reading(session: Session, act: Act, code: str, request: ReadingCreate) -> ReadingPublic:
@@ -188,6 +162,23 @@ def count_container(session: Session, act: Act, request: CountRequest) -> CountA
         extra=extra,
         receipt=acknowledge(act, done),
     )
+
+
+def require_takes_containers(row: Any) -> None:
+    """Raise HoldsTubesOnly for a container that has slots."""
+    if row.rows is not None:
+        raise HoldsTubesOnly(f"{row.code} has places for tubes, not for containers. Choose what it stands in.", subject=row.code)
+
+
+def require_as_cold_as(request: ContainerCreate, around: Standing) -> None:
+    """Raise WrongTemperature when a rack, cane, box or shelf is said to be of another class than what it stands in."""
+    said = request.temperature_class
+    if request.kind not in COOLING and said is not None and around.temperature not in (None, said):
+        raise WrongTemperature(
+            f"A {request.kind} is as cold as what it stands in, and {around.code} is {words(around.temperature)}. Leave it out.",
+            subject=around.code,
+            temperature_class=around.temperature,
+        )
 
 
 def _known_form(text: str) -> str:

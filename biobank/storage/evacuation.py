@@ -1,28 +1,39 @@
-"""Cold first: everything in hand into a quarantine or evacuation place, known or not. Nothing is refused for its papers."""
+"""Cold first: everything in hand into a quarantine or evacuation place, known or not. Nothing is refused for its papers.
 
-from typing import Any
+A scanned code is taken for what it is: a tube, a slot (the tube recorded in it), a box or rack (which moves with everything in
+it) or a tank (what stands in it moves, it stays). Lock order: specimens by code, then containers by code.
+"""
 
-from sqlalchemy import insert
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import insert, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
+from biobank.custody.models import custody
 from biobank.custody.projection import Projection
 from biobank.custody.recording import Move, acknowledge, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, Condition
-from biobank.foundation.codes import is_code, parse_code
-from biobank.foundation.errors import Conflict, Refusal, raise_first
+from biobank.foundation.codes import Prefix, is_code, parse_code
+from biobank.foundation.errors import Conflict, NotFound, NotPermitted, Refusal, raise_first
 from biobank.specimens.events import UnidentifiedFound
 from biobank.specimens.models import specimen as specimen_table
 from biobank.storage import queries
 from biobank.storage.allocation import Slot, choose_positions
-from biobank.storage.events import Safeguarded
-from biobank.storage.rules import CRYOGENIC
-from biobank.storage.schemas import EvacuateAnswer, EvacuatedTube, EvacuateRequest
+from biobank.storage.containers import HoldsTubesOnly
+from biobank.storage.models import storage_container
+from biobank.storage.moving import ContainerInsideItself, carry
+from biobank.storage.placing import Box, read_box, said_of
+from biobank.storage.rules import COOLING, CRYOGENIC
+from biobank.storage.schemas import EvacuateAnswer, EvacuatedContainer, EvacuatedTube, EvacuateRequest
+from biobank.storage.service import event_for
 
 
 class NotASafePlace(Conflict):
@@ -41,28 +52,129 @@ def evacuation_refusals(actor: Actor, code: str, site: str, purpose: str) -> lis
     return [refusal for refusal in found if refusal is not None]
 
 
+@dataclass
+class _Scans:
+    """What was scanned, by what it is: tubes (with the text, and whose code it gave) and containers."""
+
+    tubes: list[tuple[str, str | None]] = field(default_factory=list)
+    containers: list[tuple[str, str]] = field(default_factory=list)
+
+
 def evacuate(session: Session, act: Act, code: str, request: EvacuateRequest) -> EvacuateAnswer:
-    """Put every scanned tube into a quarantine or evacuation place.
+    """Put every scanned tube, box and rack into a quarantine or evacuation place.
 
     A code that is not a live specimen of ours (unknown, foreign, or recorded as gone) becomes an unidentified item: the
     tube is real, whatever its label says. The scanned text itself is not kept in the log; it may be anything.
-    Raises NotASafePlace, NotFound and NotPermitted for the place; never anything for a tube.
+    Raises NotASafePlace, NotFound and NotPermitted for the place; never anything for a tube. A container that cannot go there
+    (it is the place itself, or holds it) is answered with a warning and stays where it is.
     """
     row = queries.get_container(session, act.actor, code)
-    raise_first(evacuation_refusals(act.actor, code, row.site_code, row.purpose))
-    scans = list(dict.fromkeys(request.scanned))
-    known = load(session, [c for s in scans if (c := _code_in(s)) is not None], lock=True)
-    queries.get_container(session, act.actor, code, lock=True)
-    slots = iter(choose_positions(queries.free_slots(session, code), len(scans)))
+    purpose = "evacuation" if queries.standings_of(session, [code])[code].safe else row.purpose
+    raise_first(evacuation_refusals(act.actor, code, row.site_code, purpose))
+    scans = _sorted_out(session, act, list(dict.fromkeys(request.scanned)))
+    inside = {tube for _, place in scans.containers for tube in queries.specimens_inside(session, place)}
+    known = load(session, inside | {tube for _, tube in scans.tubes if tube is not None}, lock=True)
+    for name in sorted({code, *(place for _, place in scans.containers)}):
+        queries.get_container(session, act.actor, name, lock=True)
+    done: list[Appended] = []
+    box = read_box(session, row)
+    answers = [_bring(session, act, scanned, place, box, request, done) for scanned, place in scans.containers]
+    if answers:
+        known = load(session, known)
+    tubes = _put_down(session, act, scans.tubes, read_box(session, row), known, request, done)
+    return EvacuateAnswer(items=tubes, containers=answers, receipt=acknowledge(act, done))
+
+
+def _sorted_out(session: Session, act: Act, scans: list[str]) -> _Scans:
+    found = _Scans()
+    seen: set[str] = set()
+    for scanned in scans:
+        tail = scanned.strip().rsplit("/", 1)[-1]
+        code = parse_code(tail) if is_code(tail) else None
+        name = None if code is None else code.text
+        if code is not None and code.prefix == Prefix.CONTAINER and _is_container(session, act, code.text):
+            if code.text not in seen:
+                found.containers.append((scanned, code.text))
+        else:
+            if code is not None and code.prefix == Prefix.POSITION:
+                name = session.execute(select(custody.c.code).where(custody.c.position_code == name)).scalar()
+            if name is None or name not in seen:
+                found.tubes.append((scanned, name))
+        seen |= {name} if name is not None else set()
+    return found
+
+
+def _is_container(session: Session, act: Act, code: str) -> bool:
+    try:
+        queries.get_container(session, act.actor, code)
+    except NotFound:
+        return False
+    return True
+
+
+def _bring(
+    session: Session,
+    act: Act,
+    scanned: str,
+    place: str,
+    box: Box,
+    request: EvacuateRequest,
+    done: list[Appended],
+) -> EvacuatedContainer:
+    """Move one scanned container, or of a room or tank what stands in it."""
+    row, target = queries.get_container(session, act.actor, place), box.row
+    moving = [place]
+    if place == target.code:
+        return EvacuatedContainer(scanned=scanned, container=place, moved=[], tubes=0)
+    if row.kind in COOLING:
+        children = select(storage_container.c.code).where(storage_container.c.parent_code == place)
+        moving = sorted(set(session.execute(children).scalars()) - {target.code})
+    moved, tubes, warnings = [], 0, []
+    for name in moving:
+        if row.parent_code == target.code and name == place:
+            moved.append(name)  # It stands here already.
+            continue
+        try:
+            # Read again: what was scanned before may have moved it already.
+            known = load(session, queries.specimens_inside(session, name))
+            carried = carry(session, act, name, target.code, known, request)
+        except (ContainerInsideItself, HoldsTubesOnly, NotPermitted) as refusal:
+            warnings.append(refusal.detail)
+            continue
+        moved.append(name)
+        tubes += carried.tubes
+        warnings += carried.warnings
+        done += carried.appended
+    if row.kind in COOLING:
+        known = load(session, queries.loose_in(session, place))
+        moves = [_safeguarded(act, known[name], box, None, request) for name in sorted(known)]
+        if moves:
+            done += record(session, act, moves, request)
+            tubes += len(moves)
+    return EvacuatedContainer(scanned=scanned, container=place, moved=moved, tubes=tubes, warnings=warnings)
+
+
+def _put_down(
+    session: Session,
+    act: Act,
+    scans: list[tuple[str, str | None]],
+    box: Box,
+    known: Mapping[str, Snapshot],
+    request: EvacuateRequest,
+    done: list[Appended],
+) -> list[EvacuatedTube]:
+    """Put every scanned tube into the place, each at the next slot while there are any."""
+    free = [slot for slot in box.free if slot.kept_for is None]
+    slots = iter(choose_positions(free, len(scans)))
     moves: list[Move] = []
     tubes: list[EvacuatedTube] = []
-    for scanned in scans:
+    for scanned, name in scans:
         slot = next(slots, None)
-        specimen = known.get(_code_in(scanned) or "")
+        specimen = known.get(name or "")
         if specimen is None or specimen.state in TERMINAL:
-            specimen, first = _unidentified(session, act, row)
+            specimen, first = _unidentified(session, act, box)
             moves.append(first)
-        moves.append(Move(specimen, _safeguarded(row, slot, request.reason), site=row.site_code))
+        moves.append(_safeguarded(act, specimen, box, slot, request))
         tubes.append(
             EvacuatedTube(
                 scanned=scanned,
@@ -70,24 +182,24 @@ def evacuate(session: Session, act: Act, code: str, request: EvacuateRequest) ->
                 unidentified=specimen.material == "unidentified",
                 position=None if slot is None else slot.code,
                 label=None if slot is None else slot.label,
+                warnings=[] if specimen.seq == 0 else said_of(specimen, box, slot),
             )
         )
-    return EvacuateAnswer(items=tubes, receipt=acknowledge(act, record(session, act, moves, request)))
+    if moves:
+        done += record(session, act, moves, request)
+    return tubes
 
 
-def _code_in(scanned: str) -> str | None:
-    tail = scanned.strip().rsplit("/", 1)[-1]
-    return parse_code(tail).text if is_code(tail) else None
+def _safeguarded(act: Act, specimen: Snapshot, box: Box, slot: Slot | None, request: EvacuateRequest) -> Move:
+    event = event_for(specimen, box, slot, None, request.occurred_at or act.at)
+    return Move(specimen, event.model_copy(update={"reason": request.reason}), site=box.row.site_code)
 
 
-def _safeguarded(row: Any, slot: Slot | None, reason: str) -> Safeguarded:
-    return Safeguarded(container=row.code, position=None if slot is None else slot.code, site=row.site_code, reason=reason)
-
-
-def _unidentified(session: Session, act: Act, row: Any) -> tuple[Snapshot, Move]:
+def _unidentified(session: Session, act: Act, box: Box) -> tuple[Snapshot, Move]:
     """Register an item nobody can name, in the condition that its place suggests."""
     code = new_code(session, "UN", year=act.at.year % 100)
-    cold = queries.temperature_class_of(session, row.code) in CRYOGENIC
+    row = box.row
+    cold = box.standing.temperature in CRYOGENIC
     session.execute(
         insert(specimen_table).values(
             code=code,

@@ -5,9 +5,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
-from biobank.custody.effects import Effect, body, set_to
+from biobank.custody.effects import Effect, body, plus, set_to
 from biobank.custody.event import Event
-from biobank.custody.events import CODE, NO_OFFER
+from biobank.custody.events import CODE, INTO_THE_COLD, NO_OFFER
 from biobank.custody.states import LIVE, CustodianKind, State, StreamKind
 
 PLACED: Effect = {
@@ -17,6 +17,7 @@ PLACED: Effect = {
     "custodian_kind": set_to(CustodianKind.SITE.value),
     "custodian_id": body("site"),
 }
+INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 PLACE = Field(min_length=3, max_length=20, pattern=r"^[A-Z0-9-]+$")
 
 
@@ -29,7 +30,7 @@ class Stored(Event):
     from_states: ClassVar[frozenset[State]] = frozenset({State.RECEIVED, State.IN_PROCESS, State.CHECKED_OUT})
     to_state: ClassVar[State] = State.STORED
     taken_from_its_site: ClassVar[bool] = True
-    effect: ClassVar[Effect] = PLACED | NO_OFFER
+    effect: ClassVar[Effect] = PLACED | NO_OFFER | INTO_THE_COLD
     label: ClassVar[str] = "Store"
 
     container: str = PLACE
@@ -47,7 +48,7 @@ class Moved(Event):
     from_states: ClassVar[frozenset[State]] = frozenset({State.STORED})
     to_state: ClassVar[State] = State.STORED
     taken_from_its_site: ClassVar[bool] = True
-    effect: ClassVar[Effect] = PLACED
+    effect: ClassVar[Effect] = PLACED | INTO_THE_COLD
     label: ClassVar[str] = "Move"
 
     from_position: str | None = Field(default=None, pattern=r"^PS-[0-9A-Z]{7}$")
@@ -64,18 +65,20 @@ class Safeguarded(Event):
     """
 
     kind: Literal["specimen.safeguarded"] = "specimen.safeguarded"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
     call: ClassVar[str] = "/specimens/{specimen}/store"
     from_states: ClassVar[frozenset[State]] = LIVE
     to_state: ClassVar[State] = State.STORED
     cold_first: ClassVar[bool] = True
-    effect: ClassVar[Effect] = PLACED | NO_OFFER | {"shipment_code": set_to(None)}
+    effect: ClassVar[Effect] = PLACED | NO_OFFER | INTO_THE_COLD | {"shipment_code": set_to(None), "out_since": body("out_since")}
     label: ClassVar[str] = "Put into quarantine"
 
     container: str = PLACE
     position: str | None = Field(default=None, pattern=r"^PS-[0-9A-Z]{7}$")
     site: str = CODE
     reason: str = Field(default="cold_first", pattern=r"^[a-z0-9_]{2,40}$")
+    out_since: str | None = Field(default=None, pattern=INSTANT, description="The place does not keep it cold: since when.")
 
 
 class ContainerAdded(Event):
@@ -106,6 +109,19 @@ class ContainerMoved(Event):
     tubes: int = Field(ge=0, le=100_000)
 
 
+class SlotsMarked(Event):
+    """Slots were blocked, kept for the tubes of one donor, or opened again."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.slots_marked"] = "container.slots_marked"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+
+    positions: tuple[str, ...] = Field(min_length=1, max_length=200)
+    mark: Literal["blocked", "kept", "open"]
+    reason: str | None = Field(default=None, pattern=r"^[a-z0-9_]{2,40}$")
+    kept_for: str | None = Field(default=None, pattern=r"^DN-[0-9A-Z]{7}$")
+
+
 class ContainerCounted(Event):
     """Someone scanned what is really there; the differences are numbers here and codes in the answer."""
 
@@ -131,6 +147,41 @@ class ReadingRecorded(Event):
     value: int = Field(ge=-273_150, le=1_000_000)
     excursion: bool
     held: int = Field(default=0, ge=0, le=1_000_000, description="Specimens put on temperature hold by it.")
+
+
+class ContainerLifted(Event):
+    """A rack or box was lifted out of its place; everything in it is out of the cold until it is put back."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.lifted"] = "container.lifted"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+
+    tubes: int = Field(ge=0, le=100_000)
+
+
+class ContainerPutBack(Event):
+    """A lifted rack or box is where it was, or in another place that is cold."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.put_back"] = "container.put_back"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+
+    lifted_at: str = Field(pattern=INSTANT)
+    tubes: int = Field(ge=0, le=100_000)
+
+
+class Exposed(Event):
+    """The container around this frozen specimen was out of its place; how long it was out with it, computed by the bank."""
+
+    kind: Literal["specimen.exposed"] = "specimen.exposed"
+    call: ClassVar[str] = "/storage-containers/{container}/put-back"
+    label: ClassVar[str] = "Put its rack or box back"
+    annotates: ClassVar[bool] = True
+    effect: ClassVar[Effect] = {"exposure_s": plus("seconds")}
+
+    container: str = PLACE
+    since: str = Field(pattern=INSTANT)
+    seconds: int = Field(ge=0, le=2**31 - 1)
 
 
 class CarriedAlong(Event):

@@ -1,24 +1,84 @@
 """Boxes as they look from above: every cell with its tube, and tubes whose slot is unknown."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, text
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.hold_coverage import holds_on
+from biobank.custody.holds_then import holds_then, places_around, stays_of
+from biobank.custody.legality import ActiveHold
 from biobank.custody.models import custody
+from biobank.custody.rebuild import entries_of, projection_of, steps_of
+from biobank.custody.snapshots import load
+from biobank.foundation import clock
 from biobank.specimens.models import specimen
 from biobank.storage.models import storage_container as container
 from biobank.storage.models import storage_position as position
-from biobank.storage.queries import containers_below, get_container, public_containers
+from biobank.storage.queries import containers_below, get_container, name_of, public_containers
 from biobank.storage.schemas import ContainerMap, SlotPublic
 
 
 def map_of(session: Session, actor: Actor, code: str) -> ContainerMap:
     """Return one container as it looks; raise NotFound when the actor may not know of it."""
     return _maps(session, [get_container(session, actor, code)])[0]
+
+
+def map_as_of(session: Session, actor: Actor, code: str, at: datetime | None, as_known_at: datetime | None) -> ContainerMap:
+    """Return the box as it looked at `at`, as known at `as_known_at`: what its tubes' own records put into it by then.
+
+    Every tube that was ever put into it is read from the log. Slots are drawn as the box is built now; marks are those of now.
+    Raises NotFound.
+    """
+    row = get_container(session, actor, code)
+    now = clock.now()
+    ever = session.execute(_EVER_IN, {"code": code, "at": at or now}).scalars().all()
+    read = {one: projection_of(session, one, at=at, as_known_at=as_known_at) for one in ever}
+    inside = {one: r.projection for one, r in read.items() if r is not None and r.projection.container_code == code}
+    (drawn,) = _maps(session, [row])
+    by_slot = {then.position_code: (one, then) for one, then in inside.items() if then.position_code is not None}
+    known = {s.code: s for s in load(session, inside).values()}
+    slots = []
+    for slot in drawn.slots:
+        one, then = by_slot.get(slot.position, (None, None))
+        slots.append(
+            slot.model_copy(
+                update={
+                    "specimen": one,
+                    "state": None if then is None else then.state,
+                    "material": known[one].material if one is not None else None,
+                    "reserved_for": None if then is None else then.reserved_for,
+                    "held": one is not None and bool(_holds_then(session, one, at or now, as_known_at or now)),
+                }
+            )
+        )
+    around = [name_of(session, outer) for outer in reversed(places_around.get()(session, code, at or now))]
+    container = drawn.container.model_copy(update={"path": [row.site_code, *around], "occupied": len(inside)})
+    loose = sorted(one for one, then in inside.items() if then.position_code is None)
+    return ContainerMap(
+        container=container, slots=slots, loose=loose, free=len(slots) - len(by_slot), at=at, as_known_at=as_known_at
+    )
+
+
+def _holds_then(session: Session, code: str, at: datetime, known: datetime) -> list[ActiveHold]:
+    steps = steps_of(entries_of(session, code, at=at, as_known_at=known))
+    moments = [(datetime.fromisoformat(e["occurred_at"]), after.container_code, after.shipment_code) for e, after in steps]
+    return holds_then(session, code, stays_of(moments), at, known)
+
+
+_EVER_IN = text(
+    """
+    SELECT DISTINCT stream_id FROM event
+    WHERE stream_kind = 'specimen' AND kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded', 'specimen.reversed')
+      AND occurred_at <= :at
+      AND (convert_from(entry, 'UTF8')::jsonb -> 'body' ->> 'container' = :code
+           OR convert_from(entry, 'UTF8')::jsonb -> 'body' -> 'restores' ->> 'container_code' = :code)
+    ORDER BY stream_id
+    """
+)
 
 
 def maps_below(session: Session, actor: Actor, code: str, most: int) -> tuple[list[ContainerMap], int]:
@@ -74,4 +134,6 @@ def _slot(cell: "Row[Any]", *, held: bool) -> SlotPublic:
         material=cell.material,
         reserved_for=cell.reserved_for,
         held=held,
+        blocked=cell.blocked,
+        kept_for=cell.kept_for,
     )

@@ -41,6 +41,7 @@ class StorageContainer(SQLModel, table=True):
     highest_mc: int | None = Field(default=None, sa_column=Column(Integer))
     rows: int | None = Field(default=None, sa_column=Column(Integer))
     cols: int | None = Field(default=None, sa_column=Column(Integer))
+    lifted_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
     isolated: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     active: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
 
@@ -52,6 +53,7 @@ class StoragePosition(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("code", "container_code", name="position_is_named_by_code_and_container"),
         UniqueConstraint("container_code", "row", "col", name="one_position_per_cell"),
+        CheckConstraint("blocked IS NULL OR kept_for IS NULL", name="a_blocked_position_is_kept_for_nobody"),
     )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
@@ -59,6 +61,8 @@ class StoragePosition(SQLModel, table=True):
     row: int = Field(sa_column=Column(Integer, nullable=False))
     col: int = Field(sa_column=Column(Integer, nullable=False))
     label: str = Field(sa_column=Column(Text, nullable=False))
+    blocked: str | None = Field(default=None, sa_column=Column(Text))
+    kept_for: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("donor.code")))
 
 
 class StorageReading(SQLModel, table=True):

@@ -1,10 +1,11 @@
 """Which tube goes where in a container, and why one may not: the same functions for a scan list and for recording.
 
-A container is read once (`read_box`); everything after that is pure.
+What a tube may not do, its box, rack and tank may not do either: storing, moving, swapping, moving a container, bringing to
+safety and importing all ask here. A container is read once (`read_box`); everything after that is pure.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlmodel import Session
@@ -19,7 +20,10 @@ from biobank.storage import queries
 from biobank.storage.allocation import Slot, choose_positions
 from biobank.storage.events import Moved, Safeguarded, Stored
 from biobank.storage.grid import cell_of
-from biobank.storage.rules import temperature_refusal
+from biobank.storage.rules import Standing, place_faults, slot_fault
+
+SLOT_UNKNOWN = ""
+"""Named in the place of a slot: the tube is in the container, and nobody knows in which slot."""
 
 
 class ContainerFull(Conflict):
@@ -38,12 +42,17 @@ class PositionOccupied(Conflict):
 
 @dataclass(frozen=True)
 class Box:
-    """A container with every slot it has, by code; `free` are those that no tube is in and none is kept for."""
+    """A container with every slot it has, by code.
+
+    `free`: those that no tube is in, that none is out of for a while and that are not blocked, those kept for a donor included;
+    `loose`: the tubes in it whose slot is unknown: each takes up the room of one slot.
+    """
 
     row: Any
     slots: Mapping[str, Slot]
     free: Sequence[Slot]
-    temperature: str | None
+    standing: Standing
+    loose: frozenset[str] = field(default=frozenset())
 
     @property
     def code(self) -> str:
@@ -53,7 +62,13 @@ class Box:
     @property
     def safe(self) -> bool:
         """Whether everything is accepted here, whatever its papers say: a quarantine or evacuation place."""
-        return bool(self.row.purpose != "storage")
+        return self.standing.safe
+
+    def room(self, tubes: Iterable[Snapshot]) -> int | None:
+        """Return how many of these tubes there is room for, or None where nothing is counted: a place without slots."""
+        coming = {tube.code for tube in tubes}
+        own = {tube.projection.position_code for tube in tubes if tube.projection.position_code in self.slots}
+        return None if not self.slots else len(self.free) + len(own) - len(self.loose - coming)
 
     def slot(self, place: str) -> Slot | None:
         """Return the slot that a PS- code or a label such as B7 names."""
@@ -71,13 +86,14 @@ class Box:
 
 
 def read_box(session: Session, row: Any) -> Box:
-    """Read the slots of a container whose row is given. Two statements."""
+    """Read the slots of a container whose row is given. Three statements."""
     slots = queries.slots_of(session, row.code)
     return Box(
         row,
         {slot.code: slot for slot, _ in slots},
-        [slot for slot, free in slots if free],
-        queries.temperature_class_of(session, row.code),
+        [slot for slot, free in slots if free and slot.blocked is None],
+        queries.standings_of(session, [row.code])[row.code],
+        frozenset(queries.loose_in(session, row.code)),
     )
 
 
@@ -91,22 +107,30 @@ def placing_event(specimen: Snapshot, box: Box) -> type[Event]:
 def placing_refusals(actor: Actor, specimen: Snapshot, box: Box) -> list[Refusal]:
     """Return every reason why the actor may not put this tube into this container, slots aside. A safe place takes all."""
     found = refusals_of_recording(actor, placing_event(specimen, box), specimen, site=box.row.site_code)
-    warm = None if box.safe else temperature_refusal(specimen, box.code, box.temperature)
-    return found if warm is None else [*found, warm]
+    return [*found, *([] if box.safe else place_faults(specimen, box.standing))]
+
+
+def said_of(specimen: Snapshot, box: Box, slot: Slot | None) -> list[str]:
+    """Say what is wrong with a tube in a safe place that took it all the same; in another place nothing ever is."""
+    if not box.safe:
+        return []
+    slots = [] if slot is None else [slot_fault(specimen, slot.blocked, slot.kept_for, slot.label)]
+    return [fault.detail for fault in (*place_faults(specimen, box.standing), *slots) if fault is not None]
 
 
 def assign_slots(box: Box, tubes: Sequence[tuple[Snapshot, str | None]]) -> list[Slot | Refusal | None]:
     """Give each tube its slot: the one named for it, the one kept for it, or the next free one.
 
-    `tubes`: each with its named place or None. Their own slots are free to the others, so that two can change places. None: a
-    safe place takes a tube although it has no slot for it. Answers NotFound, PositionOccupied, ContainerFull.
+    `tubes`: each with its named place, SLOT_UNKNOWN, or None to let the box choose. Their own slots are free to the others, so
+    that two can change places. None: the tube is in the container with its slot unknown, as was said of it or because a safe
+    place takes it although it has no slot for it. Answers NotFound, PositionOccupied, PositionBlocked, PositionKept,
+    ContainerFull.
     """
-    open_slots = {slot.code for slot in box.free}
-    open_slots |= {place for tube, _ in tubes if (place := tube.projection.position_code) is not None}
+    open_slots = {slot.code for slot in box.free} | {tube.projection.position_code for tube, _ in tubes}
     taken: set[str] = set()
     answers: list[Slot | Refusal | None] = []
     for tube, place in tubes:
-        answer = None if place is None else _named(box, tube, place, open_slots, taken)
+        answer = None if not place else _named(box, tube, place, open_slots, taken)
         taken |= {answer.code} if isinstance(answer, Slot) else set()
         answers.append(answer)
     waiting: list[int] = []
@@ -114,19 +138,41 @@ def assign_slots(box: Box, tubes: Sequence[tuple[Snapshot, str | None]]) -> list
         own = box.slot_of(tube) if tube.state is State.CHECKED_OUT else None
         if place is not None:
             continue
-        if own is None or own.code in taken:
-            waiting.append(n)
-        else:
+        kept = next((s for s in box.free if s.kept_for == tube.donor_code is not None and s.code not in taken), None)
+        if own is not None and own.code not in taken and _slot_fault(tube, own) is None:
             answers[n] = own
-            taken.add(own.code)
-    rest = [slot for slot in box.free if slot.code not in taken]
+        elif kept is not None:
+            answers[n] = kept
+        else:
+            waiting.append(n)
+            continue
+        taken.add(answers[n].code)  # type: ignore[union-attr]
+    rest = [slot for slot in box.free if slot.code not in taken and slot.kept_for is None]
     chosen = iter(choose_positions(rest, len(waiting)))
     for n in waiting:
         answers[n] = next(chosen, None) or (None if box.safe else _full(box, tubes[n][0], len(rest)))
+    return _within_room(box, [tube for tube, _ in tubes], answers)
+
+
+def _within_room(box: Box, tubes: Sequence[Snapshot], answers: list[Slot | Refusal | None]) -> list[Slot | Refusal | None]:
+    """Refuse the tubes for which there is no room beside those whose slot is unknown; slots that were named count first."""
+    room = box.room(tubes)
+    if box.safe or room is None:
+        return answers
+    for n in sorted(range(len(answers)), key=lambda n: answers[n] is None):
+        if isinstance(answers[n], Refusal):
+            continue
+        room -= 1
+        if room < 0:
+            answers[n] = _full(box, tubes[n], 0)
     return answers
 
 
-def _named(box: Box, tube: Snapshot, place: str, open_slots: set[str], taken: set[str]) -> Slot | Refusal:
+def _slot_fault(tube: Snapshot, slot: Slot) -> Conflict | None:
+    return slot_fault(tube, slot.blocked, slot.kept_for, slot.label)
+
+
+def _named(box: Box, tube: Snapshot, place: str, open_slots: set[str | None], taken: set[str]) -> Slot | Refusal:
     slot = box.slot(place)
     members = {"where_now": tube.where_now, "subject": tube.code}
     if slot is None:
@@ -135,7 +181,10 @@ def _named(box: Box, tube: Snapshot, place: str, open_slots: set[str], taken: se
         return PositionOccupied(
             f"Two tubes of this list stand at {slot.label}. Give one of them another place.", position=slot.code, **members
         )
-    if slot.code not in open_slots:
+    fault = None if box.safe else _slot_fault(tube, slot)
+    if fault is not None:
+        return fault
+    if slot.code not in open_slots and not (box.safe and slot.blocked is not None):
         return PositionOccupied(
             f"{slot.label} of {box.code} already holds a tube. Look at the box map, or let the box choose.",
             position=slot.code,
@@ -146,9 +195,27 @@ def _named(box: Box, tube: Snapshot, place: str, open_slots: set[str], taken: se
 
 def _full(box: Box, tube: Snapshot, free: int) -> ContainerFull:
     return ContainerFull(
-        f"{box.code} has no free place left. Take another box for this one.",
+        f"{box.code} has no free place left. Take another box for this one."
+        if box.slots
+        else f"{box.code} has no places of its own. Take a box in it, or say that the slot is not known.",
         where_now=tube.where_now,
         subject=tube.code,
         container=box.code,
         free=free,
     )
+
+
+def faults_in_move(
+    inside: Sequence[Any], tubes: Mapping[str, Snapshot], standings: Mapping[str, Standing]
+) -> list[tuple[Snapshot, Conflict]]:
+    """Return the gravest fault of each tube that goes along with its container.
+
+    `inside`: rows with code, container_code and state; `standings`: of their containers, as they will be. A tube that somebody
+    has in hand is judged when it comes back.
+    """
+    found = []
+    for row in inside:
+        if row.state == State.STORED.value:
+            tube = tubes[row.code]
+            found += [(tube, fault) for fault in place_faults(tube, standings[row.container_code])[:1]]
+    return found

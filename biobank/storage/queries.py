@@ -1,6 +1,7 @@
 """Questions about places. Containers are visible to everyone who may read specimens, manage or record storage at their site."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, select, text
@@ -19,7 +20,9 @@ from biobank.storage.grid import cell_of
 from biobank.storage.models import StorageReading
 from biobank.storage.models import storage_container as container
 from biobank.storage.models import storage_position as position
+from biobank.storage.rules import Standing, standing_of
 from biobank.storage.schemas import ContainerList, ContainerPublic, ReadingList, ReadingPublic
+from biobank.transparency.models import event
 
 reading = table_of(StorageReading)
 
@@ -89,6 +92,7 @@ def public_containers(session: Session, rows: Sequence["Row[Any]"]) -> list[Cont
             cols=r.cols,
             isolated=r.isolated,
             active=r.active,
+            lifted_at=r.lifted_at,
             path=[r.site_code, *paths.get(r.code, [])],
             positions=int(counts[r.code].positions),
             occupied=int(counts[r.code].occupied),
@@ -98,6 +102,11 @@ def public_containers(session: Session, rows: Sequence["Row[Any]"]) -> list[Cont
 
 
 ORDERS = {"code": container.c.code, "name": container.c.name}
+
+
+def name_of(session: Session, code: str) -> str:
+    """Return the name of a container."""
+    return str(session.execute(select(container.c.name).where(container.c.code == code)).scalar_one())
 
 
 def path_of(session: Session, code: str) -> list[str]:
@@ -133,34 +142,36 @@ def read_container(session: Session, actor: Actor, code: str) -> ContainerPublic
 
 
 def slots_of(session: Session, code: str) -> list[tuple[Slot, bool]]:
-    """Return the positions of a container row by row, each with whether it is free; lock the container's row to rely on it."""
+    """Return the positions of a container row by row, each with whether no tube has it; lock its row to rely on it."""
     return slots_of_many(session, [code])[code]
 
 
 def slots_of_many(session: Session, codes: Sequence[str]) -> dict[str, list[tuple[Slot, bool]]]:
     """Do the same for several containers, by their codes."""
     rows = session.execute(
-        select(
-            position.c.container_code,
-            position.c.row,
-            position.c.col,
-            position.c.code,
-            position.c.label,
-            custody.c.code.is_(None).label("free"),
-        )
+        select(position, custody.c.code.is_(None).label("free"))
         .select_from(position.outerjoin(custody, custody.c.position_code == position.c.code))
         .where(position.c.container_code.in_(codes))
         .order_by(position.c.container_code, position.c.row, position.c.col)
     )
     found: dict[str, list[tuple[Slot, bool]]] = {code: [] for code in codes}
     for r in rows:
-        found[r.container_code].append((Slot(r.row, r.col, r.code, r.label), r.free))
+        found[r.container_code].append((Slot(r.row, r.col, r.code, r.label, r.blocked, r.kept_for), r.free))
     return found
 
 
 def free_slots(session: Session, code: str) -> list[Slot]:
-    """Return the free positions of a container whose row the caller has locked."""
-    return [slot for slot, free in slots_of(session, code) if free]
+    """Return the positions that any tube may have, of a container whose row the caller has locked."""
+    return [slot for slot, free in slots_of(session, code) if free and slot.blocked is None and slot.kept_for is None]
+
+
+def loose_in(session: Session, code: str) -> set[str]:
+    """Return the tubes that are in a container itself with their slot unknown."""
+    return set(
+        session.execute(
+            select(custody.c.code).where(custody.c.container_code == code, custody.c.position_code.is_(None))
+        ).scalars()
+    )
 
 
 def find_position(session: Session, container_code: str | None, place: str) -> "Row[Any] | None":
@@ -181,23 +192,29 @@ def find_position(session: Session, container_code: str | None, place: str) -> "
     ).first()
 
 
-def temperature_class_of(session: Session, code: str) -> str | None:
-    """Return the nearest temperature class from a container upwards."""
-    rows = session.execute(
-        text(
-            """
-            WITH RECURSIVE above AS (
-                SELECT code, parent_code, temperature_class, 0 AS depth FROM storage_container WHERE code = :code
-                UNION ALL
-                SELECT c.code, c.parent_code, c.temperature_class, above.depth + 1
-                FROM above JOIN storage_container c ON c.code = above.parent_code WHERE above.depth < 32
-            )
-            SELECT temperature_class FROM above WHERE temperature_class IS NOT NULL ORDER BY depth LIMIT 1
-            """
-        ),
-        {"code": code},
-    ).scalar_one_or_none()
-    return None if rows is None else str(rows)
+_CHAINS = text(
+    """
+    WITH RECURSIVE above AS (
+        SELECT code AS start, code, 0 AS depth FROM storage_container WHERE code = ANY(:codes)
+        UNION ALL
+        SELECT above.start, CASE WHEN c.code = :moved THEN :target ELSE c.parent_code END, above.depth + 1
+        FROM above JOIN storage_container c ON c.code = above.code
+        WHERE above.depth < 32 AND (c.parent_code IS NOT NULL OR c.code = :moved)
+    )
+    SELECT above.start, c.code, c.kind, c.purpose, c.temperature_class, c.isolated
+    FROM above JOIN storage_container c ON c.code = above.code ORDER BY above.start, above.depth
+    """
+)
+
+
+def standings_of(
+    session: Session, codes: Sequence[str], *, moved: str | None = None, target: str | None = None
+) -> dict[str, Standing]:
+    """Return what each container is with everything it stands in; with `moved` as it will be once that one is in `target`."""
+    chains: dict[str, list[Any]] = {}
+    for row in session.execute(_CHAINS, {"codes": list(codes), "moved": moved, "target": target}):
+        chains.setdefault(row.start, []).append(row)
+    return {code: standing_of(chain) for code, chain in chains.items()}
 
 
 _INSIDE = text(
@@ -207,14 +224,32 @@ _INSIDE = text(
         UNION ALL
         SELECT c.code FROM below JOIN storage_container c ON c.parent_code = below.code
     )
-    SELECT k.code FROM custody k JOIN below ON below.code = k.container_code ORDER BY k.code
+    SELECT k.code, k.container_code, k.state FROM custody k JOIN below ON below.code = k.container_code ORDER BY k.code
     """
 )
 
 
+def tubes_inside(session: Session, code: str) -> "Sequence[Row[Any]]":
+    """Return code, container_code and state of every specimen in a container or anywhere below it, by code."""
+    return session.execute(_INSIDE, {"code": code}).all()
+
+
+def settled_at(session: Session, codes: Sequence[str]) -> dict[str, datetime]:
+    """Return when each tube's state last changed: since when it is where it is."""
+    rows = session.execute(
+        select(custody.c.code, event.c.occurred_at)
+        .join(
+            event,
+            (event.c.stream_kind == "specimen") & (event.c.stream_id == custody.c.code) & (event.c.seq == custody.c.state_seq),
+        )
+        .where(custody.c.code.in_(sorted(codes)))
+    )
+    return {row.code: row.occurred_at for row in rows}
+
+
 def specimens_inside(session: Session, code: str) -> list[str]:
     """Return the codes of every specimen in a container or anywhere below it."""
-    return list(session.execute(_INSIDE, {"code": code}).scalars())
+    return [row.code for row in tubes_inside(session, code)]
 
 
 def containers_below(session: Session, code: str) -> set[str]:

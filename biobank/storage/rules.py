@@ -1,9 +1,14 @@
-"""At which temperature what keeps. Pure rules."""
+"""What may stand in which place. Pure rules of one tube and one place; every way of placing asks them (`placing.py`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 from biobank.custody.legality import Snapshot
 from biobank.custody.states import Condition
 from biobank.foundation.errors import Conflict
 from biobank.foundation.terms import words
+from biobank.specimens.materials import material_of
 
 CRYOGENIC = frozenset({"ln2_vapour", "ln2_liquid", "minus_150", "minus_80"})
 COOL = frozenset({"fridge", "ambient", "incubator"})
@@ -17,6 +22,9 @@ SUITABLE: dict[Condition, frozenset[str]] = {
 }
 """Temperature classes that keep a condition what it is. A frozen vial in a fridge thaws; fresh cells in a freezer die."""
 
+COOLING: Final = frozenset({"room", "tank", "freezer"})
+"""Kinds of container that have a temperature of their own; a rack, cane, box or shelf is as cold as what it stands in."""
+
 
 class WrongTemperature(Conflict):
     """The place is too warm or too cold for the specimen."""
@@ -25,21 +33,116 @@ class WrongTemperature(Conflict):
     title = "Wrong temperature"
 
 
+class MaterialNotKeptThere(Conflict):
+    """The registry of materials names other temperature classes for this material."""
+
+    code = "material_not_kept_there"
+    title = "Not a place for this material"
+
+
+class KeptApart(Conflict):
+    """Infectious material stands in isolated places only, and other material never does."""
+
+    code = "kept_apart"
+    title = "Kept apart for infection"
+
+
+class PositionBlocked(Conflict):
+    """Nothing may be put into this slot."""
+
+    code = "position_blocked"
+    title = "The position is blocked"
+
+
+class PositionKept(Conflict):
+    """The slot is kept for the tubes of another donor."""
+
+    code = "position_kept"
+    title = "The position is kept"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a container is with everything it stands in.
+
+    `temperature`: the class that reaches it; `isolated`: it, or anything around it, is for infectious material; `safe`: it, or
+    anything around it, is a quarantine or evacuation place, where everything is accepted.
+    """
+
+    code: str
+    temperature: str | None = None
+    isolated: bool = False
+    safe: bool = False
+
+
+def standing_of(chain: "list[Any]") -> Standing:
+    """Return the standing of a container. `chain`: its row and those it stands in, from the inside out."""
+    cold = [row.temperature_class for row in chain if row.kind in COOLING and row.temperature_class is not None]
+    named = [row.temperature_class for row in chain if row.temperature_class is not None]
+    return Standing(
+        chain[0].code,
+        next(iter(cold or named), None),
+        isolated=any(row.isolated for row in chain),
+        safe=any(row.purpose != "storage" for row in chain),
+    )
+
+
 def suits(condition: str, temperature_class: str | None) -> bool:
     """Say whether a place of `temperature_class` keeps a specimen of `condition`. A place without a class takes anything."""
     return temperature_class is None or temperature_class in SUITABLE[Condition(condition)]
 
 
-def temperature_refusal(specimen: Snapshot, container: str, temperature_class: str | None) -> WrongTemperature | None:
-    """Return why a container of this temperature class would spoil the specimen, or None."""
+def place_faults(specimen: Snapshot, place: Standing) -> list[Conflict]:
+    """Return everything that is wrong with this tube in this place, the gravest first; empty when it may stand there.
+
+    An ordinary place refuses for it; a quarantine or evacuation place takes the tube and says it.
+    """
+    return [fault for rule in (_temperature, _material, _infection) if (fault := rule(specimen, place)) is not None]
+
+
+def slot_fault(specimen: Snapshot, blocked: str | None, kept_for: str | None, slot: str) -> Conflict | None:
+    """Return why the tube may not go into a slot that was blocked or is kept for a donor, or None."""
+    members = {"where_now": specimen.where_now, "subject": specimen.code}
+    if blocked is not None:
+        return PositionBlocked(f"{slot} is blocked: {words(blocked).lower()}. Choose another place.", **members)
+    if kept_for is not None and kept_for != specimen.donor_code:
+        return PositionKept(f"{slot} is kept for the tubes of another donor. Choose another place.", **members)
+    return None
+
+
+def _temperature(specimen: Snapshot, place: Standing) -> Conflict | None:
     condition = specimen.projection.condition
-    if suits(condition, temperature_class):
+    if suits(condition, place.temperature):
         return None
-    fitting = " or ".join(words(name) for name in sorted(SUITABLE[Condition(condition)]))
-    return WrongTemperature(
-        f"{specimen.code} is {condition.replace('_', ' ')} and {container} is {words(temperature_class)}. "
-        f"Choose a place of class {fitting}.",
+    return _wrong(WrongTemperature, specimen, place, condition, sorted(SUITABLE[Condition(condition)]))
+
+
+def _material(specimen: Snapshot, place: Standing) -> Conflict | None:
+    condition = Condition(specimen.projection.condition)
+    if place.temperature is None or condition is Condition.FREEZING or not suits(condition, place.temperature):
+        return None
+    classes = material_of(specimen.material).classes_for(condition)
+    if place.temperature in classes:
+        return None
+    return _wrong(MaterialNotKeptThere, specimen, place, f"{condition} {words(specimen.material).lower()}", sorted(classes))
+
+
+def _wrong(refusal: Callable[..., Conflict], specimen: Snapshot, place: Standing, what: str, classes: list[str]) -> Conflict:
+    fitting = f"Choose a place of class {' or '.join(words(name) for name in classes)}." if classes else "Ask quality."
+    return refusal(
+        f"{specimen.code} is {what.replace('_', ' ')} and {place.code} is {words(place.temperature)}. {fitting}",
         where_now=specimen.where_now,
         subject=specimen.code,
-        temperature_class=temperature_class,
+        temperature_class=place.temperature,
     )
+
+
+def _infection(specimen: Snapshot, place: Standing) -> Conflict | None:
+    if specimen.kept_apart == place.isolated:
+        return None
+    sentence = (
+        f"{specimen.code} is kept apart for infection and {place.code} is not an isolated place. Choose an isolated one."
+        if specimen.kept_apart
+        else f"{place.code} is for infectious material only, and {specimen.code} is not kept apart. Choose another place."
+    )
+    return KeptApart(sentence, where_now=specimen.where_now, subject=specimen.code)

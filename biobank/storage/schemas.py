@@ -1,8 +1,8 @@
 """Wire shapes of storage."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances
 from biobank.custody.schemas import EventReceipt
@@ -14,6 +14,9 @@ Scanned = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x
 ContainerKind = Literal["room", "tank", "freezer", "rack", "cane", "box", "shelf"]
 Purpose = Literal["storage", "quarantine", "evacuation"]
 TemperatureClass = Literal["ln2_vapour", "ln2_liquid", "minus_150", "minus_80", "minus_20", "fridge", "incubator", "ambient"]
+
+
+SAID = "What is wrong with it here. A quarantine or evacuation place takes it all the same."
 
 
 class ContainerCreate(BaseModel):
@@ -50,6 +53,7 @@ class ContainerPublic(BaseModel):
     cols: int | None
     isolated: bool
     active: bool
+    lifted_at: AwareDatetime | None = Field(default=None, description="Out of its place since, with everything in it.")
     path: list[str] = Field(default_factory=list, description="Names from the site down to this container.")
     positions: int = 0
     occupied: int = 0
@@ -71,6 +75,8 @@ class SlotPublic(BaseModel):
     material: str | None = None
     reserved_for: str | None = None
     held: bool = False
+    blocked: str | None = Field(default=None, description="Why nothing may be put here.")
+    kept_for: str | None = Field(default=None, description="The donor whose tubes alone may be put here.")
 
 
 class ContainerMap(BaseModel):
@@ -80,6 +86,20 @@ class ContainerMap(BaseModel):
     slots: list[SlotPublic]
     loose: list[str]
     free: int
+    at: AwareDatetime | None = Field(default=None, description="As it looked then; null: now.")
+    as_known_at: AwareDatetime | None = None
+
+
+SlotUnknown = Annotated[
+    bool, Field(description="The tube is in the container and nobody knows in which slot. Nothing is chosen for it.")
+]
+Given = TypeVar("Given", bound="StoreRequest | Placement")
+
+
+def _slot_or_none(request: Given) -> Given:
+    if request.slot_unknown and request.position is not None:
+        raise ValueError("say either in which slot it is, or that the slot is not known")
+    return request
 
 
 class StoreRequest(Circumstances):
@@ -87,8 +107,13 @@ class StoreRequest(Circumstances):
 
     container: Code | None = None
     position: Place | None = None
+    slot_unknown: SlotUnknown = False
     expected_seq: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     exposure_s: Annotated[int, Field(ge=0, le=86_400)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        return _slot_or_none(self)
 
 
 class Placement(BaseModel):
@@ -98,7 +123,12 @@ class Placement(BaseModel):
 
     specimen: Code
     position: Place | None = None
+    slot_unknown: SlotUnknown = False
     expected_seq: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        return _slot_or_none(self)
 
 
 class PlacementsRequest(Circumstances):
@@ -117,6 +147,7 @@ class PlacementPublic(BaseModel):
     state: str
     seq: int
     event: EventReceipt
+    warnings: list[str] = Field(default_factory=list, description=SAID)
 
 
 class PlacementsAnswer(BaseModel):
@@ -141,12 +172,24 @@ class EvacuatedTube(BaseModel):
     unidentified: bool
     position: str | None
     label: str | None
+    warnings: list[str] = Field(default_factory=list, description=SAID)
+
+
+class EvacuatedContainer(BaseModel):
+    """A scanned box, rack or tank, and how many tubes came with it. Of a room or tank what stands in it came, not itself."""
+
+    scanned: str
+    container: str
+    moved: list[str] = Field(description="The containers that stand here now.")
+    tubes: int
+    warnings: list[str] = Field(default_factory=list, description=SAID)
 
 
 class EvacuateAnswer(BaseModel):
     """What was put where."""
 
     items: list[EvacuatedTube]
+    containers: list[EvacuatedContainer] = Field(default_factory=list)
     receipt: str
 
 
@@ -162,6 +205,50 @@ class MoveAnswer(BaseModel):
     container: str
     parent: str
     tubes: int
+    warnings: list[str] = Field(default_factory=list, description=SAID)
+    receipt: str
+
+
+class LiftRequest(Circumstances):
+    """Nothing but when, by whom and why."""
+
+
+class LiftAnswer(BaseModel):
+    """A rack or box that is out, or back (`lifted_at` null), and how many tubes are in it."""
+
+    container: str
+    lifted_at: AwareDatetime | None
+    tubes: int
+    receipt: str
+
+
+class SlotsRequest(Circumstances):
+    """Slots of a container, by label or PS- code, and what becomes of them."""
+
+    positions: Annotated[list[Place], Field(min_length=1, max_length=200)]
+    mark: Literal["blocked", "kept", "open"]
+    reason: Literal["damaged", "iced_up", "spill", "out_of_use", "other"] | None = Field(
+        default=None, description="Why they are blocked."
+    )
+    kept_for: Annotated[str, Field(pattern=r"^DN-[0-9A-Z]{7}$")] | None = Field(
+        default=None, description="The donor whose tubes alone may be put there."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.mark == "blocked") != (self.reason is not None):
+            raise ValueError("a blocked slot has a reason, and no other has")
+        if (self.mark == "kept") != (self.kept_for is not None):
+            raise ValueError("a slot that is kept names the donor, and no other does")
+        return self
+
+
+class SlotsMarked(BaseModel):
+    """What was marked."""
+
+    container: str
+    positions: list[str]
+    mark: str
     receipt: str
 
 

@@ -5,6 +5,7 @@ evacuation place takes everything, whatever the state, the holds, the papers or 
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -19,18 +20,23 @@ from biobank.custody.recording import Circumstances, Move, acknowledge, record, 
 from biobank.custody.service import receipt_of
 from biobank.custody.snapshots import get_all_visible, load, may_know, unknown_specimen
 from biobank.custody.states import TERMINAL
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import MalformedRequest, NotFound, Refusal, raise_first
 from biobank.storage import queries
 from biobank.storage.allocation import Slot
-from biobank.storage.events import Moved, Stored
-from biobank.storage.placing import Box, assign_slots, placing_event, placing_refusals, read_box
+from biobank.storage.events import Moved, Safeguarded, Stored
+from biobank.storage.exposure import require_reason_to_differ
+from biobank.storage.placing import SLOT_UNKNOWN, Box, assign_slots, placing_event, placing_refusals, read_box, said_of
+from biobank.storage.rules import suits
 from biobank.storage.schemas import Placement, PlacementPublic, PlacementsAnswer, PlacementsRequest, StoreRequest
 
 
 def store_specimen(session: Session, act: Act, code: str, request: StoreRequest) -> PlacementsAnswer:
     """Store or move one specimen. See `place_specimens`."""
     place = _single_target(session, request)
-    placement = Placement(specimen=code, position=request.position, expected_seq=request.expected_seq)
+    placement = Placement(
+        specimen=code, position=request.position, slot_unknown=request.slot_unknown, expected_seq=request.expected_seq
+    )
     return _place(session, act, place, [placement], request, exposure_s=request.exposure_s)
 
 
@@ -70,7 +76,7 @@ def _place(
     if len(set(codes)) != len(codes):
         raise MalformedRequest("A specimen stands twice in this request. Send each specimen once.")
     row = queries.get_container(session, act.actor, container_code)
-    safe = row.purpose != "storage"
+    safe = queries.standings_of(session, [row.code])[row.code].safe
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     specimens = _load(session, act, codes, safe=safe)
     for specimen, placement in zip(specimens, placements, strict=True):
@@ -80,19 +86,23 @@ def _place(
     for specimen in specimens:
         raise_first(placing_refusals(act.actor, specimen, box))
     slots: list[Slot | None] = []
-    for answer in assign_slots(box, list(zip(specimens, [p.position for p in placements], strict=True))):
+    named = [SLOT_UNKNOWN if p.slot_unknown else p.position for p in placements]
+    for answer in assign_slots(box, list(zip(specimens, named, strict=True))):
         if isinstance(answer, Refusal):
             raise answer
         slots.append(answer)
+    at = given.occurred_at or act.at
+    for specimen in specimens:
+        require_reason_to_differ(specimen, exposure_s, at, given)
     moves = [
-        Move(specimen, event_for(specimen, box, slot, exposure_s), site=row.site_code)
+        Move(specimen, event_for(specimen, box, slot, exposure_s, at), site=row.site_code)
         for specimen, slot in zip(specimens, slots, strict=True)
     ]
     # Slots are compared when everything has moved, so that two tubes can change places.
     session.execute(text("SET CONSTRAINTS one_specimen_per_position DEFERRED"))
     done = record(session, act, moves, given)
     session.execute(text("SET CONSTRAINTS one_specimen_per_position IMMEDIATE"))
-    return PlacementsAnswer(items=_answers(done, box, slots), receipt=acknowledge(act, done))
+    return PlacementsAnswer(items=_answers(done, box, slots, specimens), receipt=acknowledge(act, done))
 
 
 def _load(session: Session, act: Act, codes: Sequence[str], *, safe: bool) -> list[Snapshot]:
@@ -106,14 +116,19 @@ def _load(session: Session, act: Act, codes: Sequence[str], *, safe: bool) -> li
     return [found[code] for code in codes]
 
 
-def event_for(specimen: Snapshot, box: Box, slot: Slot | None, exposure_s: int | None) -> Event:
-    """Return the event that puts a specimen into a slot of the box, or into the box with the slot unknown."""
+def event_for(specimen: Snapshot, box: Box, slot: Slot | None, exposure_s: int | None, at: datetime) -> Event:
+    """Return the event that puts a specimen into a slot of the box, or into the box with the slot unknown.
+
+    `exposure_s`: how long it was out of the cold as a person says, beside what the bank computes; `at`: when it happens.
+    """
     kind = placing_event(specimen, box)
     common: dict[str, Any] = {
         "container": box.code,
         "position": None if slot is None else slot.code,
         "site": box.row.site_code,
     }
+    if kind is Safeguarded and not suits(specimen.projection.condition, box.standing.temperature):
+        common["out_since"] = rfc3339(at)
     if kind is Moved:
         common["from_position"] = specimen.projection.position_code
     if kind is Stored:
@@ -121,7 +136,9 @@ def event_for(specimen: Snapshot, box: Box, slot: Slot | None, exposure_s: int |
     return kind(**common)
 
 
-def _answers(done: Sequence[Appended], box: Box, slots: Sequence[Slot | None]) -> list[PlacementPublic]:
+def _answers(
+    done: Sequence[Appended], box: Box, slots: Sequence[Slot | None], before: Sequence[Snapshot]
+) -> list[PlacementPublic]:
     return [
         PlacementPublic(
             specimen=a.stream_id,
@@ -131,6 +148,7 @@ def _answers(done: Sequence[Appended], box: Box, slots: Sequence[Slot | None]) -
             state=a.after.state,
             seq=a.seq,
             event=receipt_of(a),
+            warnings=said_of(specimen, box, slot),
         )
-        for a, slot in zip(done, slots, strict=True)
+        for a, slot, specimen in zip(done, slots, before, strict=True)
     ]

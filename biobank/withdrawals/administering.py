@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.recording import ImplausibleTime, Move
+from biobank.donors.wristbands import find_band
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.withdrawals.bedside import differing, stop
@@ -49,17 +50,19 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     release = (
         session.execute(select(release_table).where(release_table.c.id == request.release).with_for_update()).mappings().first()
     )
-    found = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
-    grounds = replace(found, releases={} if release is None else {product: release})
+    started, ended = moment_of(act, request, request.started_at), moment_of(act, request, None)
+    if started > ended:
+        raise ImplausibleTime(f"It began ({rfc3339(started)}) after it ended ({rfc3339(ended)}). Say when it began.")
+    # Authority is judged as of the time the giving began, by what is known of that time now.
+    found = read_grounds(session, act.bank, [case.donor], act.at, of=started)[case.donor]
+    band = None if release is None else find_band(session, release["wristband_code"])
+    grounds = replace(found, releases={} if release is None else {product: release}, band=band)
     raise_first(administer_refusals(act.actor, case, grounds, product))
     assert release is not None, "no release is a refusal"
     consents, _ = consents_of(case, grounds, [product])
     amount = tube.projection.amount
     _require_accounted(request, product, amount, tube.unit)
     session.execute(update(release_table).where(release_table.c.id == request.release).values(consumed_at=act.at))
-    started, ended = moment_of(act, request, request.started_at), moment_of(act, request, None)
-    if started > ended:
-        raise ImplausibleTime(f"It began ({rfc3339(started)}) after it ended ({rfc3339(ended)}). Say when it began.")
     event = Administered(
         withdrawal=code,
         release=str(request.release),

@@ -79,7 +79,7 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
     if wrong:
         return stop(session, act, case, request, wrong, band_code, product, scanned)
     band = active_wristband(session, band_code, act.at)
-    grounds = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
+    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
     raise_first(check_refusals(act.actor, case, grounds, product))
     consents = tuple(consents_of(case, grounds, [product])[0])
     open_check = session.execute(

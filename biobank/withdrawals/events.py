@@ -12,7 +12,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.body_shape import COMMITS
 from biobank.custody.effects import Effect, body, set_to
 from biobank.custody.event import Event
-from biobank.custody.events import BY_USER, CODE, HASH, NO_OFFER, REASON
+from biobank.custody.events import BY_USER, CODE, HASH, NO_OFFER, OUT, REASON
 from biobank.custody.states import LIVE, Condition, CustodianKind, HoldAct, State, StreamKind
 from biobank.withdrawals.workflow import Route, WithdrawalState
 
@@ -82,7 +82,7 @@ class Delivered(Event):
     label: ClassVar[str] = "Receive for its withdrawal"
     from_states: ClassVar[frozenset[State]] = frozenset({State.ISSUED, State.IN_TRANSIT})
     to_state: ClassVar[State] = State.DELIVERED
-    effect: ClassVar[Effect] = BY_USER | NO_OFFER | {"site_code": body("site"), "shipment_code": set_to(None)}
+    effect: ClassVar[Effect] = BY_USER | NO_OFFER | OUT | {"site_code": body("site"), "shipment_code": set_to(None)}
 
     withdrawal: str = WITHDRAWAL
     site: str = CODE
@@ -145,6 +145,7 @@ class Returned(Event):
     effect: ClassVar[Effect] = (
         BY_USER
         | NO_OFFER
+        | OUT
         | {
             "site_code": body("site"),
             "shipment_code": set_to(None),

@@ -82,7 +82,7 @@ def pick(session: Session, act: Act, code: str, request: PickRequest) -> Withdra
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
     if tube not in case.tubes:
         return stray_tube(act, Step.PICK, case, tube, others.get(tube))
-    grounds = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
+    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
     rule = confirm_refusals if request.confirm else pick_refusals
     refused = first_of(rule(act.actor, case, grounds, tube))
     if refused is not None:
@@ -197,7 +197,7 @@ def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> Withdra
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
     if tube not in case.tubes:
         return stray_tube(act, Step.THAW, case, tube, others.get(tube))
-    grounds = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
+    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
     refused = first_of(thaw_refusals(act.actor, case, grounds, tube))
     if refused is not None:
         return refused
@@ -211,7 +211,7 @@ def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> Withdra
 def issue(session: Session, act: Act, code: str, request: IssueRequest) -> WithdrawalAnswer:
     """Let every tube of the withdrawal go. You keep custody until the receiver accepts; a courier accepts by evidence."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    grounds = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
+    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
     first_of(issue_refusals(act.actor, case, grounds))
     if request.courier is not None and request.evidence is None:
         raise CourierEvidenceMissing(

@@ -150,7 +150,7 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
 def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRequest) -> WithdrawalAnswer:
     """Quality checks everything again, signs, and the tubes are reserved; of two withdrawals for one tube, one succeeds."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    grounds = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
+    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
     raise_first(approval_refusals(act.actor, case, grounds))
     consents = tuple(consents_of(case, grounds)[0])
     signature = use_signature(session, act, request.signature, Meaning.APPROVED)

@@ -109,7 +109,8 @@ class ReleaseEnded(Conflict):
 @dataclass(frozen=True)
 class Grounds:
     """What a step rests on beside the case. `consents`: the donor's treatment consents as `consents_given` reads them; `lag_s`:
-    age of the oldest unsealed event, `lagging`: it is over the log's promise; `releases`: the newest release of each tube.
+    age of the oldest unsealed event, `lagging`: it is over the log's promise; `releases`: the newest release of each tube;
+    `band`: the one its release was made with.
     """
 
     at: datetime
@@ -117,13 +118,22 @@ class Grounds:
     lag_s: float
     lagging: bool
     releases: Mapping[str, Any] = field(default_factory=dict)
+    band: Any = None
 
 
-def read_grounds(session: Session, bank: Bank, donors: Collection[str], at: datetime) -> dict[str, Grounds]:
-    """Read the grounds for each donor, without releases: two statements however many donors."""
+def read_grounds(
+    session: Session, bank: Bank, donors: Collection[str], at: datetime, *, of: datetime | None = None
+) -> dict[str, Grounds]:
+    """Read the grounds for each donor, without releases: two statements however many donors.
+
+    `at`: now; `of`: the time the act itself is dated, when that is another: consents and use-by are judged as of then.
+    """
     lag = seal_lag_s(session, at)
     lagging = lag > bank.settings.merge_delay_s
-    return {code: Grounds(at, given, lag, lagging) for code, given in consents_given(session, donors, "treatment", at).items()}
+    then = of or at
+    return {
+        code: Grounds(then, given, lag, lagging) for code, given in consents_given(session, donors, "treatment", then).items()
+    }
 
 
 def consents_of(case: Case, grounds: Grounds, codes: Collection[str] | None = None) -> tuple[list[bytes], list[Refusal]]:
@@ -302,11 +312,24 @@ def check_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> lis
 def administer_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
     """Return every reason why the actor may not give this tube now, under the release in the grounds. Pure."""
     release = release_refusal(grounds.releases.get(code), code, grounds.at)
+    band = band_refusal(grounds.band, grounds.at)
     return [
         *begin_refusals(actor, Step.ADMINISTER, case),
         *_to_give(case, grounds, code),
         *([] if release is None else [release]),
+        *([] if band is None else [band]),
     ]
+
+
+def band_refusal(row: Any, at: datetime) -> Refusal | None:
+    """Return why the band that a release was made with does not stand for the person at `at`, or None. Pure."""
+    if row is None or row.voided_at is None or at < row.voided_at:
+        return None
+    return ReleaseEnded(
+        f"The wristband {row.code} was taken out of force at {rfc3339(row.voided_at)}. Put a new one on, and check again.",
+        subject=row.code,
+        because="band_voided",
+    )
 
 
 def _to_give(case: Case, grounds: Grounds, code: str) -> list[Refusal]:
@@ -325,6 +348,11 @@ def release_refusal(row: Any, code: str, at: datetime) -> Refusal | None:
             f"This release of {code} was ended ({because.replace('_', ' ')}). Stop, and check again.",
             subject=code,
             because=because,
+        )
+    if at < row["made_at"]:
+        return NoRelease(
+            f"{code} was released at {rfc3339(row['made_at'])}, after the stated time {rfc3339(at)}. Check the time.",
+            subject=code,
         )
     if row["expires_at"] < at:
         return ReleaseExpired(

@@ -151,6 +151,10 @@ def _annotate(w: World) -> dict[str, Any]:
     return {"kind": "specimen.annotated", "topic": "handling", "expected_seq": w.seq()}
 
 
+def _blocked(_: World) -> dict[str, Any]:
+    return {"positions": ["C3"], "mark": "blocked", "reason": "damaged"}
+
+
 def _reading(_: World) -> dict[str, Any]:
     return {"reading": "temperature_mc", "value": -180_000}
 
@@ -271,6 +275,7 @@ DONORS = (
         },
         _donor,
     ),
+    Row("POST", "/api/v1/donors/{code}/isolation", P.QUALITY_DECIDE, lambda _: {"kept_apart": False, "reason": "test"}, _donor),
     Row("GET", "/api/v1/donors/{code}/erasure", P.DONOR_READ, None, _donor),
     Row("POST", "/api/v1/donors/{code}/erase", P.DONOR_ERASE, lambda _: {"reason": "asked_by_donor"}, _donor),
     Row("POST", "/api/v1/wristbands", P.DONOR_IDENTIFY, lambda _: {"identification": SOME_ID}, missing=True),
@@ -291,6 +296,9 @@ STORAGE = (
     Row("GET", "/api/v1/storage-containers/{code}", None, None, _box, LAB_ONLY),
     Row("GET", "/api/v1/storage-containers/{code}/map", None, None, _box, LAB_ONLY),
     Row("POST", "/api/v1/storage-containers/{code}/move", P.STORAGE_RECORD, lambda w: {"to": w.box}, _box),
+    Row("POST", "/api/v1/storage-containers/{code}/slots", P.STORAGE_RECORD, _blocked, _box),
+    Row("POST", "/api/v1/storage-containers/{code}/lift", P.STORAGE_RECORD, _nothing, _box),
+    Row("POST", "/api/v1/storage-containers/{code}/put-back", P.STORAGE_RECORD, _nothing, _box),
     Row("POST", "/api/v1/storage-containers/{code}/readings", P.STORAGE_RECORD, _reading, _box),
     Row("GET", "/api/v1/storage-containers/{code}/readings", None, None, _box, LAB_ONLY),
     Row("POST", "/api/v1/storage-containers/{code}/evacuate", P.STORAGE_RECORD, lambda w: {"scanned": [w.specimen]}, _box),
@@ -605,6 +613,13 @@ VIABILITY = (
     Row("GET", "/api/v1/viability/parameters", P.SPECIMEN_READ),
     Row("GET", "/api/v1/viability/fits", P.SPECIMEN_READ),
     Row("GET", "/api/v1/viability/fits/{fit}", P.SPECIMEN_READ, None, lambda _: {"fit": SOME_ID}, missing=True),
+    Row("GET", "/api/v1/material-limits", P.SPECIMEN_READ),
+    Row(
+        "POST",
+        "/api/v1/material-limits",
+        P.QUALITY_DECIDE,
+        lambda _: {"site": "LAB", "material": "adsc", "condition": "thawed", "use_by_s": 3600},
+    ),
     Row("GET", "/api/v1/viability/criteria", P.SPECIMEN_READ),
     Row(
         "POST", "/api/v1/viability/criteria", P.QUALITY_DECIDE, lambda _: {"site": "LAB", "material": "adsc", "minimum_bp": 7000}

@@ -209,6 +209,27 @@ def test_a_taken_slot_and_a_number_of_somebody_else_are_refused(api: Api, tmp_pa
     assert "another name, birth date or sex" in (person.reason or "")
 
 
+def test_an_import_asks_what_every_way_of_placing_asks(api: Api, tmp_path: Path) -> None:
+    bank = api.test_bank
+    (first,) = imported(bank, checked(tmp_path, GOOD))
+    donor = api.lab_tech.get(f"/specimens/{first.code}").json()["donor"]
+    box = api.lab_tech.get(f"/specimens/{first.code}").json()["custody"]["container"]
+    blocked = {"positions": ["D4"], "mark": "blocked", "reason": "damaged"}
+    assert api.lab_tech.post(f"/storage-containers/{box}/slots", json=blocked).status_code == 200
+    bank.write(lambda s: s.execute(text("UPDATE storage_container SET temperature_class = 'minus_80' WHERE name = 'LN2-1'")))
+
+    slot, warm = (imported(bank, checked(tmp_path, GOOD | {"Vial": n, "Pos": p}))[0] for n, p in ((2, "D4"), (3, "D5")))
+
+    assert (slot.outcome, warm.outcome) == ("refused", "refused")
+    assert "frozen intact follicles" in (warm.reason or "")
+    bank.write(lambda s: s.execute(text("UPDATE storage_container SET temperature_class = 'ln2_vapour' WHERE name = 'LN2-1'")))
+    (slot,) = imported(bank, checked(tmp_path, GOOD | {"Vial": 2, "Pos": "D4"}))
+    assert (slot.outcome, slot.reason) == ("refused", "D4 is blocked: damaged. Choose another place.")
+    assert api.quality.post(f"/donors/{donor}/isolation", json={"kept_apart": True, "reason": "reactive"}).status_code == 200
+    (apart,) = imported(bank, checked(tmp_path, GOOD | {"Vial": 4, "Pos": "D6"}))
+    assert "kept apart" in (apart.reason or "")
+
+
 def test_no_name_reaches_an_event(api: Api, tmp_path: Path) -> None:
     imported(api.test_bank, checked(tmp_path, GOOD | {"Remarks": "Aunt Zephyrine called"}))
 

@@ -9,7 +9,7 @@ from tests import seed
 from tests.conftest import Api
 from tests.pages.test_pages import a_tube
 from tests.pages.visitor import Visit
-from tests.withdrawals.stories import a_story
+from tests.withdrawals.stories import a_story, later
 
 LOOKED = {"container_intact": True, "label_legible": True, "contents_as_expected": True}
 
@@ -56,7 +56,11 @@ def test_near_misses_are_searched_and_a_persons_words_do_not_break_the_page(api:
 def test_gaps_show_hands_that_did_not_confirm_late_entries_and_what_the_sealer_set_aside(api: Api, visit: Visit) -> None:
     tube = a_tube(api)
     seq = api.lab_tech.get(f"/specimens/{tube}").json()["custody"]["seq"]
-    earlier = (clock.now() - timedelta(days=1)).isoformat()
+    later(api, hours=2)
+    looked = api.lab_tech.post(f"/specimens/{tube}/events", json={"kind": "specimen.inspected", "expected_seq": seq, **LOOKED})
+    assert looked.status_code == 201, looked.text
+    seq += 1
+    earlier = (clock.now() - timedelta(hours=1)).isoformat()
     body = {
         "kind": "specimen.inspected",
         "expected_seq": seq,

@@ -236,7 +236,7 @@ def test_a_specimen_is_shown_as_it_stood_and_as_it_was_known(api: Api) -> None:
     assert (now["custody"]["amount"], now["as_of"], now["holds"]) == (49_500, None, [])
     assert as_of["custody"]["amount"] == as_known["custody"]["amount"] == 50_000
     assert as_of["custody"]["seq"] == 2
-    assert as_of["holds"] is None
+    assert as_of["holds"] == []
     assert as_of["as_of"]["at"].startswith(then[:19])
     assert refused(too_early) == (404, "not_found")
 

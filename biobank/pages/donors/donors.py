@@ -182,6 +182,7 @@ def _draw(at: Opened[Known], identity: IdentityPublic | None = None) -> OwnPage:
         facts=[
             ("Clinic", donor.clinic_site),
             ("Status", words(donor.status)),
+            ("Kept apart for infection", "Yes: isolated places only" if donor.kept_apart else None),
             ("Wristband", None if band is None else code_markup(band.wristband, link=False)),
             ("Look-alikes elsewhere", donor.look_alikes_elsewhere or None),
         ],
@@ -234,6 +235,9 @@ def _record_acts(actor: Actor, donor: DonorPublic) -> list[ActionLink]:
             ActionLink("Change the record", f"{here}/change", "pen"),
             ActionLink("Change the status", f"{here}/status", "donor"),
         ]
+    if actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE):
+        title = "No longer keep apart" if donor.kept_apart else "Keep apart for infection"
+        acts.append(ActionLink(title, f"{here}/isolation", "octagon"))
     return acts
 
 

@@ -87,7 +87,7 @@ async def show_life(
             ("Amount", amount_text(one.custody.amount, one.unit)),
             ("State", words(one.custody.state)),
             ("Custodian", f"{words(one.custody.custodian.kind)} · {one.custody.custodian.id}"),
-            ("Time out of cold, in all", quantity(one.custody.exposure_s, "seconds")),
+            ("Time out of cold, in all", quantity(one.exposure.total_s, "seconds")),
             ("Expires", when(one.expires_at, request.state.zone)),
         ],
         events=[_line(event) for event in life.events],
@@ -174,7 +174,9 @@ def _compared(then: SpecimenPublic, now: SpecimenPublic) -> list[dict[str, Any]]
             "Shipment": held.shipment,
             "Reserved for": held.reserved_for,
             "Amount": amount_text(held.amount, one.unit),
-            "Time out of cold": quantity(held.exposure_s, "seconds"),
+            "On hold": ", ".join(sorted({words(hold.kind) for hold in one.holds})) or None,
+            "Legal basis": words(one.regulatory_basis),
+            "Time out of cold": quantity(one.exposure.total_s, "seconds"),
             "Last event": f"#{held.seq}",
         }
 

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
@@ -28,7 +29,7 @@ from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Op
 from biobank.pages.ui.addresses import SpecimenCode
 from biobank.pages.ui.entries import entry_of
 from biobank.pages.ui.filters import code as code_markup
-from biobank.pages.ui.filters import quantity
+from biobank.pages.ui.filters import quantity, when
 from biobank.pages.ui.forms import CIRCUMSTANCES, fields_of
 from biobank.pages.ui.parts import ActionLink, Node
 from biobank.pages.ui.session import PageReading
@@ -122,7 +123,7 @@ async def show_specimen(request: Request, code: SpecimenCode, reading: PageReadi
         specimen=specimen,
         custody=custody,
         identity=_identity(specimen),
-        place=_place(dossier, label),
+        place=_place(dossier, label, request.state.zone),
         box=dossier.box,
         grid=grid_of(dossier.box, label) if dossier.box else None,
         measured=[measured_row(one) for one in dossier.viability.measured],
@@ -164,7 +165,22 @@ def _identity(specimen: SpecimenPublic) -> list[tuple[str, Any]]:
     return facts
 
 
-def _place(dossier: Dossier, label: str | None) -> list[tuple[str, Any]]:
+def exposure_facts(specimen: SpecimenPublic, zone: ZoneInfo) -> list[tuple[str, Any]]:
+    """Say how long it was out of the cold and when it becomes too old; nothing of what was never frozen or has no clock."""
+    out, custody = specimen.exposure, specimen.custody
+    facts: list[tuple[str, Any]] = []
+    if custody.freeze_count or out.total_s:
+        parts = [quantity(out.total_s, "seconds") or "0 s"]
+        parts += ["and running"] if out.running_since is not None else []
+        if out.budget is not None:
+            parts.append(f"{out.budget}: amber {quantity(out.amber_s, 'seconds')}, red {quantity(out.red_s, 'seconds')}")
+        facts.append(("Time out of cold, in all", " · ".join(str(part) for part in parts)))
+    if custody.use_by is not None:
+        facts.append(("Too old for use from", when(custody.use_by, zone)))
+    return facts
+
+
+def _place(dossier: Dossier, label: str | None, zone: ZoneInfo) -> list[tuple[str, Any]]:
     custody = dossier.specimen.custody
     holder = custody.custodian.id or words(custody.custodian.kind)
     facts: list[tuple[str, Any]] = [("Custodian", f"{words(custody.custodian.kind)} · {holder}"), ("Site", custody.site)]
@@ -174,7 +190,7 @@ def _place(dossier: Dossier, label: str | None) -> list[tuple[str, Any]]:
         facts.append(("Place", " · ".join([*dossier.box.container.path, label or "slot unknown"])))
     elif custody.container is not None:
         facts.append(("Box", code_markup(custody.container)))
-    facts.append(("Time out of cold, in all", quantity(custody.exposure_s, "seconds")))
+    facts += exposure_facts(dossier.specimen, zone)
     if custody.reserved_for is not None:
         facts.append(("Reserved for", code_markup(custody.reserved_for)))
     return facts

@@ -20,10 +20,12 @@ from biobank.pages.ui.forms import FormFault, fields_of
 from biobank.pages.ui.parts import ActionLink
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
-from biobank.storage.containers import count_container, move_container, record_reading
+from biobank.storage.containers import count_container, record_reading
 from biobank.storage.evacuation import evacuate, evacuation_refusals
 from biobank.storage.maps import map_of, maps_below
+from biobank.storage.moving import move_container
 from biobank.storage.queries import read_container
+from biobank.storage.rules import COOLING
 from biobank.storage.schemas import ContainerMap, ContainerPublic, CountRequest, EvacuateRequest, MoveRequest, ReadingCreate
 from biobank.storage.tree import natural
 
@@ -46,6 +48,11 @@ def acts_of_place(actor: Actor, place: ContainerPublic) -> list[ActionLink]:
         acts.append(ActionLink("Bring tubes to safety here", f"{here}/evacuate", "snow", "get", "main"))
     if records and (place.positions or place.occupied):
         acts.append(ActionLink("Compare what is in it", f"{here}/compare", "scan"))
+    if records and place.kind not in COOLING:
+        back = ActionLink("It is back", f"{here}/put-back", "snow", "get", "main")
+        acts.append(ActionLink("Lift it out", f"{here}/lift", "hand") if place.lifted_at is None else back)
+    if records and place.rows is not None:
+        acts.append(ActionLink("Block or keep places", f"{here}/slots", "octagon"))
     if records:
         acts.append(ActionLink("Record a reading", f"{here}/reading", "pen"))
         acts.append(ActionLink("Move it to another place", f"{here}/move", "hand"))
@@ -80,7 +87,10 @@ ActPage(
     ),
     use_case=move_container,
     after=lambda at, _body, moved: Done(
-        f"/storage/{at.code}", f"Moved into {moved['parent']}.", f"{moved['tubes']} tubes went along."
+        f"/storage/{at.code}",
+        f"Moved into {moved['parent']}.",
+        " ".join([f"{moved['tubes']} tubes went along.", *moved["warnings"][:5]]),
+        "care" if moved["warnings"] else "ok",
     ),
 ).on(router)
 

@@ -18,6 +18,12 @@ def _slot(slot: SlotPublic) -> BoxPlace:
     state: BoxPlaceState = "free"
     if slot.specimen is not None:
         state = "held" if slot.held else "reserved" if slot.reserved_for or slot.state == "checked_out" else "taken"
+    elif slot.blocked is not None:
+        state = "blocked"
+    elif slot.kept_for is not None:
+        state = "reserved"
     said = [words(slot.material)] if slot.material else []
     said += ["checked out, place kept"] if slot.state == "checked_out" else []
+    said += [words(slot.blocked).lower()] if slot.blocked else []
+    said += [f"kept for {slot.kept_for}"] if slot.kept_for else []
     return BoxPlace(slot.label, state, slot.specimen, words=", ".join(said) or None)

@@ -15,7 +15,7 @@ from biobank.pages.storage.acts import acts_of_place
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Done, Opened
 from biobank.pages.ui.addresses import ContainerCode
-from biobank.pages.ui.filters import quantity
+from biobank.pages.ui.filters import quantity, when
 from biobank.pages.ui.forms import CIRCUMSTANCES
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import Column
@@ -148,6 +148,7 @@ async def show_container(
             ("Purpose", words(box.container.purpose)),
             ("Temperature class", words(box.container.temperature_class)),
             ("Warmest allowed", quantity(box.container.highest_mc, "millidegrees_c")),
+            ("Lifted out since", when(box.container.lifted_at, request.state.zone) if box.container.lifted_at else None),
             ("Isolated", "Yes" if box.container.isolated else "No"),
         ],
         readings=[
@@ -195,8 +196,10 @@ def _scanned_place(at: Opened[SpecimenPublic]) -> dict[str, str | None]:
 
 def _stored(at: Opened[SpecimenPublic], _body: StoreRequest, answer: dict[str, Any]) -> Done:
     (placed,) = answer["items"]
-    where = f"{placed['container']} {placed['label'] or ''}".strip()
-    return Done(f"/specimens/{at.code}#place", f"Stored in {where}.", f"Event {placed['seq']} of {at.code}.")
+    where = f"{placed['container']} {placed['label']}" if placed["label"] else f"{placed['container']}, place unknown"
+    said = " ".join(placed["warnings"])
+    kind = "care" if said else "ok"
+    return Done(f"/specimens/{at.code}#place", f"Stored in {where}.", said or f"Event {placed['seq']} of {at.code}.", kind)
 
 
 ActPage(
@@ -205,12 +208,13 @@ ActPage(
     reads=lambda session, actor, asked: describe_specimen(session, actor, asked.code),
     form=_draw_store,
     model=StoreRequest,
-    names=("container", "position"),
+    names=("container", "position", "slot_unknown"),
     needed=("container",),
     more=("exposure_s", *CIRCUMSTANCES),
     labels={
         "container": "Box or position (scan it)",
         "position": "Place in the box, such as B7",
+        "slot_unknown": "It is in the box, and I do not know in which place",
         "exposure_s": "Seconds out of cold",
     },
     given=_scanned_place,

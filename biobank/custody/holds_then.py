@@ -1,0 +1,78 @@
+"""Which holds covered a specimen at a time gone by, as known at another; `hold_coverage` answers for now."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from sqlalchemy import TextClause, text
+from sqlmodel import Session
+
+from biobank.custody.hold_coverage import specimens_reach
+from biobank.custody.legality import ActiveHold
+from biobank.foundation.from_above import FromAbove
+
+places_around: FromAbove[Callable[[Session, str, datetime], list[str]]] = FromAbove("storage")
+"""A container and every one that it stood in at a time, from the inside out."""
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A container or shipment that a specimen was in, and from when to when; `until` None: still."""
+
+    kind: str
+    code: str
+    since: datetime
+    until: datetime | None
+
+
+def stays_of(columns: Sequence[tuple[datetime, str | None, str | None]]) -> list[Stay]:
+    """Return the stays of a specimen. `columns`: of each of its events the time, and container and shipment after it. Pure."""
+    stays: list[Stay] = []
+    for kind, place in (("container", 1), ("shipment", 2)):
+        open_code: str | None = None
+        since: datetime | None = None
+        for row in columns:
+            if (code := (row[1], row[2])[place - 1]) != open_code:
+                if open_code is not None and since is not None:
+                    stays.append(Stay(kind, open_code, since, row[0]))
+                open_code, since = code, row[0]
+        if open_code is not None and since is not None:
+            stays.append(Stay(kind, open_code, since, None))
+    return stays
+
+
+@cache
+def _statement() -> TextClause:
+    reach = specimens_reach.get()
+    return text(
+        f"""
+        WITH RECURSIVE {reach.tables}, own (target, scope_kind, scope_id, until) AS ({reach.scopes}), scope AS (
+            SELECT scope_kind, scope_id, until FROM own
+            UNION SELECT * FROM unnest(CAST(:kinds AS text[]), CAST(:ids AS text[]), CAST(:untils AS timestamptz[]))
+        )
+        SELECT DISTINCT h.id, h.kind, h.scope_kind, h.scope_id, h.blocks, h.placed_at
+        FROM scope JOIN hold h ON h.scope_id = scope.scope_id AND h.scope_kind = scope.scope_kind
+        JOIN event placed ON placed.leaf_hash = h.placed_event
+        LEFT JOIN event lifted ON lifted.leaf_hash = h.lifted_event
+        WHERE h.placed_at <= :at AND placed.recorded_at <= :known AND (scope.until IS NULL OR scope.until >= h.placed_at)
+          AND (lifted.leaf_hash IS NULL OR h.lifted_at > :at OR lifted.recorded_at > :known)
+        ORDER BY h.placed_at, h.id
+        """  # noqa: S608 - the parts put in are constants of our packages
+    )
+
+
+def holds_then(session: Session, code: str, stays: Sequence[Stay], at: datetime, known: datetime) -> list[ActiveHold]:
+    """Return the holds that covered a specimen at `at` as known at `known`: its own and its ancestors', lot, harvest, donor, and
+    of the places and shipments it was in since they were placed.
+    """
+    named = {(stay.kind, stay.code, stay.until) for stay in stays}
+    for stay in stays:
+        if stay.kind == "container":
+            around = places_around.get()(session, stay.code, min(at, stay.until or at))
+            named |= {("container", outer, stay.until) for outer in around}
+    kinds, ids, untils = (list(column) for column in zip(*sorted(named, key=str), strict=True)) if named else ([], [], [])
+    rows = session.execute(
+        _statement(), {"codes": [code], "kinds": kinds, "ids": ids, "untils": untils, "at": at, "known": known}
+    )
+    return [ActiveHold(str(row.id), row.kind, row.scope_kind, row.scope_id, tuple(row.blocks)) for row in rows]

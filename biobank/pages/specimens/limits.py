@@ -1,0 +1,64 @@
+"""How long materials are fit for use and may be out of the cold: what stands, and setting a site's own limits, signed."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from sqlmodel import Session
+
+from biobank.acts.signing import Meaning
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
+from biobank.foundation.terms import words
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.filters import quantity
+from biobank.specimens.limits import LimitsList, SetLimits, list_limits, set_limits
+
+router = APIRouter(include_in_schema=False)
+
+
+def _limits(session: Session, actor: Actor, _asked: Asked) -> LimitsList:
+    actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
+    return list_limits(session, actor)
+
+
+def _said(one: Any) -> str:
+    parts = [] if one.use_by_s is None else [f"fit for use {quantity(one.use_by_s, 'seconds')}"]
+    if one.warm_amber_s is not None:
+        parts.append(f"out of the cold amber {quantity(one.warm_amber_s, 'seconds')}, red {quantity(one.warm_red_s, 'seconds')}")
+    whose = one.site or f"registry ({one.source})"
+    return f"{words(one.material)}, {words(one.condition).lower()}: {', '.join(parts) or 'no limit'} · {whose}"
+
+
+def _draw(at: Opened[LimitsList]) -> ActForm:
+    return ActForm(
+        title="Limits of materials",
+        subject="Materials",
+        submit="Sign and set",
+        icon="pen",
+        lead="In seconds. A site may be stricter than the registry, never looser; what is left out has no limit of its own. Over "
+        "the red time a tube is held towards use and quality decides; putting it away is never refused. What stands: "
+        + "; ".join(_said(one) for one in at.read.items),
+        labels={
+            "use_by_s": "Fit for use for (s)",
+            "warm_amber_s": "Out of the cold, amber after (s)",
+            "warm_red_s": "Out of the cold, red after (s)",
+        },
+        statement="You set how long this material may be used and may be out of the cold at this site.",
+        said="I decide these limits for the site.",
+        back="/",
+        trail=[("Today", "/"), ("Limits of materials", None)],
+    )
+
+
+ActPage(
+    address="/material-limits",
+    reads=_limits,
+    form=_draw,
+    model=SetLimits,
+    names=("site", "material", "condition", "use_by_s", "warm_amber_s", "warm_red_s"),
+    meaning=Meaning.DECIDED,
+    use_case=set_limits,
+    args=lambda _at: (),
+    after=lambda _at, body, _answer: Done("/material-limits", f"Set for {body.site}."),
+).on(router)

@@ -1,0 +1,50 @@
+"""Keeping a donor's material apart for infection: decided by quality, asked by every way of placing (`storage/rules.py`)."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.permissions import Permission
+from biobank.custody.recording import Circumstances, acknowledge
+from biobank.custody.states import HoldScope
+from biobank.donors.service import keep_apart
+from biobank.foundation.errors import Conflict
+from biobank.quality.events import IsolationDecided
+from biobank.quality.holds import find_scope
+from biobank.quality.streams import record_on_stream
+
+
+class IsolationStands(Conflict):
+    """The donor's material is kept apart already, or never was."""
+
+    code = "isolation_stands"
+    title = "Nothing changes"
+
+
+class IsolationRequest(Circumstances):
+    """Whether everything of the donor is kept apart for infection, and why (a coded reason, no finding)."""
+
+    kept_apart: bool
+    reason: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")]
+
+
+class IsolationAnswer(BaseModel):
+    """What was decided."""
+
+    donor: str
+    kept_apart: bool
+    receipt: str
+
+
+def decide_isolation(session: Session, act: Act, code: str, request: IsolationRequest) -> IsolationAnswer:
+    """Decide whether a donor's material stands in isolated places only. Raises NotFound, NotPermitted, IsolationStands."""
+    scope = find_scope(session, act.actor, HoldScope.DONOR, code, lock=True)
+    act.require(Permission.QUALITY_DECIDE, at=scope.sites, subject=code)
+    if not keep_apart(session, code, request.kept_apart):
+        raise IsolationStands(f"The record of {code} already says that.", subject=code)
+    event = IsolationDecided(kept_apart=request.kept_apart, reason=request.reason)
+    site = next((s for s in sorted(filter(None, scope.sites)) if act.actor.may(Permission.QUALITY_DECIDE, at=s)), None)
+    done = record_on_stream(session, act, code, event, request, site=site, donor_code=code)
+    return IsolationAnswer(donor=code, kept_apart=request.kept_apart, receipt=acknowledge(act, [done]))

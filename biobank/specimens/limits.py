@@ -1,0 +1,144 @@
+"""How long a material in one condition is fit for use, and how long it may be out of the cold: the registry's word, and a site's.
+
+A site may only be stricter than the registry of materials. What the registry names no source for exists only where a site sets
+it. `custody.recording.record` asks at every change of condition and whenever time out of the cold is counted.
+"""
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field, model_validator
+from sqlalchemy import Row, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.signing import Meaning, use_signature
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
+from biobank.custody.ledger import Fact, append
+from biobank.custody.recording import Circumstances, Limits, acknowledge, head_of, material_limits
+from biobank.custody.states import Condition, StreamKind
+from biobank.foundation.errors import Conflict
+from biobank.people.queries import get_site
+from biobank.specimens.events import LimitsSet
+from biobank.specimens.materials import MATERIALS, MaterialName, material_of
+from biobank.specimens.models import material_limit as limit
+
+Seconds = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class LooserThanTheRegistry(Conflict):
+    """A site may shorten what the registry of materials says, never lengthen it."""
+
+    code = "looser_than_the_registry"
+    title = "Longer than the registry allows"
+
+
+class SetLimits(Circumstances):
+    """What a site allows a material in one condition, in seconds; what is left out has no limit of the site's own."""
+
+    site: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
+    material: MaterialName
+    condition: Condition
+    use_by_s: Seconds | None = None
+    warm_amber_s: Seconds | None = None
+    warm_red_s: Seconds | None = None
+    signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if (self.warm_amber_s is None) != (self.warm_red_s is None):
+            raise ValueError("a budget has both an amber and a red time")
+        if self.warm_amber_s is not None and self.warm_red_s is not None and self.warm_red_s < self.warm_amber_s:
+            raise ValueError("red comes after amber")
+        return self
+
+
+class LimitsPublic(BaseModel):
+    """What stands for a material in one condition: of a site, or of the registry (no site) with its source."""
+
+    site: str | None
+    material: str
+    condition: str
+    use_by_s: int | None = None
+    warm_amber_s: int | None = None
+    warm_red_s: int | None = None
+    source: str | None = None
+
+
+class LimitsList(BaseModel):
+    """Every limit there is."""
+
+    items: list[LimitsPublic]
+
+
+class LimitsRecorded(LimitsPublic):
+    """What stands now, and our signature."""
+
+    receipt: str
+
+
+@material_limits.give
+def limits_of(session: Session, material: str, condition: str, sites: frozenset[str]) -> Limits:
+    """Return the strictest limits of a material in a condition among those of the sites and of the registry."""
+    named = material_of(material).use_by.get(Condition(condition)) if material else None
+    rows = session.execute(
+        select(limit).where(limit.c.material == material, limit.c.condition == condition, limit.c.site_code.in_(sorted(sites)))
+    ).all()
+    return Limits(
+        min([*_said(rows, "use_by_s"), *([] if named is None else [named.seconds])], default=None),
+        min(_said(rows, "warm_amber_s"), default=None),
+        min(_said(rows, "warm_red_s"), default=None),
+    )
+
+
+def _said(rows: "list[Row[Any]] | Any", name: str) -> list[int]:
+    return [value for row in rows if (value := getattr(row, name)) is not None]
+
+
+def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded:
+    """Set a site's limits, signed. Raises NotPermitted, NotFound, LooserThanTheRegistry, and what `use_signature` raises."""
+    act.require(Permission.QUALITY_DECIDE, at=request.site)
+    get_site(session, request.site)
+    named = MATERIALS[request.material].use_by.get(request.condition)
+    if named is not None and request.use_by_s is not None and request.use_by_s > named.seconds:
+        raise LooserThanTheRegistry(
+            f"The registry gives {named.seconds // 60} minutes ({named.source}). A site may only be stricter.",
+            subject=request.site,
+        )
+    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
+    values = {name: getattr(request, name) for name in ("use_by_s", "warm_amber_s", "warm_red_s")}
+    event = LimitsSet(
+        site=request.site,
+        material=request.material.value,
+        condition=request.condition,
+        signature=str(signature.id),
+        **values,
+    )
+    head = head_of(session, act, request, subject=None, site=request.site)
+    done = append(session, [Fact(StreamKind.SYSTEM, request.site, event, head)])
+    row = values | {"set_by": act.actor.code, "event_hash": done[0].leaf_hash}
+    names = {"site_code": request.site, "material": request.material.value, "condition": request.condition.value}
+    session.execute(insert(limit).values(**names, **row).on_conflict_do_update(index_elements=list(names), set_=row))
+    return LimitsRecorded(
+        site=request.site,
+        material=request.material.value,
+        condition=request.condition.value,
+        receipt=acknowledge(act, done),
+        **values,
+    )
+
+
+def list_limits(session: Session, actor: Actor) -> LimitsList:
+    """Answer GET /material-limits: the registry's with their sources, then the sites' own."""
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
+    found = [
+        LimitsPublic(site=None, material=entry.name, condition=condition, use_by_s=named.seconds, source=named.source)
+        for entry in MATERIALS.values()
+        for condition, named in entry.use_by.items()
+    ]
+    names = ("material", "condition", "use_by_s", "warm_amber_s", "warm_red_s")
+    rows = session.execute(select(limit).order_by(limit.c.site_code, limit.c.material, limit.c.condition))
+    found += [LimitsPublic(site=row.site_code, **{name: getattr(row, name) for name in names}) for row in rows]
+    return LimitsList(items=found)

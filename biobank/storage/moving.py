@@ -1,0 +1,112 @@
+"""Moving a container with everything in it: one event of the container, one of every tube that goes along.
+
+A tube is judged in the place it comes to as if it were put there by itself (`placing.faults_in_move`). Lock order: specimens by
+code, then containers by code.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.permissions import Permission
+from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.legality import TO_QUARANTINE, Snapshot
+from biobank.custody.recording import Circumstances, Move, acknowledge, head_of, record
+from biobank.custody.snapshots import load
+from biobank.custody.states import StreamKind
+from biobank.foundation.errors import Conflict, Refusal
+from biobank.storage import queries
+from biobank.storage.containers import require_takes_containers
+from biobank.storage.events import CarriedAlong, ContainerMoved
+from biobank.storage.lifting import end_lifts
+from biobank.storage.models import storage_container
+from biobank.storage.placing import faults_in_move
+from biobank.storage.schemas import MoveAnswer, MoveRequest
+
+
+class ContainerInsideItself(Conflict):
+    """A container cannot go into itself or into something it holds."""
+
+    code = "container_inside_itself"
+    title = "Not possible"
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a move recorded: its events, how many tubes went along, and what is wrong with them in a safe place."""
+
+    appended: list[Appended]
+    tubes: int
+    warnings: list[str]
+
+
+def move_container(session: Session, act: Act, code: str, request: MoveRequest) -> MoveAnswer:
+    """Put a container into another one.
+
+    Raises NotFound, NotPermitted, ContainerInsideItself, HoldsTubesOnly, and what is wrong with a tube in that place.
+    """
+    target = request.to.upper()
+    specimens = load(session, queries.specimens_inside(session, code), lock=True)
+    for name in sorted({code, target}):
+        queries.get_container(session, act.actor, name, lock=True)
+    carried = carry(session, act, code, target, specimens, request)
+    return MoveAnswer(
+        container=code,
+        parent=target,
+        tubes=carried.tubes,
+        warnings=carried.warnings,
+        receipt=acknowledge(act, carried.appended),
+    )
+
+
+def carry(
+    session: Session, act: Act, code: str, target_code: str, specimens: Mapping[str, Snapshot], given: Circumstances
+) -> Carried:
+    """Put a container into another one; both are locked, and so are the `specimens` in it."""
+    moved = queries.get_container(session, act.actor, code)
+    target = queries.get_container(session, act.actor, target_code)
+    act.require(Permission.STORAGE_RECORD, at=target.site_code)
+    act.require(Permission.STORAGE_RECORD, at=moved.site_code)
+    below = queries.containers_below(session, code)
+    if target_code in below:
+        raise ContainerInsideItself(f"{code} cannot go into {target_code}: that is itself or inside it.", subject=code)
+    require_takes_containers(target)
+    inside = queries.tubes_inside(session, code)
+    warnings = _judge(session, moved.code, target_code, inside, specimens)
+    head = head_of(session, act, given, subject=None, site=target.site_code)
+    event = ContainerMoved(from_parent=moved.parent_code, to_parent=target_code, site=target.site_code, tubes=len(inside))
+    done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
+    session.execute(update(storage_container).where(storage_container.c.code == code).values(parent_code=target_code))
+    if moved.site_code != target.site_code:
+        session.execute(
+            update(storage_container).where(storage_container.c.code.in_(sorted(below))).values(site_code=target.site_code)
+        )
+    along = CarriedAlong(container=code, container_event=done[0].leaf_hash.hex(), site=target.site_code)
+    ended = end_lifts(session, act, code, specimens, given)
+    if ended:
+        done += ended
+        specimens = load(session, specimens)
+    if inside:
+        done += record(session, act, [Move(specimens[row.code], along, site=target.site_code) for row in inside], given)
+    return Carried(done, len(inside), warnings)
+
+
+def _judge(session: Session, code: str, target: str, inside: Sequence[Any], specimens: Mapping[str, Snapshot]) -> list[str]:
+    """Raise what is wrong with the first tube that may not come to that place; say it of a place that takes everything."""
+    boxes = sorted({row.container_code for row in inside})
+    standings = queries.standings_of(session, [*boxes, target], moved=code, target=target)
+    faults = faults_in_move(inside, specimens, standings)
+    if standings[target].safe or not faults:
+        return [fault.detail for _tube, fault in faults]
+    tube, first = faults[0]
+    more = f" {len(faults)} of the {len(inside)} tubes in {code} may not go there." if len(inside) > 1 else ""
+    raise _of_container(first, tube.code, code, f"{first.detail}{more} Nothing was moved.")
+
+
+def _of_container(fault: Refusal, tube: str, code: str, sentence: str) -> Refusal:
+    where = f"Put {code} back where it came from, or into an evacuation place. {TO_QUARANTINE}"
+    return type(fault)(sentence, where_now=where, subject=code, tube=tube)

@@ -1,0 +1,61 @@
+"""Slots that may not be used by everybody: blocked, or kept for the tubes of one donor. `placing.py` reads the marks."""
+
+from sqlalchemy import update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.permissions import Permission
+from biobank.custody.ledger import Fact, append
+from biobank.custody.recording import acknowledge, head_of
+from biobank.custody.states import StreamKind
+from biobank.donors.visibility import get_visible_donor
+from biobank.foundation.errors import Conflict, NotFound
+from biobank.storage import events, queries
+from biobank.storage.models import storage_position
+from biobank.storage.placing import PositionOccupied, read_box
+from biobank.storage.schemas import SlotsMarked, SlotsRequest
+
+
+class AlreadyMarked(Conflict):
+    """Every slot named is marked like that already."""
+
+    code = "already_marked"
+    title = "Nothing changes"
+
+
+def mark_slots(session: Session, act: Act, code: str, request: SlotsRequest) -> SlotsMarked:
+    """Block slots, keep them for one donor, or open them. A slot with a tube in it, or one kept for a tube, is not marked.
+
+    Raises NotFound (container, slot, donor), NotPermitted, PositionOccupied, AlreadyMarked.
+    """
+    box = read_box(session, queries.get_container(session, act.actor, code, lock=True))
+    act.require(Permission.STORAGE_RECORD, at=box.row.site_code)
+    if request.kept_for is not None:
+        get_visible_donor(session, act.actor, request.kept_for)
+    slots = {}
+    for place in request.positions:
+        slot = box.slot(place)
+        if slot is None:
+            raise NotFound(f"{code} has no position {place}. Look at the box map.", subject=code)
+        slots[slot.code] = slot
+    untaken = {slot.code for slot, free in queries.slots_of(session, code) if free}
+    for slot in slots.values():
+        if request.mark != "open" and slot.code not in untaken:
+            raise PositionOccupied(
+                f"{slot.label} of {code} holds a tube, or is kept for one that is out. Move the tube first.",
+                subject=code,
+                position=slot.code,
+            )
+    if all((slot.blocked, slot.kept_for) == (request.reason, request.kept_for) for slot in slots.values()):
+        raise AlreadyMarked(f"{code} says that of these places already.", subject=code)
+    event = events.SlotsMarked(
+        positions=tuple(sorted(slots)), mark=request.mark, reason=request.reason, kept_for=request.kept_for
+    )
+    head = head_of(session, act, request, subject=None, site=box.row.site_code)
+    done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
+    session.execute(
+        update(storage_position)
+        .where(storage_position.c.code.in_(sorted(slots)))
+        .values(blocked=request.reason, kept_for=request.kept_for)
+    )
+    return SlotsMarked(container=code, positions=sorted(slots), mark=request.mark, receipt=acknowledge(act, done))

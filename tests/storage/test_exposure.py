@@ -1,0 +1,207 @@
+"""Time out of the cold is computed from scans, summed, shown while it runs; budgets hold; clocks of fitness for use refuse."""
+
+from typing import Any
+
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from tests.conftest import Api
+from tests.storage.test_every_way_of_placing import a_tube, seq_of, stored
+from tests.storage.test_storing import a_box
+from tests.withdrawals.stories import a_story, later, sealed, sign_and_post
+
+COLD = {"temperature_class": "ln2_vapour"}
+
+
+def exposure(api: Api, tube: str, **params: str) -> dict[str, Any]:
+    return api.lab_tech.get(f"/specimens/{tube}", params=params).json()["exposure"]  # type: ignore[no-any-return]
+
+
+def nothing() -> None:
+    pass
+
+
+def check_out(api: Api, tube: str) -> None:
+    body = {"kind": "specimen.checked_out", "purpose": "inspection", "expected_seq": seq_of(api, tube)}
+    assert api.lab_tech.post(f"/specimens/{tube}/events", json=body).status_code == 201
+
+
+def put(api: Api, tube: str, box: str, **body: Any) -> Any:
+    whole = {"container": box, "expected_seq": seq_of(api, tube)} | body
+    return api.lab_tech.post(f"/specimens/{tube}/store", json=whole)
+
+
+def a_stored_tube(api: Api, **fields: Any) -> tuple[str, str]:
+    box, tube = a_box(api, **COLD), a_tube(api, **fields)
+    assert stored(api, tube, "", box, nothing)[0] == 201
+    return tube, box
+
+
+def test_what_a_tube_is_out_of_the_cold_is_counted_from_scan_to_scan_and_shown_while_it_runs(api: Api) -> None:
+    tube, box = a_stored_tube(api)
+    before = exposure(api, tube)["total_s"]
+    check_out(api, tube)
+    later(api, minutes=10)
+    running = exposure(api, tube)
+    assert put(api, tube, box).status_code == 201
+    later(api, hours=5)
+    once = exposure(api, tube)
+    check_out(api, tube)
+    later(api, minutes=5)
+    assert put(api, tube, box).status_code == 201
+
+    assert running["running_since"] is not None and 600 <= running["total_s"] - before <= 630
+    assert once["running_since"] is None and 600 <= once["total_s"] - before <= 630
+    assert 900 <= exposure(api, tube)["total_s"] - before <= 960
+
+
+def test_an_undone_return_does_not_count_twice(api: Api) -> None:
+    tube, box = a_stored_tube(api)
+    check_out(api, tube)
+    later(api, minutes=10)
+    answer = put(api, tube, box).json()["items"][0]
+    undo = {"reverses": answer["event"]["leaf_hash"], "reason": "wrong_tube_scanned", "expected_seq": answer["seq"]}
+    assert api.lab_tech.post(f"/specimens/{tube}/reverse", json=undo).status_code in (200, 201)
+    later(api, minutes=10)
+
+    assert put(api, tube, box).status_code == 201
+
+    assert 1200 <= exposure(api, tube)["total_s"] <= 1260
+
+
+def test_a_lifted_rack_exposes_every_tube_in_it(api: Api) -> None:
+    tank = a_box(api, kind="tank", name="Tank", rows=None, cols=None, **COLD)
+    rack = a_box(api, kind="rack", name="Rack", rows=None, cols=None, parent=tank)
+    box, tubes = a_box(api, parent=rack), [a_tube(api) for _ in range(2)]
+    for tube in tubes:
+        assert stored(api, tube, "", box, nothing)[0] == 201
+    before = [exposure(api, tube)["total_s"] for tube in tubes]
+
+    lifted = api.lab_tech.post(f"/storage-containers/{rack}/lift", json={})
+    later(api, minutes=4)
+    running = [exposure(api, tube) for tube in tubes]
+    back = api.lab_tech.post(f"/storage-containers/{rack}/put-back", json={})
+    later(api, hours=1)
+
+    assert (lifted.json()["tubes"], back.json()["lifted_at"]) == (2, None), back.text
+    assert all(one["running_since"] is not None and one["total_s"] >= 240 for one in running)
+    assert [240 <= exposure(api, tube)["total_s"] - was <= 270 for tube, was in zip(tubes, before, strict=True)] == [True] * 2
+    assert api.lab_tech.post(f"/storage-containers/{rack}/put-back", json={}).json()["code"] == "not_lifted"
+    assert api.lab_tech.post(f"/storage-containers/{tank}/lift", json={}).json()["code"] == "not_liftable"
+
+
+def test_a_figure_that_contradicts_the_scans_asks_why_and_both_stand(api: Api) -> None:
+    tube, box = a_stored_tube(api)
+    check_out(api, tube)
+    later(api, minutes=1)
+
+    refused = put(api, tube, box, exposure_s=3000)
+    said = put(api, tube, box, exposure_s=3000, reason_text="It stood on the bench before I scanned it.")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "exposure_contradicts")
+    assert said.status_code == 201, said.text
+    event = api.lab_tech.get(f"/specimens/{tube}/custody").json()["items"][-1]
+    assert event["body"]["exposure_s"] == 3000
+    assert 60 <= exposure(api, tube)["total_s"] <= 120
+
+
+def test_a_place_that_does_not_keep_it_cold_does_not_stop_the_clock(api: Api) -> None:
+    tube, box = a_stored_tube(api)
+    warm = a_box(api, purpose="evacuation", temperature_class="fridge")
+    check_out(api, tube)
+    assert put(api, tube, warm).status_code == 201
+    later(api, minutes=30)
+
+    assert exposure(api, tube)["running_since"] is not None
+    assert put(api, tube, box).status_code == 201
+    assert 1800 <= exposure(api, tube)["total_s"] <= 1860
+
+
+def test_over_its_budget_a_tube_is_put_back_and_held_towards_use(api: Api) -> None:
+    limits = {"site": "LAB", "material": "adsc", "condition": "frozen", "warm_amber_s": 300, "warm_red_s": 900}
+    answer = sign_and_post(api.quality, "decided", "/material-limits", limits)
+    assert answer.status_code == 200, answer.text
+    tube, box = a_stored_tube(api)
+    check_out(api, tube)
+    later(api, minutes=6)
+    assert exposure(api, tube)["budget"] == "amber"
+    assert put(api, tube, box).status_code == 201
+    assert api.lab_tech.get(f"/specimens/{tube}").json()["holds"] == []
+    check_out(api, tube)
+    later(api, minutes=16)
+
+    back = put(api, tube, box)
+
+    assert back.status_code == 201, back.text
+    assert exposure(api, tube)["budget"] == "red"
+    assert [hold["kind"] for hold in api.lab_tech.get(f"/specimens/{tube}").json()["holds"]] == ["temperature"]
+
+
+def test_a_thawed_vial_has_a_clock_and_is_not_given_after_it(api: Api) -> None:
+    story = a_story(api).up_to("thaw")
+    thawed = api.lab_tech.get(f"/specimens/{story.vials[0]}").json()
+    assert thawed["custody"]["use_by"] is not None
+    later(api, hours=9)
+    sealed(api)
+
+    late = story.check()
+
+    assert (late.status_code, late.json()["code"]) == (409, "expired"), late.text
+    assert "never back into a freezer" in late.json()["where_now"]
+
+
+def test_a_site_may_be_stricter_than_the_registry_and_never_looser(api: Api) -> None:
+    looser = {"site": "LAB", "material": "adsc", "condition": "thawed", "use_by_s": 5 * 3600}
+    stricter = looser | {"use_by_s": 2 * 3600}
+
+    refused = sign_and_post(api.quality, "decided", "/material-limits", looser)
+    done = sign_and_post(api.quality, "decided", "/material-limits", stricter)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "looser_than_the_registry")
+    assert done.status_code == 200, done.text
+    items = api.lab_tech.get("/material-limits").json()["items"]
+    assert all(one["source"] for one in items if one["site"] is None)
+    assert [one["use_by_s"] for one in items if one["site"] == "LAB"] == [7200]
+
+
+def test_the_answer_of_what_now_follows_the_condition(api: Api) -> None:
+    frozen, box = a_stored_tube(api)
+    fresh = a_tube(api, frozen=False)
+
+    def where_now(tube: str) -> str:
+        body = {"kind": "specimen.found", "site": "LAB", "expected_seq": seq_of(api, tube)}
+        return str(api.lab_tech.post(f"/specimens/{tube}/events", json=body).json()["where_now"])
+
+    assert "Put the tube back in PS-" in where_now(frozen)
+    assert "fresh, not frozen: never into a freezer" in where_now(fresh)
+    assert box
+
+
+def test_an_answer_about_the_past_holds_everything_then(api: Api) -> None:
+    tube, box = a_stored_tube(api)
+    hold = {"scope_kind": "container", "scope_id": box, "kind": "quality", "reason": "inspection"}
+    placed = api.quality.post("/holds", json=hold)
+    assert placed.status_code == 201, placed.text
+    check_out(api, tube)
+    later(api, minutes=5)
+    then = rfc3339(clock.now())
+    later(api, minutes=5)
+    other = a_box(api, **COLD)
+    assert put(api, tube, other).status_code == 201
+    lifted = sign_and_post(api.quality, "hold_lifted", f"/holds/{placed.json()['id']}/lift", {"reason": "looked_at"})
+    assert lifted.status_code == 200, lifted.text
+
+    now = api.lab_tech.get(f"/specimens/{tube}").json()
+    was = api.lab_tech.get(f"/specimens/{tube}", params={"at": then}).json()
+    before = api.lab_tech.get(f"/storage-containers/{box}/map", params={"at": then}).json()
+    today = api.lab_tech.get(f"/storage-containers/{box}/map").json()
+
+    assert (now["custody"]["state"], now["holds"]) == ("stored", [])
+    assert (was["custody"]["state"], was["custody"]["container"]) == ("checked_out", box)
+    assert [one["kind"] for one in was["holds"]] == ["quality"]
+    assert was["exposure"]["running_since"] is not None and 300 <= was["exposure"]["total_s"] <= 330
+    assert (was["regulatory_basis"], was["custody"]["reserved_for"]) == ("undetermined", None)
+    assert [slot["specimen"] for slot in before["slots"] if slot["specimen"]] == [tube]
+    assert [slot["held"] for slot in before["slots"] if slot["specimen"]] == [True]
+    assert [slot["specimen"] for slot in today["slots"] if slot["specimen"]] == []
+    stood = api.lab_tech.get(f"/storage-containers/{box}", params={"at": then}).json()
+    assert stood["occupied"] == 1
