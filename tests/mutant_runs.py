@@ -1,12 +1,14 @@
 """Runs of the suite for `tools/mutants.py`: a process that has imported everything, and forks of it with one rule broken."""
 
 import ast
+import ctypes
 import gc
 import importlib
 import inspect
 import json
 import os
 import pkgutil
+import signal
 import sys
 import tempfile
 import threading
@@ -18,19 +20,37 @@ from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
+import psycopg
 import pytest
 
 import biobank
 from biobank.postgres.embedded import EmbeddedPostgres
 from tests import conftest
 from tests.scratch import reachable_folder
+from tools import traceability
 from tools.mutation import Mutant, definitions
 
 NOT_APPLIED = 77
 """The exit status of a fork in which the change cannot be made."""
+A_TEST_FAILED = int(pytest.ExitCode.TESTS_FAILED)
+"""The exit status of a fork in which a test failed: the only one by which a rule was missed."""
+NOTING_S = 1800
+"""How long the first run may take."""
+PR_SET_PDEATHSIG = 1
 ACTS_ON_IMPORT = {"biobank.__main__", "biobank.asgi"}
 # Races and crashes take long and start processes, which import the program anew, unbroken.
-COMMON = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--assert=plain", "-m", "not browser and not slow"]
+COMMON = [
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:xdist",
+    "-p",
+    "no:schemathesis",
+    "--assert=plain",
+    "-m",
+    "not browser and not slow",
+]
 
 
 @contextmanager
@@ -55,10 +75,12 @@ class Ready:
     def noted(self, tests: Sequence[str]) -> "Runs":
         """Run `tests` unbroken once; return which test calls what. Raises SystemExit when one fails."""
         with tempfile.NamedTemporaryFile("r", suffix=".json") as file:
-            pid = os.fork()
+            pid = _fork()
             if pid == 0:
                 _pytest_and_exit([*COMMON, *tests], [Notes(Path(file.name))])
-            _, status = os.waitpid(pid, 0)
+            status = _waited(pid, NOTING_S)
+            if status is None:
+                raise SystemExit(f"The tests took more than {NOTING_S} s without any change: {' '.join(tests)}")
             text = file.read()
             if os.waitstatus_to_exitcode(status) != 0 or not text:
                 raise SystemExit(f"The tests fail without any change: {' '.join(tests)}")
@@ -122,7 +144,7 @@ class Runs:
 
     def fork(self, mutant: Mutant, tests: Sequence[str]) -> int:
         """Start the tests in a fork with the rule broken; return its process id. Its status: 0 when every test passes."""
-        pid = os.fork()
+        pid = _fork()
         if pid == 0:
             try:
                 apply(mutant)
@@ -130,6 +152,75 @@ class Runs:
                 os._exit(NOT_APPLIED)
             _pytest_and_exit([*COMMON, "-x", *tests], [])
         return pid
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A named constraint of a table, and the tests that name it."""
+
+    table: str
+    name: str
+    tests: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The stable name by which a survivor is explained."""
+        return f"database:{self.table}: dropped {self.name}"
+
+
+def guards() -> list[Guard]:
+    """Return the constraints that some test names."""
+    found = []
+    for name, (place,), shown in traceability.guard_rows(traceability.tests()):
+        tests = dict.fromkeys("tests/" + test.strip("`").replace(": ", "::") for test in shown)
+        if tests and place.startswith("constraint of"):
+            found.append(Guard(place.split("`")[1], name, tuple(tests)))
+    return found
+
+
+def run_without(guard: Guard) -> int | None:
+    """Run the tests of a guard over a template that lacks it; return the status of the run, None when it took too long."""
+    with EmbeddedPostgres(Path(os.environ[conftest.SHARED_CLUSTER])) as postgres:
+        bare = f"{conftest.TEMPLATE}_without_{os.getpid()}"
+        with psycopg.connect(postgres.dsn("owner", "postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {bare} TEMPLATE {conftest.TEMPLATE}")
+        try:
+            with psycopg.connect(postgres.dsn("owner", bare)) as connection:
+                connection.execute(f"ALTER TABLE {guard.table} DROP CONSTRAINT {guard.name} CASCADE")
+            pid = _fork()
+            if pid == 0:
+                conftest.TEMPLATE = bare
+                _pytest_and_exit([*COMMON, "-x", *guard.tests], [])
+            status = _waited(pid, 60 + 30 * len(guard.tests))
+            return None if status is None else os.waitstatus_to_exitcode(status)
+        finally:
+            with psycopg.connect(postgres.dsn("owner", "postgres"), autocommit=True) as connection:
+                connection.execute(f"DROP DATABASE {bare} WITH (FORCE)")
+
+
+def _fork() -> int:
+    """Fork a process that ends with this one (Linux)."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        # A run that is stopped must leave nobody behind who goes on breaking rules on half of the machine.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(70)
+    return pid
+
+
+def _waited(pid: int, seconds: float) -> int | None:
+    """Wait for a child; return its status, or None when it took longer and was ended."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return status
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return None
 
 
 def _pytest_and_exit(arguments: list[str], plugins: list[object]) -> None:

@@ -9,6 +9,10 @@ reason for what is killed.
 One process imports the program and starts one PostgreSQL with migrated templates. Each mutant is a fork of it in which one
 function has other code or one table another value, so nothing on disk is ever changed. A first run notes which test calls
 which function; a mutant is put before the tests that call what it broke, the quick ones first, until one fails.
+Only a failed test kills; what takes too long or crashes the run is counted apart. Forks end with the run.
+
+The part `database` drops the guards of the database one at a time, each in a template of its own, before the tests that name it
+(`tools/traceability.py`); a guard that no test names is on that page, not here.
 """
 
 import argparse
@@ -26,6 +30,7 @@ from tools.mutation import Mutant, mutants_of
 ROOT = Path(__file__).resolve().parent.parent
 EXPLAINED = ROOT / "tools" / "mutants_explained.txt"
 
+DATABASE = "database"
 RULES: dict[str, tuple[str, ...]] = {
     "custody/legality": ("tests/custody", "tests/withdrawals/test_refusals.py", "tests/quality/test_holds.py"),
     "custody/states": ("tests/custody", "tests/quality", "tests/withdrawals"),
@@ -34,6 +39,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "custody/ledger": ("tests/custody",),
     "custody/reversal": ("tests/custody",),
     "custody/performer_confirmations": ("tests/custody", "tests/pages/test_performer_confirmations.py"),
+    "custody/hold_coverage": ("tests/quality/test_holds.py", "tests/quality", "tests/scanning"),
     "custody/holds": ("tests/custody", "tests/quality", "tests/scanning"),
     "auth/actor": ("tests/auth", "tests/people", "tests/custody", "tests/quality"),
     "auth/scope": ("tests/auth", "tests/people", "tests/custody", "tests/quality"),
@@ -46,6 +52,8 @@ RULES: dict[str, tuple[str, ...]] = {
     "acts/two_person": ("tests/acts", "tests/people", "tests/quality"),
     "acts/answers_and_attempts": ("tests/acts", "tests/custody", "tests/quality"),
     "withdrawals/workflow": ("tests/withdrawals",),
+    "withdrawals/gate": ("tests/withdrawals",),
+    "withdrawals/step_rules": ("tests/withdrawals",),
     "withdrawals/checks": ("tests/withdrawals",),
     "withdrawals/case": ("tests/withdrawals",),
     "withdrawals/service": ("tests/withdrawals",),
@@ -55,6 +63,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "withdrawals/arrival": ("tests/withdrawals",),
     "withdrawals/closing": ("tests/withdrawals",),
     "withdrawals/review": ("tests/withdrawals",),
+    "storage/placing": ("tests/storage", "tests/scanning"),
     "storage/rules": ("tests/storage", "tests/scanning"),
     "storage/service": ("tests/storage", "tests/scanning", "tests/specimens"),
     "storage/containers": ("tests/storage", "tests/specimens"),
@@ -103,6 +112,8 @@ class Tally:
     """What became of the mutants of a run."""
 
     killed: int = 0
+    timed_out: list[str] = field(default_factory=list)
+    crashed: list[str] = field(default_factory=list)
     survived: list[str] = field(default_factory=list)
     explained: set[str] = field(default_factory=set)
     undecided: list[str] = field(default_factory=list)
@@ -119,9 +130,12 @@ def explanations() -> dict[str, str]:
 def modules_of(parts: Sequence[str]) -> list[str]:
     """Return the modules that the parts name; every module with rules when none is named. Raises SystemExit."""
     if not parts:
-        return list(RULES)
+        return [*RULES, DATABASE]
     found: list[str] = []
     for part in parts:
+        if part == DATABASE:
+            found.append(part)
+            continue
         part = part.removeprefix("biobank/").removesuffix(".py").rstrip("/")
         inside = [m for m in RULES if m == part or m.startswith(part + "/")]
         if not inside and (ROOT / "biobank" / f"{part}.py").exists():
@@ -160,8 +174,11 @@ def judge(runs: "mutant_runs.Runs", mutants: Sequence[Mutant], jobs: int, until:
             done, status = os.waitpid(pid, os.WNOHANG)
             if not done and time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
-                _, status = os.waitpid(pid, 0)
-                done = pid
+                os.waitpid(pid, 0)
+                del running[pid]
+                tally.seen.add(mutant.id)
+                tally.timed_out.append(mutant.id)
+                continue
             if not done:
                 continue
             del running[pid]
@@ -171,19 +188,43 @@ def judge(runs: "mutant_runs.Runs", mutants: Sequence[Mutant], jobs: int, until:
             tally.seen.add(mutant.id)
             if code == 0:
                 _survivor(mutant, reasons, tally, "every test passes")
-            else:  # a test failed, or it hung or died of it
+            elif code == mutant_runs.A_TEST_FAILED:
                 tally.killed += 1
+            else:
+                tally.crashed.append(mutant.id)
         time.sleep(0.02)
     tally.undecided += [m.id for m in waiting]
 
 
-def _survivor(mutant: Mutant, reasons: dict[str, str], tally: Tally, how: str) -> None:
+def judge_guards(match: str, until: float, tally: Tally) -> None:
+    """Drop each constraint of a table that a test names, and run those tests."""
+    reasons, before, guards = explanations(), tally.killed, mutant_runs.guards()
+    chosen = [guard for guard in guards if match in guard.id]
+    for guard in chosen:
+        if time.monotonic() > until:
+            tally.undecided.append(guard.id)
+            continue
+        code = mutant_runs.run_without(guard)
+        tally.seen.add(guard.id)
+        if code is None:
+            tally.timed_out.append(guard.id)
+        elif code == 0:
+            _survivor(guard, reasons, tally, "every test passes")
+        elif code == mutant_runs.A_TEST_FAILED:
+            tally.killed += 1
+        else:
+            tally.crashed.append(guard.id)
+    print(f"database: {tally.killed - before} of {len(chosen)} killed", flush=True)
+
+
+def _survivor(mutant: "Mutant | mutant_runs.Guard", reasons: dict[str, str], tally: Tally, how: str) -> None:
     tally.seen.add(mutant.id)
     if mutant.id in reasons:
         tally.explained.add(mutant.id)
         return
     tally.survived.append(mutant.id)
-    print(f"  SURVIVED ({how}) line {mutant.line}: {mutant.id}", flush=True)
+    line = f" line {mutant.line}" if isinstance(mutant, Mutant) else ""
+    print(f"  SURVIVED ({how}){line}: {mutant.id}", flush=True)
 
 
 def slices(modules: Sequence[str]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
@@ -206,10 +247,13 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     modules = modules_of(given.parts)
     if given.list:
-        print("\n".join(m.id for module in modules for m in listed(module, given.match)))
+        print("\n".join(m.id for module in modules if module != DATABASE for m in listed(module, given.match)))
         return 0
     tally, until = Tally(), time.monotonic() + given.minutes * 60
     with mutant_runs.prepared() as ready:
+        if DATABASE in modules:
+            modules.remove(DATABASE)
+            judge_guards(given.match, until, tally)
         for tests, members in [(tuple(given.tests), modules)] if given.tests else slices(modules):
             print(f"{', '.join(members)}: noting which of {', '.join(tests)} calls what", flush=True)
             runs = ready.noted(tests)
@@ -219,12 +263,16 @@ def main(arguments: list[str]) -> int:
                 print(f"{module}: {tally.killed - before} of {len(mutants)} killed", flush=True)
     stale = [] if given.match else sorted(set(explanations()) & tally.seen - tally.explained)
     print(
-        f"{tally.killed} killed, {len(tally.survived)} survived, {len(tally.explained)} survived and are explained, "
+        f"{tally.killed} killed, {len(tally.timed_out)} timed out, {len(tally.crashed)} crashed, "
+        f"{len(tally.survived)} survived, {len(tally.explained)} survived and are explained, "
         f"{len(tally.undecided)} undecided for want of time."
     )
+    for what, ids in (("Timed out (look whether a test would have said so)", tally.timed_out), ("Crashed", tally.crashed)):
+        if ids:
+            print(f"{what}:\n  " + "\n  ".join(ids))
     if stale:
         print("Explained and yet killed (take them out of the file):\n  " + "\n  ".join(stale))
-    return 1 if tally.survived or stale else 2 if tally.undecided else 0
+    return 1 if tally.survived or tally.crashed or stale else 2 if tally.undecided else 0
 
 
 if __name__ == "__main__":

@@ -193,6 +193,14 @@ def _called(node: ast.Call) -> str:
     return name.rpartition(".")[2] if not name.startswith("__") else name
 
 
+def _of_constant(path: Path, node: ast.Constant) -> Iterator[Change]:
+    """A flag of a class is turned; a number of a rule is one more: the minutes a release lasts, the most attempts."""
+    if isinstance(node.value, bool):
+        yield path, ast.Constant(not node.value), f"{node.value} → {not node.value}"
+    elif isinstance(node.value, int):
+        yield path, ast.Constant(node.value + 1), f"{node.value} → {node.value + 1}"
+
+
 def _words(tree: ast.Module) -> dict[str, list[ast.expr]]:
     """Every word that stands in a set literal of the module, by its family: strings, or the members of one enumeration."""
     found: dict[str, dict[str, ast.expr]] = {}
@@ -211,11 +219,14 @@ def _family(item: ast.expr) -> str | None:
 
 
 def _of_table(assignment: Any, words: dict[str, list[ast.expr]]) -> Iterator[Change]:
-    """Sets of a table lose an element or gain one that the module uses elsewhere; a permission of a class is taken away."""
+    """A constant, a bound or an order of a table is moved by one; a flag turned; sets lose an element or gain one that the module
+    uses elsewhere; a permission of a class is taken away."""
     name = assignment.target if isinstance(assignment, ast.AnnAssign) else assignment.targets[0]
     if ast.unparse(name) == "permission":
         yield (("value", None),), ast.Constant(None), f"no permission: {_short(assignment.value)}"
     for path, node in _walk(assignment):
+        if isinstance(node, ast.Constant) and path[:1] == (("value", None),):
+            yield from _of_constant(path, node)
         if not isinstance(node, ast.Set):
             continue
         for index, item in enumerate(node.elts):
