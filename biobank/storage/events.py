@@ -176,7 +176,7 @@ class Exposed(Event):
     kind: Literal["specimen.exposed"] = "specimen.exposed"
     call: ClassVar[str] = "/storage-containers/{container}/put-back"
     label: ClassVar[str] = "Put its rack or box back"
-    annotates: ClassVar[bool] = True
+    from_states: ClassVar[frozenset[State]] = frozenset({State.STORED, State.CHECKED_OUT})
     effect: ClassVar[Effect] = {"exposure_s": plus("seconds")}
 
     container: str = PLACE
