@@ -1,5 +1,7 @@
 """Holds, legal bases and decisions on pages: found in a list, done with one signature, shown to whoever may do them."""
 
+from biobank.foundation.codes import Prefix
+from biobank.labels.catalogue import catalogue
 from tests import seed
 from tests.conftest import Api
 from tests.pages.visitor import Visit
@@ -103,7 +105,8 @@ def test_one_of_several_that_is_another_sites_keeps_all_of_them_as_they_were(api
 def test_prints_are_listed_by_where_they_were_printed_and_by_how_they_stand(api: Api, visit: Visit) -> None:
     tube = a_story(api).vials[0]
     tech = visit("lab_tech")
-    assert tech.submit(f"/labels/{tube}", {"reason": "first_print", "format": "pdf", "dpi": "300"}).status_code == 200
+    form = {"template": catalogue().for_prefix(Prefix.ADIPOSE)[0].name, "reason": "first_print", "format": "pdf", "dpi": "300"}
+    assert "Ready to print." in tech.submit(f"/labels/{tube}", form).text
     assert tube in tech.get_page(f"/labels/prints?code={tube}&standing=not_scanned_back")
     assert "No prints" in tech.get_page(f"/labels/prints?code={tube}&standing=verified")
     assert "No prints" in visit("north_tech").get_page(f"/labels/prints?code={tube}")
