@@ -50,7 +50,6 @@ def _draw(at: Opened[list[Any]]) -> ActForm | Response:
         trail=[("Today", "/"), ("Confirm your work", None)],
         fields=[*boxes, Field("answer", "I say", "select", at.form.get("answer", ANSWERS[0][0]), True, options=ANSWERS)],
         submit="Sign",
-        icon="pen",
         statement="You say whose hands it was.",
         said="What I ticked is as I state it above.",
     )

@@ -20,7 +20,7 @@ from biobank.foundation.errors import NotPermitted
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.donors.records import look_alikes_of
-from biobank.pages.people.site_choices import Choices, only, own_sites
+from biobank.pages.people.site_choices import only, sites_for
 from biobank.pages.specimens.specimen_rows import specimen_rows
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Needs, Opened, OwnPage
 from biobank.pages.ui.filters import code as code_markup
@@ -89,15 +89,9 @@ LIST = Listing(
 )
 
 
-def _register_at(session: Session, actor: Actor, _asked: Asked) -> Choices:
-    actor.require(Permission.DONOR_REGISTER, at=ANYWHERE)
-    return own_sites(session, actor, Permission.DONOR_REGISTER)
-
-
-# Before the page of one donor: `new` is no code.
 ActPage(
     address="/donors/new",
-    reads=_register_at,
+    reads=sites_for(Permission.DONOR_REGISTER),
     form=lambda at: ActForm(
         title="Register",
         subject="Donor",

@@ -31,7 +31,6 @@ def _draw(at: Opened[Read]) -> ActForm:
     return ActForm(
         title=title,
         submit="Sign and propose",
-        icon="pen",
         grave=at.path["way"] == "take",
         options={"site": sites},
         lead=f"{user.username} has {has}. Quality signs as the second person before it counts.",

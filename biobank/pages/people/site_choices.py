@@ -1,11 +1,13 @@
 """Sites as choices of a form."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
+from biobank.pages.ui.act_pages import Asked
 from biobank.people.queries import list_sites
 
 Choices = list[tuple[str, str]]
@@ -18,6 +20,16 @@ def own_sites(session: Session, actor: Actor, permission: Permission | None, *, 
         for one in list_sites(session, actor, active=True).items
         if (permission is None or actor.may(permission, at=one.code)) and kind in (None, one.kind)
     ]
+
+
+def sites_for(permission: Permission) -> Callable[[Session, Actor, Asked], Choices]:
+    """Return what reads the sites at which the actor has `permission`; raises NotPermitted when there is none."""
+
+    def reads(session: Session, actor: Actor, _asked: Asked) -> Choices:
+        actor.require(permission, at=ANYWHERE)
+        return own_sites(session, actor, permission)
+
+    return reads
 
 
 def only(choices: Sequence[tuple[str, str]]) -> str:

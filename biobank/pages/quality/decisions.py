@@ -78,7 +78,6 @@ def _draw_decision(at: Opened[Deciding]) -> ActForm:
     return ActForm(
         title="Decide on quality",
         submit="Sign the decision",
-        icon="pen",
         lead=" ".join([f"Now {now}; legal basis {basis}.", *against.values()]),
         statement=f"You decide on the quality of {_what(at)}.",
         said="I have reviewed the record and decide as stated above.",
@@ -90,7 +89,6 @@ def _draw_basis(at: Opened[Deciding]) -> ActForm:
     return ActForm(
         title="Determine the legal basis",
         submit="Sign the legal basis",
-        icon="pen",
         lead=(f"Now {now}. " if now else "") + "Under which law it may be used. Nothing is released before this is known.",
         statement=f"You determine the legal basis of {_what(at)}.",
         said="I have assessed under which law it may be used.",

@@ -10,10 +10,9 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.config import Settings
-from biobank.pages.people.site_choices import only, own_sites
+from biobank.pages.people.site_choices import Choices, only, sites_for
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.forms import Field, FormFault, fields_of
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
@@ -89,12 +88,7 @@ Listing(
 ).on(router)
 
 
-def _own_sites(session: Session, actor: Actor, _asked: Asked) -> list[tuple[str, str]]:
-    actor.require(Permission.DEVIATION_OPEN, at=ANYWHERE)
-    return own_sites(session, actor, Permission.DEVIATION_OPEN)
-
-
-def _draw_new(at: Opened[list[tuple[str, str]]]) -> ActForm:
+def _draw_new(at: Opened[Choices]) -> ActForm:
     named = at.form.get("about", "").replace(" ", "\n")
     values = at.filled(site=only(at.read), attachments=at.form.get("attachment", ""))
     about = Field(
@@ -142,7 +136,7 @@ def affected_by(texts: list[str], settings: Settings) -> list[dict[str, str]]:
 ActPage(
     address="/deviations/new",
     asks=("about", "attachment"),
-    reads=_own_sites,
+    reads=sites_for(Permission.DEVIATION_OPEN),
     form=_draw_new,
     labels=OPENING,
     model=DeviationRequest,
@@ -183,7 +177,6 @@ def _draw_close(at: Opened[DeviationDetail]) -> ActForm:
     return ActForm(
         title="Close",
         submit="Sign and close",
-        icon="pen",
         lead=f"{one.severity.capitalize()}, about {one.topic.replace('_', ' ')}; {len(one.affected)} things named.",
         fields=[*fields_of(CloseRequest, *CLOSED[:3], values=values, labels=CLOSING), attached(values)],
         statement=f"You close the deviation {at.code}.",

@@ -55,7 +55,6 @@ def _draw_lift(at: Opened[HoldPublic]) -> ActForm:
         title="Lift a hold",
         subject=found.scope_id,
         submit="Sign and lift",
-        icon="pen",
         back=back,
         trail=[(found.scope_id, back), ("Lift a hold", None)],
         lead=f"{words(found.kind)} hold, placed by {found.placed_by}: {words(found.reason).lower()}.",

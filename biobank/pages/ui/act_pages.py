@@ -147,7 +147,8 @@ class ActForm:
     """What the page of an act shows. `fields` None: those of the page's names, with its `labels` and `options`.
 
     `also` are fields after them. The button says the title unless `submit` says more.
-    `back` and `trail` follow from the address unless given. `statement` and `said` stand over the password when it is signed.
+    `back` and `trail` follow from the address unless given. `statement` and `said` stand over the password when it is signed,
+    and the button's icon is then a pen.
     `attach`: where a file is stored first whose SHA-256 the form asks for. `draft` keeps what is typed in the tab: only for
     forms without personal data. `plan` says what sending the form would do.
     """
@@ -156,7 +157,7 @@ class ActForm:
     submit: str | None = None
     lead: str | None = None
     subject: str | None = None
-    icon: str = "check"
+    icon: str | None = None
     grave: bool = False
     fields: Sequence[Field] | None = None
     also: Sequence[Field] = ()
@@ -370,7 +371,7 @@ class ActPage(Generic[R, M]):
             back=form.back or back,
             trail=form.trail or trail,
             submit=form.submit or form.title,
-            icon=form.icon,
+            icon=form.icon or ("pen" if form.statement else "check"),
             grave=form.grave,
             hidden=form.hidden,
             statement=form.statement,

@@ -14,7 +14,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.terms import words
-from biobank.pages.people.site_choices import Choices, own_sites
+from biobank.pages.people.site_choices import sites_for
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import LotCode
 from biobank.pages.ui.parts import Column
@@ -103,22 +103,16 @@ def _held(held: int, of: int) -> str:
     return f"{held} of {of} ({100 * held / of:.0f} %)" if of else "–"
 
 
-def _deciding_at(session: Session, actor: Actor, _asked: Asked) -> Choices:
-    actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
-    return own_sites(session, actor, Permission.QUALITY_DECIDE)
-
-
 COUNTABLE = [(name.value, entry.title) for name, entry in sorted(MATERIALS.items()) if entry.assays]
 
 ActPage(
     address="/viability/criterion",
-    reads=_deciding_at,
+    reads=sites_for(Permission.QUALITY_DECIDE),
     form=lambda at: ActForm(
         title="What a count must show",
         subject="",
         lead="A claim, not a reading: 70 of 100 alive does not show 70 %. Counts recorded before are judged by it too.",
         submit="Sign and set",
-        icon="pen",
         options={"site": at.read, "material": COUNTABLE},
         statement="You decide what a count of this material must show.",
         said="I decide this acceptance criterion.",
@@ -180,7 +174,6 @@ def _draw_report(at: Opened[Counts]) -> ActForm:
         back=here,
         trail=[("Viability", "/viability"), (at.code, here), ("Sign a report", None)],
         submit="Sign the report",
-        icon="pen",
         statement=f"You sign the post-thaw viability report of {at.code}.",
         said="I have reviewed the counts of this lot.",
     )
