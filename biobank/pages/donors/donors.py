@@ -169,6 +169,8 @@ def _draw(at: Opened[Known], identity: IdentityPublic | None = None) -> OwnPage:
     if actor.may(Permission.WITHDRAWAL_REQUEST, at=donor.clinic_site):
         acts.append(ActionLink("Request a withdrawal", f"/withdrawals/new?donor={at.code}", "return", "get", "main"))
     acts += _record_acts(actor, donor)
+    if actor.may(Permission.SPECIMEN_READ, at=ANYWHERE):
+        acts.append(ActionLink("Every hold there was on this donor", f"/holds?on={at.code}&state=all", "octagon"))
     band = donor.wristband
     return OwnPage(
         "donor.html",

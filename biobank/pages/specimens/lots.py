@@ -165,7 +165,7 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
     if actor.may(Permission.LABEL_PRINT, at=lot.site):
         acts.append(ActionLink("Print the labels of its units", f"/labels/batch?selection=lot&of={code}", "print"))
     units = specimen_rows(known.specimens.items)
-    acts.append(ActionLink("Holds on it", f"/holds?on={code}&state=all", "octagon"))
+    acts.append(ActionLink("Every hold there was on it", f"/holds?on={code}&state=all", "octagon"))
     holds = [
         one.model_dump()
         | {"href": f"/holds/{one.id}/lift" if one.id in known.liftable else None, "act": "Lift", "about": words(one.kind)}
