@@ -135,16 +135,22 @@ def accompanying(session: Session, actor: Actor, codes: Sequence[str], host: str
     return Drawing(catalogue()[ACCOMPANYING], tuple(labels), host)
 
 
-def require_printer(session: Session, actor: Actor, code: str) -> None:
-    """Raise NotPermitted unless the actor may print the label of `code`; NotFound when they may not know of it."""
+def printing_of(session: Session, actor: Actor, code: str) -> tuple[str | None, bool, bool]:
+    """Return the site whose rule says how `code` is printed, whether the actor may print it, and whether it is a thing.
+
+    Raises NotFound when the actor may not know of it.
+    """
     if is_thing(session, code):
-        thing_of(session, None, actor, code).require_printer(actor)
-    else:
-        actor.require(Permission.LABEL_PRINT, at=get_visible(session, actor, code).sites, subject=code)
+        thing = thing_of(session, None, actor, code)
+        return thing.site, thing.may_print(actor), True
+    specimen = get_visible(session, actor, code)
+    return specimen.home_site_code, actor.may(Permission.LABEL_PRINT, at=specimen.sites), False
 
 
 def _printed_one(session: Session, actor: Actor, code: str, serial: int, copy_number: int) -> LabelData:
-    require_printer(session, actor, code)
     if is_thing(session, code):
-        return replace(thing_of(session, None, actor, code).data, print_serial=serial, copy_number=copy_number)
+        thing = thing_of(session, None, actor, code)
+        thing.require_printer(actor)
+        return replace(thing.data, print_serial=serial, copy_number=copy_number)
+    actor.require(Permission.LABEL_PRINT, at=get_visible(session, actor, code).sites, subject=code)
     return label_data(session, actor, code, serial, copy_number)

@@ -64,9 +64,13 @@ class Thing:
     printed_by: tuple[Permission, ...]
     donor: str | None = None
 
+    def may_print(self, actor: Actor) -> bool:
+        """Say whether the actor may print this label where the thing is."""
+        return any(actor.may(p, at=self.site) for p in self.printed_by)
+
     def require_printer(self, actor: Actor) -> None:
-        """Raise NotPermitted unless the actor may print this label where the thing is."""
-        if not any(actor.may(p, at=self.site) for p in self.printed_by):
+        """Raise NotPermitted unless the actor may print it."""
+        if not self.may_print(actor):
             raise NotPermitted(
                 f"Your role does not include printing labels of {self.data.code.text}. Ask an administrator if it should.",
                 permission=self.printed_by[0].value,

@@ -19,7 +19,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record
-from biobank.custody.snapshots import get_all_visible, load
+from biobank.custody.snapshots import custody, get_all_visible, load
 from biobank.custody.states import LIVE, State
 from biobank.foundation import clock
 from biobank.foundation.errors import Conflict, NotFound, Refusal
@@ -116,6 +116,23 @@ def lot_to_decide(session: Session, actor: Actor, lot: str, *, lock: bool = Fals
     if not specimens:
         raise NothingToDecide(f"Lot {lot} has no specimen left to decide about.", subject=lot)
     return _deciding(session, specimens)
+
+
+@dataclass(frozen=True)
+class LotOffer:
+    """What quality may do with a lot now: decide about it, determine its legal basis."""
+
+    decision: bool
+    basis: bool
+
+
+def offered_on_lot(session: Session, actor: Actor, lot: str, site: str) -> LotOffer:
+    """Say whether `lot_to_decide` and `lot_basis_to_decide` would answer, for a lot of `site` that the actor may know of."""
+    if not actor.may(Permission.QUALITY_DECIDE, at=site):
+        return LotOffer(decision=False, basis=False)
+    units = select(specimen_table.c.code).where(specimen_table.c.lot_code == lot)
+    states = set(session.execute(select(custody.c.state).where(custody.c.code.in_(units)).distinct()).scalars())
+    return LotOffer(decision=not states.isdisjoint(DECIDABLE), basis=not states.isdisjoint(LIVE))
 
 
 def lot_basis_to_decide(session: Session, actor: Actor, lot: str, *, lock: bool = False) -> Deciding:

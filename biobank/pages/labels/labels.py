@@ -14,7 +14,6 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import DATED, Prefix, make_code, parse_code
-from biobank.foundation.errors import NotPermitted
 from biobank.foundation.terms import words
 from biobank.labels import batches, files, prints, rules
 from biobank.labels.catalogue import catalogue
@@ -23,14 +22,12 @@ from biobank.labels.printers import printers
 from biobank.labels.schemas import BatchRequest, PrintList, PrintPublic, PrintRequest, RuleList, RuleRequest, VerifyRequest
 from biobank.labels.statements import Evaluation, required_statements
 from biobank.labels.template import Template
-from biobank.labels.things import is_thing, thing_of
 from biobank.pages.people.site_choices import Choices, own_sites
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.forms import Field, FormFault
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PageReading
-from biobank.specimens.queries import describe_specimen
 
 router = APIRouter(include_in_schema=False)
 
@@ -201,18 +198,14 @@ class Labelled:
 
 def _read_label(session: Session, actor: Actor, asked: Asked) -> Labelled:
     code = asked.code
-    rule = rules.rule_for(session, _site_of(session, actor, code), parse_code(code).prefix.value)
+    site, may_print, thing = files.printing_of(session, actor, code)
+    rule = rules.rule_for(session, site, parse_code(code).prefix.value)
     chosen = files.template_for(asked.form.get("template") or (rule.template if rule else None), code).name
-    try:
-        files.require_printer(session, actor, code)
-        may_print = True
-    except NotPermitted:
-        may_print = False
     return Labelled(
         prints.prints_of(session, actor, code),
         chosen,
         files.preview(session, actor, code, chosen, asked.bank.settings.host_name),
-        is_thing(session, code),
+        thing,
         may_print,
     )
 
@@ -305,9 +298,3 @@ def _printers(at: Asked) -> list[tuple[str, str]]:
 
 def _prefixes() -> list[tuple[str, str]]:
     return [(one.value, f"{one.value} · {words(one.name.lower())}") for one in Prefix if catalogue().for_prefix(one)]
-
-
-def _site_of(session: Session, actor: Actor, code: str) -> str | None:
-    if is_thing(session, code):
-        return thing_of(session, None, actor, code).site
-    return describe_specimen(session, actor, code).home_site

@@ -9,15 +9,21 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.pages.ui.act_pages import Asked
 from biobank.people.queries import list_sites
+from biobank.people.schemas import SitePublic
 
 Choices = list[tuple[str, str]]
 
 
 def own_sites(session: Session, actor: Actor, permission: Permission | None, *, kind: str | None = None) -> Choices:
     """Return the active sites at which the actor has `permission` (None: all of them), of one `kind` if asked."""
+    return among(list_sites(session, actor, active=True).items, actor, permission, kind=kind)
+
+
+def among(sites: Sequence[SitePublic], actor: Actor, permission: Permission | None, *, kind: str | None = None) -> Choices:
+    """Return the same of sites that were read."""
     return [
         (one.code, f"{one.code} · {one.name}")
-        for one in list_sites(session, actor, active=True).items
+        for one in sites
         if (permission is None or actor.may(permission, at=one.code)) and kind in (None, one.kind)
     ]
 

@@ -25,7 +25,8 @@ def read_holds(session: Session, actor: Actor, asked: Wanted) -> Listed[dict[str
     active = {"active": True, "lifted": False}.get(of["state"] or "")
     found = list_holds(session, actor, scope=of["on"], kind=of["kind"], active=active, site=of["site"], paging=asked.paging)
     active_ids = [one.id for one in found.items if one.lifted_at is None]
-    sites, may_lift = sites_of_holds(session, [one.id for one in found.items]), liftable(session, actor, active_ids)
+    sites = sites_of_holds(session, [one.id for one in found.items])
+    may_lift = liftable(session, actor, active_ids)
     seen = actor.scope(Permission.SPECIMEN_READ)
     rows = [
         one.model_dump()

@@ -18,7 +18,7 @@ from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
-from biobank.pages.people.site_choices import Choices, only, own_sites
+from biobank.pages.people.site_choices import Choices, among, only
 from biobank.pages.specimens.run_forms import typed_amount, typed_what
 from biobank.pages.specimens.specimen_rows import SPECIMEN_COLUMNS, specimen_rows
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
@@ -32,6 +32,7 @@ from biobank.pages.ui.rows import draw_rows, parse_rows
 from biobank.pages.ui.scanned import scanned_code
 from biobank.pages.ui.session import Form, PageReading, see
 from biobank.pages.ui.templating import render
+from biobank.people.queries import list_sites
 from biobank.specimens import harvests, kits
 from biobank.specimens.amounts import what_choices
 from biobank.specimens.harvest_queries import describe_harvest, list_harvests
@@ -105,11 +106,9 @@ class Taking:
 def _taking(session: Session, actor: Actor, asked: Asked) -> Taking:
     actor.require(Permission.HARVEST_RECORD, at=ANYWHERE)
     code = "" if "start" in asked.form else asked.form.get("kit", "")
-    return Taking(
-        kits.describe_kit(session, actor, code) if code else None,
-        own_sites(session, actor, Permission.HARVEST_RECORD),
-        own_sites(session, actor, None, kind="bank"),
-    )
+    kit = kits.describe_kit(session, actor, code) if code else None
+    sites = list_sites(session, actor, active=True).items
+    return Taking(kit, among(sites, actor, Permission.HARVEST_RECORD), among(sites, actor, None, kind="bank"))
 
 
 def _draw(at: Opened[Taking]) -> ActForm:

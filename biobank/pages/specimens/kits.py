@@ -16,7 +16,7 @@ from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotFound
 from biobank.foundation.terms import words
 from biobank.labels.things import KIT_PRINTERS
-from biobank.pages.people.site_choices import Choices, only, own_sites
+from biobank.pages.people.site_choices import Choices, among, only
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import KitCode
 from biobank.pages.ui.filters import code as code_markup
@@ -25,6 +25,7 @@ from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading, see
 from biobank.pages.ui.templating import render
+from biobank.people.queries import list_sites
 from biobank.specimens import kits
 from biobank.specimens.harvest_queries import describe_harvest
 from biobank.specimens.harvest_schemas import KitList, KitPublic, PrepareKit
@@ -86,7 +87,8 @@ Sites = tuple[Choices, Choices]
 
 def _sites(session: Session, actor: Actor, _asked: Asked) -> Sites:
     actor.require(Permission.KIT_MANAGE, at=ANYWHERE)
-    return own_sites(session, actor, None), own_sites(session, actor, Permission.KIT_MANAGE, kind="bank")
+    sites = list_sites(session, actor, active=True).items
+    return among(sites, actor, None), among(sites, actor, Permission.KIT_MANAGE, kind="bank")
 
 
 def _draw_new(at: Opened[Sites]) -> ActForm:

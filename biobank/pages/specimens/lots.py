@@ -1,6 +1,6 @@
 """Lots as people see them: the list, one lot with its units, tests and results, and the forms of a test and of an assay."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.clock import now
 from biobank.foundation.codes import Prefix
-from biobank.foundation.errors import Conflict, Refusal
+from biobank.foundation.errors import Conflict
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.specimens.about import about_specimen
@@ -28,7 +28,7 @@ from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
-from biobank.quality.decisions import Deciding, lot_basis_to_decide, lot_to_decide
+from biobank.quality.decisions import LotOffer, offered_on_lot
 from biobank.quality.holds import liftable, list_holds
 from biobank.quality.schemas import HoldPublic
 from biobank.specimens import assays, lots
@@ -103,8 +103,7 @@ class Known:
     runs: list[ProcessingPublic]
     holds: list[HoldPublic]
     liftable: Collection[UUID]
-    decidable: bool
-    basis: bool
+    quality: LotOffer
 
 
 def _read(session: Session, actor: Actor, code: str) -> Known:
@@ -116,20 +115,8 @@ def _read(session: Session, actor: Actor, code: str) -> Known:
         list_processings(session, actor, lot=code, paging=Paging(limit=1)).items,
         holds,
         liftable(session, actor, [one.id for one in holds]),
-        _allows(lot_to_decide, session, actor, code),
-        _allows(lot_basis_to_decide, session, actor, code),
+        offered_on_lot(session, actor, code, lot.site),
     )
-
-
-def _allows(reads: Callable[[Session, Actor, str], Deciding], session: Session, actor: Actor, code: str) -> bool:
-    """Say whether quality's form would open."""
-    if not actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE):
-        return False
-    try:
-        reads(session, actor, code)
-    except Refusal:
-        return False
-    return True
 
 
 @router.get("/lots/{code}")
@@ -158,9 +145,9 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
             ActionLink("Freeze its units", f"/processings/freezing?lot={code}", "snow"),
             *acts,
         ]
-    if known.basis:
+    if known.quality.basis:
         acts.append(ActionLink("Determine the legal basis", f"/lots/{code}/basis", "pen"))
-    if known.decidable:
+    if known.quality.decision:
         acts.append(ActionLink("Decide on quality", f"/lots/{code}/decision", "check", "get", "plain" if may else "main"))
     if actor.may(Permission.LABEL_PRINT, at=lot.site):
         acts.append(ActionLink("Print the labels of its units", f"/labels/batch?selection=lot&of={code}", "print"))
