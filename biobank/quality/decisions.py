@@ -18,8 +18,9 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
+from biobank.custody.models import custody
 from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record
-from biobank.custody.snapshots import custody, get_all_visible, load
+from biobank.custody.snapshots import get_all_visible, load
 from biobank.custody.states import LIVE, State
 from biobank.foundation import clock
 from biobank.foundation.errors import Conflict, NotFound, Refusal

@@ -50,7 +50,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/lots/{made_lot}/decision", ("quality",), 9, "/lots/{code}/decision"),
     stop("/lots/{made_lot}/basis", ("quality",), 9, "/lots/{code}/basis"),
     stop("/holds", ("lab_tech", "quality", "auditor"), 6),
-    stop("/holds/{hold}/lift", ("quality",), 6, "/holds/{hold_id}/lift"),
+    stop("/holds/{hold}/lift", ("quality",), 7, "/holds/{hold_id}/lift"),
     stop("/storage", BENCH, 7),
     stop("/storage/places", BENCH, 7),
     stop("/storage/new", ("admin",), 4),
