@@ -2,6 +2,7 @@
 
 import re
 from itertools import product
+from typing import Any
 
 from tests.conftest import Api
 from tests.factories import make_box
@@ -11,18 +12,18 @@ LOGINS = ("lab_tech", "quality", "acts_here", "reads_here_acts_elsewhere", "lab_
 NAMES = ("reading", "compare", "evacuate", "move")
 
 
-def a_place(api: Api, site: str, purpose: str) -> str:
+def a_place(api: Api, **fields: Any) -> str:
     act = api.test_bank.act("admin")
-    return str(api.test_bank.write(lambda s: make_box(s, act, site=site, purpose=purpose)).code)
+    return str(api.test_bank.write(lambda s: make_box(s, act, **fields)).code)
 
 
-def accepted(api: Api, login: str, box: str, target: str) -> set[str]:
+def accepted(api: Api, login: str, box: str, rack: str) -> set[str]:
     here = f"/storage-containers/{box}"
     calls = {
         "reading": (f"{here}/readings", {"reading": "temperature_mc", "value": -180_000}),
         "compare": ("/counts", {"container": box, "scanned": []}),
         "evacuate": (f"{here}/evacuate", {"scanned": ["SCRIBBLE"]}),
-        "move": (f"{here}/move", {"to": target}),
+        "move": (f"{here}/move", {"to": rack}),
     }
     return {name for name, (path, body) in calls.items() if getattr(api, login).post(path, json=body).status_code < 300}
 
@@ -31,10 +32,11 @@ def test_a_place_offers_and_opens_exactly_what_may_be_done_there(api: Api, visit
     for login in LOGINS:
         visitor = visit(login)
         for site, purpose in product(("LAB", "NORTH"), ("storage", "quarantine")):
-            box, target = a_place(api, site, purpose), a_place(api, site, purpose)
+            box = a_place(api, site=site, purpose=purpose)
+            rack = a_place(api, site=site, purpose=purpose, kind="rack", rows=None, cols=None)
             drawn = visitor.get(f"/storage/{box}", headers=BROWSER).text
             offered = set(re.findall(rf'href="/storage/{box}/({"|".join(NAMES)})"', drawn))
             opened = {name for name in NAMES if visitor.get(f"/storage/{box}/{name}", headers=BROWSER).status_code == 200}
 
-            assert offered == opened == accepted(api, login, box, target), (login, site, purpose)
+            assert offered == opened == accepted(api, login, box, rack), (login, site, purpose)
             assert login != "acts_here" or bool(offered) == (site == "LAB")
