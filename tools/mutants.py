@@ -42,7 +42,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "custody/hold_coverage": ("tests/quality/test_holds.py", "tests/quality", "tests/scanning"),
     "custody/holds": ("tests/custody", "tests/quality", "tests/scanning"),
     "auth/actor": ("tests/auth", "tests/people", "tests/custody", "tests/quality"),
-    "auth/scope": ("tests/auth", "tests/people", "tests/custody", "tests/quality"),
+    "auth/scope": ("tests/auth", "tests/people", "tests/custody", "tests/quality", "tests/exports"),
     "auth/permissions": ("tests/auth", "tests/people", "tests/custody", "tests/quality", "tests/withdrawals"),
     "auth/service": ("tests/auth", "tests/people"),
     "auth/sessions": ("tests/auth", "tests/people"),
