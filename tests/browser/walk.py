@@ -107,7 +107,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/lots/{made_lot}/viability/report", ("quality",), 20, "/lots/{code}/viability/report"),
     stop("/withdrawals", ("lab_tech", "clinician", "quality"), 6),
     stop("/withdrawals/new", ("clinician",), 4),
-    stop("/withdrawals/new?donor={donor}", ("clinician",), 13, "/withdrawals/new"),
+    stop("/withdrawals/new?donor={donor}", ("clinician",), 14, "/withdrawals/new"),
     stop("/withdrawals/queue", ("quality",), 13),
     stop("/withdrawals/{requested}", ("clinician", "quality"), 16, "/withdrawals/{code}"),
     stop("/withdrawals/{requested}/approve", ("quality",), 13, "/withdrawals/{code}/approve"),
