@@ -18,12 +18,24 @@ def upgrade() -> None:
         "app_user",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("username", sa.Text(), nullable=False),
-        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=True),
         sa.Column("must_change_password", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("name_commit", sa.LargeBinary(), nullable=True),
+        sa.Column("code_expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("slip_id", sa.Uuid(), nullable=True),
+        sa.Column("slip_for", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "(slip_id IS NULL) = (slip_for IS NULL) AND (slip_id IS NULL OR code_expires_at IS NOT NULL)",
+            name=op.f("a_slip_brings_a_code_to_be_drawn_by_somebody"),
+        ),
+        sa.CheckConstraint(
+            "code_expires_at IS NULL OR must_change_password", name=op.f("a_code_is_replaced_at_the_first_sign_in")
+        ),
+        sa.CheckConstraint("password_hash IS NOT NULL OR must_change_password", name=op.f("who_has_no_password_chooses_one")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_app_user")),
+        sa.UniqueConstraint("slip_id", name=op.f("uq_app_user_slip_id")),
         sa.UniqueConstraint("username", name=op.f("uq_app_user_username")),
         info={"never_deleted": True},
     )

@@ -129,8 +129,6 @@ class TwoPersonAct:
     """It cannot be taken back."""
     needs_seq: bool
     """The request says how far the specimen's record stands."""
-    first_password: bool
-    """The second person sets a first password: what the proposer set is not kept anywhere."""
 
 
 ACTS: dict[str, TwoPersonAct] = {}
@@ -145,13 +143,12 @@ def two_person(
     *,
     grave: bool = False,
     needs_seq: bool = False,
-    first_password: bool = False,
 ) -> Callable[[UseCase], UseCase]:
     """Declare that the use case takes two people under `name` (see above)."""
 
     def declare(use_case: UseCase) -> UseCase:
         assert name not in ACTS, f"two acts are called {name}"
-        ACTS[name] = TwoPersonAct(label, statement, model, use_case, grave, needs_seq, first_password)
+        ACTS[name] = TwoPersonAct(label, statement, model, use_case, grave, needs_seq)
         return use_case
 
     return declare

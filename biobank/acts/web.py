@@ -165,6 +165,11 @@ class Performer:
             raise answer.refusal
         return answer
 
+    async def unkept(self, use_case: Callable[Concatenate[Session, Act, P], T | Refused], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do the same without an idempotency key: the answer is a credential or personal data, and is kept by nobody."""
+        quiet = replace(self._act, idempotency_key=None)
+        return await Performer(self._request, self._claims, quiet)(use_case, *args, **kwargs)
+
     async def refuse(self, bound: Act, refusal: Refusal) -> None:
         """Answer a lost race with the winner's answer, else keep the attempt in a transaction of its own."""
         if refusal.status in (401, 422, 503) and bound.actor.code == kept_nobody.code:
@@ -189,7 +194,7 @@ def require_own_password(actor: Actor) -> None:
     """Raise NotPermitted while a first-login password is still in use."""
     if actor.must_change_password:
         raise NotPermitted(
-            "Change the password you were given first: POST /api/v1/auth/password.",
+            "Choose a password of your own first: POST /api/v1/auth/password.",
             reason="first_login_change_required",
         )
 

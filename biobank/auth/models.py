@@ -43,18 +43,33 @@ class Site(SQLModel, table=True):
 
 
 class User(SQLModel, table=True):
-    """A login. `code` (`US-…`) is the badge and the only name that enters the log."""
+    """A login. `code` (`US-…`) is the badge and the only name that enters the log.
+
+    `password_hash` is of the owner's password, or of a one-time code while `code_expires_at` says until when; null: nothing opens
+    this login. `slip_id` names the slip that brings the code and `slip_for` who draws it.
+    """
 
     __tablename__ = "app_user"
-    __table_args__ = {"info": {"never_deleted": True}}
+    __table_args__ = (
+        CheckConstraint("code_expires_at IS NULL OR must_change_password", name="a_code_is_replaced_at_the_first_sign_in"),
+        CheckConstraint("password_hash IS NOT NULL OR must_change_password", name="who_has_no_password_chooses_one"),
+        CheckConstraint(
+            "(slip_id IS NULL) = (slip_for IS NULL) AND (slip_id IS NULL OR code_expires_at IS NOT NULL)",
+            name="a_slip_brings_a_code_to_be_drawn_by_somebody",
+        ),
+        {"info": {"never_deleted": True}},
+    )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
     username: str = Field(sa_column=Column(Text, nullable=False, unique=True))
-    password_hash: str = Field(sa_column=Column(Text, nullable=False))
+    password_hash: str | None = Field(default=None, sa_column=Column(Text))
     must_change_password: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
     active: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
     created_at: datetime = Field(sa_column=_when())
     name_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    code_expires_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    slip_id: UUID | None = Field(default=None, sa_column=Column(Uuid, unique=True))
+    slip_for: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class UserRole(SQLModel, table=True):

@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlmodel import Session
 
+from biobank.auth import one_time
 from biobank.auth.models import LoginAttempt, RefreshToken
 from biobank.auth.models import login_session as _session
 from biobank.auth.models import user as _user
@@ -32,12 +33,18 @@ from biobank.foundation.errors import NotSignedIn, Refused, TooManyAttempts
 WINDOW = timedelta(minutes=10)
 USERNAME = re.compile(r"^[a-z][a-z0-9._-]{1,39}$")
 TOKEN_BYTES = 32
+WRONG = "Login name or password is wrong, or the login is not active."
 
 _attempt = table_of(LoginAttempt)
 _refresh = table_of(RefreshToken)
 
-_find_login = select(_user.c.code, _user.c.password_hash, _user.c.active, _user.c.must_change_password).where(
-    _user.c.username == bindparam("username")
+_find_login = select(
+    _user.c.code, _user.c.password_hash, _user.c.active, _user.c.must_change_password, _user.c.code_expires_at
+).where(_user.c.username == bindparam("username"))
+_still_stands = (
+    select(_user.c.code)
+    .where(_user.c.code == bindparam("code"), _user.c.password_hash == bindparam("stored"), _user.c.active)
+    .with_for_update(read=True)
 )
 _failures = (
     select(_attempt.c.at)
@@ -96,10 +103,11 @@ class PasswordCheck:
 
 @dataclass(frozen=True)
 class Proven:
-    """A login whose password was just proved."""
+    """A login whose password, or one-time code, was just proved against the hash `stored`."""
 
     user: str
     must_change_password: bool
+    stored: str
 
 
 @dataclass(frozen=True)
@@ -107,12 +115,13 @@ class _Begun:
     attempt: int
     user: str | None
     password_hash: str | None
-    active: bool
-    must_change_password: bool
+    active: bool = False
+    must_change_password: bool = False
+    takes_code: bool = False
 
 
 async def prove_password(check: PasswordCheck, username: str, password: str) -> Proven:
-    """Prove that `password` belongs to the active login `username`.
+    """Prove that `password` belongs to the active login `username`. A one-time code proves it until it lapses.
 
     Raises TooManyAttempts (429) when `failures_allowed` wrong passwords were tried for this name within ten minutes, whether or
     not such a login exists, and WrongCredentials (401). The attempt is written down as failed before the password is looked at,
@@ -120,11 +129,20 @@ async def prove_password(check: PasswordCheck, username: str, password: str) -> 
     """
     name = username.casefold()
     begun = await check.database.write(lambda s: _begin(s, check, name, clock.now()))
-    verified = await verify_password(password, begun.password_hash)
-    if not verified.genuine or not begun.active or begun.user is None:
-        raise WrongCredentials("Login name or password is wrong, or the login is not active.")
+    verified = await verify_password(one_time.as_typed(password) if begun.takes_code else password, begun.password_hash)
+    if not verified.genuine or not begun.active or begun.user is None or begun.password_hash is None:
+        raise WrongCredentials(WRONG)
     await check.database.write(lambda s: _succeed(s, begun, verified.rehashed))
-    return Proven(begun.user, begun.must_change_password)
+    return Proven(begun.user, begun.must_change_password, verified.rehashed or begun.password_hash)
+
+
+def require_standing(session: Session, proven: Proven) -> None:
+    """Lock the login and raise WrongCredentials when what was proved has been replaced, or the login shut, since.
+
+    Else a password that was proved a moment before its reset would open a session that the reset never ended.
+    """
+    if session.execute(_still_stands, {"code": proven.user, "stored": proven.stored}).first() is None:
+        raise WrongCredentials(WRONG)
 
 
 def _begin(session: Session, check: PasswordCheck, name: str, at: datetime) -> _Begun:
@@ -142,8 +160,10 @@ def _begin(session: Session, check: PasswordCheck, name: str, at: datetime) -> _
     # A name outside the grammar belongs to nobody and might hold what PostgreSQL cannot take.
     row = session.execute(_find_login, {"username": name}).first() if USERNAME.match(name) else None
     if row is None:
-        return _Begun(attempt, None, None, False, False)
-    return _Begun(attempt, row.code, row.password_hash, row.active, row.must_change_password)
+        return _Begun(attempt, None, None)
+    lapsed = row.code_expires_at is not None and row.code_expires_at <= at
+    stored = None if lapsed else row.password_hash
+    return _Begun(attempt, row.code, stored, row.active, row.must_change_password, row.code_expires_at is not None)
 
 
 def _succeed(session: Session, begun: _Begun, rehashed: str | None) -> None:
@@ -157,7 +177,8 @@ def _succeed(session: Session, begun: _Begun, rehashed: str | None) -> None:
 
 
 def open_token_session(session: Session, ring: TokenRing, proven: Proven, at: datetime, lifetime_s: int) -> TokenAnswer:
-    """Open a session for a login whose password was just proved and return its first tokens."""
+    """Open a session for a login whose password was just proved and return its first tokens. Raises WrongCredentials."""
+    require_standing(session, proven)
     session_id = uuid4()
     ends = at + timedelta(seconds=lifetime_s)
     session.execute(

@@ -63,7 +63,7 @@ class PageSession:
 
 
 def create_page_session(session: Session, user: str, at: datetime, lifetime_s: int) -> tuple[str, str]:
-    """Open a page session for a login whose password was just proved; return (cookie value, form token)."""
+    """Open a page session for a login whose password stands (`require_standing`); return (cookie value, form token)."""
     cookie, csrf = new_secret(), new_secret()
     session.execute(
         insert(_session).values(

@@ -1,7 +1,5 @@
 """What every verb shares: exit codes, the two consoles, settings, and the bank opened for one command."""
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -54,11 +52,3 @@ def open_bank() -> "Iterator[Bank]":
         raise fail(str(error)) from error
     except Refusal as refusal:
         raise fail(refusal.detail) from refusal
-
-
-def stop_event() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

@@ -1,13 +1,22 @@
 """Logins, from the console of the machine."""
 
-from typing import Annotated
+import asyncio
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from biobank.auth.permissions import Role
 from biobank.commands.console import console, open_bank
 
+if TYPE_CHECKING:
+    from biobank.acts.bank import Bank
+    from biobank.auth.service import Proven
+
 users = typer.Typer(no_args_is_help=True, help="Logins, from the console of the machine.")
+Second = Annotated[
+    str | None,
+    typer.Option(help="Login name of the second person, from quality; needed as soon as there is one. Asks for the password."),
+]
 
 
 @users.command("create")
@@ -16,16 +25,19 @@ def create_user(
     name: Annotated[str, typer.Option(help="Printed name; kept in the vault.", prompt=True)],
     role: Annotated[list[Role], typer.Option(help="A role; repeat for more.")],
     site: Annotated[str | None, typer.Option(help="Site of the roles; everywhere when left out.")] = None,
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="First password.")] = "",
+    second: Second = None,
 ) -> None:
-    """Make a login as the bank itself. For the first administrator and the first quality person; later ones need two people."""
+    """Make a login as the bank itself and print its one-time code. For the first administrator and the first quality person."""
     from biobank.acts.act import Act
+    from biobank.auth import one_time
     from biobank.auth.actor import RoleGrant
     from biobank.auth.passwords import hash_now
     from biobank.people.bootstrap import set_up_user
 
+    plain = one_time.new_code()
     with open_bank() as bank:
-        hashed = hash_now(password)
+        proven = _proven(bank, second)
+        hashed = hash_now(one_time.as_typed(plain))
         act = Act.system(bank, path="cli/users/create")
         code = bank.database.write_now(
             lambda s: set_up_user(
@@ -33,28 +45,48 @@ def create_user(
                 act,
                 username=username,
                 printed_name=name,
-                password=password,
-                password_hash=hashed,
+                code_hash=hashed,
                 grants=[RoleGrant(r, site) for r in role],
+                second=proven,
             )
         )
-    console.print(f"{username} is {code}. The password must be changed at the first sign-in.")
+    _hand_over(username, code, plain)
 
 
 @users.command("reset-password")
-def reset_password(
-    username: str,
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)] = "",
-) -> None:
-    """Set a first password again, as the bank itself; ends every session of the login."""
+def reset_password(username: str, second: Second = None) -> None:
+    """Print a one-time code for a login, as the bank itself; its password and every session of it end."""
     from biobank.acts.act import Act
+    from biobank.auth import one_time
     from biobank.auth.passwords import hash_now
-    from biobank.people.bootstrap import set_first_password
+    from biobank.people.bootstrap import reset_from_console
 
+    plain = one_time.new_code()
     with open_bank() as bank:
-        hashed = hash_now(password)
+        proven = _proven(bank, second)
+        hashed = hash_now(one_time.as_typed(plain))
         act = Act.system(bank, path="cli/users/reset-password")
-        code = bank.database.write_now(
-            lambda s: set_first_password(s, act, username=username, password=password, password_hash=hashed)
-        )
-    console.print(f"{username} ({code}) signs in with the new password and must change it.")
+        code = bank.database.write_now(lambda s: reset_from_console(s, act, username=username, code_hash=hashed, second=proven))
+    _hand_over(username, code, plain)
+
+
+def _proven(bank: "Bank", second: str | None) -> "Proven | None":
+    if second is None:
+        return None
+    from biobank.acts.proving import password_check_of
+    from biobank.auth.service import prove_password
+
+    password = typer.prompt(f"Password of {second}", hide_input=True)
+
+    async def prove() -> "Proven":
+        try:
+            return await prove_password(password_check_of(bank), second, password)
+        finally:
+            await bank.database.dispose()
+
+    return asyncio.run(prove())
+
+
+def _hand_over(username: str, code: str, plain: str) -> None:
+    console.print(f"{username} is {code}. One-time code: {plain}", highlight=False)
+    console.print("It goes to its owner unread and opens one thing, within three days: the choice of a password of their own.")

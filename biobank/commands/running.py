@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from biobank.commands.console import ALREADY_RUNNING, HALTED, console, fail, settings_or_exit, stop_event
+from biobank.commands.console import ALREADY_RUNNING, HALTED, console, fail, settings_or_exit
 from biobank.foundation.collector import collector_paused
 from biobank.foundation.config import Settings
+from biobank.foundation.stopping import on_signals
 from biobank.operations.supervisor import Children, adopt_rules, prepare, served_database, start_all
 from biobank.postgres.embedded import EmbeddedPostgresError
 
@@ -32,7 +33,7 @@ def serve(
 def run_until_stopped(settings: Settings, *, web_only: bool = False) -> int:
     """Start the children and wait; return the web server's exit code, 0 after a signal."""
     children = Children()
-    stop = stop_event()
+    stop = on_signals()
     try:
         start_all(settings, children, web_only=web_only)
         return children.wait("web", stop)
@@ -57,7 +58,7 @@ def sealer() -> None:
     try:
         peers = [] if settings.policy_path is None else peers_of(settings.policy_path, settings.log_origin)
         log = Log.open(settings.log_origin, settings.secrets, register)
-        seal_and_attend(settings.sealer_database_url, stop_event(), log, peers)
+        seal_and_attend(settings.sealer_database_url, on_signals(), log, peers)
     except LogHalted as halted:
         raise fail(f"The log is halted: {halted}", HALTED) from halted
     except (Unreadable, KeyFileError, OSError) as error:
@@ -72,7 +73,7 @@ def worker() -> None:
         from biobank.operations.worker import run as run_worker
 
         adopt_rules(settings)
-    run_worker(Bank.open(settings), stop_event())
+    run_worker(Bank.open(settings), on_signals())
 
 
 def migrate() -> None:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from biobank.commands.console import console, fail, stop_event
+from biobank.commands.console import console, fail
+from biobank.foundation.stopping import on_signals
 
 
 def witness(
@@ -23,7 +24,7 @@ def witness(
     from biobank.transparency.note import NoteError
     from biobank.transparency.witness import Witness, make_server, read_log_keys
 
-    stop = stop_event()
+    stop = on_signals()
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = state / "witness.skey"

@@ -50,7 +50,8 @@ def keep_placed(session: Session, facts: Sequence[Fact], appended: Sequence[Appe
                     "scope_id": body["scope_id"],
                     "blocks": list(body["blocks"]),
                     "reason": body["reason"],
-                    "placed_at": fact.head.occurred_at,
+                    # A stated time may only widen what it covers: said to be later, it still holds from when it was recorded.
+                    "placed_at": min(fact.head.occurred_at, fact.head.recorded_at),
                     "placed_by": fact.head.by,
                     "placed_event": done.leaf_hash,
                 }

@@ -36,7 +36,9 @@ from biobank.donors.service import register_donor
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.people.bootstrap import set_up_user
+from biobank.people.queries import get_user
 from biobank.people.schemas import SiteCreate
+from biobank.people.service import store_own_password
 from biobank.people.sites import create_site
 from biobank.quality.events import BasisDecided, Decision, Discarded, QualityDecided, RegulatoryBasis
 from biobank.registries import event_kinds, tables
@@ -114,20 +116,17 @@ def _people(bank: Bank, passwords: dict[str, str]) -> dict[str, Actor]:
         request = SiteCreate(code=code, name=name, kind=kind, timezone="Europe/London")
         bank.database.write_now(partial(create_site, act=replace(act, actor=everything), request=request))
     for username, (name, grants) in PEOPLE.items():
-        code = bank.database.write_now(
-            partial(
-                set_up_user,
-                act=act,
-                username=username,
-                printed_name=name,
-                password=passwords[username],
-                password_hash=hash_now(passwords[username]),
-                grants=grants,
-                must_change=False,
-            )
-        )
+        code = bank.database.write_now(partial(set_up_user, act=act, username=username, printed_name=name, grants=grants))
         actors[username] = Actor(code, frozenset(grants))
+    for username, actor in actors.items():
+        own = replace(act, actor=actor)
+        bank.database.write_now(partial(_choose_password, own, hash_now(passwords[username])))
     return actors
+
+
+def _choose_password(act: Act, hashed: str, session: Session) -> None:
+    row, _ = get_user(session, act.actor, act.actor.code, lock=True)
+    store_own_password(session, act, row, hashed, None)
 
 
 def _donor(session: Session, stage: Stage, number: int, day: datetime) -> int:

@@ -15,6 +15,7 @@ import psycopg
 from biobank.acts.bank import Bank
 from biobank.custody.entry import parse_entry
 from biobank.custody.projection import PROJECTED
+from biobank.custody.rebuild import fold
 from biobank.custody.rulebook import STREAM as RULES
 from biobank.exports.personal import PersonalData
 from biobank.foundation.clock import now, rfc3339
@@ -44,8 +45,14 @@ _CITED: Final = "SELECT l.log_index, e.entry, e.donor_code FROM event e JOIN lea
 _STREAMS_OF_DONOR: Final = "SELECT DISTINCT stream_kind, stream_id FROM event WHERE donor_code = %s"
 _RULES: Final = "SELECT id, document FROM rule_table ORDER BY id"
 _ROW_COLUMNS: Final = ("code", "seq", "head_hash", "state_seq", *PROJECTED)
-_ALL_ROWS: Final = f'SELECT {", ".join(_ROW_COLUMNS)} FROM custody ORDER BY code COLLATE "C"'  # noqa: S608 - our own constants
-_SOME_ROWS: Final = f'SELECT {", ".join(_ROW_COLUMNS)} FROM custody WHERE code = ANY(%s) ORDER BY code COLLATE "C"'  # noqa: S608 - the same
+_ROWS: Final = (
+    f"SELECT {', '.join(_ROW_COLUMNS)}, l.log_index FROM custody LEFT JOIN leaf l ON l.leaf_hash = custody.head_hash "  # noqa: S608 - our own constants
+    'WHERE %(some)s::text[] IS NULL OR code = ANY(%(some)s) ORDER BY code COLLATE "C"'
+)
+_STORY: Final = (
+    "SELECT e.entry, e.leaf_hash FROM event e JOIN leaf l USING (leaf_hash) "
+    "WHERE e.stream_kind = 'specimen' AND e.stream_id = %s AND l.log_index < %s ORDER BY e.seq"
+)
 
 MOST_OLD_SIZES: Final = 16
 
@@ -143,7 +150,7 @@ class BundleReader:
         for name in tile_names(size):
             if name.level:
                 yield self._writer.member(name.path(), read(name.level, name.n, name.width))
-        yield from self._custody(_ALL_ROWS, ())
+        yield from self._custody(size, None)
 
     def _tile(self, n: int, width: int, rows: list[tuple[Any, ...]]) -> bytes:
         at = {row[0]: row for row in rows}
@@ -194,15 +201,27 @@ class BundleReader:
             if said:
                 yield self._writer.lines(f"vault/{n}", said)
         codes = {code for i, entry, _, cited in chosen if not cited and (code := _specimen_of(entry)) is not None}
-        yield from self._custody(_SOME_ROWS, (sorted(codes),))
+        yield from self._custody(size, sorted(codes))
 
-    def _custody(self, statement: str, values: tuple[Any, ...]) -> Iterator[bytes]:
+    def _custody(self, size: int, some: Sequence[str] | None) -> Iterator[bytes]:
+        """Yield the rows of custody as they were at the checkpoint: none of them says more than the entries prove."""
         with self._connection.cursor(name="rows") as cursor:
-            cursor.execute(statement, values)
-            rows, n = iter(cursor), 0
-            while some := list(islice(rows, CHUNK)):
-                yield self._writer.lines(f"custody/{n}", [_row(row) for row in some])
+            cursor.execute(_ROWS, {"some": some})
+            rows = (row for found in cursor if (row := self._at_checkpoint(found, size)) is not None)
+            n = 0
+            while chunk := list(islice(rows, CHUNK)):
+                yield self._writer.lines(f"custody/{n}", chunk)
                 n += 1
+
+    def _at_checkpoint(self, found: tuple[Any, ...], size: int) -> dict[str, Any] | None:
+        *row, index = found
+        if index is not None and index < size:
+            return _row(tuple(row))
+        story = self._connection.execute(_STORY, (row[0], size), binary=True).fetchall()
+        if not story:
+            return None
+        then = fold(parse_entry(bytes(entry)) for entry, _ in story)
+        return _row((row[0], then.seq, story[-1][1], then.state_seq, *then.projection.columns().values()))
 
     def _fetch(self, sql: str, values: tuple[int, ...]) -> Sequence[Sequence[Any]]:
         return self._connection.execute(sql, values, binary=True).fetchall()

@@ -11,6 +11,7 @@ from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.acts.timers import TIMERS, Timer
 from biobank.foundation import clock
+from biobank.foundation.stopping import Stop
 from biobank.jobs.running import JOB_KINDS, run_next
 from biobank.registries import declarations
 
@@ -31,7 +32,7 @@ def run_timer(bank: Bank, timer: Timer) -> int | None:
     return bank.database.write_now(unit)
 
 
-def run(bank: Bank, stop: threading.Event) -> None:
+def run(bank: Bank, stop: Stop) -> None:
     """Run timers and jobs until `stop` is set. Jobs have a thread of their own, so that a long one delays no timer."""
     jobs = threading.Thread(target=_run_jobs, args=(bank, stop), name="jobs", daemon=True)
     jobs.start()
@@ -40,7 +41,7 @@ def run(bank: Bank, stop: threading.Event) -> None:
     jobs.join(timeout=5)
 
 
-def _run_jobs(bank: Bank, stop: threading.Event) -> None:
+def _run_jobs(bank: Bank, stop: Stop) -> None:
     while not stop.is_set():
         try:
             busy = run_next(bank, JOB_KINDS)
@@ -51,7 +52,7 @@ def _run_jobs(bank: Bank, stop: threading.Event) -> None:
             stop.wait(1.0)
 
 
-def _run_timers(bank: Bank, stop: threading.Event) -> None:
+def _run_timers(bank: Bank, stop: Stop) -> None:
     """Run every timer when it is due. A failing timer is logged and tried again at its next turn."""
     due = {name: clock.now() for name in TIMERS}
     while not stop.is_set():

@@ -15,12 +15,10 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.acts.two_person import ACTS, PendingActPublic, cancel_pending, list_pending
 from biobank.auth.actor import Actor
-from biobank.auth.passwords import hash_password
 from biobank.custody.snapshots import get_visible
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Listed, Paging
 from biobank.foundation.terms import words
-from biobank.pages.people.logins import first_password_field, first_password_in
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.code_pages import page_of
 from biobank.pages.ui.entries import facts_of
@@ -28,6 +26,10 @@ from biobank.pages.ui.listing import Listing, Wanted
 from biobank.pages.ui.parts import Column
 
 router = APIRouter(include_in_schema=False)
+
+
+UNSAID = frozenset({"seq"})
+"""Members of a proposal that bind how far a record stood: nothing that a person reads."""
 
 
 def read_waiting(session: Session, actor: Actor, asked: Wanted) -> Listed[dict[str, Any]]:
@@ -88,35 +90,43 @@ def _reads(session: Session, actor: Actor, asked: Asked) -> Read:
 def _draw(at: Opened[Read]) -> OwnPage:
     one, seq = at.read
     known = ACTS[one.act]
-    proposal = "; ".join(f"{words(name).lower()} {words(value)}" for name, value in one.body.items() if value is not None)
+    body = {name: value for name, value in one.body.items() if name not in UNSAID and value is not None}
+    if "roles" in body:
+        held = (role.partition("@") for role in body["roles"])
+        body["roles"] = ", ".join(f"{words(role).lower()} {_where(site)}" for role, _, site in held)
+    proposal = "; ".join(f"{words(name).lower()} {words(value)}" for name, value in body.items())
     return OwnPage(
         "pending_act.html",
         one=one,
         label=ACTS[one.act].label,
         subject_href=page_of(one.subject),
-        facts=[*facts_of(one.body), ("Needs", one.needs), ("At", one.site or "everywhere")],
+        facts=[*facts_of(body), ("Needs", one.needs), ("At", one.site or "everywhere")],
         mine=one.proposed_by == at.actor.code,
         grave=known.grave,
-        fields=[first_password_field()] if known.first_password else [],
         seq=seq,
         statement=f"{ACTS[one.act].label}: {one.subject}; {proposal}." if proposal else f"{ACTS[one.act].label}: {one.subject}.",
         meaning=(one.meaning, known.statement),
     )
 
 
+def _where(site: str) -> str:
+    return "everywhere" if site == "*" else f"at {site}"
+
+
 async def _sign(at: Acting[Read]) -> Done:
     """Sign as the second person and complete the act."""
     one, seq = at.read
     known = ACTS[one.act]
-    given = {name: value for name, value in one.body.items() if name != "kind"} | {"pending_act": one.id}
+    # A proposal may also bind what must not change meanwhile, which the use case reads again.
+    given = {name: value for name, value in one.body.items() if name in known.model.model_fields and name != "kind"}
+    given["pending_act"] = one.id
     if known.needs_seq:
         given["expected_seq"] = seq
-    hashed: tuple[str, ...] = ()
-    if known.first_password:
-        given["password"] = first_password_in(at.form)
-        hashed = (await hash_password(given["password"]),)
     body = await at.sign(known.model.model_validate(given), Meaning(one.meaning))
-    await at.performing(known.use_case, one.subject, body, *hashed)
+    answer = await at.performing(known.use_case, one.subject, body)
+    if answer.get("slip") is not None:
+        text = "Now draw the slip with the one-time code and hand it to its owner."
+        return Done(f"/slips/{answer['slip']['id']}", f"Done: {known.label.lower()}.", text)
     return Done("/pending", f"Done: {known.label.lower()}.", f"{one.subject}, signed by two people.")
 
 

@@ -25,6 +25,7 @@ from biobank.foundation.clock import now
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.code_pages import code_href
+from biobank.people.resets import shown_today
 from biobank.quality.deviations import list_deviations
 from biobank.quality.holds import list_holds
 from biobank.shipping.handover_queries import list_handovers
@@ -211,9 +212,22 @@ def _specimens() -> Any:
     return specimen.join(custody, custody.c.code == specimen.c.code).outerjoin(donor, donor.c.code == specimen.c.donor_code)
 
 
+_LOGIN_ACTS = {
+    "user.password_reset": "Password reset",
+    "user.password_changed": "One-time code used",
+    "user.created": "Login made",
+    "user.reactivated": "Login opened",
+    "user.role_granted": "Role given",
+}
+"""What may be somebody else's doing: of one's own login, and by the console."""
+
+
 def read_troubles(session: Session, actor: Actor) -> list[Trouble]:
-    """Return what is not as it should be, the newest first: missing tubes, holds in force, open deviations."""
-    found: list[Trouble] = []
+    """Return what is not as it should be, the newest first: missing tubes, holds in force, open deviations, resets of logins."""
+    found = [
+        Trouble(_LOGIN_ACTS[one.kind], one.user, code_href(one.user), one.at, f"by {', '.join(one.by)}")
+        for one in shown_today(session, actor)
+    ]
     if actor.may(P.SPECIMEN_READ, at=ANYWHERE):
         found += _missing(session, actor)
         for hold in list_holds(session, actor, active=True, paging=Paging(limit=SHOWN_EACH)).items:

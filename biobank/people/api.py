@@ -1,17 +1,20 @@
 """Routes of logins, roles and sites."""
 
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import Performing, Reading
+from biobank.auth import one_time
 from biobank.auth.passwords import hash_password
 from biobank.auth.permissions import Role
 from biobank.foundation.paging import Cursor, Paging
-from biobank.people import queries, roles, service, sites
+from biobank.people import queries, roles, service, sites, slips
 from biobank.people.schemas import (
     Done,
+    DrawnSlip,
     PasswordReset,
     RoleChange,
     SiteChange,
@@ -33,8 +36,8 @@ SitePath = Annotated[str, Path(pattern=r"^[A-Z0-9-]{1,20}$", description="Site c
 
 @router.post("/users", status_code=201)
 async def create_user(request: UserCreate, performing: Performing) -> Done:
-    """Make a login. It has no role, and its first password must be changed at the first sign-in."""
-    return await performing(service.create_user, request, await hash_password(request.password))
+    """Make a login. It has no role and no credential: its first role, signed by two people, brings a one-time code."""
+    return await performing(service.create_user, request)
 
 
 @router.get("/users")
@@ -71,8 +74,20 @@ async def change_user(code: UserPath, request: UserChange, performing: Performin
 
 @router.post("/users/{code}/password-reset")
 async def reset_password(code: UserPath, request: PasswordReset, performing: Performing) -> Done | Proposed:
-    """Set a first password for someone who lost theirs."""
-    return await performing(service.reset_password, code, request, await hash_password(request.password))
+    """Make a one-time code for someone who lost their password: an administrator proposes, quality completes."""
+    return await performing(service.reset_password, code, request)
+
+
+@router.post("/slips/{slip}/draw")
+async def draw_slip(slip: UUID, performing: Performing, response: Response) -> DrawnSlip:
+    """Show the one-time code of a slip, once, to the person who completed the act that made it.
+
+    Hand it to its owner sealed and unread; using it is listed to its owner. The answer is never kept: the code of a lost answer
+    is lost, and the password is reset again.
+    """
+    response.headers["Cache-Control"] = "no-store"
+    plain = one_time.new_code()
+    return await performing.unkept(slips.draw_slip, slip, plain, await hash_password(one_time.as_typed(plain)))
 
 
 @router.post("/users/{code}/roles")

@@ -50,16 +50,18 @@ def require_manager_of(act: Act, code: str, grants: Iterable[RoleGrant]) -> None
 
 
 def takes_two(grants: Iterable[RoleGrant]) -> bool:
-    """Say whether opening this login takes two people: it holds a role whose signature others' roles need.
-
-    Else an administrator could set the password of a quality login and co-sign their own proposals.
-    """
+    """Say whether opening a shut login takes two people: it holds a role whose signature others' roles need."""
     return any(_cosigns(grant) for grant in grants)
 
 
 def cosigning_site(grants: Iterable[RoleGrant]) -> str | None:
     """Return where the second person must be quality: the one site where this login co-signs, else everywhere (None)."""
-    sites = {grant.site for grant in grants if _cosigns(grant)}
+    return one_site(grant for grant in grants if _cosigns(grant))
+
+
+def one_site(grants: Iterable[RoleGrant]) -> str | None:
+    """Return the one site of some grants; None, everywhere, when there are several."""
+    sites = {grant.site for grant in grants}
     return sites.pop() if len(sites) == 1 else None
 
 

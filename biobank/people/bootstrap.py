@@ -2,24 +2,40 @@
 
 A new bank has nobody who could propose or co-sign a role, so the bank itself makes the first logins, by an act outside any
 request (`biobank users create`, the demonstration). Whoever can run it already holds the application's database login; the log
-shows each of these acts under `SYSTEM`, without signatures, for ever.
+shows each of these acts under `SYSTEM`, for ever. Once somebody from quality could sign, one of them must.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from sqlalchemy import select, update
 from sqlmodel import Session
 
-from biobank.acts.act import Act
+from biobank.acts.act import Act, act_hash
+from biobank.acts.signing import Meaning, make_signature, use_signature
+from biobank.acts.web import require_own_password
+from biobank.auth import one_time
 from biobank.auth.actor import SYSTEM_CODE, RoleGrant
-from biobank.auth.models import user
-from biobank.auth.passwords import require_strong
-from biobank.auth.service import end_sessions_of
+from biobank.auth.identity import load_actor_of
+from biobank.auth.models import user, user_role
+from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
+from biobank.auth.service import Proven, end_sessions_of, require_standing
 from biobank.foundation.errors import NotFound, NotPermitted
 from biobank.people import events
-from biobank.people.queries import get_site
+from biobank.people.authority import one_site
+from biobank.people.queries import get_site, grants_of
 from biobank.people.roles import add_grant
 from biobank.people.service import add_user, record_about
+from biobank.people.slips import NO_CODE
+
+_COSIGNING = [role.value for role in Role if Permission.ROLE_COSIGN in ROLE_PERMISSIONS[role]]
+
+
+class SecondPersonNeeded(NotPermitted):
+    """Somebody from quality could sign, so the console does not act alone."""
+
+    code = "second_person_needed"
+    title = "A second person is needed"
 
 
 def set_up_user(
@@ -28,45 +44,92 @@ def set_up_user(
     *,
     username: str,
     printed_name: str,
-    password: str,
-    password_hash: str,
     grants: Iterable[RoleGrant],
-    must_change: bool = True,
+    code_hash: str | None = None,
+    second: Proven | None = None,
 ) -> str:
     """Make a login with roles as the bank itself and return its badge code.
 
-    `act` is `Act.system(bank, …)`; `password_hash` is `auth.passwords.hash_now(password)`, made before the transaction opened.
-    Raises WeakPassword, UsernameTaken, NotFound for an unknown site, NotPermitted for any other act.
+    `act` is `Act.system(bank, …)`; `code_hash` is of a one-time code (`auth/one_time.py`), made before the transaction opened;
+    without it nothing opens the login yet. `second`: who signs for it.
+    Raises UsernameTaken, NotFound for an unknown site, SecondPersonNeeded, NotPermitted for any other act.
     """
     _require_system(act)
-    require_strong(password, username)
-    code, _ = add_user(session, act, username, printed_name, password_hash, must_change=must_change)
-    for grant in grants:
+    held = list(grants)
+    signed = _signed_by(session, act, second, username, one_site(held), Meaning.ROLE_CHANGE)
+    code, _ = add_user(session, act, username, printed_name)
+    if code_hash is not None:
+        _set_code(session, act, code, code_hash)
+    for grant in held:
         if grant.site is not None:
             get_site(session, grant.site)
         add_grant(session, act, code, grant)
-        record_about(session, act, code, events.UserRoleGranted(role=grant.role, site=grant.site))
+        record_about(session, act, code, events.UserRoleGranted(role=grant.role, site=grant.site, **signed))
     return code
 
 
-def set_first_password(session: Session, act: Act, *, username: str, password: str, password_hash: str) -> str:
-    """Set a first password and open the login again, as the bank itself; return its badge code.
+def reset_from_console(session: Session, act: Act, *, username: str, code_hash: str, second: Proven | None = None) -> str:
+    """Put a one-time code at a login, end its sessions and open it again, as the bank itself; return its badge code.
 
-    Raises NotFound, WeakPassword, NotPermitted for any other act.
+    Raises NotFound, SecondPersonNeeded, NotPermitted for any other act.
     """
     _require_system(act)
     row = session.execute(select(user.c.code, user.c.active).where(user.c.username == username).with_for_update()).first()
     if row is None:
         raise NotFound("There is no such login.")
-    require_strong(password, username)
-    session.execute(
-        update(user).where(user.c.code == row.code).values(password_hash=password_hash, must_change_password=True, active=True)
-    )
+    signed = _signed_by(session, act, second, username, one_site(grants_of(session, row.code)), Meaning.APPROVED)
+    session.execute(update(user).where(user.c.code == row.code).values(active=True))
+    _set_code(session, act, row.code, code_hash)
     ended = end_sessions_of(session, row.code, act.at, because="password_reset")
     if not row.active:
-        record_about(session, act, row.code, events.UserReactivated(reason="set_up"))
-    record_about(session, act, row.code, events.UserPasswordReset(sessions_ended=ended))
+        record_about(session, act, row.code, events.UserReactivated(reason="set_up", **signed))
+    record_about(session, act, row.code, events.UserPasswordReset(sessions_ended=ended, **signed))
     return str(row.code)
+
+
+def who_may_sign(session: Session, site: str | None, *, but: str) -> set[str]:
+    """Return the badges of those who can be the second person at the console for a login at `site` (None: everywhere).
+
+    They are quality there; when nobody is, quality anywhere. `but`: the login name that it is about.
+    """
+    rows = session.execute(
+        select(user.c.code, user_role.c.site_code)
+        .join(user_role, user_role.c.user_code == user.c.code)
+        .where(
+            user_role.c.role.in_(_COSIGNING),
+            user.c.active,
+            user.c.must_change_password.is_(False),
+            user.c.username != but,
+        )
+    ).all()
+    there = {row.code for row in rows if row.site_code in (None, site)}
+    return there or {row.code for row in rows}
+
+
+def _signed_by(
+    session: Session, act: Act, second: Proven | None, username: str, site: str | None, meaning: Meaning
+) -> dict[str, str]:
+    """Return the members of the event that name the second person; none while nobody could be it."""
+    able = who_may_sign(session, site, but=username)
+    if not able:
+        return {}
+    if second is None or second.user not in able:
+        raise SecondPersonNeeded(
+            "A second person from quality signs this with their own login name and password; it cannot be the login it is about."
+        )
+    require_standing(session, second)
+    signer = load_actor_of(session, second.user)
+    require_own_password(signer)
+    signing = replace(act, actor=signer, request_hash=act_hash(act.method, act.path, {"username": username, "site": site}))
+    token = make_signature(session, user=signer.code, meaning=meaning, act_hash=signing.request_hash, at=act.at)
+    used = use_signature(session, signing, token.signature, meaning)
+    return {"completed_by": signer.code, "second_signature": str(used.id)}
+
+
+def _set_code(session: Session, act: Act, code: str, code_hash: str) -> None:
+    values = NO_CODE | {"code_expires_at": act.at + one_time.LIFETIME}
+    statement = update(user).where(user.c.code == code)
+    session.execute(statement.values(password_hash=code_hash, must_change_password=True, **values))
 
 
 def _require_system(act: Act) -> None:

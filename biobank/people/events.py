@@ -22,9 +22,10 @@ SITE = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")
 
 
 class TwoPeople(Event):
-    """Who proposed and who completed, with both signatures' ids; all null when the bank itself acted (set-up).
+    """Who proposed and who completed, with both signatures' ids; all null when the bank itself acted alone (set-up).
 
-    The one who completed is also the entry's `by`.
+    The one who completed is also the entry's `by`. At the console the entry is the bank's, and `completed_by` is the second
+    person who signed there.
     """
 
     stream: ClassVar[StreamKind] = StreamKind.USER
@@ -77,7 +78,7 @@ class UserReactivated(TwoPeople):
 
 
 class UserPasswordReset(TwoPeople):
-    """An administrator set a first password; it must be changed at the next sign-in. All sessions ended."""
+    """The password was taken away and a one-time code made for its owner, by two people. All sessions ended."""
 
     kind: Literal["user.password_reset"] = "user.password_reset"
     permission: ClassVar[Permission] = Permission.USER_MANAGE
@@ -86,7 +87,7 @@ class UserPasswordReset(TwoPeople):
 
 
 class UserPasswordChanged(Event):
-    """The person changed their own password; other sessions ended. `first` when it replaced one that someone else set."""
+    """The person chose a password of their own; other sessions ended. `first` when it replaced a one-time code."""
 
     stream: ClassVar[StreamKind] = StreamKind.USER
     kind: Literal["user.password_changed"] = "user.password_changed"

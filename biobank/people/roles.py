@@ -21,16 +21,18 @@ from biobank.people.authority import require_held, require_not_own
 from biobank.people.queries import get_site, get_user
 from biobank.people.schemas import Done, RoleChange
 from biobank.people.service import COMPARED, done, people_of, record_about
+from biobank.people.slips import issue_slip
 
 
 @two_person("user.grant_role", "Give a role", COMPARED, RoleChange)
 def grant_role(session: Session, act: Act, code: str, request: RoleChange) -> Done | Proposed:
-    """Give a role, in two calls by two people.
+    """Give a role, in two calls by two people. The first role of a login that nothing opens yet brings a one-time code.
 
     Raises NotFound, NotPermitted, OwnLogin, AlreadyExists, Conflict for a shut login or site, and what signatures and
     two-person acts raise.
     """
     row, grants = _subject_of(session, act, code, request)
+    opens = row.password_hash is None and row.slip_id is None
     if not row.active:
         raise Conflict(f"{code} is shut. Open the login first.", subject=code)
     if RoleGrant(request.role, request.site) in grants:
@@ -40,7 +42,8 @@ def grant_role(session: Session, act: Act, code: str, request: RoleChange) -> Do
         return step
     add_grant(session, act, code, RoleGrant(request.role, request.site))
     event = events.UserRoleGranted(role=request.role, site=request.site, **people_of(step))
-    return done(act, code, record_about(session, act, code, event))
+    slip = issue_slip(session, act, code) if opens else None
+    return done(act, code, record_about(session, act, code, event), slip)
 
 
 @two_person("user.revoke_role", "Take a role away", COMPARED, RoleChange)

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from biobank.auth.passwords import MAXIMUM_LENGTH
 from biobank.auth.permissions import Role
-from biobank.auth.schemas import SECRET
 from biobank.custody.schemas import EventReceipt
 from biobank.foundation.paging import Listed
 
@@ -17,6 +17,14 @@ SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason, e.g. `left_the_bank`.")]
 Token = Annotated[str, Field(min_length=1, max_length=200, description="A signature from POST /signatures.")]
 TimeZone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$", description="IANA name, e.g. `Europe/London`.")]
+
+
+PASSWORD_OF_ANOTHER = Field(
+    default=None,
+    max_length=MAXIMUM_LENGTH,
+    json_schema_extra={"deprecated": True},
+    description="Refused: nobody sets another's password. The bank makes a one-time code.",
+)
 
 
 def _one_line(value: str) -> str:
@@ -35,11 +43,11 @@ class _Body(BaseModel):
 
 
 class UserCreate(_Body):
-    """A new login. The first password is sent by the administrator, handed over in person and changed at the first sign-in."""
+    """A new login. Nothing opens it until its first role is signed by two people, which brings a one-time code."""
 
     username: str = Field(pattern=r"^[a-z][a-z0-9._-]{1,39}$")
     printed_name: Name = Field(description="As it is printed under signatures. Kept in the vault.")
-    password: str = SECRET
+    password: str | None = PASSWORD_OF_ANOTHER
 
 
 class UserChange(_Body):
@@ -56,9 +64,9 @@ class UserChange(_Body):
 
 
 class PasswordReset(_Body):
-    """A new first password. For a login that co-signs roles it takes two people; the second one's password is the one set."""
+    """A one-time code for someone who lost their password: an administrator proposes, quality completes; both sign `approved`."""
 
-    password: str = SECRET
+    password: str | None = PASSWORD_OF_ANOTHER
     signature: Token | None = None
     pending_act: UUID | None = None
 
@@ -72,13 +80,31 @@ class RoleChange(_Body):
     pending_act: UUID | None = None
 
 
+class Slip(BaseModel):
+    """A one-time code that waits to be drawn, once, by the person who completed the act: `POST /slips/{id}/draw`."""
+
+    id: UUID
+    expires_at: datetime = Field(description="Drawn or not, the code opens nothing from then on.")
+
+
 class Done(BaseModel):
-    """What was recorded about a login, with our signature under it."""
+    """What was recorded about a login, with our signature under it. `slip`: the act brought a one-time code."""
 
     status: Literal["done"] = "done"
     code: str
     events: list[EventReceipt]
     receipt: str
+    slip: Slip | None = None
+
+
+class DrawnSlip(BaseModel):
+    """A one-time code, shown this once. It goes to its owner in a sealed envelope, unread."""
+
+    code: str
+    username: str
+    printed_name: str | None
+    one_time_code: str
+    expires_at: datetime
 
 
 class GrantPublic(BaseModel):

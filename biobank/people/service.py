@@ -1,15 +1,15 @@
 """Use cases about logins.
 
-Making, renaming and shutting a login is an administrator's. Whatever would let an administrator become a quality login in two
-steps, resetting its password or opening it again, takes a second person from quality, as role changes do (`roles.py`).
-Nobody decides about their own login.
+Making, renaming and shutting a login is an administrator's. A login is made without a credential; its first role brings a
+one-time code, and so does a reset (`slips.py`). Both take a second person from quality, as role changes do (`roles.py`), and so
+does opening a quality login again. Nobody decides about their own login, and nobody knows or sets another's password.
 """
 
 from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
@@ -19,8 +19,8 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.timers import timer
 from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
 from biobank.auth.actor import RoleGrant
+from biobank.auth.identity import load_actor
 from biobank.auth.models import user
-from biobank.auth.passwords import require_strong
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.auth.service import end_sessions_of, forget_old
@@ -31,14 +31,20 @@ from biobank.custody.service import receipt_of
 from biobank.custody.states import StreamKind
 from biobank.foundation.errors import AlreadyExists, Conflict, MalformedRequest
 from biobank.people import events
-from biobank.people.authority import cosigning_site, require_held, require_manager_of, require_not_own, takes_two
+from biobank.people.authority import cosigning_site, one_site, require_held, require_manager_of, require_not_own, takes_two
 from biobank.people.queries import get_user
-from biobank.people.schemas import Done, PasswordReset, UserChange, UserCreate
+from biobank.people.schemas import Done, PasswordReset, Slip, UserChange, UserCreate
+from biobank.people.slips import NO_CODE, issue_slip
+from biobank.transparency.models import stream_head
 from biobank.vault import put_document
 
 LOGINS_KEPT = timedelta(days=90)
 COMPARED = "I have compared this change with the person's appointment and approve it."
 """What the second person signs about a login's rights."""
+
+_head = select(stream_head.c.seq).where(
+    stream_head.c.stream_kind == StreamKind.USER.value, stream_head.c.stream_id == bindparam("code")
+)
 
 
 class _TwoStep(Protocol):
@@ -50,6 +56,20 @@ class _TwoStep(Protocol):
     def pending_act(self) -> UUID | None: ...
 
 
+class PasswordOfAnother(Conflict):
+    """A request brought a password for somebody else."""
+
+    code = "password_of_another"
+    title = "Nobody sets another's password"
+
+
+class LoginWithoutRole(Conflict):
+    """The login has no role, so there is nothing to come back to; its first role brings a one-time code."""
+
+    code = "login_without_role"
+    title = "No role yet"
+
+
 class UsernameTaken(AlreadyExists):
     """Another login has this name."""
 
@@ -57,25 +77,30 @@ class UsernameTaken(AlreadyExists):
     title = "Login name taken"
 
 
-def create_user(session: Session, act: Act, request: UserCreate, password_hash: str) -> Done:
-    """Make a login without roles. `password_hash` is of `request.password`, made before the transaction opened.
+def create_user(session: Session, act: Act, request: UserCreate) -> Done:
+    """Make a login without roles and without a credential: nothing opens it yet.
 
-    Raises NotPermitted, WeakPassword, UsernameTaken.
+    Raises NotPermitted, PasswordOfAnother, UsernameTaken.
     """
     act.require(Permission.USER_MANAGE, at=ANYWHERE)
-    require_strong(request.password, request.username)
-    code, appended = add_user(session, act, request.username, request.printed_name, password_hash, must_change=True)
+    _require_no_password(request.password)
+    code, appended = add_user(session, act, request.username, request.printed_name)
     return done(act, code, appended)
 
 
-def add_user(
-    session: Session, act: Act, username: str, printed_name: str, password_hash: str, *, must_change: bool
-) -> tuple[str, list[Appended]]:
+def _require_no_password(given: str | None) -> None:
+    if given is not None:
+        raise PasswordOfAnother(
+            "Leave `password` out: nobody sets another's password. The owner gets a one-time code and chooses their own."
+        )
+
+
+def add_user(session: Session, act: Act, username: str, printed_name: str) -> tuple[str, list[Appended]]:
     """Write a login and its first event; return its badge code and what was appended. Raises UsernameTaken."""
     code = new_code(session, "US")
     made = session.execute(
         insert(user)
-        .values(code=code, username=username, password_hash=password_hash, must_change_password=must_change, created_at=act.at)
+        .values(code=code, username=username, created_at=act.at)
         .on_conflict_do_nothing(index_elements=["username"])
         .returning(user.c.code)
     ).first()
@@ -110,43 +135,67 @@ def change_user(session: Session, act: Act, code: str, request: UserChange) -> D
 
 def _reactivate(session: Session, act: Act, row: Any, grants: frozenset[RoleGrant], request: UserChange) -> Done | Proposed:
     body = {"active": True, "reason": request.reason}
-    step = _opened_by(session, act, row.code, grants, "user.reactivate", body, request)
-    if isinstance(step, Proposed):
-        return step
+    completed: Completed | None = None
+    if takes_two(grants):
+        site = cosigning_site(grants)
+        _require_half_of(act, row.code, grants, site, request)
+        step = _two_people(session, act, "user.reactivate", row.code, body, site, request)
+        if isinstance(step, Proposed):
+            return step
+        completed = step
+    else:
+        require_manager_of(act, row.code, grants)
     if row.active:
         raise Conflict(f"{row.code} is active already.", subject=row.code)
     session.execute(update(user).where(user.c.code == row.code).values(active=True))
-    event = events.UserReactivated(reason=str(request.reason), **people_of(step))
+    event = events.UserReactivated(reason=str(request.reason), **people_of(completed))
     return done(act, row.code, record_about(session, act, row.code, event))
 
 
 @two_person(
     "user.reset_password",
-    "Set a first password",
-    "Its owner asked for it in person, and I agree.",
+    "Reset a password",
+    "Its owner asked for it in person. I hand the one-time code to nobody else, sealed and unread.",
     PasswordReset,
-    first_password=True,
 )
-def reset_password(session: Session, act: Act, code: str, request: PasswordReset, password_hash: str) -> Done | Proposed:
-    """Set a first password, to be changed at the next sign-in, and end every session of the login.
+def reset_password(session: Session, act: Act, code: str, request: PasswordReset) -> Done | Proposed:
+    """Take the password of a login away, end its sessions and make a slip with a one-time code, in two calls by two people.
 
-    Raises NotFound, NotPermitted, OwnLogin, WeakPassword, and what signatures and two-person acts raise.
+    Both sign the roles that the login holds and how far its record stands: when either changes in between, nothing is done.
+
+    Raises NotFound, NotPermitted, OwnLogin, PasswordOfAnother, LoginWithoutRole, and what signatures and two-person acts raise.
     """
-    row, grants = get_user(session, act.actor, code, lock=True)
-    step = _opened_by(session, act, code, grants, "user.reset_password", {}, request)
+    _row, grants = get_user(session, act.actor, code, lock=True)
+    site = one_site(grants)
+    _require_half_of(act, code, grants, site, request)
+    _require_no_password(request.password)
+    if not grants:
+        raise LoginWithoutRole(f"{code} has no role. Give it one: that brings a one-time code.", subject=code)
+    held = sorted(f"{grant.role.value}@{grant.site or '*'}" for grant in grants)
+    body = {"roles": held, "seq": session.scalar(_head, {"code": code}) or 0}
+    step = _two_people(session, act, "user.reset_password", code, body, site, request)
     if isinstance(step, Proposed):
         return step
-    require_strong(request.password, row.username)
-    session.execute(update(user).where(user.c.code == code).values(password_hash=password_hash, must_change_password=True))
+    slip = issue_slip(session, act, code)
     ended = end_sessions_of(session, code, act.at, because="password_reset")
     event = events.UserPasswordReset(sessions_ended=ended, **people_of(step))
-    return done(act, code, record_about(session, act, code, event))
+    return done(act, code, record_about(session, act, code, event), slip)
 
 
 def change_own_password(session: Session, act: Act, password_hash: str, keep: UUID) -> None:
-    """Store the new password of the actor, whose present one was just proved, and end their other sessions."""
+    """Store the new password of the actor, whose present one was just proved, and end their other sessions.
+
+    Raises NotSignedIn when the session `keep` ended meanwhile, by a reset say: what was proved before counts for nothing then.
+    """
     row, _grants = get_user(session, act.actor, act.actor.code, lock=True)
-    session.execute(update(user).where(user.c.code == row.code).values(password_hash=password_hash, must_change_password=False))
+    load_actor(session, keep)
+    store_own_password(session, act, row, password_hash, keep)
+
+
+def store_own_password(session: Session, act: Act, row: Any, password_hash: str, keep: UUID | None) -> None:
+    """Write the password that the owner of a locked row chose; every session but `keep` ends."""
+    chosen = {"password_hash": password_hash, "must_change_password": False}
+    session.execute(update(user).where(user.c.code == row.code).values(**chosen, **NO_CODE))
     ended = end_sessions_of(session, row.code, act.at, because="password_changed", but=keep)
     event = events.UserPasswordChanged(first=row.must_change_password, sessions_ended=ended)
     record_about(session, act, row.code, event)
@@ -158,19 +207,18 @@ def record_about(session: Session, act: Act, code: str, event: Event) -> list[Ap
     return append(session, [Fact(StreamKind.USER, code, event, head)])
 
 
-def _opened_by(
-    session: Session, act: Act, code: str, grants: frozenset[RoleGrant], name: str, body: dict[str, Any], request: _TwoStep
-) -> Proposed | Completed | None:
-    """Check who opens a login: one administrator (None), or for a login that co-signs roles two people in two calls."""
-    if not takes_two(grants):
-        require_manager_of(act, code, grants)
-        return None
-    site = cosigning_site(grants)
+def _require_half_of(act: Act, code: str, grants: frozenset[RoleGrant], site: str | None, request: _TwoStep) -> None:
+    """Raise NotPermitted or OwnLogin unless the actor may take this half: an administrator the first, quality the second."""
     if request.pending_act is None:
         require_manager_of(act, code, grants)
     else:
         require_held(act, Permission.ROLE_COSIGN, site)
         require_not_own(act, code)
+
+
+def _two_people(
+    session: Session, act: Act, name: str, code: str, body: dict[str, Any], site: str | None, request: _TwoStep
+) -> Proposed | Completed:
     signature = use_signature(session, act, request.signature, Meaning.APPROVED)
     return propose_or_complete(
         session,
@@ -210,9 +258,9 @@ def _put_identity(session: Session, act: Act, code: str, username: str, printed_
     return commit
 
 
-def done(act: Act, code: str, appended: list[Appended]) -> Done:
+def done(act: Act, code: str, appended: list[Appended], slip: Slip | None = None) -> Done:
     """Build the answer about a login, with our signature under what was recorded."""
-    return Done(code=code, events=[receipt_of(a) for a in appended], receipt=acknowledge(act, appended))
+    return Done(code=code, events=[receipt_of(a) for a in appended], receipt=acknowledge(act, appended), slip=slip)
 
 
 @timer(every=timedelta(hours=1))

@@ -17,7 +17,7 @@ storage_reach.give(
     HoldReach(
         tables="""
     stay AS (
-        SELECT line.target, e.occurred_at AS since,
+        SELECT line.target, least(e.occurred_at, e.recorded_at) AS since,
                CASE WHEN e.state IN ('stored', 'checked_out')
                     THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' END AS member,
                lead(e.recorded_at) OVER (PARTITION BY line.target, e.stream_id ORDER BY e.seq) AS until

@@ -21,6 +21,7 @@ import psycopg
 import structlog
 
 from biobank.foundation import clock
+from biobank.foundation.stopping import Stop
 from biobank.transparency.checkpoint import open_checkpoint
 from biobank.transparency.note import NoteError
 from biobank.transparency.register import RegisterError
@@ -111,7 +112,7 @@ class Attendant:
             stop.set()
             thread.join(timeout=5)
 
-    def _run(self, stop: threading.Event) -> None:
+    def _run(self, stop: Stop) -> None:
         while not stop.is_set():
             try:
                 with psycopg.connect(self._dsn, autocommit=True, application_name="biobank attendant") as connection:
@@ -172,7 +173,7 @@ class Attendant:
         return connection.execute(sql, values, binary=True).fetchall()
 
 
-def seal_and_attend(dsn: str, stop: threading.Event, sealed_log: Log, peers: Sequence[Peer], **options: Any) -> None:
+def seal_and_attend(dsn: str, stop: Stop, sealed_log: Log, peers: Sequence[Peer], **options: Any) -> None:
     """Run the sealer with its attendant until ``stop`` is set; ``options`` are those of ``sealer.run``.
 
     Raises what ``sealer.run`` raises; a halt is written into the reports first.

@@ -7,7 +7,6 @@ every insert would serialise all commits.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from typing import Any, Final
 import psycopg
 import structlog
 
+from biobank.foundation.stopping import Stop
 from biobank.transparency.keys import KeyFileError, key_stamp, load_log_signers
 from biobank.transparency.note import NoteVerifier, Signer
 from biobank.transparency.publishing import Publishing
@@ -84,7 +84,7 @@ class Log:
 
 def run(
     dsn: str,
-    stop: threading.Event,
+    stop: Stop,
     sealed_log: Log,
     *,
     poll_seconds: float = 0.2,

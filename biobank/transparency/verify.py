@@ -147,10 +147,17 @@ class Range:
         return root
 
 
+def _require_hashes(code: str, *hashes: bytes) -> None:
+    """Refuse what is no hash: two empty ones are equal, and a longer sibling moves the border between left and right."""
+    if any(len(one) != 32 for one in hashes):
+        raise Untrue("a proof, its leaf and its root are hashes of 32 bytes each", code)
+
+
 def check_inclusion(index: int, size: int, leaf: bytes, path: list[bytes], root: bytes) -> None:
     """Return if `leaf` is at `index` of the tree `(size, root)`; raise Untrue if not."""
     if not 0 <= index < size:
         raise Untrue("the leaf lies outside the tree", "inclusion")
+    _require_hashes("inclusion", leaf, root, *path)
     inner = (index ^ (size - 1)).bit_length()
     if len(path) != inner + (index >> inner).bit_count():
         raise Untrue("the inclusion proof has the wrong length", "inclusion")
@@ -167,6 +174,7 @@ def old_root_by(old: int, new: int, new_root: bytes, old_root: bytes, proof: lis
     """
     if not 0 < old <= new:
         raise Untrue("the older tree has at least one leaf and is not larger", "consistency")
+    _require_hashes("consistency", new_root, *proof)
     if old == new:
         if proof:
             raise Untrue("trees of equal size need no proof", "consistency")
@@ -177,6 +185,8 @@ def old_root_by(old: int, new: int, new_root: bytes, old_root: bytes, proof: lis
     perfect = old == 1 << trailing
     if not perfect and not proof:
         raise Untrue("the consistency proof is empty", "consistency")
+    if perfect:
+        _require_hashes("consistency", old_root)
     seed, rest = (old_root, proof) if perfect else (proof[0], proof[1:])
     if len(rest) != inner + (index >> inner).bit_count():
         raise Untrue("the consistency proof has the wrong length", "consistency")
@@ -360,6 +370,10 @@ class Checkpoint:
     witnesses: dict[str, int]
 
 
+AHEAD_S = 300
+"""How far a witness's clock may be ahead of ours. A cosignature from later than that would be young enough for ever."""
+
+
 def open_checkpoint(note: bytes, policy: Policy, now: float, *, quorum: bool = True) -> Checkpoint:
     """Open a checkpoint under a policy: origin, log signature, and the witnesses it demands. Raises Untrue."""
     text, signed = open_note(note, policy.note_keys)
@@ -379,10 +393,12 @@ def open_checkpoint(note: bytes, policy: Policy, now: float, *, quorum: bool = T
     if not by:
         raise Untrue("no key of the log that you trust at this size signed the checkpoint", "signature")
     fresh = 0 if policy.max_age_s is None else now - policy.max_age_s
-    present = {n: signed[k.text] for n, k in policy.witnesses.items() if k.text in signed and signed[k.text] >= fresh}
+    at = {name: signed[key.text] for name, key in policy.witnesses.items() if key.text in signed}
+    present = {name: seconds for name, seconds in at.items() if fresh <= seconds <= now + AHEAD_S}
     if quorum and policy.quorum != "none" and not policy.reached(policy.quorum, set(present)):
         raise Untrue(
-            f"the quorum {policy.quorum} of your policy is not reached; cosigned in time by: {', '.join(present) or 'nobody'}",
+            f"the quorum {policy.quorum} of your policy is not reached; cosigned in time by: {', '.join(present) or 'nobody'}"
+            + "".join(f"; the cosignature of {name} bears a time in the future" for name in at if at[name] > now + AHEAD_S),
             "quorum",
         )
     return Checkpoint(lines[0], size, root, note.decode(), by, present)
@@ -888,7 +904,6 @@ class Part:
     redacted: dict[str, int] = field(default_factory=dict)
     disclosed: int = 0
     rows: int = 0
-    ahead: int = 0
     compared: int = 0
     slow: int = 0
     entries: int = 0
@@ -1098,16 +1113,13 @@ class Pass:
                 else:
                     self._differs(line, stream)
             n += 1
-        if part.compared + part.ahead < len(specimens) or (self.jobs == 1 and part.compared + part.ahead != part.rows):
+        if part.compared < len(specimens) or (self.jobs == 1 and part.compared != part.rows):
             raise Untrue("the custody table of the bank lacks specimens that the log has", "custody")
 
     def _differs(self, line: bytes, stream: Stream | None) -> None:
         row = parse(line)
-        if stream is None and self.part.meta["scope"]["kind"] != "log":
-            raise Untrue("a custody row of a specimen that the bundle is not about", "custody", id=row.get("code"))
-        if stream is None or (type(row.get("seq")) is int and row["seq"] > stream[SEQ]):
-            self.part.ahead += 1
-            return
+        if stream is None:
+            raise Untrue("a custody row of a specimen that has no event here", "custody", id=row.get("code"))
         rebuilt = parse(self.record.row_of(canonical(row["code"]), stream))
         names = sorted(name for name in rebuilt.keys() | row.keys() if rebuilt.get(name) != row.get(name))
         raise Untrue(
@@ -1152,7 +1164,7 @@ def _joined(parts: list[Part]) -> Part:
         whole.kept_tiles |= part.kept_tiles
         whole.erasures |= part.erasures
         whole.newest = max(whole.newest, part.newest)
-        for name in ("entries", "compared", "ahead", "disclosed", "slow"):
+        for name in ("entries", "compared", "disclosed", "slow"):
             setattr(whole, name, getattr(whole, name) + getattr(part, name))
         for ours, theirs in ((whole.streams, part.streams), (whole.redacted, part.redacted)):
             for name, number in theirs.items():
@@ -1164,7 +1176,7 @@ def _joined(parts: list[Part]) -> Part:
             whole.adopted[name] = (before[0] if adopted is None else adopted, min(first_uses, default=None))
     if len(parts) > 1:
         late = any(used is not None and (adopted is None or used < adopted) for adopted, used in whole.adopted.values())
-        if late or whole.entries != whole.checkpoint.size or whole.compared + whole.ahead != whole.rows:
+        if late or whole.entries != whole.checkpoint.size or whole.compared != whole.rows:
             raise Untrue("the shares do not add up", "parallel")
     return whole
 
@@ -1328,6 +1340,7 @@ def verify(
         "made_at": part.meta["made_at"],
         "size": part.checkpoint.size,
         "root": base64.b64encode(part.checkpoint.root).decode(),
+        "complete": part.meta["scope"]["kind"] == "log",
         "entries": part.entries,
         "newest_recorded_at": part.newest.strip('"'),
         "streams": part.streams,
@@ -1336,7 +1349,7 @@ def verify(
         "log_keys": part.checkpoint.log_keys,
         "witnesses": part.checkpoint.witnesses,
         "quorum": part.policy.quorum,
-        "custody": {"rows": part.rows, "agree": part.compared, "ahead": part.ahead},
+        "custody": {"rows": part.rows, "agree": part.compared},
         "redactions": [e for e in part.erasures.values() if e["redacted"]],
         "disclosed": part.disclosed,
         "your_checkpoints": checkpoints,
@@ -1362,7 +1375,10 @@ def _not_proven(part: Part, policy: Policy | None, checkpoints: list[dict[str, A
     if policy is None:
         said.append("Who signed: the keys came with the bundle. Compare them with those the bank gave you by another way.")
     if part.meta["scope"]["kind"] != "log":
-        said.append("That nothing else, and nothing later, is recorded about this: only a bundle of the whole log shows that.")
+        said.append(
+            "That nothing else, and nothing later, is recorded about this: last events may have been left out. Only a bundle of "
+            "the whole log shows that."
+        )
     if part.policy.quorum == "none":
         said.append(
             "That nobody was shown another history: your policy demands no witness. "
@@ -1376,8 +1392,6 @@ def _not_proven(part: Part, policy: Policy | None, checkpoints: list[dict[str, A
         said.append(
             "That your older checkpoints lie in this history: a part of the log cannot show it without a consistency proof."
         )
-    if part.ahead:
-        said.append(f"The custody rows of {part.ahead} specimens that were moved after the checkpoint was signed.")
     said.append(
         "That acts obeyed permissions, and holds placed on more than the specimen itself: the rule table does not hold these."
     )
@@ -1407,7 +1421,9 @@ def in_words(verdict: dict[str, Any]) -> str:
     whole = v["scope"]["kind"] == "log"
     about = "the whole log" if whole else f"{v['scope']['kind']} {v['scope']['id']}"
     lines = [
-        "TRUE." if v["policy"] else "TRUE AS FAR AS IT GOES, under keys that only the bundle itself vouches for.",
+        ("TRUE." if whole else "TRUE OF WHAT IS IN IT. Whether the log holds more about this, a part cannot show.")
+        if v["policy"]
+        else "TRUE AS FAR AS IT GOES, under keys that only the bundle itself vouches for.",
         "",
         f"  {v['entries']:,} entries of the log {v['origin']} ({about}), from a tree of {v['size']:,} entries.",
         f"  Newest entry recorded at {v['newest_recorded_at']}. Signed by {', '.join(k.partition('+')[0] for k in v['log_keys'])}"

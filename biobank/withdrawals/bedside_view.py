@@ -12,9 +12,10 @@ from biobank.auth.actor import Actor
 from biobank.custody.entry import parse_entry
 from biobank.custody.states import State
 from biobank.foundation import clock
+from biobank.people.resets import Reset, resets_in_case
 from biobank.transparency.models import event
 from biobank.withdrawals.bedside import check_table
-from biobank.withdrawals.case import Case
+from biobank.withdrawals.case import Case, streams_of
 from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.workflow import Step
@@ -47,7 +48,8 @@ class BedsideView:
     """Where the bedside stands. `mark` changes with every event of the withdrawal: a page that shows another is old.
 
     `at` and `by` tell of the last scan; `until` how long the first person's scans wait; `differing` what did not belong
-    together; `left` how many tubes are at the clinic and not given.
+    together; `left` how many tubes are at the clinic and not given; `resets` whose password was reset of late, of those who act
+    in the case and of the one who looks.
     """
 
     code: str
@@ -61,6 +63,7 @@ class BedsideView:
     held: Sequence[str]
     releases: Sequence[OpenRelease]
     left: int
+    resets: Sequence[Reset]
 
 
 def stage_of(last: str | None, *, open_checks: Sequence[str], releases: int, left: int, actor: str) -> Stage:
@@ -135,6 +138,7 @@ def read_bedside(session: Session, actor: Actor, case: Case) -> BedsideView:
         held=() if last is None else last["body"].get("held", ()),
         releases=releases,
         left=left,
+        resets=resets_in_case(session, streams_of(case), actor.code),
     )
 
 

@@ -140,6 +140,12 @@ class Case:
         )
 
 
+def streams_of(case: Case) -> list[tuple[StreamKind, str]]:
+    """Return the records a case consists of: its withdrawal's, its donor's and its tubes'."""
+    tubes = [(StreamKind.SPECIMEN, code) for code in case.tubes]
+    return [(StreamKind.WITHDRAWAL, case.code), (StreamKind.DONOR, case.donor), *tubes]
+
+
 def visible(actor: Actor, permission: Permission = Permission.WITHDRAWAL_READ) -> ColumnElement[bool]:
     """The condition under which the actor holds `permission` for a row of `withdrawal`: at its clinic, or where its tubes are."""
     scope = actor.scope(permission)

@@ -3,7 +3,7 @@ deviations, and whether the log keeps its promise. What the signature would be r
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import RowMapping, func, text
@@ -18,7 +18,8 @@ from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Page, Paging, read_page
-from biobank.withdrawals.case import Case, case_of, case_rows, find_row, read_tubes
+from biobank.people.resets import Reset, resets_in_case
+from biobank.withdrawals.case import Case, case_of, case_rows, find_row, read_tubes, streams_of
 from biobank.withdrawals.consents import DonorNotTreated
 from biobank.withdrawals.findings import read_findings
 from biobank.withdrawals.gate import step_permission_refusal
@@ -62,6 +63,8 @@ class Review:
     grounds: Grounds
     refusals: Sequence[Refusal]
     deviations: Sequence[OpenDeviation]
+    resets: Sequence[Reset] = ()
+    """Of logins that act in the case; read for one review, not for the queue."""
 
     @property
     def consent(self) -> Refusal | None:
@@ -86,7 +89,7 @@ def read_review(session: Session, actor: Actor, code: str, bank: Bank) -> Review
     refusal = step_permission_refusal(actor, Step.APPROVE, review.case)
     if refusal is not None:
         raise refusal
-    return review
+    return replace(review, resets=resets_in_case(session, streams_of(review.case)))
 
 
 def read_queue(session: Session, actor: Actor, bank: Bank, paging: Paging = Paging()) -> tuple[list[Review], Page]:

@@ -9,6 +9,7 @@ from biobank.foundation import clock
 from tests import seed
 from tests.conftest import Api, TestBank
 from tests.custody.test_performer_confirmations import helped
+from tests.enrolling import by_two
 from tests.factories import make_box, make_specimen
 from tests.shipping import stories as shipping
 from tests.signing import signed
@@ -67,6 +68,8 @@ def furnish(api: Api) -> dict[str, str]:
     deviation = {"severity": "major", "topic": "tank_low", "site": "LAB", "description": "Level fell at night."}
     things["deviation"] = _made(api.lab_tech.post("/deviations", json=deviation), "code")
     things["pending"] = _pending_role(api)
+    path = f"/users/{seed.USERS['other_clinician'].code}/password-reset"
+    things["slip"] = by_two(api.admin, api.quality, path, {}, "approved").json()["slip"]["id"]
     return things
 
 

@@ -206,4 +206,13 @@ def test_an_administrator_lays_out_a_tank_makes_a_login_and_quality_co_signs_its
     fill(quality, password=seed.PASSWORD)
     press(quality, "Sign as the second person")
     expect(quality.get_by_text("Done: give a role.")).to_be_visible()
+    press(quality, "Draw the slip")
+    one_time_code = quality.locator(".one-time-code").inner_text()
+    colleague = signed_in(None, path="/login")
+    fill(colleague, username="new.colleague", password=one_time_code)
+    press(colleague, "Log in")
+    chosen = "a long walk by the river"
+    fill(colleague, current_password=one_time_code, new_password=chosen, repeat_password=chosen)
+    press(colleague, "Set password")
+    expect(colleague.get_by_text("One-time code used")).to_be_visible()
     assert api.admin.get(f"/users/{code}").json()["roles"] == [{"role": "lab_tech", "site": "LAB"}]

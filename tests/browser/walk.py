@@ -35,7 +35,7 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 21),
+    stop("/", EVERYONE, 22),
     stop("/find", BENCH, 3),
     stop("/specimens", ("lab_tech", "quality"), 6),
     stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 27, "/specimens/{code}"),
@@ -110,7 +110,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/new?donor={donor}", ("clinician",), 14, "/withdrawals/new"),
     stop("/withdrawals/queue", ("quality",), 13),
     stop("/withdrawals/{requested}", ("clinician", "quality"), 16, "/withdrawals/{code}"),
-    stop("/withdrawals/{requested}/approve", ("quality",), 13, "/withdrawals/{code}/approve"),
+    stop("/withdrawals/{requested}/approve", ("quality",), 14, "/withdrawals/{code}/approve"),
     stop("/withdrawals/{requested}/reject", ("quality",), 12, "/withdrawals/{code}/reject"),
     stop("/withdrawals/{requested}/cancel", ("clinician", "quality"), 13, "/withdrawals/{code}/cancel"),
     stop("/withdrawals/{picked}/issue", BENCH, 13, "/withdrawals/{code}/issue"),
@@ -144,6 +144,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/users/{user}/state", ("admin",), 5, "/users/{code}/state"),
     stop("/users/{user}/reset", ("admin",), 5, "/users/{code}/reset"),
     stop("/users/{user}/roles/give", ("admin",), 7, "/users/{code}/roles/{way}"),
+    stop("/slips/{slip}", ("quality",), 5, "/slips/{slip}"),
     stop("/sites", ("admin",), 4),
     stop("/sites/new", ("admin",), 4),
     stop("/sites/LAB", ("admin",), 4, "/sites/{code}"),

@@ -97,7 +97,8 @@ def test_a_bundle_of_an_older_tree_is_that_trees_and_a_part_proves_consistency(a
     api.auditor.get("/custody-log/bundle", params={"specimen": audited.codes[0], "known_size": 5})
     part = verify(str(_saved(api, audited, specimen=audited.codes[0], known_size=5)), audited.policy, Evidence([older]))
 
-    assert (again["size"], again["custody"]["ahead"]) == (5, 1)
+    assert again["size"] == 5
+    assert again["custody"]["rows"] == again["custody"]["agree"] > 0, "the row of a specimen that moved on is the older one"
     assert part["your_checkpoints"] == [{"size": 5, "agrees": True}]
 
 

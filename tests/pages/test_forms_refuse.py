@@ -46,7 +46,6 @@ RUBBISH = {
     "result": "passed",
     "username": "A B",
     "printed_name": "\n",
-    "first_password": "short",
     "role": "king",
     "password": seed.PASSWORD,
     "code": "a b",

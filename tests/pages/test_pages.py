@@ -11,6 +11,7 @@ from qrcode.image.pil import PilImage
 from biobank.foundation import clock
 from tests import seed
 from tests.conftest import Api, TestBank
+from tests.enrolling import enrolled
 from tests.factories import make_box, make_received
 from tests.pages.visitor import BROWSER, Visit, Visitor
 from tests.withdrawals.stories import a_donor, everyone
@@ -134,10 +135,8 @@ def test_logging_out_ends_the_session(api: Api, visit: Visit) -> None:
     assert visitor.get("/").url.path == "/login"
 
 
-def test_a_first_password_opens_one_page_only(api: Api, visit: Visit) -> None:
-    first = "handed over on paper"
-    given = api.admin.post("/users", json={"username": "newcomer", "printed_name": "New Comer", "password": first})
-    assert given.status_code == 201, given.text
+def test_a_one_time_code_opens_one_page_only(api: Api, visit: Visit) -> None:
+    _, first = enrolled(api, "newcomer")
     visitor = visit()
     assert visitor.log_in("newcomer", first).url.path == "/first-login"
     assert visitor.get("/").url.path == "/first-login"

@@ -6,25 +6,21 @@ import httpx
 import psycopg
 import pytest
 
-from biobank.acts.act import Act
-from biobank.auth.actor import RoleGrant
-from biobank.auth.passwords import WeakPassword, hash_now
-from biobank.auth.permissions import Role
+from biobank.auth import one_time
 from biobank.foundation.codes import parse_code
-from biobank.foundation.errors import NotPermitted
-from biobank.people.bootstrap import set_first_password, set_up_user
 from biobank.people.queries import printed_names
 from tests import seed
 from tests.conftest import Api, TestBank
+from tests.enrolling import enrolled
 from tests.people.test_sign_in import NEW, change, outcome, sign_in
 from tests.signing import signed
 
-FIRST = "first password to change"
+FIRST = "a password for somebody else"
 CODES = {name: person.code for name, person in seed.USERS.items()}
 
 
 def new_user(api: Api, **fields: Any) -> httpx.Response:
-    body = {"username": "jane.doe", "printed_name": "Jane Doe, PhD", "password": FIRST} | fields
+    body = {"username": "jane.doe", "printed_name": "Jane Doe, PhD"} | fields
     return api.admin.post("/users", json=body)
 
 
@@ -62,23 +58,33 @@ def test_an_administrator_makes_a_login_that_must_change_its_password(api: Api) 
         "created_at": "",
         "roles": [],
     }
-    token = sign_in(api, "jane.doe", FIRST).json()["access_token"]
-    assert change(api, token, FIRST, NEW).status_code == 204
-    assert events_of(api.test_bank, code) == [("user.created", CODES["admin"]), ("user.password_changed", code)]
+    assert events_of(api.test_bank, code) == [("user.created", CODES["admin"])]
 
 
-def test_neither_name_nor_password_is_written_in_the_clear(api: Api) -> None:
-    new_user(api)
-    sign_in(api, "jane.doe", FIRST)
+def test_nothing_opens_a_login_until_two_people_gave_it_a_role_and_its_owner_chose_a_password(api: Api) -> None:
+    code, one_time_code = enrolled(api, "jane.doe")
+
+    token = sign_in(api, "jane.doe", one_time_code).json()["access_token"]
+    assert change(api, token, one_time_code, NEW).status_code == 204
+    assert sign_in(api, "jane.doe", one_time_code).status_code == 401
+    assert sign_in(api, "jane.doe", NEW).json()["must_change_password"] is False
+    kinds = [("user.created", CODES["admin"]), ("user.role_granted", CODES["quality"]), ("user.password_changed", code)]
+    assert events_of(api.test_bank, code) == kinds
+
+
+def test_neither_name_nor_code_is_written_in_the_clear(api: Api) -> None:
+    _, one_time_code = enrolled(api, "jane.doe")
+    sign_in(api, "jane.doe", one_time_code)
 
     written = everything_written(api.test_bank)
 
     assert "user.created" in written
-    assert not [secret for secret in ("Jane", "Doe", "jane.doe", FIRST) if secret in written]
+    secret = (one_time_code, one_time.as_typed(one_time_code))
+    assert not [one for one in ("Jane", "Doe", "jane.doe", *secret) if one in written]
 
 
 def test_the_same_request_makes_one_login(api: Api) -> None:
-    body = {"username": "jane.doe", "printed_name": "Jane Doe", "password": FIRST}
+    body = {"username": "jane.doe", "printed_name": "Jane Doe"}
     first, again = (api.admin.post("/users", json=body, headers={"Idempotency-Key": "once"}) for _ in range(2))
 
     assert first.json() == again.json()
@@ -105,7 +111,6 @@ def test_a_login_name_is_taken_once(api: Api) -> None:
         {"printed_name": "  "},
         {"printed_name": "two\nlines"},
         {"printed_name": "nul\x00"},
-        {"password": ""},
         {"role": "admin"},
     ],
 )
@@ -113,8 +118,11 @@ def test_a_malformed_login_is_refused(api: Api, fields: dict[str, str]) -> None:
     assert outcome(new_user(api, **fields)) == (422, "malformed_request")
 
 
-def test_a_weak_first_password_is_refused(api: Api) -> None:
-    assert outcome(new_user(api, password="password12345")) == (409, "weak_password")
+def test_nobody_sets_a_password_of_another(api: Api) -> None:
+    assert outcome(new_user(api, password=FIRST)) == (409, "password_of_another")
+    path = f"/users/{CODES['lab_tech']}/password-reset"
+    signed_with = signed(api.admin, "approved", path, {"password": FIRST})
+    assert outcome(api.admin.post(path, json=signed_with | {"password": FIRST})) == (409, "password_of_another")
 
 
 def test_a_shut_login_is_out_at_once_and_can_be_opened_again(api: Api) -> None:
@@ -155,41 +163,10 @@ def test_nobody_decides_about_their_own_login(api: Api) -> None:
     answers = [
         api.admin.patch(f"/users/{code}", json={"active": False, "reason": "test"}),
         api.admin.patch(f"/users/{code}", json={"printed_name": "The Boss"}),
-        api.admin.post(f"/users/{code}/password-reset", json={"password": NEW}),
+        api.admin.post(f"/users/{code}/password-reset", json={}),
     ]
 
     assert {outcome(a) for a in answers} == {(403, "own_login")}
-
-
-def test_an_administrator_resets_the_password_of_a_technician(api: Api) -> None:
-    code = CODES["lab_tech"]
-    api.lab_tech.get("/sites")
-
-    answer = api.admin.post(f"/users/{code}/password-reset", json={"password": FIRST})
-
-    assert answer.json()["status"] == "done"
-    assert api.lab_tech.get("/sites").status_code == 401
-    assert sign_in(api).status_code == 401
-    assert sign_in(api, password=FIRST).json()["must_change_password"]
-
-
-def test_an_administrator_cannot_become_quality_by_resetting_a_password(api: Api) -> None:
-    code, path = CODES["quality"], f"/users/{CODES['quality']}/password-reset"
-    unsigned = api.admin.post(path, json={"password": FIRST})
-    assert outcome(unsigned) == (428, "signature_required")
-
-    proposal = api.admin.post(path, json=signed(api.admin, "approved", path, {"password": FIRST})).json()
-
-    assert proposal["status"] == "pending"
-    assert sign_in(api, "quality", FIRST).status_code == 401
-    body = {"password": FIRST, "pending_act": proposal["pending_act"]}
-    alone = api.admin.post(path, json=signed(api.admin, "approved", path, body))
-    assert alone.status_code == 403
-    done = api.quality2.post(path, json=signed(api.quality2, "approved", path, body | {"password": NEW}))
-    assert done.json()["status"] == "done", done.text
-    assert sign_in(api, "quality", FIRST).status_code == 401
-    assert sign_in(api, "quality", NEW).json()["must_change_password"]
-    assert events_of(api.test_bank, code) == [("user.password_reset", CODES["quality2"])]
 
 
 def test_an_administrator_cannot_open_a_quality_login_alone(api: Api) -> None:
@@ -216,7 +193,7 @@ def test_a_pending_act_in_the_body_opens_nothing_that_needs_no_second_person(api
         api.auditor.patch(path, json={"active": True, "reason": "test", "pending_act": pending}),
         api.auditor.patch(path, json={"active": False, "reason": "test", "pending_act": pending}),
         api.auditor.patch(path, json={"printed_name": "X", "pending_act": pending}),
-        api.auditor.post(f"{path}/password-reset", json={"password": FIRST, "pending_act": pending}),
+        api.auditor.post(f"{path}/password-reset", json={"pending_act": pending}),
     ]
 
     assert {outcome(a) for a in answers} == {(403, "not_permitted")}
@@ -248,35 +225,3 @@ def test_an_administrator_of_one_site_sees_and_manages_that_site_only(api: Api) 
     assert api.admin.patch(f"/users/{CODES['lab_tech']}", json=shut).status_code == 404
     assert api.admin.patch(f"/users/{CODES['quality']}", json=shut).status_code == 403
     assert api.admin.patch(f"/users/{CODES['north_tech']}", json=shut).status_code == 200
-
-
-def test_the_bank_itself_makes_the_first_logins(bank: TestBank) -> None:
-    act = Act.system(bank.bank, path="users create")
-    fields: dict[str, Any] = {
-        "username": "first.admin",
-        "printed_name": "First Admin",
-        "password": FIRST,
-        "password_hash": hash_now(FIRST),
-        "grants": [RoleGrant(Role.ADMIN, None), RoleGrant(Role.LAB_TECH, "LAB")],
-    }
-
-    code = bank.write(lambda s: set_up_user(s, act, **fields))
-
-    kinds = ["user.created", "user.role_granted", "user.role_granted"]
-    assert events_of(bank, code) == [(kind, "SYSTEM") for kind in kinds]
-    with pytest.raises(WeakPassword):
-        bank.write(lambda s: set_up_user(s, act, **fields | {"password": "short", "username": "other"}))
-    with pytest.raises(NotPermitted):
-        bank.write(lambda s: set_up_user(s, bank.act("admin"), **fields | {"username": "other"}))
-
-
-def test_the_bank_itself_lets_the_last_administrator_in_again(api: Api) -> None:
-    bank = api.test_bank
-    with psycopg.connect(bank.dsn()) as connection:
-        connection.execute("UPDATE app_user SET active = false WHERE username = 'admin'")
-    act = Act.system(bank.bank, path="users password")
-
-    bank.write(lambda s: set_first_password(s, act, username="admin", password=NEW, password_hash=hash_now(NEW)))
-
-    assert sign_in(api, "admin", NEW).json()["must_change_password"]
-    assert events_of(bank, CODES["admin"]) == [("user.reactivated", "SYSTEM"), ("user.password_reset", "SYSTEM")]

@@ -1,5 +1,6 @@
 """Holds over HTTP: anyone who may places them, only quality lifts them, and they reach everything they should."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import insert
 from biobank.custody.hold_coverage import holds_on
 from biobank.custody.snapshots import load
 from biobank.custody.states import HOLD_BLOCKS, HoldKind
+from biobank.foundation import clock
 from biobank.foundation.db import table_of
 from biobank.specimens.models import SpecimenParent
 from biobank.storage.containers import add_container
@@ -102,10 +104,10 @@ def holds_of(api: Api, vial: str) -> list[str]:
     return [h.scope_id for h in read[vial]]
 
 
-def to_box(api: Api, vial: str, box: str) -> None:
+def to_box(api: Api, vial: str, box: str, **stated: str) -> None:
     """Move a stored vial into another box."""
     seq = api.lab_tech.get(f"/specimens/{vial}/custody").json()["items"][-1]["seq"]
-    answer = api.lab_tech.post(f"/specimens/{vial}/store", json={"container": box, "expected_seq": seq})
+    answer = api.lab_tech.post(f"/specimens/{vial}/store", json={"container": box, "expected_seq": seq} | stated)
     assert answer.status_code == 201, answer.text
 
 
@@ -122,6 +124,40 @@ def test_carrying_a_vial_out_of_a_held_place_lifts_nothing(api: Api) -> None:
     assert holds_of(api, vial) == [box]
     to_box(api, left_before, box)
     assert holds_of(api, left_before) == [box], "what is put into a held place is held"
+
+
+def stated(seconds: int) -> str:
+    return clock.rfc3339(clock.now() + timedelta(seconds=seconds))
+
+
+def test_no_stated_time_carries_a_vial_out_of_a_hold(api: Api) -> None:
+    """Said to have left before the hold; or left before the time that the hold was said to begin; or in a box that left so."""
+    story = a_story(api, 3)
+    (early, late, boxed), box, elsewhere = story.vials, place_of(api, story.vials[0]), a_box(api)
+    later(api, minutes=10)
+    place(api.lab_tech, "temperature", "container", box)
+    later(api, minutes=1)
+    to_box(api, early, elsewhere, occurred_at=stated(-300))
+    assert holds_of(api, early) == [box]
+
+    ahead = {"scope_kind": "container", "scope_id": elsewhere, "kind": "temperature", "reason": "found_warm"}
+    assert api.lab_tech.post("/holds", json=ahead | {"occurred_at": stated(100)}).status_code == 201
+    third = a_box(api)
+    to_box(api, early, third)
+    assert sorted(holds_of(api, early)) == sorted([box, elsewhere])
+
+    act = api.test_bank.act("admin")
+    racks = [
+        api.test_bank.write(lambda s: add_container(s, act, ContainerCreate(site="LAB", kind="rack", name="Rack")).code)
+        for _ in range(2)
+    ]
+    carried = a_box(api)
+    assert api.lab_tech.post(f"/storage-containers/{carried}/move", json={"to": racks[0]}).status_code < 300
+    place(api.lab_tech, "temperature", "container", racks[0])
+    to_box(api, boxed, carried, occurred_at=stated(100))
+    assert api.lab_tech.post(f"/storage-containers/{carried}/move", json={"to": racks[1]}).status_code < 300
+    assert racks[0] in holds_of(api, boxed)
+    assert holds_of(api, late) == [box]
 
 
 def test_carrying_a_box_out_of_a_held_rack_lifts_nothing(api: Api) -> None:

@@ -63,6 +63,24 @@ def test_a_place_and_a_time_reach_what_was_there_then(api: Api) -> None:
     assert reached(api, container=second, **then) == []
 
 
+def test_a_stated_time_takes_nothing_out_of_what_a_place_or_a_person_can_have_reached(api: Api) -> None:
+    story = a_story(api)
+    (vial,) = story.vials
+    first, second = place_of(api, vial), a_box(api)
+    later(api, minutes=10)
+    between = {"since": rfc3339(clock.now() - timedelta(minutes=4)), "until": rfc3339(clock.now() - timedelta(minutes=3))}
+    now = window()
+    seq = api.lab_tech.get(f"/specimens/{vial}/custody").json()["items"][-1]["seq"]
+    said = {"container": second, "expected_seq": seq, "occurred_at": rfc3339(clock.now() - timedelta(minutes=5))}
+
+    assert api.lab_tech.post(f"/specimens/{vial}/store", json=said).status_code == 201
+
+    assert reached(api, container=first, **between) == [vial], "it was there until its leaving was recorded"
+    assert reached(api, container=second, **between) == [vial], "and may have been here since the time stated"
+    assert vial in reached(api, operator=seed.USERS["lab_tech"].code, **now)
+    assert vial in reached(api, operator=seed.USERS["lab_tech"].code, **between)
+
+
 def test_an_operator_and_a_time_reach_what_their_hands_were_on(api: Api) -> None:
     story = a_story(api, 2)
     hands = {"kind": "specimen.checked_out", "purpose": "inspection"}

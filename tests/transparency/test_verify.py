@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from biobank.transparency import verify as module
 from biobank.transparency.canonical import encode
 from biobank.transparency.note import Signer
+from biobank.transparency.tree import hash_leaf
 from biobank.vault import commitment
 from tests.transparency.tiny import LOG_KEY, ORIGIN, POLICY, RECEIPT_KEY, RULES_ID, TinyLog, first_fault, judge, small_log
 
@@ -24,7 +26,7 @@ def test_a_true_bundle_is_true_and_says_what_it_does_not_prove() -> None:
 
     assert (verdict["verdict"], verdict["exit_code"]) == ("true", 0), verdict
     assert verdict["entries"] == 6
-    assert verdict["custody"] == {"rows": 2, "agree": 2, "ahead": 0}
+    assert verdict["custody"] == {"rows": 2, "agree": 2}
     assert any("no witness" in sentence for sentence in verdict["not_proven"])
 
 
@@ -205,14 +207,62 @@ def test_a_specimen_that_the_custody_table_lacks_is_missed() -> None:
     assert judge(log.bundle())["reason"] == "custody"
 
 
-def test_a_row_that_moved_on_after_the_checkpoint_is_counted_and_said() -> None:
+@pytest.mark.parametrize("which", [slice(0, 1), slice(0, None)])
+def test_a_row_that_claims_to_be_further_than_its_events_is_a_lie(which: slice) -> None:
+    """A raised `seq` was once waved through as "moved after the checkpoint", and so were all rows of a bundle together."""
     log = small_log()
-    log.rows[0] |= {"seq": 9, "state": "stored"}
+    for row in log.rows[which]:
+        row |= {"seq": 9, "state": "administered"}
 
     verdict = judge(log.bundle())
 
-    assert verdict["custody"] == {"rows": 2, "agree": 1, "ahead": 1}
-    assert any("after the checkpoint" in sentence for sentence in verdict["not_proven"])
+    assert (verdict["reason"], verdict["first_untrue"]["id"]) == ("custody", "AD26-000001-X")
+    assert "seq" in verdict["why"]
+
+
+def test_a_specimen_that_no_event_made_is_a_lie() -> None:
+    log = small_log()
+    log.rows.append(log.rows[-1] | {"code": "AD26-000003-Z"})
+
+    verdict = judge(log.bundle())
+
+    assert (verdict["reason"], verdict["first_untrue"]["id"]) == ("custody", "AD26-000003-Z")
+
+
+def test_a_part_whose_last_event_was_cut_is_true_only_of_what_is_in_it() -> None:
+    log = small_log()
+    whole = judge(log.bundle())
+    log.rows = log.rows[:1]
+    with_the_row = judge(log.part("specimen", "AD26-000001-X", [0, 1, 2]))
+    cut = TinyLog()
+    cut.collect()
+    cut.receive()
+    log.rows = cut.with_rows().rows
+
+    without = judge(log.part("specimen", "AD26-000001-X", [0, 1, 2]))
+
+    assert whole["complete"] is True
+    assert with_the_row["reason"] == "custody"
+    assert without["complete"] is False
+    assert module.in_words(without).startswith(
+        "TRUE OF WHAT IS IN IT. Whether the log holds more about this, a part cannot show."
+    )
+    assert any("last events may have been left out" in sentence for sentence in without["not_proven"])
+
+
+@pytest.mark.parametrize(
+    ("leaf", "path", "root"),
+    [
+        (b"", [], b""),
+        (bytes(32), [b""], hash_leaf(b"")),
+        (bytes(31), [bytes(33)], sha256(b"\1" + bytes(64)).digest()),
+    ],
+)
+def test_an_inclusion_proof_is_made_of_hashes(leaf: bytes, path: list[bytes], root: bytes) -> None:
+    with pytest.raises(module.Untrue) as refusal:
+        module.check_inclusion(0, 1 + len(path), leaf, path, root)
+
+    assert refusal.value.code == "inclusion"
 
 
 def test_a_signature_of_a_known_key_that_is_wrong_refuses_the_note() -> None:
@@ -272,9 +322,17 @@ def test_the_quorum_of_the_policy_is_demanded() -> None:
     stale = judge(log.bundle(note=note + one_.line(note, fresh) + two.line(note, old)), policy)
     both = judge(log.bundle(note=note + one_.line(note, fresh) + three.line(note, fresh)), policy)
     spoilt = judge(log.bundle(note=note + one_.line(log.checkpoint(3), fresh)), policy)
+    ahead = [
+        judge(log.bundle(note=note + one_.line(note, fresh) + two.line(note, time)), policy)
+        for time in (1_800_000_000 + 301, 2**40, 2**63, 2**64 - 1)
+    ]
+    a_little = judge(log.bundle(note=note + one_.line(note, fresh) + two.line(note, 1_800_000_000 + 299)), policy)
 
     assert (alone["reason"], stale["reason"], spoilt["reason"]) == ("quorum", "quorum", "signature")
     assert (both["verdict"], set(both["witnesses"])) == ("true", {"w1", "w3"})
+    assert {one["reason"] for one in ahead} == {"quorum"}
+    assert all("w2 bears a time in the future" in one["why"] for one in ahead)
+    assert a_little["verdict"] == "true"
 
 
 @pytest.mark.parametrize("line", ["log nonsense", "witness w", "group g 2 a", "quorum nobody", "colour red", "skew x", "log"])

@@ -1,9 +1,8 @@
-"""Logins as an administrator sees them: one login, making one, renaming, shutting and opening it, a first password.
+"""Logins as an administrator sees them: one login, making one, renaming, shutting and opening it, proposing a reset.
 
 Roles, and whatever takes a second person, are in `pages/people/roles.py`.
 """
 
-import secrets
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,16 +12,13 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.acts.two_person import PendingActPublic, list_pending
 from biobank.auth.actor import Actor, RoleGrant
-from biobank.auth.passwords import MAXIMUM_LENGTH, hash_password
 from biobank.auth.permissions import Permission
-from biobank.foundation.codes import BODY_ALPHABET
 from biobank.foundation.terms import words
-from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Needs, Opened
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Needs, Opened
 from biobank.pages.ui.addresses import UserCode
 from biobank.pages.ui.filters import when
-from biobank.pages.ui.forms import Field, FormFault, fields_of
 from biobank.pages.ui.parts import ActionLink, Column
-from biobank.pages.ui.session import Form, PageReading
+from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.people import service
 from biobank.people.authority import manages, places_of, takes_two
@@ -42,41 +38,14 @@ PENDING = [
 REASONS = [(one, words(one)) for one in ("left_the_bank", "long_absence", "lost_badge", "suspicion", "back_at_work", "other")]
 
 
-def proposed_password() -> str:
-    """Return a first password that can be read out and typed: 80 random bits."""
-    letters = "".join(secrets.choice(BODY_ALPHABET) for _ in range(16)).lower()
-    return "-".join(letters[at : at + 4] for at in range(0, 16, 4))
-
-
-def first_password_field() -> Field:
-    """Return the field of a first password, filled with a proposal."""
-    hint = "Hand it over in person. It must be changed at the first log-in, and is not shown again."
-    return Field("first_password", "First password", "text", proposed_password(), True, hint)
-
-
-def first_password_in(form: Form) -> str:
-    """Return the first password that was typed; raise FormFault at its field."""
-    typed = form.get("first_password", "")
-    if not 0 < len(typed) <= MAXIMUM_LENGTH:
-        raise FormFault({"first_password": "First password: this is too short or too long."})
-    return typed
-
-
-def _draw_new(at: Opened[Actor]) -> ActForm:
+def _draw_new(_at: Opened[Actor]) -> ActForm:
     return ActForm(
         title="New",
         subject="Login",
         submit="Make the login",
         icon="user",
-        lead="The login has no role yet: roles are given afterwards, and quality signs them too.",
-        fields=[*fields_of(UserCreate, *NAMED, values=at.filled(), labels=LABELS), first_password_field()],
+        lead="Nothing opens it yet. Give it a role next; when quality has signed that too, its owner gets a one-time code.",
     )
-
-
-async def _create(at: Acting[Actor]) -> Done:
-    body = at.parse(UserCreate, *NAMED, password=first_password_in(at.form))
-    made = await at.performing(service.create_user, body, await hash_password(body.password))
-    return Done(f"/users/{made['code']}", f"{made['code']} is made.", "Give it a role next.")
 
 
 ActPage(
@@ -86,7 +55,9 @@ ActPage(
     labels=LABELS,
     model=UserCreate,
     names=NAMED,
-    acts=_create,
+    use_case=service.create_user,
+    args=lambda _at: (),
+    after=lambda _at, _body, made: Done(f"/users/{made['code']}", f"{made['code']} is made.", "Give it a role next."),
 ).on(router)
 
 
@@ -140,7 +111,7 @@ async def show_user(request: Request, code: UserCode, reading: PageReading) -> R
             ("Login name", user.username),
             ("Printed name", user.printed_name),
             ("Made", when(user.created_at, request.state.zone)),
-            ("First password", "Not changed yet" if user.must_change_password else "Changed"),
+            ("Password", "Not chosen yet" if user.must_change_password else "Chosen by its owner"),
         ],
     )
 
@@ -154,7 +125,7 @@ def _acts(user: UserPublic, may_change: bool) -> list[ActionLink]:
         if not user.active
         else [
             ActionLink("Give a role", f"{here}/roles/give", "plus", "get", "main"),
-            ActionLink("Set a first password", f"{here}/reset", "lock"),
+            *([ActionLink("Reset the password", f"{here}/reset", "lock")] if user.roles else []),
             ActionLink("Change the printed name", f"{here}/rename", "pen"),
             ActionLink("Shut the login", f"{here}/state", "octagon", "get", "grave"),
         ]
@@ -236,24 +207,19 @@ ActPage(
 ).on(router)
 
 
-def _draw_reset(at: Opened[UserPublic]) -> ActForm:
-    two = needs_second(at.read)
-    return ActForm(
-        title="Set a first password",
-        submit="Set it",
+ActPage(
+    address="/users/{code}/reset",
+    reads=managed,
+    form=lambda at: ActForm(
+        title="Reset the password",
+        submit="Sign and propose",
         icon="lock",
-        fields=[first_password_field()],
-        lead="Every session of it ends." + (" Quality signs too, and the one that quality sets counts." if two else ""),
-        statement=f"You propose a first password for {at.code}." if two else None,
+        lead="Quality signs too. Then every session of it ends, its password opens nothing, and its owner gets a one-time code.",
+        statement=f"You propose to reset the password of {at.code}.",
         said="Its owner asked me in person.",
-    )
-
-
-async def _reset(at: Acting[UserPublic]) -> Done:
-    body = PasswordReset(password=first_password_in(at.form))
-    body = await at.sign(body, Meaning.APPROVED if needs_second(at.read) else None)
-    answer = await at.performing(service.reset_password, at.code, body, await hash_password(body.password))
-    return said(at, body, answer)
-
-
-ActPage(address="/users/{code}/reset", reads=managed, form=_draw_reset, model=PasswordReset, acts=_reset, keeps=()).on(router)
+    ),
+    model=PasswordReset,
+    meaning=Meaning.APPROVED,
+    use_case=service.reset_password,
+    after=said,
+).on(router)

@@ -5,13 +5,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+from sqlmodel import Session
 
 from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act
 from biobank.acts.proving import actor_of_session, password_check_of, prove_own_password
 from biobank.acts.web import BankDep
 from biobank.auth.passwords import MINIMUM_LENGTH, hash_password, require_strong
-from biobank.auth.service import end_session, prove_password
+from biobank.auth.service import end_session, prove_password, require_standing
 from biobank.auth.sessions import WrongFormToken, create_page_session
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
@@ -74,7 +75,12 @@ async def log_in(request: Request, bank: BankDep) -> Response:
     except Refusal as error:
         return _sign_in_page(request, bank, next_page, username, error)
     lifetime = bank.settings.session_s
-    cookie, _ = await bank.database.write(lambda s: create_page_session(s, proven.user, clock.now(), lifetime))
+
+    def opened(session: Session) -> tuple[str, str]:
+        require_standing(session, proven)
+        return create_page_session(session, proven.user, clock.now(), lifetime)
+
+    cookie, _ = await bank.database.write(opened)
     response = see(FIRST_LOGIN if proven.must_change_password else next_page)
     set_cookie(response, bank.settings, cookie_name(bank.settings), cookie, lifetime)
     response.delete_cookie(SIGN_IN_COOKIE, path="/")

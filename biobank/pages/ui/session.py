@@ -16,7 +16,6 @@ import hmac
 import json
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Annotated, Any, Concatenate, ParamSpec
 from urllib.parse import quote, urlsplit
 from uuid import UUID
@@ -198,7 +197,6 @@ class PagePerformer:
         self.page = page
         self.form = form
         self.bank = bank
-        self._request = request
         said = [(k, v) for k, v in form.pairs if k not in ("csrf_token", "idempotency_key") and "password" not in k]
         act = Act(
             actor=kept_nobody,
@@ -225,9 +223,8 @@ class PagePerformer:
         return document
 
     async def disclose(self, use_case: Callable[Concatenate[Session, Act, P], Any], *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Run a use case whose answer is personal data: it is recorded, and its answer is never kept."""
-        quiet = replace(self._performer.unbound_act, idempotency_key=None)
-        return await Performer(self._request, claims_of(self.page), quiet)(use_case, *args, **kwargs)
+        """Run a use case whose answer is personal data or a credential: its answer is never kept."""
+        return await self._performer.unkept(use_case, *args, **kwargs)
 
     async def sign(self, meaning: Meaning) -> str:
         """Sign this very form with the password in it and return the signature's token; raise WrongPassword and others."""

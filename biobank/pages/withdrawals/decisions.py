@@ -128,6 +128,7 @@ def _shown(zone: ZoneInfo, review: Review) -> dict[str, Any]:
             ("Asked by", code_markup(row["requested_by"], link=False)),
             ("Log behind by", lag),
         ],
+        "resets": review.resets,
         "tubes": [_tube(review, tube) for tube in review.case.tubes.values()],
         "deviations": review.deviations,
     }
