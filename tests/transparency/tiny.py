@@ -83,7 +83,7 @@ class TinyLog:
             "device": None,
             "id": name,
             "kind": kind,
-            "kv": 1,
+            "kv": next((row["version"] for row in rules.table if row["kind"] == kind), 1),
             "late": False,
             "occurred_at": at,
             "performed": [],
