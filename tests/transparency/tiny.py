@@ -76,7 +76,7 @@ class TinyLog:
         seq, prev = self.heads.get(name, (0, b""))
         self.minute += 1
         at = f"2026-11-03T12:{self.minute:02d}:00.000Z"
-        made = {
+        made: dict[str, Any] = {
             "body": body,
             "by": "US-1234567",
             "comment": None,
