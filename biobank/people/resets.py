@@ -36,11 +36,6 @@ class Reset:
     by: tuple[str, ...]
 
 
-def resets_of(session: Session, users: Collection[str]) -> list[Reset]:
-    """Return the resets of some logins within the last 14 days, the newest first."""
-    return _read(session, and_(event.c.kind == RESET, event.c.stream_id.in_(sorted(users))))
-
-
 def resets_in_case(session: Session, streams: Collection[tuple[StreamKind, str]], *present: str) -> list[Reset]:
     """Return the resets, within the last 14 days, of every login that recorded something in a case, and of those `present`.
 
