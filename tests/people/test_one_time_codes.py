@@ -287,3 +287,17 @@ def test_nobody_signs_at_the_console_for_their_own_login(bank: TestBank) -> None
     act = Act.system(bank.bank, path="users password")
     with pytest.raises(SecondPersonNeeded):
         bank.write(lambda s: reset_from_console(s, act, username="quality", code_hash=CODE_HASH, second=proven(bank, "quality")))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ("code_expires_at = now(), must_change_password = false", "a_code_is_replaced_at_the_first_sign_in"),
+        ("password_hash = NULL, must_change_password = false", "who_has_no_password_chooses_one"),
+        ("slip_id = gen_random_uuid()", "a_slip_brings_a_code_to_be_drawn_by_somebody"),
+    ],
+)
+def test_the_database_keeps_code_slip_and_first_sign_in_together(bank: TestBank, change: str, rule: str) -> None:
+    with psycopg.connect(bank.dsn()) as connection, pytest.raises(psycopg.errors.CheckViolation) as refused:
+        connection.execute(f"UPDATE app_user SET {change} WHERE code = '{CODES['lab_tech']}'")
+    assert refused.value.diag.constraint_name == rule
