@@ -13,6 +13,9 @@ const SHAPES = [
 ];
 // What a gun may put before a code: an AIM symbology identifier, and the address on the label.
 const BEFORE = /(?:\][A-Z][0-9A-Z])?(?:HTTPS?:\/\/[^\s/]{1,253}\/S\/)?$/;
+const AIM = /^\][A-Za-z][0-9A-Za-z]/;
+const AROUND = /^["'<\u201c\u201e\u2018]+|["'>\u201c\u201d\u2019]+$/g;
+const UNSEEN = /[\u0000-\u0008\u000e-\u001f\u007f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]/g;
 const SEPARATORS = /[\s\u00ad\u2010-\u2015\u2212]+/g;
 
 /** Return the ISO 7064 MOD 37,36 check character of upper-case letters and digits. */
@@ -52,9 +55,31 @@ export function trailingScan(typed) {
   return misread;
 }
 
+/**
+ * Find every label at the end of `typed`, one after another: a gun may send two before one Enter.
+ * Returns `{scans, rest}`: the labels in order, and what stands before them. Characters that show nothing (\u0000 stands for a
+ * control or function key) may follow a label and stand between two.
+ */
+export function trailingScans(typed) {
+  const scans = [];
+  let rest = typed.replace(/[\u0000\s]+$/, "");
+  while (rest) {
+    const scan = trailingScan(rest);
+    if (!scan || (!scan.valid && scans.length)) break;
+    scans.unshift(scan);
+    rest = rest.slice(0, scan.start).replace(/[\u0000\s]+$/, "");
+    if (!scan.valid) break;
+  }
+  return { scans, rest };
+}
+
+/** Whether a text begins as our codes do: then it is one of ours, misread, and no identifier of somebody else. */
+export const beginsAsOurs = (text) => new RegExp(`^(?:(?:${DATED.join("|")})[0-9]{2}|(?:${UNDATED.join("|")})[-\\s])`, "i").test(text);
+
 /** Read a text that should be one label and nothing else; null unless it is a valid code or label address. */
 export function readLabel(text) {
-  const tidy = text.replace(SEPARATORS, text.includes("://") ? "" : "-").replace(/^-+|-+$/g, "");
+  const seen = text.replace(UNSEEN, "").trim().replace(AROUND, "").replace(AIM, "");
+  const tidy = seen.replace(SEPARATORS, seen.includes("://") ? "" : "-").replace(/^-+|-+$/g, "");
   const scan = trailingScan(tidy);
   return scan && scan.valid && scan.start === 0 ? scan : null;
 }

@@ -214,7 +214,7 @@ document.addEventListener("code-scanned", (event) => {
   document.getElementById("scan-status").replaceChildren();
   one.value = "";
   if (event.target !== place) one.focus({ preventScroll: true });
-  if (TUBES.includes(prefix)) add(`|${text}`, code);
+  if (TUBES.includes(prefix) || !prefix) add(`|${text}`, code);
   else if (prefix === "CM") command(code);
   else if (prefix === "BX" || prefix === "PS") placeScanned(prefix, code);
   else if (prefix === "US" && (chosen()?.value === "hand_over" || !lines().length)) {
@@ -225,7 +225,11 @@ document.addEventListener("code-scanned", (event) => {
     big("blocked", code, t("Not a tube"), t("Nothing was added. Open it with the box at the top of the page."));
   }
 });
-document.addEventListener("code-misread", () => tell("stop"));
+document.addEventListener("code-misread", (event) => {
+  tell("stop");
+  // What the tube before was must not stand there as if it were this one.
+  big("blocked", event.detail.code, t("Not read"), t("Nothing was added. Scan it again."));
+});
 
 // ---------- recording and undoing ----------
 

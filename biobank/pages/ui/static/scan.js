@@ -1,14 +1,14 @@
 // Barcode guns on any page.
 //
-// A gun is a keyboard. Its scan is told from typing by what it says, not by how fast: whenever Enter or Tab comes and the
-// last keys form a code whose check character agrees, that was a scan. Timing alone missed scans and pressed focused
-// buttons when measured; the pattern did neither. Speed decides one thing only: a code at the end of somebody's prose in an
-// ordinary text field is left alone unless it came faster than hands can type.
+// A gun is a keyboard. Speed and shape together tell its burst from typing: keys that come faster than hands can type, or that
+// form a code whose check character agrees, were a scan. While a burst runs nothing it sends reaches the page: no Enter, blank,
+// control or function key presses a button or closes anything. What a burst holds goes to the page whole (one code, several, or an
+// identifier that somebody else gave), with or without a suffix, or the page says that it was not read.
 //
 // Every scan is announced as a cancelable `code-scanned` event ({code, prefix, text}). A page that handles it calls
 // preventDefault(). Otherwise the code goes into a waiting `data-scan-field`, or, on a page without one, to /find.
 
-import { labelHost, readLabel, trailingScan } from "./codes.js";
+import { beginsAsOurs, labelHost, readLabel, trailingScans } from "./codes.js";
 import { t } from "./words.js";
 
 // A longer pause ends a scan. Generous, because a busy computer stutters in the middle of one, and what is lost then is the
@@ -16,6 +16,7 @@ import { t } from "./words.js";
 const GAP_MS = 1000;
 const HAND_MS = 120; // nobody types random characters faster than this, taking the middle pause of all
 const SUFFIX_MS = 120; // CR LF, or Enter after Tab, belong to the scan before them
+const IDLE_MS = 600; // a gun without a suffix has ended when nothing came for so long
 const REPEAT_MS = 2000; // the same label again within this time is the same pull of the trigger
 
 // Guns press the keys of a US keyboard whatever layout the computer has; `event.code` names the key, not the letter.
@@ -25,6 +26,9 @@ const PLAIN = { Minus: "-", Slash: "/", Period: ".", Semicolon: ";", Space: " ",
 
 let keys = [];
 let swallowUntil = 0;
+let idle = 0;
+let altDigits = "";
+let blockedSpace = false;
 let last = { code: "", at: -Infinity };
 
 function usKey(event) {
@@ -49,8 +53,25 @@ function remember(event) {
   swallowUntil = 0; // a new scan has begun, its own suffix counts
   const element = event.target;
   const before = isEditable(element) && "value" in element ? { element, value: element.value, start: selectionOf(element) } : null;
-  keys.push({ key: event.key.length === 1 ? event.key : "\u0000", us: usKey(event), at: event.timeStamp, before });
-  if (keys.length > 320) keys.shift();
+  push({ key: event.key.length === 1 ? event.key : "\u0000", us: usKey(event), at: event.timeStamp, before });
+}
+
+function push(key) {
+  keys.push(key);
+  if (keys.length > 640) keys.shift();
+  clearTimeout(idle);
+  const target = document.activeElement ?? document.body;
+  idle = setTimeout(() => { if (rest(target)) keys = []; }, IDLE_MS);
+}
+
+// A key that shows nothing, in the middle of a burst: it keeps its place and does nothing else.
+const pushControl = (event) => push({ key: "\u0000", us: "\u0000", at: event.timeStamp, before: null });
+
+// Whether a key that comes now belongs to what a gun is sending.
+function inBurst(event) {
+  if (!keys.length) return false;
+  const pause = event.timeStamp - keys.at(-1).at;
+  return pause < HAND_MS || (pause < GAP_MS && faster(0));
 }
 
 function selectionOf(element) {
@@ -81,27 +102,66 @@ function faster(from) {
   return pauses.length > 2 && pauses[pauses.length >> 1] < HAND_MS;
 }
 
-function bestScan() {
-  const scans = [keys.map((k) => k.key).join(""), keys.map((k) => k.us).join("")].map(trailingScan).filter(Boolean);
-  return scans.find((scan) => scan.valid) ?? scans[0] ?? null;
+// What the keys say: read as the computer's layout has them, or, when that gives no code, as a US keyboard has.
+function said() {
+  const readings = [keys.map((k) => k.key).join(""), keys.map((k) => k.us).join("")].map(trailingScans);
+  return readings.find(({ scans }) => scans[0]?.valid) ?? readings.find(({ scans }) => scans.length) ?? readings[0];
+}
+
+const shown = () => keys.map((k) => k.key).join("").replaceAll("\u0000", "").trim();
+
+// Give everything that a burst said to the page; true when it was a burst.
+function settle(target) {
+  const { scans, rest: before } = said();
+  const first = scans[0];
+  const byGun = faster(first?.start ?? 0) || !isEditable(target);
+  if (first?.valid && (byGun || takesCodes(target))) {
+    takeBack(first.start);
+    for (const scan of scans) deliver(scan, target);
+    if (!isEditable(target) && before.replace(/[^0-9A-Za-z]/g, "").length > 3) misread("");
+    return true;
+  }
+  if (first && byGun) {
+    takeBack(first.start);
+    misread(first.code);
+    return true;
+  }
+  if (!first && byGun && (!isEditable(target) || target.matches?.("[data-scan-field]")) && shown().length > 3) {
+    const text = shown();
+    takeBack(0);
+    foreign(text, target);
+    return true;
+  }
+  return false;
+}
+
+// The keys stopped without a suffix: a burst is a scan all the same, what hands type is not.
+function rest(target) {
+  if (keys.length < 4 || !faster(0)) return false;
+  const { scans } = said();
+  if (!scans.length && isEditable(target)) return false;
+  return scans[0]?.valid || !isEditable(target) ? settle(target) : false;
+}
+
+// An identifier that somebody else gave: only the bank knows whether it names a tube.
+function foreign(text, target) {
+  const event = new CustomEvent("code-scanned", { bubbles: true, cancelable: true, detail: { code: text, prefix: "", text } });
+  if (!beginsAsOurs(text)) {
+    (target?.isConnected ? target : document).dispatchEvent(event);
+    if (event.defaultPrevented) return;
+    if (/[0-9]/.test(text)) {
+      place({ code: text, prefix: "", text }, target);
+      return;
+    }
+  }
+  misread("");
 }
 
 // Decide what the Enter or Tab that just came means; true when it belonged to a scan and must not reach the page.
 function finish(event) {
   const target = event.target;
   if (keys.length && event.timeStamp - keys.at(-1).at > GAP_MS) keys = [];
-  const scan = keys.length ? bestScan() : null;
-  const byGun = scan !== null && (faster(scan.start) || !isEditable(target));
-  if (scan?.valid && (byGun || takesCodes(target))) {
-    takeBack(scan.start);
-    deliver(scan, target);
-    return true;
-  }
-  if (byGun) {
-    takeBack(scan.start);
-    misread(scan.code);
-    return true;
-  }
+  if (keys.length && settle(target)) return true;
   if (event.key === "Enter" && takesCodes(target)) {
     // Typed at a human pace, or by a gun whose keys carry no names: the field itself holds the label.
     const typed = readLabel(target.value);
@@ -111,7 +171,7 @@ function finish(event) {
       return true;
     }
   }
-  if (event.key === "Enter" && !isEditable(target) && keys.length > 3) {
+  if (!isEditable(target) && keys.length && (keys.length > 3 || inBurst(event)) && event.key === "Enter") {
     // Characters ran into a button and Enter follows: a broken scan, never a wish to press that button.
     misread("");
     return true;
@@ -127,11 +187,13 @@ function block(event) {
 function onKeydown(event) {
   if (event.isComposing) return;
   const isSuffix = event.key === "Enter" || event.key === "Tab";
-  if (event.timeStamp < swallowUntil && (isSuffix || (event.ctrlKey && event.key.toLowerCase() === "j"))) {
+  if (event.timeStamp < swallowUntil && (isSuffix || event.ctrlKey || /^F[0-9]+$/.test(event.key) || event.key === " ")) {
+    if (event.key === " ") blockedSpace = true;
     block(event);
     return;
   }
   if (isSuffix && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey) {
+    clearTimeout(idle);
     if (finish(event)) {
       block(event);
       swallowUntil = event.timeStamp + SUFFIX_MS;
@@ -139,15 +201,47 @@ function onKeydown(event) {
     keys = [];
     return;
   }
-  if (["Shift", "CapsLock", "NumLock"].includes(event.key)) return;
+  if (["Shift", "CapsLock", "NumLock", "Control", "Alt", "AltGraph", "Meta"].includes(event.key)) return;
+  if (event.altKey && /^Numpad[0-9]$/.test(event.code)) {
+    altDigits += event.code.at(-1); // ALT and digits of the number pad are one character, which comes when ALT is let go
+    if (inBurst(event)) block(event);
+    return;
+  }
   if (event.ctrlKey || event.altKey || event.metaKey || (event.key.length !== 1 && usKey(event) === "\u0000")) {
-    keys = [];
+    if (inBurst(event)) {
+      block(event);
+      pushControl(event);
+    } else keys = [];
     return;
   }
   if (keys.length && event.timeStamp - keys.at(-1).at > GAP_MS) keys = [];
+  const belongs = inBurst(event);
   remember(event);
-  // Firefox opens its quick search on these two when no field has the focus, and the rest of an address would land there.
-  if (keys.length > 1 && !isEditable(event.target) && (event.key === "/" || event.key === "'")) event.preventDefault();
+  if (isEditable(event.target)) return;
+  // A blank presses the button that has the focus. Firefox opens its quick search on the other two when no field has it, and the
+  // rest of an address would land there.
+  if (event.key === " " && belongs) {
+    blockedSpace = true;
+    block(event);
+  } else if (keys.length > 1 && (event.key === "/" || event.key === "'")) event.preventDefault();
+}
+
+function onKeyup(event) {
+  if (event.key === " " && blockedSpace) {
+    blockedSpace = false;
+    block(event);
+  }
+  if (event.key !== "Alt" || !altDigits) return;
+  const character = String.fromCharCode(Number(altDigits) & 0xff);
+  altDigits = "";
+  if (character === "\r" || character === "\n") {
+    if (finish({ target: event.target, key: "Enter", timeStamp: event.timeStamp })) block(event);
+    keys = [];
+    return;
+  }
+  const before = isEditable(event.target) && "value" in event.target ? { element: event.target, value: event.target.value, start: selectionOf(event.target) } : null;
+  const seen = character >= " " ? character : "\u0000";
+  push({ key: seen, us: seen.toUpperCase(), at: event.timeStamp, before });
 }
 
 /** Show a message in the page's scan region; a link may follow it. */
@@ -231,7 +325,11 @@ export function deliver(scan, active) {
   const event = new CustomEvent("code-scanned", { bubbles: true, cancelable: true,
     detail: { code: scan.code, prefix: scan.prefix, text: scan.text } });
   (active?.isConnected ? active : document).dispatchEvent(event);
-  if (event.defaultPrevented) return;
+  if (!event.defaultPrevented) place(scan, active);
+}
+
+// Put a scan that no page took into the field that waits for it, or open what it names.
+function place(scan, active) {
   const dialog = document.querySelector("dialog:modal");
   const { field, any } = fieldFor(scan, active, dialog ?? document);
   if (field) fill(field, scan);
@@ -262,6 +360,7 @@ async function openCamera(button) {
 }
 
 addEventListener("keydown", onKeydown, { capture: true });
+addEventListener("keyup", onKeyup, { capture: true });
 addEventListener("pointerdown", () => { keys = []; }, { capture: true });
 
 if (navigator.mediaDevices?.getUserMedia) {
