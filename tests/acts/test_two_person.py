@@ -87,7 +87,7 @@ def test_an_act_is_completed_once(bank: TestBank) -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"name": "specimen.destroy"},
+        {"name": "user.reset_password"},
         {"subject": "DV-OTHER12"},
         {"body": {"donor": "DN-2"}},
         {"meaning": Meaning.REVIEWED},

@@ -64,6 +64,7 @@ def test_lipoaspirate_becomes_svf_becomes_adsc_p2_in_ten_banked_vials(api: Api) 
         "storage": "below -130 °C",
         "recipient": person,
         "markers_evaluated": False,
+        "zone": "Europe/London",
     }
     assert kinds(api, "specimen", raw["code"]) == [
         "specimen.collected",

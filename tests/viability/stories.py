@@ -203,10 +203,10 @@ def thaw_and_count(
 
 def release(session: Session, bank: TestBank, code: str) -> None:
     """Let quality determine the law and release the vial."""
-    happen(session, bank, code, clock.now(), basis_event("eu_soho"))
+    happen(session, bank, code, clock.now(), basis_event("us_351_ind"))
     specimen = table_of(Specimen)
-    session.execute(specimen.update().where(specimen.c.code == code).values(regulatory_basis="eu_soho"))
-    happen(session, bank, code, clock.now(), released_event("eu_soho"))
+    session.execute(specimen.update().where(specimen.c.code == code).values(regulatory_basis="us_351_ind"))
+    happen(session, bank, code, clock.now(), released_event("us_351_ind"))
 
 
 def count_many(bank: TestBank, shares: Sequence[float], *, past: Past = Past(), counted: int = 200) -> list[str]:
