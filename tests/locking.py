@@ -27,6 +27,8 @@ def _note(connection: Connection, _cursor: Any, _statement: str, _parameters: An
 
 
 def _forget(connection: Connection) -> None:
+    if connection.invalidated:  # the database went away, and what was held there with it
+        return
     connection.info.pop("held", None)
     connection.info.pop("held_before", None)
 
