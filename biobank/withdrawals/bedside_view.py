@@ -8,16 +8,15 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlmodel import Session
 
-from biobank.auth.actor import Actor
 from biobank.custody.entry import parse_entry
 from biobank.custody.states import State
-from biobank.foundation import clock
 from biobank.people.resets import Reset, resets_in_case
 from biobank.transparency.models import event
 from biobank.withdrawals.bedside import check_table
-from biobank.withdrawals.case import Case, streams_of
+from biobank.withdrawals.case import streams_of
 from biobank.withdrawals.gate import step_permission_refusal
-from biobank.withdrawals.models import bedside_release as release_table
+from biobank.withdrawals.standing import Standing
+from biobank.withdrawals.step_rules import release_refusal
 from biobank.withdrawals.workflow import Step
 
 Stage = Literal["start", "waiting", "your_turn", "released", "stopped", "given"]
@@ -81,13 +80,13 @@ def stage_of(last: str | None, *, open_checks: Sequence[str], releases: int, lef
     return "given" if last == "withdrawal.administered" and not left else "start"
 
 
-def read_bedside(session: Session, actor: Actor, case: Case) -> BedsideView:
+def read_bedside(session: Session, standing: Standing) -> BedsideView:
     """Read the bedside of a withdrawal, for those who give its tubes. Raises NotPermitted."""
+    actor, case, now = standing.actor, standing.case, standing.grounds.at
     code = case.code
     refusal = step_permission_refusal(actor, Step.CHECK, case)
     if refusal is not None:
         raise refusal
-    now = clock.now()
     checks = session.execute(
         select(check_table.c.first_checker, check_table.c.expires_at).where(
             check_table.c.withdrawal_code == code,
@@ -96,27 +95,18 @@ def read_bedside(session: Session, actor: Actor, case: Case) -> BedsideView:
             check_table.c.expires_at > now,
         )
     ).all()
-    rows = session.execute(
-        select(release_table)
-        .where(
-            release_table.c.withdrawal_code == code,
-            release_table.c.consumed_at.is_(None),
-            release_table.c.ended_at.is_(None),
-            release_table.c.expires_at > now,
-        )
-        .order_by(release_table.c.made_at)
-    ).all()
     releases = [
         OpenRelease(
-            str(r.id),
-            r.specimen_code,
-            r.first_checker,
-            r.second_checker,
-            r.expires_at,
-            case.tubes[r.specimen_code].projection.amount,
-            case.tubes[r.specimen_code].unit,
+            str(row["id"]),
+            row["specimen_code"],
+            row["first_checker"],
+            row["second_checker"],
+            row["expires_at"],
+            case.tubes[row["specimen_code"]].projection.amount,
+            case.tubes[row["specimen_code"]].unit,
         )
-        for r in rows
+        for row in standing.releases
+        if release_refusal(row, row["specimen_code"], now) is None
     ]
     last = _last_said(session, code)
     left = sum(item.state is State.DELIVERED for item in case.items)

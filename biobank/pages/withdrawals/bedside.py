@@ -50,7 +50,7 @@ class Bedside:
 
 def _read(session: Session, actor: Actor, asked: Asked) -> Bedside:
     standing = read_standing(session, actor, asked.code, asked.bank)
-    return Bedside(standing, read_bedside(session, actor, standing.case))
+    return Bedside(standing, read_bedside(session, standing))
 
 
 def _draw(at: Opened[Bedside]) -> OwnPage:
@@ -93,7 +93,7 @@ async def read_mark(code: WithdrawalCode, reading: PageReading) -> JSONResponse:
     """Say which version of the bedside is the present one, for a page that waits."""
 
     def query(session: Session, actor: Actor) -> BedsideView:
-        return read_bedside(session, actor, read_standing(session, actor, code, reading.bank).case)
+        return read_bedside(session, read_standing(session, actor, code, reading.bank))
 
     view = await reading.agreeing(query)
     return JSONResponse({"mark": f"{view.mark}-{view.stage}", "stop": view.stage == "stopped"})
