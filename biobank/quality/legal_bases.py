@@ -75,8 +75,7 @@ class LegalBasis:
     - `by_authorisation`: it exists only by a number or statute; `named_for`: for these materials the reference of a determination
       is named even where the basis as such needs none;
     - `fresh_only`: it carries nothing that was ever frozen (made and used at one visit);
-    - `since`, `until`: when the law applies, until exclusive;
-    - `treats`: what is under it may be used for treatment.
+    - `since`, `until`: when the law applies, until exclusive.
     """
 
     title: str
@@ -89,7 +88,6 @@ class LegalBasis:
     fresh_only: bool = False
     since: datetime | None = None
     until: datetime | None = None
-    treats: bool = True
 
 
 LEGAL_BASES: Final[Mapping[RegulatoryBasis, LegalBasis]] = {
@@ -181,7 +179,6 @@ LEGAL_BASES: Final[Mapping[RegulatoryBasis, LegalBasis]] = {
         title="Research only, no treatment",
         jurisdiction="any",
         materials=_ALL,
-        treats=False,
         known="read",
         source="the bank's own decision",
     ),
@@ -243,11 +240,6 @@ def basis_refusals(
             )
         )
     return found
-
-
-def fitting_bases(specimen: Snapshot, at: datetime) -> list[RegulatoryBasis]:
-    """Return the bases that a form may offer for this specimen: those that need no more than an authorisation."""
-    return [basis for basis in LEGAL_BASES if not basis_refusals(basis, specimen, at)]
 
 
 def _was_frozen(specimen: Snapshot) -> bool:
