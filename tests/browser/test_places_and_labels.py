@@ -69,7 +69,7 @@ def test_everything_in_hand_is_brought_to_safety_known_or_not(api: Api, signed_i
     page = signed_in("lab_tech", f"/storage/{quarantine}")
     page.get_by_role("link", name="Bring tubes to safety here").click()
     scan(page, HOST + known)
-    page.get_by_label("Tubes in hand").fill(f"{known}\nSCRIBBLE")
+    page.get_by_label("Tubes, boxes and racks in hand").fill(f"{known}\nSCRIBBLE")
     page.get_by_role("button", name="They stand here").click()
     expect(page.get_by_text("2 tubes stand here now.")).to_be_visible()
     expect(page.get_by_text("Unidentified: write this code on it")).to_be_visible()

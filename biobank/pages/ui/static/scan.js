@@ -11,12 +11,11 @@
 import { beginsAsOurs, labelHost, readLabel, trailingScans } from "./codes.js";
 import { t } from "./words.js";
 
-// A longer pause ends a scan. Generous, because a busy computer stutters in the middle of one, and what is lost then is the
+// A longer pause ends a scan, with or without a suffix. Generous, because a busy computer stutters in the middle of one, and what is lost then is the
 // label's host; a person's own typing before it does no harm, as only the end of the keys must form a code.
 const GAP_MS = 1000;
 const HAND_MS = 120; // nobody types random characters faster than this, taking the middle pause of all
 const SUFFIX_MS = 120; // CR LF, or Enter after Tab, belong to the scan before them
-const IDLE_MS = 600; // a gun without a suffix has ended when nothing came for so long
 const REPEAT_MS = 2000; // the same label again within this time is the same pull of the trigger
 
 // Guns press the keys of a US keyboard whatever layout the computer has; `event.code` names the key, not the letter.
@@ -61,7 +60,7 @@ function push(key) {
   if (keys.length > 640) keys.shift();
   clearTimeout(idle);
   const target = document.activeElement ?? document.body;
-  idle = setTimeout(() => { if (rest(target)) keys = []; }, IDLE_MS);
+  idle = setTimeout(() => { if (rest(target)) keys = []; }, GAP_MS);
 }
 
 // A key that shows nothing, in the middle of a burst: it keeps its place and does nothing else.
