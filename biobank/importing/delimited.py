@@ -1,6 +1,5 @@
 """Reading CSV: which encoding, which separator, and where a line does not fit its headings. What was found is said."""
 
-import codecs
 import csv
 import io
 import re
@@ -12,18 +11,11 @@ from functools import partial
 
 from charset_normalizer import from_bytes
 
+from biobank.foundation.text_encoding import SAMPLE, unicode_encoding
 from biobank.importing.sheets import MOST_COLUMNS, NEVER_CALCULATED, Book, Cell, FileFault, Line, Table, address
 from biobank.importing.texts import text_cell
 
 SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "bars"}
-SAMPLE = 256 * 1024
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _LIKELY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1257", "koi8_r"]
 _QUOTED_FORMULA = re.compile(r'^="([^"]*)"$')
 _SAID = re.compile(r"^sep=(.)\r?\n", re.I)
@@ -51,22 +43,14 @@ def open_delimited(data: bytes, encoding: str | None = None, separator: str | No
 
 
 def _encoding_of(data: bytes) -> str:
-    for mark, name in _MARKS:
-        if data.startswith(mark):
-            return name
-    sample = data[:SAMPLE]
-    zeros = Counter(at % 2 for at, byte in enumerate(sample) if byte == 0)
-    if sum(zeros.values()) > len(sample) // 5:
-        return "utf-16-le" if zeros[1] >= zeros[0] else "utf-16-be"
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        telling = b"\n".join(line for line in data[: SAMPLE * 16].splitlines() if not line.isascii())
-        best = from_bytes(telling[:SAMPLE], cp_isolation=_LIKELY).best()
-        # Most that is written in the one is the same in the other; the commoner is named.
-        same = best is not None and telling.decode(best.encoding, "replace") == telling.decode("cp1252", "replace")
-        return "cp1252" if best is None or same else best.encoding
-    return "utf-8"
+    known = unicode_encoding(data)
+    if known is not None:
+        return known
+    telling = b"\n".join(line for line in data[: SAMPLE * 16].splitlines() if not line.isascii())
+    best = from_bytes(telling[:SAMPLE], cp_isolation=_LIKELY).best()
+    # Most that is written in the one is the same in the other; the commoner is named.
+    same = best is not None and telling.decode(best.encoding, "replace") == telling.decode("cp1252", "replace")
+    return "cp1252" if best is None or same else best.encoding
 
 
 def _separator_of(text: str) -> str:

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.scanned_text import tidy
+from biobank.foundation.text_encoding import unicode_encoding
 from biobank.scanning.rack_files import Known, rows_of
 
 LARGEST_FILE = 1024 * 1024
@@ -43,23 +44,8 @@ def rows_of_file(data: bytes, known: Known | None = None) -> list[list[str]]:
 
 
 def decoded(data: bytes) -> str:
-    """Return the text of a file: by its byte order mark, by the zeros of UTF-16, as UTF-8, else as Windows-1252."""
-    for mark, name in (
-        (b"\xff\xfe\0\0", "utf-32"),
-        (b"\0\0\xfe\xff", "utf-32"),
-        (b"\xff\xfe", "utf-16"),
-        (b"\xfe\xff", "utf-16"),
-    ):
-        if data.startswith(mark):
-            return data.decode(name, errors="replace")
-    if data[1:40:2].count(0) > len(data[1:40:2]) // 2:
-        return data.decode("utf-16-le", errors="replace")
-    if data[0:40:2].count(0) > len(data[0:40:2]) // 2:
-        return data.decode("utf-16-be", errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+    """Return the text of a file: in its Unicode encoding, else as Windows-1252."""
+    return data.decode(unicode_encoding(data) or "cp1252", errors="replace")
 
 
 def _of_workbook(data: bytes) -> Iterator[list[str]]:
