@@ -25,7 +25,7 @@ from biobank.custody.legality import Snapshot, refusals_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, HoldKind, StreamKind
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, Refusal, StaleSequence
+from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, Refusal, StaleSequence, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.transparency.queries import seal_lag_s
 from biobank.transparency.receipt import AcknowledgedEvent, sign_acknowledgement
@@ -317,9 +317,7 @@ def record(
     for move in moves:
         specimen = seen.get(move.specimen.code, move.specimen)
         event = type(move.event)
-        refusals = refusals_of_recording(act.actor, event, specimen, site=move.site, withdrawal=withdrawal, lagging=lagging)
-        if refusals:
-            raise refusals[0]
+        raise_first(refusals_of_recording(act.actor, event, specimen, site=move.site, withdrawal=withdrawal, lagging=lagging))
         site = move.site or specimen.projection.site_code
         head = head_of(
             session,

@@ -415,9 +415,8 @@ class Story:
         )
         released = QualityDecided(decision=Decision.RELEASED_TO_BANK, reason="criteria_met", basis=basis, signature=signature)
         after = self._recorded(act, specimens, [decided] * len(specimens), BANK)
-        table = specimen
         self.session.execute(
-            table.update().where(table.c.code.in_([s.code for s in specimens])).values(regulatory_basis=basis.value)
+            specimen.update().where(specimen.c.code.in_([s.code for s in specimens])).values(regulatory_basis=basis.value)
         )
         return self._recorded(act, after, [released] * len(after), BANK)
 

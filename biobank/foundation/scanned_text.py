@@ -17,8 +17,8 @@ LONGEST_SCAN: Final = 512
 _FULL_WIDTH: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _HYPHENS: Final = "\u02d7\u2043\u207b\u208b\u2212"
 """Minus signs and bullets that are written for a hyphen; the dashes are their own category in Unicode."""
-_BLANK: Final = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
-"""Characters of other categories that show nothing."""
+SHOWS_NOTHING: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(c) for c in range(0xFE00, 0xFE10)}
+"""Characters that leave no ink although Unicode calls them letters, marks or signs."""
 _MARKS_MISREAD: Final = re.compile("^(?:\u00ef\u00bb\u00bf|\u00fe\u00ff|\u00ff\u00fe)")
 """A byte order mark that was read as Latin-1."""
 _SYMBOLOGY: Final = re.compile(r"^\][A-Za-z][0-9A-Za-z](?:\\[0-9]{6})?")
@@ -40,7 +40,7 @@ def _seen(character: str) -> str:
         return "-"
     if kind.startswith("Z") or character in "\t\n\v\f\r\x85":
         return " "
-    if kind in ("Cc", "Cf") or character in _BLANK or "\ufe00" <= character <= "\ufe0f":
+    if kind in ("Cc", "Cf") or character in SHOWS_NOTHING:
         return ""
     return character
 
@@ -50,7 +50,7 @@ def tidy(text: str) -> str:
     text = _MARKS_MISREAD.sub("", text.translate(_FULL_WIDTH))
     if not (text.isascii() and text.isprintable()):
         text = unicodedata.normalize("NFC", "".join(_seen(character) for character in text))
-    text = " ".join(text.split(" ")).strip()
+    text = text.strip()
     while True:
         before = text
         text = _FORMULA.sub(r"\1", _SYMBOLOGY.sub("", text)).strip(_AROUND)

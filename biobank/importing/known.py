@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import and_, select
@@ -98,7 +98,7 @@ class Known:
             "day of freezing": self.imported.get("banked_at"),
             "slot": self.position,
         }
-        frozen = rfc3339(datetime(vial.frozen.year, vial.frozen.month, vial.frozen.day, tzinfo=UTC))
+        frozen = rfc3339(midnight(vial.frozen))
         theirs = (donor, vial.material, vial.unit, vial.amount, vial.passage, vial.collected, frozen, position)
         return [name for (name, one), other in zip(mine.items(), theirs, strict=True) if one != other]
 
@@ -138,3 +138,8 @@ def known_tubes(session: Session, issuer: str, values: Sequence[str]) -> dict[st
         )
         for row in rows
     }
+
+
+def midnight(day: date) -> datetime:
+    """An old file knows days. They are written as 00:00 UTC of that day."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

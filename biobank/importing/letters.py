@@ -3,11 +3,10 @@
 import re
 import unicodedata
 
+from biobank.foundation.scanned_text import SHOWS_NOTHING
 from biobank.importing.sheets import error_defect
 
 _KEPT_BLANKS = "\t\n\r\x0b\x0c\x85\u2028\u2029"
-_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0") | {chr(c) for c in (*range(0xFE00, 0xFE10), 0x2800)}
-"""Characters that leave no ink although Unicode calls them letters, marks or signs."""
 _JOINERS = "\u200c\u200d"
 """Part of the spelling of Persian and Indic names; noise in Latin ones."""
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -45,7 +44,7 @@ def cleaned(raw: str) -> tuple[str, list[str]]:
 def _is_invisible(character: str, *, latin: bool) -> bool:
     if character in _KEPT_BLANKS or (character in _JOINERS and not latin):
         return False
-    return character in _FILLERS or unicodedata.category(character) in ("Cf", "Cc", "Cs", "Co", "Cn")
+    return character in SHOWS_NOTHING or unicodedata.category(character) in ("Cf", "Cc", "Cs", "Co", "Cn")
 
 
 def unreadable(text: str) -> str | None:

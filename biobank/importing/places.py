@@ -15,7 +15,7 @@ from biobank.importing.profile import Profile
 from biobank.storage import queries
 from biobank.storage.allocation import Slot
 from biobank.storage.containers import add_container
-from biobank.storage.models import storage_container
+from biobank.storage.models import storage_container as container
 from biobank.storage.rules import Standing, place_faults, slot_fault
 from biobank.storage.schemas import ContainerCreate
 
@@ -86,7 +86,6 @@ class Places:
         return self._codes[key]
 
     def _children(self, session: Session, parent: str | None, kind: str) -> Any:
-        container = storage_container
         return session.execute(
             select(container.c.code, container.c.name).where(
                 container.c.site_code == self._profile.bank_site,

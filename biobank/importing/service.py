@@ -8,7 +8,6 @@ treatment consent has to be recorded before use.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -30,7 +29,7 @@ from biobank.donors.identity import keep_documents
 from biobank.donors.visibility import kept_apart_among
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Refusal
-from biobank.importing.known import Known, donors_of, known_tubes
+from biobank.importing.known import Known, donors_of, known_tubes, midnight
 from biobank.importing.places import Places
 from biobank.importing.plan import CheckedRow, Vial
 from biobank.importing.profile import Profile, prefix_of
@@ -222,8 +221,3 @@ def _draft(
         Aliased(issuer=profile.alias_issuer, value_commit=alias_commit.hex()),
     )
     return Draft(row, imported, then=then, words=words)
-
-
-def midnight(day: date) -> datetime:
-    """An old file knows days. They are written as 00:00 UTC of that day."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -30,8 +30,7 @@ from biobank.quality.deviations import list_deviations
 from biobank.quality.holds import list_holds
 from biobank.shipping.handover_queries import list_handovers
 from biobank.shipping.shipment_queries import list_shipments
-from biobank.specimens.models import kit as kit_table
-from biobank.specimens.models import lot_test, specimen
+from biobank.specimens.models import kit, lot_test, specimen
 from biobank.specimens.scoping import at_sites_of, lots_at_sites_of, specimens_at_sites_of
 from biobank.withdrawals.queries import list_withdrawals
 from biobank.withdrawals.workflow import WithdrawalState
@@ -176,7 +175,6 @@ def _tests(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
 def _kits(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
     if not (actor.may(P.KIT_MANAGE, at=ANYWHERE) or actor.may(P.HARVEST_RECORD, at=ANYWHERE)):
         return
-    kit = kit_table
     rows = session.execute(
         select(kit.c.code, kit.c.expires_at, kit.c.site_code)
         .where(kit.c.used_at.is_(None), kit.c.expires_at < at + SOON, at_sites_of(actor, kit.c.site_code, kit.c.home_site_code))

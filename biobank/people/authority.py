@@ -4,9 +4,12 @@ from collections.abc import Iterable
 
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM_CODE, Actor, RoleGrant
-from biobank.auth.permissions import ROLE_PERMISSIONS, Permission
+from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
 from biobank.auth.scope import ANYWHERE, Place
 from biobank.foundation.errors import NotPermitted
+
+COSIGNING_ROLES = frozenset(role for role in Role if Permission.ROLE_COSIGN in ROLE_PERMISSIONS[role])
+"""Roles whose signature others' roles need."""
 
 
 class OwnLogin(NotPermitted):
@@ -66,7 +69,7 @@ def one_site(grants: Iterable[RoleGrant]) -> str | None:
 
 
 def _cosigns(grant: RoleGrant) -> bool:
-    return Permission.ROLE_COSIGN in ROLE_PERMISSIONS[grant.role]
+    return grant.role in COSIGNING_ROLES
 
 
 def may_see_user(actor: Actor, code: str, grants: Iterable[RoleGrant]) -> bool:

@@ -18,17 +18,14 @@ from biobank.auth import one_time
 from biobank.auth.actor import SYSTEM_CODE, RoleGrant
 from biobank.auth.identity import load_actor_of
 from biobank.auth.models import user, user_role
-from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
 from biobank.auth.service import Proven, end_sessions_of, require_standing
 from biobank.foundation.errors import NotFound, NotPermitted
 from biobank.people import events
-from biobank.people.authority import one_site
+from biobank.people.authority import COSIGNING_ROLES, one_site
 from biobank.people.queries import get_site, grants_of
 from biobank.people.roles import add_grant
 from biobank.people.service import add_user, record_about
 from biobank.people.slips import NO_CODE
-
-_COSIGNING = [role.value for role in Role if Permission.ROLE_COSIGN in ROLE_PERMISSIONS[role]]
 
 
 class SecondPersonNeeded(NotPermitted):
@@ -96,7 +93,7 @@ def who_may_sign(session: Session, site: str | None, *, but: str) -> set[str]:
         select(user.c.code, user_role.c.site_code)
         .join(user_role, user_role.c.user_code == user.c.code)
         .where(
-            user_role.c.role.in_(_COSIGNING),
+            user_role.c.role.in_(sorted(COSIGNING_ROLES)),
             user.c.active,
             user.c.must_change_password.is_(False),
             user.c.username != but,

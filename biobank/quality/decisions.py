@@ -23,7 +23,7 @@ from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record
 from biobank.custody.snapshots import get_all_visible, load
 from biobank.custody.states import LIVE, State
 from biobank.foundation import clock
-from biobank.foundation.errors import Conflict, NotFound, Refusal
+from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.quality.events import BasisDecided, Decision, QualityDecided, RegulatoryBasis
 from biobank.quality.legal_bases import basis_refusals
 from biobank.quality.lot_tests import LotTests, read_lot_tests, release_refusals_of_tests
@@ -177,8 +177,7 @@ def decide_lot_basis(session: Session, act: Act, code: str, request: BasisReques
 
 def _decide(session: Session, act: Act, deciding: Deciding, request: DecisionRequest, *, lot: str | None) -> DecisionAnswer:
     specimens, tests = deciding.specimens, deciding.tests
-    if refusals := deciding.refusals(request.decision, planned=request.notification_plan is not None):
-        raise refusals[0]
+    raise_first(deciding.refusals(request.decision, planned=request.notification_plan is not None))
     meaning = Meaning.RELEASED if request.decision in RELEASES else Meaning.REJECTED
     signature = use_signature(session, act, request.signature, meaning)
     plan = None
@@ -209,8 +208,7 @@ def _decide(session: Session, act: Act, deciding: Deciding, request: DecisionReq
 
 def _decide_basis(session: Session, act: Act, deciding: Deciding, request: BasisRequest) -> DecisionAnswer:
     specimens = deciding.specimens
-    if refusals := deciding.basis_refusals(request.basis, authorised=request.authorisation is not None):
-        raise refusals[0]
+    raise_first(deciding.basis_refusals(request.basis, authorised=request.authorisation is not None))
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     moves = [
         Move(

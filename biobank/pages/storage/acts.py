@@ -12,6 +12,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.foundation.codes import Prefix
+from biobank.pages.storage.about import about_place, trail_of
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.addresses import ContainerCode
@@ -59,21 +60,9 @@ def acts_of_place(actor: Actor, place: ContainerPublic) -> list[ActionLink]:
     return [*acts, ActionLink("Print its map", f"{here}/map", "print")]
 
 
-def trail_of(place: ContainerPublic, title: str) -> list[tuple[str, str | None]]:
-    """Return the breadcrumb of an act on a place."""
-    return [("Storage", "/storage"), (place.name, f"/storage/{place.code}"), (title, None)]
-
-
-def _recorded(session: Session, actor: Actor, asked: Asked) -> ContainerPublic:
-    """Read the place for someone who may record there; raise NotFound, NotPermitted."""
-    place = read_container(session, actor, asked.code)
-    actor.require(Permission.STORAGE_RECORD, at=place.site)
-    return place
-
-
 ActPage(
     address="/storage/{code}/move",
-    reads=_recorded,
+    reads=about_place,
     model=MoveRequest,
     names=("to",),
     scans={"to": (Prefix.CONTAINER,)},
@@ -132,7 +121,7 @@ def _say_reading(at: Opened[ContainerPublic], _body: ReadingCreate, made: dict[s
 
 ActPage(
     address="/storage/{code}/reading",
-    reads=_recorded,
+    reads=about_place,
     form=_draw_reading,
     model=ReadingCreate,
     names=("reading", "value"),

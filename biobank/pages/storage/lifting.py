@@ -1,22 +1,13 @@
 """A rack or box lifted out of its place, and put back: everything in it is out of the cold in between."""
 
 from fastapi import APIRouter
-from sqlmodel import Session
 
-from biobank.auth.actor import Actor
-from biobank.auth.permissions import Permission
-from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.storage.about import about_place, trail_of
+from biobank.pages.ui.act_pages import ActForm, ActPage, Done, Opened
 from biobank.storage.lifting import lift, put_back
-from biobank.storage.queries import read_container
 from biobank.storage.schemas import ContainerPublic, LiftRequest
 
 router = APIRouter(include_in_schema=False)
-
-
-def _place(session: Session, actor: Actor, asked: Asked) -> ContainerPublic:
-    place = read_container(session, actor, asked.code)
-    actor.require(Permission.STORAGE_RECORD, at=place.site)
-    return place
 
 
 def _form(title: str, lead: str, at: Opened[ContainerPublic]) -> ActForm:
@@ -25,13 +16,13 @@ def _form(title: str, lead: str, at: Opened[ContainerPublic]) -> ActForm:
         submit=title,
         icon="snow",
         lead=lead.format(name=at.read.name, tubes=at.read.occupied),
-        trail=[("Storage", "/storage"), (at.read.name, f"/storage/{at.code}"), (title, None)],
+        trail=trail_of(at.read, title),
     )
 
 
 ActPage(
     address="/storage/{code}/lift",
-    reads=_place,
+    reads=about_place,
     form=lambda at: _form(
         "It is lifted out", "{name} is out of its place. Its {tubes} tubes are out of the cold from now on.", at
     ),
@@ -44,7 +35,7 @@ ActPage(
 
 ActPage(
     address="/storage/{code}/put-back",
-    reads=_place,
+    reads=about_place,
     form=lambda at: _form(
         "It is back", "{name} is back in its place. The time it was out is added to every frozen tube in it.", at
     ),

@@ -11,6 +11,7 @@ from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
+from biobank.pages.specimens.about import about_specimen
 from biobank.pages.storage.acts import acts_of_place
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Done, Opened
@@ -22,7 +23,6 @@ from biobank.pages.ui.parts import Column
 from biobank.pages.ui.scanned import scanned_code
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
-from biobank.specimens.queries import describe_specimen
 from biobank.specimens.schemas import SpecimenPublic
 from biobank.storage.maps import map_of
 from biobank.storage.queries import SEEING, get_container, list_containers, public_containers, readings_of
@@ -205,7 +205,7 @@ def _stored(at: Opened[SpecimenPublic], _body: StoreRequest, answer: dict[str, A
 ActPage(
     address="/specimens/{code}/store",
     asks=("container",),
-    reads=lambda session, actor, asked: describe_specimen(session, actor, asked.code),
+    reads=about_specimen,
     form=_draw_store,
     model=StoreRequest,
     names=("container", "position", "slot_unknown"),
