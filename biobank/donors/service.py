@@ -24,7 +24,7 @@ from biobank.donors.recording import hold_donor, record_on_donor, recorded
 from biobank.donors.schemas import ChangeDonor, Contact, DonorRecorded, ExternalId, FormerName, IdentityPublic, RegisterDonor
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.errors import Conflict, NotFound
-from biobank.vault import open_document, put_document
+from biobank.vault import open_document, put_document, put_documents
 from biobank.vault.models import vault_document as _documents
 
 INDEX_SECRET = "blind-index"  # noqa: S105 - the name of a secret, not a secret
@@ -71,7 +71,10 @@ def register_donors(session: Session, act: Act, requests: Sequence[RegisterDonor
     session.execute(insert(donor), rows)
     identities = [identity_of(request) for request in requests]
     commits = keep_documents(session, act, "identity", list(zip(codes, identities, strict=True)))
-    contacts = [_put_contact(session, act, code, request.contact) for code, request in zip(codes, requests, strict=True)]
+    given = [(code, request.contact.model_dump()) for code, request in zip(codes, requests, strict=True) if request.contact]
+    of_contacts = put_documents(session, act.keystore, given)
+    kept = {code: commit for (code, _), commit in zip(given, of_contacts, strict=True)}
+    contacts = [kept.get(code) for code in codes]
     session.execute(
         update(donor)
         .where(donor.c.code == bindparam("its"))

@@ -66,7 +66,7 @@ class Places:
             kept_apart=kept_apart,
         )
         standing = self._standings[box]
-        faults = [slot_fault(tube, slot.blocked, slot.kept_for, slot.label), *place_faults(tube, standing)]
+        faults = [slot_fault(tube, slot), *place_faults(tube, standing)]
         wrong = next((fault for fault in faults if fault is not None), None)
         return (box, slot.code) if wrong is None or standing.safe else wrong.detail
 

@@ -8,6 +8,7 @@ release says whom to tell).
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -77,8 +78,8 @@ def read_lot_tests(session: Session, lots: Collection[str | None], at: datetime)
         .where(t.lot_code.in_(named))
         .order_by(t.lot_code, t.recorded_at, t.id)
     ).all()
-    for lot in named:
-        found[lot] = _of([row for row in rows if row.lot_code == lot], at)
+    for lot, own in groupby(rows, key=lambda row: row.lot_code):
+        found[lot] = _of(list(own), at)
     return found
 
 

@@ -9,6 +9,7 @@ from biobank.custody.effects import Effect, body, plus, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, INTO_THE_COLD, NO_OFFER
 from biobank.custody.states import LIVE, CustodianKind, State, StreamKind
+from biobank.specimens.events import INSTANT
 
 PLACED: Effect = {
     "container_code": body("container"),
@@ -17,7 +18,6 @@ PLACED: Effect = {
     "custodian_kind": set_to(CustodianKind.SITE.value),
     "custodian_id": body("site"),
 }
-INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 PLACE = Field(min_length=3, max_length=20, pattern=r"^[A-Z0-9-]+$")
 
 

@@ -76,7 +76,9 @@ def end_lifts(session: Session, act: Act, code: str, specimens: Mapping[str, Sna
     """
     below = sorted(queries.containers_below(session, code))
     lifted = session.execute(
-        select(storage_container).where(storage_container.c.code.in_(below), storage_container.c.lifted_at.is_not(None))
+        select(storage_container)
+        .where(storage_container.c.code.in_(below), storage_container.c.lifted_at.is_not(None))
+        .order_by(storage_container.c.code)
     ).all()
     done: list[Appended] = []
     for row in lifted:
@@ -94,7 +96,8 @@ def end_lifts(session: Session, act: Act, code: str, specimens: Mapping[str, Sna
                 moves.append(Move(tube, _exposed(row.code, since, until), site=row.site_code))
         done += record(session, act, moves, given) if moves else []
         session.execute(update(storage_container).where(storage_container.c.code == row.code).values(lifted_at=None))
-        specimens = load(session, [one.code for one in inside]) if len(lifted) > 1 else specimens
+        if len(lifted) > 1:  # a tube of the next one may have been counted here
+            specimens = {**specimens, **load(session, [one.code for one in inside])}
     return done
 
 

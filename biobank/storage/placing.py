@@ -114,7 +114,7 @@ def said_of(specimen: Snapshot, box: Box, slot: Slot | None) -> list[str]:
     """Say what is wrong with a tube in a safe place that took it all the same; in another place nothing ever is."""
     if not box.safe:
         return []
-    slots = [] if slot is None else [slot_fault(specimen, slot.blocked, slot.kept_for, slot.label)]
+    slots = [] if slot is None else [slot_fault(specimen, slot)]
     return [fault.detail for fault in (*place_faults(specimen, box.standing), *slots) if fault is not None]
 
 
@@ -139,7 +139,7 @@ def assign_slots(box: Box, tubes: Sequence[tuple[Snapshot, str | None]]) -> list
         if place is not None:
             continue
         kept = next((s for s in box.free if s.kept_for == tube.donor_code is not None and s.code not in taken), None)
-        if own is not None and own.code not in taken and _slot_fault(tube, own) is None:
+        if own is not None and own.code not in taken and slot_fault(tube, own) is None:
             answers[n] = own
         elif kept is not None:
             answers[n] = kept
@@ -168,10 +168,6 @@ def _within_room(box: Box, tubes: Sequence[Snapshot], answers: list[Slot | Refus
     return answers
 
 
-def _slot_fault(tube: Snapshot, slot: Slot) -> Conflict | None:
-    return slot_fault(tube, slot.blocked, slot.kept_for, slot.label)
-
-
 def _named(box: Box, tube: Snapshot, place: str, open_slots: set[str | None], taken: set[str]) -> Slot | Refusal:
     slot = box.slot(place)
     members = {"where_now": tube.where_now, "subject": tube.code}
@@ -181,7 +177,7 @@ def _named(box: Box, tube: Snapshot, place: str, open_slots: set[str | None], ta
         return PositionOccupied(
             f"Two tubes of this list stand at {slot.label}. Give one of them another place.", position=slot.code, **members
         )
-    fault = None if box.safe else _slot_fault(tube, slot)
+    fault = None if box.safe else slot_fault(tube, slot)
     if fault is not None:
         return fault
     if slot.code not in open_slots and not (box.safe and slot.blocked is not None):

@@ -9,6 +9,7 @@ from biobank.custody.states import Condition
 from biobank.foundation.errors import Conflict
 from biobank.foundation.terms import words
 from biobank.specimens.materials import material_of
+from biobank.storage.allocation import Slot
 
 CRYOGENIC = frozenset({"ln2_vapour", "ln2_liquid", "minus_150", "minus_80"})
 COOL = frozenset({"fridge", "ambient", "incubator"})
@@ -100,13 +101,13 @@ def place_faults(specimen: Snapshot, place: Standing) -> list[Conflict]:
     return [fault for rule in (_temperature, _material, _infection) if (fault := rule(specimen, place)) is not None]
 
 
-def slot_fault(specimen: Snapshot, blocked: str | None, kept_for: str | None, slot: str) -> Conflict | None:
+def slot_fault(specimen: Snapshot, slot: Slot) -> Conflict | None:
     """Return why the tube may not go into a slot that was blocked or is kept for a donor, or None."""
     members = {"where_now": specimen.where_now, "subject": specimen.code}
-    if blocked is not None:
-        return PositionBlocked(f"{slot} is blocked: {words(blocked).lower()}. Choose another place.", **members)
-    if kept_for is not None and kept_for != specimen.donor_code:
-        return PositionKept(f"{slot} is kept for the tubes of another donor. Choose another place.", **members)
+    if slot.blocked is not None:
+        return PositionBlocked(f"{slot.label} is blocked: {words(slot.blocked).lower()}. Choose another place.", **members)
+    if slot.kept_for is not None and slot.kept_for != specimen.donor_code:
+        return PositionKept(f"{slot.label} is kept for the tubes of another donor. Choose another place.", **members)
     return None
 
 

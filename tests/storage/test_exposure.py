@@ -89,6 +89,23 @@ def test_a_lifted_rack_exposes_every_tube_in_it(api: Api) -> None:
     assert api.lab_tech.post(f"/storage-containers/{tank}/lift", json={}).json()["code"] == "not_liftable"
 
 
+def test_two_lifted_boxes_of_a_rack_that_moves_count_each_its_own_tubes(api: Api) -> None:
+    tank = a_box(api, kind="tank", name="Tank", rows=None, cols=None, **COLD)
+    racks = [a_box(api, kind="rack", name=f"Rack {n}", rows=None, cols=None, parent=tank) for n in (1, 2)]
+    boxes, tubes = [a_box(api, parent=racks[0], name=f"Box {n}") for n in (1, 2)], [a_tube(api) for _ in range(2)]
+    for box, tube in zip(boxes, tubes, strict=True):
+        assert stored(api, tube, "", box, nothing)[0] == 201
+    before = [exposure(api, tube)["total_s"] for tube in tubes]
+    for box in boxes:
+        assert api.lab_tech.post(f"/storage-containers/{box}/lift", json={}).status_code < 300
+    later(api, minutes=4)
+
+    moved = api.lab_tech.post(f"/storage-containers/{racks[0]}/move", json={"to": racks[1]})
+
+    assert moved.status_code < 300, moved.text
+    assert [240 <= exposure(api, tube)["total_s"] - was <= 270 for tube, was in zip(tubes, before, strict=True)] == [True] * 2
+
+
 def test_a_figure_that_contradicts_the_scans_asks_why_and_both_stand(api: Api) -> None:
     tube, box = a_stored_tube(api)
     check_out(api, tube)
