@@ -5,9 +5,9 @@ import asyncio
 from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 
-from biobank.acts.web import Reading
+from biobank.acts.web import Reader, Reading
 from biobank.foundation.errors import PayloadTooLarge
-from biobank.scanning import service
+from biobank.scanning import frames, service
 from biobank.scanning.schemas import DecodeAnswer, ScanAnswer, ScanRequest
 
 router = APIRouter(prefix="/api/v1", tags=["scanning"])
@@ -30,9 +30,17 @@ async def resolve_scan(body: ScanRequest, reading: Reading) -> ScanAnswer:
 )
 async def decode_frame(request: Request, reading: Reading) -> DecodeAnswer:
     """Decode one camera frame (JPEG, at most 256 KiB). The frame is not stored."""
-    data = await body_of(request, service.FRAME_BYTES, "A frame")
+    return await decoded(request, reading)
+
+
+async def decoded(request: Request, reading: Reader) -> DecodeAnswer:
+    """Decode the posted frame in memory and forget it; raise PayloadTooLarge, NotAFrame. The caller is proven all the same."""
+    data = await body_of(request, frames.FRAME_BYTES, "A frame")
     await reading(lambda _session, _actor: None)
-    return DecodeAnswer(text=await asyncio.to_thread(service.decode_frame, data))
+    frame = await asyncio.to_thread(frames.read_frame, data)
+    others = {one.text for one in frame.symbols if not frames.is_own(one.text, reading.bank.settings)}
+    known = await reading(service.known_texts, others) if others else frozenset[str]()
+    return frames.choose(frame, reading.bank.settings, known)
 
 
 async def body_of(request: Request, most: int, what: str) -> bytes:

@@ -30,6 +30,10 @@ class ScanAnswer(BaseModel):
 
 
 class DecodeAnswer(BaseModel):
-    """The text of the first symbol in a camera frame, or null."""
+    """The text of the label in the middle of a camera frame, or null with what to do."""
 
     text: str | None
+    box_permille: tuple[int, int, int, int] | None = Field(
+        default=None, description="Where the label is: left, top, width and height in thousandths of the frame."
+    )
+    advice: str | None = Field(default=None, description="What to do so that a label can be read: closer, light, distance.")

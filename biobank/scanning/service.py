@@ -1,23 +1,14 @@
-"""Resolving any code, and decoding a camera frame.
+"""Resolving any code."""
 
-A frame is decoded in memory by zxing-cpp and forgotten; nothing of it is stored or logged.
-"""
+from collections.abc import Collection
 
-import io
-
-import zxingcpp
-from PIL import Image, UnidentifiedImageError
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.foundation.codes import Prefix, parse_code
 from biobank.foundation.config import Settings
-from biobank.foundation.errors import MalformedRequest
 from biobank.scanning.schemas import ScanAnswer
-from biobank.specimens.resolving import resolve_code
-
-FRAME_BYTES = 256 * 1024
-FRAME_PIXELS = 4_000_000
+from biobank.specimens.resolving import matching_aliases, resolve_code
 
 KINDS: dict[Prefix, tuple[str, str | None]] = {
     Prefix("DN"): ("donor", "/donors/"),
@@ -28,13 +19,6 @@ KINDS: dict[Prefix, tuple[str, str | None]] = {
     Prefix("WB"): ("wristband", None),
     Prefix("WD"): ("withdrawal", "/withdrawals/"),
 }
-
-
-class NotAFrame(MalformedRequest):
-    """The body is not a JPEG of a sensible size."""
-
-    code = "not_a_camera_frame"
-    title = "Not a camera frame"
 
 
 def resolve_scan(session: Session, actor: Actor, text: str, settings: Settings) -> ScanAnswer:
@@ -57,16 +41,6 @@ def resolve_scan(session: Session, actor: Actor, text: str, settings: Settings) 
     return ScanAnswer(kind=kind, code=found.code, page=None if page is None else page + found.code, issuer=found.issuer)
 
 
-def decode_frame(data: bytes) -> str | None:
-    """Return the text of the first QR or Data Matrix symbol in a JPEG, or None. Raises NotAFrame. Takes a few ms of CPU."""
-    if len(data) > FRAME_BYTES:
-        raise NotAFrame(f"A frame has at most {FRAME_BYTES // 1024} KiB. Send a smaller crop.")
-    try:
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-            if image.width * image.height > FRAME_PIXELS:
-                raise NotAFrame("The frame has too many pixels. Send a crop of 480 pixels a side.")
-            grey = image.convert("L")
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise NotAFrame("The body is not a JPEG. Send one camera frame as image/jpeg.") from error
-    symbols = zxingcpp.read_barcodes(grey)
-    return next((s.text for s in symbols if s.valid), None)
+def known_texts(session: Session, _actor: Actor, texts: Collection[str]) -> frozenset[str]:
+    """Return which of the texts are identifiers that another issuer gave to a tube of this bank."""
+    return frozenset(matching_aliases(session, texts))

@@ -4,7 +4,6 @@ The page is one form. A browser without scripts checks the list by sending it; w
 the same call with `Accept: application/json`, whose answer carries the same drawing of the list.
 """
 
-import asyncio
 import json
 from dataclasses import replace
 from typing import Annotated, Any, get_args
@@ -25,8 +24,8 @@ from biobank.foundation.terms import words
 from biobank.pages.ui.session import Form, PagePerforming, PageReading, Visiting, read_form
 from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
-from biobank.scanning import racks, service
-from biobank.scanning.api import body_of
+from biobank.scanning import racks
+from biobank.scanning.api import body_of, decoded
 from biobank.scanning.commands import COMMAND_LABELS, WORDINGS, Action, Command, actions_of, command_code
 from biobank.scanning.committing import RecordedList, SeenTube, UndoRequest, commit_list, undo_list, words_of
 from biobank.scanning.lists import ScanList, TubeNotRead, Wanted, check_list
@@ -43,12 +42,11 @@ _TUBES = TypeAdapter(list[SeenTube])
 
 @router.post("/scans/decode")
 async def decode_frame(
-    request: Request, page: Visiting, x_csrf_token: Annotated[str | None, Header(max_length=200)] = None
+    request: Request, page: Visiting, reading: PageReading, x_csrf_token: Annotated[str | None, Header(max_length=200)] = None
 ) -> DecodeAnswer:
     """Decode one camera frame. It changes nothing and is kept nowhere; the token keeps other sites from using our CPU."""
     page.require_csrf(x_csrf_token)
-    data = await body_of(request, service.FRAME_BYTES, "A frame")
-    return DecodeAnswer(text=await asyncio.to_thread(service.decode_frame, data))
+    return await decoded(request, reading)
 
 
 @router.get("/scan")

@@ -1,6 +1,7 @@
 // Reading a label with the device's camera: the browser's own detector where it truly works, otherwise small frames are
 // sent to the bank's decoder. No library is loaded. Frames are not stored anywhere.
 
+import { readLabel } from "./codes.js";
 import { t } from "./words.js";
 
 const DECODE = "/scans/decode";
@@ -42,8 +43,34 @@ async function decodeOnServer(canvas) {
     body: frame,
   });
   if (answer.status === 401) throw new Error(t("You are no longer logged in. Log in again, then scan."));
-  if (!answer.ok) return null; // the next frame may do better; a lasting fault shows as "still looking"
-  return (await answer.json()).text ?? null;
+  if (!answer.ok) return { text: null }; // the next frame may do better; a lasting fault shows as "still looking"
+  return answer.json();
+}
+
+const EQUALLY_NEAR = 0.1; // of the picture's side, as on the server
+
+// The browser's own detector finds every symbol; ours nearest to the middle is meant, and of two equally near nobody knows which.
+async function decodeHere(detector, canvas) {
+  const near = (await detector.detect(canvas)).map(({ rawValue, boundingBox: b }) => ({ text: rawValue, b,
+    off: Math.hypot(b.x + b.width / 2 - canvas.width / 2, b.y + b.height / 2 - canvas.height / 2) / canvas.width,
+  })).sort((one, other) => one.off - other.off);
+  const own = near.filter(({ text }) => readLabel(text));
+  const found = own.length ? own : near;
+  const next = found.find(({ text }) => text !== found[0].text);
+  if (next && next.off - found[0].off < EQUALLY_NEAR) {
+    return { text: null, advice: t("Two labels: come closer, until only one is in the middle.") };
+  }
+  if (!found.length) return { text: null };
+  const { x, y, width, height } = found[0].b;
+  return { text: found[0].text, box_permille: [x, y, width, height].map((part) => part * 1000 / canvas.width) };
+}
+
+// Mark the label that was read in the crop's square, as wide as the picture's middle.
+function mark(frame, box) {
+  frame.hidden = !box;
+  if (!box) return;
+  const [left, top, width, height] = box.map((part) => part / 10);
+  Object.assign(frame.style, { left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%` });
 }
 
 function makeDialog() {
@@ -63,8 +90,17 @@ function makeDialog() {
   const torch = document.createElement("button");
   Object.assign(torch, { className: "button", type: "button", textContent: t("Light"), hidden: true });
   buttons.append(close, torch);
-  dialog.append(video, words, buttons);
-  return { dialog, video, words, torch };
+  const sight = document.createElement("div");
+  sight.className = "camera-sight";
+  const square = document.createElement("div");
+  square.className = "camera-square";
+  const frame = document.createElement("div");
+  frame.className = "camera-mark";
+  frame.hidden = true;
+  square.append(frame);
+  sight.append(video, square);
+  dialog.append(sight, words, buttons);
+  return { dialog, video, words, torch, frame };
 }
 
 function offerTorch(button, track) {
@@ -91,7 +127,7 @@ const AGAIN_MS = 2000; // a label that stays in the picture is one scan
  * With `each` it stays open: `each(text)` is called with every label and returns what to say about it.
  */
 export async function readWithCamera(each = null) {
-  const { dialog, video, words, torch } = makeDialog();
+  const { dialog, video, words, torch, frame } = makeDialog();
   document.body.append(dialog);
   dialog.showModal();
   let open = true;
@@ -110,7 +146,10 @@ export async function readWithCamera(each = null) {
     while (open) {
       const started = performance.now();
       drawCrop(video, canvas);
-      const text = detector ? (await detector.detect(canvas))[0]?.rawValue ?? null : await decodeOnServer(canvas);
+      const seen = detector ? await decodeHere(detector, canvas) : await decodeOnServer(canvas);
+      const text = seen.text ?? null;
+      mark(frame, seen.box_permille);
+      if (!text && seen.advice) words.textContent = seen.advice;
       if (text && !each) return text;
       if (text && (text !== last.text || started - last.at > AGAIN_MS)) words.textContent = await each(text);
       if (text) last = { text, at: performance.now() };
