@@ -21,6 +21,7 @@ from biobank.custody.body_shape import shape_of
 from biobank.custody.effects import ENTRY_MEMBERS, Effect, set_to
 from biobank.custody.projection import INITIAL, PROJECTED
 from biobank.custody.states import HOLDS_A_POSITION, LIVE, TERMINAL, Condition, HoldAct, HoldKind, State, StreamKind
+from biobank.foundation.errors import Refusal
 from biobank.transparency import canonical
 
 
@@ -96,6 +97,10 @@ class Event(BaseModel):
     def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
         """Turn the payload of the version before this one into this one's. Pure."""
         return payload
+
+    def amendment_refusal(self) -> Refusal | None:
+        """Return why a correction may not leave the payload like this, or None; asked of the corrected payload."""
+        return None
 
     def payload(self) -> dict[str, Any]:
         """Return the body as it stands in the entry: everything but `kind`."""

@@ -286,6 +286,9 @@ def _corrected(code: str, entry: dict[str, Any], request: AmendRequest) -> str |
         after = cls.model_validate(before.model_dump() | {request.field: request.value})
     except ValidationError:
         raise MalformedRequest(f"'{request.field}' of '{entry['kind']}' cannot have this value.") from None
+    wrong = after.amendment_refusal()
+    if wrong is not None:
+        raise wrong
     value: str | int | bool | None = getattr(after, request.field)
     if value == getattr(before, request.field):
         raise NotAmendable(f"'{request.field}' says that already.", subject=code)

@@ -1,8 +1,5 @@
 """What may be in the containers of a harvest, and whether every label of its kit is accounted for."""
 
-from collections.abc import Sequence
-from typing import Final
-
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -12,8 +9,7 @@ from biobank.foundation.errors import Conflict, MalformedRequest
 from biobank.specimens.harvest_schemas import ContainerCollected, RecordHarvest
 from biobank.specimens.materials import MATERIALS, MaterialName, Unit
 from biobank.specimens.run_rules import UnitNotOfMaterial
-
-KEEP: Final = "Keep the containers closed and cool, with this patient's papers, until this is solved."
+from biobank.specimens.taking import KEEP, HarvestMethod, taking_refusal
 
 
 class NotHarvested(Conflict):
@@ -51,9 +47,9 @@ class KitNeeded(Conflict):
     title = "A kit is needed"
 
 
-def require_takeable(containers: Sequence[ContainerCollected]) -> None:
-    """Check each container's material, unit and counts. Raises NotHarvested, UnitNotOfMaterial, CountsDiffer."""
-    for container in containers:
+def require_takeable(request: RecordHarvest) -> None:
+    """Check what is in each container and how it was taken. Raises NotHarvested, UnitNotOfMaterial, NotTakenSo, CountsDiffer."""
+    for container in request.containers:
         material = MATERIALS[container.material]
         if not material.harvested:
             raise NotHarvested(
@@ -62,7 +58,18 @@ def require_takeable(containers: Sequence[ContainerCollected]) -> None:
         if container.unit not in material.units:
             units = " or ".join(unit.value for unit in material.units)
             raise UnitNotOfMaterial(f"{material.title} is counted in {units}.", where_now=KEEP)
+        wrong = taking_refusal(container.material, *way_of(request, container))
+        if wrong is not None:
+            raise wrong
         _require_counts(container)
+
+
+def way_of(request: RecordHarvest, container: ContainerCollected) -> tuple[HarvestMethod, str]:
+    """Return how and from where a container was filled: its own word, else that of the visit (one of them is there)."""
+    method, site = container.method or request.method, container.anatomical_site or request.anatomical_site
+    assert method is not None, "the request was checked for it"
+    assert site is not None, "and for this"
+    return method, site
 
 
 def _require_counts(container: ContainerCollected) -> None:

@@ -10,6 +10,9 @@ from biobank.custody.effects import Effect, body, entry, increment, minus, set_t
 from biobank.custody.event import Event
 from biobank.custody.events import BY_USER, CODE, INTO_THE_COLD, NO_OFFER
 from biobank.custody.states import Condition, HoldAct, State, StreamKind
+from biobank.foundation.errors import MalformedRequest, Refusal
+from biobank.specimens.materials import MaterialName
+from biobank.specimens.taking import HarvestMethod, taking_refusal
 
 AMOUNT = Field(ge=0, le=10**15, description="In the specimen's unit: cells, µL or follicles.")
 INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
@@ -44,6 +47,7 @@ class Collected(_Begins):
     """Material was taken from the donor and is in this labelled container."""
 
     kind: Literal["specimen.collected"] = "specimen.collected"
+    version: ClassVar[int] = 3
     permission: ClassVar[Permission] = Permission.HARVEST_RECORD
     call: ClassVar[str] = "/harvests"
     to_state: ClassVar[State] = State.COLLECTED
@@ -57,12 +61,19 @@ class Collected(_Begins):
     identification: str | None = Field(default=None, pattern=UUID_TEXT, description="The act that bound kit and donor.")
     method: str = Field(pattern=TERM)
     anatomical_site: str = Field(pattern=TERM)
+    side: Literal["left", "right", "both", "midline"] | None = None
     transport_medium: str | None = Field(default=None, pattern=TERM)
     started_at: str = Field(pattern=INSTANT, description="When the material left the body: the clock of what follows.")
     follicular_units: int | None = COUNT
     follicles: int | None = COUNT
     transected: int | None = COUNT
     markers_tested: bool = Field(default=False, description="All markers that are otherwise required were tested.")
+
+    def amendment_refusal(self) -> Refusal | None:
+        """A corrected method or place is one by which the material is taken."""
+        if self.method not in set(HarvestMethod):
+            return MalformedRequest("This is no method of harvest.")
+        return taking_refusal(MaterialName(self.material), HarvestMethod(self.method), self.anatomical_site)
 
 
 class Derived(_Begins):

@@ -3,16 +3,18 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, or_, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.custody.entry import parse_entry
 from biobank.donors.models import donor
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
-from biobank.specimens.harvest_schemas import HarvestList, HarvestPublic, HarvestSummary
+from biobank.specimens.harvest_schemas import ContainerTaken, HarvestList, HarvestPublic, HarvestSummary
 from biobank.specimens.models import harvest, specimen
 from biobank.specimens.scoping import at_sites_of
+from biobank.transparency.models import event
 
 ORDERS = {"started_at": harvest.c.started_at, "harvest": harvest.c.code, "donor": harvest.c.donor_code}
 
@@ -43,7 +45,27 @@ def describe_harvest(session: Session, actor: Actor, code: str) -> HarvestPublic
     codes = session.execute(
         select(specimen.c.code).where(specimen.c.harvest_code == code, specimen.c.lot_code.is_(None)).order_by(specimen.c.code)
     )
-    return HarvestPublic(**_summary(row), specimens=list(codes.scalars()))
+    found = list(codes.scalars())
+    return HarvestPublic(**_summary(row), specimens=found, containers=_containers(session, found))
+
+
+def _containers(session: Session, codes: list[str]) -> list[ContainerTaken]:
+    """Return what the first event of each specimen says, with the corrections of it."""
+    asked = select(event.c.stream_id, event.c.leaf_hash, event.c.entry).where(
+        event.c.stream_kind == "specimen",
+        event.c.stream_id.in_(codes),
+        or_(event.c.seq == 1, event.c.kind == "specimen.amended"),
+    )
+    told: dict[str, dict[str, Any]] = {}
+    of: dict[str, str] = {}
+    for row in session.execute(asked.order_by(event.c.stream_id, event.c.seq)):
+        entry = parse_entry(bytes(row.entry))
+        if entry["kind"] == "specimen.collected":
+            told[row.stream_id], of[row.leaf_hash.hex()] = entry["body"], row.stream_id
+        elif entry["body"].get("corrects") in of:
+            told[row.stream_id] = told[row.stream_id] | {entry["body"]["field"]: entry["body"]["value"]}
+    names = ("material", "unit", "amount", "method", "anatomical_site", "side", "started_at")
+    return [ContainerTaken(specimen=code, **{name: body.get(name) for name in names}) for code, body in told.items()]
 
 
 def _select(actor: Actor) -> Any:

@@ -21,13 +21,11 @@ from biobank.specimens.shapes import (
     Strict,
     Term,
 )
+from biobank.specimens.taking import HarvestMethod, Side
 
 LONGEST_KIT = 100
 """Labels in one kit."""
 
-HarvestMethod = Literal[
-    "lipoaspiration", "excision", "follicular_unit_excision", "strip_excision", "punch_biopsy", "plucking", "venepuncture"
-]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
@@ -89,6 +87,10 @@ class ContainerCollected(Strict):
     material: MaterialName
     unit: Unit
     amount: Amount
+    method: HarvestMethod | None = Field(default=None, description="How this container was filled; default: the visit's.")
+    anatomical_site: Term | None = Field(default=None, description="Where it was taken from; default: the visit's.")
+    side: Side | None = None
+    started_at: Instant | None = Field(default=None, description="When its material left the body; default: the visit's.")
     follicular_units: Count | None = Field(default=None, description="Follicles only: groups as they grow.")
     follicles: Count | None = Field(default=None, description="Follicles only: single follicles, whole and transected.")
     transected: Count | None = Field(default=None, description="Follicles only: how many of them were cut.")
@@ -97,21 +99,44 @@ class ContainerCollected(Strict):
 
 
 class RecordHarvest(Circumstances):
-    """A harvest, recorded when its containers are closed."""
+    """A harvest, recorded when its containers are closed.
+
+    One visit may give hair, fat and blood: each container says how and from where it was filled, or the visit does for all.
+    """
 
     donor: DonorCode
     site: SiteCode = Field(description="Where it happened.")
     home_site: SiteCode = Field(description="The bank that will keep it.")
     kit: KitCode | None = Field(default=None, description="Without one, the codes are made now and the harvest gets a KT- code.")
     identification: UUID | None = Field(default=None, description="Default: the one that bound the kit.")
-    method: HarvestMethod
-    anatomical_site: Term
+    method: HarvestMethod | None = Field(default=None, description="Of every container that names none.")
+    anatomical_site: Term | None = Field(default=None, description="Of every container that names none.")
     transport_medium: Term | None = None
     started_at: Instant | None = Field(default=None, description="When the first material left the body; default `occurred_at`.")
     containers: Annotated[list[ContainerCollected], Field(min_length=1, max_length=LONGEST_KIT)]
     unused: Annotated[list[LabelCode], Field(max_length=LONGEST_KIT)] = Field(
         default_factory=list, description="Labels of the kit that are not on a container: destroyed now."
     )
+
+    @model_validator(mode="after")
+    def _taken_somehow(self) -> Self:
+        for name in ("method", "anatomical_site"):
+            if getattr(self, name) is None and any(getattr(container, name) is None for container in self.containers):
+                raise ValueError(f"say `{name}` of every container, or once for the whole visit")
+        return self
+
+
+class ContainerTaken(BaseModel):
+    """One container of a harvest as its record says it, corrections included."""
+
+    specimen: str
+    material: str
+    unit: str
+    amount: int
+    method: str
+    anatomical_site: str
+    side: str | None
+    started_at: datetime = Field(description="When its material left the body.")
 
 
 class HarvestSummary(BaseModel):
@@ -123,8 +148,8 @@ class HarvestSummary(BaseModel):
     home_site: str
     kit: str | None
     identification: UUID | None
-    method: str
-    anatomical_site: str
+    method: str | None = Field(description="Of all its containers; null when they differ.")
+    anatomical_site: str | None = Field(description="Of all its containers; null when they differ.")
     transport_medium: str | None
     started_at: datetime
     recorded_at: datetime
@@ -135,6 +160,7 @@ class HarvestPublic(HarvestSummary):
     """One collection with the specimens it gave."""
 
     specimens: list[str]
+    containers: list[ContainerTaken]
 
 
 class HarvestRecorded(Recorded):

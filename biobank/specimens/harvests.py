@@ -4,6 +4,7 @@ The label is on the container before the material is in, so with a kit every con
 label of the kit is accounted for: on a container, or listed as unused and destroyed.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import insert
@@ -21,7 +22,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import parse_code
 from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site
-from biobank.specimens.collecting import KEEP, allocate_codes, require_reconciled, require_takeable
+from biobank.specimens.collecting import allocate_codes, require_reconciled, require_takeable, way_of
 from biobank.specimens.creation import Draft, create_specimens
 from biobank.specimens.events import Collected
 from biobank.specimens.harvest_schemas import ContainerCollected, HarvestRecorded, RecordHarvest
@@ -29,6 +30,7 @@ from biobank.specimens.kit_use import bind_kit, bound_to, labels_of, take_kit
 from biobank.specimens.kits import require_bank_site
 from biobank.specimens.materials import Tissue, tissue_of
 from biobank.specimens.models import harvest
+from biobank.specimens.taking import KEEP
 
 LONGEST = timedelta(hours=24)
 """From the first material out of the body to the last container closed."""
@@ -53,7 +55,8 @@ def record_harvest(session: Session, act: Act, request: RecordHarvest) -> Harves
 
     Raises NotPermitted, NotFound (donor, kit, site), DonorErased, DonorDeceased, NotABankSite; of the kit KitUsed, KitExpired,
     KitOfAnotherSite, KitOfAnotherDonor, LabelsNotReconciled; IdentificationMissing, IdentificationExpired; of a container
-    NotHarvested, UnitNotOfMaterial, CountsDiffer, LabelOfAnotherMaterial; ConsentMissing, ConsentIsRevoked, ImplausibleTime.
+    NotHarvested, UnitNotOfMaterial, NotTakenSo, CountsDiffer, LabelOfAnotherMaterial; ConsentMissing, ConsentIsRevoked,
+    ImplausibleTime.
     """
     act.require(Permission.HARVEST_RECORD, at=request.site)
     donor = get_visible_donor(session, act.actor, request.donor, lock=True)
@@ -68,7 +71,7 @@ def record_harvest(session: Session, act: Act, request: RecordHarvest) -> Harves
     started = _started(request, occurred)
     kit_row = None if request.kit is None else take_kit(session, request, started)
     identification = _identification(session, request, started)
-    require_takeable(request.containers)
+    require_takeable(request)
     if kit_row is None:
         codes = allocate_codes(session, act, request)
     else:
@@ -130,6 +133,7 @@ def _insert(
     identification: CompletedIdentification | None,
     started: datetime,
 ) -> None:
+    ways = [way_of(request, container) for container in request.containers]
     session.execute(
         insert(harvest).values(
             code=code,
@@ -138,14 +142,32 @@ def _insert(
             home_site_code=request.home_site,
             kit_code=request.kit,
             identification_id=None if identification is None else identification.id,
-            method=request.method,
-            anatomical_site=request.anatomical_site,
+            method=_one(method for method, _ in ways),
+            anatomical_site=_one(where for _, where in ways),
             transport_medium=request.transport_medium,
             started_at=started,
             recorded_at=act.at,
             recorded_by=act.actor.code,
         )
     )
+
+
+def _one(said: Iterable[str]) -> str | None:
+    """Return what all say, or None when they differ."""
+    different = set(said)
+    return different.pop() if len(different) == 1 else None
+
+
+def _left_the_body(container: ContainerCollected, visit: datetime, closed: datetime) -> datetime:
+    """Return when the material of a container left the body: within the visit. Raises ImplausibleTime."""
+    at = container.started_at or visit
+    if at < visit or at - closed > AHEAD:
+        raise ImplausibleTime(
+            "The material of one container left the body before the first material of the visit, or after its containers were "
+            "closed. Check the times of the containers.",
+            where_now=KEEP,
+        )
+    return at
 
 
 def _tissue(container: ContainerCollected, code: str) -> Tissue:
@@ -171,6 +193,8 @@ def _draft(
     occurred: datetime,
     relies_on: tuple[bytes, ...],
 ) -> Draft:
+    method, where = way_of(request, container)
+    left = _left_the_body(container, started, occurred)
     counts = {name: getattr(container, name) for name in ("follicular_units", "follicles", "transected")}
     event = Collected(
         donor=request.donor,
@@ -183,10 +207,11 @@ def _draft(
         kit=request.kit,
         home_site=request.home_site,
         identification=None if identification is None else str(identification.id),
-        method=request.method,
-        anatomical_site=request.anatomical_site,
+        method=method,
+        anatomical_site=where,
+        side=container.side,
         transport_medium=request.transport_medium,
-        started_at=rfc3339(started),
+        started_at=rfc3339(left),
         markers_tested=container.markers_tested,
         **counts,
     )

@@ -14,11 +14,11 @@ from biobank.donors.identification import CompletedIdentification, KitOfAnotherD
 from biobank.donors.models import kit_binding as binding
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict
-from biobank.specimens.collecting import KEEP
 from biobank.specimens.events import KitBound
 from biobank.specimens.harvest_schemas import RecordHarvest
 from biobank.specimens.kits import KitExpired, unknown_kit
 from biobank.specimens.models import kit, kit_label
+from biobank.specimens.taking import KEEP
 
 
 class KitUsed(Conflict):

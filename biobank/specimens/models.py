@@ -80,7 +80,10 @@ class KitLabel(SQLModel, table=True):
 
 
 class Harvest(SQLModel, table=True):
-    """One collection from one donor at one visit. Its code is its kit's, or a KT- code of its own."""
+    """One collection from one donor at one visit. Its code is its kit's, or a KT- code of its own.
+
+    `method`, `anatomical_site`: those of all its containers; NULL when the containers differ (each says its own in its record).
+    """
 
     __tablename__ = "harvest"
     __table_args__ = (
@@ -101,8 +104,8 @@ class Harvest(SQLModel, table=True):
     home_site_code: str = Field(sa_column=_site())
     kit_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("kit.code")))
     identification_id: UUID | None = Field(default=None, sa_column=Column(Uuid))
-    method: str = Field(sa_column=_words())
-    anatomical_site: str = Field(sa_column=_words())
+    method: str | None = Field(default=None, sa_column=_words(nullable=True))
+    anatomical_site: str | None = Field(default=None, sa_column=_words(nullable=True))
     transport_medium: str | None = Field(default=None, sa_column=_words(nullable=True))
     started_at: datetime = Field(sa_column=_when())
     recorded_at: datetime = Field(sa_column=_when())

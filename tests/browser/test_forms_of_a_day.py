@@ -75,6 +75,7 @@ def test_a_donor_is_registered_consents_is_identified_by_two_banded_and_harveste
     expect(nurse.locator("[name=donor]")).to_have_value(donor)
     scan(nurse, labels[0])
     expect(nurse.locator("[name=specimen-containers-0]")).to_have_value(labels[0])
+    nurse.locator("[name=anatomical_site]").select_option("abdomen")
     nurse.locator("[name=amount-containers-0]").fill("120,5")
     press(nurse, "Record the harvest")
     expect(nurse.get_by_role("alert").first).to_contain_text("abel")

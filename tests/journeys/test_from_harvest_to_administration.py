@@ -97,9 +97,7 @@ def mary_gives_fat_and_hair(api: Api, mary: str, box: str) -> list[str]:
     p2 |= {"seq": made(api.lab_tech.post(f"/specimens/{p2['code']}/viability-assays", json=counted))["seq"]}
     filled = made(run(api.lab_tech, "aliquoting", [using(p2)], [output("adsc", 10_000_000, passage=2, count=4)]))["specimens"]
     frozen = made(freeze(api.lab_tech, filled))["specimens"]
-    hair = made(harvest(api.clinician, mary, follicles(), method="follicular_unit_excision", anatomical_site="occipital_scalp"))[
-        "specimens"
-    ][0]
+    hair = made(harvest(api.clinician, mary, follicles()))["specimens"][0]
     hair = made(freeze(api.lab_tech, [received(api.lab_tech, hair)]))["specimens"][0]
     store(api, box, [*frozen, hair])
     return [one["code"] for one in frozen]

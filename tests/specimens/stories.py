@@ -52,17 +52,22 @@ def follicles(**changes: Any) -> Json:
 
 
 def harvest(client: Client, donor_code: str, *containers: Json, **changes: Any) -> httpx.Response:
-    """Record a harvest at the clinic for the laboratory."""
+    """Record a harvest at the clinic for the laboratory; each container is taken as its material usually is."""
     body = {
         "donor": donor_code,
         "site": "CLINIC",
         "home_site": "LAB",
-        "method": "lipoaspiration",
-        "anatomical_site": "abdomen",
         "transport_medium": "ringer_lactate",
-        "containers": list(containers) or [fat()],
+        "containers": [taken(one) for one in containers or (fat(),)],
     }
     return client.post("/harvests", json=body | changes)
+
+
+def taken(container: Json) -> Json:
+    """The container with the way its material is usually taken, unless it says another."""
+    usual = {"intact_follicles": ("follicular_unit_excision", "scalp"), "lipoaspirate": ("lipoaspiration", "abdomen")}
+    method, site = usual.get(container["material"], ("venepuncture", "forearm"))
+    return {"method": method, "anatomical_site": site} | container
 
 
 def received(client: Client, specimen: Json, site: str = "LAB") -> Json:

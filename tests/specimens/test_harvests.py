@@ -1,7 +1,7 @@
 """Kits and harvests over HTTP: what the bench at the patient may do, and every no it can hear."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -212,7 +212,7 @@ def test_follicular_units_and_follicles_are_kept_apart(api: Api) -> None:
     person = donor(api)
     container = follicles(unit="follicular_units", amount=20)
 
-    (specimen,) = made(harvest(api.clinician, person, container, method="follicular_unit_excision"))["specimens"]
+    (specimen,) = made(harvest(api.clinician, person, container))["specimens"]
 
     detail = api.clinician.get(f"/specimens/{specimen['code']}").json()
     assert specimen["code"].startswith("HF")
@@ -225,7 +225,7 @@ def test_blood_takes_the_programme_of_its_visit_and_alone_it_needs_a_kit(api: Ap
     blood = {"material": "prp", "unit": "ul", "amount": 4000}
 
     with_fat = made(harvest(api.clinician, person, blood, fat()))
-    alone = harvest(api.clinician, person, blood, method="venepuncture")
+    alone = harvest(api.clinician, person, blood)
 
     assert [one["code"][:2] for one in with_fat["specimens"]] == ["AD", "AD"]
     assert refused(alone) == (409, "kit_needed")
@@ -238,7 +238,7 @@ def test_without_a_banking_consent_for_this_tissue_nothing_is_collected(api: Api
 
     assert refused(nothing) == (409, "consent_missing")
     assert refused(harvest(api.clinician, person)) == (409, "consent_missing")
-    made(harvest(api.clinician, person, follicles(), method="follicular_unit_excision"))
+    made(harvest(api.clinician, person, follicles()))
     assert api.clinician.get("/specimens", params={"material": "lipoaspirate"}).json()["items"] == []
 
 
@@ -353,3 +353,78 @@ def test_two_clinicians_with_one_kit_at_the_same_moment_make_one_harvest(api: Ap
         answers = sorted(pool.map(use, (0, 1)))
 
     assert answers == [(201, ""), (409, "kit_used")]
+
+
+@pytest.mark.parametrize(
+    "container, sentence",
+    [
+        (fat(method="follicular_unit_excision", anatomical_site="occipital_scalp"), "only by lipoaspiration or excision"),
+        (fat(anatomical_site="occipital_scalp"), "only from abdomen, flank"),
+        (follicles(method="lipoaspiration", anatomical_site="abdomen"), "not taken by lipoaspiration"),
+        (
+            {"material": "prp", "unit": "ul", "amount": 4000, "method": "lipoaspiration", "anatomical_site": "abdomen"},
+            "venepuncture",
+        ),
+    ],
+)
+def test_no_material_is_taken_by_a_method_or_from_a_place_that_does_not_give_it(api: Api, container: Json, sentence: str) -> None:
+    person = donor(api)
+
+    answer = harvest(api.clinician, person, fat(), container)
+
+    assert refused(answer) == (409, "not_taken_so")
+    assert sentence in answer.json()["detail"]
+    assert api.clinician.get("/harvests", params={"donor": person}).json()["items"] == []
+
+
+def test_one_visit_gives_hair_fat_and_blood_each_taken_in_its_own_way_and_time(api: Api) -> None:
+    person = donor(api)
+    began, later = rfc3339(clock.now()), rfc3339(clock.now() + timedelta(minutes=4))
+    in_a_while(8)
+    prepared = kit(api, hair_labels=1, adipose_labels=2)
+    adipose, blood, hair = labels(prepared)
+    containers = [
+        follicles(specimen=hair, side="midline"),
+        fat(specimen=adipose, anatomical_site="flank", side="left", started_at=later),
+        {"specimen": blood, "material": "prp", "unit": "ul", "amount": 4000},
+    ]
+
+    answer = made(harvest(api.clinician, person, *containers, kit=prepared["kit"], started_at=began))
+    early = harvest(api.clinician, person, fat(started_at=began), started_at=later)
+
+    shown = api.clinician.get(f"/harvests/{answer['harvest']}").json()
+    assert (shown["method"], shown["anatomical_site"]) == (None, None)
+    assert {one["specimen"]: (one["method"], one["anatomical_site"], one["side"]) for one in shown["containers"]} == {
+        hair: ("follicular_unit_excision", "scalp", "midline"),
+        adipose: ("lipoaspiration", "flank", "left"),
+        blood: ("venepuncture", "forearm", None),
+    }
+    left = {one["specimen"]: rfc3339(datetime.fromisoformat(one["started_at"])) for one in shown["containers"]}
+    assert (left[hair], left[adipose]) == (began, later)
+    assert refused(early) == (409, "implausible_time")
+
+
+def test_a_visit_says_once_how_everything_was_taken_or_each_container_does(api: Api) -> None:
+    person = donor(api)
+    plain = {"material": "lipoaspirate", "unit": "ul_raw", "amount": 50_000}
+    body: Json = {"donor": person, "site": "CLINIC", "home_site": "LAB", "containers": [plain]}
+
+    once = api.clinician.post("/harvests", json=body | {"method": "lipoaspiration", "anatomical_site": "hip"})
+    never = api.clinician.post("/harvests", json=body)
+
+    assert api.clinician.get(f"/harvests/{made(once)['harvest']}").json()["anatomical_site"] == "hip"
+    assert refused(never) == (422, "malformed_request")
+
+
+def test_a_correction_cannot_say_what_a_harvest_could_not_have(api: Api) -> None:
+    (specimen,) = made(harvest(api.clinician, donor(api)))["specimens"]
+    (event,) = api.clinician.get(f"/specimens/{specimen['code']}/custody").json()["items"]
+    body = {"corrects": event["leaf_hash"], "expected_seq": 1, "field": "anatomical_site", "reason": "wrong_word"}
+
+    wrong = api.clinician.post(f"/specimens/{specimen['code']}/amend", json=body | {"value": "scalp"})
+    right = api.clinician.post(f"/specimens/{specimen['code']}/amend", json=body | {"value": "thigh"})
+
+    assert refused(wrong) == (409, "not_taken_so")
+    made(right)
+    (container,) = api.clinician.get(f"/harvests/{specimen['harvest']}").json()["containers"]
+    assert container["anatomical_site"] == "thigh"

@@ -25,7 +25,7 @@ from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Op
 from biobank.pages.ui.addresses import KitCode
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
-from biobank.pages.ui.forms import CIRCUMSTANCES, Field, fields_of, parse
+from biobank.pages.ui.forms import CIRCUMSTANCES, Field, fields_of, parse_labelled
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.rows import draw_rows, parse_rows
@@ -36,24 +36,36 @@ from biobank.people.queries import list_sites
 from biobank.specimens import harvests, kits
 from biobank.specimens.amounts import what_choices
 from biobank.specimens.harvest_queries import describe_harvest, list_harvests
-from biobank.specimens.harvest_schemas import ContainerCollected, HarvestList, HarvestPublic, KitPublic, RecordHarvest
-from biobank.specimens.materials import MATERIALS
+from biobank.specimens.harvest_schemas import (
+    ContainerCollected,
+    ContainerTaken,
+    HarvestList,
+    HarvestPublic,
+    KitPublic,
+    RecordHarvest,
+)
+from biobank.specimens.materials import MATERIALS, amount_text
+from biobank.specimens.materials import MaterialName as M
 from biobank.specimens.queries import list_specimens
 from biobank.specimens.schemas import SpecimenList
+from biobank.specimens.taking import sites_of
 
 router = APIRouter(include_in_schema=False)
 
 TAKEN = [name for name, entry in MATERIALS.items() if entry.harvested]
 ABOUT = ("site", "home_site", "method", "anatomical_site", "transport_medium", "started_at")
+WAY = ("method", "anatomical_site", "side")
 COUNTS = ("follicular_units", "follicles", "transected")
 ROWS = 4
 LABELS = {
     "site": "Where",
     "home_site": "For the bank",
+    "method": "Taken by",
     "anatomical_site": "Taken from",
     "transport_medium": "Transport medium",
     "started_at": "First material left the body at",
 }
+WAY_LABELS = {"method": "Taken by", "anatomical_site": "Taken from", "side": "Side"}
 
 
 def read_harvests(session: Session, actor: Actor, asked: Wanted) -> HarvestList:
@@ -133,7 +145,6 @@ def _draw(at: Opened[Taking]) -> ActForm:
         home_site=kit.home_site if kit else only(at.read.banks),
         site=kit.site if kit else only(at.read.sites),
         method="lipoaspiration" if not hair else "",
-        anatomical_site="abdomen" if not hair else "scalp" if not fat else "",
     )
     rows = draw_rows(
         "containers",
@@ -142,7 +153,7 @@ def _draw(at: Opened[Taking]) -> ActForm:
         lambda row: _container_fields(row, kit, hair, fat),
         at.form if at.sent else None,
         at_least=min(len(waiting), 12) or ROWS,
-        hint="One row for each closed container. Rows left empty do not count.",
+        hint="One row for each closed container. How and from where it was filled: for the whole visit above, or in its row.",
     )
     left_over = Field(
         "unused",
@@ -164,7 +175,11 @@ def _draw(at: Opened[Taking]) -> ActForm:
             *ABOUT,
             values=values,
             labels=LABELS,
-            options={"site": at.read.sites, "home_site": at.read.banks},
+            options={
+                "site": at.read.sites,
+                "home_site": at.read.banks,
+                "anatomical_site": places_choices(hair, fat, "Each container says"),
+            },
         ),
         also=[left_over] if waiting else [],
         rows=[rows],
@@ -180,6 +195,13 @@ def _container_fields(row: Any, kit: KitPublic | None, hair: bool, fat: bool) ->
     fields = [
         Field("what", "What is in it", "select", what, options=what_choices(TAKEN)),
         Field("amount", "Amount", "text", row.get("amount", ""), hint="In the unit of the choice beside it."),
+        *fields_of(
+            ContainerCollected,
+            *WAY,
+            values=row,
+            labels=WAY_LABELS,
+            options={"anatomical_site": places_choices(hair, fat, "As the visit says")},
+        ),
     ]
     if kit is not None:
         fields.insert(0, Field("specimen", "Label on it", "scan", row.get("specimen", ""), accepts="HF AD"))
@@ -209,7 +231,14 @@ def _container(at: Acting[Taking], row: Form) -> ContainerCollected:
         given["specimen"] = scanned_code(row, "specimen", at.bank.settings, Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE)
     given["material"], given["unit"] = typed_what(row, "What is in it")
     given["amount"] = typed_amount(row, given["unit"])
-    return parse(ContainerCollected, row, at.zone, *COUNTS, **given)
+    return parse_labelled(ContainerCollected, row, at.zone, (*WAY, *COUNTS), given, WAY_LABELS)
+
+
+def places_choices(hair: bool, fat: bool, empty: str) -> list[tuple[str, str]]:
+    """Return the places of the body to choose from: those of the materials that the kit has labels for, and of blood."""
+    shown = {M.INTACT_FOLLICLES: hair, M.LIPOASPIRATE: fat, M.PRP: True}
+    places = sites_of([material for material, wanted in shown.items() if wanted])
+    return [("", empty), *((place, words(place)) for place in places)]
 
 
 ActPage(
@@ -221,6 +250,25 @@ ActPage(
     model=RecordHarvest,
     acts=_record,
 ).on(router)
+
+
+CONTAINER_COLUMNS = [
+    Column("specimen", "Specimen", "code"),
+    Column("material", "Material", "words"),
+    Column("amount", "Amount"),
+    Column("method", "Taken by", "words"),
+    Column("place", "Taken from"),
+    Column("started_at", "Left the body", "when"),
+]
+
+
+def container_row(one: ContainerTaken) -> dict[str, Any]:
+    """A container as the table shows it."""
+    side = "" if one.side is None else f", {words(one.side).lower()}"
+    return one.model_dump() | {
+        "amount": amount_text(one.amount, one.unit),
+        "place": f"{words(one.anatomical_site)}{side}",
+    }
 
 
 @router.get("/harvests/{code}")
@@ -246,8 +294,6 @@ async def show_harvest(request: Request, code: KitCode, reading: PageReading) ->
         acts=acts,
         facts=[
             ("Donor", code_markup(harvest.donor)),
-            ("Method", words(harvest.method)),
-            ("Taken from", words(harvest.anatomical_site)),
             ("At", harvest.site),
             ("For the bank", harvest.home_site),
             ("Transport medium", None if harvest.transport_medium is None else words(harvest.transport_medium)),
@@ -256,5 +302,14 @@ async def show_harvest(request: Request, code: KitCode, reading: PageReading) ->
             ("By", harvest.recorded_by),
             ("Identification", "Two people" if harvest.identification else "None"),
         ],
-        tables=[("Specimens", SPECIMEN_COLUMNS, specimen_rows(specimens.items), "No specimens", "Nothing was collected.")],
+        tables=[
+            (
+                "Containers, as they were filled",
+                CONTAINER_COLUMNS,
+                [container_row(one) for one in harvest.containers],
+                "No containers",
+                "Nothing was collected.",
+            ),
+            ("Specimens", SPECIMEN_COLUMNS, specimen_rows(specimens.items), "No specimens", "Nothing was collected."),
+        ],
     )

@@ -214,7 +214,7 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         value = " ".join(value) if isinstance(value, list) else value
     if isinstance(value, Enum):
         value = value.value
-    hint = None if kind == "select" and name == "reason" else HINTS.get(name, info.description)
+    hint = None if kind == "select" and name in {"reason", "anatomical_site"} else HINTS.get(name, info.description)
     return Field(name, label or called(name, {}), kind, value, required, hint, choices or (), SCANNED.get(name, ""))
 
 
