@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from biobank import __version__
 from biobank.acts import problems
 from biobank.acts.bank import Bank
+from biobank.acts.head import HeadAsGet
+from biobank.acts.strict import as_documented
 from biobank.custody.scan_path.middleware import ScanPath
 from biobank.operations import health, openapi_document
 from biobank.operations.startup_gate import StartupGate, StartupGateMiddleware
@@ -43,12 +45,14 @@ def create_app(bank: Bank) -> FastAPI:
     assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"
     problems.install(app, page=refusal_page)
     app.add_middleware(ScanPath, routes=SCAN_ROUTES)
+    app.add_middleware(HeadAsGet)
     # Outside the scan path: a scan, too, waits until the startup gate is open.
     app.add_middleware(StartupGateMiddleware, gate=app.state.startup_gate)
     health.install(app)
     openapi_document.install(app)
-    for router in (*ROUTERS, PAGES):
-        app.include_router(router)
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(as_documented)])
+    app.include_router(PAGES)
     if bank.settings.test_mode:
         app.include_router(style_guide)
     app.mount(STATIC_PREFIX, STATIC)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Match
 
 from biobank.acts.answers_and_attempts import Replayed
 from biobank.acts.web import missing_proof
@@ -92,6 +93,17 @@ def problem_response(refusal: Refusal) -> Response:
     return JSONResponse(refusal.problem(), refusal.status, headers, PROBLEM_TYPE)
 
 
+def allowed_at(request: Request) -> list[str]:
+    """Return the methods that the address of a request takes."""
+    asked = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": [], "path_params": {}, "app": request.app}
+
+    def taken(method: str) -> bool:
+        return any(one.matches({**asked, "method": method})[0] is Match.FULL for one in request.app.router.routes)
+
+    methods = [method for method in ("DELETE", "GET", "PATCH", "POST", "PUT") if taken(method)]
+    return sorted([*methods, "HEAD"] if "GET" in methods else methods)
+
+
 def wants_page(request: Request) -> bool:
     """Say whether a person's browser asked, outside the API."""
     return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
@@ -130,7 +142,11 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
         if error.status_code == 404:
             return await answer(request, NotFound("There is nothing at this address."))
         if error.status_code == 405:
-            return await answer(request, MethodNotAllowed("This address does not take this method."))
+            allowed = allowed_at(request)
+            refusal: Refusal = MethodNotAllowed(f"This address does not take this method. It takes {', '.join(allowed)}.")
+            response = await answer(request, refusal)
+            response.headers["Allow"] = ", ".join(allowed)
+            return response
         refusal = await missing_proof(request) or MalformedRequest(title_of(error.status_code) + ".")
         return await answer(request, refusal)
 

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from biobank.acts.act import Act, act_hash
 from biobank.acts.bank import Bank
+from biobank.acts.strict import refusal_of_body
 from biobank.acts.web import KEY_LIMIT
 from biobank.auth.actor import Actor
 from biobank.auth.tokens import Claims
@@ -102,7 +103,9 @@ class ScanPath:
     async def _try(self, scan: ScanRoute, scope: Scope, path: dict[str, str], first: Message) -> str | None:
         try:
             call = _call(scope, path, first)
-            return None if call is None else await scan.answer(call)
+            if call is None or scope["query_string"] or refusal_of_body(scan.route, first["body"]) is not None:
+                return None
+            return await scan.answer(call)
         except STEP_ASIDE:
             return None
 

@@ -1,0 +1,109 @@
+"""A request says what is documented and nothing else, on every route."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from biobank.acts.strict import contract_of, refusal_of_body
+from biobank.registries.routes import ROUTERS
+from tests.conftest import Api
+from tests.specimens.stories import donor, raw_fat
+
+ROUTES = [route for router in ROUTERS for route in router.routes]
+
+
+def test_an_unknown_parameter_is_refused_on_every_route_and_the_known_ones_are_named(api: Api) -> None:
+    wrong = []
+    headers = {"Authorization": api.lab_tech.headers["Authorization"], "Idempotency-Key": "k1"}
+    with httpx.Client(base_url=api.url, headers=headers, timeout=60) as client:
+        for route in ROUTES:
+            path = re.sub(r"\{[^}]*\}", "x", route.path)  # type: ignore[attr-defined]
+            for method in sorted(route.methods):  # type: ignore[attr-defined]
+                answer = client.request(method, path, params={"nonsense": "1"}, json={} if method != "GET" else None)
+                known = sorted(contract_of(route).query)  # type: ignore[arg-type]
+                problem = answer.json()
+                if (answer.status_code, problem["code"], problem.get("known")) != (422, "unknown_parameter", known):
+                    wrong.append((method, path, answer.status_code, problem["code"]))
+    assert wrong == []
+
+
+def test_every_object_that_a_body_may_be_takes_no_unknown_member() -> None:
+    loose = []
+    for route in ROUTES:
+        schema = contract_of(route).body  # type: ignore[arg-type]
+        bodies = [] if schema is None else [schema, *schema.get("$defs", {}).values()]
+        loose += [route for one in bodies if one.get("properties") and one.get("additionalProperties") is not False]
+    assert loose == []
+
+
+def test_a_stranger_hears_of_no_parameters(api: Api) -> None:
+    assert httpx.get(f"{api.url}/api/v1/specimens", params={"nonsense": "1"}).status_code == 401
+
+
+def sent(api: Api, body: str) -> Any:
+    tube = raw_fat(api, donor(api))
+    headers = {"Content-Type": "application/json"}
+    return api.lab_tech.post(f"/specimens/{tube['code']}/events", content=body.replace("SEQ", str(tube["seq"])), headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        ('{"kind": "specimen.inspected", "expected_seq": SEQ, "occurred_at": "1795896000"}', "malformed_request", "RFC 3339"),
+        ('{"kind": "specimen.inspected", "expected_seq": SEQ, "occurred_at": 1795896000}', "malformed_request", "RFC 3339"),
+        (
+            '{"kind": "specimen.inspected", "expected_seq": SEQ, "occurred_at": "2026-11-29 12:00:00Z"}',
+            "malformed_request",
+            "RFC 3339",
+        ),
+        ('{"kind": "specimen.inspected", "expected_seq": "SEQ"}', "malformed_request", "whole number"),
+        ('{"kind": "specimen.inspected", "expected_seq": SEQ.0}', "malformed_request", "whole number"),
+        ('{"kind": "specimen.inspected", "expected_seq": true}', "malformed_request", "whole number"),
+        ('{"kind": "specimen.inspected", "expected_seq": SEQ, "expected_seq": SEQ}', "duplicate_member", "expected_seq"),
+        ('{"kind": "specimen.inspected", "expected_seq": SEQ, "nonsense": 1}', "malformed_request", "nonsense"),
+    ],
+)
+def test_a_body_is_taken_as_documented_only(api: Api, body: str, code: str, words: str) -> None:
+    answer = sent(api, body)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert words in answer.json()["detail"]
+
+
+def test_a_list_of_five_thousand_is_judged_member_by_member() -> None:
+    (route,) = [one for one in ROUTES if one.path == "/api/v1/custody-events"]  # type: ignore[attr-defined]
+    event = '{"kind": "specimen.inspected", "specimen": "AD26-KH0KJQL", "expected_seq": 1}'
+    many = ",".join([event] * 4999 + [event.replace("1}", "1.0}")])
+
+    refusal = refusal_of_body(route, f'{{"events": [{many}]}}'.encode())  # type: ignore[arg-type]
+
+    assert refusal is not None and "events.4999.expected_seq" in refusal.detail
+
+
+@pytest.mark.parametrize("text", ["5.0", "+5", " 5", "true", "1_0"])
+def test_a_whole_number_in_an_address_is_digits(api: Api, text: str) -> None:
+    answer = api.lab_tech.get("/specimens", params={"limit": text})
+
+    assert (answer.status_code, "whole number" in answer.json()["detail"]) == (422, True)
+
+
+def test_a_time_in_an_address_is_rfc_3339(api: Api) -> None:
+    tube = raw_fat(api, donor(api))["code"]
+
+    for text in ("1795896000", "2026-11-29", "2026-11-29T12:00:00"):
+        assert api.lab_tech.get(f"/specimens/{tube}", params={"at": text}).status_code == 422
+    assert api.lab_tech.get(f"/specimens/{tube}", params={"at": "2200-01-01T00:00:00Z"}).status_code in (200, 422)
+
+
+def test_head_is_get_without_the_body_and_another_method_is_told_what_there_is(api: Api) -> None:
+    ready = httpx.head(f"{api.url}/readyz")
+    listed = httpx.head(f"{api.url}/api/v1/specimens", headers={"Authorization": api.lab_tech.headers["Authorization"]})
+    posted = httpx.post(f"{api.url}/readyz")
+    deleted = httpx.delete(f"{api.url}/api/v1/scans")
+
+    assert (ready.status_code, ready.content) == (200, b"")
+    assert (listed.status_code, listed.content) == (200, b"")
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
+    assert (deleted.status_code, deleted.headers["allow"]) == (405, "POST")
