@@ -1,10 +1,18 @@
 """HEAD asks what GET would answer, without the answer."""
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
+class _HeadersAreEnough(OSError):
+    """Nobody reads on: an answer that streams ends here, as it does when its reader goes away."""
+
+
 class HeadAsGet:
-    """Ask the GET route and send its status and headers; an address without GET says 405 and what it takes."""
+    """Ask the GET route and send its status and headers; an address without GET says 405 and what it takes.
+
+    A file that is streamed is broken off before its first byte, so that no record says that somebody has it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -14,8 +22,23 @@ class HeadAsGet:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self.app(scope, receive, send)
             return
+        asked = {**scope, "method": "GET"}
+        ended = False
 
         async def without_body(message: Message) -> None:
-            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+            nonlocal ended
+            if message["type"] != "http.response.body":
+                await send(message)
+            elif not ended:
+                ended = True
+                await send({"type": "http.response.body", "body": b""})
+            if ended and message.get("more_body", False):
+                raise _HeadersAreEnough
 
-        await self.app({**scope, "method": "GET"}, receive, without_body)
+        try:
+            await self.app(asked, receive, without_body)
+        except (ClientDisconnect, _HeadersAreEnough):
+            if not ended:
+                raise
+        finally:
+            scope["route"] = asked.get("route")

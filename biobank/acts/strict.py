@@ -8,7 +8,7 @@ than was asked, so this refuses each, naming what is wrong and what is known. It
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final
 
@@ -37,10 +37,10 @@ class UnknownParameter(MalformedRequest):
 
 
 class DuplicateMember(MalformedRequest):
-    """An object of the body has two members of one name; which one counts is a guess."""
+    """An object of the body has two members of one name, or the address a parameter twice; which one counts is a guess."""
 
     code: ClassVar[str] = "duplicate_member"
-    title: ClassVar[str] = "Member given twice"
+    title: ClassVar[str] = "Given twice"
 
 
 @dataclass(frozen=True)
@@ -92,17 +92,29 @@ async def as_documented(request: Request) -> None:
         raise await missing_proof(request) or refusal
 
 
+def unknown_parameter(given: Iterable[str], known: Iterable[str]) -> UnknownParameter | None:
+    """Say which of the names in an address is not known there, and which are."""
+    listed = sorted(known)
+    for name in given:
+        if name not in listed:
+            named = f"It knows {', '.join(listed)}." if listed else "It takes none."
+            return UnknownParameter(
+                f"There is no parameter {name[:_NAMED]!r} here. {named}", parameter=name[:_NAMED], known=listed
+            )
+    return None
+
+
 def refusal_of_query(route: APIRoute, request: Request) -> MalformedRequest | None:
     """Say what is wrong with the parameters of an address."""
-    contract = contract_of(route)
-    for name, value in request.query_params.multi_items():
-        if name not in contract.query:
-            known = sorted(contract.query)
-            listed = f"It knows {', '.join(known)}." if known else "It takes none."
-            return UnknownParameter(
-                f"This call has no parameter {name[:_NAMED]!r}. {listed}", parameter=name[:_NAMED], known=known
-            )
-        words = _text_fault(contract.query[name], value)
+    known = contract_of(route).query
+    given = request.query_params.multi_items()
+    unknown = unknown_parameter([name for name, _ in given], known)
+    if unknown is not None:
+        return unknown
+    for name, value in given:
+        if not _is_list(known[name]) and len(request.query_params.getlist(name)) > 1:
+            return DuplicateMember(f"The parameter {name!r} is given twice. Send it once.", member=name)
+        words = _text_fault(known[name], value)
         if words is not None:
             return MalformedRequest(f"{name}: {words}.", errors=[{"field": name, "problem": words}])
     return None
@@ -113,15 +125,17 @@ def refusal_of_body(route: APIRoute, raw: bytes) -> MalformedRequest | None:
 
     What cannot be read at all is left to the framework.
     """
-    schema = contract_of(route).body
-    if schema is None or not raw:
+    if not raw:
         return None
     try:
         value = _decoder.decode(raw.decode())
-    except DuplicateMember as refusal:
+    except MalformedRequest as refusal:
         return refusal
     except (ValueError, RecursionError):
         return None
+    schema = contract_of(route).body
+    if schema is None:
+        return MalformedRequest("This call takes no JSON. Send it without a body.") if value else None
     faults = _faults(schema, value, schema.get("$defs", {}), "")
     if not faults:
         return None
@@ -144,7 +158,15 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return answer
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_once)
+def _no_number(word: str) -> Any:
+    raise MalformedRequest(f"{word} is no value of JSON. Leave the member out, or send a number.")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number)
+
+
+def _is_list(schema: Mapping[str, Any]) -> bool:
+    return any(one.get("type") == "array" for one in schema.get("anyOf", [schema]))
 
 
 def _text_fault(schema: Mapping[str, Any], text: str) -> str | None:

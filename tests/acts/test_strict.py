@@ -63,6 +63,7 @@ def sent(api: Api, body: str) -> Any:
         ('{"kind": "specimen.inspected", "expected_seq": true}', "malformed_request", "whole number"),
         ('{"kind": "specimen.inspected", "expected_seq": SEQ, "expected_seq": SEQ}', "duplicate_member", "expected_seq"),
         ('{"kind": "specimen.inspected", "expected_seq": SEQ, "nonsense": 1}', "malformed_request", "nonsense"),
+        ('{"kind": "specimen.inspected", "expected_seq": NaN}', "malformed_request", "NaN"),
     ],
 )
 def test_a_body_is_taken_as_documented_only(api: Api, body: str, code: str, words: str) -> None:
@@ -70,6 +71,11 @@ def test_a_body_is_taken_as_documented_only(api: Api, body: str, code: str, word
 
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert words in answer.json()["detail"]
+
+
+def test_a_call_without_a_body_takes_none(api: Api) -> None:
+    assert api.lab_tech.post("/auth/logout", json={"everywhere": True}).status_code == 422
+    assert api.lab_tech.post("/auth/logout", json={}).status_code < 300
 
 
 def test_a_list_of_five_thousand_is_judged_member_by_member() -> None:
@@ -87,6 +93,22 @@ def test_a_whole_number_in_an_address_is_digits(api: Api, text: str) -> None:
     answer = api.lab_tech.get("/specimens", params={"limit": text})
 
     assert (answer.status_code, "whole number" in answer.json()["detail"]) == (422, True)
+
+
+def test_a_parameter_that_is_no_list_is_given_once(api: Api) -> None:
+    answer = api.lab_tech.get("/specimens", params=[("state", "stored"), ("state", "issued")])
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "duplicate_member")
+
+
+def test_head_of_an_export_does_not_say_that_somebody_has_the_log(api: Api) -> None:
+    address = f"{api.url}/api/v1/custody-log"
+    headers = {"Authorization": api.auditor.headers["Authorization"]}
+    asked = httpx.head(address, params={"format": "csv"}, headers=headers, timeout=30)
+
+    listed = httpx.get(address, params={"kind": "system.export_finished"}, headers=headers).json()["items"]
+    assert (asked.status_code, asked.content, "x-export-id" in asked.headers) == (200, b"", True)
+    assert [one["body"]["complete"] for one in listed] == [False]
 
 
 def test_a_time_in_an_address_is_rfc_3339(api: Api) -> None:

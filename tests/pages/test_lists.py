@@ -67,7 +67,9 @@ def test_every_list_sorts_both_ways_and_is_sent_as_csv_and_as_a_workbook(api: Ap
             assert headings == next(csv.reader(io.StringIO(file.content.decode("utf-8-sig")))), address
 
 
-@pytest.mark.parametrize("query", ["sort=unit", "state=nonsense", "as=pdf", "act=destroy&row=x", "cursor=rubbish", "text=%00"])
+@pytest.mark.parametrize(
+    "query", ["sort=unit", "state=nonsense", "as=pdf", "act=destroy&row=x", "cursor=rubbish", "text=%00", "stat=stored"]
+)
 def test_an_address_that_asks_for_what_is_not_there_is_refused_in_words(api: Api, visit: Visit, query: str) -> None:
     assert visit("lab_tech").get(f"/specimens?{query}").status_code == 422
 

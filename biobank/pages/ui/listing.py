@@ -11,6 +11,8 @@ kept as a bookmark or sent to a colleague:
 | `cursor` | where the page begins |
 | `as` | `csv` or `xlsx`: what is shown, from its first row to at most MOST_EXPORTED, as a file |
 | `act` and `row`, repeated | lead to the page of that act with these rows |
+
+Any other name is refused: a filter that nobody knows would show another list than was asked for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +26,7 @@ from fastapi.responses import Response
 from sqlmodel import Session
 
 from biobank.acts.bank import Bank
+from biobank.acts.strict import unknown_parameter
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, EVERYWHERE
@@ -37,6 +40,7 @@ from biobank.pages.ui.templating import render
 SHOWN = 50
 READ_AT_ONCE = 500
 MOST_EXPORTED = 10_000
+OWN_PARAMETERS = ("sort", "col", "cursor", "as", "act", "row")
 ALL = "all"
 """What a filter with a usual value is when nothing is left out."""
 LONGEST_VALUE = 80
@@ -194,6 +198,9 @@ class Listing:
         """Draw the list, send it as a file, or lead to the act on its ticked rows; `context` goes to the template."""
         query = request.query_params
         actor: Actor = request.state.actor
+        unknown = unknown_parameter(query, (*OWN_PARAMETERS, *(one.name for one in self.filters)))
+        if unknown is not None:
+            raise unknown
         if "act" in query:
             return see(self._address_of(actor, query["act"], query.getlist("row")))
         given = read_filters(self.filters, query)
