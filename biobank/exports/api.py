@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 from sqlmodel import Session
+from starlette.types import Receive, Scope, Send
 
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
@@ -25,6 +26,17 @@ AnyFormat: Any = Literal[("json", *FORMATS)]
 FileFormat: Any = Literal[tuple(FORMATS)]
 CONTENT: dict[str, Any] = {one.media_type.partition(";")[0]: {} for one in FORMATS.values()}
 Filter = Annotated[Code | None, Query()]
+
+
+class ClosedWhenLeft(StreamingResponse):
+    """A stream whose generator is closed when its reader goes away: the framework leaves that to the collector of garbage."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, then let the generator end."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self.body_iterator.aclose()  # type: ignore[attr-defined]
 
 
 @router.get(
@@ -78,4 +90,4 @@ async def streamed(bank: Bank, claims: Claims, format_name: str, selection: Sele
         "Content-Disposition": f'attachment; filename="custody-log-{export.id}.{format_name}"',
         "X-Export-Id": str(export.id),
     }
-    return StreamingResponse(body(), media_type=export.format.media_type, headers=headers)
+    return ClosedWhenLeft(body(), media_type=export.format.media_type, headers=headers)

@@ -11,6 +11,7 @@ from biobank.acts.act import Act
 from biobank.acts.answers_and_attempts import keep_attempt
 from biobank.acts.web import BankDep, ClaimsDep, require_own_password
 from biobank.auth.identity import load_actor
+from biobank.exports.api import ClosedWhenLeft
 from biobank.exports.bundle import MOST_OLD_SIZES, Wish
 from biobank.exports.bundling import finish_bundle, start_bundle, stream_bundle
 from biobank.exports.selection import Code
@@ -82,4 +83,4 @@ async def read_bundle(
         "Content-Disposition": f'attachment; filename="custody-log-{bundle.id}.tar"',
         "X-Export-Id": str(bundle.id),
     }
-    return StreamingResponse(body(), media_type="application/x-tar", headers=headers)
+    return ClosedWhenLeft(body(), media_type="application/x-tar", headers=headers)
