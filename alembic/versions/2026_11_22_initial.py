@@ -717,6 +717,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_donor_index_token", "donor_index", ["token"], unique=False)
     op.create_table(
+        "donor_reserve",
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("material", sa.Text(), nullable=False),
+        sa.Column("units", sa.Integer(), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=True),
+        sa.Column("unit", sa.Text(), nullable=True),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("(amount IS NULL) = (unit IS NULL)", name=op.f("an_amount_kept_has_a_unit")),
+        sa.CheckConstraint("units > 0 AND amount > 0", name=op.f("a_reserve_is_something")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_donor_reserve_donor_code")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_donor_reserve_event_hash")),
+        sa.PrimaryKeyConstraint("donor_code", "material", name=op.f("pk_donor_reserve")),
+    )
+    op.create_table(
         "identification",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
@@ -1709,6 +1723,7 @@ def downgrade() -> None:
     op.drop_table("job_file")
     op.drop_index("ix_identification_donor", table_name="identification")
     op.drop_table("identification")
+    op.drop_table("donor_reserve")
     op.drop_index("ix_donor_index_token", table_name="donor_index")
     op.drop_table("donor_index")
     op.drop_index(op.f("ix_donor_document_donor_code"), table_name="donor_document")

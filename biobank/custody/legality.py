@@ -11,7 +11,7 @@ from typing import Any
 
 from biobank.custody.event import Event
 from biobank.custody.projection import Projection
-from biobank.custody.states import HOLD_BLOCKS, TERMINAL, Condition, HoldKind, State
+from biobank.custody.states import HOLD_BLOCKS, TERMINAL, Condition, HoldAct, HoldKind, State
 from biobank.foundation.errors import Conflict, IllegalTransition, Refusal
 
 TO_QUARANTINE = "Put the tube in the nearest quarantine place now; storing there is always accepted."
@@ -183,8 +183,13 @@ def _state_refusal(event: type[Event], specimen: Snapshot) -> Refusal | None:
 
 
 def _reservation_refusal(event: type[Event], specimen: Snapshot, withdrawal: str | None) -> Refusal | None:
+    return None if event.act is None else reservation_refusal(specimen, withdrawal)
+
+
+def reservation_refusal(specimen: Snapshot, withdrawal: str | None = None) -> Refusal | None:
+    """Return why a reservation keeps the specimen from any other act than those of `withdrawal`, or None. Pure."""
     reserved = specimen.projection.reserved_for
-    if event.act is None or reserved is None or reserved == withdrawal:
+    if reserved is None or reserved == withdrawal:
         return None
     return ReservedElsewhere(
         f"{specimen.code} is reserved for withdrawal {reserved}. Cancel that one first, or choose another specimen.",
@@ -195,15 +200,18 @@ def _reservation_refusal(event: type[Event], specimen: Snapshot, withdrawal: str
 
 
 def _hold_refusal(event: type[Event], specimen: Snapshot, ignore: Collection[str]) -> Refusal | None:
-    if event.act is None:
-        return None
-    blocking = [h for h in specimen.holds if event.act.value in h.blocks and h.id not in ignore]
+    return None if event.act is None else hold_refusal(event.act, verb_of(event), specimen, ignore)
+
+
+def hold_refusal(act: HoldAct, verb: str, specimen: Snapshot, ignore: Collection[str] = ()) -> Refusal | None:
+    """Return the hold that keeps the specimen from an act, or None. `verb`: a past participle for the sentence. Pure."""
+    blocking = [h for h in specimen.holds if act.value in h.blocks and h.id not in ignore]
     if not blocking:
         return None
     first = blocking[0]
     return OnHold(
         f"{specimen.code} is on {first.kind.replace('_', ' ')} hold ({first.scope_kind} {first.scope_id}) "
-        f"and cannot be {verb_of(event)}. Quality can lift the hold.",
+        f"and cannot be {verb}. Quality can lift the hold.",
         where_now=specimen.where_now,
         subject=specimen.code,
         holds=[h.id for h in blocking],

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Path, Query, Response
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import BankDep, Performing, Reading
 from biobank.foundation.paging import Cursor, Paging
-from biobank.quality import attachments, decisions, deviations, disposal, holds, identifying, isolation, look_back
+from biobank.quality import attachments, decisions, deviations, disposal, holds, identifying, isolation, look_back, reserves
 from biobank.quality.isolation import IsolationAnswer, IsolationRequest
+from biobank.quality.reserves import ReserveList, ReserveRecorded, ReserveRequest
 from biobank.quality.schemas import (
     AttachmentPublic,
     AttachmentRequest,
@@ -72,6 +73,18 @@ async def lift_hold(hold: UUID, request: LiftRequest, performing: Performing) ->
 async def decide_isolation(code: CodePath, request: IsolationRequest, performing: Performing) -> IsolationAnswer:
     """Keep everything of a donor apart for infection, or no longer."""
     return await performing(isolation.decide_isolation, code.upper(), request)
+
+
+@router.post("/donors/{code}/reserves")
+async def set_reserve(code: CodePath, request: ReserveRequest, performing: Performing) -> ReserveRecorded:
+    """Say how much of a donor's material stays: quality, signed "decided"."""
+    return await performing(reserves.set_reserve, code.upper(), request)
+
+
+@router.get("/donors/{code}/reserves")
+async def read_reserves(code: CodePath, reading: Reading) -> ReserveList:
+    """What a donor has that could be used now, and what of it stays, by material."""
+    return await reading(reserves.list_reserves, code.upper())
 
 
 @router.post("/specimens/{code}/decision")

@@ -44,6 +44,20 @@ class IsolationDecided(Event):
     reason: str = REASON
 
 
+class ReserveSet(Event):
+    """Quality set how much of a donor's material stays: units, an amount, both, or nothing any more. Signed."""
+
+    stream: ClassVar[StreamKind] = StreamKind.DONOR
+    kind: Literal["donor.reserve_set"] = "donor.reserve_set"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+
+    material: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
+    units: int | None = Field(default=None, ge=1, le=10_000)
+    amount: int | None = Field(default=None, ge=1, le=10**15)
+    unit: str | None = Field(default=None, pattern=r"^[a-z_]{1,20}$")
+    signature: str = SIGNATURE
+
+
 class Decision(StrEnum):
     """What quality can decide. `quarantined` is where everything begins and where only a return leads back to."""
 

@@ -21,6 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from biobank.foundation.db import table_of
+
 
 def _when(nullable: bool = False) -> "Column[datetime]":
     return Column(DateTime(timezone=True), nullable=nullable)
@@ -105,6 +107,23 @@ class DeviationAttachment(SQLModel, table=True):
     sha256: str = Field(sa_column=Column(Text, ForeignKey("attachment.sha256"), primary_key=True))
 
 
+class DonorReserve(SQLModel, table=True):
+    """What is to stay of a donor's material, as quality set it last: units, an amount in `unit`, both, or (no longer) nothing."""
+
+    __tablename__ = "donor_reserve"
+    __table_args__ = (
+        CheckConstraint("units > 0 AND amount > 0", name="a_reserve_is_something"),
+        CheckConstraint("(amount IS NULL) = (unit IS NULL)", name="an_amount_kept_has_a_unit"),
+    )
+
+    donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), primary_key=True))
+    material: str = Field(sa_column=Column(Text, primary_key=True))
+    units: int | None = Field(default=None, sa_column=Column(Integer))
+    amount: int | None = Field(default=None, sa_column=Column(BigInteger))
+    unit: str | None = Field(default=None, sa_column=Column(Text))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
 class Recall(SQLModel, table=True):
     """A frozen set of specimens and the criteria that made it."""
 
@@ -131,3 +150,7 @@ class RecallItem(SQLModel, table=True):
     specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
     hold_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("hold.id"), nullable=False))
     withdrawal_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("withdrawal.code")))
+
+
+# Tables by the names under which everybody imports them.
+reserve = table_of(DonorReserve)

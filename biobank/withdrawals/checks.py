@@ -14,10 +14,9 @@ from biobank.foundation.errors import Conflict, Refusal
 from biobank.quality.events import RegulatoryBasis
 from biobank.quality.legal_bases import basis_refusals
 from biobank.quality.lot_tests import use_refusals_of_tests
+from biobank.quality.reserves import RELEASED
 from biobank.withdrawals.findings import NOTHING_FOUND, Findings
 from biobank.withdrawals.workflow import Route
-
-RELEASED = frozenset({Quality.RELEASED_TO_BANK, Quality.RELEASED_CONDITIONALLY})
 
 
 class AnotherPersonsCells(Conflict):

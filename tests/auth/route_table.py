@@ -277,6 +277,8 @@ DONORS = (
         _donor,
     ),
     Row("POST", "/api/v1/donors/{code}/isolation", P.QUALITY_DECIDE, lambda _: {"kept_apart": False, "reason": "test"}, _donor),
+    Row("POST", "/api/v1/donors/{code}/reserves", P.QUALITY_DECIDE, lambda _: {"material": "adsc", "units": 1}, _donor),
+    Row("GET", "/api/v1/donors/{code}/reserves", P.WITHDRAWAL_READ, None, _donor),
     Row("GET", "/api/v1/donors/{code}/erasure", P.DONOR_READ, None, _donor),
     Row("POST", "/api/v1/donors/{code}/erase", P.DONOR_ERASE, lambda _: {"reason": "asked_by_donor"}, _donor),
     Row("POST", "/api/v1/wristbands", P.DONOR_IDENTIFY, lambda _: {"identification": SOME_ID}, missing=True),

@@ -60,6 +60,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/storage/{box}/lift", BENCH, 7, "/storage/{code}/lift"),
     stop("/storage/{box}/put-back", BENCH, 7, "/storage/{code}/put-back"),
     stop("/donors/{donor}/isolation", ("quality",), 10, "/donors/{code}/isolation"),
+    stop("/donors/{donor}/reserve", ("quality",), 14, "/donors/{code}/reserve"),
     stop("/material-limits", ("quality",), 4),
     stop("/storage/{box}/reading", BENCH, 7, "/storage/{code}/reading"),
     stop("/storage/{box}/compare", BENCH, 10, "/storage/{code}/compare"),

@@ -13,7 +13,8 @@ from biobank.custody.projection import Projection
 from biobank.custody.states import HOLD_BLOCKS, HoldAct, HoldKind, Quality
 from biobank.quality.events import RegulatoryBasis
 from biobank.quality.lot_tests import LotTests
-from biobank.withdrawals.checks import RELEASED, use_refusals
+from biobank.quality.reserves import RELEASED
+from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.events import Reserved
 from biobank.withdrawals.findings import Findings
 from biobank.withdrawals.workflow import BEFORE_ISSUE, Route

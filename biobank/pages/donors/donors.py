@@ -233,7 +233,7 @@ def _record_acts(actor: Actor, donor: DonorPublic) -> list[ActionLink]:
         ]
     if actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE):
         title = "No longer keep apart" if donor.kept_apart else "Keep apart for infection"
-        acts.append(ActionLink(title, f"{here}/isolation", "octagon"))
+        acts += [ActionLink(title, f"{here}/isolation", "octagon"), ActionLink("Set the reserve", f"{here}/reserve", "pen")]
     return acts
 
 

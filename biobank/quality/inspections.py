@@ -1,0 +1,64 @@
+"""What people saw when they looked at a tube, until quality decides: container, label, contents; and whether it came back."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import Session
+
+from biobank.custody.entry import parse_entry
+from biobank.transparency.models import event
+
+_LOOKED = frozenset({"specimen.inspected", "specimen.received"})
+_DECIDED = frozenset({"specimen.quality_decided", "specimen.returned"})
+_KINDS = sorted(_LOOKED | _DECIDED | {"specimen.issued", "specimen.amended"})
+_ANSWERS = ("container_intact", "label_legible", "contents_as_expected")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a tube.
+
+    `left`: it left for a patient and quality has not decided about its return; `wrong`: what an inspection said no to since
+    quality's last decision; `decided_at`: when that was.
+    """
+
+    left: bool = False
+    wrong: tuple[str, ...] = ()
+    decided_at: datetime | None = None
+
+
+def read_seen(session: Session, codes: Collection[str]) -> dict[str, Seen]:
+    """Return what was seen of each tube: one statement however many."""
+    rows = session.execute(
+        select(event.c.stream_id, event.c.kind, event.c.recorded_at, event.c.leaf_hash, event.c.entry)
+        .where(event.c.stream_kind == "specimen", event.c.stream_id.in_(sorted(codes)), event.c.kind.in_(_KINDS))
+        .order_by(event.c.stream_id, event.c.seq)
+    ).all()
+    found = {code: _of(own) for code, own in groupby(rows, key=lambda row: row.stream_id)}
+    return {code: found.get(code, Seen()) for code in codes}
+
+
+def _of(rows: Iterable[Any]) -> Seen:
+    """Fold the events of one tube, oldest first."""
+    left, decided_at, said = False, None, dict[str, dict[str, Any]]()
+    for row in rows:
+        if row.kind == "specimen.issued":
+            left = True
+        elif row.kind in _DECIDED:
+            left = left and row.kind != "specimen.returned"
+            decided_at, said = row.recorded_at, {}
+        elif row.kind == "specimen.amended":
+            body = parse_entry(bytes(row.entry))["body"]
+            if body["corrects"] in said:
+                said[body["corrects"]][body["field"]] = body["value"]
+        else:
+            said[bytes(row.leaf_hash).hex()] = dict(parse_entry(bytes(row.entry))["body"])
+    return Seen(left, _denied(said.values()), decided_at)
+
+
+def _denied(said: Collection[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(name for name in _ANSWERS if any(one.get(name) is False for one in said))

@@ -1,0 +1,251 @@
+"""How much of a donor's material stays: the reserve that quality sets, and what would remain if some of it were taken.
+
+A unit counts as remaining when it could go to its donor as it is now: released, within its term, in the bank's hands, not thawed,
+neither reserved nor doubted (a hold on issuing, a failed or overdue test). Whoever ends or gives units away asks here
+what is left afterwards.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field, model_validator
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.signing import Meaning, use_signature
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.legality import Snapshot
+from biobank.custody.recording import Circumstances, acknowledge
+from biobank.custody.snapshots import load
+from biobank.custody.states import LIVE, Condition, HoldAct, HoldScope, Quality, State
+from biobank.foundation import clock
+from biobank.quality.events import RegulatoryBasis, ReserveSet
+from biobank.quality.holds import Scope, find_scope
+from biobank.quality.legal_bases import basis_refusals
+from biobank.quality.lot_tests import LotTests, read_lot_tests, use_refusals_of_tests
+from biobank.quality.models import reserve as reserve_table
+from biobank.quality.schemas import Token
+from biobank.quality.streams import record_on_stream
+from biobank.specimens.materials import MATERIALS, MaterialName, Unit, amount_text
+from biobank.specimens.models import specimen as specimen_table
+
+IN_THE_BANK = frozenset({State.RECEIVED, State.IN_PROCESS, State.STORED, State.CHECKED_OUT})
+RELEASED = frozenset({Quality.RELEASED_TO_BANK, Quality.RELEASED_CONDITIONALLY})
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """What is to stay of a donor's material: at least so many units, and so much in all in one unit of measure."""
+
+    units: int | None = None
+    amount: int | None = None
+    unit: str | None = None
+
+
+NO_RESERVE = Reserve()
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What is left of a donor's material once `taken` units are gone: usable units, and their amounts by unit of measure.
+
+    `taken` counts only chosen units that were usable; `doubtful` are units that exist and cannot be used now.
+    """
+
+    donor: str
+    material: str
+    units: int
+    amounts: Mapping[str, int]
+    taken: int
+    doubtful: int
+    reserve: Reserve = field(default=NO_RESERVE)
+
+    @property
+    def takes_the_last(self) -> bool:
+        """Whether nothing usable is left after something usable was taken."""
+        return self.taken > 0 and self.units == 0
+
+    @property
+    def below_reserve(self) -> bool:
+        """Whether less is left than the reserve, after something usable was taken."""
+        units, amount, unit = self.reserve.units, self.reserve.amount, self.reserve.unit
+        short = units is not None and self.units < units
+        return self.taken > 0 and (short or (amount is not None and self.amounts.get(unit or "", 0) < amount))
+
+    @property
+    def sentence(self) -> str:
+        """What remains, as people read and sign it."""
+        title = MATERIALS[MaterialName(self.material)].title.lower()
+        units = "no usable unit" if self.units == 0 else "1 usable unit" if self.units == 1 else f"{self.units} usable units"
+        held = ", ".join(amount_text(amount, unit) for unit, amount in sorted(self.amounts.items()) if amount)
+        said = f"Of {self.donor}'s {title}, {units} will remain{f' ({held})' if held else ''}."
+        if self.reserve.units is not None or self.reserve.amount is not None:
+            said += f" The reserve is {self.reserve_text}."
+        return said if not self.doubtful else f"{said} {self.doubtful} more cannot be used as they are now."
+
+    @property
+    def reserve_text(self) -> str:
+        """The reserve in words."""
+        units = None if self.reserve.units is None else f"{self.reserve.units} unit{'' if self.reserve.units == 1 else 's'}"
+        amount = None if self.reserve.amount is None else amount_text(self.reserve.amount, self.reserve.unit or "")
+        return " and ".join(part for part in (units, amount) if part) or "not set"
+
+
+def is_usable(specimen: Snapshot, tests: LotTests, at: datetime) -> bool:
+    """Say whether a unit could go to its donor as it is now, wherever it is and whatever it is reserved for. Pure."""
+    now = specimen.projection
+    return (
+        specimen.purpose == "therapeutic"
+        and specimen.state in LIVE - {State.MISSING}
+        and now.condition != Condition.THAWED
+        and now.quality in RELEASED
+        and now.amount > 0
+        and (specimen.expires_at is None or specimen.expires_at > at)
+        and specimen.regulatory_basis != RegulatoryBasis.RESEARCH_ONLY
+        and not any(HoldAct.ISSUE.value in hold.blocks or HoldAct.ADMINISTER.value in hold.blocks for hold in specimen.holds)
+        and not use_refusals_of_tests(specimen, tests)
+        and not basis_refusals(specimen.regulatory_basis, specimen, at)
+    )
+
+
+def remaining(
+    donor: str,
+    material: str,
+    units: Sequence[Snapshot],
+    tests: Mapping[str | None, LotTests],
+    chosen: Collection[str],
+    at: datetime,
+    reserve: Reserve = NO_RESERVE,
+) -> Remaining:
+    """Return what is left of `units`, a donor's of one material, without the `chosen` codes. Pure."""
+    left: list[Snapshot] = []
+    taken = doubtful = 0
+    for one in units:
+        usable = is_usable(one, tests[one.lot_code], at)
+        if one.code in chosen:
+            taken += usable
+        elif usable and one.state in IN_THE_BANK and one.projection.reserved_for is None:
+            left.append(one)
+        elif one.purpose == "therapeutic" and one.state in IN_THE_BANK and one.projection.reserved_for is None:
+            doubtful += 1
+    amounts: dict[str, int] = {}
+    for one in left:
+        amounts[one.unit] = amounts.get(one.unit, 0) + one.projection.amount
+    return Remaining(donor, material, len(left), amounts, taken, doubtful, reserve)
+
+
+def remaining_after(
+    session: Session, donor: str, material: str, chosen: Collection[str] = (), at: datetime | None = None
+) -> Remaining:
+    """Return what of a donor's material remains once the `chosen` specimens are gone. An act locks the donor before it asks."""
+    codes = session.execute(
+        select(specimen_table.c.code).where(specimen_table.c.donor_code == donor, specimen_table.c.material == material)
+    ).scalars()
+    units = list(load(session, codes, holds=True).values())
+    then = at or clock.now()
+    tests = read_lot_tests(session, {one.lot_code for one in units}, then)
+    return remaining(donor, material, units, tests, chosen, then, reserve_of(session, donor, material))
+
+
+def reserve_of(session: Session, donor: str, material: str) -> Reserve:
+    """Return the reserve of a donor's material; an empty one when none was set."""
+    columns = (reserve_table.c.units, reserve_table.c.amount, reserve_table.c.unit)
+    row = session.execute(
+        select(*columns).where(reserve_table.c.donor_code == donor, reserve_table.c.material == material)
+    ).first()
+    return NO_RESERVE if row is None else Reserve(*row)
+
+
+class ReserveRequest(Circumstances):
+    """What is to stay of a donor's material: units (containers), an amount in one of its measures, or both. Neither: nothing."""
+
+    material: MaterialName
+    units: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    amount: Annotated[int, Field(ge=1, le=10**15)] | None = Field(default=None, description="In `unit`.")
+    unit: Unit | None = None
+    signature: Token = None
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        if (self.amount is None) != (self.unit is None):
+            raise ValueError("an amount has a unit of measure, and a unit an amount")
+        if self.unit is not None and self.unit not in MATERIALS[self.material].units:
+            raise ValueError(f"{self.material.value} is not measured in {self.unit.value}")
+        return self
+
+
+class ReservePublic(BaseModel):
+    """What there is of a donor's material now, and what of it is to stay."""
+
+    donor: str
+    material: str
+    units: int | None
+    amount: int | None
+    unit: str | None
+    usable_units: int
+    usable_amounts: dict[str, int]
+    sentence: str
+
+
+class ReserveList(BaseModel):
+    """One line for each material that the donor has, or has a reserve of."""
+
+    items: list[ReservePublic]
+
+
+class ReserveRecorded(ReservePublic):
+    """What stands now, and our signature."""
+
+    receipt: str
+
+
+def donor_for_reserves(session: Session, actor: Actor, code: str, *, lock: bool = False) -> Scope:
+    """Find the donor; raise NotFound, and NotPermitted unless the actor decides on quality for them."""
+    scope = find_scope(session, actor, HoldScope.DONOR, code, lock=lock)
+    actor.require(Permission.QUALITY_DECIDE, at=scope.sites, subject=code)
+    return scope
+
+
+def set_reserve(session: Session, act: Act, code: str, request: ReserveRequest) -> ReserveRecorded:
+    """Set what is to stay of a donor's material, signed. Raises NotFound, NotPermitted and what `use_signature` raises."""
+    scope = donor_for_reserves(session, act.actor, code, lock=True)
+    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
+    unit = None if request.unit is None else request.unit.value
+    event = ReserveSet(
+        material=request.material.value, units=request.units, amount=request.amount, unit=unit, signature=str(signature.id)
+    )
+    site = next((s for s in sorted(scope.sites) if act.actor.may(Permission.QUALITY_DECIDE, at=s)), None)
+    done = record_on_stream(session, act, code, event, request, site=site, donor_code=code)
+    names = {"donor_code": code, "material": request.material.value}
+    row: dict[str, Any] = {"units": request.units, "amount": request.amount, "unit": unit, "event_hash": done.leaf_hash}
+    session.execute(insert(reserve_table).values(**names, **row).on_conflict_do_update(index_elements=list(names), set_=row))
+    public = _public(remaining_after(session, code, request.material.value, at=act.at))
+    return ReserveRecorded(**public.model_dump(), receipt=acknowledge(act, [done]))
+
+
+def list_reserves(session: Session, actor: Actor, code: str) -> ReserveList:
+    """Answer GET /donors/{code}/reserves: what there is and what stays, by material."""
+    scope = find_scope(session, actor, HoldScope.DONOR, code)
+    actor.require(Permission.WITHDRAWAL_READ, at=scope.sites, subject=code)
+    named = select(reserve_table.c.material).where(reserve_table.c.donor_code == code)
+    there = select(specimen_table.c.material).where(specimen_table.c.donor_code == code)
+    materials = sorted(set(session.execute(named.union(there)).scalars()))
+    return ReserveList(items=[_public(remaining_after(session, code, material)) for material in materials])
+
+
+def _public(left: Remaining) -> ReservePublic:
+    return ReservePublic(
+        donor=left.donor,
+        material=left.material,
+        units=left.reserve.units,
+        amount=left.reserve.amount,
+        unit=left.reserve.unit,
+        usable_units=left.units,
+        usable_amounts=dict(left.amounts),
+        sentence=left.sentence,
+    )

@@ -1,0 +1,108 @@
+"""How much of a donor's material stays: what counts as remaining, and the reserve that quality sets."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from biobank.custody.legality import ActiveHold
+from biobank.custody.snapshots import load
+from biobank.foundation import clock
+from biobank.quality.lot_tests import NO_TESTS, LotTests
+from biobank.quality.reserves import NO_RESERVE, Reserve, remaining, remaining_after
+from tests.conftest import Api
+from tests.custody.test_database_refuses import attack
+from tests.seed import PASSWORD
+from tests.withdrawals.stories import AMOUNT, a_donor, bank_vials, kinds_of, refused, sign_and_post
+
+
+def test_what_is_doubted_reserved_or_thawed_does_not_remain(api: Api) -> None:
+    donor = a_donor(api)
+    codes = bank_vials(api, donor, 3)
+    units = api.test_bank.write(lambda s: list(load(s, codes, holds=True).values()))
+    first, chosen, other = units
+    at = clock.now()
+    hold = ActiveHold("1", "recall", "donor", donor, ("issue", "destroy"))
+    spoiled = {
+        "held": replace(first, holds=(hold,)),
+        "rejected": replace(first, projection=replace(first.projection, quality="rejected")),
+        "quarantined": replace(first, projection=replace(first.projection, quality="quarantined")),
+        "thawed": replace(first, projection=replace(first.projection, condition="thawed")),
+        "empty": replace(first, projection=replace(first.projection, amount=0)),
+        "reserved": replace(first, projection=replace(first.projection, reserved_for="WD-0000000")),
+        "elsewhere": replace(first, projection=replace(first.projection, state="issued")),
+        "expired": replace(first, expires_at=at),
+        "for tests": replace(first, purpose="qc"),
+        "no basis": replace(first, regulatory_basis="undetermined"),
+        "lot failed": replace(first, lot_code="LT-0000000"),
+    }
+    tests = {None: NO_TESTS, "LT-0000000": LotTests(failed=("sterility",))}
+    whole = remaining(donor, "adsc", units, tests, [chosen.code], at)
+    assert (whole.units, whole.amounts, whole.taken, whole.takes_the_last) == (2, {"cells": 2 * AMOUNT}, 1, False)
+    for why, one in spoiled.items():
+        left = remaining(donor, "adsc", [one, chosen, other], tests, [chosen.code], at)
+        assert left.units == 1, why
+        assert remaining(donor, "adsc", [one, chosen], tests, [chosen.code], at).takes_the_last, why
+        assert remaining(donor, "adsc", [one], tests, [one.code], at).taken == (why in ("reserved", "elsewhere")), why
+
+
+@pytest.mark.parametrize(
+    ("reserve", "below"),
+    [
+        (NO_RESERVE, False),
+        (Reserve(units=1), False),
+        (Reserve(units=2), True),
+        (Reserve(amount=AMOUNT, unit="cells"), False),
+        (Reserve(amount=AMOUNT + 1, unit="cells"), True),
+        (Reserve(units=1, amount=AMOUNT + 1, unit="cells"), True),
+    ],
+)
+def test_below_the_reserve_is_fewer_units_or_less_in_all_than_was_set(api: Api, reserve: Reserve, below: bool) -> None:
+    donor = a_donor(api)
+    codes = bank_vials(api, donor, 2)
+    units = api.test_bank.write(lambda s: list(load(s, codes, holds=True).values()))
+    left = remaining(donor, "adsc", units, {None: NO_TESTS}, codes[:1], clock.now(), reserve)
+    assert (left.below_reserve, left.takes_the_last) == (below, False)
+    assert not remaining(donor, "adsc", units, {None: NO_TESTS}, [], clock.now(), Reserve(units=9)).below_reserve
+
+
+def test_quality_sets_a_reserve_with_a_signature_and_everybody_who_reads_withdrawals_sees_it(api: Api) -> None:
+    donor = a_donor(api)
+    codes = bank_vials(api, donor, 2)
+    path, body = f"/donors/{donor}/reserves", {"material": "adsc", "units": 2}
+    refused(api.lab_tech.post(path, json=body), 403, "not_permitted")
+    refused(api.quality.post(path, json=body), 428, "signature_required")
+    set_ = sign_and_post(api.quality, "decided", path, body)
+    assert (set_.status_code, set_.json()["units"], set_.json()["usable_units"]) == (200, 2, 2), set_.text
+    (seen,) = api.clinician.get(path).json()["items"]
+    assert seen["sentence"].endswith("The reserve is 2 units."), seen
+    left = api.test_bank.write(lambda s: remaining_after(s, donor, "adsc", codes[:1]))
+    assert (left.below_reserve, left.units) == (True, 1)
+    assert sign_and_post(api.quality, "decided", path, {"material": "adsc"}).json()["units"] is None
+    assert kinds_of(api, "donor", donor)[-2:] == ["donor.reserve_set"] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [("units = 0", "a_reserve_is_something"), ("amount = 5", "an_amount_kept_has_a_unit")],
+)
+def test_the_database_keeps_no_reserve_of_nothing_and_no_amount_without_a_unit(api: Api, change: str, constraint: str) -> None:
+    donor = a_donor(api)
+    sign_and_post(api.quality, "decided", f"/donors/{donor}/reserves", {"material": "adsc", "units": 2})
+    error = attack(api.test_bank, f"UPDATE donor_reserve SET {change}")
+    assert error.diag.constraint_name == constraint
+
+
+def test_a_reserve_in_a_measure_of_another_material_is_refused(api: Api) -> None:
+    path = f"/donors/{a_donor(api)}/reserves"
+    for wrong in ({"amount": 5}, {"unit": "cells"}, {"amount": 5, "unit": "follicles"}):
+        assert api.quality.post(path, json={"material": "adsc"} | wrong).status_code == 422
+
+
+def test_the_page_says_what_there_is_and_sets_it(api: Api, visit: Any) -> None:
+    donor = a_donor(api)
+    bank_vials(api, donor, 2)
+    page = visit("quality")
+    assert "2 usable units will remain" in page.get_page(f"/donors/{donor}/reserve")
+    done = page.submit(f"/donors/{donor}/reserve", {"material": "adsc", "units": "1", "password": PASSWORD})
+    assert "The reserve is set." in done.text and "The reserve is 1 unit." in done.text
