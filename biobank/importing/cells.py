@@ -106,7 +106,12 @@ def name_of(cell: Cell) -> str:
 
 
 def identifier_of(cell: Cell) -> str:
-    """Return an identifier as people saw it on the sheet, empty when there is none.
+    """Return an identifier as people saw it on the sheet, empty when there is none."""
+    return identifier_and_notes(cell)[0]
+
+
+def identifier_and_notes(cell: Cell) -> tuple[str, list[str]]:
+    """Return an identifier as people saw it on the sheet, empty when there is none, and what was done to it.
 
     A spreadsheet may have made a date, a rounded number or another number of it; then what it was cannot be known.
     """
@@ -116,22 +121,22 @@ def identifier_of(cell: Cell) -> str:
             raise Unclear("is a number with decimals: an identifier such as 1.10 has lost its end in it. Write it again as text")
         if cell.shown is None:
             raise Unclear("is a number in a format that hides how it is shown. Format the column as text and write it again")
-        return cell.shown
+        return cell.shown, []
     if isinstance(value, date):
         raise Unclear("is a date: a spreadsheet has turned the identifier into one. Format the column as text and write it again")
     if isinstance(value, bool):
         raise Unclear("is a truth value, not an identifier. Format the column as text and write it again")
     text = value if isinstance(value, str) else ""
     if text.lower() in UNSAID:
-        return ""
+        return "", []
     if _SCIENTIFIC.match(text) and "+" in text:
         raise Unclear("is a number that a spreadsheet has shortened; its last digits are lost. Write it again as text")
     if any((match := shape.match(text)) and _is_month(match) for shape in _DATE_SHAPES):
         raise Unclear("reads as a date: a spreadsheet has turned the identifier into one. Look at the tube and write it as text")
-    plain, _, defect = letters.plain_identifier(text)
+    plain, notes, defect = letters.plain_identifier(text)
     if defect is not None:
         raise Unclear(defect)
-    return plain
+    return plain, notes
 
 
 def _is_month(match: "re.Match[str]") -> bool:

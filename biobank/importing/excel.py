@@ -21,7 +21,7 @@ from openpyxl.utils.datetime import from_excel
 from openpyxl.worksheet._reader import FORMULA_TAG, WorkSheetParser
 from typing_extensions import override
 
-from biobank.importing.number_formats import exact, number_cell
+from biobank.importing.number_formats import exact, number_cell, shows_days
 from biobank.importing.sheets import (
     A_TIME,
     MOST_COLUMNS,
@@ -120,7 +120,7 @@ def _lines(book: Any, sheet: Any, merged: Merged) -> Iterator[Line]:
         if identity not in styles:
             one = ReadOnlyCell(sheet, 1, 1, 0, "n", identity)
             pattern = str(one.number_format)
-            styles[identity] = pattern, bool(one.font.strike), identity in book._date_formats, _shows_days(pattern)
+            styles[identity] = pattern, bool(one.font.strike), identity in book._date_formats, shows_days(pattern)
         return styles[identity]
 
     with _source(sheet) as source:
@@ -145,11 +145,6 @@ def _covered(merged: "Merged", number: int) -> dict[int, str]:
         for first, last, holds_value, name in merged.get(number, ())
         for column in range(first + holds_value, last + 1)
     }
-
-
-def _shows_days(pattern: str) -> bool:
-    bare = re.sub(r'"[^"]*"|\\.|\[[^\]]*\]', "", pattern)
-    return "d" in bare.lower() or "t" in bare.lower()
 
 
 def _cell(found: dict[str, Any], style: tuple[str, bool, bool, bool], epoch: datetime) -> Cell | None:

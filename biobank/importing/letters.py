@@ -6,6 +6,7 @@ import unicodedata
 from biobank.foundation.scanned_text import SHOWS_NOTHING
 from biobank.importing.sheets import error_defect
 
+BLANKS = "has blanks around it or several in a row; they are left out"
 _KEPT_BLANKS = "\t\n\r\x0b\x0c\x85\u2028\u2029"
 _JOINERS = "\u200c\u200d"
 """Part of the spelling of Persian and Indic names; noise in Latin ones."""
@@ -26,6 +27,9 @@ _ERROR = re.compile(r"^(#{3,}|Err:\d{3})$")
 
 def cleaned(raw: str) -> tuple[str, list[str]]:
     """Return a text in NFC with single blanks, none at its ends, and no invisible characters; and what was done to it."""
+    if raw.isascii() and raw.isprintable() and "_x" not in raw:
+        tidy = " ".join(raw.split())
+        return tidy, [] if tidy == raw else [BLANKS]
     notes = []
     text = unicodedata.normalize("NFC", raw)
     if text != raw:
@@ -37,7 +41,7 @@ def cleaned(raw: str) -> tuple[str, list[str]]:
         notes.append("holds an invisible character; it is left out")
     tidy = " ".join(seen.split())
     if tidy != seen:
-        notes.append("has blanks around it or several in a row; they are left out")
+        notes.append(BLANKS)
     return tidy, notes
 
 
@@ -63,6 +67,8 @@ def imitation(text: str) -> str | None:
 
     A word that is wholly Greek or Cyrillic, and could not be taken for a Latin one, is what it is.
     """
+    if text.isascii():
+        return None
     for word in re.findall(r"[^\W\d_]+", text):
         alike = [c for c in word if c in _CYRILLIC_AS_LATIN or c in _GREEK_AS_LATIN]
         foreign = [c for c in word if unicodedata.name(c, "").startswith(("CYRILLIC", "GREEK"))]
@@ -75,6 +81,8 @@ def imitation(text: str) -> str | None:
 
 def plain_identifier(text: str) -> tuple[str, list[str], str | None]:
     """Return an identifier as a label has it, what was done to it, and why it cannot be one (or None)."""
+    if text.isascii():
+        return text, [], None
     notes = []
     dashed = text.translate(_DASHES)
     if dashed != text:

@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 
-from biobank.importing.sheets import LONG_NUMBER, SURE_DIGITS, Cell, Form
+from biobank.importing.sheets import LEADING_ZEROS, LONG_NUMBER, SURE_DIGITS, Cell, Form
 
 _DECORATION = re.compile(r"\[(?:Black|Blue|Cyan|Green|Magenta|Red|White|Yellow|Color\d+)\]|_.|\*.", re.I)
 _PLAIN = re.compile(r"^[#0?,.' ]*(?:E[+-]0+)?$", re.I)
@@ -22,6 +22,12 @@ def form_of(pattern: str) -> Form:
     return "plain"
 
 
+def shows_days(pattern: str) -> bool:
+    """Say whether a date in this format is shown with its day; quoted words, escaped signs and colours are none."""
+    bare = re.sub(r'"[^"]*"|\\.|\[[^\]]*\]', "", pattern).lower()
+    return "d" in bare or "t" in bare
+
+
 def number_cell(at: str, number: Decimal, pattern: str, *, notes: tuple[str, ...] = (), struck: bool = False) -> Cell:
     """Build the cell of a number as it is stored, with the format it is shown in."""
     form = form_of(pattern)
@@ -35,7 +41,7 @@ def number_cell(at: str, number: Decimal, pattern: str, *, notes: tuple[str, ...
     elif re.fullmatch(r"0+", first) and whole and number >= 0:
         shown = str(int(number)).zfill(len(first))
         if shown != str(int(number)):
-            notes = (*notes, "gets its leading zeros from a number format; it is taken as shown")
+            notes = (*notes, LEADING_ZEROS)
     elif first == "#,##0" and whole and 0 <= number < 1000:
         shown = str(int(number))
     elif form == "plain" and not whole and _decimals(first) < -int(number.as_tuple().exponent):

@@ -8,7 +8,7 @@ from typing import Any
 
 import xlrd
 
-from biobank.importing.number_formats import exact, number_cell
+from biobank.importing.number_formats import exact, number_cell, shows_days
 from biobank.importing.sheets import (
     A_TIME,
     MOST_COLUMNS,
@@ -81,7 +81,6 @@ def _cell(book: Any, sheet: Any, row: int, column: int, merged: str | None) -> C
             return Cell(at, defect=NO_SUCH_DAY)
         if value < 1:
             return Cell(at, defect=A_TIME)
-        shows_day = "d" in pattern.lower() or "t" in pattern.lower()
-        defect = None if shows_day else NO_DAY
+        defect = None if shows_days(pattern) else NO_DAY
         return Cell(at, day.date(), defect=defect, struck=struck)
     return number_cell(at, exact(value), pattern, struck=struck)

@@ -13,6 +13,7 @@ from defusedxml.ElementTree import iterparse
 from biobank.importing.number_formats import exact
 from biobank.importing.sheets import (
     A_TIME,
+    LEADING_ZEROS,
     LONG_NUMBER,
     MOST_COLUMNS,
     MOST_LINES,
@@ -120,7 +121,7 @@ def _cell(found: Element, line: int, column: int, struck_styles: set[str]) -> Ce
         return _number(at, found.get(f"{_O}value", ""), text, kind, more)
     if kind == "date":
         day = date.fromisoformat(found.get(f"{_O}date-value", "")[:10])
-        shows_day = any(part.isdigit() and int(part) == day.day for part in _parts(text)) or not text
+        shows_day = any(int(part) == day.day for part in _parts(text)) or not text
         defect = None if shows_day else NO_DAY
         return Cell(at, day, defect=defect, **more)
     if kind == "boolean":
@@ -131,7 +132,7 @@ def _cell(found: Element, line: int, column: int, struck_styles: set[str]) -> Ce
 
 
 def _parts(text: str) -> list[str]:
-    return "".join(c if c.isdigit() else " " for c in text).split()
+    return "".join(c if c.isdecimal() else " " for c in text).split()
 
 
 def _number(at: str, value: str, text: str, kind: str, more: dict[str, Any]) -> Cell:
@@ -145,5 +146,5 @@ def _number(at: str, value: str, text: str, kind: str, more: dict[str, Any]) -> 
     if kind == "currency" or (form == "plain" and any(c.isalpha() and c not in "Ee" for c in bare)):
         form = "other"
     if shown is not None and shown != str(int(number)):
-        more = more | {"notes": (*more.get("notes", ()), "gets its leading zeros from a number format; it is taken as shown")}
+        more = more | {"notes": (*more.get("notes", ()), LEADING_ZEROS)}
     return Cell(at, number, shown, form, **more)

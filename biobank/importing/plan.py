@@ -18,7 +18,6 @@ from biobank.donors.blind_index import external_value
 from biobank.donors.schemas import ExternalId, RegisterDonor
 from biobank.importing import cells
 from biobank.importing.cells import Unclear, name_of, said, word_of
-from biobank.importing.letters import plain_identifier
 from biobank.importing.profile import Profile, UnitMeaning
 from biobank.importing.reading import Row, Where
 from biobank.importing.sheets import Cell
@@ -236,10 +235,11 @@ class _RowCheck:
 
     def _identifier(self, name: str) -> str | None:
         """Return what a label says, empty when nothing is said, None when that is unclear."""
-        text = self._read(name, cells.identifier_of)
-        if text:
-            _, notes, _ = plain_identifier(str(self._cell(name).value))
-            self._found.notes += [f"{self._called(name)} {note}." for note in notes]
+        read = self._read(name, cells.identifier_and_notes)
+        if read is None:
+            return None
+        text, notes = read
+        self._found.notes += [f"{self._called(name)} {note}." for note in notes]
         return text
 
     def _slot(self) -> tuple[tuple[str, ...], str] | None:

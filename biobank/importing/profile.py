@@ -79,7 +79,7 @@ class Sheet(_Strict):
             raise ValueError("an alias without {patient} and {vial}, or {identifier}, would name several tubes")
         return self
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """The fields an alias is made of."""
         return frozenset(re.findall(r"\{([^{}]*)\}", self.alias))

@@ -28,6 +28,7 @@ LONG_NUMBER = (
 NEVER_CALCULATED = "is a formula that was never calculated. Open the file in a spreadsheet program, save it and import that"
 NO_DAY = "shows no day: a spreadsheet has put the first of the month. Write the whole date"
 NO_SUCH_DAY = "is a number in the format of a date, and no day has that number"
+LEADING_ZEROS = "gets its leading zeros from a number format; it is taken as shown"
 A_TIME = "is a time, not a value that a tube has"
 
 

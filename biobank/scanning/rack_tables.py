@@ -8,7 +8,10 @@ import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any, ClassVar
-from xml.etree import ElementTree
+from xml.etree.ElementTree import ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
 
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.scanned_text import tidy
@@ -80,11 +83,11 @@ def _cell(value: Any) -> str:
 
 def _of_xml(text: str) -> Iterator[list[str]]:
     """Yield a heading and a row for every element that says several things at once, in attributes or in children of its own."""
-    if "<!DOCTYPE" in text.upper() or "<!ENTITY" in text.upper():
-        raise NotARackFile("This file declares entities, which the list of a rack does not need. Save the list as CSV.")
     try:
-        root = ElementTree.fromstring(text.lstrip("\ufeff \r\n\t"))  # noqa: S314  (entities are refused above)
-    except (ElementTree.ParseError, ValueError) as error:
+        root = fromstring(text.lstrip("\ufeff \r\n\t"), forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise NotARackFile("This file declares entities, which no list of a rack needs. Save the list as CSV.") from error
+    except (ParseError, ValueError) as error:
         raise NotARackFile("This file is no whole XML. Scan the rack again, or save the list as CSV.") from error
     heading: list[str] = []
     for element in root.iter():

@@ -74,7 +74,7 @@ def resolve_all(
 ) -> dict[str, Resolved | Refusal]:
     """Read every scan and return, by its text, what it names or why it names nothing, as `resolve_code` would raise it.
 
-    Three statements at most, however many there are. `hidden`: also live tubes that the actor may not know of, because a safe
+    Four statements at most, however many there are. `hidden`: also live tubes that the actor may not know of, because a safe
     place takes them. `holds`: load the active holds too.
     """
     own: dict[str, Code] = {}
@@ -96,6 +96,7 @@ def resolve_all(
     named = {row.specimen_code for several in rows.values() for row in several} - found.keys()
     found |= load(session, named, holds=holds) if named else {}
     answers: dict[str, Resolved | Refusal] = {}
+    strange: dict[str, str] = {}
     for text in texts:
         if rows.get(text):
             answers[text] = _of_aliases([row for row in rows[text] if visible(row.specimen_code)], found)
@@ -106,8 +107,8 @@ def resolve_all(
         elif visible(tubes[text].text):
             answers[text] = Resolved(tubes[text].text, found[tubes[text].text])
         else:
-            answers[text] = _no_tube(session, tubes[text])
-    return answers
+            strange[text] = tubes[text].text
+    return answers | _no_tubes(session, strange)
 
 
 def matching_aliases(session: Session, texts: Collection[str]) -> dict[str, list[Row[Any]]]:
@@ -171,14 +172,20 @@ def _unread(text: str, refusal: Refusal) -> Refusal:
     )
 
 
-def _no_tube(session: Session, code: Code) -> Refusal:
-    """Say why a good code names no tube that the actor may know of: nobody's, or a label that no harvest used."""
-    label = session.execute(select(kit_label).where(kit_label.c.specimen_code == code.text)).first()
-    if label is None or label.used_at is not None:
-        return unknown_specimen(code.text)
+def _no_tubes(session: Session, codes: Mapping[str, str]) -> dict[str, Refusal]:
+    """Say why good codes name no tube that the actor may know of: nobody's, or a label that no harvest used."""
+    if not codes:
+        return {}
+    unused = kit_label.c.specimen_code.in_(set(codes.values())) & kit_label.c.used_at.is_(None)
+    labels = {row.specimen_code: row for row in session.execute(select(kit_label).where(unused))}
+    return {text: _label_not_in_use(labels[code]) if code in labels else unknown_specimen(code) for text, code in codes.items()}
+
+
+def _label_not_in_use(label: Row[Any]) -> LabelNotInUse:
     what = "was destroyed as unused" if label.voided_at is not None else "was never used in a harvest"
     return LabelNotInUse(
-        f"{code.text} is a label of kit {label.kit_code} that {what}. Whatever it is on is not what it says: call quality.",
+        f"{label.specimen_code} is a label of kit {label.kit_code} that {what}. Whatever it is on is not what it says: call "
+        "quality.",
         where_now=TO_QUARANTINE,
-        subject=code.text,
+        subject=label.specimen_code,
     )

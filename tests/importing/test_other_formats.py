@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from biobank.importing.drafting import draft_profile
+from biobank.importing.number_formats import shows_days
 from biobank.importing.plan import CheckedRow, check_rows
 from biobank.importing.profile import Profile, ProfileFault
 from biobank.importing.reading import Rows, open_book
@@ -155,6 +156,7 @@ def ods(changes: dict[str, str], row: str = "<table:table-row>") -> bytes:
         ("Amount", ODS_CELLS["number"].format("20", "20 Mio"), "format"),
         ("Amount", ODS_CELLS["percent"].format("20", "2000 %"), "format"),
         ("Collected", ODS_CELLS["day"].format("2018-11-01", "Nov 18"), "shows no day"),
+        ("Collected", ODS_CELLS["day"].format("2018-11-02", "² Nov 18"), "shows no day"),
         ("Pos", ODS_CELLS["plain"].format("#WERT!"), "error"),
         ("Last name", ODS_CELLS["covered"], "merged"),
     ],
@@ -163,6 +165,22 @@ def test_an_ods_file_is_read_as_people_saw_it(column: str, cell: str, said: str)
     (one,) = of(ods({column: cell}))
 
     assert said in (one.vial.alias if one.vial else " ".join(one.reasons))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "shown"),
+    [
+        ("dd.mm.yyyy", True),
+        ("[$-409]d-mmm", True),
+        ("TT.MM.JJJJ", True),
+        ("[Red]mmm yyyy", False),
+        ('mmm "day" yyyy', False),
+        (r"mmm\d yyyy", False),
+        ("mmm yyyy", False),
+    ],
+)
+def test_a_day_is_shown_by_the_format_and_not_by_a_colour_or_a_word_in_it(pattern: str, shown: bool) -> None:
+    assert shows_days(pattern) == shown
 
 
 def test_a_hidden_line_of_an_ods_file_is_told() -> None:

@@ -109,6 +109,22 @@ def test_something_wrong_is_held_in_two_taps_without_scripts(api: Api, visit: Vi
     assert "dripped" not in api.auditor.get("/custody-log", params={"format": "jsonl"}).text
 
 
+def test_a_field_for_a_tube_takes_the_identifier_of_another_issuer(api: Api, visit: Visit) -> None:
+    tube = a_tube(api)
+    seq = api.lab_tech.get(f"/specimens/{tube}").json()["custody"]["seq"]
+    body = {"issuer": "legacy", "value": "VIAL 17/b", "expected_seq": seq}
+    assert api.lab_tech.post(f"/specimens/{tube}/aliases", json=body).status_code == 201
+    visitor = visit("lab_tech")
+
+    answer = visitor.submit("/wrong", {"what": "warm", "about": "]Q1vial 17/B"})
+    known = {"about": f"VIAL 17/b\n{tube}", "severity": "minor", "topic": "x_y", "site": "LAB", "description": "d"}
+    deviation = visitor.submit("/deviations/new", known)
+
+    assert answer.url.path == f"/specimens/{tube}" and "is on hold" in answer.text
+    code = deviation.url.path.rpartition("/")[2]
+    assert [one["id"] for one in api.quality.get(f"/deviations/{code}").json()["affected"]] == [tube]
+
+
 def test_what_has_no_label_is_reported_in_words(api: Api, visit: Visit) -> None:
     visitor = visit("lab_tech")
     empty = visitor.submit("/wrong", {"what": "other"})
@@ -121,7 +137,7 @@ def test_what_has_no_label_is_reported_in_words(api: Api, visit: Visit) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"what": "warm", "about": "rubbish"}, "not a code of ours"),
+        ({"what": "warm", "about": "rubbish"}, "These are words, not a code"),
         ({"what": "warm", "about": seed.USERS["quality"].code}, "cannot be put on hold"),
         ({"what": "nonsense", "remark": "x"}, "one of the large buttons"),
     ],

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,14 +13,16 @@ from biobank.custody.events import Lost, Missing
 from biobank.custody.recording import Move, record
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
-from biobank.foundation.errors import Refusal
+from biobank.foundation.codes import make_code
+from biobank.foundation.errors import NotFound, Refusal
 from biobank.specimens.aliases import add_alias
-from biobank.specimens.resolving import Resolved, resolve_code
+from biobank.specimens.resolving import Resolved, resolve_all, resolve_code
 from biobank.specimens.schemas import AddAlias
 from tests.conftest import Api
 from tests.donors.stories import erased_by_two, register
 from tests.factories import make_received
 from tests.specimens.stories import Json, donor, fat, harvest, kinds, kit, made, raw_fat, refused
+from tests.statements import count_statements
 
 
 def scan(api: Api, what: str, user: str = "lab_tech") -> Resolved:
@@ -69,6 +72,21 @@ def test_a_misread_code_says_so_and_an_unknown_one_is_not_found(api: Api) -> Non
     assert no(api, "what is this") == "not_found"
     assert no(api, tube, "north_tech") == "not_found"
     assert no(api, tube, "other_clinician") == "not_found"
+
+
+def test_a_list_of_unknown_codes_takes_as_many_statements_as_one(api: Api) -> None:
+    settings, seen = api.test_bank.bank.settings, []
+    actor = api.test_bank.actor("lab_tech")
+    for several in (1, 96):
+        texts = [make_code("AD", 2026, 900_000 + number).text for number in range(several)]
+        found: list[str] = []
+        stop = count_statements(api.test_bank.bank.database.sync_engine, found)
+        answers = api.test_bank.write(partial(resolve_all, actor=actor, texts=texts, settings=settings))
+        stop()
+        seen.append(len(found))
+        assert all(isinstance(one, NotFound) for one in answers.values())
+
+    assert seen[0] == seen[1]
 
 
 def test_another_issuers_identifier_resolves_and_is_unique_for_that_issuer(api: Api) -> None:

@@ -153,6 +153,7 @@ ActPage(
     model=BasisOfSeveral,
     names=("specimens", *BASIS),
     scans={"specimens": tuple(SPECIMENS)},
+    tubes=("specimens",),
     meaning=Meaning.DECIDED,
     use_case=decide_basis_of,
     after=_determined("/specimens"),

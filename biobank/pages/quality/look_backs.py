@@ -118,6 +118,7 @@ LOOK_BACK = ActPage(
     form=_draw,
     model=Criteria,
     labels=LABELS,
+    tubes=("start",),
     acts=_look_back,
 )
 LOOK_BACK.on(router)

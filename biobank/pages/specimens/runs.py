@@ -247,6 +247,7 @@ RUN = ActPage(
     model=MakingRun,
     names=BENCH,
     scans=BENCH_CODES,
+    tubes=("specimen",),
     acts=_record,
 )
 RUN.on(router)

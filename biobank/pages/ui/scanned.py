@@ -1,10 +1,16 @@
-"""Codes that were scanned into a form: a bare code, or the address on its label."""
+"""Codes that were scanned into a form: a bare code, the address on its label, or a tube's identifier of another issuer."""
 
+from collections.abc import Collection, Iterator
+
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
 from biobank.foundation.codes import Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.pages.ui.forms import FormFault
 from biobank.pages.ui.session import Form
+from biobank.specimens.resolving import resolve_all
 
 
 def scanned_code(form: Form, name: str, settings: Settings, *prefixes: Prefix) -> str:
@@ -28,6 +34,48 @@ def code_of(text: str, name: str, settings: Settings, *prefixes: Prefix) -> str:
     if code.prefix not in prefixes:
         raise FormFault({name: f"{code.text} is another kind of code. Scan one that begins with {_listed(prefixes)}."})
     return code.text
+
+
+def with_codes(session: Session, actor: Actor, form: Form, fields: Collection[str], settings: Settings) -> Form:
+    """Return the form with codes in its fields of tubes, those of rows included, where other issuers' identifiers stood.
+
+    The bank is asked as for any other scan. Raises FormFault for a text that is no code of ours and that the bank does not know.
+    """
+    typed = [(name, value) for name, value in form.pairs if name.partition("-")[0] in fields]
+    asked = {part for _, value in typed for part in _parts(value)}
+    answers = resolve_all(session, actor, asked, settings) if asked else {}
+    named = {text: answer.code for text, answer in answers.items() if not isinstance(answer, Refusal)}
+    wrong: dict[str, str] = {}
+
+    def codes_of(name: str, line: str) -> Iterator[str]:
+        for text in [line] if line in named else line.replace(",", " ").split():
+            answer = answers[text]
+            if isinstance(answer, Refusal) and not _is_ours(text, settings):
+                wrong.setdefault(name, answer.detail)
+            yield named.get(text, text)
+
+    pairs = []
+    for name, value in form.pairs:
+        if name.partition("-")[0] in fields:
+            value = "\n".join(code for line in value.splitlines() for code in codes_of(name, line.strip()))
+        pairs.append((name, value))
+    if wrong:
+        raise FormFault(wrong)
+    return Form(pairs)
+
+
+def _parts(value: str) -> Iterator[str]:
+    """An identifier may hold blanks: a line is asked about as a whole and in its parts."""
+    for line in value.splitlines():
+        yield from {line.strip(), *line.replace(",", " ").split()} - {""}
+
+
+def _is_ours(text: str, settings: Settings) -> bool:
+    try:
+        resolve_payload(text, settings.host_name, settings.former_hosts)
+    except Refusal:
+        return False
+    return True
 
 
 def _listed(prefixes: tuple[Prefix, ...]) -> str:

@@ -6,7 +6,7 @@ import { say } from "./scan.js";
 const lists = [...document.querySelectorAll("[data-scan-list]")];
 const known = document.querySelector('meta[name="label-hosts"]')?.content.toUpperCase().split(" ") ?? [];
 // A list without prefixes takes whatever is scanned: in an emergency nothing is turned away.
-const takes = (list, prefix) => !list.dataset.scanList || list.dataset.scanList.split(" ").includes(prefix);
+const takes = (list, prefix) => !list.dataset.scanList || list.dataset.scanList.split(" ").includes(prefix || "AD");
 const lines = (list) => list.value.split(/[\s,]+/).filter(Boolean);
 
 function count(list) {

@@ -283,7 +283,8 @@ function isOurs(text) {
   return host === null || known.includes(host);
 }
 
-const accepts = (field, prefix) => !field.dataset.scanField || field.dataset.scanField.split(" ").includes(prefix);
+// Other issuers' identifiers, which have no prefix, stand on tubes.
+const accepts = (field, prefix) => !field.dataset.scanField || field.dataset.scanField.split(" ").includes(prefix || "AD");
 
 function fieldFor(scan, active, scope) {
   const fields = [...scope.querySelectorAll("[data-scan-field]")].filter((f) => f.checkVisibility() && !f.disabled);
@@ -355,6 +356,7 @@ async function openCamera(button) {
   const scan = readLabel(text);
   const target = button.dataset.for ? document.getElementById(button.dataset.for) : button.form?.querySelector("[data-find]");
   if (scan) deliver(scan, target);
+  else if (target?.matches("[data-scan-field]")) place({ code: text, prefix: "", text }, target);
   else location.assign(findHref(text));
 }
 
