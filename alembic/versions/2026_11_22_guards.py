@@ -24,8 +24,8 @@ APPEND_ONLY = (
 NEVER_DELETED = (
     "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor", "handover", "handover_item",
     "harvest", "hold", "identification", "kit", "kit_binding", "kit_label", "lot", "named_performer", "pending_act",
-    "shipment", "signature", "specimen", "specimen_parent", "stream_head", "withdrawal", "withdrawal_item",
-    "withdrawal_pick", "wristband",
+    "shipment", "signature", "specimen", "specimen_parent", "storage_reading", "stream_head", "withdrawal",
+    "withdrawal_item", "withdrawal_pick", "wristband",
 )
 SEALER_ONLY = (
     "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "tile", "tree_head",

@@ -261,6 +261,21 @@ def upgrade() -> None:
         info={"append_only": True, "sealer_only": True},
     )
     op.create_table(
+        "class_limit",
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("temperature_class", sa.Text(), nullable=False),
+        sa.Column("lowest_mc", sa.Integer(), nullable=True),
+        sa.Column("highest_mc", sa.Integer(), nullable=True),
+        sa.Column("lowest_level_ppm", sa.Integer(), nullable=True),
+        sa.Column("rise_mc_per_min", sa.Integer(), nullable=True),
+        sa.Column("fall_ppm_per_h", sa.Integer(), nullable=True),
+        sa.Column("set_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_class_limit_event_hash")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_class_limit_site_code")),
+        sa.PrimaryKeyConstraint("site_code", "temperature_class", name=op.f("pk_class_limit")),
+    )
+    op.create_table(
         "donor",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("clinic_site_code", sa.Text(), nullable=False),
@@ -513,7 +528,11 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("purpose", sa.Text(), server_default="storage", nullable=False),
         sa.Column("temperature_class", sa.Text(), nullable=True),
+        sa.Column("lowest_mc", sa.Integer(), nullable=True),
         sa.Column("highest_mc", sa.Integer(), nullable=True),
+        sa.Column("lowest_level_ppm", sa.Integer(), nullable=True),
+        sa.Column("rise_mc_per_min", sa.Integer(), nullable=True),
+        sa.Column("fall_ppm_per_h", sa.Integer(), nullable=True),
         sa.Column("rows", sa.Integer(), nullable=True),
         sa.Column("cols", sa.Integer(), nullable=True),
         sa.Column("lifted_at", sa.DateTime(timezone=True), nullable=True),
@@ -866,16 +885,24 @@ def upgrade() -> None:
     )
     op.create_table(
         "storage_reading",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("event_hash", sa.LargeBinary(), nullable=False),
         sa.Column("container_code", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("value", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("excursion", sa.Boolean(), nullable=False),
+        sa.Column("outside", sa.Text(), nullable=True),
+        sa.Column("confirmed", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("corrects", sa.BigInteger(), nullable=True),
+        sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("withdrawn_event", sa.LargeBinary(), nullable=True),
         sa.CheckConstraint("kind IN ('temperature_mc','level_ppm')", name=op.f("reading_kind_is_known")),
         sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_storage_reading_container_code")),
+        sa.ForeignKeyConstraint(["corrects"], ["storage_reading.id"], name=op.f("fk_storage_reading_corrects")),
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_storage_reading_event_hash")),
-        sa.PrimaryKeyConstraint("event_hash", name=op.f("pk_storage_reading")),
+        sa.ForeignKeyConstraint(["withdrawn_event"], ["event.leaf_hash"], name=op.f("fk_storage_reading_withdrawn_event")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_storage_reading")),
+        info={"never_deleted": True},
     )
     op.create_index("ix_reading_container_at", "storage_reading", ["container_code", "at"], unique=False)
     op.create_index(
@@ -883,8 +910,9 @@ def upgrade() -> None:
         "storage_reading",
         ["container_code", "at"],
         unique=False,
-        postgresql_where=sa.text("kind = 'temperature_mc' AND value > -130000"),
+        postgresql_where=sa.text("kind = 'temperature_mc' AND value > -130000 AND withdrawn_at IS NULL"),
     )
+    op.create_index(op.f("ix_storage_reading_event_hash"), "storage_reading", ["event_hash"], unique=False)
     op.create_table(
         "withdrawal",
         sa.Column("code", sa.Text(), nullable=False),
@@ -1705,8 +1733,11 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_withdrawal_donor_code"), table_name="withdrawal")
     op.drop_index(op.f("ix_withdrawal_clinic_site_code"), table_name="withdrawal")
     op.drop_table("withdrawal")
+    op.drop_index(op.f("ix_storage_reading_event_hash"), table_name="storage_reading")
     op.drop_index(
-        "ix_reading_warm", table_name="storage_reading", postgresql_where=sa.text("kind = 'temperature_mc' AND value > -130000")
+        "ix_reading_warm",
+        table_name="storage_reading",
+        postgresql_where=sa.text("kind = 'temperature_mc' AND value > -130000 AND withdrawn_at IS NULL"),
     )
     op.drop_index("ix_reading_container_at", table_name="storage_reading")
     op.drop_table("storage_reading")
@@ -1771,6 +1802,7 @@ def downgrade() -> None:
     op.drop_table("hold")
     op.drop_index(op.f("ix_donor_clinic_site_code"), table_name="donor")
     op.drop_table("donor")
+    op.drop_table("class_limit")
     op.drop_table("checkpoint")
     op.drop_table("attachment")
     op.drop_table("viability_parameters")

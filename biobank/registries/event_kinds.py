@@ -8,6 +8,7 @@ from biobank.custody.event import rules
 from biobank.donors import events as donors
 from biobank.exports import events as exports
 from biobank.labels import events as labels
+from biobank.monitoring import events as monitoring
 from biobank.people import events as people
 from biobank.quality import events as quality
 from biobank.registries import answers
@@ -17,6 +18,6 @@ from biobank.storage import events as storage
 from biobank.viability import events as viability
 from biobank.withdrawals import events as withdrawals
 
-MODULES = (custody, exports, donors, people, quality, shipping, specimens, storage, viability, withdrawals, labels)
+MODULES = (custody, exports, donors, people, quality, shipping, specimens, storage, monitoring, viability, withdrawals, labels)
 assert answers.MODULES
 rules.close()

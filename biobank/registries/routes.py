@@ -17,6 +17,7 @@ from biobank.exports.bundle_api import router as bundle_api
 from biobank.exports.log_api import router as log_api
 from biobank.jobs.api import router as jobs_api
 from biobank.labels.api import router as labels_api
+from biobank.monitoring.api import router as monitoring_api
 from biobank.pages import ui
 from biobank.people.api import router as people_api
 from biobank.people.sign_in_api import keys_router as keys_api
@@ -48,6 +49,7 @@ ROUTERS = (
     keys_api,
     labels_api,
     log_api,
+    monitoring_api,
     people_api,
     quality_api,
     sign_in_api,

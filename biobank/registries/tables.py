@@ -10,6 +10,7 @@ from biobank.exports import models as exports
 from biobank.foundation.db import metadata as _metadata
 from biobank.jobs import models as jobs
 from biobank.labels import models as labels
+from biobank.monitoring import models as monitoring
 from biobank.quality import models as quality
 from biobank.shipping import models as shipping
 from biobank.specimens import models as specimens
@@ -31,6 +32,7 @@ MODULES = (
     shipping,
     specimens,
     storage,
+    monitoring,
     viability,
     withdrawals,
     labels,

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Path, Query
 from biobank.acts.web import Performing, Reading
 from biobank.custody.recording import Instant
 from biobank.foundation.paging import Cursor, Paging
-from biobank.storage import containers, evacuation, lifting, maps, moving, queries, service, slots
+from biobank.storage import containers, evacuation, lifting, limits, maps, moving, queries, service, slots
+from biobank.storage.limits import PlaceLimitsList, PlaceLimitsPublic, PlaceLimitsRecorded, SetPlaceLimits
 from biobank.storage.schemas import (
     ContainerCreate,
     ContainerKind,
@@ -25,9 +26,6 @@ from biobank.storage.schemas import (
     PlacementsAnswer,
     PlacementsRequest,
     Purpose,
-    ReadingCreate,
-    ReadingList,
-    ReadingPublic,
     SlotsMarked,
     SlotsRequest,
     StoreRequest,
@@ -93,16 +91,22 @@ async def move_container(code: PathCode, body: MoveRequest, performing: Performi
     return await performing(moving.move_container, code.upper(), body)
 
 
-@router.post("/storage-containers/{code}/readings", status_code=201)
-async def record_reading(code: PathCode, body: ReadingCreate, performing: Performing) -> ReadingPublic:
-    """Record a temperature or a level; too warm puts everything inside on hold."""
-    return await performing(containers.record_reading, code.upper(), body)
+@router.get("/place-limits")
+async def list_class_limits(reading: Reading) -> PlaceLimitsList:
+    """Limits of temperature classes: of the registry with their sources, then those that sites set."""
+    return await reading(limits.list_class_limits)
 
 
-@router.get("/storage-containers/{code}/readings")
-async def list_readings(code: PathCode, reading: Reading, limit: Limit = 200) -> ReadingList:
-    """Readings of a container, newest first."""
-    return await reading(queries.readings_of, code.upper(), limit)
+@router.post("/place-limits")
+async def set_place_limits(body: SetPlaceLimits, performing: Performing) -> PlaceLimitsRecorded:
+    """Set the limits of a container, or of a class at a site: quality, signed "decided"; never looser than what stands above."""
+    return await performing(limits.set_place_limits, body)
+
+
+@router.get("/storage-containers/{code}/limits")
+async def read_place_limits(code: PathCode, reading: Reading) -> PlaceLimitsPublic:
+    """The limits by which a container is judged: its own, its class's, its site's, and those of all that it stands in."""
+    return await reading(limits.read_place_limits, code.upper())
 
 
 @router.post("/storage-containers/{code}/evacuate")

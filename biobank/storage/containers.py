@@ -1,4 +1,4 @@
-"""Use cases of containers themselves: adding, reading, counting. Moving one is in `moving.py`."""
+"""Use cases of containers themselves: adding, counting. Moving one is in `moving.py`."""
 
 from typing import Any
 
@@ -9,16 +9,15 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code, new_codes
 from biobank.auth.models import site
 from biobank.auth.permissions import Permission
-from biobank.custody import holds
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import NOW, acknowledge, head_of
 from biobank.custody.snapshots import load
-from biobank.custody.states import HoldKind, StreamKind
+from biobank.custody.states import StreamKind
 from biobank.foundation.codes import is_code, parse_code
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.terms import words
 from biobank.storage import queries
-from biobank.storage.events import ContainerAdded, ContainerCounted, ReadingRecorded
+from biobank.storage.events import ContainerAdded, ContainerCounted
 from biobank.storage.grid import label_of
 from biobank.storage.models import storage_container, storage_position
 from biobank.storage.rules import COOLING, Standing, WrongTemperature
@@ -27,8 +26,6 @@ from biobank.storage.schemas import (
     ContainerPublic,
     CountAnswer,
     CountRequest,
-    ReadingCreate,
-    ReadingPublic,
 )
 
 
@@ -95,42 +92,6 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
     )
     append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
     return queries.public_containers(session, [_row(session, code)])[0]
-
-
-def record_reading(session: Session, act: Act, code: str, request: ReadingCreate) -> ReadingPublic:
-    """Record a temperature or a level. Too warm: everything inside goes on temperature hold in the same transaction."""
-    row = queries.get_container(session, act.actor, code)
-    act.require(Permission.STORAGE_RECORD, at=row.site_code)
-    limit = row.highest_mc
-    excursion = request.reading == "temperature_mc" and limit is not None and request.value > limit
-    inside = load(session, queries.specimens_inside(session, code), lock=True) if excursion else {}
-    head = head_of(session, act, request, subject=None, site=row.site_code)
-    event = ReadingRecorded(reading=request.reading, value=request.value, excursion=excursion, held=len(inside))
-    facts = [Fact(StreamKind.CONTAINER, code, event, head)]
-    facts += [
-        holds.specimen_hold_fact(s, HoldKind.TEMPERATURE, head, reason="temperature_excursion") for _, s in sorted(inside.items())
-    ]
-    done = append(session, facts)
-    holds.keep_placed(session, facts, done)
-    session.execute(
-        insert(queries.reading).values(
-            event_hash=done[0].leaf_hash,
-            container_code=code,
-            kind=request.reading,
-            value=request.value,
-            at=head.occurred_at,
-            excursion=excursion,
-        )
-    )
-    return ReadingPublic(
-        container=code,
-        reading=request.reading,
-        value=request.value,
-        at=head.occurred_at,
-        excursion=excursion,
-        held=sorted(inside),
-        receipt=acknowledge(act, done),
-    )
 
 
 def count_container(session: Session, act: Act, request: CountRequest) -> CountAnswer:

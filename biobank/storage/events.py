@@ -136,17 +136,34 @@ class ContainerCounted(Event):
     extra: tuple[str, ...] = Field(max_length=1000)
 
 
-class ReadingRecorded(Event):
-    """A temperature (m°C) or a level (millionths of full) of a container."""
+class _LimitsSet(Event):
+    """m°C, millionths of full, m°C a minute, millionths an hour; null: no limit of its own."""
+
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+
+    lowest_mc: int | None = Field(default=None, ge=-273_150, le=60_000)
+    highest_mc: int | None = Field(default=None, ge=-273_150, le=60_000)
+    lowest_level_ppm: int | None = Field(default=None, ge=0, le=1_000_000)
+    rise_mc_per_min: int | None = Field(default=None, ge=1, le=1_000_000)
+    fall_ppm_per_h: int | None = Field(default=None, ge=1, le=1_000_000)
+    signature: str = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
+
+
+class ContainerLimitsSet(_LimitsSet):
+    """Quality set what this container, and all that stands in it, may read."""
 
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
-    kind: Literal["container.reading_recorded"] = "container.reading_recorded"
-    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    kind: Literal["container.limits_set"] = "container.limits_set"
 
-    reading: Literal["temperature_mc", "level_ppm"]
-    value: int = Field(ge=-273_150, le=1_000_000)
-    excursion: bool
-    held: int = Field(default=0, ge=0, le=1_000_000, description="Specimens put on temperature hold by it.")
+
+class ClassLimitsSet(_LimitsSet):
+    """Quality set what places of a temperature class may read at a site."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.class_limits_set"] = "system.class_limits_set"
+
+    site: str = CODE
+    temperature_class: str = Field(pattern=r"^[a-z0-9_]{3,20}$")
 
 
 class ContainerLifted(Event):

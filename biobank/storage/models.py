@@ -38,7 +38,11 @@ class StorageContainer(SQLModel, table=True):
     name: str = Field(sa_column=Column(Text, nullable=False))
     purpose: str = Field(default="storage", sa_column=Column(Text, nullable=False, server_default="storage"))
     temperature_class: str | None = Field(default=None, sa_column=Column(Text))
+    lowest_mc: int | None = Field(default=None, sa_column=Column(Integer))
     highest_mc: int | None = Field(default=None, sa_column=Column(Integer))
+    lowest_level_ppm: int | None = Field(default=None, sa_column=Column(Integer))
+    rise_mc_per_min: int | None = Field(default=None, sa_column=Column(Integer))
+    fall_ppm_per_h: int | None = Field(default=None, sa_column=Column(Integer))
     rows: int | None = Field(default=None, sa_column=Column(Integer))
     cols: int | None = Field(default=None, sa_column=Column(Integer))
     lifted_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
@@ -65,25 +69,23 @@ class StoragePosition(SQLModel, table=True):
     kept_for: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("donor.code")))
 
 
-class StorageReading(SQLModel, table=True):
-    """A temperature or level as an instrument or a person read it. Its event on the container's stream is the evidence."""
+class ClassLimit(SQLModel, table=True):
+    """What a site allows the places of a temperature class to read, where it is stricter than the registry (`limits.py`)."""
 
-    __tablename__ = "storage_reading"
-    __table_args__ = (
-        CheckConstraint("kind IN ('temperature_mc','level_ppm')", name="reading_kind_is_known"),
-        Index("ix_reading_container_at", "container_code", "at"),
-        # What makes frozen cells doubtful (`viability/history_queries.py`): few rows of very many.
-        Index("ix_reading_warm", "container_code", "at", postgresql_where=text("kind = 'temperature_mc' AND value > -130000")),
-    )
+    __tablename__ = "class_limit"
 
-    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), primary_key=True))
-    container_code: str = Field(sa_column=Column(Text, ForeignKey("storage_container.code"), nullable=False))
-    kind: str = Field(sa_column=Column(Text, nullable=False))
-    value: int = Field(sa_column=Column(Integer, nullable=False))
-    at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    excursion: bool = Field(sa_column=Column(Boolean, nullable=False))
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), primary_key=True))
+    temperature_class: str = Field(sa_column=Column(Text, primary_key=True))
+    lowest_mc: int | None = Field(default=None, sa_column=Column(Integer))
+    highest_mc: int | None = Field(default=None, sa_column=Column(Integer))
+    lowest_level_ppm: int | None = Field(default=None, sa_column=Column(Integer))
+    rise_mc_per_min: int | None = Field(default=None, sa_column=Column(Integer))
+    fall_ppm_per_h: int | None = Field(default=None, sa_column=Column(Integer))
+    set_by: str = Field(sa_column=Column(Text, nullable=False))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
 
 # The tables, by the names under which everybody imports them.
 storage_container = table_of(StorageContainer)
 storage_position = table_of(StoragePosition)
+class_limit = table_of(ClassLimit)

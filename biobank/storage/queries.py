@@ -12,19 +12,15 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import Scope
 from biobank.custody.locks import locked
 from biobank.custody.models import custody
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.storage.allocation import Slot
 from biobank.storage.grid import cell_of
-from biobank.storage.models import StorageReading
 from biobank.storage.models import storage_container as container
 from biobank.storage.models import storage_position as position
 from biobank.storage.rules import Standing, standing_of
-from biobank.storage.schemas import ContainerList, ContainerPublic, ReadingList, ReadingPublic
+from biobank.storage.schemas import ContainerList, ContainerPublic
 from biobank.transparency.models import event
-
-reading = table_of(StorageReading)
 
 SEEING = (Permission.SPECIMEN_READ, Permission.STORAGE_MANAGE)
 
@@ -268,14 +264,3 @@ def containers_below(session: Session, code: str) -> set[str]:
         {"code": code},
     ).scalars()
     return set(rows)
-
-
-def readings_of(session: Session, actor: Actor, code: str, limit: int = 200) -> ReadingList:
-    """Return the readings of a container, newest first."""
-    get_container(session, actor, code)
-    rows = session.execute(
-        select(reading).where(reading.c.container_code == code).order_by(reading.c.at.desc()).limit(limit)
-    ).all()
-    return ReadingList(
-        items=[ReadingPublic(container=code, reading=r.kind, value=r.value, at=r.at, excursion=r.excursion) for r in rows]
-    )

@@ -252,29 +252,6 @@ class SlotsMarked(BaseModel):
     receipt: str
 
 
-class ReadingCreate(Circumstances):
-    """A reading of a container."""
-
-    reading: Literal["temperature_mc", "level_ppm"]
-    value: Annotated[int, Field(ge=-273_150, le=1_000_000)]
-
-
-class ReadingPublic(BaseModel):
-    """A reading that stands."""
-
-    container: str
-    reading: str
-    value: int
-    at: AwareDatetime
-    excursion: bool
-    held: list[str] = Field(default_factory=list, description="Specimens this reading put on temperature hold.")
-    receipt: str | None = None
-
-
-class ReadingList(Listed[ReadingPublic]):
-    """Readings, newest first."""
-
-
 class CountRequest(Circumstances):
     """What was scanned in a container."""
 

@@ -43,7 +43,8 @@ _CONTAINERS = text(
            array_agg(warm.at) FILTER (WHERE warm.at IS NOT NULL) AS warm
     FROM above LEFT JOIN LATERAL (
         SELECT r.at FROM storage_reading r
-        WHERE r.container_code = above.code AND r.kind = 'temperature_mc' AND r.value > -130000 AND r.value > :limit
+        WHERE r.container_code = above.code AND r.kind = 'temperature_mc' AND r.value > -130000 AND r.withdrawn_at IS NULL
+          AND r.value > :limit
           AND r.at <= :at
     ) AS warm ON true
     GROUP BY above.place

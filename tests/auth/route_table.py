@@ -304,6 +304,14 @@ STORAGE = (
     Row("POST", "/api/v1/storage-containers/{code}/put-back", P.STORAGE_RECORD, _nothing, _box),
     Row("POST", "/api/v1/storage-containers/{code}/readings", P.STORAGE_RECORD, _reading, _box),
     Row("GET", "/api/v1/storage-containers/{code}/readings", None, None, _box, LAB_ONLY),
+    Row("GET", "/api/v1/storage-containers/{code}/limits", None, None, _box, LAB_ONLY),
+    Row("GET", "/api/v1/place-limits", None, also=frozenset({Role.ADMIN})),
+    Row(
+        "POST",
+        "/api/v1/place-limits",
+        P.QUALITY_DECIDE,
+        lambda _: {"site": "LAB", "temperature_class": "minus_80", "highest_mc": -70_000},
+    ),
     Row("POST", "/api/v1/storage-containers/{code}/evacuate", P.STORAGE_RECORD, lambda w: {"scanned": [w.specimen]}, _box),
     Row(
         "POST",

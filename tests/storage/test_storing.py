@@ -152,7 +152,9 @@ def test_a_warm_reading_holds_everything_inside(api: Api) -> None:
     api.lab_tech.post(f"/specimens/{code}/store", json={"container": box, "expected_seq": 2})
 
     fine = api.lab_tech.post(f"/storage-containers/{tank}/readings", json={"reading": "temperature_mc", "value": -185_000})
-    warm = api.lab_tech.post(f"/storage-containers/{tank}/readings", json={"reading": "temperature_mc", "value": -120_000})
+    warm = api.lab_tech.post(
+        f"/storage-containers/{tank}/readings", json={"reading": "temperature_mc", "value": -120_000, "confirmed": True}
+    )
 
     assert (fine.json()["excursion"], fine.json()["held"]) == (False, [])
     assert (warm.json()["excursion"], warm.json()["held"]) == (True, [code])

@@ -36,13 +36,13 @@ def _draw(at: Opened[LimitsList]) -> ActForm:
         subject="Materials",
         submit="Sign and set",
         icon="pen",
-        lead="In seconds. A site may be stricter than the registry, never looser; what is left out has no limit of its own. Over "
+        lead="A site may be stricter than the registry, never looser; what is left out has no limit of its own. Over "
         "the red time a tube is held towards use and quality decides; putting it away is never refused. What stands: "
         + "; ".join(_said(one) for one in at.read.items),
         labels={
-            "use_by_s": "Fit for use for (s)",
-            "warm_amber_s": "Out of the cold, amber after (s)",
-            "warm_red_s": "Out of the cold, red after (s)",
+            "use_by_s": "Fit for use for",
+            "warm_amber_s": "Out of the cold, amber after",
+            "warm_red_s": "Out of the cold, red after",
         },
         statement="You set how long this material may be used and may be out of the cold at this site.",
         said="I decide these limits for the site.",

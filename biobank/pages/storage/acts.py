@@ -1,8 +1,6 @@
 """What people do with a place: move it, read its temperature, compare what is in it, print its map, bring things to safety."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -16,26 +14,22 @@ from biobank.pages.storage.about import about_place, trail_of
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.addresses import ContainerCode
-from biobank.pages.ui.filters import quantity
-from biobank.pages.ui.forms import FormFault, fields_of
 from biobank.pages.ui.parts import ActionLink
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
-from biobank.storage.containers import count_container, record_reading
+from biobank.storage.containers import count_container
 from biobank.storage.evacuation import evacuate, evacuation_refusals
 from biobank.storage.maps import map_of, maps_below
 from biobank.storage.moving import move_container
 from biobank.storage.queries import read_container
 from biobank.storage.rules import COOLING
-from biobank.storage.schemas import ContainerMap, ContainerPublic, CountRequest, EvacuateRequest, MoveRequest, ReadingCreate
+from biobank.storage.schemas import ContainerMap, ContainerPublic, CountRequest, EvacuateRequest, MoveRequest
 from biobank.storage.tree import natural
 
 router = APIRouter(include_in_schema=False)
 
 BOXES_PRINTED = 60
 """Boxes on one printed map; a rack has a dozen, and a whole tank is printed rack by rack."""
-READINGS = [("temperature_mc", "Temperature"), ("level_ppm", "Nitrogen level")]
-READ = {"reading": "What was read", "value": "Value, in °C or in % full"}
 
 
 def acts_of_place(actor: Actor, place: ContainerPublic) -> list[ActionLink]:
@@ -54,6 +48,8 @@ def acts_of_place(actor: Actor, place: ContainerPublic) -> list[ActionLink]:
         acts.append(ActionLink("Lift it out", f"{here}/lift", "hand") if place.lifted_at is None else back)
     if records and place.rows is not None:
         acts.append(ActionLink("Block or keep places", f"{here}/slots", "octagon"))
+    if actor.may(Permission.QUALITY_DECIDE, at=place.site):
+        acts.append(ActionLink("Set its limits", f"/place-limits/new?container={place.code}", "pen"))
     if records:
         acts.append(ActionLink("Record a reading", f"{here}/reading", "pen"))
         acts.append(ActionLink("Move it to another place", f"{here}/move", "hand"))
@@ -81,54 +77,6 @@ ActPage(
         " ".join([f"{moved['tubes']} tubes went along.", *moved["warnings"][:5]]),
         "care" if moved["warnings"] else "ok",
     ),
-).on(router)
-
-
-def _draw_reading(at: Opened[ContainerPublic]) -> ActForm:
-    limit = quantity(at.read.highest_mc, "millidegrees_c")
-    warm = f"Warmest allowed here: {limit}. Warmer than that puts everything inside on hold at once."
-    values = at.filled(reading="temperature_mc")
-    fields = fields_of(ReadingCreate, "reading", "value", values=values, options={"reading": READINGS}, labels=READ)
-    return ActForm(
-        title="Record a reading",
-        submit="Record it",
-        icon="pen",
-        trail=trail_of(at.read, "Record a reading"),
-        lead="No limit is set for this place; a reading is kept and holds nothing." if at.read.highest_mc is None else warm,
-        # The wire carries whole m°C or ppm; a person types what the display shows, with a sign and decimals.
-        fields=[replace(field, kind="text") if field.name == "value" else field for field in fields],
-    )
-
-
-def value_read(typed: str, what: str) -> int:
-    """Turn what a person read into m°C or ppm; raise FormFault with a sentence. A thousandth of a degree is the finest."""
-    try:
-        number = Decimal(typed.replace(",", ".").replace("−", "-"))
-    except InvalidOperation:
-        number = Decimal("NaN")
-    scaled = number * (1000 if what == "temperature_mc" else 10_000)
-    if not number.is_finite() or abs(scaled) > 10**9 or scaled != int(scaled):
-        raise FormFault({"value": "Value: enter a number, such as -186.5 for a temperature or 82 for a level."})
-    return int(scaled)
-
-
-def _say_reading(at: Opened[ContainerPublic], _body: ReadingCreate, made: dict[str, Any]) -> Done:
-    if not made["excursion"]:
-        return Done(f"/storage/{at.code}", "Reading recorded.")
-    text = f"{len(made['held'])} specimens inside are on temperature hold. Bring them to a cold place now."
-    return Done(f"/storage/{at.code}", "Too warm.", text, "stop")
-
-
-ActPage(
-    address="/storage/{code}/reading",
-    reads=about_place,
-    form=_draw_reading,
-    model=ReadingCreate,
-    names=("reading", "value"),
-    labels=READ,
-    given=lambda at: {"value": value_read(at.form.get("value", ""), at.form.get("reading", ""))},
-    use_case=record_reading,
-    after=_say_reading,
 ).on(router)
 
 

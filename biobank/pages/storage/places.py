@@ -11,12 +11,15 @@ from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
+from biobank.monitoring.readings import readings_of
+from biobank.monitoring.schemas import ReadingList
+from biobank.pages.monitoring.said import limits_in_words, reading_row
 from biobank.pages.specimens.about import about_specimen
 from biobank.pages.storage.acts import acts_of_place
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Done, Opened
 from biobank.pages.ui.addresses import ContainerCode
-from biobank.pages.ui.filters import quantity, when
+from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import Column
@@ -24,15 +27,15 @@ from biobank.pages.ui.scanned import scanned_code
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.specimens.schemas import SpecimenPublic
+from biobank.storage.limits import PlaceLimits, limits_of_place
 from biobank.storage.maps import map_of
-from biobank.storage.queries import SEEING, get_container, list_containers, public_containers, readings_of
+from biobank.storage.queries import SEEING, get_container, list_containers, public_containers
 from biobank.storage.schemas import (
     ContainerKind,
     ContainerList,
     ContainerMap,
     ContainerPublic,
     Purpose,
-    ReadingList,
     StoreRequest,
 )
 from biobank.storage.service import store_specimen
@@ -41,6 +44,7 @@ from biobank.storage.tree import tree_of
 router = APIRouter(include_in_schema=False)
 
 READINGS_SHOWN = 10
+Trail = list[tuple[str, str]]
 
 COLUMNS = [
     Column("code", "Code", "code", sort="code"),
@@ -126,12 +130,13 @@ async def show_container(
 ) -> Response:
     """Draw a container: its grid when it has one, what is in it, its latest readings."""
 
-    def query(session: Session, actor: Actor) -> tuple[ContainerMap, ContainerList, list[tuple[str, str]], ReadingList]:
+    def query(session: Session, actor: Actor) -> tuple[ContainerMap, ContainerList, Trail, ReadingList, PlaceLimits]:
         box = map_of(session, actor, code)
         inside = list_containers(session, actor, parent=code, paging=Paging(limit=INSIDE_SHOWN))
-        return box, inside, _trail(session, actor, box.container), readings_of(session, actor, code, READINGS_SHOWN)
+        readings = readings_of(session, actor, code, READINGS_SHOWN)
+        return box, inside, _trail(session, actor, box.container), readings, limits_of_place(session, code)
 
-    box, inside, trail, readings = await reading.agreeing(query)
+    box, inside, trail, readings, limits = await reading.agreeing(query)
     return render(
         request,
         "container.html",
@@ -147,30 +152,22 @@ async def show_container(
             ("Site", box.container.site),
             ("Purpose", words(box.container.purpose)),
             ("Temperature class", words(box.container.temperature_class)),
-            ("Warmest allowed", quantity(box.container.highest_mc, "millidegrees_c")),
+            ("May read", limits_in_words(limits)),
             ("Lifted out since", when(box.container.lifted_at, request.state.zone) if box.container.lifted_at else None),
             ("Isolated", "Yes" if box.container.isolated else "No"),
         ],
-        readings=[
-            {
-                "at": one.at,
-                "reading": one.reading.rpartition("_")[0],
-                "value": quantity(one.value, "millidegrees_c" if one.reading == "temperature_mc" else "ppm"),
-                "state": "alarm" if one.excursion else "pass",
-            }
-            for one in readings.items
-        ],
+        readings=[reading_row(one) for one in readings.items],
         reading_columns=[
             Column("at", "When", "when"),
-            Column("reading", "Reading", "words"),
+            Column("reading", "Reading"),
             Column("value", "Value"),
             Column("state", "Within limits", "chip"),
         ],
     )
 
 
-def _trail(session: Session, actor: Actor, container: ContainerPublic) -> list[tuple[str, str]]:
-    trail: list[tuple[str, str]] = []
+def _trail(session: Session, actor: Actor, container: ContainerPublic) -> Trail:
+    trail: Trail = []
     parent = container.parent
     while parent is not None and len(trail) < 32:
         (above,) = public_containers(session, [get_container(session, actor, parent)])

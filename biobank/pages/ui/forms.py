@@ -1,8 +1,8 @@
 """Forms drawn from request models, so that a new kind of event has a page the day its class is written.
 
 `fields_of` turns the fields of a pydantic model into inputs, `parse` turns a posted form into the model. What a person types
-differs from what the wire carries in three places only: a temperature is typed in °C (`_mc` fields hold m°C), an instant is
-typed as site time, and a list is typed as codes with spaces or lines between them.
+differs from what the wire carries in three places only: a measure is typed in the unit that people read (`MEASURES`), an instant
+is typed as site time, and a list is typed as codes with spaces or lines between them.
 """
 
 import types
@@ -40,6 +40,46 @@ SCANNED = {
     "witnessed_by": "US",
 }
 """Fields that a gun fills, and the codes each waits for."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How people type a number: `per` stored units make one of theirs; `say` is what they are told when it is none."""
+
+    unit: str
+    per: int
+    say: str
+
+
+MEASURES: Mapping[str, Measure] = {
+    "_mc_per_min": Measure("°C a minute", 1000, "enter degrees a minute as a number, such as 5."),
+    "_ppm_per_h": Measure("% an hour", 10_000, "enter percent an hour as a number, such as 15."),
+    "_mc": Measure("°C", 1000, "enter degrees Celsius as a number, such as -150."),
+    "_ppm": Measure("%", 10_000, "enter percent as a number, such as 20."),
+    "use_by_s": Measure("min", 60, "enter minutes as a number, such as 90."),
+    "warm_amber_s": Measure("min", 60, "enter minutes as a number, such as 10."),
+    "warm_red_s": Measure("min", 60, "enter minutes as a number, such as 20."),
+}
+"""How the name of a number ends → how it is typed. The longer ending stands first."""
+
+
+def measure_of(name: str) -> Measure | None:
+    """Return how a field of this name is typed, or None where it is typed as it is stored."""
+    return next((measure for ending, measure in MEASURES.items() if name.endswith(ending)), None)
+
+
+def stored(text: str, measure: Measure) -> int:
+    """Turn what was typed into stored units; raise ValueError with what to type instead."""
+    try:
+        number = Decimal(text.replace(",", ".").replace("−", "-")) * measure.per
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or abs(number) > 10**9:
+        raise ValueError(measure.say)
+    if number != int(number):
+        raise ValueError("give fewer decimals.")
+    return int(number)
+
 
 LONG = frozenset(
     {
@@ -86,7 +126,7 @@ HINTS = {
 
 @dataclass(frozen=True)
 class Field:
-    """An input. `kind`: text · number · celsius · select · checkbox · choices · date · datetime · textarea · scan · scans ·
+    """An input. `kind`: text · number · measure · select · checkbox · choices · date · datetime · textarea · scan · scans ·
     sha256.
 
     `choices` are boxes to tick, any number of them: its `value` is a list.
@@ -190,7 +230,7 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
     # A box left unticked must not say "no, it is broken" by itself: what has no default is asked for.
     if plain is bool and (optional or required):
         choices, value = [("true", "Yes"), ("false", "No")], {True: "true", False: "false"}.get(value, value)
-    kind = "text"
+    kind, unit = "text", None
     if get_origin(plain) is list and (ticks := options or _choices(get_args(plain)[0])):
         kind, choices, value = "choices", list(ticks), list(value or [])
     elif choices is not None:
@@ -200,8 +240,8 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
     elif name in SCANNED:
         kind = "scans" if get_origin(plain) is list else "scan"
         value = "\n".join(value if isinstance(value, list) else str(value or "").split())
-    elif name.endswith("_mc"):
-        kind = "celsius"
+    elif plain is int and (measure := measure_of(name)) is not None:
+        kind, unit = "measure", measure.unit
     elif plain is int:
         kind = "number"
     elif plain is datetime or plain is AwareDatetime:
@@ -214,8 +254,12 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         value = " ".join(value) if isinstance(value, list) else value
     if isinstance(value, Enum):
         value = value.value
-    hint = None if kind == "select" and name in {"reason", "anatomical_site"} else HINTS.get(name, info.description)
-    return Field(name, label or called(name, {}), kind, value, required, hint, choices or (), SCANNED.get(name, ""))
+    hint = (
+        None
+        if kind == "measure" or (kind == "select" and name in {"reason", "anatomical_site"})
+        else HINTS.get(name, info.description)
+    )
+    return Field(name, label or called(name, {}), kind, value, required, hint, choices or (), SCANNED.get(name, ""), unit)
 
 
 def called(name: str, labels: Mapping[str, str]) -> str:
@@ -261,16 +305,8 @@ def _typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
         return form.all_of(name)
     if get_origin(plain) is Literal and text.isascii() and text.isdigit() and int(text) in get_args(plain):
         return int(text)
-    if name.endswith("_mc"):
-        try:
-            milli = Decimal(text.replace(",", ".").replace("−", "-")) * 1000
-        except InvalidOperation:
-            milli = Decimal("NaN")
-        if not milli.is_finite() or abs(milli) > 10**9:
-            raise ValueError("enter degrees Celsius as a number, such as -150.")
-        if milli != int(milli):
-            raise ValueError("give at most three decimals.")
-        return int(milli)
+    if plain is int and (measure := measure_of(name)) is not None:
+        return stored(text, measure)
     if plain is datetime or plain is AwareDatetime:
         try:
             instant = datetime.fromisoformat(text)

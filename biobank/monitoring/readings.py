@@ -1,0 +1,119 @@
+"""Recording what a place read, by hand or by instrument."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, insert, select, text
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody import holds
+from biobank.custody.ledger import Fact, append
+from biobank.custody.recording import acknowledge, head_of
+from biobank.custody.snapshots import load
+from biobank.custody.states import HoldKind, StreamKind
+from biobank.foundation.errors import Conflict
+from biobank.monitoring.events import ReadingRecorded
+from biobank.monitoring.judging import PACE_OVER, PACE_WITHIN, Before, Measure, Read, doubt_of, outside_of
+from biobank.monitoring.models import reading
+from biobank.monitoring.schemas import ReadingCreate, ReadingList, ReadingPublic
+from biobank.storage.limits import limits_of_place
+from biobank.storage.queries import get_container, specimens_inside
+
+
+class ImplausibleReading(Conflict):
+    """The value can hardly be right. Sent again with `confirmed` it is recorded and acts."""
+
+    code = "implausible_reading"
+    title = "Can that be right?"
+
+
+_WHY = {
+    "another_unit": "It would be within the limits in another unit: °C typed for thousandths, or percent for millionths.",
+    "impossible_value": "Nothing that holds cells is that cold or that warm.",
+    "impossible_jump": "No tank changes that fast since the last reading.",
+}
+
+_BEFORE = text(
+    """
+    (SELECT value, at, 'last' AS what FROM storage_reading
+     WHERE container_code = :code AND kind = :kind AND withdrawn_at IS NULL AND at < :at ORDER BY at DESC, id DESC LIMIT 1)
+    UNION ALL
+    (SELECT value, at, 'for_pace' FROM storage_reading
+     WHERE container_code = :code AND kind = :kind AND withdrawn_at IS NULL AND at <= :until AND at >= :since
+     ORDER BY at DESC, id DESC LIMIT 1)
+    """
+)
+
+
+def before(session: Session, code: str, measure: Measure, at: datetime) -> Before:
+    """Return what was read before `at`."""
+    given = {"code": code, "kind": measure, "at": at, "until": at - PACE_OVER[measure], "since": at - PACE_WITHIN}
+    return Before(**{row.what: Read(row.value, row.at) for row in session.execute(_BEFORE, given)})
+
+
+def record_reading(session: Session, act: Act, code: str, request: ReadingCreate) -> ReadingPublic:
+    """Record a temperature or a level. Outside the limits: everything inside goes on temperature hold at once.
+
+    Raises NotFound, NotPermitted, ImplausibleReading, and what is wrong with the time.
+    """
+    row = get_container(session, act.actor, code)
+    act.require(Permission.STORAGE_RECORD, at=row.site_code)
+    head = head_of(session, act, request, subject=None, site=row.site_code)
+    limits = limits_of_place(session, code)
+    now, earlier = Read(request.value, head.occurred_at), before(session, code, request.reading, head.occurred_at)
+    doubt = doubt_of(request.reading, now, earlier, limits)
+    if doubt is not None and not request.confirmed:
+        raise ImplausibleReading(
+            f"{_WHY[doubt]} Read it again. If it is so, send it with `confirmed`.", subject=code, site=row.site_code, doubt=doubt
+        )
+    outside = outside_of(request.reading, now, earlier, limits)
+    inside = load(session, specimens_inside(session, code), lock=True) if outside else {}
+    event = ReadingRecorded(reading=request.reading, value=request.value, outside=outside, doubt=doubt)
+    facts = [Fact(StreamKind.CONTAINER, code, event, head)]
+    facts += [
+        holds.specimen_hold_fact(s, HoldKind.TEMPERATURE, head, reason="temperature_excursion") for _, s in sorted(inside.items())
+    ]
+    done = append(session, facts)
+    holds.keep_placed(session, facts, done)
+    made = session.execute(
+        insert(reading)
+        .values(
+            event_hash=done[0].leaf_hash,
+            container_code=code,
+            kind=request.reading,
+            value=request.value,
+            at=head.occurred_at,
+            outside=outside,
+            confirmed=doubt is not None,
+        )
+        .returning(reading)
+    ).one()
+    return public(made).model_copy(update={"held": sorted(inside), "receipt": acknowledge(act, done)})
+
+
+def public(row: "Row[Any]") -> ReadingPublic:
+    """Return a row as it travels."""
+    return ReadingPublic(
+        id=row.id,
+        container=row.container_code,
+        reading=row.kind,
+        value=row.value,
+        at=row.at,
+        excursion=row.outside is not None,
+        outside=row.outside,
+        confirmed=row.confirmed,
+        corrects=row.corrects,
+        withdrawn_at=row.withdrawn_at,
+    )
+
+
+def readings_of(session: Session, actor: Actor, code: str, limit: int = 200) -> ReadingList:
+    """Return the readings of a container, newest first."""
+    get_container(session, actor, code)
+    rows = session.execute(
+        select(reading).where(reading.c.container_code == code).order_by(reading.c.at.desc(), reading.c.id.desc()).limit(limit)
+    ).all()
+    return ReadingList(items=[public(row) for row in rows])

@@ -1,0 +1,35 @@
+"""How limits and readings are written for people: °C and percent, in words."""
+
+from typing import Any
+
+from biobank.foundation.terms import words
+from biobank.monitoring.schemas import ReadingPublic
+from biobank.pages.ui.filters import quantity
+from biobank.storage.limits import NAMES
+
+_SAID = {
+    "lowest_mc": ("not below {}", "millidegrees_c"),
+    "highest_mc": ("not above {}", "millidegrees_c"),
+    "lowest_level_ppm": ("level not below {}", "ppm"),
+    "rise_mc_per_min": ("warming not faster than {} a minute", "millidegrees_c"),
+    "fall_ppm_per_h": ("level falling not faster than {} an hour", "ppm"),
+}
+UNITS = {"temperature_mc": "millidegrees_c", "level_ppm": "ppm"}
+MEASURED = {"temperature_mc": "Temperature", "level_ppm": "Nitrogen level"}
+
+
+def limits_in_words(limits: Any) -> str:
+    """Say limits in one line; `limits` has the members of PlaceLimits."""
+    said = [(name, getattr(limits, name)) for name in NAMES]
+    return ", ".join(_SAID[name][0].format(quantity(value, _SAID[name][1])) for name, value in said if value is not None)
+
+
+def reading_row(one: ReadingPublic) -> dict[str, Any]:
+    """Return the cells of a reading."""
+    value = f"{quantity(one.value, UNITS[one.reading])}"
+    return {
+        "at": one.at,
+        "reading": MEASURED[one.reading],
+        "value": value if one.outside is None else f"{value}, {words(one.outside).lower()}",
+        "state": "alarm" if one.excursion else "pass",
+    }
