@@ -8,10 +8,10 @@ migration into an outage. It lets go and tries again (`biobank.postgres.migrate.
 import os
 import time
 
-from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
 from alembic import context
-from biobank.foundation.db import sqlalchemy_url
+from biobank.foundation.connections import sqlalchemy_url
 from biobank.postgres.migrate import LOCK_TIMEOUT, retried
 from biobank.registries.tables import metadata as bank_metadata
 from biobank.vault.keystore import keys_metadata
@@ -21,7 +21,7 @@ target = keys_metadata if KEYS else bank_metadata
 LOCK = 7_203_114
 
 
-def address() -> str:
+def address() -> URL:
     """Return the SQLAlchemy address of the database to migrate."""
     variable = "BIOBANK_KEYS_OWNER_DATABASE_URL" if KEYS else "BIOBANK_OWNER_DATABASE_URL"
     given = context.config.attributes.get("url") or os.environ.get(variable)

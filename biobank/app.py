@@ -1,5 +1,6 @@
 """create_app(): routers, error handlers, static files, lifespan; nothing else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -27,7 +28,9 @@ def create_app(bank: Bank) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await app.state.startup_gate.open_for(bank)
+        watching = asyncio.create_task(bank.database.watch())
         yield
+        watching.cancel()
         await bank.dispose()
 
     app = FastAPI(

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from biobank.auth import tokens
 from biobank.auth.tokens import TokenRing
 from biobank.foundation.config import Settings, WeakSettings, ensure_secret, read_secret
-from biobank.foundation.db import Database, sqlalchemy_url
+from biobank.foundation.connections import REACH, listen_for_loss, sqlalchemy_url
+from biobank.foundation.db import Database
 from biobank.transparency.keys import ensure_keys, load_receipt_signer
 from biobank.transparency.note import Signer
 from biobank.transparency.tiles import UpperTiles
@@ -68,14 +69,20 @@ class Bank:
 
     @cached_property
     def _keys_async(self) -> AsyncEngine:
-        return create_async_engine(self._keys_url, isolation_level="AUTOCOMMIT", pool_size=2, max_overflow=3)
+        engine = create_async_engine(
+            self._keys_url, isolation_level="AUTOCOMMIT", pool_size=2, max_overflow=3, connect_args=REACH
+        )
+        listen_for_loss(engine.sync_engine)
+        return engine
 
     @cached_property
     def _keys_sync(self) -> Engine:
-        return create_engine(self._keys_url, isolation_level="AUTOCOMMIT", pool_size=2)
+        engine = create_engine(self._keys_url, isolation_level="AUTOCOMMIT", pool_size=2, connect_args=REACH)
+        listen_for_loss(engine)
+        return engine
 
     @property
-    def _keys_url(self) -> str:
+    def _keys_url(self) -> URL:
         assert self.settings.keys_database_url is not None
         return sqlalchemy_url(self.settings.keys_database_url)
 

@@ -128,6 +128,9 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
     document_problems(app)
 
     async def answer(request: Request, refusal: Refusal) -> Response:
+        if refusal.status == Unavailable.status:
+            cause = refusal.__cause__ or refusal.__context__
+            log.warning("not_available", path=request.url.path, code=refusal.code, cause=type(cause).__name__)
         if page is not None and wants_page(request):
             return await page(request, refusal)
         return problem_response(refusal)
@@ -165,8 +168,9 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
         )
 
     async def unanswered(request: Request, error: Any) -> Response:
-        log.error("database_unavailable", path=request.url.path, error=type(getattr(error, "orig", error)).__name__)
-        return await answer(request, Unavailable("The database did not answer. Send the same request with the same key again."))
+        refusal = Unavailable("The database did not answer. Send the same request with the same key again.")
+        refusal.__cause__ = getattr(error, "orig", error)
+        return await answer(request, refusal)
 
     async def failed(request: Request, error: Exception) -> Response:
         # The exception's text may hold personal data, so only its type and place are logged.

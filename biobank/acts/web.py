@@ -135,13 +135,13 @@ class Performer:
         """Run `use_case(session, act, …)` as one act and return its answer."""
         bound = self._act
 
-        def unit(session: Session) -> T | Refused:
+        def unit(session: Session) -> T | Refused | answers_and_attempts.Replayed:
             nonlocal bound
             bound = replace(self._act, actor=load_actor(session, self._claims.session_id))
             require_own_password(bound.actor)
             replay = answers_and_attempts.find_replay(session, bound)
             if replay is not None:
-                raise replay
+                return replay
             answer = use_case(session, bound, *args, **kwargs)
             if isinstance(answer, Refused):
                 answers_and_attempts.keep_attempt(session, bound, answer.refusal, evidence=True)
@@ -158,11 +158,15 @@ class Performer:
             raise refusal from error
         except OperationalError as error:
             raise Unavailable("The database did not answer. Send the same request with the same key again.") from error
+        except Unavailable:
+            raise  # no rule said no, and a database that does not answer keeps no attempt
         except Refusal as refusal:
             await self.refuse(bound, refusal)
             raise
         if isinstance(answer, Refused):
             raise answer.refusal
+        if isinstance(answer, answers_and_attempts.Replayed):
+            raise answer
         return answer
 
     async def unkept(self, use_case: Callable[Concatenate[Session, Act, P], T | Refused], *args: P.args, **kwargs: P.kwargs) -> T:

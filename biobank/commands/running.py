@@ -7,8 +7,8 @@ import typer
 from biobank.commands.console import ALREADY_RUNNING, HALTED, console, fail, settings_or_exit
 from biobank.foundation.collector import collector_paused
 from biobank.foundation.config import Settings
-from biobank.foundation.stopping import on_signals
-from biobank.operations.supervisor import Children, adopt_rules, prepare, served_database, start_all
+from biobank.foundation.stopping import Stop, on_signals
+from biobank.operations.supervisor import Children, adopt_rules_when_possible, prepare, served_database, start_all
 from biobank.postgres.embedded import EmbeddedPostgresError
 
 
@@ -24,16 +24,18 @@ def serve(
         with served_database(changes) as settings:
             if changes.database_url is None:
                 prepare(settings)
-            adopt_rules(settings)
-            raise typer.Exit(run_until_stopped(settings, web_only=web_only))
+            stop = on_signals()
+            adopt_rules_when_possible(settings, stop)
+            raise typer.Exit(run_until_stopped(settings, stop, web_only=web_only))
     except EmbeddedPostgresError as error:
         raise fail(str(error)) from error
 
 
-def run_until_stopped(settings: Settings, *, web_only: bool = False) -> int:
+def run_until_stopped(settings: Settings, stop: Stop, *, web_only: bool = False) -> int:
     """Start the children and wait; return the web server's exit code, 0 after a signal."""
     children = Children()
-    stop = on_signals()
+    if stop.is_set():
+        return 0
     try:
         start_all(settings, children, web_only=web_only)
         return children.wait("web", stop)
@@ -72,8 +74,9 @@ def worker() -> None:
         from biobank.acts.bank import Bank
         from biobank.operations.worker import run as run_worker
 
-        adopt_rules(settings)
-    run_worker(Bank.open(settings), on_signals())
+        stop = on_signals()
+        adopt_rules_when_possible(settings, stop)
+    run_worker(Bank.open(settings), stop)
 
 
 def migrate() -> None:
@@ -94,7 +97,7 @@ def demo(
     try:
         with demonstration.ready(settings, console) as running:
             if not prepare_only:
-                raise typer.Exit(run_until_stopped(running))
+                raise typer.Exit(run_until_stopped(running, on_signals()))
     except demonstration.AlreadyRunning as error:
         raise fail(str(error), ALREADY_RUNNING) from error
     except EmbeddedPostgresError as error:

@@ -9,7 +9,8 @@ The scan path alone goes past the engines (`Direct`): fixed statements, each a t
 
 import asyncio
 from collections import namedtuple
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import cached_property, partial
 from typing import Any, LiteralString, TypeAlias, TypeVar, cast
 
@@ -22,6 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlmodel import Session, SQLModel
 
 from biobank.foundation.batching import Batcher
+from biobank.foundation.connections import REACH, SESSION, hear_warnings, listen_for_loss, require_confirmed, sqlalchemy_url
+from biobank.foundation.errors import Unavailable
 
 T = TypeVar("T")
 Q = TypeVar("Q")
@@ -54,14 +57,14 @@ def tables_marked(mark: str) -> tuple[str, ...]:
     return tuple(sorted(name for name, table in metadata.tables.items() if table.info.get(mark)))
 
 
-def sqlalchemy_url(url: str) -> str:
-    """Name the driver in a plain `postgresql://` address."""
-    return url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1)
-
-
-CONNECT: dict[str, Any] = {"application_name": "biobank", "options": "-c timezone=UTC"}
 WAIT_S = 15
 """How long a request waits for a connection."""
+SILENCE_S = 3
+"""How long a batch of scans waits for the database before the others go on without it."""
+WATCH_EVERY_S = 5
+"""How often a web process asks the database for a sign of life."""
+ANSWER_S = 60
+"""How long a request may take. The longest, a full tank evacuated, takes some seconds; more is a database that is silent."""
 LOCK_WAIT_MS = 200
 """How long a direct statement waits for a row that someone else is changing. It may carry the scans of others along."""
 
@@ -77,6 +80,7 @@ class Database:
         self._plain_url = url
         self._url = sqlalchemy_url(url)
         self._read_url = sqlalchemy_url(read_url or url)
+        self._closing: set[asyncio.Future[None]] = set()
         self._pool: dict[str, Any] = {
             "pool_size": pool_size,
             "max_overflow": 5,
@@ -84,44 +88,45 @@ class Database:
             # Parameters may be personal data; they never stand in an error text or a log.
             "hide_parameters": True,
             # Five executions before a statement is prepared by default; what a bank asks, it asks again.
-            "connect_args": CONNECT | {"prepare_threshold": 1},
+            "connect_args": REACH | {"application_name": "biobank", "prepare_threshold": 1},
         }
 
     @cached_property
     def writer(self) -> AsyncEngine:
         """The engine of acts: READ COMMITTED, ended by COMMIT."""
-        return create_async_engine(self._url, **self._pool)
+        return _listening_async(create_async_engine(self._url, **self._pool))
 
     @cached_property
     def reader(self) -> AsyncEngine:
         """The engine of questions and of single-statement writes: AUTOCOMMIT."""
-        return create_async_engine(self._read_url, isolation_level="AUTOCOMMIT", **self._pool)
+        return _listening_async(create_async_engine(self._read_url, isolation_level="AUTOCOMMIT", **self._pool))
 
     @cached_property
     def direct(self) -> "Direct":
         """Connections for the scan path."""
-        return Direct(self._plain_url, self._pool["pool_size"])
+        return Direct(self._plain_url, self._pool["pool_size"], on_silence=self.forget_idle)
 
     @cached_property
     def sync_engine(self) -> Engine:
         """The engine of the command line and the worker. Rows that are inserted together go in one statement."""
         engine = create_engine(self._url, **(self._pool | {"pool_size": 2}))
         engine.dialect.use_insertmanyvalues_wo_returning = True
+        listen_for_loss(engine)
         return engine
 
     async def write(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction and COMMIT; on any exception roll back and re-raise."""
-        async with self.writer.connect() as connection:
+        async with self._in_time(), self.writer.connect() as connection:
             return await connection.run_sync(_commit_after, work)
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """Run `work` for one question; each statement sees the latest committed state."""
-        async with self.reader.connect() as connection:
+        async with self._in_time(), self.reader.connect() as connection:
             return await connection.run_sync(_leave_open, work)
 
     async def read_snapshot(self, work: Callable[[Session], T]) -> T:
         """Run `work` whose statements must agree with each other: REPEATABLE READ, READ ONLY."""
-        async with self.writer.connect() as plain:
+        async with self._in_time(), self.writer.connect() as plain:
             connection: AsyncConnection = await plain.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
@@ -131,6 +136,38 @@ class Database:
         """`write` for synchronous callers, for the command line and the worker."""
         with self.sync_engine.connect() as connection:
             return _commit_after(connection, work)
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                yield
+        except TimeoutError:
+            self.forget_idle()
+            raise Unavailable("The database did not answer in time. Send the same request with the same key again.") from None
+
+    def forget_idle(self) -> None:
+        """Let go of the connections that wait for work: one as old as they are turned out to lead nowhere."""
+        for name in ("writer", "reader"):
+            if name in self.__dict__:
+                closing = asyncio.ensure_future(self.__dict__[name].dispose())
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
+        if "direct" in self.__dict__:
+            self.direct.forget_idle()
+
+    async def watch(self) -> None:
+        """Ask the database for a sign of life every few seconds for as long as the process runs; see `forget_idle`."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            try:
+                async with asyncio.timeout(SILENCE_S), self.direct.cursor() as cursor:
+                    await cursor.execute("SELECT current_setting('transaction_read_only')")
+                    if await cursor.fetchone() == ("off",):
+                        continue
+            except (psycopg.Error, TimeoutError, OSError):
+                pass
+            self.forget_idle()
 
     async def dispose(self) -> None:
         """Close every pooled connection."""
@@ -168,10 +205,12 @@ class Direct:
     trips: most of what a scan costs (docs/adr/0015).
     """
 
-    def __init__(self, url: str, size: int) -> None:
+    def __init__(self, url: str, size: int, on_silence: Callable[[], None] = lambda: None) -> None:
         self._url = url
+        self._on_silence = on_silence
         self._places = asyncio.Semaphore(size)
         self._idle: list[Cursor] = []
+        self._current: set[Cursor] = set()
         self._shared: dict[Any, Batcher[Any, Any]] = {}
 
     def cursor(self) -> "_Loan":
@@ -182,7 +221,8 @@ class Direct:
         """Return where questions to `run(direct, questions)` are gathered on this database."""
         found = self._shared.get(run)
         if found is None:
-            found = self._shared[run] = Batcher(partial(run, self))
+            found = Batcher(partial(run, self), patience_s=SILENCE_S, on_silence=self._on_silence)
+            self._shared[run] = found
         return found
 
     async def take(self) -> Cursor:
@@ -199,24 +239,38 @@ class Direct:
             raise
 
     async def give(self, cursor: Cursor) -> None:
-        """Take a cursor back; a connection that broke, or that a statement may still run on, is closed."""
+        """Take a cursor back; a connection that broke, or that a statement may still run on, is closed.
+
+        Raises Unavailable when what was written is not known to outlive this server.
+        """
         connection = cursor.connection
         try:
-            if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            if connection.pgconn.transaction_status == TransactionStatus.IDLE and cursor in self._current:
                 self._idle.append(cursor)
             else:
+                self._current.discard(cursor)
                 await connection.close()
         finally:
             self._places.release()
+        require_confirmed(connection)
+
+    def forget_idle(self) -> None:
+        """Close the connections that wait for work, and those at work when they come back."""
+        self._current.clear()
+        while self._idle:
+            self._idle.pop().connection.pgconn.finish()
 
     async def _connect(self) -> Cursor:
-        options = f"{CONNECT['options']} -c lock_timeout={LOCK_WAIT_MS}ms"
         connection = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, prepare_threshold=0, **(CONNECT | {"options": options})
+            self._url, autocommit=True, prepare_threshold=0, application_name="biobank", **REACH
         )
+        await connection.cursor().execute(f"{SESSION}; SET lock_timeout = {LOCK_WAIT_MS}", prepare=False)
+        hear_warnings(connection)
         # By default the type follows the number's size, and each size would be a prepared statement of its own.
         connection.adapters.register_dumper(int, Int8Dumper)
-        return connection.cursor()
+        cursor = connection.cursor()
+        self._current.add(cursor)
+        return cursor
 
     async def dispose(self) -> None:
         """Close the idle connections."""
@@ -238,10 +292,16 @@ class _Loan:
         await self._pool.give(self._cursor)
 
 
+def _listening_async(engine: AsyncEngine) -> AsyncEngine:
+    listen_for_loss(engine.sync_engine)
+    return engine
+
+
 def _commit_after(connection: Connection, work: Callable[[Session], T]) -> T:
     with _session(connection) as session:
         answer = work(session)
         session.commit()
+        require_confirmed(connection.connection.driver_connection)
         return answer
 
 

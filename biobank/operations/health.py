@@ -37,6 +37,9 @@ COUNTS_WAITING = Gauge(
 )
 
 
+_READ_ONLY = text("SELECT current_setting('transaction_read_only') = 'on'")
+
+
 def _expected_revision() -> str:
     return str(ScriptDirectory.from_config(migrate.config("postgresql://")).get_current_head())
 
@@ -52,7 +55,7 @@ def _look(session: Session, merge_delay_s: int) -> dict[str, Any]:
     if _Revision.head is None:
         _Revision.head = _expected_revision()
     return {
-        "database": "ok",
+        "database": "takes no writes" if session.execute(_READ_ONLY).scalar_one() else "ok",
         "schema": "ok" if found == _Revision.head else "migration needed",
         **look_at_the_log(session, merge_delay_s),
     }
@@ -77,6 +80,8 @@ async def readyz(request: Request, bank: BankDep, response: Response) -> dict[st
         checks = await bank.database.read(lambda s: _look(s, bank.settings.merge_delay_s))
     except (SQLAlchemyError, OSError):
         checks = {"database": "does not answer"}
+    if checks["database"] != "ok":
+        bank.database.forget_idle()
     if clock.offset():
         checks["clock"] = f"TEST MODE: the clock is moved by {int(clock.offset().total_seconds())} s"
     checks["erasures"] = (

@@ -82,6 +82,24 @@ def adopt_rules(settings: Settings) -> None:
         bank.database.sync_engine.dispose()
 
 
+def adopt_rules_when_possible(settings: Settings, stop: Stop) -> None:
+    """Do so, waiting for a database that does not answer or takes no writes, until `stop` is set.
+
+    A cluster that is choosing a new leader is no reason for a process to end.
+    """
+    from sqlalchemy.exc import OperationalError
+
+    pause = FIRST_PAUSE_S
+    while not stop.is_set():
+        try:
+            adopt_rules(settings)
+            return
+        except OperationalError as error:
+            log.warning("waiting_for_the_database", fault=str(error.orig).partition("\n")[0], retry_s=pause)
+            stop.wait(pause)
+            pause = min(LONGEST_PAUSE_S, pause * 2)
+
+
 def environment(settings: Settings, *addresses: str) -> dict[str, str]:
     """Return a child's environment: every setting, but only the named addresses."""
     given = {k: v for k, v in os.environ.items() if not k.startswith("BIOBANK_")}

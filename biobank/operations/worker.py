@@ -11,6 +11,7 @@ from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.acts.timers import TIMERS, Timer
 from biobank.foundation import clock
+from biobank.foundation.errors import Unavailable
 from biobank.foundation.stopping import Stop
 from biobank.jobs.running import JOB_KINDS, run_next
 from biobank.registries import declarations
@@ -45,7 +46,7 @@ def _run_jobs(bank: Bank, stop: Stop) -> None:
     while not stop.is_set():
         try:
             busy = run_next(bank, JOB_KINDS)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, Unavailable) as error:
             log.error("jobs failed", error=type(error).__name__)
             busy = False
         if not busy:
@@ -64,6 +65,6 @@ def _run_timers(bank: Bank, stop: Stop) -> None:
                 done = run_timer(bank, timer)
                 if done:
                     log.info("timer", timer=timer.name, done=done)
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, Unavailable) as error:
                 log.error("timer failed", timer=timer.name, error=type(error).__name__)
         stop.wait(1.0)

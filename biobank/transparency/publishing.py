@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from biobank.foundation.connections import require_confirmed
 from biobank.transparency.checkpoint import Checkpoint, open_checkpoint
 from biobank.transparency.note import NoteError, NoteVerifier, Signer
 from biobank.transparency.register import Register, RegisterError, RegisterMissing, RegisterMoved
@@ -21,6 +22,7 @@ from biobank.transparency.stored_tiles import TileMissing, tile_reader
 from biobank.transparency.tiles import TileNodes
 from biobank.transparency.tree import EMPTY_ROOT, consistency_proof, verify_consistency
 
+_DURABLE = "SELECT pg_logical_emit_message(true, 'biobank', '')"
 _ANY_HEAD = "SELECT EXISTS (SELECT 1 FROM tree_head)"
 _NEWEST_HEAD = "SELECT size, root FROM tree_head ORDER BY size DESC LIMIT 1"
 _STORE = "INSERT INTO checkpoint (size, note) VALUES (%s, %s) ON CONFLICT DO NOTHING"
@@ -71,7 +73,8 @@ class Publishing:
     def publish(self) -> Checkpoint:
         """Sign, register and store the newest head, and return its checkpoint. Harmless to repeat.
 
-        Raises LogHalted, OSError when the register's disk fails, or what psycopg raises.
+        Raises LogHalted, OSError when the register's disk fails, Unavailable when the standby did not confirm the head, or what
+        psycopg raises.
         """
         for _ in range(ATTEMPTS):
             old_note, registered = self._registered()
@@ -81,6 +84,10 @@ class Publishing:
                     continue
                 self._connection.execute(_STORE, (registered.size, old_note))
                 return registered
+            # A write of our own, whose COMMIT waits for the standby and so for everything before it: the head may have been
+            # written by a sealer that died while it waited. A register ahead of every surviving database would halt the log.
+            self._connection.execute(_DURABLE)
+            require_confirmed(self._connection)
             note = head.sign(self._signers)
             try:
                 self._register.compare_and_swap(old_note, note)

@@ -17,6 +17,8 @@ from typing import Any, Final
 import psycopg
 import structlog
 
+from biobank.foundation.connections import LOST, REACH, hear_warnings
+from biobank.foundation.errors import Unavailable
 from biobank.foundation.stopping import Stop
 from biobank.transparency.keys import KeyFileError, key_stamp, load_log_signers
 from biobank.transparency.note import NoteVerifier, Signer
@@ -118,7 +120,7 @@ def run(
                     batch = sealer.step()
                     if batch is None or not batch.full:
                         stop.wait(poll_seconds)
-        except (psycopg.OperationalError, psycopg.InterfaceError, OSError, ClockWentBack, Miscomputed) as exc:
+        except (*LOST, Unavailable, OSError, ClockWentBack, Miscomputed) as exc:
             # The text of a database error can quote rows; its class and state say enough.
             state = exc.sqlstate if isinstance(exc, psycopg.Error) else str(exc)
             log.error("sealing_interrupted", fault=type(exc).__name__, state=state, retry_s=retry)
@@ -186,7 +188,8 @@ class Sealer:
 
 
 def _connect(dsn: str) -> Connection:
-    connection: Connection = psycopg.connect(dsn, autocommit=True, application_name="biobank sealer")
+    connection: Connection = psycopg.connect(dsn, autocommit=True, application_name="biobank sealer", **REACH)
+    hear_warnings(connection)
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (IDLE_TRANSACTION_TIMEOUT,))
     return connection

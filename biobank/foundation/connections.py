@@ -1,0 +1,98 @@
+"""How the bank reaches its database, and how it hears that a connection no longer leads to one that takes writes.
+
+A cluster that fails over leaves connections behind: to a server that is now a standby (SQLSTATE 25006), to a session that the
+server ended (25P03), to a machine that no longer says anything. Each is "the database does not answer, repeat the request with
+the same key", never a fault of the request; and every other connection made before it is as old, so all of them are let go.
+
+A COMMIT that was not confirmed by the standby it waits for, because someone cancelled the wait, is answered by the server with a
+warning and "COMMIT". Such a write is not acknowledged: a failover could lose it.
+"""
+
+from typing import Any, Final
+from weakref import WeakSet
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
+from sqlalchemy import URL, Engine, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import OperationalError
+
+from biobank.foundation.errors import Unavailable
+
+REACH: Final[dict[str, Any]] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    # Milliseconds that sent bytes may stay unacknowledged: a machine that fell off the network is noticed in seconds.
+    "tcp_user_timeout": 8_000,
+}
+"""What every connection is opened with. Seconds, but for the last."""
+
+SESSION: Final = "SET timezone = 'UTC'"
+"""What every session is told first. Not by a startup option: a pooler in front of the server may refuse those."""
+
+LOST: Final = (psycopg.OperationalError, psycopg.InterfaceError, ReadOnlySqlTransaction, IdleInTransactionSessionTimeout)
+"""What the driver raises when the way to a database that takes writes is gone: wait, connect again, repeat."""
+
+_NOT_CONFIRMED: Final = "SyncRepWaitForLSN"
+"""The server's function that warns of a wait cut short. Its words depend on the server's language; this name does not."""
+
+
+def sqlalchemy_url(url: str) -> URL:
+    """Return a `postgresql://` address for the engines, several hosts (`host1:5432,host2:5432`) included.
+
+    Raises ValueError for an address that libpq cannot read.
+    """
+    try:
+        parts: dict[str, Any] = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise ValueError("this is no PostgreSQL address: write postgresql://login:password@host:port/database") from None
+    login = {name: parts.pop(name, None) for name in ("user", "password", "dbname")}
+    query = {name: str(value) for name, value in parts.items()}
+    return URL.create(
+        "postgresql+psycopg", username=login["user"], password=login["password"], database=login["dbname"], query=query
+    )
+
+
+def listen_for_loss(engine: Engine) -> None:
+    """Report a connection that leads to no writable database as OperationalError, and let go of all that are as old."""
+
+    @event.listens_for(engine, "handle_error")
+    def handle(context: ExceptionContext) -> None:
+        if isinstance(context.original_exception, (ReadOnlySqlTransaction, IdleInTransactionSessionTimeout)):
+            context.is_disconnect = True
+            assert isinstance(context.original_exception, Exception)
+            raise OperationalError(None, None, context.original_exception)
+
+    @event.listens_for(engine, "connect")
+    def connected(dbapi_connection: Any, _record: Any) -> None:
+        cursor = dbapi_connection.cursor()
+        cursor.execute(SESSION)
+        cursor.close()
+        dbapi_connection.commit()
+        hear_warnings(getattr(dbapi_connection, "driver_connection", dbapi_connection))
+
+
+def hear_warnings(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]") -> None:
+    """Note from now on when a COMMIT of this connection was not confirmed."""
+
+    def note(diagnostic: psycopg.errors.Diagnostic) -> None:
+        if diagnostic.source_function == _NOT_CONFIRMED:
+            _unconfirmed.add(connection)
+
+    connection.add_notice_handler(note)
+
+
+_unconfirmed: "WeakSet[Any]" = WeakSet()
+
+
+def require_confirmed(connection: Any) -> None:
+    """Raise Unavailable when the last COMMIT of this driver's connection is not known to outlive its server."""
+    if _unconfirmed and connection in _unconfirmed:
+        _unconfirmed.discard(connection)
+        raise Unavailable(
+            "The bank wrote this on one machine and could not hear that another has it too. Send the same request with the same "
+            "key again."
+        )
