@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
+from anyio import CancelScope
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
@@ -84,7 +85,8 @@ async def streamed(bank: Bank, claims: Claims, format_name: str, selection: Sele
                 yield chunk
         finally:
             finished = replace(act, at=clock.now())
-            await bank.database.write(lambda s: service.finish_export(s, finished, export, written))
+            with CancelScope(shield=True):  # the framework cancels, again and again, what a reader no longer waits for
+                await bank.database.write(lambda s: service.finish_export(s, finished, export, written))
 
     headers = {
         "Content-Disposition": f'attachment; filename="custody-log-{export.id}.{format_name}"',

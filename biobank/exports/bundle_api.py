@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
+from anyio import CancelScope
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from sqlmodel import Session
@@ -62,8 +63,9 @@ async def read_bundle(
     parts = stream_bundle(bank, bundle, written)
 
     async def finish() -> None:
-        await parts.aclose()  # type: ignore[attr-defined]
-        await bank.database.write(lambda session: finish_bundle(session, act, bundle, written))
+        with CancelScope(shield=True):
+            await parts.aclose()  # type: ignore[attr-defined]
+            await bank.database.write(lambda session: finish_bundle(session, act, bundle, written))
 
     try:
         first = await anext(parts)  # what cannot be made is refused with a status, not broken off in the middle

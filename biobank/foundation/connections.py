@@ -30,9 +30,6 @@ REACH: Final[dict[str, Any]] = {
 }
 """What every connection is opened with. Seconds, but for the last."""
 
-SESSION: Final = "SET timezone = 'UTC'"
-"""What every session is told first. Not by a startup option: a pooler in front of the server may refuse those."""
-
 LOST: Final = (psycopg.OperationalError, psycopg.InterfaceError, ReadOnlySqlTransaction, IdleInTransactionSessionTimeout)
 """What the driver raises when the way to a database that takes writes is gone: wait, connect again, repeat."""
 
@@ -68,10 +65,6 @@ def listen_for_loss(engine: Engine) -> None:
 
     @event.listens_for(engine, "connect")
     def connected(dbapi_connection: Any, _record: Any) -> None:
-        cursor = dbapi_connection.cursor()
-        cursor.execute(SESSION)
-        cursor.close()
-        dbapi_connection.commit()
         hear_warnings(getattr(dbapi_connection, "driver_connection", dbapi_connection))
 
 

@@ -17,13 +17,13 @@ from typing import Any, LiteralString, TypeAlias, TypeVar, cast
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy import Connection, Engine, MetaData, Select, Table, create_engine
+from sqlalchemy import Connection, Engine, MetaData, Select, Table, create_engine, event
 from sqlalchemy.dialects.postgresql import psycopg as _dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel import Session, SQLModel
 
 from biobank.foundation.batching import Batcher
-from biobank.foundation.connections import REACH, SESSION, hear_warnings, listen_for_loss, require_confirmed, sqlalchemy_url
+from biobank.foundation.connections import REACH, hear_warnings, listen_for_loss, require_confirmed, sqlalchemy_url
 from biobank.foundation.errors import Unavailable
 
 T = TypeVar("T")
@@ -57,6 +57,8 @@ def tables_marked(mark: str) -> tuple[str, ...]:
     return tuple(sorted(name for name, table in metadata.tables.items() if table.info.get(mark)))
 
 
+SESSION = "SET timezone = 'UTC'"
+"""What every session is told first. Not by a startup option: a pooler in front of the server may refuse those."""
 WAIT_S = 15
 """How long a request waits for a connection."""
 SILENCE_S = 3
@@ -111,8 +113,7 @@ class Database:
         """The engine of the command line and the worker. Rows that are inserted together go in one statement."""
         engine = create_engine(self._url, **(self._pool | {"pool_size": 2}))
         engine.dialect.use_insertmanyvalues_wo_returning = True
-        listen_for_loss(engine)
-        return engine
+        return _listening(engine)
 
     async def write(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction and COMMIT; on any exception roll back and re-raise."""
@@ -293,7 +294,20 @@ class _Loan:
 
 
 def _listening_async(engine: AsyncEngine) -> AsyncEngine:
-    listen_for_loss(engine.sync_engine)
+    _listening(engine.sync_engine)
+    return engine
+
+
+def _listening(engine: Engine) -> Engine:
+    listen_for_loss(engine)
+
+    @event.listens_for(engine, "connect")
+    def begin_session(dbapi_connection: Any, _record: Any) -> None:
+        cursor = dbapi_connection.cursor()
+        cursor.execute(SESSION)
+        cursor.close()
+        dbapi_connection.commit()
+
     return engine
 
 
