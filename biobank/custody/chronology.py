@@ -46,14 +46,10 @@ def require_order(session: Session, facts: Sequence[Fact]) -> None:
     stated = [fact for fact in facts if fact.head.occurred_at < fact.head.recorded_at and fact.stream is not StreamKind.SYSTEM]
     if not stated:
         return
-    wanted = {(fact.stream.value, fact.stream_id, 1) for fact in stated}
-    wanted |= {(fact.stream.value, fact.stream_id, seq) for fact in stated if (seq := _follows(fact))}
-    rows = session.execute(
-        select(_event.c.stream_kind, _event.c.stream_id, _event.c.seq, _event.c.occurred_at).where(
-            tuple_(_event.c.stream_kind, _event.c.stream_id, _event.c.seq).in_(sorted(wanted))
-        )
-    )
-    began = {(row.stream_kind, row.stream_id, row.seq): row.occurred_at for row in rows}
+    earlier = [fact for fact in stated if not _after_all_before(fact)]
+    wanted = {(fact.stream.value, fact.stream_id, 1) for fact in earlier}
+    wanted |= {(fact.stream.value, fact.stream_id, seq) for fact in earlier if (seq := _follows(fact))}
+    began = _times_of(session, wanted)
     authorities = _authorities(session, {leaf for fact in stated for leaf in fact.head.relies_on})
     for fact in stated:
         at = fact.head.occurred_at
@@ -68,6 +64,24 @@ def require_order(session: Session, facts: Sequence[Fact]) -> None:
             if since is not None and at < since:
                 what = kind.partition(".")[2].replace("_", " ")
                 raise BeforeItsAuthority(_sentence(fact, at, f"it rests on '{what}' of {rfc3339(since)}"), **_members(fact))
+
+
+def _after_all_before(fact: Fact) -> bool:
+    """Say whether it lies after everything on its stream, as the caller read it: then it is in order with all of it."""
+    last = None if fact.before is None else fact.before.last_occurred_at
+    return last is not None and fact.head.occurred_at >= last
+
+
+def _times_of(session: Session, wanted: set[tuple[str, str, int]]) -> dict[tuple[str, str, int], datetime]:
+    """Return when each of these events occurred, by stream kind, stream and sequence."""
+    if not wanted:
+        return {}
+    rows = session.execute(
+        select(_event.c.stream_kind, _event.c.stream_id, _event.c.seq, _event.c.occurred_at).where(
+            tuple_(_event.c.stream_kind, _event.c.stream_id, _event.c.seq).in_(sorted(wanted))
+        )
+    )
+    return {(row.stream_kind, row.stream_id, row.seq): row.occurred_at for row in rows}
 
 
 def _follows(fact: Fact) -> int | None:

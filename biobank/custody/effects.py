@@ -75,6 +75,12 @@ def seconds_between(since: str, until: str) -> int:
     return max(0, span // timedelta(seconds=1))
 
 
+def running_s(columns: Mapping[str, Any], at: str, since: str = "out_since") -> int:
+    """Return for how many seconds the clock that began at the column `since` has run by `at`; 0 unless frozen and running."""
+    began = columns[since] if columns["condition"] == Condition.FROZEN.value else None
+    return 0 if began is None else seconds_between(began, at)
+
+
 def restore() -> Instruction:
     """The value that a reversal brings back."""
     return {"restore": "restores"}
@@ -105,8 +111,7 @@ def apply(effect: Effect, before: Mapping[str, Any], payload: Mapping[str, Any],
         elif verb == "increment":
             after[column] = before[column] + argument
         elif verb == "elapsed":
-            since = before[argument] if before["condition"] == Condition.FROZEN.value else None
-            after[column] = before[column] + (0 if since is None else seconds_between(since, head["occurred_at"]))
+            after[column] = before[column] + running_s(before, head["occurred_at"], argument)
         elif verb == "restore":
             after[column] = payload[argument].get(column, before[column])
         else:

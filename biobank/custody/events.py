@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
-from biobank.custody.effects import Effect, body, elapsed, entry, minus, restore, set_to
+from biobank.custody.effects import Effect, body, body_or_keep, elapsed, entry, minus, restore, set_to
 from biobank.custody.event import Event, Mode
 from biobank.custody.states import LIVE, CustodianKind, HoldAct, HoldKind, HoldScope, State, StreamKind
 
@@ -175,16 +175,22 @@ class HandoverAccepted(Event):
     """The receiver took it, with their own login or with recorded evidence of a courier's acceptance."""
 
     kind: Literal["specimen.handover_accepted"] = "specimen.handover_accepted"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.HANDOVER_TAKE
     call: ClassVar[str] = "/handovers/{handover}/accept"
     label: ClassVar[str] = "Accept a hand-over"
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
-    effect: ClassVar[Effect] = NO_OFFER | {"custodian_kind": body("to_kind"), "custodian_id": body("to_id")}
+    effect: ClassVar[Effect] = NO_OFFER | {
+        "custodian_kind": body("to_kind"),
+        "custodian_id": body("to_id"),
+        "out_since": body_or_keep("out_since"),
+    }
 
     handover: str = Field(pattern=r"^[0-9a-f-]{36}$")
     to_kind: CustodianKind
     to_id: str = CODE
     evidence: str | None = Field(default=None, max_length=80, description="Reference of a courier's recorded acceptance.")
+    out_since: str | None = Field(default=None, max_length=32, description="In nobody's place and in no cold one: since when.")
 
 
 class HandoverDeclined(Event):

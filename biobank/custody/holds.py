@@ -1,10 +1,11 @@
 """Holds: placing them. Anyone who may record may place one; lifting takes quality's signature (`quality/holds.py`)."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlmodel import Session
 
 from biobank.custody.entry import Head
@@ -59,6 +60,12 @@ def keep_placed(session: Session, facts: Sequence[Fact], appended: Sequence[Appe
     if rows:
         session.execute(insert(hold), rows)
     return [row["id"] for row in rows]
+
+
+def placed_since(session: Session, code: str, reason: str, since: datetime) -> bool:
+    """Say whether a hold for this reason was placed on the specimen itself at `since` or later, lifted or not."""
+    of_it = (hold.c.scope_kind == HoldScope.SPECIMEN.value, hold.c.scope_id == code, hold.c.reason == reason)
+    return session.execute(select(hold.c.id).where(*of_it, hold.c.placed_at >= since).limit(1)).first() is not None
 
 
 def place(

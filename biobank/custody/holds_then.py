@@ -4,16 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 from sqlalchemy import TextClause, text
 from sqlmodel import Session
 
 from biobank.custody.hold_coverage import specimens_reach
 from biobank.custody.legality import ActiveHold
+from biobank.custody.projection import Projection
 from biobank.foundation.from_above import FromAbove
 
-places_around: FromAbove[Callable[[Session, str, datetime], list[str]]] = FromAbove("storage")
-"""A container and every one that it stood in at a time, from the inside out."""
+places_around: FromAbove[Callable[[Session, str, datetime, datetime], list[str]]] = FromAbove("storage")
+"""A container and every one that it stood in at a time, as known at another, from the inside out."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,9 @@ class Stay:
     until: datetime | None
 
 
-def stays_of(columns: Sequence[tuple[datetime, str | None, str | None]]) -> list[Stay]:
-    """Return the stays of a specimen. `columns`: of each of its events the time, and container and shipment after it. Pure."""
+def stays_of(steps: Sequence[tuple[dict[str, Any], Projection]]) -> list[Stay]:
+    """Return the stays of a specimen. `steps`: its entries, each with the projection after it (`rebuild.steps_of`). Pure."""
+    columns = [(datetime.fromisoformat(e["occurred_at"]), after.container_code, after.shipment_code) for e, after in steps]
     stays: list[Stay] = []
     for kind, place in (("container", 1), ("shipment", 2)):
         open_code: str | None = None
@@ -69,7 +72,7 @@ def holds_then(session: Session, code: str, stays: Sequence[Stay], at: datetime,
     named = {(stay.kind, stay.code, stay.until) for stay in stays}
     for stay in stays:
         if stay.kind == "container":
-            around = places_around.get()(session, stay.code, min(at, stay.until or at))
+            around = places_around.get()(session, stay.code, min(at, stay.until or at), known)
             named |= {("container", outer, stay.until) for outer in around}
     kinds, ids, untils = (list(column) for column in zip(*sorted(named, key=str), strict=True)) if named else ([], [], [])
     rows = session.execute(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Self
 
-from biobank.custody.effects import Effect, apply
+from biobank.custody.effects import Effect, apply, running_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,10 @@ class Projection:
     def columns(self) -> dict[str, Any]:
         """Return the columns by name, in their order."""
         return {name: getattr(self, name) for name in PROJECTED}
+
+    def running_s(self, at: str) -> int:
+        """Return for how many seconds it has been out of the cold since its last cold place, if it is frozen."""
+        return running_s(self.columns(), at)
 
     def after(self, effect: Effect, payload: Mapping[str, Any], head: Mapping[str, Any]) -> "Projection":
         """Return it after an event; see `effects.apply`. Pure: the ledger, the rebuild and the rules all call this one."""

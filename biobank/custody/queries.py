@@ -1,7 +1,6 @@
 """Questions about custody. Each takes the actor; what the actor may not know of is not found."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -14,11 +13,9 @@ from biobank.auth.scope import ANYWHERE
 from biobank.custody.entry import parse_entry
 from biobank.custody.models import custody
 from biobank.custody.performer_confirmations import answers_to
-from biobank.custody.rebuild import Rebuilt, projection_of
 from biobank.custody.schemas import AttemptList, AttemptPublic, CustodyHistory, EventPublic
 from biobank.custody.snapshots import get_visible
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.transparency.models import Leaf, event
 
@@ -53,15 +50,6 @@ def events_public(session: Session, rows: Sequence[Any]) -> list[EventPublic]:
         EventPublic.from_entry(entry, h.hex(), r.log_index, said.get(h.hex()))
         for r, h, entry in zip(rows, hashes, entries, strict=True)
     ]
-
-
-def custody_as_of(session: Session, actor: Actor, code: str, at: datetime | None, as_known_at: datetime | None) -> Rebuilt:
-    """Return what the log says of a specimen as of two clocks; raise NotFound when nothing was known of it then."""
-    get_visible(session, actor, code)
-    rebuilt = projection_of(session, code, at=at, as_known_at=as_known_at)
-    if rebuilt is None:
-        raise NotFound(f"Nothing was recorded of {code} by then.", subject=code)
-    return rebuilt
 
 
 def attempts(

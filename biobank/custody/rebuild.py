@@ -41,8 +41,13 @@ def steps_of(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any]
 
 def fold(entries: Iterable[dict[str, Any]]) -> Rebuilt:
     """Fold parsed entries of one specimen, in sequence, into what they make of it; without entries `seq` is 0."""
+    return where_they_lead(steps_of(entries))
+
+
+def where_they_lead(steps: Iterable[tuple[dict[str, Any], Projection]]) -> Rebuilt:
+    """Return where the steps of one specimen (`steps_of`) end; without any `seq` is 0."""
     projection, seq, state_seq = Projection(), 0, 0
-    for entry, after in steps_of(entries):
+    for entry, after in steps:
         projection = after
         seq = entry["seq"]
         state_seq = seq if "state" in rules.by_kind[entry["kind"]].whole_effect() else state_seq

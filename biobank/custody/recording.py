@@ -5,7 +5,7 @@ checks the same rules with the same functions.
 """
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -22,7 +22,6 @@ from biobank.custody.entry import Head, PerformedBy
 from biobank.custody.event import Event, Mode
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, refusals_of
-from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, HoldKind, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, Refusal, StaleSequence, raise_first
@@ -109,6 +108,10 @@ class Limits:
 
 material_limits: FromAbove[Callable[[Session, str, str, frozenset[str]], Limits]] = FromAbove("specimens")
 """The strictest limits of a material in a condition among those of the sites, and of the registry."""
+
+
+WARM_TIME_BUDGET = "warm_time_budget"
+"""Why a specimen is held that was out of the cold for longer than its red time."""
 
 
 @dataclass(frozen=True)
@@ -304,15 +307,18 @@ def record(
     Several moves may concern one specimen (they build on each other; then only the first one's state is checked against the
     stored row, the next against the one before). `lagging`: whether the log is behind, when the caller asked.
 
+    Answers what was recorded of each move, in their order (what places a hold of its own, with it), then the holds of what was
+    out of the cold for too long.
+
     Raises NotPermitted, PreconditionMissing (never: the caller checked), StaleSequence, IllegalTransition, OnHold,
     ReservedElsewhere, LogLagging, ImplausibleTime.
     """
     if lagging is None:
         lagging = is_lagging(session, act, [type(m.event) for m in moves])
     facts: list[Fact] = []
+    too_warm: dict[str, Head] = {}  # Put away all the same; quality decides.
     seen: dict[str, Snapshot] = {}
     kept: dict[str, bytes | None] = {}
-    too_warm: dict[str, Head] = {}
     limits = cache(partial(material_limits.get(), session))
     for move in moves:
         specimen = seen.get(move.specimen.code, move.specimen)
@@ -344,13 +350,16 @@ def record(
             )
         )
         seen[specimen.code] = advanced(specimen, happened, head)
-        if _crosses_red(specimen, seen[specimen.code], partial(limits, sites=sites)):
+        if _crosses_red(specimen, seen[specimen.code], partial(limits, sites=sites)) and not _held_while_out(session, specimen):
             too_warm[specimen.code] = head
         if event.places_hold is not None:
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], event.places_hold, head, reason="found"))
+    facts += [
+        custody_holds.specimen_hold_fact(seen[code], HoldKind.TEMPERATURE, head, reason=WARM_TIME_BUDGET)
+        for code, head in sorted(too_warm.items())
+    ]
     appended = append(session, facts)
     custody_holds.keep_placed(session, facts, appended)
-    _hold_too_warm(session, too_warm)
     return appended
 
 
@@ -375,15 +384,12 @@ def _crosses_red(before: Snapshot, after: Snapshot, limits: Callable[..., Limits
     return red is not None and was <= red < now
 
 
-def _hold_too_warm(session: Session, heads: Mapping[str, Head]) -> None:
-    """Hold what was out of the cold for longer than its budget: quality decides. It was put away all the same."""
-    if heads:
-        now = load(session, heads)
-        facts = [
-            custody_holds.specimen_hold_fact(now[code], HoldKind.TEMPERATURE, head, reason="warm_time_budget")
-            for code, head in sorted(heads.items())
-        ]
-        custody_holds.keep_placed(session, facts, append(session, facts))
+def _held_while_out(session: Session, specimen: Snapshot) -> bool:
+    """Say whether the timer held it already for the time that now ends."""
+    since = specimen.projection.out_since
+    return since is not None and custody_holds.placed_since(
+        session, specimen.code, WARM_TIME_BUDGET, datetime.fromisoformat(since)
+    )
 
 
 def advanced(specimen: Snapshot, event: Event, head: Head) -> Snapshot:

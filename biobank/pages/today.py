@@ -18,6 +18,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.models import custody
 from biobank.custody.performer_confirmations import own_open_confirmations
+from biobank.custody.recording import WARM_TIME_BUDGET
 from biobank.custody.states import TERMINAL, State
 from biobank.donors.models import donor
 from biobank.donors.visits import waiting_identifications
@@ -27,10 +28,11 @@ from biobank.foundation.terms import words
 from biobank.pages.ui.code_pages import code_href
 from biobank.people.resets import shown_today
 from biobank.quality.deviations import list_deviations
-from biobank.quality.holds import list_holds
+from biobank.quality.holds import liftable, list_holds
 from biobank.shipping.handover_queries import list_handovers
 from biobank.shipping.shipment_queries import list_shipments
 from biobank.specimens.models import kit, lot_test, specimen
+from biobank.specimens.queries import EXPIRY
 from biobank.specimens.scoping import at_sites_of, lots_at_sites_of, specimens_at_sites_of
 from biobank.withdrawals.queries import list_withdrawals
 from biobank.withdrawals.workflow import WithdrawalState
@@ -93,6 +95,7 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
         _tests,
         _kits,
         _expiring,
+        _too_warm,
     )
     found = [task for source in sources for task in source(session, actor, at)]
     return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
@@ -191,19 +194,29 @@ def _expiring(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
     if not actor.may(P.QUALITY_DECIDE, at=ANYWHERE):
         return
     rows = session.execute(
-        select(specimen.c.code, specimen.c.expires_at, specimen.c.material)
+        select(specimen.c.code, EXPIRY.label("expires_at"), specimen.c.material)
         .select_from(_specimens())
         .where(
-            specimen.c.expires_at < at + SOON,
+            at + SOON > EXPIRY,
             custody.c.state.not_in([state.value for state in TERMINAL]),
             specimens_at_sites_of(actor),
         )
-        .order_by(specimen.c.expires_at)
+        .order_by(EXPIRY)
         .limit(SHOWN_EACH)
     )
     for row in rows:
         late: Urgency = "overdue" if row.expires_at < at else "due"
         yield Task("A specimen expires", row.code, code_href(row.code), late, row.expires_at, words(row.material))
+
+
+def _too_warm(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    if not actor.may(P.QUALITY_DECIDE, at=ANYWHERE):
+        return
+    found = list_holds(session, actor, active=True, reason=WARM_TIME_BUDGET, paging=Paging(limit=SHOWN_EACH)).items
+    mine = liftable(session, actor, [one.id for one in found])
+    for one in found:
+        if one.id in mine:
+            yield Task("Decide about time out of the cold", one.scope_id, code_href(one.scope_id), "waiting", one.placed_at)
 
 
 def _specimens() -> Any:

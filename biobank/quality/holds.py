@@ -101,7 +101,7 @@ def find_scope(session: Session, actor: Actor, kind: HoldScope, scope_id: str, *
     return Scope(kind, scope_id, donor, sites)
 
 
-def _site_of(actor: Actor, permission: Permission, scope: Scope) -> str | None:
+def site_of_act(actor: Actor, permission: Permission, scope: Scope) -> str | None:
     """The site the act happens at: where the specimen is, else one where the actor may do it."""
     if scope.specimen is not None:
         site: str | None = scope.specimen.projection.site_code
@@ -130,7 +130,7 @@ def place_hold(session: Session, act: Act, request: HoldRequest) -> HoldAnswer:
         act,
         request,
         subject=scope.donor_code,
-        site=_site_of(act.actor, Permission.HOLD_PLACE, scope),
+        site=site_of_act(act.actor, Permission.HOLD_PLACE, scope),
         last=_last_of(session, scope),
     )
     hold_id, appended = custody_holds.place(
@@ -214,7 +214,7 @@ def lift_hold(session: Session, act: Act, hold_id: UUID, request: LiftRequest) -
         act,
         request,
         subject=scope.donor_code,
-        site=_site_of(act.actor, Permission.HOLD_LIFT, scope),
+        site=site_of_act(act.actor, Permission.HOLD_LIFT, scope),
         last=_last_of(session, scope),
         relies_on=(bytes(row["placed_event"]),),
     )
@@ -271,6 +271,7 @@ def list_holds(
     scope: str | None = None,
     active: bool | None = None,
     kind: str | None = None,
+    reason: str | None = None,
     site: str | None = None,
     paging: Paging = Paging(),
 ) -> HoldList:
@@ -283,6 +284,8 @@ def list_holds(
         statement = statement.where(hold.c.lifted_at.is_(None) if active else hold.c.lifted_at.is_not(None))
     if kind is not None:
         statement = statement.where(hold.c.kind == kind)
+    if reason is not None:
+        statement = statement.where(hold.c.reason == reason)
     if site is not None:
         statement = statement.where(_within(SiteScope(False, frozenset({site}))))
     page = read_page(session, statement, paging, key=hold.c.id, orders=ORDERS, default="-placed_at")

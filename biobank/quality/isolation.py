@@ -12,7 +12,7 @@ from biobank.custody.states import HoldScope
 from biobank.donors.service import keep_apart
 from biobank.foundation.errors import Conflict
 from biobank.quality.events import IsolationDecided
-from biobank.quality.holds import find_scope
+from biobank.quality.holds import find_scope, site_of_act
 from biobank.quality.streams import record_on_stream
 
 
@@ -45,6 +45,6 @@ def decide_isolation(session: Session, act: Act, code: str, request: IsolationRe
     if not keep_apart(session, code, request.kept_apart):
         raise IsolationStands(f"The record of {code} already says that.", subject=code)
     event = IsolationDecided(kept_apart=request.kept_apart, reason=request.reason)
-    site = next((s for s in sorted(filter(None, scope.sites)) if act.actor.may(Permission.QUALITY_DECIDE, at=s)), None)
+    site = site_of_act(act.actor, Permission.QUALITY_DECIDE, scope)
     done = record_on_stream(session, act, code, event, request, site=site, donor_code=code)
     return IsolationAnswer(donor=code, kept_apart=request.kept_apart, receipt=acknowledge(act, [done]))

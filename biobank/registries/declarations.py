@@ -15,9 +15,23 @@ from biobank.people import roles
 from biobank.people import service as people
 from biobank.quality import identifying
 from biobank.shipping import arrivals, handovers
+from biobank.specimens import warm_time
 from biobank.viability import service as viability
 
-MODULES = (answers_and_attempts, reversal, erasure, queue, batches, roles, people, identifying, arrivals, handovers, viability)
+MODULES = (
+    answers_and_attempts,
+    reversal,
+    erasure,
+    queue,
+    batches,
+    roles,
+    people,
+    identifying,
+    arrivals,
+    handovers,
+    warm_time,
+    viability,
+)
 assert TIMERS
 assert JOB_KINDS
 assert ACTS

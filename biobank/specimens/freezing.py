@@ -80,6 +80,7 @@ def _treat(
 ) -> ProcessingRecorded:
     moves = [Move(one, event, site=request.site, relies_on=bench.relies_on) for one in bench.specimens]
     appended = record(session, act, moves, request)
+    heads = {done.stream_id: done for done in appended}
     amounts: Sequence[tuple[int | None, bool]] = [(None, False)] * len(moves)
     keep_run(session, act, request, bench, run_id=run_id, lot=None, parameters=parameters, amounts=amounts, totals=NO_TOTALS)
     return ProcessingRecorded(
@@ -88,7 +89,7 @@ def _treat(
         lot=None,
         donor=bench.donor,
         balance=None,
-        specimens=[made_of_snapshot(one, done) for one, done in zip(bench.specimens, appended, strict=True)],
+        specimens=[made_of_snapshot(one, heads[one.code]) for one in bench.specimens],
         inputs=[],
         events=[receipt_of(a) for a in appended],
         receipt=acknowledge(act, appended),

@@ -14,20 +14,19 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.models import site
-from biobank.custody.effects import seconds_between
 from biobank.custody.entry import parse_entry
 from biobank.custody.hold_coverage import covered_by, holds_on
 from biobank.custody.holds_then import holds_then, stays_of
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
-from biobank.custody.queries import custody_as_of
-from biobank.custody.rebuild import Rebuilt, entries_of, steps_of
+from biobank.custody.rebuild import Rebuilt, entries_of, steps_of, where_they_lead
 from biobank.custody.recording import Limits
 from biobank.custody.snapshots import expiry_of, get_visible
-from biobank.custody.states import Condition, State
+from biobank.custody.states import Condition
 from biobank.donors.models import donor
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import NotFound
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Paging, read_page
 from biobank.foundation.scanned_text import spellings
@@ -54,9 +53,6 @@ from biobank.transparency.models import event
 
 places_below: FromAbove[Callable[[str], Select[tuple[str]]]] = FromAbove("storage")
 """The codes of a place and of every place in it."""
-
-lifted_since: FromAbove[Callable[[Session, str], datetime | None]] = FromAbove("storage")
-"""Since when a container, or one around it, is lifted out of its place; None when it is not."""
 
 _LIST_COLUMNS: tuple[ColumnElement[Any], ...] = (
     *specimen.c,
@@ -184,19 +180,16 @@ def describe_specimen(
     if at is None and as_known_at is None:
         return specimen_public(session, snapshot)
     as_of = AsOf(at=at, as_known_at=as_known_at)
-    then = custody_as_of(session, actor, code, at, as_known_at)
-    entries = entries_of(session, code, at=at, as_known_at=as_known_at)
-    moments = [
-        (datetime.fromisoformat(entry["occurred_at"]), after.container_code, after.shipment_code)
-        for entry, after in steps_of(entries)
-    ]
+    steps = list(steps_of(entries_of(session, code, at=at, as_known_at=as_known_at)))
+    if not steps:
+        raise NotFound(f"Nothing was recorded of {code} by then.", subject=code)
     now = clock.now()
     snapshot = replace(
         snapshot,
-        holds=tuple(holds_then(session, code, stays_of(moments), at or now, as_known_at or now)),
-        regulatory_basis=_basis_of(entries),
+        holds=tuple(holds_then(session, code, stays_of(steps), at or now, as_known_at or now)),
+        regulatory_basis=_basis_of([entry for entry, _ in steps]),
     )
-    return specimen_public(session, snapshot, then, as_of)
+    return specimen_public(session, snapshot, where_they_lead(steps), as_of)
 
 
 def _basis_of(entries: Sequence[dict[str, Any]]) -> str:
@@ -322,12 +315,8 @@ def _exposure(session: Session, snapshot: Snapshot, stands: Rebuilt, as_of: AsOf
     """Return how long it was out of the cold, what is running included, beside the budget of the place where it is."""
     then, now = stands.projection, clock.now()
     at = now if as_of is None else as_of.at or now
-    frozen = then.condition == Condition.FROZEN
-    since = then.out_since if frozen else None
-    if as_of is None and frozen and then.state == State.STORED and since is None and then.container_code is not None:
-        lifted = lifted_since.get()(session, then.container_code)
-        since = None if lifted is None else rfc3339(lifted)
-    total = then.exposure_s + (0 if since is None else seconds_between(since, rfc3339(at)))
+    since = then.out_since if then.condition == Condition.FROZEN else None
+    total = then.exposure_s + then.running_s(rfc3339(at))
     sites = frozenset(filter(None, (then.site_code, snapshot.home_site_code)))
     limits = limits_of(session, snapshot.material, Condition.FROZEN, sites) if total else Limits()
     budget = None

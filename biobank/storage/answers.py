@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, func, select, text
+from sqlalchemy import ColumnElement, Select, select, text
 from sqlmodel import Session
 
 from biobank.custody.hold_coverage import HoldReach, storage_reach
 from biobank.custody.holds_then import places_around
-from biobank.specimens.queries import lifted_since, places_below
+from biobank.specimens.queries import places_below
 from biobank.storage.models import storage_container as _container
 
 # A hold on a place covers what was in it at any time since it was placed: carrying a tube or its box out lifts nothing. The
@@ -74,38 +74,31 @@ def below(container: str) -> Select[tuple[str]]:
     return select(tree.c.code)
 
 
-@lifted_since.give
-def _lifted_since(session: Session, container: str) -> datetime | None:
-    """Return the earliest lift that a container is under, its own or that of one around it."""
-    tree = select(_container.c.code, _container.c.parent_code, _container.c.lifted_at).where(_container.c.code == container)
-    above = tree.cte("above", recursive=True)
-    outer = select(_container.c.code, _container.c.parent_code, _container.c.lifted_at)
-    above = above.union(outer.where(_container.c.code == above.c.parent_code))
-    at: datetime | None = session.execute(select(func.min(above.c.lifted_at))).scalar()
-    return at
-
-
+# The parent that its last move by then led to; before any move that which its first one left; else the one it has.
 _PARENT_THEN = text(
     """
-    SELECT COALESCE(
-        (SELECT convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'to_parent' FROM event e
-         WHERE e.stream_kind = 'container' AND e.stream_id = :code AND e.kind = 'container.moved' AND e.occurred_at <= :at
-         ORDER BY e.seq DESC LIMIT 1),
-        (SELECT convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'from_parent' FROM event e
-         WHERE e.stream_kind = 'container' AND e.stream_id = :code AND e.kind = 'container.moved' AND e.occurred_at > :at
-         ORDER BY e.seq LIMIT 1),
-        (SELECT c.parent_code FROM storage_container c WHERE c.code = :code)
+    WITH move AS (
+        SELECT e.seq, convert_from(e.entry, 'UTF8')::jsonb -> 'body' AS body,
+               e.occurred_at <= :at AND e.recorded_at <= :known AS then
+        FROM event e WHERE e.stream_kind = 'container' AND e.stream_id = :code AND e.kind = 'container.moved'
     )
+    SELECT parent FROM (
+        (SELECT 1 AS n, body ->> 'to_parent' AS parent FROM move WHERE move.then ORDER BY seq DESC LIMIT 1)
+        UNION ALL
+        (SELECT 2, body ->> 'from_parent' FROM move WHERE NOT move.then ORDER BY seq LIMIT 1)
+        UNION ALL
+        SELECT 3, c.parent_code FROM storage_container c WHERE c.code = :code
+    ) AS found ORDER BY n LIMIT 1
     """
 )
 
 
 @places_around.give
-def _places_around(session: Session, container: str, at: datetime) -> list[str]:
-    """Return a container and every one that it stood in at `at`, from the inside out."""
+def _places_around(session: Session, container: str, at: datetime, known: datetime) -> list[str]:
+    """Return a container and every one that it stood in at `at` as known at `known`, from the inside out."""
     found = [container]
     while len(found) < 32:
-        outer = session.execute(_PARENT_THEN, {"code": found[-1], "at": at}).scalar()
+        outer = session.execute(_PARENT_THEN, {"code": found[-1], "at": at, "known": known}).scalar()
         if outer is None:
             break
         found.append(str(outer))

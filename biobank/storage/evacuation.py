@@ -43,10 +43,10 @@ class NotASafePlace(Conflict):
     title = "Not a quarantine place"
 
 
-def evacuation_refusals(actor: Actor, code: str, site: str, purpose: str) -> list[Refusal]:
+def evacuation_refusals(actor: Actor, code: str, site: str, *, safe: bool) -> list[Refusal]:
     """Return every reason why the actor may not bring tubes to safety in this place. Pure."""
     found: list[Refusal | None] = [actor.refusal(Permission.STORAGE_RECORD, at=site)]
-    if purpose == "storage":
+    if not safe:
         said = f"{code} is an ordinary storage place. Use a quarantine or evacuation place, or store the tubes one by one."
         found.append(NotASafePlace(said, subject=code))
     return [refusal for refusal in found if refusal is not None]
@@ -69,19 +69,19 @@ def evacuate(session: Session, act: Act, code: str, request: EvacuateRequest) ->
     (it is the place itself, or holds it) is answered with a warning and stays where it is.
     """
     row = queries.get_container(session, act.actor, code)
-    purpose = "evacuation" if queries.standings_of(session, [code])[code].safe else row.purpose
-    raise_first(evacuation_refusals(act.actor, code, row.site_code, purpose))
+    raise_first(evacuation_refusals(act.actor, code, row.site_code, safe=queries.standings_of(session, [code])[code].safe))
     scans = _sorted_out(session, act, list(dict.fromkeys(request.scanned)))
     inside = {tube for _, place in scans.containers for tube in queries.specimens_inside(session, place)}
     known = load(session, inside | {tube for _, tube in scans.tubes if tube is not None}, lock=True)
-    for name in sorted({code, *(place for _, place in scans.containers)}):
+    moving = {place: _moving(session, act, place, code) for _, place in scans.containers}
+    for name in sorted({code, *moving, *(name for names in moving.values() for name in names)}):
         queries.get_container(session, act.actor, name, lock=True)
     done: list[Appended] = []
     box = read_box(session, row)
-    answers = [_bring(session, act, scanned, place, box, request, done) for scanned, place in scans.containers]
+    answers = [_bring(session, act, scanned, place, moving[place], box, request, done) for scanned, place in scans.containers]
     if answers:
         known = load(session, known)
-    tubes = _put_down(session, act, scans.tubes, read_box(session, row), known, request, done)
+    tubes = _put_down(session, act, scans.tubes, box, known, request, done)
     return EvacuateAnswer(items=tubes, containers=answers, receipt=acknowledge(act, done))
 
 
@@ -112,23 +112,28 @@ def _is_container(session: Session, act: Act, code: str) -> bool:
     return True
 
 
+def _moving(session: Session, act: Act, place: str, target: str) -> list[str]:
+    """Return what moves when a container is scanned: itself, or of a room or tank what stands in it."""
+    if queries.get_container(session, act.actor, place).kind not in COOLING:
+        return [place]
+    children = select(storage_container.c.code).where(storage_container.c.parent_code == place)
+    return sorted(set(session.execute(children).scalars()) - {target})
+
+
 def _bring(
     session: Session,
     act: Act,
     scanned: str,
     place: str,
+    moving: list[str],
     box: Box,
     request: EvacuateRequest,
     done: list[Appended],
 ) -> EvacuatedContainer:
     """Move one scanned container, or of a room or tank what stands in it."""
     row, target = queries.get_container(session, act.actor, place), box.row
-    moving = [place]
     if place == target.code:
         return EvacuatedContainer(scanned=scanned, container=place, moved=[], tubes=0)
-    if row.kind in COOLING:
-        children = select(storage_container.c.code).where(storage_container.c.parent_code == place)
-        moving = sorted(set(session.execute(children).scalars()) - {target.code})
     moved, tubes, warnings = [], 0, []
     for name in moving:
         if row.parent_code == target.code and name == place:

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
-from biobank.custody.effects import Effect, body, plus, set_to
+from biobank.custody.effects import Effect, body, elapsed, plus, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, INTO_THE_COLD, NO_OFFER
 from biobank.custody.states import LIVE, CustodianKind, State, StreamKind
@@ -18,6 +18,8 @@ PLACED: Effect = {
     "custodian_kind": set_to(CustodianKind.SITE.value),
     "custodian_id": body("site"),
 }
+KEPT_OR_RUNNING: Effect = INTO_THE_COLD | {"out_since": body("out_since")}
+"""The clock of time out of the cold stops, or runs on where the place does not keep the specimen."""
 PLACE = Field(min_length=3, max_length=20, pattern=r"^[A-Z0-9-]+$")
 
 
@@ -25,36 +27,40 @@ class Stored(Event):
     """The specimen was put into a place; the site holds it."""
 
     kind: Literal["specimen.stored"] = "specimen.stored"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
     call: ClassVar[str] = "/specimens/{specimen}/store"
     from_states: ClassVar[frozenset[State]] = frozenset({State.RECEIVED, State.IN_PROCESS, State.CHECKED_OUT})
     to_state: ClassVar[State] = State.STORED
     taken_from_its_site: ClassVar[bool] = True
-    effect: ClassVar[Effect] = PLACED | NO_OFFER | INTO_THE_COLD
+    effect: ClassVar[Effect] = PLACED | NO_OFFER | KEPT_OR_RUNNING
     label: ClassVar[str] = "Store"
 
     container: str = PLACE
     position: str | None = Field(default=None, pattern=r"^PS-[0-9A-Z]{7}$")
     site: str = CODE
     exposure_s: int | None = Field(default=None, ge=0, le=86_400, description="Seconds outside the cold before this.")
+    out_since: str | None = Field(default=None, pattern=INSTANT, description="The place does not keep it cold: since when.")
 
 
 class Moved(Event):
     """From one slot to another; both are known, so a swap is two of these in one transaction."""
 
     kind: Literal["specimen.moved"] = "specimen.moved"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
     call: ClassVar[str] = "/specimens/{specimen}/store"
     from_states: ClassVar[frozenset[State]] = frozenset({State.STORED})
     to_state: ClassVar[State] = State.STORED
     taken_from_its_site: ClassVar[bool] = True
-    effect: ClassVar[Effect] = PLACED | INTO_THE_COLD
+    effect: ClassVar[Effect] = PLACED | KEPT_OR_RUNNING
     label: ClassVar[str] = "Move"
 
     from_position: str | None = Field(default=None, pattern=r"^PS-[0-9A-Z]{7}$")
     container: str = PLACE
     position: str | None = Field(default=None, pattern=r"^PS-[0-9A-Z]{7}$")
     site: str = CODE
+    out_since: str | None = Field(default=None, pattern=INSTANT, description="The place does not keep it cold: since when.")
 
 
 class Safeguarded(Event):
@@ -71,7 +77,7 @@ class Safeguarded(Event):
     from_states: ClassVar[frozenset[State]] = LIVE
     to_state: ClassVar[State] = State.STORED
     cold_first: ClassVar[bool] = True
-    effect: ClassVar[Effect] = PLACED | NO_OFFER | INTO_THE_COLD | {"shipment_code": set_to(None), "out_since": body("out_since")}
+    effect: ClassVar[Effect] = PLACED | NO_OFFER | KEPT_OR_RUNNING | {"shipment_code": set_to(None)}
     label: ClassVar[str] = "Put into quarantine"
 
     container: str = PLACE
@@ -187,14 +193,27 @@ class ContainerPutBack(Event):
     tubes: int = Field(ge=0, le=100_000)
 
 
+class LeftCold(Event):
+    """The container around this frozen specimen was lifted out, or went to a place that does not keep it: the clock runs."""
+
+    kind: Literal["specimen.left_cold"] = "specimen.left_cold"
+    call: ClassVar[str] = "/storage-containers/{container}/lift"
+    label: ClassVar[str] = "Lift its rack or box out"
+    from_states: ClassVar[frozenset[State]] = frozenset({State.STORED})
+    effect: ClassVar[Effect] = {"exposure_s": elapsed("out_since"), "out_since": body("since")}
+
+    container: str = PLACE
+    since: str = Field(pattern=INSTANT, description="Later than the lift for what came into it afterwards.")
+
+
 class Exposed(Event):
-    """The container around this frozen specimen was out of its place; how long it was out with it, computed by the bank."""
+    """The container around this frozen specimen is in the cold again; how long it was out with it, computed by the bank."""
 
     kind: Literal["specimen.exposed"] = "specimen.exposed"
     call: ClassVar[str] = "/storage-containers/{container}/put-back"
     label: ClassVar[str] = "Put its rack or box back"
     from_states: ClassVar[frozenset[State]] = frozenset({State.STORED, State.CHECKED_OUT})
-    effect: ClassVar[Effect] = {"exposure_s": plus("seconds")}
+    effect: ClassVar[Effect] = {"exposure_s": plus("seconds"), "out_since": set_to(None)}
 
     container: str = PLACE
     since: str = Field(pattern=INSTANT)

@@ -1,12 +1,12 @@
 """How long a frozen tube was out of the cold: computed from scans, never typed.
 
 Check-out, arrival and the end of freezing start the clock; the next place that keeps the tube stops it (`custody/events.py: OUT`,
-`INTO_THE_COLD`); a lifted rack or box exposes every tube in it (`lifting.py`). What a person says stands beside it as theirs.
+`INTO_THE_COLD`); a lifted rack or box exposes every tube in it (`lifting.py`), whose own record says so. What a person says
+stands beside it as theirs.
 """
 
 from datetime import datetime
 
-from biobank.custody.effects import seconds_between
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Circumstances
 from biobank.custody.states import Condition
@@ -24,19 +24,11 @@ class ExposureContradicts(Conflict):
     title = "Another time out of the cold"
 
 
-def running_s(specimen: Snapshot, at: datetime) -> int:
-    """Return for how many seconds a frozen tube has been out of the cold since its last cold place; 0 when it is in one."""
-    since = specimen.projection.out_since
-    if since is None or specimen.projection.condition != Condition.FROZEN.value:
-        return 0
-    return seconds_between(since, rfc3339(at))
-
-
 def require_reason_to_differ(specimen: Snapshot, said_s: int | None, at: datetime, given: Circumstances) -> None:
     """Raise ExposureContradicts when a person's figure differs from ours and says not why. Without a figure nothing is asked."""
     if said_s is None or given.reason_text is not None or specimen.projection.condition != Condition.FROZEN.value:
         return
-    ours = running_s(specimen, at)
+    ours = specimen.projection.running_s(rfc3339(at))
     if abs(said_s - ours) > TOLERANCE_S:
         raise ExposureContradicts(
             f"You say {said_s} s out of the cold; by the scans of {specimen.code} it was {ours} s. Say why in `reason_text`, "

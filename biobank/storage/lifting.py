@@ -8,17 +8,18 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
+from biobank.custody.entry import Head
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot
-from biobank.custody.recording import Circumstances, Move, acknowledge, head_of, record
+from biobank.custody.recording import Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict
 from biobank.storage import queries
-from biobank.storage.events import ContainerLifted, ContainerPutBack, Exposed
+from biobank.storage.events import ContainerLifted, ContainerPutBack, Exposed, LeftCold
 from biobank.storage.models import storage_container
-from biobank.storage.rules import COOLING
+from biobank.storage.rules import COOLING, Standing
 from biobank.storage.schemas import LiftAnswer, LiftRequest
 
 
@@ -45,17 +46,19 @@ class NotLifted(Conflict):
 
 def lift(session: Session, act: Act, code: str, request: LiftRequest) -> LiftAnswer:
     """Record that a rack, cane, box or shelf is out of its place. Raises NotFound, NotPermitted, NotLiftable, LiftedAlready."""
+    specimens = load(session, queries.specimens_inside(session, code), lock=True)
     row = queries.get_container(session, act.actor, code, lock=True)
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     if row.kind in COOLING:
         raise NotLiftable(f"{code} is a {row.kind}. Lift the racks or boxes in it.", subject=code)
     if row.lifted_at is not None:
         raise LiftedAlready(f"{code} was lifted at {rfc3339(row.lifted_at)} and is not back. Put it back first.", subject=code)
-    tubes = [one for one in queries.tubes_inside(session, code) if one.state == State.STORED.value]
+    tubes = sum(one.state is State.STORED for one in specimens.values())
     head = head_of(session, act, request, subject=None, site=row.site_code)
-    done = append(session, [Fact(StreamKind.CONTAINER, code, ContainerLifted(tubes=len(tubes)), head)])
+    done = append(session, [Fact(StreamKind.CONTAINER, code, ContainerLifted(tubes=tubes), head)])
     session.execute(update(storage_container).where(storage_container.c.code == code).values(lifted_at=head.occurred_at))
-    return LiftAnswer(container=code, lifted_at=head.occurred_at, tubes=len(tubes), receipt=acknowledge(act, done))
+    done += record(session, act, clock_moves(session, specimens, head), request)
+    return LiftAnswer(container=code, lifted_at=head.occurred_at, tubes=tubes, receipt=acknowledge(act, done))
 
 
 def put_back(session: Session, act: Act, code: str, request: LiftRequest) -> LiftAnswer:
@@ -65,41 +68,56 @@ def put_back(session: Session, act: Act, code: str, request: LiftRequest) -> Lif
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     if row.lifted_at is None:
         raise NotLifted(f"{code} is in its place by the record. To move it, scan the place it goes into.", subject=code)
-    done = end_lifts(session, act, code, specimens, request)
+    head = head_of(session, act, request, subject=None, site=row.site_code)
+    done = end_lifts(session, code, head)
+    done += record(session, act, clock_moves(session, specimens, head), request)
     return LiftAnswer(container=code, lifted_at=None, tubes=len(specimens), receipt=acknowledge(act, done))
 
 
-def end_lifts(session: Session, act: Act, code: str, specimens: Mapping[str, Snapshot], given: Circumstances) -> list[Appended]:
-    """End every lift of a container and of those in it, and count what each frozen tube was out of the cold.
-
-    A tube that came into the container while it was out counts from then; one that somebody took out, until then.
-    """
-    below = sorted(queries.containers_below(session, code))
+def end_lifts(session: Session, code: str, head: Head) -> list[Appended]:
+    """End every lift of a container and of those in it; `clock_moves` says what that is for the tubes."""
+    below = queries.containers_below(session, code)
     lifted = session.execute(
-        select(storage_container)
-        .where(storage_container.c.code.in_(below), storage_container.c.lifted_at.is_not(None))
+        select(storage_container.c.code, storage_container.c.lifted_at)
+        .where(storage_container.c.code.in_(sorted(below)), storage_container.c.lifted_at.is_not(None))
         .order_by(storage_container.c.code)
     ).all()
-    done: list[Appended] = []
+    facts = []
     for row in lifted:
-        head = head_of(session, act, given, subject=None, site=row.site_code)
-        inside = queries.tubes_inside(session, row.code)
-        event = ContainerPutBack(lifted_at=rfc3339(row.lifted_at), tubes=len(inside))
-        done += append(session, [Fact(StreamKind.CONTAINER, row.code, event, head)])
-        settled = queries.settled_at(session, [one.code for one in inside])
-        moves = []
-        for one in inside:
-            tube = specimens[one.code]
-            since = max(row.lifted_at, settled[one.code]) if one.state == State.STORED.value else row.lifted_at
-            until = head.occurred_at if one.state == State.STORED.value else settled[one.code]
-            if tube.projection.condition == Condition.FROZEN.value and since < until:
-                moves.append(Move(tube, _exposed(row.code, since, until), site=row.site_code))
-        done += record(session, act, moves, given) if moves else []
-        session.execute(update(storage_container).where(storage_container.c.code == row.code).values(lifted_at=None))
-        if len(lifted) > 1:  # a tube of the next one may have been counted here
-            specimens = {**specimens, **load(session, [one.code for one in inside])}
-    return done
+        inside = len(queries.specimens_inside(session, row.code))
+        event = ContainerPutBack(lifted_at=rfc3339(row.lifted_at), tubes=inside)
+        facts.append(Fact(StreamKind.CONTAINER, row.code, event, head))
+    codes = [row.code for row in lifted]
+    session.execute(update(storage_container).where(storage_container.c.code.in_(codes)).values(lifted_at=None))
+    return append(session, facts) if facts else []
 
 
-def _exposed(container: str, since: datetime, until: datetime) -> Exposed:
-    return Exposed(container=container, since=rfc3339(since), seconds=int((until - since).total_seconds()))
+def clock_moves(session: Session, specimens: Mapping[str, Snapshot], head: Head) -> list[Move]:
+    """Return what starts or stops the clock of every frozen tube among these whose container changed its place, as it stands now.
+
+    A tube that is out of the cold already, because it came into something lifted or is in a warm place, goes on counting from
+    then; one that came in after the lift counts from when it came. A tube in somebody's hand has a clock of its own.
+    """
+    stored = [one for _, one in sorted(specimens.items()) if one.state is State.STORED]
+    boxes = {one.projection.container_code or "" for one in stored}
+    standings = queries.standings_of(session, sorted(boxes)) if boxes else {}
+    leaving = [one.code for one in stored if one.projection.out_since is None]
+    settled = queries.settled_at(session, leaving) if any(place.lifted for place in standings.values()) else {}
+    events = ((one, clock_event(one, standings, head.occurred_at, settled.get(one.code))) for one in stored)
+    return [Move(one, event, site=head.site) for one, event in events if event is not None]
+
+
+def clock_event(
+    tube: Snapshot, standings: Mapping[str, Standing], at: datetime, settled: datetime | None
+) -> LeftCold | Exposed | None:
+    """Return what a stored tube's record says when what it stands in changed at `at`, or None. Pure.
+
+    `settled`: since when it is where it is, where that may be later than `at`.
+    """
+    place, since = tube.projection.container_code or "", tube.projection.out_since
+    cold = standings[place].keeps(tube.projection.condition)
+    if tube.projection.condition != Condition.FROZEN.value or cold == (since is None):
+        return None
+    if since is None:
+        return LeftCold(container=place, since=rfc3339(max(at, settled or at)))
+    return Exposed(container=place, since=since, seconds=tube.projection.running_s(rfc3339(at)))

@@ -10,9 +10,8 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.custody.hold_coverage import holds_on
 from biobank.custody.holds_then import holds_then, places_around, stays_of
-from biobank.custody.legality import ActiveHold
 from biobank.custody.models import custody
-from biobank.custody.rebuild import entries_of, projection_of, steps_of
+from biobank.custody.rebuild import entries_of, steps_of
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.specimens.models import specimen
@@ -36,8 +35,8 @@ def map_as_of(session: Session, actor: Actor, code: str, at: datetime | None, as
     row = get_container(session, actor, code)
     now = clock.now()
     ever = session.execute(_EVER_IN, {"code": code, "at": at or now}).scalars().all()
-    read = {one: projection_of(session, one, at=at, as_known_at=as_known_at) for one in ever}
-    inside = {one: r.projection for one, r in read.items() if r is not None and r.projection.container_code == code}
+    told = {one: list(steps_of(entries_of(session, one, at=at, as_known_at=as_known_at))) for one in ever}
+    inside = {one: steps[-1][1] for one, steps in told.items() if steps and steps[-1][1].container_code == code}
     (drawn,) = _maps(session, [row])
     by_slot = {then.position_code: (one, then) for one, then in inside.items() if then.position_code is not None}
     known = {s.code: s for s in load(session, inside).values()}
@@ -51,22 +50,17 @@ def map_as_of(session: Session, actor: Actor, code: str, at: datetime | None, as
                     "state": None if then is None else then.state,
                     "material": known[one].material if one is not None else None,
                     "reserved_for": None if then is None else then.reserved_for,
-                    "held": one is not None and bool(_holds_then(session, one, at or now, as_known_at or now)),
+                    "held": one is not None
+                    and bool(holds_then(session, one, stays_of(told[one]), at or now, as_known_at or now)),
                 }
             )
         )
-    around = [name_of(session, outer) for outer in reversed(places_around.get()(session, code, at or now))]
+    around = [name_of(session, outer) for outer in reversed(places_around.get()(session, code, at or now, as_known_at or now))]
     container = drawn.container.model_copy(update={"path": [row.site_code, *around], "occupied": len(inside)})
     loose = sorted(one for one, then in inside.items() if then.position_code is None)
     return ContainerMap(
         container=container, slots=slots, loose=loose, free=len(slots) - len(by_slot), at=at, as_known_at=as_known_at
     )
-
-
-def _holds_then(session: Session, code: str, at: datetime, known: datetime) -> list[ActiveHold]:
-    steps = steps_of(entries_of(session, code, at=at, as_known_at=known))
-    moments = [(datetime.fromisoformat(e["occurred_at"]), after.container_code, after.shipment_code) for e, after in steps]
-    return holds_then(session, code, stays_of(moments), at, known)
 
 
 _EVER_IN = text(

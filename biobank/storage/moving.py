@@ -22,7 +22,7 @@ from biobank.foundation.errors import Conflict, Refusal
 from biobank.storage import queries
 from biobank.storage.containers import require_takes_containers
 from biobank.storage.events import CarriedAlong, ContainerMoved
-from biobank.storage.lifting import end_lifts
+from biobank.storage.lifting import clock_moves, end_lifts
 from biobank.storage.models import storage_container
 from biobank.storage.placing import faults_in_move
 from biobank.storage.schemas import MoveAnswer, MoveRequest
@@ -86,12 +86,9 @@ def carry(
             update(storage_container).where(storage_container.c.code.in_(sorted(below))).values(site_code=target.site_code)
         )
     along = CarriedAlong(container=code, container_event=done[0].leaf_hash.hex(), site=target.site_code)
-    ended = end_lifts(session, act, code, specimens, given)
-    if ended:
-        done += ended
-        specimens = load(session, specimens)
-    if inside:
-        done += record(session, act, [Move(specimens[row.code], along, site=target.site_code) for row in inside], given)
+    done += end_lifts(session, code, head)
+    moves = [Move(specimens[row.code], along, site=target.site_code) for row in inside]
+    done += record(session, act, [*moves, *clock_moves(session, specimens, head)], given)
     return Carried(done, len(inside), warnings)
 
 

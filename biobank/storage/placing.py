@@ -45,13 +45,15 @@ class Box:
     """A container with every slot it has, by code.
 
     `free`: those that no tube is in, that none is out of for a while and that are not blocked, those kept for a donor included;
-    `loose`: the tubes in it whose slot is unknown: each takes up the room of one slot.
+    `taken`: those that a tube is in, or is out of for a while; `loose`: the tubes in it whose slot is unknown: each takes up the
+    room of one slot.
     """
 
     row: Any
     slots: Mapping[str, Slot]
     free: Sequence[Slot]
     standing: Standing
+    taken: frozenset[str] = field(default=frozenset())
     loose: frozenset[str] = field(default=frozenset())
 
     @property
@@ -93,6 +95,7 @@ def read_box(session: Session, row: Any) -> Box:
         {slot.code: slot for slot, _ in slots},
         [slot for slot, free in slots if free and slot.blocked is None],
         queries.standings_of(session, [row.code])[row.code],
+        frozenset(slot.code for slot, free in slots if not free),
         frozenset(queries.loose_in(session, row.code)),
     )
 

@@ -18,7 +18,7 @@ from biobank.storage.allocation import Slot
 from biobank.storage.grid import cell_of
 from biobank.storage.models import storage_container as container
 from biobank.storage.models import storage_position as position
-from biobank.storage.rules import Standing, standing_of
+from biobank.storage.rules import Standing, standing_of, takes_everything
 from biobank.storage.schemas import ContainerList, ContainerPublic
 from biobank.transparency.models import event
 
@@ -41,12 +41,12 @@ _COUNTS = text(
 _PATHS = text(
     """
     WITH RECURSIVE above AS (
-        SELECT code AS start, code, parent_code, name, 0 AS depth FROM storage_container WHERE code = ANY(:codes)
+        SELECT code AS start, code, parent_code, name, purpose, 0 AS depth FROM storage_container WHERE code = ANY(:codes)
         UNION ALL
-        SELECT above.start, c.code, c.parent_code, c.name, above.depth + 1
+        SELECT above.start, c.code, c.parent_code, c.name, c.purpose, above.depth + 1
         FROM above JOIN storage_container c ON c.code = above.parent_code WHERE above.depth < 32
     )
-    SELECT start, code, name FROM above ORDER BY start, depth DESC
+    SELECT start, code, name, purpose FROM above ORDER BY start, depth DESC
     """
 )
 
@@ -71,9 +71,9 @@ def public_containers(session: Session, rows: Sequence["Row[Any]"]) -> list[Cont
     """Turn container rows into wire shapes with path and occupancy: two statements however many rows."""
     codes = [r.code for r in rows]
     counts = {r.top: r for r in session.execute(_COUNTS, {"codes": codes})} if codes else {}
-    paths: dict[str, list[str]] = {}
+    paths: dict[str, list[Row[Any]]] = {}
     for r in session.execute(_PATHS, {"codes": codes}) if codes else ():
-        paths.setdefault(r.start, []).append(r.name)
+        paths.setdefault(r.start, []).append(r)
     return [
         ContainerPublic(
             code=r.code,
@@ -89,7 +89,8 @@ def public_containers(session: Session, rows: Sequence["Row[Any]"]) -> list[Cont
             isolated=r.isolated,
             active=r.active,
             lifted_at=r.lifted_at,
-            path=[r.site_code, *paths.get(r.code, [])],
+            path=[r.site_code, *(outer.name for outer in paths[r.code])],
+            safe=takes_everything(outer.purpose for outer in paths[r.code]),
             positions=int(counts[r.code].positions),
             occupied=int(counts[r.code].occupied),
         )
@@ -197,7 +198,7 @@ _CHAINS = text(
         FROM above JOIN storage_container c ON c.code = above.code
         WHERE above.depth < 32 AND (c.parent_code IS NOT NULL OR c.code = :moved)
     )
-    SELECT above.start, c.code, c.kind, c.purpose, c.temperature_class, c.isolated
+    SELECT above.start, c.code, c.kind, c.purpose, c.temperature_class, c.isolated, c.lifted_at
     FROM above JOIN storage_container c ON c.code = above.code ORDER BY above.start, above.depth
     """
 )

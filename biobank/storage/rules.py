@@ -1,6 +1,6 @@
 """What may stand in which place. Pure rules of one tube and one place; every way of placing asks them (`placing.py`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -67,13 +67,24 @@ class Standing:
     """What a container is with everything it stands in.
 
     `temperature`: the class that reaches it; `isolated`: it, or anything around it, is for infectious material; `safe`: it, or
-    anything around it, is a quarantine or evacuation place, where everything is accepted.
+    anything around it, is a quarantine or evacuation place, where everything is accepted; `lifted`: it, or anything around it, is
+    out of its place.
     """
 
     code: str
     temperature: str | None = None
     isolated: bool = False
     safe: bool = False
+    lifted: bool = False
+
+    def keeps(self, condition: str) -> bool:
+        """Say whether a specimen of this condition is in the cold (or warmth) that it needs while it stands here."""
+        return not self.lifted and suits(condition, self.temperature)
+
+
+def takes_everything(purposes: Iterable[str]) -> bool:
+    """Say whether everything is accepted in a place. `purposes`: its own and those of what it stands in."""
+    return any(purpose != "storage" for purpose in purposes)
 
 
 def standing_of(chain: "list[Any]") -> Standing:
@@ -84,7 +95,8 @@ def standing_of(chain: "list[Any]") -> Standing:
         chain[0].code,
         next(iter(cold or named), None),
         isolated=any(row.isolated for row in chain),
-        safe=any(row.purpose != "storage" for row in chain),
+        safe=takes_everything(row.purpose for row in chain),
+        lifted=any(row.lifted_at is not None for row in chain),
     )
 
 

@@ -53,6 +53,7 @@ class ContainerPublic(BaseModel):
     cols: int | None
     isolated: bool
     active: bool
+    safe: bool = Field(default=False, description="It, or what it stands in, is a quarantine or evacuation place: it takes all.")
     lifted_at: AwareDatetime | None = Field(default=None, description="Out of its place since, with everything in it.")
     path: list[str] = Field(default_factory=list, description="Names from the site down to this container.")
     positions: int = 0

@@ -18,16 +18,15 @@ from biobank.custody.ledger import Appended
 from biobank.custody.legality import TO_QUARANTINE, Snapshot
 from biobank.custody.recording import Circumstances, Move, acknowledge, record, require_expected
 from biobank.custody.service import receipt_of
-from biobank.custody.snapshots import get_all_visible, load, may_know, unknown_specimen
+from biobank.custody.snapshots import load, may_know, unknown_specimen
 from biobank.custody.states import TERMINAL
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import MalformedRequest, NotFound, Refusal, raise_first
 from biobank.storage import queries
 from biobank.storage.allocation import Slot
-from biobank.storage.events import Moved, Safeguarded, Stored
+from biobank.storage.events import Moved, Stored
 from biobank.storage.exposure import require_reason_to_differ
 from biobank.storage.placing import SLOT_UNKNOWN, Box, assign_slots, placing_event, placing_refusals, read_box, said_of
-from biobank.storage.rules import suits
 from biobank.storage.schemas import Placement, PlacementPublic, PlacementsAnswer, PlacementsRequest, StoreRequest
 
 
@@ -76,13 +75,14 @@ def _place(
     if len(set(codes)) != len(codes):
         raise MalformedRequest("A specimen stands twice in this request. Send each specimen once.")
     row = queries.get_container(session, act.actor, container_code)
-    safe = queries.standings_of(session, [row.code])[row.code].safe
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
-    specimens = _load(session, act, codes, safe=safe)
+    known = load(session, codes, lock=True, holds=True)
+    row = queries.get_container(session, act.actor, container_code, lock=True)
+    box = read_box(session, row)
+    specimens = [_to_place(act, code, known.get(code), safe=box.safe) for code in codes]
     for specimen, placement in zip(specimens, placements, strict=True):
-        if not safe or placement.expected_seq is not None:
+        if not box.safe or placement.expected_seq is not None:
             require_expected(specimen, placement.expected_seq)
-    box = read_box(session, queries.get_container(session, act.actor, container_code, lock=True))
     for specimen in specimens:
         raise_first(placing_refusals(act.actor, specimen, box))
     slots: list[Slot | None] = []
@@ -105,15 +105,11 @@ def _place(
     return PlacementsAnswer(items=_answers(done, box, slots, specimens), receipt=acknowledge(act, done))
 
 
-def _load(session: Session, act: Act, codes: Sequence[str], *, safe: bool) -> list[Snapshot]:
-    """Load and lock; a quarantine place takes live tubes the actor may not otherwise know of."""
-    if not safe:
-        return get_all_visible(session, act.actor, codes, lock=True, holds=True)
-    found = load(session, codes, lock=True)
-    for code in codes:
-        if code not in found or (found[code].state in TERMINAL and not may_know(act.actor, found[code])):
-            raise unknown_specimen(code)
-    return [found[code] for code in codes]
+def _to_place(act: Act, code: str, found: Snapshot | None, *, safe: bool) -> Snapshot:
+    """Return the specimen, or raise NotFound; a quarantine place takes live tubes the actor may not otherwise know of."""
+    if found is None or ((not safe or found.state in TERMINAL) and not may_know(act.actor, found)):
+        raise unknown_specimen(code)
+    return found
 
 
 def event_for(specimen: Snapshot, box: Box, slot: Slot | None, exposure_s: int | None, at: datetime) -> Event:
@@ -127,7 +123,7 @@ def event_for(specimen: Snapshot, box: Box, slot: Slot | None, exposure_s: int |
         "position": None if slot is None else slot.code,
         "site": box.row.site_code,
     }
-    if kind is Safeguarded and not suits(specimen.projection.condition, box.standing.temperature):
+    if not box.standing.keeps(specimen.projection.condition):
         common["out_since"] = rfc3339(at)
     if kind is Moved:
         common["from_position"] = specimen.projection.position_code
@@ -139,6 +135,8 @@ def event_for(specimen: Snapshot, box: Box, slot: Slot | None, exposure_s: int |
 def _answers(
     done: Sequence[Appended], box: Box, slots: Sequence[Slot | None], before: Sequence[Snapshot]
 ) -> list[PlacementPublic]:
+    """Say where each tube is now; `done` has one event of each, then the holds that they placed."""
+    heads = {a.stream_id: a.seq for a in done}
     return [
         PlacementPublic(
             specimen=a.stream_id,
@@ -146,9 +144,9 @@ def _answers(
             position=None if slot is None else slot.code,
             label=None if slot is None else slot.label,
             state=a.after.state,
-            seq=a.seq,
+            seq=heads[a.stream_id],
             event=receipt_of(a),
             warnings=said_of(specimen, box, slot),
         )
-        for a, slot, specimen in zip(done, slots, before, strict=True)
+        for a, slot, specimen in zip(done, slots, before, strict=False)
     ]

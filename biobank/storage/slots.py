@@ -38,9 +38,8 @@ def mark_slots(session: Session, act: Act, code: str, request: SlotsRequest) -> 
         if slot is None:
             raise NotFound(f"{code} has no position {place}. Look at the box map.", subject=code)
         slots[slot.code] = slot
-    untaken = {slot.code for slot, free in queries.slots_of(session, code) if free}
     for slot in slots.values():
-        if request.mark != "open" and slot.code not in untaken:
+        if request.mark != "open" and slot.code in box.taken:
             raise PositionOccupied(
                 f"{slot.label} of {code} holds a tube, or is kept for one that is out. Move the tube first.",
                 subject=code,

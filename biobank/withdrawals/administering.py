@@ -62,7 +62,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     consents, _ = consents_of(case, grounds, [product])
     amount = tube.projection.amount
     _require_accounted(request, product, amount, tube.unit)
-    session.execute(update(release_table).where(release_table.c.id == request.release).values(consumed_at=act.at))
+    session.execute(update(release_table).where(release_table.c.id == request.release).values(consumed_at=started))
     event = Administered(
         withdrawal=code,
         release=str(request.release),

@@ -41,6 +41,7 @@ RULEBOOK: dict[str, tuple[set[str], str | None]] = {
     "specimen.moved": ({"stored"}, "stored"),
     "specimen.safeguarded": (ALIVE, "stored"),
     "specimen.carried_along": ({"stored", "checked_out"}, None),
+    "specimen.left_cold": ({"stored"}, None),
     "specimen.exposed": ({"stored", "checked_out"}, None),
     "specimen.dispatched": ({"collected", "received", "checked_out", "issued"}, "in_transit"),
     "specimen.refused": ({"in_transit"}, "received"),

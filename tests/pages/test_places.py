@@ -6,6 +6,14 @@ from tests.storage.test_every_way_of_placing import a_tube, donor_of
 from tests.storage.test_storing import a_box
 
 
+def test_a_box_in_a_quarantine_tank_offers_what_it_accepts(api: Api, visit: Visit) -> None:
+    tank = a_box(api, kind="tank", name="Apart", rows=None, cols=None, purpose="quarantine", temperature_class="ln2_vapour")
+    box = a_box(api, parent=tank)
+    visitor = visit("lab_tech")
+    assert f"/storage/{box}/evacuate" in visitor.get_page(f"/storage/{box}")
+    assert "Bring to safety" in visitor.get_page(f"/storage/{box}/evacuate")
+
+
 def test_places_are_blocked_and_kept_and_a_tube_is_stored_without_one(api: Api, visit: Visit) -> None:
     box, tube = a_box(api), a_tube(api)
     visitor = visit("lab_tech")

@@ -48,6 +48,11 @@ def test_a_hand_over_and_a_shipment_wait_for_their_receiver_only(api: Api) -> No
     assert ("overdue", "Receive a shipment", code) in tasks(api, "north_tech")
 
 
+def test_what_its_condition_makes_too_old_soon_is_shown_to_quality(api: Api) -> None:
+    story = a_story(api).up_to("thaw")
+    assert ("due", "A specimen expires", story.vials[0]) in tasks(api, "quality")
+
+
 def test_kits_and_tests_are_shown_before_they_are_late_and_called_overdue_after(api: Api) -> None:
     at = clock.now()
     body = {"site": "CLINIC", "home_site": "LAB", "adipose_labels": 1, "expires_at": rfc3339(at + timedelta(days=10))}

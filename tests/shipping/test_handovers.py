@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from biobank.acts.timers import TIMERS
+from biobank.custody.legality import Snapshot
+from biobank.custody.projection import Projection
 from biobank.custody.rebuild import projection_of
 from biobank.foundation import clock
-from biobank.shipping.handovers import expire_handovers
+from biobank.shipping.handovers import expire_handovers, starts_clock
 from tests.conftest import Api
 from tests.factories import make_box
 from tests.shipping.stories import EVERYONE, kinds_of, now_of, offer, offered, refused, stage, tubes
@@ -253,3 +255,25 @@ def test_hand_overs_are_listed_page_by_page(api: Api) -> None:
     assert [h["id"] for h in first["items"] + rest["items"]] == names[::-1]
     assert rest["next"] is None
     assert api.north_tech.get("/handovers").json()["items"] == []
+
+
+def test_a_hand_over_starts_the_clock_of_what_is_in_no_place_and_has_none() -> None:
+    def in_hand(**changes: Any) -> bool:
+        now = Projection(**{"state": "received", "condition": "frozen"} | changes)
+        specimen = Snapshot(
+            code="AD26-X",
+            donor_code=None,
+            seq=1,
+            head_hash=None,
+            projection=now,
+            material="adsc",
+            unit="cells",
+            purpose="therapeutic",
+            home_site_code="LAB",
+        )
+        return starts_clock(specimen)
+
+    assert in_hand() and in_hand(state="checked_out")
+    assert not in_hand(condition="fresh")
+    assert not in_hand(state="stored") and not in_hand(state="in_transit")
+    assert not in_hand(out_since="2026-11-22T10:00:00.000Z"), "it runs already"

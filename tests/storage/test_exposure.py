@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from biobank.acts.act import Act
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
+from biobank.pages.today import read_tasks
+from biobank.specimens.warm_time import hold_what_is_out_too_long
 from tests.conftest import Api
 from tests.storage.test_every_way_of_placing import a_tube, seq_of, stored
 from tests.storage.test_storing import a_box
@@ -89,6 +92,113 @@ def test_a_lifted_rack_exposes_every_tube_in_it(api: Api) -> None:
     assert api.lab_tech.post(f"/storage-containers/{tank}/lift", json={}).json()["code"] == "not_liftable"
 
 
+def a_tank_with_a_rack(api: Api) -> tuple[str, str, str, str]:
+    """A tank, a rack in it, a box in that and a stored tube in the box."""
+    tank = a_box(api, kind="tank", name="Tank", rows=None, cols=None, **COLD)
+    rack = a_box(api, kind="rack", name="Rack", rows=None, cols=None, parent=tank)
+    box, tube = a_box(api, parent=rack), a_tube(api)
+    assert stored(api, tube, "", box, nothing)[0] == 201
+    return tank, rack, box, tube
+
+
+def at_place(api: Api, code: str, act: str, **body: Any) -> Any:
+    answer = api.lab_tech.post(f"/storage-containers/{code}/{act}", json=body)
+    assert answer.status_code in (200, 201), answer.text
+    return answer.json()
+
+
+def test_a_box_lifted_out_of_a_lifted_rack_counts_its_tubes_once(api: Api) -> None:
+    _tank, rack, box, tube = a_tank_with_a_rack(api)
+    before = exposure(api, tube)["total_s"]
+    at_place(api, rack, "lift")
+    later(api, minutes=4)
+    at_place(api, box, "lift")
+    later(api, minutes=3)
+    at_place(api, box, "put-back")
+    inside = exposure(api, tube)
+    later(api, minutes=2)
+    shown = exposure(api, tube)["total_s"]
+    at_place(api, rack, "put-back")
+    after = exposure(api, tube)
+
+    assert inside["running_since"] is not None, "its rack is still out"
+    assert after["running_since"] is None
+    assert 540 <= shown - before <= 560 and abs(after["total_s"] - shown) <= 5
+    kinds = [one["kind"] for one in api.lab_tech.get(f"/specimens/{tube}/custody").json()["items"]]
+    assert kinds[-2:] == ["specimen.left_cold", "specimen.exposed"]
+
+
+def test_what_leaves_a_lifted_rack_straight_for_another_place_keeps_the_time_since_the_lift(api: Api) -> None:
+    tank, rack, box, tube = a_tank_with_a_rack(api)
+    other = a_tube(api)
+    assert stored(api, other, "", box, nothing)[0] == 201
+    rack2 = a_box(api, kind="rack", name="Rack 2", rows=None, cols=None, parent=tank)
+    before = [exposure(api, one)["total_s"] for one in (tube, other)]
+    at_place(api, rack, "lift")
+    later(api, minutes=5)
+
+    assert put(api, tube, a_box(api, parent=tank)).status_code == 201
+    at_place(api, box, "move", to=rack2)
+    later(api, minutes=30)
+
+    for one, was in zip((tube, other), before, strict=True):
+        now = exposure(api, one)
+        assert (now["running_since"], 300 <= now["total_s"] - was <= 330) == (None, True), now
+
+
+def test_a_tube_put_into_a_lifted_box_is_not_in_the_cold_yet(api: Api) -> None:
+    _tank, rack, box, _ = a_tank_with_a_rack(api)
+    at_place(api, rack, "lift")
+    tube = a_tube(api)
+    assert put(api, tube, box).status_code == 201
+    later(api, minutes=5)
+
+    assert exposure(api, tube)["running_since"] is not None
+    at_place(api, rack, "put-back")
+    assert exposure(api, tube)["running_since"] is None and exposure(api, tube)["total_s"] >= 300
+
+
+def test_a_box_scanned_into_a_warm_safe_place_starts_the_clock_of_its_tubes(api: Api) -> None:
+    tube, box = a_stored_tube(api)
+    warm = a_box(api, kind="freezer", name="Bench", rows=None, cols=None, purpose="evacuation", temperature_class="ambient")
+
+    at_place(api, warm, "evacuate", scanned=[box])
+    later(api, minutes=10)
+
+    assert exposure(api, tube)["running_since"] is not None and exposure(api, tube)["total_s"] >= 600
+    at_place(api, box, "move", to=a_box(api, kind="tank", name="Cold", rows=None, cols=None, **COLD))
+    assert exposure(api, tube)["running_since"] is None
+
+
+def test_the_sequence_answered_counts_the_hold_that_was_placed(api: Api) -> None:
+    limits = {"site": "LAB", "material": "adsc", "condition": "frozen", "warm_amber_s": 300, "warm_red_s": 900}
+    assert sign_and_post(api.quality, "decided", "/material-limits", limits).status_code == 200
+    tube, box = a_stored_tube(api)
+    check_out(api, tube)
+    later(api, minutes=16)
+
+    answer = put(api, tube, box).json()["items"][0]
+
+    assert [hold["kind"] for hold in api.lab_tech.get(f"/specimens/{tube}").json()["holds"]] == ["temperature"]
+    assert answer["seq"] == seq_of(api, tube)
+
+
+def test_a_map_of_the_past_knows_only_what_was_known_then(api: Api) -> None:
+    _tank, rack, _box, _tube = a_tank_with_a_rack(api)
+    free = a_box(api, kind="rack", name="Free", rows=None, cols=None)
+    then = rfc3339(clock.now())
+    later(api, minutes=10)
+    at_place(api, free, "move", to=a_box(api, kind="tank", name="Later", rows=None, cols=None))
+
+    def path(code: str, **asked: str) -> Any:
+        return api.lab_tech.get(f"/storage-containers/{code}/map", params=asked).json()["container"]["path"]
+
+    assert path(free, at=then) == ["LAB", "Free"], "it stood by itself"
+    assert path(free, as_known_at=then) == ["LAB", "Free"]
+    assert path(free) == ["LAB", "Later", "Free"]
+    assert path(rack) == ["LAB", "Tank", "Rack"]
+
+
 def test_two_lifted_boxes_of_a_rack_that_moves_count_each_its_own_tubes(api: Api) -> None:
     tank = a_box(api, kind="tank", name="Tank", rows=None, cols=None, **COLD)
     racks = [a_box(api, kind="rack", name=f"Rack {n}", rows=None, cols=None, parent=tank) for n in (1, 2)]
@@ -151,6 +261,28 @@ def test_over_its_budget_a_tube_is_put_back_and_held_towards_use(api: Api) -> No
     assert back.status_code == 201, back.text
     assert exposure(api, tube)["budget"] == "red"
     assert [hold["kind"] for hold in api.lab_tech.get(f"/specimens/{tube}").json()["holds"]] == ["temperature"]
+
+
+def test_a_tube_that_is_still_out_over_its_budget_is_held_once_and_waits_for_quality(api: Api) -> None:
+    limits = {"site": "LAB", "material": "adsc", "condition": "frozen", "warm_amber_s": 300, "warm_red_s": 900}
+    assert sign_and_post(api.quality, "decided", "/material-limits", limits).status_code == 200
+    tube, box = a_stored_tube(api)
+    check_out(api, tube)
+
+    def round_of_the_timer() -> int:
+        act = Act.system(api.test_bank.bank, path="timer")
+        return api.test_bank.write(lambda s: hold_what_is_out_too_long(s, act))  # type: ignore[no-any-return]
+
+    later(api, minutes=14)
+    early = round_of_the_timer()
+    later(api, minutes=2)
+
+    assert (early, round_of_the_timer(), round_of_the_timer()) == (0, 1, 0)
+    assert put(api, tube, box).status_code == 201
+    assert [one["reason"] for one in api.quality.get("/holds", params={"scope": tube}).json()["items"]] == ["warm_time_budget"]
+    quality = api.test_bank.actor("quality")
+    tasks = api.test_bank.write(lambda s: [(task.what, task.subject) for task in read_tasks(s, quality)])
+    assert ("Decide about time out of the cold", tube) in tasks
 
 
 def test_a_thawed_vial_has_a_clock_and_is_not_given_after_it(api: Api) -> None:

@@ -39,7 +39,7 @@ def acts_of_place(actor: Actor, place: ContainerPublic) -> list[ActionLink]:
     acts = []
     if actor.may(Permission.STORAGE_MANAGE, at=place.site) and place.rows is None:
         acts.append(ActionLink("Add containers inside", f"/storage/new?parent={place.code}", "plus"))
-    if not evacuation_refusals(actor, place.code, place.site, place.purpose):
+    if not evacuation_refusals(actor, place.code, place.site, safe=place.safe):
         acts.append(ActionLink("Bring tubes to safety here", f"{here}/evacuate", "snow", "get", "main"))
     if records and (place.positions or place.occupied):
         acts.append(ActionLink("Compare what is in it", f"{here}/compare", "scan"))
@@ -111,7 +111,7 @@ ActPage(
 
 def _safe_place(session: Session, actor: Actor, asked: Asked) -> ContainerPublic:
     place = read_container(session, actor, asked.code)
-    asked.opens(evacuation_refusals(actor, place.code, place.site, place.purpose))
+    asked.opens(evacuation_refusals(actor, place.code, place.site, safe=place.safe))
     return place
 
 
