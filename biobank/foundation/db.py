@@ -20,6 +20,7 @@ from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Connection, Engine, MetaData, Select, Table, create_engine, event
 from sqlalchemy.dialects.postgresql import psycopg as _dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util.concurrency import greenlet_spawn
 from sqlmodel import Session, SQLModel
 
 from biobank.foundation.batching import Batcher
@@ -151,7 +152,10 @@ class Database:
         """Let go of the connections that wait for work: one as old as they are turned out to lead nowhere."""
         for name in ("writer", "reader"):
             if name in self.__dict__:
-                closing = asyncio.ensure_future(self.__dict__[name].dispose())
+                engine: Engine = self.__dict__[name].sync_engine
+                outdated = engine.pool
+                engine.dispose(close=False)  # at once, so that nobody is given one of them while they are being closed
+                closing = asyncio.ensure_future(greenlet_spawn(outdated.dispose))
                 self._closing.add(closing)
                 closing.add_done_callback(self._closing.discard)
         if "direct" in self.__dict__:
