@@ -736,6 +736,37 @@ def upgrade() -> None:
     )
     op.create_index("ix_donor_index_token", "donor_index", ["token"], unique=False)
     op.create_table(
+        "donor_marker",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("marker", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="entered", nullable=False),
+        sa.Column("sampled_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("laboratory", sa.Text(), nullable=False),
+        sa.Column("kit", sa.Text(), nullable=False),
+        sa.Column("told_commit", sa.LargeBinary(), nullable=False),
+        sa.Column("report_sha256", sa.Text(), nullable=False),
+        sa.Column("entered_by", sa.Text(), nullable=False),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("entered_event", sa.LargeBinary(), nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decided_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint("(state = 'entered') = (decided_by IS NULL)", name=op.f("a_decision_on_a_marker_has_its_person")),
+        sa.CheckConstraint("result IN ('negative','reactive','indeterminate')", name=op.f("marker_result_is_known")),
+        sa.CheckConstraint("state IN ('entered','confirmed','rejected')", name=op.f("marker_state_is_known")),
+        sa.CheckConstraint("decided_by <> entered_by", name=op.f("a_marker_is_confirmed_by_another")),
+        sa.ForeignKeyConstraint(["decided_by"], ["app_user.code"], name=op.f("fk_donor_marker_decided_by")),
+        sa.ForeignKeyConstraint(["decided_event"], ["event.leaf_hash"], name=op.f("fk_donor_marker_decided_event")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_donor_marker_donor_code")),
+        sa.ForeignKeyConstraint(["entered_by"], ["app_user.code"], name=op.f("fk_donor_marker_entered_by")),
+        sa.ForeignKeyConstraint(["entered_event"], ["event.leaf_hash"], name=op.f("fk_donor_marker_entered_event")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_donor_marker")),
+        info={"app_may_delete": True},
+    )
+    op.create_index("ix_donor_marker_donor", "donor_marker", ["donor_code", "sampled_at"], unique=False)
+    op.create_table(
         "donor_reserve",
         sa.Column("donor_code", sa.Text(), nullable=False),
         sa.Column("material", sa.Text(), nullable=False),
@@ -1181,7 +1212,6 @@ def upgrade() -> None:
         sa.Column("unit_number", sa.Integer(), nullable=True),
         sa.Column("home_site_code", sa.Text(), nullable=True),
         sa.Column("regulatory_basis", sa.Text(), server_default="undetermined", nullable=False),
-        sa.Column("markers_evaluated", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("collected_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -1755,6 +1785,8 @@ def downgrade() -> None:
     op.drop_index("ix_identification_donor", table_name="identification")
     op.drop_table("identification")
     op.drop_table("donor_reserve")
+    op.drop_index("ix_donor_marker_donor", table_name="donor_marker")
+    op.drop_table("donor_marker")
     op.drop_index("ix_donor_index_token", table_name="donor_index")
     op.drop_table("donor_index")
     op.drop_index(op.f("ix_donor_document_donor_code"), table_name="donor_document")

@@ -24,6 +24,7 @@ from biobank.custody.locks import locked
 from biobank.custody.states import HoldAct, HoldScope
 from biobank.donors import events
 from biobank.donors.blind_index import forget_tokens
+from biobank.donors.markers import forget_results
 from biobank.donors.models import donor
 from biobank.donors.models import donor_document as _kept
 from biobank.donors.recording import record_on_donor, recorded
@@ -168,6 +169,7 @@ def _forget(session: Session, code: str) -> int:
     session.execute(delete(_kept).where(_kept.c.donor_code == code))
     donors_cells.get().forget_aliases(session, code)
     forget_tokens(session, code)
+    forget_results(session, code)
     session.execute(update(donor).where(donor.c.code == code).values(status="erased", identity_commit=None, contact_commit=None))
     return len(gone)
 

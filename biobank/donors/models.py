@@ -177,6 +177,37 @@ class KitBinding(SQLModel, table=True):
     bound_at: datetime = Field(sa_column=_when())
 
 
+class DonorMarker(SQLModel, table=True):
+    """One result of a marker of infection, as the vault's document of it says; rows go when the person is erased."""
+
+    __tablename__ = "donor_marker"
+    __table_args__ = (
+        CheckConstraint("result IN ('negative','reactive','indeterminate')", name="marker_result_is_known"),
+        CheckConstraint("state IN ('entered','confirmed','rejected')", name="marker_state_is_known"),
+        CheckConstraint("(state = 'entered') = (decided_by IS NULL)", name="a_decision_on_a_marker_has_its_person"),
+        CheckConstraint("decided_by <> entered_by", name="a_marker_is_confirmed_by_another"),
+        Index("ix_donor_marker_donor", "donor_code", "sampled_at"),
+        {"info": {"app_may_delete": True}},
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False))
+    marker: str = Field(sa_column=Column(Text, nullable=False))
+    result: str = Field(sa_column=Column(Text, nullable=False))
+    state: str = Field(default="entered", sa_column=Column(Text, nullable=False, server_default="entered"))
+    sampled_at: datetime = Field(sa_column=_when())
+    laboratory: str = Field(sa_column=Column(Text, nullable=False))
+    kit: str = Field(sa_column=Column(Text, nullable=False))
+    told_commit: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    report_sha256: str = Field(sa_column=Column(Text, nullable=False))
+    entered_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    entered_at: datetime = Field(sa_column=_when())
+    entered_event: bytes = Field(sa_column=_hash_of_event())
+    decided_by: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
+    decided_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    decided_event: bytes | None = Field(default=None, sa_column=_hash_of_event(nullable=True))
+
+
 class Wristband(SQLModel, table=True):
     """A band on a patient's wrist: it stands for the donor during one visit."""
 
@@ -209,6 +240,7 @@ class Wristband(SQLModel, table=True):
 # The tables, by the names under which everybody imports them.
 donor = table_of(Donor)
 donor_document = table_of(DonorDocument)
+donor_marker = table_of(DonorMarker)
 identification = table_of(Identification)
 kit_binding = table_of(KitBinding)
 wristband = table_of(Wristband)

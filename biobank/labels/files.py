@@ -22,7 +22,7 @@ from biobank.labels.catalogue import catalogue
 from biobank.labels.data import LabelData
 from biobank.labels.models import LabelPrint
 from biobank.labels.render import MEDIA_TYPES, Format, render, render_accompanying_sheet, render_roll, render_sheet
-from biobank.labels.statements import Evaluation, Extent, StatementPolicy, required_statements
+from biobank.labels.statements import StatementPolicy, required_statements
 from biobank.labels.template import Template
 from biobank.labels.things import is_thing, thing_of
 from biobank.people.queries import get_site
@@ -89,7 +89,6 @@ def label_data(session: Session, actor: Actor, code: str, serial: int | None = N
 
 def data_of(facts: LabelFacts) -> LabelData:
     """Return what the label of a specimen with these facts says, without a serial. Pure."""
-    evaluated = Extent.COMPLETE if facts.markers_evaluated else Extent.NOT_DONE
     recipient = None if facts.recipient is None else parse_code(facts.recipient)
     return LabelData(
         code=parse_code(facts.code),
@@ -102,7 +101,7 @@ def data_of(facts: LabelFacts) -> LabelData:
         expires_on=facts.expires_on,
         storage=facts.storage,
         recipient=recipient,
-        statements=required_statements(Evaluation(screening=evaluated, testing=evaluated), POLICY, recipient),
+        statements=required_statements(facts.evaluation, POLICY, recipient),
     )
 
 

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from biobank.donors.markers import Evaluation
 from biobank.foundation.codes import Code
 
 SEE_SHEET: Final = "SEE SHEET"
@@ -38,37 +39,6 @@ class Region(StrEnum):
 
     US = "us"
     EU = "eu"
-
-
-class Extent(StrEnum):
-    """How much of what is otherwise required was done."""
-
-    NOT_DONE = "not_done"
-    PARTIAL = "partial"
-    COMPLETE = "complete"
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What is known about communicable disease in the donor.
-
-    :ivar screening: medical history and examination
-    :ivar testing: laboratory tests
-    :ivar risk_found: screening or testing shows an agent, a risk factor or clinical evidence
-    :ivar positive_marker: a test for an infectious marker is positive
-    :ivar reactive_for: names of the agents with reactive results
-    """
-
-    screening: Extent = Extent.NOT_DONE
-    testing: Extent = Extent.NOT_DONE
-    risk_found: bool = False
-    positive_marker: bool = False
-    reactive_for: tuple[str, ...] = ()
-
-    @property
-    def complete(self) -> bool:
-        """Whether both screening and testing were done in full; partial work counts as none."""
-        return self.screening is Extent.COMPLETE and self.testing is Extent.COMPLETE
 
 
 @dataclass(frozen=True, slots=True)

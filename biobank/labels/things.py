@@ -12,6 +12,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.donors.markers import Evaluation
 from biobank.donors.visibility import get_visible_donor
 from biobank.donors.wristbands import active_wristband
 from biobank.foundation.clock import now
@@ -30,7 +31,7 @@ from biobank.labels.events import (
     WristbandLabelled,
     WristbandLabelVerified,
 )
-from biobank.labels.statements import Evaluation, StatementPolicy, required_statements
+from biobank.labels.statements import StatementPolicy, required_statements
 from biobank.people.queries import get_user, zone_of
 from biobank.specimens.kits import describe_kit, unknown_kit
 from biobank.specimens.models import kit_label, specimen

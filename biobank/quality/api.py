@@ -9,8 +9,20 @@ from fastapi import APIRouter, Path, Query, Response
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import BankDep, Performing, Reading
 from biobank.foundation.paging import Cursor, Paging
-from biobank.quality import attachments, decisions, deviations, disposal, holds, identifying, isolation, look_back, reserves
+from biobank.quality import (
+    attachments,
+    decisions,
+    deviations,
+    disposal,
+    holds,
+    identifying,
+    isolation,
+    look_back,
+    markers,
+    reserves,
+)
 from biobank.quality.isolation import IsolationAnswer, IsolationRequest
+from biobank.quality.markers import DecideMarker, EnterMarker, MarkerList, MarkerRecorded
 from biobank.quality.reserves import ReserveList, ReserveRecorded, ReserveRequest
 from biobank.quality.schemas import (
     AttachmentPublic,
@@ -85,6 +97,24 @@ async def set_reserve(code: CodePath, request: ReserveRequest, performing: Perfo
 async def read_reserves(code: CodePath, reading: Reading) -> ReserveList:
     """What a donor has that could be used now, and what of it stays, by material."""
     return await reading(reserves.list_reserves, code.upper())
+
+
+@router.post("/donors/{code}/markers", status_code=201)
+async def enter_marker(code: CodePath, request: EnterMarker, performing: Performing) -> MarkerRecorded:
+    """Enter a result of a marker of infection from its report: clinic or laboratory."""
+    return await performing(markers.enter_marker, code.upper(), request)
+
+
+@router.get("/donors/{code}/markers")
+async def list_markers(code: CodePath, reading: Reading) -> MarkerList:
+    """Every result of a donor, newest sample first."""
+    return await reading(markers.list_markers, code.upper())
+
+
+@router.post("/donors/{code}/markers/{marker}/decide")
+async def decide_marker(code: CodePath, marker: UUID, request: DecideMarker, performing: Performing) -> MarkerRecorded:
+    """Confirm a result against its report, or say that it was entered wrongly: quality, signed "reviewed"."""
+    return await performing(markers.decide_marker, code.upper(), marker, request)
 
 
 @router.post("/specimens/{code}/decision")

@@ -26,8 +26,11 @@ from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody.recording import BANK_SUBJECT
 from biobank.custody.states import HoldScope
+from biobank.donors.models import donor, donor_marker
+from biobank.donors.visibility import visible
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, MalformedRequest, NotFound, PayloadTooLarge
 from biobank.quality.holds import find_scope
@@ -145,7 +148,7 @@ def register_file(session: Session, act: Act, request: AttachmentRequest, stored
 def find_file(session: Session, actor: Actor, sha256: str) -> tuple[AttachmentPublic, str]:
     """Return a file's row and its subject; raise NotFound unless the actor stored it, or may read it where it belongs."""
     row = session.execute(select(attachment).where(attachment.c.sha256 == sha256)).mappings().first()
-    if row is None or not _may_read(actor, row["stored_by"], row["site_code"]):
+    if row is None or not (_may_read(actor, row["stored_by"], row["site_code"]) or _is_report(session, actor, sha256)):
         raise NotFound("There is no attachment with this hash that you may see.")
     return AttachmentPublic(**{n: row[n] for n in AttachmentPublic.model_fields}), row["subject"]
 
@@ -160,6 +163,17 @@ def require_stored(session: Session, hashes: Collection[str]) -> None:
 
 def _may_read(actor: Actor, stored_by: str, site: str | None) -> bool:
     return actor.code == stored_by or actor.scope(Permission.DEVIATION_OPEN, Permission.LOG_READ).covers(site)
+
+
+def _is_report(session: Session, actor: Actor, sha256: str) -> bool:
+    """Say whether the file is the report of a marker of a donor whom the actor may identify: who decides on it reads it."""
+    asked = (
+        select(donor_marker.c.id)
+        .join(donor, donor.c.code == donor_marker.c.donor_code)
+        .where(donor_marker.c.report_sha256 == sha256, visible(actor))
+        .limit(1)
+    )
+    return actor.may(Permission.IDENTITY_READ, at=ANYWHERE) and session.execute(asked).first() is not None
 
 
 def _public(session: Session, sha256: str) -> AttachmentPublic:

@@ -58,6 +58,32 @@ class ReserveSet(Event):
     signature: str = SIGNATURE
 
 
+class MarkerEntered(Event):
+    """A result of a marker of infection was entered from its report. What it says is in the vault; its commitment stands here."""
+
+    stream: ClassVar[StreamKind] = StreamKind.DONOR
+    kind: Literal["donor.marker_entered"] = "donor.marker_entered"
+    permission: ClassVar[Permission] = Permission.HARVEST_RECORD
+
+    marker: str = Field(pattern=r"^[0-9a-f-]{36}$", description="The result's id.")
+    told: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the result.", json_schema_extra=COMMITS)
+    report_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class MarkerDecided(Event):
+    """Another person compared a result with its report: it is what the report says, or it was entered wrongly."""
+
+    stream: ClassVar[StreamKind] = StreamKind.DONOR
+    kind: Literal["donor.marker_decided"] = "donor.marker_decided"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+
+    marker: str = Field(pattern=r"^[0-9a-f-]{36}$", description="The result's id.")
+    entered: str = HASH
+    confirmed: bool
+    reason: str | None = Field(default=None, pattern=r"^[a-z0-9_]{2,40}$")
+    signature: str = SIGNATURE
+
+
 class Decision(StrEnum):
     """What quality can decide. `quarantined` is where everything begins and where only a return leads back to."""
 

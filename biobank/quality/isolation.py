@@ -9,6 +9,7 @@ from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
 from biobank.custody.recording import Circumstances, acknowledge
 from biobank.custody.states import HoldScope
+from biobank.donors.markers import reactive_stands
 from biobank.donors.service import keep_apart
 from biobank.foundation.errors import Conflict
 from biobank.quality.events import IsolationDecided
@@ -21,6 +22,13 @@ class IsolationStands(Conflict):
 
     code = "isolation_stands"
     title = "Nothing changes"
+
+
+class ReactiveResultStands(Conflict):
+    """A marker of infection is reactive; what follows from it is not lifted by hand."""
+
+    code = "reactive_result_stands"
+    title = "A reactive result stands"
 
 
 class IsolationRequest(Circumstances):
@@ -39,9 +47,15 @@ class IsolationAnswer(BaseModel):
 
 
 def decide_isolation(session: Session, act: Act, code: str, request: IsolationRequest) -> IsolationAnswer:
-    """Decide whether a donor's material stands in isolated places only. Raises NotFound, NotPermitted, IsolationStands."""
+    """Decide whether a donor's material stands in isolated places only. Raises NotFound, NotPermitted, IsolationStands,
+    ReactiveResultStands.
+    """
     scope = find_scope(session, act.actor, HoldScope.DONOR, code, lock=True)
     act.require(Permission.QUALITY_DECIDE, at=scope.sites, subject=code)
+    if not request.kept_apart and reactive_stands(session, code):
+        raise ReactiveResultStands(
+            f"A reactive result of {code} stands, so its material is kept apart. Decide about that result first.", subject=code
+        )
     if not keep_apart(session, code, request.kept_apart):
         raise IsolationStands(f"The record of {code} already says that.", subject=code)
     event = IsolationDecided(kept_apart=request.kept_apart, reason=request.reason)

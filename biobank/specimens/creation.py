@@ -28,7 +28,6 @@ _DEFAULTS: dict[str, Any] = {
     "lot_code": None,
     "unit_number": None,
     "home_site_code": None,
-    "markers_evaluated": False,
     "collected_at": None,
     "expires_at": None,
 }

@@ -67,7 +67,7 @@ class Collected(_Begins):
     follicular_units: int | None = COUNT
     follicles: int | None = COUNT
     transected: int | None = COUNT
-    markers_tested: bool = Field(default=False, description="All markers that are otherwise required were tested.")
+    markers_tested: bool = Field(default=False, description="What the clinic said; lifts no statement.")
 
     def amendment_refusal(self) -> Refusal | None:
         """A corrected method or place is one by which the material is taken."""

@@ -94,7 +94,9 @@ class ContainerCollected(Strict):
     follicular_units: Count | None = Field(default=None, description="Follicles only: groups as they grow.")
     follicles: Count | None = Field(default=None, description="Follicles only: single follicles, whole and transected.")
     transected: Count | None = Field(default=None, description="Follicles only: how many of them were cut.")
-    markers_tested: bool = Field(default=False, description="All otherwise required markers tested. Partial testing is no.")
+    markers_tested: bool = Field(
+        default=False, description="What the clinic says. It lifts no statement: confirmed results do (`/donors/{code}/markers`)."
+    )
     expires_at: Instant | None = None
 
 

@@ -222,7 +222,6 @@ def _draft(
         "unit": container.unit,
         "harvest_code": harvest_code,
         "home_site_code": request.home_site,
-        "markers_evaluated": container.markers_tested,
         "collected_at": occurred,
         "expires_at": container.expires_at,
     }

@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 from biobank.custody.projection import Projection
 from biobank.custody.snapshots import expiry_of
 from biobank.custody.states import Condition
+from biobank.donors.markers import Evaluation
 from biobank.specimens.materials import Material, TemperatureClass, amount_text, material_of
 from biobank.specimens.schemas import LabelFacts
 
 
-def label_facts(row: Any, custody: Projection, *, unit_count: int | None, zone: ZoneInfo) -> LabelFacts:
+def label_facts(row: Any, custody: Projection, *, unit_count: int | None, zone: ZoneInfo, evaluation: Evaluation) -> LabelFacts:
     """Build the facts from a row of `specimen` and the custody that goes with it; days are those of the bank's `zone`.
 
     The amount is the present one: a label printed after a part was used says what is in the tube.
@@ -29,7 +30,8 @@ def label_facts(row: Any, custody: Projection, *, unit_count: int | None, zone: 
         zone=zone.key,
         storage=storage_words(material, Condition(custody.condition)),
         recipient=row.donor_code,
-        markers_evaluated=row.markers_evaluated,
+        markers_evaluated=evaluation.complete,
+        evaluation=evaluation,
     )
 
 

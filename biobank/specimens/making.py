@@ -31,7 +31,7 @@ from biobank.specimens.processing_schemas import BalancePublic, MakingRun, Proce
 from biobank.specimens.run_rules import Making, Use, condition_after, made_total, refusal_of_run, used_total
 from biobank.specimens.shapes import SpecimenMade
 
-_TRAITS = (specimen.c.code, specimen.c.markers_evaluated, specimen.c.collected_at)
+_TRAITS = (specimen.c.code, specimen.c.collected_at)
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _prefix(run: _Run) -> Prefix:
 
 
 def _inherited(session: Session, run: _Run) -> dict[str, Any]:
-    """Return what every output has from its parents: home, harvest, markers, collection, freezes they went through."""
+    """Return what every output has from its parents: home, harvest, collection, freezes they went through."""
     codes = [parent.code for parent in run.parents]
     traits = session.execute(select(*_TRAITS).where(specimen.c.code.in_(codes))).all()
     harvests = {parent.harvest_code for parent in run.parents}
@@ -216,7 +216,6 @@ def _inherited(session: Session, run: _Run) -> dict[str, Any]:
         "home_site_code": run.parents[0].home_site_code,
         # Parents of several harvests: holds on each reach the output through them.
         "harvest_code": harvests.pop() if len(harvests) == 1 else None,
-        "markers_evaluated": all(trait.markers_evaluated for trait in traits),
         "collected_at": min(collected, default=None),
         "freeze_count": max(parent.projection.freeze_count for parent in run.parents),
         "condition": condition_after(run.process, run.uses),
@@ -252,7 +251,7 @@ def _draft(
         condition=common["condition"],
         freeze_count=common["freeze_count"],
     )
-    row = {name: common[name] for name in ("home_site_code", "harvest_code", "markers_evaluated", "collected_at")} | {
+    row = {name: common[name] for name in ("home_site_code", "harvest_code", "collected_at")} | {
         "code": code,
         "donor_code": run.donor,
         "material": making.material,

@@ -180,7 +180,6 @@ class Specimen(SQLModel, table=True):
     unit_number: int | None = Field(default=None, sa_column=Column(Integer))
     home_site_code: str | None = Field(default=None, sa_column=_site(nullable=True))
     regulatory_basis: str = Field(default="undetermined", sa_column=Column(Text, nullable=False, server_default="undetermined"))
-    markers_evaluated: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     collected_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
     expires_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
     created_at: datetime = Field(sa_column=_when())

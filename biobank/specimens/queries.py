@@ -23,6 +23,7 @@ from biobank.custody.rebuild import Rebuilt, entries_of, steps_of, where_they_le
 from biobank.custody.recording import Limits
 from biobank.custody.snapshots import expiry_of, get_visible
 from biobank.custody.states import Condition
+from biobank.donors.markers import Evaluation, evaluate, results_of
 from biobank.donors.models import donor
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
@@ -206,6 +207,7 @@ def specimen_public(
     """Describe a specimen that was loaded with its holds: as it stands, or as it was `then`."""
     stands = then or Rebuilt(snapshot.projection, snapshot.seq, snapshot.state_seq)
     row = session.execute(_described(), {"code": snapshot.code}).one()
+    evaluation = _evaluation_of(session, row)
     return SpecimenPublic(
         **_identity(row, snapshot),
         parents=row.parents or [],
@@ -216,8 +218,23 @@ def specimen_public(
         as_of=as_of,
         holds=_holds(snapshot),
         amendments=[_amendment(bytes(entry), leaf) for entry, leaf in zip(row.amended or [], row.amended_by or [], strict=True)],
-        label=label_facts(row, stands.projection, unit_count=row.unit_count, zone=ZoneInfo(row.zone or "UTC")),
+        markers_evaluated=evaluation.complete,
+        label=label_facts(
+            row,
+            stands.projection,
+            unit_count=row.unit_count,
+            zone=ZoneInfo(row.zone or "UTC"),
+            evaluation=evaluation,
+        ),
     )
+
+
+def _evaluation_of(session: Session, row: "Row[Any]") -> Evaluation:
+    """Return what the donor's results say of this specimen; of material of several harvests only what was found counts."""
+    if row.donor_code is None:
+        return Evaluation()
+    of_one_harvest = row.harvest_code is not None
+    return evaluate(results_of(session, [row.donor_code])[row.donor_code], row.collected_at if of_one_harvest else None)
 
 
 @cache
@@ -265,7 +282,6 @@ def _identity(row: "Row[Any]", snapshot: Snapshot) -> dict[str, Any]:
         "follicular_units",
         "follicles",
         "transected",
-        "markers_evaluated",
         "collected_at",
         "created_at",
         "created_by",

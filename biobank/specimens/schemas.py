@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from biobank.custody.recording import Circumstances
 from biobank.custody.states import Condition
+from biobank.donors.markers import Evaluation
 from biobank.foundation.paging import Listed
 from biobank.specimens.materials import Assay
 from biobank.specimens.shapes import EquipmentCode, Recorded, Seq, Sha256, SiteCode
@@ -107,7 +108,8 @@ class LabelFacts(BaseModel):
     zone: str = Field(default="UTC", description="Time zone of the bank that keeps it: the days are of this zone.")
     storage: str
     recipient: str | None
-    markers_evaluated: bool
+    markers_evaluated: bool = Field(description="History, examination and every required marker, confirmed, for this harvest.")
+    evaluation: Evaluation = Field(description="What the donor's results say of this container.")
 
 
 class SpecimenSummary(BaseModel):

@@ -22,6 +22,14 @@ from tests import seed
 
 SOME_HASH = "0" * 64
 SOME_ID = str(uuid4())
+A_MARKER = {
+    "marker": "hbsag",
+    "result": "negative",
+    "sampled_at": "2026-01-01T00:00:00Z",
+    "laboratory": "Laboratory",
+    "kit": "Kit",
+    "report_sha256": "ab" * 32,
+}
 SOME_TUBE = format_code("AD", 2026, 1)
 SOME_BAND = format_code("WB", None, 1)
 LAB_ONLY = frozenset({Role.CLINICIAN, Role.CLINIC_STAFF})
@@ -279,6 +287,16 @@ DONORS = (
     Row("POST", "/api/v1/donors/{code}/isolation", P.QUALITY_DECIDE, lambda _: {"kept_apart": False, "reason": "test"}, _donor),
     Row("POST", "/api/v1/donors/{code}/reserves", P.QUALITY_DECIDE, lambda _: {"material": "adsc", "units": 1}, _donor),
     Row("GET", "/api/v1/donors/{code}/reserves", P.WITHDRAWAL_READ, None, _donor),
+    Row("POST", "/api/v1/donors/{code}/markers", P.HARVEST_RECORD, lambda _: A_MARKER, _donor),
+    Row("GET", "/api/v1/donors/{code}/markers", P.DONOR_READ, None, _donor),
+    Row(
+        "POST",
+        "/api/v1/donors/{code}/markers/{marker}/decide",
+        P.QUALITY_DECIDE,
+        lambda _: {"confirmed": True},
+        lambda w: _donor(w) | {"marker": SOME_ID},
+        missing=True,
+    ),
     Row("GET", "/api/v1/donors/{code}/erasure", P.DONOR_READ, None, _donor),
     Row("POST", "/api/v1/donors/{code}/erase", P.DONOR_ERASE, lambda _: {"reason": "asked_by_donor"}, _donor),
     Row("POST", "/api/v1/wristbands", P.DONOR_IDENTIFY, lambda _: {"identification": SOME_ID}, missing=True),

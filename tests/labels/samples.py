@@ -2,9 +2,10 @@
 
 from datetime import date
 
+from biobank.donors.markers import Evaluation
 from biobank.foundation.codes import DATED, SPECIMENS, Prefix, make_code
 from biobank.labels.data import LabelData
-from biobank.labels.statements import Evaluation, StatementPolicy, required_statements
+from biobank.labels.statements import StatementPolicy, required_statements
 from biobank.labels.template import Template
 
 HOST = "bank.example"

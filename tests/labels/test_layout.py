@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from biobank.donors.markers import Evaluation
 from biobank.foundation.codes import Prefix, make_code
 from biobank.labels.catalogue import catalogue
 from biobank.labels.data import FIELDS, LONGEST_TEXT, LabelData
 from biobank.labels.geometry import RESOLUTIONS, LabelDoesNotFit, UnknownResolution
 from biobank.labels.layout import Layout, TemplateUnsuitable, compose
 from biobank.labels.matrix import PayloadTooLong
-from biobank.labels.statements import SEE_SHEET, Evaluation, Region, Statement, StatementPolicy, required_statements
+from biobank.labels.statements import SEE_SHEET, Region, Statement, StatementPolicy, required_statements
 from biobank.labels.typeface import MIN_EM_UM, TextUnprintable
 from tests.labels.samples import DONOR, HOST, sample_for
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biobank.labels.statements import Evaluation, Extent, Region, StatementPolicy, required_statements
+from biobank.donors.markers import Evaluation, Extent
+from biobank.labels.statements import Region, StatementPolicy, required_statements
 from tests.labels.samples import DONOR
 
 unhurried = settings(deadline=None)  # a busy machine is not a failure

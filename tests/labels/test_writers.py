@@ -7,13 +7,14 @@ from xml.etree import ElementTree
 
 import pytest
 
+from biobank.donors.markers import Evaluation
 from biobank.foundation.codes import Prefix
 from biobank.labels.catalogue import catalogue
 from biobank.labels.geometry import RESOLUTIONS, LabelDoesNotFit
 from biobank.labels.layout import compose
 from biobank.labels.pdf import Page, SheetStock, StartOutsideSheet
 from biobank.labels.render import MEDIA_TYPES, Format, UnknownFormat, render, render_accompanying_sheet, render_roll, render_sheet
-from biobank.labels.statements import Evaluation, Region, Statement, StatementPolicy, required_statements
+from biobank.labels.statements import Region, Statement, StatementPolicy, required_statements
 from tests.labels.reading import decoded, pdf_pages, pdf_texts, raster
 from tests.labels.samples import DONOR, HOST, sample, sample_for
 

@@ -70,7 +70,7 @@ def test_a_harvest_with_a_kit_uses_its_labels_and_accounts_for_the_rest(api: Api
     assert shown["specimens"] == [used]
     assert (shown["home_site"], shown["method"], shown["transport_medium"]) == ("LAB", "lipoaspiration", "ringer_lactate")
     detail = api.clinician.get(f"/specimens/{used}").json()
-    assert (detail["markers_evaluated"], detail["harvest"], detail["collected_at"] is None) == (True, prepared["kit"], False)
+    assert (detail["markers_evaluated"], detail["harvest"], detail["collected_at"] is None) == (False, prepared["kit"], False)
     event = api.clinician.get(f"/specimens/{used}/custody").json()["items"][0]
     assert event["body"]["identification"] == identification
     assert len(event["relies_on"]) == 2

@@ -64,6 +64,13 @@ def test_lipoaspirate_becomes_svf_becomes_adsc_p2_in_ten_banked_vials(api: Api) 
         "storage": "below -130 °C",
         "recipient": person,
         "markers_evaluated": False,
+        "evaluation": {
+            "screening": "not_done",
+            "testing": "not_done",
+            "risk_found": False,
+            "positive_marker": False,
+            "reactive_for": [],
+        },
         "zone": "Europe/London",
     }
     assert kinds(api, "specimen", raw["code"]) == [

@@ -231,6 +231,7 @@ def _record_acts(actor: Actor, donor: DonorPublic) -> list[ActionLink]:
             ActionLink("Change the record", f"{here}/change", "pen"),
             ActionLink("Change the status", f"{here}/status", "donor"),
         ]
+    acts.append(ActionLink("Markers of infection", f"{here}/markers", "drop"))
     if actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE):
         title = "No longer keep apart" if donor.kept_apart else "Keep apart for infection"
         acts += [ActionLink(title, f"{here}/isolation", "octagon"), ActionLink("Set the reserve", f"{here}/reserve", "pen")]

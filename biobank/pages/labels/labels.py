@@ -13,6 +13,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.donors.markers import Evaluation
 from biobank.foundation.codes import DATED, Prefix, make_code, parse_code
 from biobank.foundation.terms import words
 from biobank.labels import batches, files, prints, rules
@@ -20,7 +21,7 @@ from biobank.labels.catalogue import catalogue
 from biobank.labels.data import LabelData
 from biobank.labels.printers import printers
 from biobank.labels.schemas import BatchRequest, PrintList, PrintPublic, PrintRequest, RuleList, RuleRequest, VerifyRequest
-from biobank.labels.statements import Evaluation, required_statements
+from biobank.labels.statements import required_statements
 from biobank.labels.template import Template
 from biobank.pages.people.site_choices import Choices, own_sites
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
