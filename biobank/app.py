@@ -13,10 +13,11 @@ from biobank.acts.head import HeadAsGet
 from biobank.acts.strict import as_documented
 from biobank.custody.scan_path.middleware import ScanPath
 from biobank.operations import health, openapi_document
+from biobank.operations.doorman import Doorman
 from biobank.operations.startup_gate import StartupGate, StartupGateMiddleware
 from biobank.pages.ui.assets import STATIC, STATIC_PREFIX
 from biobank.pages.ui.security import SecurityHeaders
-from biobank.pages.ui.session import refusal_page
+from biobank.pages.ui.session import cookie_name, refusal_page
 from biobank.pages.ui.styleguide import router as style_guide
 from biobank.registries import tables
 from biobank.registries.routes import PAGES, ROUTERS, SCAN_ROUTES
@@ -39,6 +40,8 @@ def create_app(bank: Bank) -> FastAPI:
         description="Inventory and chain of custody for banks of people's own cells.",
         lifespan=lifespan,
         openapi_url=None,
+        # A redirect of the framework's would name whatever host the request names.
+        redirect_slashes=False,
         responses=problems.PROBLEM_RESPONSES,
         # /metrics is ours; looking for exporters that nobody set up costs every request more than counting it does.
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -59,5 +62,6 @@ def create_app(bank: Bank) -> FastAPI:
     if bank.settings.test_mode:
         app.include_router(style_guide)
     app.mount(STATIC_PREFIX, STATIC)
+    app.add_middleware(Doorman, page=refusal_page, session_cookie=cookie_name)
     app.add_middleware(SecurityHeaders)
     return app

@@ -36,6 +36,7 @@ from biobank.auth.identity import load_actor
 from biobank.auth.models import LoginSession
 from biobank.foundation import clock
 from biobank.foundation.config import Settings
+from biobank.operations.wire import BoundedProtocol
 from biobank.postgres import migrate
 from biobank.postgres.embedded import EmbeddedPostgres
 from biobank.registries import event_kinds
@@ -271,7 +272,7 @@ class SharedServer:
     def __init__(self, test_bank: TestBank) -> None:
         self.app = create_app(test_bank.bank)
         self.loop: asyncio.AbstractEventLoop | None = None
-        config = uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+        config = uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="warning", lifespan="off", http=BoundedProtocol)
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()

@@ -74,7 +74,7 @@ def test_no_password_has_a_default_and_every_variable_is_required_somewhere() ->
     used = set(re.findall(r"\$\{(\w+)", TEXT))
     required = set(re.findall(r"\$\{(\w+):\?[^}]+\}", TEXT))
     with_default = set(re.findall(r"\$\{(\w+):-", TEXT))
-    assert with_default == {"BIOBANK_PUBLISHED_PORT"}
+    assert with_default == {"BIOBANK_PUBLISHED_PORT", "BIOBANK_ALLOWED_HOSTS", "BIOBANK_PROXY_ADDRESSES"}
     assert used - with_default == required
     assert {name for name in used if "PASSWORD" in name} <= required
     for service in SERVICES.values():
@@ -200,7 +200,7 @@ def test_each_service_runs_as_composed_until_its_health_check_succeeds(rehearsal
     def environment(name: str) -> dict[str, str]:
         given = {}
         for variable, text in SERVICES[name]["environment"].items():
-            text = re.sub(r"\$\{(\w+)[^}]*\}", lambda match: values[match[1]], text)
+            text = re.sub(r"\$\{(\w+)(?::-([^}]*)|[^}]*)\}", lambda match: values.get(match[1]) or match[2] or "", text)
             given[variable] = re.sub(r"@\w+:5432/(\w+)", rf"@/\1?host={quote(rehearsal.host, safe='')}", text)
         return image | given
 

@@ -19,6 +19,7 @@ from biobank.vault import Keystore
 
 SECRETS = ("vault-master", "blind-index", "throttle")
 """Random secret files; `ensure_secrets` makes the missing ones."""
+MONITOR_TOKEN = "monitor-token"  # noqa: S105  (the name of a file)
 
 
 def ensure_secrets(folder: Path, log_origin: str) -> None:
@@ -95,6 +96,12 @@ class Bank:
     def keystore_sync(self) -> Keystore:
         """Donor keys for the command line and the worker."""
         return Keystore(self._keys_sync, read_secret(self.settings.secrets, "vault-master"))
+
+    @cached_property
+    def monitor_token(self) -> bytes | None:
+        """The text that monitors send as bearer token from afar: the file `monitor-token`, when there is one."""
+        present = (self.settings.secrets / MONITOR_TOKEN).exists()
+        return read_secret(self.settings.secrets, MONITOR_TOKEN).strip() if present else None
 
     def secret(self, name: str) -> bytes:
         """Read one of `SECRETS`."""

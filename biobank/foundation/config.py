@@ -6,6 +6,7 @@ to log. `biobank demo` and `biobank migrate` create missing secret files with mo
 
 import os
 import stat
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Self
 
@@ -59,6 +60,16 @@ class Settings(BaseModel):
     secure_cookies: bool = Field(True, description="Send the session cookie over TLS only. Off for the demo on localhost.")
     test_mode: bool = Field(False, description="Allows moving the clock. `/readyz` says so. Never in production.")
     pool_size: int = Field(10, ge=1, le=100, description="Connections per web process.")
+    allowed_hosts: str = Field(
+        "",
+        description="Further host names this bank answers to beside `host_name`, separated by spaces; `*`: every one.",
+    )
+    proxy_addresses: str = Field(
+        "127.0.0.1", description="Addresses or networks of proxies, separated by spaces, whose `X-Forwarded-For` is believed."
+    )
+    monitor_networks: str = Field(
+        "127.0.0.0/8 ::1/128", description="Networks, separated by spaces, that read `/metrics` and the details of `/readyz`."
+    )
     login_attempts: int = Field(10, ge=3, description="Wrong passwords per login in ten minutes before it is throttled.")
 
     @field_validator(
@@ -73,6 +84,13 @@ class Settings(BaseModel):
     def _postgresql_only(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("postgresql://", "postgres://")):
             raise ValueError("must be a postgresql:// address; the bank runs on PostgreSQL 15 or later only")
+        return value
+
+    @field_validator("monitor_networks", "proxy_addresses")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for one in value.split():
+            ip_network(one)
         return value
 
     @classmethod

@@ -1,11 +1,15 @@
 """/healthz, /readyz, /metrics: is the process alive, may it take work, and how is it doing.
 
-Public, because load balancers and monitors have no login; they carry numbers and words, never codes or names.
+Load balancers have no login, so whether the process answers and is ready is public. How it is doing is for monitors: from a
+network of `monitor_networks` without a proxy between, or with the secret `monitor-token`. Numbers and words are said, never codes
+or names.
 """
 
+import hmac
 import time
 from datetime import timedelta
 from functools import cache
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from alembic.script import ScriptDirectory
@@ -16,8 +20,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from biobank.acts.bank import Bank
 from biobank.acts.web import BankDep
 from biobank.foundation import clock
+from biobank.foundation.errors import NotPermitted
 from biobank.operations.log_health import REGISTRY, log_unknown, look_at_the_log
 from biobank.postgres import migrate
 from biobank.viability.records import count_alarms, count_waiting
@@ -72,9 +78,26 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
+def is_monitor(request: Request, bank: Bank) -> bool:
+    """Say whether the caller may know how the bank is doing."""
+    token = request.headers.get("authorization", "").removeprefix("Bearer ").encode(errors="replace")
+    if bank.monitor_token is not None and hmac.compare_digest(token, bank.monitor_token):
+        return True
+    if request.client is None or {"x-forwarded-for", "forwarded", "x-real-ip"} & set(request.headers.keys()):
+        return False
+    try:
+        address = ip_address(request.client.host)
+    except ValueError:
+        return False
+    return any(address in ip_network(network) for network in bank.settings.monitor_networks.split())
+
+
 @router.get("/readyz")
 async def readyz(request: Request, bank: BankDep, response: Response) -> dict[str, Any]:
-    """The process may take work: database, schema, log, erasures; else 503. A lagging log is said, not a reason to stop."""
+    """The process may take work: database, schema, log, erasures; else 503. A lagging log is said, not a reason to stop.
+
+    How each of them stands is for monitors only.
+    """
     checks: dict[str, Any] = {}
     try:
         checks = await bank.database.read(lambda s: _look(s, bank.settings.merge_delay_s))
@@ -89,12 +112,17 @@ async def readyz(request: Request, bank: BankDep, response: Response) -> dict[st
     )
     ready = checks.get("database") == "ok" and checks.get("schema") == "ok" and checks["erasures"] == "replayed"
     response.status_code = 200 if ready else 503
-    return {"status": "ready" if ready else "not ready", "test_mode": bank.settings.test_mode, **checks}
+    status = {"status": "ready" if ready else "not ready"}
+    return {**status, "test_mode": bank.settings.test_mode, **checks} if is_monitor(request, bank) else status
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(bank: BankDep) -> Response:
-    """Prometheus text. Each web worker counts its own requests; scrape them by process, or sum."""
+async def metrics(request: Request, bank: BankDep) -> Response:
+    """Prometheus text, for monitors. Each web worker counts its own requests; scrape them by process, or sum."""
+    if not is_monitor(request, bank):
+        raise NotPermitted(
+            "Read this from a network in BIOBANK_MONITOR_NETWORKS, or with the secret `monitor-token` as bearer token."
+        )
     try:
         await bank.database.read(lambda s: look_at_the_log(s, bank.settings.merge_delay_s))
         await bank.database.read(_look_at_forecasts)

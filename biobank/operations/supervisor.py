@@ -210,7 +210,9 @@ def web_command(settings: Settings) -> list[str]:
         "--loop",
         "uvloop",
         "--http",
-        "httptools",
+        "biobank.operations.wire:BoundedProtocol",
+        "--forwarded-allow-ips",
+        ",".join(settings.proxy_addresses.split()),
         "--timeout-graceful-shutdown",
         "3",
     ]
