@@ -62,9 +62,9 @@ def keep_placed(session: Session, facts: Sequence[Fact], appended: Sequence[Appe
     return [row["id"] for row in rows]
 
 
-def placed_since(session: Session, code: str, reason: str, since: datetime) -> bool:
-    """Say whether a hold for this reason was placed on the specimen itself at `since` or later, lifted or not."""
-    of_it = (hold.c.scope_kind == HoldScope.SPECIMEN.value, hold.c.scope_id == code, hold.c.reason == reason)
+def placed_since(session: Session, scope: HoldScope, code: str, reason: str, since: datetime) -> bool:
+    """Say whether a hold for this reason was placed on the thing itself at `since` or later, lifted or not."""
+    of_it = (hold.c.scope_kind == scope.value, hold.c.scope_id == code, hold.c.reason == reason)
     return session.execute(select(hold.c.id).where(*of_it, hold.c.placed_at >= since).limit(1)).first() is not None
 
 

@@ -22,7 +22,7 @@ from biobank.custody.entry import Head, PerformedBy
 from biobank.custody.event import Event, Mode
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, refusals_of
-from biobank.custody.states import Condition, HoldKind, StreamKind
+from biobank.custody.states import Condition, HoldKind, HoldScope, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, Refusal, StaleSequence, raise_first
 from biobank.foundation.from_above import FromAbove
@@ -388,7 +388,7 @@ def _held_while_out(session: Session, specimen: Snapshot) -> bool:
     """Say whether the timer held it already for the time that now ends."""
     since = specimen.projection.out_since
     return since is not None and custody_holds.placed_since(
-        session, specimen.code, WARM_TIME_BUDGET, datetime.fromisoformat(since)
+        session, HoldScope.SPECIMEN, specimen.code, WARM_TIME_BUDGET, datetime.fromisoformat(since)
     )
 
 

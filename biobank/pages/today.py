@@ -149,8 +149,11 @@ def _shipments(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
     if not actor.may(P.SHIPMENT_RECORD, at=ANYWHERE):
         return
     for one in list_shipments(session, actor, status="in_transit", paging=Paging(limit=SHOWN_EACH)).items:
-        if actor.may(P.SHIPMENT_RECORD, at=one.to_site):
-            urgency: Urgency = "overdue" if at - one.dispatched_at > LONG_UNDERWAY else "expected"
+        due = one.expected_by or one.dispatched_at + LONG_UNDERWAY
+        urgency: Urgency = "overdue" if due < at else "expected"
+        if urgency == "overdue" and not actor.may(P.SHIPMENT_RECORD, at=one.to_site):
+            yield Task("A shipment is overdue: ask the courier", one.code, code_href(one.code), urgency, due, one.courier)
+        elif actor.may(P.SHIPMENT_RECORD, at=one.to_site):
             detail = f"{one.underway} of {one.specimens} underway from {one.from_site}"
             yield Task("Receive a shipment", one.code, "/scan?do=receive", urgency, one.dispatched_at, detail)
 

@@ -27,6 +27,7 @@ from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
+from biobank.shipping.arrival_findings import Finding, findings_of
 from biobank.shipping.events import Closed, Compared, SentBack, ShipmentEvent, ShippedBack
 from biobank.shipping.schemas import (
     ArrivedTube,
@@ -38,6 +39,7 @@ from biobank.shipping.schemas import (
 )
 from biobank.shipping.shipment_queries import detail_of, get_shipment, item, manifest_of, shipment
 from biobank.specimens.resolving import tube_named
+from biobank.storage.queries import quarantine_at
 
 
 class ShipmentClosed(Conflict):
@@ -119,6 +121,9 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
     appended += _hold(session, act, held, row.to_site)
     missing = sorted(name for name, line in manifest.items() if line.underway and name not in found)
     extra = sorted(name for name in arrived if name not in manifest)
+    nameless = unknown + sum(not tube.label_legible for tube in arrived.values())
+    findings = findings_of(row, request, request.occurred_at or act.at, nameless)
+    appended += _hold_shipment(session, act, row, findings)
     event = Compared(
         received=tuple(sorted(found)),
         missing=tuple(missing),
@@ -127,6 +132,8 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
         seal_intact=request.seal_intact,
         temperature_mc=request.temperature_mc,
         logger_sha256=request.logger_sha256,
+        seal=request.seal,
+        findings=tuple(finding.reason for finding in findings),
     )
     appended.append(_record_on_shipment(session, act, code, event, row.to_site, request))
     appended += _close_if_settled(session, act, code, row.to_site)
@@ -138,6 +145,8 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
         extra=extra,
         unknown=unknown,
         held=sorted(held),
+        findings=[finding.reason for finding in findings],
+        quarantine=quarantine_at(session, row.to_site),
     )
 
 
@@ -240,6 +249,24 @@ def _hold(session: Session, act: Act, kinds: dict[str, HoldKind], site: str) -> 
             reason="arrival_inspection",
             head=head,
             specimen=specimen,
+        )
+        placed.append(done)
+    return placed
+
+
+def _hold_shipment(session: Session, act: Act, row: Any, findings: Sequence[Finding]) -> list[Appended]:
+    """Hold everything that travelled, once for each finding, however often what arrived is compared."""
+    placed = []
+    for finding in findings:
+        if custody_holds.placed_since(session, HoldScope.SHIPMENT, row.code, finding.reason, row.dispatched_at):
+            continue
+        _id, done = custody_holds.place(
+            session,
+            kind=finding.kind,
+            scope_kind=HoldScope.SHIPMENT,
+            scope_id=row.code,
+            reason=finding.reason,
+            head=head_of(session, act, NOW, subject=None, site=row.to_site),
         )
         placed.append(done)
     return placed

@@ -78,6 +78,7 @@ class Created(ShipmentEvent):
     """A journey was arranged: from where, to where, by whom, in what."""
 
     kind: Literal["shipment.created"] = "shipment.created"
+    version: ClassVar[int] = 2
     starts: ClassVar[bool] = True
 
     from_site: str = CODE
@@ -86,6 +87,12 @@ class Created(ShipmentEvent):
     temperature_class: str | None = Field(default=None, pattern=r"^[a-z0-9_]{2,20}$")
     shipper: str | None = Field(default=None, pattern=REFERENCE, description="Number of the shipper container.")
     logger: str | None = Field(default=None, pattern=REFERENCE, description="Number of the temperature logger inside.")
+    seal: str | None = Field(default=None, pattern=REFERENCE, description="Number of the seal on it.")
+    waybill: str | None = Field(default=None, pattern=REFERENCE)
+    qualification: str | None = Field(default=None, pattern=REFERENCE, description="Of the dry shipper: its certificate.")
+    charge_g: int | None = Field(default=None, ge=0, le=1_000_000, description="Nitrogen in the dry shipper, grams.")
+    cold_until: str | None = Field(default=None, max_length=32, description="When the hold time of the shipper ends.")
+    expected_by: str | None = Field(default=None, max_length=32, description="When it is due.")
 
 
 class Packed(ShipmentEvent):
@@ -100,6 +107,7 @@ class Compared(ShipmentEvent):
     """What arrived was scanned and compared with the manifest."""
 
     kind: Literal["shipment.received"] = "shipment.received"
+    version: ClassVar[int] = 2
 
     received: tuple[str, ...] = Field(max_length=LISTED)
     missing: tuple[str, ...] = Field(max_length=LISTED, description="On the manifest, expected still, and not scanned.")
@@ -108,6 +116,8 @@ class Compared(ShipmentEvent):
     seal_intact: bool | None = None
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Inside on arrival, m°C.")
     logger_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the temperature record.")
+    seal: str | None = Field(default=None, pattern=REFERENCE, description="Number of the seal that was found on it.")
+    findings: tuple[str, ...] = Field(default=(), max_length=10, description="What stands against everything that was in it.")
 
 
 class SentBack(ShipmentEvent):

@@ -84,6 +84,7 @@ class Shipment(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("from_site <> to_site", name="a_shipment_goes_elsewhere"),
         CheckConstraint("(closed_at IS NULL) = (closed_event IS NULL)", name="a_closed_shipment_has_its_event"),
+        CheckConstraint("expected_by > dispatched_at AND cold_until > dispatched_at", name="a_shipment_arrives_after_it_left"),
         Index("ix_shipment_open", "code", postgresql_where=text("closed_at IS NULL")),
         {"info": {"never_deleted": True}},
     )
@@ -96,6 +97,12 @@ class Shipment(SQLModel, table=True):
     temperature_class: str | None = Field(default=None, sa_column=Column(Text))
     shipper: str | None = Field(default=None, sa_column=Column(Text))
     logger: str | None = Field(default=None, sa_column=Column(Text))
+    seal: str | None = Field(default=None, sa_column=Column(Text))
+    waybill: str | None = Field(default=None, sa_column=Column(Text))
+    qualification: str | None = Field(default=None, sa_column=Column(Text))
+    charge_g: int | None = Field(default=None, sa_column=Column(Integer))
+    cold_until: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    expected_by: datetime | None = Field(default=None, sa_column=_when(nullable=True))
     dispatched_at: datetime = Field(sa_column=_when())
     dispatched_by: str = Field(sa_column=Column(Text, nullable=False))
     closed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))

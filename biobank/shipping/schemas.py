@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from biobank.custody.recording import Circumstances
+from biobank.custody.recording import Circumstances, Instant
 from biobank.foundation.paging import Listed
 from biobank.shipping.events import LISTED, REFERENCE
 from biobank.storage.schemas import TemperatureClass
@@ -100,6 +100,12 @@ class ShipmentRequest(Circumstances):
     temperature_class: TemperatureClass | None = None
     shipper: Reference | None = Field(default=None, description="Number of the shipper container.")
     logger: Reference | None = Field(default=None, description="Number of the temperature logger inside.")
+    seal: Reference | None = Field(default=None, description="Number of the seal on it; compared on arrival.")
+    waybill: Reference | None = Field(default=None, description="The courier's waybill.")
+    qualification: Reference | None = Field(default=None, description="Certificate of the dry shipper's qualification.")
+    charge_g: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(default=None, description="Nitrogen charged, grams.")
+    cold_until: Instant | None = Field(default=None, description="End of the shipper's hold time; held if it arrives later.")
+    expected_by: Instant | None = Field(default=None, description="When it is due; overdue it is a task at both ends.")
 
 
 class ArrivedTube(BaseModel):
@@ -117,6 +123,7 @@ class ShipmentReceiveRequest(Circumstances):
 
     scanned: list[ArrivedTube] = Field(max_length=LISTED)
     seal_intact: bool | None = None
+    seal: Reference | None = Field(default=None, description="Number of the seal on it; another than was sent is a broken one.")
     temperature_mc: Temperature | None = None
     logger_sha256: Sha256 | None = Field(default=None, description="SHA-256 of the temperature record of the journey.")
 
@@ -154,6 +161,12 @@ class ShipmentPublic(BaseModel):
     temperature_class: str | None
     shipper: str | None
     logger: str | None
+    seal: str | None
+    waybill: str | None
+    qualification: str | None
+    charge_g: int | None
+    cold_until: AwareDatetime | None
+    expected_by: AwareDatetime | None
     dispatched_at: AwareDatetime
     dispatched_by: str
     closed_at: AwareDatetime | None
@@ -181,6 +194,8 @@ class ShipmentArrival(ShipmentAnswer):
     extra: list[str]
     unknown: int
     held: list[str]
+    findings: list[str] = Field(description="What stands against everything in it: each placed a hold on the whole shipment.")
+    quarantine: list[str] = Field(description="Quarantine places of the site, for what is held, extra or unknown.")
 
 
 class ShipmentList(Listed[ShipmentPublic]):

@@ -14,6 +14,7 @@ from biobank.custody.legality import OnHold, Snapshot
 from biobank.custody.recording import Move, acknowledge, head_of, record, require_expected
 from biobank.custody.snapshots import get_all_visible
 from biobank.custody.states import CustodianKind, HoldAct, State, StreamKind
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
 from biobank.foundation.from_above import FromAbove
 from biobank.shipping.events import Created, Dispatched, Packed
@@ -40,6 +41,13 @@ class WrongDestination(Conflict):
     title = "Wrong destination"
 
 
+class ArrivesBeforeItLeaves(Conflict):
+    """A shipment is due, and its shipper cold, after it left."""
+
+    code = "arrives_before_it_leaves"
+    title = "Wrong dates"
+
+
 def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAnswer:
     """Give specimens to a courier. They are underway from now on, and the courier holds them."""
     act.require(Permission.SHIPMENT_RECORD, at=request.from_site)
@@ -57,6 +65,9 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
         raise EvidenceRequired(
             f"{request.courier} holds the specimens only once it accepted them: send its reference in `evidence`."
         )
+    left = request.occurred_at or act.at
+    if any(end is not None and end <= left for end in (request.expected_by, request.cold_until)):
+        raise ArrivesBeforeItLeaves("Its arrival and the end of the hold time lie after it leaves. Check the dates.")
     code = new_code(session, "SH")
     event = Dispatched(
         shipment=code,
@@ -75,6 +86,12 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
         temperature_class=request.temperature_class,
         shipper=request.shipper,
         logger=request.logger,
+        seal=request.seal,
+        waybill=request.waybill,
+        qualification=request.qualification,
+        charge_g=request.charge_g,
+        cold_until=None if request.cold_until is None else rfc3339(request.cold_until),
+        expected_by=None if request.expected_by is None else rfc3339(request.expected_by),
     )
     packed = Packed(specimens=tuple(s.code for s in tubes))
     session.execute(
@@ -87,6 +104,12 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
             temperature_class=request.temperature_class,
             shipper=request.shipper,
             logger=request.logger,
+            seal=request.seal,
+            waybill=request.waybill,
+            qualification=request.qualification,
+            charge_g=request.charge_g,
+            cold_until=request.cold_until,
+            expected_by=request.expected_by,
             dispatched_at=head.occurred_at,
             dispatched_by=act.actor.code,
         )

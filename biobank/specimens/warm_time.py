@@ -12,7 +12,7 @@ from biobank.custody.ledger import append
 from biobank.custody.models import custody
 from biobank.custody.recording import NOW, WARM_TIME_BUDGET, head_of
 from biobank.custody.snapshots import load
-from biobank.custody.states import TERMINAL, Condition, HoldKind
+from biobank.custody.states import TERMINAL, Condition, HoldKind, HoldScope
 from biobank.foundation.clock import rfc3339
 from biobank.specimens.limits import limits_of
 from biobank.specimens.models import material_limit
@@ -45,7 +45,7 @@ def hold_what_is_out_too_long(session: Session, act: Act) -> int:
         red = limits_of(session, one.material, Condition.FROZEN, sites).warm_red_s
         if red is None or now.out_since is None or now.exposure_s + now.running_s(rfc3339(act.at)) <= red:
             continue
-        if custody_holds.placed_since(session, code, WARM_TIME_BUDGET, datetime.fromisoformat(now.out_since)):
+        if custody_holds.placed_since(session, HoldScope.SPECIMEN, code, WARM_TIME_BUDGET, datetime.fromisoformat(now.out_since)):
             continue
         head = head_of(session, act, NOW, subject=one.donor_code, site=now.site_code, last=one.last_occurred_at)
         facts.append(custody_holds.specimen_hold_fact(one, HoldKind.TEMPERATURE, head, reason=WARM_TIME_BUDGET))

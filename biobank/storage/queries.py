@@ -56,6 +56,12 @@ def places_seen(actor: Actor) -> Scope:
     return actor.scope(*SEEING)
 
 
+def quarantine_at(session: Session, site: str) -> list[str]:
+    """Return the codes of up to three quarantine places in use at a site: where what may not be used goes now."""
+    here = (container.c.site_code == site, container.c.purpose == "quarantine", container.c.active)
+    return list(session.execute(select(container.c.code).where(*here).order_by(container.c.code).limit(3)).scalars())
+
+
 def get_container(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
     """Return a container's row; raise NotFound when the actor may not know of it."""
     statement = select(container).where(container.c.code == code)

@@ -1,6 +1,7 @@
 """Shipments over HTTP: packed, underway, compared with the manifest, refused, closed."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -8,10 +9,14 @@ import pytest
 
 from biobank.acts.timers import TIMERS
 from biobank.custody.queries import stream_history
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from biobank.pages.today import read_tasks
 from biobank.shipping.arrivals import close_settled_shipments
 from tests.conftest import Api
 from tests.factories import fresh_code
 from tests.shipping.stories import EVERYONE, kinds_of, now_of, offer, offered, refused, ship, shipped, stage, tubes
+from tests.storage.test_storing import a_box
 from tests.withdrawals import stories as withdrawals
 
 
@@ -42,7 +47,7 @@ def test_a_shipment_takes_specimens_from_one_site_to_another(api: Api) -> None:
     assert api.north_tech.get(f"/specimens/{pair[0]}/custody").status_code == 200
     assert [s["code"] for s in api.north_tech.get("/shipments", params={"status": "in_transit"}).json()["items"]] == [code]
 
-    arrival = receive(api, code, pair).json()
+    arrival = receive(api, code, pair, temperature_mc=5_000).json()
 
     assert (arrival["received"], arrival["missing"], arrival["extra"], arrival["unknown"]) == (pair, [], [], 0)
     assert (arrival["status"], arrival["underway"]) == ("closed", 0)
@@ -294,3 +299,60 @@ def test_the_database_keeps_what_was_agreed(api: Api, statement: str, rule: str)
         connection.execute(statement)
 
     assert rule in str(error.value)
+
+
+def holds_of(api: Api, shipment: str) -> list[str]:
+    items = api.quality.get("/holds", params={"scope": shipment}).json()["items"]
+    return sorted(one["reason"] for one in items)
+
+
+def test_what_is_wrong_on_arrival_holds_everything_that_travelled_once(api: Api) -> None:
+    pair = tubes(api, 2, frozen=True)
+    due = rfc3339(clock.now() + timedelta(hours=10))
+    sent = ship(
+        api, api.lab_tech, pair, temperature_class="ln2_vapour", seal="S-1", cold_until=due, expected_by=due, charge_g=4500
+    )
+    code = sent.json()["code"]
+    withdrawals.later(api, hours=11)
+    quarantine = a_box(api, site="NORTH", purpose="quarantine")
+    body = {
+        "scanned": [{"specimen": pair[0], "label_legible": False}, {"specimen": pair[1]}],
+        "seal": "S-2",
+        "temperature_mc": -60_000,
+    }
+
+    arrival = api.north_tech.post(f"/shipments/{code}/receive", json=body).json()
+
+    assert arrival["findings"] == [
+        "seal_broken",
+        "arrived_too_warm",
+        "arrived_after_the_hold_time",
+        "travelled_with_an_unlabelled_tube",
+    ]
+    assert arrival["quarantine"] == [quarantine]
+    assert holds_of(api, code) == sorted(arrival["findings"])
+    companion = api.lab_tech.get(f"/specimens/{pair[1]}").json()["holds"]
+    assert {one["kind"] for one in companion} == {"quality", "temperature", "identity"}
+
+
+def test_a_sound_arrival_holds_nothing_and_one_that_is_overdue_is_a_task_at_both_ends(api: Api) -> None:
+    pair = tubes(api, 2, frozen=True)
+    due = rfc3339(clock.now() + timedelta(hours=10))
+    sent = ship(api, api.lab_tech, pair, temperature_class="ln2_vapour", seal="S-1", expected_by=due)
+    code = sent.json()["code"]
+
+    def tasks(who: str) -> list[tuple[str, str]]:
+        actor = api.test_bank.actor(who)
+        return api.test_bank.write(lambda s: [(t.urgency, t.what) for t in read_tasks(s, actor) if t.subject == code])  # type: ignore[no-any-return]
+
+    assert (tasks("north_tech"), tasks("lab_tech")) == ([("expected", "Receive a shipment")], [])
+    withdrawals.later(api, hours=11)
+    assert tasks("north_tech") == [("overdue", "Receive a shipment")]
+    assert tasks("lab_tech") == [("overdue", "A shipment is overdue: ask the courier")]
+    arrival = receive(api, code, pair, seal="S-1", seal_intact=True, temperature_mc=-180_000).json()
+    assert (arrival["findings"], arrival["held"], holds_of(api, code)) == ([], [], [])
+
+
+def test_a_shipment_is_not_due_before_it_leaves(api: Api) -> None:
+    due = rfc3339(clock.now() - timedelta(hours=1))
+    refused(ship(api, api.lab_tech, tubes(api, 1), expected_by=due), 409, "arrives_before_it_leaves")

@@ -16,6 +16,7 @@ from biobank.foundation.terms import words
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.addresses import ShipmentCode
+from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import Field, FormFault, fields_of
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
@@ -33,7 +34,7 @@ from biobank.specimens.resolving import resolve_code
 
 router = APIRouter(include_in_schema=False)
 
-LOOKED = ("seal_intact", "temperature_mc", "logger_sha256")
+LOOKED = ("seal_intact", "seal", "temperature_mc", "logger_sha256")
 STATUSES = ("in_transit", "arrived", "closed")
 LABELS = {
     "from_site": "From",
@@ -43,6 +44,12 @@ LABELS = {
     "shipper": "Number of the shipper",
     "logger": "Number of the temperature logger",
     "seal_intact": "The seal is intact",
+    "seal": "Number of the seal",
+    "waybill": "Waybill",
+    "qualification": "Certificate of the shipper",
+    "charge_g": "Nitrogen charged, in grams",
+    "cold_until": "Cold until (end of the hold time)",
+    "expected_by": "Due by",
 }
 
 MANIFEST = [
@@ -108,7 +115,10 @@ ActPage(
     address="/shipments/new",
     reads=_sites,
     model=ShipmentRequest,
-    names=("specimens", "from_site", "to_site", "courier", "evidence", "temperature_class", "shipper", "logger"),
+    names=(
+        *("specimens", "from_site", "to_site", "courier", "evidence", "temperature_class", "expected_by"),
+        *("shipper", "seal", "waybill", "logger", "qualification", "charge_g", "cold_until"),
+    ),
     labels=LABELS,
     form=lambda at: ActForm(
         title="Send",
@@ -146,6 +156,12 @@ async def show_shipment(request: Request, code: ShipmentCode, reading: PageReadi
             ("Temperature class", words(one.temperature_class)),
             ("Shipper", one.shipper),
             ("Logger", one.logger),
+            ("Seal", one.seal),
+            ("Waybill", one.waybill),
+            ("Certificate of the shipper", one.qualification),
+            ("Nitrogen charged", None if one.charge_g is None else f"{one.charge_g} g"),
+            ("Cold until", when(one.cold_until, request.state.zone) if one.cold_until else None),
+            ("Due by", when(one.expected_by, request.state.zone) if one.expected_by else None),
             ("Sent by", one.dispatched_by),
         ],
         manifest=[line.model_dump() | {"standing": "Underway" if line.underway else "Settled"} for line in one.manifest],

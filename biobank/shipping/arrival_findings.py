@@ -1,0 +1,45 @@
+"""What an arrival says about everything that travelled: each finding is one hold on the shipment. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from biobank.custody.states import HoldKind
+from biobank.shipping.schemas import ShipmentReceiveRequest
+from biobank.storage.limits import CLASSES, PlaceLimits
+from biobank.storage.rules import CRYOGENIC
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong, as the coded reason of a hold, and what kind of hold that is."""
+
+    reason: str
+    kind: HoldKind
+
+
+SEAL = Finding("seal_broken", HoldKind.QUALITY)
+WARM = Finding("arrived_too_warm", HoldKind.TEMPERATURE)
+COLD = Finding("arrived_too_cold", HoldKind.TEMPERATURE)
+LATE = Finding("arrived_after_the_hold_time", HoldKind.TEMPERATURE)
+NAMELESS = Finding("travelled_with_an_unlabelled_tube", HoldKind.IDENTITY)
+
+
+def findings_of(shipment: Any, seen: ShipmentReceiveRequest, arrived_at: datetime, nameless: int) -> list[Finding]:
+    """Return what stands against everything in a shipment on its arrival.
+
+    `shipment`: its row; `nameless`: how many tubes in it have no label that can be read or no code of ours: each of them may be
+    any other. Limits of temperature are those of the class it was sent as (`storage/limits.py`).
+    """
+    limits = CLASSES[shipment.temperature_class].limits if shipment.temperature_class is not None else PlaceLimits()
+    degrees = seen.temperature_mc
+    thaws = shipment.temperature_class not in CRYOGENIC  # What is frozen takes no harm from being colder.
+    other_seal = seen.seal is not None and shipment.seal is not None and seen.seal != shipment.seal
+    said = (
+        (SEAL, seen.seal_intact is False or other_seal),
+        (WARM, degrees is not None and limits.highest_mc is not None and degrees > limits.highest_mc),
+        (COLD, thaws and degrees is not None and limits.lowest_mc is not None and degrees < limits.lowest_mc),
+        (LATE, shipment.cold_until is not None and arrived_at > shipment.cold_until),
+        (NAMELESS, nameless > 0),
+    )
+    return [finding for finding, found in said if found]
