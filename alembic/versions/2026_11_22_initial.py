@@ -724,6 +724,20 @@ def upgrade() -> None:
     op.create_index("ix_deviation_opened", "deviation", ["opened_at"], unique=False)
     op.create_index(op.f("ix_deviation_site_code"), "deviation", ["site_code"], unique=False)
     op.create_table(
+        "donor_allergy",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("substance", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_donor_allergy_donor_code")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_donor_allergy_event_hash")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_donor_allergy")),
+        sa.UniqueConstraint("donor_code", "substance", name="an_allergy_stands_once"),
+        info={"app_may_delete": True},
+    )
+    op.create_table(
         "donor_document",
         sa.Column("commit", sa.LargeBinary(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
@@ -1800,6 +1814,7 @@ def downgrade() -> None:
     op.drop_table("donor_index")
     op.drop_index(op.f("ix_donor_document_donor_code"), table_name="donor_document")
     op.drop_table("donor_document")
+    op.drop_table("donor_allergy")
     op.drop_index(op.f("ix_deviation_site_code"), table_name="deviation")
     op.drop_index("ix_deviation_opened", table_name="deviation")
     op.drop_table("deviation")

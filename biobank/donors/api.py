@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 
 from biobank.acts.act import Act
 from biobank.acts.web import KEY_LIMIT, BankDep, ClaimsDep, Performer, Performing, Reading, kept_nobody
-from biobank.donors import banding, consents, erasure, identifying, queries, service, wristbands
+from biobank.donors import allergies, banding, consents, erasure, identifying, queries, service, wristbands
+from biobank.donors.allergies import AllergyList, AllergyRecorded, RecordAllergy
 from biobank.donors.erasure import ErasureDone, ErasureProposed
 from biobank.donors.schemas import (
     BandPublic,
@@ -120,6 +121,18 @@ async def read_erasure(code: DonorCode, reading: Reading) -> ErasureOutlook:
 async def erase_donor(code: DonorCode, body: EraseDonor, performing: Performing) -> ErasureProposed | ErasureDone:
     """Forget the person. Two people sign; while records must be kept only contact and free text go."""
     return await performing(erasure.erase_donor, code, body)
+
+
+@router.post("/donors/{code}/allergies", status_code=201)
+async def record_allergy(code: DonorCode, body: RecordAllergy, performing: Performing) -> AllergyRecorded:
+    """Record that a donor is allergic to a residue of processing, or was found not to be."""
+    return await performing(allergies.record_allergy, code, body)
+
+
+@router.get("/donors/{code}/allergies")
+async def list_allergies(code: DonorCode, reading: Reading) -> AllergyList:
+    """The recorded allergies of a donor."""
+    return await reading(allergies.list_allergies, code)
 
 
 @router.post("/wristbands", status_code=201)

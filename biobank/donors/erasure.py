@@ -23,6 +23,7 @@ from biobank.custody.hold_coverage import holds_on
 from biobank.custody.locks import locked
 from biobank.custody.states import HoldAct, HoldScope
 from biobank.donors import events
+from biobank.donors.allergies import forget_allergies
 from biobank.donors.blind_index import forget_tokens
 from biobank.donors.markers import forget_results
 from biobank.donors.models import donor
@@ -170,6 +171,7 @@ def _forget(session: Session, code: str) -> int:
     donors_cells.get().forget_aliases(session, code)
     forget_tokens(session, code)
     forget_results(session, code)
+    forget_allergies(session, code)
     session.execute(update(donor).where(donor.c.code == code).values(status="erased", identity_commit=None, contact_commit=None))
     return len(gone)
 

@@ -83,6 +83,15 @@ class StatusChanged(_DonorEvent):
     before: DonorStatus
 
 
+class AllergyRecorded(_DonorEvent):
+    """An allergy to a residue of processing was recorded, or taken back. What it says is in the vault."""
+
+    kind: Literal["donor.allergy_recorded"] = "donor.allergy_recorded"
+    permission: ClassVar[Permission] = Permission.CONSENT_RECORD
+
+    told: str = COMMIT
+
+
 class IdentityRead(_DonorEvent):
     """Somebody looked at who the donor is."""
 

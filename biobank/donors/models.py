@@ -208,6 +208,23 @@ class DonorMarker(SQLModel, table=True):
     decided_event: bytes | None = Field(default=None, sa_column=_hash_of_event(nullable=True))
 
 
+class DonorAllergy(SQLModel, table=True):
+    """A residue of processing that a donor is allergic to. Rows go when it is taken back, or the person erased."""
+
+    __tablename__ = "donor_allergy"
+    __table_args__ = (
+        UniqueConstraint("donor_code", "substance", name="an_allergy_stands_once"),
+        {"info": {"app_may_delete": True}},
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False))
+    substance: str = Field(sa_column=Column(Text, nullable=False))
+    recorded_at: datetime = Field(sa_column=_when())
+    recorded_by: str = Field(sa_column=Column(Text, nullable=False))
+    event_hash: bytes = Field(sa_column=_hash_of_event())
+
+
 class Wristband(SQLModel, table=True):
     """A band on a patient's wrist: it stands for the donor during one visit."""
 
@@ -239,6 +256,7 @@ class Wristband(SQLModel, table=True):
 
 # The tables, by the names under which everybody imports them.
 donor = table_of(Donor)
+donor_allergy = table_of(DonorAllergy)
 donor_document = table_of(DonorDocument)
 donor_marker = table_of(DonorMarker)
 identification = table_of(Identification)

@@ -287,6 +287,15 @@ DONORS = (
     Row("POST", "/api/v1/donors/{code}/isolation", P.QUALITY_DECIDE, lambda _: {"kept_apart": False, "reason": "test"}, _donor),
     Row("POST", "/api/v1/donors/{code}/reserves", P.QUALITY_DECIDE, lambda _: {"material": "adsc", "units": 1}, _donor),
     Row("GET", "/api/v1/donors/{code}/reserves", P.WITHDRAWAL_READ, None, _donor),
+    Row(
+        "POST",
+        "/api/v1/donors/{code}/allergies",
+        P.CONSENT_RECORD,
+        lambda _: {"substance": "dmso"},
+        _donor,
+        elsewhere=CLINIC_ONLY,
+    ),
+    Row("GET", "/api/v1/donors/{code}/allergies", P.DONOR_READ, None, _donor),
     Row("POST", "/api/v1/donors/{code}/markers", P.HARVEST_RECORD, lambda _: A_MARKER, _donor),
     Row("GET", "/api/v1/donors/{code}/markers", P.DONOR_READ, None, _donor),
     Row(

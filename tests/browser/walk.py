@@ -61,6 +61,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/storage/{box}/put-back", BENCH, 7, "/storage/{code}/put-back"),
     stop("/donors/{donor}/isolation", ("quality",), 10, "/donors/{code}/isolation"),
     stop("/donors/{donor}/reserve", ("quality",), 14, "/donors/{code}/reserve"),
+    stop("/donors/{donor}/allergies", ("clinician",), 10, "/donors/{code}/allergies"),
     stop("/donors/{donor}/markers", ("clinician", "quality"), 10, "/donors/{code}/markers"),
     stop("/donors/{donor}/markers/new", ("clinician",), 10, "/donors/{code}/markers/new"),
     stop("/material-limits", ("quality",), 4),

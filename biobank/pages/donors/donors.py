@@ -226,6 +226,7 @@ def _record_acts(actor: Actor, donor: DonorPublic) -> list[ActionLink]:
         return acts
     if actor.may(Permission.CONSENT_RECORD, at=donor.clinic_site):
         acts.append(ActionLink("Record a consent", f"{here}/consent", "pen"))
+        acts.append(ActionLink("Record an allergy", f"{here}/allergies", "pen"))
     if actor.may(Permission.DONOR_REGISTER, at=donor.clinic_site):
         acts += [
             ActionLink("Change the record", f"{here}/change", "pen"),

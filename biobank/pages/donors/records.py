@@ -10,6 +10,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.donors import consents, service
+from biobank.donors.allergies import AllergyList, RecordAllergy, list_allergies, record_allergy
 from biobank.donors.schemas import ChangeDonor, ConsentPublic, Contact, DonorPublic, GiveConsent, RevokeConsent
 from biobank.foundation.clock import now
 from biobank.foundation.codes import Prefix
@@ -116,6 +117,34 @@ ActPage(
     scans={"witnessed_by": (Prefix.BADGE,)},
     use_case=consents.give_consent,
     after=lambda at, body, _answer: Done(f"/donors/{at.code}", f"Consent recorded: {words(body.kind).lower()}."),
+).on(router)
+
+
+def _allergies(session: Session, actor: Actor, asked: Asked) -> AllergyList:
+    about_donor(Permission.CONSENT_RECORD)(session, actor, asked)
+    return list_allergies(session, actor, asked.code)
+
+
+def _draw_allergies(at: Opened[AllergyList]) -> ActForm:
+    known = ", ".join(words(one.substance).lower() for one in at.read.items) or "none recorded"
+    return ActForm(
+        title="Record an allergy",
+        submit="Record it",
+        icon="pen",
+        lead=f"To what processing may leave in the cells. Now on record: {known}.",
+        options={"stands": [("true", "Has this allergy"), ("false", "Does not have it")]},
+    )
+
+
+ActPage(
+    address="/donors/{code}/allergies",
+    reads=_allergies,
+    form=_draw_allergies,
+    labels={"substance": "To what", "stands": "The person"},
+    model=RecordAllergy,
+    names=("substance", "stands"),
+    use_case=record_allergy,
+    after=lambda at, body, _answer: Done(f"/donors/{at.code}", f"Recorded: {words(body.substance).lower()}."),
 ).on(router)
 
 

@@ -1,0 +1,45 @@
+"""Allergies of the donor and residues of the lot meet before cells go back."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from biobank.specimens.residues import AllergyMet, allergies_met, residues_of
+from tests.conftest import Api
+from tests.specimens.stories import donor, freeze, harvest, kinds, made, received, refused
+
+
+def allergy(api: Api, person: str, substance: str, **changes: Any) -> Any:
+    return api.clinician.post(f"/donors/{person}/allergies", json={"substance": substance} | changes)
+
+
+def test_a_donor_allergic_to_dmso_meets_it_in_a_tube_frozen_in_it_and_not_in_one_that_never_was(api: Api) -> None:
+    person = donor(api)
+    fresh, tube = (received(api.lab_tech, made(harvest(api.clinician, person))["specimens"][0]) for _ in range(2))
+    made(freeze(api.lab_tech, [tube], cryoprotectant="DMSO 5 % in FBS"))
+    tubes = {tube["code"]: person, fresh["code"]: person}
+    assert api.test_bank.write(lambda s: allergies_met(s, tubes)) == []
+
+    answer = made(allergy(api, person, "dmso"))
+
+    assert answer["substances"] == ["dmso"]
+    (met,) = api.test_bank.write(lambda s: allergies_met(s, tubes))
+    assert isinstance(met, AllergyMet)
+    assert (met.tube, met.sentence.count("DMSO")) == (tube["code"], 1)
+    left = api.test_bank.write(lambda s: residues_of(s, [tube["code"]]))[tube["code"]]
+    assert (sorted(left.substances), left.unknown) == (["bovine_serum", "dmso"], True)
+    assert kinds(api, "donor", person)[-1] == "donor.allergy_recorded"
+    assert refused(allergy(api, person, "dmso")) == (409, "allergy_known")
+    made(allergy(api, person, "dmso", stands=False))
+    assert api.test_bank.write(lambda s: allergies_met(s, tubes)) == []
+    assert api.lab_tech.get(f"/donors/{person}/allergies").json()["items"] == []
+
+
+def test_the_database_keeps_an_allergy_once(api: Api) -> None:
+    made(allergy(api, donor(api), "heparin"))
+    again = "INSERT INTO donor_allergy SELECT gen_random_uuid(), donor_code, substance, recorded_at, recorded_by, event_hash"
+
+    with pytest.raises(IntegrityError, match="an_allergy_stands_once"):
+        api.test_bank.write(lambda s: s.execute(text(f"{again} FROM donor_allergy")))
