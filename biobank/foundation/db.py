@@ -174,6 +174,20 @@ class Database:
                 pass
             self.forget_idle()
 
+    async def shares_sessions(self) -> bool:
+        """Say whether a pooler lends each of our sessions another server connection for every transaction.
+
+        What a session was told, its prepared statements and its locks are then lost or somebody else's. Two sessions that are
+        open at once meet in one server process only there. Raises psycopg.Error, OSError or TimeoutError.
+        """
+        async with self.direct.cursor() as one, self.direct.cursor() as other:
+            before = await _process_of(one)
+            await other.execute("BEGIN", prepare=False)
+            between = await _process_of(other)
+            after = await _process_of(one)
+            await other.execute("ROLLBACK", prepare=False)
+        return between in (before, after) or before != after
+
     async def dispose(self) -> None:
         """Close every pooled connection."""
         for name in ("writer", "reader"):
@@ -295,6 +309,12 @@ class _Loan:
 
     async def __aexit__(self, *_: object) -> None:
         await self._pool.give(self._cursor)
+
+
+async def _process_of(cursor: Cursor) -> int:
+    await cursor.execute("SELECT pg_backend_pid()", prepare=False)
+    (found,) = await cursor.fetchone() or (0,)
+    return int(found)
 
 
 def _listening_async(engine: AsyncEngine) -> AsyncEngine:

@@ -9,6 +9,7 @@ hand could forget to set. While the comparison is not possible, everything but t
 import asyncio
 from dataclasses import dataclass, field
 
+import psycopg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,7 +19,7 @@ from biobank.acts.bank import Bank
 from biobank.acts.problems import problem_response
 from biobank.auth.actor import SYSTEM
 from biobank.donors.erasure import replay_erasures
-from biobank.foundation.errors import Unavailable
+from biobank.foundation.errors import Refusal, Unavailable
 
 log = structlog.get_logger("biobank.operations.startup_gate")
 ALWAYS_OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -39,8 +40,11 @@ class StartupGate:
             if self.bank is not bank:
                 act = Act(actor=SYSTEM, bank=bank, keystore=bank.keystore, path="start/replay-erasures")
                 try:
+                    if await bank.database.shares_sessions():
+                        log.critical("pooler_in_transaction_mode", cure="let the pooler in front of the database pool sessions")
+                        return False
                     again = await bank.database.write(lambda session: replay_erasures(session, act))
-                except (SQLAlchemyError, OSError) as error:
+                except (SQLAlchemyError, psycopg.Error, Refusal, OSError) as error:
                     log.error("erasures not replayed", error=type(error).__name__)
                     return False
                 if again:
@@ -62,8 +66,9 @@ class StartupGateMiddleware:
             bank = scope["app"].state.bank
             if self.gate.bank is not bank and not await self.gate.open_for(bank):
                 shut = Unavailable(
-                    "The bank cannot tell yet whether its database is older than an erasure, because a database does not answer "
-                    "or has another schema. Send the same request again in a minute, and tell the administrator."
+                    "The bank cannot tell yet whether its database is older than an erasure, because a database does not answer, "
+                    "has another schema or stands behind a pooler in transaction mode. "
+                    "Send the same request again in a minute, and tell the administrator."
                 )
                 await problem_response(shut)(scope, receive, send)
                 return

@@ -1,0 +1,68 @@
+"""A pooler in front of the database: sessions may be pooled, transactions may not."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from biobank.acts.bank import Bank
+from tests.conftest import TestBank, release_now, serve_now
+from tests.scratch import reachable_folder
+
+PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="NOT TESTED: there is no pgbouncer here; `.ci/run` installs it")
+
+
+@contextmanager
+def pooled(bank: TestBank, mode: str) -> Iterator[str]:
+    """The address of the bank through a pooler that pools sessions or transactions."""
+    behind = psycopg.conninfo.conninfo_to_dict(bank.bank.settings.database_url or "")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with reachable_folder() as folder:
+        (folder / "users").write_text(f'"{behind["user"]}" "{behind["password"]}"\n')
+        (folder / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host={behind['host']} port={behind['port']}\n[pgbouncer]\nlisten_addr=127.0.0.1\n"
+            f"listen_port={port}\nauth_type=plain\nauth_file={folder}/users\npool_mode={mode}\nunix_socket_dir=\n"
+            + (f"user={pwd.getpwuid(Path(str(behind['host'])).stat().st_uid).pw_name}\n" if os.getuid() == 0 else "")
+        )
+        server = subprocess.Popen([str(PROGRAM), "-q", str(folder / "pgbouncer.ini")])
+        try:
+            address = f"postgresql://{behind['user']}:{behind['password']}@127.0.0.1:{port}/{behind['dbname']}"
+            for _ in range(100):
+                try:
+                    psycopg.connect(address, connect_timeout=3).close()
+                    break
+                except psycopg.OperationalError:
+                    time.sleep(0.1)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(timeout=10)
+
+
+@pytest.mark.parametrize(("mode", "status"), [("session", 200), ("transaction", 503)])
+def test_a_bank_works_behind_pooled_sessions_and_refuses_pooled_transactions(bank: TestBank, mode: str, status: int) -> None:
+    with pooled(bank, mode) as address:
+        wired = replace(bank, bank=Bank.open(bank.bank.settings.model_copy(update={"database_url": address})))
+        url = serve_now(wired)
+        try:
+            answer = httpx.get(f"{url}/api/v1/specimens")
+            ready = httpx.get(f"{url}/readyz")
+        finally:
+            release_now(wired)
+
+    assert (answer.status_code, ready.status_code) == (401 if status == 200 else 503, status), (answer.text, ready.text)
+    if status == 503:
+        assert "pooler in transaction mode" in answer.json()["detail"]
