@@ -176,11 +176,13 @@ def upgrade() -> None:
         "login_attempt",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("address_hash", sa.LargeBinary(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("succeeded", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_login_attempt")),
         info={"app_may_delete": True},
     )
+    op.create_index("ix_login_attempt_address", "login_attempt", ["address_hash", "at"], unique=False)
     op.create_index("ix_login_attempt_name", "login_attempt", ["name_hash", "at"], unique=False)
     op.create_table(
         "rule_table",
@@ -1869,6 +1871,7 @@ def downgrade() -> None:
     op.drop_table("site")
     op.drop_table("rule_table")
     op.drop_index("ix_login_attempt_name", table_name="login_attempt")
+    op.drop_index("ix_login_attempt_address", table_name="login_attempt")
     op.drop_table("login_attempt")
     op.drop_table("log_report")
     op.drop_table("log_quarantine")

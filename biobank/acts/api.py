@@ -24,7 +24,8 @@ async def sign(request: SignRequest, performing: Performing) -> SignatureToken:
     actor, username = await actor_of_session(performing.bank, performing.claims.session_id)
     act = act_of(performing.unbound_act, actor)
     try:
-        return await sign_act(performing.bank, act, username, request.password, request.meaning, bytes.fromhex(request.act_hash))
+        session, signed = performing.claims.session_id, bytes.fromhex(request.act_hash)
+        return await sign_act(performing.bank, act, session, username, request.password, request.meaning, signed)
     except Refusal as refusal:
         await performing.refuse(act, refusal)
         raise

@@ -125,13 +125,18 @@ class RefreshToken(SQLModel, table=True):
 
 
 class LoginAttempt(SQLModel, table=True):
-    """A sign-in attempt by keyed hash of the user name tried; what the throttle counts."""
+    """An attempt to prove a password, by keyed hashes of what asked (`auth/throttle.py`); what the throttle counts."""
 
     __tablename__ = "login_attempt"
-    __table_args__ = (Index("ix_login_attempt_name", "name_hash", "at"), {"info": {"app_may_delete": True}})
+    __table_args__ = (
+        Index("ix_login_attempt_name", "name_hash", "at"),
+        Index("ix_login_attempt_address", "address_hash", "at"),
+        {"info": {"app_may_delete": True}},
+    )
 
     id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
     name_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    address_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     at: datetime = Field(sa_column=_when())
     succeeded: bool = Field(sa_column=Column(Boolean, nullable=False))
 

@@ -1,7 +1,7 @@
 """Passwords: Argon2id by pwdlib, the policy, and where the work is done.
 
-A verification takes some 50 ms of one core and 64 MiB, so it runs in a small pool of threads of its own: it neither blocks the
-event loop nor lets a storm of sign-ins take all memory. It is finished **before** a transaction opens, because a transaction
+A verification takes some 50 ms of one core and 64 MiB, so it runs in a few threads (`auth/throttle.py: Lane`): it neither blocks
+the event loop nor lets a storm of sign-ins take all memory. It is finished **before** a transaction opens, because a transaction
 that waits for a hash holds a connection for nothing.
 
 A login that does not exist costs the same time as a wrong password: the password is verified against a dummy, a hash
@@ -15,7 +15,7 @@ import asyncio
 import os
 import secrets
 import unicodedata
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
@@ -108,9 +108,9 @@ async def hash_password(password: str) -> str:
     return await asyncio.get_running_loop().run_in_executor(_threads, hash_now, password)
 
 
-async def verify_password(password: str, stored: str | None) -> Verified:
-    """Verify in a thread; `stored` None means that there is no such login and takes the same time."""
-    return await asyncio.get_running_loop().run_in_executor(_threads, verify_now, password, stored)
+async def verify_password(password: str, stored: str | None, threads: Executor) -> Verified:
+    """Verify in one of `threads`; `stored` None means that there is no such login and takes the same time."""
+    return await asyncio.get_running_loop().run_in_executor(threads, verify_now, password, stored)
 
 
 def require_strong(password: str, username: str, *, unlike: str | None = None) -> None:

@@ -13,7 +13,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
 from sqlalchemy import bindparam, func, insert, select, text, update
@@ -25,6 +25,7 @@ from biobank.auth.models import login_session as _session
 from biobank.auth.models import user as _user
 from biobank.auth.passwords import verify_password
 from biobank.auth.schemas import TokenAnswer
+from biobank.auth.throttle import ADDRESS_FACTOR, Asking, Counted, counted
 from biobank.auth.tokens import TokenRing
 from biobank.foundation import clock
 from biobank.foundation.db import Database, table_of
@@ -34,6 +35,16 @@ WINDOW = timedelta(minutes=10)
 USERNAME = re.compile(r"^[a-z][a-z0-9._-]{1,39}$")
 TOKEN_BYTES = 32
 WRONG = "Login name or password is wrong, or the login is not active."
+
+_FROM_HERE = "Too many wrong passwords were entered here. Try again in {wait} seconds, or ask an administrator."
+_BY_NAME = (
+    "Too many wrong passwords for this login, from devices where it had not signed in before. Use a device where you have signed "
+    "in, go on where you are signed in now, or try again here in {wait} seconds."
+)
+_BY_ADDRESS = (
+    "Too many wrong passwords from this part of the network. Use a device where you have signed in before, or try again in "
+    "{wait} seconds."
+)
 
 _attempt = table_of(LoginAttempt)
 _refresh = table_of(RefreshToken)
@@ -49,6 +60,14 @@ _still_stands = (
 _failures = (
     select(_attempt.c.at)
     .where(_attempt.c.name_hash == bindparam("name_hash"), _attempt.c.at > bindparam("since"), _attempt.c.succeeded.is_(False))
+    .order_by(_attempt.c.at.desc())
+    .limit(bindparam("limit"))
+)
+_address_failures = (
+    select(_attempt.c.at)
+    .where(
+        _attempt.c.address_hash == bindparam("address_hash"), _attempt.c.at > bindparam("since"), _attempt.c.succeeded.is_(False)
+    )
     .order_by(_attempt.c.at.desc())
     .limit(bindparam("limit"))
 )
@@ -120,16 +139,19 @@ class _Begun:
     takes_code: bool = False
 
 
-async def prove_password(check: PasswordCheck, username: str, password: str) -> Proven:
+async def prove_password(check: PasswordCheck, username: str, password: str, asking: Asking) -> Proven:
     """Prove that `password` belongs to the active login `username`. A one-time code proves it until it lapses.
 
-    Raises TooManyAttempts (429) when `failures_allowed` wrong passwords were tried for this name within ten minutes, whether or
-    not such a login exists, and WrongCredentials (401). The attempt is written down as failed before the password is looked at,
-    so that a hundred guesses at once are not a hundred free ones.
+    Raises TooManyAttempts (429) when `failures_allowed` wrong passwords were tried within ten minutes by what asks
+    (`auth/throttle.py`), whether or not such a login exists, SignInBusy (503) and WrongCredentials (401). The attempt is written
+    down as failed before the password is looked at, so that a hundred guesses at once are not a hundred free ones.
     """
     name = username.casefold()
-    begun = await check.database.write(lambda s: _begin(s, check, name, clock.now()))
-    verified = await verify_password(one_time.as_typed(password) if begun.takes_code else password, begun.password_hash)
+    tries = counted(check.throttle_key, name, asking)
+    with tries.lane.place():
+        begun = await check.database.write(lambda s: _begin(s, check, name, tries, clock.now()))
+        typed = one_time.as_typed(password) if begun.takes_code else password
+        verified = await verify_password(typed, begun.password_hash, tries.lane.executor)
     if not verified.genuine or not begun.active or begun.user is None or begun.password_hash is None:
         raise WrongCredentials(WRONG)
     await check.database.write(lambda s: _succeed(s, begun, verified.rehashed))
@@ -145,18 +167,19 @@ def require_standing(session: Session, proven: Proven) -> None:
         raise WrongCredentials(WRONG)
 
 
-def _begin(session: Session, check: PasswordCheck, name: str, at: datetime) -> _Begun:
-    name_hash = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), key=check.throttle_key[:64], digest_size=32).digest()
-    session.execute(_one_at_a_time, {"key": int.from_bytes(name_hash[:8], "big", signed=True)})
-    failures = session.scalars(_failures, {"name_hash": name_hash, "since": at - WINDOW, "limit": check.failures_allowed}).all()
-    if len(failures) >= check.failures_allowed:
-        wait = max(1, math.ceil((failures[-1] + WINDOW - at).total_seconds()))
-        raise TooManyAttempts(
-            f"Too many wrong passwords for this login. Try again in {wait} seconds, or ask an administrator.", retry_after_s=wait
-        )
-    attempt = session.execute(
-        insert(_attempt).values(name_hash=name_hash, at=at, succeeded=False).returning(_attempt.c.id)
-    ).scalar_one()
+def _begin(session: Session, check: PasswordCheck, name: str, tries: Counted, at: datetime) -> _Begun:
+    session.execute(_one_at_a_time, {"key": int.from_bytes(tries.by[:8], "big", signed=True)})
+    since, most = at - WINDOW, check.failures_allowed
+    failures = session.scalars(_failures, {"name_hash": tries.by, "since": since, "limit": most}).all()
+    if len(failures) >= most:
+        _slow_down(failures[-1], at, _FROM_HERE if tries.known else _BY_NAME)
+    if tries.address is not None:
+        most *= ADDRESS_FACTOR
+        failures = session.scalars(_address_failures, {"address_hash": tries.address, "since": since, "limit": most}).all()
+        if len(failures) >= most:
+            _slow_down(failures[-1], at, _BY_ADDRESS)
+    values = {"name_hash": tries.by, "address_hash": tries.address, "at": at, "succeeded": False}
+    attempt = session.execute(insert(_attempt).values(values).returning(_attempt.c.id)).scalar_one()
     # A name outside the grammar belongs to nobody and might hold what PostgreSQL cannot take.
     row = session.execute(_find_login, {"username": name}).first() if USERNAME.match(name) else None
     if row is None:
@@ -164,6 +187,11 @@ def _begin(session: Session, check: PasswordCheck, name: str, at: datetime) -> _
     lapsed = row.code_expires_at is not None and row.code_expires_at <= at
     stored = None if lapsed else row.password_hash
     return _Begun(attempt, row.code, stored, row.active, row.must_change_password, row.code_expires_at is not None)
+
+
+def _slow_down(oldest: datetime, at: datetime, words: str) -> NoReturn:
+    wait = max(1, math.ceil((oldest + WINDOW - at).total_seconds()))
+    raise TooManyAttempts(words.format(wait=wait), retry_after_s=wait)
 
 
 def _succeed(session: Session, begun: _Begun, rehashed: str | None) -> None:

@@ -75,12 +75,13 @@ def _proven(bank: "Bank", second: str | None) -> "Proven | None":
         return None
     from biobank.acts.proving import password_check_of
     from biobank.auth.service import prove_password
+    from biobank.auth.throttle import Asking
 
     password = typer.prompt(f"Password of {second}", hide_input=True)
 
     async def prove() -> "Proven":
         try:
-            return await prove_password(password_check_of(bank), second, password)
+            return await prove_password(password_check_of(bank), second, password, Asking())
         finally:
             await bank.database.dispose()
 

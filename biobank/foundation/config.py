@@ -70,7 +70,9 @@ class Settings(BaseModel):
     monitor_networks: str = Field(
         "127.0.0.0/8 ::1/128", description="Networks, separated by spaces, that read `/metrics` and the details of `/readyz`."
     )
-    login_attempts: int = Field(10, ge=3, description="Wrong passwords per login in ten minutes before it is throttled.")
+    login_attempts: int = Field(
+        10, ge=3, description="Wrong passwords of a session, a device or strangers to a login in ten minutes."
+    )
 
     @field_validator(
         "database_url",

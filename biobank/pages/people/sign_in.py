@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act
-from biobank.acts.proving import actor_of_session, password_check_of, prove_own_password
+from biobank.acts.proving import actor_of_session, asking_of, password_check_of, prove_own_password, remember_device
 from biobank.acts.web import BankDep
 from biobank.auth.passwords import MINIMUM_LENGTH, hash_password, require_strong
 from biobank.auth.service import end_session, prove_password, require_standing
@@ -70,8 +70,9 @@ async def log_in(request: Request, bank: BankDep) -> Response:
         refusal: Refusal = WrongFormToken("This page was open for too long. Log in again.")
         return _sign_in_page(request, bank, next_page, refusal=refusal)
     username = form.get("username", "")[:80]
+    asking = asking_of(request, bank.settings)
     try:
-        proven = await prove_password(password_check_of(bank), username, form.get("password", "")[:256])
+        proven = await prove_password(password_check_of(bank), username, form.get("password", "")[:256], asking)
     except Refusal as error:
         return _sign_in_page(request, bank, next_page, username, error)
     lifetime = bank.settings.session_s
@@ -83,6 +84,7 @@ async def log_in(request: Request, bank: BankDep) -> Response:
     cookie, _ = await bank.database.write(opened)
     response = see(FIRST_LOGIN if proven.must_change_password else next_page)
     set_cookie(response, bank.settings, cookie_name(bank.settings), cookie, lifetime)
+    remember_device(request, response, bank, username)
     response.delete_cookie(SIGN_IN_COOKIE, path="/")
     return response
 
@@ -117,7 +119,7 @@ async def choose_password(request: Request, page: Visiting, bank: BankDep) -> Re
     act = Act(actor=actor, bank=bank, keystore=bank.keystore, method="POST", path=FIRST_LOGIN)
     try:
         require_strong(fresh, username, unlike=present)
-        await prove_own_password(bank, username, present)
+        await prove_own_password(bank, username, present, page.id)
         hashed = await hash_password(fresh)
         await bank.database.write(lambda s: change_own_password(s, act, hashed, page.id))
     except Refusal as error:

@@ -235,7 +235,7 @@ class PagePerformer:
         try:
             if not 0 < len(password) <= 256:
                 raise MalformedRequest("Enter your password: it is your signature.")
-            token = await sign_act(self.bank, act, username, password, meaning, unbound.request_hash)
+            token = await sign_act(self.bank, act, self.page.id, username, password, meaning, unbound.request_hash)
         except Refusal as refusal:
             await self._performer.refuse(act, refusal)
             raise
