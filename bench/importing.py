@@ -27,7 +27,7 @@ from bench.house import House, house
 from biobank.importing.plan import CheckedRow, check_rows
 from biobank.importing.profile import FIELDS, Profile
 from biobank.importing.reading import Rows
-from biobank.importing.service import import_ready
+from biobank.importing.service import at_console, import_ready
 from biobank.storage.grid import label_of
 
 TABLES = (
@@ -124,7 +124,7 @@ def run_import(h: House, ready: list[CheckedRow]) -> tuple[float, float]:
             print(f"  {done} of {of} after {time.perf_counter() - started:.1f} s, {megabytes()} MB at most")
             told += max(1, of // 3)
 
-    outcomes = [result.outcome for some in import_ready(h.bank, ready, PROFILE, tick) for result in some]
+    outcomes = [result.outcome for some in import_ready(at_console(h.bank), ready, PROFILE, tick) for result in some]
     assert outcomes == ["imported"] * len(ready), set(outcomes)
     taken, own = time.perf_counter() - started, time.process_time() - own
     print(f"  processor time: program {own:.1f} s, its sessions {(there := session_seconds(h.postgres.dsn('owner'))):.1f} s")

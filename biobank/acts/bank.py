@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from biobank.auth import tokens
 from biobank.auth.tokens import TokenRing
+from biobank.foundation import logs
 from biobank.foundation.config import Settings, WeakSettings, ensure_secret, read_secret
 from biobank.foundation.connections import REACH, listen_for_loss, sqlalchemy_url
 from biobank.foundation.db import Database
@@ -40,6 +41,7 @@ class Bank:
     @classmethod
     def open(cls, settings: Settings) -> "Bank":
         """Check that the settings are whole; raise WeakSettings with a sentence when not."""
+        logs.set_up()
         if settings.database_url is None or settings.keys_database_url is None:
             raise WeakSettings("Set BIOBANK_DATABASE_URL and BIOBANK_KEYS_DATABASE_URL, or start with `biobank demo`.")
         bank = cls(settings)

@@ -1,8 +1,6 @@
 """An old bank's spreadsheet."""
 
-import csv
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from biobank.foundation.errors import Refusal
 if TYPE_CHECKING:
     from biobank.importing.plan import CheckedRow
     from biobank.importing.profile import Profile
+    from biobank.importing.report import ReportLine
     from biobank.importing.service import Result
 
 SHOWN = 20
@@ -45,6 +44,7 @@ def import_(
     from biobank.importing.plan import check_rows
     from biobank.importing.profile import Profile
     from biobank.importing.reading import read_rows
+    from biobank.importing.report import line_of
 
     try:
         meaning = Profile.read(profile)
@@ -58,7 +58,7 @@ def import_(
     with _reported(report, checked, results):
         if commit:
             _commit(checked, meaning, results)
-    lines = [_line(one, results.get(id(one))) for one in checked]
+    lines = [line_of(one, results.get(id(one))) for one in checked]
     refused = _tell(lines, commit=commit)
     if refused:
         raise typer.Exit(REFUSED)
@@ -79,7 +79,7 @@ def _draft(file: Path, to: Path) -> None:
 
 
 def _commit(checked: "Sequence[CheckedRow]", meaning: "Profile", results: "dict[int, Result]") -> None:
-    from biobank.importing.service import import_ready
+    from biobank.importing.service import at_console, import_ready
 
     started = time.monotonic()
 
@@ -90,7 +90,7 @@ def _commit(checked: "Sequence[CheckedRow]", meaning: "Profile", results: "dict[
 
     ready = [one for one in checked if one.outcome == "ready"]
     with open_bank() as bank:
-        for some in import_ready(bank, ready, meaning, tick):
+        for some in import_ready(at_console(bank), ready, meaning, tick):
             results |= {id(result.checked): result for result in some}
 
 
@@ -121,46 +121,26 @@ def _reported(report: Path | None, checked: "Sequence[CheckedRow]", results: "di
         broken = f"there was a fault ({type(error).__name__})"
     finally:
         if report is not None:
-            _write(report, [_line(one, results.get(id(one))) for one in checked])
+            from biobank.importing.report import csv_of, line_of
+
+            lines = [line_of(one, results.get(id(one))) for one in checked]
+            report.write_text(csv_of(lines), encoding="utf-8", newline="")
     if broken is not None:
         done = sum(result.outcome == "imported" for result in results.values())
         raise fail(f"The import stopped because {broken}. {done} tubes are imported. Run it again: it goes on with the rest.")
 
 
-HEADINGS = ("sheet", "line", "outcome", "code", "reasons", "notes")
+def _tell(lines: "Sequence[ReportLine]", *, commit: bool) -> int:
+    from biobank.importing.report import OUTCOMES, counted
 
-
-def _line(one: "CheckedRow", result: "Result | None") -> tuple[str, str, str, str, str, str]:
-    outcome = one.outcome if result is None else result.outcome
-    reasons = [*one.reasons, *([result.reason] if result is not None and result.reason else [])]
-    code = "" if result is None else result.code or ""
-    return one.where.sheet, str(one.where.line), outcome, code, " ".join(reasons), " ".join(one.notes)
-
-
-def _write(report: Path, lines: Sequence[tuple[str, ...]]) -> None:
-    with report.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(HEADINGS)
-        writer.writerows(lines)
-
-
-def _tell(lines: Sequence[tuple[str, ...]], *, commit: bool) -> int:
-    counted = Counter(line[2] for line in lines)
-    words = {
-        "ready": "ready to import",
-        "imported": "imported",
-        "already": "here already",
-        "gone": "not live, left in the old file",
-        "refused": "cannot be taken",
-    }
-    for outcome, sentence in words.items():
-        if counted[outcome]:
-            console.print(f"{counted[outcome]:>6} {sentence}", highlight=False)
-    refused = [line for line in lines if line[2] == "refused"]
-    for sheet, line, _, _, reasons, _ in refused[:SHOWN]:
-        errors.print(f"{sheet}:{line}: {reasons}", highlight=False, markup=False, soft_wrap=True)
+    counts = counted(lines)
+    for outcome, number in counts.items():
+        console.print(f"{number:>6} {OUTCOMES[outcome]}", highlight=False)
+    refused = [line for line in lines if line.outcome == "refused"]
+    for one in refused[:SHOWN]:
+        errors.print(f"{one.sheet}:{one.line}: {one.reasons}", highlight=False, markup=False, soft_wrap=True)
     if len(refused) > SHOWN:
         errors.print(f"… and {len(refused) - SHOWN} more: --report FILE lists every one.", highlight=False)
-    if not commit and counted["ready"]:
+    if not commit and "ready" in counts:
         console.print("Nothing was written. Run it again with --commit to import what is ready.", highlight=False)
     return len(refused)

@@ -120,6 +120,8 @@ UNKNOWN_LOOK = Look("wait", "dot")
 
 WORDING: dict[str, str] = {
     "labels.print": "Labels",
+    "import.check": "Check of a file to import",
+    "import.commit": "Import",
     "labels.send": "Labels to a printer",
     "ln2_vapour": "LN2 vapour",
     "ln2_liquid": "LN2 liquid",

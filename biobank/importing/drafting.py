@@ -6,10 +6,12 @@ to say who goes through the draft. Of the cells, only words that repeat (units, 
 
 import json
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from biobank.importing.letters import cleaned
 from biobank.importing.reading import HEADINGS_WITHIN, folded, lines_of
@@ -66,6 +68,25 @@ class _Drafted:
     splits: list[tuple[str, str]]
     others: list[str]
     cells: dict[str, list[Cell]]
+    under: dict[str, list[Cell]]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a file shows to the one who says what it means. `document`: the draft; `words`: by heading, those that come most."""
+
+    document: dict[str, Any]
+    words: Mapping[str, list[str]]
+
+
+def look_at(book: Book, issuer: str) -> Looked:
+    """Return the draft of a profile and what stands under each heading. Raises FileFault."""
+    words: dict[str, Counter[str]] = {}
+    for found in map(_of_table, book.tables):
+        for heading, cells in found.under.items() if found is not None else ():
+            words.setdefault(heading, Counter()).update(cleaned(str(cell.value))[0] for cell in cells)
+    common = {heading: [word for word, _ in said.most_common(MOST_WORDS)] for heading, said in words.items()}
+    return Looked(tomllib.loads(draft_profile(book, issuer)), common)
 
 
 def draft_profile(book: Book, issuer: str) -> str:
@@ -83,12 +104,13 @@ def _of_table(table: Table) -> _Drafted | None:
     if best is None or _recognised(best) < 4:
         return None
     below = [line for line in lines if line.number > best.number]
-    found = _Drafted(table, {}, [], [], {})
+    found = _Drafted(table, {}, [], [], {}, {})
     for column, cell in sorted(best.cells.items()):
         if not isinstance(cell.value, str):
             continue
         values = [line.cell(column) for line in below if line.cell(column).value is not None]
         heading = cell.value
+        found.under[heading] = values
         pattern = _pattern(folded(heading), values)
         field = _FIELD_OF.get(folded(heading))
         if pattern is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from sqlalchemy import insert
@@ -21,14 +21,14 @@ from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.acts.codes import new_codes
 from biobank.auth.actor import SYSTEM_CODE, Actor, RoleGrant
-from biobank.auth.permissions import Role
+from biobank.auth.permissions import Permission, Role
 from biobank.custody.event import Event
 from biobank.custody.recording import NOW
 from biobank.custody.states import Condition
 from biobank.donors.identity import keep_documents
 from biobank.donors.visibility import kept_apart_among
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Refusal
+from biobank.foundation.errors import NotPermitted, NotSignedIn, Refusal, raise_first
 from biobank.importing.known import Known, donors_of, known_tubes, midnight
 from biobank.importing.places import Places
 from biobank.importing.plan import CheckedRow, Vial
@@ -43,6 +43,8 @@ from biobank.vault import put_documents
 IMPORTER = Actor(SYSTEM_CODE, frozenset(RoleGrant(role, None) for role in Role))
 """The bank itself, at its console."""
 TUBES_AT_ONCE = 500
+ENDS = (OperationalError, NotSignedIn, NotPermitted)
+"""What ends a run as a whole, and is no matter of one donor's tubes."""
 
 log = structlog.get_logger("biobank.importing")
 
@@ -58,24 +60,49 @@ class Result:
     reason: str | None = None
 
 
+Within: TypeAlias = Callable[[Callable[[Session, Act], list[Result]]], list[Result]]
+"""Runs some work as one act in one transaction."""
+
+
+def at_console(bank: Bank) -> Within:
+    """Return what runs work as the bank itself, for its console."""
+
+    def within(work: Callable[[Session, Act], list[Result]]) -> list[Result]:
+        act = Act.of(IMPORTER, bank, path="cli/import", source="import")
+        return bank.database.write_now(lambda session: work(session, act))
+
+    return within
+
+
+def import_refusals(actor: Actor, profile: Profile) -> list[Refusal]:
+    """Return what stands against an import by the actor: its tubes need rights at the bank's site, its people at the clinic's."""
+    asked = (
+        (Permission.STORAGE_MANAGE, profile.bank_site),
+        (Permission.STORAGE_RECORD, profile.bank_site),
+        (Permission.DONOR_REGISTER, profile.clinic_site),
+        (Permission.IDENTITY_READ, profile.clinic_site),
+    )
+    return [refusal for permission, site in asked if (refusal := actor.refusal(permission, at=site)) is not None]
+
+
 def import_ready(
-    bank: Bank, ready: Sequence[CheckedRow], profile: Profile, tick: Callable[[int, int], None]
+    within: Within, ready: Sequence[CheckedRow], profile: Profile, tick: Callable[[int, int], None]
 ) -> Iterator[list[Result]]:
     """Import some hundred tubes after the other, each donor's together; yield what became of them.
 
     `tick(done, of)` is called after each portion, with numbers of tubes. What refuses one donor's tubes leaves the others' be.
-    Raises what ends the run as a whole: a database that went away.
+    Raises what ends the run as a whole: a database that went away, a login that lost its rights.
     """
     places, done = Places(profile), 0
     for portion in portions(ready):
         try:
-            yield import_portion(bank, portion, profile, places)
-        except (Refusal, DatabaseError) as error:
-            if isinstance(error, OperationalError):
-                raise
+            yield within(partial(import_rows, rows=portion, profile=profile, places=places))
+        except ENDS:
+            raise
+        except (Refusal, DatabaseError):
             places.forget()
             for ones in _by_donor(portion):
-                yield _alone(bank, ones, profile, places)
+                yield _alone(within, ones, profile, places)
         done += len(portion)
         tick(done, len(ready))
 
@@ -92,21 +119,15 @@ def portions(ready: Sequence[CheckedRow]) -> Iterator[list[CheckedRow]]:
         yield portion
 
 
-def import_portion(bank: Bank, rows: list[CheckedRow], profile: Profile, places: Places) -> list[Result]:
-    """Import tubes of whole donors in one transaction."""
-    act = Act.of(IMPORTER, bank, path="cli/import", source="import")
-    return bank.database.write_now(partial(import_rows, act=act, rows=rows, profile=profile, places=places))
-
-
-def _alone(bank: Bank, rows: list[CheckedRow], profile: Profile, places: Places) -> list[Result]:
+def _alone(within: Within, rows: list[CheckedRow], profile: Profile, places: Places) -> list[Result]:
     try:
-        return import_portion(bank, rows, profile, places)
+        return within(partial(import_rows, rows=rows, profile=profile, places=places))
+    except ENDS:
+        raise
     except Refusal as refusal:
         reason = refusal.detail
     except IntegrityError:
         reason = "Somebody took this slot, or gave this identifier, at the same moment. Run the import again."
-    except OperationalError:
-        raise
     except DatabaseError as error:
         log.exception("import_failed", sheet=rows[0].where.sheet, line=rows[0].where.line, error=type(error).__name__)
         reason = "The database refused this tube; the reason is in the service's log."
@@ -126,7 +147,8 @@ def vial_of(checked: CheckedRow) -> Vial:
 
 
 def import_rows(session: Session, act: Act, rows: list[CheckedRow], profile: Profile, places: Places) -> list[Result]:
-    """Import tubes of whole donors: some twenty statements for any number of them. Raises OtherPerson."""
+    """Import tubes of whole donors: some twenty statements for any number of them. Raises OtherPerson, NotPermitted."""
+    raise_first(import_refusals(act.actor, profile))
     donors = donors_of(session, act, [vial_of(row).person for row in rows], profile)
     known = known_tubes(session, profile.alias_issuer, [vial_of(row).alias for row in rows])
     places.load(session, act, {vial_of(row).place for row in rows})

@@ -71,6 +71,12 @@ def read_job(session: Session, actor: Actor, identity: UUID) -> JobPublic:
     return _public(session, [_get(session, actor, identity)])[0]
 
 
+def read_params(session: Session, actor: Actor, identity: UUID) -> tuple[JobPublic, Mapping[str, Any]]:
+    """Return one of the actor's jobs with what it was asked to do. Raises NotFound."""
+    row = _get(session, actor, identity)
+    return _public(session, [row])[0], row.params
+
+
 ORDERS = {"created_at": job.c.created_at}
 
 

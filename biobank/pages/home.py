@@ -46,6 +46,7 @@ BEGINNINGS: Sequence[tuple[Permission, str, str, str]] = (
     (P.WITHDRAWAL_REQUEST, "Request a withdrawal", "/withdrawals/new", "return"),
     (P.LOG_READ, "Read the log", "/log", "log"),
     (P.STORAGE_MANAGE, "Look after storage", "/storage", "tank"),
+    (P.STORAGE_MANAGE, "Import an old inventory", "/imports/new", "log"),
     (P.USER_MANAGE, "Look after users", "/users", "users"),
     (P.SITE_MANAGE, "Sites", "/sites", "home"),
     (P.SITE_MANAGE, "Label templates and print rules", "/labels", "print"),

@@ -8,6 +8,8 @@ from biobank.acts.timers import TIMERS
 from biobank.acts.two_person import ACTS
 from biobank.custody import reversal
 from biobank.donors import erasure
+from biobank.importing import jobs as imports
+from biobank.importing import uploads
 from biobank.jobs import queue
 from biobank.jobs.running import JOB_KINDS
 from biobank.labels import batches
@@ -23,6 +25,8 @@ MODULES = (
     reversal,
     erasure,
     queue,
+    imports,
+    uploads,
     batches,
     roles,
     people,

@@ -4,6 +4,15 @@ Not here: what a document means; that belongs to the package that wrote it.
 """
 
 from biobank.vault.keystore import KeyDestroyed, Keystore
-from biobank.vault.vault import Erased, commitment, open_document, put_document, put_documents
+from biobank.vault.vault import Erased, commitment, forget_documents, open_document, put_document, put_documents
 
-__all__ = ["Erased", "KeyDestroyed", "Keystore", "commitment", "open_document", "put_document", "put_documents"]
+__all__ = [
+    "Erased",
+    "KeyDestroyed",
+    "Keystore",
+    "commitment",
+    "forget_documents",
+    "open_document",
+    "put_document",
+    "put_documents",
+]

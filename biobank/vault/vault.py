@@ -12,10 +12,11 @@ nothing about the person.
 import hashlib
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select, true
 from sqlmodel import Session
 
 from biobank.foundation import clock
@@ -58,6 +59,14 @@ def put_documents(session: Session, keystore: Keystore, said: Sequence[tuple[str
         rows.append({"commit": commit, "subject": subject, "ciphertext": nonce + sealed, "written_at": at})
     session.execute(insert(_documents), rows)
     return [row["commit"] for row in rows]
+
+
+def forget_documents(session: Session, subject: str, *, commit: bytes | None = None, before: datetime | None = None) -> int:
+    """Delete documents of a subject that no log quotes: the one named, or those written before an instant; return how many."""
+    which = true() if commit is None else _documents.c.commit == commit
+    old = true() if before is None else _documents.c.written_at < before
+    gone = session.execute(delete(_documents).where(_documents.c.subject == subject, which, old))
+    return int(getattr(gone, "rowcount", 0))
 
 
 def open_document(session: Session, keystore: Keystore, commit: bytes) -> dict[str, Any]:

@@ -4,8 +4,10 @@ Add what your pages need to `furnish`, and its code under a telling name: the wa
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from biobank.foundation import clock
+from biobank.importing.uploads import Upload, keep_upload
 from tests import seed
 from tests.conftest import Api, TestBank
 from tests.custody.test_performer_confirmations import helped
@@ -15,6 +17,8 @@ from tests.shipping import stories as shipping
 from tests.signing import signed
 from tests.specimens import stories as lab
 from tests.withdrawals.stories import Story, a_lot, a_story, everyone, place_of
+
+KLINIK = Path(__file__).parents[1] / "importing" / "fixtures" / "klinik.csv"
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ def furnish(api: Api) -> dict[str, str]:
     queued = api.lab_tech.post("/label-batches", json=batch)
     assert queued.status_code == 202, queued.text
     things["job"] = str(queued.json()["id"])
+    things["upload"] = keep_upload(bank.bank, seed.USERS["admin"].code, Upload("klinik.csv", KLINIK.read_bytes()))
     things |= _made_in_the_laboratory(api) | _administered(api)
     hold = {"scope_kind": "specimen", "scope_id": held, "kind": "temperature", "reason": "found_warm"}
     things["hold"] = _made(api.lab_tech.post("/holds", json=hold), "id")

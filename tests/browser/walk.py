@@ -77,6 +77,8 @@ STOPS: tuple[Stop, ...] = (
     stop("/labels/prints", ("lab_tech", "admin"), 5),
     stop("/labels/{tube}", ("lab_tech", "quality"), 24, "/labels/{code}"),
     stop("/labels/{box}", ("lab_tech", "admin"), 16, "/labels/{code}"),
+    stop("/imports/new", ("admin",), 3),
+    stop("/imports/{upload}", ("admin",), 9, "/imports/{upload}"),
     stop("/jobs", BENCH, 6),
     stop("/jobs/{job}", BENCH, 6, "/jobs/{identity}"),
     stop("/wrong?about={tube}", ("lab_tech", "clinician", "auditor"), 3, "/wrong"),

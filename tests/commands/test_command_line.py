@@ -114,15 +114,15 @@ def test_an_import_that_breaks_off_writes_its_report_names_nobody_and_goes_on_la
     file = written(tmp_path, [GOOD, GOOD | {"Pt ID": "P2", "Vial": 2, "Pos": "D3"}])
     words = ("import", file, "--profile", profile, "--report", report, "--commit")
     monkeypatch.setattr("biobank.importing.service.TUBES_AT_ONCE", 1)
-    real = service.import_portion
+    real = service.import_rows
 
-    def breaks(bank: Any, rows: list[Any], *rest: Any) -> Any:
+    def breaks(session: Any, act: Any, rows: list[Any], **more: Any) -> Any:
         if rows[0].where.line == 5:
             raise RuntimeError(rows[0].person.family_name)
-        return real(bank, rows, *rest)
+        return real(session, act, rows=rows, **more)
 
     with monkeypatch.context() as broken:
-        broken.setattr(service, "import_portion", breaks)
+        broken.setattr(service, "import_rows", breaks)
         stopped = run(*words)
     told = report.read_text()
     again = run(*words)

@@ -17,7 +17,7 @@ from biobank.importing.cells import Unclear
 from biobank.importing.plan import CheckedRow, check_rows
 from biobank.importing.profile import Profile, ProfileFault
 from biobank.importing.reading import read_rows
-from biobank.importing.service import Result, import_ready
+from biobank.importing.service import Result, at_console, import_ready
 from biobank.importing.sheets import Cell, FileFault, Value
 from biobank.importing.texts import text_cell
 from tests.conftest import Api, TestBank
@@ -83,7 +83,7 @@ def cell(value: Value) -> Cell:
 
 
 def imported(bank: TestBank, ready: list[CheckedRow]) -> list[Result]:
-    return [result for some in import_ready(bank.bank, ready, profile(), lambda _done, _of: None) for result in some]
+    return [result for some in import_ready(at_console(bank.bank), ready, profile(), lambda _done, _of: None) for result in some]
 
 
 def test_a_whole_row_is_ready(tmp_path: Path) -> None:

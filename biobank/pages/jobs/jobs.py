@@ -1,6 +1,7 @@
 """Background work as the one who asked for it sees it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from markupsafe import Markup
 
+from biobank.foundation import clock
 from biobank.foundation.terms import words
+from biobank.importing.report import OUTCOMES
 from biobank.jobs import queue
 from biobank.jobs.schemas import JobPublic
 from biobank.pages.ui.listing import Listing
@@ -48,8 +51,27 @@ Listing(
 @router.get("/jobs/{identity}")
 async def show_job(request: Request, identity: UUID, reading: PageReading) -> Response:
     """Draw one job and how far it is."""
-    job = await reading(queue.read_job, identity)
-    return render(request, "job.html", job=job, live=job.state in queue.WAITING)
+    job, params = await reading(queue.read_params, identity)
+    counted = job.answer.get("counts", {})
+    return render(
+        request,
+        "job.html",
+        job=job,
+        live=job.state in queue.WAITING,
+        left=time_left(job, clock.now()),
+        counts=[(OUTCOMES[outcome].capitalize(), number) for outcome, number in counted.items()],
+        ready=counted.get("ready", 0),
+        upload=params.get("upload"),
+    )
+
+
+def time_left(job: JobPublic, now: datetime) -> str | None:
+    """Say how long a job that told when it began will still take, by what it has done since; None when nobody can know yet."""
+    done = job.done - job.answer.get("started_with", 0)
+    if job.state != "running" or done <= 0 or "started_at" not in job.answer:
+        return None
+    seconds = (now - datetime.fromisoformat(job.answer["started_at"])).total_seconds() / done * (job.total - job.done)
+    return f"About {seconds:.0f} s left." if seconds < 100 else f"About {seconds / 60:.0f} min left."
 
 
 @router.get("/jobs/{identity}/file")

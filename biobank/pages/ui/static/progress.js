@@ -14,6 +14,9 @@ async function lookAgain() {
     if (fresh.dataset.live !== "yes") return location.reload();
     const [bar, now] = [here, fresh].map((one) => one.querySelector(".progress"));
     if (bar && now) bar.replaceWith(now);
+    const left = fresh.querySelector(".left");
+    here.querySelector(".left")?.remove();
+    if (left) here.querySelector(".progress")?.after(left);
   } catch {
     // The network is away; the next turn may find it again.
   }

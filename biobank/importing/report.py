@@ -1,0 +1,54 @@
+"""The report of an import: a line for every row of the file, outcome, code, reasons and notes. No names stand in it."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from biobank.importing.plan import CheckedRow
+
+if TYPE_CHECKING:
+    from biobank.importing.service import Result
+
+OUTCOMES: Mapping[str, str] = {
+    "ready": "ready to import",
+    "imported": "imported",
+    "already": "here already",
+    "gone": "not live, left in the old file",
+    "refused": "cannot be taken",
+}
+
+
+class ReportLine(NamedTuple):
+    """What became of one row."""
+
+    sheet: str
+    line: str
+    outcome: str
+    code: str
+    reasons: str
+    notes: str
+
+
+def line_of(one: CheckedRow, result: "Result | None" = None) -> ReportLine:
+    """Return the line of a row that was checked, and perhaps imported."""
+    outcome = one.outcome if result is None else result.outcome
+    reasons = [*one.reasons, *([result.reason] if result is not None and result.reason else [])]
+    code = "" if result is None else result.code or ""
+    return ReportLine(one.where.sheet, str(one.where.line), outcome, code, " ".join(reasons), " ".join(one.notes))
+
+
+def csv_of(lines: Iterable[ReportLine]) -> str:
+    """Return the report as CSV with its headings."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(ReportLine._fields)
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def counted(lines: Sequence[ReportLine]) -> dict[str, int]:
+    """Return how many rows had each outcome, in the order of OUTCOMES; those that none had are left out."""
+    found = Counter(line.outcome for line in lines)
+    return {outcome: found[outcome] for outcome in OUTCOMES if found[outcome]}
