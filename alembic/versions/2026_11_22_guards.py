@@ -22,10 +22,10 @@ APPEND_ONLY = (
     "viability_report", "viability_thaw", "withdrawal_outcome",
 )
 NEVER_DELETED = (
-    "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor", "handover", "handover_item",
-    "harvest", "hold", "identification", "kit", "kit_binding", "kit_label", "lot", "named_performer", "pending_act",
-    "shipment", "signature", "specimen", "specimen_parent", "storage_reading", "stream_head", "withdrawal",
-    "withdrawal_item", "withdrawal_pick", "wristband",
+    "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor", "excursion",
+    "excursion_item", "handover", "handover_item", "harvest", "hold", "identification", "kit", "kit_binding", "kit_label",
+    "lot", "named_performer", "pending_act", "shipment", "signature", "specimen", "specimen_parent", "storage_reading",
+    "stream_head", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
 )
 SEALER_ONLY = (
     "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "tile", "tree_head",

@@ -312,7 +312,8 @@ def upgrade() -> None:
             name=op.f("hold_kind_is_known"),
         ),
         sa.CheckConstraint(
-            "scope_kind IN ('specimen', 'lot', 'harvest', 'donor', 'container', 'shipment')", name=op.f("hold_scope_is_known")
+            "scope_kind IN ('specimen', 'lot', 'harvest', 'donor', 'container', 'shipment', 'excursion')",
+            name=op.f("hold_scope_is_known"),
         ),
         sa.CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name=op.f("a_lifted_hold_has_a_lifter")),
         sa.ForeignKeyConstraint(["lifted_event"], ["event.leaf_hash"], name=op.f("fk_hold_lifted_event")),
@@ -806,6 +807,30 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("donor_code", "material", name=op.f("pk_donor_reserve")),
     )
     op.create_table(
+        "excursion",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("container_code", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("measure", sa.Text(), nullable=False),
+        sa.Column("outside", sa.Text(), nullable=False),
+        sa.Column("peak", sa.Integer(), nullable=False),
+        sa.Column("opened_event", sa.LargeBinary(), nullable=False),
+        sa.Column("hold_id", sa.Uuid(), nullable=True),
+        sa.Column("annulled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("last_at >= began_at AND ended_at >= last_at", name=op.f("an_excursion_runs_forwards")),
+        sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_excursion_container_code")),
+        sa.ForeignKeyConstraint(["hold_id"], ["hold.id"], name=op.f("fk_excursion_hold_id")),
+        sa.ForeignKeyConstraint(["opened_event"], ["event.leaf_hash"], name=op.f("fk_excursion_opened_event")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_excursion_site_code")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_excursion")),
+        info={"never_deleted": True},
+    )
+    op.create_index("ix_excursion_began", "excursion", ["began_at", "code"], unique=False)
+    op.create_index("ix_excursion_container", "excursion", ["container_code", "began_at"], unique=False)
+    op.create_table(
         "identification",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
@@ -949,12 +974,10 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("outside", sa.Text(), nullable=True),
         sa.Column("confirmed", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("corrects", sa.BigInteger(), nullable=True),
         sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("withdrawn_event", sa.LargeBinary(), nullable=True),
         sa.CheckConstraint("kind IN ('temperature_mc','level_ppm')", name=op.f("reading_kind_is_known")),
         sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_storage_reading_container_code")),
-        sa.ForeignKeyConstraint(["corrects"], ["storage_reading.id"], name=op.f("fk_storage_reading_corrects")),
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_storage_reading_event_hash")),
         sa.ForeignKeyConstraint(["withdrawn_event"], ["event.leaf_hash"], name=op.f("fk_storage_reading_withdrawn_event")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_storage_reading")),
@@ -1269,6 +1292,28 @@ def upgrade() -> None:
     op.create_index("ix_specimen_harvest", "specimen", ["harvest_code"], unique=False)
     op.create_index("ix_specimen_lot", "specimen", ["lot_code"], unique=False)
     op.create_index("ix_specimen_newest", "specimen", ["created_at", "code"], unique=False)
+    op.create_table(
+        "excursion_item",
+        sa.Column("excursion_code", sa.Text(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("included_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decision", sa.Text(), nullable=True),
+        sa.Column("assessed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("assessed_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint("decision IN ('released','rejected')", name=op.f("assessment_is_known")),
+        sa.CheckConstraint(
+            "(decision IS NULL) = (assessed_at IS NULL) AND (decision IS NULL) = (assessed_event IS NULL)",
+            name=op.f("an_assessment_has_its_event"),
+        ),
+        sa.ForeignKeyConstraint(["assessed_event"], ["event.leaf_hash"], name=op.f("fk_excursion_item_assessed_event")),
+        sa.ForeignKeyConstraint(["excursion_code"], ["excursion.code"], name=op.f("fk_excursion_item_excursion_code")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_excursion_item_specimen_code")),
+        sa.PrimaryKeyConstraint("excursion_code", "specimen_code", name=op.f("pk_excursion_item")),
+        info={"never_deleted": True},
+    )
+    op.create_index("ix_excursion_item_specimen", "excursion_item", ["specimen_code"], unique=False)
     op.create_table(
         "handover_item",
         sa.Column("handover_id", sa.Uuid(), nullable=False),
@@ -1756,6 +1801,8 @@ def downgrade() -> None:
     op.drop_index("one_open_offer_per_specimen", table_name="handover_item", postgresql_where=sa.text("open"))
     op.drop_index("ix_handover_item_specimen", table_name="handover_item")
     op.drop_table("handover_item")
+    op.drop_index("ix_excursion_item_specimen", table_name="excursion_item")
+    op.drop_table("excursion_item")
     op.drop_index("ix_specimen_newest", table_name="specimen")
     op.drop_index("ix_specimen_lot", table_name="specimen")
     op.drop_index("ix_specimen_harvest", table_name="specimen")
@@ -1809,6 +1856,9 @@ def downgrade() -> None:
     op.drop_table("job_file")
     op.drop_index("ix_identification_donor", table_name="identification")
     op.drop_table("identification")
+    op.drop_index("ix_excursion_container", table_name="excursion")
+    op.drop_index("ix_excursion_began", table_name="excursion")
+    op.drop_table("excursion")
     op.drop_table("donor_reserve")
     op.drop_index("ix_donor_marker_donor", table_name="donor_marker")
     op.drop_table("donor_marker")

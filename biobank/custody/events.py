@@ -375,7 +375,7 @@ class LotHoldLifted(_ScopeHoldLifted):
 
 
 class ContainerHoldPlaced(_ScopeHold):
-    """A hold on everything in a container."""
+    """A hold on everything in a container, or on everything that an excursion of it reached."""
 
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
     kind: Literal["container.hold_placed"] = "container.hold_placed"
@@ -409,8 +409,9 @@ HOLD_EVENTS: dict[HoldScope, tuple[StreamKind, type[Any], type[Any]]] = {
     HoldScope.DONOR: (StreamKind.DONOR, DonorHoldPlaced, DonorHoldLifted),
     HoldScope.CONTAINER: (StreamKind.CONTAINER, ContainerHoldPlaced, ContainerHoldLifted),
     HoldScope.SHIPMENT: (StreamKind.SHIPMENT, ShipmentHoldPlaced, ShipmentHoldLifted),
+    HoldScope.EXCURSION: (StreamKind.CONTAINER, ContainerHoldPlaced, ContainerHoldLifted),
 }
-"""Scope → its stream and its two events."""
+"""Scope → its stream and its two events. An excursion's stand with the container that it happened in."""
 
 
 class RulesAdopted(Event):

@@ -1,4 +1,5 @@
-"""Which active holds cover a specimen: its own, its ancestors', its lot's, harvest's and donor's, of places and shipments.
+"""Which active holds cover a specimen: its own, its ancestors', its lot's, harvest's and donor's, of places, shipments,
+excursions.
 
 One statement, put together from what the owners of the tables say: each knows what a hold on a thing of its own covers.
 """
@@ -33,7 +34,8 @@ specimens_reach: FromAbove[HoldReach] = FromAbove("specimens")
 """Gives the table `line (target, member)`: each specimen with its ancestors."""
 storage_reach: FromAbove[HoldReach] = FromAbove("storage")
 shipping_reach: FromAbove[HoldReach] = FromAbove("shipping")
-_REACHES = (specimens_reach, storage_reach, shipping_reach)
+excursions_reach: FromAbove[HoldReach] = FromAbove("monitoring")
+_REACHES = (specimens_reach, storage_reach, shipping_reach, excursions_reach)
 
 with_heirs: FromAbove[str] = FromAbove("specimens")
 """SQL, recursive over `candidate (code)`: the specimens of the table `held (code)` and all that was made of them."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlmodel import Session
 
 from biobank.custody.entry import Head
@@ -78,13 +78,15 @@ def place(
     head: Head,
     specimen: Snapshot | None = None,
     donor_code: str | None = None,
+    container: str | None = None,
 ) -> tuple[UUID, Appended]:
     """Place one hold and return its id and its event.
 
-    For a specimen scope pass the locked `specimen`. For a harvest scope pass its donor: the event stands on the donor's stream.
+    For a specimen scope pass the locked `specimen`. For a harvest scope pass its donor and for an
+    excursion its `container`: the event stands on the stream of that.
     """
     stream, _placed, _lifted = HOLD_EVENTS[scope_kind]
-    stream_id = (donor_code or scope_id) if scope_kind is HoldScope.HARVEST else scope_id
+    stream_id = container or ((donor_code or scope_id) if scope_kind is HoldScope.HARVEST else scope_id)
     fact = Fact(
         stream,
         stream_id,
@@ -96,3 +98,14 @@ def place(
     appended = append(session, [fact])
     (hold_id,) = keep_placed(session, [fact], appended)
     return hold_id, appended[0]
+
+
+def mark_lifted(session: Session, hold_id: UUID, head: Head, lifted: Appended) -> bool:
+    """Write that a hold is lifted by an event; say whether it was in force until now."""
+    done = session.execute(
+        update(hold)
+        .where(hold.c.id == hold_id, hold.c.lifted_at.is_(None))
+        .values(lifted_at=head.occurred_at, lifted_by=head.by, lifted_event=lifted.leaf_hash)
+        .returning(hold.c.id)
+    ).first()
+    return done is not None

@@ -17,6 +17,10 @@ from biobank.foundation.from_above import FromAbove
 places_around: FromAbove[Callable[[Session, str, datetime, datetime], list[str]]] = FromAbove("storage")
 """A container and every one that it stood in at a time, as known at another, from the inside out."""
 
+excursions_then: FromAbove[str] = FromAbove("monitoring")
+"""SQL: SELECT scope_kind, scope_id, until; the excursions in whose set `:codes` stood unassessed at `:at`, as known
+at `:known`."""
+
 
 @dataclass(frozen=True)
 class Stay:
@@ -52,6 +56,7 @@ def _statement() -> TextClause:
         f"""
         WITH RECURSIVE {reach.tables}, own (target, scope_kind, scope_id, until) AS ({reach.scopes}), scope AS (
             SELECT scope_kind, scope_id, until FROM own
+            UNION {excursions_then.get()}
             UNION SELECT * FROM unnest(CAST(:kinds AS text[]), CAST(:ids AS text[]), CAST(:untils AS timestamptz[]))
         )
         SELECT DISTINCT h.id, h.kind, h.scope_kind, h.scope_id, h.blocks, h.placed_at

@@ -77,6 +77,7 @@ class HoldScope(StrEnum):
     DONOR = "donor"
     CONTAINER = "container"
     SHIPMENT = "shipment"
+    EXCURSION = "excursion"
 
 
 class HoldKind(StrEnum):

@@ -62,6 +62,7 @@ class Prefix(StrEnum):
     SHIPMENT = "SH"
     WITHDRAWAL = "WD"
     DEVIATION = "DV"
+    EXCURSION = "EX"
     REAGENT_LOT = "RG"
     EQUIPMENT = "EQ"
     BADGE = "US"

@@ -6,8 +6,10 @@ from pydantic import Field
 
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
+from biobank.custody.events import HASH, REASON
 from biobank.custody.states import StreamKind
 from biobank.monitoring.judging import Doubt, Measure, Outside
+from biobank.specimens.events import INSTANT
 
 
 class ReadingRecorded(Event):
@@ -25,9 +27,68 @@ class ReadingRecorded(Event):
     value: int = Field(ge=-273_150, le=1_000_000)
     outside: Outside | None = None
     doubt: Doubt | None = None
-    corrects: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="The event of the reading it replaces.")
 
     @classmethod
     def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
         """Version 1 knew warmth only, and counted the specimens that it held."""
         return {name: payload[name] for name in ("reading", "value")} | {"outside": "too_warm" if payload["excursion"] else None}
+
+
+class ReadingWithdrawn(Event):
+    """A reading was wrong: it counts for nothing from now on, and stays on record."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.reading_withdrawn"] = "container.reading_withdrawn"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+
+    recorded: str = HASH
+    reason: str = REASON
+
+
+class _OfExcursion(Event):
+    """What happened to an excursion; its set is a count and a hash, because it can be larger than an entry."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+
+    excursion: str = Field(pattern=r"^EX-[0-9A-Z]{7}$")
+    specimens: int = Field(ge=0, le=10**9)
+    specimens_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the sorted codes, one a line.")
+
+
+class ExcursionOpened(_OfExcursion):
+    """A place was outside its limits; everything that was inside then is held."""
+
+    kind: Literal["container.excursion_opened"] = "container.excursion_opened"
+
+    measure: Measure
+    outside: Outside
+    peak: int
+    began_at: str = Field(pattern=INSTANT)
+    last_at: str = Field(pattern=INSTANT)
+
+
+class ExcursionChanged(_OfExcursion):
+    """A reading that came, came late or was withdrawn changed when it was or whom it reached; `annulled`: nothing is left."""
+
+    kind: Literal["container.excursion_changed"] = "container.excursion_changed"
+
+    began_at: str = Field(pattern=INSTANT)
+    last_at: str = Field(pattern=INSTANT)
+    ended_at: str | None = Field(default=None, pattern=INSTANT)
+    added: int = Field(ge=0, le=10**9)
+    removed: int = Field(ge=0, le=10**9)
+    annulled: bool
+    because: str = HASH
+    signature: str | None = Field(default=None, pattern=r"^[0-9a-f-]{36}$", description="Quality's, where it freed specimens.")
+
+
+class ExcursionAssessed(_OfExcursion):
+    """Quality assessed a group of the set, signed: released from the excursion's hold, or rejected for a cause."""
+
+    kind: Literal["container.excursion_assessed"] = "container.excursion_assessed"
+    permission: ClassVar[Permission] = Permission.HOLD_LIFT
+
+    decision: Literal["released", "rejected"]
+    reason: str = REASON
+    left: int = Field(ge=0, le=10**9, description="Of the set, not assessed yet.")
+    signature: str = Field(pattern=r"^[0-9a-f-]{36}$")

@@ -1,6 +1,7 @@
 """Tables of what was read in places."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Text,
+    Uuid,
     text,
 )
 from sqlmodel import Field, SQLModel
@@ -48,10 +50,67 @@ class StorageReading(SQLModel, table=True):
     at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
     outside: str | None = Field(default=None, sa_column=Column(Text))
     confirmed: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
-    corrects: int | None = Field(default=None, sa_column=Column(BigInteger, ForeignKey("storage_reading.id")))
     withdrawn_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
     withdrawn_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 
+class Excursion(SQLModel, table=True):
+    """A container was outside its limits from `began_at` to `last_at`, the first and the last reading that say so.
+
+    `ended_at`: the first reading after them in which everything was within limits again. `hold_id`: the one hold over its set.
+    `annulled_at`: every reading that made it was withdrawn.
+    """
+
+    __tablename__ = "excursion"
+    __table_args__ = (
+        CheckConstraint("last_at >= began_at AND ended_at >= last_at", name="an_excursion_runs_forwards"),
+        Index("ix_excursion_container", "container_code", "began_at"),
+        Index("ix_excursion_began", "began_at", "code"),
+        {"info": {"never_deleted": True}},
+    )
+
+    code: str = Field(sa_column=Column(Text, primary_key=True))
+    container_code: str = Field(sa_column=Column(Text, ForeignKey("storage_container.code"), nullable=False))
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
+    began_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    last_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    ended_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    measure: str = Field(sa_column=Column(Text, nullable=False))
+    outside: str = Field(sa_column=Column(Text, nullable=False))
+    peak: int = Field(sa_column=Column(Integer, nullable=False))
+    opened_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    hold_id: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("hold.id")))
+    annulled_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+
+
+class ExcursionItem(SQLModel, table=True):
+    """A specimen that was inside, or was made afterwards from one that was; `since` when it was affected.
+
+    While it is neither removed nor assessed, the excursion's hold covers it.
+    """
+
+    __tablename__ = "excursion_item"
+    __table_args__ = (
+        CheckConstraint("decision IN ('released','rejected')", name="assessment_is_known"),
+        CheckConstraint(
+            "(decision IS NULL) = (assessed_at IS NULL) AND (decision IS NULL) = (assessed_event IS NULL)",
+            name="an_assessment_has_its_event",
+        ),
+        Index("ix_excursion_item_specimen", "specimen_code"),
+        {"info": {"never_deleted": True}},
+    )
+
+    excursion_code: str = Field(sa_column=Column(Text, ForeignKey("excursion.code"), primary_key=True))
+    specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
+    since: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    included_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    removed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    decision: str | None = Field(default=None, sa_column=Column(Text))
+    assessed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    assessed_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+
+
 # The tables, by the names under which everybody imports them.
 reading = table_of(StorageReading)
+excursion = table_of(Excursion)
+excursion_item = table_of(ExcursionItem)

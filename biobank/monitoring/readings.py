@@ -3,24 +3,23 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, text
+from sqlalchemy import Row, insert, select, text, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.custody import holds
 from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import acknowledge, head_of
-from biobank.custody.snapshots import load
-from biobank.custody.states import HoldKind, StreamKind
-from biobank.foundation.errors import Conflict
-from biobank.monitoring.events import ReadingRecorded
+from biobank.custody.states import StreamKind
+from biobank.foundation.errors import Conflict, NotFound
+from biobank.monitoring.events import ReadingRecorded, ReadingWithdrawn
+from biobank.monitoring.excursions import Cause, follow
 from biobank.monitoring.judging import PACE_OVER, PACE_WITHIN, Before, Measure, Read, doubt_of, outside_of
 from biobank.monitoring.models import reading
-from biobank.monitoring.schemas import ReadingCreate, ReadingList, ReadingPublic
+from biobank.monitoring.schemas import ReadingCreate, ReadingList, ReadingPublic, WithdrawReading
 from biobank.storage.limits import limits_of_place
-from biobank.storage.queries import get_container, specimens_inside
+from biobank.storage.queries import get_container
 
 
 class ImplausibleReading(Conflict):
@@ -30,6 +29,8 @@ class ImplausibleReading(Conflict):
     title = "Can that be right?"
 
 
+NAMED = 1000
+"""Codes in one answer; the excursion itself lists them all."""
 _WHY = {
     "another_unit": "It would be within the limits in another unit: °C typed for thousandths, or percent for millionths.",
     "impossible_value": "Nothing that holds cells is that cold or that warm.",
@@ -55,9 +56,9 @@ def before(session: Session, code: str, measure: Measure, at: datetime) -> Befor
 
 
 def record_reading(session: Session, act: Act, code: str, request: ReadingCreate) -> ReadingPublic:
-    """Record a temperature or a level. Outside the limits: everything inside goes on temperature hold at once.
+    """Record a temperature or a level. Outside the limits: everything that was inside then is held at once.
 
-    Raises NotFound, NotPermitted, ImplausibleReading, and what is wrong with the time.
+    Raises NotFound, NotPermitted, ImplausibleReading, what `excursions.follow` raises, and what is wrong with the time.
     """
     row = get_container(session, act.actor, code)
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
@@ -70,14 +71,8 @@ def record_reading(session: Session, act: Act, code: str, request: ReadingCreate
             f"{_WHY[doubt]} Read it again. If it is so, send it with `confirmed`.", subject=code, site=row.site_code, doubt=doubt
         )
     outside = outside_of(request.reading, now, earlier, limits)
-    inside = load(session, specimens_inside(session, code), lock=True) if outside else {}
     event = ReadingRecorded(reading=request.reading, value=request.value, outside=outside, doubt=doubt)
-    facts = [Fact(StreamKind.CONTAINER, code, event, head)]
-    facts += [
-        holds.specimen_hold_fact(s, HoldKind.TEMPERATURE, head, reason="temperature_excursion") for _, s in sorted(inside.items())
-    ]
-    done = append(session, facts)
-    holds.keep_placed(session, facts, done)
+    done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
     made = session.execute(
         insert(reading)
         .values(
@@ -91,7 +86,56 @@ def record_reading(session: Session, act: Act, code: str, request: ReadingCreate
         )
         .returning(reading)
     ).one()
-    return public(made).model_copy(update={"held": sorted(inside), "receipt": acknowledge(act, done)})
+    cause = Cause(act, head, done[0], request.signature)
+    followed = follow(session, cause, code, request.reading, head.occurred_at, outside=outside is not None)
+    return public(made).model_copy(
+        update={
+            "held": sorted(followed.added)[:NAMED],
+            "excursions": followed.excursions,
+            "added": len(followed.added),
+            "removed": len(followed.removed),
+            "receipt": acknowledge(act, [*done, *followed.appended]),
+        }
+    )
+
+
+class AlreadyWithdrawn(Conflict):
+    """The reading counts for nothing already."""
+
+    code = "already_withdrawn"
+    title = "Withdrawn already"
+
+
+def withdraw_reading(session: Session, act: Act, code: str, reading_id: int, request: WithdrawReading) -> ReadingPublic:
+    """Take back a reading that was wrong. It stays on record; excursions around it are reckoned anew.
+
+    Raises NotFound, NotPermitted, AlreadyWithdrawn, what `excursions.follow` raises.
+    """
+    place = get_container(session, act.actor, code)
+    act.require(Permission.STORAGE_RECORD, at=place.site_code)
+    known = select(reading).where(reading.c.id == reading_id, reading.c.container_code == code)
+    row = session.execute(known.with_for_update()).first()
+    if row is None:
+        raise NotFound(f"There is no such reading of {code}.", subject=code)
+    if row.withdrawn_at is not None:
+        raise AlreadyWithdrawn("This reading was withdrawn already.", subject=code)
+    head = head_of(session, act, request, subject=None, site=place.site_code)
+    event = ReadingWithdrawn(recorded=bytes(row.event_hash).hex(), reason=request.reason)
+    done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
+    session.execute(
+        update(reading).where(reading.c.id == reading_id).values(withdrawn_at=head.recorded_at, withdrawn_event=done[0].leaf_hash)
+    )
+    followed = follow(session, Cause(act, head, done[0], request.signature), code, row.kind, row.at, outside=False)
+    gone = session.execute(select(reading).where(reading.c.id == reading_id)).one()
+    return public(gone).model_copy(
+        update={
+            "held": sorted(followed.added)[:NAMED],
+            "excursions": followed.excursions,
+            "added": len(followed.added),
+            "removed": len(followed.removed),
+            "receipt": acknowledge(act, [*done, *followed.appended]),
+        }
+    )
 
 
 def public(row: "Row[Any]") -> ReadingPublic:
@@ -105,7 +149,6 @@ def public(row: "Row[Any]") -> ReadingPublic:
         excursion=row.outside is not None,
         outside=row.outside,
         confirmed=row.confirmed,
-        corrects=row.corrects,
         withdrawn_at=row.withdrawn_at,
     )
 

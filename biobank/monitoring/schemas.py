@@ -1,12 +1,16 @@
 """Wire shapes of readings."""
 
 from typing import Annotated, Self
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from biobank.custody.recording import Circumstances
 from biobank.foundation.paging import Listed
 from biobank.monitoring.judging import Measure
+
+Token = Annotated[str, Field(min_length=1, max_length=100)] | None
+Reason = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[a-z0-9_]+$", description="A coded reason.")]
 
 
 class ReadingCreate(Circumstances):
@@ -16,11 +20,20 @@ class ReadingCreate(Circumstances):
     value: Annotated[int, Field(ge=-273_150, le=1_000_000)]
     confirmed: bool = Field(default=False, description="It was asked back as hardly possible, and it is so.")
 
+    signature: Token = Field(default=None, description="Quality's, where the reading takes specimens out of an excursion.")
+
     @model_validator(mode="after")
     def _a_level_is_a_part(self) -> Self:
         if self.reading == "level_ppm" and self.value < 0:
             raise ValueError("a level lies between empty and full")
         return self
+
+
+class WithdrawReading(Circumstances):
+    """A reading was wrong."""
+
+    reason: Reason
+    signature: Token = Field(default=None, description="Quality's, where it takes specimens out of an excursion.")
 
 
 class ReadingPublic(BaseModel):
@@ -34,11 +47,62 @@ class ReadingPublic(BaseModel):
     excursion: bool
     outside: str | None = None
     confirmed: bool = False
-    corrects: int | None = None
     withdrawn_at: AwareDatetime | None = None
-    held: list[str] = Field(default_factory=list, description="Specimens this reading put on temperature hold.")
+    held: list[str] = Field(default_factory=list, description="Specimens it put on temperature hold, the first thousand.")
+    excursions: list[str] = Field(default_factory=list, description="Excursions that it opened or changed.")
+    added: int = Field(default=0, description="Specimens that came into their sets.")
+    removed: int = Field(default=0, description="Specimens that are no longer in them.")
     receipt: str | None = None
 
 
 class ReadingList(Listed[ReadingPublic]):
     """Readings, newest first."""
+
+
+class ExcursionPublic(BaseModel):
+    """When a place was outside its limits, how far, and how many specimens of how many donors that reached."""
+
+    code: str
+    container: str
+    site: str
+    began_at: AwareDatetime
+    last_at: AwareDatetime = Field(description="The last reading outside.")
+    ended_at: AwareDatetime | None = Field(default=None, description="The first reading within limits again.")
+    measure: str
+    outside: str
+    peak: int = Field(description="m°C, or millionths of full.")
+    annulled_at: AwareDatetime | None = None
+    hold_id: UUID | None = None
+    specimens: int = 0
+    donors: int = 0
+    to_assess: int = 0
+
+
+class ExcursionList(Listed[ExcursionPublic]):
+    """Excursions, newest first."""
+
+
+class AffectedSpecimen(BaseModel):
+    """A specimen of the set: since when it was affected, where it is now, and what was decided of it."""
+
+    specimen: str
+    donor: str | None
+    since: AwareDatetime
+    state: str
+    site: str | None
+    decision: str | None
+
+
+class AffectedDonor(BaseModel):
+    """A donor of the set, with how many specimens, and how many are still to be assessed."""
+
+    donor: str | None
+    specimens: int
+    to_assess: int
+
+
+class ExcursionDetail(ExcursionPublic):
+    """With its donors, and its specimens, the first thousand."""
+
+    by_donor: list[AffectedDonor]
+    items: list[AffectedSpecimen]

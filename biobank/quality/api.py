@@ -14,6 +14,7 @@ from biobank.quality import (
     decisions,
     deviations,
     disposal,
+    excursions,
     holds,
     identifying,
     isolation,
@@ -21,6 +22,7 @@ from biobank.quality import (
     markers,
     reserves,
 )
+from biobank.quality.excursions import AssessedExcursion, AssessRequest
 from biobank.quality.isolation import IsolationAnswer, IsolationRequest
 from biobank.quality.markers import DecideMarker, EnterMarker, MarkerList, MarkerRecorded
 from biobank.quality.reserves import ReserveList, ReserveRecorded, ReserveRequest
@@ -61,6 +63,12 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 async def place_hold(request: HoldRequest, performing: Performing) -> HoldAnswer:
     """Stop acts on a specimen, or on everything of a lot, harvest, donor, container or shipment."""
     return await performing(holds.place_hold, request)
+
+
+@router.post("/excursions/{code}/assess")
+async def assess_excursion(code: CodePath, request: AssessRequest, performing: Performing) -> AssessedExcursion:
+    """Release or reject a group of an excursion's set: quality, signed "released" or "rejected", one signature a group."""
+    return await performing(excursions.assess, code.upper(), request)
 
 
 @router.get("/holds")

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, RowMapping, TextClause, select, text, true, update
+from sqlalchemy import ColumnElement, RowMapping, TextClause, select, text, true
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -38,6 +38,13 @@ class HoldAlreadyLifted(Conflict):
 
     code = "hold_already_lifted"
     title = "Hold already lifted"
+
+
+class HeldByExcursion(Conflict):
+    """The hold of an excursion is placed and lifted with it, not by hand."""
+
+    code = "held_by_excursion"
+    title = "An excursion holds it"
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,10 @@ _SITES = {
         WHERE h.code = {id}
         UNION SELECT c.donor_code, c.site_code FROM custody c JOIN specimen p ON p.code = c.code WHERE p.harvest_code = {id}""",
     HoldScope.CONTAINER: "SELECT NULL AS donor_code, site_code AS site FROM storage_container WHERE code = {id}",
+    HoldScope.EXCURSION: """
+        SELECT NULL AS donor_code, site_code AS site FROM excursion WHERE code = {id}
+        UNION SELECT NULL, c.site_code FROM excursion_item i JOIN custody c ON c.code = i.specimen_code
+        WHERE i.excursion_code = {id}""",
 }
 
 
@@ -125,6 +136,8 @@ def place_hold(session: Session, act: Act, request: HoldRequest) -> HoldAnswer:
     """Place a hold. Anyone who may record where the thing is may stop it; open bedside releases under it end."""
     scope = find_scope(session, act.actor, request.scope_kind, request.scope_id, lock=True)
     act.require(Permission.HOLD_PLACE, at=scope.sites, subject=scope.id)
+    if scope.kind is HoldScope.EXCURSION:
+        raise HeldByExcursion(f"{scope.id} holds its set already. Hold the specimens or the place.", subject=scope.id)
     head = head_of(
         session,
         act,
@@ -198,6 +211,8 @@ def hold_to_lift(session: Session, actor: Actor, hold_id: UUID, *, lock: bool = 
     scope = find_scope(session, actor, HoldScope(row["scope_kind"]), row["scope_id"], lock=lock)
     for refusal in lift_refusals(actor, scope.id, places_to_lift(session, [hold_id])[hold_id]):
         raise refusal
+    if scope.kind is HoldScope.EXCURSION:
+        raise HeldByExcursion(f"{scope.id} is assessed group by group; its hold ends with the last group.", subject=scope.id)
     if row["lifted_at"] is not None:
         raise HoldAlreadyLifted("This hold was lifted already.", subject=scope.id)
     return row, scope
@@ -219,13 +234,7 @@ def lift_hold(session: Session, act: Act, hold_id: UUID, request: LiftRequest) -
         relies_on=(bytes(row["placed_event"]),),
     )
     (appended,) = append(session, [Fact(stream, _stream_of(scope), event, head, scope.specimen, scope.donor_code)])
-    done = session.execute(
-        update(hold)
-        .where(hold.c.id == hold_id, hold.c.lifted_at.is_(None))
-        .values(lifted_at=head.occurred_at, lifted_by=act.actor.code, lifted_event=appended.leaf_hash)
-        .returning(hold.c.id)
-    ).first()
-    if done is None:
+    if not custody_holds.mark_lifted(session, hold_id, head, appended):
         raise HoldAlreadyLifted("Someone else lifted this hold a moment ago.", subject=scope.id)
     return _answer(session, act, hold_id, [appended], 0)
 

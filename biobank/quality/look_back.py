@@ -23,6 +23,7 @@ from biobank.custody.states import HoldKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict
+from biobank.monitoring.presence import inside_during
 from biobank.quality.deviations import add_deviation, digest_of
 from biobank.quality.events import LookBackMade, RecallStarted
 from biobank.quality.models import Recall, RecallItem
@@ -65,43 +66,14 @@ _FOUND = {
     "shipment": """
         SELECT DISTINCT stream_id FROM event
         WHERE stream_kind = 'specimen' AND convert_from(entry, 'UTF8')::jsonb -> 'body' ->> 'shipment' = :shipment""",
-    # A specimen was in a place from the event that put it there to the next that put it elsewhere or took it out for good.
-    # Of the time stated and the time recorded it counts what makes the stay longer: nobody leaves the set by stating a time.
-    # Boxes that were carried out of the place since the start of the time in question count as having been in it.
-    "container": """
-        SELECT DISTINCT stay.stream_id FROM (
-            SELECT e.stream_id, least(e.occurred_at, e.recorded_at) AS since,
-                   CASE WHEN e.state IN ('stored', 'checked_out')
-                        THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' END AS container,
-                   lead(greatest(e.occurred_at, e.recorded_at)) OVER (PARTITION BY e.stream_id ORDER BY e.seq) AS until
-            FROM event e
-            WHERE e.stream_kind = 'specimen'
-              AND (e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded')
-                   OR e.state NOT IN ('stored', 'checked_out'))
-        ) stay
-        WHERE stay.container IN (SELECT code FROM place) AND stay.since <= :until
-          AND (stay.until IS NULL OR stay.until >= :since)""",
+    "container": "SELECT unnest(CAST(:inside AS text[]))",
 }
-_PLACE = """
-    place AS (
-        SELECT code FROM storage_container WHERE code = :container
-        UNION
-        SELECT inner_place.code FROM place, LATERAL (
-            SELECT c.code FROM storage_container c WHERE c.parent_code = place.code
-            UNION
-            SELECT e.stream_id FROM event e
-            WHERE e.stream_kind = 'container' AND e.kind = 'container.moved' AND greatest(e.occurred_at, e.recorded_at) >= :since
-              AND convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'from_parent' = place.code
-        ) AS inner_place
-    ), """
 
 
 def _statement(start: str) -> TextClause:
-    place = _PLACE if start == "container" else ""
     return text(
         f"""
-        WITH RECURSIVE {place}
-        found(code) AS ({_FOUND[start]}),
+        WITH RECURSIVE found(code) AS ({_FOUND[start]}),
         line(code) AS (
             SELECT code FROM found
             UNION
@@ -122,8 +94,14 @@ def reached(session: Session, criteria: Criteria) -> list[ReachedSpecimen]:
     """Return every specimen the cause can have reached, by code; raise LookBackTooWide above 5,000."""
     (start,) = (name for name in _FOUND if getattr(criteria, name) is not None)
     parameters = {start: getattr(criteria, start), "derivatives": criteria.derivatives, "limit": LIMIT + 1}
-    if start in ("container", "operator"):
+    if start == "operator":
         parameters |= {"since": criteria.since, "until": criteria.until}
+    if criteria.container is not None and criteria.since is not None and criteria.until is not None:
+        # What was made of them in their time is among them already; what was made before is not affected.
+        inside = inside_during(
+            session, criteria.container, criteria.since, criteria.until, derivatives=criteria.derivatives, limit=LIMIT + 1
+        )
+        parameters |= {"inside": sorted(inside), "derivatives": False}
     rows = session.execute(_STATEMENTS[start], parameters).mappings().all()
     if len(rows) > LIMIT:
         raise LookBackTooWide(f"This reaches more than {LIMIT} specimens. Narrow the time or the place and ask in parts.")

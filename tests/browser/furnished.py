@@ -71,6 +71,9 @@ def furnish(api: Api) -> dict[str, str]:
     hold = {"scope_kind": "specimen", "scope_id": held, "kind": "temperature", "reason": "found_warm"}
     things["hold"] = _made(api.lab_tech.post("/holds", json=hold), "id")
     deviation = {"severity": "major", "topic": "tank_low", "site": "LAB", "description": "Level fell at night."}
+    tank = bank.write(lambda s: make_box(s, admin, name="Warm tank", kind="tank"))
+    warm = {"reading": "temperature_mc", "value": -90_000}
+    things["excursion"] = _made(api.lab_tech.post(f"/storage-containers/{tank.code}/readings", json=warm), "excursions")[0]
     things["deviation"] = _made(api.lab_tech.post("/deviations", json=deviation), "code")
     things["pending"] = _pending_role(api)
     path = f"/users/{seed.USERS['other_clinician'].code}/password-reset"

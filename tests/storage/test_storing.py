@@ -158,7 +158,7 @@ def test_a_warm_reading_holds_everything_inside(api: Api) -> None:
 
     assert (fine.json()["excursion"], fine.json()["held"]) == (False, [])
     assert (warm.json()["excursion"], warm.json()["held"]) == (True, [code])
-    assert api.lab_tech.get(f"/specimens/{code}/custody").json()["items"][-1]["kind"] == "specimen.hold_placed"
+    assert [hold["scope_kind"] for hold in api.lab_tech.get(f"/specimens/{code}").json()["holds"]] == ["excursion"]
 
 
 def test_a_count_names_what_is_missing_misplaced_and_unknown(api: Api) -> None:

@@ -61,10 +61,10 @@ def value_read(typed: str, what: str) -> int:
 
 def _say(at: Opened[Place], _body: ReadingCreate, made: dict[str, Any]) -> Done:
     here = f"/storage/{at.code}"
+    changed = f" {made['added']} specimens came under hold, {made['removed']} are free of it." if made["excursions"] else ""
     if not made["excursion"]:
-        return Done(here, "Reading recorded.")
-    text = f"{len(made['held'])} specimens inside are on temperature hold. Bring them to a cold place now."
-    return Done(here, "Outside its limits.", text, "stop")
+        return Done(here, "Reading recorded.", changed.strip())
+    return Done(here, "Outside its limits.", f"Bring what is inside to a cold place now.{changed}", "stop")
 
 
 ActPage(

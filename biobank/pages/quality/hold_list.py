@@ -15,6 +15,7 @@ from biobank.pages.quality.deviations import DEVIATIONS_AND_HOLDS
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.quality.holds import liftable, list_holds, sites_of_holds
+from biobank.quality.schemas import HoldPublic
 
 router = APIRouter(include_in_schema=False)
 
@@ -33,11 +34,17 @@ def read_holds(session: Session, actor: Actor, asked: Wanted) -> Listed[dict[str
         | {
             "site": ", ".join(sorted(site for site in sites[one.id] if seen.covers(site))),
             "blocks": ", ".join(words(what) for what in one.blocks),
-            "act": _link(one.id, one.scope_id) if one.id in may_lift else None,
+            "act": _act(one) if one.id in may_lift else None,
         }
         for one in found.items
     ]
     return Listed[dict[str, Any]](items=rows, next=found.next, total=found.total)
+
+
+def _act(one: HoldPublic) -> Markup:
+    if one.scope_kind == "excursion":
+        return Markup('<a href="/excursions/{}">Assess<span class="hidden"> {}</span></a>').format(one.scope_id, one.scope_id)
+    return _link(one.id, one.scope_id)
 
 
 def _link(hold: Any, subject: str) -> Markup:

@@ -16,6 +16,7 @@ PAGES: Final[Mapping[Prefix, str]] = {
     Prefix.CONTAINER: "/storage/",
     Prefix.SHIPMENT: "/shipments/",
     Prefix.DEVIATION: "/deviations/",
+    Prefix.EXCURSION: "/excursions/",
     Prefix.KIT: "/kits/",
     Prefix.LOT: "/lots/",
     Prefix.BADGE: "/users/",

@@ -31,6 +31,7 @@ PREFIXES = {
     "SH": "a shipment",
     "WD": "a withdrawal",
     "DV": "a deviation",
+    "EX": "an excursion",
 }
 """What a code that begins with these letters names."""
 

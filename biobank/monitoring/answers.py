@@ -1,0 +1,35 @@
+"""What packages below ask of watching: which specimens an excursion's hold covers, now and at a time gone by."""
+
+from biobank.custody.hold_coverage import HoldReach, excursions_reach
+from biobank.custody.holds_then import excursions_then
+
+# What was made of an affected specimen is covered only if it was made after that was affected; one that stands in the set itself
+# is judged by its own line there. The chain upwards is walked only while an excursion holds anything.
+excursions_reach.give(
+    HoldReach(
+        tables="""
+    chain AS (
+        SELECT code AS target, code AS member, CAST(NULL AS timestamptz) AS made FROM specimen
+        WHERE code = ANY(:codes) AND EXISTS (SELECT 1 FROM hold WHERE scope_kind = 'excursion' AND lifted_at IS NULL)
+        UNION
+        SELECT chain.target, p.parent_code,
+               (SELECT greatest(e.occurred_at, e.recorded_at) FROM event e
+                WHERE e.stream_kind = 'specimen' AND e.stream_id = chain.member AND e.seq = 1)
+        FROM chain JOIN specimen_parent p ON p.child_code = chain.member
+    )""",
+        scopes="""
+    SELECT chain.target, 'excursion', i.excursion_code, CAST(NULL AS timestamptz)
+    FROM chain JOIN excursion_item i ON i.specimen_code = chain.member
+    WHERE i.removed_at IS NULL AND i.decision IS NULL
+      AND (chain.made IS NULL OR chain.made >= i.since AND NOT EXISTS (
+          SELECT 1 FROM excursion_item own WHERE own.excursion_code = i.excursion_code AND own.specimen_code = chain.target
+             AND own.removed_at IS NULL))""",
+        held="""
+    SELECT i.specimen_code FROM active a JOIN excursion_item i ON i.excursion_code = a.scope_id
+    WHERE a.scope_kind = 'excursion'""",
+    )
+)
+excursions_then.give("""
+    SELECT 'excursion', i.excursion_code, CAST(NULL AS timestamptz) FROM excursion_item i
+    WHERE i.specimen_code = ANY(:codes) AND i.included_at <= :known AND (i.removed_at IS NULL OR i.removed_at > :known)
+      AND (i.assessed_at IS NULL OR i.assessed_at > :at OR i.assessed_at > :known)""")

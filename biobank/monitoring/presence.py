@@ -1,0 +1,81 @@
+"""Who was where when: the specimens that were inside a container during a time, read from the log in one statement.
+
+A specimen is inside from the event that puts it there to the next that takes it out or puts it elsewhere, and its box and rack
+are inside by their own moves; both times are cut with each other. Of the time stated and the time recorded it counts what makes
+the stay longer: nobody leaves the set by stating a time. An undone event counts as if what it changed had gone on.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+AHEAD = timedelta(minutes=2)
+"""By how much a stated time may lie after its record (`custody/recording.py`)."""
+
+_INSIDE = text(
+    """
+    WITH RECURSIVE stood AS (
+        SELECT e.stream_id AS code, e.seq, least(e.occurred_at, e.recorded_at) AS since,
+               CASE WHEN e.kind = 'container.added' THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'parent'
+                    ELSE convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'to_parent' END AS parent,
+               lead(greatest(e.occurred_at, e.recorded_at)) OVER (PARTITION BY e.stream_id ORDER BY e.seq) AS until
+        FROM event e WHERE e.stream_kind = 'container' AND e.kind IN ('container.added', 'container.moved')
+    ), place (code, since, until) AS (
+        SELECT CAST(:container AS text), CAST(:since AS timestamptz), CAST(:until AS timestamptz)
+        UNION
+        SELECT s.code, greatest(s.since, place.since), least(s.until, place.until)
+        FROM place JOIN stood s ON s.parent = place.code AND s.since <= place.until
+                               AND (s.until IS NULL OR s.until >= place.since)
+    ), candidate (code) AS (
+        SELECT c.code FROM custody c WHERE c.container_code IN (SELECT code FROM place)
+        UNION
+        SELECT e.stream_id FROM event e WHERE e.recorded_at >= :left AND e.stream_kind = 'specimen'
+    ), stay AS (
+        SELECT e.stream_id AS code, e.state,
+               CASE WHEN e.kind = 'specimen.reversed'
+                    THEN lag(least(e.occurred_at, e.recorded_at)) OVER past ELSE least(e.occurred_at, e.recorded_at) END AS since,
+               CASE WHEN e.state <> 'stored' THEN NULL
+                    WHEN e.kind = 'specimen.reversed' THEN (
+                        SELECT coalesce(said.body -> 'restores' ->> 'container_code', said.body ->> 'container')
+                        FROM (SELECT b.seq, convert_from(b.entry, 'UTF8')::jsonb -> 'body' AS body FROM event b
+                              WHERE b.stream_kind = 'specimen' AND b.stream_id = e.stream_id AND b.seq <= e.seq
+                                AND b.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded',
+                                               'specimen.reversed')) AS said
+                        WHERE said.body ? 'container' OR said.body -> 'restores' ? 'container_code'
+                        ORDER BY said.seq DESC LIMIT 1)
+                    ELSE convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' END AS container,
+               lead(greatest(e.occurred_at, e.recorded_at)) OVER past AS until
+        FROM candidate JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = candidate.code
+        WHERE e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded', 'specimen.reversed') OR e.state <> 'stored'
+        WINDOW past AS (PARTITION BY e.stream_id ORDER BY e.seq)
+    ), line (code, since) AS (
+        SELECT stay.code, greatest(stay.since, place.since) FROM stay JOIN place ON place.code = stay.container
+        WHERE stay.since <= place.until AND (stay.until IS NULL OR stay.until >= place.since)
+        UNION
+        SELECT p.child_code, made.at FROM line JOIN specimen_parent p ON p.parent_code = line.code, LATERAL (
+            SELECT greatest(e.occurred_at, e.recorded_at) AS at FROM event e
+            WHERE e.stream_kind = 'specimen' AND e.stream_id = p.child_code AND e.seq = 1
+        ) AS made
+        WHERE CAST(:derivatives AS boolean) AND made.at >= line.since
+    )
+    SELECT code, min(since) AS since FROM line GROUP BY code ORDER BY code LIMIT :limit
+    """
+)
+
+
+def inside_during(
+    session: Session,
+    container: str,
+    since: datetime,
+    until: datetime,
+    *,
+    derivatives: bool = True,
+    limit: int | None = None,
+) -> dict[str, datetime]:
+    """Return what was inside a container at any instant from `since` to `until`, and from when on in that time.
+
+    `derivatives`: also what was made afterwards from what was inside. One statement.
+    """
+    given = {"container": container, "since": since, "until": until, "left": since - AHEAD, "derivatives": derivatives}
+    return {row.code: row.since for row in session.execute(_INSIDE, given | {"limit": limit})}

@@ -1,0 +1,134 @@
+"""Questions about excursions. Whoever may know of the place may know of its excursions."""
+
+from typing import Any
+
+from sqlalchemy import Row, bindparam, func, select, update
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
+from biobank.custody.ledger import Appended
+from biobank.custody.models import custody
+from biobank.foundation.errors import NotFound
+from biobank.foundation.paging import Paging, read_page
+from biobank.monitoring.models import excursion, excursion_item
+from biobank.monitoring.schemas import AffectedDonor, AffectedSpecimen, ExcursionDetail, ExcursionList, ExcursionPublic
+from biobank.specimens.models import specimen
+from biobank.storage.queries import tubes_inside
+
+SHOWN = 1000
+ORDERS = {"began_at": excursion.c.began_at, "container": excursion.c.container_code}
+
+_standing = excursion_item.c.removed_at.is_(None)
+_left = func.count().filter(excursion_item.c.decision.is_(None)).label("to_assess")
+_set = excursion_item.join(custody, custody.c.code == excursion_item.c.specimen_code)
+_COUNTED = (
+    select(
+        excursion_item.c.excursion_code,
+        func.count().label("specimens"),
+        func.count(custody.c.donor_code.distinct()).label("donors"),
+        _left,
+    )
+    .select_from(_set)
+    .where(excursion_item.c.excursion_code.in_(bindparam("codes", expanding=True)), _standing)
+    .group_by(excursion_item.c.excursion_code)
+)
+_of_code = excursion_item.c.excursion_code == bindparam("code")
+_BY_DONOR = (
+    select(custody.c.donor_code.label("donor"), func.count().label("specimens"), _left)
+    .select_from(_set)
+    .where(_of_code, _standing)
+    .group_by(custody.c.donor_code)
+    .order_by(custody.c.donor_code)
+)
+_ITEMS = (
+    select(
+        excursion_item.c.specimen_code.label("specimen"),
+        custody.c.donor_code.label("donor"),
+        excursion_item.c.since,
+        custody.c.state,
+        custody.c.site_code.label("site"),
+        excursion_item.c.decision,
+    )
+    .select_from(_set)
+    .where(_of_code, _standing)
+    .order_by(custody.c.donor_code, excursion_item.c.specimen_code)
+    .limit(SHOWN)
+)
+_LEFT = (
+    select(custody.c.code, func.coalesce(custody.c.site_code, specimen.c.home_site_code).label("site"))
+    .select_from(_set.join(specimen, specimen.c.code == custody.c.code))
+    .where(_of_code, _standing, excursion_item.c.decision.is_(None))
+    .order_by(custody.c.code)
+)
+
+
+def get_excursion(session: Session, actor: Actor, code: str) -> "Row[Any]":
+    """Return an excursion's row; raise NotFound when the actor may not know of it."""
+    row = session.execute(select(excursion).where(excursion.c.code == code)).first()
+    if row is None or not actor.may(Permission.SPECIMEN_READ, at=row.site_code):
+        raise NotFound(f"There is no excursion {code} that you may see.", subject=code)
+    return row
+
+
+def _public(session: Session, rows: "list[Row[Any]]") -> list[ExcursionPublic]:
+    codes = [row.code for row in rows]
+    counts = {one.excursion_code: one for one in session.execute(_COUNTED, {"codes": codes})} if codes else {}
+    found = []
+    for row in rows:
+        one = counts.get(row.code)
+        numbers = {} if one is None else {name: getattr(one, name) for name in ("specimens", "donors", "to_assess")}
+        same = ("code", "began_at", "last_at", "ended_at", "measure", "outside", "peak", "annulled_at", "hold_id")
+        of_row = {name: getattr(row, name) for name in same}
+        found.append(ExcursionPublic(container=row.container_code, site=row.site_code, **of_row, **numbers))
+    return found
+
+
+def list_excursions(
+    session: Session, actor: Actor, *, container: str | None = None, site: str | None = None, paging: Paging = Paging()
+) -> ExcursionList:
+    """Return excursions the actor may know of, newest first. Three statements."""
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
+    statement = select(excursion).where(actor.scope(Permission.SPECIMEN_READ).of(excursion.c.site_code))
+    for column, value in (("container_code", container), ("site_code", site)):
+        if value is not None:
+            statement = statement.where(excursion.c[column] == value)
+    page = read_page(session, statement, paging, key=excursion.c.code, orders=ORDERS, default="-began_at")
+    return ExcursionList(items=_public(session, list(page.rows)), **page.ends)
+
+
+def read_excursion(session: Session, actor: Actor, code: str) -> ExcursionDetail:
+    """Return one with its donors and specimens."""
+    (public,) = _public(session, [get_excursion(session, actor, code)])
+    donors = [AffectedDonor(**one._mapping) for one in session.execute(_BY_DONOR, {"code": code})]
+    items = [AffectedSpecimen(**one._mapping) for one in session.execute(_ITEMS, {"code": code})]
+    return ExcursionDetail(**public.model_dump(), by_donor=donors, items=items)
+
+
+def to_assess(
+    session: Session, code: str, *, specimens: list[str] | None = None, donors: list[str] | None = None
+) -> "list[Row[Any]]":
+    """Return code and site of what is left to assess, of a group when one is named."""
+    statement = _LEFT
+    for column, named in ((custody.c.code, specimens), (custody.c.donor_code, donors)):
+        if named is not None:
+            statement = statement.where(column.in_(named))
+    return list(session.execute(statement, {"code": code}))
+
+
+def is_still_inside(session: Session, row: "Row[Any]") -> bool:
+    """Say whether something of the set is still in the container."""
+    inside = tubes_inside(session, row.container_code)
+    return not {one.code for one in inside}.isdisjoint(
+        one.specimen for one in session.execute(_ITEMS.limit(None), {"code": row.code})
+    )
+
+
+def keep_assessment(session: Session, code: str, specimens: list[str], decision: str, event: Appended, at: Any) -> None:
+    """Write what was decided of a group."""
+    session.execute(
+        update(excursion_item)
+        .where(excursion_item.c.excursion_code == code, excursion_item.c.specimen_code.in_(specimens))
+        .values(decision=decision, assessed_at=at, assessed_event=event.leaf_hash)
+    )

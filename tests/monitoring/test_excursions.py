@@ -1,0 +1,305 @@
+"""An excursion is one thing: its time, whom it reached through every move, one hold, assessed in groups."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from sqlmodel import Session
+
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from biobank.monitoring.presence import inside_during
+from biobank.monitoring.spans import Span, Standing, spans_of
+from tests.conftest import Api
+from tests.storage.test_every_way_of_placing import a_tube, seq_of
+from tests.storage.test_storing import a_box
+from tests.withdrawals.stories import later, sign_and_post
+
+OPEN = {"rows": None, "cols": None}
+LN2 = {"temperature_class": "ln2_vapour"}
+
+
+def frozen(api: Api, count: int = 1) -> list[str]:
+    return [a_tube(api) for _ in range(count)]
+
+
+def a_tank(api: Api, name: str = "Tank") -> str:
+    return a_box(api, kind="tank", name=name, **OPEN, **LN2)
+
+
+def read(api: Api, place: str, value: int, at: datetime | None = None, client: Any = None, **more: Any) -> dict[str, Any]:
+    body: dict[str, Any] = {"reading": "temperature_mc", "value": value, "confirmed": True} | more
+    if at is not None:
+        body |= {"occurred_at": rfc3339(at), "reason_text": "logger read late", "late_entry": True}
+    answer = (client or api.lab_tech).post(f"/storage-containers/{place}/readings", json=body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()  # type: ignore[no-any-return]
+
+
+def put(api: Api, tube: str, box: str) -> None:
+    answer = api.lab_tech.post(f"/specimens/{tube}/store", json={"container": box, "expected_seq": seq_of(api, tube)})
+    assert answer.status_code == 201, answer.text
+
+
+def move(api: Api, container: str, to: str) -> None:
+    answer = api.lab_tech.post(f"/storage-containers/{container}/move", json={"to": to})
+    assert answer.status_code == 200, answer.text
+
+
+def check_out(api: Api, tube: str) -> None:
+    body = {"kind": "specimen.checked_out", "purpose": "inspection", "expected_seq": seq_of(api, tube)}
+    assert api.lab_tech.post(f"/specimens/{tube}/events", json=body).status_code == 201
+
+
+def held(api: Api, tube: str) -> list[str]:
+    return [hold["scope_kind"] for hold in api.lab_tech.get(f"/specimens/{tube}").json()["holds"]]
+
+
+def test_a_reading_of_an_earlier_time_holds_what_was_inside_then(api: Api) -> None:
+    tank, other = a_tank(api), a_tank(api, "Other")
+    rack, early = a_box(api, kind="rack", name="Rack", parent=tank, **OPEN), a_box(api, parent=tank)
+    box = a_box(api, parent=rack)
+    moved, taken, late = a_tube(api), a_tube(api), a_tube(api)
+    put(api, moved, box)
+    put(api, taken, early)
+    later(api, minutes=5)
+    check_out(api, taken)
+    later(api, minutes=5)
+    warm = clock.now()
+    later(api, minutes=5)
+    move(api, rack, other)
+    put(api, late, early)
+    later(api, minutes=5)
+
+    found = read(api, tank, -50_000, warm)
+
+    assert (found["held"], held(api, moved), held(api, taken), held(api, late)) == ([moved], ["excursion"], [], [])
+    (code,) = found["excursions"]
+    one = api.quality.get(f"/excursions/{code}").json()
+    assert (one["specimens"], one["donors"], [item["specimen"] for item in one["items"]]) == (1, 1, [moved])
+    holds = api.quality.get("/holds", params={"active": True}).json()["items"]
+    assert [(hold["scope_kind"], hold["scope_id"]) for hold in holds] == [("excursion", code)]
+    given = {"container": tank, "since": rfc3339(warm - timedelta(seconds=1)), "until": rfc3339(warm + timedelta(seconds=1))}
+    looked = api.quality.post("/look-backs", json=given).json()
+    assert [item["specimen"] for item in looked["items"]] == [moved]
+    empty = api.quality.post("/look-backs", json=given | {"container": other}).json()
+    assert empty["items"] == []
+
+
+def test_readings_that_go_on_lengthen_one_excursion_and_one_hold_covers_all(api: Api) -> None:
+    tank = a_tank(api)
+    box = a_box(api, parent=tank)
+    tubes = frozen(api, 3)
+    put(api, tubes[0], box)
+    (code,) = read(api, tank, -50_000)["excursions"]
+    later(api, minutes=5)
+    put(api, tubes[1], box)
+    later(api, minutes=5)
+    again = read(api, tank, -40_000)
+    later(api, minutes=5)
+    put(api, tubes[2], box)
+    later(api, minutes=5)
+    over = read(api, tank, -180_000)
+
+    assert (again["excursions"], again["held"], over["excursions"]) == ([code], [tubes[1]], [code])
+    assert [held(api, tube) for tube in tubes] == [["excursion"], ["excursion"], []]
+    one = api.quality.get("/excursions").json()["items"][0]
+    assert (one["code"], one["peak"], one["to_assess"], one["ended_at"] is not None) == (code, -40_000, 2, True)
+
+
+def test_a_group_is_released_and_a_group_rejected_by_one_signature_each(api: Api) -> None:
+    tank = a_tank(api)
+    box = a_box(api, parent=tank)
+    good, bad = frozen(api, 2), frozen(api, 2)
+    for tube in (*good, *bad):
+        put(api, tube, box)
+    (code,) = read(api, tank, -50_000)["excursions"]
+    path = f"/excursions/{code}/assess"
+    release = {"specimens": good, "decision": "released", "reason": "short"}
+    early = sign_and_post(api.quality, "released", path, release)
+    assert (early.status_code, early.json()["code"]) == (409, "excursion_still_open")
+    later(api, minutes=5)
+    read(api, tank, -180_000)
+    (hold,) = api.quality.get("/holds", params={"active": True}).json()["items"]
+    by_hand = sign_and_post(api.quality, "hold_lifted", f"/holds/{hold['id']}/lift", {"reason": "fine"})
+    assert (by_hand.status_code, by_hand.json()["code"]) == (409, "held_by_excursion")
+    assert api.lab_tech.post(path, json=release).status_code == 403
+    assert api.quality.post(path, json=release).status_code == 428
+
+    released = sign_and_post(api.quality, "released", path, release)
+    assert (released.status_code, released.json()["to_assess"]) == (200, 2), released.text
+    assert ([held(api, tube) for tube in good], held(api, bad[0])) == ([[], []], ["excursion"])
+    rejected = sign_and_post(api.quality, "rejected", path, {"decision": "rejected", "reason": "thawed"})
+    assert rejected.status_code == 200, rejected.text
+    custody = [api.quality.get(f"/specimens/{tube}").json()["custody"]["quality"] for tube in bad]
+    assert custody == ["rejected", "rejected"]
+    assert api.quality.get("/holds", params={"active": True}).json()["items"] == []
+    nothing = sign_and_post(api.quality, "released", path, {"decision": "released", "reason": "again"})
+    assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing_to_assess")
+    logged = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    for kind in ("container.excursion_opened", "container.excursion_changed", "container.excursion_assessed"):
+        assert f'"{kind}"' in logged
+
+
+def test_withdrawing_the_reading_frees_what_it_held_and_only_quality_does_it(api: Api) -> None:
+    tank = a_tank(api)
+    box, (tube,) = a_box(api, parent=tank), frozen(api)
+    put(api, tube, box)
+    made = read(api, tank, -150)
+    path = f"/storage-containers/{tank}/readings/{made['id']}/withdraw"
+    body = {"reason": "typed_in_another_unit"}
+
+    assert api.lab_tech.post(path, json=body).status_code == 403
+    assert held(api, tube) == ["excursion"]
+    done = sign_and_post(api.quality, "decided", path, body)
+
+    assert (done.status_code, done.json()["removed"]) == (200, 1), done.text
+    assert held(api, tube) == []
+    assert api.quality.get(f"/excursions/{made['excursions'][0]}").json()["annulled_at"] is not None
+    again = sign_and_post(api.quality, "decided", path, body)
+    assert (again.status_code, again.json()["code"]) == (409, "already_withdrawn")
+    assert '"container.reading_withdrawn"' in api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+
+
+def test_a_late_reading_within_limits_does_not_free_anything_without_quality(api: Api) -> None:
+    tank = a_tank(api)
+    box, (tube,) = a_box(api, parent=tank), frozen(api)
+    read(api, tank, -50_000)
+    later(api, minutes=5)
+    good = clock.now()
+    later(api, minutes=5)
+    put(api, tube, box)
+    later(api, minutes=1)
+    check_out(api, tube)
+    later(api, minutes=5)
+    read(api, tank, -40_000)
+    assert held(api, tube) == ["excursion"]
+    body = {"reading": "temperature_mc", "value": -180_000, "confirmed": True, "occurred_at": rfc3339(good)}
+    body |= {"late_entry": True, "reason_text": "from the paper"}
+    path = f"/storage-containers/{tank}/readings"
+
+    assert api.lab_tech.post(path, json=body).status_code == 403
+    assert held(api, tube) == ["excursion"]
+    done = sign_and_post(api.quality, "decided", path, body)
+
+    assert (done.status_code, done.json()["removed"], held(api, tube)) == (201, 1, []), done.text
+
+
+def test_a_check_out_that_was_undone_twice_leaves_nothing_out(api: Api) -> None:
+    tank = a_tank(api)
+    box, tube = a_box(api, parent=tank), a_tube(api)
+    put(api, tube, box)
+    for _ in range(2):
+        check_out(api, tube)
+        last = api.lab_tech.get(f"/specimens/{tube}/custody").json()["items"][-1]
+        undo = {"reverses": last["leaf_hash"], "reason": "wrong_tube_scanned", "expected_seq": seq_of(api, tube)}
+        assert api.lab_tech.post(f"/specimens/{tube}/reverse", json=undo).status_code in (200, 201)
+    later(api, minutes=1)
+
+    assert read(api, tank, -50_000)["held"] == [tube]
+
+
+@dataclass
+class Slow:
+    """Who was where when, kept one instant at a time."""
+
+    parent: dict[str, str] = field(default_factory=dict)
+    place: dict[str, str | None] = field(default_factory=dict)
+    past: list[tuple[datetime, dict[str, str], dict[str, str | None]]] = field(default_factory=list)
+
+    def note(self, at: datetime) -> None:
+        self.past.append((at, dict(self.parent), dict(self.place)))
+
+    def inside(self, tank: str, since: datetime, until: datetime) -> set[str]:
+        found: set[str] = set()
+        for (at, parent, place), after in zip(self.past, [*[one[0] for one in self.past[1:]], None], strict=True):
+            if at > until or (after is not None and after < since):
+                continue
+            for tube, box in place.items():
+                outer = box
+                while outer is not None and outer != tank:
+                    outer = parent.get(outer)
+                found |= {tube} if outer == tank else set()
+        return found
+
+
+def test_the_set_is_what_a_slow_reckoning_of_who_was_where_when_says(api: Api) -> None:
+    chance = random.Random(20261129)
+    tanks = [a_tank(api, f"Tank {n}") for n in range(3)]
+    slow = Slow()
+    racks = [a_box(api, kind="rack", name=f"R{n}", parent=tanks[n], **OPEN) for n in range(3)]
+    boxes = [a_box(api, name=f"B{n}", parent=racks[n], rows=5, cols=5) for n in range(3)]
+    slow.parent = dict(zip(racks, tanks, strict=True)) | dict(zip(boxes, racks, strict=True))
+    tubes = frozen(api, 6)
+    slow.place = dict.fromkeys(tubes)
+    slow.note(clock.now())
+    times = [clock.now()]
+    for _ in range(40):
+        later(api, minutes=1)
+        what = chance.choice(["put", "put", "out", "rack", "box"])
+        tube = chance.choice(tubes)
+        if what == "put":
+            box = chance.choice(boxes)
+            if slow.place[tube] == box:
+                continue
+            put(api, tube, box)
+            slow.place[tube] = box
+        elif what == "out":
+            if slow.place[tube] is None:
+                continue
+            check_out(api, tube)
+            slow.place[tube] = None
+        else:
+            thing, into = (chance.choice(racks), tanks) if what == "rack" else (chance.choice(boxes), racks)
+            to = chance.choice([one for one in into if one != slow.parent[thing]])
+            move(api, thing, to)
+            slow.parent[thing] = to
+        slow.note(clock.now())
+        times.append(clock.now() + timedelta(seconds=30))
+
+    def asked(session: Session) -> None:
+        for _ in range(60):
+            tank, (since, until) = chance.choice([*tanks, *racks]), sorted(chance.sample(times, 2))
+            found = inside_during(session, tank, since, until)
+            assert set(found) == slow.inside(tank, since, until), (tank, since, until)
+
+    api.test_bank.write(asked)
+
+
+def test_a_span_goes_from_the_first_to_the_last_reading_outside() -> None:
+    start = datetime(2026, 11, 29, tzinfo=clock.now().tzinfo)
+
+    def at(minute: int, outside: str | None, measure: str = "temperature_mc", value: int = 0) -> Standing:
+        return Standing(start + timedelta(minutes=minute), measure, value, outside)
+
+    warm = [
+        at(0, None),
+        at(1, "too_warm", value=-90),
+        at(2, "level_too_low", "level_ppm", 5),
+        at(3, None),
+        at(4, None, "level_ppm"),
+    ]
+    minute = [start + timedelta(minutes=n) for n in range(10)]
+    assert spans_of(warm) == [Span(minute[1], minute[2], minute[4], "temperature_mc", "too_warm", -90)]
+    assert spans_of([at(0, None)]) == []
+    assert spans_of([at(0, "too_warm"), at(1, None), at(2, "too_warm")])[1].ended is None
+
+
+def test_the_database_refuses_an_excursion_that_runs_backwards_and_an_assessment_without_its_event(api: Api) -> None:
+    tank = a_tank(api)
+    box, (tube,) = a_box(api, parent=tank), frozen(api)
+    put(api, tube, box)
+    read(api, tank, -50_000)
+    for name, statement in (
+        ("an_excursion_runs_forwards", "UPDATE excursion SET last_at = began_at - interval '1 minute'"),
+        (
+            "assessment_is_known",
+            "UPDATE excursion_item SET decision = 'fine', assessed_at = now(), assessed_event = '\\x00'",
+        ),
+        ("an_assessment_has_its_event", "UPDATE excursion_item SET decision = 'released'"),
+    ):
+        with psycopg.connect(api.test_bank.dsn("owner")) as connection, pytest.raises(psycopg.errors.CheckViolation, match=name):
+            connection.execute(statement)
