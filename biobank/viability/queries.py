@@ -1,16 +1,18 @@
 """Questions about viability. Each takes the actor; what the actor may not know of is not found."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Row
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.legality import Snapshot
 from biobank.custody.snapshots import get_all_visible, get_visible
-from biobank.specimens.assays import latest_counts, measured_of
+from biobank.specimens.assays import measured_of
 from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.specimens.schemas import Measured
 from biobank.viability import cells, claims, refusals, rules
@@ -88,10 +90,9 @@ class Count:
     recorded_at: datetime
 
 
-def counts_not_shown(session: Session, specimens: Iterable[Snapshot]) -> dict[str, Count]:
-    """Return, by specimen, the latest count that does not show what quality demands of its material at its site."""
+def counts_not_shown(session: Session, specimens: Iterable[Snapshot], counts: Mapping[str, "Row[Any]"]) -> dict[str, Count]:
+    """Return, by specimen, the one of its latest `counts` that does not show what quality demands of its material at its site."""
     by_code = {one.code: one for one in specimens}
-    counts = latest_counts(session, by_code)
     named = {code: (by_code[code].home_site_code or "", by_code[code].material) for code in counts}
     demanded = criteria_of(session, set(named.values())) if named else {}
     found: dict[str, Count] = {}
@@ -149,17 +150,30 @@ def said(refusal: NoEstimate) -> Said:
     return Said(code=refusal.code, title=refusal.title, detail=refusal.detail)
 
 
-def expected_dose(session: Session, specimens: Sequence[Snapshot]) -> tuple[SetDose, dict[str, DosePublic]]:
-    """Return the living cells to be expected of a set, and of each vial in it that has an estimate."""
-    found = answers(session, specimens)
+def expected_dose(
+    session: Session,
+    specimens: Sequence[Snapshot],
+    as_known_at: datetime | None = None,
+    *,
+    together: Collection[str] | None = None,
+) -> tuple[SetDose, dict[str, DosePublic], dict[str, EstimatePublic]]:
+    """Return the living cells to be expected of a set, and by vial its dose and its estimate where there is one.
+
+    `as_known_at`: the same instant gives the same answer again (default now);
+    `together`: which of them are the set (default all).
+    """
+    found = answers(session, specimens, as_known_at=as_known_at)
+    estimates = {code: one[0] for code, one in found.items() if not isinstance(one, NoEstimate)}
     vials = {code: one[1] for code, one in found.items() if not isinstance(one, NoEstimate) and one[1] is not None}
-    dose = dose_of_set(list(vials.values()), current().count_cv)
+    asked = set(found) if together is None else set(together)
+    counted = [vial for code, vial in vials.items() if code in asked]
+    dose = dose_of_set(counted, current().count_cv)
     whole = SetDose(
-        vials=len(vials),
+        vials=len(counted),
         dose=None if dose is None else dose_public(dose),
-        refused={code: said(one) for code, one in found.items() if isinstance(one, NoEstimate)},
+        refused={code: said(one) for code, one in found.items() if code in asked and isinstance(one, NoEstimate)},
     )
-    return whole, {code: dose_public(dose_of_vial(vial, current().count_cv)) for code, vial in vials.items()}
+    return whole, {code: dose_public(dose_of_vial(vial, current().count_cv)) for code, vial in vials.items()}, estimates
 
 
 def dose_of_specimens(session: Session, actor: Actor, codes: Sequence[str]) -> SetDose:

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Path, Query
 from biobank.acts.web import Performing, Reading
 from biobank.custody.schemas import CustodyHistory
 from biobank.foundation.paging import Cursor, Paging
-from biobank.withdrawals import administering, arrival, bedside, closing, picking, queries, service
+from biobank.withdrawals import administering, arrival, bedside, closing, picking, queries, review, service
+from biobank.withdrawals.picture import PictureAnswer
 from biobank.withdrawals.schemas import (
     AdministerRequest,
     ApproveRequest,
@@ -82,6 +83,12 @@ async def read_history(
 ) -> CustodyHistory:
     """The withdrawal's own events, oldest first."""
     return await reading(queries.history_of, code, after, limit)
+
+
+@router.get("/{code}/picture")
+async def read_picture(code: CodePath, reading: Reading) -> PictureAnswer:
+    """What quality signs over, with its SHA-256."""
+    return await reading(review.read_picture_of, code, reading.bank)
 
 
 @router.post("/{code}/approve")

@@ -46,7 +46,10 @@ PICKED = ("container_code", "position_code", "picked_by", "picked_at", "picked_e
 
 @dataclass(frozen=True)
 class Case:
-    """An opened withdrawal: its row with the donor's status, and by code its tubes, their picks, and what was found of them."""
+    """An opened withdrawal: its row with the donor's status, and by code its tubes, their picks, and what was found of them.
+
+    `findings` may hold other tubes that were read with its own.
+    """
 
     row: Mapping[Any, Any]
     seq: int
@@ -274,7 +277,7 @@ def case_of(row: RowMapping, its: Sequence[RowMapping], found: Mapping[str, Snap
         tubes={tube["tube"]: found[tube["tube"]] for tube in its},
         picks={tube["tube"]: tube for tube in its if tube["picked_by"] is not None},
         given=frozenset(tube["tube"] for tube in its if tube["given"]),
-        findings={tube["tube"]: findings[tube["tube"]] for tube in its},
+        findings=dict(findings),
     )
 
 
@@ -285,18 +288,32 @@ def usage_refusals(
     return [
         refusal
         for code in sorted(codes)
-        for refusal in use_refusals(
-            event,
-            case.tubes[code],
-            donor=case.donor,
-            at=at,
-            route=case.route,
-            conditions=conditions,
-            withdrawal=case.code,
-            lagging=lagging,
-            findings=case.findings[code],
-        )
+        for refusal in use_of_tube(case, case.tubes[code], case.findings[code], event, conditions, at=at, lagging=lagging)
     ]
+
+
+def use_of_tube(
+    case: Case,
+    tube: Snapshot,
+    findings: Findings,
+    event: type[Event],
+    conditions: frozenset[Condition] | None,
+    *,
+    at: datetime,
+    lagging: bool,
+) -> list[Refusal]:
+    """Return every reason why this tube may not take the step `event` for the case, whether or not it is one of its own. Pure."""
+    return use_refusals(
+        event,
+        tube,
+        donor=case.donor,
+        at=at,
+        route=case.route,
+        conditions=conditions,
+        withdrawal=case.code,
+        lagging=lagging,
+        findings=findings,
+    )
 
 
 def record_on_case(

@@ -196,6 +196,15 @@ class Approved(WithdrawalEvent):
 
     specimens: tuple[str, ...] = Field(min_length=1, max_length=20)
     heads: tuple[str, ...] = Field(min_length=1, max_length=20, description="Head leaf hash of each specimen as approved, hex.")
+    picture: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of the canonical JSON of the picture that was signed over: as it was at the signature.",
+    )
+    picture_seen_at: str | None = Field(
+        default=None, max_length=32, description="When the signer read that picture; null when the request named none."
+    )
+    picture_kept: str | None = COMMIT
     signature: str = ID
 
 

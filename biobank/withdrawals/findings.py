@@ -8,6 +8,7 @@ nothing but another result changes.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session
 
@@ -15,6 +16,7 @@ from biobank.custody.legality import Snapshot
 from biobank.quality.inspections import read_seen
 from biobank.quality.lot_tests import NO_TESTS, LotTests, read_lot_tests
 from biobank.quality.reserves import IN_THE_BANK
+from biobank.specimens.assays import latest_counts
 from biobank.viability.queries import Count, counts_not_shown
 
 
@@ -24,7 +26,7 @@ class Findings:
 
     - `tests`: of its lot; `came_back`: without quality's decision about its return;
     - `wrong`: what an inspection said no to since quality's last decision; `decided_at`: when that was;
-    - `count`: the latest one, when it does not show what the criterion demands.
+    - `count`: the latest one, when it does not show what the criterion demands; `measured`: the row of the latest one.
     """
 
     came_back: bool = False
@@ -32,6 +34,7 @@ class Findings:
     count: Count | None = None
     decided_at: datetime | None = None
     tests: LotTests = NO_TESTS
+    measured: Any = None
 
 
 NOTHING_FOUND = Findings()
@@ -40,7 +43,8 @@ NOTHING_FOUND = Findings()
 def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime) -> dict[str, Findings]:
     """Return the findings of each tube at an instant: the same statements however many tubes."""
     seen = read_seen(session, tubes)
-    counts = counts_not_shown(session, tubes.values())
+    counted = latest_counts(session, tubes)
+    counts = counts_not_shown(session, tubes.values(), counted)
     tests = read_lot_tests(session, {tube.lot_code for tube in tubes.values()}, at)
     return {
         code: Findings(
@@ -49,6 +53,7 @@ def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime)
             counts.get(code),
             seen[code].decided_at,
             tests[tube.lot_code],
+            counted.get(code),
         )
         for code, tube in tubes.items()
     }

@@ -207,7 +207,7 @@ def feasibility(
     at = clock.now()
     tubes = [tube for tube in tubes_of_donor(session, donor, material) if may_know(actor, tube)]
     refusals = refusals_now(session, tubes, donor, at, route)
-    together, doses = expected_dose(session, [tube for tube in tubes if not refusals[tube.code]])
+    together, doses, _ = expected_dose(session, [tube for tube in tubes if not refusals[tube.code]])
     items = [_feasible(tube, refusals[tube.code], doses.get(tube.code)) for tube in tubes]
     return Feasibility(
         donor=donor,

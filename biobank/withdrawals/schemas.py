@@ -1,10 +1,10 @@
 """Wire shapes of withdrawals. No answer of an act names a person; words come in and go to the vault."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances, FreeText, Instant
 from biobank.foundation.paging import Listed
@@ -39,9 +39,20 @@ class WithdrawalRequest(Circumstances):
 
 
 class ApproveRequest(WithdrawalAct):
-    """Quality has looked at everything and says yes."""
+    """Quality has looked at everything and says yes. What was looked at is named by `GET /withdrawals/{code}/picture`."""
 
+    picture: Sha256 | None = Field(default=None, description="SHA-256 of the picture that was seen; 409 when it changed.")
+    picture_at: Instant | None = Field(default=None, description="Its `seen_at`; with `picture`.")
+    picture_parts: dict[str, Sha256] = Field(
+        default_factory=dict, max_length=500, description="Its `parts`; then a refusal says which of them changed."
+    )
     signature: Token = None
+
+    @model_validator(mode="after")
+    def _seen_once(self) -> Self:
+        if (self.picture is None) != (self.picture_at is None):
+            raise ValueError("`picture` and `picture_at` belong together")
+        return self
 
 
 class RejectRequest(WithdrawalAct):

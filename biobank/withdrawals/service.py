@@ -1,6 +1,7 @@
 """Use cases of withdrawals: request, approve, reject, cancel. What happens with the tubes is in `picking` and `bedside`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import insert
@@ -26,6 +27,14 @@ from biobank.withdrawals.consents import treatment_consents
 from biobank.withdrawals.events import Approved, Cancelled, Rejected, Requested, Reserved, Unreserved
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
+from biobank.withdrawals.picture import (
+    case_subjects,
+    deviations_about,
+    longest_banked,
+    markers_of_donor,
+    picture_refusal,
+    read_picture,
+)
 from biobank.withdrawals.queries import refusals_now, tubes_of_donor
 from biobank.withdrawals.schemas import ApproveRequest, CancelRequest, RejectRequest, WithdrawalAnswer, WithdrawalRequest
 from biobank.withdrawals.step_rules import approval_refusals, cancel_refusals, consents_of, read_grounds, rejection_refusals
@@ -129,7 +138,7 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
         candidates = tubes_of_donor(session, request.donor, request.material)
         refusals = refusals_now(session, candidates, request.donor, act.at, request.route)
         usable = [tube for tube in candidates if not refusals[tube.code]]
-        tubes = sorted(usable, key=lambda t: (t.projection.banked_at or "9999", t.code))[: request.units]
+        tubes = sorted(usable, key=longest_banked)[: request.units]
         if len(tubes) < request.units:
             raise NotEnough(
                 f"{request.donor} has {len(usable)} usable of {request.material} on the route '{request.route.value}', "
@@ -149,15 +158,26 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
 
 def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRequest) -> WithdrawalAnswer:
     """Quality checks everything again, signs, and the tubes are reserved; of two withdrawals for one tube, one succeeds."""
-    case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
+    markers = markers_of_donor(session, code)
+    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=markers)
     grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
     raise_first(approval_refusals(act.actor, case, grounds))
+    seen_at = request.picture_at
+    now = replace(grounds, at=act.at)
+    tubes, deviations = {**others, **case.tubes}, deviations_about(session, {code: case_subjects(case)})[code]
+    picture = read_picture(session, act.actor, case, now, seen_at or act.at, tubes, markers, deviations)
+    stale = picture_refusal(picture, act.at, request.picture, seen_at, request.picture_parts)
+    raise_first([] if stale is None else [stale])
     consents = tuple(consents_of(case, grounds)[0])
     signature = use_signature(session, act, request.signature, Meaning.APPROVED)
+    kept = put_document(session, act.keystore, case.donor, {"picture": picture.content})
     codes = sorted(case.tubes)
     event = Approved(
         specimens=tuple(codes),
         heads=tuple((case.tubes[c].head_hash or b"").hex() for c in codes),
+        picture=picture.sha256,
+        picture_seen_at=None if seen_at is None else rfc3339(seen_at),
+        picture_kept=kept.hex(),
         signature=str(signature.id),
     )
     approved = record_on_case(session, act, case, event, request, relies_on=consents)

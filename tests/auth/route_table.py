@@ -648,6 +648,7 @@ WITHDRAWALS = (
     Row("GET", "/api/v1/withdrawals", P.WITHDRAWAL_READ),
     Row("GET", "/api/v1/withdrawals/feasibility?donor={donor}", P.WITHDRAWAL_READ, None, lambda w: {"donor": w.donor}),
     Row("GET", "/api/v1/withdrawals/{code}", P.WITHDRAWAL_READ, None, _no_withdrawal, missing=True),
+    Row("GET", "/api/v1/withdrawals/{code}/picture", P.WITHDRAWAL_APPROVE, None, _no_withdrawal, missing=True),
     Row("GET", "/api/v1/withdrawals/{code}/history", P.WITHDRAWAL_READ, None, _no_withdrawal, missing=True),
     _step("approve", P.WITHDRAWAL_APPROVE),
     _step("reject", P.WITHDRAWAL_APPROVE, reason="test"),

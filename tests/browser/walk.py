@@ -127,7 +127,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/new?donor={donor}", ("clinician",), 14, "/withdrawals/new"),
     stop("/withdrawals/queue", ("quality",), 13),
     stop("/withdrawals/{requested}", ("clinician", "quality"), 16, "/withdrawals/{code}"),
-    stop("/withdrawals/{requested}/approve", ("quality",), 14, "/withdrawals/{code}/approve"),
+    stop("/withdrawals/{requested}/approve", ("quality",), 22, "/withdrawals/{code}/approve"),
     stop("/withdrawals/{requested}/reject", ("quality",), 12, "/withdrawals/{code}/reject"),
     stop("/withdrawals/{requested}/cancel", ("clinician", "quality"), 13, "/withdrawals/{code}/cancel"),
     stop("/withdrawals/{picked}/issue", BENCH, 13, "/withdrawals/{code}/issue"),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import httpx
@@ -23,7 +24,8 @@ class Visitor(httpx.Client):
         """Open the page `draw` (default `path`) and post its hidden fields with `fields` to `path`."""
         page = self.get_page(draw or path)
         form = next(part for part in page.split("<form")[1:] if f'action="{path}"' in part.split(">")[0])
-        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form.split("</form>")[0]))
+        found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form.split("</form>")[0])
+        hidden = {name: unescape(value) for name, value in found}
         return self.post(path, data=hidden | fields, **kwargs)
 
     def log_in(self, name: str, password: str = seed.PASSWORD) -> httpx.Response:

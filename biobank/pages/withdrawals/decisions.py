@@ -1,26 +1,31 @@
 """Quality's desk: the requests that wait, each with everything needed to decide, and the signature under the decision."""
 
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 from fastapi import APIRouter
 from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.custody.legality import Snapshot
+from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.paging import Listed
 from biobank.foundation.terms import words
-from biobank.pages.ui.act_pages import ActPage, Opened, OwnPage
+from biobank.pages.ui.act_pages import Acting, ActPage, Opened, OwnPage
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import quantity, when
 from biobank.pages.ui.forms import CIRCUMSTANCES, fields_of
 from biobank.pages.ui.listing import Listing, Wanted
 from biobank.pages.ui.parts import Column
+from biobank.pages.viability.presentation import dose_text
 from biobank.pages.withdrawals.requests import route_words
 from biobank.pages.withdrawals.steps import statement_of, taken
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.withdrawals import service
+from biobank.withdrawals.picture import ExpectedSeen, Picture, PictureChanged, UnitSeen
 from biobank.withdrawals.review import Review, read_queue, read_review
 from biobank.withdrawals.schemas import ApproveRequest
 from biobank.withdrawals.steps import STEPS
@@ -44,6 +49,28 @@ DEVIATIONS = [
     Column("topic", "About", "words"),
     Column("opened_at", "Open since", "when"),
 ]
+
+
+UNITS = [
+    Column("order", "Take", "number"),
+    Column("specimen", "Tube", "code"),
+    Column("chosen", "Asked for", "words"),
+    Column("amount", "Amount"),
+    Column("measured", "Living, counted"),
+    Column("expected", "Living after thawing, expected"),
+    Column("banked", "Banked", "when"),
+    Column("markers", "Markers", "words"),
+    Column("why", "Why not"),
+]
+TESTS = [
+    Column("lot", "Lot", "code"),
+    Column("passed", "Passed"),
+    Column("failed", "Failed"),
+    Column("pending", "Pending"),
+    Column("overdue", "Overdue"),
+    Column("missing", "Never made"),
+]
+NEAR_MISSES = [Column("what", "What"), Column("times", "Times", "number"), Column("latest", "Latest", "when")]
 
 
 EVIDENCE = {"columns": TUBES, "deviation_columns": DEVIATIONS}
@@ -90,6 +117,7 @@ def _draw(at: Opened[Review]) -> OwnPage:
         "withdrawal_review.html",
         review=_shown(at.zone, review),
         **EVIDENCE,
+        **_picture(review.picture),
         waiting=review.case.row["state"] == "requested",
         statement=statement_of(review.case, step.label),
         meaning=(Meaning.APPROVED.value, step.said),
@@ -97,11 +125,81 @@ def _draw(at: Opened[Review]) -> OwnPage:
     )
 
 
+def _picture(picture: Picture | None) -> dict[str, Any]:
+    """Return what draws the picture, and the fields by which the form says which one was seen."""
+    if picture is None:
+        return {}
+    return {
+        "remains": picture.remains,
+        "unit_columns": UNITS,
+        "units": [_unit(one) for one in sorted(picture.units, key=lambda one: (one.order is None, one.order, one.specimen))],
+        "test_columns": TESTS,
+        "tests": [
+            {"lot": one.lot} | {name: ", ".join(map(words, getattr(one, name))) or None for name in _SAID}
+            for one in picture.tests
+        ],
+        "dose": None if picture.dose.dose is None else dose_text(picture.dose.dose),
+        "dose_of": picture.dose.vials,
+        "near_columns": NEAR_MISSES,
+        "near_misses": [{"what": words(one.code), "times": one.times, "latest": one.latest} for one in picture.near_misses],
+        "seen": {
+            "picture": picture.sha256,
+            "picture_at": picture.seen_at.isoformat(),
+            "picture_parts": orjson.dumps(picture.parts).decode(),
+        },
+    }
+
+
+_SAID = ("passed", "failed", "pending", "overdue", "missing")
+
+
+def _unit(one: UnitSeen) -> dict[str, Any]:
+    count, expected = one.measured, one.expected
+    return {
+        "order": one.order,
+        "specimen": one.specimen,
+        "chosen": "yes" if one.chosen else "no",
+        "amount": amount_text(one.amount, one.unit),
+        "measured": None if count is None else share(count.viability_bp, count.lower_bp, count.upper_bp, 95),
+        "expected": None if expected is None else _expected_text(expected),
+        "banked": one.banked_at,
+        "markers": "evaluated" if one.markers_evaluated else "not_evaluated",
+        "why": " ".join(one.refusals) or None,
+    }
+
+
+def _expected_text(one: ExpectedSeen) -> str:
+    widest = max(one.next_vial, key=lambda band: band.percent)
+    return share(one.expected_bp, widest.lower_bp, widest.upper_bp, widest.percent)
+
+
+def share(middle: int | None, lower: int, upper: int, percent: int) -> str:
+    """Write a share of living cells with its interval."""
+    interval = f"{lower / 100:.0f} to {upper / 100:.0f} % ({percent} % interval)"
+    return interval if middle is None else f"{middle / 100:.1f} %, {interval}"
+
+
+def _seen(at: Acting[Review]) -> dict[str, Any]:
+    """Return the members by which the form names the picture that its reader saw."""
+    form = at.form
+    if "picture" not in form or "picture_at" not in form:
+        raise PictureChanged("The form does not say what you looked at. Look at it again before you sign.", subject=at.code)
+    try:
+        return {
+            "picture": form["picture"],
+            "picture_at": datetime.fromisoformat(form["picture_at"]),
+            "picture_parts": orjson.loads(form.get("picture_parts", "{}")),
+        }
+    except ValueError:
+        raise MalformedRequest("The form was changed on its way. Open the page again.") from None
+
+
 ActPage(
     address="/withdrawals/{code}/approve",
     reads=lambda session, actor, asked: read_review(session, actor, asked.code, asked.bank),
     form=_draw,
     model=ApproveRequest,
+    given=_seen,
     meaning=Meaning.APPROVED,
     use_case=service.approve_withdrawal,
     after=taken("approve"),
