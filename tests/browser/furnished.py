@@ -13,6 +13,7 @@ from tests.conftest import Api, TestBank
 from tests.custody.test_performer_confirmations import helped
 from tests.enrolling import by_two
 from tests.factories import make_box, make_specimen
+from tests.monitoring.test_excursions import frozen, put
 from tests.shipping import stories as shipping
 from tests.signing import signed
 from tests.specimens import stories as lab
@@ -72,8 +73,14 @@ def furnish(api: Api) -> dict[str, str]:
     things["hold"] = _made(api.lab_tech.post("/holds", json=hold), "id")
     deviation = {"severity": "major", "topic": "tank_low", "site": "LAB", "description": "Level fell at night."}
     tank = bank.write(lambda s: make_box(s, admin, name="Warm tank", kind="tank"))
+    (affected,) = frozen(api)
+    put(api, affected, tank.code)
     warm = {"reading": "temperature_mc", "value": -90_000}
-    things["excursion"] = _made(api.lab_tech.post(f"/storage-containers/{tank.code}/readings", json=warm), "excursions")[0]
+    read = api.lab_tech.post(f"/storage-containers/{tank.code}/readings", json=warm)
+    assert read.status_code == 201, read.text
+    (things["excursion"],) = read.json()["excursions"]
+    over = {"reading": "temperature_mc", "value": -180_000}
+    assert api.lab_tech.post(f"/storage-containers/{tank.code}/readings", json=over).status_code == 201
     things["deviation"] = _made(api.lab_tech.post("/deviations", json=deviation), "code")
     things["pending"] = _pending_role(api)
     path = f"/users/{seed.USERS['other_clinician'].code}/password-reset"

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
@@ -17,6 +17,7 @@ from biobank.monitoring.schemas import ExcursionDetail, ExcursionList, Excursion
 from biobank.pages.monitoring.said import UNITS
 from biobank.pages.quality.deviations import DEVIATIONS_AND_HOLDS
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.addresses import ExcursionCode
 from biobank.pages.ui.filters import quantity
 from biobank.pages.ui.forms import fields_of
 from biobank.pages.ui.listing import Filter, Listing, Wanted
@@ -27,7 +28,6 @@ from biobank.quality.excursions import AssessRequest, assess, assessing_refusals
 
 router = APIRouter(include_in_schema=False)
 
-ExcursionCode = Annotated[str, Path(pattern=r"^EX-[0-9A-Z]{7}$")]
 DONORS = [
     Column("donor", "Donor", "code"),
     Column("specimens", "Specimens", "number"),

@@ -14,6 +14,7 @@ ContainerCode = Annotated[str, Path(pattern=r"^BX-[0-9A-Z]{7}$")]
 WithdrawalCode = Annotated[str, Path(pattern=r"^WD[0-9]{2}-[0-9A-Z]{7}$")]
 ShipmentCode = Annotated[str, Path(pattern=r"^SH-[0-9A-Z]{7}$")]
 KitCode = Annotated[str, Path(pattern=r"^KT-[0-9A-Z]{7}$")]
+ExcursionCode = Annotated[str, Path(pattern=r"^EX-[0-9A-Z]{7}$")]
 DeviationCode = Annotated[str, Path(pattern=r"^DV-[0-9A-Z]{7}$")]
 UserCode = Annotated[str, Path(pattern=r"^US-[0-9A-Z]{7}$")]
 SiteCode = Annotated[str, Path(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
@@ -26,6 +27,7 @@ PLACES: Mapping[str, tuple[str, Any]] = {
     "withdrawals": ("Withdrawals", WithdrawalCode),
     "shipments": ("Shipments", ShipmentCode),
     "deviations": ("Deviations", DeviationCode),
+    "excursions": ("Excursions", ExcursionCode),
     "users": ("Users", UserCode),
     "sites": ("Sites", SiteCode),
     "handovers": ("Hand-overs", UUID),
