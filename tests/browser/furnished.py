@@ -14,6 +14,8 @@ from tests.custody.test_performer_confirmations import helped
 from tests.enrolling import by_two
 from tests.factories import make_box, make_specimen
 from tests.monitoring.test_excursions import frozen, put
+from tests.quality.test_deviations import stored
+from tests.quality.test_markers import enter
 from tests.shipping import stories as shipping
 from tests.signing import signed
 from tests.specimens import stories as lab
@@ -82,10 +84,18 @@ def furnish(api: Api) -> dict[str, str]:
     over = {"reading": "temperature_mc", "value": -180_000}
     assert api.lab_tech.post(f"/storage-containers/{tank.code}/readings", json=over).status_code == 201
     things["deviation"] = _made(api.lab_tech.post("/deviations", json=deviation), "code")
+    things["marker"] = _marker_to_decide(api, banked.donor)
     things["pending"] = _pending_role(api)
     path = f"/users/{seed.USERS['other_clinician'].code}/password-reset"
     things["slip"] = by_two(api.admin, api.quality, path, {}, "approved").json()["slip"]["id"]
     return things
+
+
+def _marker_to_decide(api: Api, donor: str) -> str:
+    """A result of a laboratory that quality has not looked at yet."""
+    answer = enter(api.clinician, donor, stored(api).json()["sha256"])
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["marker"]["id"])
 
 
 def _pending_role(api: Api) -> str:

@@ -82,7 +82,8 @@ def test_a_donor_is_registered_consents_is_identified_by_two_banded_and_harveste
     nurse.get_by_label(labels[1], exact=True).check()
     press(nurse, "Record the harvest")
     nurse.wait_for_url(f"**/harvests/{code}")
-    expect(nurse.locator("table[role=table]")).to_contain_text(labels[0])
+    for name in ("Containers, as they were", "Specimens"):
+        expect(nurse.get_by_role("table", name=name)).to_contain_text(labels[0])
     assert api.lab_tech.get(f"/specimens/{labels[0]}").json()["custody"]["amount"] == 120_500
     nurse.goto(f"/find?q={code}")
     nurse.wait_for_url(f"**/kits/{code}")

@@ -67,6 +67,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/donors/{donor}/allergies", ("clinician",), 12, "/donors/{code}/allergies"),
     stop("/donors/{donor}/markers", ("clinician", "quality"), 10, "/donors/{code}/markers"),
     stop("/donors/{donor}/markers/new", ("clinician",), 10, "/donors/{code}/markers/new"),
+    stop("/donors/{donor}/markers/{marker}/decide", ("quality",), 12, "/donors/{code}/markers/{marker}/decide"),
     stop("/material-limits", ("quality",), 4),
     stop("/place-limits", ("lab_tech", "quality"), 5),
     stop("/place-limits/new", ("quality",), 4),
