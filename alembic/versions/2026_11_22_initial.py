@@ -294,6 +294,19 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_donor_clinic_site_code"), "donor", ["clinic_site_code"], unique=False)
     op.create_table(
+        "ending_rule",
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("cooling_off_days", sa.Integer(), nullable=False),
+        sa.Column("usable_rest_percent", sa.Integer(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint(
+            "cooling_off_days > 0 AND usable_rest_percent BETWEEN 1 AND 100", name=op.f("a_rule_of_ending_is_one")
+        ),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_ending_rule_event_hash")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_ending_rule_site_code")),
+        sa.PrimaryKeyConstraint("site_code", name=op.f("pk_ending_rule")),
+    )
+    op.create_table(
         "hold",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -1293,6 +1306,20 @@ def upgrade() -> None:
     op.create_index("ix_specimen_lot", "specimen", ["lot_code"], unique=False)
     op.create_index("ix_specimen_newest", "specimen", ["created_at", "code"], unique=False)
     op.create_table(
+        "ending_notice",
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("announced_by", sa.Text(), nullable=False),
+        sa.Column("announced_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("not_before > announced_at", name=op.f("an_announced_end_waits")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_ending_notice_event_hash")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_ending_notice_specimen_code")),
+        sa.PrimaryKeyConstraint("specimen_code", name=op.f("pk_ending_notice")),
+    )
+    op.create_table(
         "excursion_item",
         sa.Column("excursion_code", sa.Text(), nullable=False),
         sa.Column("specimen_code", sa.Text(), nullable=False),
@@ -1404,6 +1431,16 @@ def upgrade() -> None:
         info={"never_deleted": True},
     )
     op.create_index("ix_specimen_parent_parent", "specimen_parent", ["parent_code"], unique=False)
+    op.create_table(
+        "use_up_allowed",
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("use", sa.Text(), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_use_up_allowed_event_hash")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_use_up_allowed_specimen_code")),
+        sa.PrimaryKeyConstraint("specimen_code", name=op.f("pk_use_up_allowed")),
+    )
     op.create_table(
         "viability_assay",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -1788,6 +1825,7 @@ def downgrade() -> None:
     op.drop_table("withdrawal_item")
     op.drop_index("ix_viability_assay_specimen", table_name="viability_assay")
     op.drop_table("viability_assay")
+    op.drop_table("use_up_allowed")
     op.drop_index("ix_specimen_parent_parent", table_name="specimen_parent")
     op.drop_table("specimen_parent")
     op.drop_index(op.f("ix_specimen_alias_specimen_code"), table_name="specimen_alias")
@@ -1803,6 +1841,7 @@ def downgrade() -> None:
     op.drop_table("handover_item")
     op.drop_index("ix_excursion_item_specimen", table_name="excursion_item")
     op.drop_table("excursion_item")
+    op.drop_table("ending_notice")
     op.drop_index("ix_specimen_newest", table_name="specimen")
     op.drop_index("ix_specimen_lot", table_name="specimen")
     op.drop_index("ix_specimen_harvest", table_name="specimen")
@@ -1908,6 +1947,7 @@ def downgrade() -> None:
     op.drop_index("ix_hold_placed", table_name="hold")
     op.drop_index("ix_hold_active", table_name="hold", postgresql_where=sa.text("lifted_at IS NULL"))
     op.drop_table("hold")
+    op.drop_table("ending_rule")
     op.drop_index(op.f("ix_donor_clinic_site_code"), table_name="donor")
     op.drop_table("donor")
     op.drop_table("class_limit")

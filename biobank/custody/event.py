@@ -45,6 +45,7 @@ class Event(BaseModel):
     - `act`: the act that a hold may block; `toward_use`: refused while the log lags behind its promise.
     - `cold_first`: never refused for state, hold, reservation or lag: cold comes before paperwork.
     - `taken_from_its_site`: it may take the specimen to another site, and needs the right where the specimen is.
+    - `may_end`: it can leave nothing usable of what is kept for treatment; the rule of ending is asked (`quality/ending.py`).
     - `places_hold`: recording it places this hold on the specimen in the same transaction.
     - `amendable`: payload fields that `specimen.amended` may correct later; never one that the effect reads.
     - `call`: below /api/v1, the POST that causes a kind which the events endpoint does not take; `label`: what a button says.
@@ -67,6 +68,7 @@ class Event(BaseModel):
     cold_first: ClassVar[bool] = False
     taken_from_its_site: ClassVar[bool] = False
     places_hold: ClassVar[HoldKind | None] = None
+    may_end: ClassVar[bool] = False
     amendable: ClassVar[frozenset[str]] = frozenset()
     effect: ClassVar[Effect] = {}
     call: ClassVar[str] = ""

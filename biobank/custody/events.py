@@ -65,6 +65,7 @@ class Sampled(Event):
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     from_states: ClassVar[frozenset[State]] = frozenset({State.COLLECTED, State.RECEIVED, State.IN_PROCESS, State.CHECKED_OUT})
     effect: ClassVar[Effect] = {"amount": minus("amount")}
+    may_end: ClassVar[bool] = True
     amendable: ClassVar[frozenset[str]] = frozenset({"purpose"})
     label: ClassVar[str] = "Sample"
 
@@ -141,6 +142,7 @@ class Lost(Event):
     """Quality gave up the search."""
 
     kind: Literal["specimen.lost"] = "specimen.lost"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
     call: ClassVar[str] = "/specimens/{specimen}/lost"
     label: ClassVar[str] = "Give up the search"
@@ -153,6 +155,7 @@ class Lost(Event):
     }
 
     reason: str = REASON
+    signatures: tuple[str, ...] = Field(default=(), max_length=2, description="Of the two people, in the order of signing.")
 
 
 class HandoverOffered(Event):

@@ -113,6 +113,9 @@ material_limits: FromAbove[Callable[[Session, str, str, frozenset[str]], Limits]
 WARM_TIME_BUDGET = "warm_time_budget"
 """Why a specimen is held that was out of the cold for longer than its red time."""
 
+ending_guard: FromAbove[Callable[[Session, Act, Snapshot, Event, str | None], None]] = FromAbove("quality")
+"""Raise why an event that may end material (`Event.may_end`) may not happen, on behalf of a withdrawal or of none."""
+
 
 @dataclass(frozen=True)
 class Move:
@@ -324,6 +327,8 @@ def record(
         specimen = seen.get(move.specimen.code, move.specimen)
         event = type(move.event)
         raise_first(refusals_of_recording(act.actor, event, specimen, site=move.site, withdrawal=withdrawal, lagging=lagging))
+        if event.may_end:
+            ending_guard.get()(session, act, specimen, move.event, withdrawal)
         site = move.site or specimen.projection.site_code
         head = head_of(
             session,

@@ -40,7 +40,9 @@ from biobank.people.queries import get_user
 from biobank.people.schemas import SiteCreate
 from biobank.people.service import store_own_password
 from biobank.people.sites import create_site
-from biobank.quality.events import BasisDecided, Decision, Discarded, QualityDecided, RegulatoryBasis
+from biobank.quality.events import BasisDecided, Decision, Discarded, QualityDecided, RegulatoryBasis, UseUpAllowed
+from biobank.quality.models import use_up_allowed
+from biobank.quality.reserves import remaining_after
 from biobank.registries import event_kinds, tables
 from biobank.specimens import events
 from biobank.specimens.lots import record_test
@@ -224,6 +226,7 @@ class Story:
         dice = self.stage.dice
         banked, self.at = self.at, min(self.at + timedelta(days=30 + dice.randrange(200)), clock.now() - timedelta(days=1))
         (out,) = self._all("tess", [vial], CheckedOut(purpose="testing"), BANK)
+        out = self._may_be_used_up(out)
         thawed = events.Thawed(method="water bath", bath_temperature_mc=37_000, duration_s=120)
         (out,) = self._all("tomas", [out], thawed, BANK)
         count: dict[str, Any] = {
@@ -252,8 +255,20 @@ class Story:
                 **count,
             )
         )
-        self._all("tomas", [counted], Discarded(reason="surplus", method="clinical_waste"), BANK)
+        two = (str(uuid4()), str(uuid4()))
+        self._all("tomas", [counted], Discarded(reason="thawed_unused", method="clinical_waste", signatures=two), BANK)
         self.at = banked
+
+    def _may_be_used_up(self, vial: Snapshot) -> Snapshot:
+        """Two people allow it, as the bank asks before a unit kept for treatment is thawed for a test."""
+        assert vial.donor_code is not None
+        left = remaining_after(self.session, vial.donor_code, MaterialName.ADSC.value, [vial.code], self.at)
+        until, two = self.at + timedelta(hours=24), (str(uuid4()), str(uuid4()))
+        allowed = UseUpAllowed(use="quality_control", until=rfc3339(until), remains=left.units, signatures=two)
+        (done,) = self._all("quinn", [vial], allowed, BANK)
+        row = {"specimen_code": vial.code, "use": "quality_control", "until": until, "event_hash": done.head_hash}
+        self.session.execute(insert(use_up_allowed).values(**row))
+        return done
 
     def _later(self, **by: int) -> None:
         self.at = min(self.at + timedelta(**by), clock.now())

@@ -28,6 +28,7 @@ from biobank.foundation.terms import words
 from biobank.pages.ui.code_pages import code_href
 from biobank.people.resets import shown_today
 from biobank.quality.deviations import list_deviations
+from biobank.quality.disposal import announced_ends
 from biobank.quality.holds import liftable, list_holds
 from biobank.shipping.handover_queries import list_handovers
 from biobank.shipping.shipment_queries import list_shipments
@@ -96,6 +97,7 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
         _kits,
         _expiring,
         _too_warm,
+        _announced_ends,
     )
     found = [task for source in sources for task in source(session, actor, at)]
     return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
@@ -220,6 +222,13 @@ def _too_warm(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
     for one in found:
         if one.id in mine:
             yield Task("Decide about time out of the cold", one.scope_id, code_href(one.scope_id), "waiting", one.placed_at)
+
+
+def _announced_ends(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    for code, owner, reason, not_before in announced_ends(session, actor, SHOWN_EACH):
+        detail = f"of {owner}, {words(reason).lower()}: place a hold if you object"
+        href = f"{code_href(code)}/end/withdraw" if actor.may(P.QUALITY_DECIDE, at=ANYWHERE) else code_href(code)
+        yield Task("Is to be destroyed from then on", code, href, "due", not_before, detail)
 
 
 def _specimens() -> Any:

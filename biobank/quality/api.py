@@ -27,6 +27,8 @@ from biobank.quality.isolation import IsolationAnswer, IsolationRequest
 from biobank.quality.markers import DecideMarker, EnterMarker, MarkerList, MarkerRecorded
 from biobank.quality.reserves import ReserveList, ReserveRecorded, ReserveRequest
 from biobank.quality.schemas import (
+    AnnouncedEnd,
+    AnnounceRequest,
     AttachmentPublic,
     AttachmentRequest,
     BasisRequest,
@@ -39,6 +41,9 @@ from biobank.quality.schemas import (
     DeviationList,
     DeviationRequest,
     DiscardRequest,
+    Ended,
+    EndingRulePublic,
+    EndingRuleRequest,
     HoldAnswer,
     HoldList,
     HoldRequest,
@@ -50,6 +55,8 @@ from biobank.quality.schemas import (
     Resolved,
     ResolveRequest,
     TransferRequest,
+    UseUpRequest,
+    WithdrawEndRequest,
 )
 
 router = APIRouter(prefix="/api/v1", tags=["quality"])
@@ -150,13 +157,37 @@ async def decide_lot_basis(code: CodePath, request: BasisRequest, performing: Pe
 
 
 @router.post("/specimens/{code}/discard")
-async def discard(code: CodePath, request: DiscardRequest, performing: Performing) -> DecisionAnswer:
+async def discard(code: CodePath, request: DiscardRequest, performing: Performing) -> Ended | Proposed:
     """Record the destruction of a specimen; of therapeutic material only quality, signed "decided"."""
     return await performing(disposal.discard, code, request)
 
 
+@router.post("/specimens/{code}/end")
+async def announce_end(code: CodePath, request: AnnounceRequest, performing: Performing) -> AnnouncedEnd:
+    """Announce that what is kept frozen for treatment is to be destroyed: quality, signed "decided"."""
+    return await performing(disposal.announce_end, code, request)
+
+
+@router.post("/specimens/{code}/end/withdraw")
+async def withdraw_end(code: CodePath, request: WithdrawEndRequest, performing: Performing) -> DecisionAnswer:
+    """Take the announcement of an end back."""
+    return await performing(disposal.withdraw_end, code, request)
+
+
+@router.post("/specimens/{code}/use-up")
+async def allow_use_up(code: CodePath, request: UseUpRequest, performing: Performing) -> Ended | Proposed:
+    """Allow for a day that a specimen is used up: two people, signed "decided"."""
+    return await performing(disposal.allow_use_up, code, request)
+
+
+@router.post("/ending-rules")
+async def set_ending_rule(request: EndingRuleRequest, performing: Performing) -> EndingRulePublic:
+    """Set how long an announced end waits at a site, and what is a usable rest: quality, signed "decided"."""
+    return await performing(disposal.set_ending_rule, request)
+
+
 @router.post("/specimens/{code}/transfer-out")
-async def transfer_out(code: CodePath, request: TransferRequest, performing: Performing) -> DecisionAnswer:
+async def transfer_out(code: CodePath, request: TransferRequest, performing: Performing) -> Ended | Proposed:
     """Close the record of a specimen that another establishment took over: quality, signed "decided"."""
     return await performing(disposal.transfer_out, code, request)
 
@@ -168,7 +199,7 @@ async def resolve(code: CodePath, request: ResolveRequest, performing: Performin
 
 
 @router.post("/specimens/{code}/lost")
-async def give_up_as_lost(code: CodePath, request: LostRequest, performing: Performing) -> DecisionAnswer:
+async def give_up_as_lost(code: CodePath, request: LostRequest, performing: Performing) -> Ended | Proposed:
     """Give up the search for a missing specimen: quality, signed "decided"."""
     return await performing(disposal.give_up_as_lost, code, request)
 

@@ -1,81 +1,332 @@
-"""How specimens leave for good other than to their donor: destroyed, taken over by another establishment, given up as lost."""
+"""How specimens leave for good other than to their donor: destroyed, transferred out, given up as lost, used up.
 
+Each takes two people, in two calls. What may be done, and by which pair, is one rule for all of them: `quality/ending.py`.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
+from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
+from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import Scope
+from biobank.custody.event import Event
 from biobank.custody.events import Lost
-from biobank.custody.legality import Snapshot, refusal_of
-from biobank.custody.recording import Move, record, require_expected, require_permission
+from biobank.custody.ledger import Fact, append
+from biobank.custody.legality import Snapshot, refusals_of
+from biobank.custody.models import custody
+from biobank.custody.recording import Move, acknowledge, head_of, record, require_expected
 from biobank.custody.snapshots import get_visible
-from biobank.custody.states import State
-from biobank.foundation.errors import NotPermitted
+from biobank.custody.states import TERMINAL, State, StreamKind
+from biobank.donors.models import donor
+from biobank.donors.visibility import lock_donor
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict, Refusal, raise_first
+from biobank.people.queries import get_site
+from biobank.quality.attachments import attachment
 from biobank.quality.decisions import answer_of
-from biobank.quality.events import Discarded, TransferredOut
+from biobank.quality.ending import (
+    Facts,
+    QualityDiscards,
+    Route,
+    ends,
+    is_protected,
+    pair_of,
+    waits,
+)
+from biobank.quality.ending_facts import read_facts, rule_of_site
+from biobank.quality.events import Discarded, EndAnnounced, EndingRuleSet, EndWithdrawn, TransferredOut, UseUpAllowed
+from biobank.quality.models import ending_notice, ending_rule, use_up_allowed
 from biobank.quality.releases import end_releases
-from biobank.quality.schemas import DecisionAnswer, DiscardRequest, LostRequest, TransferRequest
+from biobank.quality.schemas import (
+    AnnouncedEnd,
+    AnnounceRequest,
+    DecisionAnswer,
+    DiscardRequest,
+    Ended,
+    EndingRulePublic,
+    EndingRuleRequest,
+    LostRequest,
+    TransferRequest,
+    UseUpRequest,
+    WithdrawEndRequest,
+)
+from biobank.specimens.models import specimen as specimen_table
+
+MAY_USE_UP_FOR = timedelta(hours=24)
+"""As long as a proposal of two people lives."""
+UNDERWAY = frozenset({State.ISSUED, State.IN_TRANSIT, State.DELIVERED})
 
 
-class QualityDiscards(NotPermitted):
-    """Only quality destroys what was meant for a patient."""
+class NothingWaits(Conflict):
+    """Its end need not be announced, or was not."""
 
-    code = "quality_discards"
-    title = "Quality's decision"
+    code = "nothing_announced"
+    title = "Nothing announced"
 
 
 def _underway(specimen: Snapshot) -> str | None:
     """The withdrawal a specimen has left the bank for. Its reservation no longer protects it: it cannot be used otherwise."""
     reserved: str | None = specimen.projection.reserved_for
-    return reserved if specimen.state in (State.ISSUED, State.IN_TRANSIT, State.DELIVERED) else None
+    return reserved if specimen.state in UNDERWAY else None
 
 
-def discard(session: Session, act: Act, code: str, request: DiscardRequest) -> DecisionAnswer:
-    """Destroy a specimen. Therapeutic material takes quality's signature; nothing under a hold on destruction goes."""
-    specimen = get_visible(session, act.actor, code, lock=True, holds=True)
-    require_permission(act, Discarded, specimen)
+def _opened(session: Session, actor: Actor, code: str, *, lock: bool) -> Snapshot:
+    """Load the specimen, under its donor's lock when it is acted on: what remains is counted while nothing else goes."""
+    if lock:
+        seen = get_visible(session, actor, code)
+        if seen.donor_code is not None:
+            lock_donor(session, seen.donor_code)
+    return get_visible(session, actor, code, lock=lock, holds=True)
+
+
+def _attached(session: Session, sha256: str | None) -> bool:
+    known = select(attachment.c.sha256).where(attachment.c.sha256 == sha256)
+    return sha256 is not None and session.execute(known).first() is not None
+
+
+def site_of_ending(specimen: Snapshot) -> str | None:
+    """Return whose people end it: the bank's that keeps it for treatment, or those where it is."""
+    here = specimen.projection.site_code
+    return (specimen.home_site_code or here) if is_protected(specimen) else here
+
+
+EVENTS: dict[Route, type[Event]] = {
+    Route.DISCARD: Discarded,
+    Route.TRANSFER_OUT: TransferredOut,
+    Route.GIVE_UP: Lost,
+    Route.USE_UP: UseUpAllowed,
+}
+
+
+def ending_refusals(
+    actor: Actor,
+    route: Route,
+    specimen: Snapshot,
+    facts: Facts,
+    *,
+    reason: str | None = None,
+    second: bool = False,
+    announcing: bool = False,
+) -> list[Refusal]:
+    """Return every reason why the actor may not take a route now, or as the second person complete it: who may, what the state
+    allows, then the rule of ending. `announcing`: its end is only announced, by quality. Pure."""
+    needed = Permission.QUALITY_DECIDE if announcing else pair_of(route, specimen, facts)[second]
+    refusal: Refusal | None = actor.refusal(needed, at=site_of_ending(specimen), subject=specimen.code)
+    if refusal is not None and needed is Permission.QUALITY_DECIDE and actor.may(Permission.CUSTODY_RECORD, at=specimen.sites):
+        refusal = QualityDiscards(
+            f"{specimen.code} was kept for treatment; it ends only with somebody of quality, signed.",
+            subject=specimen.code,
+            where_now=specimen.where_now,
+        )
+    withdrawal = _underway(specimen) if route is Route.DISCARD else None
+    rule = ends(route, specimen, facts, reason=reason, withdrawal=withdrawal, announcing=announcing)
+    found = [*([] if refusal is None else [refusal]), *refusals_of(EVENTS[route], specimen, withdrawal=withdrawal), *rule]
+    return list({one.detail: one for one in found}.values())
+
+
+def _two(
+    session: Session,
+    act: Act,
+    route: Route,
+    specimen: Snapshot,
+    facts: Facts,
+    body: dict[str, Any],
+    signature: str | None,
+    pending: UUID | None,
+) -> Completed | Proposed:
+    """Take this person's signature and propose the ending, or complete what the first person proposed."""
+    raise_first(ending_refusals(act.actor, route, specimen, facts, reason=body.get("reason"), second=pending is not None))
+    first, second = pair_of(route, specimen, facts)
+    return propose_or_complete(
+        session,
+        act,
+        f"specimen.{route.value}",
+        specimen.code,
+        body,
+        use_signature(session, act, signature, Meaning.DECIDED),
+        pending,
+        first_needs=first,
+        needs=second,
+        site=site_of_ending(specimen),
+    )
+
+
+def _signatures(step: Completed) -> tuple[str, str]:
+    return (str(step.first_signature), str(step.second_signature))
+
+
+@two_person(
+    "specimen.discard",
+    "Discard a specimen",
+    "I have looked at it and at its record, and it is to be destroyed.",
+    DiscardRequest,
+    grave=True,
+    needs_seq=True,
+)
+def discard(session: Session, act: Act, code: str, request: DiscardRequest) -> Ended | Proposed:
+    """Destroy a specimen, or propose it: two people. Raises what `ends` and `propose_or_complete` say."""
+    specimen = _opened(session, act.actor, code, lock=True)
     require_expected(specimen, request.expected_seq)
-    underway = _underway(specimen)
-    refusal = refusal_of(Discarded, specimen, withdrawal=underway)
-    if refusal is not None:
-        raise refusal
-    signature = None
-    if specimen.purpose == "therapeutic":
-        if not act.may(Permission.QUALITY_DECIDE, at=specimen.sites):
-            raise QualityDiscards(
-                f"{code} was kept for treatment; only quality can have it destroyed, with a signature.",
-                subject=code,
-                where_now=specimen.where_now,
-            )
-        signature = str(use_signature(session, act, request.signature, Meaning.DECIDED).id)
-    event = Discarded(reason=request.reason, method=request.method, signature=signature)
-    appended = record(session, act, [Move(specimen, event)], request, withdrawal=underway)
+    facts = read_facts(session, specimen, act.at, attached=_attached(session, request.evidence))
+    body = {"reason": request.reason, "method": request.method, "evidence": request.evidence, "seq": specimen.seq}
+    step = _two(session, act, Route.DISCARD, specimen, facts, body, request.signature, request.pending_act)
+    if isinstance(step, Proposed):
+        return step
+    event = Discarded(reason=request.reason, method=request.method, evidence=request.evidence, signatures=_signatures(step))
+    appended = record(session, act, [Move(specimen, event)], request, withdrawal=_underway(specimen))
     end_releases.get()(session, [code], at=act.at, because="discarded")
-    return answer_of(act, appended)
+    return Ended(**answer_of(act, appended).model_dump())
 
 
-def transfer_out(session: Session, act: Act, code: str, request: TransferRequest) -> DecisionAnswer:
-    """Close the record of a specimen that another establishment has taken over, on its receipt."""
-    specimen = get_visible(session, act.actor, code, lock=True, holds=True)
-    require_permission(act, TransferredOut, specimen)
+@two_person(
+    "specimen.transfer_out",
+    "Close the record of a specimen that another establishment has",
+    "I have read the other establishment's receipt and agree.",
+    TransferRequest,
+    grave=True,
+    needs_seq=True,
+)
+def transfer_out(session: Session, act: Act, code: str, request: TransferRequest) -> Ended | Proposed:
+    """Close the record of a specimen that another establishment has taken over, on its receipt, or propose it."""
+    specimen = _opened(session, act.actor, code, lock=True)
     require_expected(specimen, request.expected_seq)
-    refusal = refusal_of(TransferredOut, specimen)
-    if refusal is not None:
-        raise refusal
-    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
-    event = TransferredOut(to=request.to, reason=request.reason, evidence=request.evidence, signature=str(signature.id))
+    facts = read_facts(session, specimen, act.at)
+    body = {"to": request.to, "reason": request.reason, "evidence": request.evidence, "seq": specimen.seq}
+    step = _two(session, act, Route.TRANSFER_OUT, specimen, facts, body, request.signature, request.pending_act)
+    if isinstance(step, Proposed):
+        return step
+    event = TransferredOut(to=request.to, reason=request.reason, evidence=request.evidence, signatures=_signatures(step))
+    return Ended(**answer_of(act, record(session, act, [Move(specimen, event)], request)).model_dump())
+
+
+@two_person(
+    "specimen.give_up",
+    "Give up the search for a specimen",
+    "I have searched too, and it is not to be found.",
+    LostRequest,
+    grave=True,
+    needs_seq=True,
+)
+def give_up_as_lost(session: Session, act: Act, code: str, request: LostRequest) -> Ended | Proposed:
+    """Give up the search for a missing specimen, or propose it. It can still be found."""
+    specimen = _opened(session, act.actor, code, lock=True)
+    require_expected(specimen, request.expected_seq)
+    facts = read_facts(session, specimen, act.at)
+    body = {"reason": request.reason, "seq": specimen.seq}
+    step = _two(session, act, Route.GIVE_UP, specimen, facts, body, request.signature, request.pending_act)
+    if isinstance(step, Proposed):
+        return step
+    event = Lost(reason=request.reason, signatures=_signatures(step))
+    return Ended(**answer_of(act, record(session, act, [Move(specimen, event)], request)).model_dump())
+
+
+@two_person(
+    "specimen.use_up",
+    "Allow that a specimen is used up",
+    "I have seen what remains for the donor, and allow it.",
+    UseUpRequest,
+    grave=True,
+    needs_seq=True,
+)
+def allow_use_up(session: Session, act: Act, code: str, request: UseUpRequest) -> Ended | Proposed:
+    """Allow for a day that a specimen is thawed, sampled or worked up with nothing left for its donor, or propose it."""
+    specimen = _opened(session, act.actor, code, lock=True)
+    require_expected(specimen, request.expected_seq)
+    facts = read_facts(session, specimen, act.at)
+    body = {"use": request.use, "remains": facts.remaining.units, "seq": specimen.seq}
+    step = _two(session, act, Route.USE_UP, specimen, facts, body, request.signature, request.pending_act)
+    if isinstance(step, Proposed):
+        return step
+    until = act.at + MAY_USE_UP_FOR
+    event = UseUpAllowed(use=request.use, until=rfc3339(until), remains=facts.remaining.units, signatures=_signatures(step))
     appended = record(session, act, [Move(specimen, event)], request)
-    return answer_of(act, appended)
+    row = {"use": request.use, "until": until, "event_hash": appended[0].leaf_hash}
+    keyed = insert(use_up_allowed).values(specimen_code=code, **row)
+    session.execute(keyed.on_conflict_do_update(index_elements=["specimen_code"], set_=row))
+    return Ended(**answer_of(act, appended).model_dump())
 
 
-def give_up_as_lost(session: Session, act: Act, code: str, request: LostRequest) -> DecisionAnswer:
-    """Give up the search for a missing specimen. It can still be found."""
-    specimen = get_visible(session, act.actor, code, lock=True, holds=True)
-    require_permission(act, Lost, specimen)
+def announce_end(session: Session, act: Act, code: str, request: AnnounceRequest) -> AnnouncedEnd:
+    """Announce that what is kept frozen for treatment is to be destroyed; whom it concerns sees it until then. Signed."""
+    specimen = _opened(session, act.actor, code, lock=True)
     require_expected(specimen, request.expected_seq)
-    refusal = refusal_of(Lost, specimen)
-    if refusal is not None:
-        raise refusal
-    use_signature(session, act, request.signature, Meaning.DECIDED)
-    appended = record(session, act, [Move(specimen, Lost(reason=request.reason))], request)
-    return answer_of(act, appended)
+    facts = read_facts(session, specimen, act.at, attached=_attached(session, request.evidence))
+    raise_first(ending_refusals(act.actor, Route.DISCARD, specimen, facts, reason=request.reason, announcing=True))
+    if not waits(specimen, facts):
+        raise NothingWaits(f"{code} ends without a wait: two people discard it.", subject=code)
+    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
+    days, _ = rule_of_site(session, specimen.home_site_code or specimen.projection.site_code)
+    not_before = act.at + timedelta(days=days)
+    event = EndAnnounced(reason=request.reason, not_before=rfc3339(not_before), signature=str(signature.id))
+    appended = record(session, act, [Move(specimen, event)], request)
+    row: dict[str, Any] = {
+        "reason": request.reason,
+        "announced_by": act.actor.code,
+        "announced_at": act.at,
+        "not_before": not_before,
+        "withdrawn_at": None,
+        "event_hash": appended[0].leaf_hash,
+    }
+    keyed = insert(ending_notice).values(specimen_code=code, **row)
+    session.execute(keyed.on_conflict_do_update(index_elements=["specimen_code"], set_=row))
+    return AnnouncedEnd(**answer_of(act, appended).model_dump(), not_before=not_before, remains=facts.remaining.sentence)
+
+
+def withdraw_end(session: Session, act: Act, code: str, request: WithdrawEndRequest) -> DecisionAnswer:
+    """Take an announcement back. Raises NothingWaits when none stands."""
+    specimen = _opened(session, act.actor, code, lock=True)
+    require_expected(specimen, request.expected_seq)
+    act.require(Permission.QUALITY_DECIDE, at=site_of_ending(specimen), subject=code)
+    taken = update(ending_notice).where(ending_notice.c.specimen_code == code, ending_notice.c.withdrawn_at.is_(None))
+    if session.execute(taken.values(withdrawn_at=act.at).returning(ending_notice.c.specimen_code)).first() is None:
+        raise NothingWaits(f"No end of {code} is announced.", subject=code)
+    return answer_of(act, record(session, act, [Move(specimen, EndWithdrawn(reason=request.reason))], request))
+
+
+def announced_ends(session: Session, actor: Actor, limit: int) -> list[tuple[str, str, str, datetime]]:
+    """Return the announced ends that concern the actor, soonest first: code, donor, reason, from when on. They concern quality
+    where it is kept and the clinicians of its donor's clinic."""
+    quality, clinic = actor.scope(Permission.QUALITY_DECIDE), actor.scope(Permission.WITHDRAWAL_REQUEST)
+    rows = session.execute(
+        select(ending_notice.c.specimen_code, custody.c.donor_code, ending_notice.c.reason, ending_notice.c.not_before)
+        .select_from(
+            ending_notice.join(custody, custody.c.code == ending_notice.c.specimen_code)
+            .join(specimen_table, specimen_table.c.code == ending_notice.c.specimen_code)
+            .join(donor, donor.c.code == custody.c.donor_code)
+        )
+        .where(
+            ending_notice.c.withdrawn_at.is_(None),
+            custody.c.state.not_in([state.value for state in TERMINAL]),
+            _concerns(quality, clinic),
+        )
+        .order_by(ending_notice.c.not_before)
+        .limit(limit)
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+def _concerns(quality: Scope, clinic: Scope) -> Any:
+    return quality.of(custody.c.site_code, specimen_table.c.home_site_code) | clinic.of(donor.c.clinic_site_code)
+
+
+def set_ending_rule(session: Session, act: Act, request: EndingRuleRequest) -> EndingRulePublic:
+    """Set how long an announced end waits at a site and what is a usable rest there, signed."""
+    act.require(Permission.QUALITY_DECIDE, at=request.site)
+    get_site(session, request.site)
+    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
+    values = {"cooling_off_days": request.cooling_off_days, "usable_rest_percent": request.usable_rest_percent}
+    event = EndingRuleSet(site=request.site, signature=str(signature.id), **values)
+    head = head_of(session, act, request, subject=None, site=request.site)
+    done = append(session, [Fact(StreamKind.SYSTEM, request.site, event, head)])
+    row: dict[str, Any] = {**values, "event_hash": done[0].leaf_hash}
+    keyed = insert(ending_rule).values(site_code=request.site, **row)
+    session.execute(keyed.on_conflict_do_update(index_elements=["site_code"], set_=row))
+    return EndingRulePublic(site=request.site, **values, receipt=acknowledge(act, done))

@@ -16,6 +16,7 @@ from biobank.custody.events import CODE, HASH, NO_OFFER, REASON
 from biobank.custody.states import LIVE, HoldAct, State, StreamKind
 
 SIGNATURE = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
+SIGNATURES = Field(default=(), max_length=2, description="Of the two people, in the order of signing.")
 COUNT = Field(ge=0, le=10**9)
 
 DiscardReason = Literal[
@@ -177,6 +178,7 @@ class Discarded(Event):
     """The specimen was destroyed. What nobody can find is `lost`, not discarded."""
 
     kind: Literal["specimen.discarded"] = "specimen.discarded"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     call: ClassVar[str] = "/specimens/{specimen}/discard"
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
@@ -193,13 +195,15 @@ class Discarded(Event):
 
     reason: DiscardReason
     method: DiscardMethod
-    signature: str | None = Field(default=None, pattern=r"^[0-9a-f-]{36}$", description="Quality's, for therapeutic material.")
+    evidence: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the donor's written request.")
+    signatures: tuple[str, ...] = SIGNATURES
 
 
 class TransferredOut(Event):
     """Another establishment took the specimen over for good; its records go with it."""
 
     kind: Literal["specimen.transferred_out"] = "specimen.transferred_out"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
     call: ClassVar[str] = "/specimens/{specimen}/transfer-out"
     from_states: ClassVar[frozenset[State]] = frozenset({State.IN_TRANSIT})
@@ -216,6 +220,57 @@ class TransferredOut(Event):
     to: str = CODE
     reason: str = REASON
     evidence: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the receiving establishment's receipt.")
+    signatures: tuple[str, ...] = SIGNATURES
+
+
+class EndAnnounced(Event):
+    """Quality announced that the specimen is to be destroyed, and from when on. Whom it concerns can speak up until then."""
+
+    kind: Literal["specimen.end_announced"] = "specimen.end_announced"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    call: ClassVar[str] = "/specimens/{specimen}/end"
+    label: ClassVar[str] = "Announce its end"
+
+    reason: DiscardReason
+    not_before: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+    signature: str = SIGNATURE
+
+
+class EndWithdrawn(Event):
+    """Quality took the announcement back: the specimen stays."""
+
+    kind: Literal["specimen.end_withdrawn"] = "specimen.end_withdrawn"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    call: ClassVar[str] = "/specimens/{specimen}/end/withdraw"
+    label: ClassVar[str] = "Take back that it ends"
+
+    reason: str = REASON
+
+
+class UseUpAllowed(Event):
+    """Two people allowed that the specimen is used up: thawed, sampled or worked up with nothing of it left for its donor."""
+
+    kind: Literal["specimen.use_up_allowed"] = "specimen.use_up_allowed"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    call: ClassVar[str] = "/specimens/{specimen}/use-up"
+    label: ClassVar[str] = "Allow to use it up"
+
+    use: Literal["quality_control", "further_processing"]
+    until: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+    remains: int = Field(ge=0, le=10**6, description="Usable units of the material that stay for its donor.")
+    signatures: tuple[str, str] = Field(description="Of the two people, in the order of signing.")
+
+
+class EndingRuleSet(Event):
+    """Quality set a site's rule of ending: how long an announced end waits, and how much of a unit is a usable rest."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.ending_rule_set"] = "system.ending_rule_set"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+
+    site: str = CODE
+    cooling_off_days: int = Field(ge=1, le=365)
+    usable_rest_percent: int = Field(ge=1, le=100)
     signature: str = SIGNATURE
 
 

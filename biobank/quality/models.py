@@ -124,6 +124,46 @@ class DonorReserve(SQLModel, table=True):
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
 
+class EndingNotice(SQLModel, table=True):
+    """The latest announcement that a specimen is to be destroyed, until it is or the announcement is taken back."""
+
+    __tablename__ = "ending_notice"
+    __table_args__ = (CheckConstraint("not_before > announced_at", name="an_announced_end_waits"),)
+
+    specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    announced_by: str = Field(sa_column=Column(Text, nullable=False))
+    announced_at: datetime = Field(sa_column=_when())
+    not_before: datetime = Field(sa_column=_when())
+    withdrawn_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
+class UseUpAllowance(SQLModel, table=True):
+    """Two people allowed that a specimen is used up, until an instant."""
+
+    __tablename__ = "use_up_allowed"
+
+    specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
+    use: str = Field(sa_column=Column(Text, nullable=False))
+    until: datetime = Field(sa_column=_when())
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
+class EndingRule(SQLModel, table=True):
+    """How long an announced end waits at a site, days, and how much of a unit is a usable rest, percent."""
+
+    __tablename__ = "ending_rule"
+    __table_args__ = (
+        CheckConstraint("cooling_off_days > 0 AND usable_rest_percent BETWEEN 1 AND 100", name="a_rule_of_ending_is_one"),
+    )
+
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), primary_key=True))
+    cooling_off_days: int = Field(sa_column=Column(Integer, nullable=False))
+    usable_rest_percent: int = Field(sa_column=Column(Integer, nullable=False))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
 class Recall(SQLModel, table=True):
     """A frozen set of specimens and the criteria that made it."""
 
@@ -154,3 +194,6 @@ class RecallItem(SQLModel, table=True):
 
 # Tables by the names under which everybody imports them.
 reserve = table_of(DonorReserve)
+ending_notice = table_of(EndingNotice)
+use_up_allowed = table_of(UseUpAllowance)
+ending_rule = table_of(EndingRule)

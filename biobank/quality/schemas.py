@@ -90,23 +90,73 @@ class BasisOfSeveral(BasisRequest):
     specimens: list[Code] = Field(min_length=1, max_length=500)
 
 
-class DiscardRequest(Circumstances):
+Evidence = Annotated[
+    str | None, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the donor's written request; POST /attachments first.")
+]
+
+
+class EndingRequest(Circumstances):
+    """What every act that ends material carries; the second person sends the same with `pending_act`."""
+
+    expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    signature: Token = None
+    pending_act: UUID | None = None
+
+
+class DiscardRequest(EndingRequest):
     """A specimen is destroyed."""
 
     reason: DiscardReason
     method: DiscardMethod
+    evidence: Evidence = None
+
+
+class AnnounceRequest(Circumstances):
+    """What is kept frozen for treatment is to be destroyed, and why."""
+
+    reason: DiscardReason
+    evidence: Evidence = None
     expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
     signature: Token = None
 
 
-class TransferRequest(Circumstances):
+class WithdrawEndRequest(Circumstances):
+    """It is not to be destroyed."""
+
+    reason: Reason
+    expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
+
+
+class UseUpRequest(EndingRequest):
+    """What a specimen may be used up for. For a day it may be thawed, sampled or worked up with nothing of it left."""
+
+    use: Literal["quality_control", "further_processing"]
+
+
+class EndingRuleRequest(Circumstances):
+    """A site's rule of ending."""
+
+    site: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
+    cooling_off_days: int = Field(ge=1, le=365, description="How long an announced end waits.")
+    usable_rest_percent: int = Field(ge=1, le=100, description="How much of a unit is still a usable rest.")
+    signature: Token = None
+
+
+class EndingRulePublic(BaseModel):
+    """What stands at a site, and our signature."""
+
+    site: str
+    cooling_off_days: int
+    usable_rest_percent: int
+    receipt: str
+
+
+class TransferRequest(EndingRequest):
     """Another establishment has taken the specimen over."""
 
     to: str = Field(min_length=2, max_length=40, pattern=r"^[A-Z0-9_-]+$", description="The other establishment's code.")
     reason: Reason
     evidence: Sha256 = Field(description="SHA-256 of its receipt; keep the file with POST /attachments.")
-    expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
-    signature: Token = None
 
 
 class ResolveRequest(Circumstances):
@@ -119,12 +169,10 @@ class ResolveRequest(Circumstances):
     pending_act: UUID | None = None
 
 
-class LostRequest(Circumstances):
+class LostRequest(EndingRequest):
     """Quality gives up the search for a missing specimen."""
 
     reason: Reason
-    expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
-    signature: Token = None
 
 
 class DecidedSpecimen(BaseModel):
@@ -140,6 +188,19 @@ class DecisionAnswer(Recorded):
     """Every specimen an act of quality touched."""
 
     items: list[DecidedSpecimen]
+
+
+class Ended(DecisionAnswer):
+    """It took two people, and both have signed."""
+
+    status: Literal["done"] = "done"
+
+
+class AnnouncedEnd(DecisionAnswer):
+    """From when on it may be destroyed, and what remains for the donor then."""
+
+    not_before: datetime
+    remains: str
 
 
 class Resolved(DecisionAnswer):

@@ -3,10 +3,11 @@
 from biobank.donors import answers as donors
 from biobank.foundation.from_above import FromAbove
 from biobank.monitoring import answers as monitoring
+from biobank.quality import answers as quality
 from biobank.shipping import answers as shipping
 from biobank.specimens import answers as specimens
 from biobank.storage import answers as storage
 from biobank.withdrawals import answers as withdrawals
 
-MODULES = (donors, specimens, storage, monitoring, shipping, withdrawals)
+MODULES = (donors, specimens, storage, monitoring, quality, shipping, withdrawals)
 assert not FromAbove.missing, [question.giver for question in FromAbove.missing]

@@ -15,7 +15,7 @@ from biobank.jobs.running import JOB_KINDS
 from biobank.labels import batches
 from biobank.people import roles
 from biobank.people import service as people
-from biobank.quality import identifying
+from biobank.quality import disposal, identifying
 from biobank.shipping import arrivals, handovers
 from biobank.specimens import warm_time
 from biobank.viability import service as viability
@@ -30,6 +30,7 @@ MODULES = (
     batches,
     roles,
     people,
+    disposal,
     identifying,
     arrivals,
     handovers,

@@ -222,6 +222,7 @@ class Thawed(Event):
     )
     from_conditions: ClassVar[frozenset[Condition]] = frozenset({Condition.FROZEN})
     act: ClassVar[HoldAct] = HoldAct.PROCESS
+    may_end: ClassVar[bool] = True
     effect: ClassVar[Effect] = INTO_THE_COLD | {"condition": set_to(Condition.THAWED.value), "use_by": body("use_by")}
     amendable: ClassVar[frozenset[str]] = frozenset({"method", "bath_temperature_mc", "duration_s"})
     label: ClassVar[str] = "Thaw"

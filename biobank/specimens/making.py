@@ -4,7 +4,7 @@ The inputs' events come first and the outputs' after them, so that each output n
 used up: lineage is in the log, not only in a table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,6 +21,7 @@ from biobank.custody.service import receipt_of
 from biobank.custody.states import State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import Prefix, parse_code
+from biobank.foundation.from_above import FromAbove
 from biobank.specimens.bench import Bench, keep_run, set_up_bench
 from biobank.specimens.creation import Draft, create_specimens, made_of_snapshot
 from biobank.specimens.events import Consumed, Derived, LotMade, PartUsed, ProcessStarted
@@ -30,6 +31,9 @@ from biobank.specimens.processes import PROCESSES, Process
 from biobank.specimens.processing_schemas import BalancePublic, MakingRun, ProcessingRecorded, RunInput, RunOutput
 from biobank.specimens.run_rules import Making, Use, condition_after, made_total, refusal_of_run, used_total
 from biobank.specimens.shapes import SpecimenMade
+
+run_refusals: FromAbove[Callable[[Session, Act, Process, Sequence[Use], Sequence[Making]], None]] = FromAbove("quality")
+"""Raise why a run may not end one of its inputs for the donor."""
 
 _TRAITS = (specimen.c.code, specimen.c.collected_at)
 
@@ -68,6 +72,7 @@ def record_making(session: Session, act: Act, request: MakingRun) -> ProcessingR
     refusal = refusal_of_run(process, uses, makings, request.loss)
     if refusal is not None:
         raise refusal
+    run_refusals.get()(session, act, process, uses, makings)
     run = _Run(uuid4(), new_code(session, "LT"), process, request, bench, uses, makings)
     _insert_lot(session, act, run)
     opened = _open_lot(session, act, run)

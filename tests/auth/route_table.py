@@ -500,9 +500,36 @@ QUALITY = (
     Row(
         "POST",
         "/api/v1/specimens/{code}/discard",
-        P.QUALITY_DECIDE,  # it was kept for treatment
+        P.STORAGE_RECORD,  # custody:record at the bank that keeps it
         lambda w: {"reason": "expired", "method": "autoclave", "expected_seq": w.seq()},
         _specimen,
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/end",
+        P.QUALITY_DECIDE,
+        lambda w: {"reason": "expired", "expected_seq": w.seq()},
+        _specimen,
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/end/withdraw",
+        P.QUALITY_DECIDE,
+        lambda w: {"reason": "test", "expected_seq": w.seq()},
+        _specimen,
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/use-up",
+        P.PROCESSING_RECORD,
+        lambda w: {"use": "quality_control", "expected_seq": w.seq()},
+        _specimen,
+    ),
+    Row(
+        "POST",
+        "/api/v1/ending-rules",
+        P.QUALITY_DECIDE,
+        lambda w: {"site": w.own_site, "cooling_off_days": 7, "usable_rest_percent": 50},
     ),
     Row(
         "POST",
@@ -522,7 +549,7 @@ QUALITY = (
     Row(
         "POST",
         "/api/v1/specimens/{code}/lost",
-        P.QUALITY_DECIDE,
+        P.STORAGE_RECORD,  # custody:record at the bank that keeps it
         lambda w: {"reason": "test", "expected_seq": w.seq()},
         _specimen,
     ),

@@ -145,8 +145,8 @@ def test_no_withdrawal_ends_with_rights_at_another_site(api: Api, name: str, aft
 
 def test_quality_of_one_site_does_not_destroy_what_another_keeps_for_treatment(api: Api) -> None:
     story = a_story(api)
-    body = {"reason": "expired", "method": "autoclave", "expected_seq": seq_of(api, story.vials[0])}
-    path = f"/specimens/{story.vials[0]}/discard"
+    body = {"reason": "expired", "expected_seq": seq_of(api, story.vials[0])}
+    path = f"/specimens/{story.vials[0]}/end"
 
     refused(sign_and_post(api.lab_tech_north_quality, "decided", path, body), 403, "quality_discards")
     refused(sign_and_post(api.reads_here_acts_elsewhere, "decided", path, body), 403, "not_permitted")

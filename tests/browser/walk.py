@@ -44,6 +44,10 @@ STOPS: tuple[Stop, ...] = (
     stop("/specimens/{fresh}/record/checked_out", BENCH, 12, "/specimens/{code}/record/{verb}"),
     stop("/specimens/{fresh}/store", BENCH, 10, "/specimens/{code}/store"),
     stop("/specimens/{tube}/hold", BENCH, 10, "/specimens/{code}/hold"),
+    *(
+        stop(f"/specimens/{{tube}}/{part}", ("quality",), 20, f"/specimens/{{code}}/{part}")
+        for part in ("discard", "end", "end/withdraw", "use-up", "lost", "transfer-out")
+    ),
     stop("/specimens/{held}/decision", ("quality",), 9, "/specimens/{code}/decision"),
     stop("/specimens/{held}/basis", ("quality",), 9, "/specimens/{code}/basis"),
     stop("/specimens/basis?specimens={held}", ("quality",), 9, "/specimens/basis"),
@@ -73,6 +77,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/place-limits/new", ("quality",), 4),
     stop("/place-limits/new?container={box}", ("quality",), 8, "/place-limits/new"),
     stop("/storage/{box}/reading", BENCH, 9, "/storage/{code}/reading"),
+    stop("/ending-rules", ("quality",), 4),
     stop("/storage/{box}/compare", BENCH, 10, "/storage/{code}/compare"),
     stop("/storage/{quarantine}/evacuate", BENCH, 7, "/storage/{code}/evacuate"),
     stop("/storage/{box}/map", ("lab_tech", "quality"), 15, "/storage/{code}/map"),

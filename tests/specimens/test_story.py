@@ -10,11 +10,13 @@ from tests.specimens.stories import (
     made,
     output,
     raw_fat,
+    refused,
     run,
     thaw,
     using,
     vials,
 )
+from tests.withdrawals.stories import by_two
 
 
 def test_lipoaspirate_becomes_svf_becomes_adsc_p2_in_ten_banked_vials(api: Api) -> None:
@@ -135,7 +137,10 @@ def test_thawed_cells_stay_thawed_until_they_are_cultured_and_are_not_frozen_aga
     person = donor(api)
     (vial,) = vials(api, adsc(api, person), 1)
     frozen = made(freeze(api.lab_tech, [vial]))["specimens"][0]
-    thawed = made(thaw(api.lab_tech, [frozen]))["specimens"][0]
+    assert refused(thaw(api.lab_tech, [frozen])) == (409, "ends_material")
+    use = {"use": "further_processing", "expected_seq": frozen["seq"]}
+    assert by_two(api.lab_tech, api.quality, f"/specimens/{frozen['code']}/use-up", use).status_code == 200
+    thawed = made(thaw(api.lab_tech, [frozen | {"seq": frozen["seq"] + 1}]))["specimens"][0]
 
     split = made(run(api.lab_tech, "aliquoting", [using(thawed)], [output("adsc", thawed["amount"], passage=0)]))["specimens"][0]
     refrozen = freeze(api.lab_tech, [split])

@@ -142,6 +142,14 @@ def sign_and_post(client: Client, meaning: str, path: str, body: dict[str, Any])
     return client.post(path, json=signed(client, meaning, path, body))
 
 
+def by_two(first: Client, second: Client, path: str, body: dict[str, Any], meaning: str = "decided") -> httpx.Response:
+    """Sign and send as the first person; when that was taken, complete it as the second."""
+    answer = sign_and_post(first, meaning, path, body)
+    if answer.status_code != 200 or answer.json().get("status") != "pending":
+        return answer
+    return sign_and_post(second, meaning, path, body | {"pending_act": answer.json()["pending_act"]})
+
+
 def later(api: Api, **change: float) -> None:
     """Move the bank's clock, and sign everyone in again: tokens last a quarter of an hour."""
     clock.set_offset(clock.offset() + timedelta(**change), test_mode=True)

@@ -132,6 +132,7 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
     """Say whether this observation can take the hot path."""
     return (
         event.places_hold is None
+        and not event.may_end
         and event.act is None
         and not event.toward_use
         and request.comment is None

@@ -67,6 +67,11 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
     "specimen.hold_placed": ("hold", "Place a hold", "octagon", "grave"),
     "specimen.quality_decided": ("decision", "Decide on quality", "check", "plain"),
     "specimen.basis_decided": ("basis", "Determine the legal basis", "pen", "plain"),
+    "specimen.discarded": ("discard", "Discard", "octagon", "grave"),
+    "specimen.end_announced": ("end", "Announce its end", "octagon", "grave"),
+    "specimen.lost": ("lost", "Give up the search", "search", "grave"),
+    "specimen.transferred_out": ("transfer-out", "Transferred out for good", "truck", "grave"),
+    "specimen.use_up_allowed": ("use-up", "Allow to use it up", "drop", "grave"),
 }
 """Acts of use cases that have a page: kind → last part of its address, label, icon, weight."""
 
@@ -214,6 +219,8 @@ def acts_of(allowed: AllowedEvents) -> list[ActionLink]:
         elif item.kind in RUNS:
             label, address, icon = RUNS[item.kind]
             acts[item.kind] = ActionLink(label, address + allowed.specimen, icon)
+            if item.kind == "specimen.thawed":
+                acts["use-up"] = ActionLink("Allow to use it up", f"{here}/use-up", "drop", "get", "grave")
         elif item.kind in ("specimen.process_started", "specimen.part_used", "specimen.consumed"):
             acts["run"] = ActionLink("Process", f"/processings/new?specimen={allowed.specimen}", "flask")
         elif item.kind == "specimen.viability_measured":

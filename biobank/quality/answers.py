@@ -1,0 +1,62 @@
+"""What packages below ask of quality: that a sampling, a thawing or a run ends nothing that is kept for treatment."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.actor import SYSTEM_CODE
+from biobank.custody.event import Event
+from biobank.custody.events import Sampled
+from biobank.custody.legality import Snapshot
+from biobank.custody.recording import ending_guard
+from biobank.custody.snapshots import load
+from biobank.foundation.errors import raise_first
+from biobank.quality.ending import Route, ends, is_protected, run_ends, sampling_ends, thawing_ends
+from biobank.quality.ending_facts import read_facts
+from biobank.quality.reserves import RELEASED
+from biobank.specimens.events import Thawed
+from biobank.specimens.making import run_refusals
+from biobank.specimens.processes import Balance, Process
+from biobank.specimens.run_rules import THERAPEUTIC, Making, Use, used_total
+
+
+@ending_guard.give
+def refuse_ending(session: Session, act: Act, specimen: Snapshot, event: Event, withdrawal: str | None) -> None:
+    """Raise the first reason why a sampling or a thawing may not end the specimen. The bank itself is not asked."""
+    if act.actor.code == SYSTEM_CODE or not is_protected(specimen):
+        return
+    ending = Route.SAMPLE if isinstance(event, Sampled) else Route.THAW
+    if isinstance(event, Thawed) and not thawing_ends(specimen, withdrawal):
+        return
+    held = _held(session, specimen)
+    facts = read_facts(session, held, act.at)
+    if isinstance(event, Thawed) or (isinstance(event, Sampled) and sampling_ends(held, event.amount, facts)):
+        raise_first(ends(ending, held, facts))
+
+
+def _held(session: Session, specimen: Snapshot) -> Snapshot:
+    """The specimen as the act sees it, with what stands beside its custody row and its holds: whoever samples reads neither."""
+    return replace(load(session, [specimen.code], holds=True)[specimen.code], projection=specimen.projection)
+
+
+@run_refusals.give
+def refuse_run(session: Session, act: Act, process: Process, uses: Sequence[Use], makings: Sequence[Making]) -> None:
+    """Raise the first reason why a run may not end one of its inputs.
+
+    Where amounts are conserved, what comes out as therapeutic material is shared out among the inputs by what each gave.
+    Where they are not, making any therapeutic material of a unit that was not released yet is what the bank is for.
+    """
+    therapeutic = sum(one.amount * one.count for one in makings if one.purpose == THERAPEUTIC)
+    total = used_total(uses)
+    for use in uses:
+        if not is_protected(use.specimen) or (process.leaves_input and use.amount == 0):
+            continue
+        shared = process.balance is Balance.CONSERVED or not therapeutic
+        kept = (0 if total == 0 else therapeutic * use.amount // total) if shared else None
+        if (kept is None and use.specimen.projection.quality not in RELEASED) or (kept is not None and kept >= use.amount):
+            continue  # nothing of it is lost to the donor: no fact is needed to say so
+        facts = read_facts(session, use.specimen, act.at)
+        if run_ends(use.specimen, use.amount, use.consumed, kept, facts):
+            raise_first(ends(Route.RUN, use.specimen, facts))

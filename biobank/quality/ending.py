@@ -1,0 +1,306 @@
+"""May this material end now, by whom, and why? One rule for every route on which cells stop being there for their donor.
+
+| route | how it is reached | what it takes |
+|---|---|---|
+| discard | `POST /specimens/…/discard`, its page | two people, a reason that the record shows; kept frozen: announced first |
+| transfer out | `…/transfer-out` | two of quality |
+| give up as lost | `…/lost`, of what is missing | who searched, and quality |
+| use up | `…/use-up`, its page | two people, the second of quality; for a day it opens the three routes below |
+| sample | `specimen.sampled`: API, batches, the scan path | leaves a usable rest, or may be used up |
+| run | `POST /processings`: consumed, a part used, refilled as another kind | makes therapeutic material, or may be used up |
+| thaw | a run of thawing; on a withdrawal's behalf it is approved already | may be used up |
+
+No other route ends anything: scan lists receive, store, check out and hand over; evacuation puts what it cannot name beside the
+specimen, never in its stead; an import makes records and changes none (`importing/known.py`); a verdict on a lot leaves its units
+where they are; `specimen.identified` and undoing an end take two of quality themselves; administration has its own two people.
+
+What is kept for treatment and alive is protected. What was thawed, is no more than a rest, was kept for tests, or failed a test
+of its lot goes at once, before a witness. A hold on destruction and a reservation stop every route, and none takes usable units
+below the reserve, unless the donor wants it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from biobank.auth.permissions import Permission
+from biobank.custody.legality import Snapshot, hold_refusal, reservation_refusal
+from biobank.custody.states import Condition, HoldAct, HoldKind, Quality
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict, NotPermitted, Refusal
+from biobank.quality.lot_tests import NO_TESTS, LotTests
+from biobank.quality.reserves import RELEASED, Remaining
+
+P = Permission
+
+
+class Route(StrEnum):
+    """How material ends."""
+
+    DISCARD = "discard"
+    TRANSFER_OUT = "transfer_out"
+    GIVE_UP = "give_up"
+    USE_UP = "use_up"
+    SAMPLE = "sample"
+    RUN = "run"
+    THAW = "thaw"
+
+
+VERBS = {
+    Route.DISCARD: "discarded",
+    Route.TRANSFER_OUT: "transferred out",
+    Route.GIVE_UP: "given up as lost",
+    Route.USE_UP: "used up",
+    Route.SAMPLE: "sampled to nothing",
+    Route.RUN: "used up in a run",
+    Route.THAW: "thawed",
+}
+PAIRS = {
+    Route.DISCARD: (P.CUSTODY_RECORD, P.QUALITY_DECIDE),
+    Route.TRANSFER_OUT: (P.QUALITY_DECIDE, P.QUALITY_DECIDE),
+    Route.GIVE_UP: (P.CUSTODY_RECORD, P.QUALITY_DECIDE),
+    Route.USE_UP: (P.PROCESSING_RECORD, P.QUALITY_DECIDE),
+}
+"""What the first and the second person must be allowed. The second is never the first."""
+WITNESSED = (P.CUSTODY_RECORD, P.CUSTODY_RECORD)
+"""The pair that discards what goes at once: whoever does it, and a witness."""
+DONORS_OWN = frozenset({"donor_request", "consent_revoked", "end_of_term"})
+"""Reasons of the donor's own: the reserve is kept for the donor, not against them."""
+
+
+class EndsMaterial(Conflict):
+    """The act would leave nothing usable of what is kept for treatment, and nobody of quality has allowed it."""
+
+    code = "ends_material"
+    title = "Nothing usable would be left"
+
+
+class ReasonNotOnRecord(Conflict):
+    """The stated reason is not what the record shows."""
+
+    code = "reason_not_on_record"
+    title = "The record does not show that"
+
+
+class BelowReserve(Conflict):
+    """Less would be left for the donor than quality set as the reserve."""
+
+    code = "below_reserve"
+    title = "Below the reserve"
+
+
+class NotAnnounced(Conflict):
+    """What is kept frozen for treatment is announced first, so that whom it concerns can speak up."""
+
+    code = "not_announced"
+    title = "Not announced"
+
+
+class CoolingOff(Conflict):
+    """It was announced, and the time to think it over is not past."""
+
+    code = "cooling_off"
+    title = "Still being thought over"
+
+
+class QualityDiscards(NotPermitted):
+    """What was meant for a patient ends only with somebody of quality."""
+
+    code = "quality_discards"
+    title = "Quality's decision"
+
+
+@dataclass(frozen=True)
+class Announced:
+    """An announcement that stands: for which reason, and from when on it may be carried out."""
+
+    reason: str
+    not_before: datetime
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the record says beside the specimen, at one instant.
+
+    `began_with`: the amount of its first entry; `rest_percent`: how much of that is a usable rest; `banking`: the latest banking
+    consent that covers its tissue, as a row; `wrong`: what an inspection said no to; `remaining`: if this unit were gone;
+    `attached`: the evidence named is on file; `may_use_up`: two people allowed it within the day.
+    """
+
+    at: datetime
+    began_with: int
+    remaining: Remaining
+    rest_percent: int = 50
+    tests: LotTests = NO_TESTS
+    banking: Any = None
+    wrong: tuple[str, ...] = ()
+    announced: Announced | None = None
+    attached: bool = False
+    may_use_up: bool = False
+
+
+def leaves_a_rest(amount: int, facts: Facts) -> bool:
+    """Say whether `amount`, in the specimen's unit, is still a usable rest of what it began with. Pure."""
+    return amount > 0 and amount * 100 >= facts.began_with * facts.rest_percent
+
+
+def is_protected(specimen: Snapshot) -> bool:
+    """Say whether it is kept for treatment and alive as it was banked or taken. What was thawed never goes back. Pure."""
+    return specimen.purpose == "therapeutic" and specimen.projection.condition != Condition.THAWED
+
+
+def goes_at_once(specimen: Snapshot, facts: Facts) -> bool:
+    """Say whether it ends before a witness and without a wait: not protected, no more than a rest, or its lot failed a test."""
+    return not is_protected(specimen) or bool(facts.tests.failed) or not leaves_a_rest(specimen.projection.amount, facts)
+
+
+def waits(specimen: Snapshot, facts: Facts) -> bool:
+    """Say whether its end is announced first: what is protected and keeps meanwhile, because it is frozen. Pure."""
+    return not goes_at_once(specimen, facts) and specimen.projection.condition == Condition.FROZEN
+
+
+def pair_of(route: Route, specimen: Snapshot, facts: Facts) -> tuple[Permission, Permission]:
+    """Return what the two people must be allowed on a route. Pure."""
+    return WITNESSED if route is Route.DISCARD and goes_at_once(specimen, facts) else PAIRS[route]
+
+
+def ends(
+    route: Route,
+    specimen: Snapshot,
+    facts: Facts,
+    *,
+    reason: str | None = None,
+    withdrawal: str | None = None,
+    announcing: bool = False,
+) -> list[Refusal]:
+    """Return every reason why the specimen may not end on this route now; empty when it may. Pure.
+
+    Whether an act ends it is asked before (`sampling_ends`, `run_ends`, `thawing_ends`). `withdrawal`: the one it left the bank
+    for, whose reservation protects it no longer; `announcing`: the end is only announced, so nothing is waited for.
+    """
+    found: list[Refusal | None] = [
+        reservation_refusal(specimen, withdrawal),
+        hold_refusal(HoldAct.DESTROY, VERBS[route], specimen),
+    ]
+    if route in (Route.SAMPLE, Route.RUN, Route.THAW) and not facts.may_use_up:
+        found.append(_not_allowed(route, specimen))
+    if route is Route.DISCARD and reason is not None:
+        found.append(reason_refusal(specimen, facts, reason))
+    if route is not Route.GIVE_UP and not goes_at_once(specimen, facts) and reason not in DONORS_OWN:
+        found.append(_reserve_refusal(route, specimen, facts))
+    if route is Route.DISCARD and not announcing and waits(specimen, facts):
+        found.append(_announcement_refusal(specimen, facts, reason))
+    return [refusal for refusal in found if refusal is not None]
+
+
+def sampling_ends(specimen: Snapshot, amount: int, facts: Facts) -> bool:
+    """Say whether taking `amount` leaves less than a usable rest; what was taken before counts, because it is gone. Pure."""
+    return is_protected(specimen) and not leaves_a_rest(specimen.projection.amount - amount, facts)
+
+
+def thawing_ends(specimen: Snapshot, withdrawal: str | None) -> bool:
+    """Say whether thawing is outside an approved withdrawal. Thawed cells never go back to the tank. Pure."""
+    return is_protected(specimen) and withdrawal is None
+
+
+def run_ends(specimen: Snapshot, used: int, consumed: bool, kept: int | None, facts: Facts) -> bool:
+    """Say whether a run ends the specimen for its donor. Pure.
+
+    `used`: of it; `kept`: what of that comes out as therapeutic material, in the same measure, or None when the process makes
+    something else of it, which must then be therapeutic. Released units are the donor's for use: another run ends them.
+    """
+    if not is_protected(specimen):
+        return False
+    if not consumed and leaves_a_rest(specimen.projection.amount - used, facts):
+        return False
+    if kept is None:
+        return specimen.projection.quality in RELEASED
+    return not leaves_a_rest(specimen.projection.amount - used + kept, facts)
+
+
+def reason_refusal(specimen: Snapshot, facts: Facts, reason: str) -> Refusal | None:
+    """Return why the record does not show the stated reason, or None. Pure."""
+    shown, said = _SHOWN[reason]
+    if shown(specimen, facts):
+        return None
+    return ReasonNotOnRecord(f"{said.format(code=specimen.code)} State the reason that the record shows.", subject=specimen.code)
+
+
+def _revoked(_specimen: Snapshot, facts: Facts) -> bool:
+    return facts.banking is not None and facts.banking.revoked_at is not None and facts.banking.revoked_at <= facts.at
+
+
+def _term_over(_specimen: Snapshot, facts: Facts) -> bool:
+    return facts.banking is not None and facts.banking.valid_until is not None and facts.banking.valid_until <= facts.at
+
+
+def _expired(specimen: Snapshot, facts: Facts) -> bool:
+    return specimen.expires_at is not None and specimen.expires_at <= facts.at
+
+
+_SPOILT = frozenset({HoldKind.TEMPERATURE.value, HoldKind.SPILL.value})
+
+
+def _damaged(specimen: Snapshot, facts: Facts) -> bool:
+    return bool(facts.wrong) or any(hold.kind in _SPOILT for hold in specimen.holds)
+
+
+def _surplus(specimen: Snapshot, facts: Facts) -> bool:
+    return not is_protected(specimen) or not (facts.remaining.takes_the_last or facts.remaining.units == 0)
+
+
+_SHOWN: dict[str, tuple[Callable[[Snapshot, Facts], bool], str]] = {
+    "rejected": (lambda s, _: s.projection.quality == Quality.REJECTED, "Quality has not rejected {code}."),
+    "expired": (_expired, "{code} has not expired."),
+    "donor_request": (lambda _, f: f.attached, "No written request is on file: attach it, and send its SHA-256 as evidence."),
+    "consent_revoked": (_revoked, "The donor of {code} has not taken the banking consent back."),
+    "end_of_term": (_term_over, "The term of the banking consent for {code} is not over."),
+    "failed_test": (lambda _, f: bool(f.tests.failed), "No test of the lot of {code} has failed."),
+    "damaged": (_damaged, "Nobody recorded damage to {code}: inspect it first."),
+    "surplus": (_surplus, "Nothing else usable of the donor's would be left without {code}, so it is not surplus."),
+    "left_over": (
+        lambda s, f: s.purpose != "therapeutic" or not leaves_a_rest(s.projection.amount, f),
+        "{code} is more than a rest by its record.",
+    ),
+    "thawed_unused": (lambda s, _: s.projection.condition == Condition.THAWED, "{code} is not thawed."),
+}
+
+
+def _not_allowed(route: Route, specimen: Snapshot) -> Refusal:
+    return EndsMaterial(
+        f"{specimen.code} is kept for treatment, and nothing usable of it would be left: it may be {VERBS[route]} only for an "
+        "approved withdrawal, or when two people allowed it to be used up, one of them of quality (POST …/use-up).",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+    )
+
+
+def _reserve_refusal(route: Route, specimen: Snapshot, facts: Facts) -> Refusal | None:
+    if not facts.remaining.below_reserve:
+        return None
+    return BelowReserve(
+        f"{specimen.code} cannot be {VERBS[route]}: less than the reserve would be left. {facts.remaining.sentence}",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+    )
+
+
+def _announcement_refusal(specimen: Snapshot, facts: Facts, reason: str | None) -> Refusal | None:
+    known = facts.announced
+    if known is None or known.reason != reason:
+        return NotAnnounced(
+            f"{specimen.code} is kept frozen for treatment. Quality announces its end with this reason first (POST …/end); whom "
+            "it concerns is told, and it is carried out when the time to think it over is past.",
+            where_now=specimen.where_now,
+            subject=specimen.code,
+        )
+    if facts.at < known.not_before:
+        return CoolingOff(
+            f"The end of {specimen.code} was announced and may be carried out from {rfc3339(known.not_before)} on.",
+            where_now=specimen.where_now,
+            subject=specimen.code,
+            not_before=rfc3339(known.not_before),
+        )
+    return None

@@ -1,0 +1,70 @@
+"""What the rule of ending (`quality/ending.py`) reads of the record."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlmodel import Session
+
+from biobank.custody.entry import parse_entry
+from biobank.custody.legality import Snapshot
+from biobank.donors.consents import consents_given
+from biobank.foundation.codes import parse_code
+from biobank.quality.ending import Announced, Facts
+from biobank.quality.inspections import read_seen
+from biobank.quality.lot_tests import read_lot_tests
+from biobank.quality.models import ending_notice, ending_rule, use_up_allowed
+from biobank.quality.reserves import NO_RESERVE, Remaining, remaining_after
+from biobank.specimens.materials import tissue_of
+from biobank.transparency.models import event as event_table
+
+COOLING_OFF_DAYS = 7
+USABLE_REST_PERCENT = 50
+"""What holds where a site has set nothing (`ending_rule`)."""
+
+
+def rule_of_site(session: Session, site: str | None) -> tuple[int, int]:
+    """Return (cooling-off days, usable rest in percent) of a site."""
+    row = session.execute(
+        select(ending_rule.c.cooling_off_days, ending_rule.c.usable_rest_percent).where(ending_rule.c.site_code == site)
+    ).first()
+    return (COOLING_OFF_DAYS, USABLE_REST_PERCENT) if row is None else (row.cooling_off_days, row.usable_rest_percent)
+
+
+def read_facts(session: Session, specimen: Snapshot, at: datetime, *, attached: bool = False) -> Facts:
+    """Read what the rule asks about one specimen, as of `at`."""
+    code, donor = specimen.code, specimen.donor_code
+    first = session.execute(
+        select(event_table.c.entry).where(
+            event_table.c.stream_kind == "specimen", event_table.c.stream_id == code, event_table.c.seq == 1
+        )
+    ).scalar()
+    began = specimen.projection.amount if first is None else int(parse_entry(bytes(first))["body"].get("amount", 0))
+    notice = session.execute(
+        select(ending_notice.c.reason, ending_notice.c.not_before).where(
+            ending_notice.c.specimen_code == code, ending_notice.c.withdrawn_at.is_(None)
+        )
+    ).first()
+    until = session.execute(select(use_up_allowed.c.until).where(use_up_allowed.c.specimen_code == code)).scalar()
+    return Facts(
+        at=at,
+        began_with=began,
+        remaining=Remaining("", specimen.material, 0, {}, 0, 0, NO_RESERVE)
+        if donor is None
+        else remaining_after(session, donor, specimen.material, [code], at),
+        rest_percent=rule_of_site(session, specimen.home_site_code or specimen.projection.site_code)[1],
+        tests=read_lot_tests(session, {specimen.lot_code}, at)[specimen.lot_code],
+        banking=_banking(session, specimen, at),
+        wrong=read_seen(session, [code])[code].wrong,
+        announced=None if notice is None else Announced(notice.reason, notice.not_before),
+        attached=attached,
+        may_use_up=until is not None and at < until,
+    )
+
+
+def _banking(session: Session, specimen: Snapshot, at: datetime) -> object:
+    """The latest banking consent that covers the specimen's tissue."""
+    if specimen.donor_code is None:
+        return None
+    tissue = tissue_of(specimen.material, parse_code(specimen.code).prefix).value
+    given = consents_given(session, [specimen.donor_code], "banking", at)[specimen.donor_code]
+    return next((row for row in given if row.tissues is None or tissue in row.tissues), None)
