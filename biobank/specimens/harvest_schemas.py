@@ -124,7 +124,7 @@ class RecordHarvest(Circumstances):
     def _taken_somehow(self) -> Self:
         for name in ("method", "anatomical_site"):
             if getattr(self, name) is None and any(getattr(container, name) is None for container in self.containers):
-                raise ValueError(f"say `{name}` of every container, or once for the whole visit")
+                raise ValueError("say of every container how and from which place it was taken, or say both once for the visit")
         return self
 
 

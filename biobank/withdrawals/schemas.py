@@ -51,7 +51,7 @@ class ApproveRequest(WithdrawalAct):
     @model_validator(mode="after")
     def _seen_once(self) -> Self:
         if (self.picture is None) != (self.picture_at is None):
-            raise ValueError("`picture` and `picture_at` belong together")
+            raise ValueError("say both which picture was seen and when it was seen, or neither")
         return self
 
 
