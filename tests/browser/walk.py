@@ -35,7 +35,7 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 22),
+    stop("/", EVERYONE, 23),
     stop("/find", BENCH, 3),
     stop("/specimens", ("lab_tech", "quality"), 6),
     stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 27, "/specimens/{code}"),
