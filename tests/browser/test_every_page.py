@@ -64,6 +64,7 @@ def test_a_page_is_clean_reachable_and_cheap(look: Open, furnished: Furnished, r
     assert answer.status == stop.status, answer.status
     assert len(seen) <= stop.statements, f"{len(seen)} statements: " + "\n".join(seen)
 
+    assert "<span" not in page.inner_text("body"), "markup is shown as text"
     assert page.evaluate(UNPROTECTED) == []
     assert violations(page) == []
     page.emulate_media(color_scheme="dark")

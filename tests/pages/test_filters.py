@@ -76,6 +76,13 @@ def test_a_large_cell_count_is_within_half_a_percent_of_the_record(value: int) -
     assert abs(shown - value) <= value * Decimal("0.005")
 
 
+@given(st.integers(min_value=-273_150, max_value=10**9), st.sampled_from(["millidegrees_c", "ppm", "seconds", "ul"]))
+def test_an_amount_in_a_sentence_reads_as_the_one_in_a_cell(value: int, unit: str) -> None:
+    text = filters.quantity_text(value, unit)
+    assert not isinstance(text, Markup) and "<" not in text
+    assert filters.quantity(value, unit) == f'<span class="quantity">{text}</span>'
+
+
 def test_nothing_known_is_a_dash_and_never_the_word_none() -> None:
     assert filters.quantity(None, "ul") == filters.when(None, LONDON) == filters.code(None) == filters.grouped(None) == "–"
     assert words(None) == "–"

@@ -27,6 +27,8 @@ def test_limits_of_a_place_are_typed_in_degrees_and_percent_and_signed(api: Api,
     done = quality.submit("/place-limits/new", form, draw=f"/place-limits/new?container={tank}", follow_redirects=True)
 
     assert "Limits set." in done.text
+    assert "not above −150" in visit("lab_tech").get_page(f"/storage/{tank}/reading").replace("-150", "−150")
+    assert "warming not faster than 5" in visit("lab_tech").get_page("/place-limits")
     now = api.quality.get(f"/storage-containers/{tank}/limits").json()
     assert (now["highest_mc"], now["lowest_level_ppm"]) == (-150_000, 400_000)
 

@@ -15,6 +15,14 @@ BROWSER = {"Accept": "text/html"}
 class Visitor(httpx.Client):
     """A browser without JavaScript: keeps cookies, follows redirects, fills in the token and key of a page's form."""
 
+    def request(self, *args: Any, **kwargs: Any) -> httpx.Response:
+        """Send it; no page may show tags where a person reads text."""
+        answer = super().request(*args, **kwargs)
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            shown = re.search(r".{0,80}&lt;(span|sup|a|time|code)[ &>].{0,80}", answer.text)
+            assert shown is None, f"markup is shown as text: {shown.group() if shown else ''}"
+        return answer
+
     def get_page(self, path: str, status: int = 200) -> str:
         answer = self.get(path)
         assert answer.status_code == status, (path, answer.status_code, answer.text[:2000])

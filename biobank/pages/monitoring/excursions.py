@@ -18,7 +18,7 @@ from biobank.pages.monitoring.said import UNITS
 from biobank.pages.quality.deviations import DEVIATIONS_AND_HOLDS
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import ExcursionCode
-from biobank.pages.ui.filters import quantity
+from biobank.pages.ui.filters import quantity_text
 from biobank.pages.ui.forms import fields_of
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
@@ -57,7 +57,7 @@ def state_of(one: ExcursionPublic) -> str:
 
 def row_of(one: ExcursionPublic) -> Mapping[str, Any]:
     """Return the cells of one excursion."""
-    peak = f"{words(one.outside)}, {quantity(one.peak, UNITS[one.measure])}"
+    peak = f"{words(one.outside)}, {quantity_text(one.peak, UNITS[one.measure])}"
     return one.model_dump() | {"what": peak, "stands": state_of(one).capitalize()}
 
 

@@ -12,7 +12,7 @@ from biobank.monitoring.schemas import ReadingCreate
 from biobank.pages.monitoring.said import MEASURED, UNITS, limits_in_words
 from biobank.pages.storage.about import about_place, trail_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
-from biobank.pages.ui.filters import quantity
+from biobank.pages.ui.filters import quantity_text
 from biobank.pages.ui.forms import MEASURES, Field, FormFault, fields_of, stored
 from biobank.storage.limits import PlaceLimits, limits_of_place
 from biobank.storage.schemas import ContainerPublic
@@ -48,7 +48,7 @@ def _draw(at: Opened[Place]) -> ActForm:
 
 
 def _read_as(typed: str, what: str) -> str:
-    return f"{quantity(value_read(typed, what), UNITS[what])}"
+    return quantity_text(value_read(typed, what), UNITS[what])
 
 
 def value_read(typed: str, what: str) -> int:

@@ -4,7 +4,7 @@ from typing import Any
 
 from biobank.foundation.terms import words
 from biobank.monitoring.schemas import ReadingPublic
-from biobank.pages.ui.filters import quantity
+from biobank.pages.ui.filters import quantity_text
 from biobank.storage.limits import NAMES
 
 _SAID = {
@@ -21,12 +21,12 @@ MEASURED = {"temperature_mc": "Temperature", "level_ppm": "Nitrogen level"}
 def limits_in_words(limits: Any) -> str:
     """Say limits in one line; `limits` has the members of PlaceLimits."""
     said = [(name, getattr(limits, name)) for name in NAMES]
-    return ", ".join(_SAID[name][0].format(quantity(value, _SAID[name][1])) for name, value in said if value is not None)
+    return ", ".join(_SAID[name][0].format(quantity_text(value, _SAID[name][1])) for name, value in said if value is not None)
 
 
 def reading_row(one: ReadingPublic) -> dict[str, Any]:
     """Return the cells of a reading."""
-    value = f"{quantity(one.value, UNITS[one.reading])}"
+    value = quantity_text(one.value, UNITS[one.reading])
     return {
         "at": one.at,
         "reading": MEASURED[one.reading],

@@ -11,7 +11,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
-from biobank.pages.ui.filters import quantity
+from biobank.pages.ui.filters import quantity_text
 from biobank.specimens.limits import LimitsList, SetLimits, list_limits, set_limits
 
 router = APIRouter(include_in_schema=False)
@@ -23,9 +23,10 @@ def _limits(session: Session, actor: Actor, _asked: Asked) -> LimitsList:
 
 
 def _said(one: Any) -> str:
-    parts = [] if one.use_by_s is None else [f"fit for use {quantity(one.use_by_s, 'seconds')}"]
+    parts = [] if one.use_by_s is None else [f"fit for use {quantity_text(one.use_by_s, 'seconds')}"]
     if one.warm_amber_s is not None:
-        parts.append(f"out of the cold amber {quantity(one.warm_amber_s, 'seconds')}, red {quantity(one.warm_red_s, 'seconds')}")
+        amber, red = quantity_text(one.warm_amber_s, "seconds"), quantity_text(one.warm_red_s, "seconds")
+        parts.append(f"out of the cold amber {amber}, red {red}")
     whose = one.site or f"registry ({one.source})"
     return f"{words(one.material)}, {words(one.condition).lower()}: {', '.join(parts) or 'no limit'} · {whose}"
 

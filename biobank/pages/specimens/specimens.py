@@ -29,7 +29,7 @@ from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Op
 from biobank.pages.ui.addresses import SpecimenCode
 from biobank.pages.ui.entries import entry_of
 from biobank.pages.ui.filters import code as code_markup
-from biobank.pages.ui.filters import quantity, when
+from biobank.pages.ui.filters import quantity_text, when
 from biobank.pages.ui.forms import CIRCUMSTANCES, fields_of
 from biobank.pages.ui.parts import ActionLink, Node
 from biobank.pages.ui.session import PageReading
@@ -175,11 +175,12 @@ def exposure_facts(specimen: SpecimenPublic, zone: ZoneInfo) -> list[tuple[str, 
     out, custody = specimen.exposure, specimen.custody
     facts: list[tuple[str, Any]] = []
     if custody.freeze_count or out.total_s:
-        parts = [quantity(out.total_s, "seconds") or "0 s"]
+        parts = [quantity_text(out.total_s, "seconds")]
         parts += ["and running"] if out.running_since is not None else []
         if out.budget is not None:
-            parts.append(f"{out.budget}: amber {quantity(out.amber_s, 'seconds')}, red {quantity(out.red_s, 'seconds')}")
-        facts.append(("Time out of cold, in all", " · ".join(str(part) for part in parts)))
+            amber, red = quantity_text(out.amber_s, "seconds"), quantity_text(out.red_s, "seconds")
+            parts.append(f"{out.budget}: amber {amber}, red {red}")
+        facts.append(("Time out of cold, in all", " · ".join(parts)))
     if custody.use_by is not None:
         facts.append(("Too old for use from", when(custody.use_by, zone)))
     return facts

@@ -132,6 +132,13 @@ def quantity(value: int | None, unit: str) -> Markup:
         return MISSING
     if unit.startswith("cells") and abs(value) >= _MILLION:
         return _scientific(value, _UNITS[unit][0] if unit in _UNITS else words(unit).lower())
+    return Markup('<span class="quantity">{}</span>').format(quantity_text(value, unit))
+
+
+def quantity_text(value: int | None, unit: str) -> str:
+    """Write the same as plain text, to be put into a sentence: what is put into one is escaped, and tags would be read out."""
+    if value is None:
+        return str(MISSING)
     symbol, divisor, decimals = _UNITS.get(unit, (words(unit).lower(), 1, 0))
     larger = _LARGER.get(unit)
     if larger is not None and abs(value) >= larger[0]:
@@ -140,7 +147,7 @@ def quantity(value: int | None, unit: str) -> Markup:
     else:
         number = _plain(Decimal(value) / divisor, decimals)
     gap = "" if symbol == "%" else NARROW
-    return Markup('<span class="quantity">{}{}{}</span>').format(number, gap, symbol)
+    return f"{number}{gap}{symbol}"
 
 
 def _plain(number: Decimal, decimals: int) -> str:
