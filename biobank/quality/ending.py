@@ -271,7 +271,7 @@ _SHOWN: dict[str, tuple[Callable[[Snapshot, Facts], bool], str]] = {
 def _not_allowed(route: Route, specimen: Snapshot) -> Refusal:
     return EndsMaterial(
         f"{specimen.code} is kept for treatment, and nothing usable of it would be left: it may be {VERBS[route]} only for an "
-        "approved withdrawal, or when two people allowed it to be used up, one of them of quality (POST …/use-up).",
+        "approved withdrawal, or when two people allowed it to be used up, one of them of quality.",
         where_now=specimen.where_now,
         subject=specimen.code,
     )
@@ -291,7 +291,7 @@ def _announcement_refusal(specimen: Snapshot, facts: Facts, reason: str | None) 
     known = facts.announced
     if known is None or known.reason != reason:
         return NotAnnounced(
-            f"{specimen.code} is kept frozen for treatment. Quality announces its end with this reason first (POST …/end); whom "
+            f"{specimen.code} is kept frozen for treatment. Quality announces its end with this reason first; whom "
             "it concerns is told, and it is carried out when the time to think it over is past.",
             where_now=specimen.where_now,
             subject=specimen.code,
