@@ -10,19 +10,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select
+from sqlalchemy import Row, bindparam, delete, insert, select, text
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.models import attempt, idempotency
 from biobank.acts.timers import timer
 from biobank.foundation.config import read_secret
+from biobank.foundation.connections import DURABLE
 from biobank.foundation.errors import IdempotencyKeyReused, Refusal
 
 ANSWERS_KEPT = timedelta(days=90)
 
-
-_DURABLE = select(func.pg_logical_emit_message(True, "biobank", ""))
 
 _find = select(idempotency.c.request_hash, idempotency.c.status, idempotency.c.answer).where(
     idempotency.c.actor_code == bindparam("actor"), idempotency.c.key == bindparam("key")
@@ -44,8 +43,7 @@ def find_replay(session: Session, act: Act) -> Replayed | None:
     """Return the earlier answer to this very request; raise IdempotencyKeyReused when the key named another one.
 
     COMMIT before sending it. The row may be one that this server has and its standby has not (the first answer never left for
-    that reason); a failover would undo what the repeated answer promises. A mark in the write-ahead log makes this transaction a
-    write of its own, whose COMMIT waits for the standby like any other, and so for everything before it.
+    that reason); a failover would undo what the repeated answer promises. So this transaction leaves a mark (`DURABLE`).
     """
     if act.idempotency_key is None:
         return None
@@ -53,7 +51,7 @@ def find_replay(session: Session, act: Act) -> Replayed | None:
     if row is None:
         return None
     replay = replay_of(row, act)
-    session.execute(_DURABLE)
+    session.execute(text(DURABLE))
     return replay
 
 

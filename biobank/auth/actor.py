@@ -4,6 +4,7 @@ Tokens and page sessions prove identity only; flags, roles and sites are read in
 away at ten o'clock is gone at ten o'clock.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -48,6 +49,10 @@ class Actor:
     def may(self, permission: Permission, *, at: Place) -> bool:
         """Say whether the actor holds `permission` at a place."""
         return _scope(self.grants, (permission,)).covers(at)
+
+    def first_site(self, permission: Permission, sites: Iterable[str | None]) -> str | None:
+        """Return the first of several sites, by name, where the actor holds `permission`: at which an act on all is recorded."""
+        return next((site for site in sorted(filter(None, sites)) if self.may(permission, at=site)), None)
 
     def refusal(self, permission: Permission, *, at: Place, subject: str | None = None) -> NotPermitted | None:
         """Return why the actor may not at a place, or None. `subject`: the code of what stands there."""

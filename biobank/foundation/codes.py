@@ -239,6 +239,15 @@ def payload_url(host: str, code: Code | str) -> str:
     return f"HTTPS://{canonical_host(host)}/S/{known.text}"
 
 
+def is_ours(text: str, host: str, former_hosts: Collection[str] = ()) -> bool:
+    """Say whether what a scanner sent reads as a code or a label address of this bank (`resolve_payload`)."""
+    try:
+        resolve_payload(text, host, former_hosts)
+    except (ForeignLabel, MalformedCode):
+        return False
+    return True
+
+
 def resolve_payload(text: str, host: str, former_hosts: Collection[str] = ()) -> Code:
     """Read what a scanner sent: a bare code, or a label address of this bank, with whatever the way here added (`tidy`).
 

@@ -33,6 +33,9 @@ REACH: Final[dict[str, Any]] = {
 LOST: Final = (psycopg.OperationalError, psycopg.InterfaceError, ReadOnlySqlTransaction, IdleInTransactionSessionTimeout)
 """What the driver raises when the way to a database that takes writes is gone: wait, connect again, repeat."""
 
+DURABLE: Final = "SELECT pg_logical_emit_message(true, 'biobank', '')"
+"""A mark in the write-ahead log: its transaction is a write, whose COMMIT waits for the standby and so for all before it."""
+
 _NOT_CONFIRMED: Final = "SyncRepWaitForLSN"
 """The server's function that warns of a wait cut short. Its words depend on the server's language; this name does not."""
 

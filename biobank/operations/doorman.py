@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from biobank.acts.bank import Bank
 from biobank.acts.problems import problem_response, wants_page
+from biobank.foundation.asgi import handing_back
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest, NotSignedIn, PayloadTooLarge, Refusal
 from biobank.quality.schemas import ATTACHMENT_BYTES
@@ -144,7 +145,7 @@ class Doorman:
         except Refusal as refusal:
             await self._refuse(refusal, scope, receive, send)
             return
-        await self.app(scope, _again(body, receive), send)
+        await self.app(scope, handing_back({"type": "http.request", "body": body, "more_body": False}, receive), send)
 
     def _limit(self, scope: Scope, headers: Headers, bank: Bank) -> int:
         path = scope["path"]
@@ -238,16 +239,3 @@ def _too_large(limit: int) -> PayloadTooLarge:
 
 def _too_slow() -> TooSlow:
     return TooSlow("The body did not come in time. Send it again, or in smaller parts.")
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    told = False
-
-    async def once() -> Message:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return once

@@ -5,7 +5,6 @@ Each takes two people, in two calls. What may be done, and by which pair, is one
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -51,6 +50,7 @@ from biobank.quality.schemas import (
     DecisionAnswer,
     DiscardRequest,
     Ended,
+    EndingRequest,
     EndingRulePublic,
     EndingRuleRequest,
     LostRequest,
@@ -78,13 +78,14 @@ def _underway(specimen: Snapshot) -> str | None:
     return reserved if specimen.state in UNDERWAY else None
 
 
-def _opened(session: Session, actor: Actor, code: str, *, lock: bool) -> Snapshot:
-    """Load the specimen, under its donor's lock when it is acted on: what remains is counted while nothing else goes."""
-    if lock:
-        seen = get_visible(session, actor, code)
-        if seen.donor_code is not None:
-            lock_donor(session, seen.donor_code)
-    return get_visible(session, actor, code, lock=lock, holds=True)
+def _opened(session: Session, act: Act, code: str, expected_seq: int | None) -> Snapshot:
+    """Load the specimen under its donor's lock: what remains is counted while nothing else goes."""
+    seen = get_visible(session, act.actor, code)
+    if seen.donor_code is not None:
+        lock_donor(session, seen.donor_code)
+    specimen = get_visible(session, act.actor, code, lock=True, holds=True)
+    require_expected(specimen, expected_seq)
+    return specimen
 
 
 def _attached(session: Session, sha256: str | None) -> bool:
@@ -138,21 +139,21 @@ def _two(
     route: Route,
     specimen: Snapshot,
     facts: Facts,
-    body: dict[str, Any],
-    signature: str | None,
-    pending: UUID | None,
+    request: EndingRequest,
+    **body: Any,
 ) -> Completed | Proposed:
-    """Take this person's signature and propose the ending, or complete what the first person proposed."""
-    raise_first(ending_refusals(act.actor, route, specimen, facts, reason=body.get("reason"), second=pending is not None))
+    """Take this person's signature and propose the ending, or complete what the first person proposed. `body`: what both sign."""
+    second_half = request.pending_act is not None
+    raise_first(ending_refusals(act.actor, route, specimen, facts, reason=body.get("reason"), second=second_half))
     first, second = pair_of(route, specimen, facts)
     return propose_or_complete(
         session,
         act,
         f"specimen.{route.value}",
         specimen.code,
-        body,
-        use_signature(session, act, signature, Meaning.DECIDED),
-        pending,
+        body | {"seq": specimen.seq},
+        use_signature(session, act, request.signature, Meaning.DECIDED),
+        request.pending_act,
         first_needs=first,
         needs=second,
         site=site_of_ending(specimen),
@@ -173,14 +174,13 @@ def _signatures(step: Completed) -> tuple[str, str]:
 )
 def discard(session: Session, act: Act, code: str, request: DiscardRequest) -> Ended | Proposed:
     """Destroy a specimen, or propose it: two people. Raises what `ends` and `propose_or_complete` say."""
-    specimen = _opened(session, act.actor, code, lock=True)
-    require_expected(specimen, request.expected_seq)
+    specimen = _opened(session, act, code, request.expected_seq)
     facts = read_facts(session, specimen, act.at, attached=_attached(session, request.evidence))
-    body = {"reason": request.reason, "method": request.method, "evidence": request.evidence, "seq": specimen.seq}
-    step = _two(session, act, Route.DISCARD, specimen, facts, body, request.signature, request.pending_act)
+    said: dict[str, Any] = {"reason": request.reason, "method": request.method, "evidence": request.evidence}
+    step = _two(session, act, Route.DISCARD, specimen, facts, request, **said)
     if isinstance(step, Proposed):
         return step
-    event = Discarded(reason=request.reason, method=request.method, evidence=request.evidence, signatures=_signatures(step))
+    event = Discarded(**said, signatures=_signatures(step))
     appended = record(session, act, [Move(specimen, event)], request, withdrawal=_underway(specimen))
     end_releases.get()(session, [code], at=act.at, because="discarded")
     return Ended(**answer_of(act, appended).model_dump())
@@ -196,14 +196,13 @@ def discard(session: Session, act: Act, code: str, request: DiscardRequest) -> E
 )
 def transfer_out(session: Session, act: Act, code: str, request: TransferRequest) -> Ended | Proposed:
     """Close the record of a specimen that another establishment has taken over, on its receipt, or propose it."""
-    specimen = _opened(session, act.actor, code, lock=True)
-    require_expected(specimen, request.expected_seq)
+    specimen = _opened(session, act, code, request.expected_seq)
     facts = read_facts(session, specimen, act.at)
-    body = {"to": request.to, "reason": request.reason, "evidence": request.evidence, "seq": specimen.seq}
-    step = _two(session, act, Route.TRANSFER_OUT, specimen, facts, body, request.signature, request.pending_act)
+    said = {"to": request.to, "reason": request.reason, "evidence": request.evidence}
+    step = _two(session, act, Route.TRANSFER_OUT, specimen, facts, request, **said)
     if isinstance(step, Proposed):
         return step
-    event = TransferredOut(to=request.to, reason=request.reason, evidence=request.evidence, signatures=_signatures(step))
+    event = TransferredOut(**said, signatures=_signatures(step))
     return Ended(**answer_of(act, record(session, act, [Move(specimen, event)], request)).model_dump())
 
 
@@ -217,11 +216,9 @@ def transfer_out(session: Session, act: Act, code: str, request: TransferRequest
 )
 def give_up_as_lost(session: Session, act: Act, code: str, request: LostRequest) -> Ended | Proposed:
     """Give up the search for a missing specimen, or propose it. It can still be found."""
-    specimen = _opened(session, act.actor, code, lock=True)
-    require_expected(specimen, request.expected_seq)
+    specimen = _opened(session, act, code, request.expected_seq)
     facts = read_facts(session, specimen, act.at)
-    body = {"reason": request.reason, "seq": specimen.seq}
-    step = _two(session, act, Route.GIVE_UP, specimen, facts, body, request.signature, request.pending_act)
+    step = _two(session, act, Route.GIVE_UP, specimen, facts, request, reason=request.reason)
     if isinstance(step, Proposed):
         return step
     event = Lost(reason=request.reason, signatures=_signatures(step))
@@ -238,15 +235,14 @@ def give_up_as_lost(session: Session, act: Act, code: str, request: LostRequest)
 )
 def allow_use_up(session: Session, act: Act, code: str, request: UseUpRequest) -> Ended | Proposed:
     """Allow for a day that a specimen is thawed, sampled or worked up with nothing left for its donor, or propose it."""
-    specimen = _opened(session, act.actor, code, lock=True)
-    require_expected(specimen, request.expected_seq)
+    specimen = _opened(session, act, code, request.expected_seq)
     facts = read_facts(session, specimen, act.at)
-    body = {"use": request.use, "remains": facts.remaining.units, "seq": specimen.seq}
-    step = _two(session, act, Route.USE_UP, specimen, facts, body, request.signature, request.pending_act)
+    said: dict[str, Any] = {"use": request.use, "remains": facts.remaining.units}
+    step = _two(session, act, Route.USE_UP, specimen, facts, request, **said)
     if isinstance(step, Proposed):
         return step
     until = act.at + MAY_USE_UP_FOR
-    event = UseUpAllowed(use=request.use, until=rfc3339(until), remains=facts.remaining.units, signatures=_signatures(step))
+    event = UseUpAllowed(**said, until=rfc3339(until), signatures=_signatures(step))
     appended = record(session, act, [Move(specimen, event)], request)
     row = {"use": request.use, "until": until, "event_hash": appended[0].leaf_hash}
     keyed = insert(use_up_allowed).values(specimen_code=code, **row)
@@ -256,8 +252,7 @@ def allow_use_up(session: Session, act: Act, code: str, request: UseUpRequest) -
 
 def announce_end(session: Session, act: Act, code: str, request: AnnounceRequest) -> AnnouncedEnd:
     """Announce that what is kept frozen for treatment is to be destroyed; whom it concerns sees it until then. Signed."""
-    specimen = _opened(session, act.actor, code, lock=True)
-    require_expected(specimen, request.expected_seq)
+    specimen = _opened(session, act, code, request.expected_seq)
     facts = read_facts(session, specimen, act.at, attached=_attached(session, request.evidence))
     raise_first(ending_refusals(act.actor, Route.DISCARD, specimen, facts, reason=request.reason, announcing=True))
     if not waits(specimen, facts):
@@ -282,8 +277,7 @@ def announce_end(session: Session, act: Act, code: str, request: AnnounceRequest
 
 def withdraw_end(session: Session, act: Act, code: str, request: WithdrawEndRequest) -> DecisionAnswer:
     """Take an announcement back. Raises NothingWaits when none stands."""
-    specimen = _opened(session, act.actor, code, lock=True)
-    require_expected(specimen, request.expected_seq)
+    specimen = _opened(session, act, code, request.expected_seq)
     act.require(Permission.QUALITY_DECIDE, at=site_of_ending(specimen), subject=code)
     taken = update(ending_notice).where(ending_notice.c.specimen_code == code, ending_notice.c.withdrawn_at.is_(None))
     if session.execute(taken.values(withdrawn_at=act.at).returning(ending_notice.c.specimen_code)).first() is None:

@@ -121,7 +121,7 @@ def enter_marker(session: Session, act: Act, code: str, request: EnterMarker) ->
     told = request.model_dump(mode="json", include={"marker", "result", "sampled_at", "laboratory", "kit"})
     commit = keep_document(session, act, code, "marker", told)
     result = uuid4()
-    site = _site(act.actor, Permission.HARVEST_RECORD, scope)
+    site = act.actor.first_site(Permission.HARVEST_RECORD, scope.sites)
     event = MarkerEntered(marker=str(result), told=commit.hex(), report_sha256=request.report_sha256)
     done = [record_on_stream(session, act, code, event, request, site=site, donor_code=code)]
     kept_apart = row.kept_apart
@@ -176,7 +176,7 @@ def decide_marker(session: Session, act: Act, code: str, marker: UUID, request: 
         reason=request.reason,
         signature=str(signature.id),
     )
-    site = _site(act.actor, Permission.QUALITY_DECIDE, scope)
+    site = act.actor.first_site(Permission.QUALITY_DECIDE, scope.sites)
     relies_on = (bytes(row.entered_event),)
     done = record_on_stream(session, act, code, event, request, site=site, donor_code=code, relies_on=relies_on)
     state = "confirmed" if request.confirmed else "rejected"
@@ -216,10 +216,6 @@ def sentence_of(one: MarkerPublic) -> str:
     if one.marker is MarkerName.HISTORY_AND_EXAMINATION:
         said = {"negative": "no risk found", "reactive": "a risk was found", "indeterminate": "not conclusive"}
     return f"{MARKERS[one.marker].title}: {said[one.result]}, sample of {rfc3339(one.sampled_at)[:10]}"
-
-
-def _site(actor: Actor, permission: Permission, scope: Scope) -> str | None:
-    return next((s for s in sorted(filter(None, scope.sites)) if actor.may(permission, at=s)), None)
 
 
 def _row(session: Session, code: str, marker: UUID) -> "Row[Any]":

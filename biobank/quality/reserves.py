@@ -5,7 +5,7 @@ neither reserved nor doubted (a hold on issuing, a failed or overdue test). Whoe
 what is left afterwards.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -133,10 +133,15 @@ def remaining(
             left.append(one)
         elif one.purpose == "therapeutic" and one.state in IN_THE_BANK and one.projection.reserved_for is None:
             doubtful += 1
+    return Remaining(donor, material, len(left), amounts_of(left), taken, doubtful, reserve)
+
+
+def amounts_of(units: Iterable[Snapshot]) -> dict[str, int]:
+    """Return what several units hold together, by unit of measure. Pure."""
     amounts: dict[str, int] = {}
-    for one in left:
+    for one in units:
         amounts[one.unit] = amounts.get(one.unit, 0) + one.projection.amount
-    return Remaining(donor, material, len(left), amounts, taken, doubtful, reserve)
+    return amounts
 
 
 def remaining_after(
@@ -219,7 +224,7 @@ def set_reserve(session: Session, act: Act, code: str, request: ReserveRequest) 
     event = ReserveSet(
         material=request.material.value, units=request.units, amount=request.amount, unit=unit, signature=str(signature.id)
     )
-    site = next((s for s in sorted(scope.sites) if act.actor.may(Permission.QUALITY_DECIDE, at=s)), None)
+    site = act.actor.first_site(Permission.QUALITY_DECIDE, scope.sites)
     done = record_on_stream(session, act, code, event, request, site=site, donor_code=code)
     names = {"donor_code": code, "material": request.material.value}
     row: dict[str, Any] = {"units": request.units, "amount": request.amount, "unit": unit, "event_hash": done.leaf_hash}

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 
 from biobank.acts.web import Reader, Reading
+from biobank.foundation.codes import is_ours
 from biobank.foundation.errors import PayloadTooLarge
 from biobank.scanning import frames, service
 from biobank.scanning.schemas import DecodeAnswer, ScanAnswer, ScanRequest
@@ -38,9 +39,10 @@ async def decoded(request: Request, reading: Reader) -> DecodeAnswer:
     data = await body_of(request, frames.FRAME_BYTES, "A frame")
     await reading(lambda _session, _actor: None)
     frame = await asyncio.to_thread(frames.read_frame, data)
-    others = {one.text for one in frame.symbols if not frames.is_own(one.text, reading.bank.settings)}
+    settings = reading.bank.settings
+    others = {one.text for one in frame.symbols if not is_ours(one.text, settings.host_name, settings.former_hosts)}
     known = await reading(service.known_texts, others) if others else frozenset[str]()
-    return frames.choose(frame, reading.bank.settings, known)
+    return frames.choose(frame, settings, known)
 
 
 async def body_of(request: Request, most: int, what: str) -> bytes:

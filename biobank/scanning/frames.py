@@ -13,9 +13,9 @@ from math import hypot
 import zxingcpp
 from PIL import Image, ImageFilter, ImageStat, UnidentifiedImageError
 
-from biobank.foundation.codes import resolve_payload
+from biobank.foundation.codes import is_ours
 from biobank.foundation.config import Settings
-from biobank.foundation.errors import MalformedRequest, Refusal
+from biobank.foundation.errors import MalformedRequest
 from biobank.scanning.schemas import DecodeAnswer
 
 FRAME_BYTES = 256 * 1024
@@ -85,18 +85,10 @@ def _symbol(found: zxingcpp.Barcode, width: int, height: int) -> Symbol:
     return Symbol(found.text, found.format in _OURS, hypot(*middle) / min(width, height), box)
 
 
-def is_own(text: str, settings: Settings) -> bool:
-    """Say whether a text reads as one of our labels."""
-    try:
-        resolve_payload(text, settings.host_name, settings.former_hosts)
-    except Refusal:
-        return False
-    return True
-
-
 def choose(frame: Frame, settings: Settings, known: Collection[str] = ()) -> DecodeAnswer:
     """Return the label that is meant, or what to do so that it can be read. `known`: texts that name a tube of this bank."""
-    labels = [one for one in frame.symbols if one.text in known or (one.own_kind and is_own(one.text, settings))]
+    hosts = (settings.host_name, settings.former_hosts)
+    labels = [one for one in frame.symbols if one.text in known or (one.own_kind and is_ours(one.text, *hosts))]
     found = _nearest(labels or [one for one in frame.symbols if one.own_kind])
     if not found:
         return DecodeAnswer(text=None, advice=_advice(frame))

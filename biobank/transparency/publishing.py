@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from biobank.foundation.connections import require_confirmed
+from biobank.foundation.connections import DURABLE, require_confirmed
 from biobank.transparency.checkpoint import Checkpoint, open_checkpoint
 from biobank.transparency.note import NoteError, NoteVerifier, Signer
 from biobank.transparency.register import Register, RegisterError, RegisterMissing, RegisterMoved
@@ -22,7 +22,6 @@ from biobank.transparency.stored_tiles import TileMissing, tile_reader
 from biobank.transparency.tiles import TileNodes
 from biobank.transparency.tree import EMPTY_ROOT, consistency_proof, verify_consistency
 
-_DURABLE = "SELECT pg_logical_emit_message(true, 'biobank', '')"
 _ANY_HEAD = "SELECT EXISTS (SELECT 1 FROM tree_head)"
 _NEWEST_HEAD = "SELECT size, root FROM tree_head ORDER BY size DESC LIMIT 1"
 _STORE = "INSERT INTO checkpoint (size, note) VALUES (%s, %s) ON CONFLICT DO NOTHING"
@@ -84,9 +83,9 @@ class Publishing:
                     continue
                 self._connection.execute(_STORE, (registered.size, old_note))
                 return registered
-            # A write of our own, whose COMMIT waits for the standby and so for everything before it: the head may have been
-            # written by a sealer that died while it waited. A register ahead of every surviving database would halt the log.
-            self._connection.execute(_DURABLE)
+            # The head may have been written by a sealer that died while it waited for the standby. A register ahead of every
+            # surviving database would halt the log.
+            self._connection.execute(DURABLE)
             require_confirmed(self._connection)
             note = head.sign(self._signers)
             try:

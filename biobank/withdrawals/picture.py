@@ -22,7 +22,7 @@ from biobank.donors.markers import evaluate, results_of
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.quality.lot_tests import LotTests, missing_tests
-from biobank.quality.reserves import remaining, reserve_of
+from biobank.quality.reserves import amounts_of, remaining, reserve_of
 from biobank.specimens.models import specimen as specimen_table
 from biobank.specimens.viability import viability_bp, wilson_bp
 from biobank.transparency import canonical
@@ -394,14 +394,12 @@ def _expected(one: EstimatePublic | None) -> ExpectedSeen | None:
 
 
 def _request(case: Case) -> RequestSeen:
-    row, amounts = case.row, dict[str, int]()
-    for tube in case.tubes.values():
-        amounts[tube.unit] = amounts.get(tube.unit, 0) + tube.projection.amount
+    row = case.row
     return RequestSeen(
         withdrawal=case.code,
         seq=case.seq,
         units=len(case.tubes),
-        amounts=amounts,
+        amounts=amounts_of(case.tubes.values()),
         clinic_site=case.clinic,
         **{name: row[name] for name in ("material", "route", "needed_at", "requested_by", "requested_at")},
     )

@@ -25,6 +25,7 @@ from biobank.acts.strict import refusal_of_body
 from biobank.acts.web import KEY_LIMIT
 from biobank.auth.actor import Actor
 from biobank.auth.tokens import Claims
+from biobank.foundation.asgi import handing_back
 from biobank.foundation.errors import Refusal
 
 _KEY = re.compile(rb"[\x21-\x7e]{1,%d}" % KEY_LIMIT)
@@ -93,7 +94,7 @@ class ScanPath:
             first = await receive()
             text = await self._try(scan, scope, found.groupdict(), first)
             if text is None:
-                receive = _again(first, receive)
+                receive = handing_back(first, receive)
                 break
             scope["route"] = scan.route
             await _send(send, scan.route.status_code or 200, text.encode())
@@ -123,16 +124,6 @@ def _call(scope: Scope, path: dict[str, str], first: Message) -> Call | None:
         return None
     claims = bank.tokens.verify(authorization[len(_BEARER) :].decode())
     return Call(bank, claims, scope["path"], path, key.decode(), orjson.loads(first["body"]))
-
-
-def _again(first: Message, receive: Receive) -> Receive:
-    """Return a `receive` that hands out the message already taken, then the rest."""
-    waiting = [first]
-
-    async def replay() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return replay
 
 
 async def _send(send: Send, status: int, body: bytes) -> None:

@@ -3,8 +3,10 @@
 What stands against it is said before anything is typed, by the function that the use cases raise from.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from fastapi import APIRouter
 from sqlmodel import Session
@@ -63,22 +65,31 @@ def _lead(at: Opened[Ending], route: Route, first: str) -> str:
     return " ".join(part for part in (first, said, left, _against(at, route)) if part)
 
 
-def _discard(at: Opened[Ending]) -> ActForm:
-    once = goes_at_once(at.read.specimen, at.read.facts)
-    who = "A witness" if once else "Somebody of quality"
-    first = f"You propose it and sign; {who.lower()} signs as the second person, and then it is destroyed."
-    if waits(at.read.specimen, at.read.facts) and at.read.facts.announced is None:
-        first += " It is kept frozen for treatment: quality announces its end first."
+EVIDENCE = {"evidence": "SHA-256 of the donor's written request, when the donor asked"}
+
+
+def _proposal(
+    at: Opened[Ending], title: str, lead: str, statement: str, said: str, labels: Mapping[str, str] = MappingProxyType({})
+) -> ActForm:
     return ActForm(
-        title="Discard",
+        title=title,
         submit="Sign and propose",
         icon="pen",
         grave=True,
-        lead=_lead(at, Route.DISCARD, first),
-        labels={"evidence": "SHA-256 of the donor's written request, when the donor asked"},
-        statement=f"You propose to destroy {at.code}.",
-        said="It is to be destroyed for the reason stated.",
+        lead=lead,
+        labels=labels,
+        statement=f"You propose {statement.format(at.code)}.",
+        said=said,
     )
+
+
+def _discard(at: Opened[Ending]) -> ActForm:
+    who = "a witness" if goes_at_once(at.read.specimen, at.read.facts) else "somebody of quality"
+    first = f"You propose it and sign; {who} signs as the second person, and then it is destroyed."
+    if waits(at.read.specimen, at.read.facts) and at.read.facts.announced is None:
+        first += " It is kept frozen for treatment: quality announces its end first."
+    lead = _lead(at, Route.DISCARD, first)
+    return _proposal(at, "Discard", lead, "to destroy {}", "It is to be destroyed for the reason stated.", EVIDENCE)
 
 
 def _announce(at: Opened[Ending]) -> ActForm:
@@ -90,7 +101,7 @@ def _announce(at: Opened[Ending]) -> ActForm:
         icon="pen",
         grave=True,
         lead=" ".join(part for part in (first, at.read.facts.remaining.sentence, against) if part),
-        labels={"evidence": "SHA-256 of the donor's written request, when the donor asked"},
+        labels=EVIDENCE,
         statement=f"You announce that {at.code} is to be destroyed.",
         said="It is to be destroyed for the reason stated.",
     )
@@ -98,40 +109,32 @@ def _announce(at: Opened[Ending]) -> ActForm:
 
 def _use_up(at: Opened[Ending]) -> ActForm:
     first = "For a day after the second signature it may be thawed, sampled or worked up with nothing left for its donor."
-    return ActForm(
-        title="Allow to use it up",
-        submit="Sign and propose",
-        icon="pen",
-        grave=True,
-        lead=_lead(at, Route.USE_UP, first),
-        labels={"use": "For what"},
-        statement=f"You propose that {at.code} is used up.",
-        said="It may be used up; I have seen what remains for the donor.",
+    return _proposal(
+        at,
+        "Allow to use it up",
+        _lead(at, Route.USE_UP, first),
+        "that {} is used up",
+        "It may be used up; I have seen what remains for the donor.",
+        {"use": "For what"},
     )
 
 
 def _lost(at: Opened[Ending]) -> ActForm:
-    return ActForm(
-        title="Give up the search",
-        submit="Sign and propose",
-        icon="pen",
-        grave=True,
-        lead=_lead(at, Route.GIVE_UP, "You say that you searched; somebody of quality signs too. It can still be found."),
-        statement=f"You propose to give up the search for {at.code}.",
-        said="I have searched, and it is not to be found.",
-    )
+    first = "You say that you searched; somebody of quality signs too. It can still be found."
+    lead = _lead(at, Route.GIVE_UP, first)
+    said = "I have searched, and it is not to be found."
+    return _proposal(at, "Give up the search", lead, "to give up the search for {}", said)
 
 
 def _transfer(at: Opened[Ending]) -> ActForm:
-    return ActForm(
-        title="Transferred out for good",
-        submit="Sign and propose",
-        icon="pen",
-        grave=True,
-        lead=_lead(at, Route.TRANSFER_OUT, "Another establishment has it, by its receipt. Two people of quality sign."),
-        labels={"to": "Code of the other establishment", "evidence": "SHA-256 of its receipt"},
-        statement=f"You propose to close the record of {at.code}.",
-        said="I have read the other establishment's receipt.",
+    first = "Another establishment has it, by its receipt. Two people of quality sign."
+    return _proposal(
+        at,
+        "Transferred out for good",
+        _lead(at, Route.TRANSFER_OUT, first),
+        "to close the record of {}",
+        "I have read the other establishment's receipt.",
+        {"to": "Code of the other establishment", "evidence": "SHA-256 of its receipt"},
     )
 
 

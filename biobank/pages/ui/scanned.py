@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.foundation.codes import Prefix, resolve_payload
+from biobank.foundation.codes import Prefix, is_ours, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.pages.ui.forms import FormFault
@@ -50,7 +50,7 @@ def with_codes(session: Session, actor: Actor, form: Form, fields: Collection[st
     def codes_of(name: str, line: str) -> Iterator[str]:
         for text in [line] if line in named else line.replace(",", " ").split():
             answer = answers[text]
-            if isinstance(answer, Refusal) and not _is_ours(text, settings):
+            if isinstance(answer, Refusal) and not is_ours(text, settings.host_name, settings.former_hosts):
                 wrong.setdefault(name, answer.detail)
             yield named.get(text, text)
 
@@ -68,14 +68,6 @@ def _parts(value: str) -> Iterator[str]:
     """An identifier may hold blanks: a line is asked about as a whole and in its parts."""
     for line in value.splitlines():
         yield from {line.strip(), *line.replace(",", " ").split()} - {""}
-
-
-def _is_ours(text: str, settings: Settings) -> bool:
-    try:
-        resolve_payload(text, settings.host_name, settings.former_hosts)
-    except Refusal:
-        return False
-    return True
 
 
 def _listed(prefixes: tuple[Prefix, ...]) -> str:
