@@ -216,6 +216,18 @@ def test_no_file_has_outgrown_its_room() -> None:
     assert large == {}
 
 
+def test_the_page_script_and_the_sentences_know_every_prefix_of_our_codes() -> None:
+    """A gun that reads a new kind of code would otherwise find it "not ours" on the scan page."""
+    from biobank.foundation.codes import DATED, Prefix
+    from biobank.pages.ui.faults import PREFIXES
+
+    script = (PACKAGE / "pages" / "ui" / "static" / "codes.js").read_text()
+    lists = {name: set(re.findall(r"[A-Z]{2}", text)) for name, text in re.findall(r"const (UN)?DATED = \[([^\]]*)\]", script)}
+
+    assert lists == {"": set(DATED), "UN": set(Prefix) - DATED}
+    assert set(PREFIXES) == set(Prefix) - {Prefix.COMMAND}
+
+
 def test_every_setting_is_documented_where_it_is_declared_and_in_the_operations_page() -> None:
     """An undocumented setting is found by the one who needs it, at three in the morning."""
     from biobank.foundation.config import Settings

@@ -1,9 +1,9 @@
 """Deviations as people see them: the list, opening one in a minute, one with what it affects, closing it with a signature."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
@@ -14,6 +14,7 @@ from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.pages.people.site_choices import Choices, only, sites_for
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.addresses import DeviationCode
 from biobank.pages.ui.forms import Field, FormFault, fields_of
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
@@ -24,7 +25,6 @@ from biobank.quality.schemas import CloseRequest, DeviationDetail, DeviationList
 
 router = APIRouter(include_in_schema=False)
 
-DeviationCode = Annotated[str, Path(pattern=r"^DV-[0-9A-Z]{7}$")]
 OPENED = ("severity", "topic", "site", "description")
 CLOSED = ("cause", "decision", "corrective_action", "attachments")
 OPENING = {"severity": "Class", "topic": "Topic, such as wrong tube", "description": "What happened, without names"}
