@@ -47,7 +47,8 @@ from tests.scratch import reachable_folder
 assert event_kinds.MODULES
 
 # Every server of the tests speaks plain HTTP. A folder of certificates is read when it is needed, a file by every client made.
-os.environ.setdefault("SSL_CERT_DIR", str(Path(__file__).parent))
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
+os.environ.pop("SSL_CERT_FILE", None)
 
 T = TypeVar("T")
 
