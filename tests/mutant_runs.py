@@ -60,7 +60,7 @@ def prepared() -> Iterator["Ready"]:
         if module.name not in ACTS_ON_IMPORT:
             importlib.import_module(module.name)
     with reachable_folder() as folder, EmbeddedPostgres(folder) as postgres:
-        conftest.without_disk(postgres)
+        conftest.made_quick(postgres)
         conftest.make_templates(postgres)
         os.environ[conftest.SHARED_CLUSTER] = str(folder)
         try:

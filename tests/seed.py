@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import psycopg
-from pwdlib import PasswordHash
 
+from biobank.auth.passwords import hash_now
 from biobank.foundation import clock
 from biobank.foundation.codes import format_code
 
@@ -59,7 +59,7 @@ SITES = (
 
 def sites_and_users(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
     """Write them with plain SQL: the services that make users have tests of their own."""
-    hashed = PasswordHash.recommended().hash(PASSWORD)
+    hashed = hash_now(PASSWORD)
     instant = clock.now()
     for code, name, kind in SITES:
         connection.execute(

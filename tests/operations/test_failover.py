@@ -25,7 +25,7 @@ from biobank.postgres.cluster import PORT
 from biobank.postgres.embedded import EmbeddedPostgres
 from biobank.transparency.keys import ensure_keys
 from biobank.transparency.sealer import Log, run
-from tests.conftest import Api, TestBank, make_templates, open_bank, release_now, serve_now, without_disk
+from tests.conftest import Api, TestBank, made_quick, make_templates, open_bank, release_now, serve_now
 from tests.factories import make_specimen
 from tests.scratch import reachable_folder
 
@@ -36,7 +36,7 @@ SCAN = {"kind": "specimen.received", "site": "LAB", "expected_seq": 1}
 def own_cluster() -> Iterator[EmbeddedPostgres]:
     """A cluster of this module alone: what is set here is set for every database of it."""
     with reachable_folder() as folder, EmbeddedPostgres(folder) as postgres:
-        without_disk(postgres)
+        made_quick(postgres)
         make_templates(postgres)
         yield postgres
 
