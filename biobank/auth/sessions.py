@@ -10,20 +10,29 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, case, func, insert, select, update
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.identity import IDENTITY_COLUMNS, actor_of, identity_from, idle_since
 from biobank.auth.models import login_session as _session
+from biobank.auth.models import site, user
+from biobank.auth.models import user_role as _role
 from biobank.auth.service import new_secret, secret_hash
 from biobank.foundation import clock
 from biobank.foundation.errors import NotPermitted, NotSignedIn
 
 TOUCH_EVERY = timedelta(minutes=1)
 
+# The zone of a person's first site; none for whoever holds a role everywhere.
+_own_site = (
+    select(case((func.bool_and(_role.c.site_code.is_not(None)), func.min(_role.c.site_code))))
+    .where(_role.c.user_code == user.c.code)
+    .scalar_subquery()
+)
+_zone = select(site.c.timezone).where(site.c.code == _own_site).scalar_subquery().label("zone")
 _find = (
-    select(*IDENTITY_COLUMNS, _session.c.csrf_token, _session.c.last_seen_at)
+    select(*IDENTITY_COLUMNS, _session.c.csrf_token, _session.c.last_seen_at, _session.c.flashes, _zone)
     .select_from(identity_from)
     .where(_session.c.secret_hash == bindparam("secret_hash"), _session.c.kind == "page")
 )
@@ -50,11 +59,16 @@ class WrongFormToken(NotPermitted):
 
 @dataclass(frozen=True)
 class PageSession:
-    """A page session and the actor behind it. `csrf` stands in every form of its pages."""
+    """A page session and the actor behind it. `csrf` stands in every form of its pages.
+
+    `flashes` are messages kept for the next page (JSON); `zone` names the time zone of the person's site, None for UTC.
+    """
 
     id: UUID
     actor: Actor
     csrf: str
+    flashes: str | None
+    zone: str | None
 
     def require_csrf(self, given: str | None) -> None:
         """Raise WrongFormToken unless `given` is this session's form token."""
@@ -109,4 +123,4 @@ def _behind(session: Session, cookie: str) -> tuple[PageSession, datetime]:
     row = session.execute(_find, {"secret_hash": secret_hash(cookie)}).first()
     actor = actor_of(row)
     assert row is not None
-    return PageSession(row.session_id, actor, row.csrf_token), row.last_seen_at
+    return PageSession(row.session_id, actor, row.csrf_token, row.flashes, row.zone), row.last_seen_at

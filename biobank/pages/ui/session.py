@@ -18,12 +18,11 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Concatenate, ParamSpec
 from urllib.parse import quote, urlsplit
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 from starlette.datastructures import UploadFile
@@ -34,9 +33,7 @@ from biobank.acts.bank import Bank
 from biobank.acts.proving import act_of, actor_of_session, sign_act
 from biobank.acts.signing import Meaning
 from biobank.acts.web import BankDep, Performer, Reader, bank_of, json_answer, kept_nobody
-from biobank.auth.actor import Actor
 from biobank.auth.models import login_session as _session
-from biobank.auth.models import site
 from biobank.auth.sessions import PageSession, SessionIdle, WrongFormToken, resolve_page_session
 from biobank.auth.tokens import Claims
 from biobank.foundation import clock
@@ -93,21 +90,11 @@ def see(location: str) -> RedirectResponse:
     return RedirectResponse(location, 303)
 
 
-def _zone(session: Session, actor: Actor) -> ZoneInfo:
-    """Site time: that of the actor's site when there is one, else UTC."""
-    sites = sorted({grant.site for grant in actor.grants if grant.site is not None})
-    if not sites or any(grant.site is None for grant in actor.grants):
-        return UTC_ZONE
-    name = session.execute(select(site.c.timezone).where(site.c.code == sites[0])).scalar_one_or_none()
-    return ZoneInfo(name) if name else UTC_ZONE
-
-
-def _take_flashes(session: Session, session_id: UUID) -> list[Flash]:
-    row = session.execute(select(_session.c.flashes).where(_session.c.id == session_id)).scalar_one_or_none()
-    if row is None:
+def _take_flashes(session: Session, page: PageSession) -> list[Flash]:
+    if page.flashes is None:
         return []
-    session.execute(update(_session).where(_session.c.id == session_id).values(flashes=None))
-    return [Flash(**flash) for flash in json.loads(row)]
+    session.execute(update(_session).where(_session.c.id == page.id).values(flashes=None))
+    return [Flash(**flash) for flash in json.loads(page.flashes)]
 
 
 async def identify(request: Request, bank: Bank) -> PageSession:
@@ -116,14 +103,14 @@ async def identify(request: Request, bank: Bank) -> PageSession:
     if cookie is None:
         raise NotSignedIn("Log in to see this page.")
 
-    def unit(session: Session) -> tuple[PageSession, ZoneInfo, list[Flash]]:
+    def unit(session: Session) -> tuple[PageSession, list[Flash]]:
         page = resolve_page_session(session, cookie, bank.settings.idle_lock_s)
-        flashes = _take_flashes(session, page.id) if request.method == "GET" else []
-        return page, _zone(session, page.actor), flashes
+        return page, _take_flashes(session, page) if request.method == "GET" else []
 
-    page, zone, flashes = await bank.database.write(unit)
+    page, flashes = await bank.database.write(unit)
     state = request.state
-    state.actor, state.csrf_token, state.zone, state.flashes = page.actor, page.csrf, zone, flashes
+    state.actor, state.csrf_token, state.flashes = page.actor, page.csrf, flashes
+    state.zone = ZoneInfo(page.zone) if page.zone else UTC_ZONE
     state.label_hosts = (bank.settings.host_name, *bank.settings.former_hosts)
     state.idle_lock_s = bank.settings.idle_lock_s
     return page
