@@ -465,7 +465,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if (step := config.getoption("--one-of")) == 1:
         return
     counted: Counter[Path] = Counter()
-    kept, left = [], []
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     for item in items:
         (left if counted[item.path] % step else kept).append(item)
         counted[item.path] += 1
