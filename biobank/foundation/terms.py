@@ -96,6 +96,7 @@ LOOKS: dict[str, Look] = {
     "full": Look("care", "tank"),
     "free": Look("wait", "dot"),
     "alarm": Look("stop", "triangle"),
+    "taken_back": Look("end", "undo"),
     # labels and background work
     "verified": Look("good", "check"),
     "not_scanned_back": Look("wait", "scan"),
@@ -175,3 +176,8 @@ def words(value: object) -> str:
     parts = [WORDING.get(part, part) for part in tail.replace("-", "_").split("_")]
     sentence = " ".join(parts)
     return sentence[0].upper() + sentence[1:]
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: "1 specimen", "2 specimens", "3 boxes" (`many` where it is not `one` with an s)."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -3,30 +3,37 @@
 A specimen is inside from the event that puts it there to the next that takes it out or puts it elsewhere, and its box and rack
 are inside by their own moves; both times are cut with each other. Of the time stated and the time recorded it counts what makes
 the stay longer: nobody leaves the set by stating a time. An undone event counts as if what it changed had gone on.
+
+A container inside that keeps its own cold is a boundary: a warm room warms no nitrogen tank. Its own readings speak for it.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import text
 from sqlmodel import Session
 
+from biobank.storage.queries import own_cold
+
 AHEAD = timedelta(minutes=2)
 """By how much a stated time may lie after its record (`custody/recording.py`)."""
 
-_INSIDE = text(
-    """
+_WALK = """
     WITH RECURSIVE stood AS (
         SELECT e.stream_id AS code, e.seq, least(e.occurred_at, e.recorded_at) AS since,
                CASE WHEN e.kind = 'container.added' THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'parent'
                     ELSE convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'to_parent' END AS parent,
                lead(greatest(e.occurred_at, e.recorded_at)) OVER (PARTITION BY e.stream_id ORDER BY e.seq) AS until
         FROM event e WHERE e.stream_kind = 'container' AND e.kind IN ('container.added', 'container.moved')
-    ), place (code, since, until) AS (
-        SELECT CAST(:container AS text), CAST(:since AS timestamptz), CAST(:until AS timestamptz)
+    ), met (code, since, until, own_cold) AS (
+        SELECT CAST(:container AS text), CAST(:since AS timestamptz), CAST(:until AS timestamptz), false
         UNION
-        SELECT s.code, greatest(s.since, place.since), least(s.until, place.until)
-        FROM place JOIN stood s ON s.parent = place.code AND s.since <= place.until
-                               AND (s.until IS NULL OR s.until >= place.since)
+        SELECT s.code, greatest(s.since, met.since), least(s.until, met.until),
+               s.code = ANY(:own_cold)
+        FROM met JOIN stood s ON s.parent = met.code AND s.since <= met.until AND (s.until IS NULL OR s.until >= met.since)
+        WHERE NOT met.own_cold
+    ), place AS (
+        SELECT code, since, until FROM met WHERE NOT own_cold
     ), candidate (code) AS (
         SELECT c.code FROM custody c WHERE c.container_code IN (SELECT code FROM place)
         UNION
@@ -58,10 +65,11 @@ _INSIDE = text(
             WHERE e.stream_kind = 'specimen' AND e.stream_id = p.child_code AND e.seq = 1
         ) AS made
         WHERE CAST(:derivatives AS boolean) AND made.at >= line.since
-    )
-    SELECT code, min(since) AS since FROM line GROUP BY code ORDER BY code LIMIT :limit
-    """
-)
+    )"""
+"""The places met from a container downwards, each with its time there, to those that keep their own cold; who stayed in them."""
+
+_INSIDE = text(f"{_WALK} SELECT code, min(since) AS since FROM line GROUP BY code ORDER BY code LIMIT :limit")  # noqa: S608
+_APART = text(f"{_WALK} SELECT DISTINCT code FROM met WHERE own_cold ORDER BY code")  # noqa: S608 - our own constant
 
 
 def inside_during(
@@ -75,7 +83,16 @@ def inside_during(
 ) -> dict[str, datetime]:
     """Return what was inside a container at any instant from `since` to `until`, and from when on in that time.
 
-    `derivatives`: also what was made afterwards from what was inside. One statement.
+    `derivatives`: also what was made afterwards from what was inside. Two statements.
     """
-    given = {"container": container, "since": since, "until": until, "left": since - AHEAD, "derivatives": derivatives}
-    return {row.code: row.since for row in session.execute(_INSIDE, given | {"limit": limit})}
+    given = _given(session, container, since, until) | {"derivatives": derivatives, "limit": limit}
+    return {row.code: row.since for row in session.execute(_INSIDE, given)}
+
+
+def own_cold_inside(session: Session, container: str, since: datetime, until: datetime) -> list[str]:
+    """Return the containers inside at which `inside_during` stopped: they keep their own cold, look at their own readings."""
+    return list(session.scalars(_APART, _given(session, container, since, until) | {"derivatives": False}))
+
+
+def _given(session: Session, container: str, since: datetime, until: datetime) -> dict[str, Any]:
+    return {"container": container, "since": since, "until": until, "left": since - AHEAD, "own_cold": own_cold(session)}

@@ -13,6 +13,7 @@ from biobank.custody.models import custody
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.monitoring.models import excursion, excursion_item
+from biobank.monitoring.presence import own_cold_inside
 from biobank.monitoring.schemas import AffectedDonor, AffectedSpecimen, ExcursionDetail, ExcursionList, ExcursionPublic
 from biobank.specimens.models import specimen
 from biobank.storage.queries import tubes_inside
@@ -100,10 +101,12 @@ def list_excursions(
 
 def read_excursion(session: Session, actor: Actor, code: str) -> ExcursionDetail:
     """Return one with its donors and specimens."""
-    (public,) = _public(session, [get_excursion(session, actor, code)])
+    row = get_excursion(session, actor, code)
+    (public,) = _public(session, [row])
+    apart = own_cold_inside(session, row.container_code, row.began_at, row.last_at)
     donors = [AffectedDonor(**one._mapping) for one in session.execute(_BY_DONOR, {"code": code})]
     items = [AffectedSpecimen(**one._mapping) for one in session.execute(_ITEMS, {"code": code})]
-    return ExcursionDetail(**public.model_dump(), by_donor=donors, items=items)
+    return ExcursionDetail(**public.model_dump(), keep_their_own_cold=apart, by_donor=donors, items=items)
 
 
 def to_assess(

@@ -12,7 +12,8 @@ from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.states import StreamKind
-from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
+from biobank.foundation.terms import words
 from biobank.monitoring.events import ReadingRecorded, ReadingWithdrawn
 from biobank.monitoring.excursions import Cause, follow
 from biobank.monitoring.judging import PACE_OVER, PACE_WITHIN, Before, Measure, Read, doubt_of, outside_of
@@ -106,19 +107,43 @@ class AlreadyWithdrawn(Conflict):
     title = "Withdrawn already"
 
 
+def get_reading(session: Session, code: str, reading_id: int, *, lock: bool = False) -> "Row[Any]":
+    """Return the row of a reading of a container; raise NotFound."""
+    known = select(reading).where(reading.c.id == reading_id, reading.c.container_code == code)
+    row = session.execute(known.with_for_update() if lock else known).first()
+    if row is None:
+        raise NotFound(f"There is no such reading of {code}.", subject=code)
+    return row
+
+
+def withdrawing_refusals(row: "Row[Any]") -> list[Refusal]:
+    """Return why a reading cannot be taken back."""
+    gone = AlreadyWithdrawn("This reading was withdrawn already.", subject=row.container_code)
+    return [] if row.withdrawn_at is None else [gone]
+
+
 def withdraw_reading(session: Session, act: Act, code: str, reading_id: int, request: WithdrawReading) -> ReadingPublic:
     """Take back a reading that was wrong. It stays on record; excursions around it are reckoned anew.
 
-    Raises NotFound, NotPermitted, AlreadyWithdrawn, what `excursions.follow` raises.
+    What it should have been comes first, so that nothing is freed in between.
+    Raises NotFound, NotPermitted, AlreadyWithdrawn, ImplausibleReading, what `excursions.follow` raises.
     """
     place = get_container(session, act.actor, code)
     act.require(Permission.STORAGE_RECORD, at=place.site_code)
-    known = select(reading).where(reading.c.id == reading_id, reading.c.container_code == code)
-    row = session.execute(known.with_for_update()).first()
-    if row is None:
-        raise NotFound(f"There is no such reading of {code}.", subject=code)
-    if row.withdrawn_at is not None:
-        raise AlreadyWithdrawn("This reading was withdrawn already.", subject=code)
+    row = get_reading(session, code, reading_id, lock=True)
+    raise_first(withdrawing_refusals(row))
+    if request.value is not None:
+        right = ReadingCreate.model_validate(
+            {
+                "reading": row.kind,
+                "value": request.value,
+                "confirmed": request.confirmed,
+                "occurred_at": row.at,
+                "late_entry": True,
+                "reason_text": request.reason_text or words(request.reason),
+            }
+        )
+        record_reading(session, act, code, right)
     head = head_of(session, act, request, subject=None, site=place.site_code)
     event = ReadingWithdrawn(recorded=bytes(row.event_hash).hex(), reason=request.reason)
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])

@@ -10,6 +10,7 @@ from biobank.foundation.paging import Listed
 from biobank.monitoring.judging import Measure
 
 Token = Annotated[str, Field(min_length=1, max_length=100)] | None
+Value = Annotated[int, Field(ge=-273_150, le=1_000_000)]
 Reason = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[a-z0-9_]+$", description="A coded reason.")]
 
 
@@ -17,7 +18,7 @@ class ReadingCreate(Circumstances):
     """A reading of a container, in m°C or in millionths of full."""
 
     reading: Measure
-    value: Annotated[int, Field(ge=-273_150, le=1_000_000)]
+    value: Value
     confirmed: bool = Field(default=False, description="It was asked back as hardly possible, and it is so.")
 
     signature: Token = Field(default=None, description="Quality's, where the reading takes specimens out of an excursion.")
@@ -30,9 +31,11 @@ class ReadingCreate(Circumstances):
 
 
 class WithdrawReading(Circumstances):
-    """A reading was wrong."""
+    """A reading was wrong. With `value`, what it should have been is recorded in its place, at its time."""
 
     reason: Reason
+    value: Value | None = None
+    confirmed: bool = Field(default=False, description="The value was asked back as hardly possible, and it is so.")
     signature: Token = Field(default=None, description="Quality's, where it takes specimens out of an excursion.")
 
 
@@ -102,7 +105,11 @@ class AffectedDonor(BaseModel):
 
 
 class ExcursionDetail(ExcursionPublic):
-    """With its donors, and its specimens, the first thousand."""
+    """With its donors, and its specimens, the first thousand.
 
+    `keep_their_own_cold`: containers inside that it did not reach; their own readings speak for them.
+    """
+
+    keep_their_own_cold: list[str]
     by_donor: list[AffectedDonor]
     items: list[AffectedSpecimen]

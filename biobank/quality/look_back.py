@@ -23,7 +23,7 @@ from biobank.custody.states import HoldKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict
-from biobank.monitoring.presence import inside_during
+from biobank.monitoring.presence import inside_during, own_cold_inside
 from biobank.quality.deviations import add_deviation, digest_of
 from biobank.quality.events import LookBackMade, RecallStarted
 from biobank.quality.models import Recall, RecallItem
@@ -126,8 +126,20 @@ def make_look_back(session: Session, act: Act, criteria: Criteria) -> LookBackAn
     )
     appended = record_on_stream(session, act, str(look_back), event, site=None)
     return LookBackAnswer(
-        id=look_back, items=items, specimens=len(items), recipients=recipients_of(items), receipt=acknowledge(act, [appended])
+        id=look_back,
+        items=items,
+        specimens=len(items),
+        recipients=recipients_of(items),
+        keep_their_own_cold=left_apart(session, criteria),
+        receipt=acknowledge(act, [appended]),
     )
+
+
+def left_apart(session: Session, criteria: Criteria) -> list[str]:
+    """Return the containers inside a place that a look-back did not reach because they keep their own cold."""
+    if criteria.container is None or criteria.since is None or criteria.until is None:
+        return []
+    return own_cold_inside(session, criteria.container, criteria.since, criteria.until)
 
 
 def start_recall(session: Session, act: Act, request: RecallRequest) -> RecallAnswer:

@@ -343,6 +343,9 @@ class LookBackAnswer(Recorded):
     items: list[ReachedSpecimen]
     specimens: int
     recipients: int
+    keep_their_own_cold: list[str] = Field(
+        default_factory=list, description="Containers inside the place that it did not reach: look at their own readings."
+    )
 
 
 class RecallRequest(Circumstances):

@@ -1,7 +1,8 @@
 """What a place may read: temperature, nitrogen level and how fast they change; of its class, tighter by site and by container.
 
 A container is judged by the strictest of: its temperature class in the registry below, what its site set for that class, what
-was set for itself, and what was set for everything that it stands in. So every container that can hold material has limits.
+was set for itself, and what was set for everything that it stands in, up to the first that keeps its own cold. So every container
+that can hold material has limits.
 A site or a container may be stricter than what stands without it, never looser; setting is signed.
 """
 
@@ -27,7 +28,7 @@ from biobank.people.queries import get_site
 from biobank.storage import queries
 from biobank.storage.events import ClassLimitsSet, ContainerLimitsSet
 from biobank.storage.models import class_limit, storage_container
-from biobank.storage.rules import standing_of
+from biobank.storage.rules import keeps_its_own_cold, own_class, standing_of
 from biobank.storage.schemas import Code, TemperatureClass
 
 Millidegrees = Annotated[int, Field(ge=-273_150, le=60_000)]
@@ -88,7 +89,6 @@ CLASSES: Final[Mapping[str, ClassEntry]] = {
     "incubator": ClassEntry(PlaceLimits(lowest_mc=35_000, highest_mc=39_000), _STARTING),
     "ambient": ClassEntry(PlaceLimits(lowest_mc=15_000, highest_mc=30_000), _STARTING),
 }
-_UNNAMED = {"tank": "ln2_vapour", "freezer": "minus_80"}
 
 
 def class_judged_by(chain: list[Any]) -> str:
@@ -96,8 +96,14 @@ def class_judged_by(chain: list[Any]) -> str:
 
     Where no class was given, a tank is judged as one of nitrogen, a freezer as one of -80 °C, anything else as a room.
     """
-    named = standing_of(chain).temperature
-    return named or next((_UNNAMED[row.kind] for row in chain if row.kind in _UNNAMED), "ambient")
+    chain = _up_to_its_cold(chain)
+    return standing_of(chain).temperature or own_class(chain[-1].kind, None) or "ambient"
+
+
+def _up_to_its_cold(chain: list[Any]) -> list[Any]:
+    """Cut a chain after the first that keeps its own cold: what was set for the room is not set for the tank in it."""
+    own = next((depth for depth, row in enumerate(chain) if keeps_its_own_cold(row.kind, row.temperature_class)), len(chain))
+    return chain[: own + 1]
 
 
 _CHAIN = text(
@@ -114,7 +120,7 @@ _CHAIN = text(
 
 def limits_of_place(session: Session, code: str, *, without_own: bool = False) -> PlaceLimits:
     """Return the limits by which a container is judged; `without_own`: those that would stand without its own. Two statements."""
-    chain = list(session.execute(_CHAIN, {"codes": [code]}))
+    chain = _up_to_its_cold(list(session.execute(_CHAIN, {"codes": [code]})))
     name = class_judged_by(chain)
     found = CLASSES[name].limits
     of_site = session.execute(

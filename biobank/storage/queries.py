@@ -18,7 +18,7 @@ from biobank.storage.allocation import Slot
 from biobank.storage.grid import cell_of
 from biobank.storage.models import storage_container as container
 from biobank.storage.models import storage_position as position
-from biobank.storage.rules import Standing, standing_of, takes_everything
+from biobank.storage.rules import COOLING, Standing, keeps_its_own_cold, standing_of, takes_everything
 from biobank.storage.schemas import ContainerList, ContainerPublic
 from biobank.transparency.models import event
 
@@ -271,3 +271,10 @@ def containers_below(session: Session, code: str) -> set[str]:
         {"code": code},
     ).scalars()
     return set(rows)
+
+
+def own_cold(session: Session) -> list[str]:
+    """Return the containers that keep their own cold (`rules.keeps_its_own_cold`)."""
+    of = container.c
+    rows = session.execute(select(of.code, of.kind, of.temperature_class).where(of.kind.in_(COOLING)))
+    return [row.code for row in rows if keeps_its_own_cold(row.kind, row.temperature_class)]

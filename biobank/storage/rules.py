@@ -27,6 +27,24 @@ COOLING: Final = frozenset({"room", "tank", "freezer"})
 """Kinds of container that have a temperature of their own; a rack, cane, box or shelf is as cold as what it stands in."""
 
 
+_NAMED_BY_KIND: Final = {"tank": "ln2_vapour", "freezer": "minus_80"}
+"""How a container of a kind is judged to which nobody gave a class."""
+
+
+def own_class(kind: str, temperature_class: str | None) -> str | None:
+    """Return the class of a container that has a temperature of its own; None where it has that of what it stands in."""
+    return (temperature_class or _NAMED_BY_KIND.get(kind)) if kind in COOLING else None
+
+
+def keeps_its_own_cold(kind: str, temperature_class: str | None) -> bool:
+    """Say whether a container is a boundary: what is read around it (a warm room) says nothing of what is inside it.
+
+    A tank, a freezer, a fridge, a dry shipper, a cold room. A rack or a box is as cold as what it stands in; so is a room that
+    nobody gave a class, and whatever stands at room temperature.
+    """
+    return own_class(kind, temperature_class) not in (None, "ambient")
+
+
 class WrongTemperature(Conflict):
     """The place is too warm or too cold for the specimen."""
 

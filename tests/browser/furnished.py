@@ -81,6 +81,7 @@ def furnish(api: Api) -> dict[str, str]:
     read = api.lab_tech.post(f"/storage-containers/{tank.code}/readings", json=warm)
     assert read.status_code == 201, read.text
     (things["excursion"],) = read.json()["excursions"]
+    things["read_tank"], things["reading"] = tank.code, str(read.json()["id"])
     over = {"reading": "temperature_mc", "value": -180_000}
     assert api.lab_tech.post(f"/storage-containers/{tank.code}/readings", json=over).status_code == 201
     things["deviation"] = _made(api.lab_tech.post("/deviations", json=deviation), "code")

@@ -77,6 +77,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/place-limits/new", ("quality",), 4),
     stop("/place-limits/new?container={box}", ("quality",), 8, "/place-limits/new"),
     stop("/storage/{box}/reading", BENCH, 9, "/storage/{code}/reading"),
+    stop("/storage/{read_tank}/readings/{reading}/withdraw", BENCH, 9, "/storage/{code}/readings/{reading_id}/withdraw"),
     stop("/ending-rules", ("quality",), 4),
     stop("/storage/{box}/compare", BENCH, 10, "/storage/{code}/compare"),
     stop("/storage/{quarantine}/evacuate", BENCH, 7, "/storage/{code}/evacuate"),

@@ -125,3 +125,13 @@ def test_the_stricter_of_two_limits_is_the_stricter_in_everything() -> None:
     assert loose.with_stricter(strict) == strict == strict.with_stricter(loose)
     assert loose.looser_than(strict) == list(NAMES)
     assert strict.looser_than(loose) == [] == strict.looser_than(strict)
+
+
+def test_limits_of_a_room_say_nothing_of_a_tank_in_it(api: Api) -> None:
+    room = a_box(api, kind="room", name="Room", temperature_class="ambient", **OPEN)
+    for tank in ({"kind": "tank"}, {"kind": "tank"} | LN2):
+        inside = a_box(api, name="Tank", parent=room, **OPEN, **tank)
+        body = {"container": room, "lowest_mc": 18_000}
+        assert sign_and_post(api.quality, "decided", "/place-limits", body).status_code == 200
+        limits = api.lab_tech.get(f"/storage-containers/{inside}/limits").json()
+        assert (limits["lowest_mc"], limits["highest_mc"]) == (None, -130_000)

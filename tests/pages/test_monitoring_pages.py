@@ -1,8 +1,12 @@
 """A doubtful reading is asked back in °C, limits are typed in °C and percent, a group is assessed, on pages."""
 
+from datetime import timedelta
+
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from tests import seed
 from tests.conftest import Api
-from tests.monitoring.test_excursions import a_tank, frozen, held, put, read
+from tests.monitoring.test_excursions import LN2, OPEN, a_tank, frozen, held, put, read
 from tests.pages.visitor import Visit
 from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import later
@@ -51,5 +55,43 @@ def test_quality_assesses_a_group_on_the_page_and_others_are_not_offered_it(api:
 
     done = quality.submit(assess, form, follow_redirects=True)
 
-    assert "1 specimens released." in done.text, done.text[:3000]
+    assert "1 specimen released." in done.text, done.text[:3000]
     assert [held(api, tube) for tube in tubes] == [[], ["excursion"]]
+
+
+def test_a_slip_is_taken_back_on_the_page_with_what_it_should_have_been_and_quality_signs(api: Api, visit: Visit) -> None:
+    tank = a_tank(api)
+    (tube,) = frozen(api)
+    put(api, tube, a_box(api, parent=tank))
+    slip = read(api, tank, -18_000)
+    page = f"/storage/{tank}/readings/{slip['id']}/withdraw"
+    assert f'href="{page}"' in visit("lab_tech").get_page(f"/storage/{tank}")
+    form = {"reason": "Typed a figure too few", "value": "-180"}
+    assert visit("lab_tech").submit(page, form).status_code == 403
+    assert held(api, tube) == ["excursion"]
+
+    done = visit("quality").submit(page, form | {"password": seed.PASSWORD}, follow_redirects=True)
+
+    assert "Reading taken back." in done.text and "1 specimen left it." in done.text, done.text[-3000:]
+    now, was = api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"]
+    assert (now["value"], now["at"]) == (-180_000, was["at"]) and was["withdrawn_at"] is not None
+    assert held(api, tube) == []
+    assert visit("lab_tech").get(page).status_code == 409
+
+
+def test_a_warm_room_does_not_reach_what_keeps_its_own_cold_in_it(api: Api, visit: Visit) -> None:
+    room = a_box(api, kind="room", name="Room", **OPEN)
+    tank = a_box(api, kind="tank", name="Tank", parent=room, **OPEN, **LN2)
+    (tube,) = frozen(api)
+    put(api, tube, a_box(api, parent=tank))
+    assert tank in visit("lab_tech").get_page(f"/storage/{room}/reading")
+
+    warm = read(api, room, 41_000)
+
+    assert held(api, tube) == [] and warm["added"] == 0
+    page = visit("quality").get_page(f"/excursions/{warm['excursions'][0]}")
+    assert f"{tank} keeps its own cold; look at its own readings." in page
+    times = {"container": room, "since": rfc3339(clock.now() - timedelta(hours=1)), "until": rfc3339(clock.now())}
+    back = api.quality.post("/look-backs", json=times).json()
+    assert (back["specimens"], back["keep_their_own_cold"]) == (0, [tank])
+    assert read(api, tank, -50_000)["added"] == 1

@@ -11,10 +11,10 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.foundation.errors import Refusal
-from biobank.foundation.terms import words
+from biobank.foundation.terms import counted, words
 from biobank.monitoring.queries import get_excursion, list_excursions, read_excursion, to_assess
 from biobank.monitoring.schemas import ExcursionDetail, ExcursionList, ExcursionPublic
-from biobank.pages.monitoring.said import UNITS
+from biobank.pages.monitoring.said import UNITS, sentence_on_own_cold
 from biobank.pages.quality.deviations import DEVIATIONS_AND_HOLDS
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import ExcursionCode
@@ -111,6 +111,7 @@ async def show_excursion(request: Request, code: ExcursionCode, reading: PageRea
         one=one,
         row=row_of(one),
         acts=acts,
+        apart=sentence_on_own_cold(one.keep_their_own_cold),
         why=[] if one.to_assess == 0 else [refusal.detail for refusal in seen.refusals],
         donors=[donor.model_dump() for donor in one.by_donor],
         donor_columns=DONORS,
@@ -133,7 +134,7 @@ def _draw(at: Opened[ExcursionDetail]) -> ActForm:
         title="Assess a group",
         submit="Sign",
         icon="pen",
-        lead=f"{one.to_assess} specimens are left to assess. Tick the donors of this group; none ticked means all.",
+        lead=f"Left to assess: {counted(one.to_assess, 'specimen')}. Tick the donors of this group; none ticked means all.",
         fields=fields,
         statement="You assessed what this excursion did to the specimens of this group.",
         said="I take responsibility for this decision.",
@@ -151,6 +152,6 @@ ASSESS = ActPage(
     given=lambda at: {} if at.form.all_of("donors") else {"donors": None},
     meaning=lambda _at, body: Meaning.REJECTED if body.decision == "rejected" else Meaning.RELEASED,
     use_case=assess,
-    after=lambda at, body, done: Done(f"/excursions/{at.code}", f"{done['assessed']} specimens {body.decision}."),
+    after=lambda at, body, done: Done(f"/excursions/{at.code}", f"{counted(done['assessed'], 'specimen')} {body.decision}."),
 )
 ASSESS.on(router)

@@ -1,7 +1,12 @@
 """How limits and readings are written for people: °C and percent, in words."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from markupsafe import Markup
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
 from biobank.foundation.terms import words
 from biobank.monitoring.schemas import ReadingPublic
 from biobank.pages.ui.filters import quantity_text
@@ -31,5 +36,23 @@ def reading_row(one: ReadingPublic) -> dict[str, Any]:
         "at": one.at,
         "reading": MEASURED[one.reading],
         "value": value if one.outside is None else f"{value}, {words(one.outside).lower()}",
-        "state": "alarm" if one.excursion else "pass",
+        "state": "taken_back" if one.withdrawn_at is not None else "alarm" if one.excursion else "pass",
     }
+
+
+def sentence_on_own_cold(codes: Sequence[str]) -> str:
+    """Say which containers inside a place what is read around them does not reach; empty when there are none."""
+    if not codes:
+        return ""
+    them = (
+        "keeps its own cold; look at its own readings" if len(codes) == 1 else "keep their own cold; look at their own readings"
+    )
+    return f"{', '.join(codes)} {them}."
+
+
+def wrong_link(actor: Actor, site: str, one: ReadingPublic) -> Markup | None:
+    """Return the way to take a reading back, for whoever may."""
+    if one.withdrawn_at is not None or not actor.may(Permission.STORAGE_RECORD, at=site):
+        return None
+    here = f"/storage/{one.container}/readings/{one.id}/withdraw"
+    return Markup('<a href="{}">Take back</a>').format(here)

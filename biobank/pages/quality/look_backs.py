@@ -9,6 +9,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
+from biobank.pages.monitoring.said import sentence_on_own_cold
 from biobank.pages.people.site_choices import own_sites
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Done, Needs, Opened
 from biobank.pages.ui.forms import Field, FormFault, drawn, fields_of, parse
@@ -91,6 +92,7 @@ async def _look_back(at: Acting[Actor]) -> Response:
         at.request,
         "look_back.html",
         start=at.form.get("start", ""),
+        apart=sentence_on_own_cold(answer["keep_their_own_cold"]),
         rows=answer["items"],
         columns=COLUMNS,
         stats=[

@@ -13,7 +13,7 @@ from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.monitoring.readings import readings_of
 from biobank.monitoring.schemas import ReadingList
-from biobank.pages.monitoring.said import limits_in_words, reading_row
+from biobank.pages.monitoring.said import limits_in_words, reading_row, wrong_link
 from biobank.pages.specimens.about import about_specimen
 from biobank.pages.storage.acts import acts_of_place
 from biobank.pages.storage.box_maps import grid_of
@@ -156,12 +156,15 @@ async def show_container(
             ("Lifted out since", when(box.container.lifted_at, request.state.zone) if box.container.lifted_at else None),
             ("Isolated", "Yes" if box.container.isolated else "No"),
         ],
-        readings=[reading_row(one) for one in readings.items],
+        readings=[
+            reading_row(one) | {"wrong": wrong_link(request.state.actor, box.container.site, one)} for one in readings.items
+        ],
         reading_columns=[
             Column("at", "When", "when"),
             Column("reading", "Reading"),
             Column("value", "Value"),
             Column("state", "Within limits", "chip"),
+            Column("wrong", "Was it wrong?"),
         ],
     )
 

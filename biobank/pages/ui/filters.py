@@ -80,6 +80,12 @@ def when(value: datetime | str | None, zone: ZoneInfo, *, seconds: bool = False)
     )
 
 
+def day_and_time(value: datetime, zone: ZoneInfo) -> str:
+    """Write the same as plain text, to be put into a sentence."""
+    local = value.astimezone(zone)
+    return f"{_day_text(local)}, {local:%H:%M}"
+
+
 def log_time(value: datetime | str | None, zone: ZoneInfo) -> Markup:
     """Write an instant as auditors sort it, at site time: `2026-11-03 13:34:56`."""
     if value is None:
