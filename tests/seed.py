@@ -1,6 +1,8 @@
 """The sites and people every test bank starts with. Passwords are `PASSWORD`; users are past their first login."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import NAMESPACE_OID, uuid5
 
 import psycopg
 
@@ -8,6 +10,7 @@ from biobank.auth.passwords import hash_now
 from biobank.foundation import clock
 from biobank.foundation.codes import format_code
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 PASSWORD = "correct horse battery staple"
 
 
@@ -57,6 +60,17 @@ SITES = (
 )
 
 
+EQUIPMENT = format_code("EQ", None, 1_000_000)
+REAGENT = format_code("RG", None, 1_000_000)
+REGISTERED: dict[str, tuple[str, ...]] = {
+    "procedure": ("SOP-014 v3", "SOP-020 v1", "SOP-031 v1", "SOP-3 v1", "SOP 1", "P-1", "1"),
+    "cooling_programme": ("CRF-1 slow v2",),
+    "cryoprotectant": ("DMSO 5 %", "DMSO 10 %", "DMSO 5 % in FBS"),
+}
+"""What stands in the registers of every test bank, in use at every site; every seeded person may work by the procedures."""
+PROCEDURE = str(uuid5(NAMESPACE_OID, "procedure SOP-014 v3"))
+
+
 def sites_and_users(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
     """Write them with plain SQL: the services that make users have tests of their own."""
     hashed = hash_now(PASSWORD)
@@ -75,4 +89,25 @@ def sites_and_users(connection: "psycopg.Connection[tuple[object, ...]]") -> Non
                 "INSERT INTO user_role (user_code, role, site_code, granted_at, granted_by) VALUES (%s,%s,%s,%s,'SYSTEM')",
                 (person.code, role, site, instant),
             )
+    _registers(connection, instant)
     connection.commit()
+
+
+def _registers(connection: "psycopg.Connection[tuple[object, ...]]", instant: datetime) -> None:
+    for key, kind, name in ((EQUIPMENT, "equipment", "Counter 1"), (REAGENT, "reagent_lot", "Collagenase")):
+        connection.execute(
+            "INSERT INTO register_entry (key, kind, name, qualified_at, recorded_at, recorded_by) "
+            "VALUES (%s,%s,%s,%s,%s,'SYSTEM')",
+            (key, kind, name, LONG_AGO, instant),
+        )
+    for kind, names in REGISTERED.items():
+        for name in names:
+            connection.execute(
+                "INSERT INTO register_entry (key, kind, name, recorded_at, recorded_by) VALUES (%s,%s,%s,%s,'SYSTEM')",
+                (str(uuid5(NAMESPACE_OID, f"{kind} {name}")), kind, name, instant),
+            )
+    connection.execute(
+        "INSERT INTO register_authorisation (entry_key, user_code, until, recorded_at, recorded_by) "
+        "SELECT e.key, u.code, DATE '2999-12-31', %s, 'SYSTEM' FROM register_entry e, app_user u WHERE e.kind = 'procedure'",
+        (instant,),
+    )

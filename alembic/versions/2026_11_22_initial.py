@@ -479,6 +479,55 @@ def upgrade() -> None:
         info={"app_may_delete": True},
     )
     op.create_table(
+        "register_entry",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=True),
+        sa.Column("supplier", sa.Text(), nullable=True),
+        sa.Column("supplier_lot", sa.Text(), nullable=True),
+        sa.Column("gtin", sa.Text(), nullable=True),
+        sa.Column("contains", postgresql.ARRAY(sa.Text()), server_default=sa.text("'{}'::text[]"), nullable=False),
+        sa.Column("expires_on", sa.Date(), nullable=True),
+        sa.Column("use_within_days", sa.Integer(), nullable=True),
+        sa.Column("calibration_due_on", sa.Date(), nullable=True),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("qualified_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("recalled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retired_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "(kind IN ('reagent_lot','medium') AND key LIKE 'RG-_______') OR (kind IN ('equipment','workstation') AND key LIKE 'EQ-_______') OR (kind NOT IN ('reagent_lot','medium','equipment','workstation') AND length(key) = 36)",
+            name=op.f("what_is_scanned_has_a_code"),
+        ),
+        sa.CheckConstraint(
+            "kind IN ('reagent_lot','medium','equipment','workstation','procedure','cooling_programme','cryoprotectant','courier','laboratory','reason')",
+            name=op.f("register_kind_is_known"),
+        ),
+        sa.CheckConstraint("use_within_days > 0", name=op.f("days_after_opening_are_counted")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_register_entry_site_code")),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_register_entry")),
+        info={"never_deleted": True},
+    )
+    op.create_index(
+        "a_name_is_registered_once",
+        "register_entry",
+        ["kind", sa.literal_column("coalesce(site_code, '')"), "name"],
+        unique=True,
+        postgresql_where=sa.text("length(key) = 36"),
+    )
+    op.create_table(
+        "register_rule",
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("set_by", sa.Text(), nullable=False),
+        sa.CheckConstraint("answer IN ('warn','refuse')", name=op.f("register_answer_is_known")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_register_rule_site_code")),
+        sa.PrimaryKeyConstraint("site_code", "problem", name=op.f("pk_register_rule")),
+    )
+    op.create_table(
         "saved_filter",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("user_code", sa.Text(), nullable=False),
@@ -961,6 +1010,34 @@ def upgrade() -> None:
         info={"app_may_delete": True},
     )
     op.create_index(op.f("ix_refresh_token_session_id"), "refresh_token", ["session_id"], unique=False)
+    op.create_table(
+        "register_authorisation",
+        sa.Column("entry_key", sa.Text(), nullable=False),
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("until", sa.Date(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["entry_key"], ["register_entry.key"], name=op.f("fk_register_authorisation_entry_key")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_register_authorisation_user_code")),
+        sa.PrimaryKeyConstraint("entry_key", "user_code", name=op.f("pk_register_authorisation")),
+        info={"never_deleted": True},
+    )
+    op.create_table(
+        "register_warning",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("entry_key", sa.Text(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=True),
+        sa.Column("used_in", sa.Text(), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["entry_key"], ["register_entry.key"], name=op.f("fk_register_warning_entry_key")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_register_warning")),
+        info={"append_only": True},
+    )
+    op.create_index("ix_register_warning_entry", "register_warning", ["entry_key"], unique=False)
+    op.create_index("ix_register_warning_used_in", "register_warning", ["used_in"], unique=False)
     op.create_table(
         "storage_position",
         sa.Column("code", sa.Text(), nullable=False),
@@ -1883,6 +1960,10 @@ def downgrade() -> None:
     op.drop_index("ix_reading_container_at", table_name="storage_reading")
     op.drop_table("storage_reading")
     op.drop_table("storage_position")
+    op.drop_index("ix_register_warning_used_in", table_name="register_warning")
+    op.drop_index("ix_register_warning_entry", table_name="register_warning")
+    op.drop_table("register_warning")
+    op.drop_table("register_authorisation")
     op.drop_index(op.f("ix_refresh_token_session_id"), table_name="refresh_token")
     op.drop_table("refresh_token")
     op.drop_index(op.f("ix_pending_act_subject"), table_name="pending_act")
@@ -1929,6 +2010,9 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_shipment_from_site"), table_name="shipment")
     op.drop_table("shipment")
     op.drop_table("saved_filter")
+    op.drop_table("register_rule")
+    op.drop_index("a_name_is_registered_once", table_name="register_entry", postgresql_where=sa.text("length(key) = 36"))
+    op.drop_table("register_entry")
     op.drop_table("print_rule")
     op.drop_table("pending")
     op.drop_index("ix_named_performer_user", table_name="named_performer")

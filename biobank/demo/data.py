@@ -29,6 +29,7 @@ from biobank.custody.projection import Projection
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.states import Condition
 from biobank.demo.people import BANK, CLINIC, FAMILY, GIVEN, PEOPLE
+from biobank.demo.registers import make_registers
 from biobank.demo.tanks import make_tanks
 from biobank.donors.consents import give_consent
 from biobank.donors.schemas import GiveConsent, RegisterDonor
@@ -93,6 +94,9 @@ def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable
     actors = _people(bank, passwords)
     stage = Stage(bank, actors, bank.database.write_now(lambda s: make_tanks(s, bank, actors)))
     start = clock.now() - timedelta(days=3 * 365)
+    bench = [actors[one].code for one in ("tess", "tomas")]
+    before = stage.act("quinn", start - timedelta(days=1))
+    bank.database.write_now(lambda s: make_registers(s, before, bench, clock.now().date()))
     made = 0
     for number in range(DONORS):
         day = start + timedelta(days=number * 5 + stage.dice.randrange(4), hours=8, minutes=stage.dice.randrange(300))

@@ -42,6 +42,7 @@ BEGINNINGS: Sequence[tuple[Permission, str, str, str]] = (
     (P.DONOR_REGISTER, "Register a donor", "/donors/new", "donor"),
     (P.HARVEST_RECORD, "Record a harvest", "/harvests/new", "tray"),
     (P.KIT_MANAGE, "Kits", "/kits", "box"),
+    (P.QUALITY_DECIDE, "Registers", "/registers", "tray"),
     (P.PROCESSING_RECORD, "Processing and lots", "/processings", "flask"),
     (P.WITHDRAWAL_REQUEST, "Request a withdrawal", "/withdrawals/new", "return"),
     (P.LOG_READ, "Read the log", "/log", "log"),

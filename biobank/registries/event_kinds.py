@@ -11,6 +11,7 @@ from biobank.labels import events as labels
 from biobank.monitoring import events as monitoring
 from biobank.people import events as people
 from biobank.quality import events as quality
+from biobank.registers import events as registers
 from biobank.registries import answers
 from biobank.shipping import events as shipping
 from biobank.specimens import events as specimens
@@ -18,6 +19,20 @@ from biobank.storage import events as storage
 from biobank.viability import events as viability
 from biobank.withdrawals import events as withdrawals
 
-MODULES = (custody, exports, donors, people, quality, shipping, specimens, storage, monitoring, viability, withdrawals, labels)
+MODULES = (
+    custody,
+    exports,
+    donors,
+    people,
+    registers,
+    quality,
+    shipping,
+    specimens,
+    storage,
+    monitoring,
+    viability,
+    withdrawals,
+    labels,
+)
 assert answers.MODULES
 rules.close()

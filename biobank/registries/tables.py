@@ -12,6 +12,7 @@ from biobank.jobs import models as jobs
 from biobank.labels import models as labels
 from biobank.monitoring import models as monitoring
 from biobank.quality import models as quality
+from biobank.registers import models as registers
 from biobank.shipping import models as shipping
 from biobank.specimens import models as specimens
 from biobank.storage import models as storage
@@ -28,6 +29,7 @@ MODULES = (
     jobs,
     custody,
     donors,
+    registers,
     quality,
     shipping,
     specimens,

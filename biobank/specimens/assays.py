@@ -9,10 +9,12 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move, acknowledge, record, require_expected
 from biobank.custody.service import receipt_of
 from biobank.custody.snapshots import get_visible
 from biobank.foundation.errors import Conflict
+from biobank.registers.using import Use, keep_warnings, require_fit
 from biobank.specimens.events import ViabilityMeasured
 from biobank.specimens.materials import Assay, Estimand, material_of
 from biobank.specimens.models import viability_assay as assay
@@ -64,6 +66,7 @@ def record_viability(session: Session, act: Act, code: str, request: RecordViabi
         raise NothingCounted("Nothing was counted, so there is no viability to record. Count again.", subject=code)
     assay_id = uuid4()
     counts = request.model_dump(include=COUNTED)
+    warned = require_fit(session, act, _use_of(act, specimen, request)) if request.instrument is not None else []
     appended = record(session, act, [Move(specimen, ViabilityMeasured(assay=str(assay_id), **counts))], request)
     session.execute(
         insert(assay).values(
@@ -77,6 +80,7 @@ def record_viability(session: Session, act: Act, code: str, request: RecordViabi
             **counts,
         )
     )
+    keep_warnings(session, act, warned, used_in=str(assay_id), site=_site_of(specimen))
     kept = session.execute(select(assay).where(assay.c.id == assay_id)).one()
     return ViabilityRecorded(
         specimen=code,
@@ -84,6 +88,20 @@ def record_viability(session: Session, act: Act, code: str, request: RecordViabi
         measured=_measured(kept),
         events=[receipt_of(a) for a in appended],
         receipt=acknowledge(act, appended),
+    )
+
+
+def _site_of(specimen: Snapshot) -> str:
+    """Where it is counted: where it is, or (on its way) its own bank."""
+    return specimen.projection.site_code or specimen.home_site_code or ""
+
+
+def _use_of(act: Act, specimen: Snapshot, request: RecordViability) -> Use:
+    return Use(
+        site=_site_of(specimen),
+        used_at=request.occurred_at or act.at,
+        people=request.performed_by or [act.actor.code],
+        codes=[request.instrument or ""],
     )
 
 

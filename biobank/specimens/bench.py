@@ -20,6 +20,9 @@ from biobank.foundation.codes import parse_code
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site
+from biobank.registers.fitness import Finding
+from biobank.registers.schemas import RegisterKind
+from biobank.registers.using import Use, keep_warnings, require_fit
 from biobank.specimens.materials import tissue_of
 from biobank.specimens.models import Processing, ProcessingInput
 from biobank.specimens.processing_schemas import FreezingRun, MakingRun, ThawingRun
@@ -50,18 +53,19 @@ class Named(Protocol):
 
 @dataclass(frozen=True)
 class Bench:
-    """The specimens of a run, locked, in the order of the request; the donor, and the consents the run rests on."""
+    """The specimens of a run, locked, in the order of the request; the donor, its consents, and what is warned of."""
 
     donor: str
     specimens: list[Snapshot]
     relies_on: tuple[bytes, ...]
+    warned: list[Finding]
 
 
 def set_up_bench(session: Session, act: Act, run: MakingRun | FreezingRun | ThawingRun, named: Sequence[Named]) -> Bench:
     """Lock the donor, then the specimens, and check what holds for every run.
 
     Raises NotPermitted, NotFound, PreconditionMissing, StaleSequence, MaterialNotTaken for an unidentified item, SeveralDonors,
-    SpecimenElsewhere, ConsentMissing, ConsentIsRevoked.
+    SpecimenElsewhere, ConsentMissing, ConsentIsRevoked, NotInRegister, NotFitForUse.
     """
     act.require(Permission.PROCESSING_RECORD, at=run.site)
     get_site(session, run.site)
@@ -79,7 +83,23 @@ def set_up_bench(session: Session, act: Act, run: MakingRun | FreezingRun | Thaw
                 subject=one.code,
                 site=one.projection.site_code,
             )
-    return Bench(donor, specimens, _consents(session, donor, specimens, run.occurred_at or act.at))
+    consents = _consents(session, donor, specimens, run.occurred_at or act.at)
+    return Bench(donor, specimens, consents, require_fit(session, act, use_of(act, run)))
+
+
+def use_of(act: Act, run: MakingRun | FreezingRun | ThawingRun) -> Use:
+    """Return what a run names of the registers, and whose hands it is."""
+    named: dict[RegisterKind, str] = {"procedure": run.procedure_version}
+    if isinstance(run, FreezingRun):
+        named |= {"cooling_programme": run.programme, "cryoprotectant": run.cryoprotectant}
+    return Use(
+        site=run.site,
+        used_at=run.occurred_at or act.at,
+        people=run.performed_by or [act.actor.code],
+        codes=[*run.equipment, *run.reagent_lots],
+        named=named,
+        keeping=isinstance(run, FreezingRun),
+    )
 
 
 def _one_donor(specimens: Sequence[Snapshot]) -> str:
@@ -156,3 +176,4 @@ def keep_run(
             for one, (amount, consumed) in zip(bench.specimens, amounts, strict=True)
         ],
     )
+    keep_warnings(session, act, bench.warned, used_in=str(run_id), site=run.site)

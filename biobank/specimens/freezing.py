@@ -93,4 +93,5 @@ def _treat(
         inputs=[],
         events=[receipt_of(a) for a in appended],
         receipt=acknowledge(act, appended),
+        warnings=[one.sentence for one in bench.warned],
     )

@@ -20,6 +20,7 @@ from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.people.queries import get_site
+from biobank.registers.using import Use, keep_warnings, require_fit
 from biobank.specimens.events import KitPrepared
 from biobank.specimens.harvest_schemas import KitLabelPublic, KitList, KitPublic, KitRecorded, PrepareKit
 from biobank.specimens.models import harvest, kit, kit_label
@@ -50,7 +51,10 @@ def require_bank_site(session: Session, code: str) -> None:
 
 
 def prepare_kit(session: Session, act: Act, request: PrepareKit) -> KitRecorded:
-    """Prepare a kit and allocate the codes of its labels. Raises NotPermitted, NotFound, NotABankSite, KitExpired."""
+    """Prepare a kit and allocate the codes of its labels.
+
+    Raises NotPermitted, NotFound, NotABankSite, KitExpired, NotInRegister, NotFitForUse.
+    """
     act.require(Permission.KIT_MANAGE, at=request.home_site)
     require_bank_site(session, request.home_site)
     get_site(session, request.site)
@@ -60,6 +64,7 @@ def prepare_kit(session: Session, act: Act, request: PrepareKit) -> KitRecorded:
     labels = new_codes(session, "HF", request.hair_labels, year=year) if request.hair_labels else []
     labels += new_codes(session, "AD", request.adipose_labels, year=year) if request.adipose_labels else []
     media = sorted(set(request.media_lots))
+    warned = require_fit(session, act, _use_of(act, request, media)) if media else []
     event = KitPrepared(
         site=request.site,
         home_site=request.home_site,
@@ -82,10 +87,21 @@ def prepare_kit(session: Session, act: Act, request: PrepareKit) -> KitRecorded:
         )
     )
     session.execute(kit_label.insert(), [{"specimen_code": label, "kit_code": code} for label in labels])
+    keep_warnings(session, act, warned, used_in=code, site=request.home_site)
     return KitRecorded(
         kit=_describe(session, _get(session, act.actor, code), act.at),
         events=[receipt_of(a) for a in appended],
         receipt=acknowledge(act, appended),
+    )
+
+
+def _use_of(act: Act, request: PrepareKit, media: Sequence[str]) -> Use:
+    """What the kit is made of is judged where it is made, and when."""
+    return Use(
+        site=request.home_site,
+        used_at=request.occurred_at or act.at,
+        people=request.performed_by or [act.actor.code],
+        codes=media,
     )
 
 

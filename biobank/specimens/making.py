@@ -102,6 +102,7 @@ def record_making(session: Session, act: Act, request: MakingRun) -> ProcessingR
         inputs=[made_of_snapshot(parent, heads[parent.code]) for parent in run.parents],
         events=[receipt_of(a) for a in appended],
         receipt=acknowledge(act, appended),
+        warnings=[one.sentence for one in bench.warned],
     )
 
 

@@ -10,6 +10,7 @@ from biobank.auth.actor import Actor
 from biobank.donors.models import donor
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
+from biobank.registers.queries import warnings_of
 from biobank.specimens.bench import processing, processing_input
 from biobank.specimens.making import balance_of
 from biobank.specimens.processes import PROCESSES, ProcessName
@@ -40,7 +41,8 @@ def list_processings(
         statement = statement.where(processing.c.id.in_(through))
     page = read_page(session, statement, paging, key=processing.c.id, orders=ORDERS, default="-started_at")
     inputs = _inputs_of(session, [row.id for row in page.rows])
-    return ProcessingList(items=[_public(row, inputs[row.id]) for row in page.rows], **page.ends)
+    warned = warnings_of(session, [str(row.id) for row in page.rows])
+    return ProcessingList(items=[_public(row, inputs[row.id], warned[str(row.id)]) for row in page.rows], **page.ends)
 
 
 def describe_processing(session: Session, actor: Actor, run: UUID) -> ProcessingPublic:
@@ -48,7 +50,7 @@ def describe_processing(session: Session, actor: Actor, run: UUID) -> Processing
     row = session.execute(_select(actor).where(processing.c.id == run)).first()
     if row is None:
         raise NotFound("There is no processing run with this id that you may see.")
-    return _public(row, _inputs_of(session, [run])[run])
+    return _public(row, _inputs_of(session, [run])[run], warnings_of(session, [str(run)])[str(run)])
 
 
 def _select(actor: Actor) -> Any:
@@ -71,7 +73,7 @@ def _inputs_of(session: Session, runs: list[UUID]) -> dict[UUID, list[RunInputPu
     return found
 
 
-def _public(row: "Row[Any]", inputs: list[RunInputPublic]) -> ProcessingPublic:
+def _public(row: "Row[Any]", inputs: list[RunInputPublic], warnings: list[str]) -> ProcessingPublic:
     balance = None
     if row.used is not None:
         rule = PROCESSES[ProcessName(row.process)].balance
@@ -89,6 +91,7 @@ def _public(row: "Row[Any]", inputs: list[RunInputPublic]) -> ProcessingPublic:
         balance=balance,
         parameters=row.parameters,
         inputs=inputs,
+        warnings=warnings,
         started_at=row.started_at,
         recorded_at=row.recorded_at,
         recorded_by=row.recorded_by,

@@ -157,6 +157,7 @@ class ProcessingRecorded(Recorded):
     balance: BalancePublic | None
     specimens: list[SpecimenMade]
     inputs: list[SpecimenMade]
+    warnings: list[str] = Field(default_factory=list, description="What was used although something stood against it.")
 
 
 class RunInputPublic(BaseModel):
@@ -182,6 +183,7 @@ class ProcessingPublic(BaseModel):
     balance: BalancePublic | None
     parameters: dict[str, Any]
     inputs: list[RunInputPublic]
+    warnings: list[str] = Field(default_factory=list, description="What was used although something stood against it.")
     started_at: datetime
     recorded_at: datetime
     recorded_by: str

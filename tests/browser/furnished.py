@@ -47,6 +47,8 @@ def furnish(api: Api) -> dict[str, str]:
         "held": held,
         "donor": banked.donor,
         "box": place_of_box(api, tube),
+        "equipment": bench_equipment(api),
+        "procedure": seed.PROCEDURE,
         "lot": bank.write(lambda s: a_lot(s, banked.donor)),
         "empty_box": bank.write(lambda s: make_box(s, admin, name="Box with free places", rows=9, cols=9).code),
         "fresh": shipping.tubes(api, 2)[0],
@@ -106,6 +108,14 @@ def _pending_role(api: Api) -> str:
     answer = api.admin.post(f"/users/{user}/roles", json=signed(api.admin, "role_change", f"/users/{user}/roles", body))
     assert answer.status_code == 200, answer.text
     return str(answer.json()["pending_act"])
+
+
+def bench_equipment(api: Api) -> str:
+    """A device that the bench of LAB entered."""
+    body = {"kind": "equipment", "name": "Incubator 2", "site": "LAB", "calibration_due_on": "2099-01-31"}
+    answer = api.lab_tech.post("/registers", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["entry"]["entry"])
 
 
 def place_of_box(api: Api, tube: str) -> str:

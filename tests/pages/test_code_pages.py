@@ -5,7 +5,7 @@ import re
 import pytest
 
 from biobank.foundation.codes import DATED, Prefix, format_code
-from biobank.pages.ui.code_pages import LOOKED_UP, PAGES, WITHOUT_PAGE, code_href, page_of
+from biobank.pages.ui.code_pages import LOOKED_UP, PAGES, code_href, page_of
 from biobank.pages.ui.entries import facts_of
 from tests.conftest import Api
 from tests.pages.test_pages import a_tube
@@ -22,8 +22,8 @@ def test_every_kind_of_code_is_in_the_table_once_and_its_links_agree(prefix: Pre
     ((_, shown),) = facts_of({"thing": code})
     linked = re.findall(r'href="([^"]+)"', str(shown))
 
-    assert [prefix in group for group in (PAGES, LOOKED_UP, WITHOUT_PAGE)].count(True) == 1
-    assert linked == ([] if prefix in WITHOUT_PAGE else [page_of(code)])
+    assert [prefix in group for group in (PAGES, LOOKED_UP)].count(True) == 1
+    assert linked == [page_of(code)]
     assert code_href(code) == (page_of(code) or f"/find?q={code}")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
+from tests import seed
 from tests.conftest import Api
 from tests.donors.stories import consent, identified, register
 from tests.specimens.stories import (
@@ -29,12 +30,12 @@ def labels(prepared: Json) -> list[str]:
 
 
 def test_a_kit_carries_codes_of_its_programmes_before_there_is_any_material(api: Api) -> None:
-    prepared = kit(api, hair_labels=2, adipose_labels=1, media_lots=["RG-4WAAYVI"])
+    prepared = kit(api, hair_labels=2, adipose_labels=1, media_lots=[seed.REAGENT])
 
     assert prepared["kit"].startswith("KT-")
     assert sorted(code[:2] for code in labels(prepared)) == ["AD", "HF", "HF"]
     assert {one["status"] for one in prepared["labels"]} == {"waiting"}
-    assert (prepared["status"], prepared["donor"], prepared["media_lots"]) == ("waiting", None, ["RG-4WAAYVI"])
+    assert (prepared["status"], prepared["donor"], prepared["media_lots"]) == ("waiting", None, [seed.REAGENT])
     assert kinds(api, "system", prepared["kit"]) == ["system.kit_prepared"]
     assert api.clinician.get(f"/kits/{prepared['kit']}").json() == prepared
     assert api.other_clinician.get(f"/kits/{prepared['kit']}").status_code == 404

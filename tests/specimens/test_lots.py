@@ -6,6 +6,7 @@ import pytest
 
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
+from tests import seed
 from tests.conftest import Api
 from tests.specimens.stories import (
     Json,
@@ -106,7 +107,7 @@ def count(api: Api, specimen: Json, user: str = "lab_tech", **changes: Any) -> A
 def test_a_count_is_shown_with_its_percentage_and_the_interval_it_supports(api: Api) -> None:
     cells = svf(api, donor(api))
 
-    first = made(count(api, cells, volume_nl=400, instrument="EQ-226X30K", minutes_after_thaw=7))
+    first = made(count(api, cells, volume_nl=400, instrument=seed.EQUIPMENT, minutes_after_thaw=7))
     made(count(api, cells | {"seq": first["seq"]}, method="ao_pi", live=140, dead=60))
 
     measured = api.lab_tech.get(f"/specimens/{cells['code']}/viability").json()["measured"]

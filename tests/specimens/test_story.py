@@ -1,5 +1,6 @@
 """The whole way of a person's fat through the laboratory, over HTTP: what the bench does, and what the record says after it."""
 
+from tests import seed
 from tests.conftest import Api
 from tests.specimens.stories import (
     adsc,
@@ -157,7 +158,7 @@ def test_thawed_cells_stay_thawed_until_they_are_cultured_and_are_not_frozen_aga
 def test_runs_are_listed_with_their_balance_and_found_by_the_specimen_that_went_in(api: Api) -> None:
     person = donor(api)
     raw = raw_fat(api, person)
-    body = {"equipment": ["EQ-226X30K"], "reagent_lots": []}
+    body = {"equipment": [seed.EQUIPMENT], "reagent_lots": []}
     wash = made(run(api.lab_tech, "wash", [using(raw)], [output("lipoaspirate", 40_000, "ul_washed")], **body))
     frozen = made(freeze(api.lab_tech, wash["specimens"]))
 

@@ -14,6 +14,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import Snapshot
+from biobank.foundation.clock import now
 from biobank.foundation.codes import SPECIMENS, Prefix
 from biobank.foundation.terms import words
 from biobank.pages.people.site_choices import Choices, only, own_sites
@@ -27,6 +28,8 @@ from biobank.pages.ui.parts import Column
 from biobank.pages.ui.rows import draw_rows
 from biobank.pages.ui.session import Form, PageReading, see
 from biobank.pages.ui.templating import render
+from biobank.registers.schemas import RegisterKind
+from biobank.registers.using import choices_of
 from biobank.specimens import making, processing_queries
 from biobank.specimens.amounts import what_choices
 from biobank.specimens.lots import describe_lot
@@ -43,6 +46,7 @@ BENCH_LABELS = {
     "reagent_lots": "Reagent lots (RG codes)",
     "site": "Where",
 }
+CHOSEN: tuple[RegisterKind, ...] = ("procedure", "cooling_programme", "cryoprotectant")
 BENCH_CODES = {"equipment": (Prefix.EQUIPMENT,), "reagent_lots": (Prefix.REAGENT_LOT,)}
 TRAIL: list[tuple[str, str | None]] = [("Processing", "/processings"), ("Record a run", None)]
 INPUT_COLUMNS = [Column("specimen", "Specimen", "code"), Column("amount", "Went in"), Column("left", "Afterwards")]
@@ -98,7 +102,7 @@ Listing(
         Link("Record a freezing run", "/processings/freezing", "snow", Permission.PROCESSING_RECORD),
         Link("Record a thawing run", "/processings/thawing", "drop", Permission.PROCESSING_RECORD),
     ],
-    tabs=[("Runs", "/processings"), ("Lots", "/lots")],
+    tabs=[("Runs", "/processings"), ("Lots", "/lots"), ("Registers", "/registers")],
     empty="No runs",
     hint="A run is recorded when its last container is closed.",
 ).on(router)
@@ -110,13 +114,22 @@ class Bench:
 
     known: Mapping[str, Snapshot]
     sites: Choices
+    registered: Mapping[str, Choices]
+
+    @property
+    def options(self) -> dict[str, Choices]:
+        """What the fields choose from."""
+        names = {"procedure_version": "procedure", "programme": "cooling_programme", "cryoprotectant": "cryoprotectant"}
+        return {"site": self.sites} | {field: self.registered[kind] for field, kind in names.items()}
 
 
 def bench_for(session: Session, actor: Actor, codes: Sequence[str]) -> Bench:
     """Read it; raise NotPermitted, NotFound."""
     actor.require(Permission.PROCESSING_RECORD, at=ANYWHERE)
     known = known_specimens(session, actor, codes) if codes else {}
-    return Bench(known, own_sites(session, actor, Permission.PROCESSING_RECORD))
+    sites = own_sites(session, actor, Permission.PROCESSING_RECORD)
+    registered = choices_of(session, CHOSEN, sites=[code for code, _ in sites], person=actor.code, now=now())
+    return Bench(known, sites, registered)
 
 
 def _begin(session: Session, actor: Actor, asked: Asked) -> Bench:
@@ -163,7 +176,7 @@ def _draw(at: Opened[Bench]) -> ActForm:
         lead="Recorded when the last container is closed." + passage.get(process.passage, ""),
         trail=TRAIL,
         values={"site": only(at.read.sites)},
-        options={"site": at.read.sites},
+        options=at.read.options,
         also=[Field("loss", "Lost in handling", "text", at.form.get("loss", ""), False, "In the unit of what went in.")],
         rows=[inputs, outputs],
         hidden={"process": name},
@@ -235,7 +248,7 @@ async def _record(at: Acting[Bench]) -> Done | Response:
     }
     made = await at.performing(making.record_making, await RUN.body_of(at, **given))
     text = f"{len(made['specimens'])} specimens came into being. Print their labels next."
-    return Done(f"/lots/{made['lot']}", "The run is recorded.", text)
+    return Done(f"/lots/{made['lot']}", "The run is recorded.", " ".join([text, *made["warnings"]]))
 
 
 RUN = ActPage(
@@ -275,6 +288,7 @@ async def show_run(request: Request, run_id: UUID, reading: PageReading) -> Resp
         ("Equipment", ", ".join(run.equipment) or None),
         ("Reagent lots", ", ".join(run.reagent_lots) or None),
     ]
+    facts += [("Used despite a warning", warning) for warning in run.warnings]
     facts += [(words(name), value) for name, value in sorted(run.parameters.items())]
     if run.balance is not None:
         facts.append(("Used", amount_text(run.balance.used, run.balance.used_unit)))

@@ -65,7 +65,7 @@ def _form(at: Opened[Bench], process: str, lead: str, icon: str, fields: list[Fi
 
 def _draw_freezing(at: Opened[Bench]) -> ActForm:
     values = at.filled(site=only(at.read.sites), contact_min="10")
-    fields = fields_of(FreezingRun, *FREEZING, values=values, labels=LABELS, options={"site": at.read.sites})
+    fields = fields_of(FreezingRun, *FREEZING, values=values, labels=LABELS, options=at.read.options)
     hint = "From adding the cryoprotectant to the start of cooling."
     fields.insert(-1, Field("contact_min", "Contact time", "number", values.get("contact_min", ""), True, hint, unit="min"))
     return _form(at, "freezing", "Specimens of one donor. They are banked from the time the run ended.", "snow", fields)
@@ -73,7 +73,7 @@ def _draw_freezing(at: Opened[Bench]) -> ActForm:
 
 def _draw_thawing(at: Opened[Bench]) -> ActForm:
     values = at.filled(site=only(at.read.sites), bath_temperature_mc="37")
-    fields = fields_of(ThawingRun, *THAWING, values=values, labels=LABELS, options={"site": at.read.sites})
+    fields = fields_of(ThawingRun, *THAWING, values=values, labels=LABELS, options=at.read.options)
     return _form(at, "thawing", "Specimens of one donor. They never go back to the tank for use.", "drop", fields)
 
 
@@ -93,7 +93,7 @@ async def _thawed(at: Acting[Bench]) -> dict[str, Any]:
 def _after(text: str) -> Callable[..., Done]:
     def after(_at: Any, body: FreezingRun | ThawingRun, made: Any) -> Done:
         title = f"{words(body.process)} recorded: {len(made['specimens'])} specimens."
-        return Done(f"/processings/{made['processing']}", title, text)
+        return Done(f"/processings/{made['processing']}", title, " ".join([text, *made["warnings"]]))
 
     return after
 

@@ -17,6 +17,7 @@ KitCode = Annotated[str, Path(pattern=r"^KT-[0-9A-Z]{7}$")]
 ExcursionCode = Annotated[str, Path(pattern=r"^EX-[0-9A-Z]{7}$")]
 DeviationCode = Annotated[str, Path(pattern=r"^DV-[0-9A-Z]{7}$")]
 UserCode = Annotated[str, Path(pattern=r"^US-[0-9A-Z]{7}$")]
+EntryKey = Annotated[str, Path(pattern=r"^((RG|EQ)-[0-9A-Z]{7}|[0-9a-f-]{36})$")]
 SiteCode = Annotated[str, Path(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 
 PLACES: Mapping[str, tuple[str, Any]] = {
@@ -32,6 +33,7 @@ PLACES: Mapping[str, tuple[str, Any]] = {
     "sites": ("Sites", SiteCode),
     "handovers": ("Hand-overs", UUID),
     "kits": ("Kits", KitCode),
+    "registers": ("Registers", EntryKey),
     "harvests": ("Harvests", KitCode),
     "processings": ("Processing", UUID),
     "viability": ("Viability", str),

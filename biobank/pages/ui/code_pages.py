@@ -20,14 +20,13 @@ PAGES: Final[Mapping[Prefix, str]] = {
     Prefix.KIT: "/kits/",
     Prefix.LOT: "/lots/",
     Prefix.BADGE: "/users/",
+    Prefix.REAGENT_LOT: "/registers/",
+    Prefix.EQUIPMENT: "/registers/",
 }
 """Prefixes whose codes have a page of their own: the address that ends in the code."""
 
 LOOKED_UP: Final = frozenset({Prefix.POSITION, Prefix.WRISTBAND, Prefix.COMMAND})
 """Prefixes whose codes lead to the page of something else, which `find` looks up: the box, the donor, the scan page."""
-
-WITHOUT_PAGE: Final = frozenset({Prefix.REAGENT_LOT, Prefix.EQUIPMENT})
-"""Prefixes that are recorded with an act and have no page here."""
 
 
 _DATED = "|".join(sorted(prefix.value for prefix in DATED))

@@ -8,7 +8,7 @@ is typed as site time, and a list is typed as codes with spaces or lines between
 import types
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -111,7 +111,7 @@ HINTS = {
     "started_at": "Leave empty when it was the same minute.",
     "anatomical_site": "A word in small letters, such as abdomen or scalp.",
     "transport_medium": "A word in small letters, such as ringer_lactate.",
-    "procedure_version": "As it stands on the procedure, such as SOP-014 v3.",
+    "procedure_version": "What is missing here is entered under Registers.",
     "tissues": "Tick nothing when the form names no tissue.",
     "reason": "A few words in small letters, for example not_in_its_slot.",
     "units": "The longest banked ones are taken. Without meaning when tubes are ticked.",
@@ -246,6 +246,8 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         kind = "number"
     elif plain is datetime or plain is AwareDatetime:
         kind = "datetime"
+    elif plain is date:
+        kind = "date"
     elif name in LONG:
         kind = "textarea"
     elif name.endswith("_sha256"):

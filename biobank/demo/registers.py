@@ -1,0 +1,50 @@
+"""The example bank's registers: the procedures its runs name, its devices and reagent lots, and who may work by what."""
+
+from datetime import date, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.demo.people import BANK
+from biobank.donors.allergies import Substance
+from biobank.registers.schemas import Authorise, ChangeRegister, EnterRegister
+from biobank.registers.service import authorise, change, enter
+
+PROCEDURES = ("SOP-21.3", "SOP-33.1", "SOP-41.1")
+NAMED: tuple[tuple[str, str], ...] = (
+    ("cooling_programme", "slow-1C-per-min v2"),
+    ("cryoprotectant", "DMSO 10 %"),
+    ("cryoprotectant", "DMSO 5 %"),
+    ("courier", "CRYOGO"),
+    ("laboratory", "Eastgate Microbiology"),
+)
+
+
+def make_registers(session: Session, act: Act, people: list[str], today: date) -> None:
+    """Enter them as quality did at `act.at`; `people` are the badges of the bench."""
+    for procedure in PROCEDURES:
+        key = _enter(session, act, kind="procedure", name=procedure)
+        for person in people:
+            authorise(session, act, key, Authorise(person=person, until=today + timedelta(days=300)))
+    for kind, name in NAMED:
+        _enter(session, act, kind=kind, name=name)
+    for name, due in (("Incubator 1", 90), ("Safety cabinet 2", 20), ("Cell counter", -10)):
+        key = _enter(session, act, kind="equipment", name=name, calibration_due_on=today + timedelta(days=due))
+        _qualify(session, act, key)
+    _enter(session, act, kind="workstation", name="Bench A")
+    collagenase = {"supplier": "Lakeside Reagents", "supplier_lot": "C-88213", "contains": [Substance.COLLAGENASE]}
+    _qualify(session, act, _enter(session, act, kind="reagent_lot", name="Collagenase", use_within_days=14, **collagenase))
+    expires = today - timedelta(days=3)
+    _enter(
+        session, act, kind="reagent_lot", name="Trypsin", supplier_lot="T-1042", contains=[Substance.TRYPSIN], expires_on=expires
+    )
+    _qualify(session, act, _enter(session, act, kind="medium", name="DMEM with 10 % FBS", contains=[Substance.BOVINE_SERUM]))
+
+
+def _enter(session: Session, act: Act, **said: Any) -> str:
+    return enter(session, act, EnterRegister(site=BANK, **said)).entry.entry
+
+
+def _qualify(session: Session, act: Act, key: str) -> None:
+    change(session, act, key, ChangeRegister(change="qualified"))

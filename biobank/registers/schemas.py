@@ -1,0 +1,167 @@
+"""Wire shapes of the registers."""
+
+from datetime import date, datetime
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from biobank.custody.recording import Circumstances
+from biobank.donors.allergies import Substance
+from biobank.foundation.paging import Listed
+from biobank.registers.fitness import Answer, Problem
+
+RegisterKind = Literal[
+    "reagent_lot",
+    "medium",
+    "equipment",
+    "workstation",
+    "procedure",
+    "cooling_programme",
+    "cryoprotectant",
+    "courier",
+    "laboratory",
+    "reason",
+]
+PREFIXES: Final = {"reagent_lot": "RG", "medium": "RG", "equipment": "EQ", "workstation": "EQ"}
+"""Kinds that are scanned → the prefix of the code they get."""
+
+Named = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()-]*$")]
+Words = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()&,-]*$")]
+SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$", examples=["LAB"])]
+Key = Annotated[str, Field(pattern=r"^((RG|EQ)-[0-9A-Z]{7}|[0-9a-f-]{36})$", description="Our code, or the id of what has none.")]
+Badge = Annotated[str, Field(pattern=r"^US-[0-9A-Z]{7}$")]
+Change = Literal["opened", "qualified", "calibrated", "recalled", "retired"]
+
+
+class EnterRegister(Circumstances):
+    """A thing to come into use. What is scanned gets a code of ours; the rest goes by its name."""
+
+    kind: RegisterKind
+    name: Named = Field(description="As people call it: `SOP-014 v3`, `Incubator 2`, `Collagenase`.")
+    site: SiteCode | None = Field(default=None, description="Where it is used; none: at every site.")
+    supplier: Words | None = None
+    supplier_lot: Words | None = None
+    gtin: Annotated[str, Field(pattern=r"^[0-9]{8,14}$")] | None = None
+    contains: Annotated[list[Substance], Field(max_length=20)] = Field(default_factory=list)
+    expires_on: date | None = None
+    use_within_days: Annotated[int, Field(ge=1, le=3660)] | None = Field(
+        default=None, description="How many days it may be used after opening."
+    )
+    calibration_due_on: date | None = None
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        if self.kind not in {"reagent_lot", "medium"} and (self.use_within_days is not None or self.contains):
+            raise ValueError("only a reagent lot or a medium is opened and leaves something behind")
+        if self.kind not in {"equipment", "workstation"} and self.calibration_due_on is not None:
+            raise ValueError("only equipment and workstations are calibrated")
+        return self
+
+
+class ChangeRegister(Circumstances):
+    """What happened to it. `calibrated` says when it is due again."""
+
+    change: Change
+    calibration_due_on: date | None = None
+    reason: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")] | None = None
+
+    @model_validator(mode="after")
+    def _says_when(self) -> Self:
+        if (self.change == "calibrated") != (self.calibration_due_on is not None):
+            raise ValueError("the next calibration's day goes with calibrated, and only with it")
+        return self
+
+
+class Authorise(Circumstances):
+    """A person who may work by a procedure, and until when; a day gone by takes it away."""
+
+    person: Badge
+    until: date
+
+
+class SetRegisterRule(Circumstances):
+    """What a site does about one problem."""
+
+    site: SiteCode
+    problem: Problem
+    answer: Answer
+
+
+class RegisterPublic(BaseModel):
+    """One entry, and what stands against its use now."""
+
+    entry: str
+    kind: RegisterKind
+    name: str
+    site: str | None
+    supplier: str | None
+    supplier_lot: str | None
+    gtin: str | None
+    contains: list[str]
+    expires_on: date | None
+    use_within_days: int | None
+    calibration_due_on: date | None
+    opened_at: datetime | None
+    qualified_at: datetime | None
+    recalled_at: datetime | None
+    retired_at: datetime | None
+    recorded_at: datetime
+    recorded_by: str
+    problems: list[Problem]
+
+
+class RegisterList(Listed[RegisterPublic]):
+    """Entries of the registers."""
+
+
+class AuthorisationPublic(BaseModel):
+    """Who may work by a procedure, and until when."""
+
+    person: str
+    until: date
+
+
+class WarningPublic(BaseModel):
+    """What was used despite a warning, in which run, kit or count."""
+
+    used_in: str
+    problem: Problem
+    person: str | None
+    sentence: str
+    recorded_at: datetime
+    recorded_by: str
+
+
+class RegisterDossier(RegisterPublic):
+    """One entry with who may work by it, and the latest hundred uses despite a warning."""
+
+    authorised: list[AuthorisationPublic]
+    warnings: list[WarningPublic]
+
+
+class RegisterRecorded(BaseModel):
+    """An entry as it stands now, and our signature."""
+
+    entry: RegisterPublic
+    receipt: str
+
+
+class RegisterRulePublic(BaseModel):
+    """What is done about a problem: of a site, or (`site` null) everywhere unless a site says otherwise."""
+
+    site: str | None
+    problem: Problem
+    answer: Answer
+    fixed: bool = False
+
+
+class RegisterRules(BaseModel):
+    """The usual answers, then those of sites."""
+
+    items: list[RegisterRulePublic]
+
+
+class RegisterRuleRecorded(RegisterRulePublic):
+    """What the site does from now on."""
+
+    receipt: str

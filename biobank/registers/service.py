@@ -1,0 +1,153 @@
+"""Use cases of the registers: entering, changing, authorising people, and what a site does about a problem."""
+
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.codes import new_code
+from biobank.auth.models import user
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import EVERYWHERE
+from biobank.custody.event import Event
+from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.recording import Circumstances, acknowledge, head_of
+from biobank.custody.states import StreamKind
+from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.terms import words
+from biobank.people.queries import get_site
+from biobank.registers.events import RegisterAuthorised, RegisterChanged, RegisterEntered, RegisterRuleSet
+from biobank.registers.fitness import FIXED
+from biobank.registers.models import register_authorisation, register_entry, register_rule
+from biobank.registers.queries import members_of, row_of
+from biobank.registers.schemas import (
+    PREFIXES,
+    Authorise,
+    ChangeRegister,
+    EnterRegister,
+    RegisterPublic,
+    RegisterRecorded,
+    RegisterRuleRecorded,
+    SetRegisterRule,
+)
+
+BY_THE_BENCH = frozenset({"reagent_lot", "medium", "equipment", "workstation"})
+"""Kinds that the bench enters itself; the others are quality's."""
+STOPS = frozenset({"opened", "recalled", "retired"})
+"""Changes that only narrow the use of a thing: the bench may record them, as well as quality."""
+
+
+class InRegister(Conflict):
+    """This name is in the register already."""
+
+    code = "in_register"
+    title = "In the register already"
+
+
+class RegisterSaysSo(Conflict):
+    """The register says that already; a second opening would make a reagent last longer than it does."""
+
+    code = "register_says_so"
+    title = "The register says so already"
+
+
+class NotAProcedure(Conflict):
+    """People are authorised for procedures."""
+
+    code = "not_a_procedure"
+    title = "Not a procedure"
+
+
+class SameEverywhere(Conflict):
+    """Every site answers this problem alike."""
+
+    code = "same_at_every_site"
+    title = "The same at every site"
+
+
+def enter(session: Session, act: Act, request: EnterRegister) -> RegisterRecorded:
+    """Enter a thing. Raises NotPermitted, NotFound (site), InRegister."""
+    at = EVERYWHERE if request.site is None else request.site
+    if not (request.kind in BY_THE_BENCH and act.actor.may(Permission.KIT_MANAGE, at=at)):
+        act.require(Permission.QUALITY_DECIDE, at=at)
+    if request.site is not None:
+        get_site(session, request.site)
+    prefix = PREFIXES.get(request.kind)
+    key = str(uuid4()) if prefix is None else new_code(session, prefix)
+    values = request.model_dump(exclude=set(Circumstances.model_fields) | {"site"})
+    values |= {"contains": [substance.value for substance in request.contains], "site_code": request.site, "key": key}
+    known = insert(register_entry).values(**values, recorded_at=act.at, recorded_by=act.actor.code).on_conflict_do_nothing()
+    if session.execute(known.returning(register_entry.c.key)).first() is None:
+        raise InRegister(f"{request.name} is in the register already. Look it up in the list.")
+    told = request.model_dump(mode="json", exclude={"kind", *Circumstances.model_fields})
+    done = _append(session, act, request, key, RegisterEntered(entry_kind=request.kind, **told), request.site)
+    return _recorded(session, act, key, done)
+
+
+def change(session: Session, act: Act, key: str, request: ChangeRegister) -> RegisterRecorded:
+    """Record that it was opened, qualified, calibrated, recalled or taken out of use.
+
+    Raises NotFound, NotPermitted, RegisterSaysSo (opened, recalled and retired happen once).
+    """
+    row = row_of(session, key, lock=True)
+    at = EVERYWHERE if row.site_code is None else row.site_code
+    if not (request.change in STOPS and row.kind in BY_THE_BENCH and act.actor.may(Permission.KIT_MANAGE, at=at)):
+        act.require(Permission.QUALITY_DECIDE, at=at)
+    if request.change in STOPS and getattr(row, f"{request.change}_at") is not None:
+        raise RegisterSaysSo(f"{row.name} was recorded as {request.change} already.")
+    due = None if request.calibration_due_on is None else request.calibration_due_on.isoformat()
+    event = RegisterChanged(change=request.change, calibration_due_on=due, reason=request.reason)
+    done = _append(session, act, request, key, event, row.site_code)
+    columns: dict[str, Any] = {f"{request.change}_at": request.occurred_at or act.at}
+    if request.change == "calibrated":
+        columns = {"calibration_due_on": request.calibration_due_on}
+    session.execute(update(register_entry).where(register_entry.c.key == key).values(**columns))
+    return _recorded(session, act, key, done)
+
+
+def authorise(session: Session, act: Act, key: str, request: Authorise) -> RegisterRecorded:
+    """Say that a person may work by a procedure until a day. Raises NotFound, NotPermitted, NotAProcedure."""
+    row = row_of(session, key, lock=True)
+    act.require(Permission.QUALITY_DECIDE, at=EVERYWHERE if row.site_code is None else row.site_code)
+    if row.kind != "procedure":
+        raise NotAProcedure(f"People are authorised for procedures, and {row.name} is none.", subject=key)
+    if session.execute(select(user.c.code).where(user.c.code == request.person)).first() is None:
+        raise NotFound(f"Nobody here has the badge {request.person}.", subject=request.person)
+    event = RegisterAuthorised(person=request.person, until=request.until.isoformat())
+    done = _append(session, act, request, key, event, row.site_code)
+    values = {"until": request.until, "recorded_at": act.at, "recorded_by": act.actor.code}
+    session.execute(
+        insert(register_authorisation)
+        .values(entry_key=key, user_code=request.person, **values)
+        .on_conflict_do_update(index_elements=["entry_key", "user_code"], set_=values)
+    )
+    return _recorded(session, act, key, done)
+
+
+def set_register_rule(session: Session, act: Act, request: SetRegisterRule) -> RegisterRuleRecorded:
+    """Say whether a site refuses a problem or warns of it. Raises NotPermitted, NotFound, SameEverywhere."""
+    act.require(Permission.QUALITY_DECIDE, at=request.site)
+    get_site(session, request.site)
+    if request.problem in FIXED:
+        raise SameEverywhere(f"{words(request.problem)}: every site answers this alike.")
+    event = RegisterRuleSet(site=request.site, problem=request.problem.value, answer=request.answer)
+    done = _append(session, act, request, request.site, event, request.site)
+    values = {"answer": request.answer, "set_by": act.actor.code}
+    session.execute(
+        insert(register_rule)
+        .values(site_code=request.site, problem=request.problem.value, **values)
+        .on_conflict_do_update(index_elements=["site_code", "problem"], set_=values)
+    )
+    return RegisterRuleRecorded(site=request.site, problem=request.problem, answer=request.answer, receipt=acknowledge(act, done))
+
+
+def _append(session: Session, act: Act, request: Circumstances, stream: str, event: Event, site: str | None) -> list[Appended]:
+    return append(session, [Fact(StreamKind.SYSTEM, stream, event, head_of(session, act, request, subject=None, site=site))])
+
+
+def _recorded(session: Session, act: Act, key: str, done: list[Appended]) -> RegisterRecorded:
+    entry = RegisterPublic(**members_of(row_of(session, key), act.at))
+    return RegisterRecorded(entry=entry, receipt=acknowledge(act, done))

@@ -1,0 +1,186 @@
+"""Entering things, what happens to them, and what a run may name."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests import seed
+from tests.conftest import Api
+from tests.specimens.stories import donor, freeze, harvest, kit, made, output, received, refused, run, using
+
+Json = dict[str, Any]
+BADGE = seed.USERS["lab_tech"].code
+LATE = {"reason_text": "Written down after the run."}
+
+
+def entered(api: Api, kind: str = "reagent_lot", name: str = "Trypsin", **more: Any) -> str:
+    """Enter something at LAB as quality; return its key."""
+    answer = made(api.quality.post("/registers", json={"kind": kind, "name": name, "site": "LAB"} | more))
+    return str(answer["entry"]["entry"])
+
+
+def changed(api: Api, key: str, change: str, **more: Any) -> Json:
+    answer: Json = made(api.quality.post(f"/registers/{key}/changes", json={"change": change} | more))
+    return answer
+
+
+def fat(api: Api) -> Json:
+    """A syringe of fat on the bench of LAB."""
+    harvested = made(harvest(api.clinician, donor(api)))
+    return received(api.lab_tech, harvested["specimens"][0])
+
+
+def wash(api: Api, syringe: Json, **more: Any) -> Any:
+    return run(api.lab_tech, "wash", [using(syringe)], [output("lipoaspirate", 40_000, "ul_washed")], **more)
+
+
+def test_a_run_names_only_what_a_register_of_its_site_knows(api: Api) -> None:
+    syringe = fat(api)
+    elsewhere = str(
+        made(api.quality.post("/registers", json={"kind": "equipment", "name": "Hood", "site": "NORTH"}))["entry"]["entry"]
+    )
+    for named in (
+        {"procedure_version": "banana 99"},
+        {"reagent_lots": ["RG-0000019"]},
+        {"equipment": [elsewhere]},
+        {"procedure_version": "CRF-1 slow v2"},
+    ):
+        answer = wash(api, syringe, **named)
+        if answer.status_code != 422:  # an invented code with a wrong check character is not even read
+            assert refused(answer) == (409, "not_in_register")
+    assert refused(freeze(api.lab_tech, [syringe], programme="banana")) == (409, "not_in_register")
+    assert refused(
+        api.lab_tech.post(
+            "/kits",
+            json={
+                "site": "CLINIC",
+                "home_site": "LAB",
+                "adipose_labels": 1,
+                "expires_at": "2030-01-01T00:00:00Z",
+                "media_lots": [elsewhere.replace("EQ", "RG")],
+            },
+        )
+    )[1] in {"not_in_register", "malformed_request"}
+    assert made(wash(api, syringe, equipment=[seed.EQUIPMENT], reagent_lots=[seed.REAGENT]))["warnings"] == []
+
+
+def test_what_is_expired_or_recalled_is_refused_what_is_unqualified_is_warned_of_and_kept(api: Api) -> None:
+    syringe = fat(api)
+    expired = entered(api, expires_on="2020-01-01")
+    recalled = entered(api, name="Serum")
+    changed(api, recalled, "recalled", reason="supplier_notice")
+    answer = wash(api, syringe, reagent_lots=[expired, recalled])
+    assert refused(answer) == (409, "not_fit_for_use")
+    assert "expired on 2020-01-01" in answer.json()["detail"] and "was recalled" in answer.json()["detail"]
+    fresh = entered(api, name="Buffer")
+    warned = made(wash(api, syringe, reagent_lots=[fresh]))
+    (said,) = warned["warnings"]
+    assert said == f"{fresh} (Buffer) is not qualified for use here. Quality records that on its page."
+    assert api.lab_tech.get(f"/processings/{warned['processing']}").json()["warnings"] == [said]
+    (kept,) = api.lab_tech.get(f"/registers/{fresh}").json()["warnings"]
+    assert (kept["used_in"], kept["problem"]) == (warned["processing"], "unqualified")
+    log = api.auditor.get("/custody-log", params={"format": "jsonl", "kind": "system.used_despite_warning"}).text
+    assert warned["processing"] in log
+
+
+def test_a_site_makes_a_warning_a_refusal_but_never_softens_a_recall(api: Api) -> None:
+    syringe, fresh = fat(api), entered(api)
+    rule = {"site": "LAB", "problem": "unqualified", "answer": "refuse"}
+    made(api.quality.post("/register-rules", json=rule))
+    assert refused(wash(api, syringe, reagent_lots=[fresh])) == (409, "not_fit_for_use")
+    assert refused(api.quality.post("/register-rules", json=rule | {"problem": "recalled", "answer": "warn"})) == (
+        409,
+        "same_at_every_site",
+    )
+    changed(api, fresh, "qualified")
+    assert made(wash(api, syringe, reagent_lots=[fresh]))["warnings"] == []
+
+
+def test_a_person_without_authorisation_is_warned_of_or_refused_and_freezing_is_never_refused(api: Api) -> None:
+    syringe, procedure = fat(api), entered(api, "procedure", "SOP-900 v1")
+    made(api.quality.post("/register-rules", json={"site": "LAB", "problem": "unauthorised", "answer": "refuse"}))
+    assert refused(wash(api, syringe, procedure_version="SOP-900 v1")) == (409, "not_fit_for_use")
+    made(api.quality.post(f"/registers/{procedure}/authorisations", json={"person": BADGE, "until": "2999-01-01"}))
+    washed = made(wash(api, syringe, procedure_version="SOP-900 v1"))["specimens"][0]
+    other = entered(api, "procedure", "SOP-901 v1")
+    frozen = made(freeze(api.lab_tech, [washed], procedure_version="SOP-901 v1"))
+    assert frozen["warnings"] == [f"{BADGE} is not authorised for SOP-901 v1 in the register."]
+    body = {"person": BADGE, "until": "2999-01-01"}
+    assert refused(api.quality.post(f"/registers/{seed.EQUIPMENT}/authorisations", json=body)) == (409, "not_a_procedure")
+    assert api.quality.get(f"/registers/{other}").json()["authorised"] == []
+
+
+def test_stating_an_earlier_time_does_not_get_round_a_recall_silently(api: Api) -> None:
+    syringe, lot = fat(api), entered(api)
+    changed(api, lot, "qualified")
+    changed(api, lot, "recalled")
+    before = api.lab_tech.get(f"/registers/{lot}").json()["recorded_at"]
+    answer = wash(api, syringe, reagent_lots=[lot], occurred_at=before, late_entry=True, **LATE)
+    assert answer.status_code == 409 or "was recalled after this use" in " ".join(answer.json()["warnings"])
+
+
+def test_opening_happens_once_and_a_name_stands_for_one_thing(api: Api) -> None:
+    lot = entered(api, use_within_days=7)
+    changed(api, lot, "opened")
+    assert refused(api.lab_tech.post(f"/registers/{lot}/changes", json={"change": "opened"})) == (409, "register_says_so")
+    entered(api, "laboratory", "Northside")
+    body = {"kind": "laboratory", "name": "Northside", "site": "LAB"}
+    assert refused(api.quality.post("/registers", json=body)) == (409, "in_register")
+    assert api.lab_tech.get("/registers", params={"kind": "laboratory"}).json()["items"][0]["name"] == "Northside"
+
+
+@pytest.mark.parametrize(
+    ("who", "change", "status"),
+    [
+        ("lab_tech", "opened", 201),
+        ("lab_tech", "recalled", 201),
+        ("lab_tech", "qualified", 403),
+        ("quality", "qualified", 201),
+        ("north_tech", "opened", 403),
+        ("clinician", "recalled", 403),
+    ],
+)
+def test_the_bench_narrows_the_use_of_a_thing_and_quality_alone_widens_it(api: Api, who: str, change: str, status: int) -> None:
+    lot = entered(api)
+    assert getattr(api, who).post(f"/registers/{lot}/changes", json={"change": change}).status_code == status
+
+
+def test_the_bench_enters_what_it_scans_and_quality_what_has_a_name(api: Api) -> None:
+    tech = api.lab_tech.post("/registers", json={"kind": "medium", "name": "DMEM", "site": "LAB"})
+    assert made(tech)["entry"]["entry"].startswith("RG-")
+    for body in ({"kind": "procedure", "name": "SOP-9 v1", "site": "LAB"}, {"kind": "medium", "name": "DMEM"}):
+        assert api.lab_tech.post("/registers", json=body).status_code == 403
+    assert kit(api, media_lots=[made(tech)["entry"]["entry"]])["media_lots"]
+
+
+def test_every_change_of_the_registers_is_in_the_log(api: Api) -> None:
+    procedure, rule = entered(api, "procedure", "SOP-7 v2"), {"site": "LAB", "problem": "expired", "answer": "warn"}
+    changed(api, procedure, "retired")
+    made(api.quality.post(f"/registers/{procedure}/authorisations", json={"person": BADGE, "until": "2999-01-01"}))
+    made(api.quality.post("/register-rules", json=rule))
+    log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    kinds = ("system.register_entered", "system.register_changed", "system.register_authorised", "system.register_rule_set")
+    assert [kind for kind in kinds if kind not in log] == []
+    assert rule | {"fixed": False} in api.auditor.get("/register-rules").json()["items"]
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ("kind = 'banana'", "register_kind_is_known"),
+        ("kind = 'procedure'", "what_is_scanned_has_a_code"),
+        ("use_within_days = 0", "days_after_opening_are_counted"),
+    ],
+)
+def test_the_database_knows_what_an_entry_can_be(api: Api, change: str, constraint: str) -> None:
+    with psycopg.connect(api.test_bank.dsn("app")) as connection, pytest.raises(psycopg.errors.CheckViolation) as refused_by:
+        connection.execute(f"UPDATE register_entry SET {change} WHERE key = %s", (seed.REAGENT,))
+    assert refused_by.value.diag.constraint_name == constraint
+
+
+def test_the_database_knows_two_answers(api: Api) -> None:
+    made(api.quality.post("/register-rules", json={"site": "LAB", "problem": "expired", "answer": "warn"}))
+    with psycopg.connect(api.test_bank.dsn("app")) as connection, pytest.raises(psycopg.errors.CheckViolation) as refused_by:
+        connection.execute("UPDATE register_rule SET answer = 'perhaps'")
+    assert refused_by.value.diag.constraint_name == "register_answer_is_known"
