@@ -55,6 +55,15 @@ def find_replay(session: Session, act: Act) -> Replayed | None:
     return replay
 
 
+def answered_before(session: Session, act: Act, key: str) -> str | None:
+    """Return what the one who acts was answered under another key, when that went through; COMMIT before using it."""
+    row = session.execute(_find, {"actor": act.actor.code, "key": key}).first()
+    if row is None or row.status >= 400:
+        return None
+    session.execute(text(DURABLE))
+    return str(row.answer)
+
+
 def replay_of(row: "Row[Any]", act: Act) -> Replayed:
     """Compare a kept row with this request."""
     if bytes(row.request_hash) != keyed_hash(act):

@@ -25,7 +25,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Wording:
-    """How an action is written, and what it needs: its permission, and what its place is (a box, a badge or nothing)."""
+    """How an action is written, and what it needs: its permission, and what its place is (a box, a badge or nothing).
+
+    `offline`: a page without network may keep it for later. It is an observation of one person, and leads to no use.
+    """
 
     label: str
     done: str
@@ -33,12 +36,15 @@ class Wording:
     icon: str
     permission: Permission
     place: str | None = None
+    offline: bool = False
 
 
 WORDINGS: dict[Action, Wording] = {
-    Action.RECEIVE: Wording("Receive", "Received", "They arrived here and you hold them now.", "tray", Permission.CUSTODY_RECORD),
+    Action.RECEIVE: Wording(
+        "Receive", "Received", "They arrived here and you hold them now.", "tray", Permission.CUSTODY_RECORD, offline=True
+    ),
     Action.STORE: Wording(
-        "Store or move", "Stored", "Scan the box first, then its tubes.", "tank", Permission.STORAGE_RECORD, "BX PS"
+        "Store or move", "Stored", "Scan the box first, then its tubes.", "tank", Permission.STORAGE_RECORD, "BX PS", offline=True
     ),
     Action.CHECK_OUT: Wording(
         "Check out",
@@ -46,6 +52,7 @@ WORDINGS: dict[Action, Wording] = {
         "They leave their place in your hands; the places stay theirs.",
         "hand",
         Permission.CUSTODY_RECORD,
+        offline=True,
     ),
     Action.HAND_OVER: Wording(
         "Hand over",
@@ -103,6 +110,12 @@ def command_code(meaning: Action | Command) -> str:
 def meaning_of(code: Code) -> Action | Command | None:
     """Return what a command code means; None for any other code and for numbers nobody has given a meaning."""
     return _MEANINGS.get(number_of(code)) if code.prefix == Prefix.COMMAND else None
+
+
+def only_site(actor: Actor) -> str | None:
+    """Return the one site where the actor receives, which need not be said; None when there are several or none."""
+    sites = actor.scope(WORDINGS[Action.RECEIVE].permission).sites
+    return next(iter(sites)) if len(sites) == 1 else None
 
 
 def actions_of(actor: Actor) -> list[Action]:

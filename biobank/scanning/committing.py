@@ -15,7 +15,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.custody.events import CheckedOut, Received
 from biobank.custody.locks import locked
-from biobank.custody.recording import require_expected
+from biobank.custody.recording import NOW, Circumstances, require_expected
 from biobank.custody.reversal import ReverseRequest, reverse
 from biobank.custody.schemas import BatchEventRequest, EventReceipt, request_model
 from biobank.custody.service import record_batch
@@ -112,25 +112,30 @@ def commit_list(session: Session, act: Act, wanted: Wanted, tubes: Sequence[Seen
         if row.code is not None and row.seq is not None:
             require_expected(listed.specimens[row.code], seq)
     for row in listed.rows:
-        _require_ready(row)
+        require_ready(row)
     if wanted.action is Action.STORE:
-        return _store(session, act, listed, seqs)
+        return store(session, act, listed, seqs)
     if wanted.action is Action.HAND_OVER:
         return _hand_over(session, act, listed, seqs)
-    return _observe(session, act, wanted, seqs)
+    return observe(session, act, wanted, seqs)
 
 
-def _require_ready(row: Row) -> None:
+def require_ready(row: Row) -> None:
+    """Raise the first reason why a tube of a list is not recorded."""
     if row.refusals:
         raise row.refusals[0]
     if row.verdict != "ready":
         raise NothingToRecord(f"{row.code or 'A scan'}: {row.note} Take it off the list, then record the rest.", subject=row.code)
 
 
-def _observe(session: Session, act: Act, wanted: Wanted, rows: Sequence[tuple[Row, int]]) -> RecordedList:
-    said = {"site": wanted.site} if wanted.action is Action.RECEIVE else {"purpose": wanted.purpose}
+def observe(
+    session: Session, act: Act, wanted: Wanted, rows: Sequence[tuple[Row, int]], given: Circumstances = NOW
+) -> RecordedList:
+    """Record a list of receipts or check-outs, each tube with the sequence that was seen."""
+    said: dict[str, Any] = {"site": wanted.site} if wanted.action is Action.RECEIVE else {"purpose": wanted.purpose}
     kind = "specimen.received" if wanted.action is Action.RECEIVE else "specimen.checked_out"
     model = _BATCH[wanted.action]
+    said |= given.model_dump(exclude_unset=True)
     requests = [model(kind=kind, specimen=row.code, expected_seq=seq, **said) for row, seq in rows]
     answer = record_batch(session, act, requests)
     return RecordedList(
@@ -142,12 +147,24 @@ def _tube(item: EventReceipt, place: str | None = None) -> RecordedTube:
     return RecordedTube(specimen=item.id, seq=item.seq, undo=item.leaf_hash, place=place)
 
 
-def _store(session: Session, act: Act, listed: ScanList, rows: Sequence[tuple[Row, int]]) -> RecordedList:
+def store(
+    session: Session,
+    act: Act,
+    listed: ScanList,
+    rows: Sequence[tuple[Row, int]],
+    given: Circumstances = NOW,
+    *,
+    chosen: bool = True,
+) -> RecordedList:
+    """Record tubes as stored. `chosen`: the list gave each its slot; else what nobody named a slot for has none that is known."""
     place = listed.place
     assert isinstance(place, Place)
-    request = PlacementsRequest(
-        placements=[Placement(specimen=row.code or "", position=row.slot, expected_seq=seq) for row, seq in rows]
-    )
+    unnamed = [not chosen and row.well is None and row.slot is not None for row, _ in rows]
+    placements = [
+        Placement(specimen=row.code or "", position=None if unknown else row.slot, slot_unknown=unknown, expected_seq=seq)
+        for (row, seq), unknown in zip(rows, unnamed, strict=True)
+    ]
+    request = PlacementsRequest(placements=placements, **given.model_dump(exclude_unset=True))
     answer = place_specimens(session, act, place.code, request)
     items = [_tube(item.event, f"{item.container} {item.label or ''}".strip()) for item in answer.items]
     return RecordedList(action=Action.STORE, items=items, place=place.code, receipt=answer.receipt)

@@ -26,8 +26,9 @@ from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
 from biobank.scanning import racks
 from biobank.scanning.api import body_of, decoded
-from biobank.scanning.commands import COMMAND_LABELS, WORDINGS, Action, Command, actions_of, command_code
+from biobank.scanning.commands import COMMAND_LABELS, WORDINGS, Action, Command, actions_of, command_code, only_site
 from biobank.scanning.committing import RecordedList, SeenTube, UndoRequest, commit_list, undo_list, words_of
+from biobank.scanning.kept import FOR_USE
 from biobank.scanning.lists import ScanList, TubeNotRead, Wanted, check_list
 from biobank.scanning.rack_files import LONGEST_LIST, Line, ListTooLong
 from biobank.scanning.rack_tables import LARGEST_FILE
@@ -134,14 +135,12 @@ def _wanted(form: Form, actor: Actor) -> Wanted:
     offered = actions_of(actor)
     chosen = form.get("action", "")
     action = Action(chosen) if chosen in set(offered) else (offered or [Action.LOOK])[0]
-    sites = actor.scope(WORDINGS[Action.RECEIVE].permission).sites
-    only = next(iter(sites)) if len(sites) == 1 else None
     purpose = form.get("purpose")
     return Wanted(
         action,
         place=form.get("place", "")[:300] or None,
         purpose=purpose if purpose in PURPOSES else None,
-        site=form.get("site", only or "")[:8] or None,
+        site=form.get("site", "")[:8] or only_site(actor),
     )
 
 
@@ -211,6 +210,7 @@ async def _draw(
         wanted=wanted,
         actions=[(action.value, WORDINGS[action], command_code(action)) for action in actions_of(actor)],
         commands={command.value: command_code(command) for command in Command},
+        for_use=FOR_USE,
         purposes=[(purpose, words(purpose)) for purpose in PURPOSES],
         sites=await _sites(reading, actor),
         refusal=None if refusal is None else refusal.problem(),

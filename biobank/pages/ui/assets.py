@@ -17,6 +17,8 @@ from starlette.types import Scope
 
 STATIC_PREFIX = "/static"
 STATIC_DIR = Path(__file__).parent / "static"
+SCAN_WORKER = "scan-worker.js"
+"""May answer for the scan page and what lies under it, and for no other page."""
 
 _VERSION = re.compile(r"^[0-9a-f]{16}$")
 
@@ -57,6 +59,8 @@ class VersionedStatic(StaticFiles):
         current: Any = scope.get("static_is_current", False)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if current else "no-cache"
         response.headers["X-Content-Type-Options"] = "nosniff"
+        if path == SCAN_WORKER:
+            response.headers["Service-Worker-Allowed"] = "/scan"
         return response
 
 

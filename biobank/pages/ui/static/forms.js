@@ -119,9 +119,15 @@ if (sent) {
   sessionStorage.removeItem("draft:sent");
   if (!sent.replace(/\?.*/, "").endsWith(`:${location.pathname}`)) sessionStorage.removeItem(sent);
 }
+// The scan page's worker holds a key in memory, and an encrypted copy of the page; neither outlives the session.
+function forgetPage() {
+  navigator.serviceWorker?.getRegistration("/scan").then((one) => one?.active?.postMessage({ forget: true }));
+}
+if (location.pathname === "/login") forgetPage();
 document.addEventListener("submit", (event) => {
   if (new URL(event.target.action, location.href).pathname !== "/logout") return;
   for (const key of Object.keys(sessionStorage)) if (key.startsWith("draft:")) sessionStorage.removeItem(key);
+  forgetPage();
 });
 
 document.getElementById("error-summary")?.focus();

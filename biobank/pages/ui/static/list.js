@@ -3,11 +3,13 @@
 // The form is the state: the server draws the list into it with its hidden fields, and the same form works without this file.
 // A scan that comes while another is being checked waits its turn; what was scanned is written down here before anything is
 // sent, so a reload, a lost network or a locked session loses nothing. Only codes are kept, under the badge that scanned them.
+// Without network the page goes on (kept.js): what is scanned then is kept, encrypted, and sent when the network is back.
 
 import { isSoundOn, tell, toggleSound } from "./feedback.js";
 import { askPassword } from "./lock.js";
 import { say } from "./scan.js";
 import { t } from "./words.js";
+import { begin, copy, isOffline, keepReady, keepScans, lost, placeKept, takeBack } from "./without.js";
 
 const form = document.getElementById("scan-form");
 const list = document.getElementById("scan-list");
@@ -22,6 +24,8 @@ let waiting = []; // lines scanned and not yet checked
 let untold = 0; // tubes at the end of the list whose verdict nobody has heard yet
 let busy = false;
 let recorded = null; // the last recorded list: {words, items, undo}
+let attempted = null; // the key of a list that was sent and not answered
+const made = new Set(); // lines scanned since the page was opened
 
 const lines = () => [...list.querySelectorAll("input[name=line]")].map((input) => input.value);
 const chosen = () => form.querySelector("input[name=action]:checked");
@@ -50,7 +54,8 @@ function restore() {
   for (const name of ["place", "site", "purpose"]) if (form.elements[name] && draft[name]) form.elements[name].value = draft[name];
   const action = form.querySelector(`input[name=action][value="${CSS.escape(draft.action)}"]`);
   if (action) action.checked = true;
-  waiting = draft.lines ?? [];
+  const drawn = new Set(lines());
+  waiting = (draft.lines ?? []).filter((line) => !drawn.has(line));
 }
 
 // ---------- talking to the server ----------
@@ -62,6 +67,7 @@ async function post(path, data, headers = {}) {
     if (await askPassword()) return post(path, data, headers);
     throw new Error("locked");
   }
+  if ([502, 504].includes(answer.status)) throw new Error("no answer"); // a proxy before a bank that is away
   const said = await answer.json().catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(said.title ?? t("Not done")), { problem: { ...said, status: answer.status } });
   return said;
@@ -72,7 +78,7 @@ const NO_ANSWER = t("No answer from the bank. The list is kept; it is looked at 
 // Judge the list as the form has it, with whatever waits.
 async function check() {
   keep();
-  if (busy) return;
+  if (busy || isOffline()) return;
   busy = true;
   try {
     do {
@@ -87,7 +93,7 @@ async function check() {
         draw(await post("/scan/list", data));
       } catch (error) {
         waiting = [...sent, ...waiting];
-        refuse(error);
+        if (!(await lost(error))) refuse(error);
         return;
       }
     } while (waiting.length);
@@ -108,6 +114,8 @@ function draw(said) {
     untold = waiting.length;
     announce(heard);
   }
+  list.dataset.asOf = new Date().toISOString();
+  copy();
 }
 
 const VERDICTS = {
@@ -150,6 +158,8 @@ function refuse(error) {
 // ---------- scans ----------
 
 function add(line, code) {
+  if (isOffline()) return void keepScans([line]);
+  made.add(line);
   if (isListed(code)) {
     tell("again");
     big("again", code, t("Already in the list"));
@@ -198,7 +208,8 @@ function placeScanned(prefix, code) {
       return;
     }
   }
-  if (action !== "store" && lines().length) {
+  if (prefix === "PS" && isOffline()) return void placeKept(code, () => { choose("store"); goTo(code); });
+  if (action !== "store" && lines().length && !isOffline()) {
     tell("stop");
     say("care", t("Scanned %(code)s.", { code }), t("These tubes are not being stored. Choose Store first, or record this list."));
     return;
@@ -235,10 +246,12 @@ document.addEventListener("code-misread", (event) => {
 
 async function commit() {
   if (busy) return;
+  if (isOffline()) return void keepReady(attempted);
   busy = true;
   const data = new FormData(form);
   try {
     recorded = await post("/scan/commit", data);
+    attempted = null;
     const done = new Set(data.getAll("tube").map((tube) => JSON.parse(tube).text));
     for (const input of list.querySelectorAll("input[name=line]")) {
       if (done.has(input.value.slice(input.value.indexOf("|") + 1))) input.remove();
@@ -249,6 +262,8 @@ async function commit() {
     showRecorded();
     result.scrollIntoView({ block: "nearest" });
   } catch (error) {
+    attempted = error.problem ? null : data.get("idempotency_key");
+    if (await lost(error)) return void keepReady(attempted);
     refuse(error);
     if (!error.problem) return; // the answer was lost: the same key, pressed again, records it once
   } finally {
@@ -359,7 +374,8 @@ document.getElementById("scan-file").addEventListener("change", (event) => {
 });
 
 const TOOLS = {
-  remove_last() {
+  async remove_last() {
+    if (await takeBack()) return void verdict.replaceChildren();
     const last = waiting.pop() ?? [...list.querySelectorAll("input[name=line]")].at(-1);
     if (last instanceof Element) last.remove();
     verdict.replaceChildren();
@@ -392,7 +408,6 @@ async function stayAwake() {
   if (document.visibilityState === "visible") await navigator.wakeLock?.request("screen").catch(() => null);
 }
 
-addEventListener("online", () => check());
 document.addEventListener("visibilitychange", () => { stayAwake(); if (document.visibilityState === "visible" && waiting.length) check(); });
 
 form.querySelector(".scan-many").open = false;
@@ -402,6 +417,17 @@ form.querySelector("[data-do=sound]").setAttribute("aria-pressed", String(isSoun
 restore();
 showFields();
 stayAwake();
-if (waiting.length) check();
+begin({
+  lines, chosen, keep, post, check, big,
+  // Lines that were scanned since the page opened and that nobody judged: the only ones known to be scans of now.
+  takeFresh() {
+    const fresh = waiting.filter((line) => made.has(line));
+    waiting = waiting.filter((line) => !made.has(line));
+    untold = 0;
+    return fresh;
+  },
+  putBack(back) { waiting.push(...back.filter((line) => !waiting.includes(line) && !lines().includes(line))); },
+  hasWaiting: () => waiting.length > 0,
+});
 one.focus({ preventScroll: true });
 document.documentElement.dataset.listReady = "";

@@ -10,6 +10,9 @@ const dialog = document.getElementById("lock-template").content.firstElementChil
 const form = dialog.querySelector("form");
 const error = dialog.querySelector("#lock-error");
 
+const NO_NETWORK = t("No answer from the bank. Only the bank can check your password: this page stays locked until the network is back. "
+  + "What was scanned is kept on this device.");
+
 let usedAt = Date.now();
 let pingedAt = Date.now();
 let asking = null;
@@ -30,6 +33,8 @@ export function askPassword() {
   asking ??= new Promise((resolve) => {
     error.textContent = "";
     document.documentElement.classList.add("locked");
+    document.dispatchEvent(new Event("page-locked"));
+    fetch("/healthz", { cache: "no-store" }).catch(() => { error.textContent = NO_NETWORK; });
     for (const open of document.querySelectorAll("dialog:modal")) open.close();
     document.body.append(dialog);
     dialog.showModal();
@@ -40,6 +45,7 @@ export function askPassword() {
       dialog.remove();
       asking = null;
       usedAt = pingedAt = Date.now();
+      document.dispatchEvent(new Event("page-unlocked"));
       resolve(true);
     }, { once: true });
   });
@@ -58,7 +64,7 @@ async function tryPassword() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  tryPassword().catch(() => { error.textContent = t("No answer from the bank. Try again in a moment."); });
+  tryPassword().catch(() => { error.textContent = NO_NETWORK; });
 });
 dialog.addEventListener("cancel", (event) => event.preventDefault()); // Escape opens no lock
 
