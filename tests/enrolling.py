@@ -28,7 +28,7 @@ def drawn(second: httpx.Client, completed: httpx.Response) -> str:
 
 def enrolled(api: Api, username: str, *, role: str = "lab_tech", site: str | None = "LAB") -> tuple[str, str]:
     """Make a login with one role; return its badge code and its one-time code."""
-    made = api.admin.post("/users", json={"username": username, "printed_name": "Jane Doe, PhD"})
+    made = api.admin.post("/users", json={"username": username, "printed_name": "Jane Doe, PhD", "another_person": True})
     assert made.status_code == 201, made.text
     code = made.json()["code"]
     role_given = by_two(api.admin, api.quality, f"/users/{code}/roles", {"role": role, "site": site}, "role_change")

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("code_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("slip_id", sa.Uuid(), nullable=True),
         sa.Column("slip_for", sa.Text(), nullable=True),
+        sa.Column("person_code", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "(slip_id IS NULL) = (slip_for IS NULL) AND (slip_id IS NULL OR code_expires_at IS NOT NULL)",
             name=op.f("a_slip_brings_a_code_to_be_drawn_by_somebody"),
@@ -34,11 +35,14 @@ def upgrade() -> None:
             "code_expires_at IS NULL OR must_change_password", name=op.f("a_code_is_replaced_at_the_first_sign_in")
         ),
         sa.CheckConstraint("password_hash IS NOT NULL OR must_change_password", name=op.f("who_has_no_password_chooses_one")),
+        sa.CheckConstraint("person_code <> code", name=op.f("another_login_of_a_person_names_the_first")),
+        sa.ForeignKeyConstraint(["person_code"], ["app_user.code"], name=op.f("fk_app_user_person_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_app_user")),
         sa.UniqueConstraint("slip_id", name=op.f("uq_app_user_slip_id")),
         sa.UniqueConstraint("username", name=op.f("uq_app_user_username")),
         info={"never_deleted": True},
     )
+    op.create_index(op.f("ix_app_user_person_code"), "app_user", ["person_code"], unique=False)
     op.create_table(
         "attempt",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -2064,4 +2068,5 @@ def downgrade() -> None:
     op.drop_index("ix_attempt_subject", table_name="attempt")
     op.drop_index("ix_attempt_at", table_name="attempt")
     op.drop_table("attempt")
+    op.drop_index(op.f("ix_app_user_person_code"), table_name="app_user")
     op.drop_table("app_user")

@@ -39,7 +39,7 @@ from biobank.acts.models import PendingAct
 from biobank.acts.signing import SignatureUsed
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.queries import actor_of_user
+from biobank.auth.queries import actor_of_user, logins_of_persons
 from biobank.foundation.clock import now
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
@@ -191,9 +191,10 @@ def propose_or_complete(
             "This act was completed, cancelled or left for more than a day. Propose it again if it is still needed.",
             subject=subject,
         )
-    if row.proposed_by == act.actor.code:
+    if act.actor.code in logins_of_persons(session, [row.proposed_by])[row.proposed_by]:
         raise SecondPersonMustDiffer(
-            "You proposed this yourself; someone else must sign it as the second person.", subject=subject
+            "You proposed this yourself, with this login or another of yours; someone else must sign it as the second person.",
+            subject=subject,
         )
     _require(act.actor, needs, site, subject, "The second person")
     first = actor_of_user(session, row.proposed_by)

@@ -46,7 +46,8 @@ class User(SQLModel, table=True):
     """A login. `code` (`US-…`) is the badge and the only name that enters the log.
 
     `password_hash` is of the owner's password, or of a one-time code while `code_expires_at` says until when; null: nothing opens
-    this login. `slip_id` names the slip that brings the code and `slip_for` who draws it.
+    this login. `slip_id` names the slip that brings the code and `slip_for` who draws it. `person_code` is the first login of the
+    same person; null: this one is.
     """
 
     __tablename__ = "app_user"
@@ -57,6 +58,7 @@ class User(SQLModel, table=True):
             "(slip_id IS NULL) = (slip_for IS NULL) AND (slip_id IS NULL OR code_expires_at IS NOT NULL)",
             name="a_slip_brings_a_code_to_be_drawn_by_somebody",
         ),
+        CheckConstraint("person_code <> code", name="another_login_of_a_person_names_the_first"),
         {"info": {"never_deleted": True}},
     )
 
@@ -70,6 +72,7 @@ class User(SQLModel, table=True):
     code_expires_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
     slip_id: UUID | None = Field(default=None, sa_column=Column(Uuid, unique=True))
     slip_for: str | None = Field(default=None, sa_column=Column(Text))
+    person_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code"), index=True))
 
 
 class UserRole(SQLModel, table=True):

@@ -1,8 +1,9 @@
 """Small questions about logins that layers above ask."""
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import bindparam, select, true
+from sqlalchemy import bindparam, func, select, true
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor, RoleGrant
@@ -33,3 +34,14 @@ def username_of(session: Session, code: str) -> str:
     if name is None:
         raise NotSignedIn("This login is not known. Sign in again.")
     return name
+
+
+def logins_of_persons(session: Session, codes: Collection[str]) -> dict[str, frozenset[str]]:
+    """Return for each of these logins every login of the same person, itself included; unknown codes are left out."""
+    one, other = user.alias(), user.alias()
+    same = func.coalesce(one.c.person_code, one.c.code) == func.coalesce(other.c.person_code, other.c.code)
+    rows = session.execute(select(one.c.code, other.c.code).join(other, same).where(one.c.code.in_(sorted(codes)))).all()
+    found: dict[str, set[str]] = {}
+    for code, login in rows:
+        found.setdefault(code, set()).add(login)
+    return {code: frozenset(logins) for code, logins in found.items()}

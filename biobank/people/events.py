@@ -57,6 +57,15 @@ class UserRenamed(Event):
     identity: str = COMMIT
 
 
+class UserOfPerson(TwoPeople):
+    """The login belongs to the person whose first login is `person`; null: it is nobody else's, which takes two people to say."""
+
+    kind: Literal["user.of_person"] = "user.of_person"
+    permission: ClassVar[Permission] = Permission.USER_MANAGE
+
+    person: str | None = Field(default=None, pattern=r"^US-[0-9A-Z]{7}$")
+
+
 class UserDeactivated(Event):
     """The login was shut and all its sessions ended."""
 

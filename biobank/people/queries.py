@@ -43,6 +43,21 @@ def get_user(session: Session, actor: Actor, code: str, *, lock: bool = False) -
     return row, grants
 
 
+def person_of(session: Session, actor: Actor, code: str) -> str:
+    """Return the first login of the person who has this one, of those the actor may know of; raise NotFound."""
+    row, _ = get_user(session, actor, code)
+    return str(row.person_code or row.code)
+
+
+def login_named(session: Session, keystore: Keystore, name: str) -> str | None:
+    """Return a login that is printed with this name, or None. It opens every name in the vault: for the making of a login."""
+    rows = session.execute(select(user.c.code, user.c.name_commit).order_by(user.c.code))
+    same = (
+        row.code for row in rows.all() if (printed_name(session, keystore, row.name_commit) or "").casefold() == name.casefold()
+    )
+    return next(same, None)
+
+
 def read_user(session: Session, actor: Actor, keystore: Keystore, code: str) -> UserPublic:
     """Return one login with its printed name; raise NotFound."""
     row, grants = get_user(session, actor, code)
@@ -169,6 +184,7 @@ def _public(row: Any, grants: Iterable[RoleGrant], name: str | None) -> UserPubl
         printed_name=name,
         active=row.active,
         must_change_password=row.must_change_password,
+        person=row.person_code or row.code,
         created_at=row.created_at,
         roles=_grants_public(grants),
     )

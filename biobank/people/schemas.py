@@ -47,16 +47,22 @@ class UserCreate(_Body):
 
     username: str = Field(pattern=r"^[a-z][a-z0-9._-]{1,39}$")
     printed_name: Name = Field(description="As it is printed under signatures. Kept in the vault.")
+    same_person_as: UserCode | None = Field(
+        default=None, description="Another login of the same person: what was done with one counts for the other."
+    )
+    another_person: bool = Field(default=False, description="They bear the name of somebody who has a login already.")
     password: str | None = PASSWORD_OF_ANOTHER
 
 
 class UserChange(_Body):
-    """One change of a login: its printed name, or whether it is open (then say why in `reason`).
+    """One change of a login: its printed name, whose it is, or whether it is open (then say why in `reason`).
 
-    Opening one that co-signs roles takes two people: then `signature`, and `pending_act` the second time.
+    Opening one that co-signs roles takes two people, and so does taking a login from a person (`same_person_as` is its own
+    code): then `signature`, and `pending_act` the second time.
     """
 
     printed_name: Name | None = None
+    same_person_as: UserCode | None = Field(default=None, description="Another login of its owner, or itself: nobody else's.")
     active: bool | None = None
     reason: Reason | None = None
     signature: Token | None = None
@@ -122,6 +128,7 @@ class UserPublic(BaseModel):
     printed_name: str | None
     active: bool
     must_change_password: bool
+    person: str = Field(description="The first login of its owner: its own code when they have no other.")
     created_at: datetime
     roles: list[GrantPublic]
 

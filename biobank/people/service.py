@@ -32,7 +32,7 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.errors import AlreadyExists, Conflict, MalformedRequest
 from biobank.people import events
 from biobank.people.authority import cosigning_site, one_site, require_held, require_manager_of, require_not_own, takes_two
-from biobank.people.queries import get_user
+from biobank.people.queries import get_user, login_named, person_of
 from biobank.people.schemas import Done, PasswordReset, Slip, UserChange, UserCreate
 from biobank.people.slips import NO_CODE, issue_slip
 from biobank.transparency.models import stream_head
@@ -70,6 +70,13 @@ class LoginWithoutRole(Conflict):
     title = "No role yet"
 
 
+class NameKnown(Conflict):
+    """Somebody of this name has a login: the same person, or another?"""
+
+    code = "name_known"
+    title = "Somebody of this name has a login"
+
+
 class UsernameTaken(AlreadyExists):
     """Another login has this name."""
 
@@ -80,12 +87,28 @@ class UsernameTaken(AlreadyExists):
 def create_user(session: Session, act: Act, request: UserCreate) -> Done:
     """Make a login without roles and without a credential: nothing opens it yet.
 
-    Raises NotPermitted, PasswordOfAnother, UsernameTaken.
+    Raises NotPermitted, PasswordOfAnother, NotFound, NameKnown, UsernameTaken.
     """
     act.require(Permission.USER_MANAGE, at=ANYWHERE)
     _require_no_password(request.password)
+    person = None if request.same_person_as is None else person_of(session, act.actor, request.same_person_as)
+    namesake = login_named(session, act.keystore, request.printed_name)
+    if namesake is not None and person is None and not request.another_person:
+        raise NameKnown(
+            f"{namesake} is printed with the same name. Say whose login this is: the same person's, or another person's.",
+            subject=namesake,
+        )
     code, appended = add_user(session, act, request.username, request.printed_name)
+    if person is not None:
+        appended += _give_to(session, act, code, person)
     return done(act, code, appended)
+
+
+def _give_to(session: Session, act: Act, code: str, person: str | None, step: Completed | None = None) -> list[Appended]:
+    """Write whose login it is: with it go those that named it as their person's first."""
+    its = (user.c.code == code) if person is None else (user.c.code == code) | (user.c.person_code == code)
+    session.execute(update(user).where(its).values(person_code=person))
+    return record_about(session, act, code, events.UserOfPerson(person=person, **people_of(step)))
 
 
 def _require_no_password(given: str | None) -> None:
@@ -110,20 +133,23 @@ def add_user(session: Session, act: Act, username: str, printed_name: str) -> tu
     return code, record_about(session, act, code, events.UserCreated(identity=commit.hex()))
 
 
+@two_person("user.of_person", "Say whose login it is", COMPARED, UserChange)
 @two_person("user.reactivate", "Open a login again", COMPARED, UserChange)
 def change_user(session: Session, act: Act, code: str, request: UserChange) -> Done | Proposed:
-    """Rename a login, shut it or open it again: one change at a time.
+    """Rename a login, say whose it is, shut it or open it again: one change at a time.
 
     Raises NotFound, NotPermitted, OwnLogin, MalformedRequest without exactly one change, Conflict when it stands so already,
     and what signatures and two-person acts raise.
     """
     row, grants = get_user(session, act.actor, code, lock=True)
-    if (request.printed_name is None) == (request.active is None):
-        raise MalformedRequest("Send one change: either `printed_name` or `active`.")
+    if sum(one is not None for one in (request.printed_name, request.same_person_as, request.active)) != 1:
+        raise MalformedRequest("Send one change: `printed_name`, `same_person_as` or `active`.")
     if request.active is not None and request.reason is None:
         raise MalformedRequest("Say why in `reason`, e.g. `left_the_bank`.")
     if request.active:
         return _reactivate(session, act, row, grants, request)
+    if request.same_person_as is not None:
+        return _change_person(session, act, row, grants, request)
     require_manager_of(act, code, grants)
     if request.printed_name is not None:
         commit = _put_identity(session, act, code, row.username, request.printed_name)
@@ -131,6 +157,21 @@ def change_user(session: Session, act: Act, code: str, request: UserChange) -> D
     if not row.active:
         raise Conflict(f"{code} is shut already.", subject=code)
     return done(act, code, _deactivate(session, act, code, str(request.reason)))
+
+
+def _change_person(session: Session, act: Act, row: Any, grants: frozenset[RoleGrant], request: UserChange) -> Done | Proposed:
+    """Give the login to a person, which one administrator may; taking it from one frees its owner's hands and takes two."""
+    code, asked = row.code, str(request.same_person_as)
+    person = None if asked == code else person_of(session, act.actor, asked)
+    if person in (row.person_code, code):
+        raise Conflict(f"{code} is recorded so already.", subject=code)
+    if row.person_code is None:
+        require_manager_of(act, code, grants)
+        return done(act, code, _give_to(session, act, code, person))
+    site = one_site(grants)
+    _require_half_of(act, code, grants, site, request)
+    step = _two_people(session, act, "user.of_person", code, {"same_person_as": asked}, site, request)
+    return step if isinstance(step, Proposed) else done(act, code, _give_to(session, act, code, person, step))
 
 
 def _reactivate(session: Session, act: Act, row: Any, grants: frozenset[RoleGrant], request: UserChange) -> Done | Proposed:

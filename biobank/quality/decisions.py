@@ -6,7 +6,7 @@ late result is bad (21 CFR 610.12: results can post-date use).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -25,6 +25,7 @@ from biobank.custody.states import LIVE, State
 from biobank.foundation import clock
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.quality.events import BasisDecided, Decision, QualityDecided, RegulatoryBasis
+from biobank.quality.independence import Touch, independence_refusals, read_touches
 from biobank.quality.legal_bases import basis_refusals
 from biobank.quality.lot_tests import LotTests, read_lot_tests, release_refusals_of_tests
 from biobank.quality.releases import end_releases
@@ -36,6 +37,10 @@ from biobank.vault import put_document
 RELEASES = frozenset({Decision.RELEASED_TO_BANK, Decision.RELEASED_CONDITIONALLY})
 DECIDABLE = LIVE | {State.ADMINISTERED}
 """A lot's verdict covers what is there and what was given; what was destroyed or used up needs none."""
+
+
+USABLE_BASES = frozenset(RegulatoryBasis) - {RegulatoryBasis.UNDETERMINED, RegulatoryBasis.RESEARCH_ONLY}
+"""What lets material go to a person; whoever had a hand in the material does not determine it."""
 
 
 class NotificationPlanMissing(Conflict):
@@ -76,25 +81,33 @@ def release_refusals(decision: Decision, specimen: Snapshot, tests: LotTests, at
 
 @dataclass(frozen=True)
 class Deciding:
-    """What quality decides about: specimens and the tests of their lots, as they were at an instant."""
+    """What somebody of quality decides about: specimens, the tests of their lots and who had a hand in them, at an instant."""
 
+    actor: Actor
     specimens: Sequence[Snapshot]
     tests: Mapping[str | None, LotTests]
     at: datetime
+    touches: Mapping[str, Sequence[Touch]] = field(default_factory=dict)
 
     def refusals(self, decision: Decision, *, planned: bool) -> list[Refusal]:
         """Return every reason why `decision` may not be made about one of them."""
-        return [
+        about = [
             refusal
             for specimen in self.specimens
             for refusal in release_refusals(decision, specimen, self.tests[specimen.lot_code], self.at, planned=planned)
         ]
+        return [*(self._dependence() if decision in RELEASES else ()), *about]
+
+    def _dependence(self) -> list[Refusal]:
+        """Return why the actor may not be the one to free them: what they had to do with each."""
+        return [one for unit in self.specimens for one in independence_refusals(self.actor, unit.code, self.touches[unit.code])]
 
     def basis_refusals(self, basis: RegulatoryBasis, *, authorised: bool) -> list[Refusal]:
         """Return every reason why `basis` cannot be determined for one of them. That none is known can always be said."""
         if basis is RegulatoryBasis.UNDETERMINED:
             return []
-        return [one for specimen in self.specimens for one in basis_refusals(basis, specimen, self.at, authorised=authorised)]
+        about = [one for unit in self.specimens for one in basis_refusals(basis, unit, self.at, authorised=authorised)]
+        return [*(self._dependence() if basis in USABLE_BASES else ()), *about]
 
 
 def specimens_to_decide(session: Session, actor: Actor, codes: Sequence[str], *, lock: bool = False) -> Deciding:
@@ -102,7 +115,7 @@ def specimens_to_decide(session: Session, actor: Actor, codes: Sequence[str], *,
     specimens = get_all_visible(session, actor, sorted(set(codes)), lock=lock, holds=True)
     for specimen in specimens:
         actor.require(Permission.QUALITY_DECIDE, at=specimen.sites, subject=specimen.code)
-    return _deciding(session, specimens)
+    return _deciding(session, actor, specimens)
 
 
 def lot_to_decide(session: Session, actor: Actor, lot: str, *, lock: bool = False) -> Deciding:
@@ -116,7 +129,7 @@ def lot_to_decide(session: Session, actor: Actor, lot: str, *, lock: bool = Fals
     specimens = [found[code] for code in sorted(found) if found[code].state in DECIDABLE]
     if not specimens:
         raise NothingToDecide(f"Lot {lot} has no specimen left to decide about.", subject=lot)
-    return _deciding(session, specimens)
+    return _deciding(session, actor, specimens)
 
 
 @dataclass(frozen=True)
@@ -145,9 +158,10 @@ def lot_basis_to_decide(session: Session, actor: Actor, lot: str, *, lock: bool 
     return replace(deciding, specimens=living)
 
 
-def _deciding(session: Session, specimens: Sequence[Snapshot]) -> Deciding:
+def _deciding(session: Session, actor: Actor, specimens: Sequence[Snapshot]) -> Deciding:
     at = clock.now()
-    return Deciding(specimens, read_lot_tests(session, {one.lot_code for one in specimens}, at), at)
+    tests = read_lot_tests(session, {one.lot_code for one in specimens}, at)
+    return Deciding(actor, specimens, tests, at, read_touches(session, specimens))
 
 
 def decide_specimen(session: Session, act: Act, code: str, request: DecisionRequest) -> DecisionAnswer:

@@ -5,7 +5,7 @@ label, contents); its latest count does not show what quality demands of its mat
 nothing but another result changes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from sqlmodel import Session
 
 from biobank.custody.legality import Snapshot
+from biobank.quality.independence import Touch, read_touches
 from biobank.quality.inspections import read_seen
 from biobank.quality.lot_tests import NO_TESTS, LotTests, read_lot_tests
 from biobank.quality.reserves import IN_THE_BANK
@@ -26,7 +27,8 @@ class Findings:
 
     - `tests`: of its lot; `came_back`: without quality's decision about its return;
     - `wrong`: what an inspection said no to since quality's last decision; `decided_at`: when that was;
-    - `count`: the latest one, when it does not show what the criterion demands; `measured`: the row of the latest one.
+    - `count`: the latest one, when it does not show what the criterion demands; `measured`: the row of the latest one;
+    - `touches`: who processed, tested or asked for it.
     """
 
     came_back: bool = False
@@ -35,6 +37,7 @@ class Findings:
     decided_at: datetime | None = None
     tests: LotTests = NO_TESTS
     measured: Any = None
+    touches: Sequence[Touch] = ()
 
 
 NOTHING_FOUND = Findings()
@@ -46,6 +49,7 @@ def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime)
     counted = latest_counts(session, tubes)
     counts = counts_not_shown(session, tubes.values(), counted)
     tests = read_lot_tests(session, {tube.lot_code for tube in tubes.values()}, at)
+    touches = read_touches(session, tubes.values())
     return {
         code: Findings(
             seen[code].left and tube.state in IN_THE_BANK,
@@ -54,6 +58,7 @@ def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime)
             seen[code].decided_at,
             tests[tube.lot_code],
             counted.get(code),
+            touches[code],
         )
         for code, tube in tubes.items()
     }

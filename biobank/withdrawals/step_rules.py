@@ -24,6 +24,7 @@ from biobank.custody.states import Condition, CustodianKind, State
 from biobank.donors.consents import consents_given
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, IllegalTransition, NotPermitted, Refusal
+from biobank.quality.independence import independence_refusals
 from biobank.specimens.events import Thawed
 from biobank.transparency.queries import seal_lag_s
 from biobank.withdrawals.case import Case, usage_refusals
@@ -34,13 +35,6 @@ from biobank.withdrawals.workflow import BEFORE_ISSUE, ROUTE_CONDITIONS, Route, 
 
 QUARANTINE = "Put the tube in the nearest quarantine place now; storing there is always accepted."
 AT_THE_BENCH = frozenset({State.CHECKED_OUT, State.IN_PROCESS})
-
-
-class OwnRequest(NotPermitted):
-    """Whoever asks does not also decide."""
-
-    code = "own_request"
-    title = "Your own request"
 
 
 class WrongSpecimen(Conflict):
@@ -170,10 +164,9 @@ def _there(actor: Actor, permission: Permission, at: Place, subject: str) -> lis
 
 def approval_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
     """Return every reason why the actor may not approve the request now. Pure."""
-    own = case.row["requested_by"] == actor.code
     return [
         *begin_refusals(actor, Step.APPROVE, case),
-        *([OwnRequest(f"You asked for {case.code} yourself; someone else must approve it.", subject=case.code)] if own else []),
+        *(one for code in sorted(case.tubes) for one in independence_refusals(actor, code, case.findings[code].touches)),
         *_use(case, grounds, case.tubes, Reserved, BEFORE_ISSUE[case.route], lagging=grounds.lagging),
     ]
 

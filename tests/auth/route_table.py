@@ -194,7 +194,7 @@ PEOPLE = (
         "POST",
         "/api/v1/users",
         P.USER_MANAGE,
-        lambda _: {"username": f"u{uuid4().hex[:8]}", "printed_name": "A Person"},
+        lambda _: {"username": f"u{uuid4().hex[:8]}", "printed_name": f"A Person {uuid4()}"},
     ),
     Row("GET", "/api/v1/users", P.USER_READ),
     Row("GET", "/api/v1/users/{code}", P.USER_READ, None, _user),

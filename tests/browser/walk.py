@@ -172,6 +172,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/users/new", ("admin",), 2),
     stop("/users/{user}", ("admin", "quality"), 6, "/users/{code}"),
     stop("/users/{user}/rename", ("admin",), 5, "/users/{code}/rename"),
+    stop("/users/{user}/person", ("admin",), 5, "/users/{code}/person"),
     stop("/users/{user}/state", ("admin",), 5, "/users/{code}/state"),
     stop("/users/{user}/reset", ("admin",), 5, "/users/{code}/reset"),
     stop("/users/{user}/roles/give", ("admin",), 7, "/users/{code}/roles/{way}"),

@@ -55,6 +55,7 @@ def test_an_administrator_makes_a_login_that_must_change_its_password(api: Api) 
         "printed_name": "Jane Doe, PhD",
         "active": True,
         "must_change_password": True,
+        "person": code,
         "created_at": "",
         "roles": [],
     }

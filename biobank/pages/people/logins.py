@@ -13,9 +13,11 @@ from biobank.acts.signing import Meaning
 from biobank.acts.two_person import PendingActPublic, list_pending
 from biobank.auth.actor import Actor, RoleGrant
 from biobank.auth.permissions import Permission
+from biobank.foundation.codes import Prefix
 from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Needs, Opened
 from biobank.pages.ui.addresses import UserCode
+from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
@@ -27,8 +29,13 @@ from biobank.people.schemas import PasswordReset, UserChange, UserCreate, UserPu
 
 router = APIRouter(include_in_schema=False)
 
-NAMED = ("username", "printed_name")
-LABELS = {"username": "Login name", "printed_name": "Name as printed under signatures"}
+NAMED = ("username", "printed_name", "same_person_as", "another_person")
+LABELS = {
+    "username": "Login name",
+    "printed_name": "Name as printed under signatures",
+    "same_person_as": "Another login of the same person",
+    "another_person": "Another person, of the same name as somebody who has a login",
+}
 ROLES = [Column("role", "Role", "words"), Column("site", "Where")]
 PENDING = [
     Column("what", "What"),
@@ -110,6 +117,7 @@ async def show_user(request: Request, code: UserCode, reading: PageReading) -> R
         facts=[
             ("Login name", user.username),
             ("Printed name", user.printed_name),
+            *([("The same person as", code_markup(user.person))] if user.person != code else []),
             ("Made", when(user.created_at, request.state.zone)),
             ("Password", "Not chosen yet" if user.must_change_password else "Chosen by its owner"),
         ],
@@ -127,6 +135,7 @@ def _acts(user: UserPublic, may_change: bool) -> list[ActionLink]:
             ActionLink("Give a role", f"{here}/roles/give", "plus", "get", "main"),
             *([ActionLink("Reset the password", f"{here}/reset", "lock")] if user.roles else []),
             ActionLink("Change the printed name", f"{here}/rename", "pen"),
+            ActionLink("Say whose login it is", f"{here}/person", "user"),
             ActionLink("Shut the login", f"{here}/state", "octagon", "get", "grave"),
         ]
     )
@@ -173,6 +182,33 @@ ActPage(
     use_case=service.change_user,
     after=lambda at, _body, _answer: Done(f"/users/{at.code}", "The name is changed."),
 ).on(router)
+
+
+ActPage(
+    address="/users/{code}/person",
+    reads=managed,
+    model=UserChange,
+    names=("same_person_as",),
+    needed=("same_person_as",),
+    labels=LABELS,
+    scans={"same_person_as": (Prefix.BADGE,)},
+    form=lambda at: ActForm(
+        title="Say whose login it is",
+        submit="Record it",
+        icon="user",
+        lead="What a person did with one login counts for their others: they do not release or approve what they handled."
+        + ("" if _alone(at.read) else f" Now of {at.read.person}. Its own code says it is nobody else's; quality signs too."),
+        statement=None if _alone(at.read) else f"You propose to take the login {at.code} from its person.",
+        said="I know whose login it is.",
+    ),
+    meaning=lambda at, _body: None if _alone(at.read) else Meaning.APPROVED,
+    use_case=service.change_user,
+    after=said,
+).on(router)
+
+
+def _alone(user: UserPublic) -> bool:
+    return user.person == user.code
 
 
 def _draw_state(at: Opened[UserPublic]) -> ActForm:

@@ -1,0 +1,163 @@
+"""Whoever processed, tested or requested a unit neither releases nor approves it: one rule for every act that frees material.
+
+A person counts, not a login: what was done with one login of a person bars every other of theirs (`app_user.person_code`), in
+whatever role. The log says who did what: by the login that recorded it, and by the hands that an entry names.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import and_, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.models import user
+from biobank.custody.legality import Snapshot
+from biobank.custody.performer_confirmations import named_performer
+from biobank.custody.states import PerformerAnswer, StreamKind
+from biobank.foundation.errors import NotPermitted, Refusal
+from biobank.transparency.models import event
+
+
+class Capacity(StrEnum):
+    """In what a person had to do with a unit."""
+
+    PROCESSED = "processed"
+    TESTED = "tested"
+    REQUESTED = "requested"
+
+
+CAPACITIES: Mapping[str, Capacity] = {
+    "specimen.derived": Capacity.PROCESSED,
+    "specimen.process_started": Capacity.PROCESSED,
+    "specimen.part_used": Capacity.PROCESSED,
+    "specimen.frozen": Capacity.PROCESSED,
+    "specimen.thawed": Capacity.PROCESSED,
+    "lot.made": Capacity.PROCESSED,
+    "specimen.viability_measured": Capacity.TESTED,
+    "lot.tested": Capacity.TESTED,
+    "withdrawal.requested": Capacity.REQUESTED,
+}
+"""What each kind of event makes of those who did it."""
+
+
+class NotIndependent(NotPermitted):
+    """They had a hand in it, with this login or another of theirs; somebody else decides."""
+
+    code = "not_independent"
+    title = "Somebody else decides"
+
+
+class OwnRequest(NotIndependent):
+    """Whoever asks does not also decide."""
+
+    code = "own_request"
+    title = "Your own request"
+
+
+@dataclass(frozen=True)
+class Touch:
+    """Somebody had to do with a unit. `subject`: the unit, its lot or the request; `logins`: every login of the person."""
+
+    capacity: Capacity
+    subject: str
+    user: str
+    logins: frozenset[str]
+    at: datetime
+
+
+def independence_refusals(actor: Actor, unit: str, touches: Iterable[Touch]) -> list[Refusal]:
+    """Return why the actor may not release or approve the unit, one for each capacity they had, the earliest touch. Pure."""
+    found: dict[Capacity, Touch] = {}
+    for touch in sorted(touches, key=lambda one: one.at):
+        if actor.code in touch.logins:
+            found.setdefault(touch.capacity, touch)
+    return [_refusal(actor, unit, touch) for touch in found.values()]
+
+
+def _refusal(actor: Actor, unit: str, touch: Touch) -> Refusal:
+    day = f"{touch.at.day} {touch.at:%B %Y}"
+    login = "" if touch.user == actor.code else f" with your login {touch.user}"
+    what = f"{unit} ({touch.subject})" if touch.subject != unit else unit
+    kind = OwnRequest if touch.capacity is Capacity.REQUESTED else NotIndependent
+    return kind(
+        f"You {touch.capacity.value} {what} on {day}{login}; someone else must decide about it.",
+        subject=unit,
+        capacity=touch.capacity.value,
+    )
+
+
+_hand, _other = user.alias("hand"), user.alias("other")
+_ENTRY = cast(func.convert_from(event.c.entry, "UTF8"), JSONB)
+_LOGINS = (
+    select(func.jsonb_agg(_other.c.code))
+    .where(func.coalesce(_other.c.person_code, _other.c.code) == func.coalesce(_hand.c.person_code, _hand.c.code))
+    .scalar_subquery()
+)
+_DENIED = (
+    select(named_performer.c.id)
+    .where(
+        named_performer.c.leaf_hash == event.c.leaf_hash,
+        named_performer.c.user_code == _hand.c.code,
+        named_performer.c.answer == PerformerAnswer.DISPUTED.value,
+    )
+    .correlate(event, _hand)
+)
+_HANDS = (
+    select(func.jsonb_object_agg(_hand.c.code, _LOGINS))
+    .where(
+        or_(
+            _hand.c.code == event.c.recorded_by,
+            func.jsonb_path_query_array(_ENTRY, cast("$.performed[*].user", JSONPATH)).op("?")(_hand.c.code),
+        ),
+        ~_DENIED.exists(),
+    )
+    .correlate(event)
+    .scalar_subquery()
+)
+"""Whoever recorded an event, and the colleagues it names who did not deny it, each with every login of the person."""
+
+
+def read_touches(session: Session, units: Collection[Snapshot]) -> dict[str, Sequence[Touch]]:
+    """Return who had to do with each unit, by its code: one statement however many."""
+    lots: dict[str, list[str]] = {}
+    for one in units:
+        if one.lot_code is not None:
+            lots.setdefault(one.lot_code, []).append(one.code)
+    e = event.c
+    named = _ENTRY["body"]["specimens"]
+    rows = session.execute(
+        select(e.stream_kind, e.stream_id, e.kind, e.occurred_at, named.label("named"), _HANDS.label("hands")).where(
+            e.kind.in_(sorted(CAPACITIES)),
+            or_(
+                and_(e.stream_kind == StreamKind.SPECIMEN.value, e.stream_id.in_(sorted(one.code for one in units))),
+                and_(e.stream_kind == StreamKind.LOT.value, e.stream_id.in_(sorted(lots))),
+                and_(
+                    e.stream_kind == StreamKind.WITHDRAWAL.value,
+                    e.donor_code.in_(sorted({one.donor_code for one in units if one.donor_code is not None})),
+                ),
+            ),
+        )
+    )
+    found: dict[str, list[Touch]] = {one.code: [] for one in units}
+    for row in rows:
+        touches = [
+            Touch(CAPACITIES[row.kind], row.stream_id, login, frozenset(logins), row.occurred_at)
+            for login, logins in sorted((row.hands or {}).items())
+        ]
+        for unit in _units_of(row, lots):
+            if unit in found:
+                found[unit] += touches
+    return dict(found)
+
+
+def _units_of(row: Any, lots: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    if row.stream_kind == StreamKind.LOT.value:
+        return lots[row.stream_id]
+    if row.stream_kind == StreamKind.WITHDRAWAL.value:
+        return list(row.named)
+    return [row.stream_id]

@@ -1,0 +1,103 @@
+"""Who had a hand in a unit neither releases nor approves it: capacity by act by login, on the rule and on the running bank."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from biobank.auth.actor import Actor
+from biobank.quality.independence import CAPACITIES, Capacity, Touch, independence_refusals
+from tests.conftest import Api, Client
+from tests.granting import also
+from tests.quality.test_decisions import all_passed, lot_of
+from tests.seed import USERS
+from tests.signing import signed
+from tests.specimens.test_lots import REPORT, report
+from tests.withdrawals.stories import a_donor, bank_vials, kinds_of, refused, sign_and_post
+
+MINE, OTHER_OF_MINE, NOBODY_OF_MINE = "US-MINE000", "US-OTHER00", "US-SOMEONE"
+AT = datetime(2026, 3, 3, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("capacity", list(Capacity))
+@pytest.mark.parametrize(("actor", "barred"), [(MINE, True), (OTHER_OF_MINE, True), (NOBODY_OF_MINE, False)])
+def test_a_hand_in_it_bars_every_login_of_the_person_and_nobody_else(capacity: Capacity, actor: str, barred: bool) -> None:
+    touch = Touch(capacity, "AD26-1", MINE, frozenset({MINE, OTHER_OF_MINE}), AT)
+    refusals = independence_refusals(Actor(actor, frozenset()), "AD26-1", [touch, touch])
+    assert len(refusals) == barred
+    for refusal in refusals:
+        assert refusal.code == ("own_request" if capacity is Capacity.REQUESTED else "not_independent")
+        assert f"You {capacity.value} AD26-1 on 3 March 2026" in refusal.detail
+        assert (f"with your login {MINE}" in refusal.detail) == (actor != MINE)
+
+
+def test_every_capacity_follows_from_a_kind_of_event() -> None:
+    assert set(CAPACITIES.values()) == set(Capacity)
+
+
+def test_whoever_tested_a_lot_frees_nothing_of_it_with_any_login(api: Api) -> None:
+    donor = a_donor(api)
+    (vial,) = bank_vials(api, donor, released=False, basis="undetermined", lot=True)
+    lot = lot_of(api, vial)
+    also(api, "quality", "lab_tech", "LAB")
+    assert report(api, lot, user="quality", test="identity", result="passed", **REPORT).status_code == 201
+    all_passed(api, vial)
+    tester = {"same_person_as": USERS["quality"].code}
+    assert api.admin.patch(f"/users/{USERS['quality2'].code}", json=tester).status_code == 200
+
+    acts = {
+        "basis": ("decided", {"basis": "us_351_ind", "authorisation": "IND 1", "reason": "assessed"}),
+        "decision": ("released", {"decision": "released_to_bank", "reason": "reviewed"}),
+    }
+    for act, (meaning, body) in acts.items():
+        for login in ("quality", "quality2"):
+            told = refused(sign_and_post(getattr(api, login), meaning, f"/specimens/{vial}/{act}", body), 403, "not_independent")
+            assert told["detail"].startswith(f"You tested {vial} ({lot}) on ")
+            assert ("with your login" in told["detail"]) == (login == "quality2")
+        done = sign_and_post(api.lab_quality, meaning, f"/specimens/{vial}/{act}", body)
+        assert done.status_code == 200, done.text
+
+    asked = {"donor": donor, "material": "adsc", "route": "ship_frozen", "specimens": [vial]}
+    code = api.clinician.post("/withdrawals", json=asked).json()["code"]
+    approve = f"/withdrawals/{code}/approve"
+    refused(sign_and_post(api.quality2, "approved", approve, {}), 403, "not_independent")
+    assert sign_and_post(api.lab_quality, "approved", approve, {}).status_code == 200
+
+
+def by_patch(client: Client, path: str, body: dict[str, Any]) -> Any:
+    """Sign a change and send it."""
+    return client.patch(path, json=signed(client, "approved", path, body, method="PATCH"))
+
+
+def test_a_login_is_given_to_a_person_by_one_and_taken_from_them_by_two(api: Api) -> None:
+    mine, other = USERS["lab_tech"].code, USERS["lab_quality"].code
+    path = f"/users/{other}"
+    assert api.admin.patch(path, json={"same_person_as": mine}).status_code == 200
+    assert api.admin.get(path).json()["person"] == mine
+    refused(api.admin.patch(path, json={"same_person_as": mine}), 409, "conflict")
+    refused(api.admin.patch(path, json={"same_person_as": other}), 428, "signature_required")
+
+    def sign(client: Any, **more: Any) -> Any:
+        return by_patch(client, path, {"same_person_as": other} | more)
+
+    pending = sign(api.admin).json()["pending_act"]
+    assert sign(api.quality, pending_act=pending).json()["status"] == "done"
+    assert api.admin.get(path).json()["person"] == other
+    assert kinds_of(api, "user", other) == ["user.of_person", "user.of_person"]
+
+
+def test_a_new_login_of_a_known_name_says_whose_it_is(api: Api) -> None:
+    body = {"username": "jane.one", "printed_name": "Jane Doe"}
+    first = api.admin.post("/users", json=body).json()["code"]
+    again = body | {"username": "jane.two", "printed_name": "jane doe"}
+    refused(api.admin.post("/users", json=again), 409, "name_known")
+    second = api.admin.post("/users", json=again | {"same_person_as": first}).json()["code"]
+    assert api.admin.get(f"/users/{second}").json()["person"] == first
+
+
+def test_the_database_lets_no_login_name_itself_as_its_persons_first(api: Api) -> None:
+    itself = text("UPDATE app_user SET person_code = code WHERE username = 'quality'")
+    with pytest.raises(IntegrityError, match="another_login_of_a_person_names_the_first"):
+        api.test_bank.write(lambda s: s.execute(itself))
