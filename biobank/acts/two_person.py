@@ -245,6 +245,17 @@ def list_pending(session: Session, actor: Actor, paging: Paging = Paging()) -> P
     return PendingActList(items=[_public(row) for row in page.rows], **page.ends)
 
 
+def pending_about(session: Session, actor: Actor, act_name: str, subject: str, body: dict[str, Any]) -> PendingActPublic | None:
+    """Return the latest proposal of exactly this act that waits and that the actor may know of, or None."""
+    rows = session.execute(
+        select(_pending)
+        .where(_pending.c.act == act_name, _pending.c.subject == subject, _pending.c.expires_at > now())
+        .where(_pending.c.completed_at.is_(None), _pending.c.cancelled_at.is_(None))
+        .order_by(_pending.c.proposed_at.desc())
+    )
+    return next((_public(row) for row in rows if row.body == body and _may_see(actor, row)), None)
+
+
 def _propose(
     session: Session,
     act: Act,

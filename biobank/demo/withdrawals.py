@@ -3,14 +3,17 @@
 import hashlib
 from dataclasses import replace
 from functools import partial
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlmodel import Session
 
 from biobank.acts.signing import Meaning, make_signature
+from biobank.acts.two_person import Proposed
 from biobank.demo.data import Stage
 from biobank.foundation import clock
-from biobank.withdrawals.schemas import ApproveRequest, WithdrawalRequest
+from biobank.withdrawals.review import read_picture_of
+from biobank.withdrawals.schemas import ApprovedAnswer, ApproveRequest, WithdrawalRequest
 from biobank.withdrawals.service import approve_withdrawal, request_withdrawal
 from biobank.withdrawals.workflow import Route
 
@@ -43,6 +46,23 @@ def _requested(session: Session, stage: Stage, donor: str) -> str:
 
 
 def _approved(session: Session, stage: Stage, code: str) -> None:
-    act = replace(stage.act("quinn", clock.now()), request_hash=hashlib.sha256(code.encode()).digest())
+    first = _signed_by("quinn", session, stage, code, None)
+    if isinstance(first, Proposed):
+        _signed_by("quade", session, stage, code, first.pending_act)
+
+
+def _signed_by(name: str, session: Session, stage: Stage, code: str, pending: UUID | None) -> ApprovedAnswer | Proposed:
+    """One of quality reads what there is and signs, as the page lets them."""
+    read_at = clock.now()
+    act = replace(stage.act(name, read_at), request_hash=hashlib.sha256(f"{code} {name}".encode()).digest())
+    seen = read_picture_of(session, act.actor, code, act.bank)
     signed = make_signature(session, user=act.actor.code, meaning=Meaning.APPROVED, act_hash=act.request_hash, at=act.at)
-    approve_withdrawal(session, act, code, ApproveRequest(expected_seq=1, signature=signed.signature))
+    said = ApproveRequest(
+        expected_seq=1,
+        picture=seen.sha256,
+        picture_at=seen.picture.seen_at,
+        remains=seen.picture.remains.units,
+        signature=signed.signature,
+        pending_act=pending,
+    )
+    return approve_withdrawal(session, replace(act, at=clock.now()), code, said)

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
+from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 from pydantic import BaseModel
 from sqlmodel import Session
@@ -19,7 +20,7 @@ from biobank.custody.snapshots import get_visible
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Listed, Paging
 from biobank.foundation.terms import words
-from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
+from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage, Shown
 from biobank.pages.ui.code_pages import page_of
 from biobank.pages.ui.entries import facts_of
 from biobank.pages.ui.listing import Listing, Wanted
@@ -30,6 +31,10 @@ router = APIRouter(include_in_schema=False)
 
 UNSAID = frozenset({"seq"})
 """Members of a proposal that bind how far a record stood: nothing that a person reads."""
+
+
+OWN_PAGES = {"withdrawal.approve": "/withdrawals/{}/approve"}
+"""Where the second person signs what is not drawn from the proposal alone."""
 
 
 def read_waiting(session: Session, actor: Actor, asked: Wanted) -> Listed[dict[str, Any]]:
@@ -87,8 +92,10 @@ def _reads(session: Session, actor: Actor, asked: Asked) -> Read:
     return find_pending(session, actor, asked.path["pending"])
 
 
-def _draw(at: Opened[Read]) -> OwnPage:
+def _draw(at: Opened[Read]) -> Shown:
     one, seq = at.read
+    if one.act in OWN_PAGES and one.proposed_by != at.actor.code:
+        return RedirectResponse(OWN_PAGES[one.act].format(one.subject), 303)
     known = ACTS[one.act]
     body = {name: value for name, value in one.body.items() if name not in UNSAID and value is not None}
     if "roles" in body:

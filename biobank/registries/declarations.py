@@ -19,6 +19,7 @@ from biobank.quality import disposal, identifying
 from biobank.shipping import arrivals, handovers
 from biobank.specimens import warm_time
 from biobank.viability import service as viability
+from biobank.withdrawals import service as withdrawals
 
 MODULES = (
     answers_and_attempts,
@@ -36,6 +37,7 @@ MODULES = (
     handovers,
     warm_time,
     viability,
+    withdrawals,
 )
 assert TIMERS
 assert JOB_KINDS

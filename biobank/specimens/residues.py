@@ -6,7 +6,7 @@ residue named is not the same as no residue.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -71,7 +71,11 @@ def residues_of(session: Session, tubes: Collection[str]) -> dict[str, Residues]
 
 def allergies_met(session: Session, tubes: dict[str, str]) -> list[AllergyMet]:
     """Return where a donor's allergies meet residues; `tubes`: donor code by tube code. For requests and approvals."""
-    known = allergies_of(session, set(tubes.values()))
+    return allergies_among(session, tubes, allergies_of(session, set(tubes.values())))
+
+
+def allergies_among(session: Session, tubes: dict[str, str], known: Mapping[str, frozenset[Substance]]) -> list[AllergyMet]:
+    """Return the same of allergies that were read; it asks for nothing when there are none."""
     if not any(known.values()):
         return []
     left = residues_of(session, tubes)

@@ -4,13 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from biobank.acts.two_person import Proposed
 from biobank.acts.web import Performing, Reading
 from biobank.custody.schemas import CustodyHistory
 from biobank.foundation.paging import Cursor, Paging
 from biobank.withdrawals import administering, arrival, bedside, closing, picking, queries, review, service
-from biobank.withdrawals.picture import PictureAnswer
 from biobank.withdrawals.schemas import (
     AdministerRequest,
+    ApprovedAnswer,
     ApproveRequest,
     BedsideAnswer,
     BedsideRequest,
@@ -28,6 +29,7 @@ from biobank.withdrawals.schemas import (
     WithdrawalList,
     WithdrawalRequest,
 )
+from biobank.withdrawals.seen import PictureAnswer
 from biobank.withdrawals.workflow import Route, WithdrawalState
 
 router = APIRouter(prefix="/api/v1/withdrawals", tags=["withdrawals"])
@@ -92,8 +94,8 @@ async def read_picture(code: CodePath, reading: Reading) -> PictureAnswer:
 
 
 @router.post("/{code}/approve")
-async def approve(code: CodePath, request: ApproveRequest, performing: Performing) -> WithdrawalAnswer:
-    """Quality's yes, signed "approved"; the tubes are reserved."""
+async def approve(code: CodePath, request: ApproveRequest, performing: Performing) -> ApprovedAnswer | Proposed:
+    """Quality's yes, signed "approved"; the tubes are reserved. Two of quality for the last unit, or below the reserve."""
     return await performing(service.approve_withdrawal, code, request)
 
 

@@ -208,6 +208,20 @@ class Approved(WithdrawalEvent):
     signature: str = ID
 
 
+class RemainderAccepted(WithdrawalEvent):
+    """Two of quality accepted what remains: the approval takes the last usable unit, or goes below the reserve."""
+
+    kind: Literal["withdrawal.remainder_accepted"] = "withdrawal.remainder_accepted"
+    permission: ClassVar[Permission] = Permission.WITHDRAWAL_APPROVE
+
+    remains: int = Field(ge=0, le=10_000, description="Usable units of the material that stay for the donor.")
+    takes_the_last: bool
+    below_reserve: bool
+    first_by: str = Field(pattern=r"^US-[0-9A-Z]{7}$", description="Who proposed it; the entry is by the second.")
+    first_signature: str = ID
+    second_signature: str = ID
+
+
 class Rejected(WithdrawalEvent):
     """Quality said no, signed."""
 

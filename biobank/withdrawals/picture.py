@@ -4,13 +4,14 @@ It holds what the decision rests on and nothing that changes by itself: estimate
 picture can be made again at the signature and compared. What differs then is named, part by part.
 """
 
+import hmac
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, Field
 from sqlalchemy import func, select, text
 from sqlmodel import Session
 
@@ -18,21 +19,35 @@ from biobank.acts.models import attempt
 from biobank.auth.actor import Actor
 from biobank.custody.legality import Snapshot
 from biobank.custody.snapshots import may_know
-from biobank.donors.markers import evaluate, results_of
+from biobank.donors.markers import Evaluation, evaluate
+from biobank.donors.told import told_of
 from biobank.foundation.clock import rfc3339
+from biobank.foundation.config import read_secret
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.quality.lot_tests import LotTests, missing_tests
 from biobank.quality.reserves import amounts_of, remaining, reserve_of
 from biobank.specimens.models import specimen as specimen_table
+from biobank.specimens.residues import allergies_among
 from biobank.specimens.viability import viability_bp, wilson_bp
-from biobank.transparency import canonical
 from biobank.viability.queries import expected_dose
-from biobank.viability.schemas import BandPublic, DosePublic, EstimatePublic, SetDose
+from biobank.viability.schemas import EstimatePublic
 from biobank.withdrawals.case import Case, use_of_tube
 from biobank.withdrawals.consents import DonorNotTreated
 from biobank.withdrawals.events import Reserved
 from biobank.withdrawals.findings import Findings
 from biobank.withdrawals.models import withdrawal as withdrawal_table
+from biobank.withdrawals.seen import (
+    CountSeen,
+    DeviationSeen,
+    DonorSeen,
+    ExpectedSeen,
+    LotSeen,
+    NearMissSeen,
+    Picture,
+    RemainsSeen,
+    RequestSeen,
+    UnitSeen,
+)
 from biobank.withdrawals.step_rules import Grounds, consents_of
 from biobank.withdrawals.workflow import BEFORE_ISSUE
 
@@ -55,6 +70,20 @@ class PictureChanged(Conflict):
     title = "It changed since you looked"
 
 
+class PictureUnnamed(Conflict):
+    """A signature says over which picture it was given."""
+
+    code = "picture_unnamed"
+    title = "Say what you looked at"
+
+
+class RemainderUnsaid(Conflict):
+    """Approving takes the last usable unit, or goes below the reserve: whoever signs says what remains."""
+
+    code = "remainder_unsaid"
+    title = "Say what remains"
+
+
 @dataclass(frozen=True)
 class OpenDeviation:
     """A deviation that is open and names the withdrawal, its donor, a tube, its lot or its place."""
@@ -63,162 +92,6 @@ class OpenDeviation:
     severity: str
     topic: str
     opened_at: datetime
-
-
-class CountSeen(BaseModel):
-    """The latest count of a unit, with the 95 % interval that the count supports. Basis points."""
-
-    method: str
-    live: int
-    dead: int
-    viability_bp: int
-    lower_bp: int
-    upper_bp: int
-    measured_at: datetime
-
-
-class ExpectedSeen(BaseModel):
-    """What thawing it may be expected to show; an expectation, not a measurement."""
-
-    expected_bp: int | None
-    next_vial: list[BandPublic]
-    evidence: str
-    dose: DosePublic | None
-
-
-class UnitSeen(BaseModel):
-    """One unit of the donor's material. `chosen`: the request names it; `order`: its place among the usable ones, from 1."""
-
-    specimen: str
-    chosen: bool
-    order: int | None
-    head: str = Field(description="Leaf hash of its latest event.")
-    state: str
-    condition: str
-    quality: str
-    site: str | None
-    basis: str
-    lot: str | None
-    amount: int
-    unit: str
-    banked_at: str | None
-    expires_at: datetime | None
-    markers_evaluated: bool
-    holds: list[str]
-    measured: CountSeen | None
-    expected: ExpectedSeen | None
-    refusals: list[str] = Field(description="Every reason why it cannot be used now; empty when it can.")
-
-
-class LotSeen(BaseModel):
-    """What the tests of a lot say, by kind. `missing`: a release of its material rests on them, and nobody began them."""
-
-    lot: str
-    passed: list[str]
-    failed: list[str]
-    pending: list[str]
-    overdue: list[str]
-    missing: list[str]
-
-
-class RequestSeen(BaseModel):
-    """What was asked for, and by whom."""
-
-    withdrawal: str
-    seq: int
-    material: str
-    route: str
-    clinic_site: str
-    units: int
-    amounts: dict[str, int] = Field(description="What the chosen units hold together, by unit of measure.")
-    needed_at: datetime | None
-    requested_by: str
-    requested_at: datetime
-
-
-class DonorSeen(BaseModel):
-    """The donor, who is the recipient, and why treatment consent does not cover it, if so."""
-
-    donor: str
-    status: str
-    consents: list[str] = Field(description="Leaf hashes of the consents that cover it.")
-    consent_refusals: list[str]
-
-
-class RemainsSeen(BaseModel):
-    """What is left once the chosen units are gone."""
-
-    sentence: str
-    units: int
-    amounts: dict[str, int]
-    doubtful: int
-    takes_the_last: bool
-    below_reserve: bool
-
-
-class DeviationSeen(BaseModel):
-    """An open deviation about it."""
-
-    code: str
-    severity: str
-    topic: str
-    opened_at: datetime
-
-
-class NearMissSeen(BaseModel):
-    """Refusals that were kept about its tubes, its donor or itself, by code; attempts to approve it are not counted."""
-
-    code: str
-    times: int
-    latest: datetime
-
-
-class Picture(BaseModel):
-    """What an approval rests on."""
-
-    seen_at: datetime
-    request: RequestSeen
-    donor: DonorSeen
-    units: list[UnitSeen]
-    tests: list[LotSeen]
-    dose: SetDose = Field(description="Living cells to be expected of the chosen units together. Not a therapeutic dose.")
-    remains: RemainsSeen
-    deviations: list[DeviationSeen]
-    near_misses: list[NearMissSeen]
-
-    @cached_property
-    def parts(self) -> dict[str, str]:
-        """The SHA-256 of each part's canonical JSON, in hex, by its name in plain words."""
-        whole = self.model_dump(mode="json")
-        parts = {
-            "the request": whole["request"],
-            "the donor or the consent": whole["donor"],
-            **{one["specimen"]: one for one in whole["units"]},
-            **{f"the tests of {one['lot']}": one for one in whole["tests"]},
-            "the expected dose": whole["dose"],
-            "what remains": whole["remains"],
-            "open deviations": {"items": whole["deviations"]},
-            "near misses": {"items": whole["near_misses"]},
-        }
-        return {name: sha256(canonical.encode(part)).hexdigest() for name, part in parts.items()}
-
-    @cached_property
-    def content(self) -> str:
-        """Its canonical JSON (RFC 8785 profile)."""
-        return canonical.encode(self.model_dump(mode="json")).decode()
-
-    @cached_property
-    def sha256(self) -> str:
-        """The SHA-256 of its canonical JSON, in hex."""
-        return sha256(self.content.encode()).hexdigest()
-
-
-class PictureAnswer(BaseModel):
-    """A picture and what an approval sends back: `sha256` as `picture`, `seen_at` as `picture_at`, `parts` as `picture_parts`."""
-
-    picture: Picture
-    sha256: str
-    parts: dict[str, str]
 
 
 def longest_banked(tube: Snapshot) -> tuple[str, str]:
@@ -232,7 +105,9 @@ def picture_refusal(
     """Return why a signature over the picture `seen` does not stand for what is there now, or None. Pure."""
     code = picture.request.withdrawal
     if seen is None or seen_at is None:
-        return None
+        return PictureUnnamed(
+            f"Say which picture of {code} you looked at: GET /withdrawals/{code}/picture names it.", subject=code
+        )
     if now - seen_at > STANDS_FOR or seen_at > now:
         return PictureChanged(
             f"You looked at {code} at {rfc3339(seen_at)}. Look at it again before you sign.", subject=code, picture=picture.sha256
@@ -250,6 +125,23 @@ def picture_refusal(
     )
 
 
+def proposal_of(picture: Picture) -> dict[str, Any]:
+    """Return what both people sign who accept what remains: it, and how far the request stood. Pure."""
+    return {"remains": picture.remains.units, "seq": picture.request.seq}
+
+
+def remainder_refusal(code: str, left: RemainsSeen, said: int | None) -> Refusal | None:
+    """Return why what the signer of withdrawal `code` said of the remainder does not do, or None. Pure."""
+    if not left.takes_two or said == left.units:
+        return None
+    what = "takes the last usable unit" if left.takes_the_last else "goes below the reserve"
+    return RemainderUnsaid(
+        f"{left.sentence} Approving {what}: two of quality sign, and each says how many usable units remain.",
+        subject=code,
+        remains=left.units,
+    )
+
+
 def read_picture(
     session: Session,
     actor: Actor,
@@ -257,17 +149,20 @@ def read_picture(
     grounds: Grounds,
     seen_at: datetime,
     tubes: Mapping[str, Snapshot],
-    markers: Mapping[str, bool],
+    taken: Mapping[str, datetime | None],
     deviations: Sequence[OpenDeviation],
+    secrets: Path,
 ) -> Picture:
     """Make the picture of an opened case, with estimates as known at `seen_at`.
 
     `tubes`: every unit of the donor's material, with its holds and in the case's findings; those that the actor may not know of
-    count in what remains and are not shown. `markers`: what `markers_of_donor` says of them.
+    count in what remains and are not shown. `taken`: what `units_of_donor` says of them; `secrets`: of the bank.
     """
     shown = {code: tube for code, tube in tubes.items() if code in case.tubes or may_know(actor, tube)}
     dose, _, estimates = expected_dose(session, list(shown.values()), seen_at, together=case.tubes)
     material = case.row["material"]
+    results, allergies = told_of(session, case.donor)
+    markers = {code: evaluate(results, taken[code]) for code in shown}
     left = remaining(
         case.donor,
         material,
@@ -277,12 +172,15 @@ def read_picture(
         grounds.at,
         reserve_of(session, case.donor, material),
     )
+    met = allergies_among(session, dict.fromkeys(sorted(shown), case.donor), {case.donor: allergies})
     return Picture(
         seen_at=seen_at,
+        salt=_salt(secrets, case.code, seen_at),
         request=_request(case),
         donor=_donor(case, grounds),
         units=_units(case, shown, markers, grounds, estimates),
         tests=_tests(shown, case.findings),
+        allergies=[one.sentence for one in met],
         dose=dose,
         remains=RemainsSeen(
             sentence=left.sentence,
@@ -295,6 +193,12 @@ def read_picture(
         deviations=[DeviationSeen(**vars(one)) for one in deviations],
         near_misses=_near_misses(session, case),
     )
+
+
+def _salt(secrets: Path, code: str, seen_at: datetime) -> str:
+    """Return a value that the bank alone can make, and makes again for the same reading."""
+    read = f"biobank/picture/v1\0{code}\0{rfc3339(seen_at)}".encode()
+    return hmac.new(read_secret(secrets, "blind-index"), read, sha256).hexdigest()
 
 
 def case_subjects(case: Case) -> set[str]:
@@ -314,28 +218,20 @@ def deviations_about(session: Session, about: Mapping[str, Collection[str]]) -> 
     }
 
 
-def markers_of_donor(session: Session, withdrawal: str) -> dict[str, bool]:
-    """Return for every unit of a withdrawal's donor and material whether screening and tests for infection are complete.
-
-    What was found is not said: it is about a person, and the picture's hash stands in the log.
-    """
+def units_of_donor(session: Session, withdrawal: str) -> dict[str, datetime | None]:
+    """Return every unit of a withdrawal's donor and material, and when it was taken (None: of several harvests)."""
     asked, unit = withdrawal_table.c, specimen_table.c
     of_donor = (asked.donor_code == unit.donor_code) & (asked.material == unit.material)
     rows = session.execute(
-        select(unit.code, unit.donor_code, unit.harvest_code, unit.collected_at)
-        .join(withdrawal_table, of_donor)
-        .where(asked.code == withdrawal)
+        select(unit.code, unit.harvest_code, unit.collected_at).join(withdrawal_table, of_donor).where(asked.code == withdrawal)
     ).all()
-    told = results_of(session, {row.donor_code for row in rows})
-    return {
-        row.code: evaluate(told[row.donor_code], None if row.harvest_code is None else row.collected_at).complete for row in rows
-    }
+    return {row.code: None if row.harvest_code is None else row.collected_at for row in rows}
 
 
 def _units(
     case: Case,
     tubes: Mapping[str, Snapshot],
-    markers: Mapping[str, bool],
+    markers: Mapping[str, Evaluation],
     grounds: Grounds,
     estimates: Mapping[str, EstimatePublic],
 ) -> list[UnitSeen]:
@@ -361,7 +257,8 @@ def _units(
             unit=tube.unit,
             banked_at=tube.projection.banked_at,
             expires_at=tube.expires_at,
-            markers_evaluated=markers[code],
+            markers_evaluated=markers[code].complete,
+            reactive_for=list(markers[code].reactive_for),
             holds=sorted(hold.kind for hold in tube.holds),
             measured=_count(case.findings[code]),
             expected=_expected(estimates.get(code)),

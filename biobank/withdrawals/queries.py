@@ -21,6 +21,7 @@ from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.models import specimen
+from biobank.specimens.residues import allergies_met
 from biobank.viability.queries import expected_dose
 from biobank.viability.schemas import DosePublic
 from biobank.withdrawals.case import Case, find_row, read_case, visible
@@ -216,6 +217,7 @@ def feasibility(
         dose=together,
         reasons=dict(Counter(item.code for item in items if item.code is not None)),
         consent=_consent_code(session, donor, tubes, at),
+        allergies=[one.sentence for one in allergies_met(session, dict.fromkeys((tube.code for tube in tubes), donor))],
         items=items,
     )
 

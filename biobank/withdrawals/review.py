@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping, func
 from sqlmodel import Session
 
 from biobank.acts.bank import Bank
+from biobank.acts.two_person import PendingActPublic, pending_about
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
@@ -26,14 +27,15 @@ from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.picture import (
     OpenDeviation,
-    Picture,
-    PictureAnswer,
     case_subjects,
     deviations_about,
-    markers_of_donor,
+    proposal_of,
     read_picture,
+    units_of_donor,
 )
 from biobank.withdrawals.queries import ORDERS
+from biobank.withdrawals.seen import Picture, PictureAnswer
+from biobank.withdrawals.service import APPROVE_BY_TWO
 from biobank.withdrawals.step_rules import Grounds, approval_refusals, consents_of, read_grounds
 from biobank.withdrawals.workflow import Step, WithdrawalState
 
@@ -56,6 +58,8 @@ class Review:
     resets: Sequence[Reset] = ()
     """Of logins that act in the case; read for one review, not for the queue. So is the picture."""
     picture: Picture | None = None
+    pending: PendingActPublic | None = None
+    """What one of quality signed of it already, where it takes two."""
 
     @property
     def consent(self) -> Refusal | None:
@@ -76,14 +80,16 @@ class Review:
 def read_review(session: Session, actor: Actor, code: str, bank: Bank) -> Review:
     """Read what there is to decide about a withdrawal; raise NotPermitted for those who do not decide."""
     row = find_row(session, actor, code)
-    markers = markers_of_donor(session, code)
-    reviews, tubes = _reviews(session, actor, [row], bank, markers)
+    taken = units_of_donor(session, code)
+    reviews, tubes = _reviews(session, actor, [row], bank, taken)
     review = reviews[0]
     refusal = step_permission_refusal(actor, Step.APPROVE, review.case)
     if refusal is not None:
         raise refusal
-    picture = read_picture(session, actor, review.case, review.grounds, review.grounds.at, tubes, markers, review.deviations)
-    return replace(review, resets=resets_in_case(session, streams_of(review.case)), picture=picture)
+    at, secrets = review.grounds.at, bank.settings.secrets
+    picture = read_picture(session, actor, review.case, review.grounds, at, tubes, taken, review.deviations, secrets)
+    pending = pending_about(session, actor, APPROVE_BY_TWO, code, proposal_of(picture)) if picture.remains.takes_two else None
+    return replace(review, resets=resets_in_case(session, streams_of(review.case)), picture=picture, pending=pending)
 
 
 def read_picture_of(session: Session, actor: Actor, code: str, bank: Bank) -> PictureAnswer:

@@ -39,14 +39,20 @@ class WithdrawalRequest(Circumstances):
 
 
 class ApproveRequest(WithdrawalAct):
-    """Quality has looked at everything and says yes. What was looked at is named by `GET /withdrawals/{code}/picture`."""
+    """Quality has looked at everything and says yes. What was looked at is named by `GET /withdrawals/{code}/picture`.
 
-    picture: Sha256 | None = Field(default=None, description="SHA-256 of the picture that was seen; 409 when it changed.")
+    What takes the last usable unit, or goes below the reserve, takes two of quality: each says how many usable units remain, and
+    the second sends `pending_act`.
+    """
+
+    picture: Sha256 | None = Field(default=None, description="SHA-256 of the picture seen; 409 without it or when it changed.")
     picture_at: Instant | None = Field(default=None, description="Its `seen_at`; with `picture`.")
     picture_parts: dict[str, Sha256] = Field(
         default_factory=dict, max_length=500, description="Its `parts`; then a refusal says which of them changed."
     )
+    remains: int | None = Field(default=None, ge=0, le=10_000, description="Usable units that remain for the donor afterwards.")
     signature: Token = None
+    pending_act: UUID | None = None
 
     @model_validator(mode="after")
     def _seen_once(self) -> Self:
@@ -240,6 +246,12 @@ class WithdrawalAnswer(BaseModel):
     receipt: str = Field(description="Signed acknowledgement (C2SP signed note) naming every event.")
 
 
+class ApprovedAnswer(WithdrawalAnswer):
+    """It is approved."""
+
+    status: Literal["done"] = "done"
+
+
 class BedsideAnswer(WithdrawalAnswer):
     """The answer to a bedside scan. `release` is there once the second person's scans agreed too."""
 
@@ -276,4 +288,7 @@ class Feasibility(BaseModel):
     dose: SetDose = Field(description="Living cells to be expected of the usable ones together. Not a therapeutic dose.")
     reasons: dict[str, int] = Field(description="How many are not usable, by the refusal's code.")
     consent: str | None = Field(default=None, description="The refusal's code when treatment consent does not cover it.")
+    allergies: list[str] = Field(
+        default=[], description="Where a residue of processing meets an allergy of the donor, a sentence each."
+    )
     items: list[FeasibleSpecimen]

@@ -10,6 +10,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.acts.signing import Meaning, use_signature
+from biobank.acts.two_person import Proposed, propose_or_complete, two_person
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
@@ -24,19 +25,28 @@ from biobank.vault import put_document
 from biobank.withdrawals.case import Case, find_row, open_case, read_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.checks import AnotherMaterial, AnotherPersonsCells
 from biobank.withdrawals.consents import treatment_consents
-from biobank.withdrawals.events import Approved, Cancelled, Rejected, Requested, Reserved, Unreserved
+from biobank.withdrawals.events import Approved, Cancelled, Rejected, RemainderAccepted, Requested, Reserved, Unreserved
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
 from biobank.withdrawals.picture import (
     case_subjects,
     deviations_about,
     longest_banked,
-    markers_of_donor,
     picture_refusal,
+    proposal_of,
     read_picture,
+    remainder_refusal,
+    units_of_donor,
 )
 from biobank.withdrawals.queries import refusals_now, tubes_of_donor
-from biobank.withdrawals.schemas import ApproveRequest, CancelRequest, RejectRequest, WithdrawalAnswer, WithdrawalRequest
+from biobank.withdrawals.schemas import (
+    ApprovedAnswer,
+    ApproveRequest,
+    CancelRequest,
+    RejectRequest,
+    WithdrawalAnswer,
+    WithdrawalRequest,
+)
 from biobank.withdrawals.step_rules import approval_refusals, cancel_refusals, consents_of, read_grounds, rejection_refusals
 from biobank.withdrawals.workflow import Step, WithdrawalState, after, shown, waits_for
 
@@ -156,20 +166,61 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
     return tubes
 
 
-def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRequest) -> WithdrawalAnswer:
-    """Quality checks everything again, signs, and the tubes are reserved; of two withdrawals for one tube, one succeeds."""
-    markers = markers_of_donor(session, code)
-    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=markers)
+APPROVE_BY_TWO = "withdrawal.approve"
+
+
+@two_person(
+    APPROVE_BY_TWO,
+    "Approve what takes the last unit or goes below the reserve",
+    "I have reviewed the request as well, and accept what remains for the donor.",
+    ApproveRequest,
+    grave=True,
+)
+def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRequest) -> ApprovedAnswer | Proposed:
+    """Quality checks everything again, signs, and the tubes are reserved; of two withdrawals for one tube, one succeeds.
+
+    Two of quality sign what takes the last usable unit of the donor's or goes below the reserve; the first half is Proposed.
+    """
+    taken = units_of_donor(session, code)
+    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=taken)
     grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
     raise_first(approval_refusals(act.actor, case, grounds))
     seen_at = request.picture_at
     now = replace(grounds, at=act.at)
     tubes, deviations = {**others, **case.tubes}, deviations_about(session, {code: case_subjects(case)})[code]
-    picture = read_picture(session, act.actor, case, now, seen_at or act.at, tubes, markers, deviations)
+    secrets = act.bank.settings.secrets
+    picture = read_picture(session, act.actor, case, now, seen_at or act.at, tubes, taken, deviations, secrets)
     stale = picture_refusal(picture, act.at, request.picture, seen_at, request.picture_parts)
-    raise_first([] if stale is None else [stale])
+    unsaid = remainder_refusal(code, picture.remains, request.remains)
+    raise_first([one for one in (stale, unsaid) if one is not None])
     consents = tuple(consents_of(case, grounds)[0])
     signature = use_signature(session, act, request.signature, Meaning.APPROVED)
+    accepted: list[Appended] = []
+    if picture.remains.takes_two:
+        step = propose_or_complete(
+            session,
+            act,
+            APPROVE_BY_TWO,
+            code,
+            proposal_of(picture),
+            signature,
+            request.pending_act,
+            needs=Permission.WITHDRAWAL_APPROVE,
+            first_needs=Permission.WITHDRAWAL_APPROVE,
+            site=_bank_of(case),
+        )
+        if isinstance(step, Proposed):
+            return step
+        left = picture.remains
+        said = RemainderAccepted(
+            remains=left.units,
+            takes_the_last=left.takes_the_last,
+            below_reserve=left.below_reserve,
+            first_by=step.first_user,
+            first_signature=str(step.first_signature),
+            second_signature=str(step.second_signature),
+        )
+        accepted = [record_on_case(session, act, case, said, request)]
     kept = put_document(session, act.keystore, case.donor, {"picture": picture.content})
     codes = sorted(case.tubes)
     event = Approved(
@@ -180,7 +231,8 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
         picture_kept=kept.hex(),
         signature=str(signature.id),
     )
-    approved = record_on_case(session, act, case, event, request, relies_on=consents)
+    rests_on = (*consents, *(one.leaf_hash for one in accepted))
+    approved = record_on_case(session, act, case, event, request, relies_on=rests_on)
     reserved = Reserved(withdrawal=code)
     moves = [Move(case.tubes[c], reserved, relies_on=(approved.leaf_hash,)) for c in codes]
     appended = record_on_tubes(session, act, case, moves, lagging=grounds.lagging)
@@ -194,7 +246,14 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
         approval_signature=signature.id,
         approval_event=approved.leaf_hash,
     )
-    return answer_of(act, case.moved_on([approved, *appended], state=state), [approved, *appended])
+    whole = [*accepted, approved, *appended]
+    return ApprovedAnswer(**answer_members(act, case.moved_on(whole, state=state), whole))
+
+
+def _bank_of(case: Case) -> str | None:
+    """The bank that keeps the tubes: where both people must be allowed to approve."""
+    homes = {tube.home_site_code or tube.projection.site_code for tube in case.tubes.values()}
+    return homes.pop() if len(homes) == 1 else None
 
 
 def reject_withdrawal(session: Session, act: Act, code: str, request: RejectRequest) -> WithdrawalAnswer:

@@ -16,7 +16,7 @@ from biobank.withdrawals.step_rules import band_refusal
 from tests.conftest import Api
 from tests.storage.test_every_way_of_placing import a_tube, seq_of, stored
 from tests.storage.test_storing import a_box, everyone
-from tests.withdrawals.stories import a_story, later, sealed, sign_and_post
+from tests.withdrawals.stories import a_story, approve, later, sealed
 
 Band = namedtuple("Band", "code voided_at")
 
@@ -106,9 +106,9 @@ def test_an_approval_is_not_dated_before_the_request_and_a_band_voided_by_then_i
     story = a_story(api).up_to("request")
     later(api, hours=1)
     sealed(api)
-    early = {"occurred_at": ago(minutes=90), "reason_text": "entered from paper", "late_entry": True}
+    early: dict[str, Any] = {"occurred_at": ago(minutes=90), "reason_text": "entered from paper", "late_entry": True}
 
-    answer = sign_and_post(api.quality, "approved", f"/withdrawals/{story.code}/approve", early)
+    answer = approve(api, story.code, **early)
 
     assert answer.status_code == 409 and answer.json()["code"] in ("before_it_existed", "consent_missing"), answer.text
     assert band_refusal(Band("WB-1", None), clock.now()) is None

@@ -15,6 +15,7 @@ from biobank.transparency.sealer import Log, drain
 from tests.conftest import Api
 from tests.donors.stories import MARY, band, consent
 from tests.specimens.stories import culture, donor, fat, follicles, freeze, harvest, made, output, received, run, using
+from tests.withdrawals.stories import approve as approved_by_quality
 from tests.withdrawals.stories import later, refused, sign_and_post
 
 BEN: dict[str, Any] = {
@@ -142,7 +143,7 @@ def asked(person: str, tubes: list[str]) -> dict[str, Any]:
 
 
 def approve(api: Api, withdrawal: str) -> None:
-    answer = sign_and_post(api.quality, "approved", f"/withdrawals/{withdrawal}/approve", {})
+    answer = approved_by_quality(api, withdrawal)
     assert answer.status_code == 200, answer.text
 
 
@@ -265,7 +266,7 @@ def a_revoked_consent_stops_the_next_approval(api: Api, ben: str, vial: str) -> 
     revoked = api.clinician.post(f"/donors/{ben}/consents/{treatment['id']}/revoke", json={})
     assert revoked.status_code in (200, 201), revoked.text
 
-    answer = sign_and_post(api.quality, "approved", f"/withdrawals/{withdrawal}/approve", {})
+    answer = approved_by_quality(api, withdrawal)
 
     refused(answer, 409, "consent_revoked")
 

@@ -110,7 +110,8 @@ def test_an_administration_commits_to_the_approval_the_check_and_the_consent(api
     assert history[-1]["kind"] == "specimen.administered"
     assert {leaf_of["withdrawal.approved"], leaf_of["withdrawal.bedside_check_passed"]} <= relied
     assert len(relied) == 3
-    assert len(relied & set(own[1]["relies_on"])) == 1, "the approval and the administration rest on one consent"
+    approved = next(e for e in own if e["kind"] == "withdrawal.approved")
+    assert len(relied & set(approved["relies_on"])) == 1, "the approval and the administration rest on one consent"
 
 
 def test_two_vials_are_given_one_after_the_other_and_the_withdrawal_ends_with_the_second(api: Api) -> None:

@@ -103,7 +103,7 @@ def _near_miss(api: Api, story: Story) -> set[str]:
 
 @pytest.mark.parametrize("change", [_hold, _deviation, _new_vial, _near_miss])
 def test_a_picture_that_changed_in_between_is_refused_and_says_what(api: Api, change: Any) -> None:
-    story = a_story(api, 2).up_to("request")
+    story = a_story(api, 3).up_to("request")
     picture = seen(api, story)
     expected = change(api, story)
     document = refused(approve(api, story, picture), 409, "picture_changed")
@@ -116,7 +116,7 @@ def test_a_picture_that_changed_in_between_is_refused_and_says_what(api: Api, ch
 
 
 def test_a_picture_of_yesterday_is_looked_at_again(api: Api) -> None:
-    story = a_story(api).up_to("request")
+    story = a_story(api, 2).up_to("request")
     picture = seen(api, story)
     later(api, hours=25)
     sealed(api)
@@ -147,10 +147,10 @@ def test_the_page_costs_the_same_however_many_tubes_the_donor_has(api: Api, visi
 
 
 def test_the_page_signs_over_what_it_shows(api: Api, visit: Visit) -> None:
-    story = a_story(api, 2).up_to("request")
+    story = a_story(api, 3).up_to("request")
     browser, address = visit("quality"), f"/withdrawals/{story.code}/approve"
     page = browser.get_page(address)
-    assert "1 usable unit" in page
+    assert "2 usable units" in page
     password = {"password": "correct horse battery staple"}
     hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.split(f'action="{address}"')[1]))
     _hold(api, story)

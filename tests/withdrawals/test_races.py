@@ -15,7 +15,7 @@ from sqlalchemy import text
 from tests.conftest import Api, Client
 from tests.donors import stories as donors
 from tests.signing import signed
-from tests.withdrawals.stories import Story, a_story, bank_vials, kinds_of, state_of
+from tests.withdrawals.stories import Story, a_story, bank_vials, kinds_of, named, state_of
 
 
 def at_once(*calls: Callable[[], httpx.Response]) -> list[httpx.Response]:
@@ -38,7 +38,8 @@ def test_of_two_withdrawals_for_one_vial_exactly_one_reserves_it(api: Api) -> No
         for story in stories:
             assert story.request().status_code == 201
         clients = (api.quality, api.quality2)
-        bodies = [signed(c, "approved", f"/withdrawals/{s.code}/approve", {}) for c, s in zip(clients, stories, strict=True)]
+        pairs = zip(clients, stories, strict=True)
+        bodies = [signed(c, "approved", f"/withdrawals/{s.code}/approve", named(c, s.code)) for c, s in pairs]
 
         def approve(client: Client, story: Story, body: dict[str, Any]) -> Callable[[], httpx.Response]:
             return lambda: client.post(f"/withdrawals/{story.code}/approve", json=body)
@@ -55,10 +56,10 @@ def test_of_two_withdrawals_for_one_vial_exactly_one_reserves_it(api: Api) -> No
 
 def test_a_revocation_and_an_approval_at_once_never_leave_an_approval_after_the_revocation(api: Api) -> None:
     for _ in range(5):
-        story = a_story(api).up_to("request")
+        story = a_story(api, 2).up_to("request")
         consents = api.clinician.get(f"/donors/{story.donor}").json()["consents"]
         revoke = f"/donors/{story.donor}/consents/{consents[0]['id']}/revoke"
-        body = signed(api.quality, "approved", f"/withdrawals/{story.code}/approve", {})
+        body = signed(api.quality, "approved", f"/withdrawals/{story.code}/approve", named(api.quality, story.code))
 
         approved, revoked = at_once(
             partial(api.quality.post, f"/withdrawals/{story.code}/approve", json=body),

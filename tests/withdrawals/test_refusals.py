@@ -20,6 +20,7 @@ from tests.withdrawals.stories import (
     by_two,
     kinds_of,
     later,
+    named,
     put_away,
     refused,
     sealed,
@@ -147,13 +148,14 @@ def test_only_quality_approves(api: Api, role: str) -> None:
 
 
 def test_an_approval_without_a_signature_says_what_to_sign(api: Api) -> None:
-    story = a_story(api).up_to("request")
-    answer = api.quality.post(f"/withdrawals/{story.code}/approve", json={})
+    story = a_story(api, 2).up_to("request")
+    seen = named(api.quality, story.code)
+    answer = api.quality.post(f"/withdrawals/{story.code}/approve", json=seen)
     assert refused(answer, 428, "signature_required")["meaning"] == "approved"
 
 
 def test_whoever_asked_does_not_approve(api: Api) -> None:
-    story = a_story(api)
+    story = a_story(api, 2)
     api.test_bank.write(
         lambda s: s.execute(
             text(
@@ -162,7 +164,7 @@ def test_whoever_asked_does_not_approve(api: Api) -> None:
             )
         )
     )
-    body = {"donor": story.donor, "material": "adsc", "route": "ship_frozen", "specimens": story.vials}
+    body = {"donor": story.donor, "material": "adsc", "route": "ship_frozen", "specimens": story.vials[:1]}
     story.code = api.quality.post("/withdrawals", json=body).json()["code"]
 
     refused(story.approve(), 403, "own_request")

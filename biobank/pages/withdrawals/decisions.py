@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -14,7 +15,7 @@ from biobank.custody.legality import Snapshot
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.paging import Listed
 from biobank.foundation.terms import words
-from biobank.pages.ui.act_pages import Acting, ActPage, Opened, OwnPage
+from biobank.pages.ui.act_pages import Acting, ActPage, Done, Opened, OwnPage
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import quantity, when
 from biobank.pages.ui.forms import CIRCUMSTANCES, fields_of
@@ -25,9 +26,10 @@ from biobank.pages.withdrawals.requests import route_words
 from biobank.pages.withdrawals.steps import statement_of, taken
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.withdrawals import service
-from biobank.withdrawals.picture import ExpectedSeen, Picture, PictureChanged, UnitSeen
+from biobank.withdrawals.picture import PictureChanged
 from biobank.withdrawals.review import Review, read_queue, read_review
 from biobank.withdrawals.schemas import ApproveRequest
+from biobank.withdrawals.seen import ExpectedSeen, Picture, UnitSeen
 from biobank.withdrawals.steps import STEPS
 
 router = APIRouter(include_in_schema=False)
@@ -72,6 +74,8 @@ TESTS = [
 ]
 NEAR_MISSES = [Column("what", "What"), Column("times", "Times", "number"), Column("latest", "Latest", "when")]
 
+
+REMAINS = {"remains": "How many usable units remain for the donor afterwards"}
 
 EVIDENCE = {"columns": TUBES, "deviation_columns": DEVIATIONS}
 """What draws the evidence about one request."""
@@ -121,8 +125,29 @@ def _draw(at: Opened[Review]) -> OwnPage:
         waiting=review.case.row["state"] == "requested",
         statement=statement_of(review.case, step.label),
         meaning=(Meaning.APPROVED.value, step.said),
+        by_two=_by_two(at),
         more=fields_of(ApproveRequest, *CIRCUMSTANCES, values=at.filled()),
     )
+
+
+def _by_two(at: Opened[Review]) -> dict[str, Any] | None:
+    """What the page asks of each of the two who accept what remains, and whether the other signed already."""
+    review = at.read
+    if review.picture is None or not review.picture.remains.takes_two:
+        return None
+    first = review.pending
+    return {
+        "fields": fields_of(ApproveRequest, "remains", values=at.filled(), labels=REMAINS),
+        "pending": None if first is None else first.id,
+        "first": None if first is None else first.proposed_by,
+        "mine": first is not None and first.proposed_by == at.actor.code,
+    }
+
+
+def _approved(at: Opened[Review], body: ApproveRequest, answer: dict[str, Any]) -> Done:
+    if answer["status"] == "pending":
+        return Done(f"/withdrawals/{at.code}", "Signed by one.", "A second person of quality signs too; it is on their Today.")
+    return taken("approve")(at, body, answer)
 
 
 def _picture(picture: Picture | None) -> dict[str, Any]:
@@ -131,6 +156,7 @@ def _picture(picture: Picture | None) -> dict[str, Any]:
         return {}
     return {
         "remains": picture.remains,
+        "allergies": picture.allergies,
         "unit_columns": UNITS,
         "units": [_unit(one) for one in sorted(picture.units, key=lambda one: (one.order is None, one.order, one.specimen))],
         "test_columns": TESTS,
@@ -163,7 +189,9 @@ def _unit(one: UnitSeen) -> dict[str, Any]:
         "measured": None if count is None else share(count.viability_bp, count.lower_bp, count.upper_bp, 95),
         "expected": None if expected is None else _expected_text(expected),
         "banked": one.banked_at,
-        "markers": "evaluated" if one.markers_evaluated else "not_evaluated",
+        "markers": f"reactive: {', '.join(one.reactive_for)}"
+        if one.reactive_for
+        else ("evaluated" if one.markers_evaluated else "not_evaluated"),
         "why": " ".join(one.refusals) or None,
     }
 
@@ -189,6 +217,7 @@ def _seen(at: Acting[Review]) -> dict[str, Any]:
             "picture": form["picture"],
             "picture_at": datetime.fromisoformat(form["picture_at"]),
             "picture_parts": orjson.loads(form.get("picture_parts", "{}")),
+            "pending_act": UUID(form["pending_act"]) if form.get("pending_act") else None,
         }
     except ValueError:
         raise MalformedRequest("The form was changed on its way. Open the page again.") from None
@@ -199,10 +228,12 @@ ActPage(
     reads=lambda session, actor, asked: read_review(session, actor, asked.code, asked.bank),
     form=_draw,
     model=ApproveRequest,
+    names=("remains",),
+    labels=REMAINS,
     given=_seen,
     meaning=Meaning.APPROVED,
     use_case=service.approve_withdrawal,
-    after=taken("approve"),
+    after=_approved,
 ).on(router)
 
 
