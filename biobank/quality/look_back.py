@@ -1,11 +1,13 @@
 """From a cause to everything it can have reached: look-back asks, recall freezes the answer.
 
-A cause is a person, a lot, a specimen, a place and a time, an operator and a time, or a shipment. Everything derived from
+A cause is a person, a lot, a specimen, a place and a time, an operator and a time, a shipment, or an entry of the registers (a
+reagent lot, a device, a procedure …), at any time or between two. Everything derived from
 what is found belongs to the set too, unless asked otherwise. The set is read from the log (places and persons as they were
 then), not from where things are now.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +22,7 @@ from biobank.custody.ledger import append
 from biobank.custody.recording import NOW, acknowledge, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind
-from biobank.foundation.clock import rfc3339
+from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict
 from biobank.monitoring.presence import inside_during, own_cold_inside
@@ -30,6 +32,7 @@ from biobank.quality.models import Recall, RecallItem
 from biobank.quality.releases import end_releases, withdrawals_of_releases
 from biobank.quality.schemas import Criteria, LookBackAnswer, ReachedSpecimen, RecallAnswer, RecallRequest
 from biobank.quality.streams import record_on_stream
+from biobank.specimens.touched import touched_by
 
 recall_table = table_of(Recall)
 recall_item = table_of(RecallItem)
@@ -66,6 +69,7 @@ _FOUND = {
     "shipment": """
         SELECT DISTINCT stream_id FROM event
         WHERE stream_kind = 'specimen' AND convert_from(entry, 'UTF8')::jsonb -> 'body' ->> 'shipment' = :shipment""",
+    "entry": "SELECT unnest(CAST(:inside AS text[]))",
     "container": "SELECT unnest(CAST(:inside AS text[]))",
 }
 
@@ -94,6 +98,9 @@ def reached(session: Session, criteria: Criteria) -> list[ReachedSpecimen]:
     """Return every specimen the cause can have reached, by code; raise LookBackTooWide above 5,000."""
     (start,) = (name for name in _FOUND if getattr(criteria, name) is not None)
     parameters = {start: getattr(criteria, start), "derivatives": criteria.derivatives, "limit": LIMIT + 1}
+    if criteria.entry is not None:
+        since, until = criteria.since or datetime(1970, 1, 1, tzinfo=UTC), criteria.until or now()
+        parameters |= {"inside": sorted(touched_by(session, criteria.entry, since, until))}
     if start == "operator":
         parameters |= {"since": criteria.since, "until": criteria.until}
     if criteria.container is not None and criteria.since is not None and criteria.until is not None:

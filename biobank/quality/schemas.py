@@ -297,6 +297,9 @@ class AttachmentPublic(BaseModel):
     stored_by: str
 
 
+STARTS = ("donor", "lot", "specimen", "container", "operator", "shipment", "entry")
+
+
 class Criteria(BaseModel):
     """Where a look-back starts: exactly one of the named starting points; a place and a person need a time."""
 
@@ -308,20 +311,25 @@ class Criteria(BaseModel):
     container: Code | None = None
     operator: Code | None = None
     shipment: Code | None = None
-    since: Instant | None = Field(default=None, description="Start of the time in question, for a place or a person.")
+    entry: Annotated[str, Field(pattern=r"^((RG|EQ)-[0-9A-Z]{7}|[0-9a-f-]{36})$")] | None = Field(
+        default=None, description="An entry of the registers: a reagent lot, a device, a procedure …"
+    )
+    since: Instant | None = Field(default=None, description="Start of the time in question: of a place, a person or an entry.")
     until: Instant | None = None
     derivatives: bool = Field(default=True, description="Include everything derived from what is found.")
 
     @model_validator(mode="after")
     def _one_start(self) -> Self:
-        starts = [n for n in ("donor", "lot", "specimen", "container", "operator", "shipment") if getattr(self, n) is not None]
+        starts = [n for n in STARTS if getattr(self, n) is not None]
         if len(starts) != 1:
-            raise ValueError("name exactly one of donor, lot, specimen, container, operator, shipment")
+            raise ValueError(f"name exactly one of {', '.join(STARTS)}")
         timed = starts[0] in ("container", "operator")
         if timed and (self.since is None or self.until is None or self.until <= self.since):
             raise ValueError("for a container or an operator say since when, and until when, which is later")
-        if not timed and (self.since is not None or self.until is not None):
-            raise ValueError("a time since and until goes with a container or an operator only")
+        if starts[0] == "entry" and self.since is not None and self.until is not None and self.until <= self.since:
+            raise ValueError("until when is later than since when")
+        if not timed and starts[0] != "entry" and (self.since is not None or self.until is not None):
+            raise ValueError("a time since and until goes with a container, an operator or an entry only")
         return self
 
 

@@ -39,6 +39,9 @@ class EnterRegister(Circumstances):
     kind: RegisterKind
     name: Named = Field(description="As people call it: `SOP-014 v3`, `Incubator 2`, `Collagenase`.")
     site: SiteCode | None = Field(default=None, description="Where it is used; none: at every site.")
+    package: Annotated[str, Field(min_length=4, max_length=200)] | None = Field(
+        default=None, description="What a scanner read from the package (GS1): fills in article number, lot and expiry."
+    )
     supplier: Words | None = None
     supplier_lot: Words | None = None
     gtin: Annotated[str, Field(pattern=r"^[0-9]{8,14}$")] | None = None

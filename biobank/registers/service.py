@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
+from pydantic import ValidationError
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
@@ -22,6 +23,7 @@ from biobank.people.queries import get_site
 from biobank.registers.events import RegisterAuthorised, RegisterChanged, RegisterEntered, RegisterRuleSet
 from biobank.registers.fitness import FIXED
 from biobank.registers.models import register_authorisation, register_entry, register_rule
+from biobank.registers.packages import PackageSaysOtherwise, PackageUnread, read_package
 from biobank.registers.queries import members_of, row_of
 from biobank.registers.schemas import (
     PREFIXES,
@@ -68,8 +70,27 @@ class SameEverywhere(Conflict):
     title = "The same at every site"
 
 
+def with_package(request: EnterRegister) -> EnterRegister:
+    """Return the request with what its package says. Raises PackageUnread, PackageSaysOtherwise."""
+    if request.package is None:
+        return request
+    read = read_package(request.package)
+    said = {name: value for name, value in vars(read).items() if value is not None}
+    for name, value in said.items():
+        if getattr(request, name) not in (None, value):
+            raise PackageSaysOtherwise(
+                f"The package says {value}. Leave that field empty, or scan the package that you have.", field=name
+            )
+    typed = request.model_dump(exclude={"package"}, exclude_unset=True)
+    try:
+        return EnterRegister.model_validate(typed | said)
+    except ValidationError:
+        raise PackageUnread("The lot on the package has signs that a lot here cannot have. Type it.") from None
+
+
 def enter(session: Session, act: Act, request: EnterRegister) -> RegisterRecorded:
-    """Enter a thing. Raises NotPermitted, NotFound (site), InRegister."""
+    """Enter a thing. Raises NotPermitted, NotFound (site), InRegister, PackageUnread, PackageSaysOtherwise."""
+    request = with_package(request)
     at = EVERYWHERE if request.site is None else request.site
     if not (request.kind in BY_THE_BENCH and act.actor.may(Permission.KIT_MANAGE, at=at)):
         act.require(Permission.QUALITY_DECIDE, at=at)
@@ -77,12 +98,12 @@ def enter(session: Session, act: Act, request: EnterRegister) -> RegisterRecorde
         get_site(session, request.site)
     prefix = PREFIXES.get(request.kind)
     key = str(uuid4()) if prefix is None else new_code(session, prefix)
-    values = request.model_dump(exclude=set(Circumstances.model_fields) | {"site"})
+    values = request.model_dump(exclude=set(Circumstances.model_fields) | {"site", "package"})
     values |= {"contains": [substance.value for substance in request.contains], "site_code": request.site, "key": key}
     known = insert(register_entry).values(**values, recorded_at=act.at, recorded_by=act.actor.code).on_conflict_do_nothing()
     if session.execute(known.returning(register_entry.c.key)).first() is None:
         raise InRegister(f"{request.name} is in the register already. Look it up in the list.")
-    told = request.model_dump(mode="json", exclude={"kind", *Circumstances.model_fields})
+    told = request.model_dump(mode="json", exclude={"kind", "package", *Circumstances.model_fields})
     done = _append(session, act, request, key, RegisterEntered(entry_kind=request.kind, **told), request.site)
     return _recorded(session, act, key, done)
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from biobank.registers.fitness import FIXED, USUAL, Entry, Problem, answer_to, fitness, problems_of
+from biobank.registers.packages import Package, PackageUnread, read_package
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -62,3 +63,21 @@ def test_everybody_who_works_by_a_procedure_is_authorised_for_it_and_what_keeps_
     assert kept.answer == "warn"
     (expired,) = fitness([replace(LOT, expires_on=date(2020, 1, 1))], **given)  # type: ignore[arg-type]
     assert expired.sentence == "RG-4WAAYVI (Collagenase) expired on 2020-01-01. Take another lot."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "01095060001343521727013110AB-12",
+        "]d2010950600013435217270131\x1d10AB-12\x1d21XYZ",
+        "(01)09506000134352(17)270131(10)AB-12",
+    ],
+)
+def test_the_code_of_a_package_says_article_lot_and_expiry(text: str) -> None:
+    assert read_package(text) == Package("09506000134352", "AB-12", date(2027, 1, 31))
+
+
+@pytest.mark.parametrize("text", ["hello", "(99)x", "", "https://example.org/1"])
+def test_any_other_text_is_no_package(text: str) -> None:
+    with pytest.raises(PackageUnread):
+        read_package(text)

@@ -184,3 +184,30 @@ def test_the_database_knows_two_answers(api: Api) -> None:
     with psycopg.connect(api.test_bank.dsn("app")) as connection, pytest.raises(psycopg.errors.CheckViolation) as refused_by:
         connection.execute("UPDATE register_rule SET answer = 'perhaps'")
     assert refused_by.value.diag.constraint_name == "register_answer_is_known"
+
+
+def test_a_package_fills_in_the_entry_and_contradicts_what_was_mistyped(api: Api) -> None:
+    body = {"kind": "reagent_lot", "name": "Trypsin", "site": "LAB", "package": "01095060001343521727013110AB-12"}
+    entry = made(api.lab_tech.post("/registers", json=body))["entry"]
+    assert (entry["gtin"], entry["supplier_lot"], entry["expires_on"]) == ("09506000134352", "AB-12", "2027-01-31")
+    other = api.lab_tech.post("/registers", json=body | {"supplier_lot": "AB-13"})
+    assert refused(other)[1] == "package_says_otherwise"
+    assert refused(api.lab_tech.post("/registers", json=body | {"package": "banana"}))[1] == "package_unread"
+
+
+def test_a_look_back_starts_from_any_entry_and_finds_what_was_made_treated_and_counted_with_it(api: Api) -> None:
+    lot, procedure = entered(api), entered(api, "procedure", "SOP-77 v1")
+    untouched, syringe = fat(api), fat(api)
+    washed = made(wash(api, syringe, reagent_lots=[lot], procedure_version="SOP-77 v1"))["specimens"][0]
+    wash(api, untouched)
+
+    def reached(entry: str, **more: Any) -> set[str]:
+        answer = made(api.quality.post("/look-backs", json={"entry": entry} | more))
+        return {one["specimen"] for one in answer["items"]}
+
+    assert reached(lot) == reached(procedure) == {washed["code"]}
+    frozen = made(freeze(api.lab_tech, [washed], equipment=[seed.EQUIPMENT]))
+    assert frozen["specimens"][0]["code"] in reached(seed.EQUIPMENT)
+    assert reached(lot, until="2020-01-01T00:00:00Z") == set()
+    assert reached(lot, since="2020-01-01T00:00:00Z", until="2199-01-01T00:00:00Z") == {washed["code"]}
+    assert refused(api.quality.post("/look-backs", json={"lot": "LT-0000000", "since": "2020-01-01T00:00:00Z"}))[0] == 422

@@ -1,5 +1,6 @@
 """Look-back and recall: from one code to everything it can have reached, and the button that freezes that set."""
 
+import re
 from typing import Any
 
 from fastapi import APIRouter
@@ -27,13 +28,17 @@ STARTS = {
     Prefix.CONTAINER: "container",
     Prefix.SHIPMENT: "shipment",
     Prefix.BADGE: "operator",
+    Prefix.REAGENT_LOT: "entry",
+    Prefix.EQUIPMENT: "entry",
 }
 """Where a look-back may start, by the prefix of the code."""
+ENTRY_WITHOUT_CODE = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""An entry of the registers that carries no label, as its own page links here."""
 ASKED = ("since", "until", "derivatives")
 RECALLED = ("reason", "severity", "site", "description")
 LABELS = {
-    "since": "From (for a box or a badge)",
-    "until": "Until (for a box or a badge)",
+    "since": "From (for a box, a badge, a reagent or a device)",
+    "until": "Until (for a box, a badge, a reagent or a device)",
     "derivatives": "With everything made of what is found",
     "reason": "Why, in a few words",
     "description": "What is known, without names",
@@ -53,11 +58,11 @@ def _draw(at: Opened[Actor]) -> ActForm:
     values = at.filled(derivatives="true")
     start = Field(
         "start",
-        "Donor, lot, specimen, box, shipment or badge",
+        "Donor, lot, specimen, box, shipment, badge, reagent or device",
         "scan",
         values.get("start", ""),
         required=True,
-        accepts="DN LT HF AD UN BX SH US",
+        accepts="DN LT HF AD UN BX SH US RG EQ",
     )
     return ActForm(
         title="Look back",
@@ -73,6 +78,8 @@ def _draw(at: Opened[Actor]) -> ActForm:
 
 def criteria_of(form: Any, settings: Any, zone: Any) -> Criteria:
     """Return what a posted form asks; raise FormFault for what is no start of a look-back."""
+    if ENTRY_WITHOUT_CODE.fullmatch(form.get("start", "")):
+        return parse(Criteria, form, zone, *ASKED, entry=form["start"])
     try:
         code = resolve_payload(form.get("start", ""), settings.host_name, settings.former_hosts)
     except MalformedCode as error:
@@ -117,6 +124,7 @@ async def _recall(at: Acting[Actor]) -> Done:
 LOOK_BACK = ActPage(
     address="/look-backs",
     reads=Needs(Permission.LOG_READ, at=EVERYWHERE),
+    asks=("start",),
     form=_draw,
     model=Criteria,
     labels=LABELS,

@@ -43,6 +43,7 @@ LABELS = {
     "kind": "What it is",
     "name": "Its name",
     "site": "Used at",
+    "package": "The square code on the package (scan it)",
     "supplier": "Supplier",
     "supplier_lot": "Lot of the supplier",
     "gtin": "Article number on the package (GTIN)",
@@ -61,6 +62,7 @@ NAMES = (
     "kind",
     "name",
     "site",
+    "package",
     "supplier",
     "supplier_lot",
     "gtin",
@@ -175,6 +177,8 @@ def _acts(actor: Actor, one: RegisterDossier) -> list[ActionLink]:
         acts.append(ActionLink("Authorise a person", f"{here}/authorise", "person-check"))
     if len(one.entry) < 36 and any(actor.may(printer, at=ANYWHERE) for printer in KIT_PRINTERS):
         acts.append(ActionLink("Print its label", f"/labels/{one.entry}", "print"))
+    if actor.may(Permission.LOG_READ, at=EVERYWHERE):
+        acts.append(ActionLink("Look back: what it touched", f"/look-backs?start={one.entry}", "search"))
     return acts
 
 
