@@ -1,11 +1,11 @@
 """What quality demands of a count, per material and site: set with a signature, read beside every count."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeAlias
 
 from sqlalchemy import Row, func, insert, select, tuple_
-from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -55,15 +55,27 @@ def criterion_for(session: Session, site: str | None, material: str) -> Criterio
     return None if row is None else Criterion(row.minimum_bp, row.confidence_bp)
 
 
-def criteria_of(session: Session, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], Criterion]:
-    """Return what stands for each pair of site and material that has a criterion."""
+Demanded: TypeAlias = dict[tuple[str, str], list[tuple[datetime, Criterion]]]
+
+
+def criteria_over_time(session: Session, pairs: Collection[tuple[str, str]]) -> Demanded:
+    """Return what was demanded for each pair of site and material that has a criterion, with since when, the newest first."""
     rows = session.execute(
-        select(criterion_table)
-        .where(tuple_(*_NAMED).in_(sorted(pairs)))
-        .ext(distinct_on(*_NAMED))
-        .order_by(*_NAMED, criterion_table.c.number.desc())
+        select(criterion_table).where(tuple_(*_NAMED).in_(sorted(pairs))).order_by(*_NAMED, criterion_table.c.number.desc())
     )
-    return {(row.site_code, row.material): Criterion(row.minimum_bp, row.confidence_bp) for row in rows}
+    found: Demanded = {}
+    for row in rows:
+        criterion = Criterion(row.minimum_bp, row.confidence_bp)
+        found.setdefault((row.site_code, row.material), []).append((row.decided_at, criterion))
+    return found
+
+
+def applying(demanded: Sequence[tuple[datetime, Criterion]], recorded_at: datetime) -> Criterion | None:
+    """Return the criterion that judges a count recorded at an instant: the newest that stood by then, or None. Pure.
+
+    By the bank's clock, which no stated time of a count moves.
+    """
+    return next((one for since, one in demanded if since <= recorded_at), None)
 
 
 def set_criterion(session: Session, act: Act, request: SetCriterion) -> CriterionRecorded:

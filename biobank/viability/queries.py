@@ -16,7 +16,7 @@ from biobank.specimens.assays import measured_of
 from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.specimens.schemas import Measured
 from biobank.viability import cells, claims, refusals, rules
-from biobank.viability.criteria import Criterion, criteria_of, criterion_for
+from biobank.viability.criteria import Criterion, applying, criteria_over_time
 from biobank.viability.dose import dose_of_set, dose_of_vial
 from biobank.viability.estimates import Answer, answers, dose_public
 from biobank.viability.parameters import current
@@ -48,10 +48,11 @@ def viability_of(
     """Say what was measured of a specimen and, apart, what may be expected of it."""
     parameters = current()
     measured = [one for one in measured_of(session, specimen.code) if as_known_at is None or one.recorded_at <= as_known_at]
-    criterion = criterion_for(session, specimen.home_site_code, specimen.material) if measured else None
+    pair = (specimen.home_site_code or "", specimen.material)
+    demanded = criteria_over_time(session, {pair}).get(pair, []) if measured else []
     return ViabilityPublic(
         specimen=specimen.code,
-        measured=[count_of(one, criterion, parameters.count_cv) for one in measured],
+        measured=[count_of(one, applying(demanded, one.recorded_at), parameters.count_cv) for one in measured],
         estimated=_estimated(answers(session, [specimen], assay=assay, as_known_at=as_known_at)[specimen.code]),
     )
 
@@ -94,10 +95,10 @@ def counts_not_shown(session: Session, specimens: Iterable[Snapshot], counts: Ma
     """Return, by specimen, the one of its latest `counts` that does not show what quality demands of its material at its site."""
     by_code = {one.code: one for one in specimens}
     named = {code: (by_code[code].home_site_code or "", by_code[code].material) for code in counts}
-    demanded = criteria_of(session, set(named.values())) if named else {}
+    demanded = criteria_over_time(session, set(named.values())) if named else {}
     found: dict[str, Count] = {}
     for code, row in counts.items():
-        criterion = demanded.get(named[code])
+        criterion = applying(demanded.get(named[code], ()), row.recorded_at)
         if criterion is None or acceptance_of(row.live, row.live + row.dead, criterion).verdict == "shown":
             continue
         found[code] = Count(row.live, row.live + row.dead, criterion.minimum_bp, row.recorded_at)

@@ -27,7 +27,7 @@ from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.specimens.processing_schemas import LotPublic
 from biobank.transparency import canonical
 from biobank.transparency.models import event
-from biobank.viability.criteria import criterion_for
+from biobank.viability.criteria import applying, criteria_over_time, criterion_for
 from biobank.viability.events import Reported
 from biobank.viability.models import ViabilityReport
 from biobank.viability.parameters import current
@@ -55,7 +55,8 @@ def look_at_viability_counts(session: Session, act: Act) -> int:
 def counts_after_thaw(session: Session, actor: Actor, code: str) -> tuple[LotPublic, dict[str, list[MeasuredCount]]]:
     """Return a lot and, by specimen, what was counted after thawing, judged by what quality demands."""
     lot = describe_lot(session, actor, code)
-    criterion = criterion_for(session, lot.site, lot.material)
+    pair = (lot.site, lot.material)
+    demanded = criteria_over_time(session, {pair}).get(pair, [])
     thawed = _thawed(session, lot.codes)
     found = {}
     for specimen in lot.codes:
@@ -66,7 +67,7 @@ def counts_after_thaw(session: Session, actor: Actor, code: str) -> tuple[LotPub
             if one.minutes_after_thaw is not None or (since is not None and one.measured_at >= since)
         ]
         if counted:
-            found[specimen] = [count_of(one, criterion, current().count_cv) for one in counted]
+            found[specimen] = [count_of(one, applying(demanded, one.recorded_at), current().count_cv) for one in counted]
     return lot, found
 
 

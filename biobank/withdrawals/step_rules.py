@@ -26,6 +26,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, IllegalTransition, NotPermitted, Refusal
 from biobank.quality.independence import independence_refusals
 from biobank.specimens.events import Thawed
+from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.transparency.queries import seal_lag_s
 from biobank.withdrawals.case import Case, usage_refusals
 from biobank.withdrawals.consents import treatment_consents
@@ -70,6 +71,13 @@ class NotAccepted(Conflict):
 
     code = "custody_not_accepted"
     title = "Not received here yet"
+
+
+class NotCounted(Conflict):
+    """It travels thawed, and nobody counted its living cells since it was thawed."""
+
+    code = "count_after_thaw_missing"
+    title = "Not counted after thawing"
 
 
 class NoRelease(Conflict):
@@ -287,6 +295,23 @@ def issue_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
         *begin_refusals(actor, Step.ISSUE, case),
         *_unconfirmed(case, case.tubes),
         *_use(case, grounds, case.tubes, Issued, ROUTE_CONDITIONS[case.route], lagging=grounds.lagging),
+        *_uncounted(case),
+    ]
+
+
+def _uncounted(case: Case) -> list[Refusal]:
+    """What is shipped thawed was counted since; whether the count shows what is demanded, the use of each tube answers."""
+    if case.route is not Route.THAW_AND_SHIP:
+        return []
+    counted = {code for code in case.tubes if (row := case.findings[code].measured) and row.minutes_after_thaw is not None}
+    return [
+        NotCounted(
+            f"{code} travels thawed, and its living cells were not counted since it was thawed. Count them first.",
+            where_now=case.tubes[code].where_now,
+            subject=code,
+        )
+        for code in sorted(case.tubes.keys() - counted)
+        if MATERIALS[MaterialName(case.tubes[code].material)].assays
     ]
 
 

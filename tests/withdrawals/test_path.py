@@ -1,5 +1,7 @@
 """The whole path of a treatment withdrawal over HTTP, with the right people."""
 
+from typing import Any
+
 from sqlmodel import Session
 
 from biobank.custody.event import rules
@@ -155,6 +157,12 @@ def test_a_frozen_vial_comes_back_on_its_loggers_evidence_and_can_be_asked_for_a
     assert story.request().status_code == 201
 
 
+def count(api: Api, vial: str, counted: dict[str, Any]) -> int:
+    """Record a count of a vial; return the answer's status."""
+    seq = api.lab_tech.get(f"/specimens/{vial}/custody").json()["items"][-1]["seq"]
+    return api.lab_tech.post(f"/specimens/{vial}/viability-assays", json=counted | {"expected_seq": seq}).status_code
+
+
 def test_a_vial_is_thawed_at_the_bench_on_that_route_and_leaves_thawed(api: Api) -> None:
     story = a_story(api)
     story.request(route="thaw_and_ship")
@@ -164,6 +172,11 @@ def test_a_vial_is_thawed_at_the_bench_on_that_route_and_leaves_thawed(api: Api)
     assert story.issue().json()["code"] == "wrong_condition_for_route"
 
     assert story.thaw(api.lab_tech).status_code == 200
+    assert story.issue().json()["code"] == "count_after_thaw_missing"
+    before = {"method": "trypan_blue", "live": 190, "dead": 10, "dilution_milli": 2000}
+    assert count(api, story.vials[0], before) == 201
+    assert story.issue().json()["code"] == "count_after_thaw_missing", "it was not counted after the thaw"
+    assert count(api, story.vials[0], before | {"minutes_after_thaw": 10}) == 201
     assert story.issue().json()["state"] == "issued"
 
 
