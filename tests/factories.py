@@ -19,9 +19,11 @@ from biobank.foundation.db import table_of
 from biobank.specimens.events import Collected
 from biobank.specimens.models import Harvest, Specimen
 from biobank.storage.containers import add_container
+from biobank.storage.naming import twin_of
 from biobank.storage.schemas import ContainerCreate, ContainerPublic
 
 _numbers = iter(range(5_000_000, 900_000_000))
+_boxes = iter(range(1, 900_000))
 
 
 def fresh_code(prefix: str, year: int | None = None) -> str:
@@ -105,10 +107,12 @@ def make_specimen(session: Session, act: Act, *, donor: str | None = None, **fie
     return load(session, [code])[code]
 
 
-def make_box(session: Session, act: Act, *, rows: int = 3, cols: int = 3, **fields: Any) -> ContainerPublic:
-    """A box at LAB (or `site`) with rows × cols positions."""
-    request = ContainerCreate(**({"site": "LAB", "kind": "box", "name": "Box", "rows": rows, "cols": cols} | fields))
-    return add_container(session, act, request)
+def make_box(session: Session, act: Act, *, rows: int | None = 3, cols: int | None = 3, **fields: Any) -> ContainerPublic:
+    """A box at LAB (or `site`) with rows × cols positions. A name that another one beside it has gets a number."""
+    said = {"site": "LAB", "kind": "box", "name": "Box", "rows": rows, "cols": cols} | fields
+    if twin_of(session, said["name"], said["site"], said.get("parent")) is not None:
+        said["name"] = f"{said['name']} {next(_boxes)}"
+    return add_container(session, act, ContainerCreate(**said))
 
 
 def make_received(session: Session, act: Act, **fields: Any) -> Snapshot:

@@ -9,6 +9,7 @@ import psycopg
 from biobank.auth.passwords import hash_now
 from biobank.foundation import clock
 from biobank.foundation.codes import format_code
+from biobank.people.sites import keys_of
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 PASSWORD = "correct horse battery staple"
@@ -77,7 +78,8 @@ def sites_and_users(connection: "psycopg.Connection[tuple[object, ...]]") -> Non
     instant = clock.now()
     for code, name, kind in SITES:
         connection.execute(
-            "INSERT INTO site (code, name, kind, timezone) VALUES (%s, %s, %s, 'Europe/London')", (code, name, kind)
+            "INSERT INTO site (code, name, kind, timezone, code_key, name_key) VALUES (%s, %s, %s, 'Europe/London', %s, %s)",
+            (code, name, kind, *keys_of(code, name).values()),
         )
     for name, person in USERS.items():
         connection.execute(

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from biobank.foundation.db import table_of
+from biobank.foundation.names import key_column
 
 
 def _when(nullable: bool = False) -> "Column[datetime]":
@@ -33,10 +34,16 @@ class Site(SQLModel, table=True):
     """A place of work: a laboratory with tanks, a clinic, or both."""
 
     __tablename__ = "site"
-    __table_args__ = (CheckConstraint("code ~ '^[A-Z][A-Z0-9]{1,7}$'", name="site_code_is_short_and_upper_case"),)
+    __table_args__ = (
+        CheckConstraint("code ~ '^[A-Z][A-Z0-9]{1,7}$'", name="site_code_is_short_and_upper_case"),
+        UniqueConstraint("name_key", name="names_of_sites_look_different"),
+        UniqueConstraint("code_key", name="codes_of_sites_look_different"),
+    )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
     name: str = Field(sa_column=Column(Text, nullable=False))
+    name_key: str = Field(sa_column=key_column())
+    code_key: str = Field(sa_column=key_column())
     kind: str = Field(sa_column=Column(Text, CheckConstraint("kind IN ('bank','clinic')", name="site_kind"), nullable=False))
     timezone: str = Field(sa_column=Column(Text, nullable=False))
     active: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))

@@ -22,7 +22,7 @@ COUNTED = 1000
 """What a list counts up to: beyond it, it says "more than"."""
 
 Cursor = Annotated[
-    str, StringConstraints(max_length=400, pattern=r"^[\x21-\x7e]+$"), Field(description="`next` of the page before.")
+    str, StringConstraints(max_length=2000, pattern=r"^[\x21-\x7e]+$"), Field(description="`next` of the page before.")
 ]
 LONGEST_KEY = 40
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -34,9 +34,10 @@ _ARTICLE: Final = re.compile(r"^(?:[0-9]{8}|[0-9]{12,14})$", re.ASCII)
 _ELEMENT_STRING: Final = re.compile(r"^(?:\(01\)|01)([0-9]{14})(?:\D|[0-9]{2}|$)", re.ASCII)
 
 
-def _seen(character: str) -> str:
+def seen(character: str, *, hyphens: bool = True) -> str:
+    """Return what one character looks like: a hyphen, a blank, nothing, or itself; with `hyphens` false dashes stay dashes."""
     kind = unicodedata.category(character)
-    if kind == "Pd" or character in _HYPHENS:
+    if hyphens and (kind == "Pd" or character in _HYPHENS):
         return "-"
     if kind.startswith("Z") or character in "\t\n\v\f\r\x85":
         return " "
@@ -49,7 +50,7 @@ def tidy(text: str) -> str:
     """Return the text without what nobody printed: one line, plain hyphens, single blanks, no quotes around it."""
     text = _MARKS_MISREAD.sub("", text.translate(_FULL_WIDTH))
     if not (text.isascii() and text.isprintable()):
-        text = unicodedata.normalize("NFC", "".join(_seen(character) for character in text))
+        text = unicodedata.normalize("NFC", "".join(seen(character) for character in text))
     text = text.strip()
     while True:
         before = text

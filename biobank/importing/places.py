@@ -10,6 +10,7 @@ from biobank.acts.act import Act
 from biobank.custody.legality import Snapshot
 from biobank.custody.projection import Projection
 from biobank.custody.states import Condition
+from biobank.foundation.names import name_key
 from biobank.importing.plan import Vial
 from biobank.importing.profile import Profile
 from biobank.storage import queries
@@ -78,16 +79,16 @@ class Places:
         return parent
 
     def _child(self, session: Session, act: Act, parent: str | None, kind: str, name: str) -> str:
-        key = (parent, kind, name.upper())
+        key = (parent, kind, name_key(name))
         if key not in self._codes:
-            self._codes |= {(parent, kind, row.name.upper()): str(row.code) for row in self._children(session, parent, kind)}
+            self._codes |= {(parent, kind, row.name_key): str(row.code) for row in self._children(session, parent, kind)}
         if key not in self._codes:
             self._codes[key] = self._made(session, act, parent, kind, name)
         return self._codes[key]
 
     def _children(self, session: Session, parent: str | None, kind: str) -> Any:
         return session.execute(
-            select(container.c.code, container.c.name).where(
+            select(container.c.code, container.c.name_key).where(
                 container.c.site_code == self._profile.bank_site,
                 container.c.kind == kind,
                 container.c.parent_code.is_(None) if parent is None else container.c.parent_code == parent,

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from biobank.custody.recording import Circumstances
 from biobank.donors.blind_index import external_value
 from biobank.donors.schemas import ExternalId, RegisterDonor
+from biobank.foundation.names import name_key
 from biobank.importing import cells
 from biobank.importing.cells import Unclear, name_of, said, word_of
 from biobank.importing.profile import Profile, UnitMeaning
@@ -82,7 +83,7 @@ def check_rows(rows: Iterable[Row], profile: Profile, today: date) -> list[Check
     _refuse_two_people_of_one_number(checked)
     _refuse_one_person_of_two_numbers(checked, profile.issuer)
     _refuse_shared(checked, lambda j: j.vial and j.vial.alias.lower(), "The same patient and vial number stand in {lines} too.")
-    _refuse_shared(checked, lambda j: j.slot, "The same slot is claimed in {lines} too. Look into the box.")
+    _refuse_shared(checked, _slot_as_seen, "The same slot is claimed in {lines} too. Look into the box.")
     return checked
 
 
@@ -305,6 +306,10 @@ def _refuse_one_person_of_two_numbers(checked: Sequence[CheckedRow], issuer: str
 def identity_of_person(person: RegisterDonor) -> tuple[str, str, str, str]:
     """Return what tells people of one number apart; capitals do not."""
     return person.family_name.casefold(), (person.given_names or "").casefold(), person.date_of_birth, person.sex
+
+
+def _slot_as_seen(row: CheckedRow) -> tuple[tuple[str, ...], str] | None:
+    return None if row.slot is None else (tuple(name_key(name) for name in row.slot[0]), row.slot[1])
 
 
 def _refuse_shared(checked: Sequence[CheckedRow], key: Callable[[CheckedRow], Any], sentence: str) -> None:

@@ -37,13 +37,13 @@ MOST: Final = 20_000
 _TUBES_IN = text(
     """
     WITH RECURSIVE below AS (
-        SELECT code FROM storage_container WHERE code = :code
+        SELECT code, ARRAY[name_key] AS names FROM storage_container WHERE code = :code
         UNION ALL
-        SELECT c.code FROM below JOIN storage_container c ON c.parent_code = below.code
+        SELECT c.code, below.names || c.name_key FROM below JOIN storage_container c ON c.parent_code = below.code
     )
     SELECT k.code
     FROM custody k JOIN below ON below.code = k.container_code LEFT JOIN storage_position p ON p.code = k.position_code
-    ORDER BY k.container_code, p.row NULLS LAST, p.col, k.code LIMIT :most
+    ORDER BY below.names, k.container_code, p.row NULLS LAST, p.col, k.code LIMIT :most
     """
 )
 _POSITIONS_OF = text("SELECT code FROM storage_position WHERE container_code = :code ORDER BY row, col LIMIT :most")

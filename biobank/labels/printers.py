@@ -13,6 +13,7 @@ from typing import Final
 
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import NotFound, Unavailable
+from biobank.foundation.names import name_key
 from biobank.labels.geometry import RESOLUTIONS
 
 CONNECT_S: Final = 5.0
@@ -47,14 +48,16 @@ class Printer:
 
 
 def printers(settings: Settings) -> dict[str, Printer]:
-    """Return the allowed printers by name, as `BIOBANK_PRINTERS` lists them. Raises ValueError for a malformed entry."""
+    """Return the allowed printers of `BIOBANK_PRINTERS` by name. Raises ValueError for a malformed or doubled one."""
     found: dict[str, Printer] = {}
     for entry in settings.printers.split():
         match = _ENTRY.fullmatch(entry)
         if match is None or int(match["dpi"]) not in RESOLUTIONS or not 0 < int(match["port"]) < 65536:
             raise ValueError(f"'{entry}' is not name=host:port/dpi with dpi one of {', '.join(map(str, RESOLUTIONS))}")
+        if match["name"] in found:
+            raise ValueError(f"'{match['name']}' stands there twice")
         found[match["name"]] = Printer(match["name"], match["host"].strip("[]"), int(match["port"]), int(match["dpi"]))
-    return found
+    return {name: found[name] for name in sorted(found, key=name_key)}
 
 
 def printer_named(settings: Settings, name: str) -> Printer:

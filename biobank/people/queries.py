@@ -12,6 +12,7 @@ from biobank.auth.models import site, user, user_role
 from biobank.auth.permissions import Permission, Role
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import NotFound, NotSignedIn
+from biobank.foundation.names import name_key
 from biobank.foundation.paging import Paging, read_page
 from biobank.people.authority import may_see_user
 from biobank.people.schemas import GrantPublic, Me, SiteList, SitePublic, UserList, UserPublic
@@ -133,11 +134,11 @@ def printed_names(session: Session, keystore: Keystore, codes: Iterable[str]) ->
 
 
 def list_sites(session: Session, _actor: Actor, *, active: bool | None = None) -> SiteList:
-    """Return every site by code. Everyone signed in may know the places of the bank."""
-    statement = select(site).order_by(site.c.code)
+    """Return every site by code as people count. Everyone signed in may know the places of the bank."""
+    statement = select(site)
     if active is not None:
         statement = statement.where(site.c.active.is_(active))
-    return SiteList(items=[site_public(row) for row in session.execute(statement)])
+    return SiteList(items=[site_public(row) for row in sorted(session.execute(statement), key=lambda row: name_key(row.code))])
 
 
 def read_site(session: Session, _actor: Actor, code: str) -> SitePublic:

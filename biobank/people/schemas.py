@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from biobank.auth.passwords import MAXIMUM_LENGTH
 from biobank.auth.permissions import Role
 from biobank.custody.schemas import EventReceipt
+from biobank.foundation.names import AsSeen
 from biobank.foundation.paging import Listed
 
 UserCode = Annotated[str, Field(pattern=r"^US-[0-9A-Z]{7}$")]
@@ -36,6 +37,8 @@ def _one_line(value: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_one_line)]
+
+SiteName = Annotated[Name, AsSeen]
 
 
 class _Body(BaseModel):
@@ -152,7 +155,7 @@ class SiteCreate(_Body):
     """A new place of work."""
 
     code: SiteCode
-    name: Name
+    name: SiteName
     kind: Literal["bank", "clinic"]
     timezone: TimeZone
 
@@ -160,7 +163,7 @@ class SiteCreate(_Body):
 class SiteChange(_Body):
     """Changes of a site; what is absent stays."""
 
-    name: Name | None = None
+    name: SiteName | None = None
     timezone: TimeZone | None = None
     active: bool | None = None
 

@@ -3,8 +3,7 @@
 import hashlib
 from typing import Any
 
-from sqlalchemy import update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import func, insert, or_, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -15,7 +14,8 @@ from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import NOW, acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import StreamKind
-from biobank.foundation.errors import AlreadyExists, Conflict
+from biobank.foundation.errors import AlreadyExists, Conflict, Refusal
+from biobank.foundation.names import name_key
 from biobank.people import events
 from biobank.people.authority import require_held
 from biobank.people.queries import get_site, knows_time_zone, site_public
@@ -29,15 +29,21 @@ class UnknownTimeZone(Conflict):
     title = "Unknown time zone"
 
 
+class SiteLooksAlike(AlreadyExists):
+    """Another site has a code or a name that looks the same in print."""
+
+    code = "site_looks_alike"
+    title = "Looks like another site"
+
+
 def create_site(session: Session, act: Act, request: SiteCreate) -> SiteRecorded:
-    """Add a place of work. Raises NotPermitted, UnknownTimeZone, AlreadyExists."""
+    """Add a place of work. Raises NotPermitted, UnknownTimeZone, AlreadyExists, SiteLooksAlike."""
     require_held(act, Permission.SITE_MANAGE, None)
     _require_time_zone(session, request.timezone)
-    made = session.execute(
-        insert(site).values(**request.model_dump(), active=True).on_conflict_do_nothing().returning(site.c.code)
-    ).first()
-    if made is None:
-        raise AlreadyExists(f"There is a site {request.code} already.", subject=request.code)
+    session.execute(_naming_sites)
+    if taken := _taken(session, request.code, keys_of(request.code, request.name)):
+        raise taken
+    session.execute(insert(site).values(**request.model_dump(), **keys_of(request.code, request.name), active=True))
     event = events.SiteCreated(
         site=request.code, site_kind=request.kind, timezone=request.timezone, name_sha256=_digest(request.name)
     )
@@ -53,10 +59,37 @@ def change_site(session: Session, act: Act, code: str, request: SiteChange) -> S
         raise Conflict(f"Site {code} stands like this already.", subject=code)
     if "timezone" in wanted:
         _require_time_zone(session, wanted["timezone"])
+    if "name" in wanted:
+        session.execute(_naming_sites)
+        wanted["name_key"] = name_key(wanted["name"])
+        if taken := _taken(session, code, {"name_key": wanted["name_key"]}):
+            raise taken
     session.execute(update(site).where(site.c.code == code).values(**wanted))
     now = get_site(session, code)
     event = events.SiteChanged(site=code, timezone=now.timezone, active=now.active, name_sha256=_digest(now.name))
     return _recorded(act, now, _record(session, act, code, event))
+
+
+_naming_sites = select(func.pg_advisory_xact_lock(func.hashtextextended("names of sites", 0)))
+_LIKE_DIGITS = str.maketrans("OIL", "011")
+
+
+def keys_of(code: str, name: str) -> dict[str, str]:
+    """Return by what two sites are told apart: their codes as they look in print (O is a zero, I an L), and their names."""
+    return {"code_key": code.translate(_LIKE_DIGITS), "name_key": name_key(name)}
+
+
+def _taken(session: Session, code: str, keys: dict[str, str]) -> Refusal | None:
+    """Say which other site has one of these keys; None when none has."""
+    same = or_(*(site.c[key] == value for key, value in keys.items()))
+    rows = list(session.execute(select(site.c.code).where(same).order_by(site.c.code)).scalars())
+    if "code_key" in keys and code in rows:
+        return AlreadyExists(f"There is a site {code} already.", subject=code)
+    for other in rows:
+        if other != code:
+            said = f"The code or the name looks like that of {other}. Choose one that nobody can take for it."
+            return SiteLooksAlike(said, subject=other)
+    return None
 
 
 def _require_time_zone(session: Session, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from biobank.donors import answers as donors
 from biobank.foundation.from_above import FromAbove
+from biobank.labels import outdated as labels
 from biobank.monitoring import answers as monitoring
 from biobank.quality import answers as quality
 from biobank.shipping import answers as shipping
@@ -9,5 +10,5 @@ from biobank.specimens import answers as specimens
 from biobank.storage import answers as storage
 from biobank.withdrawals import answers as withdrawals
 
-MODULES = (donors, specimens, storage, monitoring, quality, shipping, withdrawals)
+MODULES = (donors, specimens, storage, monitoring, quality, shipping, labels, withdrawals)
 assert not FromAbove.missing, [question.giver for question in FromAbove.missing]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -10,6 +10,7 @@ from biobank.custody.models import custody
 from biobank.foundation.codes import Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
+from biobank.foundation.names import name_key
 from biobank.foundation.scanned_text import spellings
 from biobank.scanning.rack_files import Known, Line, RackFile, read_rack, require_one_tube_a_well, rows_of
 from biobank.scanning.rack_tables import rows_of_file
@@ -52,7 +53,9 @@ def container_called(session: Session, actor: Actor, text: str, settings: Settin
     except Refusal:
         pass
     named = select(container.c.code).where(
-        func.lower(container.c.name).in_(spellings(text)), container.c.active, places_seen(actor).of(container.c.site_code)
+        container.c.name_key.in_({name_key(one) for one in spellings(text)}),
+        container.c.active,
+        places_seen(actor).of(container.c.site_code),
     )
     codes = list(session.execute(named.limit(2)).scalars())
     return str(codes[0]) if len(codes) == 1 else None

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from biobank.acts.web import Performing, Reading
 from biobank.custody.recording import Instant
 from biobank.foundation.paging import Cursor, Paging
-from biobank.storage import containers, evacuation, lifting, limits, maps, moving, queries, service, slots
+from biobank.storage import containers, evacuation, lifting, limits, maps, moving, naming, queries, service, slots
 from biobank.storage.limits import PlaceLimitsList, PlaceLimitsPublic, PlaceLimitsRecorded, SetPlaceLimits
 from biobank.storage.schemas import (
     ContainerCreate,
@@ -26,6 +26,8 @@ from biobank.storage.schemas import (
     PlacementsAnswer,
     PlacementsRequest,
     Purpose,
+    RenameAnswer,
+    RenameRequest,
     SlotsMarked,
     SlotsRequest,
     StoreRequest,
@@ -57,7 +59,7 @@ async def list_containers(
     after: Cursor | None = None,
     limit: Limit = 100,
 ) -> ContainerList:
-    """Containers by code, with what is in them."""
+    """Containers by name as people count (Box 2 before Box 10), with what is in them."""
     return await reading(
         queries.list_containers,
         site=site,
@@ -89,6 +91,12 @@ async def read_map(code: PathCode, reading: Reading, at: Then = None, as_known_a
 async def move_container(code: PathCode, body: MoveRequest, performing: Performing) -> MoveAnswer:
     """Put a container with everything inside into another one."""
     return await performing(moving.move_container, code.upper(), body)
+
+
+@router.post("/storage-containers/{code}/rename")
+async def rename_container(code: PathCode, body: RenameRequest, performing: Performing) -> RenameAnswer:
+    """Give a container another name; the answer lists the printed labels that show the old one."""
+    return await performing(naming.rename_container, code.upper(), body)
 
 
 @router.get("/place-limits")

@@ -15,11 +15,13 @@ from biobank.custody.snapshots import load
 from biobank.custody.states import StreamKind
 from biobank.foundation.codes import is_code, parse_code
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.names import name_key
 from biobank.foundation.terms import words
 from biobank.storage import queries
 from biobank.storage.events import ContainerAdded, ContainerCounted
 from biobank.storage.grid import label_of
 from biobank.storage.models import storage_container, storage_position
+from biobank.storage.naming import require_name_free
 from biobank.storage.rules import COOLING, Standing, WrongTemperature
 from biobank.storage.schemas import (
     ContainerCreate,
@@ -54,6 +56,7 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
             raise WrongSite(f"{parent.code} stands at {parent.site_code}, not at {request.site}.", subject=parent.code)
         require_takes_containers(parent)
         require_as_cold_as(request, queries.standings_of(session, [parent.code])[parent.code])
+    require_name_free(session, request.name, request.site, request.parent and request.parent.upper())
     code = new_code(session, "BX")
     rows, cols = request.rows, request.cols
     session.execute(
@@ -63,6 +66,7 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
             parent_code=request.parent and request.parent.upper(),
             kind=request.kind,
             name=request.name,
+            name_key=name_key(request.name),
             purpose=request.purpose,
             temperature_class=request.temperature_class,
             highest_mc=request.highest_mc,

@@ -115,6 +115,17 @@ class ContainerMoved(Event):
     tubes: int = Field(ge=0, le=100_000)
 
 
+class ContainerRenamed(Event):
+    """A container got another name; both are in the vault, because a name is free text."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.renamed"] = "container.renamed"
+    permission: ClassVar[Permission] = Permission.STORAGE_MANAGE
+
+    names_commit: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the old and the new name.")
+    site: str = CODE
+
+
 class SlotsMarked(Event):
     """Slots were blocked, kept for the tubes of one donor, or opened again."""
 

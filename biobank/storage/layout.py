@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.foundation.names import AsSeen
 from biobank.storage.containers import add_container
 from biobank.storage.queries import read_container
 from biobank.storage.schemas import Code, ContainerCreate, ContainerKind, ContainerPublic, Purpose, TemperatureClass
@@ -19,7 +20,7 @@ MOST_CONTAINERS = 400
 MOST_POSITIONS = 20_000
 """Of one plan: a large tank. More is laid out in two acts."""
 
-Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$")]
+Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$"), AsSeen]
 Number = Annotated[int, Field(ge=1, le=MOST_CONTAINERS)]
 
 

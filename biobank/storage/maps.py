@@ -15,9 +15,8 @@ from biobank.custody.rebuild import entries_of, steps_of
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.specimens.models import specimen
-from biobank.storage.models import storage_container as container
 from biobank.storage.models import storage_position as position
-from biobank.storage.queries import containers_below, get_container, name_of, public_containers
+from biobank.storage.queries import get_container, name_of, public_containers
 from biobank.storage.schemas import ContainerMap, SlotPublic
 
 
@@ -76,17 +75,25 @@ _EVER_IN = text(
 
 
 def maps_below(session: Session, actor: Actor, code: str, most: int) -> tuple[list[ContainerMap], int]:
-    """Return the boxes in a place, itself included, by code, and how many there are; at most `most` are drawn.
+    """Return the boxes in a place, itself included, by name, and how many there are; at most `most` are drawn.
 
     Whatever is inside stands at the place's own site, so who may see the place may see it. Raises NotFound.
     """
     get_container(session, actor, code)
-    rows = session.execute(
-        select(container)
-        .where(container.c.code.in_(containers_below(session, code)), container.c.rows.is_not(None))
-        .order_by(container.c.code)
-    ).all()
+    rows = session.execute(_BOXES_BELOW, {"code": code}).all()
     return _maps(session, rows[:most]), len(rows)
+
+
+_BOXES_BELOW = text(
+    """
+        WITH RECURSIVE below AS (
+            SELECT code, ARRAY[name_key] AS names FROM storage_container WHERE code = :code
+            UNION ALL
+            SELECT c.code, below.names || c.name_key FROM below JOIN storage_container c ON c.parent_code = below.code
+        )
+        SELECT c.* FROM below JOIN storage_container c USING (code) WHERE c.rows IS NOT NULL ORDER BY below.names
+        """
+)
 
 
 def _maps(session: Session, rows: Sequence["Row[Any]"]) -> list[ContainerMap]:

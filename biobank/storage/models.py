@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from biobank.foundation.db import table_of
+from biobank.foundation.names import key_column
 
 
 class StorageContainer(SQLModel, table=True):
@@ -28,6 +29,9 @@ class StorageContainer(SQLModel, table=True):
         CheckConstraint("kind IN ('room','tank','freezer','rack','cane','box','shelf')", name="container_kind_is_known"),
         CheckConstraint("purpose IN ('storage','quarantine','evacuation')", name="container_purpose_is_known"),
         CheckConstraint("parent_code <> code", name="container_is_not_its_own_parent"),
+        UniqueConstraint(
+            "site_code", "parent_code", "name_key", name="names_in_one_place_look_different", postgresql_nulls_not_distinct=True
+        ),
         Index("ix_container_parent", "parent_code"),
     )
 
@@ -36,6 +40,8 @@ class StorageContainer(SQLModel, table=True):
     parent_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("storage_container.code")))
     kind: str = Field(sa_column=Column(Text, nullable=False))
     name: str = Field(sa_column=Column(Text, nullable=False))
+    name_key: str = Field(sa_column=key_column())
+    renamed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
     purpose: str = Field(default="storage", sa_column=Column(Text, nullable=False, server_default="storage"))
     temperature_class: str | None = Field(default=None, sa_column=Column(Text))
     lowest_mc: int | None = Field(default=None, sa_column=Column(Integer))

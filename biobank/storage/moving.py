@@ -19,11 +19,13 @@ from biobank.custody.recording import Circumstances, Move, acknowledge, head_of,
 from biobank.custody.snapshots import load
 from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict, Refusal
+from biobank.foundation.names import name_key
 from biobank.storage import queries
 from biobank.storage.containers import require_takes_containers
 from biobank.storage.events import CarriedAlong, ContainerMoved
 from biobank.storage.lifting import clock_moves, end_lifts
 from biobank.storage.models import storage_container
+from biobank.storage.naming import ContainerNameTaken, twin_of
 from biobank.storage.placing import faults_in_move
 from biobank.storage.schemas import MoveAnswer, MoveRequest
 
@@ -77,10 +79,14 @@ def carry(
     require_takes_containers(target)
     inside = queries.tubes_inside(session, code)
     warnings = _judge(session, moved.code, target_code, inside, specimens)
+    key, alike = _key_there(session, moved, target)
+    warnings += alike
     head = head_of(session, act, given, subject=None, site=target.site_code)
     event = ContainerMoved(from_parent=moved.parent_code, to_parent=target_code, site=target.site_code, tubes=len(inside))
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
-    session.execute(update(storage_container).where(storage_container.c.code == code).values(parent_code=target_code))
+    session.execute(
+        update(storage_container).where(storage_container.c.code == code).values(parent_code=target_code, name_key=key)
+    )
     if moved.site_code != target.site_code:
         session.execute(
             update(storage_container).where(storage_container.c.code.in_(sorted(below))).values(site_code=target.site_code)
@@ -90,6 +96,21 @@ def carry(
     moves = [Move(specimens[row.code], along, site=target.site_code) for row in inside]
     done += record(session, act, [*moves, *clock_moves(session, specimens, head)], given)
     return Carried(done, len(inside), warnings)
+
+
+def _key_there(session: Session, moved: Any, target: Any) -> tuple[str, list[str]]:
+    """Return the key of its name where it goes; raise ContainerNameTaken when another one there looks like it.
+
+    Nothing keeps material out of a safe place: there the two names are told, and the key is made its own until it leaves.
+    """
+    key = name_key(moved.name)
+    twin = twin_of(session, moved.name, target.site_code, target.code, but=moved.code)
+    if twin is None:
+        return key, []
+    said = f"{moved.name} looks like the name of {twin} in {target.code}."
+    if not queries.standings_of(session, [target.code])[target.code].safe:
+        raise ContainerNameTaken(f"{said} Rename one of them first. Nothing was moved.", subject=twin, in_place=target.code)
+    return f"{key}\t{moved.code}", [f"{said} Rename one of them, or go by their codes."]
 
 
 def _judge(session: Session, code: str, target: str, inside: Sequence[Any], specimens: Mapping[str, Snapshot]) -> list[str]:

@@ -59,7 +59,9 @@ def places_seen(actor: Actor) -> Scope:
 def quarantine_at(session: Session, site: str) -> list[str]:
     """Return the codes of up to three quarantine places in use at a site: where what may not be used goes now."""
     here = (container.c.site_code == site, container.c.purpose == "quarantine", container.c.active)
-    return list(session.execute(select(container.c.code).where(*here).order_by(container.c.code).limit(3)).scalars())
+    return list(
+        session.execute(select(container.c.code).where(*here).order_by(container.c.name_key, container.c.code).limit(3)).scalars()
+    )
 
 
 def get_container(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
@@ -104,7 +106,7 @@ def public_containers(session: Session, rows: Sequence["Row[Any]"]) -> list[Cont
     ]
 
 
-ORDERS = {"code": container.c.code, "name": container.c.name}
+ORDERS = {"code": container.c.code, "name": container.c.name_key}
 
 
 def name_of(session: Session, code: str) -> str:
@@ -128,14 +130,14 @@ def list_containers(
     root: bool = False,
     paging: Paging = Paging(),
 ) -> ContainerList:
-    """Return containers by code, filtered; `root` asks for those without a parent."""
+    """Return containers by name as people count, filtered; `root` asks for those without a parent."""
     statement = select(container).where(places_seen(actor).of(container.c.site_code))
     for column, value in (("site_code", site), ("parent_code", parent), ("kind", kind), ("purpose", purpose)):
         if value is not None:
             statement = statement.where(container.c[column] == value)
     if root:
         statement = statement.where(container.c.parent_code.is_(None))
-    page = read_page(session, statement, paging, key=container.c.code, orders=ORDERS, default="code")
+    page = read_page(session, statement, paging, key=container.c.code, orders=ORDERS, default="name")
     return ContainerList(items=public_containers(session, page.rows), **page.ends)
 
 

@@ -6,11 +6,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from biobank.custody.recording import Circumstances
 from biobank.custody.schemas import EventReceipt
+from biobank.foundation.names import AsSeen
 from biobank.foundation.paging import Listed
 
 Code = Annotated[str, Field(min_length=2, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 Place = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9-]+$", description="`B7` or a PS- code.")]
 Scanned = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")]
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$"), AsSeen]
 ContainerKind = Literal["room", "tank", "freezer", "rack", "cane", "box", "shelf"]
 Purpose = Literal["storage", "quarantine", "evacuation"]
 TemperatureClass = Literal["ln2_vapour", "ln2_liquid", "minus_150", "minus_80", "minus_20", "fridge", "incubator", "ambient"]
@@ -26,7 +28,7 @@ class ContainerCreate(BaseModel):
 
     site: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
     kind: ContainerKind
-    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
+    name: Name
     parent: Code | None = None
     purpose: Purpose = "storage"
     temperature_class: TemperatureClass | None = None
@@ -207,6 +209,24 @@ class MoveAnswer(BaseModel):
     parent: str
     tubes: int
     warnings: list[str] = Field(default_factory=list, description=SAID)
+    receipt: str
+
+
+class RenameRequest(Circumstances):
+    """The container's new name."""
+
+    name: Name
+
+
+class RenameAnswer(BaseModel):
+    """A container's old and new name, and whose printed labels show the old one now."""
+
+    container: str
+    was: str
+    name: str
+    labels: list[str] = Field(
+        description="Codes of places whose printed label shows the old name: print them again. 500 at most."
+    )
     receipt: str
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from biobank.foundation.names import name_key
 from biobank.storage.schemas import ContainerPublic
 
 
@@ -31,29 +32,7 @@ def tree_of(places: Sequence[ContainerPublic]) -> list[Branch]:
     """
     branches = {place.code: Branch(place) for place in places}
     roots: list[Branch] = []
-    for branch in sorted(branches.values(), key=lambda one: natural(one.place.name)):
+    for branch in sorted(branches.values(), key=lambda one: name_key(one.place.name)):
         above = branches.get(branch.place.parent or "")
         (roots if above is None else above.inside).append(branch)
     return roots
-
-
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a sort key in which numbers count as numbers: Rack 2 comes before Rack 10."""
-    parts: list[tuple[int, int, str]] = []
-    digits = text = ""
-    for sign in name.casefold():
-        if sign.isascii() and sign.isdigit():
-            if text:
-                parts.append((1, 0, text))
-                text = ""
-            digits += sign
-        else:
-            if digits:
-                parts.append((0, int(digits), ""))
-                digits = ""
-            text += sign
-    if digits:
-        parts.append((0, int(digits), ""))
-    if text:
-        parts.append((1, 0, text))
-    return tuple(parts)

@@ -15,6 +15,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.scope import Scope
 from biobank.custody.states import State
 from biobank.foundation.errors import NotFound
+from biobank.foundation.names import name_key
 from biobank.storage.models import storage_container as container
 from biobank.storage.models import storage_position as position
 from biobank.storage.queries import places_seen, public_containers
@@ -101,7 +102,7 @@ def read_pick_list(session: Session, actor: Actor, case: Case) -> PickList:
     found = session.execute(select(position.c.code, position.c.label).where(position.c.code.in_(sorted(wanted)))).all()
     labels = {row.code: row.label for row in found}
     lines = [_line(case, tube, boxes, parents, labels) for tube in sorted(case.tubes)]
-    lines.sort(key=lambda line: (tuple(line.path), line.specimen))
+    lines.sort(key=lambda line: ([name_key(name) for name in line.path], line.specimen))
     return PickList(case.code, case.donor, case.seq, case.route.value, lines)
 
 

@@ -326,6 +326,7 @@ STORAGE = (
     Row("GET", "/api/v1/storage-containers/{code}", None, None, _box, LAB_ONLY),
     Row("GET", "/api/v1/storage-containers/{code}/map", None, None, _box, LAB_ONLY),
     Row("POST", "/api/v1/storage-containers/{code}/move", P.STORAGE_RECORD, lambda w: {"to": w.box}, _box),
+    Row("POST", "/api/v1/storage-containers/{code}/rename", P.STORAGE_MANAGE, lambda _: {"name": "Another name"}, _box),
     Row("POST", "/api/v1/storage-containers/{code}/slots", P.STORAGE_RECORD, _blocked, _box),
     Row("POST", "/api/v1/storage-containers/{code}/lift", P.STORAGE_RECORD, _nothing, _box),
     Row("POST", "/api/v1/storage-containers/{code}/put-back", P.STORAGE_RECORD, _nothing, _box),

@@ -40,3 +40,22 @@ def test_a_place_offers_and_opens_exactly_what_may_be_done_there(api: Api, visit
 
             assert offered == opened == accepted(api, login, box, rack), (login, site, purpose)
             assert login != "acts_here" or bool(offered) == (site == "LAB")
+
+
+def test_a_place_is_renamed_on_its_page_which_tells_of_labels_with_the_old_name(api: Api, visit: Visit) -> None:
+    rack = a_place(api, name="Old rack", kind="rack", rows=None, cols=None)
+    box = a_place(api, parent=rack)
+    asked = {"things": [box], "template": "box-50x25", "reason": "first_print"}
+    assert api.lab_tech.post("/label-sheets", json=asked).status_code < 300
+    visitor = visit("admin")
+
+    told = visitor.submit(f"/storage/{rack}/rename", {"name": "Rack 7"}).text
+
+    assert "Called Rack 7 now." in told and f"Printed labels show the old name: {box}." in told
+    for page in (told, visitor.get_page(f"/storage/{box}")):
+        assert "Labels with an old name" in page and f'href="/labels/{box}"' in page
+    assert "Old rack until" in " ".join(re.sub("<[^>]+>", " ", told).split())
+    assert api.lab_tech.post("/label-sheets", json=asked | {"reason": "damaged"}).status_code < 300
+    assert "Labels with an old name" not in visitor.get_page(f"/storage/{rack}")
+    assert "container_name_unchanged" in str(api.admin.post(f"/storage-containers/{rack}/rename", json={"name": "Rack 7"}).json())
+    assert f"/storage/{rack}/rename" not in visit("lab_tech").get_page(f"/storage/{rack}")

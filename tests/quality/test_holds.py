@@ -12,9 +12,8 @@ from biobank.custody.states import HOLD_BLOCKS, HoldKind
 from biobank.foundation import clock
 from biobank.foundation.db import table_of
 from biobank.specimens.models import SpecimenParent
-from biobank.storage.containers import add_container
-from biobank.storage.schemas import ContainerCreate
 from tests.conftest import Api, Client
+from tests.factories import make_box
 from tests.withdrawals.stories import (
     a_box,
     a_donor,
@@ -87,8 +86,7 @@ def test_a_hold_covers_what_was_derived_from_the_specimen(api: Api) -> None:
 def test_a_hold_on_a_rack_covers_the_boxes_in_it(api: Api) -> None:
     story = a_story(api)
     act = api.test_bank.act("admin")
-    request = ContainerCreate(site="LAB", kind="rack", name="Rack")
-    rack = api.test_bank.write(lambda s: add_container(s, act, request).code)
+    rack = api.test_bank.write(lambda s: make_box(s, act, kind="rack", rows=None, cols=None).code)
     moved = api.lab_tech.post(f"/storage-containers/{place_of(api, story.vials[0])}/move", json={"to": rack})
     assert moved.status_code in (200, 201), moved.text
     place(api.lab_tech, "temperature", "container", rack)
@@ -147,10 +145,7 @@ def test_no_stated_time_carries_a_vial_out_of_a_hold(api: Api) -> None:
     assert sorted(holds_of(api, early)) == sorted([box, elsewhere])
 
     act = api.test_bank.act("admin")
-    racks = [
-        api.test_bank.write(lambda s: add_container(s, act, ContainerCreate(site="LAB", kind="rack", name="Rack")).code)
-        for _ in range(2)
-    ]
+    racks = [api.test_bank.write(lambda s: make_box(s, act, kind="rack", rows=None, cols=None).code) for _ in range(2)]
     carried = a_box(api)
     assert api.lab_tech.post(f"/storage-containers/{carried}/move", json={"to": racks[0]}).status_code < 300
     place(api.lab_tech, "temperature", "container", racks[0])
@@ -163,10 +158,7 @@ def test_no_stated_time_carries_a_vial_out_of_a_hold(api: Api) -> None:
 def test_carrying_a_box_out_of_a_held_rack_lifts_nothing(api: Api) -> None:
     story = a_story(api)
     act, box = api.test_bank.act("admin"), place_of(api, story.vials[0])
-    racks = [
-        api.test_bank.write(lambda s: add_container(s, act, ContainerCreate(site="LAB", kind="rack", name="Rack")).code)
-        for _ in range(2)
-    ]
+    racks = [api.test_bank.write(lambda s: make_box(s, act, kind="rack", rows=None, cols=None).code) for _ in range(2)]
     api.lab_tech.post(f"/storage-containers/{box}/move", json={"to": racks[0]})
     place(api.lab_tech, "temperature", "container", racks[0])
     later(api, minutes=1)

@@ -24,12 +24,10 @@ from biobank.specimens.assays import record_viability
 from biobank.specimens.materials import Assay
 from biobank.specimens.models import Lot, Specimen, SpecimenParent
 from biobank.specimens.schemas import RecordViability
-from biobank.storage.containers import add_container
 from biobank.storage.events import Stored
-from biobank.storage.schemas import ContainerCreate
 from biobank.viability.service import look_at_viability_counts
 from tests.conftest import TestBank
-from tests.factories import fresh_code, make_donor, make_harvest
+from tests.factories import fresh_code, make_box, make_donor, make_harvest
 from tests.withdrawals.stories import basis_event, released_event
 
 PROCEDURE = "SOP-33 v1"
@@ -87,8 +85,7 @@ def make_vial(session: Session, bank: TestBank, past: Past = Past(), *, donor: s
 
 def make_place(session: Session, bank: TestBank, kept: str | None) -> str:
     """A tank without slots, of a temperature class or none; return its code."""
-    request = ContainerCreate(site="LAB", kind="tank", name="Tank", temperature_class=kept)
-    return add_container(session, bank.act("admin"), request).code
+    return make_box(session, bank.act("admin"), kind="tank", rows=None, cols=None, temperature_class=kept).code
 
 
 def frozen(past: Past) -> events.Frozen:

@@ -10,6 +10,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.foundation.codes import Prefix
+from biobank.foundation.names import name_key
 from biobank.pages.storage.about import about_place, trail_of
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
@@ -21,10 +22,10 @@ from biobank.storage.containers import count_container
 from biobank.storage.evacuation import evacuate, evacuation_refusals
 from biobank.storage.maps import map_of, maps_below
 from biobank.storage.moving import move_container
+from biobank.storage.naming import rename_container
 from biobank.storage.queries import read_container
 from biobank.storage.rules import COOLING
-from biobank.storage.schemas import ContainerMap, ContainerPublic, CountRequest, EvacuateRequest, MoveRequest
-from biobank.storage.tree import natural
+from biobank.storage.schemas import ContainerMap, ContainerPublic, CountRequest, EvacuateRequest, MoveRequest, RenameRequest
 
 router = APIRouter(include_in_schema=False)
 
@@ -39,6 +40,8 @@ def acts_of_place(actor: Actor, place: ContainerPublic) -> list[ActionLink]:
     acts = []
     if actor.may(Permission.STORAGE_MANAGE, at=place.site) and place.rows is None:
         acts.append(ActionLink("Add containers inside", f"/storage/new?parent={place.code}", "plus"))
+    if actor.may(Permission.STORAGE_MANAGE, at=place.site):
+        acts.append(ActionLink("Give it another name", f"{here}/rename", "pen"))
     if not evacuation_refusals(actor, place.code, place.site, safe=place.safe):
         acts.append(ActionLink("Bring tubes to safety here", f"{here}/evacuate", "snow", "get", "main"))
     if records and (place.positions or place.occupied):
@@ -77,6 +80,40 @@ ActPage(
         " ".join([f"{moved['tubes']} tubes went along.", *moved["warnings"][:5]]),
         "care" if moved["warnings"] else "ok",
     ),
+).on(router)
+
+
+def _managed(session: Session, actor: Actor, asked: Asked) -> ContainerPublic:
+    place = read_container(session, actor, asked.code)
+    actor.require(Permission.STORAGE_MANAGE, at=place.site)
+    return place
+
+
+def _renamed(at: Opened[ContainerPublic], _body: RenameRequest, said: dict[str, Any]) -> Done:
+    old = said["labels"]
+    if not old:
+        return Done(f"/storage/{at.code}", f"Called {said['name']} now.")
+    more = " and others" if len(old) > 10 else ""
+    text = f"Printed labels show the old name: {', '.join(old[:10])}{more}. Print them again and destroy the old ones."
+    return Done(f"/storage/{at.code}", f"Called {said['name']} now.", text, "care")
+
+
+ActPage(
+    address="/storage/{code}/rename",
+    reads=_managed,
+    model=RenameRequest,
+    names=("name",),
+    labels={"name": "New name"},
+    form=lambda at: ActForm(
+        title="Give it another name",
+        submit="Rename it",
+        icon="pen",
+        values={"name": at.read.name},
+        trail=trail_of(at.read, "Give it another name"),
+        lead="Its code stays. In one place no two names may look alike. Labels that show the old name are listed afterwards.",
+    ),
+    use_case=rename_container,
+    after=_renamed,
 ).on(router)
 
 
@@ -139,7 +176,7 @@ async def show_printable_map(request: Request, code: ContainerCode, reading: Pag
         return read_container(session, actor, code), maps, boxes
 
     place, maps, boxes = await reading.agreeing(query)
-    by_path = sorted(maps, key=lambda one: [natural(name) for name in one.container.path])
+    by_path = sorted(maps, key=lambda one: [name_key(name) for name in one.container.path])
     return render(
         request,
         "storage_map.html",

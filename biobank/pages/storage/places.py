@@ -1,9 +1,12 @@
 """Places as people see them: the tree of containers, a box from above, and storing a tube by scanning."""
 
+from datetime import datetime
 from typing import Annotated, Any, get_args
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -11,6 +14,7 @@ from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
+from biobank.labels.outdated import labels_with_old_names
 from biobank.monitoring.readings import readings_of
 from biobank.monitoring.schemas import ReadingList
 from biobank.pages.monitoring.said import limits_in_words, reading_row, wrong_link
@@ -29,6 +33,7 @@ from biobank.pages.ui.templating import render
 from biobank.specimens.schemas import SpecimenPublic
 from biobank.storage.limits import PlaceLimits, limits_of_place
 from biobank.storage.maps import map_of
+from biobank.storage.naming import earlier_names
 from biobank.storage.queries import SEEING, get_container, list_containers, public_containers
 from biobank.storage.schemas import (
     ContainerKind,
@@ -40,6 +45,7 @@ from biobank.storage.schemas import (
 )
 from biobank.storage.service import store_specimen
 from biobank.storage.tree import tree_of
+from biobank.vault import Keystore
 
 router = APIRouter(include_in_schema=False)
 
@@ -64,6 +70,18 @@ def row_of(item: ContainerPublic) -> dict[str, Any]:
 def _require_seeing(actor: Actor) -> None:
     if not any(actor.may(permission, at=ANYWHERE) for permission in SEEING):
         actor.require(SEEING[0], at=ANYWHERE)
+
+
+Naming = tuple[list[tuple[str, datetime]], list[str]]
+
+
+def naming_of(session: Session, keystore: Keystore, code: str) -> Naming:
+    """Return the earlier names of a place, and whose printed labels show a name from before."""
+    return earlier_names(session, keystore, code), labels_with_old_names(session, code)
+
+
+def _said_until(earlier: list[tuple[str, datetime]], zone: ZoneInfo) -> Markup | None:
+    return Markup("; ").join(Markup("{} until {}").format(name, when(until, zone)) for name, until in earlier) or None
 
 
 PLACES_SHOWN = 3000
@@ -108,7 +126,7 @@ Listing(
     columns=[*COLUMNS, Column("parent", "In", "code", usual=False)],
     read=read_places,
     row=row_of,
-    default="code",
+    default="name",
     filters=[
         Filter("site", "Site", "code"),
         Filter("parent", "In", "code"),
@@ -130,13 +148,14 @@ async def show_container(
 ) -> Response:
     """Draw a container: its grid when it has one, what is in it, its latest readings."""
 
-    def query(session: Session, actor: Actor) -> tuple[ContainerMap, ContainerList, Trail, ReadingList, PlaceLimits]:
+    def query(session: Session, actor: Actor) -> tuple[ContainerMap, ContainerList, Trail, ReadingList, PlaceLimits, Naming]:
         box = map_of(session, actor, code)
         inside = list_containers(session, actor, parent=code, paging=Paging(limit=INSIDE_SHOWN))
         readings = readings_of(session, actor, code, READINGS_SHOWN)
-        return box, inside, _trail(session, actor, box.container), readings, limits_of_place(session, code)
+        limits, named = limits_of_place(session, code), naming_of(session, reading.bank.keystore, code)
+        return box, inside, _trail(session, actor, box.container), readings, limits, named
 
-    box, inside, trail, readings, limits = await reading.agreeing(query)
+    box, inside, trail, readings, limits, (earlier, labels) = await reading.agreeing(query)
     return render(
         request,
         "container.html",
@@ -150,12 +169,14 @@ async def show_container(
         columns=COLUMNS,
         facts=[
             ("Site", box.container.site),
+            ("Earlier names", _said_until(earlier, request.state.zone)),
             ("Purpose", words(box.container.purpose)),
             ("Temperature class", words(box.container.temperature_class)),
             ("May read", limits_in_words(limits)),
             ("Lifted out since", when(box.container.lifted_at, request.state.zone) if box.container.lifted_at else None),
             ("Isolated", "Yes" if box.container.isolated else "No"),
         ],
+        old_labels=labels,
         readings=[
             reading_row(one) | {"wrong": wrong_link(request.state.actor, box.container.site, one)} for one in readings.items
         ],
