@@ -41,6 +41,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 27, "/specimens/{code}"),
     stop("/scan", ("lab_tech", "clinic_staff", "quality"), 6),
     stop("/scan/sheet", BENCH, 3),
+    stop("/scan/scanner", BENCH, 3),
     stop("/specimens/{fresh}/record/checked_out", BENCH, 12, "/specimens/{code}/record/{verb}"),
     stop("/specimens/{fresh}/store", BENCH, 10, "/specimens/{code}/store"),
     stop("/specimens/{tube}/hold", BENCH, 10, "/specimens/{code}/hold"),
