@@ -191,9 +191,19 @@ class Profile(_Strict):
     def read(cls, path: Path) -> "Profile":
         """Read a profile; raise ProfileFault."""
         try:
-            return cls.of(tomllib.loads(path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
             raise ProfileFault(f"The profile cannot be read: {error}.") from error
+        return cls.parsed(text)
+
+    @classmethod
+    def parsed(cls, text: str) -> "Profile":
+        """Build from TOML text; raise ProfileFault."""
+        try:
+            document = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise ProfileFault(f"The profile cannot be read: {error}.") from error
+        return cls.of(document)
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> "Profile":

@@ -68,7 +68,7 @@ def read_frame(data: bytes) -> Frame:
             if image.width * image.height > FRAME_PIXELS:
                 raise NotAFrame("The frame has too many pixels. Send a crop of 480 pixels a side.")
             grey = image.convert("L")
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning, OSError, ValueError) as error:
         raise NotAFrame("The body is not a JPEG. Send one camera frame as image/jpeg.") from error
     symbols = [_symbol(found, grey.width, grey.height) for found in zxingcpp.read_barcodes(grey) if found.valid and found.text]
     light = ImageStat.Stat(grey).mean[0]

@@ -4,12 +4,17 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from biobank.custody.schemas import EventRequest, direct_events, request_model
 from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, fields_of, parse
 from biobank.pages.ui.session import Form, local_path
+from biobank.people.schemas import SiteCreate
 from biobank.registries import event_kinds
-from biobank.storage.schemas import StoreRequest
+from biobank.storage.layout import LayoutPlan
+from biobank.storage.schemas import ContainerCreate, RenameRequest, StoreRequest
 from biobank.withdrawals.schemas import ReceiveRequest, ThawRequest
 from biobank.withdrawals.steps import STEPS
 
@@ -83,3 +88,20 @@ def test_only_addresses_of_our_own_are_gone_to_after_signing_in() -> None:
         "/" + "a" * 600,
     ):
         assert local_path(foreign) == "/"
+
+
+WORDS = ["1e999", "-1", "nan", "31.02.2026", "2026-03-29T02:30", "9" * 400, "٣", "½", "on", "\x0b", "1,5", "24:00", "0001-01-01"]
+FORMS = (ContainerCreate, StoreRequest, LayoutPlan, SiteCreate, RenameRequest)
+
+
+@settings(max_examples=80)
+@given(st.data(), st.sampled_from(FORMS))
+def test_no_form_body_makes_its_parser_stumble(data: st.DataObject, model: type[BaseModel]) -> None:
+    """Any words in any fields: a request comes out, or the fields at fault are named in sentences."""
+    words = st.one_of(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), st.sampled_from(WORDS))
+    pairs = data.draw(st.lists(st.tuples(st.sampled_from([*model.model_fields, "other"]), words), max_size=20))
+    try:
+        assert parse(model, Form(pairs), ZoneInfo("Europe/Berlin"), *model.model_fields)
+    except FormFault as fault:
+        assert fault.fields
+        assert all(fault.fields.values())

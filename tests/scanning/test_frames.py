@@ -5,11 +5,15 @@ import io
 import pytest
 import qrcode
 import zxingcpp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from biobank.foundation.codes import make_code
+from biobank.foundation.codes import make_code, resolve_payload
+from biobank.foundation.errors import Refusal
 from biobank.scanning.frames import NotAFrame, read_frame
 from tests.conftest import Api
+from tests.mutating import mutated
 from tests.shipping.stories import tubes
 
 SIDE = 480
@@ -107,3 +111,32 @@ def test_what_is_no_frame_is_refused() -> None:
     for data in (b"", b"\xff\xd8 no picture", b"\0" * 300_000):
         with pytest.raises(NotAFrame):
             read_frame(data)
+
+
+PICTURE = jpeg(frame((square(MINE, 160), 240, 240)).resize((200, 200)))
+HUGE = PICTURE.replace(b"\x00\x11\x08\x00\xc8\x00\xc8", b"\x00\x11\x08\xff\xdc\xff\xdc").replace(
+    b"\x00\x0b\x08\x00\xc8\x00\xc8", b"\x00\x0b\x08\xff\xdc\xff\xdc"
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_frame_that_is_almost_a_picture_is_read_or_refused(data: st.DataObject) -> None:
+    """Bytes of a real frame changed: also a picture that says to be 65,500 pixels a side."""
+    assert HUGE != PICTURE
+    changed = data.draw(st.just(HUGE)) if data.draw(st.integers(0, 9)) == 0 else mutated(data, PICTURE)
+    try:
+        frame = read_frame(changed)
+        assert 0 <= frame.light <= 255
+    except NotAFrame as refusal:
+        assert refusal.detail
+
+
+@settings(max_examples=100)
+@given(st.text(max_size=80), st.sampled_from(["]Q1", "\ufeff", "HTTPS://BANK.EXAMPLE/S/", "%41", "]d2HTTPS://", '="', "\u202e"]))
+def test_whatever_a_symbol_says_is_ours_or_refused(text: str, before: str) -> None:
+    for said in (text, before + text):
+        try:
+            assert resolve_payload(said, "BANK.EXAMPLE").text
+        except Refusal as refusal:
+            assert refusal.detail
