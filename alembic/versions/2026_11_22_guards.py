@@ -33,7 +33,7 @@ SEALER_ONLY = (
 )
 APP_MAY_DELETE = (
     "donor_allergy", "donor_document", "donor_index", "donor_marker", "idempotency", "job_file", "login_attempt",
-    "print_rule", "refresh_token", "saved_filter", "specimen_alias", "user_role", "vault_document",
+    "print_rule", "refresh_token", "saved_filter", "second_factor", "specimen_alias", "user_role", "vault_document",
 )
 # end of lists
 

@@ -25,7 +25,8 @@ async def sign(request: SignRequest, performing: Performing) -> SignatureToken:
     act = act_of(performing.unbound_act, actor)
     try:
         session, signed = performing.claims.session_id, bytes.fromhex(request.act_hash)
-        return await sign_act(performing.bank, act, session, username, request.password, request.meaning, signed)
+        proof = (username, request.password, request.meaning, signed, request.second_factor)
+        return await sign_act(performing.bank, act, session, *proof)
     except Refusal as refusal:
         await performing.refuse(act, refusal)
         raise

@@ -8,6 +8,7 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from biobank.auth import tokens
+from biobank.auth.permissions import Role
 from biobank.auth.tokens import TokenRing
 from biobank.foundation import logs
 from biobank.foundation.config import Settings, WeakSettings, ensure_secret, read_secret
@@ -18,7 +19,7 @@ from biobank.transparency.note import Signer
 from biobank.transparency.tiles import UpperTiles
 from biobank.vault import Keystore
 
-SECRETS = ("vault-master", "blind-index", "throttle")
+SECRETS = ("vault-master", "blind-index", "throttle", "second-factor")
 """Random secret files; `ensure_secrets` makes the missing ones."""
 MONITOR_TOKEN = "monitor-token"  # noqa: S105  (the name of a file)
 
@@ -44,6 +45,8 @@ class Bank:
         logs.set_up()
         if settings.database_url is None or settings.keys_database_url is None:
             raise WeakSettings("Set BIOBANK_DATABASE_URL and BIOBANK_KEYS_DATABASE_URL, or start with `biobank demo`.")
+        if unknown := settings.roles_of_two_factors - set(Role):
+            raise WeakSettings(f"BIOBANK_SECOND_FACTOR_ROLES names no role of ours: {', '.join(sorted(unknown))}.")
         bank = cls(settings)
         for name in SECRETS:
             read_secret(settings.secrets, name)

@@ -3,12 +3,15 @@
 Under a session the throttle counts by session: a stolen one gives its thief a few guesses, and no stranger stops a signature.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import UUID
 
 from fastapi import Request, Response
 from sqlmodel import Session
 
+from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.acts.signing import Meaning, SignatureToken, make_signature
@@ -16,11 +19,12 @@ from biobank.acts.web import require_own_password
 from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
 from biobank.auth.queries import username_of
-from biobank.auth.service import PasswordCheck, WrongCredentials, prove_password
+from biobank.auth.second_factor import SecondFactorNotSetUp
+from biobank.auth.service import PasswordCheck, Proven, WrongCredentials, prove_password
 from biobank.auth.throttle import DEVICE_COOKIE, DEVICE_S, Asking, remembered
 from biobank.foundation import clock
 from biobank.foundation.config import Settings
-from biobank.foundation.errors import NotPermitted
+from biobank.foundation.errors import NotPermitted, Refusal
 
 
 class WrongPassword(NotPermitted):
@@ -32,7 +36,8 @@ class WrongPassword(NotPermitted):
 
 def password_check_of(bank: Bank) -> PasswordCheck:
     """Return what `auth.service.prove_password` needs."""
-    return PasswordCheck(bank.database, bank.secret("throttle"), bank.settings.login_attempts)
+    keys = bank.secret("throttle"), bank.secret("second-factor")
+    return PasswordCheck(bank.database, keys[0], bank.settings.login_attempts, keys[1])
 
 
 def device_cookie(settings: Settings) -> str:
@@ -64,27 +69,41 @@ async def actor_of_session(bank: Bank, session_id: UUID) -> tuple[Actor, str]:
     return await bank.database.read(unit)
 
 
-async def prove_own_password(bank: Bank, username: str, password: str, session_id: UUID) -> None:
-    """Prove that the one who is signed in as `username`, in this session, knows its password.
+async def prove_own_password(
+    bank: Bank, username: str, password: str, session_id: UUID, second: str | None = None, *, alone: bool = False
+) -> Proven:
+    """Prove that the one who is signed in as `username`, in this session, knows its password, and has its second factor.
 
-    Raises TooManyAttempts, and WrongPassword (403: the sign-in itself is still good).
+    Raises TooManyAttempts, WrongPassword (403: the sign-in itself is still good), SecondFactorNeeded and WrongSecondFactor.
     """
     try:
-        await prove_password(password_check_of(bank), username, password, Asking(session=session_id))
+        return await prove_password(password_check_of(bank), username, password, Asking(session=session_id), second, alone=alone)
     except WrongCredentials as error:
         raise WrongPassword("The password is wrong. Nothing was signed or changed.") from error
 
 
 async def sign_act(
-    bank: Bank, act: Act, session_id: UUID, username: str, password: str, meaning: Meaning, act_hash: bytes
+    bank: Bank,
+    act: Act,
+    session_id: UUID,
+    username: str,
+    password: str,
+    meaning: Meaning,
+    act_hash: bytes,
+    second: str | None = None,
 ) -> SignatureToken:
     """Sign `act_hash` as `act.actor`, who is signed in by this session under the login name `username`.
 
-    Raises NotPermitted on a first-login password, TooManyAttempts, WrongPassword. For pages as well as for the API: a page
-    computes the act hash of the request it is about to perform, signs it, and puts the token into that request.
+    Raises NotPermitted on a first-login password, TooManyAttempts, WrongPassword, SecondFactorNeeded, WrongSecondFactor, and
+    SecondFactorNotSetUp where a role of the actor signs with two factors only (`second_factor_roles`). For pages as well as for
+    the API: a page computes the act hash of the request it is about to perform, signs it, and puts the token into that request.
     """
     require_own_password(act.actor)
-    await prove_own_password(bank, username, password, session_id)
+    proven = await prove_own_password(bank, username, password, session_id, second)
+    if not proven.twice and (needed := act.actor.roles & bank.settings.roles_of_two_factors):
+        raise SecondFactorNotSetUp(
+            f"Who acts as {', '.join(sorted(needed))} signs with a second factor. Set one up on your account page, then sign."
+        )
     return await bank.database.write(
         lambda s: make_signature(s, user=act.actor.code, meaning=meaning, act_hash=act_hash, at=clock.now())
     )
@@ -93,3 +112,16 @@ async def sign_act(
 def act_of(act: Act, actor: Actor) -> Act:
     """Bind an act to its actor, without its idempotency key: what it answers is a credential and is never kept."""
     return replace(act, actor=actor, idempotency_key=None)
+
+
+@asynccontextmanager
+async def own_login(bank: Bank, session_id: UUID, method: str, path: str) -> AsyncIterator[tuple[Act, str]]:
+    """Give the act and the login name of someone who changes what their own login rests on; a refusal is kept as an attempt."""
+    actor, username = await actor_of_session(bank, session_id)
+    act = Act(actor=actor, bank=bank, keystore=bank.keystore, method=method, path=path)
+    try:
+        yield act, username
+    except Refusal as error:
+        refusal = error
+        await bank.database.write(lambda s: answers_and_attempts.keep_attempt(s, act, refusal, evidence=False))
+        raise

@@ -98,6 +98,9 @@ class SignRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     password: str = Field(min_length=1, max_length=256, description="The signer's own password, entered again.")
+    second_factor: str | None = Field(
+        default=None, max_length=20, description="The six digits of the signer's app, where the login has one."
+    )
     meaning: Meaning
     act_hash: str = Field(
         pattern=r"^[0-9a-f]{64}$",

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -80,6 +81,19 @@ class User(SQLModel, table=True):
     slip_id: UUID | None = Field(default=None, sa_column=Column(Uuid, unique=True))
     slip_for: str | None = Field(default=None, sa_column=Column(Text))
     person_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code"), index=True))
+
+
+class SecondFactor(SQLModel, table=True):
+    """The authenticator app of a login: its secret, encrypted, and the last 30-second step whose code was used."""
+
+    __tablename__ = "second_factor"
+    __table_args__ = {"info": {"app_may_delete": True}}
+
+    user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), primary_key=True))
+    secret: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    last_step: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    created_at: datetime = Field(sa_column=_when())
+    confirmed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
 
 
 class UserRole(SQLModel, table=True):
@@ -180,4 +194,5 @@ class Signature(SQLModel, table=True):
 site = table_of(Site)
 user = table_of(User)
 user_role = table_of(UserRole)
+second_factor = table_of(SecondFactor)
 login_session = table_of(LoginSession)

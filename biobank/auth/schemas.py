@@ -1,12 +1,15 @@
 """Wire shapes of signing in."""
 
+from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from biobank.auth.passwords import MAXIMUM_LENGTH
 
 SECRET = Field(min_length=1, max_length=MAXIMUM_LENGTH)
+SECOND = Field(default=None, max_length=20, description="The six digits of the app, where the login has one.")
 
 
 class PasswordGrant(BaseModel):
@@ -17,6 +20,7 @@ class PasswordGrant(BaseModel):
     grant_type: Literal["password"] = "password"
     username: str = Field(min_length=1, max_length=100)
     password: str = SECRET
+    second_factor: str | None = SECOND
     scope: str = Field(default="", max_length=500)
     client_id: str | None = Field(default=None, max_length=200)
     client_secret: str | None = Field(default=None, max_length=200)
@@ -47,4 +51,52 @@ class PasswordChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     password: str = SECRET
+    second_factor: str | None = SECOND
     new_password: str = SECRET
+
+
+class OwnProof(BaseModel):
+    """Who changes what their login rests on proves again who they are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: str = SECRET
+    second_factor: str | None = SECOND
+
+
+class FactorCode(BaseModel):
+    """A code of the app that is being set up."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    second_factor: str = Field(min_length=1, max_length=20)
+
+
+class FactorBegun(BaseModel):
+    """What an authenticator app needs, shown this once. It counts when a code of it was sent to `/auth/second-factor/confirm`."""
+
+    secret: str
+    address: str = Field(description="`otpauth://…`, for a QR code.")
+
+
+class SessionPublic(BaseModel):
+    """One sign-in of yours that is still open."""
+
+    id: UUID
+    kind: Literal["page", "token"] = Field(description="`page`: a browser; `token`: a program.")
+    this_one: bool
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+
+
+class SessionList(BaseModel):
+    """Your open sign-ins, the last used first."""
+
+    items: list[SessionPublic]
+
+
+class SessionsEnded(BaseModel):
+    """How many sign-ins were ended."""
+
+    ended: int

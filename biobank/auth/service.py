@@ -16,12 +16,13 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
-from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy import and_, bindparam, func, insert, select, text, update
 from sqlmodel import Session
 
-from biobank.auth import one_time
+from biobank.auth import one_time, second_factor
 from biobank.auth.models import LoginAttempt, RefreshToken
 from biobank.auth.models import login_session as _session
+from biobank.auth.models import second_factor as _factor
 from biobank.auth.models import user as _user
 from biobank.auth.passwords import verify_password
 from biobank.auth.schemas import TokenAnswer
@@ -49,9 +50,19 @@ _BY_ADDRESS = (
 _attempt = table_of(LoginAttempt)
 _refresh = table_of(RefreshToken)
 
-_find_login = select(
-    _user.c.code, _user.c.password_hash, _user.c.active, _user.c.must_change_password, _user.c.code_expires_at
-).where(_user.c.username == bindparam("username"))
+_find_login = (
+    select(
+        _user.c.code,
+        _user.c.password_hash,
+        _user.c.active,
+        _user.c.must_change_password,
+        _user.c.code_expires_at,
+        _factor.c.secret,
+        _factor.c.last_step,
+    )
+    .outerjoin_from(_user, _factor, and_(_factor.c.user_code == _user.c.code, _factor.c.confirmed_at.is_not(None)))
+    .where(_user.c.username == bindparam("username"))
+)
 _still_stands = (
     select(_user.c.code)
     .where(_user.c.code == bindparam("code"), _user.c.password_hash == bindparam("stored"), _user.c.active)
@@ -113,20 +124,22 @@ class RefreshTokenReused(NotSignedIn):
 
 @dataclass(frozen=True)
 class PasswordCheck:
-    """What proving a password needs: the database, the key under the throttle's hashes, and how many failures it allows."""
+    """What proving a password needs: the database, how many failures are allowed, the keys of the throttle and second factors."""
 
     database: Database
     throttle_key: bytes
     failures_allowed: int
+    second_factor_key: bytes
 
 
 @dataclass(frozen=True)
 class Proven:
-    """A login whose password, or one-time code, was just proved against the hash `stored`."""
+    """A login whose password, or one-time code, was just proved against the hash `stored`; `twice`: with a second factor."""
 
     user: str
     must_change_password: bool
     stored: str
+    twice: bool
 
 
 @dataclass(frozen=True)
@@ -137,10 +150,16 @@ class _Begun:
     active: bool = False
     must_change_password: bool = False
     takes_code: bool = False
+    factor: second_factor.Kept | None = None
 
 
-async def prove_password(check: PasswordCheck, username: str, password: str, asking: Asking) -> Proven:
+async def prove_password(
+    check: PasswordCheck, username: str, password: str, asking: Asking, second: str | None = None, *, alone: bool = False
+) -> Proven:
     """Prove that `password` belongs to the active login `username`. A one-time code proves it until it lapses.
+
+    A login with a second factor also needs `second`, the code of its app, but where the password `alone` is asked: to go on where
+    both were proved before. Raises SecondFactorNeeded, WrongSecondFactor.
 
     Raises TooManyAttempts (429) when `failures_allowed` wrong passwords were tried within ten minutes by what asks
     (`auth/throttle.py`), whether or not such a login exists, SignInBusy (503) and WrongCredentials (401). The attempt is written
@@ -154,8 +173,16 @@ async def prove_password(check: PasswordCheck, username: str, password: str, ask
         verified = await verify_password(typed, begun.password_hash, tries.lane.executor)
     if not verified.genuine or not begun.active or begun.user is None or begun.password_hash is None:
         raise WrongCredentials(WRONG)
-    await check.database.write(lambda s: _succeed(s, begun, verified.rehashed))
-    return Proven(begun.user, begun.must_change_password, verified.rehashed or begun.password_hash)
+    step = None
+    try:
+        if begun.factor is not None and not alone:
+            step = second_factor.proven_step(check.second_factor_key, begun.factor, second, clock.now())
+    except second_factor.SecondFactorNeeded:
+        # A right password is no guess, and whoever did not know of the second field types it again.
+        await check.database.write(lambda s: _succeed(s, begun, verified.rehashed, None))
+        raise
+    await check.database.write(lambda s: _succeed(s, begun, verified.rehashed, step))
+    return Proven(begun.user, begun.must_change_password, verified.rehashed or begun.password_hash, step is not None)
 
 
 def require_standing(session: Session, proven: Proven) -> None:
@@ -186,7 +213,8 @@ def _begin(session: Session, check: PasswordCheck, name: str, tries: Counted, at
         return _Begun(attempt, None, None)
     lapsed = row.code_expires_at is not None and row.code_expires_at <= at
     stored = None if lapsed else row.password_hash
-    return _Begun(attempt, row.code, stored, row.active, row.must_change_password, row.code_expires_at is not None)
+    factor = None if row.secret is None else second_factor.Kept(row.secret, row.last_step)
+    return _Begun(attempt, row.code, stored, row.active, row.must_change_password, row.code_expires_at is not None, factor)
 
 
 def _slow_down(oldest: datetime, at: datetime, words: str) -> NoReturn:
@@ -194,7 +222,9 @@ def _slow_down(oldest: datetime, at: datetime, words: str) -> NoReturn:
     raise TooManyAttempts(words.format(wait=wait), retry_after_s=wait)
 
 
-def _succeed(session: Session, begun: _Begun, rehashed: str | None) -> None:
+def _succeed(session: Session, begun: _Begun, rehashed: str | None, step: int | None) -> None:
+    if step is not None:
+        second_factor.use_step(session, str(begun.user), step)
     session.execute(update(_attempt).where(_attempt.c.id == begun.attempt).values(succeeded=True))
     if rehashed is not None:
         session.execute(

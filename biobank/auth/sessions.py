@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import bindparam, case, func, insert, select, update
+from sqlalchemy import bindparam, case, exists, func, insert, select, update
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.identity import IDENTITY_COLUMNS, actor_of, identity_from, idle_since
 from biobank.auth.models import login_session as _session
+from biobank.auth.models import second_factor as _factor
 from biobank.auth.models import site, user
 from biobank.auth.models import user_role as _role
 from biobank.auth.service import new_secret, secret_hash
@@ -31,8 +32,9 @@ _own_site = (
     .scalar_subquery()
 )
 _zone = select(site.c.timezone).where(site.c.code == _own_site).scalar_subquery().label("zone")
+_has_factor = exists().where(_factor.c.user_code == user.c.code, _factor.c.confirmed_at.is_not(None)).label("second_factor")
 _find = (
-    select(*IDENTITY_COLUMNS, _session.c.csrf_token, _session.c.last_seen_at, _session.c.flashes, _zone)
+    select(*IDENTITY_COLUMNS, _session.c.csrf_token, _session.c.last_seen_at, _session.c.flashes, _zone, _has_factor)
     .select_from(identity_from)
     .where(_session.c.secret_hash == bindparam("secret_hash"), _session.c.kind == "page")
 )
@@ -61,7 +63,8 @@ class WrongFormToken(NotPermitted):
 class PageSession:
     """A page session and the actor behind it. `csrf` stands in every form of its pages.
 
-    `flashes` are messages kept for the next page (JSON); `zone` names the time zone of the person's site, None for UTC.
+    `flashes` are messages kept for the next page (JSON); `zone` names the time zone of the person's site, None for UTC;
+    `second_factor`: whether signatures need the code of an app too.
     """
 
     id: UUID
@@ -69,6 +72,7 @@ class PageSession:
     csrf: str
     flashes: str | None
     zone: str | None
+    second_factor: bool
 
     def require_csrf(self, given: str | None) -> None:
         """Raise WrongFormToken unless `given` is this session's form token."""
@@ -123,4 +127,4 @@ def _behind(session: Session, cookie: str) -> tuple[PageSession, datetime]:
     row = session.execute(_find, {"secret_hash": secret_hash(cookie)}).first()
     actor = actor_of(row)
     assert row is not None
-    return PageSession(row.session_id, actor, row.csrf_token, row.flashes, row.zone), row.last_seen_at
+    return PageSession(row.session_id, actor, row.csrf_token, row.flashes, row.zone, row.second_factor), row.last_seen_at

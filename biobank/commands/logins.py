@@ -78,10 +78,11 @@ def _proven(bank: "Bank", second: str | None) -> "Proven | None":
     from biobank.auth.throttle import Asking
 
     password = typer.prompt(f"Password of {second}", hide_input=True)
+    code = typer.prompt(f"Code of {second}'s app (Enter when there is none)", default="", show_default=False)
 
     async def prove() -> "Proven":
         try:
-            return await prove_password(password_check_of(bank), second, password, Asking())
+            return await prove_password(password_check_of(bank), second, password, Asking(), code)
         finally:
             await bank.database.dispose()
 

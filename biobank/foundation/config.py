@@ -70,6 +70,9 @@ class Settings(BaseModel):
     monitor_networks: str = Field(
         "127.0.0.0/8 ::1/128", description="Networks, separated by spaces, that read `/metrics` and the details of `/readyz`."
     )
+    second_factor_roles: str = Field(
+        "", description="Roles, separated by spaces, that sign with a second factor only, such as `quality admin`."
+    )
     login_attempts: int = Field(
         10, ge=3, description="Wrong passwords of a session, a device or strangers to a login in ten minutes."
     )
@@ -106,6 +109,11 @@ class Settings(BaseModel):
             return cls.model_validate(given)
         except ValueError as error:
             raise WeakSettings(f"Settings: {error}") from error
+
+    @property
+    def roles_of_two_factors(self) -> frozenset[str]:
+        """The roles that sign with a second factor only."""
+        return frozenset(self.second_factor_roles.split())
 
     @property
     def secrets(self) -> Path:

@@ -84,6 +84,14 @@ def smallest_qr_matrix(payload: str, first_version: int, correction: ErrorCorrec
     return qr_matrix(payload, LARGEST_VERSION, correction)
 
 
+def text_qr_matrix(text: str, correction: ErrorCorrection) -> Matrix:
+    """Return the modules of the smallest symbol that holds any text, for a screen: no label of ours says more than its code."""
+    code = QRCode(error_correction=correction.value, border=0)
+    code.add_data(text)
+    code.make(fit=True)
+    return tuple(tuple(map(bool, row)) for row in code.modules)
+
+
 def dark_runs(matrix: Matrix) -> Iterator[tuple[int, int, int]]:
     """Yield (row, first column, length) for every horizontal run of dark modules."""
     for y, row in enumerate(matrix):

@@ -105,6 +105,22 @@ class UserPasswordChanged(Event):
     sessions_ended: int = Field(ge=0)
 
 
+class UserSecondFactorSet(Event):
+    """The person set up an authenticator app: from now on sign-ins and signatures of the login need its code too."""
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+    kind: Literal["user.second_factor_set"] = "user.second_factor_set"
+
+
+class UserSecondFactorRemoved(Event):
+    """The authenticator app counts no more: its owner took it away, or the password was reset by two people."""
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+    kind: Literal["user.second_factor_removed"] = "user.second_factor_removed"
+
+    because: Literal["owner", "password_reset"]
+
+
 class UserRoleGranted(TwoPeople):
     """A role at a site, or everywhere, proposed by an administrator and co-signed by quality."""
 

@@ -18,6 +18,7 @@ from biobank.acts.codes import new_code
 from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.timers import timer
 from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
+from biobank.auth import second_factor
 from biobank.auth.actor import RoleGrant
 from biobank.auth.identity import load_actor
 from biobank.auth.models import user
@@ -220,7 +221,10 @@ def reset_password(session: Session, act: Act, code: str, request: PasswordReset
     slip = issue_slip(session, act, code)
     ended = end_sessions_of(session, code, act.at, because="password_reset")
     event = events.UserPasswordReset(sessions_ended=ended, **people_of(step))
-    return done(act, code, record_about(session, act, code, event), slip)
+    appended = record_about(session, act, code, event)
+    if second_factor.remove(session, code):  # whoever lost password and device begins anew, by the same two people
+        appended += record_about(session, act, code, events.UserSecondFactorRemoved(because="password_reset"))
+    return done(act, code, appended, slip)
 
 
 def change_own_password(session: Session, act: Act, password_hash: str, keep: UUID) -> None:

@@ -1,19 +1,36 @@
 """Routes of signing in. They take no Idempotency-Key: an answer that is a credential must never be kept."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
 
-from biobank.acts import answers_and_attempts
-from biobank.acts.act import Act
-from biobank.acts.proving import actor_of_session, asking_of, password_check_of, prove_own_password, remember_device
+from biobank.acts.proving import asking_of, own_login, password_check_of, prove_own_password, remember_device
 from biobank.acts.web import BankDep, ClaimsDep
 from biobank.auth.identity import load_actor
 from biobank.auth.passwords import hash_password, require_strong
-from biobank.auth.schemas import PasswordChange, PasswordGrant, RefreshRequest, TokenAnswer
+from biobank.auth.schemas import (
+    FactorBegun,
+    FactorCode,
+    OwnProof,
+    PasswordChange,
+    PasswordGrant,
+    RefreshRequest,
+    SessionList,
+    SessionsEnded,
+    TokenAnswer,
+)
 from biobank.auth.service import end_session, open_token_session, prove_password, refresh_tokens
 from biobank.foundation import clock
-from biobank.foundation.errors import Refusal, Refused
+from biobank.foundation.errors import Refused
+from biobank.people.own_login import (
+    begin_second_factor,
+    confirm_second_factor,
+    end_other_sessions,
+    end_own_session,
+    open_sessions,
+    remove_second_factor,
+)
 from biobank.people.queries import describe_me
 from biobank.people.schemas import Me
 from biobank.people.service import change_own_password
@@ -32,7 +49,7 @@ async def sign_in(form: Annotated[PasswordGrant, Form()], bank: BankDep, request
     A client that keeps the cookie `device` is not stopped by strangers' wrong passwords for its login.
     """
     asking = asking_of(request, bank.settings)
-    proven = await prove_password(password_check_of(bank), form.username, form.password, asking)
+    proven = await prove_password(password_check_of(bank), form.username, form.password, asking, form.second_factor)
     response.headers.update(NO_STORE)
     remember_device(request, response, bank, form.username)
     return await bank.database.write(
@@ -65,17 +82,56 @@ async def read_me(claims: ClaimsDep, bank: BankDep) -> Me:
 @router.post("/password", status_code=204)
 async def change_password(change: PasswordChange, claims: ClaimsDep, bank: BankDep, request: Request) -> None:
     """Change your own password. Every other session of yours ends."""
-    actor, username = await actor_of_session(bank, claims.session_id)
-    act = Act(actor=actor, bank=bank, keystore=bank.keystore, method=request.method, path=request.url.path)
-    try:
+    session_id = claims.session_id
+    async with own_login(bank, session_id, request.method, request.url.path) as (act, username):
         require_strong(change.new_password, username, unlike=change.password)
-        await prove_own_password(bank, username, change.password, claims.session_id)
+        await prove_own_password(bank, username, change.password, session_id, change.second_factor)
         fresh = await hash_password(change.new_password)
-        await bank.database.write(lambda s: change_own_password(s, act, fresh, claims.session_id))
-    except Refusal as error:
-        refusal = error
-        await bank.database.write(lambda s: answers_and_attempts.keep_attempt(s, act, refusal, evidence=False))
-        raise
+        await bank.database.write(lambda s: change_own_password(s, act, fresh, session_id))
+
+
+@router.post("/second-factor", status_code=201)
+async def set_up_second_factor(
+    proof: OwnProof, claims: ClaimsDep, bank: BankDep, request: Request, response: Response
+) -> FactorBegun:
+    """Begin to set up an authenticator app. Its secret is shown in this answer only, and counts once it was confirmed."""
+    async with own_login(bank, claims.session_id, request.method, request.url.path) as (act, username):
+        await prove_own_password(bank, username, proof.password, claims.session_id, proof.second_factor)
+        response.headers.update(NO_STORE)
+        return await bank.database.write(lambda s: begin_second_factor(s, act, username))
+
+
+@router.post("/second-factor/confirm", status_code=204)
+async def confirm_own_second_factor(code: FactorCode, claims: ClaimsDep, bank: BankDep, request: Request) -> None:
+    """Type a code of the new app: from now on sign-ins and signatures need one."""
+    async with own_login(bank, claims.session_id, request.method, request.url.path) as (act, _username):
+        await bank.database.write(lambda s: confirm_second_factor(s, act, code.second_factor))
+
+
+@router.post("/second-factor/remove", status_code=204)
+async def remove_own_second_factor(proof: OwnProof, claims: ClaimsDep, bank: BankDep, request: Request) -> None:
+    """Take your second factor away, with password and code."""
+    async with own_login(bank, claims.session_id, request.method, request.url.path) as (act, username):
+        await prove_own_password(bank, username, proof.password, claims.session_id, proof.second_factor)
+        await bank.database.write(lambda s: remove_second_factor(s, act))
+
+
+@router.get("/sessions")
+async def read_sessions(claims: ClaimsDep, bank: BankDep) -> SessionList:
+    """Your open sign-ins, in browsers and in programs."""
+    return await bank.database.read(lambda s: open_sessions(s, load_actor(s, claims.session_id).code, claims.session_id))
+
+
+@router.post("/sessions/{session_id}/end", status_code=204)
+async def end_session_of_mine(session_id: UUID, claims: ClaimsDep, bank: BankDep) -> None:
+    """End one sign-in of yours; what is open there is refused from the next request on."""
+    await bank.database.write(lambda s: end_own_session(s, load_actor(s, claims.session_id).code, session_id))
+
+
+@router.post("/sessions/end-others")
+async def end_sessions_of_mine(claims: ClaimsDep, bank: BankDep) -> SessionsEnded:
+    """End every sign-in of yours but this one."""
+    return await bank.database.write(lambda s: end_other_sessions(s, load_actor(s, claims.session_id).code, claims.session_id))
 
 
 @keys_router.get("/.well-known/jwks.json")

@@ -186,6 +186,12 @@ ACTS = (
 SIGN_IN = (
     Row("GET", "/api/v1/auth/me", None),
     Row("POST", "/api/v1/auth/password", None, lambda _: {"password": seed.PASSWORD, "new_password": "short"}),
+    Row("POST", "/api/v1/auth/second-factor/confirm", None, lambda _: {"second_factor": "123456"}),
+    Row("POST", "/api/v1/auth/second-factor", None, lambda _: {"password": seed.PASSWORD}),
+    Row("POST", "/api/v1/auth/second-factor/remove", None, lambda _: {"password": seed.PASSWORD}),
+    Row("GET", "/api/v1/auth/sessions", None),
+    Row("POST", "/api/v1/auth/sessions/end-others", None),
+    Row("POST", "/api/v1/auth/sessions/{session_id}/end", None, path=lambda _: {"session_id": SOME_ID}, missing=True),
     Row("POST", "/api/v1/auth/logout", None),
 )
 

@@ -36,6 +36,7 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 STOPS: tuple[Stop, ...] = (
     stop("/", EVERYONE, 23),
+    stop("/account", EVERYONE, 6),
     stop("/find", BENCH, 3),
     stop("/specimens", ("lab_tech", "quality"), 6),
     stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 27, "/specimens/{code}"),

@@ -192,7 +192,7 @@ def test_a_password_proved_before_a_reset_opens_no_session_after_it(api: Api) ->
     with psycopg.connect(bank.dsn()) as connection:
         row = connection.execute("SELECT password_hash FROM app_user WHERE username = 'lab_tech'").fetchone()
     assert row is not None
-    proven = Proven(CODES["lab_tech"], False, row[0])
+    proven = Proven(CODES["lab_tech"], False, row[0], False)
     bank.write(lambda s: require_standing(s, proven))
     by_two(api.admin, api.quality, TECH, {}, "approved")
 
@@ -221,7 +221,7 @@ def proven(bank: TestBank, username: str) -> Proven:
     with psycopg.connect(bank.dsn()) as connection:
         row = connection.execute("SELECT password_hash FROM app_user WHERE username = %s", (username,)).fetchone()
     assert row is not None
-    return Proven(CODES[username], False, row[0])
+    return Proven(CODES[username], False, row[0], False)
 
 
 def made_at_console(bank: TestBank, second: Proven | None = None, site: str | None = None, username: str = "newcomer") -> str:
@@ -251,7 +251,7 @@ def test_the_console_needs_somebody_from_quality_once_there_is_one(bank: TestBan
     for second in (None, proven(bank, "admin"), proven(bank, "lab_tech_north_quality")):
         with pytest.raises(SecondPersonNeeded):
             made_at_console(bank, second)
-    stale = Proven(CODES["quality"], False, hash_now("replaced since"))
+    stale = Proven(CODES["quality"], False, hash_now("replaced since"), False)
     with pytest.raises(WrongCredentials):
         made_at_console(bank, stale)
 

@@ -41,7 +41,7 @@ async def unlock(request: Request, bank: BankDep) -> Response:
     page.require_csrf(form.get("csrf_token"))
     _, username = await actor_of_session(bank, page.id)
     try:
-        await prove_own_password(bank, username, form.get("password", "")[:256], page.id)
+        await prove_own_password(bank, username, form.get("password", "")[:256], page.id, alone=True)
     except Refusal as refusal:
         return _draw(request, page, next_page, refusal) if wants_page(request) else problem_response(refusal)
     await bank.database.write(lambda s: unlock_page_session(s, page))

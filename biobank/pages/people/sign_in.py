@@ -7,9 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from sqlmodel import Session
 
-from biobank.acts import answers_and_attempts
-from biobank.acts.act import Act
-from biobank.acts.proving import actor_of_session, asking_of, password_check_of, prove_own_password, remember_device
+from biobank.acts.proving import asking_of, own_login, password_check_of, prove_own_password, remember_device
 from biobank.acts.web import BankDep
 from biobank.auth.passwords import MINIMUM_LENGTH, hash_password, require_strong
 from biobank.auth.service import end_session, prove_password, require_standing
@@ -18,6 +16,7 @@ from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
 from biobank.pages.ui.session import (
     FIRST_LOGIN,
+    SECOND,
     Visiting,
     cookie_name,
     local_path,
@@ -72,7 +71,8 @@ async def log_in(request: Request, bank: BankDep) -> Response:
     username = form.get("username", "")[:80]
     asking = asking_of(request, bank.settings)
     try:
-        proven = await prove_password(password_check_of(bank), username, form.get("password", "")[:256], asking)
+        password, second = form.get("password", "")[:256], form.get(SECOND)
+        proven = await prove_password(password_check_of(bank), username, password, asking, second)
     except Refusal as error:
         return _sign_in_page(request, bank, next_page, username, error)
     lifetime = bank.settings.session_s
@@ -115,16 +115,13 @@ async def choose_password(request: Request, page: Visiting, bank: BankDep) -> Re
     if fresh != given.get("repeat_password", ""):
         errors = {"repeat_password": "The two new passwords differ."}
         return render(request, "first_login.html", 422, minimum_length=MINIMUM_LENGTH, errors=errors)
-    actor, username = await actor_of_session(bank, page.id)
-    act = Act(actor=actor, bank=bank, keystore=bank.keystore, method="POST", path=FIRST_LOGIN)
     try:
-        require_strong(fresh, username, unlike=present)
-        await prove_own_password(bank, username, present, page.id)
-        hashed = await hash_password(fresh)
-        await bank.database.write(lambda s: change_own_password(s, act, hashed, page.id))
-    except Refusal as error:
-        refusal = error
-        await bank.database.write(lambda s: answers_and_attempts.keep_attempt(s, act, refusal, evidence=False))
+        async with own_login(bank, page.id, "POST", FIRST_LOGIN) as (act, username):
+            require_strong(fresh, username, unlike=present)
+            await prove_own_password(bank, username, present, page.id, form.get(SECOND))
+            hashed = await hash_password(fresh)
+            await bank.database.write(lambda s: change_own_password(s, act, hashed, page.id))
+    except Refusal as refusal:
         problem = refusal.problem()
         return render(request, "first_login.html", refusal.status, minimum_length=MINIMUM_LENGTH, refusal=problem)
     return see("/")

@@ -46,6 +46,8 @@ P = ParamSpec("P")
 
 FIRST_LOGIN = "/first-login"
 LOCKED = "/locked"
+SECOND = "password_code"
+"""The field of the second factor's code. Like every name with `password` in it, it is no part of what is signed."""
 KEY_LIMIT = 200
 LONGEST_FORM = 256 * 1024
 """Bytes of a posted form. The longest is a full list of scanned tubes; no page has more to say."""
@@ -110,6 +112,7 @@ async def identify(request: Request, bank: Bank) -> PageSession:
     page, flashes = await bank.database.write(unit)
     state = request.state
     state.actor, state.csrf_token, state.flashes = page.actor, page.csrf, flashes
+    state.second_factor = page.second_factor
     state.zone = ZoneInfo(page.zone) if page.zone else UTC_ZONE
     state.label_hosts = (bank.settings.host_name, *bank.settings.former_hosts)
     state.idle_lock_s = bank.settings.idle_lock_s
@@ -222,7 +225,8 @@ class PagePerformer:
         try:
             if not 0 < len(password) <= 256:
                 raise MalformedRequest("Enter your password: it is your signature.")
-            token = await sign_act(self.bank, act, self.page.id, username, password, meaning, unbound.request_hash)
+            proof = (username, password, meaning, unbound.request_hash, self.form.get(SECOND))
+            token = await sign_act(self.bank, act, self.page.id, *proof)
         except Refusal as refusal:
             await self._performer.refuse(act, refusal)
             raise

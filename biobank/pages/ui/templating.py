@@ -173,6 +173,7 @@ def _base_context(request: Request) -> dict[str, Any]:
         "label_hosts": getattr(state, "label_hosts", ()),
         "idle_lock_s": getattr(state, "idle_lock_s", None),
         "about": _about(request.url.path),
+        "second_factor": getattr(state, "second_factor", False),
         "gloves": request.cookies.get("gloves") == "1",
         "now": clock.now(),
         "errors": {},

@@ -1,0 +1,134 @@
+"""The second factor: the six digits of an authenticator app (TOTP, RFC 6238: SHA-1, 30 s) beside the password.
+
+Its secret is shown once to its owner, and kept encrypted under the bank's secret `second-factor`. A code counts in its own 30
+seconds and in those before and after them, and works once: the step that was used is kept, and earlier ones are refused with it.
+"""
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+from hmac import compare_digest
+
+import pyotp
+from cryptography.fernet import Fernet
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session
+
+from biobank.auth.models import second_factor as _factor
+from biobank.foundation.errors import Conflict, NotPermitted
+
+DRIFT_STEPS = 1
+
+
+class SecondFactorNeeded(NotPermitted):
+    """The password is right; this login also asks for the code of its app."""
+
+    code = "second_factor_needed"
+    title = "Enter the code of your app too"
+
+
+class WrongSecondFactor(NotPermitted):
+    """The code is wrong, too old, or was used before. Counted like a wrong password."""
+
+    code = "second_factor_wrong"
+    title = "Code not accepted"
+
+
+class SecondFactorNotSetUp(NotPermitted):
+    """A role of this login may sign only with a second factor, and none is set up."""
+
+    code = "second_factor_not_set_up"
+    title = "Set up a second factor first"
+
+
+class SecondFactorStands(Conflict):
+    """A second factor is set up already."""
+
+    code = "second_factor_stands"
+    title = "Already set up"
+
+
+class NoSecondFactor(Conflict):
+    """There is nothing to confirm or to remove."""
+
+    code = "second_factor_missing"
+    title = "No second factor"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a second factor: the encrypted secret and the last step that was used."""
+
+    secret: bytes
+    last_step: int
+
+
+def proven_step(key: bytes, kept: Kept, code: str | None, at: datetime) -> int:
+    """Return the step whose code was typed. Raises SecondFactorNeeded without one, WrongSecondFactor when it is not accepted."""
+    typed = "".join((code or "").split())
+    if not typed:
+        raise SecondFactorNeeded("Your password is right. Enter the six digits that your authenticator app shows now as well.")
+    totp = pyotp.TOTP(_box(key).decrypt(kept.secret).decode())
+    now = totp.timecode(at)
+    for step in range(now - DRIFT_STEPS, now + DRIFT_STEPS + 1):
+        if compare_digest(totp.generate_otp(step).encode(), typed.encode(errors="replace")):
+            if step <= kept.last_step:
+                break
+            return step
+    raise WrongSecondFactor("The code is wrong, too old or was used before. Wait for the next one that your app shows.")
+
+
+def use_step(session: Session, user: str, step: int) -> None:
+    """Write down that a step was used; raise WrongSecondFactor when another request used it, or a later one, first."""
+    statement = update(_factor).where(_factor.c.user_code == user, _factor.c.last_step < step).values(last_step=step)
+    if session.execute(statement.returning(_factor.c.user_code)).first() is None:
+        raise WrongSecondFactor("The code was used before. Wait for the next one that your app shows.")
+
+
+def begin(session: Session, key: bytes, user: str, issuer: str, username: str, at: datetime) -> tuple[str, str]:
+    """Make a secret that counts once it is confirmed; return it and the address that apps read (`otpauth://`).
+
+    Raises SecondFactorStands.
+    """
+    secret = pyotp.random_base32()
+    values = {"secret": _box(key).encrypt(secret.encode()), "created_at": at, "last_step": 0}
+    made = (
+        insert(_factor)
+        .values(user_code=user, **values)
+        .on_conflict_do_update(index_elements=["user_code"], set_=values, where=_factor.c.confirmed_at.is_(None))
+        .returning(_factor.c.user_code)
+    )
+    if session.execute(made).first() is None:
+        raise SecondFactorStands("A second factor is set up for your login. Remove it before you set up another.")
+    return secret, pyotp.TOTP(secret, name=username, issuer=issuer).provisioning_uri()
+
+
+def confirm(session: Session, key: bytes, user: str, code: str, at: datetime) -> None:
+    """Let a secret count, once its owner has typed a code of it. Raises NoSecondFactor, SecondFactorStands, WrongSecondFactor."""
+    row = session.execute(_find, {"user": user}).first()
+    if row is None:
+        raise NoSecondFactor("Nothing waits to be confirmed. Begin again on your account page.")
+    if row.confirmed_at is not None:
+        raise SecondFactorStands("This second factor was confirmed before.")
+    step = proven_step(key, Kept(row.secret, row.last_step), code, at)
+    session.execute(update(_factor).where(_factor.c.user_code == user).values(confirmed_at=at, last_step=step))
+
+
+def remove(session: Session, user: str) -> bool:
+    """Take a second factor away; return whether there was a confirmed one."""
+    gone = session.execute(delete(_factor).where(_factor.c.user_code == user).returning(_factor.c.confirmed_at)).first()
+    return gone is not None and gone.confirmed_at is not None
+
+
+def set_up_at(session: Session, user: str) -> datetime | None:
+    """Return since when a login has a second factor; None when it has none."""
+    row = session.execute(_find, {"user": user}).first()
+    return None if row is None else row.confirmed_at
+
+
+_find = select(_factor).where(_factor.c.user_code == bindparam("user"))
+
+
+def _box(key: bytes) -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(key[:32]))

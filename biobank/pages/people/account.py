@@ -1,0 +1,129 @@
+"""A person's own account: password, second factor, open sign-ins."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from sqlmodel import Session
+
+from biobank.acts.bank import Bank
+from biobank.acts.proving import own_login, prove_own_password
+from biobank.acts.web import BankDep
+from biobank.auth.schemas import SessionList
+from biobank.auth.second_factor import set_up_at
+from biobank.auth.sessions import PageSession
+from biobank.foundation.errors import MalformedRequest, Refusal
+from biobank.labels.matrix import ErrorCorrection, dark_runs, text_qr_matrix
+from biobank.pages.ui.parts import Column
+from biobank.pages.ui.session import SECOND, Form, Visiting, read_form, see
+from biobank.pages.ui.templating import render
+from biobank.people import own_login as own
+from biobank.people.queries import describe_me
+from biobank.people.schemas import Me
+
+router = APIRouter(include_in_schema=False)
+
+ACCOUNT = "/account"
+WITH = {"page": "A browser", "token": "A program"}
+COLUMNS = (
+    Column("with", "With"),
+    Column("created_at", "Since", "when"),
+    Column("last_seen_at", "Last used", "when"),
+    Column("expires_at", "Ends", "when"),
+)
+
+
+async def _draw(request: Request, page: PageSession, bank: Bank, refusal: Refusal | None = None, **shown: Any) -> Response:
+    def read(session: Session) -> tuple[Me, SessionList, Any]:
+        code = page.actor.code
+        return (
+            describe_me(session, page.actor, bank.keystore),
+            own.open_sessions(session, code, page.id),
+            set_up_at(session, code),
+        )
+
+    me, sessions, since = await bank.database.read(read)
+    rows = [one.model_dump() | {"with": WITH[one.kind]} for one in sessions.items]
+    names = {"me": me, "sessions": rows, "columns": COLUMNS, "since": since, "begun": None, "modules": None} | shown
+    names["wanted"] = sorted(page.actor.roles & bank.settings.roles_of_two_factors)
+    problem = None if refusal is None else refusal.problem()
+    return render(request, "account.html", 200 if refusal is None else refusal.status, refusal=problem, **names)
+
+
+@router.get(ACCOUNT)
+async def show_account(request: Request, page: Visiting, bank: BankDep) -> Response:
+    """Draw the account."""
+    return await _draw(request, page, bank)
+
+
+@router.post(f"{ACCOUNT}/second-factor")
+async def begin(request: Request, page: Visiting, bank: BankDep) -> Response:
+    """Show the secret of a new second factor, once, as a QR code and as text."""
+    form = await _form(request, page)
+    try:
+        async with own_login(bank, page.id, "POST", request.url.path) as (act, username):
+            await _prove(bank, username, form, page)
+            begun = await bank.database.write(lambda s: own.begin_second_factor(s, act, username))
+    except Refusal as refusal:
+        return await _draw(request, page, bank, refusal)
+    matrix = text_qr_matrix(begun.address, ErrorCorrection.M)
+    return await _draw(request, page, bank, begun=begun, modules=(len(matrix), list(dark_runs(matrix))))
+
+
+@router.post(f"{ACCOUNT}/second-factor/confirm")
+async def confirm(request: Request, page: Visiting, bank: BankDep) -> Response:
+    """Let the second factor count."""
+    form = await _form(request, page)
+    try:
+        async with own_login(bank, page.id, "POST", request.url.path) as (act, _username):
+            await bank.database.write(lambda s: own.confirm_second_factor(s, act, form.get(SECOND, "")))
+    except Refusal as refusal:
+        return await _draw(request, page, bank, refusal, begun="asked")
+    return see(ACCOUNT)
+
+
+@router.post(f"{ACCOUNT}/second-factor/remove")
+async def remove(request: Request, page: Visiting, bank: BankDep) -> Response:
+    """Take the second factor away."""
+    form = await _form(request, page)
+    try:
+        async with own_login(bank, page.id, "POST", request.url.path) as (act, username):
+            await _prove(bank, username, form, page)
+            await bank.database.write(lambda s: own.remove_second_factor(s, act))
+    except Refusal as refusal:
+        return await _draw(request, page, bank, refusal)
+    return see(ACCOUNT)
+
+
+@router.post(f"{ACCOUNT}/sessions/end")
+async def end_sessions(request: Request, page: Visiting, bank: BankDep) -> Response:
+    """End one other sign-in, or all of them."""
+    form = await _form(request, page)
+    wanted, code = form.get("session"), page.actor.code
+    try:
+        if wanted is None:
+            await bank.database.write(lambda s: own.end_other_sessions(s, code, page.id))
+        else:
+            session_id = _session_id(wanted)
+            await bank.database.write(lambda s: own.end_own_session(s, code, session_id))
+    except Refusal as refusal:
+        return await _draw(request, page, bank, refusal)
+    return see(ACCOUNT)
+
+
+async def _form(request: Request, page: PageSession) -> Form:
+    form = await read_form(request)
+    page.require_csrf(form.get("csrf_token"))
+    return form
+
+
+async def _prove(bank: Bank, username: str, form: Form, page: PageSession) -> None:
+    await prove_own_password(bank, username, form.get("password", "")[:256], page.id, form.get(SECOND))
+
+
+def _session_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise MalformedRequest("Load this page again and choose the sign-in from the list.") from None
