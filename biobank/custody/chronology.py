@@ -2,10 +2,12 @@
 
 Asked by the one writer of every entry whose stated time lies back; what happens now cannot be out of order. An authority
 (consent, identification, approval, release, band) is what the entry names in `relies_on`; a consent counts from the time at
-which it was given, which its event carries, not from when it was written down.
+which it was given, which its event carries, not from when it was written down, and a form on paper from when it begins.
+
+`order_refusal` is the rule, a pure function; `require_order` reads what it asks for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +15,7 @@ from sqlalchemy import select, tuple_
 from sqlmodel import Session
 
 from biobank.custody.entry import parse_entry
+from biobank.custody.event import Mode
 from biobank.custody.statement import Fact
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
@@ -51,19 +54,71 @@ def require_order(session: Session, facts: Sequence[Fact]) -> None:
     wanted |= {(fact.stream.value, fact.stream_id, seq) for fact in earlier if (seq := _follows(fact))}
     began = _times_of(session, wanted)
     authorities = _authorities(session, {leaf for fact in stated for leaf in fact.head.relies_on})
+    then = {(fact.stream_id): _state_then(session, fact) for fact in earlier if _asks_for_a_state(fact)}
     for fact in stated:
-        at = fact.head.occurred_at
-        first = began.get((fact.stream.value, fact.stream_id, 1))
-        if first is not None and at < first:
-            raise BeforeItExisted(_sentence(fact, at, f"its record begins at {rfc3339(first)}"), **_members(fact))
-        change = began.get((fact.stream.value, fact.stream_id, _follows(fact) or 0))
-        if change is not None and at < change:
-            raise OutOfOrder(_sentence(fact, at, f"its state last changed at {rfc3339(change)}"), **_members(fact))
-        for leaf in fact.head.relies_on:
-            kind, since = authorities.get(leaf, ("", None))
-            if since is not None and at < since:
-                what = kind.partition(".")[2].replace("_", " ")
-                raise BeforeItsAuthority(_sentence(fact, at, f"it rests on '{what}' of {rfc3339(since)}"), **_members(fact))
+        refusal = order_refusal(
+            fact.stream_id,
+            fact.head.occurred_at,
+            began=began.get((fact.stream.value, fact.stream_id, 1)),
+            changed=began.get((fact.stream.value, fact.stream_id, _follows(fact) or 0)),
+            then=then.get(fact.stream_id) if _asks_for_a_state(fact) else None,
+            legal=type(fact.event).from_states,
+            rests_on=[authorities[leaf] for leaf in fact.head.relies_on if leaf in authorities],
+            where_now=None if fact.before is None else fact.before.where_now,
+        )
+        if refusal is not None:
+            raise refusal
+
+
+def order_refusal(
+    subject: str,
+    at: datetime,
+    *,
+    began: datetime | None = None,
+    changed: datetime | None = None,
+    then: str | None = None,
+    legal: Collection[str] = (),
+    rests_on: Sequence[tuple[str, datetime]] = (),
+    where_now: str | None = None,
+) -> Conflict | None:
+    """Return why an act on `subject` may not be dated `at`, or None. Pure.
+
+    `began`: when its record begins; `changed`: the change of state that this one follows; `then`: its state at `at`, where the
+    act is legal in `legal` states only; `rests_on`: kind of each authority, and since when it holds.
+    """
+    members: dict[str, Any] = {"subject": subject, "where_now": where_now}
+    if began is not None and at < began:
+        return BeforeItExisted(_sentence(subject, at, f"its record begins at {rfc3339(began)}"), **members)
+    if changed is not None and at < changed:
+        return OutOfOrder(_sentence(subject, at, f"its state last changed at {rfc3339(changed)}"), **members)
+    if then is not None and then not in legal:
+        return OutOfOrder(_sentence(subject, at, f"it was {then.replace('_', ' ')} then"), **members)
+    for kind, since in rests_on:
+        if at < since:
+            what = kind.partition(".")[2].replace("_", " ")
+            return BeforeItsAuthority(_sentence(subject, at, f"it rests on '{what}' of {rfc3339(since)}"), **members)
+    return None
+
+
+def _asks_for_a_state(fact: Fact) -> bool:
+    """Say whether it leaves the state and is legal in some states only: then what was counts, not what is."""
+    event = type(fact.event)
+    leaves = event.mode is Mode.DIRECT and not event.annotates and "state" not in event.whole_effect()
+    return fact.stream is StreamKind.SPECIMEN and leaves and not _after_all_before(fact)
+
+
+def _state_then(session: Session, fact: Fact) -> str | None:
+    statement = (
+        select(_event.c.state)
+        .where(
+            _event.c.stream_kind == fact.stream.value,
+            _event.c.stream_id == fact.stream_id,
+            _event.c.occurred_at <= fact.head.occurred_at,
+        )
+        .order_by(_event.c.seq.desc())
+        .limit(1)
+    )
+    return session.execute(statement).scalar()
 
 
 def _after_all_before(fact: Fact) -> bool:
@@ -101,16 +156,12 @@ def _authorities(session: Session, leaves: set[bytes]) -> dict[bytes, tuple[str,
             )
         )
         for row in rows:
-            given = parse_entry(bytes(row.entry))["body"].get("given_at")
+            body = parse_entry(bytes(row.entry))["body"]
+            given = body.get("given_at") or body.get("form_from")
             since = row.occurred_at if given is None else min(row.occurred_at, datetime.fromisoformat(given))
             found[bytes(row.leaf_hash)] = (row.kind, since)
     return found
 
 
-def _sentence(fact: Fact, at: datetime, why: str) -> str:
-    return f"{fact.stream_id}: the stated time, {rfc3339(at)}, cannot be: {why}. Check the date and the time."
-
-
-def _members(fact: Fact) -> dict[str, Any]:
-    where = None if fact.before is None else fact.before.where_now
-    return {"subject": fact.stream_id, "where_now": where}
+def _sentence(subject: str, at: datetime, why: str) -> str:
+    return f"{subject}: the stated time, {rfc3339(at)}, cannot be: {why}. Check the date and the time."

@@ -91,6 +91,9 @@ class Circumstances(BaseModel):
         description="Badges of those whose hands it was. They confirm with POST /confirmations, or stay listed as unconfirmed.",
     )
     device: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,40}$")
+    paper: Annotated[str, Field(pattern=r"^DV-[0-9A-Z]{7}$")] | None = Field(
+        default=None, description="The filed form this is entered from (POST /paper-forms). It needs `occurred_at`."
+    )
 
 
 NOW = Circumstances()
@@ -112,6 +115,10 @@ material_limits: FromAbove[Callable[[Session, str, str, frozenset[str]], Limits]
 
 WARM_TIME_BUDGET = "warm_time_budget"
 """Why a specimen is held that was out of the cold for longer than its red time."""
+
+paper_forms: FromAbove[Callable[[Session, Act, str, datetime | None], tuple[bytes, tuple[str, str]]]] = FromAbove("quality")
+"""The event of a filed form and its two people, for one of them and a time on it; raises why it may not be entered."""
+
 
 ending_guard: FromAbove[Callable[[Session, Act, Snapshot, Event, str | None], None]] = FromAbove("quality")
 """Raise why an event that may end material (`Event.may_end`) may not happen, on behalf of a withdrawal or of none."""
@@ -173,6 +180,12 @@ def head_of(
 
     `kept`: the documents this act wrote before, by subject. What was said once is one document, however many events carry it.
     """
+    if given.paper is not None:
+        form, people = paper_forms.get()(session, act, given.paper, given.occurred_at)
+        act, relies_on = replace(act, source="paper"), (*relies_on, form)
+        reason = given.reason_text or f"Entered from the form {given.paper}."
+        hands = list(dict.fromkeys([*people, *given.performed_by]))
+        given = given.model_copy(update={"late_entry": True, "reason_text": reason, "performed_by": hands})
     occurred_late = plausible_time(act.at, given.occurred_at, last, given)
     comment = _keep_words(session, act, given, subject or BANK_SUBJECT, {} if kept is None else kept)
     return _head(act, given, occurred_late, site, relies_on, comment)
@@ -182,6 +195,7 @@ def wordless_head(act: Act, given: Circumstances, *, site: str | None, last: dat
     """Build the head of an entry whose circumstances hold no free text, so that nothing is written beside it. Pure."""
     assert given.reason_text is None
     assert given.comment is None
+    assert given.paper is None
     return _head(act, given, plausible_time(act.at, given.occurred_at, last, given), site, (), None)
 
 

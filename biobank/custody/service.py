@@ -151,7 +151,7 @@ def _site_of(request: Any) -> str | None:
 
 def _by_circumstances(requests: Sequence[BatchEventRequest]) -> list[list[BatchEventRequest]]:
     groups: dict[str, list[BatchEventRequest]] = {}
-    names = ("occurred_at", "late_entry", "reason_text", "comment", "performed_by", "device")
+    names = ("occurred_at", "late_entry", "reason_text", "comment", "performed_by", "device", "paper")
     for request in requests:
         groups.setdefault(repr([getattr(request, n) for n in names]), []).append(request)
     return list(groups.values())

@@ -35,6 +35,9 @@ from biobank.shipping.shipment_queries import list_shipments
 from biobank.specimens.models import kit, lot_test, specimen
 from biobank.specimens.queries import EXPIRY
 from biobank.specimens.scoping import at_sites_of, lots_at_sites_of, specimens_at_sites_of
+from biobank.storage.counts import findings_to_settle, list_counts
+from biobank.storage.queries import stored_without_a_slot
+from biobank.unfinished.kinds import open_acts
 from biobank.withdrawals.queries import list_withdrawals
 from biobank.withdrawals.workflow import WithdrawalState
 
@@ -98,6 +101,10 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
         _expiring,
         _too_warm,
         _announced_ends,
+        _not_finished,
+        _counts,
+        _findings,
+        _without_a_slot,
     )
     found = [task for source in sources for task in source(session, actor, at)]
     return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
@@ -229,6 +236,45 @@ def _announced_ends(session: Session, actor: Actor, _at: datetime) -> Iterator[T
         detail = f"of {owner}, {words(reason).lower()}: place a hold if you object"
         href = f"{code_href(code)}/end/withdraw" if actor.may(P.QUALITY_DECIDE, at=ANYWHERE) else code_href(code)
         yield Task("Is to be destroyed from then on", code, href, "due", not_before, detail)
+
+
+def _not_finished(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    for one in open_acts(session, actor=actor, timed_out=True, limit=SHOWN_EACH):
+        detail = "not finished in its time; it can still be finished"
+        yield Task(one.kind.what, one.subject, one.href, "overdue", one.due, detail)
+
+
+def _counts(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    if not (actor.may(P.STORAGE_RECORD, at=ANYWHERE) or actor.may(P.QUALITY_DECIDE, at=ANYWHERE)):
+        return
+    for one in list_counts(session, actor, open_only=True, paging=Paging(limit=SHOWN_EACH)).items:
+        if one.status == "to_recount" and actor.code not in one.counted_by and actor.may(P.STORAGE_RECORD, at=one.site):
+            yield Task("Count a place, by scanning", one.container, f"/storage/{one.container}/count", "waiting", one.counted_at)
+        if one.status == "to_resolve" and actor.may(P.QUALITY_DECIDE, at=one.site):
+            href = f"/storage/{one.container}/count/resolve"
+            yield Task("Resolve a count that differs", one.container, href, "waiting", one.recounted_at)
+
+
+def _findings(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    if not actor.may(P.STORAGE_RECORD, at=ANYWHERE):
+        return
+    for one in findings_to_settle(session, actor, SHOWN_EACH):
+        if one.finding == "missing":
+            what, href, said = "Not found by two counts: look for it", code_href(one.specimen_code), "or report it missing"
+        else:
+            what, said = "Seen in another place: move it on the record", f"seen in {one.seen_in}, or put it back"
+            href = f"/specimens/{one.specimen_code}/store?container={one.seen_in}"
+        yield Task(what, one.specimen_code, href, "waiting", one.resolved_at, said)
+
+
+def _without_a_slot(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    """Tubes stored in a box of places without one of them: in the box, and nobody knows where."""
+    if not actor.may(P.STORAGE_RECORD, at=ANYWHERE):
+        return
+    for row in stored_without_a_slot(session, actor, SHOWN_EACH):
+        detail = f"in {row.container_code}, place unknown"
+        href = f"/specimens/{row.code}/store?container={row.container_code}"
+        yield Task("Find its place in the box", row.code, href, "waiting", row.last_occurred_at, detail)
 
 
 def _specimens() -> Any:

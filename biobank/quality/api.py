@@ -20,11 +20,13 @@ from biobank.quality import (
     isolation,
     look_back,
     markers,
+    paper,
     reserves,
 )
 from biobank.quality.excursions import AssessedExcursion, AssessRequest
 from biobank.quality.isolation import IsolationAnswer, IsolationRequest
 from biobank.quality.markers import DecideMarker, EnterMarker, MarkerList, MarkerRecorded
+from biobank.quality.paper import PaperFormFiledAnswer, PaperFormRequest
 from biobank.quality.reserves import ReserveList, ReserveRecorded, ReserveRequest
 from biobank.quality.schemas import (
     AnnouncedEnd,
@@ -250,6 +252,12 @@ async def read_attachment(sha256: ShaPath, reading: Reading, bank: BankDep) -> R
     data = await to_thread.run_sync(attachments.read_file, bank, sha256, subject)
     headers = {"Content-Disposition": f'attachment; filename="{sha256[:16]}"', "X-Content-Type-Options": "nosniff"}
     return Response(data, media_type=public.media_type, headers=headers)
+
+
+@router.post("/paper-forms", status_code=201)
+async def file_paper_form(request: PaperFormRequest, performing: Performing) -> PaperFormFiledAnswer:
+    """File a form that was filled in by hand; a deviation is opened. Acts are then entered from it: `paper` in their bodies."""
+    return await performing(paper.file_paper, request)
 
 
 @router.post("/look-backs", status_code=201)

@@ -296,6 +296,21 @@ class DeviationOpened(Affected):
     attachments: tuple[str, ...] = Field(default=(), max_length=20)
 
 
+class PaperFormFiled(Event):
+    """What was done on paper is entered: the form, and the two people who stand for it."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.paper_form_filed"] = "system.paper_form_filed"
+    permission: ClassVar[Permission] = Permission.DEVIATION_OPEN
+
+    deviation: str = CODE
+    form_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file as it is kept.")
+    did_by: str = Field(pattern=r"^US-[0-9A-Z]{7}$")
+    second: str = Field(pattern=r"^US-[0-9A-Z]{7}$")
+    form_from: str = Field(max_length=32, description="When the form begins; nothing on it happened before.")
+    reason: str = REASON
+
+
 class DeviationClosed(Event):
     """Quality closed it, signed, with its cause and what was decided."""
 

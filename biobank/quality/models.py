@@ -61,6 +61,27 @@ class Deviation(SQLModel, table=True):
     closed_signature: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("signature.id")))
 
 
+class PaperForm(SQLModel, table=True):
+    """A form that was filled in by hand; its deviation names it. Nothing on it is older than `began_at`."""
+
+    __tablename__ = "paper_form"
+    __table_args__ = (
+        CheckConstraint("did_by <> second", name="a_form_has_two_people"),
+        CheckConstraint("began_at <= filed_at", name="a_form_begins_before_it_is_filed"),
+        {"info": {"append_only": True}},
+    )
+
+    deviation_code: str = Field(sa_column=Column(Text, ForeignKey("deviation.code"), primary_key=True))
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
+    form_sha256: str = Field(sa_column=Column(Text, ForeignKey("attachment.sha256"), nullable=False))
+    did_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    second: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    began_at: datetime = Field(sa_column=_when())
+    filed_at: datetime = Field(sa_column=_when())
+    filed_by: str = Field(sa_column=Column(Text, nullable=False))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
 class DeviationSubject(SQLModel, table=True):
     """One thing a deviation affects."""
 
@@ -197,3 +218,4 @@ reserve = table_of(DonorReserve)
 ending_notice = table_of(EndingNotice)
 use_up_allowed = table_of(UseUpAllowance)
 ending_rule = table_of(EndingRule)
+paper_form = table_of(PaperForm)

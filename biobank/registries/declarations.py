@@ -18,6 +18,7 @@ from biobank.people import service as people
 from biobank.quality import disposal, identifying
 from biobank.shipping import arrivals, handovers
 from biobank.specimens import warm_time
+from biobank.unfinished import service as unfinished
 from biobank.viability import service as viability
 from biobank.withdrawals import service as withdrawals
 
@@ -37,6 +38,7 @@ MODULES = (
     handovers,
     warm_time,
     viability,
+    unfinished,
     withdrawals,
 )
 assert TIMERS

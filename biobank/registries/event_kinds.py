@@ -16,6 +16,7 @@ from biobank.registries import answers
 from biobank.shipping import events as shipping
 from biobank.specimens import events as specimens
 from biobank.storage import events as storage
+from biobank.unfinished import events as unfinished
 from biobank.viability import events as viability
 from biobank.withdrawals import events as withdrawals
 
@@ -32,6 +33,7 @@ MODULES = (
     monitoring,
     viability,
     withdrawals,
+    unfinished,
     labels,
 )
 assert answers.MODULES

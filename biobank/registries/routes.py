@@ -29,6 +29,7 @@ from biobank.scanning.api import router as scanning_api
 from biobank.shipping.api import router as shipping_api
 from biobank.specimens.api import router as specimens_api
 from biobank.storage.api import router as storage_api
+from biobank.unfinished.api import router as unfinished_api
 from biobank.viability.api import router as viability_api
 from biobank.withdrawals.api import router as withdrawals_api
 
@@ -57,6 +58,7 @@ ROUTERS = (
     sign_in_api,
     scanning_api,
     shipping_api,
+    unfinished_api,
     viability_api,
     withdrawals_api,
 )

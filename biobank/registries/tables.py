@@ -17,6 +17,7 @@ from biobank.shipping import models as shipping
 from biobank.specimens import models as specimens
 from biobank.storage import models as storage
 from biobank.transparency import models as transparency
+from biobank.unfinished import models as unfinished
 from biobank.vault import models as vault
 from biobank.viability import models as viability
 from biobank.withdrawals import models as withdrawals
@@ -37,6 +38,7 @@ MODULES = (
     monitoring,
     viability,
     withdrawals,
+    unfinished,
     labels,
     exports,
 )

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Path, Query
 from biobank.acts.web import Performing, Reading
 from biobank.custody.recording import Instant
 from biobank.foundation.paging import Cursor, Paging
-from biobank.storage import containers, evacuation, lifting, limits, maps, moving, naming, queries, service, slots
+from biobank.storage import containers, counts, evacuation, lifting, limits, maps, moving, naming, queries, service, slots
+from biobank.storage.counts import CountList
 from biobank.storage.limits import PlaceLimitsList, PlaceLimitsPublic, PlaceLimitsRecorded, SetPlaceLimits
 from biobank.storage.schemas import (
     ContainerCreate,
@@ -16,7 +17,9 @@ from biobank.storage.schemas import (
     ContainerMap,
     ContainerPublic,
     CountAnswer,
+    CountBlind,
     CountRequest,
+    CountTaken,
     EvacuateAnswer,
     EvacuateRequest,
     LiftAnswer,
@@ -28,6 +31,7 @@ from biobank.storage.schemas import (
     Purpose,
     RenameAnswer,
     RenameRequest,
+    ResolveCount,
     SlotsMarked,
     SlotsRequest,
     StoreRequest,
@@ -156,4 +160,27 @@ async def store_specimen(code: PathCode, body: StoreRequest, performing: Perform
 @router.post("/counts", status_code=201)
 async def count_container(body: CountRequest, performing: Performing) -> CountAnswer:
     """Compare what was scanned in a container with what should be there."""
-    return await performing(containers.count_container, body)
+    return await performing(counts.count_container, body)
+
+
+@router.post("/storage-containers/{code}/counts", status_code=201)
+async def count_blind(code: PathCode, body: CountBlind, performing: Performing) -> CountTaken:
+    """Count what is in a place, blind. Where it differs from the record, another person sends the same call a second time."""
+    return await performing(counts.count, code.upper(), body)
+
+
+@router.post("/storage-containers/{code}/counts/resolve", status_code=201)
+async def resolve_count(code: PathCode, body: ResolveCount, performing: Performing) -> CountTaken:
+    """Resolve what two people counted, signed ("decided"). Nothing moves."""
+    return await performing(counts.resolve_count, code.upper(), body)
+
+
+@router.get("/counts")
+async def list_counts(
+    reading: Reading,
+    open: bool = False,
+    after: Cursor | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> CountList:
+    """Counts of places, newest first. `open`: only those that wait for a second count or for quality."""
+    return await reading(counts.list_counts, open_only=open, paging=Paging(after, limit))

@@ -9,16 +9,14 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code, new_codes
 from biobank.auth.models import site
 from biobank.auth.permissions import Permission
-from biobank.custody.ledger import Appended, Fact, append
-from biobank.custody.recording import NOW, acknowledge, head_of
-from biobank.custody.snapshots import load
+from biobank.custody.ledger import Fact, append
+from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import StreamKind
-from biobank.foundation.codes import is_code, parse_code
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.names import name_key
 from biobank.foundation.terms import words
 from biobank.storage import queries
-from biobank.storage.events import ContainerAdded, ContainerCounted
+from biobank.storage.events import ContainerAdded
 from biobank.storage.grid import label_of
 from biobank.storage.models import storage_container, storage_position
 from biobank.storage.naming import require_name_free
@@ -26,8 +24,6 @@ from biobank.storage.rules import COOLING, Standing, WrongTemperature
 from biobank.storage.schemas import (
     ContainerCreate,
     ContainerPublic,
-    CountAnswer,
-    CountRequest,
 )
 
 
@@ -98,37 +94,6 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
     return queries.public_containers(session, [_row(session, code)])[0]
 
 
-def count_container(session: Session, act: Act, request: CountRequest) -> CountAnswer:
-    """Compare what was scanned in a container with what should be there. Changes nothing; the differences are kept."""
-    code = request.container.upper()
-    row = queries.get_container(session, act.actor, code)
-    act.require(Permission.STORAGE_RECORD, at=row.site_code)
-    expected = set(queries.specimens_inside(session, code))
-    scanned = {_known_form(text) for text in request.scanned}
-    others = load(session, [s for s in scanned - expected if is_code(s)])
-    missing, misplaced = sorted(expected - scanned), sorted(others)
-    extra = sorted(scanned - expected - set(others))
-    head = head_of(session, act, request, subject=None, site=row.site_code)
-    event = ContainerCounted(
-        expected=len(expected),
-        found=len(expected & scanned),
-        missing=tuple(missing[:1000]),
-        misplaced=tuple(misplaced[:1000]),
-        # What is no code of ours may be anything, a name included: the log gets the number of such scans only.
-        extra=tuple(s for s in extra[:1000] if is_code(s)),
-    )
-    done: list[Appended] = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
-    return CountAnswer(
-        container=code,
-        expected=len(expected),
-        found=len(expected & scanned),
-        missing=missing,
-        misplaced=misplaced,
-        extra=extra,
-        receipt=acknowledge(act, done),
-    )
-
-
 def require_takes_containers(row: Any) -> None:
     """Raise HoldsTubesOnly for a container that has slots."""
     if row.rows is not None:
@@ -144,12 +109,6 @@ def require_as_cold_as(request: ContainerCreate, around: Standing) -> None:
             subject=around.code,
             temperature_class=around.temperature,
         )
-
-
-def _known_form(text: str) -> str:
-    """The canonical form of a scanned code, or the text itself when it is none of ours."""
-    tail = text.rsplit("/", 1)[-1]
-    return parse_code(tail).text if is_code(tail) else text
 
 
 def _row(session: Session, code: str) -> Any:

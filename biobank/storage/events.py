@@ -7,7 +7,7 @@ from pydantic import Field
 from biobank.auth.permissions import Permission
 from biobank.custody.effects import Effect, body, elapsed, plus, set_to
 from biobank.custody.event import Event
-from biobank.custody.events import CODE, INTO_THE_COLD, NO_OFFER
+from biobank.custody.events import CODE, HASH, INTO_THE_COLD, NO_OFFER, REASON
 from biobank.custody.states import LIVE, CustodianKind, State, StreamKind
 from biobank.specimens.events import INSTANT
 
@@ -140,17 +140,50 @@ class SlotsMarked(Event):
 
 
 class ContainerCounted(Event):
-    """Someone scanned what is really there; the differences are numbers here and codes in the answer."""
+    """Someone scanned what is really there. It moves nothing.
+
+    `count`: the first or second count of what is in it, blind; null: a comparison with the record.
+    """
 
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
     kind: Literal["container.counted"] = "container.counted"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+
+    count: Literal["first", "second"] | None = None
 
     expected: int = Field(ge=0, le=100_000)
     found: int = Field(ge=0, le=100_000)
     missing: tuple[str, ...] = Field(max_length=1000)
     misplaced: tuple[str, ...] = Field(max_length=1000)
     extra: tuple[str, ...] = Field(max_length=1000)
+
+
+class CountResolved(Event):
+    """Quality resolved what two people counted, signed. It moves nothing."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.count_resolved"] = "container.count_resolved"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+
+    first: str = HASH
+    second: str = HASH
+    missing: tuple[str, ...] = Field(max_length=1000)
+    elsewhere: tuple[str, ...] = Field(max_length=1000)
+    reason: str = REASON
+    signature: str = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
+
+
+class Sighted(Event):
+    """A count saw the specimen in a place that is not the one on record. It moves nothing; only a move does."""
+
+    kind: Literal["specimen.sighted"] = "specimen.sighted"
+    call: ClassVar[str] = "/storage-containers/{container}/counts"
+    label: ClassVar[str] = "Count what is in a place"
+    annotates: ClassVar[bool] = True
+
+    container: str = PLACE
+    recorded: str | None = Field(default=None, max_length=20, description="Where the record has it; null: in no place.")
 
 
 class _LimitsSet(Event):

@@ -1,6 +1,7 @@
 """The storage tree and its positions. Occupancy is not stored here: `custody.position_code` is the only place it lives."""
 
 from datetime import datetime
+from uuid import UUID, uuid4
 
 from sqlalchemy import (
     Boolean,
@@ -13,8 +14,10 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     UniqueConstraint,
+    Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from biobank.foundation.db import table_of
@@ -91,7 +94,59 @@ class ClassLimit(SQLModel, table=True):
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
 
+class StockCount(SQLModel, table=True):
+    """A count of what is in a place, blind; a second one by other people where the first differs; quality's word at the end.
+
+    `open`: it waits for the second count, or for quality.
+    """
+
+    __tablename__ = "stock_count"
+    __table_args__ = (
+        CheckConstraint("NOT (counted_by && recounted_by)", name="a_recount_is_by_others"),
+        CheckConstraint("resolved_at IS NULL OR recounted_at IS NOT NULL", name="two_counts_are_resolved"),
+        CheckConstraint(
+            "NOT (resolved_by = ANY(counted_by)) AND NOT (resolved_by = ANY(recounted_by))", name="no_counter_resolves"
+        ),
+        Index("one_open_count_per_place", "container_code", unique=True, postgresql_where=text("open")),
+        Index("ix_stock_count_counted", "counted_at", "id"),
+        {"info": {"never_deleted": True}},
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    container_code: str = Field(sa_column=Column(Text, ForeignKey("storage_container.code"), nullable=False))
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
+    open: bool = Field(sa_column=Column(Boolean, nullable=False))
+    counted_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    counted_by: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    counted_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    recounted_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    recounted_by: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text)))
+    recounted_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+    resolved_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    resolved_by: str | None = Field(default=None, sa_column=Column(Text))
+    resolved_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+
+
+class StockCountLine(SQLModel, table=True):
+    """What the second count did not find, or saw in `seen_in` though it is recorded elsewhere; `state_seq` as it stood then."""
+
+    __tablename__ = "stock_count_line"
+    __table_args__ = (
+        CheckConstraint("finding IN ('missing','elsewhere')", name="finding_is_known"),
+        Index("ix_stock_count_line_specimen", "specimen_code"),
+        {"info": {"append_only": True}},
+    )
+
+    count_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("stock_count.id"), primary_key=True))
+    specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
+    finding: str = Field(sa_column=Column(Text, nullable=False))
+    seen_in: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("storage_container.code")))
+    state_seq: int = Field(sa_column=Column(Integer, nullable=False))
+
+
 # The tables, by the names under which everybody imports them.
 storage_container = table_of(StorageContainer)
 storage_position = table_of(StoragePosition)
 class_limit = table_of(ClassLimit)
+stock_count = table_of(StockCount)
+stock_count_line = table_of(StockCountLine)

@@ -179,6 +179,26 @@ def loose_in(session: Session, code: str) -> set[str]:
     )
 
 
+def stored_without_a_slot(session: Session, actor: Actor, limit: int) -> "Sequence[Row[Any]]":
+    """Return code, box and last time of tubes that are in a box of slots and in none of them, where the actor records storage.
+
+    One that stands in a quarantine or evacuation place waits for a decision, not for its slot.
+    """
+    return session.execute(
+        select(custody.c.code, custody.c.container_code, custody.c.last_occurred_at)
+        .join(container, container.c.code == custody.c.container_code)
+        .where(
+            custody.c.state == "stored",
+            custody.c.position_code.is_(None),
+            container.c.rows.is_not(None),
+            container.c.purpose == "storage",
+            actor.scope(Permission.STORAGE_RECORD).of(container.c.site_code),
+        )
+        .order_by(custody.c.last_occurred_at, custody.c.code)
+        .limit(limit)
+    ).all()
+
+
 def find_position(session: Session, container_code: str | None, place: str) -> "Row[Any] | None":
     """Return a position by its PS- code, or by its label in a container; None when there is none."""
     if place.upper().startswith("PS-"):

@@ -280,6 +280,28 @@ class CountRequest(Circumstances):
     scanned: Annotated[list[Scanned], Field(max_length=2000)]
 
 
+class CountBlind(Circumstances):
+    """What was scanned in a place, by somebody who is not told what is expected."""
+
+    scanned: Annotated[list[Scanned], Field(max_length=20_000)]
+
+
+class ResolveCount(Circumstances):
+    """Why what two people counted differs from the record."""
+
+    reason: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")]
+    signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
+class CountTaken(BaseModel):
+    """How many codes were scanned, how the count stands now, and our signature. Nothing of what is expected."""
+
+    container: str
+    scanned: int | None
+    status: Literal["agreed", "to_recount", "to_resolve", "resolved"]
+    receipt: str
+
+
 class CountAnswer(BaseModel):
     """What should be there and is not, is there and should be elsewhere, or is unknown."""
 

@@ -120,6 +120,12 @@ def _nothing(_: World) -> dict[str, Any]:
     return {}
 
 
+def _paper(w: World) -> dict[str, Any]:
+    people = {"did_by": seed.USERS["lab_tech"].code, "second": seed.USERS["lab_tech2"].code}
+    said = {"reason": "network_down", "description": "No network.", "began_at": "2026-01-01T00:00:00Z"}
+    return {"site": w.own_site, "form_sha256": "00" * 32} | people | said
+
+
 def _blank_frame() -> bytes:
     frame = BytesIO()
     Image.new("L", (64, 64), 255).save(frame, "JPEG")
@@ -734,6 +740,13 @@ VIABILITY = (
     Row("GET", "/api/v1/viability/parameters", P.SPECIMEN_READ),
     Row("GET", "/api/v1/viability/fits", P.SPECIMEN_READ),
     Row("GET", "/api/v1/viability/fits/{fit}", P.SPECIMEN_READ, None, lambda _: {"fit": SOME_ID}, missing=True),
+    Row("POST", "/api/v1/storage-containers/{code}/counts", P.STORAGE_RECORD, lambda _: {"scanned": []}, _box),
+    Row("POST", "/api/v1/storage-containers/{code}/counts/resolve", P.QUALITY_DECIDE, lambda _: {"reason": "recount"}, _box),
+    Row("GET", "/api/v1/counts", None, also=frozenset({Role.ADMIN})),
+    Row("POST", "/api/v1/paper-forms", P.DEVIATION_OPEN, _paper),
+    Row("GET", "/api/v1/open-acts", P.SPECIMEN_READ),
+    Row("GET", "/api/v1/open-act-limits", P.SPECIMEN_READ),
+    Row("POST", "/api/v1/open-act-limits", P.QUALITY_DECIDE, lambda _: {"site": "LAB", "act": "lift", "minutes": 10}),
     Row("GET", "/api/v1/material-limits", P.SPECIMEN_READ),
     Row(
         "POST",

@@ -35,7 +35,7 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 23),
+    stop("/", EVERYONE, 28),
     stop("/account", EVERYONE, 6),
     stop("/find", BENCH, 3),
     stop("/specimens", ("lab_tech", "quality"), 6),
@@ -76,6 +76,11 @@ STOPS: tuple[Stop, ...] = (
     stop("/donors/{donor}/markers/new", ("clinician",), 10, "/donors/{code}/markers/new"),
     stop("/donors/{donor}/markers/{marker}/decide", ("quality",), 12, "/donors/{code}/markers/{marker}/decide"),
     stop("/material-limits", ("quality",), 4),
+    stop("/counts", ("lab_tech", "quality"), 5),
+    stop("/storage/{box}/count", ("lab_tech",), 8, "/storage/{code}/count"),
+    stop("/paper-forms/new", ("lab_tech", "quality"), 5),
+    stop("/open-acts", ("lab_tech", "quality"), 5),
+    stop("/open-acts/limits", ("quality",), 5),
     stop("/place-limits", ("lab_tech", "quality"), 5),
     stop("/place-limits/new", ("quality",), 4),
     stop("/place-limits/new?container={box}", ("quality",), 8, "/place-limits/new"),

@@ -26,6 +26,8 @@ RULEBOOK: dict[str, tuple[set[str], str | None]] = {
     "specimen.handover_accepted": (AT_HAND, None),
     "specimen.handover_declined": (AT_HAND, None),
     "specimen.handover_expired": (ANY, None),
+    "specimen.timed_out": (ALIVE, None),
+    "specimen.sighted": (ANY, None),
     "specimen.amended": (ANY, None),
     "specimen.reversed": (ANY, None),
     "specimen.hold_placed": (ANY, None),

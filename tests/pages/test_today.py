@@ -15,6 +15,9 @@ from tests.pages.test_pages import a_tube
 from tests.pages.visitor import Visit
 from tests.shipping.stories import offered, shipped, tubes
 from tests.statements import count_statements
+from tests.storage.test_every_way_of_placing import a_tube as a_placed_tube
+from tests.storage.test_every_way_of_placing import seq_of
+from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import a_story
 
 
@@ -51,6 +54,17 @@ def test_a_hand_over_and_a_shipment_wait_for_their_receiver_only(api: Api) -> No
 def test_what_its_condition_makes_too_old_soon_is_shown_to_quality(api: Api) -> None:
     story = a_story(api).up_to("thaw")
     assert ("due", "A specimen expires", story.vials[0]) in tasks(api, "quality")
+
+
+def test_a_tube_whose_place_in_its_box_nobody_knows_asks_to_be_found(api: Api) -> None:
+    box, tube = a_box(api), a_placed_tube(api)
+    body = {"container": box, "slot_unknown": True, "expected_seq": seq_of(api, tube)}
+    assert api.lab_tech.post(f"/specimens/{tube}/store", json=body).status_code == 201
+    assert tasks(api, "lab_tech") == [("waiting", "Find its place in the box", tube)]
+    assert tasks(api, "north_tech") == []
+    body = {"container": box, "position": "A1", "expected_seq": seq_of(api, tube)}
+    assert api.lab_tech.post(f"/specimens/{tube}/store", json=body).status_code == 201
+    assert tasks(api, "lab_tech") == []
 
 
 def test_kits_and_tests_are_shown_before_they_are_late_and_called_overdue_after(api: Api) -> None:

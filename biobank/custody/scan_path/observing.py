@@ -138,6 +138,7 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
         and request.comment is None
         and request.reason_text is None
         and not request.performed_by
+        and request.paper is None
     )
 
 

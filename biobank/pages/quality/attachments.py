@@ -28,7 +28,7 @@ router = APIRouter(include_in_schema=False)
 Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 OVERHEAD = 16 * 1024
 """Bytes of the form around the file."""
-TARGETS = {"/deviations": "attachment", "/donors": "report_sha256"}
+TARGETS = {"/deviations": "attachment", "/donors": "report_sha256", "/paper-forms": "form_sha256"}
 """Forms that call the hash something else than `logger_sha256`, by the start of their address."""
 MIB = ATTACHMENT_BYTES // 1024 // 1024
 

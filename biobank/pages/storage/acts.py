@@ -18,7 +18,7 @@ from biobank.pages.ui.addresses import ContainerCode
 from biobank.pages.ui.parts import ActionLink
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
-from biobank.storage.containers import count_container
+from biobank.storage.counts import count_container
 from biobank.storage.evacuation import evacuate, evacuation_refusals
 from biobank.storage.maps import map_of, maps_below
 from biobank.storage.moving import move_container
@@ -46,6 +46,7 @@ def acts_of_place(actor: Actor, place: ContainerPublic) -> list[ActionLink]:
         acts.append(ActionLink("Bring tubes to safety here", f"{here}/evacuate", "snow", "get", "main"))
     if records and (place.positions or place.occupied):
         acts.append(ActionLink("Compare what is in it", f"{here}/compare", "scan"))
+        acts.append(ActionLink("Count what is in it", f"{here}/count", "check"))
     if records and place.kind not in COOLING:
         back = ActionLink("It is back", f"{here}/put-back", "snow", "get", "main")
         acts.append(ActionLink("Lift it out", f"{here}/lift", "hand") if place.lifted_at is None else back)

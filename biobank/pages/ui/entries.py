@@ -42,6 +42,8 @@ def entry_of(event: Any, state_after: Callable[[str], str | None]) -> Entry:
 
 def _notes(event: Any) -> Iterable[str]:
     yield from (f"{badge} says it was not their work." for badge, said in event.answers.items() if said == "disputed")
+    if event.source == "paper":
+        yield "Entered from paper."
     if event.comment:
         yield "A remark is kept in the vault."
 

@@ -103,8 +103,10 @@ LABELS = {
     "evidence": "The courier's receipt number",
     "logger_sha256": "SHA-256 of the temperature record",
     "late_entry": "It happened before the last entry of the record",
+    "paper": "From a form on paper",
 }
 HINTS = {
+    "paper": "The code under which the form was filed, such as DV-0000000. Then say when it happened.",
     "occurred_at": "Site time. Leave empty for now; more than 15 minutes ago needs a reason.",
     "comment": "Kept in the vault, never in the log. No names.",
     "performed_by": "Badge of the colleague whose hands it was, if not yours.",
@@ -318,5 +320,5 @@ def _typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
     return term_of(text) if plain is str and is_term(info) else text
 
 
-CIRCUMSTANCES = ("occurred_at", "reason_text", "late_entry", "performed_by", "comment")
+CIRCUMSTANCES = ("occurred_at", "reason_text", "late_entry", "performed_by", "comment", "paper")
 """What any act may carry beside its own fields; drawn folded away."""

@@ -1,0 +1,1 @@
+"""Pages of what was begun and not finished."""

@@ -1,0 +1,310 @@
+"""Counts of what is in a place: blind, by two people where they differ from the record, resolved by signature; nothing moves.
+
+Whoever counts is told neither what is expected nor whether somebody counted before. A first count that agrees with the record
+ends it. One that differs is counted again by another person, and what both people saw is resolved by quality, who counted
+neither time. A tube seen in another place than recorded is recorded as seen there; only a move moves it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from pydantic import AwareDatetime, BaseModel
+from sqlalchemy import and_, insert, select, update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.signing import Meaning, use_signature
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.legality import Snapshot
+from biobank.custody.models import custody
+from biobank.custody.recording import Move, acknowledge, head_of, record
+from biobank.custody.snapshots import load
+from biobank.custody.states import State, StreamKind
+from biobank.foundation.codes import is_code, parse_code
+from biobank.foundation.errors import Conflict, Refusal, raise_first
+from biobank.foundation.paging import Listed, Paging, read_page
+from biobank.storage import queries
+from biobank.storage.events import ContainerCounted, CountResolved, Sighted
+from biobank.storage.models import stock_count, stock_count_line
+from biobank.storage.schemas import CountAnswer, CountBlind, CountRequest, CountTaken, ResolveCount
+
+Status = Literal["agreed", "to_recount", "to_resolve", "resolved"]
+
+
+class SameCounter(Conflict):
+    """The second count is another person's, and neither of the two resolves it."""
+
+    code = "same_counter"
+    title = "Another person counts again"
+
+
+class CountToResolve(Conflict):
+    """Two people counted it; quality resolves that first."""
+
+    code = "count_to_resolve"
+    title = "Two people counted it already"
+
+
+class NothingToResolve(Conflict):
+    """No count of this place waits for quality."""
+
+    code = "nothing_to_resolve"
+    title = "No count waits"
+
+
+class CountOpen(Conflict):
+    """While a count is open nobody is shown what is expected."""
+
+    code = "count_open"
+    title = "A count is open"
+
+
+def open_count(session: Session, container: str) -> Any:
+    """Return the row of a place's open count, or None."""
+    return session.execute(select(stock_count).where(stock_count.c.container_code == container, stock_count.c.open)).first()
+
+
+def counting_refusals(actor: Actor, row: Any, found: Any, people: Sequence[str] = ()) -> list[Refusal]:
+    """Return why these people may not count a place now. Pure.
+
+    `row`: the place; `found`: its open count or None; `people`: other hands than the actor's.
+    """
+    refusals: list[Refusal | None] = [actor.refusal(Permission.STORAGE_RECORD, at=row.site_code)]
+    if found is not None and found.recounted_at is not None:
+        refusals.append(CountToResolve(f"{row.code} was counted by two people. Quality resolves that first.", subject=row.code))
+    elif found is not None and not {actor.code, *people}.isdisjoint(found.counted_by):
+        said = f"{row.code} waits to be counted by somebody else than before. Ask a colleague."
+        refusals.append(SameCounter(said, subject=row.code))
+    return [one for one in refusals if one is not None]
+
+
+def resolving_refusals(actor: Actor, row: Any, found: Any) -> list[Refusal]:
+    """Return why the actor may not resolve the count of a place now. Pure."""
+    refusals: list[Refusal | None] = [actor.refusal(Permission.QUALITY_DECIDE, at=row.site_code)]
+    if found is None or found.recounted_at is None:
+        refusals.append(NothingToResolve(f"No count of {row.code} waits to be resolved.", subject=row.code))
+    elif actor.code in (*found.counted_by, *found.recounted_by):
+        said = f"You counted {row.code}. Somebody else of quality resolves it."
+        refusals.append(SameCounter(said, subject=row.code))
+    return [one for one in refusals if one is not None]
+
+
+def count(session: Session, act: Act, code: str, request: CountBlind) -> CountTaken:
+    """Count what is in a place, the first or the second time. Raises what `counting_refusals` returns, and NotFound."""
+    inside = queries.specimens_inside(session, code)
+    scanned = {_known_form(text) for text in request.scanned}
+    tubes = load(session, sorted({*inside, *(one for one in scanned if is_code(one))}), lock=True)
+    row = queries.get_container(session, act.actor, code, lock=True)
+    found = open_count(session, code)
+    raise_first(counting_refusals(act.actor, row, found, request.performed_by))
+    expected = {one for one in queries.specimens_inside(session, code) if one in tubes and tubes[one].state is State.STORED}
+    missing = sorted(expected - scanned)
+    elsewhere = sorted(one for one in scanned - expected if one in tubes)
+    unknown = sorted(scanned - expected - tubes.keys())
+    differs = bool(missing or elsewhere or unknown)
+    head = head_of(session, act, request, subject=None, site=row.site_code)
+    event = ContainerCounted(
+        count="first" if found is None else "second",
+        expected=len(expected),
+        found=len(expected & scanned),
+        missing=tuple(missing[:1000]),
+        misplaced=tuple(elsewhere[:1000]),
+        # What is no code of ours may be anything, a name included: the log gets the number of such scans only.
+        extra=tuple(one for one in unknown[:1000] if is_code(one)),
+    )
+    done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
+    done += record(session, act, _sightings(tubes, elsewhere, code, row.site_code, done[0].leaf_hash), request)
+    people = sorted({act.actor.code, *request.performed_by})
+    status = _keep(session, act, row, found, people, done[0].leaf_hash, differs)
+    if status == "to_resolve":
+        _keep_lines(session, found.id, tubes, missing, elsewhere, code)
+    return CountTaken(container=code, scanned=len(scanned), status=status, receipt=acknowledge(act, done))
+
+
+def _sightings(tubes: dict[str, Snapshot], seen: Sequence[str], code: str, site: str, counted: bytes) -> list[Move]:
+    """What is recorded of tubes that were seen here and belong elsewhere; of what is over too: it should not be anywhere."""
+    return [
+        Move(tubes[one], Sighted(container=code, recorded=tubes[one].projection.container_code), site=site, relies_on=(counted,))
+        for one in seen
+    ]
+
+
+def _keep(session: Session, act: Act, row: Any, found: Any, people: Sequence[str], event: bytes, differs: bool) -> Status:
+    if found is None:
+        first = {"id": uuid4(), "container_code": row.code, "site_code": row.site_code, "counted_by": people}
+        session.execute(insert(stock_count).values(**first, counted_at=act.at, counted_event=event, open=differs))
+        return "to_recount" if differs else "agreed"
+    session.execute(
+        update(stock_count)
+        .where(stock_count.c.id == found.id)
+        .values(recounted_at=act.at, recounted_by=people, recounted_event=event, open=differs)
+    )
+    return "to_resolve" if differs else "agreed"
+
+
+def _keep_lines(
+    session: Session, count_id: UUID, tubes: dict[str, Snapshot], missing: Sequence[str], elsewhere: Sequence[str], code: str
+) -> None:
+    lines = [(one, "missing", None) for one in missing] + [(one, "elsewhere", code) for one in elsewhere]
+    if lines:
+        session.execute(
+            insert(stock_count_line),
+            [
+                {
+                    "count_id": count_id,
+                    "specimen_code": one,
+                    "finding": finding,
+                    "seen_in": seen,
+                    "state_seq": tubes[one].state_seq,
+                }
+                for one, finding, seen in lines
+            ],
+        )
+
+
+def resolve_count(session: Session, act: Act, code: str, request: ResolveCount) -> CountTaken:
+    """Resolve what two people counted, signed. It moves nothing: what is to be moved or looked for becomes a task.
+
+    Raises what `resolving_refusals` returns, NotFound, and what `use_signature` raises.
+    """
+    row = queries.get_container(session, act.actor, code, lock=True)
+    found = open_count(session, code)
+    raise_first(resolving_refusals(act.actor, row, found))
+    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
+    lines = findings_of(session, found.id)
+    event = CountResolved(
+        first=bytes(found.counted_event).hex(),
+        second=bytes(found.recounted_event).hex(),
+        missing=tuple(line.specimen_code for line in lines if line.finding == "missing")[:1000],
+        elsewhere=tuple(line.specimen_code for line in lines if line.finding == "elsewhere")[:1000],
+        reason=request.reason,
+        signature=str(signature.id),
+    )
+    relies_on = (bytes(found.counted_event), bytes(found.recounted_event))
+    head = head_of(session, act, request, subject=None, site=row.site_code, relies_on=relies_on)
+    done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
+    session.execute(
+        update(stock_count)
+        .where(stock_count.c.id == found.id)
+        .values(open=False, resolved_at=act.at, resolved_by=act.actor.code, resolved_event=done[0].leaf_hash)
+    )
+    return CountTaken(container=code, scanned=None, status="resolved", receipt=acknowledge(act, done))
+
+
+def findings_of(session: Session, count_id: UUID) -> Sequence[Any]:
+    """Return the lines of a count: what two people did not find, and what they saw that belongs elsewhere."""
+    statement = select(stock_count_line).where(stock_count_line.c.count_id == count_id)
+    return session.execute(statement.order_by(stock_count_line.c.finding, stock_count_line.c.specimen_code)).all()
+
+
+def count_container(session: Session, act: Act, request: CountRequest) -> CountAnswer:
+    """Compare what was scanned in a container with what should be there. Changes nothing; the differences are kept.
+
+    Raises NotFound, NotPermitted, CountOpen.
+    """
+    code = request.container.upper()
+    row = queries.get_container(session, act.actor, code)
+    act.require(Permission.STORAGE_RECORD, at=row.site_code)
+    require_no_open_count(session, code)
+    expected = set(queries.specimens_inside(session, code))
+    scanned = {_known_form(text) for text in request.scanned}
+    others = load(session, [s for s in scanned - expected if is_code(s)])
+    missing, misplaced = sorted(expected - scanned), sorted(others)
+    extra = sorted(scanned - expected - set(others))
+    head = head_of(session, act, request, subject=None, site=row.site_code)
+    event = ContainerCounted(
+        expected=len(expected),
+        found=len(expected & scanned),
+        missing=tuple(missing[:1000]),
+        misplaced=tuple(misplaced[:1000]),
+        # What is no code of ours may be anything, a name included: the log gets the number of such scans only.
+        extra=tuple(s for s in extra[:1000] if is_code(s)),
+    )
+    done: list[Appended] = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
+    return CountAnswer(
+        container=code,
+        expected=len(expected),
+        found=len(expected & scanned),
+        missing=missing,
+        misplaced=misplaced,
+        extra=extra,
+        receipt=acknowledge(act, done),
+    )
+
+
+def _known_form(text: str) -> str:
+    """The canonical form of a scanned code, or the text itself when it is none of ours."""
+    tail = text.rsplit("/", 1)[-1]
+    return parse_code(tail).text if is_code(tail) else text
+
+
+def require_no_open_count(session: Session, container: str) -> None:
+    """Raise CountOpen while a count of a place is open: what is expected there is shown to nobody."""
+    if open_count(session, container) is not None:
+        raise CountOpen(f"A count of {container} is open. Compare it when that is over.", subject=container)
+
+
+class CountPublic(BaseModel):
+    """A count of a place and how it stands."""
+
+    container: str
+    site: str
+    status: Status
+    counted_at: AwareDatetime
+    counted_by: list[str]
+    recounted_at: AwareDatetime | None
+    recounted_by: list[str] | None
+    resolved_at: AwareDatetime | None
+    resolved_by: str | None
+
+
+class CountList(Listed[CountPublic]):
+    """Counts."""
+
+
+def status_of(row: Any) -> Status:
+    """Say how a count stands."""
+    if row.open:
+        return "to_recount" if row.recounted_at is None else "to_resolve"
+    return "agreed" if row.resolved_at is None else "resolved"
+
+
+def list_counts(
+    session: Session, actor: Actor, *, open_only: bool = False, container: str | None = None, paging: Paging = Paging()
+) -> CountList:
+    """Return counts of places the actor may know of, newest first."""
+    statement = select(stock_count).where(queries.places_seen(actor).of(stock_count.c.site_code))
+    if open_only:
+        statement = statement.where(stock_count.c.open)
+    if container is not None:
+        statement = statement.where(stock_count.c.container_code == container)
+    orders = {"counted_at": stock_count.c.counted_at}
+    page = read_page(session, statement, paging, key=stock_count.c.id, orders=orders, default="-counted_at")
+    names = ("counted_at", "counted_by", "recounted_at", "recounted_by", "resolved_at", "resolved_by")
+    items = [
+        CountPublic(
+            container=row.container_code,
+            site=row.site_code,
+            status=status_of(row),
+            **{name: getattr(row, name) for name in names},
+        )
+        for row in page.rows
+    ]
+    return CountList(items=items, **page.ends)
+
+
+def findings_to_settle(session: Session, actor: Actor, limit: int) -> list[Any]:
+    """Return what resolved counts left to do for the actor: (specimen, finding, seen_in, since), while nothing changed since."""
+    line, scope = stock_count_line.c, actor.scope(Permission.STORAGE_RECORD)
+    statement = (
+        select(line.specimen_code, line.finding, line.seen_in, stock_count.c.resolved_at)
+        .join(stock_count, stock_count.c.id == line.count_id)
+        .join(custody, and_(custody.c.code == line.specimen_code, custody.c.state_seq == line.state_seq))
+        .where(stock_count.c.resolved_at.is_not(None), scope.of(stock_count.c.site_code))
+        .order_by(stock_count.c.resolved_at, line.specimen_code)
+        .limit(limit)
+    )
+    return list(session.execute(statement))

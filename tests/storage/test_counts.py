@@ -1,0 +1,86 @@
+"""A count is blind, counted again by another person where it differs, resolved by signature, and moves nothing."""
+
+from typing import Any
+
+from biobank.pages.today import read_tasks
+from tests.conftest import Api, Client
+from tests.storage.test_every_way_of_placing import a_tube, stored
+from tests.storage.test_storing import a_box
+from tests.withdrawals.stories import kinds_of, refused, sign_and_post, state_of
+
+
+def a_full_box(api: Api, tubes: int = 2) -> tuple[str, list[str]]:
+    box, inside = a_box(api), [a_tube(api) for _ in range(tubes)]
+    for tube in inside:
+        assert stored(api, tube, "", box, lambda: None)[0] == 201
+    return box, inside
+
+
+def counted(client: Client, box: str, scanned: list[str], **more: Any) -> Any:
+    return client.post(f"/storage-containers/{box}/counts", json={"scanned": scanned} | more)
+
+
+def resolved(client: Client, box: str) -> Any:
+    return sign_and_post(client, "decided", f"/storage-containers/{box}/counts/resolve", {"reason": "put_into_wrong_box"})
+
+
+def tasks(api: Api, user: str) -> list[tuple[str, str, str]]:
+    actor = api.test_bank.actor(user)
+    found = api.test_bank.write(lambda s: read_tasks(s, actor))
+    return [(t.what, t.subject, t.href) for t in found]
+
+
+def test_a_count_that_agrees_is_over_and_says_nothing_of_what_is_expected(api: Api) -> None:
+    box, inside = a_full_box(api)
+    answer = counted(api.lab_tech, box, inside).json()
+    assert (answer["status"], answer["scanned"]) == ("agreed", 2)
+    assert set(answer) == {"container", "scanned", "status", "receipt"}
+    assert "Count a place" not in str(tasks(api, "lab_tech2"))
+
+
+def test_what_differs_is_counted_by_another_and_resolved_by_a_third_and_nothing_moves(api: Api) -> None:
+    (box, inside), (other, (stray,)) = a_full_box(api), a_full_box(api, 1)
+    before = {tube: state_of(api, tube) for tube in (*inside, stray)}
+
+    first = counted(api.lab_tech, box, [inside[0], stray])
+    assert (first.status_code, first.json()["status"]) == (201, "to_recount"), first.text
+    assert set(first.json()) == {"container", "scanned", "status", "receipt"}, "the counter is not told what is missing"
+    refused(counted(api.lab_tech, box, inside), 409, "same_counter")
+    helped = {"performed_by": [api.test_bank.act("lab_tech").actor.code]}
+    refused(counted(api.lab_tech2, box, inside, **helped), 409, "same_counter")
+    refused(api.lab_tech2.post("/counts", json={"container": box, "scanned": inside}), 409, "count_open")
+    refused(resolved(api.quality, box), 409, "nothing_to_resolve")
+    here = ("Count a place, by scanning", box, f"/storage/{box}/count")
+    assert here in tasks(api, "lab_tech2") and here not in tasks(api, "lab_tech")
+
+    assert counted(api.lab_tech2, box, [inside[0], stray]).json()["status"] == "to_resolve"
+    refused(counted(api.lab_tech2, box, inside), 409, "count_to_resolve")
+    assert resolved(api.lab_tech, box).status_code == 403
+    assert ("Resolve a count that differs", box, f"/storage/{box}/count/resolve") in tasks(api, "quality")
+    done = resolved(api.quality, box)
+    assert (done.status_code, done.json()["status"]) == (201, "resolved"), done.text
+
+    assert {tube: state_of(api, tube) for tube in before} == before, "counting moves nothing"
+    assert kinds_of(api, "specimen", stray)[-2:] == ["specimen.sighted", "specimen.sighted"]
+    assert kinds_of(api, "container", box)[-3:] == ["container.counted", "container.counted", "container.count_resolved"]
+    move = ("Seen in another place: move it on the record", stray, f"/specimens/{stray}/store?container={box}")
+    look = ("Not found by two counts: look for it", inside[1], f"/specimens/{inside[1]}")
+    assert {move, look} <= set(tasks(api, "lab_tech"))
+    assert stored(api, stray, "", box, lambda: None)[0] == 201
+    assert move not in tasks(api, "lab_tech"), "only a move moves, and settles it"
+    assert other != box
+
+
+def test_a_second_count_that_agrees_ends_it_and_the_next_count_begins_anew(api: Api) -> None:
+    box, inside = a_full_box(api)
+    assert counted(api.lab_tech, box, inside[:1]).json()["status"] == "to_recount"
+    assert counted(api.lab_tech2, box, inside).json()["status"] == "agreed"
+    assert counted(api.lab_tech2, box, inside).json()["status"] == "agreed"
+    assert [one["status"] for one in api.quality.get("/counts").json()["items"]] == ["agreed", "agreed"]
+
+
+def test_who_counted_does_not_resolve_whatever_the_role(api: Api) -> None:
+    box, inside = a_full_box(api)
+    assert counted(api.quality, box, inside[:1]).json()["status"] == "to_recount"
+    assert counted(api.lab_tech2, box, inside[:1]).json()["status"] == "to_resolve"
+    refused(resolved(api.quality, box), 409, "same_counter")

@@ -1,0 +1,121 @@
+"""What was begun and not finished is timed out on the record, waits at Today, and can still be finished."""
+
+from typing import Any
+
+from biobank.acts.act import Act
+from biobank.pages.today import read_tasks
+from biobank.unfinished.kinds import KINDS, open_acts
+from biobank.unfinished.service import time_out_open_acts
+from tests.conftest import Api
+from tests.shipping.stories import offered, tubes
+from tests.shipping.test_handovers import expire
+from tests.specimens.stories import adsc, donor, svf
+from tests.storage.test_exposure import a_stored_tube, check_out, put
+from tests.withdrawals.stories import a_story, kinds_of, later, sealed, sign_and_post
+
+
+def timer(api: Api) -> int:
+    act = Act.system(api.test_bank.bank, path="timer")
+    return api.test_bank.write(lambda s: time_out_open_acts(s, act))  # type: ignore[no-any-return]
+
+
+def waiting(api: Api, user: str = "lab_tech") -> list[tuple[str, str, str]]:
+    """What Today shows of acts that were not finished in their time."""
+    actor = api.test_bank.actor(user)
+    found = api.test_bank.write(lambda s: read_tasks(s, actor))
+    return [(t.what, t.subject, t.href) for t in found if t.detail.startswith("not finished in its time")]
+
+
+def open_now(api: Api) -> set[tuple[str, str]]:
+    return api.test_bank.write(lambda s: {(one.act, one.stream_id) for one in open_acts(s)})  # type: ignore[no-any-return]
+
+
+def test_a_tube_taken_out_and_not_put_back_is_timed_out_once_and_can_still_be_put_back(api: Api) -> None:
+    tube, box = a_stored_tube(api)
+    assert open_now(api) == set()
+    check_out(api, tube)
+    assert (open_now(api), timer(api), waiting(api)) == ({("taken_out", tube)}, 0, [])
+    later(api, minutes=31)
+
+    assert (timer(api), timer(api)) == (1, 0)
+    assert waiting(api) == [(KINDS["taken_out"].what, tube, f"/specimens/{tube}")]
+    assert waiting(api, "north_tech") == waiting(api, "auditor") == []
+    assert [one["page"] for one in api.lab_tech.get("/open-acts?timed_out=true").json()["items"]] == [f"/specimens/{tube}"]
+    assert put(api, tube, box).status_code == 201
+    assert (waiting(api), open_now(api)) == ([], set())
+    assert kinds_of(api, "specimen", tube)[-2:] == ["specimen.timed_out", "specimen.stored"]
+
+    check_out(api, tube)
+    later(api, minutes=31)
+    assert timer(api) == 1, "the next time is another act"
+
+
+def test_a_site_sets_its_own_time_signed(api: Api) -> None:
+    tube, _ = a_stored_tube(api)
+    check_out(api, tube)
+    body = {"site": "LAB", "act": "taken_out", "minutes": 5}
+    assert api.quality.post("/open-act-limits", json=body).status_code == 428
+    assert sign_and_post(api.quality, "decided", "/open-act-limits", body).status_code == 201
+    assert kinds_of(api, "system", "LAB")[-1] == "system.open_act_limit_set"
+    assert body in [{name: one[name] for name in body} for one in api.quality.get("/open-act-limits").json()["items"]]
+    later(api, minutes=6)
+    assert timer(api) == 1
+
+
+def _lift(api: Api) -> str:
+    _, box = a_stored_tube(api)
+    assert api.lab_tech.post(f"/storage-containers/{box}/lift", json={}).status_code == 200
+    return box
+
+
+def _finish_lift(api: Api, box: str) -> None:
+    assert api.lab_tech.post(f"/storage-containers/{box}/put-back", json={}).status_code == 200
+
+
+def test_every_kind_is_found_timed_out_shown_to_who_can_finish_it_and_gone_when_it_is_finished(api: Api) -> None:
+    picking = a_story(api).up_to("pick")
+    checking = a_story(api).up_to("thaw")
+    assert checking.check(api.clinician).status_code == 201
+    (held,) = tubes(api)
+    hand_over = offered(api, [held], expires_in_minutes=10)
+    box = _lift(api)
+    expected: dict[tuple[str, str], Any] = {
+        ("pick", picking.code): "lab_tech",
+        ("thaw", checking.vials[0]): "clinician",
+        ("bedside_check", checking.code): "clinician",
+        ("lift", box): "lab_tech",
+    }
+    assert open_now(api) == set(expected)
+    later(api, hours=2)
+
+    expire(api)
+    assert timer(api) == len(expected)
+    sealed(api)
+
+    assert open_now(api) == {*expected, ("hand_over", hand_over)}
+    for (kind, stream), user in {**expected, ("hand_over", hand_over): "lab_tech"}.items():
+        assert (KINDS[kind].what, KINDS[kind].page.format(stream)) in [(what, href) for what, _, href in waiting(api, user)]
+    assert waiting(api, "north_tech") == []
+    assert kinds_of(api, "container", box)[-1] == "container.timed_out"
+    _finish_lift(api, box)
+    offered(api, [held])
+    assert picking.confirm(api.lab_tech2).status_code == 201
+    assert picking.issue().status_code == 200, "finishing later is still possible"
+    assert open_now(api) == set(expected) - {("lift", box), ("pick", picking.code)}
+    assert kinds_of(api, "withdrawal", picking.code)[-3:] == [
+        "withdrawal.timed_out",
+        "withdrawal.pick_confirmed",
+        "withdrawal.issued",
+    ]
+
+
+def test_a_run_and_a_culture_have_times_of_their_own(api: Api) -> None:
+    made, grown = svf(api, donor(api))["code"], adsc(api, donor(api))["code"]
+    assert open_now(api) >= {("run", made), ("culture", grown)}
+    later(api, hours=25)
+    timer(api)
+    assert ("Finish a run", made, f"/specimens/{made}") in waiting(api)
+    assert kinds_of(api, "specimen", grown)[-1] != "specimen.timed_out"
+    later(api, days=30)
+    timer(api)
+    assert kinds_of(api, "specimen", grown)[-1] == "specimen.timed_out"
