@@ -189,6 +189,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/sites/new", ("admin",), 4),
     stop("/sites/LAB", ("admin",), 4, "/sites/{code}"),
     stop("/login", (), 0),
+    stop("/scan/offline", (), 0),
     stop("/locked", BENCH, 1),
     stop("/first-login", BENCH, 3),
     stop("/styleguide", (), 0),
