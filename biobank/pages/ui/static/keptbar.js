@@ -83,7 +83,7 @@ function rowOf({ id, scan }, label, acts) {
     const link = Object.assign(document.createElement("a"), { className: "button", href: `/find?q=${encodeURIComponent(scan.code)}`, textContent: t("Open its page") });
     buttons.append(link, button(t("Send it again"), () => acts.again(id, scan)), button(t("I have dealt with it"), () => acts.settle(id)));
     body.append(buttons);
-  } else if (tried) body.append(line("small soft", t("Sent, and not answered yet: it is sent again with the same key and recorded once.")));
+  } else if (tried) body.append(line("small soft", t("Sending was begun and not answered: it is sent again with the same key, and recorded once.")));
   row.append(mark, body);
   if (!problem && !tried) row.append(button(t("Take off"), () => acts.settle(id)));
   return row;
