@@ -200,11 +200,15 @@ def upgrade() -> None:
         "site",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(collation="C"), nullable=False),
+        sa.Column("code_key", sa.Text(collation="C"), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("timezone", sa.Text(), nullable=False),
         sa.Column("active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.CheckConstraint("code ~ '^[A-Z][A-Z0-9]{1,7}$'", name=op.f("site_code_is_short_and_upper_case")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_site")),
+        sa.UniqueConstraint("code_key", name="codes_of_sites_look_different"),
+        sa.UniqueConstraint("name_key", name="names_of_sites_look_different"),
     )
     op.create_table(
         "tile",
@@ -242,6 +246,17 @@ def upgrade() -> None:
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("first_used_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_viability_parameters")),
+        info={"append_only": True},
+    )
+    op.create_table(
+        "act_timed_out",
+        sa.Column("act", sa.Text(), nullable=False),
+        sa.Column("stream_id", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_act_timed_out_event_hash")),
+        sa.PrimaryKeyConstraint("act", "stream_id", "since", name=op.f("pk_act_timed_out")),
         info={"append_only": True},
     )
     op.create_table(
@@ -464,6 +479,18 @@ def upgrade() -> None:
     )
     op.create_index("ix_named_performer_user", "named_performer", ["user_code", "id"], unique=False)
     op.create_table(
+        "open_act_limit",
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("act", sa.Text(), nullable=False),
+        sa.Column("minutes", sa.Integer(), nullable=False),
+        sa.Column("set_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("minutes > 0", name=op.f("an_act_has_time")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_open_act_limit_event_hash")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_open_act_limit_site_code")),
+        sa.PrimaryKeyConstraint("site_code", "act", name=op.f("pk_open_act_limit")),
+    )
+    op.create_table(
         "pending",
         sa.Column("qid", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
@@ -543,6 +570,17 @@ def upgrade() -> None:
         info={"app_may_delete": True},
     )
     op.create_table(
+        "second_factor",
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("last_step", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_second_factor_user_code")),
+        sa.PrimaryKeyConstraint("user_code", name=op.f("pk_second_factor")),
+        info={"app_may_delete": True},
+    )
+    op.create_table(
         "shipment",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("from_site", sa.Text(), nullable=False),
@@ -604,6 +642,8 @@ def upgrade() -> None:
         sa.Column("parent_code", sa.Text(), nullable=True),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(collation="C"), nullable=False),
+        sa.Column("renamed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("purpose", sa.Text(), server_default="storage", nullable=False),
         sa.Column("temperature_class", sa.Text(), nullable=True),
         sa.Column("lowest_mc", sa.Integer(), nullable=True),
@@ -622,6 +662,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["parent_code"], ["storage_container.code"], name=op.f("fk_storage_container_parent_code")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_storage_container_site_code")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_storage_container")),
+        sa.UniqueConstraint(
+            "site_code", "parent_code", "name_key", name="names_in_one_place_look_different", postgresql_nulls_not_distinct=True
+        ),
     )
     op.create_index("ix_container_parent", "storage_container", ["parent_code"], unique=False)
     op.create_index(op.f("ix_storage_container_site_code"), "storage_container", ["site_code"], unique=False)
@@ -1043,6 +1086,36 @@ def upgrade() -> None:
     op.create_index("ix_register_warning_entry", "register_warning", ["entry_key"], unique=False)
     op.create_index("ix_register_warning_used_in", "register_warning", ["used_in"], unique=False)
     op.create_table(
+        "stock_count",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("container_code", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("open", sa.Boolean(), nullable=False),
+        sa.Column("counted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("counted_by", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("counted_event", sa.LargeBinary(), nullable=False),
+        sa.Column("recounted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("recounted_by", postgresql.ARRAY(sa.Text()), nullable=True),
+        sa.Column("recounted_event", sa.LargeBinary(), nullable=True),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("resolved_by", sa.Text(), nullable=True),
+        sa.Column("resolved_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint("NOT (counted_by && recounted_by)", name=op.f("a_recount_is_by_others")),
+        sa.CheckConstraint(
+            "NOT (resolved_by = ANY(counted_by)) AND NOT (resolved_by = ANY(recounted_by))", name=op.f("no_counter_resolves")
+        ),
+        sa.CheckConstraint("resolved_at IS NULL OR recounted_at IS NOT NULL", name=op.f("two_counts_are_resolved")),
+        sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_stock_count_container_code")),
+        sa.ForeignKeyConstraint(["counted_event"], ["event.leaf_hash"], name=op.f("fk_stock_count_counted_event")),
+        sa.ForeignKeyConstraint(["recounted_event"], ["event.leaf_hash"], name=op.f("fk_stock_count_recounted_event")),
+        sa.ForeignKeyConstraint(["resolved_event"], ["event.leaf_hash"], name=op.f("fk_stock_count_resolved_event")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_stock_count_site_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_count")),
+        info={"never_deleted": True},
+    )
+    op.create_index("ix_stock_count_counted", "stock_count", ["counted_at", "id"], unique=False)
+    op.create_index("one_open_count_per_place", "stock_count", ["container_code"], unique=True, postgresql_where=sa.text("open"))
+    op.create_table(
         "storage_position",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("container_code", sa.Text(), nullable=False),
@@ -1224,6 +1297,28 @@ def upgrade() -> None:
         info={"append_only": True},
     )
     op.create_index("ix_lot_test_lot", "lot_test", ["lot_code", "recorded_at"], unique=False)
+    op.create_table(
+        "paper_form",
+        sa.Column("deviation_code", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("form_sha256", sa.Text(), nullable=False),
+        sa.Column("did_by", sa.Text(), nullable=False),
+        sa.Column("second", sa.Text(), nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("filed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("filed_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("began_at <= filed_at", name=op.f("a_form_begins_before_it_is_filed")),
+        sa.CheckConstraint("did_by <> second", name=op.f("a_form_has_two_people")),
+        sa.ForeignKeyConstraint(["deviation_code"], ["deviation.code"], name=op.f("fk_paper_form_deviation_code")),
+        sa.ForeignKeyConstraint(["did_by"], ["app_user.code"], name=op.f("fk_paper_form_did_by")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_paper_form_event_hash")),
+        sa.ForeignKeyConstraint(["form_sha256"], ["attachment.sha256"], name=op.f("fk_paper_form_form_sha256")),
+        sa.ForeignKeyConstraint(["second"], ["app_user.code"], name=op.f("fk_paper_form_second")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_paper_form_site_code")),
+        sa.PrimaryKeyConstraint("deviation_code", name=op.f("pk_paper_form")),
+        info={"append_only": True},
+    )
     op.create_table(
         "processing",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -1512,6 +1607,21 @@ def upgrade() -> None:
         info={"never_deleted": True},
     )
     op.create_index("ix_specimen_parent_parent", "specimen_parent", ["parent_code"], unique=False)
+    op.create_table(
+        "stock_count_line",
+        sa.Column("count_id", sa.Uuid(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("finding", sa.Text(), nullable=False),
+        sa.Column("seen_in", sa.Text(), nullable=True),
+        sa.Column("state_seq", sa.Integer(), nullable=False),
+        sa.CheckConstraint("finding IN ('missing','elsewhere')", name=op.f("finding_is_known")),
+        sa.ForeignKeyConstraint(["count_id"], ["stock_count.id"], name=op.f("fk_stock_count_line_count_id")),
+        sa.ForeignKeyConstraint(["seen_in"], ["storage_container.code"], name=op.f("fk_stock_count_line_seen_in")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_stock_count_line_specimen_code")),
+        sa.PrimaryKeyConstraint("count_id", "specimen_code", name=op.f("pk_stock_count_line")),
+        info={"append_only": True},
+    )
+    op.create_index("ix_stock_count_line_specimen", "stock_count_line", ["specimen_code"], unique=False)
     op.create_table(
         "use_up_allowed",
         sa.Column("specimen_code", sa.Text(), nullable=False),
@@ -1907,6 +2017,8 @@ def downgrade() -> None:
     op.drop_index("ix_viability_assay_specimen", table_name="viability_assay")
     op.drop_table("viability_assay")
     op.drop_table("use_up_allowed")
+    op.drop_index("ix_stock_count_line_specimen", table_name="stock_count_line")
+    op.drop_table("stock_count_line")
     op.drop_index("ix_specimen_parent_parent", table_name="specimen_parent")
     op.drop_table("specimen_parent")
     op.drop_index(op.f("ix_specimen_alias_specimen_code"), table_name="specimen_alias")
@@ -1940,6 +2052,7 @@ def downgrade() -> None:
     op.drop_index("ix_processing_started", table_name="processing")
     op.drop_index(op.f("ix_processing_donor_code"), table_name="processing")
     op.drop_table("processing")
+    op.drop_table("paper_form")
     op.drop_index("ix_lot_test_lot", table_name="lot_test")
     op.drop_table("lot_test")
     op.drop_index(op.f("ix_kit_binding_donor_code"), table_name="kit_binding")
@@ -1964,6 +2077,9 @@ def downgrade() -> None:
     op.drop_index("ix_reading_container_at", table_name="storage_reading")
     op.drop_table("storage_reading")
     op.drop_table("storage_position")
+    op.drop_index("one_open_count_per_place", table_name="stock_count", postgresql_where=sa.text("open"))
+    op.drop_index("ix_stock_count_counted", table_name="stock_count")
+    op.drop_table("stock_count")
     op.drop_index("ix_register_warning_used_in", table_name="register_warning")
     op.drop_index("ix_register_warning_entry", table_name="register_warning")
     op.drop_table("register_warning")
@@ -2013,12 +2129,14 @@ def downgrade() -> None:
     op.drop_index("ix_shipment_open", table_name="shipment", postgresql_where=sa.text("closed_at IS NULL"))
     op.drop_index(op.f("ix_shipment_from_site"), table_name="shipment")
     op.drop_table("shipment")
+    op.drop_table("second_factor")
     op.drop_table("saved_filter")
     op.drop_table("register_rule")
     op.drop_index("a_name_is_registered_once", table_name="register_entry", postgresql_where=sa.text("length(key) = 36"))
     op.drop_table("register_entry")
     op.drop_table("print_rule")
     op.drop_table("pending")
+    op.drop_table("open_act_limit")
     op.drop_index("ix_named_performer_user", table_name="named_performer")
     op.drop_index("ix_named_performer_open", table_name="named_performer", postgresql_where=sa.text("answer IS NULL"))
     op.drop_table("named_performer")
@@ -2041,6 +2159,7 @@ def downgrade() -> None:
     op.drop_table("class_limit")
     op.drop_table("checkpoint")
     op.drop_table("attachment")
+    op.drop_table("act_timed_out")
     op.drop_table("viability_parameters")
     op.drop_index(op.f("ix_vault_document_subject"), table_name="vault_document")
     op.drop_table("vault_document")
