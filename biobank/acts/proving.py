@@ -115,9 +115,16 @@ def act_of(act: Act, actor: Actor) -> Act:
 
 
 @asynccontextmanager
-async def own_login(bank: Bank, session_id: UUID, method: str, path: str) -> AsyncIterator[tuple[Act, str]]:
-    """Give the act and the login name of someone who changes what their own login rests on; a refusal is kept as an attempt."""
+async def own_login(
+    bank: Bank, session_id: UUID, method: str, path: str, *, first: bool = False
+) -> AsyncIterator[tuple[Act, str]]:
+    """Give the act and the login name of someone who changes what their own login rests on; a refusal is kept as an attempt.
+
+    Raises NotPermitted while the password is another's, unless it is the `first` password that is being chosen.
+    """
     actor, username = await actor_of_session(bank, session_id)
+    if not first:
+        require_own_password(actor)
     act = Act(actor=actor, bank=bank, keystore=bank.keystore, method=method, path=path)
     try:
         yield act, username

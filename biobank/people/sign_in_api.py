@@ -5,8 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
 
-from biobank.acts.proving import asking_of, own_login, password_check_of, prove_own_password, remember_device
-from biobank.acts.web import BankDep, ClaimsDep
+from biobank.acts.bank import Bank
+from biobank.acts.proving import actor_of_session, asking_of, own_login, password_check_of, prove_own_password, remember_device
+from biobank.acts.web import BankDep, ClaimsDep, require_own_password
+from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
 from biobank.auth.passwords import hash_password, require_strong
 from biobank.auth.schemas import (
@@ -21,6 +23,7 @@ from biobank.auth.schemas import (
     TokenAnswer,
 )
 from biobank.auth.service import end_session, open_token_session, prove_password, refresh_tokens
+from biobank.auth.tokens import Claims
 from biobank.foundation import clock
 from biobank.foundation.errors import Refused
 from biobank.people.own_login import (
@@ -83,7 +86,7 @@ async def read_me(claims: ClaimsDep, bank: BankDep) -> Me:
 async def change_password(change: PasswordChange, claims: ClaimsDep, bank: BankDep, request: Request) -> None:
     """Change your own password. Every other session of yours ends."""
     session_id = claims.session_id
-    async with own_login(bank, session_id, request.method, request.url.path) as (act, username):
+    async with own_login(bank, session_id, request.method, request.url.path, first=True) as (act, username):
         require_strong(change.new_password, username, unlike=change.password)
         await prove_own_password(bank, username, change.password, session_id, change.second_factor)
         fresh = await hash_password(change.new_password)
@@ -119,19 +122,28 @@ async def remove_own_second_factor(proof: OwnProof, claims: ClaimsDep, bank: Ban
 @router.get("/sessions")
 async def read_sessions(claims: ClaimsDep, bank: BankDep) -> SessionList:
     """Your open sign-ins, in browsers and in programs."""
-    return await bank.database.read(lambda s: open_sessions(s, load_actor(s, claims.session_id).code, claims.session_id))
+    actor = await _own(bank, claims)
+    return await bank.database.read(lambda s: open_sessions(s, actor.code, claims.session_id))
 
 
 @router.post("/sessions/{session_id}/end", status_code=204)
 async def end_session_of_mine(session_id: UUID, claims: ClaimsDep, bank: BankDep) -> None:
     """End one sign-in of yours; what is open there is refused from the next request on."""
-    await bank.database.write(lambda s: end_own_session(s, load_actor(s, claims.session_id).code, session_id))
+    actor = await _own(bank, claims)
+    await bank.database.write(lambda s: end_own_session(s, actor.code, session_id))
 
 
 @router.post("/sessions/end-others")
 async def end_sessions_of_mine(claims: ClaimsDep, bank: BankDep) -> SessionsEnded:
     """End every sign-in of yours but this one."""
-    return await bank.database.write(lambda s: end_other_sessions(s, load_actor(s, claims.session_id).code, claims.session_id))
+    actor = await _own(bank, claims)
+    return await bank.database.write(lambda s: end_other_sessions(s, actor.code, claims.session_id))
+
+
+async def _own(bank: Bank, claims: Claims) -> Actor:
+    actor, _username = await actor_of_session(bank, claims.session_id)
+    require_own_password(actor)
+    return actor
 
 
 @keys_router.get("/.well-known/jwks.json")

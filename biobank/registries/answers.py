@@ -2,7 +2,7 @@
 
 from biobank.donors import answers as donors
 from biobank.foundation.from_above import FromAbove
-from biobank.labels import outdated as labels
+from biobank.labels import answers as labels
 from biobank.monitoring import answers as monitoring
 from biobank.quality import answers as quality
 from biobank.quality import paper

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -28,6 +28,30 @@ from biobank.vault import Keystore, open_document, put_document
 
 outdated_labels: FromAbove[Callable[[Session, str], list[str]]] = FromAbove("labels")
 """The codes of a container, of what is in it and of its slots whose printed label shows a name from before."""
+
+
+_RENAMED = text(
+    """
+    WITH RECURSIVE above AS (
+        SELECT code, parent_code, renamed_at, 0 AS depth FROM storage_container WHERE code = :code
+        UNION ALL
+        SELECT c.code, c.parent_code, c.renamed_at, above.depth + 1
+        FROM above JOIN storage_container c ON c.code = above.parent_code WHERE above.depth < 32
+    ), below AS (
+        SELECT CAST(:code AS text) AS code, (SELECT max(renamed_at) FROM above) AS since
+        UNION ALL
+        SELECT c.code, greatest(below.since, c.renamed_at) FROM below JOIN storage_container c ON c.parent_code = below.code
+    )
+    SELECT code, since FROM below WHERE since IS NOT NULL
+    UNION ALL
+    SELECT p.code, below.since FROM below JOIN storage_position p ON p.container_code = below.code WHERE below.since IS NOT NULL
+    """
+)
+
+
+def renamed_around(session: Session, code: str) -> dict[str, datetime]:
+    """Return, for a container, what is in it and slots, when a name on their labels last changed; not where none did."""
+    return {row.code: row.since for row in session.execute(_RENAMED, {"code": code})}
 
 
 class ContainerNameTaken(Conflict):

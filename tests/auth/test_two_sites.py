@@ -28,6 +28,10 @@ PERSONAL = {
     "/api/v1/signatures",
     "/api/v1/auth/password",
     "/api/v1/auth/logout",
+    "/api/v1/auth/second-factor",
+    "/api/v1/auth/second-factor/confirm",
+    "/api/v1/auth/second-factor/remove",
+    "/api/v1/auth/sessions/end-others",
     "/api/v1/confirmations",
     "/api/v1/pending-acts/{pending_act}/cancel",
     "/api/v1/jobs/{id}/cancel",
@@ -45,6 +49,9 @@ REFUSED_TO_BOTH = {
     "/api/v1/look-backs",
     "/api/v1/recalls",
     "/api/v1/users/{code}/roles",
+    # The entries of the seed are every site's.
+    "/api/v1/registers/{entry}/changes",
+    "/api/v1/registers/{entry}/authorisations",
     # The row takes away a role at NORTH, where the second login manages nobody.
     "/api/v1/users/{code}/roles/revoke",
 }

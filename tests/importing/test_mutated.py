@@ -18,11 +18,32 @@ from tests.importing.test_other_formats import ods
 from tests.mutating import mutated_text
 
 TOKENS = [
-    '<c r="A1"><v>1</v></c>', "</c>", "<row>", '<row r="99999999">', 'r="XFE1048577"', 't="s"', 't="b"', 't="e"', "<v>-1</v>",
-    "<v>1e400</v>", "<v>nan</v>", '<is><t>x</t></is>', 's="9999"', "&#0;", "&lt;", "&x;", '<!DOCTYPE a [<!ENTITY x "y">]>',
-    "<mergeCell ref='A1:XFD1048576'/>", 'table:number-columns-repeated="16384"', 'table:number-rows-repeated="1048576"',
-    'office:value-type="date"', 'office:date-value="0000-00-00"', 'office:value="1e999"', "\u202e", "]]>",
-]  # fmt: skip
+    '<c r="A1"><v>1</v></c>',
+    "</c>",
+    "<row>",
+    '<row r="99999999">',
+    'r="XFE1048577"',
+    't="s"',
+    't="b"',
+    't="e"',
+    "<v>-1</v>",
+    "<v>1e400</v>",
+    "<v>nan</v>",
+    "<is><t>x</t></is>",
+    's="9999"',
+    "&#0;",
+    "&lt;",
+    "&x;",
+    '<!DOCTYPE a [<!ENTITY x "y">]>',
+    "<mergeCell ref='A1:XFD1048576'/>",
+    'table:number-columns-repeated="16384"',
+    'table:number-rows-repeated="1048576"',
+    'office:value-type="date"',
+    'office:date-value="0000-00-00"',
+    'office:value="1e999"',
+    "\u202e",
+    "]]>",
+]
 
 
 def book() -> bytes:

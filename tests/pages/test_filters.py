@@ -93,7 +93,8 @@ def test_a_code_links_to_its_page_and_anything_else_to_the_find_box() -> None:
     assert code_href("BX-4T8N2WJ") == "/storage/BX-4T8N2WJ"
     assert code_href("KT-4T8N2WJ") == "/kits/KT-4T8N2WJ"
     assert code_href("DV-4T8N2WJ") == "/deviations/DV-4T8N2WJ"
-    assert code_href("EQ-4T8N2WJ") == "/find?q=EQ-4T8N2WJ"
+    assert code_href("EQ-4T8N2WJ") == "/registers/EQ-4T8N2WJ"
+    assert code_href("CM-4T8N2WJ") == "/find?q=CM-4T8N2WJ"
     assert code_href("ADIPOSE") == "/find?q=ADIPOSE"
     assert code_href("HF-/../x?y") == "/find?q=HF-%2F..%2Fx%3Fy"
 

@@ -21,9 +21,29 @@ from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import a_story
 
 
-def tasks(api: Api, user: str) -> list[tuple[str, str, str]]:
+NO_SLOT = "Find its place in the box"
+
+
+def every_task(api: Api, user: str) -> list[tuple[str, str, str]]:
     actor = api.test_bank.actor(user)
     return api.test_bank.write(lambda s: [(t.urgency, t.what, t.subject) for t in read_tasks(s, actor)])  # type: ignore[no-any-return]
+
+
+def tasks(api: Api, user: str) -> list[tuple[str, str, str]]:
+    """The tasks but for those of slots: the stories store their vials without one."""
+    return [one for one in every_task(api, user) if one[1] != NO_SLOT]
+
+
+def test_a_tube_stored_without_a_slot_waits_until_it_has_one(api: Api) -> None:
+    box, tube = a_box(api), a_tube(api)
+    stored = api.lab_tech.post(f"/specimens/{tube}/store", json={"container": box, "expected_seq": seq_of(api, tube)})
+    assert stored.status_code == 201, stored.text
+    assert every_task(api, "lab_tech") == [("waiting", NO_SLOT, tube)]
+    assert every_task(api, "north_tech") == []
+    body = {"container": box, "position": "A1", "expected_seq": seq_of(api, tube)}
+    moved = api.lab_tech.post(f"/specimens/{tube}/move", json=body)
+    assert moved.status_code == 201, moved.text
+    assert every_task(api, "lab_tech") == []
 
 
 def troubles(api: Api, user: str) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
-from biobank.labels.outdated import labels_with_old_names
+from biobank.labels.answers import labels_with_old_names
 from biobank.monitoring.readings import readings_of
 from biobank.monitoring.schemas import ReadingList
 from biobank.pages.monitoring.said import limits_in_words, reading_row, wrong_link
