@@ -15,6 +15,7 @@ from biobank.importing import service
 from tests.conftest import TestBank
 from tests.factories import make_received
 from tests.importing.test_import import GOOD, written
+from tests.importing.test_other_formats import GERMAN, gone_through
 
 Run = Callable[..., Result]
 
@@ -103,6 +104,37 @@ def test_an_import_reports_first_and_imports_only_when_told(run: Run, bank: Test
     assert "Hair follicles:5: Pos (L5) is not given." in again.output
     assert bank.write(lambda s: s.execute(text("SELECT count(*) FROM custody")).scalar()) == 1
     assert "Quillfeather" not in report.read_text()
+
+
+def test_the_spreadsheet_of_a_german_clinic_is_drafted_gone_through_tried_and_imported(
+    run: Run, bank: TestBank, tmp_path: Path
+) -> None:
+    """Semicolons, Latin-1, decimal commas, several things in one column: from the file alone to tubes that a scan finds."""
+    file, profile, report = tmp_path / "klinik.csv", tmp_path / "klinik.toml", tmp_path / "report.csv"
+    file.write_bytes(GERMAN)
+    words = ("import", file, "--profile", profile, "--report", report)
+
+    drafted = run("import", file, "--draft")
+    untouched = run(*words)
+    profile.write_text(gone_through(profile.read_text(encoding="utf-8")), encoding="utf-8")
+    dry, wet, again = run(*words), run(*words, "--commit"), run(*words, "--commit")
+
+    assert [one.exit_code for one in (drafted, untouched, dry, wet, again)] == [0, 2, 1, 1, 1], wet.output
+    assert "TO SAY" not in wet.output
+    assert "3 imported" in wet.output
+    assert "3 here already" in again.output
+    assert "Müller" not in drafted.output + dry.output + wet.output + report.read_text()
+    stands = text(
+        """SELECT a.value, s.material, k.amount, t.name || '/' || r.name || '/' || b.name || '/' || p.label
+           FROM specimen_alias a JOIN specimen s ON s.code = a.specimen_code JOIN custody k ON k.code = s.code
+           JOIN storage_position p ON p.code = k.position_code JOIN storage_container b ON b.code = p.container_code
+           JOIN storage_container r ON r.code = b.parent_code JOIN storage_container t ON t.code = r.parent_code ORDER BY 1"""
+    )
+    assert [tuple(row) for row in bank.write(lambda s: s.execute(stands).all())] == [
+        ("FK-2019-0001", "adsc", 7_500_000, "T1/R2/B3/H7"),
+        ("FK-2019-0002", "intact_follicles", 1250, "T1/R2/B3/H8"),
+        ("FK-2019-0003", "adsc", 7_250_000, "T1/R2/B3/H9"),
+    ]
 
 
 def test_an_import_that_breaks_off_writes_its_report_names_nobody_and_goes_on_later(

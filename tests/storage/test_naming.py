@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -152,3 +153,33 @@ def test_the_order_of_sites_is_that_of_people(api: Api) -> None:
 
     assert listed == sorted(listed, key=name_key)
     assert listed.index("ZOO9") < listed.index("ZOO10")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "statement"),
+    [
+        (
+            "names_in_one_place_look_different",
+            "INSERT INTO storage_container (code, site_code, kind, name, name_key) "
+            "SELECT code || '2', site_code, kind, name, name_key FROM storage_container",
+        ),
+        (
+            "names_of_sites_look_different",
+            "INSERT INTO site (code, name, kind, timezone, name_key, code_key) "
+            "SELECT 'NEW', name, kind, timezone, name_key, 'NEW' FROM site WHERE code = 'LAB'",
+        ),
+        (
+            "codes_of_sites_look_different",
+            "INSERT INTO site (code, name, kind, timezone, name_key, code_key) "
+            "SELECT 'NEW', 'New', kind, timezone, 'new', code_key FROM site WHERE code = 'LAB'",
+        ),
+    ],
+)
+def test_the_database_itself_refuses_names_that_look_alike(api: Api, constraint: str, statement: str) -> None:
+    """At the top of a site too, where the place around is null."""
+    room(api)
+
+    with psycopg.connect(api.test_bank.dsn("app")) as connection, pytest.raises(psycopg.errors.UniqueViolation) as refused:
+        connection.execute(statement)
+
+    assert refused.value.diag.constraint_name == constraint
