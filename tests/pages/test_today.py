@@ -20,7 +20,6 @@ from tests.storage.test_every_way_of_placing import seq_of
 from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import a_story
 
-
 NO_SLOT = "Find its place in the box"
 
 
@@ -32,18 +31,6 @@ def every_task(api: Api, user: str) -> list[tuple[str, str, str]]:
 def tasks(api: Api, user: str) -> list[tuple[str, str, str]]:
     """The tasks but for those of slots: the stories store their vials without one."""
     return [one for one in every_task(api, user) if one[1] != NO_SLOT]
-
-
-def test_a_tube_stored_without_a_slot_waits_until_it_has_one(api: Api) -> None:
-    box, tube = a_box(api), a_tube(api)
-    stored = api.lab_tech.post(f"/specimens/{tube}/store", json={"container": box, "expected_seq": seq_of(api, tube)})
-    assert stored.status_code == 201, stored.text
-    assert every_task(api, "lab_tech") == [("waiting", NO_SLOT, tube)]
-    assert every_task(api, "north_tech") == []
-    body = {"container": box, "position": "A1", "expected_seq": seq_of(api, tube)}
-    moved = api.lab_tech.post(f"/specimens/{tube}/move", json=body)
-    assert moved.status_code == 201, moved.text
-    assert every_task(api, "lab_tech") == []
 
 
 def troubles(api: Api, user: str) -> list[tuple[str, str]]:
@@ -80,11 +67,11 @@ def test_a_tube_whose_place_in_its_box_nobody_knows_asks_to_be_found(api: Api) -
     box, tube = a_box(api), a_placed_tube(api)
     body = {"container": box, "slot_unknown": True, "expected_seq": seq_of(api, tube)}
     assert api.lab_tech.post(f"/specimens/{tube}/store", json=body).status_code == 201
-    assert tasks(api, "lab_tech") == [("waiting", "Find its place in the box", tube)]
-    assert tasks(api, "north_tech") == []
+    assert every_task(api, "lab_tech") == [("waiting", "Find its place in the box", tube)]
+    assert every_task(api, "north_tech") == []
     body = {"container": box, "position": "A1", "expected_seq": seq_of(api, tube)}
     assert api.lab_tech.post(f"/specimens/{tube}/store", json=body).status_code == 201
-    assert tasks(api, "lab_tech") == []
+    assert every_task(api, "lab_tech") == []
 
 
 def test_kits_and_tests_are_shown_before_they_are_late_and_called_overdue_after(api: Api) -> None:
