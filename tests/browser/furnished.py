@@ -86,6 +86,9 @@ def furnish(api: Api) -> dict[str, str]:
     things["read_tank"], things["reading"] = tank.code, str(read.json()["id"])
     over = {"reading": "temperature_mc", "value": -180_000}
     assert api.lab_tech.post(f"/storage-containers/{tank.code}/readings", json=over).status_code == 201
+    for counter in (api.lab_tech, api.lab_tech2):
+        counted = counter.post(f"/storage-containers/{tank.code}/counts", json={"scanned": []})
+        assert counted.status_code == 201, counted.text
     things["deviation"] = _made(api.lab_tech.post("/deviations", json=deviation), "code")
     things["marker"] = _marker_to_decide(api, banked.donor)
     things["pending"] = _pending_role(api)

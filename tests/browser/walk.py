@@ -78,6 +78,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/material-limits", ("quality",), 4),
     stop("/counts", ("lab_tech", "quality"), 5),
     stop("/storage/{box}/count", ("lab_tech",), 8, "/storage/{code}/count"),
+    stop("/storage/{read_tank}/count/resolve", ("quality",), 9, "/storage/{code}/count/resolve"),
     stop("/paper-forms/new", ("lab_tech", "quality"), 5),
     stop("/open-acts", ("lab_tech", "quality"), 5),
     stop("/open-acts/limits", ("quality",), 5),
