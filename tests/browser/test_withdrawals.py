@@ -54,14 +54,14 @@ def put_into_a_rack(api: Api, tubes: list[str]) -> tuple[str, str]:
 
 
 def test_a_clinician_asks_while_seeing_what_there_is_and_quality_decides_with_a_signature(api: Api, signed_in: Open) -> None:
-    story = a_story(api, vials=2)
-    usable, held = story.vials
+    story = a_story(api, vials=3)
+    usable, held, _another = story.vials
     hold = {"scope_kind": "specimen", "scope_id": held, "kind": "temperature", "reason": "found_warm"}
     assert api.lab_tech.post("/holds", json=hold).status_code == 201
 
     clinician = signed_in("clinician", "/withdrawals/new")
     scan(clinician, story.donor)
-    expect(clinician.locator("#feasibility")).to_contain_text("1 of 2 tubes can be used now")
+    expect(clinician.locator("#feasibility")).to_contain_text("2 of 3 tubes can be used now")
     clinician.locator("[name=units]").fill("1")
     clinician.locator("form.filters [name=material]").select_option("adsc")
     clinician.locator("form.filters [name=route]").select_option("ship_frozen")
