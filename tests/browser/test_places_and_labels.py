@@ -85,7 +85,7 @@ def test_a_reading_that_is_too_warm_stops_loudly_and_rubbish_is_named_at_its_fie
     expect(page.locator("#f-value-error")).to_contain_text("enter a number")
     page.get_by_label("Value").fill("-101,5")
     page.get_by_role("button", name="Record it").click()
-    expect(page.locator(".banner.stop")).to_contain_text("1 specimens came under hold")
+    expect(page.locator(".banner.stop")).to_contain_text("1 specimen came under hold")
 
 
 def test_a_box_is_moved_by_scanning_where_it_goes(api: Api, signed_in: Open) -> None:
