@@ -25,6 +25,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.models import Signature
+from biobank.auth.schemas import SECOND
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotPermitted, Refusal
 
@@ -98,9 +99,7 @@ class SignRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     password: str = Field(min_length=1, max_length=256, description="The signer's own password, entered again.")
-    second_factor: str | None = Field(
-        default=None, max_length=20, description="The six digits of the signer's app, where the login has one."
-    )
+    second_factor: str | None = SECOND
     meaning: Meaning
     act_hash: str = Field(
         pattern=r"^[0-9a-f]{64}$",

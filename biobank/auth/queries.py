@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, true
+from sqlalchemy import ColumnElement, bindparam, func, select, true
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor, RoleGrant
@@ -36,10 +36,15 @@ def username_of(session: Session, code: str) -> str:
     return name
 
 
+def person_of(login: Any) -> ColumnElement[str]:
+    """Return the column that is the same for every login of a person; `login`: the table of logins, or an alias of it."""
+    return func.coalesce(login.c.person_code, login.c.code)
+
+
 def logins_of_persons(session: Session, codes: Collection[str]) -> dict[str, frozenset[str]]:
     """Return for each of these logins every login of the same person, itself included; unknown codes are left out."""
     one, other = user.alias(), user.alias()
-    same = func.coalesce(one.c.person_code, one.c.code) == func.coalesce(other.c.person_code, other.c.code)
+    same = person_of(one) == person_of(other)
     rows = session.execute(select(one.c.code, other.c.code).join(other, same).where(one.c.code.in_(sorted(codes)))).all()
     found: dict[str, set[str]] = {}
     for code, login in rows:

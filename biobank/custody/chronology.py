@@ -54,14 +54,13 @@ def require_order(session: Session, facts: Sequence[Fact]) -> None:
     wanted |= {(fact.stream.value, fact.stream_id, seq) for fact in earlier if (seq := _follows(fact))}
     began = _times_of(session, wanted)
     authorities = _authorities(session, {leaf for fact in stated for leaf in fact.head.relies_on})
-    then = {(fact.stream_id): _state_then(session, fact) for fact in earlier if _asks_for_a_state(fact)}
     for fact in stated:
         refusal = order_refusal(
             fact.stream_id,
             fact.head.occurred_at,
             began=began.get((fact.stream.value, fact.stream_id, 1)),
             changed=began.get((fact.stream.value, fact.stream_id, _follows(fact) or 0)),
-            then=then.get(fact.stream_id) if _asks_for_a_state(fact) else None,
+            then=_state_then(session, fact) if _asks_for_a_state(fact) else None,
             legal=type(fact.event).from_states,
             rests_on=[authorities[leaf] for leaf in fact.head.relies_on if leaf in authorities],
             where_now=None if fact.before is None else fact.before.where_now,

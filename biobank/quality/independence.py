@@ -16,6 +16,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.models import user
+from biobank.auth.queries import person_of
 from biobank.custody.legality import Snapshot
 from biobank.custody.performer_confirmations import named_performer
 from biobank.custody.states import PerformerAnswer, StreamKind
@@ -93,11 +94,7 @@ def _refusal(actor: Actor, unit: str, touch: Touch) -> Refusal:
 
 _hand, _other = user.alias("hand"), user.alias("other")
 _ENTRY = cast(func.convert_from(event.c.entry, "UTF8"), JSONB)
-_LOGINS = (
-    select(func.jsonb_agg(_other.c.code))
-    .where(func.coalesce(_other.c.person_code, _other.c.code) == func.coalesce(_hand.c.person_code, _hand.c.code))
-    .scalar_subquery()
-)
+_LOGINS = select(func.jsonb_agg(_other.c.code)).where(person_of(_other) == person_of(_hand)).scalar_subquery()
 _DENIED = (
     select(named_performer.c.id)
     .where(

@@ -53,6 +53,11 @@ SENTENCES: Final[Mapping[Problem, str]] = {
 QUALIFIED_FIRST: Final = frozenset({"reagent_lot", "medium", "equipment"})
 
 
+def has_code(key: str) -> bool:
+    """Say whether an entry's key is a code of ours, which stands on its label; what goes by its name has a UUID."""
+    return len(key) != 36
+
+
 @dataclass(frozen=True)
 class Entry:
     """What the registers hold of one thing, as far as its fitness depends on it. `key` is our code, or a UUID."""
@@ -71,7 +76,7 @@ class Entry:
     @property
     def called(self) -> str:
         """How people know it."""
-        return self.name if len(self.key) == 36 else f"{self.key} ({self.name})"
+        return f"{self.key} ({self.name})" if has_code(self.key) else self.name
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
+from biobank.auth.actor import Actor
 from biobank.auth.models import user
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import EVERYWHERE
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import Circumstances, acknowledge, head_of
@@ -30,14 +30,13 @@ from biobank.registers.schemas import (
     Authorise,
     ChangeRegister,
     EnterRegister,
+    RegisterKind,
     RegisterPublic,
     RegisterRecorded,
     RegisterRuleRecorded,
     SetRegisterRule,
 )
 
-BY_THE_BENCH = frozenset({"reagent_lot", "medium", "equipment", "workstation"})
-"""Kinds that the bench enters itself; the others are quality's."""
 STOPS = frozenset({"opened", "recalled", "retired"})
 """Changes that only narrow the use of a thing: the bench may record them, as well as quality."""
 
@@ -70,6 +69,14 @@ class SameEverywhere(Conflict):
     title = "The same at every site"
 
 
+def by_the_bench(actor: Actor, kind: RegisterKind, site: str | None) -> bool:
+    """Say whether the actor works at the bench of a site (None: of all), which enters and stops what is scanned there.
+
+    All else is quality's. The acts and the pages that offer them ask this.
+    """
+    return kind in PREFIXES and actor.may(Permission.KIT_MANAGE, at=site)
+
+
 def with_package(request: EnterRegister) -> EnterRegister:
     """Return the request with what its package says. Raises PackageUnread, PackageSaysOtherwise."""
     if request.package is None:
@@ -91,9 +98,8 @@ def with_package(request: EnterRegister) -> EnterRegister:
 def enter(session: Session, act: Act, request: EnterRegister) -> RegisterRecorded:
     """Enter a thing. Raises NotPermitted, NotFound (site), InRegister, PackageUnread, PackageSaysOtherwise."""
     request = with_package(request)
-    at = EVERYWHERE if request.site is None else request.site
-    if not (request.kind in BY_THE_BENCH and act.actor.may(Permission.KIT_MANAGE, at=at)):
-        act.require(Permission.QUALITY_DECIDE, at=at)
+    if not by_the_bench(act.actor, request.kind, request.site):
+        act.require(Permission.QUALITY_DECIDE, at=request.site)
     if request.site is not None:
         get_site(session, request.site)
     prefix = PREFIXES.get(request.kind)
@@ -114,9 +120,8 @@ def change(session: Session, act: Act, key: str, request: ChangeRegister) -> Reg
     Raises NotFound, NotPermitted, RegisterSaysSo (opened, recalled and retired happen once).
     """
     row = row_of(session, key, lock=True)
-    at = EVERYWHERE if row.site_code is None else row.site_code
-    if not (request.change in STOPS and row.kind in BY_THE_BENCH and act.actor.may(Permission.KIT_MANAGE, at=at)):
-        act.require(Permission.QUALITY_DECIDE, at=at)
+    if not (request.change in STOPS and by_the_bench(act.actor, row.kind, row.site_code)):
+        act.require(Permission.QUALITY_DECIDE, at=row.site_code)
     if request.change in STOPS and getattr(row, f"{request.change}_at") is not None:
         raise RegisterSaysSo(f"{row.name} was recorded as {request.change} already.")
     due = None if request.calibration_due_on is None else request.calibration_due_on.isoformat()
@@ -132,7 +137,7 @@ def change(session: Session, act: Act, key: str, request: ChangeRegister) -> Reg
 def authorise(session: Session, act: Act, key: str, request: Authorise) -> RegisterRecorded:
     """Say that a person may work by a procedure until a day. Raises NotFound, NotPermitted, NotAProcedure."""
     row = row_of(session, key, lock=True)
-    act.require(Permission.QUALITY_DECIDE, at=EVERYWHERE if row.site_code is None else row.site_code)
+    act.require(Permission.QUALITY_DECIDE, at=row.site_code)
     if row.kind != "procedure":
         raise NotAProcedure(f"People are authorised for procedures, and {row.name} is none.", subject=key)
     if session.execute(select(user.c.code).where(user.c.code == request.person)).first() is None:

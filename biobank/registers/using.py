@@ -16,7 +16,7 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict
 from biobank.foundation.terms import words
 from biobank.registers.events import UsedDespiteWarning
-from biobank.registers.fitness import Finding, fitness
+from biobank.registers.fitness import Finding, fitness, has_code
 from biobank.registers.models import register_authorisation, register_entry, register_rule, register_warning
 from biobank.registers.queries import at_site, entry_of
 from biobank.registers.schemas import RegisterKind
@@ -143,8 +143,8 @@ def _rows(session: Session, use: Use, *, lock: bool) -> "list[Row[Any]]":
     asked = select(register_entry).where(at_site(use.site), or_(e.key.in_(sorted(set(use.codes))), *named, false()))
     rows = list(session.execute((asked.with_for_update(read=True) if lock else asked).order_by(e.key)))
     # A site's own procedure of a name stands before the one of every site.
-    own = {(row.kind, row.name) for row in rows if row.site_code is not None and len(row.key) == 36}
-    rows = [row for row in rows if len(row.key) != 36 or row.site_code is not None or (row.kind, row.name) not in own]
+    own = {(row.kind, row.name) for row in rows if row.site_code is not None and not has_code(row.key)}
+    rows = [row for row in rows if has_code(row.key) or row.site_code is not None or (row.kind, row.name) not in own]
     keys, names = {row.key for row in rows}, {(row.kind, row.name) for row in rows}
     unknown = [f"{code}" for code in sorted(set(use.codes)) if code not in keys]
     unknown += [f"{words(kind).lower()} “{name}”" for kind, name in use.named.items() if (kind, name) not in names]

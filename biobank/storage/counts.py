@@ -5,7 +5,8 @@ ends it. One that differs is counted again by another person, and what both peop
 neither time. A tube seen in another place than recorded is recorded as seen there; only a move moves it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence, Set
+from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -17,7 +18,7 @@ from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.ledger import Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.recording import Move, acknowledge, head_of, record
@@ -62,6 +63,49 @@ class CountOpen(Conflict):
     title = "A count is open"
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What was scanned in a place beside what the record expects there: how many, and the codes of what differs, sorted.
+
+    `elsewhere`: tubes of ours that belong in another place; `unknown`: what is no tube of ours.
+    """
+
+    expected: int
+    found: int
+    missing: list[str]
+    elsewhere: list[str]
+    unknown: list[str]
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything does."""
+        return bool(self.missing or self.elsewhere or self.unknown)
+
+    def event(self, which: Literal["first", "second"] | None) -> ContainerCounted:
+        """Return what the log gets of it; `which` count, None for a comparison with the record."""
+        return ContainerCounted(
+            count=which,
+            expected=self.expected,
+            found=self.found,
+            missing=tuple(self.missing[:1000]),
+            misplaced=tuple(self.elsewhere[:1000]),
+            # What is no code of ours may be anything, a name included: the log gets the number of such scans only.
+            extra=tuple(one for one in self.unknown[:1000] if is_code(one)),
+        )
+
+
+def compare(expected: Set[str], scanned: Set[str], ours: Collection[str]) -> Compared:
+    """Compare what was scanned with what is expected; `ours`: the codes among them that are specimens. Pure."""
+    more = scanned - expected
+    return Compared(
+        expected=len(expected),
+        found=len(expected & scanned),
+        missing=sorted(expected - scanned),
+        elsewhere=sorted(one for one in more if one in ours),
+        unknown=sorted(one for one in more if one not in ours),
+    )
+
+
 def open_count(session: Session, container: str) -> Any:
     """Return the row of a place's open count, or None."""
     return session.execute(select(stock_count).where(stock_count.c.container_code == container, stock_count.c.open)).first()
@@ -101,26 +145,15 @@ def count(session: Session, act: Act, code: str, request: CountBlind) -> CountTa
     found = open_count(session, code)
     raise_first(counting_refusals(act.actor, row, found, request.performed_by))
     expected = {one for one in queries.specimens_inside(session, code) if one in tubes and tubes[one].state is State.STORED}
-    missing = sorted(expected - scanned)
-    elsewhere = sorted(one for one in scanned - expected if one in tubes)
-    unknown = sorted(scanned - expected - tubes.keys())
-    differs = bool(missing or elsewhere or unknown)
+    compared = compare(expected, scanned, tubes)
     head = head_of(session, act, request, subject=None, site=row.site_code)
-    event = ContainerCounted(
-        count="first" if found is None else "second",
-        expected=len(expected),
-        found=len(expected & scanned),
-        missing=tuple(missing[:1000]),
-        misplaced=tuple(elsewhere[:1000]),
-        # What is no code of ours may be anything, a name included: the log gets the number of such scans only.
-        extra=tuple(one for one in unknown[:1000] if is_code(one)),
-    )
+    event = compared.event("first" if found is None else "second")
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
-    done += record(session, act, _sightings(tubes, elsewhere, code, row.site_code, done[0].leaf_hash), request)
+    done += record(session, act, _sightings(tubes, compared.elsewhere, code, row.site_code, done[0].leaf_hash), request)
     people = sorted({act.actor.code, *request.performed_by})
-    status = _keep(session, act, row, found, people, done[0].leaf_hash, differs)
+    status = _keep(session, act, row, found, people, done[0].leaf_hash, compared.differs)
     if status == "to_resolve":
-        _keep_lines(session, found.id, tubes, missing, elsewhere, code)
+        _keep_lines(session, found.id, tubes, compared.missing, compared.elsewhere, code)
     return CountTaken(container=code, scanned=len(scanned), status=status, receipt=acknowledge(act, done))
 
 
@@ -211,26 +244,16 @@ def count_container(session: Session, act: Act, request: CountRequest) -> CountA
     require_no_open_count(session, code)
     expected = set(queries.specimens_inside(session, code))
     scanned = {_known_form(text) for text in request.scanned}
-    others = load(session, [s for s in scanned - expected if is_code(s)])
-    missing, misplaced = sorted(expected - scanned), sorted(others)
-    extra = sorted(scanned - expected - set(others))
+    compared = compare(expected, scanned, load(session, [s for s in scanned - expected if is_code(s)]))
     head = head_of(session, act, request, subject=None, site=row.site_code)
-    event = ContainerCounted(
-        expected=len(expected),
-        found=len(expected & scanned),
-        missing=tuple(missing[:1000]),
-        misplaced=tuple(misplaced[:1000]),
-        # What is no code of ours may be anything, a name included: the log gets the number of such scans only.
-        extra=tuple(s for s in extra[:1000] if is_code(s)),
-    )
-    done: list[Appended] = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
+    done = append(session, [Fact(StreamKind.CONTAINER, code, compared.event(None), head)])
     return CountAnswer(
         container=code,
-        expected=len(expected),
-        found=len(expected & scanned),
-        missing=missing,
-        misplaced=misplaced,
-        extra=extra,
+        expected=compared.expected,
+        found=compared.found,
+        missing=compared.missing,
+        misplaced=compared.elsewhere,
+        extra=compared.unknown,
         receipt=acknowledge(act, done),
     )
 

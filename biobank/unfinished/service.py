@@ -45,10 +45,13 @@ def time_out_open_acts(session: Session, act: Act) -> int:
         return 0
     tubes = load(session, sorted({one.stream_id for one in due if one.kind.stream is StreamKind.SPECIMEN}), lock=True)
     due = open_acts(session, timed_out=False, due_by=act.at, streams={one.stream_id for one in due}, limit=AT_ONCE)
+    written: set[str] = set()
     for one in due:
         event: Event = _EVENTS[one.kind.stream](begun=one.act, since=rfc3339(one.since), minutes=one.minutes)
         if one.kind.stream is StreamKind.SPECIMEN:
-            tubes |= load(session, [one.stream_id])
+            if one.stream_id in written:  # by another of its open acts: its record went on
+                tubes |= load(session, [one.stream_id])
+            written.add(one.stream_id)
             done = record(session, act, [Move(tubes[one.stream_id], event)])
         else:
             head = head_of(session, act, NOW, subject=None, site=one.site)

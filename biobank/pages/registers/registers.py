@@ -24,6 +24,7 @@ from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.registers import queries, service
+from biobank.registers.fitness import has_code
 from biobank.registers.schemas import (
     Authorise,
     ChangeRegister,
@@ -88,7 +89,7 @@ def read_registers(session: Session, actor: Actor, asked: Wanted) -> RegisterLis
 
 def row_of(one: RegisterPublic) -> Mapping[str, Any]:
     """Return the cells of one entry."""
-    code = one.entry if len(one.entry) < 36 else None
+    code = one.entry if has_code(one.entry) else None
     return one.model_dump() | {
         "link": code or one.name,
         "href": f"/registers/{one.entry}",
@@ -166,16 +167,15 @@ ActPage(
 
 
 def _acts(actor: Actor, one: RegisterDossier) -> list[ActionLink]:
-    """What the actor may do with an entry; the use cases ask the same permissions again."""
-    at = EVERYWHERE if one.site is None else one.site
+    """What the actor may do with an entry; the use cases ask the same."""
     here = f"/registers/{one.entry}"
-    decides = actor.may(Permission.QUALITY_DECIDE, at=at)
+    decides = actor.may(Permission.QUALITY_DECIDE, at=one.site)
     acts = []
-    if decides or (one.kind in service.BY_THE_BENCH and actor.may(Permission.KIT_MANAGE, at=at)):
+    if decides or service.by_the_bench(actor, one.kind, one.site):
         acts.append(ActionLink("Record what happened", f"{here}/change", "pen"))
     if decides and one.kind == "procedure":
         acts.append(ActionLink("Authorise a person", f"{here}/authorise", "person-check"))
-    if len(one.entry) < 36 and any(actor.may(printer, at=ANYWHERE) for printer in KIT_PRINTERS):
+    if has_code(one.entry) and any(actor.may(printer, at=ANYWHERE) for printer in KIT_PRINTERS):
         acts.append(ActionLink("Print its label", f"/labels/{one.entry}", "print"))
     if actor.may(Permission.LOG_READ, at=EVERYWHERE):
         acts.append(ActionLink("Look back: what it touched", f"/look-backs?start={one.entry}", "search"))
@@ -217,7 +217,7 @@ async def show_entry(request: Request, code: EntryKey, reading: PageReading) -> 
         request,
         "dossier.html",
         kind=words(one.kind),
-        code=one.entry if len(one.entry) < 36 else one.name,
+        code=one.entry if has_code(one.entry) else one.name,
         facts=[(label, value) for label, value in facts if value is not None],
         tables=tables,
         acts=_acts(request.state.actor, one),
@@ -238,12 +238,12 @@ def _draw_change(at: Opened[RegisterDossier]) -> ActForm:
         if getattr(one, f"{change}_at", None) is None or change == "qualified"
     ]
     if one.kind not in {"reagent_lot", "medium"}:
-        possible.remove("opened") if "opened" in possible else None
+        possible = [change for change in possible if change != "opened"]
     if one.kind in {"equipment", "workstation"}:
         names.insert(1, "calibration_due_on")
     else:
         possible.remove("calibrated")
-    if not at.actor.may(Permission.QUALITY_DECIDE, at=EVERYWHERE if one.site is None else one.site):
+    if not at.actor.may(Permission.QUALITY_DECIDE, at=one.site):
         possible = [change for change in possible if change in service.STOPS]
     return ActForm(
         title="Record what happened",
