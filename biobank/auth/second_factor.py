@@ -5,7 +5,6 @@ seconds and in those before and after them, and works once: the step that was us
 """
 
 import base64
-from dataclasses import dataclass
 from datetime import datetime
 from hmac import compare_digest
 
@@ -56,27 +55,20 @@ class NoSecondFactor(Conflict):
     title = "No second factor"
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What is kept of a second factor: the encrypted secret and the last step that was used."""
+def typed_step(key: bytes, secret: bytes, code: str | None, at: datetime) -> int:
+    """Return the step whose code was typed, given the encrypted secret; `use_step` then says whether it was used before.
 
-    secret: bytes
-    last_step: int
-
-
-def proven_step(key: bytes, kept: Kept, code: str | None, at: datetime) -> int:
-    """Return the step whose code was typed. Raises SecondFactorNeeded without one, WrongSecondFactor when it is not accepted."""
+    Raises SecondFactorNeeded without a code, WrongSecondFactor when it is of no step near `at`.
+    """
     typed = "".join((code or "").split())
     if not typed:
         raise SecondFactorNeeded("Your password is right. Enter the six digits that your authenticator app shows now as well.")
-    totp = pyotp.TOTP(_box(key).decrypt(kept.secret).decode())
+    totp = pyotp.TOTP(_box(key).decrypt(secret).decode())
     now = totp.timecode(at)
     for step in range(now - DRIFT_STEPS, now + DRIFT_STEPS + 1):
         if compare_digest(totp.generate_otp(step).encode(), typed.encode(errors="replace")):
-            if step <= kept.last_step:
-                break
             return step
-    raise WrongSecondFactor("The code is wrong, too old or was used before. Wait for the next one that your app shows.")
+    raise WrongSecondFactor("The code is wrong or too old. Wait for the next one that your app shows.")
 
 
 def use_step(session: Session, user: str, step: int) -> None:
@@ -111,7 +103,7 @@ def confirm(session: Session, key: bytes, user: str, code: str, at: datetime) ->
         raise NoSecondFactor("Nothing waits to be confirmed. Begin again on your account page.")
     if row.confirmed_at is not None:
         raise SecondFactorStands("This second factor was confirmed before.")
-    step = proven_step(key, Kept(row.secret, row.last_step), code, at)
+    step = typed_step(key, row.secret, code, at)
     session.execute(update(_factor).where(_factor.c.user_code == user).values(confirmed_at=at, last_step=step))
 
 

@@ -58,7 +58,6 @@ _find_login = (
         _user.c.must_change_password,
         _user.c.code_expires_at,
         _factor.c.secret,
-        _factor.c.last_step,
     )
     .outerjoin_from(_user, _factor, and_(_factor.c.user_code == _user.c.code, _factor.c.confirmed_at.is_not(None)))
     .where(_user.c.username == bindparam("username"))
@@ -150,7 +149,7 @@ class _Begun:
     active: bool = False
     must_change_password: bool = False
     takes_code: bool = False
-    factor: second_factor.Kept | None = None
+    second_secret: bytes | None = None
 
 
 async def prove_password(
@@ -175,8 +174,8 @@ async def prove_password(
         raise WrongCredentials(WRONG)
     step = None
     try:
-        if begun.factor is not None and not alone:
-            step = second_factor.proven_step(check.second_factor_key, begun.factor, second, clock.now())
+        if begun.second_secret is not None and not alone:
+            step = second_factor.typed_step(check.second_factor_key, begun.second_secret, second, clock.now())
     except second_factor.SecondFactorNeeded:
         # A right password is no guess, and whoever did not know of the second field types it again.
         await check.database.write(lambda s: _succeed(s, begun, verified.rehashed, None))
@@ -213,8 +212,7 @@ def _begin(session: Session, check: PasswordCheck, name: str, tries: Counted, at
         return _Begun(attempt, None, None)
     lapsed = row.code_expires_at is not None and row.code_expires_at <= at
     stored = None if lapsed else row.password_hash
-    factor = None if row.secret is None else second_factor.Kept(row.secret, row.last_step)
-    return _Begun(attempt, row.code, stored, row.active, row.must_change_password, row.code_expires_at is not None, factor)
+    return _Begun(attempt, row.code, stored, row.active, row.must_change_password, row.code_expires_at is not None, row.secret)
 
 
 def _slow_down(oldest: datetime, at: datetime, words: str) -> NoReturn:

@@ -38,20 +38,17 @@ TIMED = tuple(name for name, kind in KINDS.items() if kind.usual_min is not None
 def time_out_open_acts(session: Session, act: Act) -> int:
     """Put on record what was begun and not finished in its time, and return how many acts. A timer's work.
 
-    The specimens are locked first and the question is asked again: what was finished meanwhile is not timed out.
+    The specimens are locked first and the question is asked again: what was finished meanwhile is not timed out. No specimen has
+    two open acts at once: its kinds are told apart by its state and condition.
     """
     due = open_acts(session, timed_out=False, due_by=act.at, limit=AT_ONCE)
     if not due:
         return 0
     tubes = load(session, sorted({one.stream_id for one in due if one.kind.stream is StreamKind.SPECIMEN}), lock=True)
     due = open_acts(session, timed_out=False, due_by=act.at, streams={one.stream_id for one in due}, limit=AT_ONCE)
-    written: set[str] = set()
     for one in due:
         event: Event = _EVENTS[one.kind.stream](begun=one.act, since=rfc3339(one.since), minutes=one.minutes)
         if one.kind.stream is StreamKind.SPECIMEN:
-            if one.stream_id in written:  # by another of its open acts: its record went on
-                tubes |= load(session, [one.stream_id])
-            written.add(one.stream_id)
             done = record(session, act, [Move(tubes[one.stream_id], event)])
         else:
             head = head_of(session, act, NOW, subject=None, site=one.site)

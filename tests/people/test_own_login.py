@@ -127,6 +127,21 @@ def test_a_setting_that_names_no_role_stops_the_start(make_bank: Callable[..., T
         make_bank(second_factor_roles="quality chemist")
 
 
+def test_a_login_whose_password_is_another_s_sets_nothing_up(api: Api) -> None:
+    api.test_bank.write(
+        lambda s: s.connection().exec_driver_sql(
+            f"UPDATE app_user SET must_change_password = true WHERE code = '{seed.USERS['quality'].code}'"
+        )
+    )
+    for path, body in (
+        ("second-factor", PROOF),
+        ("second-factor/confirm", {"second_factor": "123456"}),
+        ("second-factor/remove", PROOF),
+        ("sessions/end-others", None),
+    ):
+        assert outcome(api.quality.post(f"/auth/{path}", json=body)) == (403, "not_permitted"), path
+
+
 def test_the_secret_is_nowhere_in_the_database(api: Api) -> None:
     secret = set_up(api.quality)
     with api.test_bank.bank.database.sync_engine.connect() as connection:

@@ -79,6 +79,15 @@ def test_a_second_count_that_agrees_ends_it_and_the_next_count_begins_anew(api: 
     assert [one["status"] for one in api.quality.get("/counts").json()["items"]] == ["agreed", "agreed"]
 
 
+def test_a_tube_that_was_taken_out_is_not_expected_in_its_box(api: Api) -> None:
+    box, inside = a_full_box(api)
+    seq = api.lab_tech.get(f"/specimens/{inside[0]}").json()["custody"]["seq"]
+    out = {"kind": "specimen.checked_out", "purpose": "processing", "expected_seq": seq}
+    taken = api.lab_tech.post(f"/specimens/{inside[0]}/events", json=out)
+    assert taken.status_code == 201, taken.text
+    assert counted(api.lab_tech, box, inside[1:]).json()["status"] == "agreed"
+
+
 def test_who_counted_does_not_resolve_whatever_the_role(api: Api) -> None:
     box, inside = a_full_box(api)
     assert counted(api.quality, box, inside[:1]).json()["status"] == "to_recount"
