@@ -10,19 +10,22 @@ from sqlalchemy import Select, Table
 
 S = TypeVar("S", bound=Select[Any])
 
-ORDER: Final = ("donor", "withdrawal", "handover", "shipment", "custody", "storage_container")
+ORDER: Final = ("donor", "withdrawal", "handover", "shipment", "custody", "storage_container", "register_entry")
 """Tables by name, the first to be locked first."""
 
 _REFERRED_TO: Final = {"donor", "withdrawal"}
 """New rows of other tables may refer to these while they are locked (FOR NO KEY UPDATE): the lock is about status and consent."""
 
 
-def locked(statement: S, *tables: Table, skip_locked: bool = False) -> S:
+def locked(statement: S, *tables: Table, skip_locked: bool = False, shared: bool = False) -> S:
     """Make a SELECT lock its rows of `tables`, which are named in the order of `ORDER`, until the transaction ends.
 
-    A SELECT of several rows says ORDER BY their code. `skip_locked` leaves out rows that somebody else holds.
+    A SELECT of several rows says ORDER BY their code. `skip_locked` leaves out rows that somebody else holds;
+    `shared` keeps others from changing them and lets them read them in the same way.
     """
     names = tuple(table.name for table in tables)
     assert names == tuple(sorted(set(names), key=ORDER.index)), names
     referred = _REFERRED_TO.issuperset(names)
-    return statement.with_for_update(of=tables, key_share=referred, skip_locked=skip_locked).execution_options(locks=names)
+    return statement.with_for_update(of=tables, read=shared, key_share=referred, skip_locked=skip_locked).execution_options(
+        locks=names
+    )

@@ -11,6 +11,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.custody.locks import locked
 from biobank.foundation.clock import now
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
@@ -102,7 +103,7 @@ def list_register_rules(session: Session, actor: Actor) -> RegisterRules:
 def row_of(session: Session, key: str, *, lock: bool = False) -> "Row[Any]":
     """Return an entry's row, locked if asked; raise NotFound."""
     statement = select(register_entry).where(_E.key == key)
-    row = session.execute(statement.with_for_update() if lock else statement).first()
+    row = session.execute(locked(statement, register_entry) if lock else statement).first()
     if row is None:
         raise NotFound(f"{key} is in no register. Scan its label again, or look it up in the list.", subject=key)
     return row

@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.ledger import Fact, append
+from biobank.custody.locks import locked
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict
@@ -141,7 +142,8 @@ def _rows(session: Session, use: Use, *, lock: bool) -> "list[Row[Any]]":
     named = [and_(e.kind == kind, e.name == name) for kind, name in use.named.items()]
     # What has a code is found by it wherever it is: what is another site's is said to be so.
     asked = select(register_entry).where(at_site(use.site), or_(e.key.in_(sorted(set(use.codes))), *named, false()))
-    rows = list(session.execute((asked.with_for_update(read=True) if lock else asked).order_by(e.key)))
+    asked = asked.order_by(e.key)
+    rows = list(session.execute(locked(asked, register_entry, shared=True) if lock else asked))
     # A site's own procedure of a name stands before the one of every site.
     own = {(row.kind, row.name) for row in rows if row.site_code is not None and not has_code(row.key)}
     rows = [row for row in rows if has_code(row.key) or row.site_code is not None or (row.kind, row.name) not in own]

@@ -14,6 +14,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Fact, append
+from biobank.custody.locks import locked
 from biobank.custody.recording import BANK_SUBJECT, acknowledge, head_of
 from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict
@@ -84,7 +85,7 @@ def twin_of(session: Session, name: str, site: str, parent: str | None, *, but: 
     if parent is None:
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"container names at {site}", 0))))
     else:
-        session.execute(select(storage_container.c.code).where(storage_container.c.code == parent).with_for_update())
+        session.execute(locked(select(storage_container.c.code).where(storage_container.c.code == parent), storage_container))
     beside = storage_container.c.parent_code.is_(None) if parent is None else storage_container.c.parent_code == parent
     found = session.execute(
         select(storage_container.c.code).where(
