@@ -147,6 +147,7 @@ def offers(api: Api, actor: Actor, story: Story) -> set[str]:
     return {act.href.rsplit("/", 1)[1] for act in acts_of(whole)}
 
 
+@pytest.mark.slow
 def test_a_step_is_offered_exactly_when_it_would_be_accepted(api: Api) -> None:
     seen: set[str] = set()
     stories = at_every_state(api)
