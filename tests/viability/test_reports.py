@@ -1,6 +1,7 @@
 """What quality demands, the dose of a set, and the signed report of a lot: over HTTP and on pages."""
 
 import io
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -117,10 +118,8 @@ def test_the_dose_of_a_set_names_what_is_not_in_it(api: Api, bank: TestBank) -> 
 
     assert found["vials"] == 3
     assert {code: said["code"] for code, said in found["refused"].items()} == {warm: "viability_stored_too_warm"}
-    assert (
-        found["dose"]["expected"] == round(alone["expected"] * 3, -1)
-        or abs(found["dose"]["expected"] - 3 * alone["expected"]) < 5
-    )
+    # Both are forecasts of their own moment, so a moment apart: equal but for a thousandth.
+    assert abs(found["dose"]["expected"] - 3 * alone["expected"]) <= 3 * alone["expected"] / 1000
     assert found["dose"]["lower"] > alone["lower"] * 2.5
     assert found["dose"]["upper"] <= 3 * alone["upper"]
 
@@ -229,7 +228,8 @@ def test_pages_show_measured_and_expected_apart_and_the_report_is_signed_on_a_pa
     assert "style=" not in waiting.split('<svg class="plot"')[1].split("</svg>")[0]
     thawed = quality.get_page(f"/specimens/{codes[0]}")
     assert "Already thawed" in thawed
-    assert "78.2" not in waiting
+    # The coordinates of the plot may hold any figure; the words around it may not hold the one counted.
+    assert "78.2" not in re.sub(r"<svg.*?</svg>", "", waiting, flags=re.DOTALL)
 
     done = quality.submit(
         "/viability/criterion",
