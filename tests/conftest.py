@@ -5,10 +5,7 @@ comes from Alembic once, into a template; each test's database is a copy of it, 
 """
 
 import asyncio
-import base64
 import gc
-import hashlib
-import hmac
 import os
 import shutil
 import socket
@@ -30,15 +27,11 @@ import psycopg
 import pytest
 import uvicorn
 import uvloop
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlalchemy import make_url
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank, ensure_secrets
 from biobank.app import create_app
-from biobank.auth import passwords
 from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
 from biobank.auth.models import LoginSession
@@ -46,11 +39,12 @@ from biobank.foundation import clock
 from biobank.foundation.config import Settings
 from biobank.operations.wire import BoundedProtocol
 from biobank.postgres import migrate
-from biobank.postgres.embedded import LOGINS, EmbeddedPostgres
+from biobank.postgres.embedded import EmbeddedPostgres
 from biobank.registries import event_kinds
 from tests import coverage_of_operations, seed
 from tests.locking import watch_locks
 from tests.scratch import reachable_folder
+from tests.speed import made_quick, work_quickly
 
 assert event_kinds.MODULES
 
@@ -58,8 +52,7 @@ assert event_kinds.MODULES
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 os.environ.pop("SSL_CERT_FILE", None)
 
-# The real hash with its smallest cost: a story of a withdrawal has a dozen signatures of 50 ms each otherwise.
-passwords._hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+work_quickly()
 
 T = TypeVar("T")
 
@@ -82,30 +75,6 @@ def cluster() -> Iterator[EmbeddedPostgres]:
     with reachable_folder() as folder, EmbeddedPostgres(folder, bin_dir=Path(bin_dir) if bin_dir else None) as postgres:
         made_quick(postgres)
         yield postgres
-
-
-def made_quick(postgres: EmbeddedPostgres) -> None:
-    """Let the server not wait for a disk, and let its logins have passwords that are quickly checked.
-
-    Tests copy two databases each; waiting proves nothing there. Crash tests start clusters of their own, with the settings that a
-    bank runs with.
-    """
-    with psycopg.connect(postgres.dsn("owner", "postgres"), autocommit=True) as connection:
-        for setting in ("fsync = off", "full_page_writes = off"):
-            connection.execute(f"ALTER SYSTEM SET {setting}")
-        connection.execute("SELECT pg_reload_conf()")
-        for role, login in LOGINS.items():
-            secret = str(make_url(postgres.dsn(role, "postgres")).password)
-            connection.execute(f"ALTER ROLE {login} PASSWORD '{verifier_of_one_round(secret)}'")
-
-
-def verifier_of_one_round(secret: str) -> str:
-    """What PostgreSQL keeps of a password, at one round in place of 4,096: a test makes ten connections, each is 8 ms cheaper."""
-    salt = os.urandom(16)
-    salted = hashlib.pbkdf2_hmac("sha256", secret.encode(), salt, 1)
-    client, server = (hmac.digest(salted, name, "sha256") for name in (b"Client Key", b"Server Key"))
-    kept = [base64.b64encode(part).decode() for part in (salt, hashlib.sha256(client).digest(), server)]
-    return f"SCRAM-SHA-256$1:{kept[0]}${kept[1]}:{kept[2]}"
 
 
 @pytest.fixture(scope="session")
@@ -192,8 +161,8 @@ def open_bank(
     name, keys = f"t_{number}", f"k_{number}"
     from_main, from_keys = (copy_of, keys_of(copy_of)) if copy_of else (TEMPLATE, KEYS_TEMPLATE)
     with psycopg.connect(template.dsn("owner", "postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {from_main}")
-        connection.execute(f"CREATE DATABASE {keys} TEMPLATE {from_keys}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {from_main} STRATEGY FILE_COPY")
+        connection.execute(f"CREATE DATABASE {keys} TEMPLATE {from_keys} STRATEGY FILE_COPY")
     bank = Bank.open(
         Settings(
             **(

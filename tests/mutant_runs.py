@@ -25,7 +25,7 @@ import pytest
 
 import biobank
 from biobank.postgres.embedded import EmbeddedPostgres
-from tests import conftest
+from tests import conftest, speed
 from tests.scratch import reachable_folder
 from tools import traceability
 from tools.mutation import Mutant, definitions
@@ -60,7 +60,7 @@ def prepared() -> Iterator["Ready"]:
         if module.name not in ACTS_ON_IMPORT:
             importlib.import_module(module.name)
     with reachable_folder() as folder, EmbeddedPostgres(folder) as postgres:
-        conftest.made_quick(postgres)
+        speed.made_quick(postgres)
         conftest.make_templates(postgres)
         os.environ[conftest.SHARED_CLUSTER] = str(folder)
         try:

@@ -25,9 +25,10 @@ from biobank.postgres.cluster import PORT
 from biobank.postgres.embedded import EmbeddedPostgres
 from biobank.transparency.keys import ensure_keys
 from biobank.transparency.sealer import Log, run
-from tests.conftest import Api, TestBank, made_quick, make_templates, open_bank, release_now, serve_now
+from tests.conftest import Api, TestBank, make_templates, open_bank, release_now, serve_now
 from tests.factories import make_specimen
 from tests.scratch import reachable_folder
+from tests.speed import made_quick
 
 SCAN = {"kind": "specimen.received", "site": "LAB", "expected_seq": 1}
 
