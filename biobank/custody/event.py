@@ -44,6 +44,7 @@ class Event(BaseModel):
     - `to_state`: the state after, or None to leave it. A state that holds no position vacates it.
     - `act`: the act that a hold may block; `toward_use`: refused while the log lags behind its promise.
     - `cold_first`: never refused for state, hold, reservation or lag: cold comes before paperwork.
+    - `arrives`: it ends a journey: what was seen is judged, for the tube and what travelled with it (`arriving.py`).
     - `taken_from_its_site`: it may take the specimen to another site, and needs the right where the specimen is.
     - `may_end`: it can leave nothing usable of what is kept for treatment; the rule of ending is asked (`quality/ending.py`).
     - `places_hold`: recording it places this hold on the specimen in the same transaction.
@@ -66,6 +67,7 @@ class Event(BaseModel):
     act: ClassVar[HoldAct | None] = None
     toward_use: ClassVar[bool] = False
     cold_first: ClassVar[bool] = False
+    arrives: ClassVar[bool] = False
     taken_from_its_site: ClassVar[bool] = False
     places_hold: ClassVar[HoldKind | None] = None
     may_end: ClassVar[bool] = False

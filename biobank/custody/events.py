@@ -32,6 +32,7 @@ class Received(Event):
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     from_states: ClassVar[frozenset[State]] = frozenset({State.COLLECTED, State.IN_TRANSIT})
     to_state: ClassVar[State] = State.RECEIVED
+    arrives: ClassVar[bool] = True
     effect: ClassVar[Effect] = BY_USER | NO_OFFER | OUT | {"site_code": body("site"), "shipment_code": set_to(None)}
     amendable: ClassVar[frozenset[str]] = frozenset({"container_intact", "label_legible", "manifest_matches", "temperature_mc"})
     label: ClassVar[str] = "Receive"

@@ -18,6 +18,7 @@ from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.actor import SYSTEM_CODE, Actor
 from biobank.custody import holds as custody_holds
+from biobank.custody.arriving import INSPECTION, inspection_hold, travelled_with
 from biobank.custody.entry import Head, PerformedBy
 from biobank.custody.event import Event, Mode
 from biobank.custody.ledger import Appended, Fact, append
@@ -325,7 +326,7 @@ def record(
     stored row, the next against the one before). `lagging`: whether the log is behind, when the caller asked.
 
     Answers what was recorded of each move, in their order (what places a hold of its own, with it), then the holds of what was
-    out of the cold for too long.
+    out of the cold for too long and of what an arrival says.
 
     Raises NotPermitted, PreconditionMissing (never: the caller checked), StaleSequence, IllegalTransition, OnHold,
     ReservedElsewhere, LogLagging, ImplausibleTime.
@@ -334,6 +335,7 @@ def record(
         lagging = is_lagging(session, act, [type(m.event) for m in moves])
     facts: list[Fact] = []
     too_warm: dict[str, Head] = {}  # Put away all the same; quality decides.
+    arrived: dict[str, list[tuple[Event, Head]]] = {}
     seen: dict[str, Snapshot] = {}
     kept: dict[str, bytes | None] = {}
     limits = cache(partial(material_limits.get(), session))
@@ -373,12 +375,20 @@ def record(
             too_warm[specimen.code] = head
         if event.places_hold is not None:
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], event.places_hold, head, reason="found"))
+        kind = inspection_hold(happened)
+        if kind is not None:
+            facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=INSPECTION))
+        if event.arrives and (shipment := specimen.projection.shipment_code) is not None:
+            arrived.setdefault(shipment, []).append((happened, head))
     facts += [
         custody_holds.specimen_hold_fact(seen[code], HoldKind.TEMPERATURE, head, reason=WARM_TIME_BUDGET)
         for code, head in sorted(too_warm.items())
     ]
     appended = append(session, facts)
     custody_holds.keep_placed(session, facts, appended)
+    for shipment, events in sorted(arrived.items()):
+        at = max(head.occurred_at for _, head in events)
+        appended += travelled_with.get()(session, act, shipment, [one for one, _ in events], at)
     return appended
 
 

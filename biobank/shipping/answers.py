@@ -1,6 +1,10 @@
 """What packages below ask of shipping: the holds on shipments that cover a specimen, and who may know of them."""
 
+from biobank.custody.arriving import travelled_with
 from biobank.custody.hold_coverage import HoldReach, shipment_sites, shipping_reach
+from biobank.shipping.arrivals import judge_arrival
+
+travelled_with.give(judge_arrival)
 
 # A hold on a shipment covers what ever travelled with it.
 shipping_reach.give(

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from biobank.custody.states import HoldKind
-from biobank.shipping.schemas import ShipmentReceiveRequest
 from biobank.storage.limits import CLASSES, PlaceLimits
 from biobank.storage.rules import CRYOGENIC
 
@@ -25,11 +24,27 @@ LATE = Finding("arrived_after_the_hold_time", HoldKind.TEMPERATURE)
 NAMELESS = Finding("travelled_with_an_unlabelled_tube", HoldKind.IDENTITY)
 
 
-def findings_of(shipment: Any, seen: ShipmentReceiveRequest, arrived_at: datetime, nameless: int) -> list[Finding]:
-    """Return what stands against everything in a shipment on its arrival.
+@dataclass(frozen=True)
+class Seen:
+    """What was seen when tubes of a shipment arrived. What nobody looked at is None.
 
-    `shipment`: its row; `nameless`: how many tubes in it have no label that can be read or no code of ours: each of them may be
-    any other. Limits of temperature are those of the class it was sent as (`storage/limits.py`).
+    `nameless`: how many tubes in it have no label that can be read or no code of ours: each of them may be any other;
+    `unknown`: those of them that are no code of ours.
+    """
+
+    at: datetime
+    temperature_mc: int | None = None
+    nameless: int = 0
+    unknown: int = 0
+    seal: str | None = None
+    seal_intact: bool | None = None
+    logger_sha256: str | None = None
+
+
+def findings_of(shipment: Any, seen: Seen) -> list[Finding]:
+    """Return what stands against everything in a shipment on its arrival. `shipment`: its row.
+
+    Limits of temperature are those of the class it was sent as (`storage/limits.py`).
     """
     limits = CLASSES[shipment.temperature_class].limits if shipment.temperature_class is not None else PlaceLimits()
     degrees = seen.temperature_mc
@@ -39,7 +54,7 @@ def findings_of(shipment: Any, seen: ShipmentReceiveRequest, arrived_at: datetim
         (SEAL, seen.seal_intact is False or other_seal),
         (WARM, degrees is not None and limits.highest_mc is not None and degrees > limits.highest_mc),
         (COLD, thaws and degrees is not None and limits.lowest_mc is not None and degrees < limits.lowest_mc),
-        (LATE, shipment.cold_until is not None and arrived_at > shipment.cold_until),
-        (NAMELESS, nameless > 0),
+        (LATE, shipment.cold_until is not None and seen.at > shipment.cold_until),
+        (NAMELESS, seen.nameless > 0),
     )
     return [finding for finding, found in said if found]

@@ -5,7 +5,7 @@ A withdrawal's issued tubes do not become `received` here: at the clinic they ar
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import exists, select, update
@@ -16,6 +16,8 @@ from biobank.acts.timers import timer
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody import holds as custody_holds
+from biobank.custody.arriving import inspection_hold
+from biobank.custody.event import Event
 from biobank.custody.events import Received
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import TO_QUARANTINE
@@ -23,11 +25,11 @@ from biobank.custody.locks import locked
 from biobank.custody.models import custody
 from biobank.custody.recording import NOW, Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
-from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
+from biobank.custody.states import HoldScope, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
-from biobank.shipping.arrival_findings import Finding, findings_of
+from biobank.shipping.arrival_findings import Finding, Seen, findings_of
 from biobank.shipping.events import Closed, Compared, SentBack, ShipmentEvent, ShippedBack
 from biobank.shipping.schemas import (
     ArrivedTube,
@@ -37,7 +39,7 @@ from biobank.shipping.schemas import (
     ShipmentReceiveRequest,
     ShipmentRefuseRequest,
 )
-from biobank.shipping.shipment_queries import detail_of, get_shipment, item, manifest_of, shipment
+from biobank.shipping.shipment_queries import detail_of, get_shipment, item, manifest_of, row_of, shipment
 from biobank.specimens.resolving import tube_named
 from biobank.storage.queries import quarantine_at
 
@@ -113,41 +115,70 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
         for name, tube in sorted(found.items())
     ]
     appended = record(session, act, moves, request)
-    held = {
-        name: HoldKind.QUALITY if tube.label_legible else HoldKind.IDENTITY
-        for name, tube in found.items()
-        if not (tube.container_intact and tube.label_legible)
-    }
-    appended += _hold(session, act, held, row.to_site)
-    missing = sorted(name for name, line in manifest.items() if line.underway and name not in found)
-    extra = sorted(name for name in arrived if name not in manifest)
-    nameless = unknown + sum(not tube.label_legible for tube in arrived.values())
-    findings = findings_of(row, request, request.occurred_at or act.at, nameless)
-    appended += _hold_shipment(session, act, row, findings)
-    event = Compared(
-        received=tuple(sorted(found)),
-        missing=tuple(missing),
-        extra=tuple(extra),
-        unknown=unknown,
-        seal_intact=request.seal_intact,
+    seen = Seen(
+        at=request.occurred_at or act.at,
         temperature_mc=request.temperature_mc,
-        logger_sha256=request.logger_sha256,
+        nameless=unknown + sum(not tube.label_legible for tube in arrived.values()),
+        unknown=unknown,
         seal=request.seal,
-        findings=tuple(finding.reason for finding in findings),
+        seal_intact=request.seal_intact,
+        logger_sha256=request.logger_sha256,
     )
-    appended.append(_record_on_shipment(session, act, code, event, row.to_site, request))
+    extra = sorted(name for name in arrived if name not in manifest)
+    event, compared = compare(session, act, row, sorted(found), seen, extra=extra, given=request)
+    appended += compared
     appended += _close_if_settled(session, act, code, row.to_site)
     return ShipmentArrival(
         **detail_of(session, code).model_dump(),
         receipt=acknowledge(act, appended),
         received=sorted(found),
-        missing=missing,
+        missing=list(event.missing),
         extra=extra,
         unknown=unknown,
-        held=sorted(held),
-        findings=[finding.reason for finding in findings],
+        held=sorted(move.specimen.code for move in moves if inspection_hold(move.event) is not None),
+        findings=list(event.findings),
         quarantine=quarantine_at(session, row.to_site),
     )
+
+
+def compare(
+    session: Session,
+    act: Act,
+    row: Any,
+    received: Sequence[str],
+    seen: Seen,
+    *,
+    extra: Sequence[str] = (),
+    given: Circumstances = NOW,
+) -> tuple[Compared, list[Appended]]:
+    """Write down what arrived of a shipment beside its manifest, and hold what travelled where something stands against it.
+
+    `row`: its locked row; `received`: its tubes of which the receipt is recorded already. Answers what was written, too.
+    """
+    findings = findings_of(row, seen)
+    appended = _hold_shipment(session, act, row, findings)
+    event = Compared(
+        received=tuple(received),
+        missing=tuple(line.specimen for line in manifest_of(session, row.code) if line.underway),
+        extra=tuple(extra),
+        unknown=seen.unknown,
+        seal_intact=seen.seal_intact,
+        temperature_mc=seen.temperature_mc,
+        logger_sha256=seen.logger_sha256,
+        seal=seen.seal,
+        findings=tuple(finding.reason for finding in findings),
+    )
+    return event, [*appended, _record_on_shipment(session, act, row.code, event, row.to_site, given)]
+
+
+def judge_arrival(session: Session, act: Act, code: str, events: Sequence[Event], at: datetime) -> list[Appended]:
+    """Hold what travelled in a shipment where the arrival of some of it says so, whoever recorded it and by whichever call."""
+    row = row_of(session, code)
+    degrees = [mc for event in events if (mc := getattr(event, "temperature_mc")) is not None]  # noqa: B009
+    nameless = sum(not getattr(event, "label_legible") for event in events)  # noqa: B009
+    seen = [Seen(at, temperature_mc=one, nameless=nameless) for one in sorted(set(degrees)) or [None]]
+    found = {finding: None for one in seen for finding in findings_of(row, one)}
+    return _hold_shipment(session, act, row, list(found))
 
 
 def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest) -> ShipmentAnswer:
@@ -169,9 +200,6 @@ def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest
     )
     specimens = load(session, wanted, lock=True, holds=True)
     appended = record(session, act, [Move(specimens[name], event, site=row.from_site) for name in wanted], request)
-    if not (request.container_intact and request.label_legible):
-        kind = HoldKind.QUALITY if request.label_legible else HoldKind.IDENTITY
-        appended += _hold(session, act, dict.fromkeys(wanted, kind), row.from_site)
     back = SentBack(specimens=tuple(wanted), reason=request.reason)
     appended.append(_record_on_shipment(session, act, code, back, row.from_site, request))
     appended += _close_if_settled(session, act, code, row.from_site)
@@ -234,24 +262,6 @@ def _require_no_issued(found: dict[str, ArrivedTube], manifest: dict[str, Manife
                 subject=name,
                 withdrawal=withdrawal,
             )
-
-
-def _hold(session: Session, act: Act, kinds: dict[str, HoldKind], site: str) -> list[Appended]:
-    """Hold what arrived damaged or unreadable, until quality has looked at it."""
-    placed = []
-    for code, specimen in sorted(load(session, kinds, lock=True).items()):
-        head = head_of(session, act, NOW, subject=None, site=site, last=specimen.last_occurred_at)
-        _id, done = custody_holds.place(
-            session,
-            kind=kinds[code],
-            scope_kind=HoldScope.SPECIMEN,
-            scope_id=code,
-            reason="arrival_inspection",
-            head=head,
-            specimen=specimen,
-        )
-        placed.append(done)
-    return placed
 
 
 def _hold_shipment(session: Session, act: Act, row: Any, findings: Sequence[Finding]) -> list[Appended]:

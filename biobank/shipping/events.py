@@ -57,6 +57,7 @@ class ShippedBack(Event):
     label: ClassVar[str] = "Take back what was not accepted"
     from_states: ClassVar[frozenset[State]] = frozenset({State.IN_TRANSIT})
     to_state: ClassVar[State] = State.RECEIVED
+    arrives: ClassVar[bool] = True
     effect: ClassVar[Effect] = BY_USER | NO_OFFER | OUT | {"site_code": body("site"), "shipment_code": set_to(None)}
 
     shipment: str = SHIPMENT

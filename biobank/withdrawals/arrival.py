@@ -11,6 +11,9 @@ from biobank.custody.recording import NOW, Move, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.errors import Refused, raise_first
+from biobank.shipping.arrival_findings import Seen
+from biobank.shipping.arrivals import compare
+from biobank.shipping.shipment_queries import row_of
 from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Arrived, Delivered
 from biobank.withdrawals.picking import stray_tube
@@ -43,9 +46,17 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
     arrived = record_on_case(session, act, case, Arrived(specimens=tuple(sorted(tubes)), site=case.clinic))
     state = after(Step.RECEIVE, case.state)
     set_state(session, case, state)
-    for kind, wrong in ((HoldKind.QUALITY, not request.container_intact), (HoldKind.IDENTITY, not request.label_legible)):
-        if wrong:
-            appended += hold_specimens(session, act, sorted(tubes), kind, reason="arrival_inspection", site=case.clinic)
+    for shipment in sorted({own for tube in tubes if (own := case.tubes[tube].projection.shipment_code) is not None}):
+        of_it = sorted(tube for tube in tubes if case.tubes[tube].projection.shipment_code == shipment)
+        seen = Seen(
+            at=request.occurred_at or act.at,
+            temperature_mc=request.temperature_mc,
+            nameless=0 if request.label_legible else len(of_it),
+            seal=request.seal,
+            seal_intact=request.seal_intact,
+            logger_sha256=request.logger_sha256,
+        )
+        appended += compare(session, act, row_of(session, shipment), of_it, seen)[1]
     return answer_of(act, case.moved_on([*appended, arrived], state=state), [*appended, arrived])
 
 

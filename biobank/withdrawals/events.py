@@ -82,6 +82,7 @@ class Delivered(Event):
     label: ClassVar[str] = "Receive for its withdrawal"
     from_states: ClassVar[frozenset[State]] = frozenset({State.ISSUED, State.IN_TRANSIT})
     to_state: ClassVar[State] = State.DELIVERED
+    arrives: ClassVar[bool] = True
     effect: ClassVar[Effect] = BY_USER | NO_OFFER | OUT | {"site_code": body("site"), "shipment_code": set_to(None)}
 
     withdrawal: str = WITHDRAWAL

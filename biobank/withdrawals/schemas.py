@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from biobank.custody.recording import Circumstances, FreeText, Instant
 from biobank.foundation.paging import Listed
 from biobank.quality.schemas import Code, Reason, Sha256, Token
+from biobank.shipping.schemas import Reference
 from biobank.viability.schemas import DosePublic, SetDose
 from biobank.withdrawals.scans import Scan
 from biobank.withdrawals.workflow import Route
@@ -125,6 +126,8 @@ class ReceiveRequest(WithdrawalAct):
     label_legible: bool
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Arrival temperature, m°C.")
     logger_sha256: Sha256 | None = None
+    seal_intact: bool | None = Field(default=None, description="Of the shipper, where it came in one.")
+    seal: Reference | None = Field(default=None, description="Number of the seal on it; another than was sent is a broken one.")
 
 
 class BedsideRequest(WithdrawalAct):

@@ -113,7 +113,7 @@ STEPS: Mapping[str, StepPage] = {
         P.WITHDRAWAL_RECEIVE,
         ReceiveRequest,
         arrival.receive,
-        ("tubes", "container_intact", "label_legible", "temperature_mc", "logger_sha256"),
+        ("tubes", "container_intact", "label_legible", "temperature_mc", "seal_intact", "seal", "logger_sha256"),
         labels={"tubes": "Tubes that arrived"},
     ),
     "check": StepPage(

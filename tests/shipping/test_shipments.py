@@ -335,6 +335,39 @@ def test_what_is_wrong_on_arrival_holds_everything_that_travelled_once(api: Api)
     assert {one["kind"] for one in companion} == {"quality", "temperature", "identity"}
 
 
+def test_a_tube_received_by_itself_or_sent_back_says_as_much_of_what_travelled_with_it(api: Api) -> None:
+    due = rfc3339(clock.now() + timedelta(hours=10))
+    first, second = tubes(api, 2, frozen=True), tubes(api, 2, frozen=True)
+    there = ship(api, api.lab_tech, first, temperature_class="ln2_vapour", cold_until=due).json()["code"]
+    back = ship(api, api.lab_tech, second, temperature_class="ln2_vapour").json()["code"]
+    withdrawals.later(api, hours=11)
+    seen = {"temperature_mc": -60_000, "label_legible": False}
+    body = {"kind": "specimen.received", "site": "NORTH", "expected_seq": now_of(api, first[0])["seq"]} | seen
+
+    assert api.north_tech.post(f"/specimens/{first[0]}/events", json=body).status_code == 201
+    for _ in range(2):
+        returned = {"reason": "too_warm", "specimens": [second.pop()]} | seen
+        assert api.lab_tech.post(f"/shipments/{back}/refuse", json=returned).status_code == 200
+
+    warm_and_nameless = ["arrived_too_warm", "travelled_with_an_unlabelled_tube"]
+    assert holds_of(api, there) == sorted(["arrived_after_the_hold_time", *warm_and_nameless])
+    assert holds_of(api, back) == warm_and_nameless
+    assert kinds_of(api, "specimen", first[0])[-2:] == ["specimen.received", "specimen.hold_placed"]
+
+
+def test_issued_tubes_are_judged_on_their_arrival_and_compared_with_their_manifest(api: Api) -> None:
+    story = withdrawals.a_story(api).up_to("issue")
+    code = shipped(api, [story.vials[0]], to_site="CLINIC", temperature_class="ln2_vapour", seal="S-1")
+
+    answer = story.receive(seal="S-2", temperature_mc=-60_000)
+
+    assert answer.status_code == 200, answer.text
+    assert holds_of(api, code) == ["arrived_too_warm", "seal_broken"]
+    body = api.test_bank.write(lambda s: _last_body(s, code))
+    assert (body["received"], body["missing"], body["seal"]) == (story.vials[:1], [], "S-2")
+    assert body["findings"] == ["seal_broken", "arrived_too_warm"]
+
+
 def test_a_sound_arrival_holds_nothing_and_one_that_is_overdue_is_a_task_at_both_ends(api: Api) -> None:
     pair = tubes(api, 2, frozen=True)
     due = rfc3339(clock.now() + timedelta(hours=10))

@@ -116,7 +116,7 @@ async def observe(call: Call) -> str | None:
     row = await direct.batched(_read_all).ask(call)
     act = call.by(actor_of(row))
     require_own_password(act.actor)
-    if row.status is not None:
+    if row.status is not None or (type(event).arrives and row.shipment_code is not None):
         return None
     composed, text = check_and_compose(act, row, call.path["code"], event, request)
     return text if await direct.batched(_write_all).ask(composed) else None
@@ -134,6 +134,8 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
         event.places_hold is None
         and not event.may_end
         and event.act is None
+        and getattr(request, "container_intact", True)
+        and getattr(request, "label_legible", True)
         and not event.toward_use
         and request.comment is None
         and request.reason_text is None
