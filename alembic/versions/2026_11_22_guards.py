@@ -16,14 +16,14 @@ depends_on = None
 # From the models (`info` of each table), by tools/regenerate_initial.py until the first release:
 # begin of lists
 APPEND_ONLY = (
-    "act_timed_out", "administration", "attachment", "attempt", "checkpoint", "cosignature", "deviation_attachment",
-    "deviation_subject", "event", "leaf", "log_quarantine", "lot_test", "paper_form", "processing", "processing_input",
-    "recall", "recall_item", "register_warning", "rule_table", "shipment_item", "stock_count_line", "tile", "tree_head",
-    "viability_assay", "viability_criterion", "viability_fit", "viability_parameters", "viability_report", "viability_thaw",
-    "withdrawal_outcome",
+    "act_timed_out", "administration", "alarm_step", "attachment", "attempt", "checkpoint", "cosignature",
+    "deviation_attachment", "deviation_subject", "event", "leaf", "log_quarantine", "lot_test", "paper_form", "processing",
+    "processing_input", "recall", "recall_item", "register_warning", "rule_table", "shipment_item", "stock_count_line",
+    "tile", "tree_head", "viability_assay", "viability_criterion", "viability_fit", "viability_parameters",
+    "viability_report", "viability_thaw", "withdrawal_outcome",
 )
 NEVER_DELETED = (
-    "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor", "excursion",
+    "alarm", "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor", "excursion",
     "excursion_item", "handover", "handover_item", "harvest", "hold", "identification", "kit", "kit_binding", "kit_label",
     "lot", "named_performer", "pending_act", "register_authorisation", "register_entry", "shipment", "signature",
     "specimen", "specimen_parent", "stock_count", "storage_reading", "stream_head", "withdrawal", "withdrawal_item",
@@ -34,7 +34,8 @@ SEALER_ONLY = (
 )
 APP_MAY_DELETE = (
     "donor_allergy", "donor_document", "donor_index", "donor_marker", "idempotency", "job_file", "login_attempt",
-    "print_rule", "refresh_token", "saved_filter", "second_factor", "specimen_alias", "user_role", "vault_document",
+    "print_rule", "refresh_token", "rota_line", "saved_filter", "second_factor", "specimen_alias", "user_role",
+    "vault_document",
 )
 # end of lists
 

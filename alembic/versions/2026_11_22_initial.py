@@ -260,6 +260,33 @@ def upgrade() -> None:
         info={"append_only": True},
     )
     op.create_table(
+        "alarm",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("raised_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sounding_since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("called", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged_by", sa.Text(), nullable=True),
+        sa.Column("quiet", sa.Text(), nullable=True),
+        sa.Column("quiet_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("quiet IN ('acknowledged','silenced')", name=op.f("alarm_quiet_is_known")),
+        sa.CheckConstraint(
+            "(acknowledged_at IS NULL) = (acknowledged_by IS NULL)", name=op.f("an_acknowledged_alarm_says_by_whom")
+        ),
+        sa.CheckConstraint("(quiet IS NULL) = (quiet_until IS NULL)", name=op.f("an_alarm_is_quiet_until_a_time")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_alarm_site_code")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_alarm")),
+        info={"never_deleted": True},
+    )
+    op.create_index("ix_alarm_raised", "alarm", ["raised_at", "code"], unique=False)
+    op.create_index(
+        "one_open_alarm_per_cause", "alarm", ["cause", "subject"], unique=True, postgresql_where=sa.text("resolved_at IS NULL")
+    )
+    op.create_table(
         "attachment",
         sa.Column("sha256", sa.Text(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
@@ -559,6 +586,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("site_code", "problem", name=op.f("pk_register_rule")),
     )
     op.create_table(
+        "rota_line",
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("after_min", sa.Integer(), nullable=False),
+        sa.CheckConstraint("after_min >= 0", name=op.f("a_rota_runs_forwards")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_rota_line_site_code")),
+        sa.PrimaryKeyConstraint("site_code", "number", name=op.f("pk_rota_line")),
+        info={"app_may_delete": True},
+    )
+    op.create_table(
         "saved_filter",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("user_code", sa.Text(), nullable=False),
@@ -759,6 +797,23 @@ def upgrade() -> None:
         ["material", "storage", "procedure_version", "assay", "made_at"],
         unique=False,
     )
+    op.create_table(
+        "alarm_step",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("alarm_code", sa.Text(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by_code", sa.Text(), nullable=False),
+        sa.Column("told", sa.Text(), nullable=True),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["alarm_code"], ["alarm.code"], name=op.f("fk_alarm_step_alarm_code")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_alarm_step_event_hash")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarm_step")),
+        info={"append_only": True},
+    )
+    op.create_index("ix_alarm_step_alarm", "alarm_step", ["alarm_code", "id"], unique=False)
     op.create_table(
         "consent",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -2113,6 +2168,8 @@ def downgrade() -> None:
     op.drop_table("cosignature")
     op.drop_index("ix_consent_donor_kind", table_name="consent")
     op.drop_table("consent")
+    op.drop_index("ix_alarm_step_alarm", table_name="alarm_step")
+    op.drop_table("alarm_step")
     op.drop_index("ix_viability_fit_stratum", table_name="viability_fit")
     op.drop_index(op.f("ix_viability_fit_parameters_sha256"), table_name="viability_fit")
     op.drop_table("viability_fit")
@@ -2131,6 +2188,7 @@ def downgrade() -> None:
     op.drop_table("shipment")
     op.drop_table("second_factor")
     op.drop_table("saved_filter")
+    op.drop_table("rota_line")
     op.drop_table("register_rule")
     op.drop_index("a_name_is_registered_once", table_name="register_entry", postgresql_where=sa.text("length(key) = 36"))
     op.drop_table("register_entry")
@@ -2159,6 +2217,9 @@ def downgrade() -> None:
     op.drop_table("class_limit")
     op.drop_table("checkpoint")
     op.drop_table("attachment")
+    op.drop_index("one_open_alarm_per_cause", table_name="alarm", postgresql_where=sa.text("resolved_at IS NULL"))
+    op.drop_index("ix_alarm_raised", table_name="alarm")
+    op.drop_table("alarm")
     op.drop_table("act_timed_out")
     op.drop_table("viability_parameters")
     op.drop_index(op.f("ix_vault_document_subject"), table_name="vault_document")

@@ -42,6 +42,10 @@ class Actor:
         """The roles held anywhere."""
         return frozenset(grant.role for grant in self.grants)
 
+    def roles_at(self, site: str) -> frozenset[Role]:
+        """Return the roles held at a site: for whom a list of roles calls, never for what is allowed."""
+        return frozenset(grant.role for grant in self.grants if grant.site in (None, site))
+
     def scope(self, *permissions: Permission) -> Scope:
         """Return where the actor holds at least one of `permissions`."""
         return _scope(self.grants, permissions)

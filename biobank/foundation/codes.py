@@ -63,6 +63,7 @@ class Prefix(StrEnum):
     WITHDRAWAL = "WD"
     DEVIATION = "DV"
     EXCURSION = "EX"
+    ALARM = "AL"
     REAGENT_LOT = "RG"
     EQUIPMENT = "EQ"
     BADGE = "US"

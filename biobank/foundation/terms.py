@@ -96,6 +96,10 @@ LOOKS: dict[str, Look] = {
     "full": Look("care", "tank"),
     "free": Look("wait", "dot"),
     "alarm": Look("stop", "triangle"),
+    "sounding": Look("stop", "triangle"),
+    "acknowledged": Look("care", "hand"),
+    "silenced": Look("care", "clock"),
+    "resolved": Look("end", "check"),
     "taken_back": Look("end", "undo"),
     # labels and background work
     "verified": Look("good", "check"),

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.two_person import list_pending
+from biobank.alarms.queries import alarms_calling
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
@@ -25,6 +26,7 @@ from biobank.donors.visits import waiting_identifications
 from biobank.foundation.clock import now
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
+from biobank.pages.alarms.said import CAUSES
 from biobank.pages.ui.code_pages import code_href
 from biobank.people.resets import shown_today
 from biobank.quality.deviations import list_deviations
@@ -50,8 +52,8 @@ SOON = timedelta(days=14)
 LONG_UNDERWAY = timedelta(days=2)
 """A shipment that has not arrived by then is looked for."""
 
-Urgency = Literal["overdue", "waiting", "due", "expected"]
-_ORDER: Sequence[Urgency] = ("overdue", "waiting", "due", "expected")
+Urgency = Literal["alarm", "overdue", "waiting", "due", "expected"]
+_ORDER: Sequence[Urgency] = ("alarm", "overdue", "waiting", "due", "expected")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
     """Return what the actor should do or expect, the most urgent first, then by time."""
     at = now()
     sources: Sequence[Callable[[Session, Actor, datetime], Iterator[Task]]] = (
+        _alarms,
         _withdrawals,
         _identifications,
         _handovers,
@@ -108,6 +111,12 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
     )
     found = [task for source in sources for task in source(session, actor, at)]
     return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
+
+
+def _alarms(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    for one in alarms_calling(session, actor, SHOWN_EACH):
+        detail = f"{one.acknowledged_by} looks after it" if one.acknowledged_by else "nobody looks after it yet"
+        yield Task(CAUSES[one.cause], one.code, code_href(one.code), "alarm", one.raised_at, f"at {one.site}, {detail}")
 
 
 def _withdrawals(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:

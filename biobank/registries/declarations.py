@@ -6,6 +6,7 @@
 from biobank.acts import answers_and_attempts
 from biobank.acts.timers import TIMERS
 from biobank.acts.two_person import ACTS
+from biobank.alarms import watch as alarms
 from biobank.custody import reversal
 from biobank.donors import erasure
 from biobank.importing import jobs as imports
@@ -24,6 +25,7 @@ from biobank.withdrawals import service as withdrawals
 
 MODULES = (
     answers_and_attempts,
+    alarms,
     reversal,
     erasure,
     queue,

@@ -3,6 +3,7 @@
 The ledger's questions to the packages above it are answered with it (`registries.answers`).
 """
 
+from biobank.alarms import events as alarms
 from biobank.custody import events as custody
 from biobank.custody.event import rules
 from biobank.donors import events as donors
@@ -32,6 +33,7 @@ MODULES = (
     storage,
     monitoring,
     viability,
+    alarms,
     withdrawals,
     unfinished,
     labels,

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 
 from biobank import pages
 from biobank.acts.api import router as acts_api
+from biobank.alarms.api import router as alarms_api
 from biobank.custody.api import router as custody_api
 from biobank.custody.event_routes import event_routes
 from biobank.donors.api import router as donors_api
@@ -44,6 +45,7 @@ ROUTERS = (
     custody_api,
     storage_api,
     acts_api,
+    alarms_api,
     donors_api,
     exports_api,
     bundle_api,

@@ -3,6 +3,7 @@
 from sqlalchemy import MetaData
 
 from biobank.acts import models as acts
+from biobank.alarms import models as alarms
 from biobank.auth import models as auth
 from biobank.custody import models as custody
 from biobank.donors import models as donors
@@ -36,6 +37,7 @@ MODULES = (
     specimens,
     storage,
     monitoring,
+    alarms,
     viability,
     withdrawals,
     unfinished,

@@ -169,6 +169,18 @@ def _blocked(_: World) -> dict[str, Any]:
     return {"positions": ["C3"], "mark": "blocked", "reason": "damaged"}
 
 
+def _alarm(_: World) -> dict[str, str]:
+    return {"code": "AL-0000000"}
+
+
+def _silence(_: World) -> dict[str, Any]:
+    return {"until": "2026-11-29T12:00:00Z", "reason": "test"}
+
+
+def _rota(_: World) -> dict[str, Any]:
+    return {"site": "LAB", "lines": [{"who": "lab_tech", "after_min": 0}]}
+
+
 def _reading(_: World) -> dict[str, Any]:
     return {"reading": "temperature_mc", "value": -180_000}
 
@@ -362,6 +374,12 @@ STORAGE = (
         lambda _: {"code": "EX-0000000"},
         missing=True,
     ),
+    Row("GET", "/api/v1/alarms", P.SPECIMEN_READ),
+    Row("GET", "/api/v1/alarms/{code}", P.SPECIMEN_READ, None, _alarm, missing=True),
+    Row("POST", "/api/v1/alarms/{code}/acknowledge", P.CUSTODY_RECORD, _nothing, _alarm, missing=True),
+    Row("POST", "/api/v1/alarms/{code}/silence", P.CUSTODY_RECORD, _silence, _alarm, missing=True),
+    Row("GET", "/api/v1/rotas", P.SPECIMEN_READ, also=frozenset({Role.ADMIN})),
+    Row("POST", "/api/v1/rotas", P.QUALITY_DECIDE, _rota, also=frozenset({Role.ADMIN})),
     Row("GET", "/api/v1/storage-containers/{code}/limits", None, None, _box, LAB_ONLY),
     Row("GET", "/api/v1/place-limits", None, also=frozenset({Role.ADMIN})),
     Row(

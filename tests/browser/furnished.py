@@ -6,6 +6,8 @@ Add what your pages need to `furnish`, and its code under a telling name: the wa
 from dataclasses import dataclass
 from pathlib import Path
 
+from biobank.acts.act import Act
+from biobank.alarms.watch import watch_for_alarms
 from biobank.foundation import clock
 from biobank.importing.uploads import Upload, keep_upload
 from tests import seed
@@ -84,6 +86,8 @@ def furnish(api: Api) -> dict[str, str]:
     assert read.status_code == 201, read.text
     (things["excursion"],) = read.json()["excursions"]
     things["read_tank"], things["reading"] = tank.code, str(read.json()["id"])
+    assert bank.write(lambda s: watch_for_alarms(s, Act.system(bank.bank, path="timer"))) >= 1
+    things["alarm"] = api.lab_tech.get("/alarms", params={"cause": "excursion"}).json()["items"][0]["code"]
     over = {"reading": "temperature_mc", "value": -180_000}
     assert api.lab_tech.post(f"/storage-containers/{tank.code}/readings", json=over).status_code == 201
     for counter in (api.lab_tech, api.lab_tech2):

@@ -33,7 +33,7 @@ CLOSING = {
     "decision": "Decision, in a few words",
     "corrective_action": "What is done so that it does not happen again",
 }
-DEVIATIONS_AND_HOLDS = [("Deviations", "/deviations"), ("Holds", "/holds"), ("Excursions", "/excursions")]
+DEVIATIONS_AND_HOLDS = [("Deviations", "/deviations"), ("Holds", "/holds"), ("Excursions", "/excursions"), ("Alarms", "/alarms")]
 HASHES = "SHA-256 of files that were attached, one a line."
 KINDS = {
     **dict.fromkeys((Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED), "specimen"),

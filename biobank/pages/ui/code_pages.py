@@ -17,6 +17,7 @@ PAGES: Final[Mapping[Prefix, str]] = {
     Prefix.SHIPMENT: "/shipments/",
     Prefix.DEVIATION: "/deviations/",
     Prefix.EXCURSION: "/excursions/",
+    Prefix.ALARM: "/alarms/",
     Prefix.KIT: "/kits/",
     Prefix.LOT: "/lots/",
     Prefix.BADGE: "/users/",

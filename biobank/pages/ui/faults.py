@@ -32,6 +32,7 @@ PREFIXES = {
     "WD": "a withdrawal",
     "DV": "a deviation",
     "EX": "an excursion",
+    "AL": "an alarm",
 }
 """What a code that begins with these letters names."""
 

@@ -39,7 +39,11 @@ SECTIONS: tuple[Section, ...] = (
     Section("Withdrawals", "/withdrawals", "return", frozenset({"withdrawal:read"})),
     Section("Transport", "/handovers", "truck", frozenset({"handover:take", "shipment:record"}), ("/shipments",)),
     Section(
-        "Deviations", "/deviations", "triangle", frozenset({"deviation:open", "log:read"}), ("/holds", "/look-backs", "/recalls")
+        "Deviations",
+        "/deviations",
+        "triangle",
+        frozenset({"deviation:open", "log:read"}),
+        ("/holds", "/look-backs", "/recalls", "/excursions", "/alarms", "/rotas"),
     ),
     Section("Viability", "/viability", "flask", frozenset({"specimen:read"})),
     Section("Log", "/log", "log", frozenset({"log:read"})),

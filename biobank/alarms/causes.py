@@ -1,0 +1,79 @@
+"""What is wrong right now: the one rule by which alarms are raised and resolved.
+
+A cause that stands here and has no open alarm gets one; an open alarm whose cause no longer stands here is resolved.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlmodel import Session
+
+from biobank.custody.models import custody
+from biobank.custody.states import TERMINAL, State
+from biobank.monitoring.models import excursion
+from biobank.shipping.handover_queries import handover
+from biobank.shipping.handover_queries import item as handover_item
+from biobank.shipping.shipment_queries import shipment
+from biobank.specimens.models import specimen
+from biobank.transparency.models import event
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Something wrong: of which kind, about what (a code, or the id of a hand-over), where, since when."""
+
+    kind: str
+    subject: str
+    site: str
+    since: datetime
+
+
+def causes_at(session: Session, at: datetime) -> list[Cause]:
+    """Return everything that is wrong at `at`, in an order that is always the same."""
+    found = [*_excursions(session), *_shipments(session, at), *_handovers(session)]
+    return sorted(found, key=lambda one: (one.kind, one.subject))
+
+
+def _excursions(session: Session) -> Iterator[Cause]:
+    """Places that have not read within their limits again."""
+    of = excursion.c
+    rows = session.execute(select(of.code, of.site_code, of.began_at).where(of.ended_at.is_(None), of.annulled_at.is_(None)))
+    yield from (Cause("excursion", row.code, row.site_code, row.began_at) for row in rows)
+
+
+def _shipments(session: Session, at: datetime) -> Iterator[Cause]:
+    """Shipments that should have arrived."""
+    of = shipment.c
+    rows = session.execute(select(of.code, of.to_site, of.expected_by).where(of.closed_at.is_(None), of.expected_by < at))
+    yield from (Cause("shipment_overdue", row.code, row.to_site, row.expected_by) for row in rows)
+
+
+def _handovers(session: Session) -> Iterator[Cause]:
+    """Hand-overs that ran out, of which a tube is neither stored nor at its end, and nothing was recorded of it since."""
+    safe = [State.STORED.value, *(state.value for state in TERMINAL)]
+    newer, its = handover.alias("newer"), handover_item.alias("its")
+    later = (
+        select(newer.c.id)
+        .join_from(newer, its, its.c.handover_id == newer.c.id)
+        .where(its.c.specimen_code == handover_item.c.specimen_code, newer.c.offered_at > handover.c.offered_at)
+    )
+    site = func.min(func.coalesce(custody.c.site_code, specimen.c.home_site_code))
+    rows = session.execute(
+        select(handover.c.id, handover.c.expires_at, site.label("site"))
+        .select_from(
+            handover.join(handover_item, handover_item.c.handover_id == handover.c.id)
+            .join(custody, custody.c.code == handover_item.c.specimen_code)
+            .join(specimen, specimen.c.code == custody.c.code)
+            .join(event, event.c.leaf_hash == custody.c.head_hash)
+        )
+        .where(
+            handover.c.expired_at.is_not(None),
+            custody.c.state.not_in(safe),
+            event.c.kind == "specimen.handover_expired",
+            ~later.exists(),
+        )
+        .group_by(handover.c.id, handover.c.expires_at)
+    )
+    yield from (Cause("handover_overdue", str(row.id), row.site, row.expires_at) for row in rows if row.site is not None)

@@ -1,0 +1,133 @@
+"""Who is called when: the rota of a site, and how far an alarm has gone up it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+from sqlalchemy import delete, insert, select
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.signing import Meaning, use_signature
+from biobank.alarms.events import RotaSet, Told
+from biobank.alarms.models import rota_line
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import ROLE_PERMISSIONS, Permission
+from biobank.auth.scope import ANYWHERE
+from biobank.custody.recording import Circumstances, acknowledge
+from biobank.foundation.errors import Conflict, NotPermitted, Refusal, raise_first
+from biobank.foundation.paging import Listed
+from biobank.people.queries import get_site, get_user
+from biobank.quality.streams import record_on_stream
+
+CALLED = tuple(role.value for role, may in ROLE_PERMISSIONS.items() if Permission.CUSTODY_RECORD in may)
+"""The roles that can be called: those that can answer."""
+SiteName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
+
+
+class RotaNotInOrder(Conflict):
+    """A rota goes up: each line is called no earlier than the one before it, and the first at once."""
+
+    code = "rota_not_in_order"
+    title = "Not in order"
+
+
+class NobodyToCall(Conflict):
+    """A line of a rota names neither a role nor an open login."""
+
+    code = "nobody_to_call"
+    title = "Nobody to call"
+
+
+class SetRota(Circumstances):
+    """The whole rota of a site, in its order."""
+
+    site: SiteName
+    lines: list[Told] = Field(min_length=1, max_length=20)
+    signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
+class RotaPublic(BaseModel):
+    """The rota of a site."""
+
+    site: str
+    lines: list[Told]
+
+
+class RotaList(Listed[RotaPublic]):
+    """The rotas of all sites that have one."""
+
+
+class RotaRecorded(RotaPublic):
+    """What was set, and our signature."""
+
+    receipt: str
+
+
+def lines_due(lines: Sequence[Told], sounding_since: datetime, at: datetime) -> int:
+    """Return how many lines of a rota are called by `at` of an alarm that sounds since a time. Pure."""
+    return sum(1 for line in lines if at - sounding_since >= timedelta(minutes=line.after_min))
+
+
+def stands_on(actor: Actor, site: str, lines: Sequence[Told]) -> bool:
+    """Say whether a rota calls the actor: by badge, or by a role held at the site."""
+    here = {actor.code, *(role.value for role in actor.roles_at(site))}
+    return any(line.who in here for line in lines)
+
+
+def rotas(session: Session) -> dict[str, list[Told]]:
+    """Return the lines of every rota by site."""
+    found: dict[str, list[Told]] = {}
+    for row in session.execute(select(rota_line).order_by(rota_line.c.site_code, rota_line.c.number)):
+        found.setdefault(row.site_code, []).append(Told(who=row.who, after_min=row.after_min))
+    return found
+
+
+def rota_refusals(actor: Actor, site: str) -> list[Refusal]:
+    """Return why the actor may not set the rota of a site: quality's and the administrator's work there."""
+    if actor.may(Permission.QUALITY_DECIDE, at=site) or actor.may(Permission.SITE_MANAGE, at=site):
+        return []
+    refusal = actor.refusal(Permission.QUALITY_DECIDE, at=site)
+    assert isinstance(refusal, NotPermitted)
+    return [refusal]
+
+
+def list_rotas(session: Session, actor: Actor) -> RotaList:
+    """Return every rota: who is called is no secret among those who work here."""
+    if not actor.may(Permission.SITE_MANAGE, at=ANYWHERE):
+        actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
+    return RotaList(items=[RotaPublic(site=site, lines=lines) for site, lines in rotas(session).items()])
+
+
+def set_rota(session: Session, act: Act, request: SetRota) -> RotaRecorded:
+    """Set the rota of a site, signed "decided".
+
+    Raises NotFound, NotPermitted, RotaNotInOrder, NobodyToCall, and what `use_signature` raises.
+    """
+    get_site(session, request.site)
+    raise_first(rota_refusals(act.actor, request.site))
+    minutes = [line.after_min for line in request.lines]
+    if minutes[0] != 0 or minutes != sorted(minutes):
+        raise RotaNotInOrder("The first is called at once, after 0 minutes, and each next one no earlier.", subject=request.site)
+    for line in request.lines:
+        _require_somebody(session, act, line.who)
+    signature = str(use_signature(session, act, request.signature, Meaning.DECIDED).id)
+    event = RotaSet(site=request.site, lines=tuple(request.lines), signature=signature)
+    done = record_on_stream(session, act, request.site, event, request, site=request.site)
+    session.execute(delete(rota_line).where(rota_line.c.site_code == request.site))
+    session.execute(
+        insert(rota_line),
+        [{"site_code": request.site, "number": number, **line.model_dump()} for number, line in enumerate(request.lines)],
+    )
+    return RotaRecorded(site=request.site, lines=request.lines, receipt=acknowledge(act, [done]))
+
+
+def _require_somebody(session: Session, act: Act, who: str) -> None:
+    if not who.startswith("US-"):
+        if who not in CALLED:
+            raise NobodyToCall(f"{who} is no role that handles material, so it cannot answer.", subject=who)
+        return
+    row, _grants = get_user(session, act.actor, who)
+    if not row.active:
+        raise NobodyToCall(f"The login of {who} is closed.", subject=who)

@@ -1,0 +1,156 @@
+"""What people do with an alarm: look after it, or make it quiet for a time. Nobody ends one: it is over with its cause."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Row, insert, update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.alarms.events import AlarmAcknowledged, AlarmSilenced
+from biobank.alarms.models import alarm, alarm_step
+from biobank.alarms.queries import get_alarm, read_alarm
+from biobank.alarms.schemas import AcknowledgeAlarm, AlarmAnswer, SilenceAlarm
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.event import Event
+from biobank.custody.ledger import Appended
+from biobank.custody.recording import NOW, Circumstances, acknowledge
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
+from biobank.quality.streams import record_on_stream
+
+ACKNOWLEDGED_FOR: Final = timedelta(hours=2)
+"""Who looks after an alarm has this long. Ours, not from a source: nothing may be quiet for ever."""
+MOST_SILENCE: Final = timedelta(hours=8)
+"""The longest silence: a shift. Ours, not from a source."""
+
+
+class AlarmOver(Conflict):
+    """The cause is gone, and with it the alarm."""
+
+    code = "alarm_over"
+    title = "It is over"
+
+
+class AlreadyAcknowledged(Conflict):
+    """Somebody looks after it already."""
+
+    code = "already_acknowledged"
+    title = "Somebody has it already"
+
+
+class SilenceTooLong(MalformedRequest):
+    """An alarm is quiet until a time that lies ahead, and not for longer than a shift."""
+
+    code = "silence_not_bounded"
+    title = "Quiet for how long?"
+
+
+def answering_refusals(actor: Actor, row: "Row[Any]") -> list[Refusal]:
+    """Return why the actor may not answer an alarm: those who handle material at the site may, while it is not over."""
+    found: list[Refusal] = []
+    refusal = actor.refusal(Permission.CUSTODY_RECORD, at=row.site_code, subject=row.code)
+    if refusal is not None:
+        found.append(refusal)
+    if row.resolved_at is not None:
+        found.append(AlarmOver(f"The cause of {row.code} is gone; there is nothing to answer.", subject=row.code))
+    return found
+
+
+def acknowledging_refusals(actor: Actor, row: "Row[Any]") -> list[Refusal]:
+    """Return why the actor may not acknowledge an alarm."""
+    found = answering_refusals(actor, row)
+    if row.resolved_at is None and row.acknowledged_by is not None:
+        by = "You look" if row.acknowledged_by == actor.code else f"{row.acknowledged_by} looks"
+        found.append(AlreadyAcknowledged(f"{by} after {row.code} already.", subject=row.code))
+    return found
+
+
+def record_step(
+    session: Session,
+    act: Act,
+    row: Any,
+    step: str,
+    event: Event,
+    given: Circumstances = NOW,
+    *,
+    told: tuple[str, ...] = (),
+    until: datetime | None = None,
+    reason: str | None = None,
+    **changes: Any,
+) -> Appended:
+    """Append a step's event, keep the step, and change the alarm's row. Every step is written here.
+
+    `told` is for whatever sends messages: it reads `alarm_step`, and is no part of this package.
+    """
+    done = record_on_stream(session, act, row.code, event, given, site=row.site_code)
+    session.execute(
+        insert(alarm_step).values(
+            alarm_code=row.code,
+            step=step,
+            at=act.at,
+            by_code=act.actor.code,
+            told=" ".join(told) or None,
+            until=until,
+            reason=reason,
+            event_hash=done.leaf_hash,
+        )
+    )
+    if changes:
+        session.execute(update(alarm).where(alarm.c.code == row.code).values(**changes))
+    return done
+
+
+def acknowledge_alarm(session: Session, act: Act, code: str, request: AcknowledgeAlarm) -> AlarmAnswer:
+    """Say that one looks after it. It calls nobody for two hours, and comes back then while the cause is there.
+
+    Raises NotFound, NotPermitted, AlarmOver, AlreadyAcknowledged.
+    """
+    row = get_alarm(session, act.actor, code, lock=True)
+    raise_first(acknowledging_refusals(act.actor, row))
+    until = max(filter(None, (row.quiet_until, act.at + ACKNOWLEDGED_FOR)))
+    done = record_step(
+        session,
+        act,
+        row,
+        "acknowledged",
+        AlarmAcknowledged(alarm=code, until=rfc3339(until)),
+        request,
+        until=until,
+        quiet="acknowledged",
+        quiet_until=until,
+        acknowledged_at=act.at,
+        acknowledged_by=act.actor.code,
+    )
+    return _answer(session, act, code, done)
+
+
+def silence_alarm(session: Session, act: Act, code: str, request: SilenceAlarm) -> AlarmAnswer:
+    """Make it quiet until a stated time, at most a shift ahead.
+
+    Raises NotFound, NotPermitted, AlarmOver, SilenceTooLong.
+    """
+    row = get_alarm(session, act.actor, code, lock=True)
+    raise_first(answering_refusals(act.actor, row))
+    if not act.at < request.until <= act.at + MOST_SILENCE:
+        hours = MOST_SILENCE // timedelta(hours=1)
+        raise SilenceTooLong(f"Say until when: a time ahead, at most {hours} hours from now.", field="until")
+    done = record_step(
+        session,
+        act,
+        row,
+        "silenced",
+        AlarmSilenced(alarm=code, until=rfc3339(request.until), reason=request.reason),
+        request,
+        until=request.until,
+        reason=request.reason,
+        quiet="silenced",
+        quiet_until=request.until,
+    )
+    return _answer(session, act, code, done)
+
+
+def _answer(session: Session, act: Act, code: str, done: Appended) -> AlarmAnswer:
+    detail = read_alarm(session, act.actor, code)
+    return AlarmAnswer(**detail.model_dump(), receipt=acknowledge(act, [done]))

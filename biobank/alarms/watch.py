@@ -1,0 +1,118 @@
+"""The bank watches by itself: alarms are raised, come back, go up the rota and are resolved by one timer.
+
+Two workers raise one alarm: a timer runs at one worker at a time, and the database keeps one open alarm of a cause.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.codes import new_code
+from biobank.acts.timers import timer
+from biobank.alarms.causes import Cause, causes_at
+from biobank.alarms.events import AlarmCameBack, AlarmEscalated, AlarmRaised, AlarmResolved, Told
+from biobank.alarms.models import alarm
+from biobank.alarms.rota import lines_due, rotas
+from biobank.alarms.service import record_step
+from biobank.custody.locks import locked
+from biobank.foundation.clock import rfc3339
+from biobank.monitoring.models import excursion
+
+_GONE = {
+    "excursion": "within_limits_again",
+    "shipment_overdue": "arrived",
+    "handover_overdue": "attended_to",
+}
+
+
+@timer(every=timedelta(seconds=30))
+def watch_for_alarms(session: Session, act: Act) -> int:
+    """Raise, resolve, bring back and escalate; return how many steps that were. A timer's work."""
+    causes = {(one.kind, one.subject): one for one in causes_at(session, act.at)}
+    statement = select(alarm).where(alarm.c.resolved_at.is_(None)).order_by(alarm.c.code)
+    known = session.execute(locked(statement, alarm, skip_locked=True)).all()
+    lines = rotas(session)
+    steps = 0
+    for row in known:
+        here = lines.get(row.site_code, [])
+        if causes.pop((row.cause, row.subject), None) is None:
+            _resolve(session, act, row)
+            steps += 1
+        elif row.quiet_until is not None:
+            if row.quiet_until <= act.at:
+                _come_back(session, act, row, here)
+                steps += 1
+        else:
+            steps += _escalate(session, act, row, here)
+    return steps + sum(_raise(session, act, cause, lines.get(cause.site, [])) for cause in causes.values())
+
+
+def _raise(session: Session, act: Act, cause: Cause, lines: list[Told]) -> int:
+    """Raise an alarm unless its cause has one that another act is writing just now."""
+    due = lines_due(lines, act.at, act.at)
+    row = session.execute(
+        insert(alarm)
+        .values(
+            code=new_code(session, "AL"),
+            cause=cause.kind,
+            subject=cause.subject,
+            site_code=cause.site,
+            raised_at=act.at,
+            sounding_since=act.at,
+            called=due,
+        )
+        .on_conflict_do_nothing()
+        .returning(alarm)
+    ).first()
+    if row is None:
+        return 0
+    told = _named(lines[:due])
+    event = AlarmRaised(alarm=row.code, cause=cause.kind, subject=cause.subject, since=rfc3339(cause.since), told=told)
+    record_step(session, act, row, "raised", event, told=told)
+    return 1
+
+
+def _escalate(session: Session, act: Act, row: Any, lines: list[Told]) -> int:
+    due = lines_due(lines, row.sounding_since, act.at)
+    if due <= row.called:
+        return 0
+    told = _named(lines[row.called : due])
+    record_step(session, act, row, "escalated", AlarmEscalated(alarm=row.code, told=told), told=told, called=due)
+    return 1
+
+
+def _come_back(session: Session, act: Act, row: Any, lines: list[Told]) -> None:
+    """Sound again, from the foot of the rota: who looked after it has to say so again."""
+    due = lines_due(lines, act.at, act.at)
+    told = _named(lines[:due])
+    record_step(
+        session,
+        act,
+        row,
+        "came_back",
+        AlarmCameBack(alarm=row.code, told=told),
+        told=told,
+        quiet=None,
+        quiet_until=None,
+        acknowledged_at=None,
+        acknowledged_by=None,
+        sounding_since=act.at,
+        called=due,
+    )
+
+
+def _resolve(session: Session, act: Act, row: Any) -> None:
+    because = _GONE[row.cause]
+    if row.cause == "excursion":
+        annulled = session.execute(select(excursion.c.annulled_at).where(excursion.c.code == row.subject)).scalar_one()
+        because = because if annulled is None else "readings_withdrawn"
+    event = AlarmResolved.model_validate({"alarm": row.code, "because": because})
+    record_step(session, act, row, "resolved", event, reason=because, resolved_at=act.at, quiet=None, quiet_until=None)
+
+
+def _named(lines: list[Told]) -> tuple[str, ...]:
+    return tuple(line.who for line in lines)

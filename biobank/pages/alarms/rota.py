@@ -1,0 +1,111 @@
+"""Who is called at a site, in which order and after how many minutes: the page, and setting it, signed."""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from sqlmodel import Session
+
+from biobank.acts.signing import Meaning
+from biobank.alarms.events import Told
+from biobank.alarms.rota import CALLED, SetRota, list_rotas, rota_refusals, rotas, set_rota
+from biobank.auth.actor import Actor
+from biobank.foundation.terms import words
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
+from biobank.pages.ui.addresses import SiteCode
+from biobank.pages.ui.forms import Field, parse
+from biobank.pages.ui.rows import draw_rows, parse_rows
+from biobank.pages.ui.session import Form, PageReading
+from biobank.pages.ui.templating import render
+from biobank.people.queries import get_site, list_sites
+
+router = APIRouter(include_in_schema=False)
+
+LINES = "lines"
+
+
+@router.get("/rotas")
+async def show_rotas(request: Request, reading: PageReading) -> Response:
+    """List who is called at each site."""
+
+    def query(session: Session, actor: Actor) -> list[dict[str, Any]]:
+        known = {one.site: one.lines for one in list_rotas(session, actor).items}
+        return [
+            {
+                "site": one.code,
+                "order": ", then ".join(f"{words(line.who)} {_after(line)}" for line in known.get(one.code, ()))
+                or "Everybody who handles material there, at once",
+                "may": not rota_refusals(actor, one.code),
+            }
+            for one in list_sites(session, actor).items
+        ]
+
+    return render(request, "rotas.html", rows=await reading(query))
+
+
+def _after(line: Told) -> str:
+    return "at once" if line.after_min == 0 else f"after {line.after_min} min"
+
+
+def _read(session: Session, actor: Actor, asked: Asked) -> list[Told]:
+    site = str(asked.path["site"])
+    get_site(session, site)
+    asked.opens(rota_refusals(actor, site))
+    return rotas(session).get(site, [])
+
+
+def _fields(row: Any) -> list[Field]:
+    return [
+        Field("role", "Role", "select", row.get("role", ""), options=[(one, words(one)) for one in CALLED]),
+        Field("badge", "or one person (scan the badge)", "text", row.get("badge", "")),
+        Field("after_min", "After how many minutes", "number", row.get("after_min", "")),
+    ]
+
+
+def _shown(line: Told) -> dict[str, str]:
+    return {"role" if line.who in CALLED else "badge": line.who, "after_min": str(line.after_min)}
+
+
+def _draw(at: Opened[list[Told]]) -> ActForm:
+    known = [_shown(line) for line in at.read]
+    return ActForm(
+        title=f"Who is called at {at.path['site']}",
+        subject=str(at.path["site"]),
+        submit="Sign and set",
+        icon="pen",
+        lead="From the first downwards, the first after 0 minutes. Nobody looks after it: the next is called when its minutes "
+        "are over.",
+        fields=[],
+        rows=[draw_rows(LINES, "Who is called", "Line", _fields, at.form if at.sent else None, at_least=4, given=known)],
+        statement="You decide who is called when something is wrong at this site.",
+        said="I decide this rota.",
+        back="/rotas",
+        trail=[("Alarms", "/alarms"), ("Who is called", "/rotas"), (str(at.path["site"]), None)],
+    )
+
+
+def _line(row: Form, zone: ZoneInfo) -> Told:
+    who = row.get("badge", "").rsplit("/", 1)[-1] or row.get("role", "")
+    return parse(Told, Form([("who", who), ("after_min", row.get("after_min", ""))]), zone, "who", "after_min")
+
+
+def _given(at: Acting[list[Told]]) -> dict[str, Any]:
+    return {
+        "site": str(at.path["site"]),
+        LINES: parse_rows(at.form, LINES, ("role", "badge"), lambda row: _line(row, at.zone)),
+    }
+
+
+ActPage(
+    address="/rotas/{site}/set",
+    params={"site": SiteCode},
+    reads=_read,
+    form=_draw,
+    model=SetRota,
+    given=_given,
+    meaning=Meaning.DECIDED,
+    use_case=set_rota,
+    args=lambda _at: (),
+    after=lambda _at, body, _done: Done("/rotas", f"Set for {body.site}."),
+).on(router)

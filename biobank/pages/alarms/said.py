@@ -1,0 +1,19 @@
+"""How alarms are written for people."""
+
+from markupsafe import Markup
+
+from biobank.alarms.schemas import AlarmPublic
+from biobank.pages.ui.filters import code as code_markup
+
+CAUSES = {
+    "excursion": "A place is outside its limits",
+    "shipment_overdue": "A shipment is overdue",
+    "handover_overdue": "A hand-over ran out",
+}
+
+
+def href_of(one: AlarmPublic) -> Markup:
+    """Return what an alarm is about, linked to its page."""
+    if one.cause == "handover_overdue":
+        return Markup('<a href="/handovers/{}">The hand-over</a>').format(one.subject)
+    return code_markup(one.subject)
