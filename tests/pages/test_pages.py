@@ -200,7 +200,9 @@ def test_the_menu_holds_only_doors_that_open(api: Api, visit: Visit) -> None:
         doors = re.findall(r'<li><a href="([^"]+)"', page.split('class="sections"')[1].split("</nav>")[0])
         assert doors[0] == "/"
         for door in doors:
-            visitor.get_page(door)
+            parts = visitor.get_page(door).split('class="subnav"')[1:]
+            for part in re.findall(r'<li><a href="([^"]+)"', "".join(parts).split("</nav>")[0]):
+                assert part.split("?")[0] in visitor.get_page(part), (role, part)
 
 
 def test_the_identity_is_shown_once_and_that_it_was_is_recorded(api: Api, visit: Visit) -> None:

@@ -19,7 +19,7 @@ from biobank.foundation import clock
 from biobank.foundation.terms import LOOKS
 from biobank.pages.ui import templating
 from biobank.pages.ui.assets import STATIC, STATIC_DIR, STATIC_PREFIX, VersionedStatic, folder_hash
-from biobank.pages.ui.nav import SECTIONS, nav_for
+from biobank.pages.ui.nav import SECTIONS, nav_for, parts_for
 from biobank.pages.ui.parts import ActionLink, BoxGrid, BoxPlace, Column, DrawnStep, Entry, Flash
 from biobank.pages.ui.styleguide_samples import sample_context
 
@@ -221,11 +221,29 @@ def test_every_section_opens_for_some_role() -> None:
 
 @pytest.mark.parametrize(
     ("path", "active"),
-    [("/", "Today"), ("/storage", "Storage"), ("/storage/BX-1", "Storage"), ("/storagex", None), ("/login", None)],
+    [
+        ("/", "Today"),
+        ("/storage", "Storage"),
+        ("/storage/BX-1", "Storage"),
+        ("/lots/LT-1", "Specimens"),
+        ("/shipments", "Transport"),
+        ("/storagex", None),
+        ("/login", None),
+    ],
 )
 def test_one_menu_entry_is_active_at_most(path: str, active: str | None) -> None:
     found = [item.label for item in nav_for(actor_with(*Role).permissions, path) if item.active]
     assert found == ([active] if active else [])
+
+
+def test_a_list_stands_beside_the_other_lists_of_its_section_and_one_thing_does_not() -> None:
+    quality = actor_with(Role.QUALITY).permissions
+    assert ("Lots", "/lots", True) in parts_for(quality, "/lots")
+    assert ("Registers", "/registers", False) in parts_for(quality, "/lots")
+    assert parts_for(quality, "/lots/LT-1") == parts_for(quality, "/donors") == parts_for(frozenset(), "/lots") == []
+    admin = actor_with(Role.ADMIN).permissions
+    assert [part[0] for part in parts_for(admin, "/users")] == ["Users", "Sites"]
+    assert parts_for(quality - {"site:manage"}, "/users") == [], "one list alone is no choice"
 
 
 def test_nobody_signed_in_sees_neither_menu_nor_find_box_nor_log_out() -> None:

@@ -22,7 +22,6 @@ from biobank.auth.actor import Actor
 from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
 from biobank.pages.alarms.said import CAUSES, href_of
-from biobank.pages.quality.deviations import DEVIATIONS_AND_HOLDS
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import AlarmCode
 from biobank.pages.ui.filters import day_and_time
@@ -76,7 +75,6 @@ Listing(
         Filter("site", "Site", "code"),
     ],
     links=[Link("Who is called", "/rotas", "users")],
-    tabs=DEVIATIONS_AND_HOLDS,
     empty="No alarms",
     hint="Nothing is wrong that the bank knows of.",
 ).on(router)

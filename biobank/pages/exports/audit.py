@@ -73,7 +73,6 @@ Listing(
     address="/log/near-misses",
     title="Near misses",
     key="id",
-    template="log_near_misses.html",
     dense=True,
     lead="What was refused: a wrong tube, a wrong place, an old view. Each refusal is kept.",
     columns=[

@@ -15,7 +15,6 @@ from biobank.foundation.terms import counted, words
 from biobank.monitoring.queries import get_excursion, list_excursions, read_excursion, to_assess
 from biobank.monitoring.schemas import ExcursionDetail, ExcursionList, ExcursionPublic
 from biobank.pages.monitoring.said import UNITS, sentence_on_own_cold
-from biobank.pages.quality.deviations import DEVIATIONS_AND_HOLDS
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import ExcursionCode
 from biobank.pages.ui.filters import quantity_text
@@ -82,7 +81,6 @@ Listing(
     row=row_of,
     default="-began_at",
     filters=[Filter("container", "Place", "code"), Filter("site", "Site", "code")],
-    tabs=DEVIATIONS_AND_HOLDS,
     empty="No excursions",
     hint="No place was read outside its limits.",
 ).on(router)

@@ -33,7 +33,6 @@ CLOSING = {
     "decision": "Decision, in a few words",
     "corrective_action": "What is done so that it does not happen again",
 }
-DEVIATIONS_AND_HOLDS = [("Deviations", "/deviations"), ("Holds", "/holds"), ("Excursions", "/excursions"), ("Alarms", "/alarms")]
 HASHES = "SHA-256 of files that were attached, one a line."
 KINDS = {
     **dict.fromkeys((Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED), "specimen"),
@@ -83,7 +82,6 @@ Listing(
         Link("File a form on paper", "/paper-forms/new", "pen", Permission.DEVIATION_OPEN),
         Link("Open a deviation", "/deviations/new", "triangle", Permission.DEVIATION_OPEN, main=True),
     ],
-    tabs=DEVIATIONS_AND_HOLDS,
     empty="No deviations here",
     hint="Whoever sees something wrong opens one.",
 ).on(router)

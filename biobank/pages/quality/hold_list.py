@@ -11,7 +11,6 @@ from biobank.auth.permissions import Permission
 from biobank.custody.states import HoldKind
 from biobank.foundation.paging import Listed
 from biobank.foundation.terms import words
-from biobank.pages.quality.deviations import DEVIATIONS_AND_HOLDS
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.quality.holds import liftable, list_holds, sites_of_holds
@@ -79,7 +78,6 @@ Listing(
     ],
     quick=[("In force", {"state": "active"}), ("Lifted", {"state": "lifted"}), ("All", {"state": "all"})],
     links=[Link("Something is wrong", "/wrong", "octagon", Permission.HOLD_PLACE)],
-    tabs=DEVIATIONS_AND_HOLDS,
     empty="No holds",
     hint="Nothing is stopped here.",
 ).on(router)

@@ -123,7 +123,6 @@ Listing(
         Link("Enter something", "/registers/new", "plus", main=True),
         Link("What is refused", "/register-rules", "pen", Permission.QUALITY_DECIDE),
     ],
-    tabs=[("Runs", "/processings"), ("Lots", "/lots"), ("Registers", "/registers")],
     empty="Nothing is registered",
     hint="Enter the procedures, devices and reagent lots that are in use.",
 ).on(router)

@@ -64,7 +64,6 @@ Listing(
     more=read_mine,
     filters=[Filter("waiting", "Waiting for", "choice", [("me", "Me")]), Filter("specimen", "Tube", "code")],
     links=[Link("Offer tubes", "/handovers/new", "hand", Permission.SPECIMEN_READ, main=True)],
-    tabs=[("Hand-overs", "/handovers"), ("Shipments", "/shipments")],
     empty="No hand-overs",
     hint="Offer a tube that you hold; it is yours until somebody accepts it.",
 ).on(router)

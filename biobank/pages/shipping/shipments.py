@@ -84,7 +84,6 @@ Listing(
     default="-dispatched_at",
     filters=[Filter("status", "State", "choice", [(one, words(one)) for one in STATUSES]), Filter("site", "Site", "code")],
     links=[Link("Send tubes", "/shipments/new", "truck", Permission.SHIPMENT_RECORD, main=True)],
-    tabs=[("Hand-overs", "/handovers"), ("Shipments", "/shipments")],
     empty="No shipments match",
     hint="What is sent between sites appears here with its manifest.",
 ).on(router)

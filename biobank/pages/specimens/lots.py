@@ -88,7 +88,6 @@ Listing(
         Filter("process", "Process", "choice", [(one.value, words(one)) for one in ProcessName]),
         Filter("donor", "Donor code", "code"),
     ],
-    tabs=[("Runs", "/processings"), ("Lots", "/lots")],
     empty="No lots",
     hint="A processing run makes one.",
 ).on(router)

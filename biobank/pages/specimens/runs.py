@@ -102,7 +102,6 @@ Listing(
         Link("Record a freezing run", "/processings/freezing", "snow", Permission.PROCESSING_RECORD),
         Link("Record a thawing run", "/processings/thawing", "drop", Permission.PROCESSING_RECORD),
     ],
-    tabs=[("Runs", "/processings"), ("Lots", "/lots"), ("Registers", "/registers")],
     empty="No runs",
     hint="A run is recorded when its last container is closed.",
 ).on(router)

@@ -133,7 +133,6 @@ Listing(
         Filter("kind", "Kind", "choice", [(one, words(one)) for one in get_args(ContainerKind)]),
         Filter("purpose", "Purpose", "choice", [(one, words(one)) for one in get_args(Purpose)]),
     ],
-    tabs=[("As a tree", "/storage"), ("As a list", "/storage/places")],
     empty="No places match",
     hint="An administrator lays them out.",
 ).on(router)

@@ -160,7 +160,7 @@ class Drawn:
 class Listing:
     """One list. `read(session, actor, asked)` answers one page of it; `row` turns an item into the cells of its columns.
 
-    `key` names the cell that names a row; `default` is the list's own order as its query says it; `tabs` are neighbouring lists;
+    `key` names the cell that names a row; `default` is the list's own order as its query says it;
     `quick` are views that many ask for; `files` are made of what is shown, except of a list whose copies are taken by a use case;
     `template` may extend `listing.html` and `more` reads what it draws besides.
     """
@@ -176,7 +176,6 @@ class Listing:
     filters: Sequence[Filter] = ()
     acts: Sequence[RowsAct] = ()
     links: Sequence[Link] = ()
-    tabs: Sequence[tuple[str, str]] = ()
     quick: Sequence[tuple[str, Mapping[str, str]]] = ()
     empty: str = "Nothing here"
     hint: str = "Nothing matches. Take a filter away."
@@ -249,7 +248,6 @@ class Listing:
                 for one in self.links
                 if one.is_for(actor)
             ],
-            tabs=[(label, href, href == self.address) for label, href in self.tabs],
             **more,
             **context,
         )

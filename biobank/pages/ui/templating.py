@@ -55,7 +55,7 @@ from biobank.foundation import clock, terms
 from biobank.pages.ui import filters
 from biobank.pages.ui.assets import STATIC
 from biobank.pages.ui.code_pages import code_href
-from biobank.pages.ui.nav import nav_for
+from biobank.pages.ui.nav import nav_for, parts_for
 from biobank.pages.ui.security import security_headers
 
 TEMPLATES_DIR = Path(__file__).parent / "templates"
@@ -203,7 +203,9 @@ def render(
     base = _base_context(request)
     names = {**base, **context}
     actor = names["actor"]
-    names.setdefault("nav", nav_for(actor.permissions, request.url.path) if actor is not None else [])
+    permissions = actor.permissions if actor is not None else frozenset()
+    names.setdefault("nav", nav_for(permissions, request.url.path) if actor is not None else [])
+    names.setdefault("parts", parts_for(permissions, request.url.path) if names["nav"] else [])
     names["ui"] = _components({name: names[name] for name in base})
     response = HTMLResponse(
         _environment.get_template(template_name).render(names), status_code=status, headers=dict(headers or {})
