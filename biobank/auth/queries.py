@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, select, true
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, select, true
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor, RoleGrant
@@ -39,6 +39,12 @@ def username_of(session: Session, code: str) -> str:
 def person_of(login: Any) -> ColumnElement[str]:
     """Return the column that is the same for every login of a person; `login`: the table of logins, or an alias of it."""
     return func.coalesce(login.c.person_code, login.c.code)
+
+
+def every_login(login: Any) -> ScalarSelect[Any]:
+    """Return the column of every login of the person (a JSON list, itself included); `login`: an alias of the table of logins."""
+    other = user.alias()
+    return select(func.jsonb_agg(other.c.code)).where(person_of(other) == person_of(login)).scalar_subquery()
 
 
 def logins_of_persons(session: Session, codes: Collection[str]) -> dict[str, frozenset[str]]:

@@ -24,6 +24,20 @@ class IdentityMismatch(Conflict):
     title = "This may be another person"
 
 
+class CheckWhatWasTyped(Conflict):
+    """What was typed is not what the vault holds; nothing is held until it was checked with the patient."""
+
+    code = "check_what_was_typed"
+    title = "Check what you typed"
+
+
+class NotAsked(Conflict):
+    """The name on record has given names, and none were asked for: nobody knows yet whether they differ."""
+
+    code = "given_names_not_asked"
+    title = "Given names were not asked"
+
+
 class IdentificationDiffers(Conflict):
     """The second person did not do the same as the first."""
 

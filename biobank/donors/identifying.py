@@ -1,8 +1,9 @@
 """Identification is an act: two people, from logins of their own, each ask the patient openly and record two identifiers.
 
 Without it, donor = recipient would compare our data with itself. The first call leaves a pending identification for fifteen
-minutes; the second sends the same with `pending` and what the patient said this time. Both are compared with the vault. A
-difference is evidence: it is kept, everything of the donor is held, and the band in force is voided.
+minutes; the second sends the same with `pending` and what the patient said this time. Both are compared with the vault. What
+was not asked is asked. A difference is first checked for a slip of the typing; when it stands it is evidence: it is kept,
+everything of the donor is held, and the band in force is voided.
 
 A completed identification is good for one visit: it binds a kit (harvest) or one wristband, or stands for the bedside.
 """
@@ -11,26 +12,30 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.models import attempt
 from biobank.auth.permissions import Permission
+from biobank.auth.queries import logins_of_persons
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
 from biobank.custody.states import HoldKind
 from biobank.donors import events
 from biobank.donors.events import IdentifierKind
 from biobank.donors.identification import (
+    CheckWhatWasTyped,
     IdentificationDiffers,
     IdentificationExpired,
     IdentificationOver,
     IdentityMismatch,
     KitOfAnotherDonor,
+    NotAsked,
     SamePerson,
 )
-from biobank.donors.identity import differing, keep_document
+from biobank.donors.identity import differing, keep_document, not_asked
 from biobank.donors.models import identification as _identification
 from biobank.donors.models import kit_binding as _kit
 from biobank.donors.recording import hold_donor, record_on_donor, recorded
@@ -46,15 +51,19 @@ SECOND_PERSON_WITHIN = timedelta(minutes=15)
 VISIT = timedelta(hours=16)
 """How long a completed identification stands: one working day of a day clinic. The next visit identifies anew."""
 
+SLIPS = 3
+"""How many differences of one person about one patient are taken for slips of the typing, `SECOND_PERSON_WITHIN` of each other,
+when nobody says that they were checked: nobody tries until something fits."""
+
 STOP = "Stop here: no sedation, no harvest, no treatment. Put any tube or kit of this patient in quarantine."
 
 
 def identify(session: Session, act: Act, code: str, request: Identify) -> IdentificationRecorded | Refused:
     """Record one person's half of an identification, or complete the other's.
 
-    Returns Refused(IdentityMismatch) when what the patient stated is not what the vault holds. Raises NotFound,
-    IdentityUnknown, KitOfAnotherDonor; for the second person SamePerson, IdentificationOver, IdentificationExpired,
-    IdentificationDiffers.
+    Returns Refused(IdentityMismatch) when what the patient stated is not what the vault holds and was `checked`. Raises
+    NotFound, IdentityUnknown, KitOfAnotherDonor, NotAsked, CheckWhatWasTyped; for the second person SamePerson,
+    IdentificationOver, IdentificationExpired, IdentificationDiffers.
     """
     row = get_visible_donor(session, act.actor, code, lock=True)
     site = request.site or row.clinic_site_code
@@ -65,8 +74,20 @@ def identify(session: Session, act: Act, code: str, request: Identify) -> Identi
         _require_kit_is_free(session, request.kit, code)
     first = None if request.pending is None else _pending(session, act, code, site, request)
     identity = read_identity_document(session, act, row)
-    stated = keep_document(session, act, code, "identification", request.stated.model_dump(exclude_none=True))
+    if not_asked(identity, request.stated):
+        raise NotAsked(
+            f"The record of {code} has given names too, and they were not asked. Ask the patient for the whole name, and type "
+            "all of it. Nothing is held.",
+            subject=code,
+        )
     wrong = differing(identity, request.stated)
+    if wrong and not request.checked and _slips(session, act, code) < SLIPS:
+        raise CheckWhatWasTyped(
+            f"What you typed is not what the record of {code} says. Check it: ask the patient again, and type what they say. "
+            "If it still differs, everything of this donor is held.",
+            subject=code,
+        )
+    stated = keep_document(session, act, code, "identification", request.stated.model_dump(exclude_none=True))
     if wrong:
         return _mismatch(session, act, code, site, request, first, stated, wrong)
     return (
@@ -86,14 +107,29 @@ def _require_kit_is_free(session: Session, kit: str, code: str) -> None:
         )
 
 
+def _slips(session: Session, act: Act, code: str) -> int:
+    """Return how often the actor was just asked to check what they typed about this donor."""
+    statement = select(func.count()).where(
+        attempt.c.subject == code,
+        attempt.c.at > act.at - SECOND_PERSON_WITHIN,
+        attempt.c.actor_code == act.actor.code,
+        attempt.c.code == CheckWhatWasTyped.code,
+    )
+    found: int = session.execute(statement).scalar_one()
+    return found
+
+
 def _pending(session: Session, act: Act, code: str, site: str, request: Identify) -> Any:
     first = session.execute(
         select(_identification).where(_identification.c.id == request.pending, _identification.c.donor_code == code)
     ).first()
     if first is None:
         raise NotFound(f"{code} has no identification {request.pending}.", subject=code)
-    if first.first_by == act.actor.code:
-        raise SamePerson("You recorded the first half yourself. A colleague must ask the patient again.", subject=code)
+    if act.actor.code in logins_of_persons(session, [first.first_by])[first.first_by]:
+        raise SamePerson(
+            "You recorded the first half yourself, with this login or another of yours. A colleague must ask the patient again.",
+            subject=code,
+        )
     if first.completed_at is not None or first.failed_at is not None:
         raise IdentificationOver("This identification was completed or failed already. Start a new one.", subject=code)
     if first.expires_at <= act.at:

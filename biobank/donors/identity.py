@@ -67,7 +67,8 @@ def differing(identity: Identity, stated: Stated) -> tuple[IdentifierKind, ...]:
     """Return the kinds of identifiers whose stated value is not the one on record. Pure.
 
     Spelling does not matter (case, accents, apostrophes, dashes, spaces); sound does not help. Of several given names the
-    first may stand alone. A former name is not the name on record: change the record first, with its evidence.
+    first may stand alone. A former name is not the name on record: change the record first, with its evidence. Given names that
+    were not asked for are no difference here (`not_asked`).
     """
     wrong: list[IdentifierKind] = []
     if stated.name is not None and not same_name(stated.name, identity["family_name"], identity["given_names"]):
@@ -82,9 +83,14 @@ def differing(identity: Identity, stated: Stated) -> tuple[IdentifierKind, ...]:
 
 
 def same_name(stated: FormerName, family_name: str, given_names: str | None) -> bool:
-    """Say whether a stated name is the name on record."""
+    """Say whether what was stated of a name is the name on record."""
     if not same_family_name(stated.family_name, family_name):
         return False
-    if stated.given_names is None or given_names is None:
-        return stated.given_names is None and given_names is None
-    return same_given_names(stated.given_names, given_names)
+    if stated.given_names is None:
+        return True
+    return given_names is not None and same_given_names(stated.given_names, given_names)
+
+
+def not_asked(identity: Identity, stated: Stated) -> bool:
+    """Say whether the record has given names and the patient was asked for the family name only. Pure."""
+    return stated.name is not None and stated.name.given_names is None and identity["given_names"] is not None

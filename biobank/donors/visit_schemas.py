@@ -41,6 +41,10 @@ class Identify(Circumstances):
     stated: Stated
     document_kind: DocumentKind
     pending: UUID | None = Field(default=None, description="The first person's identification.")
+    checked: bool = Field(
+        default=False,
+        description="What was typed differed, was checked with the patient, and is what they say. Only then a difference holds.",
+    )
 
     @model_validator(mode="after")
     def _kit_for_harvest(self) -> Self:

@@ -12,7 +12,9 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.auth.models import user
 from biobank.auth.permissions import Permission
+from biobank.auth.queries import every_login
 from biobank.donors.events import IdentifierKind
 from biobank.donors.models import identification
 from biobank.donors.models import wristband as _band
@@ -21,7 +23,10 @@ from biobank.foundation.clock import now
 
 @dataclass(frozen=True)
 class Waiting:
-    """An identification whose first half is recorded: for what, and until when the second person may complete it."""
+    """An identification whose first half is recorded: for what, and until when the second person may complete it.
+
+    `first_logins`: every login of the first person, none of which completes it.
+    """
 
     id: UUID
     donor: str
@@ -30,20 +35,35 @@ class Waiting:
     kit: str | None
     kinds: Sequence[IdentifierKind]
     first_by: str
+    first_logins: frozenset[str]
     expires_at: datetime
 
 
 def waiting_identifications(session: Session, actor: Actor, donor: str | None = None, limit: int = 12) -> list[Waiting]:
     """Return identifications that wait for a second person, at the actor's sites, the most urgent first."""
-    statement = select(identification).where(
-        identification.c.completed_at.is_(None), identification.c.failed_at.is_(None), identification.c.expires_at > now()
+    first = user.alias("first")
+    its = identification.join(first, first.c.code == identification.c.first_by)
+    statement = (
+        select(identification, every_login(first).label("logins"))
+        .select_from(its)
+        .where(identification.c.completed_at.is_(None), identification.c.failed_at.is_(None), identification.c.expires_at > now())
     )
     statement = statement.where(actor.scope(Permission.DONOR_IDENTIFY).of(identification.c.site_code))
     if donor is not None:
         statement = statement.where(identification.c.donor_code == donor)
     rows = session.execute(statement.order_by(identification.c.expires_at).limit(limit))
     return [
-        Waiting(r.id, r.donor_code, r.site_code, r.purpose, r.kit_code, r.identifier_kinds, r.first_by, r.expires_at)
+        Waiting(
+            r.id,
+            r.donor_code,
+            r.site_code,
+            r.purpose,
+            r.kit_code,
+            r.identifier_kinds,
+            r.first_by,
+            frozenset(r.logins),
+            r.expires_at,
+        )
         for r in rows
     ]
 

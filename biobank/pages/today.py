@@ -136,7 +136,7 @@ def _withdrawals(session: Session, actor: Actor, at: datetime) -> Iterator[Task]
 
 def _identifications(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
     for one in waiting_identifications(session, actor, limit=SHOWN_EACH):
-        if one.first_by != actor.code:
+        if actor.code not in one.first_logins:
             href = f"/donors/{one.donor}/identify?pending={one.id}"
             detail = f"for {words(one.purpose).lower()}, with {one.first_by}"
             yield Task("Identify as the second person", one.donor, href, "waiting", one.expires_at, detail)

@@ -16,7 +16,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.models import user
-from biobank.auth.queries import person_of
+from biobank.auth.queries import every_login
 from biobank.custody.legality import Snapshot
 from biobank.custody.performer_confirmations import named_performer
 from biobank.custody.states import PerformerAnswer, StreamKind
@@ -92,9 +92,8 @@ def _refusal(actor: Actor, unit: str, touch: Touch) -> Refusal:
     )
 
 
-_hand, _other = user.alias("hand"), user.alias("other")
+_hand = user.alias("hand")
 _ENTRY = cast(func.convert_from(event.c.entry, "UTF8"), JSONB)
-_LOGINS = select(func.jsonb_agg(_other.c.code)).where(person_of(_other) == person_of(_hand)).scalar_subquery()
 _DENIED = (
     select(named_performer.c.id)
     .where(
@@ -105,7 +104,7 @@ _DENIED = (
     .correlate(event, _hand)
 )
 _HANDS = (
-    select(func.jsonb_object_agg(_hand.c.code, _LOGINS))
+    select(func.jsonb_object_agg(_hand.c.code, every_login(_hand)))
     .where(
         or_(
             _hand.c.code == event.c.recorded_by,

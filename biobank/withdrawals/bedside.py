@@ -15,6 +15,7 @@ from sqlalchemy import insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.auth.queries import logins_of_persons
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Circumstances
 from biobank.custody.states import HoldKind
@@ -93,7 +94,7 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
     if (
         open_check is None
         or open_check.expires_at < act.at
-        or open_check.first_checker == act.actor.code
+        or act.actor.code in logins_of_persons(session, [open_check.first_checker])[open_check.first_checker]
         or open_check.wristband_code != band.code
     ):
         return _open_check(session, act, case, request, product, band, open_check)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlmodel import Session
 
+from biobank.auth.queries import logins_of_persons
 from biobank.custody.entry import parse_entry
 from biobank.custody.states import State
 from biobank.people.resets import Reset, resets_in_case
@@ -68,8 +69,8 @@ class BedsideView:
 def stage_of(last: str | None, *, open_checks: Sequence[str], releases: int, left: int, actor: str) -> Stage:
     """Return what a person is told. Pure.
 
-    `last`: kind of the last bedside event; `open_checks`: who opened each check that still waits; `releases`: how many may be
-    used now; `left`: tubes not given yet; `actor`: who asks. A stop stands until somebody begins again.
+    `last`: kind of the last bedside event; `open_checks`: every login of those who opened a check that still waits; `releases`:
+    how many may be used now; `left`: tubes not given yet; `actor`: who asks. A stop stands until somebody begins again.
     """
     if last == "withdrawal.bedside_check_failed":
         return "stopped"
@@ -116,7 +117,7 @@ def read_bedside(session: Session, standing: Standing) -> BedsideView:
         mark=case.seq,
         stage=stage_of(
             None if last is None else last["kind"],
-            open_checks=[c.first_checker for c in checks],
+            open_checks=sorted(frozenset().union(*logins_of_persons(session, {c.first_checker for c in checks}).values())),
             releases=len(releases),
             left=left,
             actor=actor.code,

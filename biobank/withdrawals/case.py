@@ -15,7 +15,9 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
+from biobank.auth.models import user
 from biobank.auth.permissions import Permission
+from biobank.auth.queries import every_login
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
@@ -41,6 +43,7 @@ from biobank.withdrawals.workflow import Item, Route, WithdrawalState
 
 pick_table = table_of(WithdrawalPick)
 administration = table_of(Administration)
+_picker = user.alias("picker")
 PICKED = ("container_code", "position_code", "picked_by", "picked_at", "picked_event", "confirmed_by", "confirmed_at")
 
 
@@ -228,7 +231,8 @@ _SEQ = (
 def read_tubes(
     session: Session, codes: Collection[str], *, also: Collection[str] = (), lock: bool = False
 ) -> Sequence[RowMapping]:
-    """Return one row for each tube of these withdrawals, by code: `tube`, its pick, whether `given`, the withdrawal's `seq`.
+    """Return one row for each tube of these withdrawals, by code: `tube`, its pick with every login of who took it out
+    (`pickers`), whether `given`, the withdrawal's `seq`.
 
     `also`: further specimens, as rows without a withdrawal; only with one withdrawal. `lock` takes their rows of custody.
     """
@@ -240,6 +244,7 @@ def read_tubes(
             _SEQ.label("seq"),
             administration.c.release_id.is_not(None).label("given"),
             *(pick_table.c[name] for name in PICKED),
+            every_login(_picker).label("pickers"),
         )
         .select_from(
             custody.outerjoin(item_table, asked)
@@ -250,6 +255,7 @@ def read_tubes(
                     pick_table.c.specimen_code == item_table.c.specimen_code,
                 ),
             )
+            .outerjoin(_picker, _picker.c.code == pick_table.c.picked_by)
             .outerjoin(
                 administration,
                 and_(

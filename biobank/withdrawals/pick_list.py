@@ -41,13 +41,13 @@ class Level:
 
 @dataclass(frozen=True)
 class PickLine:
-    """A tube to pick: where it is, and how far it got."""
+    """A tube to pick: where it is, and how far it got. `pickers`: every login of the one who took it out."""
 
     specimen: str
     material: str
     picked: bool
     confirmed: bool
-    picked_by: str | None
+    pickers: Sequence[str]
     container: str | None
     slot: str | None
     path: Sequence[str]
@@ -134,7 +134,7 @@ def _line(
         material=tube.material,
         picked=item.picked,
         confirmed=item.confirmed,
-        picked_by=None if pick is None or not item.picked else pick["picked_by"],
+        pickers=() if pick is None or not item.picked else pick["pickers"],
         container=None if box is None else box.code,
         slot=slot,
         path=[] if box is None else [*box.path, *([slot] if slot is not None else [])],

@@ -228,10 +228,10 @@ def confirm_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> l
     found = [*begin_refusals(actor, Step.PICK, case), *_there(actor, Permission.WITHDRAWAL_PICK, tube.sites, code)]
     if not item.picked or item.confirmed:
         found.append(wrong_tube(actor, case, code, tube))
-    elif case.picks[code]["picked_by"] == actor.code:
+    elif actor.code in case.picks[code]["pickers"]:
         found.append(
             SecondPersonNeeded(
-                "You took this tube out yourself; a second person scans it, with their own login.",
+                "You took this tube out yourself; a second person scans it. Another login of yours is still you.",
                 where_now=tube.where_now,
                 subject=code,
             )

@@ -160,7 +160,7 @@ def test_a_hold_that_forbids_destroying_keeps_the_person(api: Api) -> None:
     from tests.donors.stories import STATED, half
 
     donor = register(api.clinician)
-    half(api.clinician, donor, stated=STATED | {"date_of_birth": "1971-07-23"})
+    half(api.clinician, donor, stated=STATED | {"date_of_birth": "1971-07-23"}, checked=True)
 
     assert erased_by_two(api, donor).json()["because"] == ["identity_hold"]
 

@@ -11,12 +11,17 @@ from sqlmodel import Session
 
 from biobank.acts.codes import new_code
 from biobank.donors.identification import IdentificationExpired, IdentificationMissing, completed_identification
+from biobank.donors.identifying import SLIPS
+from biobank.donors.visits import waiting_identifications
 from biobank.donors.wristbands import WristbandExpired, WristbandVoid, active_wristband
 from biobank.foundation import clock
 from biobank.foundation.codes import CheckCharacterWrong
 from biobank.foundation.errors import NotFound
 from tests.conftest import Api
 from tests.donors.stories import STATED, band, half, identified, kinds, register
+from tests.pages.visitor import Visit
+from tests.seed import PASSWORD
+from tests.withdrawals.stories import of_one_person
 
 
 def kit(api: Api) -> str:
@@ -69,6 +74,11 @@ def test_one_person_cannot_be_both(api: Api) -> None:
     first = half(api.clinician, donor).json()["identification"]
 
     assert half(api.clinician, donor, pending=first).json()["code"] == "second_person_needed"
+    of_one_person(api, "clinician", "clinic_staff")
+    assert half(api.clinic_staff, donor, pending=first).json()["code"] == "second_person_needed"
+    actor = api.test_bank.act("clinic_staff").actor
+    (waiting,) = api.test_bank.write(lambda s: waiting_identifications(s, actor, donor))
+    assert actor.code in waiting.first_logins
 
 
 def test_the_second_person_has_fifteen_minutes(api: Api) -> None:
@@ -112,13 +122,13 @@ def test_a_completed_identification_is_over(api: Api) -> None:
         (STATED | {"name": {"family_name": "Quillfether", "given_names": "Marya"}}, ["name"]),
         (STATED | {"name": {"family_name": "Quillfeather Orsted", "given_names": "Ann"}}, ["name"]),
         (STATED | {"external_id": {"issuer": "OTHER", "value": "MRN 778-1234"}}, ["external_id"]),
-        ({"name": {"family_name": "Doe", "given_names": None}, "date_of_birth": "2000-01-01"}, ["name", "date_of_birth"]),
+        ({"name": {"family_name": "Doe", "given_names": "Marya"}, "date_of_birth": "2000-01-01"}, ["name", "date_of_birth"]),
     ],
 )
 def test_a_mismatch_is_kept_holds_everything_and_says_what_to_do(api: Api, stated: Any, differing: list[str]) -> None:
     donor = register(api.clinician)
 
-    answer = half(api.clinician, donor, stated=stated)
+    answer = half(api.clinician, donor, stated=stated, checked=True)
 
     problem = answer.json()
     assert (answer.status_code, problem["code"], problem["differing"]) == (409, "identity_mismatch", differing)
@@ -130,13 +140,50 @@ def test_a_mismatch_is_kept_holds_everything_and_says_what_to_do(api: Api, state
     assert kinds(api, donor)[1:] == ["donor.identity_mismatched", "donor.hold_placed"]
 
 
+def test_what_was_not_asked_and_a_slip_of_the_typing_hold_nothing_and_nobody_tries_until_it_fits(api: Api) -> None:
+    donor = register(api.clinician)
+    half_a_name = STATED | {"name": {"family_name": "Quillfeather-Orsted"}}
+    slip = STATED | {"date_of_birth": "1961-07-24"}
+
+    assert half(api.clinician, donor, stated=half_a_name, checked=True).json()["code"] == "given_names_not_asked"
+    for client in (api.clinician, api.clinic_staff, *[api.clinician] * (SLIPS - 1)):
+        told = half(client, donor, stated=slip).json()
+        assert told["code"] == "check_what_was_typed" and "differing" not in told, told
+    assert api.clinician.get(f"/donors/{donor}").json()["holds"] == []
+    assert kinds(api, donor) == ["donor.registered"]
+
+    assert half(api.clinician, donor, stated=slip).json()["code"] == "identity_mismatch"
+    (hold,) = api.clinician.get(f"/donors/{donor}").json()["holds"]
+    assert hold["kind"] == "identity"
+
+
+def test_the_page_asks_to_check_first_and_quality_lifts_the_hold_on_a_page(api: Api, visit: Visit) -> None:
+    donor = register(api.clinician)
+    path, typed = f"/donors/{donor}/identify", {"purpose": "bedside", "document_kind": "passport"}
+    stated = {"family_name": "Quillfeather-Orsted", "given_names": "Marya", "date_of_birth": "1961-07-24"}
+    at_the_desk = visit("clinician")
+
+    asked = at_the_desk.submit(path, typed | stated).text
+    assert "Check what you typed" in asked and 'name="checked"' in asked and "1961-07-24" not in asked
+    assert api.clinician.get(f"/donors/{donor}").json()["holds"] == []
+    assert "may be another person" in at_the_desk.submit(path, typed | stated | {"checked": "yes"}).text
+
+    (hold,) = api.clinician.get(f"/donors/{donor}").json()["holds"]
+    assert f"/holds/{hold['id']}/lift" not in at_the_desk.get_page(f"/donors/{donor}")
+    quality = visit("quality")
+    assert f"/holds/{hold['id']}/lift" in quality.get_page(f"/donors/{donor}")
+    lifted = {"reason": "checked_with_document", "password": PASSWORD}
+    assert "The hold is lifted" in quality.submit(f"/holds/{hold['id']}/lift", lifted).text
+    assert api.clinician.get(f"/donors/{donor}").json()["holds"] == []
+
+
 def test_a_mismatch_in_the_second_half_fails_the_whole_and_voids_the_band(api: Api) -> None:
     donor = register(api.clinician)
     worn = band(api, donor)
     first = half(api.clinician, donor, "bedside").json()["identification"]
 
     wrong = STATED | {"date_of_birth": "1971-07-23"}
-    answer = half(api.clinic_staff, donor, "bedside", pending=first, stated=wrong)
+    answer = half(api.clinic_staff, donor, "bedside", pending=first, stated=wrong, checked=True)
 
     assert answer.json()["code"] == "identity_mismatch"
     with pytest.raises(WristbandVoid, match="identity mismatch"):
@@ -147,7 +194,7 @@ def test_a_mismatch_in_the_second_half_fails_the_whole_and_voids_the_band(api: A
 def test_a_later_mismatch_takes_away_what_was_completed_before_it(api: Api) -> None:
     donor = register(api.clinician)
     done = identified(api, donor)
-    half(api.clinician, donor, stated=STATED | {"date_of_birth": "1971-07-23"})
+    half(api.clinician, donor, stated=STATED | {"date_of_birth": "1971-07-23"}, checked=True)
 
     assert api.clinician.post("/wristbands", json={"identification": done}).json()["code"] == "identification_missing"
     again = identified(api, donor)
@@ -157,7 +204,7 @@ def test_a_later_mismatch_takes_away_what_was_completed_before_it(api: Api) -> N
 def test_a_second_mismatch_places_no_second_hold(api: Api) -> None:
     donor = register(api.clinician)
     for _ in range(2):
-        half(api.clinician, donor, stated=STATED | {"date_of_birth": "1971-07-23"})
+        half(api.clinician, donor, stated=STATED | {"date_of_birth": "1971-07-23"}, checked=True)
 
     assert len(api.clinician.get(f"/donors/{donor}").json()["holds"]) == 1
 
@@ -175,7 +222,7 @@ def test_a_person_with_one_name_states_one_name(api: Api) -> None:
     stated = STATED | {"name": {"family_name": "Quillfeather-Orsted"}}
 
     assert half(api.clinician, donor, stated=stated).status_code == 201
-    assert half(api.clinician, donor).json()["code"] == "identity_mismatch"
+    assert half(api.clinician, donor, checked=True).json()["code"] == "identity_mismatch"
 
 
 def test_the_laboratory_identifies_nobody(api: Api) -> None:

@@ -130,7 +130,7 @@ def test_no_answer_to_a_refusal_repeats_what_was_sent(api: Api) -> None:
     donor = register(api.clinician)
 
     answers = [
-        half(api.clinician, donor, stated=STATED | {"date_of_birth": "1971-07-23"}),
+        half(api.clinician, donor, stated=STATED | {"date_of_birth": "1971-07-23"}, checked=True),
         half(api.clinician, donor, stated=STATED | {"name": {"family_name": "Zebedee"}}),
         consent(api.clinician, donor, "banking", representative="Zebedee"),
         api.lab_tech.post("/donors", json=MARY),

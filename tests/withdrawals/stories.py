@@ -24,6 +24,7 @@ from biobank.storage.events import Stored
 from tests.conftest import Api, Client, TestBank
 from tests.donors import stories as donors
 from tests.factories import fresh_code, make_box, make_received
+from tests.seed import USERS
 from tests.signing import signed
 
 AMOUNT = 5_000_000
@@ -124,6 +125,13 @@ def place_of(api: Api, specimen: str) -> str:
         return str(projection.position_code or projection.container_code)
 
     return api.test_bank.write(read)  # type: ignore[no-any-return]
+
+
+def of_one_person(api: Api, login: str, other: str) -> None:
+    """Say that two logins are one person's."""
+    body = {"same_person_as": USERS[login].code}
+    answer = api.admin.patch(f"/users/{USERS[other].code}", json=body)
+    assert answer.status_code == 200, answer.text
 
 
 def state_of(api: Api, specimen: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.factories import fresh_code, make_box
+from tests.pages.visitor import Visit
 from tests.withdrawals.stories import (
     AMOUNT,
     Story,
@@ -21,6 +22,7 @@ from tests.withdrawals.stories import (
     kinds_of,
     later,
     named,
+    of_one_person,
     put_away,
     refused,
     sealed,
@@ -285,6 +287,8 @@ def test_a_misread_label_is_asked_for_again(api: Api) -> None:
 def test_the_one_who_took_it_out_does_not_confirm(api: Api) -> None:
     story = a_story(api).up_to("pick")
     refused(story.confirm(api.lab_tech), 403, "second_person_must_differ")
+    of_one_person(api, "lab_tech", "lab_tech2")
+    refused(story.confirm(api.lab_tech2), 403, "second_person_must_differ")
     refused(story.issue(), 409, "pick_unconfirmed")
 
 
@@ -425,10 +429,13 @@ def test_the_patients_own_void_band_asks_for_the_one_in_force(api: Api) -> None:
     assert story.check().status_code == 201
 
 
-def test_one_person_alone_never_makes_a_release(api: Api) -> None:
+def test_one_person_alone_never_makes_a_release(api: Api, visit: Visit) -> None:
     story = a_story(api).up_to("thaw")
     for _ in range(3):
         assert story.check().json()["status"] == "waiting_for_second_person"
+    of_one_person(api, "clinician", "clinic_staff")
+    assert "Your turn" not in visit("clinic_staff").get_page(f"/withdrawals/{story.code}/check")
+    assert story.check(api.clinic_staff).json()["status"] == "waiting_for_second_person"
     assert story.release == ""
 
 

@@ -205,7 +205,7 @@ def _visit_acts(actor: Actor, known: Known) -> list[ActionLink]:
     acts = [
         ActionLink("Identify as the second person", f"{here}/identify?pending={one.id}", "person-check", "get", "main")
         for one in known.waiting
-        if one.first_by != actor.code
+        if actor.code not in one.first_logins
     ]
     if known.bandable:
         acts.append(ActionLink("Put the wristband on", f"{here}/band", "person-check", "get", "main"))

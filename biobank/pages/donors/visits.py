@@ -14,7 +14,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.donors import banding, identifying, queries
-from biobank.donors.identification import IdentificationOver
+from biobank.donors.identification import CheckWhatWasTyped, IdentificationOver
 from biobank.donors.schemas import BandPublic, DonorPublic
 from biobank.donors.visit_schemas import Identify, IssueWristband, Stated, VoidWristband
 from biobank.donors.visits import Waiting, bandable_identification, waiting_identifications
@@ -73,10 +73,13 @@ def _draw_identify(at: Opened[Half]) -> ActForm:
         asked = ", ".join(words(kind).lower() for kind in first.kinds)
         lead = f"{OPENLY} Your colleague {first.first_by} asked for: {asked}. What was answered is not shown to you."
         fields, hidden, kinds = [], {"pending": str(first.id)}, tuple(first.kinds)
+    submit = "Record what was stated"
+    if isinstance(at.refusal, CheckWhatWasTyped) or "checked" in at.form:
+        hidden, submit = hidden | {"checked": "yes"}, "Checked: record what the patient says"
     return ActForm(
         title=title,
         lead=lead,
-        submit="Record what was stated",
+        submit=submit,
         icon="person-check",
         fields=[*fields, *(field for kind in kinds for field in IDENTIFIERS[kind]), about[2]],
         hidden=hidden,
@@ -85,7 +88,7 @@ def _draw_identify(at: Opened[Half]) -> ActForm:
 
 def _half(at: Acting[Half]) -> dict[str, Any]:
     _donor, first = at.read
-    stated = {"stated": _stated(at.form)}
+    stated = {"stated": _stated(at.form), "checked": "checked" in at.form}
     if first is not None:
         # What the first person chose is theirs to say; the second's form only names it.
         return stated | {"pending": first.id, "purpose": first.purpose, "kit": first.kit, "site": first.site}
@@ -110,7 +113,7 @@ def _identified(at: Opened[Half], body: Identify, answer: Mapping[str, Any]) -> 
 ActPage(
     address="/donors/{code}/identify",
     asks=("pending", "purpose", "kit"),
-    keeps=("pending", "purpose", "kit", "document_kind"),
+    keeps=("pending", "purpose", "kit", "document_kind", "checked"),
     reads=_read_half,
     form=_draw_identify,
     labels=LABELS,

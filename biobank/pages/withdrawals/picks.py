@@ -147,7 +147,7 @@ def _draw_confirm(at: Opened[tuple[PickList, Refusal | None]]) -> OwnPage:
     """The second person's page: it says how many tubes wait and never which."""
     picks, against = at.read
     waiting = [line for line in picks.lines if line.picked and not line.confirmed]
-    own = bool(waiting) and all(line.picked_by == at.actor.code for line in waiting)
+    own = bool(waiting) and all(at.actor.code in line.pickers for line in waiting)
     return OwnPage(
         "withdrawal_confirm.html",
         code=at.code,
