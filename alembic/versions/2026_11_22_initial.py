@@ -1055,6 +1055,27 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_kit_label_kit_code"), "kit_label", ["kit_code"], unique=False)
     op.create_table(
+        "logger_file",
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("container_code", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("serial", sa.Text(), nullable=True),
+        sa.Column("zone", sa.Text(), nullable=False),
+        sa.Column("value_count", sa.Integer(), nullable=False),
+        sa.Column("outside_count", sa.Integer(), nullable=False),
+        sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "last_at >= first_at AND value_count > 0 AND outside_count >= 0", name=op.f("a_logger_file_has_readings")
+        ),
+        sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_logger_file_container_code")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_logger_file_event_hash")),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_logger_file")),
+        info={"append_only": True},
+    )
+    op.create_index("ix_logger_file_container", "logger_file", ["container_code", "recorded_at"], unique=False)
+    op.create_table(
         "lot",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
@@ -2146,6 +2167,8 @@ def downgrade() -> None:
     op.drop_index("ix_lot_started", table_name="lot")
     op.drop_index(op.f("ix_lot_donor_code"), table_name="lot")
     op.drop_table("lot")
+    op.drop_index("ix_logger_file_container", table_name="logger_file")
+    op.drop_table("logger_file")
     op.drop_index(op.f("ix_kit_label_kit_code"), table_name="kit_label")
     op.drop_table("kit_label")
     op.drop_table("job_file")

@@ -34,8 +34,29 @@ class ReadingRecorded(Event):
         return {name: payload[name] for name in ("reading", "value")} | {"outside": "too_warm" if payload["excursion"] else None}
 
 
+class LoggerFileRecorded(Event):
+    """Every value of a logger's file is a reading of the container. The file is kept; its hash is their evidence."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.logger_file_recorded"] = "container.logger_file_recorded"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+
+    logger_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    serial: str | None = Field(default=None, max_length=40)
+    zone: str = Field(max_length=60, description="As the file or the person said it.")
+    values: int = Field(ge=1, le=10**6)
+    outside: int = Field(ge=0, le=10**6)
+    doubtful: int = Field(ge=0, le=10**6, description="Values that were asked back and confirmed.")
+    gaps: int = Field(ge=0, le=10**6)
+    first_at: str = Field(pattern=INSTANT)
+    last_at: str = Field(pattern=INSTANT)
+
+
 class ReadingWithdrawn(Event):
-    """A reading was wrong: it counts for nothing from now on, and stays on record."""
+    """A reading was wrong: it counts for nothing from now on, and stays on record.
+
+    `reading` and `at` say which one, where the event that recorded it was a whole file.
+    """
 
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
     kind: Literal["container.reading_withdrawn"] = "container.reading_withdrawn"
@@ -43,6 +64,8 @@ class ReadingWithdrawn(Event):
 
     recorded: str = HASH
     reason: str = REASON
+    reading: Measure | None = None
+    at: str | None = Field(default=None, pattern=INSTANT)
 
 
 class _OfExcursion(Event):

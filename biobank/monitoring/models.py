@@ -54,6 +54,28 @@ class StorageReading(SQLModel, table=True):
     withdrawn_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 
+class LoggerFile(SQLModel, table=True):
+    """A logger's file whose values are readings of a container; the file itself is kept as an attachment, by its hash."""
+
+    __tablename__ = "logger_file"
+    __table_args__ = (
+        CheckConstraint("last_at >= first_at AND value_count > 0 AND outside_count >= 0", name="a_logger_file_has_readings"),
+        Index("ix_logger_file_container", "container_code", "recorded_at"),
+        {"info": {"append_only": True}},
+    )
+
+    sha256: str = Field(sa_column=Column(Text, primary_key=True))
+    container_code: str = Field(sa_column=Column(Text, ForeignKey("storage_container.code"), nullable=False))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    serial: str | None = Field(default=None, sa_column=Column(Text))
+    zone: str = Field(sa_column=Column(Text, nullable=False))
+    value_count: int = Field(sa_column=Column(Integer, nullable=False))
+    outside_count: int = Field(sa_column=Column(Integer, nullable=False))
+    first_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    last_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    recorded_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+
+
 class Excursion(SQLModel, table=True):
     """A container was outside its limits from `began_at` to `last_at`, the first and the last reading that say so.
 
@@ -112,5 +134,6 @@ class ExcursionItem(SQLModel, table=True):
 
 # The tables, by the names under which everybody imports them.
 reading = table_of(StorageReading)
+logger_file = table_of(LoggerFile)
 excursion = table_of(Excursion)
 excursion_item = table_of(ExcursionItem)

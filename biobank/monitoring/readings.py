@@ -12,6 +12,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.states import StreamKind
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.terms import words
 from biobank.monitoring.events import ReadingRecorded, ReadingWithdrawn
@@ -145,7 +146,7 @@ def withdraw_reading(session: Session, act: Act, code: str, reading_id: int, req
         )
         record_reading(session, act, code, right)
     head = head_of(session, act, request, subject=None, site=place.site_code)
-    event = ReadingWithdrawn(recorded=bytes(row.event_hash).hex(), reason=request.reason)
+    event = ReadingWithdrawn(recorded=bytes(row.event_hash).hex(), reason=request.reason, reading=row.kind, at=rfc3339(row.at))
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
     session.execute(
         update(reading).where(reading.c.id == reading_id).values(withdrawn_at=head.recorded_at, withdrawn_event=done[0].leaf_hash)

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Path, Query, Response
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import BankDep, Performing, Reading
 from biobank.foundation.paging import Cursor, Paging
+from biobank.monitoring import logger_files
+from biobank.monitoring.logger_files import LoggerFileAnswer, LoggerFileList, RecordLoggerFile
 from biobank.quality import (
     attachments,
     decisions,
@@ -252,6 +254,23 @@ async def read_attachment(sha256: ShaPath, reading: Reading, bank: BankDep) -> R
     data = await to_thread.run_sync(attachments.read_file, bank, sha256, subject)
     headers = {"Content-Disposition": f'attachment; filename="{sha256[:16]}"', "X-Content-Type-Options": "nosniff"}
     return Response(data, media_type=public.media_type, headers=headers)
+
+
+@router.post("/storage-containers/{code}/logger-files", status_code=201)
+async def record_logger_file(
+    code: CodePath, request: RecordLoggerFile, performing: Performing, reading: Reading, bank: BankDep
+) -> LoggerFileAnswer:
+    """Read a stored file of a temperature logger, of whatever maker, as readings of a container. What the file leaves open
+    (the zone of its times, day or month first) is asked with a 409; a value that can hardly be right is asked back."""
+    _public, subject = await reading(attachments.find_file, request.logger_sha256)
+    data = await to_thread.run_sync(attachments.read_file, bank, request.logger_sha256, subject)
+    return await performing(logger_files.record_logger_file, code.upper(), request, data)
+
+
+@router.get("/storage-containers/{code}/logger-files")
+async def list_logger_files(code: CodePath, reading: Reading) -> LoggerFileList:
+    """Files of loggers that were read as readings of a container."""
+    return await reading(logger_files.logger_files_of, code.upper())
 
 
 @router.post("/paper-forms", status_code=201)

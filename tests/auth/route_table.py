@@ -358,6 +358,15 @@ STORAGE = (
     Row("GET", "/api/v1/storage-containers/{code}/readings", None, None, _box, LAB_ONLY),
     Row(
         "POST",
+        "/api/v1/storage-containers/{code}/logger-files",
+        P.STORAGE_RECORD,
+        lambda w: {"logger_sha256": SOME_HASH},
+        _box,
+        missing=True,
+    ),
+    Row("GET", "/api/v1/storage-containers/{code}/logger-files", None, None, _box, LAB_ONLY),
+    Row(
+        "POST",
         "/api/v1/storage-containers/{code}/readings/{reading_id}/withdraw",
         P.STORAGE_RECORD,
         lambda _: {"reason": "misread"},

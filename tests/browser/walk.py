@@ -87,6 +87,8 @@ STOPS: tuple[Stop, ...] = (
     stop("/place-limits/new?container={box}", ("quality",), 8, "/place-limits/new"),
     stop("/storage/{box}/reading", BENCH, 9, "/storage/{code}/reading"),
     stop("/storage/{read_tank}/readings/{reading}/withdraw", BENCH, 9, "/storage/{code}/readings/{reading_id}/withdraw"),
+    stop("/storage/{read_tank}/logger-file", BENCH, 9, "/storage/{code}/logger-file"),
+    stop("/storage/{read_tank}/chart?span=week", ("lab_tech", "quality"), 20, "/storage/{code}/chart"),
     stop("/alarms", ("lab_tech", "quality"), 6),
     stop("/alarms/{alarm}", ("lab_tech", "quality"), 8, "/alarms/{code}"),
     stop("/alarms/{alarm}/acknowledge", BENCH, 6, "/alarms/{code}/acknowledge"),

@@ -1,12 +1,14 @@
 """A doubtful reading is asked back in °C, limits are typed in °C and percent, a group is assessed, on pages."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
+from biobank.monitoring.series import Part, gaps_of
 from tests import seed
 from tests.conftest import Api
 from tests.monitoring.test_excursions import LN2, OPEN, a_tank, frozen, held, put, read
+from tests.monitoring.test_logger_files import a_file, keep
 from tests.pages.visitor import Visit
 from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import later
@@ -95,3 +97,50 @@ def test_a_warm_room_does_not_reach_what_keeps_its_own_cold_in_it(api: Api, visi
     back = api.quality.post("/look-backs", json=times).json()
     assert (back["specimens"], back["keep_their_own_cold"]) == (0, [tank])
     assert read(api, tank, -50_000)["added"] == 1
+
+
+def test_a_chart_shows_limits_excursions_and_gaps_and_a_table_says_the_same(api: Api, visit: Visit) -> None:
+    tank = a_tank(api)
+    later(api, hours=24)
+    read(api, tank, -180_000, clock.now() - timedelta(hours=20))
+    (excursion,) = read(api, tank, -90_000, clock.now() - timedelta(hours=10))["excursions"]
+    read(api, tank, -185_000)
+
+    page = visit("quality").get_page(f"/storage/{tank}/chart")
+
+    assert page.count('class="plot-outside"') == 2, "over the temperature, and over the level, of which there is none"
+    assert page.count('class="plot-gap"') >= 3
+    assert page.count('class="plot-line"') == 3, "the line breaks where nothing was read"
+    assert "-90" in page.replace("−", "-") and excursion in page and "Nothing was read" in page
+    assert visit("quality").get(f"/storage/{tank}/chart?span=year").status_code == 422
+    assert visit("clinician").get(f"/storage/{tank}/chart").status_code == 404
+
+
+def test_what_lies_between_readings_far_apart_is_a_gap() -> None:
+    start = datetime.fromisoformat("2026-11-29T00:00:00+00:00")
+
+    def part(hour: float) -> Part:
+        return Part(start + timedelta(hours=hour), start + timedelta(hours=hour + 0.1), 1, 2, 3)
+
+    found = gaps_of([part(0.2), part(0.5), part(3)], start, start + timedelta(hours=4), timedelta(minutes=30))
+
+    assert [(since - start, until - start) for since, until in found] == [
+        (timedelta(hours=0.6), timedelta(hours=3)),
+        (timedelta(hours=3.1), timedelta(hours=4)),
+    ]
+    assert gaps_of([], start, start + timedelta(hours=1), timedelta(minutes=30)) == [(start, start + timedelta(hours=1))]
+
+
+def test_a_file_is_read_on_a_page_that_asks_what_the_file_leaves_open(api: Api, visit: Visit) -> None:
+    tank = a_tank(api)
+    later(api, minutes=30)
+    sha256 = keep(api, a_file([(clock.now() - timedelta(hours=2, minutes=20), "-185,0")], zone=""))
+    page, tech = f"/storage/{tank}/logger-file", visit("lab_tech")
+    assert f"/attachments/new?site=LAB&amp;back={page}" in tech.get_page(page)
+
+    asked = tech.submit(page, {"logger_sha256": sha256})
+    assert asked.status_code == 409 and "does not say of which zone" in asked.text
+    done = tech.submit(page, {"logger_sha256": sha256, "zone": "UTC"}, follow_redirects=True)
+
+    assert "The file is read." in done.text and "1 value read" in done.text
+    assert sha256[:16] in tech.get_page(f"/storage/{tank}/chart?span=month")

@@ -56,6 +56,7 @@ def acts_of_place(actor: Actor, place: ContainerPublic) -> list[ActionLink]:
         acts.append(ActionLink("Set its limits", f"/place-limits/new?container={place.code}", "pen"))
     if records:
         acts.append(ActionLink("Record a reading", f"{here}/reading", "pen"))
+        acts.append(ActionLink("Read a logger's file", f"{here}/logger-file", "log"))
         acts.append(ActionLink("Move it to another place", f"{here}/move", "hand"))
     return [*acts, ActionLink("Print its map", f"{here}/map", "print")]
 
