@@ -10,8 +10,10 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.answers_and_attempts import keep_attempt
+from biobank.acts.bank import Bank
 from biobank.acts.web import BankDep, ClaimsDep, require_own_password
 from biobank.auth.identity import load_actor
+from biobank.auth.tokens import Claims
 from biobank.exports.api import ClosedWhenLeft
 from biobank.exports.bundle import MOST_OLD_SIZES, Wish
 from biobank.exports.bundling import finish_bundle, start_bundle, stream_bundle
@@ -46,6 +48,14 @@ async def read_bundle(
         size=size,
         known_sizes=tuple(known_size or ()),
     )
+    return await bundled(bank, claims, wish)
+
+
+async def bundled(bank: Bank, claims: Claims, wish: Wish) -> Response:
+    """Stream the bundle that is wished for, and record how taking it ended, also when the reader goes away.
+
+    Raises NothingSealed, NotFound and NotPermitted before the first byte; an attempt that is not permitted is kept.
+    """
 
     def who(session: Session) -> Act:
         actor = load_actor(session, claims.session_id)

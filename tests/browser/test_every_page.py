@@ -73,3 +73,4 @@ def test_a_page_is_clean_reachable_and_cheap(look: Open, furnished: Furnished, r
     assert_reachable_by_keyboard(page)
     page.set_viewport_size({"width": 360, "height": 780})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("document.querySelector('header.band')?.offsetHeight ?? 0") <= 111, "15 % of a small telephone's screen"

@@ -1,14 +1,19 @@
 """An auditor's pages: saved filters, near misses, gaps, exports, verification, a life on paper, both clocks."""
 
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 
+from biobank.custody.rulebook import adopt_rules_now
 from biobank.foundation import clock
 from tests import seed
-from tests.conftest import Api
+from tests.conftest import Api, TestBank
 from tests.pages.test_pages import a_tube
 from tests.pages.visitor import Visit
+from tests.sealing import seal
 from tests.withdrawals.stories import a_story, later
 
 LOOKED = {"container_intact": True, "label_legible": True, "contents_as_expected": True}
@@ -94,8 +99,30 @@ def test_an_export_is_listed_with_its_end_its_size_and_its_hash(api: Api, visit:
 def test_verification_shows_the_newest_checkpoint_and_says_when_there_is_none(api: Api, visit: Visit) -> None:
     auditor = visit("auditor")
     assert "Nothing is sealed yet" in auditor.get_page("/log/verification")
-    assert "biobank verify" in auditor.get_page("/log/verification")
+    assert "python verify.py" in auditor.get_page("/log/verification")
     auditor.get_page("/log/checkpoint", 404)
+    assert "Nothing" in auditor.get_page("/log/bundle", 409)
+
+
+def test_an_auditor_takes_a_copy_and_the_program_in_the_browser_and_checks_it_elsewhere(
+    api: Api, bank: TestBank, visit: Visit, tmp_path: Path
+) -> None:
+    adopt_rules_now(bank.bank)
+    tube = a_tube(api)
+    auditor = visit("auditor")
+    seal(bank)
+    for name, path in (("whole", "/log/bundle"), ("one", f"/log/bundle?about={tube.lower()}"), ("verify.py", "/log/verify.py")):
+        (tmp_path / name).write_bytes(auditor.get(path).content)
+
+    for name in ("whole", "one"):
+        run = [sys.executable, "-I", "verify.py", name]
+        checked = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert checked.returncode == 3, checked.stdout + checked.stderr
+
+    assert auditor.get("/log/exports/now").json()["mark"] == "2-0"
+    assert auditor.get("/log/bundle?about=KT-ABC").status_code == 422
+    technician = visit("lab_tech")
+    assert technician.get("/log/bundle").status_code == 403
 
 
 def test_a_life_names_every_event_with_its_hash_and_what_was_refused_on_the_way(api: Api, visit: Visit) -> None:

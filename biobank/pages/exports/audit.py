@@ -1,4 +1,4 @@
-"""An auditor's desk beside the search: near misses, gaps, copies that were taken, checkpoints and how to check them alone."""
+"""An auditor's desk beside the search: near misses, gaps, copies that were taken."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -6,34 +6,24 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy import func, select
 from sqlmodel import Session
 
-from biobank.acts.web import BankDep
 from biobank.auth.actor import Actor
-from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
 from biobank.custody.queries import attempts
 from biobank.custody.schemas import AttemptList, AttemptPublic
 from biobank.exports.gaps import Gaps, read_gaps
 from biobank.exports.past_exports import PastExport, list_exports
 from biobank.exports.saved_filters import title_of
 from biobank.foundation import clock
-from biobank.foundation.db import table_of
-from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Listed
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import Column, Stat
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
-from biobank.transparency.models import Cosignature, checkpoint, tree_head
-from biobank.transparency.queries import seal_lag_s
 
 router = APIRouter(include_in_schema=False)
 
-_head, _checkpoint, _cosignature = tree_head, checkpoint, table_of(Cosignature)
 Text = Annotated[str, Query(max_length=60, pattern=r"^[A-Za-z0-9_-]*$")]
-CHECKPOINTS_SHOWN = 50
 
 _WHICH = [Column("stream_id", "Record", "code"), Column("seq", "#", "number"), Column("kind", "Event", "words")]
 _RECORDED = [Column("recorded_at", "Recorded", "log_time"), Column("recorded_by", "Recorded by", "plain_code")]
@@ -48,13 +38,6 @@ GAP_COLUMNS = {
     "unconfirmed": [*_WHICH, Column("performed_by", "Hands of", "plain_code"), Column("said", "They say", "chip"), *_RECORDED],
     "late": [*_WHICH, Column("occurred_at", "Happened", "log_time"), *_RECORDED],
 }
-HEADS = [
-    Column("sealed_at", "Sealed", "log_time"),
-    Column("size", "Size of the log", "number"),
-    Column("root", "Root hash"),
-    Column("signed", "Checkpoint", "chip"),
-    Column("witnesses", "Witnesses", "number"),
-]
 
 
 def read_near_misses(session: Session, actor: Actor, asked: Wanted) -> AttemptList:
@@ -165,65 +148,3 @@ def asked_by(filters: Mapping[str, str]) -> str:
     """Return an export's filters as a saved filter is called; instants are cut to their day."""
     named = {"since": "from", "until": "to"}
     return title_of({named.get(name, name): value[:10] if name in named else value for name, value in filters.items()})
-
-
-@router.get("/log/verification")
-async def show_verification(request: Request, reading: PageReading, bank: BankDep) -> Response:
-    """Draw the newest checkpoints with their witnesses, and how to check the log without trusting the bank."""
-
-    def query(session: Session, actor: Actor) -> tuple[list[dict[str, Any]], float]:
-        actor.require(Permission.LOG_READ, at=ANYWHERE)
-        witnesses = select(func.count()).select_from(_cosignature).where(_cosignature.c.size == _head.c.size).scalar_subquery()
-        rows = session.execute(
-            select(
-                _head.c.size, _head.c.root, _head.c.sealed_at, _checkpoint.c.size.label("signed"), witnesses.label("witnesses")
-            )
-            .select_from(_head.outerjoin(_checkpoint, _checkpoint.c.size == _head.c.size))
-            .order_by(_head.c.size.desc())
-            .limit(CHECKPOINTS_SHOWN)
-        ).mappings()
-        return [dict(row) for row in rows], seal_lag_s(session, clock.now())
-
-    heads, lag = await reading.agreeing(query)
-    limit = bank.settings.merge_delay_s
-    newest = heads[0] if heads else None
-    return render(
-        request,
-        "log_verification.html",
-        origin=bank.settings.log_origin,
-        heads=[
-            head | {"root": f"{bytes(head['root']).hex()[:24]}…", "signed": "signed" if head["signed"] is not None else "pending"}
-            for head in heads
-        ],
-        columns=HEADS,
-        stats=[
-            Stat("Events in the log", newest["size"] if newest else 0, tone="good"),
-            Stat("Seconds behind", int(lag), tone="stop" if lag > limit else "good", hint=f"at most {limit} are promised"),
-            Stat(
-                "Witnesses under the newest",
-                newest["witnesses"] if newest else 0,
-                tone="good" if newest and newest["witnesses"] else "wait",
-                hint=None if newest and newest["witnesses"] else "none has signed it yet",
-            ),
-        ],
-        host=str(request.base_url).rstrip("/"),
-    )
-
-
-@router.get("/log/checkpoint")
-async def send_checkpoint(reading: PageReading) -> Response:
-    """Send the newest signed checkpoint with the lines of its witnesses, as text to keep."""
-
-    def query(session: Session, actor: Actor) -> str:
-        actor.require(Permission.LOG_READ, at=ANYWHERE)
-        row = session.execute(select(_checkpoint).order_by(_checkpoint.c.size.desc()).limit(1)).first()
-        if row is None:
-            raise NotFound("Nothing was sealed yet, so there is no checkpoint.")
-        lines = session.execute(
-            select(_cosignature.c.line).where(_cosignature.c.size == row.size).order_by(_cosignature.c.key_id)
-        ).scalars()
-        return str(row.note) + "".join(f"{line.rstrip()}\n" for line in lines)
-
-    note = await reading.agreeing(query)
-    headers = {"Content-Disposition": 'attachment; filename="checkpoint.txt"'}
-    return Response(note, media_type="text/plain; charset=utf-8", headers=headers)

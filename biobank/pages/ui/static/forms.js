@@ -131,3 +131,6 @@ document.addEventListener("submit", (event) => {
 });
 
 document.getElementById("error-summary")?.focus();
+
+// On a telephone the sections scroll sideways: begin with the one that is open in sight.
+document.querySelector(".sections [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
