@@ -7,12 +7,13 @@ that it made (events, custody, specimens, donors, vault, places, identifiers, ke
 into a second empty bank with the same constraints and triggers. `COPY` reads no file, checks nothing, encrypts and hashes
 nothing: it is the least that a bank can do to hold these rows. Prints tubes per second of each and their ratio, what reading and
 checking take, and the most memory the program has used after a tenth of the portions and at the end. `--profile` prints where
-the import's own processor time goes.
+the import's own processor time goes. What was measured is written to `bench/results/importing-TUBES.json`.
 """
 
 import argparse
 import cProfile
 import io
+import json
 import os
 import pstats
 import resource
@@ -45,6 +46,7 @@ TABLES = (
     "specimen_alias",
 )
 """In an order that foreign keys allow. Keys of donors lie in a database of their own and are copied there."""
+RESULTS = Path(__file__).parent / "results"
 TUBES_OF_ONE = 6
 COLUMNS = [name for name in FIELDS if name not in ("identifier", "material")]
 
@@ -116,22 +118,23 @@ def session_seconds(dsn: str) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def run_import(h: House, ready: list[CheckedRow]) -> tuple[float, float]:
-    """Import and return the seconds it took, and those of processors; print how memory goes."""
+def run_import(h: House, ready: list[CheckedRow]) -> tuple[float, float, list[int]]:
+    """Import and return the seconds it took, those of processors, and the most memory at each telling; print them."""
     started, own = time.perf_counter(), time.process_time()
-    told = len(ready) // 10
+    told, memory = len(ready) // 10, list[int]()
 
     def tick(done: int, of: int) -> None:
         nonlocal told
         if done >= told:
-            print(f"  {done} of {of} after {time.perf_counter() - started:.1f} s, {megabytes()} MB at most")
+            memory.append(megabytes())
+            print(f"  {done} of {of} after {time.perf_counter() - started:.1f} s, {memory[-1]} MB at most", flush=True)
             told += max(1, of // 3)
 
     outcomes = [result.outcome for some in import_ready(at_console(h.bank), ready, PROFILE, tick) for result in some]
     assert outcomes == ["imported"] * len(ready), set(outcomes)
     taken, own = time.perf_counter() - started, time.process_time() - own
     print(f"  processor time: program {own:.1f} s, its sessions {(there := session_seconds(h.postgres.dsn('owner'))):.1f} s")
-    return taken, own + there
+    return taken, own + there, memory
 
 
 def columns(connection: "psycopg.Connection[Any]", table: str) -> str:
@@ -174,18 +177,22 @@ def main() -> None:
     parser.add_argument("--tubes", type=int, default=20_000)
     parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()
-    started = time.perf_counter()
+    started, own = time.perf_counter(), time.process_time()
     ready = check_rows(Rows(inventory(given.tubes), PROFILE), PROFILE, date(2026, 11, 29))
     assert all(one.outcome == "ready" for one in ready), next(one.reasons for one in ready if one.reasons)
-    checking = time.perf_counter() - started
-    print(f"{given.tubes} tubes: read and checked in {checking:.1f} s, {megabytes()} MB at most")
+    checking, checking_work = time.perf_counter() - started, time.process_time() - own
+    print(
+        f"{given.tubes} tubes: read and checked in {checking:.1f} s, {checking_work / given.tubes * 1000:.2f} ms of processor "
+        f"time each, {megabytes()} MB at most",
+        flush=True,
+    )
     with house() as h:
         owner, keys = h.postgres.dsn("owner"), h.postgres.dsn("owner", "biobank_keys")
         before = copied_out(owner, TABLES)
         profiler = cProfile.Profile(time.process_time)
         if given.profile:
             profiler.enable()
-        taken, work = run_import(h, ready)
+        taken, work, memory = run_import(h, ready)
         profiler.disable()
         rows, kept = copied_out(owner, TABLES), copied_out(keys, ("subject_key",))
     with house() as h:
@@ -197,6 +204,17 @@ def main() -> None:
         f"processor time a tube: import {work / given.tubes * 1000:.2f} ms · COPY {least_work / given.tubes * 1000:.2f} ms · "
         f"ratio {least_work / work:.2f}"
     )
+    measured = {
+        "tubes": given.tubes,
+        "checking": {"seconds": checking, "processor_seconds": checking_work},
+        "import": {"seconds": taken, "processor_seconds": work, "memory_mb": memory},
+        "copy": {"seconds": least, "processor_seconds": least_work},
+        "ratio_of_rates": rate / floor,
+        "ratio_of_processor_time": least_work / work,
+        "load": os.getloadavg(),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"importing-{given.tubes}.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     if given.profile:
         text = io.StringIO()
         pstats.Stats(profiler, stream=text).sort_stats("tottime").print_stats(30)

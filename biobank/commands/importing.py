@@ -1,7 +1,7 @@
 """An old bank's spreadsheet."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +14,11 @@ from biobank.foundation.errors import Refusal
 if TYPE_CHECKING:
     from biobank.importing.plan import CheckedRow
     from biobank.importing.profile import Profile
+    from biobank.importing.reading import Row
     from biobank.importing.report import ReportLine
     from biobank.importing.service import Result
 
+READ_BETWEEN = 20_000
 SHOWN = 20
 """Reasons that are printed; the report has every line."""
 
@@ -49,7 +51,7 @@ def import_(
     try:
         meaning = Profile.read(profile)
         rows = read_rows(file, meaning)
-        checked = check_rows(rows, meaning, clock.now().date())
+        checked = check_rows(_told(rows), meaning, clock.now().date())
     except Refusal as refusal:
         raise fail(refusal.detail, WRONG_USAGE) from refusal
     for sentence in rows.said:
@@ -62,6 +64,14 @@ def import_(
     refused = _tell(lines, commit=commit)
     if refused:
         raise typer.Exit(REFUSED)
+
+
+def _told(rows: "Iterable[Row]") -> "Iterator[Row]":
+    """Yield the rows, and tell how far they are: a long file takes minutes."""
+    for number, row in enumerate(rows, start=1):
+        if number % READ_BETWEEN == 0:
+            errors.print(f"{number} lines read", highlight=False)
+        yield row
 
 
 def _draft(file: Path, to: Path) -> None:

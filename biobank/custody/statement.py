@@ -16,7 +16,6 @@ from datetime import datetime
 from functools import cache
 from typing import Any, LiteralString, cast
 
-import orjson
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import dialect
 
@@ -27,6 +26,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody as custody_table
 from biobank.custody.projection import PROJECTED, Projection
 from biobank.custody.states import StreamKind
+from biobank.foundation.many_rows import json_of
 from biobank.transparency.models import event as event_table
 from biobank.transparency.models import stream_head
 
@@ -283,7 +283,7 @@ def compose_each(several: Sequence[Composed]) -> tuple[LiteralString, dict[str, 
     rows = [
         one.parameters | {f"to_{name}": getattr(one.appended.after, name) for name in columns} for _, one in sorted(first.items())
     ]
-    return _each(columns), {"rows": _json(rows)}
+    return _each(columns), {"rows": json_of(rows)}
 
 
 @dataclass(frozen=True)
@@ -308,14 +308,5 @@ class Stream:
 def compose_all(events: Sequence[dict[str, Any]], streams: Sequence[Stream]) -> tuple[LiteralString, dict[str, Any]]:
     """Return the statement that appends all `events` to `streams`, specimens or others, or none; it returns their number."""
     specimens = streams[0].kind is StreamKind.SPECIMEN
-    rows = _json([stream.row() for stream in streams])
-    return _ALL[specimens], {"events": _json(events), "rows": rows, "expected": len(streams)}
-
-
-def _json(rows: Sequence[Mapping[str, Any]]) -> str:
-    return orjson.dumps(rows, default=_bytea).decode()
-
-
-def _bytea(data: bytes) -> str:
-    """Write bytes as PostgreSQL reads them in JSON."""
-    return "\\x" + data.hex()
+    rows = json_of([stream.row() for stream in streams])
+    return _ALL[specimens], {"events": json_of(events), "rows": rows, "expected": len(streams)}

@@ -14,16 +14,17 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import and_, delete, func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
 from biobank.donors.models import DonorIndex
 from biobank.donors.names import joined, sound, words
 from biobank.foundation.db import table_of
+from biobank.foundation.many_rows import GIVEN, insert_given, json_of
 
 DOMAIN: Final = b"biobank/index/v1\0"
 index = table_of(DonorIndex)
 _own = index.alias()
+_add = insert_given(index, ("donor_code", "token", "kind")).on_conflict_do_nothing()
 
 
 class TokenKind(StrEnum):
@@ -127,7 +128,7 @@ def add_tokens(session: Session, tokens: Tokens) -> None:
         for t, k in sorted(own.items())
     ]
     if rows:
-        session.execute(insert(index).on_conflict_do_nothing(), rows)
+        session.execute(_add, {GIVEN: json_of(rows)})
 
 
 def forget_tokens(session: Session, donor_code: str, kinds: Iterable[TokenKind] | None = None) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -13,6 +12,7 @@ from biobank.donors.models import donor_document as _kept
 from biobank.donors.names import same_family_name, same_given_names
 from biobank.donors.schemas import FormerName, RegisterDonor
 from biobank.donors.visit_schemas import Stated
+from biobank.foundation.many_rows import insert_rows
 from biobank.vault import put_documents
 
 Identity = dict[str, Any]
@@ -44,8 +44,7 @@ def keep_documents(session: Session, act: Act, kind: str, said: Sequence[tuple[s
     """Do the same for several documents, each with its donor; return the commitments in order."""
     commits = put_documents(session, act.keystore, said)
     rows = [{"commit": commit, "donor_code": donor, "kind": kind} for commit, (donor, _) in zip(commits, said, strict=True)]
-    if rows:
-        session.execute(insert(_kept), rows)
+    insert_rows(session, _kept, rows)
     return commits
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import delete, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -24,8 +24,13 @@ from biobank.donors.recording import hold_donor, record_on_donor, recorded
 from biobank.donors.schemas import ChangeDonor, Contact, DonorRecorded, ExternalId, FormerName, IdentityPublic, RegisterDonor
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.many_rows import GIVEN, given, insert_rows, json_of
 from biobank.vault import open_document, put_document, put_documents
 from biobank.vault.models import vault_document as _documents
+
+_NAMED = ("code", "identity_commit", "contact_commit")
+_rows = given(*(donor.c[name] for name in _NAMED))
+_name_documents = update(donor).where(donor.c.code == _rows.c.code).values({name: _rows.c[name] for name in _NAMED[1:]})
 
 INDEX_SECRET = "blind-index"  # noqa: S105 - the name of a secret, not a secret
 
@@ -68,20 +73,15 @@ def register_donors(session: Session, act: Act, requests: Sequence[RegisterDonor
         {"code": code, "clinic_site_code": r.clinic_site, "status": "living", "created_at": act.at, "created_by": act.actor.code}
         for code, r in zip(codes, requests, strict=True)
     ]
-    session.execute(insert(donor), rows)
+    insert_rows(session, donor, rows)
     identities = [identity_of(request) for request in requests]
     commits = keep_documents(session, act, "identity", list(zip(codes, identities, strict=True)))
     given = [(code, request.contact.model_dump()) for code, request in zip(codes, requests, strict=True) if request.contact]
     of_contacts = put_documents(session, act.keystore, given)
     kept = {code: commit for (code, _), commit in zip(given, of_contacts, strict=True)}
     contacts = [kept.get(code) for code in codes]
-    session.execute(
-        update(donor)
-        .where(donor.c.code == bindparam("its"))
-        .values(identity_commit=bindparam("identity"), contact_commit=bindparam("contact"))
-        .execution_options(synchronize_session=None),
-        [{"its": c, "identity": i, "contact": k} for c, i, k in zip(codes, commits, contacts, strict=True)],
-    )
+    of_each = zip(codes, commits, contacts, strict=True)
+    session.execute(_name_documents, {GIVEN: json_of([dict(zip(_NAMED, values, strict=True)) for values in of_each])})
     secret = act.bank.secret(INDEX_SECRET)
     add_tokens(session, {code: tokens_for(secret, identity) for code, identity in zip(codes, identities, strict=True)})
     alike = look_alikes_of(session, codes)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from biobank.importing import letters
@@ -40,7 +41,11 @@ SEXES = {"f": "female", "female": "female", "m": "male", "male": "male"}
 UNSAID = {"", "?", "-", "--", "n/a", "na", "none", "unknown", "unk", "tbd"}
 UNSAID_NAMES = {"", "?", "-", "--", "n/a", "unknown", "tbd"}
 """A person may be called Na, None or Unk."""
+_REMEMBERED = 4096
+"""Texts whose reading is kept: a column says the same few things in thousands of lines."""
 LIKE_UNSAID = UNSAID - UNSAID_NAMES
+
+_TRUTH = {"TRUE", "FALSE", "WAHR", "FALSCH", "VRAI", "FAUX", "VERDADERO", "FALSO", "VERO"}
 
 _ISO = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?$", re.ASCII)
 _NUMBERS = re.compile(r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?: 00:00(?::00)?)?$", re.ASCII)
@@ -126,17 +131,26 @@ def identifier_and_notes(cell: Cell) -> tuple[str, list[str]]:
         raise Unclear("is a date: a spreadsheet has turned the identifier into one. Format the column as text and write it again")
     if isinstance(value, bool):
         raise Unclear("is a truth value, not an identifier. Format the column as text and write it again")
-    text = value if isinstance(value, str) else ""
+    text, notes = _identifier_of_text(value if isinstance(value, str) else "")
+    return text, list(notes)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _identifier_of_text(text: str) -> tuple[str, tuple[str, ...]]:
     if text.lower() in UNSAID:
-        return "", []
+        return "", ()
     if _SCIENTIFIC.match(text) and "+" in text:
         raise Unclear("is a number that a spreadsheet has shortened; its last digits are lost. Write it again as text")
+    if text.upper() in _TRUTH:
+        raise Unclear("is a truth value, not an identifier. Format the column as text and write it again")
     if any((match := shape.match(text)) and _is_month(match) for shape in _DATE_SHAPES):
         raise Unclear("reads as a date: a spreadsheet has turned the identifier into one. Look at the tube and write it as text")
     plain, notes, defect = letters.plain_identifier(text)
     if defect is not None:
         raise Unclear(defect)
-    return plain, notes
+    if len(plain) > 1 and plain.startswith("'"):
+        return plain[1:].lstrip(), (*notes, "has an apostrophe before it, which keeps a text a text; it is left out")
+    return plain, tuple(notes)
 
 
 def _is_month(match: "re.Match[str]") -> bool:
@@ -154,8 +168,11 @@ def day_of(cell: Cell, order: DateOrder | None) -> date | None:
     if isinstance(value, date):
         return value
     text = said(cell)
-    if not text:
-        return None
+    return _day_of_text(text, order) if text else None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _day_of_text(text: str, order: DateOrder | None) -> date:
     if match := _ISO.match(text):
         return _day(int(match[1]), int(match[2]), int(match[3]))
     if match := _WORDS.match(text):
@@ -219,6 +236,7 @@ def amount_of(cell: Cell, factor: int, signs: Signs = Signs()) -> int:
     return int(number)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def number_of(text: str, signs: Signs) -> Decimal:
     """Return the number that a text says. `2,000` is two numbers unless the profile says which sign is which."""
     if _SCIENTIFIC.match(text):
@@ -265,6 +283,11 @@ def slot_of(cell: Cell, rows: int, cols: int) -> str:
     text = identifier_of(cell)
     if not text:
         raise Unclear("is not given")
+    return _slot_of_text(text, rows, cols)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _slot_of_text(text: str, rows: int, cols: int) -> str:
     try:
         row, col = cell_of(text)
     except ValueError as error:

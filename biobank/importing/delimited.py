@@ -18,6 +18,7 @@ from biobank.importing.texts import text_cell
 SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "bars"}
 _LIKELY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1257", "koi8_r"]
 _QUOTED_FORMULA = re.compile(r'^="([^"]*)"$')
+_FORMULA = re.compile(r"^=\s*[A-Za-z0-9($'\"+\-@]")
 _SAID = re.compile(r"^sep=(.)\r?\n", re.I)
 
 
@@ -75,7 +76,7 @@ def _separator_of(text: str) -> str:
 
 
 def _lines(text: str, separator: str, first: int, likely: str | None) -> Iterator[Line]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     while True:
         number = reader.line_num + first
         try:
@@ -83,8 +84,11 @@ def _lines(text: str, separator: str, first: int, likely: str | None) -> Iterato
         except StopIteration:
             return
         except csv.Error:
-            # The library's limit of one field, 131,072 characters.
-            raise FileFault(f"From line {number} on a quotation mark is not closed; the file cannot be read.") from None
+            # Read on, and the lines within the quotation marks would be lost, or a text be another one.
+            raise FileFault(
+                f"From line {number} on a quotation mark is not closed, or stands within a text; the file cannot be read. Mend "
+                "the line, or export the file again."
+            ) from None
         cells = {
             column: _cell(address(number, column), field, likely)
             for column, field in enumerate(fields[:MOST_COLUMNS], start=1)
@@ -95,10 +99,11 @@ def _lines(text: str, separator: str, first: int, likely: str | None) -> Iterato
 
 def _cell(at: str, field: str, likely: str | None) -> Cell:
     """`="000123"` is how a text is kept from being made a number; any other formula was never calculated here."""
-    if match := _QUOTED_FORMULA.match(field.strip()):
-        return text_cell(at, match[1], notes=("was kept as a text by a formula; the text is taken",))
-    if re.match(r"^=[A-Za-z(]", field.strip()):
-        return Cell(at, defect=NEVER_CALCULATED)
+    if field.lstrip().startswith("="):
+        if match := _QUOTED_FORMULA.match(field.strip()):
+            return text_cell(at, match[1], notes=("was kept as a text by a formula; the text is taken",))
+        if _FORMULA.match(field.strip()):
+            return Cell(at, defect=NEVER_CALCULATED)
     cell = text_cell(at, field)
     if likely is not None and cell.defect is None and not field.isascii():
         return replace(

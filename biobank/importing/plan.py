@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache, lru_cache, partial
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -78,8 +79,8 @@ class CheckedRow:
 
 def check_rows(rows: Iterable[Row], profile: Profile, today: date) -> list[CheckedRow]:
     """Check every row alone and against the others."""
-    people: dict[Any, RegisterDonor] = {}
-    checked = [_RowCheck(row, profile, today, people).checked() for row in rows]
+    shared = _Shared()
+    checked = [_RowCheck(row, profile, today, shared).checked() for row in rows]
     _refuse_two_people_of_one_number(checked)
     _refuse_one_person_of_two_numbers(checked, profile.issuer)
     _refuse_shared(checked, lambda j: j.vial and j.vial.alias.lower(), "The same patient and vial number stand in {lines} too.")
@@ -87,11 +88,19 @@ def check_rows(rows: Iterable[Row], profile: Profile, today: date) -> list[Check
     return checked
 
 
+@dataclass(slots=True)
+class _Shared:
+    """What many rows say alike: one object for all of them, so that a hundred thousand rows stay small."""
+
+    people: dict[Any, RegisterDonor] = field(default_factory=dict)
+    places: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+
+
 class _RowCheck:
     """One row on its way to being checked by itself."""
 
-    def __init__(self, row: Row, profile: Profile, today: date, people: dict[Any, RegisterDonor]) -> None:
-        self._row, self._profile, self._today, self._people = row, profile, today, people
+    def __init__(self, row: Row, profile: Profile, today: date, shared: _Shared) -> None:
+        self._row, self._profile, self._today, self._shared = row, profile, today, shared
         self._found = CheckedRow(row.where, reasons=list(row.reasons), notes=list(row.notes))
 
     def checked(self) -> CheckedRow:
@@ -125,7 +134,7 @@ class _RowCheck:
         words = ". ".join([*([remark] if remark else []), *([f"Viability by the old record: {viability}"] if viability else [])])
         if len(words) > LONGEST_REMARK:
             found.reasons.append(f"{self._called('remarks')} is longer than {LONGEST_REMARK} characters. Shorten it.")
-        elif words and not _can_be(Circumstances, comment=words):
+        elif words and not _can_be_kept(words):
             found.reasons.append(f"{self._called('remarks')} holds a character that cannot be kept. Write it again.")
         if found.reasons or person is None or unit is None or found.slot is None or not material or not alias:
             return found
@@ -219,20 +228,21 @@ class _RowCheck:
     def _registration(self, patient: str, members: dict[str, Any]) -> RegisterDonor | None:
         """The request that would register the person, one object for all tubes of one person; checked by its own rules."""
         key = (patient, *members.values())
-        if key not in self._people:
+        people = self._shared.people
+        if key not in people:
             try:
                 external = [ExternalId(issuer=self._profile.issuer, value=patient)]
             except ValidationError:
                 self._once("patient", "is longer than 80 characters, or holds one that cannot be kept")
                 return None
             try:
-                self._people[key] = RegisterDonor(clinic_site=self._profile.clinic_site, external_ids=external, **members)
+                people[key] = RegisterDonor(clinic_site=self._profile.clinic_site, external_ids=external, **members)
             except ValidationError as error:
                 for name in {str(fault["loc"][0]) for fault in error.errors(include_input=False)}:
                     born = "is no date of birth" if name == "date_of_birth" else None
                     self._once(name, born or "is longer than 200 characters, or holds one that cannot be kept in a name")
                 return None
-        return self._people[key]
+        return people[key]
 
     def _identifier(self, name: str) -> str | None:
         """Return what a label says, empty when nothing is said, None when that is unclear."""
@@ -257,7 +267,8 @@ class _RowCheck:
                 self._found.notes.append(f"{self._called(name)} is written in small letters here.")
             names.append((text or "").upper())
         slot = self._read("position", lambda cell: cells.slot_of(cell, self._profile.box_rows, self._profile.box_cols))
-        return (tuple(names), slot) if all(names) and slot else None
+        place = self._shared.places.setdefault(tuple(names), tuple(names))
+        return (place, slot) if all(names) and slot else None
 
     def _alias(self) -> str | None:
         said_by = {name: self._identifier(name) if name != "patient" else None for name in self._row.sheet.names}
@@ -275,9 +286,10 @@ class _RowCheck:
         return alias
 
 
-def _can_be(model: type[Circumstances], **members: Any) -> bool:
+@lru_cache(maxsize=4096)
+def _can_be_kept(words: str) -> bool:
     try:
-        model(**members)
+        Circumstances(comment=words)
     except ValidationError:
         return False
     return True
@@ -293,7 +305,8 @@ def _refuse_two_people_of_one_number(checked: Sequence[CheckedRow]) -> None:
 
 def _refuse_one_person_of_two_numbers(checked: Sequence[CheckedRow], issuer: str) -> None:
     """Numbers that differ in signs alone (P-1, P1) may be two people's; with one identity they are one number, badly written."""
-    for ones in _groups(checked, lambda j: j.person and external_value(issuer, j.person.external_ids[0].value)):
+    normal = cache(partial(external_value, issuer))
+    for ones in _groups(checked, lambda j: j.person and normal(j.person.external_ids[0].value)):
         spellings: dict[Any, set[str]] = defaultdict(set)
         for one in ones:
             if one.person is not None:
@@ -309,20 +322,27 @@ def identity_of_person(person: RegisterDonor) -> tuple[str, str, str, str]:
 
 
 def _slot_as_seen(row: CheckedRow) -> tuple[tuple[str, ...], str] | None:
-    return None if row.slot is None else (tuple(name_key(name) for name in row.slot[0]), row.slot[1])
+    return None if row.slot is None else (_place_as_seen(row.slot[0]), row.slot[1])
+
+
+@lru_cache(maxsize=4096)
+def _place_as_seen(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name_key(name) for name in names)
 
 
 def _refuse_shared(checked: Sequence[CheckedRow], key: Callable[[CheckedRow], Any], sentence: str) -> None:
     for ones in _groups(checked, key):
-        for one in ones if len(ones) > 1 else ():
+        for one in ones:
             one.reasons.append(sentence.format(lines=_lines(ones, one)))
 
 
 def _groups(checked: Sequence[CheckedRow], key: Callable[[CheckedRow], Any]) -> list[list[CheckedRow]]:
-    groups: dict[Any, list[CheckedRow]] = defaultdict(list)
+    """Return the rows that share a key, two or more of each."""
+    first: dict[Any, CheckedRow] = {}
+    groups: dict[Any, list[CheckedRow]] = {}
     for one in checked:
-        if key(one):
-            groups[key(one)].append(one)
+        if (its := key(one)) and (met := first.setdefault(its, one)) is not one:
+            groups.setdefault(its, [met]).append(one)
     return list(groups.values())
 
 

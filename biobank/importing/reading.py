@@ -17,11 +17,16 @@ _PACKED, _OLD = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where a line stands, and how the log names it."""
+    """Where a line stands. `of`: its file and sheet, as the log names them."""
 
     sheet: str
     line: int
-    evidence: str
+    of: str
+
+    @property
+    def evidence(self) -> str:
+        """How the log names the line."""
+        return f"{self.of}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +99,12 @@ class Rows:
     """
 
     def __init__(self, data: bytes, profile: Profile) -> None:
-        self._digest = hashlib.sha256(data).hexdigest()
+        digest = hashlib.sha256(data).hexdigest()
         self._profile = profile
         book = open_book(data, encoding=profile.encoding, separator=profile.separator)
         self._sheets = [(sheet, table := _table(book, sheet, profile), headings_in(table, profile)) for sheet in profile.sheets]
         self.said = [f"Read as {book.kind}.", *book.said]
+        self._names = {table.number: f"sha256:{digest[:32]}#{table.number}" for table in book.tables}
         used = {table.number for _, table, _ in self._sheets}
         for table in book.tables:
             if table.number not in used:
@@ -127,7 +133,7 @@ class Rows:
         if beyond and table.name == "CSV":
             reasons = ["The line has more cells than there are headings: a text that holds the separator is not quoted."]
         notes = ["The line is hidden in the file."] if line.hidden else []
-        where = Where(sheet.name, line.number, f"sha256:{self._digest[:32]}#{table.number}:{line.number}")
+        where = Where(sheet.name, line.number, self._names[table.number])
         return Row(where, sheet, cells, tuple(reasons), tuple(notes))
 
 

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any, TypeAlias
 
 import structlog
-from sqlalchemy import insert
+from sqlalchemy import func, select
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlmodel import Session
 
@@ -29,6 +29,7 @@ from biobank.donors.identity import keep_documents
 from biobank.donors.visibility import kept_apart_among
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import NotPermitted, NotSignedIn, Refusal, raise_first
+from biobank.foundation.many_rows import insert_rows
 from biobank.importing.known import Known, donors_of, known_tubes, midnight
 from biobank.importing.places import Places
 from biobank.importing.plan import CheckedRow, Vial
@@ -45,6 +46,9 @@ IMPORTER = Actor(SYSTEM_CODE, frozenset(RoleGrant(role, None) for role in Role))
 TUBES_AT_ONCE = 500
 ENDS = (OperationalError, NotSignedIn, NotPermitted)
 """What ends a run as a whole, and is no matter of one donor's tubes."""
+
+_one_at_a_time = select(func.pg_advisory_xact_lock(func.hashtextextended("imports of old inventories", 0)))
+"""Held until the transaction ends. Two imports that know nothing of each other would register one new person twice."""
 
 log = structlog.get_logger("biobank.importing")
 
@@ -149,6 +153,7 @@ def vial_of(checked: CheckedRow) -> Vial:
 def import_rows(session: Session, act: Act, rows: list[CheckedRow], profile: Profile, places: Places) -> list[Result]:
     """Import tubes of whole donors: some twenty statements for any number of them. Raises OtherPerson, NotPermitted."""
     raise_first(import_refusals(act.actor, profile))
+    session.execute(_one_at_a_time)
     donors = donors_of(session, act, [vial_of(row).person for row in rows], profile)
     known = known_tubes(session, profile.alias_issuer, [vial_of(row).alias for row in rows])
     places.load(session, act, {vial_of(row).place for row in rows})
@@ -203,7 +208,7 @@ def _import_vials(
         {"issuer": profile.alias_issuer, "value": vial.alias, "specimen_code": code}
         for vial, code in zip(vials, codes, strict=True)
     ]
-    session.execute(insert(alias), rows)
+    insert_rows(session, alias, rows)
     return [Result(row, "imported", code) for code, (row, _, _) in zip(codes, fresh, strict=True)]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from biobank.foundation.errors import MalformedRequest
@@ -98,6 +99,7 @@ class Book:
     said: list[str] = field(default_factory=list)
 
 
+@lru_cache(maxsize=MOST_COLUMNS)
 def letters_of(column: int) -> str:
     """Return the letters of a column that is counted from 1: A, Z, AA. Pure."""
     letters = ""

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -13,6 +12,7 @@ from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.projection import Projection
 from biobank.custody.recording import Circumstances, Move, record
+from biobank.foundation.many_rows import insert_rows
 from biobank.specimens.models import specimen
 from biobank.specimens.shapes import SpecimenMade
 
@@ -63,7 +63,7 @@ def create_specimens(
     The caller has locked the donor and checked what the act needs. Raises what `record` raises.
     """
     rows = [_DEFAULTS | draft.row | {"created_at": act.at, "created_by": act.actor.code} for draft in drafts]
-    session.execute(insert(specimen), rows)
+    insert_rows(session, specimen, rows)
     moves = []
     for row, draft in zip(rows, drafts, strict=True):
         unborn = _unborn(row, clinic_site)

@@ -13,6 +13,7 @@ from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.many_rows import insert_rows
 from biobank.foundation.names import name_key
 from biobank.foundation.terms import words
 from biobank.storage import queries
@@ -74,13 +75,11 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
     )
     if rows is not None and cols is not None:
         cells = [(r, c) for r in range(1, rows + 1) for c in range(1, cols + 1)]
-        session.execute(
-            insert(storage_position),
-            [
-                {"code": p, "container_code": code, "row": r, "col": c, "label": label_of(r, c)}
-                for p, (r, c) in zip(new_codes(session, "PS", len(cells)), cells, strict=True)
-            ],
-        )
+        positions = [
+            {"code": p, "container_code": code, "row": r, "col": c, "label": label_of(r, c)}
+            for p, (r, c) in zip(new_codes(session, "PS", len(cells)), cells, strict=True)
+        ]
+        insert_rows(session, storage_position, positions)
     head = head_of(session, act, NOW, subject=None, site=request.site)
     event = ContainerAdded(
         container_kind=request.kind,

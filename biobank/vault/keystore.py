@@ -15,6 +15,7 @@ from sqlalchemy import Column, DateTime, Engine, LargeBinary, MetaData, Table, T
 from sqlalchemy.dialects.postgresql import insert
 
 from biobank.foundation import clock
+from biobank.foundation.many_rows import GIVEN, insert_given, json_of
 
 keys_metadata = MetaData()
 """The metadata of the key database; `alembic/keys_versions` brings it to be."""
@@ -56,9 +57,9 @@ class Keystore:
             return found
         fresh = {subject: AESGCM.generate_key(256) for subject in missing}
         rows = [{"subject": s, "wrapped": self._wrap(s, key), "created_at": clock.now()} for s, key in fresh.items()]
-        statement = insert(subject_key).on_conflict_do_nothing().returning(subject_key.c.subject)
+        statement = insert_given(subject_key, tuple(rows[0])).on_conflict_do_nothing().returning(subject_key.c.subject)
         with self._engine.connect() as connection:
-            made = set(connection.execute(statement, rows).scalars())
+            made = set(connection.execute(statement, {GIVEN: json_of(rows)}).scalars())
         # Whoever was quicker made the key that counts.
         return found | {s: key for s, key in fresh.items() if s in made} | self._find(set(missing) - made)
 

@@ -16,10 +16,11 @@ from datetime import datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import delete, insert, select, true
+from sqlalchemy import delete, select, true
 from sqlmodel import Session
 
 from biobank.foundation import clock
+from biobank.foundation.many_rows import insert_rows
 from biobank.transparency import canonical
 from biobank.vault.keystore import NONCE_BYTES, KeyDestroyed, Keystore
 from biobank.vault.models import vault_document as _documents
@@ -57,7 +58,7 @@ def put_documents(session: Session, keystore: Keystore, said: Sequence[tuple[str
         commit = commitment(salt, document)
         sealed = keys[subject].encrypt(nonce, salt + canonical.encode(document), commit)
         rows.append({"commit": commit, "subject": subject, "ciphertext": nonce + sealed, "written_at": at})
-    session.execute(insert(_documents), rows)
+    insert_rows(session, _documents, rows)
     return [row["commit"] for row in rows]
 
 

@@ -1,6 +1,7 @@
 """CSV, ODS and XLS: encoding and separator found and said, what people saw, and the whole way with a drafted profile."""
 
 import io
+import re
 import tomllib
 import zipfile
 from pathlib import Path
@@ -99,6 +100,21 @@ def test_a_quotation_mark_that_is_never_closed_refuses_the_file() -> None:
         ('="000123"', "HF-000123-1"),
         ("000123", "HF-000123-1"),
         ("=A1+1", None),
+        ("=1+1", None),
+        ("=$A$1", None),
+        ("=-1", None),
+        ("='Sheet 2'!A1", None),
+        ("'000123", "HF-000123-1"),
+        ("TRUE", None),
+        ("wahr", None),
+        ("2-Sep", None),
+        ("Mar-01", None),
+        ("1-2", "HF-1-2-1"),
+        ("P\u202e1", "HF-P1-1"),
+        ("P\u00ad1", "HF-P1-1"),
+        ("\uff301", None),
+        ("\u04201", None),
+        ("#BEZUG!", None),
         ("1,23457E+11", None),
         ("123456789012345678", "HF-123456789012345678-1"),
     ],
@@ -107,6 +123,64 @@ def test_what_an_export_kept_of_an_identifier(cell: str, alias: str | None) -> N
     (one,) = of(separated(";", ROW | {"Pt ID": cell}).encode())
 
     assert (one.vial.alias if one.vial else None) == alias
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("Collected", "15.11.18", "is no date"),
+        ("Collected", "2018-11-15T23:30:00+02:00", "is no date"),
+        ("Collected", "2018-11-15 10:30", "is no date"),
+        ("Collected", "43419", "is no date"),
+        ("Collected", "30.02.2018", "no day of the calendar"),
+        ("Collected", "1900-02-29", "no day of the calendar"),
+        ("Collected", "########", "is the error"),
+        ("Amount", "1\u2009000", "is no number"),
+        ("Amount", "1\u00a0000", "is no number"),
+        ("Amount", "1'000", "is no number"),
+        ("Amount", "1,000", "two different numbers"),
+        ("Amount", "20 Mio", "is no number"),
+        ("Amount", "-20", "is no number"),
+        ("Amount", "~20", "is no number"),
+        ("Amount", "20-25", "is no number"),
+        ("Amount", "10\u00b2", "is no number"),
+        ("Amount", "\u0662\u0660", "is no number"),
+        ("Amount", "NaN", "is no number"),
+        ("Amount", "TRUE", "is no number"),
+        ("Viab %", "101", "is no percentage"),
+        ("Viab %", "0,88", "two different numbers|may be a fraction"),
+    ],
+)
+def test_a_value_that_an_export_left_unclear_is_refused_at_its_cell(column: str, cell: str, said: str) -> None:
+    (one,) = of(separated(";", ROW | {column: cell}).encode())
+
+    assert [reason for reason in one.reasons if reason.startswith(column) and re.search(said, reason)], one.reasons
+
+
+@pytest.mark.parametrize(
+    ("sign", "cell"),
+    [(" ", "1\u2009000"), (" ", "1\u00a0000"), (" ", "1\u202f000"), ("'", "1'000"), (".", "1.000"), (",", "1,000")],
+)
+def test_a_thousands_sign_that_the_profile_states_is_read(sign: str, cell: str) -> None:
+    (one,) = of(separated(";", ROW | {"Amount": cell}).encode(), thousands_sign=sign)
+
+    assert one.vial is not None, one.reasons
+    assert one.vial.amount == 1000
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\r\n\r\n"])
+def test_every_end_of_a_line_ends_a_line(end: str) -> None:
+    text = separated(";", ROW, ROW | {"Vial": 2, "Pos": "A2"}).replace("\r\n", end)
+
+    assert [one.outcome for one in of(("Inventory 2019;;;" + end + text).encode())] == ["ready"] * 2
+
+
+@pytest.mark.parametrize("name", ['"M\u00fcller', '"M\u00fcller" x', '"M\u00fcller"x'])
+def test_quotation_marks_that_do_not_fit_refuse_the_file_and_lose_no_line(name: str) -> None:
+    text = separated(";", ROW | {"Last name": name}, ROW | {"Vial": 2, "Pos": "A2"})
+
+    with pytest.raises(FileFault, match="From line 2 on a quotation mark"):
+        of(text.encode())
 
 
 ODS_CELLS = {
