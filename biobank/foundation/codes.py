@@ -99,6 +99,10 @@ _ADDRESS: Final = re.compile(r"(?:https?://)?([^/]*)(/.*)?", re.ASCII | re.IGNOR
 _SCAN_PATH: Final = re.compile(r"/S/([^/?#]*)/*(?:[?#].*)?", re.ASCII | re.IGNORECASE)
 _IS_ADDRESS: Final = re.compile(r"://|/S/", re.ASCII | re.IGNORECASE)
 _AFTER_CODE: Final = re.compile(r"[/?#].*|[.,;:]+$")
+_FRAMED: Final = re.compile(
+    r"[!-/:-@\[-`{-~]{0,3}([A-Za-z]{2}(?:[0-9]{2})?)[!-/:-@\[-`{-~ßÖö°§´]([0-9A-Za-z]{7})[!-/:-@\[-`{-~]{0,3}"
+)
+"""A code between marks (`*AD26-…*`), or with what another keyboard's layout makes of its hyphen; the check character decides."""
 
 
 class MalformedCode(MalformedRequest):
@@ -262,11 +266,14 @@ def resolve_payload(text: str, host: str, former_hosts: Collection[str] = ()) ->
     if "://" not in said:
         said = unescaped(said)
     if len(text) > LONGEST_SCAN or not _IS_ADDRESS.search(said):
-        return parse_code(_AFTER_CODE.sub("", said))
+        framed = _FRAMED.fullmatch(said)
+        return parse_code(framed[1] + framed[2] if framed else _AFTER_CODE.sub("", said))
     match = _ADDRESS.fullmatch(said)
     authority, path = (match[1], match[2] or "") if match else ("", "")
     scanned = _SCAN_PATH.fullmatch(unescaped(path))
     ours = {canonical_host(name) for name in (host, *former_hosts)}
+    if said.lower().startswith("http:"):
+        authority = authority.removesuffix(":80")
     if _canonical_authority(authority) not in ours:
         if scanned is None or not is_code(scanned[1]):
             raise ForeignLabel("This is an address of somebody else, not a label of this bank. Scan the label of this bank.")

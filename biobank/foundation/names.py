@@ -45,7 +45,7 @@ def folded(name: str) -> str:
     text = "".join(seen(c) for c in unicodedata.normalize("NFKC", name.translate(_CAPITALS)))
     text = unicodedata.normalize("NFKC", text.casefold()).translate(_LOOKS_LATIN)
     text = "".join(_digit(c) for c in text if unicodedata.category(c) not in ("Cf", "Cc") and c not in SHOWS_NOTHING)
-    return _BETWEEN.sub("", " ".join(text.split()))
+    return unicodedata.normalize("NFC", _BETWEEN.sub("", " ".join(text.split())))  # a mark may have come to stand after a letter
 
 
 @lru_cache(maxsize=8192)

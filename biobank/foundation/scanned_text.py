@@ -23,6 +23,11 @@ _MARKS_MISREAD: Final = re.compile("^(?:\u00ef\u00bb\u00bf|\u00fe\u00ff|\u00ff\u
 """A byte order mark that was read as Latin-1."""
 _SYMBOLOGY: Final = re.compile(r"^\][A-Za-z][0-9A-Za-z](?:\\[0-9]{6})?")
 """What a gun may be told to send first: the AIM identifier, and the character set that the symbol declared."""
+_CONTROLS: Final = (
+    r"(?:[<\[{](?:CR|LF|CRLF|HT|TAB|ENTER|FNC1|NUL|STX|ETX|EOT|FS|GS|RS|US)[>\]}]|\\[rnt]|\\x[01][0-9A-F]|\^[MJI]|~d029)"
+)
+_NAMED: Final = re.compile(rf"^{_CONTROLS}+|{_CONTROLS}+$|^url(?:to)?:(?=https?:)", re.IGNORECASE)
+"""Control characters that a gun, or a program between, writes out by name; and the name that some symbols give an address."""
 _FORMULA: Final = re.compile(r'^="(.*)"$')
 _AROUND: Final = " \"'`´<>\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u300c\u300d"
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -54,7 +59,7 @@ def tidy(text: str) -> str:
     text = text.strip()
     while True:
         before = text
-        text = _FORMULA.sub(r"\1", _SYMBOLOGY.sub("", text)).strip(_AROUND)
+        text = _FORMULA.sub(r"\1", _NAMED.sub("", _SYMBOLOGY.sub("", _NAMED.sub("", text)))).strip(_AROUND)
         if text == before:
             return " ".join(text.split())
 

@@ -25,7 +25,8 @@ from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest, NotFound, Refusal
 from biobank.foundation.scanned_text import foreign_kind
 from biobank.scanning.commands import WORDINGS, Action
-from biobank.scanning.rack_files import Line, TwoTubesInOnePlace, is_unread
+from biobank.scanning.rack_files import Line, TwoTubesInOnePlace
+from biobank.scanning.rack_words import is_unread
 from biobank.scanning.racks import differences
 from biobank.shipping.handover_queries import overdue_offers
 from biobank.shipping.handover_rules import Receiver, offer_refusals, read_receiver, several_custodians
@@ -249,9 +250,14 @@ class _Found:
 def _resolve(session: Session, actor: Actor, lines: Sequence[Line], settings: Settings, *, hidden: bool) -> _Found:
     """Find every specimen. `hidden`: also live tubes that the actor may not know of, because a safe place takes them."""
     resolved = resolve_all(session, actor, {line.text for line in lines}, settings, hidden=hidden, holds=True)
-    found = [_not_read(line) if is_unread(line.text) else resolved[line.text] for line in lines]
+    found = [_found(line, resolved[line.text]) for line in lines]
     specimens = {one.code: one.specimen for one in found if isinstance(one, Resolved) and one.specimen is not None}
     return _Found([_tube(one) for one in found], specimens)
+
+
+def _found(line: Line, resolved: Resolved | Refusal) -> Resolved | Refusal:
+    """Return what a line names: what the bank knows, before the words of readers are looked at."""
+    return _not_read(line) if isinstance(resolved, Refusal) and is_unread(line.text) else resolved
 
 
 def _not_read(line: Line) -> TubeNotRead:

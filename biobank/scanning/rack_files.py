@@ -11,6 +11,7 @@ is a line that somebody must answer. Files that are no text are made into rows b
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,43 +19,22 @@ from typing import ClassVar
 from biobank.foundation.codes import Prefix, is_code, parse_code
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.scanned_text import tidy
+from biobank.scanning.rack_words import is_nothing, is_unread, meaning_of, weakness_of
 
 LONGEST_LIST = 400
 """Tubes of one list: four racks of 96, a plate of 384, and what one person can look at."""
 
-EMPTY_WELL = frozenset({"NO TUBE", "NOTUBE", "NO_TUBE", "EMPTY", "NONE", "NULL", "N/A", "-", "VACANT", "LEER"})
-UNREAD_WELL = frozenset(
-    [
-        "NO READ",
-        "NOREAD",
-        "NO_READ",
-        "NO CODE",
-        "NOCODE",
-        "NO_CODE",
-        "NO BARCODE",
-        "NO DECODE",
-        "ERROR",
-        "READ ERROR",
-        "READERROR",
-        "DECODE ERROR",
-        "DECODE FAILED",
-        "READ FAILED",
-        "FAILED",
-        "MISREAD",
-        "UNREAD",
-        "UNREADABLE",
-        "?",
-    ]
-)
-"""What readers write for a tube that is there and could not be read."""
 UNREAD = "NO READ"
 """How such a tube stands in a list."""
 
 Known = Callable[[Collection[str]], Collection[str]]
 """Says which of several texts name a tube of this bank."""
 
-_WELL = re.compile(r"^([A-Z]{1,2})[ :-]?0*([1-9][0-9]{0,2})$")
-_PLATE_WELL = re.compile(r"^(?:PS-|[A-P][ :-]?0*(?:[1-9]|1[0-9]|2[0-4])$)")
+_WELL = re.compile(r"^([A-Z]{1,2})[ :._/-]?0*([1-9][0-9]{0,2})$")
+_WELL_TURNED = re.compile(r"^0*([1-9]|1[0-9]|2[0-4])[ :._/-]?([A-P])$")
+_WELL_COUNTED = re.compile(r"^R0*([1-9]|1[0-9])C0*([1-9]|1[0-9]|2[0-4])$")
+_BRACKETS = re.compile(r"^[(\[{](.*)[)\]}]$")
+_PLATE_WELL = re.compile(r"^(?:PS-[0-9A-Z]{7}|[A-P](?:[1-9]|1[0-9]|2[0-4]))$")
 _ROW = re.compile(r"^[A-Z]{1,2}$")
 _COLUMN = re.compile(r"^0*([1-9][0-9]?)$")
 _POSITION = re.compile(r"^PS-?[0-9A-Z]{7}$")
@@ -62,22 +42,10 @@ _MOMENT = re.compile(
     r"^[0-9]{1,4}[-/.:][0-9]{1,2}(?:[-/.:][0-9]{1,4})?(?:[ T][0-9:.]+)?(?: ?[AP]M)?Z?$|^20[0-9]{6}$", re.IGNORECASE
 )
 _RACK_SAID = re.compile(r"^(?:rack|plate|box|container)[ _-]*(?:id|barcode|code|number|no\.?)?\s*[:=]\s*(\S.*)$", re.IGNORECASE)
-_WELL_THEN = re.compile(r"^([A-Za-z]{1,2}0*[1-9][0-9]?)\s+(\S.*)$")
+_WELL_THEN = re.compile(r"^([A-Za-z]{1,2}0*[1-9][0-9]?)(?:\s*[:=]\s*|\s+)(\S.*)$")
+_REMARK = re.compile(r"^(?:#|//|;|'|sep=)", re.IGNORECASE)
 _LONGEST_SCAN = 300
 _SEPARATORS = "\t;,|"
-
-_HEADINGS = {
-    "tube": "tube tubecode tubeid tubebarcode barcode code sampleid sample samplebarcode sampletubeid tubenumber vial vialid"
-    " specimen specimenid decodedbarcode scannedbarcode scancode tubename 2dbarcode 2dcode id identifier rohrchen probe",
-    "well": "well wellid position pos tubeposition locationcell cell location slot wellposition coordinate coordinates wellname"
-    " samplepositon positionid tubelocation wellnumber rackposition welllabel",
-    "row": "row locationrow tuberow wellrow rowid rowname zeile",
-    "column": "column col locationcolumn tubecolumn wellcolumn columnid colid spalte",
-    "rack": "rack rackid rackbarcode rackcode rackname plate plateid platebarcode platecode box boxid boxbarcode containerid"
-    " containerbarcode labwareid labware labwarebarcode holderbarcode rackbarcodeid",
-    "status": "status tubestatus readstatus wellstatus result",
-}
-_MEANING = {name: meaning for meaning, names in _HEADINGS.items() for name in names.split()}
 
 
 class ListTooLong(MalformedRequest):
@@ -94,6 +62,13 @@ class TwoTubesInOnePlace(MalformedRequest):
     title: ClassVar[str] = "Two tubes in one place"
 
 
+class TwoRacks(MalformedRequest):
+    """The file of a rack scanner names several racks: in which of them a tube stands is not known."""
+
+    code: ClassVar[str] = "two_racks"
+    title: ClassVar[str] = "More than one rack"
+
+
 @dataclass(frozen=True)
 class Line:
     """One tube as scanned: its text, and the well it stands in: a label (`A1`) or the code of a position (`PS-…`).
@@ -107,10 +82,11 @@ class Line:
 
 @dataclass(frozen=True)
 class RackFile:
-    """The lines of a rack, and the rack's own code when the file says it."""
+    """The lines of a rack, and the rack's own code when the file says it; `of_several`: it names more than one."""
 
     lines: list[Line]
     rack: str | None = None
+    of_several: bool = False
 
 
 def read_lines(text: str, known: Known | None = None) -> list[Line]:
@@ -120,31 +96,17 @@ def read_lines(text: str, known: Known | None = None) -> list[Line]:
     return read_rack(rows_of(text, known), known).lines
 
 
-def is_unread(text: str) -> bool:
-    """Say whether this is what a reader writes for a tube that it could not read."""
-    word = " ".join(text.upper().split())
-    return word in UNREAD_WELL or (len(word) > 1 and not word.strip("?"))
-
-
-def is_nothing(text: str) -> bool:
-    """Say whether this is what a reader writes for a well without a tube."""
-    return " ".join(text.upper().split()) in EMPTY_WELL or not text.strip("-_ .")
-
-
 def rows_of(text: str, known: Known | None = None) -> list[list[str]]:
     """Split a text into rows of cells at what most lines are separated by; an identifier with a separator in it is one cell."""
     lines = [tidy_line for raw in text.splitlines() if (tidy_line := raw.strip("\ufeff \x00\x03\x04\x1a\r"))]
-    counted = {mark: sum(mark in line for line in lines) for mark in _SEPARATORS}
-    mark = max(_SEPARATORS, key=lambda one: counted[one])
     whole = set(known(set(lines))) if known is not None else set()
+    mark = max(_SEPARATORS, key=lambda one: sum(_splits(line, one) for line in lines if line not in whole))
     rows = []
     for line in lines:
         if line in whole:
             rows.append([tidy(line)])
         elif mark in line:
-            rows.append(
-                [tidy(cell) for cell in next(csv.reader([line.replace("\0", "")], delimiter=mark, skipinitialspace=True), [])]
-            )
+            rows.append(_cells(line, mark))
         elif match := _WELL_THEN.match(line):
             rows.append([match[1], tidy(match[2])])
         else:
@@ -152,33 +114,75 @@ def rows_of(text: str, known: Known | None = None) -> list[list[str]]:
     return rows
 
 
+def _splits(line: str, mark: str) -> int:
+    """Say how well a mark splits a line: most, where a cell of it means something."""
+    if mark not in line:
+        return 0
+    cells = [cell.strip(" \"'") for cell in line.split(mark)]
+    return 10 if any(_is_tube(cell) or well_of(cell) or meaning_of(cell) for cell in cells) else 1
+
+
+def _cells(line: str, mark: str) -> list[str]:
+    return [tidy(cell) for cell in next(csv.reader([line.replace("\0", "")], delimiter=mark, skipinitialspace=True), [])]
+
+
 def read_rack(rows: Sequence[Sequence[str]], known: Known | None = None) -> RackFile:
     """Read rows of cells. Raises ListTooLong, and TwoTubesInOnePlace for a row that names two tubes of this bank."""
+    rows = unfolded(rows)
     cells = {cell for row in rows for cell in row if cell and len(cell) <= _LONGEST_SCAN}
     ours = {cell for cell in cells if _is_tube(cell)} | (set(known(cells)) if known is not None else set())
     reading = _Reading(ours, rows)
     lines = [line for number, row in enumerate(rows, 1) if (line := reading.line(number, row)) is not None]
     if len(lines) > LONGEST_LIST:
         raise ListTooLong(f"{len(lines)} tubes are more than one list takes ({LONGEST_LIST}). Send them in parts.")
-    racks = {rack for rack in reading.racks if rack}
-    return RackFile(lines, racks.pop() if len(racks) == 1 else None)
+    racks = reading.racks()
+    return RackFile(lines, racks[0] if len(racks) == 1 else None, len(racks) > 1)
 
 
-def require_one_tube_a_well(lines: Sequence[Line]) -> None:
-    """Raise TwoTubesInOnePlace when a file names two tubes for one well."""
+def unfolded(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """Return the rows of a plate drawn as a plate, `,1,2,3` above `A,…`, as one row a well; other rows as they are."""
+    width = 0
+    unrolled: list[Sequence[str]] = []
+    for row in rows:
+        numbers = [cell.lstrip("0") for cell in row[1:] if cell]
+        if len(numbers) > 1 and not (row[0] and row[0][-1:].isdigit()) and numbers == [str(n + 1) for n in range(len(numbers))]:
+            width = len(numbers)
+        elif width and row and _ROW.match(row[0].upper()):
+            unrolled += [[f"{row[0].upper()}{n}", cell] for n, cell in enumerate(row[1 : width + 1], 1)]
+        else:
+            width = 0
+            unrolled.append(row)
+    return unrolled
+
+
+def require_one_rack(found: RackFile) -> None:
+    """Raise TwoTubesInOnePlace when a file names two tubes for one well, and TwoRacks when its wells are of several racks."""
+    if found.of_several and any(line.well is not None for line in found.lines):
+        raise TwoRacks("The file names more than one rack. Scan one rack a file, so that each tube goes into its own.")
     seen: dict[str, str] = {}
-    for line in lines:
+    for line in found.lines:
         if line.well is not None and seen.setdefault(line.well, line.text) != line.text:
             raise TwoTubesInOnePlace(f"The file names two tubes in {line.well}. Look into the rack, then scan it again.")
 
 
 def well_of(cell: str) -> str | None:
-    """Return a well's plain label (`a01` → `A1`) or a position's code as it is; None when the cell names no well."""
+    """Return a well's plain label (`a01`, `1A`, `R1C1` → `A1`) or a position's code as it is; None when it names no well."""
     text = cell.upper()
     if _POSITION.match(text):
         return f"PS-{text[-7:]}"
+    if held := _BRACKETS.match(text):
+        text = held[1].strip()
+    if match := _WELL_COUNTED.match(text):
+        return "ABCDEFGHIJKLMNOPQRS"[int(match[1]) - 1] + match[2]
+    if match := _WELL_TURNED.match(text):
+        return match[2] + match[1]
     match = _WELL.match(text)
     return None if match is None else match[1] + match[2]
+
+
+def _is_plate_well(cell: str) -> bool:
+    well = well_of(cell)
+    return well is not None and _PLATE_WELL.match(well) is not None
 
 
 class _Reading:
@@ -186,18 +190,36 @@ class _Reading:
 
     def __init__(self, ours: Collection[str], rows: Sequence[Sequence[str]]) -> None:
         self._ours = ours
+        self._rows = rows
         self._columns: dict[str, int] = {}
-        self.racks: list[str] = []
+        self._named: list[str] = []
+        self._guessed: list[str] = []
         self._first = next((number for number, row in enumerate(rows, 1) if self._is_heading(row) and self._columns), 0)
         self._columns = {}
-        self._has_wells = any(well_of(cell) for row in rows for cell in _joined(list(row)))
+        joined = [_joined(row) for row in rows]
+        with_well = [row for row in joined if any(cell not in ours and well_of(cell) for cell in row)]
+        self._has_wells = any(well_of(cell) for row in joined for cell in row)
+        held = Counter((len(row), at) for row in with_well for at, cell in enumerate(row) if cell in ours)
+        self._tubes_at = {width: at for (width, at), _ in reversed(held.most_common())}
+        """By how many cells a row has: the column in which most tubes of this bank stand."""
+        columns = Counter((at, cell) for row in with_well for at, cell in enumerate(row))
+        self._same = {at for (at, cell), count in columns.items() if cell and count == len(with_well) > 1}
+        """Columns that say the same in every row: the rack's, no tube's."""
+        self._is_tube_after = any(any(row[_place_in(row, ours) + 1 :]) for row in with_well)
+
+    def racks(self) -> list[str]:
+        """Return the racks that the file names, each once: by their labels, else by heading, else what looks like one."""
+        named = list(dict.fromkeys(rack for rack in self._named if rack))
+        guessed = set(self._guessed)
+        return [rack for rack in named if _is_rack_code(rack)] or named or (list(guessed) if len(guessed) == 1 else [])
 
     def line(self, number: int, row: Sequence[str]) -> Line | None:
+        """Return the tube of a row; None for a row about the file."""
         filled = [cell for cell in row if cell]
         if not filled or self._is_heading(row) or self._is_rack(filled):
             return None
-        self.racks += [cell for cell in filled if _is_rack_code(cell)]
-        if number < self._first and not any(cell in self._ours for cell in filled):
+        self._named += [cell for cell in filled if _is_rack_code(cell)]
+        if not any(cell in self._ours for cell in filled) and (number < self._first or _REMARK.match(filled[0])):
             return None  # what stands above the heading is about the file
         if "tube" in self._columns and not self._is_turned(row):
             return self._by_heading(row)
@@ -212,7 +234,7 @@ class _Reading:
 
     def _is_heading(self, row: Sequence[str]) -> bool:
         filled = [cell for cell in row if cell]
-        meanings = {index: meaning for index, cell in enumerate(row) if (meaning := _meaning_of(cell)) is not None}
+        meanings = {index: meaning for index, cell in enumerate(row) if (meaning := meaning_of(cell)) is not None}
         if any(cell in self._ours for cell in filled) or not meanings:
             return False
         said = set(meanings.values())
@@ -220,22 +242,22 @@ class _Reading:
             self._columns = {}
             for index, meaning in meanings.items():
                 self._columns.setdefault(meaning, index)
-            # `Code` and `ID` are weak words: beside `Tube code` they name something else.
-            for index, meaning in meanings.items():
-                if meaning == "tube" and "tube" in _plain(row[index]):
-                    self._columns["tube"] = index
-                    break
+            tubes = [index for index, meaning in meanings.items() if meaning == "tube"]
+            self._columns["tube"] = min(tubes, key=lambda index: (-self._known_in(index), weakness_of(row[index])))
             return True
         return len(meanings) == len(filled)
+
+    def _known_in(self, column: int) -> int:
+        return sum(row[column] in self._ours for row in self._rows if column < len(row))
 
     def _is_rack(self, filled: list[str]) -> bool:
         """Read a line of the preamble that says the rack."""
         said = _RACK_SAID.match(filled[0]) if len(filled) == 1 else None
-        pair = filled[1] if len(filled) == 2 and _meaning_of(filled[0].rstrip(":= ")) == "rack" else None
+        pair = filled[1] if len(filled) == 2 and meaning_of(filled[0].rstrip(":= ")) == "rack" else None
         rack = said[1] if said else pair
         if rack is None or filled[0] in self._ours:
             return False
-        self.racks.append(rack)
+        self._named.append(rack)
         return True
 
     def _by_heading(self, row: Sequence[str]) -> Line | None:
@@ -243,21 +265,23 @@ class _Reading:
             index = self._columns.get(meaning)
             return row[index] if index is not None and index < len(row) else ""
 
-        self.racks.append(cell("rack"))
-        place = cell("well")
+        place, text = cell("well"), cell("tube")
         if not place and cell("row") and cell("column"):
             place = cell("row") + cell("column")
-        return _line(
-            cell("tube") or (cell("status") if is_unread(cell("status")) else ""), (well_of(place) or place[:20]) or None
-        )
+        if place and self._has_wells and text not in self._ours and not any(c.isdigit() for c in place):
+            return None  # `Total tubes,95`: a sum below the wells
+        self._named.append(cell("rack"))
+        if is_unread(cell("status")):
+            text = UNREAD
+        return self._line(text, (well_of(place) or place[:20]) or None)
 
     def _by_content(self, number: int, row: list[str]) -> Line | None:
         row = _joined(row)
         filled = [cell for cell in row if cell]
-        if len(filled) == 1 and well_of(filled[0]) is not None and not _PLATE_WELL.match(filled[0].upper()):
-            return _line(filled[0], None)  # no plate has such a well: an identifier that nobody registered
+        if len(filled) == 1 and well_of(filled[0]) is not None and not _is_plate_well(filled[0]):
+            return self._line(filled[0], None)  # no plate has such a well: an identifier that nobody registered
         wells = [index for index, cell in enumerate(row) if well_of(cell) is not None]
-        wells.sort(key=lambda index: _PLATE_WELL.match(row[index].upper()) is None)  # `TR1` may be a rack's name
+        wells.sort(key=lambda index: not _is_plate_well(row[index]))  # `TR1` may be a rack's name
         place = next((index for index in wells if row[index] not in self._ours), wells[0] if len(wells) > 1 else None)
         well = None if place is None else well_of(row[place])
         tubes = list(dict.fromkeys(cell for index, cell in enumerate(row) if index != place and cell in self._ours))
@@ -265,55 +289,62 @@ class _Reading:
             raise TwoTubesInOnePlace(f"Line {number} names two tubes. Write one tube a line, or look into the rack.")
         if tubes:
             self._name_the_rest(row, place, tubes[0])
-            return _line(tubes[0], well)
+            return self._line(tubes[0], well)
         if place is None:
             coded = [cell for cell in row if _may_be_tube(cell)]
             if self._has_wells and (len(filled) > 1 or _MOMENT.match(row[0])):
                 return None  # a line of a rack's file that is about no well
-            return _line(coded[0], None) if coded else None
-        return _line(self._beside(row, place), well)
+            return self._line(coded[0], None) if coded else None
+        return self._line(self._beside(row, place), well)
 
     def _beside(self, row: list[str], place: int) -> str:
-        """Return the cell beside a well: the next one, unless nothing stands after the well at all."""
+        """Return the tube of a well: the cell where the tubes of this bank stand, else the next one, unless nothing stands after
+        the well at all.
+        """
+        at = self._tubes_at.get(len(row), place)
         after = row[place + 1 :]
+        if at != place:
+            self._name_the_rest(row, place, row[at])
+            return row[at]
         if any(after):
             self._name_the_rest(row, place, after[0])
             return after[0]
-        before = [cell for cell in row[:place] if cell]
-        return before[-1] if before else ""
+        before = [(at, cell) for at, cell in enumerate(row[:place]) if cell]
+        before = [(at, cell) for at, cell in before if not (self._is_tube_after and at in self._same)]
+        return before[-1][1] if before else ""
 
     def _name_the_rest(self, row: list[str], place: int | None, tube: str) -> None:
         """Take the one other cell that looks like an identifier for the rack's."""
         rest = [cell for index, cell in enumerate(row) if index != place and cell != tube and any(c.isdigit() for c in cell)]
         rest = [cell for cell in rest if not is_unread(cell) and not is_nothing(cell) and not _MOMENT.match(cell)]
         if place is not None and len(rest) == 1 and not _is_rack_code(rest[0]):
-            self.racks.append(rest[0])
+            self._guessed.append(rest[0])
+
+    def _line(self, text: str, well: str | None) -> Line | None:
+        if not text or len(text) > _LONGEST_SCAN:
+            return None
+        if text not in self._ours and is_nothing(text):
+            return None
+        if text not in self._ours and is_unread(text):
+            return Line(UNREAD, well) if well is not None else None
+        return Line(text, well)
 
 
-def _line(text: str, well: str | None) -> Line | None:
-    if not text or is_nothing(text) or len(text) > _LONGEST_SCAN:
-        return None
-    if is_unread(text):
-        return Line(UNREAD, well) if well is not None else None
-    return Line(text, well)
+def _place_in(row: Sequence[str], ours: Collection[str]) -> int:
+    return next(at for at, cell in enumerate(row) if cell not in ours and well_of(cell))
 
 
-def _joined(row: list[str]) -> list[str]:
+def _joined(row: Sequence[str]) -> list[str]:
     """Return the row with a letter and the number beside it made into one well (`A`, `1` → `A1`), when it names none."""
-    if any(well_of(cell) for cell in row):
-        return row
-    for index in range(len(row) - 1):
-        if _ROW.match(row[index].upper()) and (number := _COLUMN.match(row[index + 1])):
-            return [*row[:index], row[index].upper() + number[1], *row[index + 2 :]]
-    return row
-
-
-def _plain(cell: str) -> str:
-    return "".join(c for c in cell.lower().replace("ö", "o") if c.isalnum())
-
-
-def _meaning_of(cell: str) -> str | None:
-    return _MEANING.get(_plain(cell)) if len(cell) <= 40 else None
+    if any(_is_plate_well(cell) for cell in row):
+        return list(row)
+    for first, second in ((_ROW, _COLUMN), (_COLUMN, _ROW)):
+        for index in range(len(row) - 1):
+            pair = row[index].upper(), row[index + 1].upper()
+            if first.match(pair[0]) and second.match(pair[1]):
+                letter, number = pair if first is _ROW else pair[::-1]
+                return [*row[:index], letter + number.lstrip("0"), *row[index + 2 :]]
+    return list(row)
 
 
 def _is_tube(cell: str) -> bool:

@@ -1,11 +1,12 @@
-"""The file of a rack scanner as rows of cells: text in any encoding, a workbook (XLSX), or XML. Pure.
+"""The file of a rack scanner as rows of cells: text in any encoding, a workbook (XLSX), XML, or JSON. Pure.
 
 Nothing of a file is kept. What it unpacks to is bounded before it is unpacked.
 """
 
 import io
+import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from typing import Any, ClassVar
 from xml.etree.ElementTree import ParseError
@@ -40,9 +41,13 @@ def rows_of_file(data: bytes, known: Known | None = None) -> list[list[str]]:
         raise NotARackFile("This is a workbook of an old kind (XLS). Save it as XLSX or as CSV, then load it again.")
     else:
         text = decoded(data)
-        if not text.lstrip("\ufeff \r\n\t").startswith("<"):
+        begins = text.lstrip("\ufeff \r\n\t")[:2].replace(" ", "")
+        if begins.startswith("<"):
+            rows = list(_of_xml(text))
+        elif begins in ("{", '{"', "[{", "[[", "{\n", "{\r", "[\n", "[\r"):
+            rows = list(_of_json(text))
+        else:
             return rows_of(text, known)[: _MOST_ROWS + 1]
-        rows = list(_of_xml(text))
     return [[tidy(cell) for cell in row] for row in rows]
 
 
@@ -89,12 +94,40 @@ def _of_xml(text: str) -> Iterator[list[str]]:
         raise NotARackFile("This file declares entities, which no list of a rack needs. Save the list as CSV.") from error
     except (ParseError, ValueError) as error:
         raise NotARackFile("This file is no whole XML. Scan the rack again, or save the list as CSV.") from error
+    yield from _with_headings(_said_by(element) for element in root.iter())
+
+
+def _said_by(element: Any) -> dict[str, str]:
+    said = {_name(name): value for name, value in element.attrib.items()}
+    if element.text and element.text.strip() and said:
+        said["code"] = element.text
+    return said | {_name(child.tag): child.text or "" for child in element if len(child) == 0 and not child.attrib}
+
+
+def _of_json(text: str) -> Iterator[list[str]]:
+    """Yield the same for every object of a JSON text, and a row for every list of plain values."""
+    try:
+        whole = json.loads(text.lstrip("\ufeff \r\n\t"))
+    except (ValueError, RecursionError) as error:
+        raise NotARackFile("This file is no whole JSON. Scan the rack again, or save the list as CSV.") from error
+    objects, plain = [], []
+    waiting = [whole]
+    while waiting:
+        one = waiting.pop()
+        inner = list(one.values()) if isinstance(one, dict) else one
+        values = [value for value in inner if not isinstance(value, dict | list)]
+        if isinstance(one, dict):
+            objects.append({name: _cell(value) for name, value in one.items() if not isinstance(value, dict | list)})
+        elif values:
+            plain.append([_cell(value) for value in values])
+        waiting += [value for value in reversed(inner) if isinstance(value, dict | list)]
+    yield from plain
+    yield from _with_headings(objects)
+
+
+def _with_headings(objects: Iterable[dict[str, str]]) -> Iterator[list[str]]:
     heading: list[str] = []
-    for element in root.iter():
-        said = {_name(name): value for name, value in element.attrib.items()}
-        if element.text and element.text.strip() and said:
-            said["code"] = element.text
-        said |= {_name(child.tag): child.text or "" for child in element if len(child) == 0 and not child.attrib}
+    for said in objects:
         if len(said) == 1:
             yield [*said, *said.values()]  # such as the rack's own identifier
         if len(said) < 2:

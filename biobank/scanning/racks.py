@@ -12,7 +12,7 @@ from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.foundation.names import name_key
 from biobank.foundation.scanned_text import spellings
-from biobank.scanning.rack_files import Known, Line, RackFile, read_rack, require_one_tube_a_well, rows_of
+from biobank.scanning.rack_files import Known, Line, RackFile, read_rack, require_one_rack, rows_of
 from biobank.scanning.rack_tables import rows_of_file
 from biobank.specimens.resolving import matching_aliases
 from biobank.storage.models import storage_container as container
@@ -27,10 +27,10 @@ def read_pasted(session: Session, actor: Actor, text: str, settings: Settings) -
 
 
 def read_file(session: Session, actor: Actor, data: bytes, settings: Settings) -> RackFile:
-    """Read a rack scanner's file. Raises NotARackFile, ListTooLong, TwoTubesInOnePlace."""
+    """Read a rack scanner's file. Raises NotARackFile, ListTooLong, TwoTubesInOnePlace, TwoRacks."""
     known = _known_to(session)
     found = read_rack(rows_of_file(data, known), known)
-    require_one_tube_a_well(found.lines)
+    require_one_rack(found)
     return _with_container(session, actor, found, settings)
 
 

@@ -106,7 +106,8 @@ def test_a_lost_answer_is_asked_for_again_and_the_scan_is_recorded_once(api: Api
     assert [e["kind"] for e in events(api, code)] == ["specimen.collected", "specimen.received"]
 
 
-def test_a_network_that_goes_in_the_middle_of_recording_records_the_list_once(api: Api, signed_in: Open) -> None:
+@pytest.mark.parametrize("arrives", [True, False], ids=["the request arrived", "nothing arrived"])
+def test_a_network_that_goes_in_the_middle_of_recording_records_the_list_once(api: Api, signed_in: Open, arrives: bool) -> None:
     codes = collected(api, 2)
     page = signed_in("lab_tech")
     open_list(page)
@@ -116,7 +117,8 @@ def test_a_network_that_goes_in_the_middle_of_recording_records_the_list_once(ap
     ready_for_no_network(page)
 
     def lose(route: Any) -> None:
-        route.fetch()
+        if arrives:
+            route.fetch()
         page.context.set_offline(True)
         route.abort()
 

@@ -49,6 +49,14 @@ FULL_WIDTH = "".join(chr(ord(c) + 0xFEE0) if c.isdigit() else c for c in CODE)
         ADDRESS.replace(":", "%3A").replace("/", "%2F"),
         ADDRESS.replace(":", "%253A").replace("/", "%252F"),
         f"BANK.EXAMPLE/S/{CODE}",
+        f"http://bank.example:80/S/{CODE}",
+        f"URL:{ADDRESS}",
+        # what other keyboard layouts make of the hyphen, marks around a code, control characters by their names or own
+        *(f"{HEAD}{wrong}{TAIL}" for wrong in "ß'?)!/.:*°"),
+        *(f"{one}{CODE}{two}" for one, two in ("**", "()", "[]", "||", ";;")),
+        *(f"{CODE}{word}" for word in ("<CR>", "[CR][LF]", "{TAB}", "\\r\\n", "\\x0d", "^M", ",", "\r\n\t")),
+        *(f"{word}{label}" for word in ("{GS}", "]d2<GS>", "~d029", "]C1", "]Q3\x1d", "\x1e") for label in (CODE, ADDRESS)),
+        f"\x1e{CODE}\x1d\x04",
     ],
 )
 def test_what_the_way_here_added_does_not_hide_a_label(text: str) -> None:
@@ -59,6 +67,9 @@ def test_what_the_way_here_added_does_not_hide_a_label(text: str) -> None:
     "text",
     [
         f"https://other.example/S/{CODE}",
+        f"https://bank.example:80/S/{CODE}",
+        f"http://other.example:80/S/{CODE}",
+        f"URL:https://other.example/S/{CODE}",
         f"https://b\u0131nk.example/S/{CODE}",
         f"https://bank.example%2F@other.example/S/{CODE}",
         f"https://other.example%2F@bank.example/S/{CODE}",
@@ -72,7 +83,18 @@ def test_no_spelling_makes_another_host_ours(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [CODE.replace("A", "\u0410"), f"{CODE} {CODE}", f"{CODE}\n{CODE}", f"{HEAD}-{TAIL}\ufffd", "]Q1", "\ufeff"]
+    "text",
+    [
+        CODE.replace("A", "\u0410"),
+        f"{HEAD}\u0410{TAIL}",
+        CODE + CODE,
+        f"{CODE},{CODE}",
+        f"{CODE} {CODE}",
+        f"{CODE}\n{CODE}",
+        f"{HEAD}-{TAIL}\ufffd",
+        "]Q1",
+        "\ufeff",
+    ],
 )
 def test_a_letter_of_another_alphabet_and_two_codes_are_no_code(text: str) -> None:
     with pytest.raises(MalformedCode):

@@ -10,20 +10,21 @@ from openpyxl import Workbook
 
 from biobank.foundation.codes import NUMBERS, make_code
 from biobank.scanning.rack_files import (
-    EMPTY_WELL,
     LONGEST_LIST,
     UNREAD,
-    UNREAD_WELL,
     Line,
     ListTooLong,
     RackFile,
+    TwoRacks,
     TwoTubesInOnePlace,
     read_lines,
     read_rack,
-    require_one_tube_a_well,
+    require_one_rack,
+    rows_of,
     well_of,
 )
 from biobank.scanning.rack_tables import LARGEST_FILE, NotARackFile, rows_of_file
+from biobank.scanning.rack_words import EMPTY_WELL, UNREAD_WELL
 
 CODES = st.integers(0, NUMBERS - 1).map(lambda number: make_code("AD", 2026, number).text)
 WELLS = st.builds(lambda row, column: (row, column), st.sampled_from("ABCDEFGH"), st.integers(1, 12))
@@ -77,7 +78,7 @@ def test_more_tubes_than_one_list_takes_are_refused_whole() -> None:
 T = "AD26-WVDXNY3"
 U = make_code("AD", 2026, 5).text
 V = make_code("HF", 2026, 5).text
-BOX = make_code("BX", None, 5).text
+BOX, BOX2 = (make_code("BX", None, number).text for number in (5, 6))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,99 @@ def test_two_tubes_in_one_line_or_well_are_refused() -> None:
             read_lines(text)
     assert read_lines(f"A1,{T},{T}") == [Line(T, "A1")]
     with pytest.raises(TwoTubesInOnePlace, match="A1"):
-        require_one_tube_a_well(read_lines(f"A1,{T}\nA01,{U}"))
+        require_one_rack(read_rack(rows_of(f"A1,{T}\nA01,{U}")))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Plate,Well,Code\nP1,A1,{T}\nP2,A2,{U}\n",
+        f"Rack ID: TR1\nA1,{T}\nRack ID: TR2\nA2,{U}\n",
+        f"{BOX},A1,{T}\n{BOX2},A2,{U}\n",
+    ],
+)
+def test_a_file_of_two_racks_is_refused(text: str) -> None:
+    with pytest.raises(TwoRacks):
+        require_one_rack(read_rack(rows_of(text)))
+
+
+ONE = [Line(T, "A1")]
+TWO = [Line(T, "A1"), Line(U, "A2")]
+READ_AND_NOT = [Line(T, "A1"), Line(UNREAD, "A2")]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "rack"),
+    [
+        # headings in other languages; words for nothing and for not read in the same
+        (f"Röhrchen-Nr.;Pos.;Gestell\n{T};A01;R7\n{U};A02;R7\n", TWO, "R7"),
+        (f"Gestell-ID;Vertiefung;Röhrchencode\nTR12;A1;{T}\nTR12;A2;\n", ONE, "TR12"),
+        (f"Barcode;Zeile;Spalte\n{T};A;1\n{U};A;02\n", TWO, None),
+        (f"Position;Code\nA1;{T}\nA2;Nicht gelesen\nA3;Kein Röhrchen\n", READ_AND_NOT, None),
+        (f"Puits;Code-barres;Plaque\nA1;{T};P1\nA2;Non lu;P1\nA3;Pas de tube;P1\n", READ_AND_NOT, "P1"),
+        (f"Pocillo;Código;Placa\nA1;{T};P1\nA2;No leído;P1\nA3;Vacío;P1\n", READ_AND_NOT, "P1"),
+        (f"Pozzetto;Codice;Piastra\nA1;{T};P1\n", ONE, "P1"),
+        (f"Positie;Buiscode;Rek\nA1;{T};R1\nA2;leeg;R1\n", ONE, "R1"),
+        (f"Fila;Columna;Tubo\nA;1;{T}\n", ONE, None),
+        # how a well is written
+        *(
+            (f"{first},{T}\n{second},{U}\n", TWO, None)
+            for first, second in (
+                ("A-1", "A-02"),
+                ("1A", "02A"),
+                ("a:1", "a2"),
+                ("A_1", "A.2"),
+                ("(A1)", "[A2]"),
+                ("R1C1", "R01C02"),
+                ("A 1", "A/2"),
+            )
+        ),
+        (f"A1={T}\nA2={U}\n", TWO, None),
+        (f"A1:{T}\nA2: NO READ\n", READ_AND_NOT, None),
+        (f"P24;{T}\np1;{U}\n", [Line(T, "P24"), Line(U, "P1")], None),
+        # row and column in any order
+        (f"1;A;{T}\n2;A;{U}\n", TWO, None),
+        (f"{T},1,A\n{U},2,A\n", TWO, None),
+        (f"{T},A,1\n{U},A,2\n", TWO, None),
+        (f"TR1,A,1,{T}\nTR1,A,2,NO READ\n", READ_AND_NOT, "TR1"),
+        # around the wells
+        (f"sep=;\n# scan of 2 tubes, rack 7\nWell;Code\nA1;{T}\nTotal tubes;1\nNo reads: 0\n", ONE, None),
+        (f"Date: 2026-01-01\nSerial=A12345\nRack ID = TR7\n\nWell,Code\nA1,{T}\nA2,NO TUBE\n\nTotal,1\n", ONE, "TR7"),
+        (f"Date,2026-01-01\nOperator,Mary 12\nRack ID,TR7\nA1,{T}\nA2,{U}\n", TWO, "TR7"),
+        (f"Well,Code\nA1,{T}\nWell,Code\nA2,{U}\n", TWO, None),
+        (f"1,A1,{T}\n2,A2,{U}\n", TWO, None),
+        (f'"A1","{T}","a note, with a comma; and more"\n"A2","{U}",""\n', TWO, None),
+        # a status, and what contradicts it
+        (f"Well,Code,Status\nA1,{T},OK\nA2,,FAIL\nA3,,NO TUBE\n", READ_AND_NOT, None),
+        (f"Well,Code,Status\nA1,{T},OK\nA2,{U},READ ERROR\n", READ_AND_NOT, None),
+        # several columns that may be the tube's: the one that resolves
+        (f"Position,Sample ID,Barcode\nA1,S12,{T}\nA2,S13,FX9\n", [Line(T, "A1"), Line("FX9", "A2")], None),
+        (f"Well,Tube ID,Sample ID\nA1,{T},S1\nA2,,S2\n", ONE, None),
+        # without a tube that resolves, a rack's code is no tube
+        ("TR1,A1,FX1\nTR1,A2,\n", [Line("FX1", "A1")], "TR1"),
+        # a plate drawn as a plate
+        (f",1,2,3\nA,{T},NO READ,\nB,,-,{U}\n", [*READ_AND_NOT, Line(U, "B3")], None),
+        (
+            f'{{"rack": "TR1", "tubes": [{{"well": "A1", "code": "{T}"}}, {{"well": "A2", "code": "No Read"}}]}}',
+            READ_AND_NOT,
+            "TR1",
+        ),
+        (f'[["A1", "{T}"], ["A2", null], ["A3", 12345678]]', [*ONE, Line("12345678", "A3")], None),
+    ],
+)
+def test_the_cousins_of_those_dialects(text: str, lines: list[Line], rack: str | None) -> None:
+    for data in (text.encode("utf-8-sig"), text.replace("\n", "\r\n").encode("utf-16")):
+        assert read_rack(rows_of_file(data)) == RackFile(lines, rack)
+
+
+def test_german_headings_are_read_in_latin_1_too() -> None:
+    text = f"Röhrchen;Vertiefung\n{T};A1\n"
+    assert read_rack(rows_of_file(text.encode("latin-1"))).lines == ONE
+
+
+@pytest.mark.parametrize("word", ["NA", "ERROR", "EMPTY", "NG"])
+def test_a_registered_identifier_is_no_word_of_a_reader(word: str) -> None:
+    assert read_lines(f"A1,{word}", lambda texts: {word} & set(texts)) == [Line(word, "A1")]
 
 
 def test_a_workbook_is_read_whatever_size_it_states() -> None:
@@ -185,7 +278,14 @@ def test_xml_is_read_by_attributes_and_by_elements() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"PK\x03\x04 cut off", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"<a><b>", b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>'],
+    [
+        b'{"a": [',
+        b"[" * 100_000,
+        b"PK\x03\x04 cut off",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        b"<a><b>",
+        b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>',
+    ],
 )
 def test_what_is_no_list_of_a_rack_is_refused_in_words(data: bytes) -> None:
     with pytest.raises(NotARackFile):

@@ -122,6 +122,7 @@ if (sent) {
 // The scan page's worker holds a key in memory, and an encrypted copy of the page; neither outlives the session.
 function forgetPage() {
   navigator.serviceWorker?.getRegistration("/scan").then((one) => one?.active?.postMessage({ forget: true }));
+  new BroadcastChannel("kept-scans").postMessage("signed out"); // and other tabs drop theirs (kept.js)
 }
 if (location.pathname === "/login") forgetPage();
 document.addEventListener("submit", (event) => {

@@ -9,11 +9,21 @@ const COPY = "/scan/copy";
 const CLOCK = "bank-clock"; // how far this device's clock was from the bank's when they last spoke
 const TOO_SLOW_MS = 20_000; // an answer that took longer measures no clock
 
+const SENDING = "kept-scans"; // only one tab sends
+const CHANGING = "kept-scan-rows"; // and only one changes what is kept, for a moment
+
 let me = null; // {owner, csrf}
 let current = null; // the session whose key new scans get
 const keys = new Map();
 
 export const possible = Boolean(globalThis.crypto?.subtle && globalThis.indexedDB && navigator.serviceWorker);
+
+const [told, heard] = [1, 2].map(() => new BroadcastChannel("kept-scans")); // two, as none hears itself
+
+/** Call `act` when this or another tab changed what is kept, or its person signed out, which drops the keys here too. */
+export function listen(act) {
+  heard.addEventListener("message", ({ data }) => (data === "signed out" ? lock().then(act) : act()));
+}
 
 // ---------- the key ----------
 
@@ -64,9 +74,9 @@ async function askWorker() {
   const active = await worker();
   if (!active) return null;
   const { port1, port2 } = new MessageChannel();
-  const heard = new Promise((resolve) => { port1.onmessage = (event) => resolve(event.data); setTimeout(() => resolve(null), 2000); });
+  const answer = new Promise((resolve) => { port1.onmessage = (event) => resolve(event.data); setTimeout(() => resolve(null), 2000); });
   active.postMessage({ ask: true }, [port2]);
-  return heard;
+  return answer;
 }
 
 /** Throw the keys away: what is kept stays, and only the bank opens it again. */
@@ -135,65 +145,96 @@ export async function counts(owner) {
   return { mine, others: all.length - mine };
 }
 
+async function entryOf({ id, of, data }) {
+  try {
+    return { id, scan: JSON.parse(await opened(data, await keyOf(of))) };
+  } catch {
+    return { id, scan: null };
+  }
+}
+
 /** Every scan of this person, in order; `scan` is null where its key is not to be had now. */
-export async function read() {
-  const mine = (await rows()).filter((row) => row.owner === me.owner);
-  return Promise.all(mine.map(async ({ id, of, data }) => {
-    try {
-      return { id, scan: JSON.parse(await opened(data, await keyOf(of))) };
-    } catch {
-      return { id, scan: null };
-    }
-  }));
+export const read = async () => Promise.all((await rows()).filter((row) => row.owner === me.owner).map(entryOf));
+
+async function scanOf(id) {
+  const row = await promised((await store("readonly")).get(id));
+  return row ? (await entryOf(row)).scan : null;
 }
 
 async function write(scan, id = null) {
   const [of, owner] = [current, me.owner];
   const data = await sealed(JSON.stringify(scan), keys.get(of));
-  return promised((await store("readwrite")).put({ ...(id && { id }), owner, of, data }));
+  await promised((await store("readwrite")).put({ ...(id && { id }), owner, of, data }));
+  told.postMessage("changed");
 }
 
-/** Keep one scan, made now. Returns its number here. */
+/** Do something to what is kept while no other scan or tab does; one after the other, as they were asked for. */
+export const alone = (act) => navigator.locks.request(CHANGING, act);
+
+/** Keep one scan, made now; only within `alone`. */
 export async function keep(scan) {
   navigator.storage?.persist?.();
   const clock = JSON.parse(localStorage.getItem(CLOCK));
-  return write({ key: crypto.randomUUID(), scanned_at: new Date().toISOString(), ...clock, ...scan });
+  await write({ key: crypto.randomUUID(), ...clock, ...scan });
 }
 
-export const change = (id, scan) => write(scan, id);
-export const drop = async (id) => promised((await store("readwrite")).delete(id));
+/** Make `next(scan)` of a kept scan; returns it, or null where it is gone, cannot be read, or `next` answers null. */
+export const change = (id, next) => alone(async () => {
+  const scan = await scanOf(id);
+  const changed = scan ? next(scan) : null;
+  if (changed) await write(changed, id);
+  return changed;
+});
+
+async function remove(id) {
+  await promised((await store("readwrite")).delete(id));
+  told.postMessage("changed");
+}
+
+/** Take a scan off, unless it is being sent: then only the bank knows whether it was recorded. Returns whether it is off. */
+export const drop = (id) => alone(async () => {
+  const scan = await scanOf(id);
+  if (scan?.tried) return false;
+  await remove(id);
+  return true;
+});
 
 // ---------- sending ----------
 
 const FIELDS = ["action", "text", "place", "purpose", "site", "well", "scanned_at", "offset_ms", "uncertain_ms", "instead_of"];
 
 /** Send what waits, in order; a tube whose earlier scan was refused waits for the person. `post(path, data, headers)` throws an
- * error with `problem` for a refusal, any other for no answer. Returns how many were recorded; throws when the bank fell silent. */
-export async function send(post) {
+ * error with `problem` for a refusal, any other for no answer. A scan counts as sent from here on only when the bank answered just
+ * before: `reached()` asks. Returns how many were recorded; throws when the bank fell silent. */
+export async function send(post, reached) {
   let sent = 0;
   if (!current) current = await fetchKey();
-  await navigator.locks.request("kept-scans", async () => {
+  await navigator.locks.request(SENDING, async () => {
     const waiting = new Set();
+    let answered = false;
     for (const { id, scan } of await read()) {
       if (!scan) continue;
       if (scan.problem || waiting.has(scan.code)) {
         waiting.add(scan.code);
         continue;
       }
-      if (!scan.tried) await change(id, { ...scan, tried: true });
-      const data = new URLSearchParams({ csrf_token: me.csrf, idempotency_key: scan.key });
-      for (const name of FIELDS) if (scan[name] !== undefined && scan[name] !== "") data.set(name, scan[name]);
+      if (!answered && !(await reached())) throw new Error("no answer");
+      const begun = await change(id, (now) => (now.problem ? null : { ...now, tried: true }));
+      if (!begun) continue; // taken off meanwhile, in another tab
+      const data = new URLSearchParams({ csrf_token: me.csrf, idempotency_key: begun.key });
+      for (const name of FIELDS) if (begun[name] !== undefined && begun[name] !== "") data.set(name, begun[name]);
       try {
         await post("/scan/kept", data, { "X-Device-Clock": new Date().toISOString() });
-        await drop(id);
+        await remove(id);
         sent += 1;
       } catch (error) {
         if (!error.problem || error.problem.status >= 500 || error.problem.status === 429) throw error;
         if (error.problem.code === "wrong_form_token") throw error; // somebody else signed in meanwhile: nothing is sent as theirs
         const { title, detail, where_now } = error.problem;
-        await change(id, { ...scan, tried: true, problem: { title, detail, where_now } });
+        await change(id, (now) => ({ ...now, tried: false, problem: { title, detail, where_now } }));
         waiting.add(scan.code);
       }
+      answered = true;
     }
   });
   return sent;

@@ -81,7 +81,7 @@ function rowOf({ id, scan }, label, acts) {
     const buttons = document.createElement("div");
     buttons.className = "buttons";
     const link = Object.assign(document.createElement("a"), { className: "button", href: `/find?q=${encodeURIComponent(scan.code)}`, textContent: t("Open its page") });
-    buttons.append(link, button(t("Send it again"), () => acts.again(id, scan)), button(t("I have dealt with it"), () => acts.settle(id)));
+    buttons.append(link, button(t("Send it again"), () => acts.again(id)), button(t("I have dealt with it"), () => acts.settle(id)));
     body.append(buttons);
   } else if (tried) body.append(line("small soft", t("Sending was begun and not answered: it is sent again with the same key, and recorded once.")));
   row.append(mark, body);
@@ -89,7 +89,7 @@ function rowOf({ id, scan }, label, acts) {
   return row;
 }
 
-/** Draw each kept scan, newest first; `label` says what was done, `acts` are {settle(id), again(id, scan)}. */
+/** Draw each kept scan, newest first; `label` says what was done, `acts` are {settle(id), again(id)}. */
 export function drawRows(entries, label, acts) {
   rows.replaceChildren(...entries.map((entry) => rowOf(entry, label, acts)).reverse());
   rows.hidden = !entries.length;

@@ -14,6 +14,8 @@ const list = document.getElementById("scan-list");
 let page = null; // what the list offers: see `begin`
 let offline = false;
 let looking = 0;
+let sending = false;
+let draws = 0;
 let sent = 0;
 
 export const isOffline = () => offline;
@@ -60,6 +62,7 @@ function look() {
 
 async function back() {
   clearTimeout(looking);
+  if (document.documentElement.classList.contains("locked")) return; // `page-unlocked` comes here again
   offline = false;
   document.getElementById("as-of").hidden = true;
   await sendKept();
@@ -72,21 +75,26 @@ async function sendKept() {
     if (!kept.isUnlocked() && !(await kept.unlock(form.dataset.owner, form.elements.csrf_token.value))) await page.post("/scan/list", new FormData(form));
     const { mine } = await kept.counts(form.dataset.owner);
     if (mine) {
-      await drawKept(true);
-      sent += await kept.send(page.post);
+      sending = true;
+      await drawKept();
+      sent += await kept.send(page.post, isReached);
     }
   } catch (error) {
     if (error.problem?.code === "wrong_form_token") return void location.reload(); // another sign-in: another page
     if (!(await lost(error))) look();
+  } finally {
+    sending = false;
   }
   await drawKept();
 }
 
-async function drawKept(sending = false) {
+async function drawKept() {
   if (!kept.possible) return;
+  const turn = ++draws;
   const { mine, others } = await kept.counts(form.dataset.owner);
   const locked = !kept.isUnlocked();
   const entries = locked ? [] : await kept.read();
+  if (turn !== draws) return; // a later look is under way
   const refused = entries.filter(({ scan }) => scan?.problem).length;
   sayBar({ offline, locked, sending, sent, refused, count: mine - refused });
   sayOthers(others);
@@ -109,8 +117,8 @@ async function settle(id) {
   if (!offline) await sendKept(); // what waited behind it
 }
 
-async function again(id, { problem, ...scan }) {
-  await kept.change(id, scan);
+async function again(id) {
+  await kept.change(id, ({ problem, ...scan }) => scan);
   await (offline ? drawKept() : sendKept());
 }
 
@@ -147,19 +155,20 @@ export async function keepScans(fresh, more = {}) {
     page.big("blocked", codes.at(-1), t("Not kept for sending"), why, null);
     return void drawKept();
   }
-  const before = await kept.read();
-  for (const line of fresh) {
-    const scan = { ...asked(line), ...more };
-    const last = before.findLast((one) => one.scan?.code === scan.code)?.scan;
-    if (last && last.action === scan.action && last.place === scan.place && !last.problem) {
-      tell("again");
-      page.big("again", scan.code, t("Already kept"));
-    } else {
-      await kept.keep(scan);
-      tell("ok");
-      page.big("again", scan.code, t("Kept on this device"), t("The bank has not looked at it."));
+  const scans = fresh.map((line) => ({ scanned_at: new Date().toISOString(), ...asked(line), ...more }));
+  await kept.alone(async () => {
+    for (const scan of scans) {
+      const last = (await kept.read()).findLast((one) => one.scan?.code === scan.code)?.scan;
+      if (last && last.action === scan.action && last.place === scan.place && !last.problem) {
+        tell("again");
+        page.big("again", scan.code, t("Already kept"));
+      } else {
+        await kept.keep(scan);
+        tell("ok");
+        page.big("again", scan.code, t("Kept on this device"), t("The bank has not looked at it."));
+      }
     }
-  }
+  });
   page.keep();
   await drawKept();
 }
@@ -188,8 +197,8 @@ export async function keepReady(attempted) {
 /** Say of the tube kept last that it went to a position; else `otherwise()`. */
 export async function placeKept(code, otherwise) {
   const last = kept.isUnlocked() ? (await kept.read()).at(-1) : null;
-  if (last?.scan?.action === "store" && !last.scan.well && !last.scan.tried) {
-    await kept.change(last.id, { ...last.scan, well: code });
+  const isOpen = (scan) => scan.action === "store" && !scan.well && !scan.tried;
+  if (last?.scan && isOpen(last.scan) && (await kept.change(last.id, (scan) => (isOpen(scan) ? { ...scan, well: code } : null)))) {
     tell("ok");
     return void drawKept();
   }
@@ -199,8 +208,8 @@ export async function placeKept(code, otherwise) {
 /** Take off the scan kept last; false when there is none that was not sent. */
 export async function takeBack() {
   const last = offline && kept.isUnlocked() ? (await kept.read()).at(-1) : null;
-  if (!last || last.scan?.tried) return false;
-  await settle(last.id);
+  if (!last || last.scan?.tried || !(await kept.drop(last.id))) return false;
+  await drawKept();
   return true;
 }
 
@@ -208,6 +217,7 @@ export async function takeBack() {
 export async function begin(over) {
   page = over;
   if (kept.possible) {
+    kept.listen(drawKept);
     const by = await kept.unlock(form.dataset.owner, form.elements.csrf_token.value);
     kept.settle().catch(() => null); // a browser that allows no worker: the page works, and does not open without network
     if (by === "bank") await sendKept();
@@ -219,5 +229,5 @@ export async function begin(over) {
 
 document.addEventListener("page-locked", () => kept.possible && kept.lock().then(() => drawKept()));
 document.addEventListener("page-unlocked", () => back());
-addEventListener("online", () => back());
+addEventListener("online", async () => { if (await isReached()) await back(); }); // a link is no bank yet
 addEventListener("offline", async () => { if (!(await isReached())) goOffline(); });
