@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final
 
+from anyio import to_thread
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -23,6 +24,8 @@ from biobank.foundation.errors import MalformedRequest
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+ON_THE_LOOP: Final = 64 * 1024
+"""Bytes of JSON; a longer body is judged on a thread, so that the process goes on answering others meanwhile."""
 _NAMED: Final = 100
 """Characters of an unknown name that a refusal repeats."""
 
@@ -87,7 +90,13 @@ async def as_documented(request: Request) -> None:
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
         return
-    refusal = refusal_of_query(route, request) or refusal_of_body(route, await _json_of(request))
+    refusal = refusal_of_query(route, request)
+    if refusal is None:
+        raw = await _json_of(request)
+        if len(raw) <= ON_THE_LOOP:
+            refusal = refusal_of_body(route, raw)
+        else:
+            refusal = await to_thread.run_sync(refusal_of_body, route, raw)
     if refusal is not None:
         raise await missing_proof(request) or refusal
 

@@ -44,7 +44,11 @@ _MOMENT = re.compile(
 _RACK_SAID = re.compile(r"^(?:rack|plate|box|container)[ _-]*(?:id|barcode|code|number|no\.?)?\s*[:=]\s*(\S.*)$", re.IGNORECASE)
 _WELL_THEN = re.compile(r"^([A-Za-z]{1,2}0*[1-9][0-9]?)(?:\s*[:=]\s*|\s+)(\S.*)$")
 _REMARK = re.compile(r"^(?:#|//|;|'|sep=)", re.IGNORECASE)
+MOST_ROWS = 5000
+MOST_CELLS = 100
 _LONGEST_SCAN = 300
+_LONGEST_LINE = 40_000
+"""Characters: a line of `MOST_CELLS` long cells, and less than a field of the CSV reader may have."""
 _SEPARATORS = "\t;,|"
 
 
@@ -97,8 +101,12 @@ def read_lines(text: str, known: Known | None = None) -> list[Line]:
 
 
 def rows_of(text: str, known: Known | None = None) -> list[list[str]]:
-    """Split a text into rows of cells at what most lines are separated by; an identifier with a separator in it is one cell."""
-    lines = [tidy_line for raw in text.splitlines() if (tidy_line := raw.strip("\ufeff \x00\x03\x04\x1a\r"))]
+    """Split a text into rows of cells at what most lines are separated by; an identifier with a separator in it is one cell.
+
+    Raises ListTooLong.
+    """
+    lines = [line for raw in text.splitlines() if (line := raw[:_LONGEST_LINE].strip("\ufeff \x00\x03\x04\x1a\r"))]
+    require_few(len(lines))
     whole = set(known(set(lines))) if known is not None else set()
     mark = max(_SEPARATORS, key=lambda one: sum(_splits(line, one) for line in lines if line not in whole))
     rows = []
@@ -118,12 +126,19 @@ def _splits(line: str, mark: str) -> int:
     """Say how well a mark splits a line: most, where a cell of it means something."""
     if mark not in line:
         return 0
-    cells = [cell.strip(" \"'") for cell in line.split(mark)]
+    cells = [cell.strip(" \"'") for cell in line.split(mark, MOST_CELLS)]
     return 10 if any(_is_tube(cell) or well_of(cell) or meaning_of(cell) for cell in cells) else 1
 
 
 def _cells(line: str, mark: str) -> list[str]:
-    return [tidy(cell) for cell in next(csv.reader([line.replace("\0", "")], delimiter=mark, skipinitialspace=True), [])]
+    cells = next(csv.reader([line.replace("\0", "")], delimiter=mark, skipinitialspace=True), [])
+    return [tidy(cell) for cell in cells[:MOST_CELLS]]
+
+
+def require_few(rows: int) -> None:
+    """Raise ListTooLong for more rows than any rack's file has."""
+    if rows > MOST_ROWS:
+        raise ListTooLong(f"The file has more than {MOST_ROWS:,} rows, far more than a rack. Load the list of one rack.")
 
 
 def read_rack(rows: Sequence[Sequence[str]], known: Known | None = None) -> RackFile:

@@ -17,12 +17,11 @@ from defusedxml.ElementTree import fromstring
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.scanned_text import tidy
 from biobank.foundation.text_encoding import unicode_encoding
-from biobank.scanning.rack_files import Known, rows_of
+from biobank.scanning.rack_files import MOST_CELLS, Known, require_few, rows_of
 
 LARGEST_FILE = 1024 * 1024
-_LARGEST_UNPACKED = 32 * 1024 * 1024
-_MOST_ROWS = 5000
-_MOST_CELLS = 100
+_LARGEST_UNPACKED = 8 * 1024 * 1024
+"""A sheet that does not say its size is read whole once more by the library, as a tree."""
 _LONGEST_CELL = 400
 
 
@@ -34,7 +33,7 @@ class NotARackFile(MalformedRequest):
 
 
 def rows_of_file(data: bytes, known: Known | None = None) -> list[list[str]]:
-    """Return the rows of a file; raise NotARackFile."""
+    """Return the rows of a file; raise NotARackFile, ListTooLong."""
     if data.startswith(b"PK\x03\x04"):
         rows = list(_of_workbook(data))
     elif data.startswith(b"\xd0\xcf\x11\xe0"):
@@ -47,8 +46,9 @@ def rows_of_file(data: bytes, known: Known | None = None) -> list[list[str]]:
         elif begins in ("{", '{"', "[{", "[[", "{\n", "{\r", "[\n", "[\r"):
             rows = list(_of_json(text))
         else:
-            return rows_of(text, known)[: _MOST_ROWS + 1]
-    return [[tidy(cell) for cell in row] for row in rows]
+            return rows_of(text, known)
+    require_few(len(rows))
+    return [[tidy(cell) for cell in row[:MOST_CELLS]] for row in rows]
 
 
 def decoded(data: bytes) -> str:
@@ -66,9 +66,8 @@ def _of_workbook(data: bytes) -> Iterator[list[str]]:
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         for sheet in book.worksheets:
             sheet.reset_dimensions()
-            for number, row in enumerate(sheet.iter_rows(values_only=True, max_col=_MOST_CELLS)):
-                if number > _MOST_ROWS:
-                    return
+            for number, row in enumerate(sheet.iter_rows(values_only=True, max_col=MOST_CELLS)):
+                require_few(number)
                 yield [_cell(value) for value in row]
     except MalformedRequest:
         raise

@@ -1,13 +1,15 @@
 """A request says what is documented and nothing else, on every route."""
 
+import asyncio
 import re
 import time
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import Request
 
-from biobank.acts.strict import contract_of, refusal_of_body
+from biobank.acts.strict import ON_THE_LOOP, as_documented, contract_of, refusal_of_body
 from biobank.registries.routes import ROUTERS
 from tests.conftest import Api
 from tests.specimens.stories import donor, raw_fat
@@ -87,6 +89,41 @@ def test_a_list_of_five_thousand_is_judged_member_by_member() -> None:
     refusal = refusal_of_body(route, f'{{"events": [{many}]}}'.encode())  # type: ignore[arg-type]
 
     assert refusal is not None and "events.4999.expected_seq" in refusal.detail
+
+
+def turns_while_judging(body: bytes) -> int:
+    """Return how often the event loop came round to others while a body was judged."""
+    (route,) = [one for one in ROUTES if one.path == "/api/v1/custody-events"]  # type: ignore[attr-defined]
+    turns = 0
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def judge() -> int:
+        beside = asyncio.create_task(others())
+        await asyncio.sleep(0)
+        before = turns
+        scope = {"type": "http", "method": "POST", "query_string": b"", "headers": [], "route": route}
+        await as_documented(Request(scope, receive))
+        beside.cancel()
+        return turns - before
+
+    return asyncio.run(judge())
+
+
+def test_a_large_body_is_judged_beside_the_event_loop() -> None:
+    event = '{"kind": "specimen.inspected", "specimen": "AD26-KH0KJQL", "expected_seq": 1}'
+
+    assert turns_while_judging(f'{{"events": [{event}]}}'.encode()) == 0
+    large = f'{{"events": [{",".join([event] * 4000)}]}}'.encode()
+    assert len(large) > ON_THE_LOOP
+    assert turns_while_judging(large) > 3
 
 
 @pytest.mark.parametrize("text", ["5.0", "+5", " 5", "true", "1_0"])

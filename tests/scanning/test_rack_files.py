@@ -1,7 +1,10 @@
 """Lines of rack scanners and of people."""
 
 import io
+import tracemalloc
+import zipfile
 from collections.abc import Collection
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -299,3 +302,40 @@ def test_no_file_is_too_strange(data: bytes) -> None:
     except (NotARackFile, TwoTubesInOnePlace):
         return
     assert len(data) < LARGEST_FILE and all(line.text for line in found.lines)
+
+
+def packed(sheet: bytes) -> bytes:
+    """A workbook whose sheet has this XML."""
+    book = Workbook()
+    held, changed = io.BytesIO(), io.BytesIO()
+    book.save(held)
+    with zipfile.ZipFile(held) as old, zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as new:
+        for one in old.namelist():
+            new.writestr(one, sheet if one == "xl/worksheets/sheet1.xml" else old.read(one))
+    return changed.getvalue()
+
+
+SHEET = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+MEG = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"," * MEG,
+        b'"' + b"x" * MEG,
+        b"a\n" * (MEG // 2),
+        packed(SHEET + b" " * (40 * MEG)),
+    ],
+    ids=["commas", "an open quote", "many lines", "a bomb"],
+)
+def test_no_file_takes_more_memory_than_a_file_of_a_rack_may(data: bytes) -> None:
+    assert len(data) < LARGEST_FILE
+    tracemalloc.start()
+    try:
+        with suppress(NotARackFile, ListTooLong, TwoTubesInOnePlace):
+            read_rack(rows_of_file(data))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 128 * 1024 * 1024

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from biobank.acts.act import Act, act_hash
 from biobank.acts.bank import Bank
-from biobank.acts.strict import refusal_of_body
+from biobank.acts.strict import ON_THE_LOOP, refusal_of_body
 from biobank.acts.web import KEY_LIMIT
 from biobank.auth.actor import Actor
 from biobank.auth.tokens import Claims
@@ -113,7 +113,7 @@ class ScanPath:
 
 def _call(scope: Scope, path: dict[str, str], first: Message) -> Call | None:
     bank: Bank = scope["app"].state.bank
-    if first["type"] != "http.request" or first.get("more_body", False):
+    if first["type"] != "http.request" or first.get("more_body", False) or len(first["body"]) > ON_THE_LOOP:
         return None
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
