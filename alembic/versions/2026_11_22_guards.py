@@ -25,7 +25,7 @@ APPEND_ONLY = (
 NEVER_DELETED = (
     "alarm", "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor", "excursion",
     "excursion_item", "handover", "handover_item", "harvest", "hold", "identification", "kit", "kit_binding", "kit_label",
-    "lot", "named_performer", "pending_act", "register_authorisation", "register_entry", "shipment", "signature",
+    "lot", "named_performer", "notice", "pending_act", "register_authorisation", "register_entry", "shipment", "signature",
     "specimen", "specimen_parent", "stock_count", "storage_reading", "stream_head", "withdrawal", "withdrawal_item",
     "withdrawal_pick", "wristband",
 )

@@ -1374,6 +1374,36 @@ def upgrade() -> None:
     )
     op.create_index("ix_lot_test_lot", "lot_test", ["lot_code", "recorded_at"], unique=False)
     op.create_table(
+        "notice",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("about", sa.Text(), nullable=False),
+        sa.Column("deviation_code", sa.Text(), nullable=False),
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("units", sa.Integer(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("made_event", sa.LargeBinary(), nullable=False),
+        sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint(
+            "(acknowledged_at IS NULL) = (acknowledged_event IS NULL)", name=op.f("an_acknowledgement_has_its_event")
+        ),
+        sa.CheckConstraint("rank BETWEEN 1 AND 3 AND units > 0", name=op.f("a_notice_concerns_its_reader")),
+        sa.ForeignKeyConstraint(["acknowledged_event"], ["event.leaf_hash"], name=op.f("fk_notice_acknowledged_event")),
+        sa.ForeignKeyConstraint(["deviation_code"], ["deviation.code"], name=op.f("fk_notice_deviation_code")),
+        sa.ForeignKeyConstraint(["made_event"], ["event.leaf_hash"], name=op.f("fk_notice_made_event")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_notice_site_code")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_notice_user_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
+        info={"never_deleted": True},
+    )
+    op.create_index(op.f("ix_notice_about"), "notice", ["about"], unique=False)
+    op.create_index(op.f("ix_notice_deviation_code"), "notice", ["deviation_code"], unique=False)
+    op.create_index("ix_notice_made", "notice", ["made_at", "id"], unique=False)
+    op.create_index("ix_notice_user", "notice", ["user_code", "made_at"], unique=False)
+    op.create_table(
         "paper_form",
         sa.Column("deviation_code", sa.Text(), nullable=False),
         sa.Column("site_code", sa.Text(), nullable=False),
@@ -2129,6 +2159,11 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_processing_donor_code"), table_name="processing")
     op.drop_table("processing")
     op.drop_table("paper_form")
+    op.drop_index("ix_notice_user", table_name="notice")
+    op.drop_index("ix_notice_made", table_name="notice")
+    op.drop_index(op.f("ix_notice_deviation_code"), table_name="notice")
+    op.drop_index(op.f("ix_notice_about"), table_name="notice")
+    op.drop_table("notice")
     op.drop_index("ix_lot_test_lot", table_name="lot_test")
     op.drop_table("lot_test")
     op.drop_index(op.f("ix_kit_binding_donor_code"), table_name="kit_binding")

@@ -32,6 +32,7 @@ from biobank.people.resets import shown_today
 from biobank.quality.deviations import list_deviations
 from biobank.quality.disposal import announced_ends
 from biobank.quality.holds import liftable, list_holds
+from biobank.quality.notices import list_notices
 from biobank.shipping.handover_queries import list_handovers
 from biobank.shipping.shipment_queries import list_shipments
 from biobank.specimens.models import kit, lot_test, specimen
@@ -108,6 +109,7 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
         _counts,
         _findings,
         _without_a_slot,
+        _notices,
     )
     found = [task for source in sources for task in source(session, actor, at)]
     return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
@@ -284,6 +286,12 @@ def _without_a_slot(session: Session, actor: Actor, _at: datetime) -> Iterator[T
         detail = f"in {row.container_code}, place unknown"
         href = f"/specimens/{row.code}/store?container={row.container_code}"
         yield Task("Find its place in the box", row.code, href, "waiting", row.last_occurred_at, detail)
+
+
+def _notices(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    for one in list_notices(session, actor, open_only=True, mine=True, paging=Paging(limit=SHOWN_EACH)).items:
+        detail = f"{words(one.reason)}: {one.units} {'unit' if one.units == 1 else 'units'}"
+        yield Task("Read and acknowledge", one.about, f"/notices/{one.id}", "overdue", one.made_at, detail)
 
 
 def _specimens() -> Any:

@@ -22,12 +22,14 @@ from biobank.quality import (
     isolation,
     look_back,
     markers,
+    notices,
     paper,
     reserves,
 )
 from biobank.quality.excursions import AssessedExcursion, AssessRequest
 from biobank.quality.isolation import IsolationAnswer, IsolationRequest
 from biobank.quality.markers import DecideMarker, EnterMarker, MarkerList, MarkerRecorded
+from biobank.quality.notices import Acknowledge, NoticeDone, NoticeList
 from biobank.quality.paper import PaperFormFiledAnswer, PaperFormRequest
 from biobank.quality.reserves import ReserveList, ReserveRecorded, ReserveRequest
 from biobank.quality.schemas import (
@@ -80,6 +82,18 @@ async def place_hold(request: HoldRequest, performing: Performing) -> HoldAnswer
 async def assess_excursion(code: CodePath, request: AssessRequest, performing: Performing) -> AssessedExcursion:
     """Release or reject a group of an excursion's set: quality, signed "released" or "rejected", one signature a group."""
     return await performing(excursions.assess, code.upper(), request)
+
+
+@router.get("/notices")
+async def read_notices(reading: Reading, open_only: bool = False, after: Cursor | None = None, limit: Limit = 100) -> NoticeList:
+    """Notices to you, and for whoever decides on deviations to everybody: who was told what, and who has acknowledged it."""
+    return await reading(notices.list_notices, open_only=open_only, paging=Paging(after, limit))
+
+
+@router.post("/notices/{notice}/acknowledge")
+async def acknowledge_notice(notice: UUID, request: Acknowledge, performing: Performing) -> NoticeDone:
+    """Say that you have read a notice to you."""
+    return await performing(notices.acknowledge_notice, notice, request)
 
 
 @router.get("/holds")

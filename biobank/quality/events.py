@@ -13,7 +13,7 @@ from biobank.custody.body_shape import COMMITS
 from biobank.custody.effects import Effect, body, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, HASH, NO_OFFER, REASON
-from biobank.custody.states import LIVE, HoldAct, State, StreamKind
+from biobank.custody.states import LIVE, HoldAct, Quality, State, StreamKind
 
 SIGNATURE = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
 SIGNATURES = Field(default=(), max_length=2, description="Of the two people, in the order of signing.")
@@ -136,6 +136,19 @@ class QualityDecided(Event):
         json_schema_extra=COMMITS,
     )
     signature: str = SIGNATURE
+
+
+class RejectedByTest(Event):
+    """A test of its lot failed, and with the result the unit was rejected. Allowed after its end too."""
+
+    kind: Literal["specimen.rejected_by_test"] = "specimen.rejected_by_test"
+    permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+    annotates: ClassVar[bool] = True
+    effect: ClassVar[Effect] = {"quality": set_to(Quality.REJECTED.value)}
+
+    lot: str = Field(pattern=r"^LT-[0-9A-Z]{7}$")
+    test: str = REASON
+    deviation: str = Field(pattern=r"^DV-[0-9A-Z]{7}$")
 
 
 class BasisDecided(Event):
@@ -324,6 +337,27 @@ class DeviationClosed(Event):
     corrective_action: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the words.", json_schema_extra=COMMITS)
     attachments: tuple[str, ...] = Field(default=(), max_length=20)
     signature: str = SIGNATURE
+
+
+class NoticesGiven(Affected):
+    """Those whom something concerns were told by name, the treating first. The subjects are the units it is about."""
+
+    kind: Literal["system.notices_given"] = "system.notices_given"
+    permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+
+    reason: str = REASON
+    about: str = CODE
+    told: tuple[str, ...] = Field(min_length=1, max_length=1000)
+
+
+class NoticeAcknowledged(Event):
+    """Somebody said that they know what they were told."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.notice_acknowledged"] = "system.notice_acknowledged"
+
+    notice: str = Field(pattern=r"^[0-9a-f-]{36}$")
+    about: str = CODE
 
 
 class LookBackMade(Affected):

@@ -213,9 +213,36 @@ class RecallItem(SQLModel, table=True):
     withdrawal_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("withdrawal.code")))
 
 
+class Notice(SQLModel, table=True):
+    """Somebody was told by name, about what, and when they acknowledged it. `rank`: 1 treats, 2 received, 3 holds."""
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        CheckConstraint("(acknowledged_at IS NULL) = (acknowledged_event IS NULL)", name="an_acknowledgement_has_its_event"),
+        CheckConstraint("rank BETWEEN 1 AND 3 AND units > 0", name="a_notice_concerns_its_reader"),
+        Index("ix_notice_user", "user_code", "made_at"),
+        Index("ix_notice_made", "made_at", "id"),
+        {"info": {"never_deleted": True}},
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    about: str = Field(sa_column=Column(Text, nullable=False, index=True))
+    deviation_code: str = Field(sa_column=Column(Text, ForeignKey("deviation.code"), nullable=False, index=True))
+    user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    rank: int = Field(sa_column=Column(Integer, nullable=False))
+    units: int = Field(sa_column=Column(Integer, nullable=False))
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
+    made_at: datetime = Field(sa_column=_when())
+    made_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    acknowledged_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    acknowledged_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+
+
 # Tables by the names under which everybody imports them.
 reserve = table_of(DonorReserve)
 ending_notice = table_of(EndingNotice)
 use_up_allowed = table_of(UseUpAllowance)
 ending_rule = table_of(EndingRule)
 paper_form = table_of(PaperForm)
+notice = table_of(Notice)

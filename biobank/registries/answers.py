@@ -5,11 +5,11 @@ from biobank.foundation.from_above import FromAbove
 from biobank.labels import answers as labels
 from biobank.monitoring import answers as monitoring
 from biobank.quality import answers as quality
-from biobank.quality import paper
+from biobank.quality import failures, paper
 from biobank.shipping import answers as shipping
 from biobank.specimens import answers as specimens
 from biobank.storage import answers as storage
 from biobank.withdrawals import answers as withdrawals
 
-MODULES = (donors, specimens, storage, monitoring, quality, paper, shipping, labels, withdrawals)
+MODULES = (donors, specimens, storage, monitoring, quality, failures, paper, shipping, labels, withdrawals)
 assert not FromAbove.missing, [question.giver for question in FromAbove.missing]

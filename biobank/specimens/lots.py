@@ -1,11 +1,12 @@
-"""Lots and their tests. A failed test holds the lot at once; only quality lifts that."""
+"""Lots and their tests. A failed test holds the lot at once, and those that share inputs or reagents; quality lifts that."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, func, insert, or_, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -21,7 +22,9 @@ from biobank.donors.models import donor
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Paging, read_page
+from biobank.specimens.bench import processing, processing_input
 from biobank.specimens.events import LotTested
 from biobank.specimens.models import lot, lot_test, specimen
 from biobank.specimens.processing_schemas import LotList, LotPublic, LotSummary, LotTestPublic, LotTestRecorded, RecordLotTest
@@ -29,6 +32,12 @@ from biobank.specimens.scoping import lots_at_sites_of
 from biobank.transparency.models import event as _event
 
 ORDERS = {"started_at": lot.c.started_at, "lot": lot.c.code, "material": lot.c.material, "donor": lot.c.donor_code}
+
+
+failed_test: FromAbove[Callable[[Session, Act, "Row[Any]", RecordLotTest, bytes, tuple[str, ...]], list[Appended]]] = FromAbove(
+    "quality"
+)
+"""What follows from a failed test (its row, the result, its leaf hash, other lots held): rejection, a deviation, notices."""
 
 
 class TestNotPending(Conflict):
@@ -51,8 +60,11 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
 
     Raises NotFound, NotPermitted, TestNotPending, ReportMissing, ImplausibleTime.
     """
-    # The donor first, as everywhere: an approval that reads the holds of this donor is finished, or sees this one.
-    lock_donor(session, _get(session, act.actor, code).donor_code)
+    # The donors first, as everywhere: an approval that reads the holds of one of them is finished, or sees these.
+    row = _get(session, act.actor, code)
+    beside = _sharing(session, row) if request.result == "failed" else []
+    for one in sorted({row.donor_code, *(other.donor_code for other in beside)}):
+        lock_donor(session, one)
     row = _get(session, act.actor, code, lock=True)
     act.require(Permission.PROCESSING_RECORD, at=row.site_code)
     if request.sampled_at - act.at > AHEAD:
@@ -76,7 +88,7 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
         session, act, request, subject=row.donor_code, site=row.site_code, last=_last_event_at(session, code), relies_on=relies_on
     )
     appended = append(session, [Fact(StreamKind.LOT, code, event, head, donor_code=row.donor_code)])
-    hold = _hold_failed(session, code, row.donor_code, head, appended) if request.result == "failed" else None
+    hold = _hold(session, row, "failed_test", head, appended) if request.result == "failed" else None
     session.execute(
         insert(lot_test).values(
             id=test_id,
@@ -93,6 +105,12 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
             recorded_by=act.actor.code,
         )
     )
+    if hold is not None:
+        for other in beside:
+            own = replace(head, late=False, relies_on=(appended[0].leaf_hash,))
+            _hold(session, other, "shares_with_failed_lot", own, appended)
+        held = tuple(other.code for other in beside)
+        appended += failed_test.get()(session, act, row, request, appended[0].leaf_hash, held)
     kept = session.execute(select(lot_test).where(lot_test.c.id == test_id)).one()
     return LotTestRecorded(
         lot=code,
@@ -120,19 +138,37 @@ def _pending(session: Session, code: str, request: RecordLotTest) -> bytes:
     return bytes(row.event_hash)
 
 
-def _hold_failed(session: Session, code: str, donor_code: str, head: Head, appended: list[Appended]) -> UUID:
-    """Place the quality hold and add its event to `appended`."""
+def _hold(session: Session, of: "Row[Any]", reason: str, head: Head, appended: list[Appended]) -> UUID:
+    """Place a quality hold on a lot and add its event to `appended`."""
     hold_id, placed = holds.place(
         session,
         kind=HoldKind.QUALITY,
         scope_kind=HoldScope.LOT,
-        scope_id=code,
-        reason="failed_test",
+        scope_id=of.code,
+        reason=reason,
         head=head,
-        donor_code=donor_code,
+        donor_code=of.donor_code,
     )
     appended.append(placed)
     return hold_id
+
+
+def _sharing(session: Session, of: "Row[Any]") -> Sequence["Row[Any]"]:
+    """Return the other lots that quality judges when this one fails: made of the same inputs, or with one of its reagent lots."""
+    own, other = processing.alias("own"), processing.alias("other")
+    its, theirs = processing_input.alias("its"), processing_input.alias("theirs")
+    same_input = (
+        select(its.c.specimen_code)
+        .join(theirs, theirs.c.specimen_code == its.c.specimen_code)
+        .where(its.c.processing_id == own.c.id, theirs.c.processing_id == other.c.id)
+    )
+    return session.execute(
+        select(lot.c.code, lot.c.donor_code)
+        .join(other, other.c.lot_code == lot.c.code)
+        .join(own, own.c.lot_code == of.code)
+        .where(other.c.id != own.c.id, or_(other.c.reagent_lots.overlap(own.c.reagent_lots), same_input.exists()))
+        .order_by(lot.c.code)
+    ).all()
 
 
 def _last_event_at(session: Session, code: str) -> datetime | None:

@@ -373,6 +373,8 @@ STORAGE = (
         lambda w: _box(w) | {"reading_id": "999999"},
         missing=True,
     ),
+    Row("GET", "/api/v1/notices", None),
+    Row("POST", "/api/v1/notices/{notice}/acknowledge", None, _nothing, lambda _: {"notice": SOME_ID}, missing=True),
     Row("GET", "/api/v1/excursions", P.SPECIMEN_READ),
     Row("GET", "/api/v1/excursions/{code}", P.SPECIMEN_READ, None, lambda _: {"code": "EX-0000000"}, missing=True),
     Row(

@@ -6,6 +6,8 @@ Add what your pages need to `furnish`, and its code under a telling name: the wa
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import text
+
 from biobank.acts.act import Act
 from biobank.alarms.watch import watch_for_alarms
 from biobank.foundation import clock
@@ -94,6 +96,7 @@ def furnish(api: Api) -> dict[str, str]:
         counted = counter.post(f"/storage-containers/{tank.code}/counts", json={"scanned": []})
         assert counted.status_code == 201, counted.text
     things["deviation"] = _made(api.lab_tech.post("/deviations", json=deviation), "code")
+    things["notice"] = _told(api, things["deviation"])
     things["marker"] = _marker_to_decide(api, banked.donor)
     things["pending"] = _pending_role(api)
     path = f"/users/{seed.USERS['other_clinician'].code}/password-reset"
@@ -158,6 +161,17 @@ def _administered(api: Api) -> dict[str, str]:
     body = signed(api.admin, "role_change", path, {"role": "lab_tech", "site": "NORTH"})
     pending = api.admin.post(path, json=body).json()
     return {"user": code, "proposal": str(pending["pending_act"])}
+
+
+def _told(api: Api, deviation: str) -> str:
+    """A notice to a technician that waits to be acknowledged."""
+    row = text(
+        "INSERT INTO notice (id, reason, about, deviation_code, user_code, rank, units, site_code, made_at, made_event)"
+        " SELECT gen_random_uuid(), 'failed_test', code, code, :user, 3, 1, site_code, opened_at, opened_event"
+        " FROM deviation WHERE code = :deviation RETURNING id"
+    )
+    named = {"user": seed.USERS["lab_tech"].code, "deviation": deviation}
+    return str(api.test_bank.write(lambda s: s.execute(row, named).scalar_one()))
 
 
 def _made(answer: object, key: str) -> str:

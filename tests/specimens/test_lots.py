@@ -40,10 +40,17 @@ def test_a_failed_test_holds_the_lot_and_everything_made_of_it(api: Api) -> None
     answer = made(report(api, grown["lot"], result="failed", **REPORT))
 
     assert kinds(api, "lot", grown["lot"]) == ["lot.made", "lot.tested", "lot.hold_placed"]
-    assert len(answer["events"]) == 2
+    assert [one["kind"] for one in answer["events"]] == [
+        "lot.tested",
+        "lot.hold_placed",
+        "system.deviation_opened",
+        "specimen.rejected_by_test",
+        "system.notices_given",
+    ]
     (hold,) = api.lab_tech.get(f"/specimens/{grown['code']}").json()["holds"]
     assert (hold["id"], hold["kind"], hold["scope_id"]) == (answer["hold"], "quality", grown["lot"])
-    assert refused(run(api.lab_tech, "passage", [using(grown)], [culture(10**7, 1)])) == (409, "on_hold")
+    now = grown | {"seq": grown["seq"] + 1}  # its rejection
+    assert refused(run(api.lab_tech, "passage", [using(now)], [culture(10**7, 1)])) == (409, "on_hold")
 
 
 def test_a_result_completes_its_pending_test_once(api: Api) -> None:

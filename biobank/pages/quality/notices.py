@@ -1,0 +1,90 @@
+"""Notices as their readers see them: the list, and the page on which they say that they have read one."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.foundation.terms import words
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.listing import Filter, Listing, Wanted
+from biobank.pages.ui.parts import Column
+from biobank.quality import notices
+from biobank.quality.notices import Acknowledge, NoticeList, NoticePublic
+
+router = APIRouter(include_in_schema=False)
+
+WHAT = {
+    "failed_test": "A test of {about} failed. Its units are rejected and held: use none of them, keep them where they are.",
+    "failed_after_use": "A test of {about} failed after one of its units was given to a patient. Tell who treats the patient.",
+    "recall": "{about} recalls units that concern you. Use none of them, keep them where they are.",
+}
+"""What a notice says, by its reason."""
+
+
+def read_notices(session: Session, actor: Actor, asked: Wanted) -> NoticeList:
+    """Read one page of the notices that the address asks for."""
+    return notices.list_notices(session, actor, open_only=asked.of["state"] == "open", paging=asked.paging)
+
+
+def row_of(one: NoticePublic) -> Mapping[str, Any]:
+    """Return the cells of one notice."""
+    return one.model_dump() | {"state": "closed" if one.acknowledged_at else "open", "href": f"/notices/{one.id}"}
+
+
+Listing(
+    address="/notices",
+    title="Notices",
+    lead="Who must know what, by name, and whether they have said that they do.",
+    key="id",
+    columns=[
+        Column("about", "About", "code", sort="about"),
+        Column("reason", "Why", "words"),
+        Column("deviation", "Deviation", "code"),
+        Column("told", "To", "plain_code"),
+        Column("units", "Units", "number"),
+        Column("made_at", "Since", "when", sort="made_at"),
+        Column("state", "State", "chip"),
+        Column("acknowledged_at", "Acknowledged", "when"),
+    ],
+    read=read_notices,
+    row=row_of,
+    default="-made_at",
+    filters=[Filter("state", "State", "choice", [("open", "Open")])],
+    empty="No notices",
+    hint="When a test fails or something is recalled, those whom it concerns are told here.",
+).on(router)
+
+
+def _own(session: Session, actor: Actor, asked: Asked) -> NoticePublic:
+    return notices.read_own_notice(session, actor, asked.path["notice"])
+
+
+def _draw(at: Opened[NoticePublic]) -> ActForm:
+    one = at.read
+    done = one.acknowledged_at is not None
+    return ActForm(
+        title="Notice",
+        subject=one.about,
+        submit="I have read it",
+        lead=WHAT[one.reason].format(about=one.about)
+        + f" It concerns {one.units} {'unit' if one.units == 1 else 'units'} that you hold, received or asked for."
+        + f" {one.deviation} says more."
+        + (" You have acknowledged it." if done else ""),
+        back="/notices",
+        trail=[("Notices", "/notices"), (words(one.reason), None)],
+    )
+
+
+ActPage(
+    address="/notices/{notice}",
+    params={"notice": UUID},
+    reads=_own,
+    form=_draw,
+    model=Acknowledge,
+    use_case=notices.acknowledge_notice,
+    after=lambda _at, _body, answer: Done("/notices", "Acknowledged.", f"The bank knows that you know about {answer['about']}."),
+).on(router)

@@ -1,0 +1,209 @@
+"""Notices: who must know what, by name, and when they said that they do.
+
+Whoever holds units of what failed or is recalled, received them, asked for them or gave them is told: who treats first.
+A notice stands on its reader's Today until they acknowledge it; quality sees who has not.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel
+from sqlalchemy import Row, insert, or_, select, update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.entry import parse_entry
+from biobank.custody.ledger import Appended
+from biobank.custody.models import custody
+from biobank.custody.recording import Circumstances, acknowledge
+from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.paging import Listed, Paging, read_page
+from biobank.quality.deviations import digest_of
+from biobank.quality.events import NoticeAcknowledged, NoticesGiven
+from biobank.quality.models import notice
+from biobank.quality.streams import record_on_stream
+from biobank.transparency.models import event
+
+TREATS, RECEIVED, HOLDS = 1, 2, 3
+"""Who is told first: who asked for units or gave them, who received them, who holds them now."""
+
+_HANDED = {"specimen.administered": TREATS, "specimen.delivered": RECEIVED, "specimen.handover_accepted": RECEIVED}
+
+
+class NoticeAcknowledgedAlready(Conflict):
+    """They said so before."""
+
+    code = "notice_acknowledged"
+    title = "Acknowledged already"
+
+
+@dataclass(frozen=True)
+class Told:
+    """Somebody to be told: in what rank (see above), about how many units, and whether one of them was given to a patient."""
+
+    login: str
+    rank: int
+    units: frozenset[str]
+
+
+class Acknowledge(Circumstances):
+    """I have read it and do what it asks of me."""
+
+
+class NoticePublic(BaseModel):
+    """A notice. `about`: what failed or is recalled; `units`: how many of it concern its reader."""
+
+    id: UUID
+    reason: str
+    about: str
+    deviation: str
+    told: str
+    treats: bool
+    units: int
+    site: str
+    made_at: datetime
+    acknowledged_at: datetime | None
+
+
+class NoticeList(Listed[NoticePublic]):
+    """Notices, the newest first."""
+
+
+class NoticeDone(NoticePublic):
+    """It is acknowledged; our signature under it."""
+
+    receipt: str
+
+
+def concerned(session: Session, units: Collection[str], donors: Collection[str]) -> list[Told]:
+    """Return who holds these units or had to do with giving them, the treating first: three statements however many."""
+    found: dict[str, tuple[int, set[str]]] = {}
+    for login, unit, rank in _concerned(session, frozenset(units), donors):
+        before, own = found.get(login, (rank, set()))
+        found[login] = (min(before, rank), own | {unit})
+    people = [Told(login, rank, frozenset(own)) for login, (rank, own) in found.items() if login.startswith("US-")]
+    return sorted(people, key=lambda one: (one.rank, one.login))
+
+
+def _concerned(session: Session, units: frozenset[str], donors: Collection[str]) -> Iterator[tuple[str, str, int]]:
+    """Yield a login, a unit and the rank: who asked for it, who gave or received it, who holds it now."""
+    asked = select(event.c.recorded_by, event.c.entry).where(
+        event.c.kind == "withdrawal.requested", event.c.donor_code.in_(sorted(donors))
+    )
+    for row in session.execute(asked):
+        for unit in units.intersection(parse_entry(bytes(row.entry))["body"]["specimens"]):
+            yield row.recorded_by, unit, TREATS
+    handed = select(event.c.recorded_by, event.c.stream_id, event.c.kind).where(
+        event.c.stream_kind == "specimen", event.c.stream_id.in_(sorted(units)), event.c.kind.in_(sorted(_HANDED))
+    )
+    for row in session.execute(handed):
+        yield row.recorded_by, row.stream_id, _HANDED[row.kind]
+    held = select(custody.c.custodian_id, custody.c.code).where(
+        custody.c.code.in_(sorted(units)), custody.c.custodian_kind == "user"
+    )
+    for row in session.execute(held):
+        yield row.custodian_id, row.code, HOLDS
+
+
+def give_notices(
+    session: Session, act: Act, people: Iterable[Told], *, reason: str, about: str, deviation: str, site: str, relies_on: bytes
+) -> list[Appended]:
+    """Tell each of these people, in one event on the deviation's stream. Returns it, or nothing when nobody is concerned."""
+    told = list(people)
+    if not told:
+        return []
+    units = frozenset().union(*(one.units for one in told))
+    given = NoticesGiven(
+        reason=reason,
+        about=about,
+        told=tuple(one.login for one in told),
+        subjects=len(units),
+        subjects_sha256=digest_of(units),
+    )
+    appended = record_on_stream(session, act, deviation, given, site=site, relies_on=(relies_on,))
+    session.execute(
+        insert(notice),
+        [
+            {
+                "id": uuid4(),
+                "reason": reason,
+                "about": about,
+                "deviation_code": deviation,
+                "user_code": one.login,
+                "rank": one.rank,
+                "units": len(one.units),
+                "site_code": site,
+                "made_at": act.at,
+                "made_event": appended.leaf_hash,
+            }
+            for one in told
+        ],
+    )
+    return [appended]
+
+
+ORDERS = {"made_at": notice.c.made_at, "about": notice.c.about}
+
+
+def list_notices(
+    session: Session,
+    actor: Actor,
+    *,
+    open_only: bool = False,
+    mine: bool = False,
+    about: str | None = None,
+    paging: Paging = Paging(),
+) -> NoticeList:
+    """List the notices to the actor, and for whoever decides on deviations those of their sites."""
+    known = notice.c.user_code == actor.code
+    if not mine:
+        known = or_(known, actor.scope(Permission.DEVIATION_DECIDE).of(notice.c.site_code))
+    statement = select(notice).where(known)
+    if open_only:
+        statement = statement.where(notice.c.acknowledged_at.is_(None))
+    if about is not None:
+        statement = statement.where(or_(notice.c.about == about, notice.c.deviation_code == about))
+    page = read_page(session, statement, paging, key=notice.c.id, orders=ORDERS, default="-made_at")
+    return NoticeList(items=[_public(row) for row in page.rows], **page.ends)
+
+
+def read_own_notice(session: Session, actor: Actor, notice_id: UUID, *, lock: bool = False) -> NoticePublic:
+    """Return a notice to the actor; raise NotFound for anybody else."""
+    statement = select(notice).where(notice.c.id == notice_id, notice.c.user_code == actor.code)
+    row = session.execute(statement.with_for_update() if lock else statement).first()
+    if row is None:
+        raise NotFound("There is no notice to you with this id.")
+    return _public(row)
+
+
+def acknowledge_notice(session: Session, act: Act, notice_id: UUID, request: Acknowledge) -> NoticeDone:
+    """Say that one has read a notice to oneself. Raises NotFound, NoticeAcknowledgedAlready."""
+    one = read_own_notice(session, act.actor, notice_id, lock=True)
+    if one.acknowledged_at is not None:
+        raise NoticeAcknowledgedAlready(f"You acknowledged the notice about {one.about} before.", subject=one.about)
+    read = NoticeAcknowledged(notice=str(notice_id), about=one.about)
+    appended = record_on_stream(session, act, one.deviation, read, request, site=one.site)
+    session.execute(
+        update(notice).where(notice.c.id == notice_id).values(acknowledged_at=act.at, acknowledged_event=appended.leaf_hash)
+    )
+    return NoticeDone(**one.model_dump() | {"acknowledged_at": act.at}, receipt=acknowledge(act, [appended]))
+
+
+def _public(row: "Row[Any]") -> NoticePublic:
+    return NoticePublic(
+        id=row.id,
+        reason=row.reason,
+        about=row.about,
+        deviation=row.deviation_code,
+        told=row.user_code,
+        treats=row.rank == TREATS,
+        units=row.units,
+        site=row.site_code,
+        made_at=row.made_at,
+        acknowledged_at=row.acknowledged_at,
+    )
