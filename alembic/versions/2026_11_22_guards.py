@@ -33,9 +33,9 @@ SEALER_ONLY = (
     "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "tile", "tree_head",
 )
 APP_MAY_DELETE = (
-    "donor_allergy", "donor_document", "donor_index", "donor_marker", "idempotency", "job_file", "login_attempt",
-    "print_rule", "refresh_token", "rota_line", "saved_filter", "second_factor", "specimen_alias", "user_role",
-    "vault_document",
+    "donor_allergy", "donor_document", "donor_index", "donor_marker", "idempotency", "job_file", "log_difference",
+    "login_attempt", "print_rule", "refresh_token", "rota_line", "saved_filter", "second_factor", "specimen_alias",
+    "user_role", "vault_document",
 )
 # end of lists
 

@@ -10,9 +10,11 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlmodel import Session
 
+from biobank.auth.models import site
 from biobank.custody.models import custody
 from biobank.custody.states import TERMINAL, State
 from biobank.monitoring.models import excursion
+from biobank.reconciliation.models import log_difference
 from biobank.shipping.handover_queries import handover
 from biobank.shipping.handover_queries import item as handover_item
 from biobank.shipping.shipment_queries import shipment
@@ -32,7 +34,7 @@ class Cause:
 
 def causes_at(session: Session, at: datetime) -> list[Cause]:
     """Return everything that is wrong at `at`, in an order that is always the same."""
-    found = [*_excursions(session), *_shipments(session, at), *_handovers(session)]
+    found = [*_excursions(session), *_shipments(session, at), *_handovers(session), *_differences(session)]
     return sorted(found, key=lambda one: (one.kind, one.subject))
 
 
@@ -77,3 +79,12 @@ def _handovers(session: Session) -> Iterator[Cause]:
         .group_by(handover.c.id, handover.c.expires_at)
     )
     yield from (Cause("handover_overdue", str(row.id), row.site, row.expires_at) for row in rows if row.site is not None)
+
+
+def _differences(session: Session) -> Iterator[Cause]:
+    """What stands otherwise in the tables than in the log; what is at no site calls the first one that is in use."""
+    of = log_difference.c
+    first = select(func.min(site.c.code)).where(site.c.active).scalar_subquery()
+    where = func.min(func.coalesce(of.site_code, first)).label("site")
+    rows = session.execute(select(of.subject, where, func.min(of.found_at).label("since")).group_by(of.subject))
+    yield from (Cause("differs_from_log", row.subject[:40], row.site, row.since) for row in rows if row.site is not None)

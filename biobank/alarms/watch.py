@@ -26,6 +26,7 @@ _GONE = {
     "excursion": "within_limits_again",
     "shipment_overdue": "arrived",
     "handover_overdue": "attended_to",
+    "differs_from_log": "agrees_with_the_log",
 }
 
 

@@ -15,11 +15,8 @@ from biobank.custody.models import custody
 from biobank.custody.performer_confirmations import answers_to
 from biobank.custody.schemas import AttemptList, AttemptPublic, CustodyHistory, EventPublic
 from biobank.custody.snapshots import get_visible
-from biobank.foundation.db import table_of
 from biobank.foundation.paging import Paging, read_page
-from biobank.transparency.models import Leaf, event
-
-leaf = table_of(Leaf)
+from biobank.transparency.models import event, leaf
 
 
 def history_of(session: Session, actor: Actor, code: str, after: int = 0, limit: int = 200) -> CustodyHistory:

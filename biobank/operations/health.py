@@ -23,9 +23,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from biobank.acts.bank import Bank
 from biobank.acts.web import BankDep
 from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import NotPermitted
 from biobank.operations.log_health import REGISTRY, log_unknown, look_at_the_log
 from biobank.postgres import migrate
+from biobank.reconciliation.queries import count_differences
 from biobank.viability.records import count_alarms, count_waiting
 
 router = APIRouter(tags=["health"])
@@ -41,7 +43,9 @@ FORECAST_ALARMS = Gauge(
 COUNTS_WAITING = Gauge(
     "biobank_viability_counts_waiting", "Counts older than an hour that the worker has not looked at.", registry=REGISTRY
 )
-
+DIFFERENCES = Gauge(
+    "biobank_records_that_differ", "Records that are not what the log says of them. Any is an alarm.", registry=REGISTRY
+)
 
 _READ_ONLY = text("SELECT current_setting('transaction_read_only') = 'on'")
 
@@ -64,7 +68,14 @@ def _look(session: Session, merge_delay_s: int) -> dict[str, Any]:
         "database": "takes no writes" if session.execute(_READ_ONLY).scalar_one() else "ok",
         "schema": "ok" if found == _Revision.head else "migration needed",
         **look_at_the_log(session, merge_delay_s),
+        "records": _look_at_differences(session),
     }
+
+
+def _look_at_differences(session: Session) -> str:
+    count, since = count_differences(session)
+    DIFFERENCES.set(count)
+    return "ok" if since is None else f"{count} differ from the log, known since {rfc3339(since)}"
 
 
 def _look_at_forecasts(session: Session) -> None:
@@ -94,7 +105,8 @@ def is_monitor(request: Request, bank: Bank) -> bool:
 
 @router.get("/readyz")
 async def readyz(request: Request, bank: BankDep, response: Response) -> dict[str, Any]:
-    """The process may take work: database, schema, log, erasures; else 503. A lagging log is said, not a reason to stop.
+    """The process may take work: database, schema, erasures, log; else 503. A lagging log is said, not a reason to stop. A halted
+    log and records that differ from it are one, and since when is said.
 
     How each of them stands is for monitors only.
     """
@@ -110,7 +122,11 @@ async def readyz(request: Request, bank: BankDep, response: Response) -> dict[st
     checks["erasures"] = (
         "replayed" if await request.app.state.startup_gate.open_for(bank) else "not replayed: nothing is answered"
     )
-    ready = checks.get("database") == "ok" and checks.get("schema") == "ok" and checks["erasures"] == "replayed"
+    ready = (
+        all(checks.get(name) == "ok" for name in ("database", "schema", "records"))
+        and checks["erasures"] == "replayed"
+        and not checks["sealer"].startswith("halted")
+    )
     response.status_code = 200 if ready else 503
     status = {"status": "ready" if ready else "not ready"}
     return {**status, "test_mode": bank.settings.test_mode, **checks} if is_monitor(request, bank) else status
@@ -125,6 +141,7 @@ async def metrics(request: Request, bank: BankDep) -> Response:
         )
     try:
         await bank.database.read(lambda s: look_at_the_log(s, bank.settings.merge_delay_s))
+        await bank.database.read(_look_at_differences)
         await bank.database.read(_look_at_forecasts)
     except (SQLAlchemyError, OSError):
         log_unknown()

@@ -1,7 +1,7 @@
 """How the custody log is doing, for /readyz and /metrics: lag, sealer, register, witnesses, lost events, the database's guards.
 
-A log that is not well is said loudly and is no reason to stop: cold first. What it stops is acts towards use, and those ask for
-the lag themselves (`custody.recording.is_lagging`).
+A log that lags is said loudly and is no reason to stop: cold first. What it stops is acts towards use, and those ask for the lag
+themselves (`custody.recording.is_lagging`).
 """
 
 from datetime import datetime
@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from biobank.postgres.guards import guard_drift
 from biobank.transparency.queries import seal_lag_s
 
@@ -104,7 +105,7 @@ def _sealer(report: Any, at: datetime) -> str:
     SILENT.set(silent)
     HALTED.set(report.state.startswith("halted"))
     if report.state.startswith("halted"):
-        return str(report.state)
+        return f"{report.state}, since {rfc3339(report.reported_at)}"
     if silent > SILENT_AFTER_S:
         return f"silent for {int(silent)} s"
     return "ok" if report.state == "running" else str(report.state)

@@ -5,32 +5,22 @@ it was itself lost), so whoever was forgotten is forgotten again here. Then the 
 events, without looking at the stored row, and compared with it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from itertools import groupby
-from typing import Any
-from uuid import UUID
 
-from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
-from biobank.custody.entry import parse_entry
-from biobank.custody.models import custody
-from biobank.custody.projection import PROJECTED
-from biobank.custody.rebuild import fold
 from biobank.donors.erasure import replay_erasures
-from biobank.transparency.models import event
+from biobank.reconciliation.comparing import compare_custody
 from biobank.transparency.queries import unaccounted_events
 
 AT_ONCE = 500
 """Specimens folded together: a few thousand events in memory, whatever the size of the bank."""
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
-COMPARED = ("seq", "state_seq", *PROJECTED)
 
 
 @dataclass
@@ -64,33 +54,8 @@ def look_after_restore(bank: Bank) -> Found:
 
 def _compare_some(session: Session, *, after: str, found: Found) -> str | None:
     """Compare the next specimens behind the code `after`; return the last one's code, None when there are no more."""
-    rows = session.execute(select(custody).where(custody.c.code > after).order_by(custody.c.code).limit(AT_ONCE)).all()
-    if not rows:
-        return None
-    entries = dict(_entries(session, [row.code for row in rows]))
-    for row in rows:
-        of_this = entries.get(row.code, [])
-        found.specimens += 1
-        found.events += len(of_this)
-        folded = fold(of_this)
-        rebuilt = folded.projection.columns() | {"seq": folded.seq, "state_seq": folded.state_seq}
-        stored = row._mapping
-        wrong = [name for name in COMPARED if plain(stored[name]) != rebuilt[name]]
-        if wrong:
-            found.differing[row.code] = wrong
-    return str(rows[-1].code)
-
-
-def _entries(session: Session, codes: list[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    statement = (
-        select(event.c.stream_id, event.c.entry)
-        .where(event.c.stream_kind == "specimen", event.c.stream_id.in_(codes))
-        .order_by(event.c.stream_id, event.c.seq)
-    )
-    for code, rows in groupby(session.execute(statement), key=lambda row: str(row.stream_id)):
-        yield code, [parse_entry(bytes(row.entry)) for row in rows]
-
-
-def plain(value: Any) -> Any:
-    """Return a stored value as an entry writes it."""
-    return str(value) if isinstance(value, UUID) else value
+    compared = compare_custody(session, after, AT_ONCE)
+    found.specimens += compared.looked_at
+    found.events += compared.events
+    found.differing |= {code: [one.what for one in told] for code, told in compared.differing.items()}
+    return compared.last

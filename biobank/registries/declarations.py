@@ -17,6 +17,7 @@ from biobank.labels import batches
 from biobank.people import roles
 from biobank.people import service as people
 from biobank.quality import disposal, identifying
+from biobank.reconciliation import walk as reconciliation
 from biobank.shipping import arrivals, handovers
 from biobank.specimens import warm_time
 from biobank.unfinished import service as unfinished
@@ -26,6 +27,7 @@ from biobank.withdrawals import service as withdrawals
 MODULES = (
     answers_and_attempts,
     alarms,
+    reconciliation,
     reversal,
     erasure,
     queue,

@@ -24,6 +24,7 @@ from biobank.people.api import router as people_api
 from biobank.people.sign_in_api import keys_router as keys_api
 from biobank.people.sign_in_api import router as sign_in_api
 from biobank.quality.api import router as quality_api
+from biobank.reconciliation.api import router as reconciliation_api
 from biobank.registers.api import router as registers_api
 from biobank.registries import declarations, event_kinds
 from biobank.scanning.api import router as scanning_api
@@ -56,6 +57,7 @@ ROUTERS = (
     monitoring_api,
     people_api,
     quality_api,
+    reconciliation_api,
     registers_api,
     sign_in_api,
     scanning_api,

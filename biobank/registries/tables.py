@@ -13,6 +13,7 @@ from biobank.jobs import models as jobs
 from biobank.labels import models as labels
 from biobank.monitoring import models as monitoring
 from biobank.quality import models as quality
+from biobank.reconciliation import models as reconciliation
 from biobank.registers import models as registers
 from biobank.shipping import models as shipping
 from biobank.specimens import models as specimens
@@ -38,6 +39,7 @@ MODULES = (
     storage,
     monitoring,
     alarms,
+    reconciliation,
     viability,
     withdrawals,
     unfinished,

@@ -188,12 +188,12 @@ def describe_specimen(
     snapshot = replace(
         snapshot,
         holds=tuple(holds_then(session, code, stays_of(steps), at or now, as_known_at or now)),
-        regulatory_basis=_basis_of([entry for entry, _ in steps]),
+        regulatory_basis=basis_of([entry for entry, _ in steps]),
     )
     return specimen_public(session, snapshot, where_they_lead(steps), as_of)
 
 
-def _basis_of(entries: Sequence[dict[str, Any]]) -> str:
+def basis_of(entries: Sequence[dict[str, Any]]) -> str:
     """Return the legal basis as these entries leave it."""
     decided = [entry["body"] for entry in entries if entry["kind"] == "specimen.basis_decided"]
     if decided:

@@ -206,5 +206,6 @@ class LogReport(SQLModel, table=True):
 # The tables, by the names under which everybody imports them.
 event = table_of(Event)
 stream_head = table_of(StreamHead)
+leaf = table_of(Leaf)
 tree_head = table_of(TreeHead)
 checkpoint = table_of(Checkpoint)

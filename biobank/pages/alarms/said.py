@@ -9,6 +9,7 @@ CAUSES = {
     "excursion": "A place is outside its limits",
     "shipment_overdue": "A shipment is overdue",
     "handover_overdue": "A hand-over ran out",
+    "differs_from_log": "A record differs from the log",
 }
 
 
@@ -16,4 +17,6 @@ def href_of(one: AlarmPublic) -> Markup:
     """Return what an alarm is about, linked to its page."""
     if one.cause == "handover_overdue":
         return Markup('<a href="/handovers/{}">The hand-over</a>').format(one.subject)
+    if one.cause == "differs_from_log":
+        return Markup("{}").format(one.subject)
     return code_markup(one.subject)
