@@ -177,6 +177,16 @@ def upgrade() -> None:
         info={"sealer_only": True},
     )
     op.create_table(
+        "log_walk",
+        sa.Column("part", sa.Text(), nullable=False),
+        sa.Column("after", sa.Text(), server_default="", nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("looked_at", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("rounds", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("part", name=op.f("pk_log_walk")),
+    )
+    op.create_table(
         "login_attempt",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name_hash", sa.LargeBinary(), nullable=False),
@@ -446,6 +456,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("code", "template", "copy_number", name="copies_of_a_label_are_numbered"),
     )
     op.create_index("ix_label_print_code", "label_print", ["code"], unique=False)
+    op.create_table(
+        "log_difference",
+        sa.Column("part", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("says", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=True),
+        sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_log_difference_site_code")),
+        sa.PrimaryKeyConstraint("part", "subject", name=op.f("pk_log_difference")),
+        info={"app_may_delete": True},
+    )
     op.create_table(
         "login_session",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -2259,6 +2281,7 @@ def downgrade() -> None:
     op.drop_table("material_limit")
     op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")
     op.drop_table("login_session")
+    op.drop_table("log_difference")
     op.drop_index("ix_label_print_code", table_name="label_print")
     op.drop_table("label_print")
     op.drop_index("ix_kit_prepared", table_name="kit")
@@ -2289,6 +2312,7 @@ def downgrade() -> None:
     op.drop_index("ix_login_attempt_name", table_name="login_attempt")
     op.drop_index("ix_login_attempt_address", table_name="login_attempt")
     op.drop_table("login_attempt")
+    op.drop_table("log_walk")
     op.drop_table("log_report")
     op.drop_table("log_quarantine")
     op.drop_table("log_lock")

@@ -8,12 +8,12 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.custody.queries import events_public, leaf
+from biobank.custody.queries import events_public
 from biobank.exports.schemas import LogPage
 from biobank.exports.selection import Selection
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import MalformedRequest
-from biobank.transparency.models import event
+from biobank.transparency.models import event, leaf
 
 
 def search_log(

@@ -24,13 +24,16 @@ from biobank.quality import (
     markers,
     notices,
     paper,
+    recalls,
+    reopening,
     reserves,
 )
 from biobank.quality.excursions import AssessedExcursion, AssessRequest
 from biobank.quality.isolation import IsolationAnswer, IsolationRequest
 from biobank.quality.markers import DecideMarker, EnterMarker, MarkerList, MarkerRecorded
-from biobank.quality.notices import Acknowledge, NoticeDone, NoticeList
+from biobank.quality.notices import Acknowledge, NoticeDone
 from biobank.quality.paper import PaperFormFiledAnswer, PaperFormRequest
+from biobank.quality.reopening import ReopenedAnswer, ReopenRequest
 from biobank.quality.reserves import ReserveList, ReserveRecorded, ReserveRequest
 from biobank.quality.schemas import (
     AnnouncedEnd,
@@ -56,7 +59,10 @@ from biobank.quality.schemas import (
     LiftRequest,
     LookBackAnswer,
     LostRequest,
+    NoticeList,
     RecallAnswer,
+    RecallDetail,
+    RecallList,
     RecallRequest,
     Resolved,
     ResolveRequest,
@@ -293,10 +299,34 @@ async def file_paper_form(request: PaperFormRequest, performing: Performing) -> 
     return await performing(paper.file_paper, request)
 
 
+@router.post("/specimens/{code}/reopen")
+async def reopen_specimen(code: CodePath, request: ReopenRequest, performing: Performing) -> ReopenedAnswer | Proposed:
+    """Reopen the rejection of a specimen, over a closed investigation: two people of quality."""
+    return await performing(reopening.reopen, code.upper(), request)
+
+
+@router.post("/lots/{code}/reopen")
+async def reopen_lot(code: CodePath, request: ReopenRequest, performing: Performing) -> ReopenedAnswer | Proposed:
+    """Reopen the rejection of a lot's units, and end the holds of its failed tests: two people of quality."""
+    return await performing(reopening.reopen, code.upper(), request)
+
+
 @router.post("/look-backs", status_code=201)
 async def make_look_back(request: Criteria, performing: Performing) -> LookBackAnswer:
     """Every specimen and recipient a cause can have reached, at this instant."""
     return await performing(look_back.make_look_back, request)
+
+
+@router.get("/recalls")
+async def read_recalls(reading: Reading, after: Cursor | None = None, limit: Limit = 100) -> RecallList:
+    """Recalls, the newest first."""
+    return await reading(recalls.list_recalls, paging=Paging(after, limit))
+
+
+@router.get("/recalls/{recall}")
+async def read_recall(recall: UUID, reading: Reading) -> RecallDetail:
+    """A recall with the set it froze as it is now, what its cause reached since, and who was told."""
+    return await reading(recalls.read_recall, recall)
 
 
 @router.post("/recalls", status_code=201)

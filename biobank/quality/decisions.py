@@ -21,7 +21,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record
 from biobank.custody.snapshots import get_all_visible, load
-from biobank.custody.states import LIVE, State
+from biobank.custody.states import LIVE, Quality, State
 from biobank.foundation import clock
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.quality.events import BasisDecided, Decision, QualityDecided, RegulatoryBasis
@@ -50,6 +50,13 @@ class NotificationPlanMissing(Conflict):
     title = "Notification plan required"
 
 
+class RejectionStands(Conflict):
+    """What was rejected is not released by another decision: the rejection is reopened first."""
+
+    code = "rejection_stands"
+    title = "Rejected"
+
+
 class NothingToDecide(Conflict):
     """The lot has no specimen left to decide about."""
 
@@ -65,7 +72,15 @@ def release_refusals(decision: Decision, specimen: Snapshot, tests: LotTests, at
     if decision not in RELEASES:
         return []
     conditional = decision is Decision.RELEASED_CONDITIONALLY
-    found = [
+    found: list[Refusal] = []
+    if specimen.projection.quality == Quality.REJECTED.value:
+        found.append(
+            RejectionStands(
+                f"{specimen.code} was rejected. Two of quality reopen that over a closed investigation; then it is decided anew.",
+                subject=specimen.code,
+            )
+        )
+    found += [
         *basis_refusals(specimen.regulatory_basis, specimen, at),
         *release_refusals_of_tests(specimen, tests, conditional=conditional),
     ]
@@ -96,9 +111,19 @@ class Deciding:
             for specimen in self.specimens
             for refusal in release_refusals(decision, specimen, self.tests[specimen.lot_code], self.at, planned=planned)
         ]
-        return [*(self._dependence() if decision in RELEASES else ()), *about]
+        return [*(self.dependence() if decision in RELEASES else ()), *about]
 
-    def _dependence(self) -> list[Refusal]:
+    @property
+    def donor(self) -> str | None:
+        """Whose material it is, when it is one person's."""
+        every = {unit.donor_code for unit in self.specimens}
+        return every.pop() if len(every) == 1 else None
+
+    def about(self, specimens: Sequence[Snapshot]) -> "Deciding":
+        """Return the same question about some of the specimens."""
+        return replace(self, specimens=specimens)
+
+    def dependence(self) -> list[Refusal]:
         """Return why the actor may not be the one to free them: what they had to do with each."""
         return [one for unit in self.specimens for one in independence_refusals(self.actor, unit.code, self.touches[unit.code])]
 
@@ -107,7 +132,7 @@ class Deciding:
         if basis is RegulatoryBasis.UNDETERMINED:
             return []
         about = [one for unit in self.specimens for one in basis_refusals(basis, unit, self.at, authorised=authorised)]
-        return [*(self._dependence() if basis in USABLE_BASES else ()), *about]
+        return [*(self.dependence() if basis in USABLE_BASES else ()), *about]
 
 
 def specimens_to_decide(session: Session, actor: Actor, codes: Sequence[str], *, lock: bool = False) -> Deciding:

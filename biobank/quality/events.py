@@ -151,6 +151,21 @@ class RejectedByTest(Event):
     deviation: str = Field(pattern=r"^DV-[0-9A-Z]{7}$")
 
 
+class Reopened(Event):
+    """Two of quality reopened its rejection over a closed investigation: it is in quarantine again, and is decided about anew."""
+
+    kind: Literal["specimen.reopened"] = "specimen.reopened"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    call: ClassVar[str] = "/specimens/{code}/reopen"
+    label: ClassVar[str] = "Reopen a rejection"
+    annotates: ClassVar[bool] = True
+    effect: ClassVar[Effect] = {"quality": set_to(Quality.QUARANTINED.value)}
+
+    deviation: str = Field(pattern=r"^DV-[0-9A-Z]{7}$")
+    reason: str = REASON
+    signatures: tuple[str, ...] = SIGNATURES
+
+
 class BasisDecided(Event):
     """Quality determined under which law the specimen may be used, signed."""
 

@@ -31,6 +31,7 @@ from biobank.foundation.paging import Paging, read_page
 from biobank.quality.releases import end_held_releases
 from biobank.quality.schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.streams import last_event_at
+from biobank.specimens.models import lot_test
 
 
 class HoldAlreadyLifted(Conflict):
@@ -45,6 +46,13 @@ class HeldByExcursion(Conflict):
 
     code = "held_by_excursion"
     title = "An excursion holds it"
+
+
+class HeldByFailedTest(Conflict):
+    """The hold that a failed test placed ends when two people of quality reopen the rejection, not by hand."""
+
+    code = "held_by_failed_test"
+    title = "A failed test holds it"
 
 
 @dataclass(frozen=True)
@@ -215,7 +223,16 @@ def hold_to_lift(session: Session, actor: Actor, hold_id: UUID, *, lock: bool = 
         raise HeldByExcursion(f"{scope.id} is assessed group by group; its hold ends with the last group.", subject=scope.id)
     if row["lifted_at"] is not None:
         raise HoldAlreadyLifted("This hold was lifted already.", subject=scope.id)
+    if _of_failed_tests(session, [hold_id]):
+        raise HeldByFailedTest(
+            f"A test of {scope.id} failed. Two of quality reopen that at its page, over an investigation.", subject=scope.id
+        )
     return row, scope
+
+
+def _of_failed_tests(session: Session, holds: Collection[UUID]) -> frozenset[UUID]:
+    """Return which of these holds a failed test placed."""
+    return frozenset(session.execute(select(lot_test.c.hold_id).where(lot_test.c.hold_id.in_(list(holds)))).scalars())
 
 
 def lift_hold(session: Session, act: Act, hold_id: UUID, request: LiftRequest) -> HoldAnswer:
@@ -325,10 +342,11 @@ def _by_hold(session: Session, statement: TextClause, holds: Collection[UUID], *
     return {one: frozenset(sites) for one, sites in found.items()}
 
 
-def liftable(session: Session, actor: Actor, holds: Collection[UUID]) -> frozenset[UUID]:
+def liftable(session: Session, actor: Actor, every: Collection[UUID]) -> frozenset[UUID]:
     """Return which of these active holds the actor may lift, as `hold_to_lift` decides it."""
+    holds = frozenset(every) - _of_failed_tests(session, every) if every else frozenset()
     if actor.may(Permission.HOLD_LIFT, at=EVERYWHERE):
-        return frozenset(holds)
+        return holds
     if not actor.may(Permission.HOLD_LIFT, at=ANYWHERE):
         return frozenset()
     known = [one for one, sites in sites_of_holds(session, holds).items() if actor.may(Permission.SPECIMEN_READ, at=sites)]

@@ -29,6 +29,7 @@ from biobank.monitoring.presence import inside_during, own_cold_inside
 from biobank.quality.deviations import add_deviation, digest_of
 from biobank.quality.events import LookBackMade, RecallStarted
 from biobank.quality.models import Recall, RecallItem
+from biobank.quality.notices import concerned, give_notices
 from biobank.quality.releases import end_releases, withdrawals_of_releases
 from biobank.quality.schemas import Criteria, LookBackAnswer, ReachedSpecimen, RecallAnswer, RecallRequest
 from biobank.quality.streams import record_on_stream
@@ -217,6 +218,17 @@ def start_recall(session: Session, act: Act, request: RecallRequest) -> RecallAn
             for i, hold_id in zip(items, hold_ids, strict=True)
         ],
     )
+    donors = {item.donor for item in items if item.donor is not None}
+    told = give_notices(
+        session,
+        act,
+        concerned(session, codes, donors),
+        reason="recall",
+        about=deviation,
+        deviation=deviation,
+        site=request.site,
+        relies_on=started.leaf_hash,
+    )
     return RecallAnswer(
         id=recall,
         deviation=deviation,
@@ -224,7 +236,7 @@ def start_recall(session: Session, act: Act, request: RecallRequest) -> RecallAn
         specimens=len(items),
         recipients=recipients_of(items),
         releases_killed=killed,
-        receipt=acknowledge(act, [opened, *holds, started]),
+        receipt=acknowledge(act, [opened, *holds, started, *told]),
     )
 
 

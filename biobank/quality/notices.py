@@ -6,11 +6,9 @@ A notice stands on its reader's Today until they acknowledge it; quality sees wh
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel
 from sqlalchemy import Row, insert, or_, select, update
 from sqlmodel import Session
 
@@ -22,10 +20,11 @@ from biobank.custody.ledger import Appended
 from biobank.custody.models import custody
 from biobank.custody.recording import Circumstances, acknowledge
 from biobank.foundation.errors import Conflict, NotFound
-from biobank.foundation.paging import Listed, Paging, read_page
+from biobank.foundation.paging import Paging, read_page
 from biobank.quality.deviations import digest_of
 from biobank.quality.events import NoticeAcknowledged, NoticesGiven
 from biobank.quality.models import notice
+from biobank.quality.schemas import NoticeList, NoticePublic
 from biobank.quality.streams import record_on_stream
 from biobank.transparency.models import event
 
@@ -53,25 +52,6 @@ class Told:
 
 class Acknowledge(Circumstances):
     """I have read it and do what it asks of me."""
-
-
-class NoticePublic(BaseModel):
-    """A notice. `about`: what failed or is recalled; `units`: how many of it concern its reader."""
-
-    id: UUID
-    reason: str
-    about: str
-    deviation: str
-    told: str
-    treats: bool
-    units: int
-    site: str
-    made_at: datetime
-    acknowledged_at: datetime | None
-
-
-class NoticeList(Listed[NoticePublic]):
-    """Notices, the newest first."""
 
 
 class NoticeDone(NoticePublic):

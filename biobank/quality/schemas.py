@@ -1,7 +1,7 @@
 """Wire shapes of quality."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -375,3 +375,52 @@ class RecallAnswer(Recorded):
     specimens: int
     recipients: int
     releases_killed: int
+
+
+class NoticePublic(BaseModel):
+    """A notice. `about`: what failed or is recalled; `units`: how many of it concern its reader."""
+
+    id: UUID
+    reason: str
+    about: str
+    deviation: str
+    told: str
+    treats: bool
+    units: int
+    site: str
+    made_at: datetime
+    acknowledged_at: datetime | None
+
+
+class NoticeList(Listed[NoticePublic]):
+    """Notices, the newest first."""
+
+
+class RecallPublic(BaseModel):
+    """A recall: what it started from, and how many units it froze."""
+
+    id: UUID
+    deviation: str
+    criteria: dict[str, Any]
+    reason: str
+    specimens: int
+    started_at: datetime
+    started_by: str
+
+
+class RecallList(Listed[RecallPublic]):
+    """Recalls, the newest first."""
+
+
+class RecalledUnit(ReachedSpecimen):
+    """A unit of the frozen set as it is now, and whether the recall's hold still stops it."""
+
+    held: bool
+
+
+class RecallDetail(RecallPublic):
+    """A recall with its frozen set, what its cause reached since and nobody froze, and who was told."""
+
+    items: list[RecalledUnit]
+    reached_since: list[str]
+    notices: list[NoticePublic]

@@ -345,6 +345,11 @@ DONORS = (
     ),
 )
 
+
+def _reopening(_: World) -> dict[str, Any]:
+    return {"deviation": "DV-0000000", "reason": "test"}
+
+
 STORAGE = (
     Row("POST", "/api/v1/storage-containers", P.STORAGE_MANAGE, lambda _: {"site": "LAB", "kind": "room", "name": "Cold room"}),
     Row("GET", "/api/v1/storage-containers", None),
@@ -570,6 +575,8 @@ QUALITY = (
         _no_lot,
         missing=True,
     ),
+    Row("POST", "/api/v1/specimens/{code}/reopen", P.QUALITY_DECIDE, _reopening, _specimen),
+    Row("POST", "/api/v1/lots/{code}/reopen", P.QUALITY_DECIDE, _reopening, _no_lot, missing=True),
     Row(
         "POST",
         "/api/v1/specimens/{code}/discard",
@@ -650,6 +657,8 @@ QUALITY = (
     ),
     Row("GET", "/api/v1/attachments/{sha256}", P.LOG_READ, None, lambda _: {"sha256": SOME_HASH}, missing=True),
     Row("POST", "/api/v1/look-backs", P.LOG_READ, lambda w: {"donor": w.donor}),
+    Row("GET", "/api/v1/recalls", P.LOG_READ),
+    Row("GET", "/api/v1/recalls/{recall}", P.LOG_READ, None, lambda _: {"recall": SOME_ID}, missing=True),
     Row(
         "POST",
         "/api/v1/recalls",

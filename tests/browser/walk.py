@@ -57,6 +57,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/lots/{made_lot}/basis", ("quality",), 9, "/lots/{code}/basis"),
     stop("/holds", ("lab_tech", "quality", "auditor"), 6),
     stop("/notices", ("lab_tech", "quality"), 6),
+    stop("/recalls", ("quality",), 6),
     stop("/notices/{notice}", ("lab_tech",), 5, "/notices/{notice}"),
     stop("/excursions", ("lab_tech", "quality"), 6),
     stop("/excursions/{excursion}", ("lab_tech", "quality"), 12, "/excursions/{code}"),

@@ -61,6 +61,7 @@ RULEBOOK: dict[str, tuple[set[str], str | None]] = {
     "specimen.transferred_out": ({"in_transit"}, "transferred_out"),
     "specimen.quality_decided": (ANY, None),
     "specimen.rejected_by_test": (ANY, None),
+    "specimen.reopened": (ANY, None),
     "specimen.end_announced": (ALIVE, None),
     "specimen.end_withdrawn": (ALIVE, None),
     "specimen.use_up_allowed": (ALIVE, None),

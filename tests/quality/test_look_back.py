@@ -12,7 +12,20 @@ from biobank.foundation.db import table_of
 from biobank.specimens.models import SpecimenParent
 from tests import seed
 from tests.conftest import Api
-from tests.withdrawals.stories import a_box, a_story, kinds_of, later, place_of, refused, sealed, sign_and_post, state_of
+from tests.pages.visitor import Visit
+from tests.seed import USERS
+from tests.withdrawals.stories import (
+    a_box,
+    a_story,
+    bank_vials,
+    kinds_of,
+    later,
+    place_of,
+    refused,
+    sealed,
+    sign_and_post,
+    state_of,
+)
 
 
 def reached(api: Api, **criteria: Any) -> list[str]:
@@ -132,7 +145,11 @@ def test_a_recall_freezes_the_set_and_ends_open_releases(api: Api) -> None:
     refused(story.administer(), 409, "on_hold")
     deviation = api.quality.get(f"/deviations/{body['deviation']}").json()
     assert (deviation["severity"], deviation["description"]) == ("critical", "Growth on day 12.")
-    assert kinds_of(api, "system", body["deviation"]) == ["system.deviation_opened", "system.recall_started"]
+    assert kinds_of(api, "system", body["deviation"]) == [
+        "system.deviation_opened",
+        "system.recall_started",
+        "system.notices_given",
+    ]
 
 
 def test_a_release_ended_by_a_recall_stays_ended_when_the_hold_is_lifted(api: Api) -> None:
@@ -152,3 +169,22 @@ def test_a_recall_of_nothing_is_refused(api: Api) -> None:
 def test_only_quality_recalls(api: Api) -> None:
     for client in (api.lab_tech, api.auditor):
         refused(client.post("/recalls", json=RECALL | {"criteria": {"donor": "DN-1234567"}}), 403, "not_permitted")
+
+
+def test_a_recall_is_listed_with_its_frozen_set_and_tells_by_name_who_asked_for_a_unit(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2).up_to("issue")
+    recall = api.quality.post("/recalls", json=RECALL | {"criteria": {"donor": story.donor}}).json()
+
+    (listed,) = api.quality.get("/recalls").json()["items"]
+    shown = api.quality.get(f"/recalls/{recall['id']}").json()
+    assert (listed["id"], listed["specimens"], listed["deviation"]) == (recall["id"], 2, recall["deviation"])
+    assert {one["specimen"]: (one["state"], one["held"]) for one in shown["items"]}[story.vials[0]] == ("issued", True)
+    assert shown["reached_since"] == []
+    assert {(one["told"], one["reason"]) for one in shown["notices"]} >= {(USERS["clinician"].code, "recall")}
+    page = visit("quality")
+    assert recall["deviation"] in page.get_page("/recalls")
+    assert story.vials[0] in page.get_page(f"/recalls/{recall['id']}")
+    refused(api.clinician.get("/recalls"), 403, "not_permitted")
+
+    made = bank_vials(api, story.donor, 1)
+    assert api.quality.get(f"/recalls/{recall['id']}").json()["reached_since"] == made

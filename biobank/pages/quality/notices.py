@@ -13,7 +13,8 @@ from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.quality import notices
-from biobank.quality.notices import Acknowledge, NoticeList, NoticePublic
+from biobank.quality.notices import Acknowledge
+from biobank.quality.schemas import NoticeList, NoticePublic
 
 router = APIRouter(include_in_schema=False)
 

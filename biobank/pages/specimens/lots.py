@@ -148,6 +148,8 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
         acts.append(ActionLink("Determine the legal basis", f"/lots/{code}/basis", "pen"))
     if known.quality.decision:
         acts.append(ActionLink("Decide on quality", f"/lots/{code}/decision", "check", "get", "plain" if may else "main"))
+        if any(test.result == "failed" for test in lot.tests):
+            acts.append(ActionLink("Reopen its rejection", f"/lots/{code}/reopen", "return"))
     if actor.may(Permission.LABEL_PRINT, at=lot.site):
         acts.append(ActionLink("Print the labels of its units", f"/labels/batch?selection=lot&of={code}", "print"))
     units = specimen_rows(known.specimens.items)

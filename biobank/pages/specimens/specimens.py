@@ -67,6 +67,7 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
     "specimen.hold_placed": ("hold", "Place a hold", "octagon", "grave"),
     "specimen.quality_decided": ("decision", "Decide on quality", "check", "plain"),
     "specimen.basis_decided": ("basis", "Determine the legal basis", "pen", "plain"),
+    "specimen.reopened": ("reopen", "Reopen its rejection", "return", "plain"),
     "specimen.discarded": ("discard", "Discard", "octagon", "grave"),
     "specimen.end_announced": ("end", "Announce its end", "octagon", "grave"),
     "specimen.lost": ("lost", "Give up the search", "search", "grave"),

@@ -1,0 +1,108 @@
+"""Recalls as people see them: the list, and one with the set that it froze and who was told."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.foundation.terms import words
+from biobank.pages.ui.filters import code as code_markup
+from biobank.pages.ui.filters import when
+from biobank.pages.ui.listing import Link, Listing, Wanted
+from biobank.pages.ui.parts import Column
+from biobank.pages.ui.session import PageReading
+from biobank.pages.ui.templating import render
+from biobank.quality import recalls
+from biobank.quality.schemas import RecallList, RecallPublic
+
+router = APIRouter(include_in_schema=False)
+
+UNITS = [
+    Column("specimen", "Specimen", "code"),
+    Column("donor", "Donor", "code"),
+    Column("state", "State", "chip"),
+    Column("quality", "Quality", "chip"),
+    Column("site", "Site", "plain_code"),
+    Column("withdrawal", "Given under", "code"),
+    Column("hold", "Hold", "chip"),
+]
+TOLD = [
+    Column("told", "Told", "plain_code"),
+    Column("units", "Units", "number"),
+    Column("made_at", "Since", "when"),
+    Column("state", "State", "chip"),
+    Column("acknowledged_at", "Acknowledged", "when"),
+]
+
+
+def read_recalls(session: Session, actor: Actor, asked: Wanted) -> RecallList:
+    """Read one page of the recalls."""
+    return recalls.list_recalls(session, actor, paging=asked.paging)
+
+
+def _from(criteria: Mapping[str, Any]) -> str:
+    start, value = next((name, criteria[name]) for name in criteria if name not in ("since", "until", "derivatives"))
+    return f"{words(start)} {value}"
+
+
+def row_of(one: RecallPublic) -> Mapping[str, Any]:
+    """Return the cells of one recall."""
+    return one.model_dump() | {"cause": _from(one.criteria), "href": f"/recalls/{one.id}"}
+
+
+Listing(
+    address="/recalls",
+    title="Recalls",
+    lead="What was frozen because of one cause, and who was told.",
+    key="id",
+    columns=[
+        Column("cause", "From"),
+        Column("reason", "Why", "words"),
+        Column("deviation", "Deviation", "code", sort="deviation"),
+        Column("specimens", "Units", "number"),
+        Column("started_at", "Started", "when", sort="started_at"),
+        Column("started_by", "By", "plain_code"),
+    ],
+    read=read_recalls,
+    row=row_of,
+    default="-started_at",
+    links=[Link("Look back", "/look-backs", "search", Permission.LOG_READ, everywhere=True)],
+    empty="No recalls",
+    hint="A recall starts from a look-back.",
+).on(router)
+
+
+@router.get("/recalls/{recall}")
+async def show_recall(request: Request, recall: UUID, reading: PageReading) -> Response:
+    """Draw a recall: the set that it froze, what its cause reached since, who was told."""
+    one = await reading(recalls.read_recall, recall)
+    zone = request.state.zone
+    units = [unit.model_dump() | {"hold": "held" if unit.held else "lifted"} for unit in one.items]
+    told = [note.model_dump() | {"state": "closed" if note.acknowledged_at else "open"} for note in one.notices]
+    facts: list[tuple[str, Any]] = [
+        ("From", _from(one.criteria)),
+        ("Why", words(one.reason)),
+        ("Deviation", code_markup(one.deviation)),
+        ("Started", when(one.started_at, zone)),
+        ("By", one.started_by),
+        ("Units frozen", one.specimens),
+        ("Reached since, not frozen", ", ".join(one.reached_since) or "none"),
+    ]
+    return render(
+        request,
+        "dossier.html",
+        kind="Recall",
+        code=one.deviation,
+        trail=[("Recalls", "/recalls"), (one.deviation, None)],
+        facts=facts,
+        acts=[],
+        tables=[
+            ("Units", UNITS, units, "No units", ""),
+            ("Told by name", TOLD, told, "Nobody", "Nobody holds, received or asked for units of it."),
+        ],
+    )

@@ -1,0 +1,66 @@
+"""Recalls as they stand: what each froze, where its units are now, what its cause reached since, and who was told."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import EVERYWHERE
+from biobank.custody.models import custody, hold
+from biobank.foundation.errors import NotFound
+from biobank.foundation.paging import Paging, read_page
+from biobank.quality.look_back import reached, recall_item, recall_table
+from biobank.quality.notices import list_notices
+from biobank.quality.schemas import Criteria, RecallDetail, RecalledUnit, RecallList, RecallPublic
+
+ORDERS = {"started_at": recall_table.c.started_at, "deviation": recall_table.c.deviation_code}
+
+
+def list_recalls(session: Session, actor: Actor, *, paging: Paging = Paging()) -> RecallList:
+    """List recalls, the newest first. A recall knows no sites: whoever reads them must be allowed to know all of the log."""
+    actor.require(Permission.LOG_READ, at=EVERYWHERE)
+    page = read_page(session, select(recall_table), paging, key=recall_table.c.id, orders=ORDERS, default="-started_at")
+    return RecallList(items=[RecallPublic(**_public(row)) for row in page.rows], **page.ends)
+
+
+def read_recall(session: Session, actor: Actor, recall: UUID) -> RecallDetail:
+    """Return a recall with the set that it froze, as it is now; raise NotFound, NotPermitted."""
+    actor.require(Permission.LOG_READ, at=EVERYWHERE)
+    row = session.execute(select(recall_table).where(recall_table.c.id == recall)).first()
+    if row is None:
+        raise NotFound("There is no recall with this id.")
+    items = session.execute(
+        select(
+            recall_item.c.specimen_code.label("specimen"),
+            recall_item.c.withdrawal_code.label("withdrawal"),
+            custody.c.donor_code.label("donor"),
+            custody.c.state,
+            custody.c.quality,
+            custody.c.site_code.label("site"),
+            hold.c.lifted_at.is_(None).label("held"),
+        )
+        .join(custody, custody.c.code == recall_item.c.specimen_code)
+        .join(hold, hold.c.id == recall_item.c.hold_id)
+        .where(recall_item.c.recall_id == recall)
+        .order_by(recall_item.c.specimen_code)
+    ).mappings()
+    units = [RecalledUnit.model_validate(dict(one)) for one in items]
+    frozen = {one.specimen for one in units}
+    since = [one.specimen for one in reached(session, Criteria.model_validate(row.criteria)) if one.specimen not in frozen]
+    told = list_notices(session, actor, about=row.deviation_code, paging=Paging(limit=1000)).items
+    return RecallDetail(**_public(row), items=units, reached_since=since, notices=told)
+
+
+def _public(row: "Row[Any]") -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "deviation": row.deviation_code,
+        "criteria": row.criteria,
+        "reason": row.reason,
+        "specimens": row.specimens,
+        "started_at": row.started_at,
+        "started_by": row.started_by,
+    }
