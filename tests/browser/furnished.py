@@ -96,6 +96,8 @@ def furnish(api: Api) -> dict[str, str]:
         counted = counter.post(f"/storage-containers/{tank.code}/counts", json={"scanned": []})
         assert counted.status_code == 201, counted.text
     things["deviation"] = _made(api.lab_tech.post("/deviations", json=deviation), "code")
+    recall = {"reason": "late_sterility", "site": "LAB", "description": "Growth on day 12.", "criteria": {"specimen": affected}}
+    things["recall"] = _made(api.quality.post("/recalls", json=recall), "id")
     things["notice"] = _told(api, things["deviation"])
     things["marker"] = _marker_to_decide(api, banked.donor)
     things["pending"] = _pending_role(api)

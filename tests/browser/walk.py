@@ -58,6 +58,9 @@ STOPS: tuple[Stop, ...] = (
     stop("/holds", ("lab_tech", "quality", "auditor"), 6),
     stop("/notices", ("lab_tech", "quality"), 6),
     stop("/recalls", ("quality",), 6),
+    stop("/recalls/{recall}", ("quality",), 9, "/recalls/{recall}"),
+    stop("/specimens/{held}/reopen", ("quality",), 9, "/specimens/{code}/reopen"),
+    stop("/lots/{made_lot}/reopen", ("quality",), 9, "/lots/{code}/reopen"),
     stop("/notices/{notice}", ("lab_tech",), 5, "/notices/{notice}"),
     stop("/excursions", ("lab_tech", "quality"), 6),
     stop("/excursions/{excursion}", ("lab_tech", "quality"), 12, "/excursions/{code}"),
@@ -217,6 +220,8 @@ NOT_PAGES = {
     "/S/{code}",
     "/attachments/{sha256}",
     "/log/checkpoint",
+    "/log/bundle",
+    "/log/verify.py",
     # A part of a page, and what a page that waits asks.
     "/withdrawals/new/feasibility",
     "/withdrawals/{code}/check/now",
