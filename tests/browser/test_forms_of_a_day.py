@@ -92,8 +92,11 @@ def test_a_donor_is_registered_consents_is_identified_by_two_banded_and_harveste
 def test_what_the_second_person_hears_otherwise_stops_everything(api: Api, signed_in: Open) -> None:
     donor = lab.donor(api)
     page = signed_in("clinician", path=f"/donors/{donor}/identify", java_script_enabled=False)
-    fill(page, purpose="wristband", family_name="Somebody", date_of_birth=BORN, document_kind="passport")
+    fill(page, purpose="wristband", family_name="Somebody", given_names="Else", date_of_birth=BORN, document_kind="passport")
     press(page, "Record what was stated")
+    expect(page.get_by_role("alert").first).to_contain_text("Check what you typed")
+    fill(page, family_name="Somebody", given_names="Else", date_of_birth=BORN)
+    press(page, "Checked: record what the patient says")
     expect(page.get_by_role("alert").first).to_contain_text("another person")
     assert "Somebody" not in page.content()
     assert api.quality.get(f"/donors/{donor}").json()["holds"][0]["kind"] == "identity"
