@@ -11,6 +11,7 @@ from biobank.alarms.schemas import AlarmDetail, AlarmList, AlarmPublic, AlarmSte
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.custody.locks import locked
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 
@@ -45,7 +46,7 @@ def public(row: "Row[Any]") -> AlarmPublic:
 def get_alarm(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
     """Return an alarm's row; raise NotFound when the actor may not know of it."""
     statement = select(alarm).where(alarm.c.code == code)
-    row = session.execute(statement.with_for_update() if lock else statement).first()
+    row = session.execute(locked(statement, alarm) if lock else statement).first()
     if row is None or not actor.may(Permission.SPECIMEN_READ, at=row.site_code):
         raise NotFound(f"There is no alarm {code} that you may see.", subject=code)
     return row

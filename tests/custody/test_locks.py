@@ -39,6 +39,7 @@ ELSEWHERE = {
     "people/queries.py": (2, ALONE),
     "people/slips.py": (1, ALONE),
     "quality/deviations.py": (1, ALONE),
+    "quality/notices.py": (1, ALONE),
     "specimens/kit_use.py": (1, ALONE),
     "specimens/lots.py": (1, ALONE),
     "withdrawals/administering.py": (1, ALONE),
