@@ -403,7 +403,7 @@ def workers(bank: TestBank) -> Iterator[Callable[[int], list[str]]]:
             running.append(subprocess.Popen(command, env=environ))
             urls.append(f"http://127.0.0.1:{port}")
         for url in urls:
-            for _ in range(200):
+            for _ in range(1_200):  # a minute: two starting programs on a busy machine take more than ten seconds
                 try:
                     httpx.get(url, timeout=1)
                     break
