@@ -8,7 +8,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -20,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
+from biobank.foundation.db import table_of, when
 
 
 class Idempotency(SQLModel, table=True):
@@ -34,7 +33,7 @@ class Idempotency(SQLModel, table=True):
     request_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     status: int = Field(sa_column=Column(SmallInteger, nullable=False))
     answer: str = Field(sa_column=Column(Text, nullable=False))
-    at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    at: datetime = Field(sa_column=when())
 
 
 class Attempt(SQLModel, table=True):
@@ -44,7 +43,7 @@ class Attempt(SQLModel, table=True):
     __table_args__ = (Index("ix_attempt_subject", "subject", "at"), Index("ix_attempt_at", "at"), {"info": {"append_only": True}})
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
-    at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    at: datetime = Field(sa_column=when())
     actor_code: str = Field(sa_column=Column(Text, nullable=False))
     method: str = Field(sa_column=Column(Text, nullable=False))
     path: str = Field(sa_column=Column(Text, nullable=False))
@@ -73,13 +72,13 @@ class PendingAct(SQLModel, table=True):
     needs: str = Field(sa_column=Column(Text, nullable=False))
     site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
     proposed_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
-    proposed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    proposed_at: datetime = Field(sa_column=when())
     first_signature: UUID = Field(sa_column=Column(Uuid, ForeignKey("signature.id"), nullable=False))
-    expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    expires_at: datetime = Field(sa_column=when())
     completed_by: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
-    completed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    completed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     second_signature: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("signature.id")))
-    cancelled_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    cancelled_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 # The tables, by the names under which everybody imports them.

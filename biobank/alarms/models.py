@@ -6,7 +6,6 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -17,11 +16,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
-
-
-def _when(nullable: bool = True) -> "Column[datetime]":
-    return Column(DateTime(timezone=True), nullable=nullable)
+from biobank.foundation.db import table_of, when
 
 
 class Alarm(SQLModel, table=True):
@@ -45,14 +40,14 @@ class Alarm(SQLModel, table=True):
     cause: str = Field(sa_column=Column(Text, nullable=False))
     subject: str = Field(sa_column=Column(Text, nullable=False))
     site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
-    raised_at: datetime = Field(sa_column=_when(nullable=False))
-    sounding_since: datetime = Field(sa_column=_when(nullable=False))
+    raised_at: datetime = Field(sa_column=when())
+    sounding_since: datetime = Field(sa_column=when())
     called: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
-    acknowledged_at: datetime | None = Field(default=None, sa_column=_when())
+    acknowledged_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     acknowledged_by: str | None = Field(default=None, sa_column=Column(Text))
     quiet: str | None = Field(default=None, sa_column=Column(Text))
-    quiet_until: datetime | None = Field(default=None, sa_column=_when())
-    resolved_at: datetime | None = Field(default=None, sa_column=_when())
+    quiet_until: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    resolved_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class AlarmStep(SQLModel, table=True):
@@ -67,10 +62,10 @@ class AlarmStep(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
     alarm_code: str = Field(sa_column=Column(Text, ForeignKey("alarm.code"), nullable=False))
     step: str = Field(sa_column=Column(Text, nullable=False))
-    at: datetime = Field(sa_column=_when(nullable=False))
+    at: datetime = Field(sa_column=when())
     by_code: str = Field(sa_column=Column(Text, nullable=False))
     told: str | None = Field(default=None, sa_column=Column(Text))
-    until: datetime | None = Field(default=None, sa_column=_when())
+    until: datetime | None = Field(default=None, sa_column=when(nullable=True))
     reason: str | None = Field(default=None, sa_column=Column(Text))
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -23,12 +22,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
+from biobank.foundation.db import table_of, when
 from biobank.foundation.names import key_column
-
-
-def _when(nullable: bool = False) -> "Column[datetime]":
-    return Column(DateTime(timezone=True), nullable=nullable)
 
 
 class Site(SQLModel, table=True):
@@ -75,9 +70,9 @@ class User(SQLModel, table=True):
     password_hash: str | None = Field(default=None, sa_column=Column(Text))
     must_change_password: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
     active: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
-    created_at: datetime = Field(sa_column=_when())
+    created_at: datetime = Field(sa_column=when())
     name_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
-    code_expires_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    code_expires_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     slip_id: UUID | None = Field(default=None, sa_column=Column(Uuid, unique=True))
     slip_for: str | None = Field(default=None, sa_column=Column(Text))
     person_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code"), index=True))
@@ -92,8 +87,8 @@ class SecondFactor(SQLModel, table=True):
     user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), primary_key=True))
     secret: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     last_step: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
-    created_at: datetime = Field(sa_column=_when())
-    confirmed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    created_at: datetime = Field(sa_column=when())
+    confirmed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class UserRole(SQLModel, table=True):
@@ -112,7 +107,7 @@ class UserRole(SQLModel, table=True):
     user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False, index=True))
     role: str = Field(sa_column=Column(Text, nullable=False))
     site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
-    granted_at: datetime = Field(sa_column=_when())
+    granted_at: datetime = Field(sa_column=when())
     granted_by: str = Field(sa_column=Column(Text, nullable=False))
 
 
@@ -127,10 +122,10 @@ class LoginSession(SQLModel, table=True):
     kind: str = Field(sa_column=Column(Text, nullable=False))
     secret_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, unique=True))
     csrf_token: str | None = Field(default=None, sa_column=Column(Text))
-    created_at: datetime = Field(sa_column=_when())
-    last_seen_at: datetime = Field(sa_column=_when())
-    expires_at: datetime = Field(sa_column=_when())
-    revoked_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    created_at: datetime = Field(sa_column=when())
+    last_seen_at: datetime = Field(sa_column=when())
+    expires_at: datetime = Field(sa_column=when())
+    revoked_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     revoked_because: str | None = Field(default=None, sa_column=Column(Text))
     flashes: str | None = Field(default=None, sa_column=Column(Text))
 
@@ -143,9 +138,9 @@ class RefreshToken(SQLModel, table=True):
 
     token_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     session_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("login_session.id"), nullable=False, index=True))
-    issued_at: datetime = Field(sa_column=_when())
-    expires_at: datetime = Field(sa_column=_when())
-    used_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    issued_at: datetime = Field(sa_column=when())
+    expires_at: datetime = Field(sa_column=when())
+    used_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class LoginAttempt(SQLModel, table=True):
@@ -161,7 +156,7 @@ class LoginAttempt(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
     name_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     address_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
-    at: datetime = Field(sa_column=_when())
+    at: datetime = Field(sa_column=when())
     succeeded: bool = Field(sa_column=Column(Boolean, nullable=False))
 
 
@@ -185,9 +180,9 @@ class Signature(SQLModel, table=True):
     user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
     meaning: str = Field(sa_column=Column(Text, nullable=False))
     act_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    signed_at: datetime = Field(sa_column=_when())
-    expires_at: datetime = Field(sa_column=_when())
-    used_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    signed_at: datetime = Field(sa_column=when())
+    expires_at: datetime = Field(sa_column=when())
+    used_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 # The tables, by the names under which everybody imports them.

@@ -19,7 +19,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Computed,
-    DateTime,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
@@ -45,7 +44,7 @@ from biobank.custody.states import (
     Quality,
     State,
 )
-from biobank.foundation.db import table_of
+from biobank.foundation.db import table_of, when
 
 
 def _one_of(
@@ -153,7 +152,7 @@ class Custody(SQLModel, table=True):
         sa_column=Column(Boolean, Computed("CASE WHEN state = 'administered' THEN true END", persisted=True)),
     )
     marked: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
-    last_occurred_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    last_occurred_at: datetime = Field(sa_column=when())
     state_seq: int = Field(sa_column=Column(Integer, nullable=False))
 
 
@@ -180,7 +179,7 @@ class NamedPerformer(SQLModel, table=True):
     leaf_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
     user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
     answer: str | None = Field(default=None, sa_column=Column(Text))
-    answered_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    answered_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     answered_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 
@@ -203,10 +202,10 @@ class Hold(SQLModel, table=True):
     scope_id: str = Field(sa_column=Column(Text, nullable=False))
     blocks: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     reason: str = Field(sa_column=Column(Text, nullable=False))
-    placed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    placed_at: datetime = Field(sa_column=when())
     placed_by: str = Field(sa_column=Column(Text, nullable=False))
     placed_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
-    lifted_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    lifted_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     lifted_by: str | None = Field(default=None, sa_column=Column(Text))
     lifted_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -25,11 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
-
-
-def _when(nullable: bool = False) -> "Column[datetime]":
-    return Column(DateTime(timezone=True), nullable=nullable)
+from biobank.foundation.db import table_of, when
 
 
 def _hash_of_event(nullable: bool = False) -> "Column[Any]":
@@ -51,7 +46,7 @@ class Donor(SQLModel, table=True):
     kept_apart: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     identity_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     contact_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
-    created_at: datetime = Field(sa_column=_when())
+    created_at: datetime = Field(sa_column=when())
     created_by: str = Field(sa_column=Column(Text, nullable=False))
 
 
@@ -105,17 +100,17 @@ class Consent(SQLModel, table=True):
     kind: str = Field(sa_column=Column(Text, nullable=False))
     form_version: str = Field(sa_column=Column(Text, nullable=False))
     document_sha256: str = Field(sa_column=Column(Text, nullable=False))
-    given_at: datetime = Field(sa_column=_when())
+    given_at: datetime = Field(sa_column=when())
     witnessed_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
     tissues: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text)))
-    valid_until: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    valid_until: datetime | None = Field(default=None, sa_column=when(nullable=True))
     on_death: str | None = Field(default=None, sa_column=Column(Text))
     at_end_of_term: str | None = Field(default=None, sa_column=Column(Text))
     representative_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
-    recorded_at: datetime = Field(sa_column=_when())
+    recorded_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=Column(Text, nullable=False))
     given_event: bytes = Field(sa_column=_hash_of_event())
-    revoked_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    revoked_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     revoked_by: str | None = Field(default=None, sa_column=Column(Text))
     revoked_event: bytes | None = Field(default=None, sa_column=_hash_of_event(nullable=True))
 
@@ -148,14 +143,14 @@ class Identification(SQLModel, table=True):
     identifier_kinds: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     document_kind: str = Field(sa_column=Column(Text, nullable=False))
     first_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
-    first_at: datetime = Field(sa_column=_when())
+    first_at: datetime = Field(sa_column=when())
     first_event: bytes = Field(sa_column=_hash_of_event())
-    expires_at: datetime = Field(sa_column=_when())
+    expires_at: datetime = Field(sa_column=when())
     second_by: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
-    completed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    completed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     completed_event: bytes | None = Field(default=None, sa_column=_hash_of_event(nullable=True))
-    valid_until: datetime | None = Field(default=None, sa_column=_when(nullable=True))
-    failed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    valid_until: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    failed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class KitBinding(SQLModel, table=True):
@@ -174,7 +169,7 @@ class KitBinding(SQLModel, table=True):
     kit_code: str = Field(sa_column=Column(Text, primary_key=True))
     donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False, index=True))
     identification_id: UUID = Field(sa_column=Column(Uuid, nullable=False))
-    bound_at: datetime = Field(sa_column=_when())
+    bound_at: datetime = Field(sa_column=when())
 
 
 class DonorMarker(SQLModel, table=True):
@@ -195,16 +190,16 @@ class DonorMarker(SQLModel, table=True):
     marker: str = Field(sa_column=Column(Text, nullable=False))
     result: str = Field(sa_column=Column(Text, nullable=False))
     state: str = Field(default="entered", sa_column=Column(Text, nullable=False, server_default="entered"))
-    sampled_at: datetime = Field(sa_column=_when())
+    sampled_at: datetime = Field(sa_column=when())
     laboratory: str = Field(sa_column=Column(Text, nullable=False))
     kit: str = Field(sa_column=Column(Text, nullable=False))
     told_commit: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     report_sha256: str = Field(sa_column=Column(Text, nullable=False))
     entered_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
-    entered_at: datetime = Field(sa_column=_when())
+    entered_at: datetime = Field(sa_column=when())
     entered_event: bytes = Field(sa_column=_hash_of_event())
     decided_by: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
-    decided_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    decided_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     decided_event: bytes | None = Field(default=None, sa_column=_hash_of_event(nullable=True))
 
 
@@ -220,7 +215,7 @@ class DonorAllergy(SQLModel, table=True):
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False))
     substance: str = Field(sa_column=Column(Text, nullable=False))
-    recorded_at: datetime = Field(sa_column=_when())
+    recorded_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=Column(Text, nullable=False))
     event_hash: bytes = Field(sa_column=_hash_of_event())
 
@@ -245,11 +240,11 @@ class Wristband(SQLModel, table=True):
     donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False))
     identification_id: UUID = Field(sa_column=Column(Uuid, nullable=False))
     site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
-    issued_at: datetime = Field(sa_column=_when())
+    issued_at: datetime = Field(sa_column=when())
     issued_by: str = Field(sa_column=Column(Text, nullable=False))
     issued_event: bytes = Field(sa_column=_hash_of_event())
-    expires_at: datetime = Field(sa_column=_when())
-    voided_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    expires_at: datetime = Field(sa_column=when())
+    voided_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     void_reason: str | None = Field(default=None, sa_column=Column(Text))
     voided_event: bytes | None = Field(default=None, sa_column=_hash_of_event(nullable=True))
 

@@ -3,9 +3,11 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import Column, DateTime, ForeignKey, Text, UniqueConstraint, Uuid
+from sqlalchemy import Column, ForeignKey, Text, UniqueConstraint, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
+
+from biobank.foundation.db import when
 
 
 class SavedFilter(SQLModel, table=True):
@@ -17,4 +19,4 @@ class SavedFilter(SQLModel, table=True):
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
     query: dict[str, str] = Field(sa_column=Column(JSONB, nullable=False))
-    saved_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    saved_at: datetime = Field(sa_column=when())

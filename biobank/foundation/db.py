@@ -11,13 +11,14 @@ import asyncio
 from collections import namedtuple
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Any, LiteralString, TypeAlias, TypeVar, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy import Connection, Engine, MetaData, Select, Table, create_engine, event
+from sqlalchemy import Column, Connection, DateTime, Engine, MetaData, Select, Table, create_engine, event
 from sqlalchemy.dialects.postgresql import psycopg as _dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.util.concurrency import greenlet_spawn
@@ -44,6 +45,11 @@ metadata: MetaData = SQLModel.metadata
 def table_of(model: type[SQLModel]) -> Table:
     """Return the Core table of a SQLModel class, for statements built once at import."""
     return metadata.tables[str(model.__tablename__)]
+
+
+def when(*, nullable: bool = False) -> "Column[datetime]":
+    """Return a column for an instant, kept with its zone."""
+    return Column(DateTime(timezone=True), nullable=nullable)
 
 
 def tables_marked(mark: str) -> tuple[str, ...]:

@@ -4,9 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
+
+from biobank.foundation.db import when
 
 
 class Job(SQLModel, table=True):
@@ -34,9 +36,9 @@ class Job(SQLModel, table=True):
     total: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
     answer: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB))
-    created_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    beat_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
-    finished_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    created_at: datetime = Field(sa_column=when())
+    beat_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    finished_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class JobFile(SQLModel, table=True):

@@ -6,7 +6,6 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -16,6 +15,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlmodel import Field, SQLModel
+
+from biobank.foundation.db import when
 
 
 class LabelPrint(SQLModel, table=True):
@@ -33,11 +34,11 @@ class LabelPrint(SQLModel, table=True):
     template: str = Field(sa_column=Column(Text, nullable=False))
     copy_number: int = Field(sa_column=Column(Integer, nullable=False))
     reason: str = Field(sa_column=Column(Text, nullable=False))
-    printed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    printed_at: datetime = Field(sa_column=when())
     printed_by: str = Field(sa_column=Column(Text, nullable=False))
     event_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
-    superseded_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
-    verified_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    superseded_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    verified_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     verified_by: str | None = Field(default=None, sa_column=Column(Text))
 
 

@@ -8,7 +8,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -20,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
+from biobank.foundation.db import table_of, when
 
 
 class StorageReading(SQLModel, table=True):
@@ -47,10 +46,10 @@ class StorageReading(SQLModel, table=True):
     container_code: str = Field(sa_column=Column(Text, ForeignKey("storage_container.code"), nullable=False))
     kind: str = Field(sa_column=Column(Text, nullable=False))
     value: int = Field(sa_column=Column(Integer, nullable=False))
-    at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    at: datetime = Field(sa_column=when())
     outside: str | None = Field(default=None, sa_column=Column(Text))
     confirmed: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
-    withdrawn_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    withdrawn_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     withdrawn_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 
@@ -71,9 +70,9 @@ class LoggerFile(SQLModel, table=True):
     zone: str = Field(sa_column=Column(Text, nullable=False))
     value_count: int = Field(sa_column=Column(Integer, nullable=False))
     outside_count: int = Field(sa_column=Column(Integer, nullable=False))
-    first_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    last_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    recorded_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    first_at: datetime = Field(sa_column=when())
+    last_at: datetime = Field(sa_column=when())
+    recorded_at: datetime = Field(sa_column=when())
 
 
 class Excursion(SQLModel, table=True):
@@ -94,15 +93,15 @@ class Excursion(SQLModel, table=True):
     code: str = Field(sa_column=Column(Text, primary_key=True))
     container_code: str = Field(sa_column=Column(Text, ForeignKey("storage_container.code"), nullable=False))
     site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
-    began_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    last_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    ended_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    began_at: datetime = Field(sa_column=when())
+    last_at: datetime = Field(sa_column=when())
+    ended_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     measure: str = Field(sa_column=Column(Text, nullable=False))
     outside: str = Field(sa_column=Column(Text, nullable=False))
     peak: int = Field(sa_column=Column(Integer, nullable=False))
     opened_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
     hold_id: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("hold.id")))
-    annulled_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    annulled_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class ExcursionItem(SQLModel, table=True):
@@ -124,11 +123,11 @@ class ExcursionItem(SQLModel, table=True):
 
     excursion_code: str = Field(sa_column=Column(Text, ForeignKey("excursion.code"), primary_key=True))
     specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
-    since: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    included_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    removed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    since: datetime = Field(sa_column=when())
+    included_at: datetime = Field(sa_column=when())
+    removed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     decision: str | None = Field(default=None, sa_column=Column(Text))
-    assessed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    assessed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     assessed_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 

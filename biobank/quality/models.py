@@ -10,7 +10,6 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -21,11 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
-
-
-def _when(nullable: bool = False) -> "Column[datetime]":
-    return Column(DateTime(timezone=True), nullable=nullable)
+from biobank.foundation.db import table_of, when
 
 
 class Deviation(SQLModel, table=True):
@@ -49,13 +44,13 @@ class Deviation(SQLModel, table=True):
     topic: str = Field(sa_column=Column(Text, nullable=False))
     site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False, index=True))
     description_commit: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    opened_at: datetime = Field(sa_column=_when())
+    opened_at: datetime = Field(sa_column=when())
     opened_by: str = Field(sa_column=Column(Text, nullable=False))
     opened_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
     cause: str | None = Field(default=None, sa_column=Column(Text))
     decision: str | None = Field(default=None, sa_column=Column(Text))
     closing_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
-    closed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    closed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     closed_by: str | None = Field(default=None, sa_column=Column(Text))
     closed_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
     closed_signature: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("signature.id")))
@@ -76,8 +71,8 @@ class PaperForm(SQLModel, table=True):
     form_sha256: str = Field(sa_column=Column(Text, ForeignKey("attachment.sha256"), nullable=False))
     did_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
     second: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
-    began_at: datetime = Field(sa_column=_when())
-    filed_at: datetime = Field(sa_column=_when())
+    began_at: datetime = Field(sa_column=when())
+    filed_at: datetime = Field(sa_column=when())
     filed_by: str = Field(sa_column=Column(Text, nullable=False))
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
@@ -114,7 +109,7 @@ class Attachment(SQLModel, table=True):
     media_type: str = Field(sa_column=Column(Text, nullable=False))
     subject: str = Field(sa_column=Column(Text, nullable=False))
     site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
-    stored_at: datetime = Field(sa_column=_when())
+    stored_at: datetime = Field(sa_column=when())
     stored_by: str = Field(sa_column=Column(Text, nullable=False))
 
 
@@ -154,9 +149,9 @@ class EndingNotice(SQLModel, table=True):
     specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
     reason: str = Field(sa_column=Column(Text, nullable=False))
     announced_by: str = Field(sa_column=Column(Text, nullable=False))
-    announced_at: datetime = Field(sa_column=_when())
-    not_before: datetime = Field(sa_column=_when())
-    withdrawn_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    announced_at: datetime = Field(sa_column=when())
+    not_before: datetime = Field(sa_column=when())
+    withdrawn_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
 
@@ -167,7 +162,7 @@ class UseUpAllowance(SQLModel, table=True):
 
     specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
     use: str = Field(sa_column=Column(Text, nullable=False))
-    until: datetime = Field(sa_column=_when())
+    until: datetime = Field(sa_column=when())
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
 
@@ -196,7 +191,7 @@ class Recall(SQLModel, table=True):
     criteria: dict[str, object] = Field(sa_column=Column(JSONB, nullable=False))
     reason: str = Field(sa_column=Column(Text, nullable=False))
     specimens: int = Field(sa_column=Column(Integer, nullable=False))
-    started_at: datetime = Field(sa_column=_when())
+    started_at: datetime = Field(sa_column=when())
     started_by: str = Field(sa_column=Column(Text, nullable=False))
     started_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
@@ -233,9 +228,9 @@ class Notice(SQLModel, table=True):
     rank: int = Field(sa_column=Column(Integer, nullable=False))
     units: int = Field(sa_column=Column(Integer, nullable=False))
     site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
-    made_at: datetime = Field(sa_column=_when())
+    made_at: datetime = Field(sa_column=when())
     made_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
-    acknowledged_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    acknowledged_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     acknowledged_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 

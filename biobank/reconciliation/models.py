@@ -2,14 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Integer, Text, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, Text, text
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
-
-
-def _when(nullable: bool = False) -> "Column[datetime]":
-    return Column(DateTime(timezone=True), nullable=nullable)
+from biobank.foundation.db import table_of, when
 
 
 class LogWalk(SQLModel, table=True):
@@ -19,10 +15,10 @@ class LogWalk(SQLModel, table=True):
 
     part: str = Field(sa_column=Column(Text, primary_key=True))
     after: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
-    began_at: datetime = Field(sa_column=_when())
+    began_at: datetime = Field(sa_column=when())
     looked_at: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
     rounds: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
-    ended_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class LogDifference(SQLModel, table=True):
@@ -38,8 +34,8 @@ class LogDifference(SQLModel, table=True):
     subject: str = Field(sa_column=Column(Text, primary_key=True))
     says: str = Field(sa_column=Column(Text, nullable=False))
     site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
-    found_at: datetime = Field(sa_column=_when())
-    seen_at: datetime = Field(sa_column=_when())
+    found_at: datetime = Field(sa_column=when())
+    seen_at: datetime = Field(sa_column=when())
 
 
 # The tables, by the names under which everybody imports them.

@@ -4,15 +4,11 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, Column, Date, DateTime, ForeignKey, Index, Integer, Text, Uuid, text
+from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
-
-
-def _when(*, nullable: bool = True) -> "Column[Any]":
-    return Column(DateTime(timezone=True), nullable=nullable)
+from biobank.foundation.db import table_of, when
 
 
 def _words(*, nullable: bool = True) -> "Column[Any]":
@@ -60,11 +56,11 @@ class RegisterEntry(SQLModel, table=True):
     expires_on: date | None = Field(default=None, sa_column=Column(Date, nullable=True))
     use_within_days: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
     calibration_due_on: date | None = Field(default=None, sa_column=Column(Date, nullable=True))
-    opened_at: datetime | None = Field(default=None, sa_column=_when())
-    qualified_at: datetime | None = Field(default=None, sa_column=_when())
-    recalled_at: datetime | None = Field(default=None, sa_column=_when())
-    retired_at: datetime | None = Field(default=None, sa_column=_when())
-    recorded_at: datetime = Field(sa_column=_when(nullable=False))
+    opened_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    qualified_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    recalled_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    retired_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    recorded_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=_words(nullable=False))
 
 
@@ -77,7 +73,7 @@ class RegisterAuthorisation(SQLModel, table=True):
     entry_key: str = Field(sa_column=Column(Text, ForeignKey("register_entry.key"), primary_key=True))
     user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), primary_key=True))
     until: date = Field(sa_column=Column(Date, nullable=False))
-    recorded_at: datetime = Field(sa_column=_when(nullable=False))
+    recorded_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=_words(nullable=False))
 
 
@@ -109,7 +105,7 @@ class RegisterWarning(SQLModel, table=True):
     person: str | None = Field(default=None, sa_column=_words())
     used_in: str = Field(sa_column=_words(nullable=False))
     sentence: str = Field(sa_column=_words(nullable=False))
-    recorded_at: datetime = Field(sa_column=_when(nullable=False))
+    recorded_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=_words(nullable=False))
 
 

@@ -7,7 +7,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -18,9 +17,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-
-def _when(nullable: bool = False) -> "Column[datetime]":
-    return Column(DateTime(timezone=True), nullable=nullable)
+from biobank.foundation.db import when
 
 
 class Handover(SQLModel, table=True):
@@ -47,17 +44,17 @@ class Handover(SQLModel, table=True):
     from_id: str = Field(sa_column=Column(Text, nullable=False))
     to_kind: str = Field(sa_column=Column(Text, nullable=False))
     to_id: str = Field(sa_column=Column(Text, nullable=False))
-    offered_at: datetime = Field(sa_column=_when())
+    offered_at: datetime = Field(sa_column=when())
     offered_by: str = Field(sa_column=Column(Text, nullable=False))
-    expires_at: datetime = Field(sa_column=_when())
-    accepted_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    expires_at: datetime = Field(sa_column=when())
+    accepted_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     accepted_by: str | None = Field(default=None, sa_column=Column(Text))
     evidence: str | None = Field(default=None, sa_column=Column(Text))
-    declined_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    declined_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     declined_by: str | None = Field(default=None, sa_column=Column(Text))
     decline_reason: str | None = Field(default=None, sa_column=Column(Text))
-    expired_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
-    ended_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    expired_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class HandoverItem(SQLModel, table=True):
@@ -101,11 +98,11 @@ class Shipment(SQLModel, table=True):
     waybill: str | None = Field(default=None, sa_column=Column(Text))
     qualification: str | None = Field(default=None, sa_column=Column(Text))
     charge_g: int | None = Field(default=None, sa_column=Column(Integer))
-    cold_until: datetime | None = Field(default=None, sa_column=_when(nullable=True))
-    expected_by: datetime | None = Field(default=None, sa_column=_when(nullable=True))
-    dispatched_at: datetime = Field(sa_column=_when())
+    cold_until: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    expected_by: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    dispatched_at: datetime = Field(sa_column=when())
     dispatched_by: str = Field(sa_column=Column(Text, nullable=False))
-    closed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    closed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     closed_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 

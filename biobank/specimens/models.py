@@ -14,7 +14,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Computed,
-    DateTime,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -28,11 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
-
-
-def _when(nullable: bool = False) -> "Column[datetime]":
-    return Column(DateTime(timezone=True), nullable=nullable)
+from biobank.foundation.db import table_of, when
 
 
 def _site(nullable: bool = False) -> "Column[Any]":
@@ -57,11 +52,11 @@ class Kit(SQLModel, table=True):
     site_code: str = Field(sa_column=_site())
     home_site_code: str = Field(sa_column=_site())
     media_lots: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
-    expires_at: datetime = Field(sa_column=_when())
-    prepared_at: datetime = Field(sa_column=_when())
+    expires_at: datetime = Field(sa_column=when())
+    prepared_at: datetime = Field(sa_column=when())
     prepared_by: str = Field(sa_column=_words())
     prepared_event: bytes = Field(sa_column=_event())
-    used_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    used_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class KitLabel(SQLModel, table=True):
@@ -75,8 +70,8 @@ class KitLabel(SQLModel, table=True):
 
     specimen_code: str = Field(sa_column=Column(Text, primary_key=True))
     kit_code: str = Field(sa_column=Column(Text, ForeignKey("kit.code"), nullable=False, index=True))
-    used_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
-    voided_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    used_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    voided_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class Harvest(SQLModel, table=True):
@@ -107,8 +102,8 @@ class Harvest(SQLModel, table=True):
     method: str | None = Field(default=None, sa_column=_words(nullable=True))
     anatomical_site: str | None = Field(default=None, sa_column=_words(nullable=True))
     transport_medium: str | None = Field(default=None, sa_column=_words(nullable=True))
-    started_at: datetime = Field(sa_column=_when())
-    recorded_at: datetime = Field(sa_column=_when())
+    started_at: datetime = Field(sa_column=when())
+    recorded_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=_words())
 
 
@@ -128,8 +123,8 @@ class Lot(SQLModel, table=True):
     process: str = Field(sa_column=_words())
     procedure_version: str = Field(sa_column=_words())
     site_code: str = Field(sa_column=_site())
-    started_at: datetime = Field(sa_column=_when())
-    recorded_at: datetime = Field(sa_column=_when())
+    started_at: datetime = Field(sa_column=when())
+    recorded_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=_words())
 
 
@@ -180,9 +175,9 @@ class Specimen(SQLModel, table=True):
     unit_number: int | None = Field(default=None, sa_column=Column(Integer))
     home_site_code: str | None = Field(default=None, sa_column=_site(nullable=True))
     regulatory_basis: str = Field(default="undetermined", sa_column=Column(Text, nullable=False, server_default="undetermined"))
-    collected_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
-    expires_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
-    created_at: datetime = Field(sa_column=_when())
+    collected_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    expires_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    created_at: datetime = Field(sa_column=when())
     created_by: str = Field(sa_column=_words())
 
 
@@ -255,8 +250,8 @@ class Processing(SQLModel, table=True):
     made_unit: str | None = Field(default=None, sa_column=_words(nullable=True))
     loss: int | None = Field(default=None, sa_column=Column(BigInteger))
     parameters: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
-    started_at: datetime = Field(sa_column=_when())
-    recorded_at: datetime = Field(sa_column=_when())
+    started_at: datetime = Field(sa_column=when())
+    recorded_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=_words())
 
 
@@ -298,14 +293,14 @@ class LotTest(SQLModel, table=True):
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     lot_code: str = Field(sa_column=Column(Text, ForeignKey("lot.code"), nullable=False))
     kind: str = Field(sa_column=_words())
-    sampled_at: datetime = Field(sa_column=_when())
-    due_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    sampled_at: datetime = Field(sa_column=when())
+    due_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     result: str = Field(sa_column=_words())
     report_sha256: str | None = Field(default=None, sa_column=_words(nullable=True))
     completes: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("lot_test.id")))
     hold_id: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("hold.id")))
     event_hash: bytes = Field(sa_column=_event())
-    recorded_at: datetime = Field(sa_column=_when())
+    recorded_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=_words())
 
 
@@ -330,9 +325,9 @@ class ViabilityAssay(SQLModel, table=True):
     minutes_after_thaw: int | None = Field(default=None, sa_column=Column(Integer))
     instrument: str | None = Field(default=None, sa_column=_words(nullable=True))
     operator: str = Field(sa_column=_words())
-    measured_at: datetime = Field(sa_column=_when())
+    measured_at: datetime = Field(sa_column=when())
     event_hash: bytes = Field(sa_column=_event())
-    recorded_at: datetime = Field(sa_column=_when())
+    recorded_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=_words())
 
 

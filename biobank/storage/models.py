@@ -7,7 +7,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -20,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
+from biobank.foundation.db import table_of, when
 from biobank.foundation.names import key_column
 
 
@@ -44,7 +43,7 @@ class StorageContainer(SQLModel, table=True):
     kind: str = Field(sa_column=Column(Text, nullable=False))
     name: str = Field(sa_column=Column(Text, nullable=False))
     name_key: str = Field(sa_column=key_column())
-    renamed_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    renamed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     purpose: str = Field(default="storage", sa_column=Column(Text, nullable=False, server_default="storage"))
     temperature_class: str | None = Field(default=None, sa_column=Column(Text))
     lowest_mc: int | None = Field(default=None, sa_column=Column(Integer))
@@ -54,7 +53,7 @@ class StorageContainer(SQLModel, table=True):
     fall_ppm_per_h: int | None = Field(default=None, sa_column=Column(Integer))
     rows: int | None = Field(default=None, sa_column=Column(Integer))
     cols: int | None = Field(default=None, sa_column=Column(Integer))
-    lifted_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    lifted_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     isolated: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     active: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
 
@@ -116,13 +115,13 @@ class StockCount(SQLModel, table=True):
     container_code: str = Field(sa_column=Column(Text, ForeignKey("storage_container.code"), nullable=False))
     site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
     open: bool = Field(sa_column=Column(Boolean, nullable=False))
-    counted_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    counted_at: datetime = Field(sa_column=when())
     counted_by: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     counted_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
-    recounted_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    recounted_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     recounted_by: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text)))
     recounted_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
-    resolved_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    resolved_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     resolved_by: str | None = Field(default=None, sa_column=Column(Text))
     resolved_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 

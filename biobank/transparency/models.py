@@ -16,7 +16,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Computed,
-    DateTime,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
@@ -30,7 +29,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from biobank.foundation import db as _db
-from biobank.foundation.db import table_of
+from biobank.foundation.db import table_of, when
 
 _ = _db.metadata
 
@@ -68,8 +67,8 @@ class Event(SQLModel, table=True):
     prev_seq: int | None = Field(default=None, sa_column=Column(Integer, Computed("NULLIF(seq - 1, 0)", persisted=True)))
     state: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
     state_before: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
-    occurred_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    recorded_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    occurred_at: datetime = Field(sa_column=when())
+    recorded_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=Column(Text, nullable=False))
     site_code: str | None = Field(default=None, sa_column=Column(Text))
     donor_code: str | None = Field(default=None, sa_column=Column(Text))
@@ -105,7 +104,7 @@ class Pending(SQLModel, table=True):
 
     qid: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
     leaf_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False, unique=True))
-    recorded_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    recorded_at: datetime = Field(sa_column=when())
 
 
 class Quarantined(SQLModel, table=True):
@@ -117,7 +116,7 @@ class Quarantined(SQLModel, table=True):
     leaf_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     qid: int = Field(sa_column=Column(BigInteger, nullable=False))
     reason: str = Field(sa_column=Column(Text, nullable=False))
-    at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    at: datetime = Field(sa_column=when())
 
 
 class LogLock(SQLModel, table=True):
@@ -163,7 +162,7 @@ class TreeHead(SQLModel, table=True):
     size: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     range: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    sealed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    sealed_at: datetime = Field(sa_column=when())
 
 
 class Checkpoint(SQLModel, table=True):
@@ -198,9 +197,9 @@ class LogReport(SQLModel, table=True):
     state: str = Field(sa_column=Column(Text, nullable=False))
     size: int | None = Field(default=None, sa_column=Column(BigInteger))
     """Of the register: the registered size. Of a witness: the last cosigned size. Of the audit: events found in no place."""
-    since: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    since: datetime | None = Field(default=None, sa_column=when(nullable=True))
     """Of a witness: when it cosigned that size, by its own clock."""
-    reported_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    reported_at: datetime = Field(sa_column=when())
 
 
 # The tables, by the names under which everybody imports them.

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Integer, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
+from biobank.foundation.db import table_of, when
 
 
 class OpenActLimit(SQLModel, table=True):
@@ -30,7 +30,7 @@ class ActTimedOut(SQLModel, table=True):
     act: str = Field(sa_column=Column(Text, primary_key=True))
     stream_id: str = Field(sa_column=Column(Text, primary_key=True))
     since: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
-    at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    at: datetime = Field(sa_column=when())
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
 

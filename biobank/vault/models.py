@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import Column, DateTime, LargeBinary, Text
+from sqlalchemy import Column, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
+from biobank.foundation.db import table_of, when
 
 
 class VaultDocument(SQLModel, table=True):
@@ -17,7 +17,7 @@ class VaultDocument(SQLModel, table=True):
     commit: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     subject: str = Field(sa_column=Column(Text, nullable=False, index=True))
     ciphertext: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    written_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    written_at: datetime = Field(sa_column=when())
 
 
 # The tables, by the names under which everybody imports them.

@@ -12,7 +12,6 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     Float,
     ForeignKey,
     Identity,
@@ -26,9 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-
-def _when() -> "Column[datetime]":
-    return Column(DateTime(timezone=True), nullable=False)
+from biobank.foundation.db import when
 
 
 def _words(nullable: bool = False) -> "Column[Any]":
@@ -44,7 +41,7 @@ class ViabilityParameters(SQLModel, table=True):
     sha256: str = Field(sa_column=Column(Text, primary_key=True))
     version: str = Field(sa_column=_words())
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    first_used_at: datetime = Field(sa_column=_when())
+    first_used_at: datetime = Field(sa_column=when())
 
 
 class ViabilityFit(SQLModel, table=True):
@@ -79,7 +76,7 @@ class ViabilityFit(SQLModel, table=True):
     draws: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     reading: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     made_with: str = Field(sa_column=_words())
-    made_at: datetime = Field(sa_column=_when())
+    made_at: datetime = Field(sa_column=when())
 
 
 class ViabilityThaw(SQLModel, table=True):
@@ -112,7 +109,7 @@ class ViabilityThaw(SQLModel, table=True):
     excluded: str | None = Field(default=None, sa_column=_words(nullable=True))
     forecast_by: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("viability_fit.id"), nullable=True))
     place_ppm: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
-    looked_at: datetime = Field(sa_column=_when())
+    looked_at: datetime = Field(sa_column=when())
 
 
 class ViabilityCriterion(SQLModel, table=True):
@@ -132,7 +129,7 @@ class ViabilityCriterion(SQLModel, table=True):
     minimum_bp: int = Field(sa_column=Column(Integer, nullable=False))
     confidence_bp: int = Field(sa_column=Column(Integer, nullable=False))
     decided_by: str = Field(sa_column=_words())
-    decided_at: datetime = Field(sa_column=_when())
+    decided_at: datetime = Field(sa_column=when())
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
 
@@ -147,7 +144,7 @@ class ViabilityReport(SQLModel, table=True):
     content: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     content_sha256: str = Field(sa_column=_words())
     signed_by: str = Field(sa_column=_words())
-    signed_at: datetime = Field(sa_column=_when())
+    signed_at: datetime = Field(sa_column=when())
     signature: UUID = Field(sa_column=Column(Uuid, ForeignKey("signature.id"), nullable=False))
     receipt: str = Field(sa_column=_words())
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))

@@ -21,7 +21,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Computed,
-    DateTime,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -34,16 +33,12 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of
+from biobank.foundation.db import table_of, when
 from biobank.withdrawals.workflow import APPROVED_STATES, Route, WithdrawalState
 
 _STATES = ", ".join(f"'{s.value}'" for s in WithdrawalState)
 _APPROVED = ", ".join(f"'{s.value}'" for s in WithdrawalState if s in APPROVED_STATES)
 _ROUTES = ", ".join(f"'{r.value}'" for r in Route)
-
-
-def _when(nullable: bool = False) -> "Column[datetime]":
-    return Column(DateTime(timezone=True), nullable=nullable)
 
 
 class Withdrawal(SQLModel, table=True):
@@ -74,11 +69,11 @@ class Withdrawal(SQLModel, table=True):
     material: str = Field(sa_column=Column(Text, nullable=False))
     route: str = Field(sa_column=Column(Text, nullable=False))
     indication_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
-    needed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
-    requested_at: datetime = Field(sa_column=_when())
+    needed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    requested_at: datetime = Field(sa_column=when())
     requested_by: str = Field(sa_column=Column(Text, nullable=False))
     approved_by: str | None = Field(default=None, sa_column=Column(Text))
-    approved_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    approved_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     approval_signature: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("signature.id")))
     approval_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
@@ -106,7 +101,7 @@ class WithdrawalItem(SQLModel, table=True):
     specimen_code: str = Field(sa_column=Column(Text, primary_key=True))
     donor_code: str = Field(sa_column=Column(Text, nullable=False))
     recipient_code: str = Field(sa_column=Column(Text, nullable=False))
-    added_at: datetime = Field(sa_column=_when())
+    added_at: datetime = Field(sa_column=when())
 
 
 class WithdrawalPick(SQLModel, table=True):
@@ -129,10 +124,10 @@ class WithdrawalPick(SQLModel, table=True):
     container_code: str | None = Field(default=None, sa_column=Column(Text))
     position_code: str | None = Field(default=None, sa_column=Column(Text))
     picked_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
-    picked_at: datetime = Field(sa_column=_when())
+    picked_at: datetime = Field(sa_column=when())
     picked_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
     confirmed_by: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
-    confirmed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    confirmed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class BedsideCheck(SQLModel, table=True):
@@ -177,13 +172,13 @@ class BedsideCheck(SQLModel, table=True):
     donor_code: str = Field(sa_column=Column(Text, nullable=False))
     wristband_code: str = Field(sa_column=Column(Text, ForeignKey("wristband.code"), nullable=False))
     first_checker: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
-    opened_at: datetime = Field(sa_column=_when())
+    opened_at: datetime = Field(sa_column=when())
     opened_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
-    expires_at: datetime = Field(sa_column=_when())
+    expires_at: datetime = Field(sa_column=when())
     second_checker: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
-    ended_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     passed: bool | None = Field(default=None, sa_column=Column(Boolean))
-    superseded_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    superseded_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class BedsideRelease(SQLModel, table=True):
@@ -244,15 +239,15 @@ class BedsideRelease(SQLModel, table=True):
     wristband_code: str = Field(sa_column=Column(Text, nullable=False))
     first_checker: str = Field(sa_column=Column(Text, nullable=False))
     second_checker: str = Field(sa_column=Column(Text, nullable=False))
-    made_at: datetime = Field(sa_column=_when())
+    made_at: datetime = Field(sa_column=when())
     made_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
-    expires_at: datetime = Field(sa_column=_when())
-    consumed_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    expires_at: datetime = Field(sa_column=when())
+    consumed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     consumed: bool | None = Field(
         default=None,
         sa_column=Column(Boolean, Computed("CASE WHEN consumed_at IS NOT NULL THEN true END", persisted=True)),
     )
-    ended_at: datetime | None = Field(default=None, sa_column=_when(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     ended_because: str | None = Field(default=None, sa_column=Column(Text))
 
 
@@ -286,8 +281,8 @@ class Administration(SQLModel, table=True):
     loss: int = Field(sa_column=Column(BigInteger, nullable=False))
     residue_went: str | None = Field(default=None, sa_column=Column(Text))
     by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
-    started_at: datetime = Field(sa_column=_when())
-    ended_at: datetime = Field(sa_column=_when())
+    started_at: datetime = Field(sa_column=when())
+    ended_at: datetime = Field(sa_column=when())
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
 
@@ -301,7 +296,7 @@ class WithdrawalOutcome(SQLModel, table=True):
     withdrawal_code: str = Field(sa_column=Column(Text, ForeignKey("withdrawal.code"), nullable=False, index=True))
     result: str = Field(sa_column=Column(Text, nullable=False))
     words_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
-    observed_at: datetime = Field(sa_column=_when())
+    observed_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=Column(Text, nullable=False))
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
