@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import orjson
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Path, Request
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -46,6 +46,8 @@ def bank_of(request: Request) -> Bank:
 
 
 BankDep = Annotated[Bank, Depends(bank_of)]
+CodePath = Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
+"""A code in an address, as somebody may type it; what it names decides whether there is such a thing."""
 
 
 async def proven_claims(request: Request, token: Annotated[str | None, Depends(_scheme)]) -> Claims:

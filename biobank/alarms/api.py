@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
-from biobank.acts.web import Performing, Reading
+from biobank.acts.web import CodePath, Performing, Reading
 from biobank.alarms import queries, rota, service
 from biobank.alarms.events import CauseName
 from biobank.alarms.rota import RotaList, RotaRecorded, SetRota
@@ -12,7 +12,6 @@ from biobank.alarms.schemas import AcknowledgeAlarm, AlarmAnswer, AlarmDetail, A
 from biobank.foundation.paging import Cursor, Paging
 
 router = APIRouter(prefix="/api/v1", tags=["alarms"])
-AlarmCode = Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 
 
 @router.get("/alarms")
@@ -29,19 +28,19 @@ async def list_alarms(
 
 
 @router.get("/alarms/{code}")
-async def read_alarm(code: AlarmCode, reading: Reading) -> AlarmDetail:
+async def read_alarm(code: CodePath, reading: Reading) -> AlarmDetail:
     """One alarm with its steps."""
     return await reading(queries.read_alarm, code.upper())
 
 
 @router.post("/alarms/{code}/acknowledge")
-async def acknowledge_alarm(code: AlarmCode, body: AcknowledgeAlarm, performing: Performing) -> AlarmAnswer:
+async def acknowledge_alarm(code: CodePath, body: AcknowledgeAlarm, performing: Performing) -> AlarmAnswer:
     """Say that one looks after it; it calls nobody for two hours and comes back then while its cause is there."""
     return await performing(service.acknowledge_alarm, code.upper(), body)
 
 
 @router.post("/alarms/{code}/silence")
-async def silence_alarm(code: AlarmCode, body: SilenceAlarm, performing: Performing) -> AlarmAnswer:
+async def silence_alarm(code: CodePath, body: SilenceAlarm, performing: Performing) -> AlarmAnswer:
     """Make it quiet until a stated time, at most eight hours ahead, for a reason."""
     return await performing(service.silence_alarm, code.upper(), body)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
-from biobank.acts.web import Performing, Reading
+from biobank.acts.web import CodePath, Performing, Reading
 from biobank.jobs.queue import MadeFile
 from biobank.jobs.schemas import JobPublic
 from biobank.labels import batches, files, prints, rules
@@ -29,7 +29,6 @@ from biobank.labels.schemas import (
 )
 
 router = APIRouter(prefix="/api/v1", tags=["labels"])
-PathCode = Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 Template = Annotated[str | None, Query(pattern=r"^[a-z0-9-]{2,60}$", description="The first that fits when left out.")]
 OneFormat = Annotated[Literal["png", "svg", "pdf", "zpl"], Query()]
 Dpi = Annotated[Literal["203", "300", "600"], Query()]
@@ -48,7 +47,7 @@ def _file(made: MadeFile) -> Response:
 
 @router.get("/specimens/{code}/label", response_class=Response, responses=BYTES)  # type: ignore[arg-type]
 async def preview_label(
-    code: PathCode, reading: Reading, template: Template = None, format: OneFormat = "png", dpi: Dpi = "300"
+    code: CodePath, reading: Reading, template: Template = None, format: OneFormat = "png", dpi: Dpi = "300"
 ) -> Response:
     """The label as it would be printed now. A preview has no serial: printing is POST /label-sheets."""
     return await _drawn(await reading(files.preview, code.upper(), template, reading.bank.settings.host_name), format, dpi)
@@ -56,20 +55,20 @@ async def preview_label(
 
 @router.get("/labels/{code}/preview", response_class=Response, responses=BYTES)  # type: ignore[arg-type]
 async def preview_any_label(
-    code: PathCode, reading: Reading, template: Template = None, format: OneFormat = "png", dpi: Dpi = "300"
+    code: CodePath, reading: Reading, template: Template = None, format: OneFormat = "png", dpi: Dpi = "300"
 ) -> Response:
     """The label of anything that has one: a specimen, container, position, kit, label of a kit, wristband or badge."""
     return await _drawn(await reading(files.preview, code.upper(), template, reading.bank.settings.host_name), format, dpi)
 
 
 @router.get("/specimens/{code}/labels")
-async def list_prints(code: PathCode, reading: Reading) -> PrintList:
+async def list_prints(code: CodePath, reading: Reading) -> PrintList:
     """Every label of this specimen that was ever printed."""
     return await reading(prints.prints_of, code.upper())
 
 
 @router.get("/labels/{code}/prints")
-async def list_prints_of_anything(code: PathCode, reading: Reading) -> PrintList:
+async def list_prints_of_anything(code: CodePath, reading: Reading) -> PrintList:
     """Every label of this thing that was ever printed."""
     return await reading(prints.prints_of, code.upper())
 

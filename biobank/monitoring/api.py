@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from biobank.acts.web import Performing, Reading
+from biobank.acts.web import CodePath, Performing, Reading
 from biobank.foundation.paging import Cursor, Paging
 from biobank.monitoring import queries, readings
 from biobank.monitoring.schemas import (
@@ -17,12 +17,11 @@ from biobank.monitoring.schemas import (
 )
 
 router = APIRouter(prefix="/api/v1", tags=["monitoring"])
-PathCode = Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 @router.post("/storage-containers/{code}/readings", status_code=201)
-async def record_reading(code: PathCode, body: ReadingCreate, performing: Performing) -> ReadingPublic:
+async def record_reading(code: CodePath, body: ReadingCreate, performing: Performing) -> ReadingPublic:
     """Record a temperature or a level. Outside the limits it puts everything inside on hold; a value that can hardly be right
     is refused with 409 `implausible_reading` and recorded when it is sent again with `confirmed`."""
     return await performing(readings.record_reading, code.upper(), body)
@@ -30,14 +29,14 @@ async def record_reading(code: PathCode, body: ReadingCreate, performing: Perfor
 
 @router.post("/storage-containers/{code}/readings/{reading_id}/withdraw")
 async def withdraw_reading(
-    code: PathCode, reading_id: Annotated[int, Path(ge=1, le=2**63 - 1)], body: WithdrawReading, performing: Performing
+    code: CodePath, reading_id: Annotated[int, Path(ge=1, le=2**63 - 1)], body: WithdrawReading, performing: Performing
 ) -> ReadingPublic:
     """Take back a reading that was wrong; what that frees takes quality's signature, "decided"."""
     return await performing(readings.withdraw_reading, code.upper(), reading_id, body)
 
 
 @router.get("/storage-containers/{code}/readings")
-async def list_readings(code: PathCode, reading: Reading, limit: Limit = 200) -> ReadingList:
+async def list_readings(code: CodePath, reading: Reading, limit: Limit = 200) -> ReadingList:
     """Readings of a container, newest first."""
     return await reading(readings.readings_of, code.upper(), limit)
 
@@ -56,6 +55,6 @@ async def list_excursions(
 
 
 @router.get("/excursions/{code}")
-async def read_excursion(code: PathCode, reading: Reading) -> ExcursionDetail:
+async def read_excursion(code: CodePath, reading: Reading) -> ExcursionDetail:
     """One excursion with the list of its donors, and its specimens, the first thousand."""
     return await reading(queries.read_excursion, code.upper())

@@ -7,7 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Response
 
 from biobank.acts.two_person import Proposed
-from biobank.acts.web import BankDep, Performing, Reading
+from biobank.acts.web import BankDep, CodePath, Performing, Reading
 from biobank.foundation.paging import Cursor, Paging
 from biobank.monitoring import logger_files
 from biobank.monitoring.logger_files import LoggerFileAnswer, LoggerFileList, RecordLoggerFile
@@ -73,7 +73,6 @@ from biobank.quality.schemas import (
 
 router = APIRouter(prefix="/api/v1", tags=["quality"])
 
-CodePath = Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 ShaPath = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 

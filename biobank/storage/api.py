@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
-from biobank.acts.web import Performing, Reading
+from biobank.acts.web import CodePath, Performing, Reading
 from biobank.custody.recording import Instant
 from biobank.foundation.paging import Cursor, Paging
 from biobank.storage import containers, counts, evacuation, lifting, limits, maps, moving, naming, queries, service, slots
@@ -39,7 +39,6 @@ from biobank.storage.schemas import (
 
 router = APIRouter(prefix="/api/v1", tags=["storage"])
 CODE = r"^[A-Za-z0-9-]+$"
-PathCode = Annotated[str, Path(min_length=3, max_length=20, pattern=CODE)]
 QueryCode = Annotated[str | None, Query(min_length=2, max_length=20, pattern=CODE)]
 Then = Annotated[Instant | None, Query(description="As of this time in the world.")]
 KnownThen = Annotated[Instant | None, Query(description="As the bank knew it at this time.")]
@@ -76,7 +75,7 @@ async def list_containers(
 
 
 @router.get("/storage-containers/{code}")
-async def read_container(code: PathCode, reading: Reading, at: Then = None, as_known_at: KnownThen = None) -> ContainerPublic:
+async def read_container(code: CodePath, reading: Reading, at: Then = None, as_known_at: KnownThen = None) -> ContainerPublic:
     """One container, or where it stood and how much was in it as of a time."""
     if at is None and as_known_at is None:
         return await reading(queries.read_container, code.upper())
@@ -84,7 +83,7 @@ async def read_container(code: PathCode, reading: Reading, at: Then = None, as_k
 
 
 @router.get("/storage-containers/{code}/map")
-async def read_map(code: PathCode, reading: Reading, at: Then = None, as_known_at: KnownThen = None) -> ContainerMap:
+async def read_map(code: CodePath, reading: Reading, at: Then = None, as_known_at: KnownThen = None) -> ContainerMap:
     """The box as it looks from above, or as it looked: as of a time in the world, as the bank knew it at another."""
     if at is None and as_known_at is None:
         return await reading.agreeing(maps.map_of, code.upper())
@@ -92,13 +91,13 @@ async def read_map(code: PathCode, reading: Reading, at: Then = None, as_known_a
 
 
 @router.post("/storage-containers/{code}/move")
-async def move_container(code: PathCode, body: MoveRequest, performing: Performing) -> MoveAnswer:
+async def move_container(code: CodePath, body: MoveRequest, performing: Performing) -> MoveAnswer:
     """Put a container with everything inside into another one."""
     return await performing(moving.move_container, code.upper(), body)
 
 
 @router.post("/storage-containers/{code}/rename")
-async def rename_container(code: PathCode, body: RenameRequest, performing: Performing) -> RenameAnswer:
+async def rename_container(code: CodePath, body: RenameRequest, performing: Performing) -> RenameAnswer:
     """Give a container another name; the answer lists the printed labels that show the old one."""
     return await performing(naming.rename_container, code.upper(), body)
 
@@ -116,43 +115,43 @@ async def set_place_limits(body: SetPlaceLimits, performing: Performing) -> Plac
 
 
 @router.get("/storage-containers/{code}/limits")
-async def read_place_limits(code: PathCode, reading: Reading) -> PlaceLimitsPublic:
+async def read_place_limits(code: CodePath, reading: Reading) -> PlaceLimitsPublic:
     """The limits by which a container is judged: its own, its class's, its site's, and those of all that it stands in."""
     return await reading(limits.read_place_limits, code.upper())
 
 
 @router.post("/storage-containers/{code}/evacuate")
-async def evacuate(code: PathCode, body: EvacuateRequest, performing: Performing) -> EvacuateAnswer:
+async def evacuate(code: CodePath, body: EvacuateRequest, performing: Performing) -> EvacuateAnswer:
     """Cold first: put everything in hand into this quarantine or evacuation place, known or unknown."""
     return await performing(evacuation.evacuate, code.upper(), body)
 
 
 @router.post("/storage-containers/{code}/lift")
-async def lift_container(code: PathCode, body: LiftRequest, performing: Performing) -> LiftAnswer:
+async def lift_container(code: CodePath, body: LiftRequest, performing: Performing) -> LiftAnswer:
     """A rack or box is out of its place: everything in it is out of the cold from now on."""
     return await performing(lifting.lift, code.upper(), body)
 
 
 @router.post("/storage-containers/{code}/put-back")
-async def put_back_container(code: PathCode, body: LiftRequest, performing: Performing) -> LiftAnswer:
+async def put_back_container(code: CodePath, body: LiftRequest, performing: Performing) -> LiftAnswer:
     """It is back in its place; how long it was out is added to every frozen tube in it."""
     return await performing(lifting.put_back, code.upper(), body)
 
 
 @router.post("/storage-containers/{code}/slots")
-async def mark_slots(code: PathCode, body: SlotsRequest, performing: Performing) -> SlotsMarked:
+async def mark_slots(code: CodePath, body: SlotsRequest, performing: Performing) -> SlotsMarked:
     """Block slots, keep them for the tubes of one donor, or open them again."""
     return await performing(slots.mark_slots, code.upper(), body)
 
 
 @router.post("/storage-containers/{code}/placements", status_code=201)
-async def place_specimens(code: PathCode, body: PlacementsRequest, performing: Performing) -> PlacementsAnswer:
+async def place_specimens(code: CodePath, body: PlacementsRequest, performing: Performing) -> PlacementsAnswer:
     """Put tubes into slots of this container, all or nothing; two placements can swap two tubes."""
     return await performing(service.place_specimens, code.upper(), body)
 
 
 @router.post("/specimens/{code}/store", status_code=201)
-async def store_specimen(code: PathCode, body: StoreRequest, performing: Performing) -> PlacementsAnswer:
+async def store_specimen(code: CodePath, body: StoreRequest, performing: Performing) -> PlacementsAnswer:
     """Store or move one specimen: into a position, or into a container that chooses the next free one."""
     return await performing(service.store_specimen, code.upper(), body)
 
@@ -164,13 +163,13 @@ async def count_container(body: CountRequest, performing: Performing) -> CountAn
 
 
 @router.post("/storage-containers/{code}/counts", status_code=201)
-async def count_blind(code: PathCode, body: CountBlind, performing: Performing) -> CountTaken:
+async def count_blind(code: CodePath, body: CountBlind, performing: Performing) -> CountTaken:
     """Count what is in a place, blind. Where it differs from the record, another person sends the same call a second time."""
     return await performing(counts.count, code.upper(), body)
 
 
 @router.post("/storage-containers/{code}/counts/resolve", status_code=201)
-async def resolve_count(code: PathCode, body: ResolveCount, performing: Performing) -> CountTaken:
+async def resolve_count(code: CodePath, body: ResolveCount, performing: Performing) -> CountTaken:
     """Resolve what two people counted, signed ("decided"). Nothing moves."""
     return await performing(counts.resolve_count, code.upper(), body)
 

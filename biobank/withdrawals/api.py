@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
 from biobank.acts.two_person import Proposed
-from biobank.acts.web import Performing, Reading
+from biobank.acts.web import CodePath, Performing, Reading
 from biobank.custody.schemas import CustodyHistory
 from biobank.foundation.paging import Cursor, Paging
 from biobank.withdrawals import administering, arrival, bedside, closing, picking, queries, review, service
@@ -35,7 +35,6 @@ from biobank.withdrawals.workflow import Route, WithdrawalState
 router = APIRouter(prefix="/api/v1/withdrawals", tags=["withdrawals"])
 
 _CODE = r"^[A-Za-z0-9-]+$"
-CodePath = Annotated[str, Path(min_length=3, max_length=20, pattern=_CODE)]
 MaybeCode = Annotated[str | None, Query(min_length=3, max_length=20, pattern=_CODE)]
 
 
