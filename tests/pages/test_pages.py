@@ -194,7 +194,7 @@ def test_every_page_of_every_role_has_the_policy_and_a_title_without_people(api:
 
 
 def test_the_menu_holds_only_doors_that_open(api: Api, visit: Visit) -> None:
-    for role in ("lab_tech", "clinician", "clinic_staff", "quality", "auditor", "admin"):
+    for role in ("lab_tech", "clinician", "clinic_staff", "quality", "auditor", "north_auditor", "admin"):
         visitor = visit(role)
         page = visitor.get_page("/")
         doors = re.findall(r'<li><a href="([^"]+)"', page.split('class="sections"')[1].split("</nav>")[0])

@@ -101,9 +101,8 @@ SECTIONS: tuple[Section, ...] = (
             Part("Holds", "/holds"),
             Part("Excursions", "/excursions"),
             Part("Alarms", "/alarms"),
-            Part("Look back", "/look-backs", frozenset({"log:read"})),
         ),
-        ("/recalls", "/ending-rules"),
+        ("/look-backs", "/recalls", "/notices", "/ending-rules"),
     ),
     Section("Viability", "/viability", "flask", READS_SPECIMENS),
     Section(
