@@ -1,6 +1,7 @@
 """Holds: placing them. Anyone who may record may place one; lifting takes quality's signature (`quality/holds.py`)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,6 +16,14 @@ from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, blocks_of
 from biobank.custody.models import hold
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
+from biobank.foundation.errors import Conflict
+
+
+class HoldAlreadyLifted(Conflict):
+    """Nothing is left to lift."""
+
+    code = "hold_already_lifted"
+    title = "Hold already lifted"
 
 
 def hold_event(kind: HoldKind, scope_kind: HoldScope, scope_id: str, reason: str) -> Event:
@@ -100,12 +109,37 @@ def place(
     return hold_id, appended[0]
 
 
-def mark_lifted(session: Session, hold_id: UUID, head: Head, lifted: Appended) -> bool:
-    """Write that a hold is lifted by an event; say whether it was in force until now."""
+@dataclass(frozen=True)
+class Lifting:
+    """Which hold is lifted, the event that placed it, why, under whose signature, and what it is on."""
+
+    hold: UUID
+    placed: bytes
+    reason: str
+    signature: str
+    subject: str
+
+
+def lift(
+    session: Session,
+    lifting: Lifting,
+    scope_kind: HoldScope,
+    stream_id: str,
+    head: Head,
+    *,
+    specimen: Snapshot | None = None,
+    donor_code: str | None = None,
+) -> Appended:
+    """Append the event that lifts a hold and write that it is lifted. Raises HoldAlreadyLifted when it was not in force."""
+    stream, _placed, lifted = HOLD_EVENTS[scope_kind]
+    event = lifted(hold=str(lifting.hold), placed=lifting.placed.hex(), reason=lifting.reason, signature=lifting.signature)
+    (appended,) = append(session, [Fact(stream, stream_id, event, head, specimen, donor_code)])
     done = session.execute(
         update(hold)
-        .where(hold.c.id == hold_id, hold.c.lifted_at.is_(None))
-        .values(lifted_at=head.occurred_at, lifted_by=head.by, lifted_event=lifted.leaf_hash)
+        .where(hold.c.id == lifting.hold, hold.c.lifted_at.is_(None))
+        .values(lifted_at=head.occurred_at, lifted_by=head.by, lifted_event=appended.leaf_hash)
         .returning(hold.c.id)
     ).first()
-    return done is not None
+    if done is None:
+        raise HoldAlreadyLifted("Someone else lifted this hold a moment ago.", subject=lifting.subject)
+    return appended

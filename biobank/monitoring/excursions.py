@@ -20,7 +20,6 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
 from biobank.custody import holds
 from biobank.custody.entry import Head
-from biobank.custody.events import ContainerHoldLifted
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
 from biobank.foundation.clock import rfc3339
@@ -292,7 +291,5 @@ def lift_if_settled(session: Session, head: Head, code: str, signature: str) -> 
     row = session.execute(_SETTLED, {"code": code}).first()
     if row is None:
         return []
-    event = ContainerHoldLifted(hold=str(row.id), placed=bytes(row.placed_event).hex(), reason="assessed", signature=signature)
-    (lifted,) = append(session, [Fact(StreamKind.CONTAINER, row.container_code, event, head)])
-    holds.mark_lifted(session, row.id, head, lifted)
-    return [lifted]
+    lifting = holds.Lifting(row.id, bytes(row.placed_event), "assessed", signature, code)
+    return [holds.lift(session, lifting, HoldScope.EXCURSION, row.container_code, head)]

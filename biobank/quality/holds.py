@@ -19,7 +19,7 @@ from biobank.auth.scope import Scope as SiteScope
 from biobank.custody import holds as custody_holds
 from biobank.custody.events import HOLD_EVENTS
 from biobank.custody.hold_coverage import covered_by_those, shipment_sites
-from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import hold
 from biobank.custody.recording import acknowledge, head_of
@@ -32,13 +32,6 @@ from biobank.quality.releases import end_held_releases
 from biobank.quality.schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.streams import last_event_at
 from biobank.specimens.models import lot_test
-
-
-class HoldAlreadyLifted(Conflict):
-    """Nothing is left to lift."""
-
-    code = "hold_already_lifted"
-    title = "Hold already lifted"
 
 
 class HeldByExcursion(Conflict):
@@ -222,7 +215,7 @@ def hold_to_lift(session: Session, actor: Actor, hold_id: UUID, *, lock: bool = 
     if scope.kind is HoldScope.EXCURSION:
         raise HeldByExcursion(f"{scope.id} is assessed group by group; its hold ends with the last group.", subject=scope.id)
     if row["lifted_at"] is not None:
-        raise HoldAlreadyLifted("This hold was lifted already.", subject=scope.id)
+        raise custody_holds.HoldAlreadyLifted("This hold was lifted already.", subject=scope.id)
     if _of_failed_tests(session, [hold_id]):
         raise HeldByFailedTest(
             f"A test of {scope.id} failed. Two of quality reopen that at its page, over an investigation.", subject=scope.id
@@ -239,8 +232,6 @@ def lift_hold(session: Session, act: Act, hold_id: UUID, request: LiftRequest) -
     """Lift a hold: quality only, signed "hold lifted"."""
     row, scope = hold_to_lift(session, act.actor, hold_id, lock=True)
     signature = use_signature(session, act, request.signature, Meaning.HOLD_LIFTED)
-    stream, _placed, lifted = HOLD_EVENTS[scope.kind]
-    event = lifted(hold=str(hold_id), placed=bytes(row["placed_event"]).hex(), reason=request.reason, signature=str(signature.id))
     head = head_of(
         session,
         act,
@@ -250,9 +241,10 @@ def lift_hold(session: Session, act: Act, hold_id: UUID, request: LiftRequest) -
         last=_last_of(session, scope),
         relies_on=(bytes(row["placed_event"]),),
     )
-    (appended,) = append(session, [Fact(stream, _stream_of(scope), event, head, scope.specimen, scope.donor_code)])
-    if not custody_holds.mark_lifted(session, hold_id, head, appended):
-        raise HoldAlreadyLifted("Someone else lifted this hold a moment ago.", subject=scope.id)
+    lifting = custody_holds.Lifting(hold_id, bytes(row["placed_event"]), request.reason, str(signature.id), scope.id)
+    appended = custody_holds.lift(
+        session, lifting, scope.kind, _stream_of(scope), head, specimen=scope.specimen, donor_code=scope.donor_code
+    )
     return _answer(session, act, hold_id, [appended], 0)
 
 

@@ -18,12 +18,11 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.custody.events import LotHoldLifted
-from biobank.custody.holds import mark_lifted
-from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.holds import Lifting, lift
+from biobank.custody.ledger import Appended
 from biobank.custody.models import hold
 from biobank.custody.recording import Circumstances, Move, head_of, record
-from biobank.custody.states import Quality, StreamKind
+from biobank.custody.states import HoldScope, Quality, StreamKind
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.quality.decisions import Deciding, answer_of, lot_to_decide, specimens_to_decide
 from biobank.quality.deviations import deviation, subject_table
@@ -163,7 +162,6 @@ def reopen(session: Session, act: Act, code: str, request: ReopenRequest) -> Reo
 def _lift(session: Session, act: Act, rejection: Rejection, row: "Row[Any]", request: ReopenRequest, step: Completed) -> Appended:
     """Lift a hold that a failed test placed; the second person's signature stands under it."""
     placed = bytes(row.placed_event)
-    event = LotHoldLifted(hold=str(row.id), placed=placed.hex(), reason=request.reason, signature=str(step.second_signature))
     head = head_of(
         session,
         act,
@@ -173,6 +171,5 @@ def _lift(session: Session, act: Act, rejection: Rejection, row: "Row[Any]", req
         last=last_event_at(session, StreamKind.LOT, rejection.subject),
         relies_on=(placed,),
     )
-    (lifted,) = append(session, [Fact(StreamKind.LOT, rejection.subject, event, head, donor_code=rejection.deciding.donor)])
-    mark_lifted(session, row.id, head, lifted)
-    return lifted
+    lifting = Lifting(row.id, placed, request.reason, str(step.second_signature), rejection.subject)
+    return lift(session, lifting, HoldScope.LOT, rejection.subject, head, donor_code=rejection.deciding.donor)
