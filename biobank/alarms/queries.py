@@ -53,9 +53,13 @@ def get_alarm(session: Session, actor: Actor, code: str, *, lock: bool = False) 
 
 
 def read_alarm(session: Session, actor: Actor, code: str) -> AlarmDetail:
-    """Return one with its steps."""
-    row = get_alarm(session, actor, code)
-    steps = session.execute(select(alarm_step).where(alarm_step.c.alarm_code == code).order_by(alarm_step.c.id))
+    """Return one with its steps; raise NotFound when the actor may not know of it."""
+    return with_steps(session, get_alarm(session, actor, code))
+
+
+def with_steps(session: Session, row: "Row[Any]") -> AlarmDetail:
+    """Return an alarm that was read, with its steps."""
+    steps = session.execute(select(alarm_step).where(alarm_step.c.alarm_code == row.code).order_by(alarm_step.c.id))
     return AlarmDetail(
         **public(row).model_dump(),
         steps=[

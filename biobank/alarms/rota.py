@@ -16,7 +16,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.recording import Circumstances, acknowledge
-from biobank.foundation.errors import Conflict, NotPermitted, Refusal, raise_first
+from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.foundation.paging import Listed
 from biobank.people.queries import get_site, get_user
 from biobank.quality.streams import record_on_stream
@@ -86,11 +86,8 @@ def rotas(session: Session) -> dict[str, list[Told]]:
 
 def rota_refusals(actor: Actor, site: str) -> list[Refusal]:
     """Return why the actor may not set the rota of a site: quality's and the administrator's work there."""
-    if actor.may(Permission.QUALITY_DECIDE, at=site) or actor.may(Permission.SITE_MANAGE, at=site):
-        return []
-    refusal = actor.refusal(Permission.QUALITY_DECIDE, at=site)
-    assert isinstance(refusal, NotPermitted)
-    return [refusal]
+    refusal = None if actor.may(Permission.SITE_MANAGE, at=site) else actor.refusal(Permission.QUALITY_DECIDE, at=site)
+    return [] if refusal is None else [refusal]
 
 
 def list_rotas(session: Session, actor: Actor) -> RotaList:

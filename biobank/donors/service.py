@@ -76,9 +76,9 @@ def register_donors(session: Session, act: Act, requests: Sequence[RegisterDonor
     insert_rows(session, donor, rows)
     identities = [identity_of(request) for request in requests]
     commits = keep_documents(session, act, "identity", list(zip(codes, identities, strict=True)))
-    given = [(code, request.contact.model_dump()) for code, request in zip(codes, requests, strict=True) if request.contact]
-    of_contacts = put_documents(session, act.keystore, given)
-    kept = {code: commit for (code, _), commit in zip(given, of_contacts, strict=True)}
+    stated = [(code, request.contact.model_dump()) for code, request in zip(codes, requests, strict=True) if request.contact]
+    of_contacts = put_documents(session, act.keystore, stated)
+    kept = {code: commit for (code, _), commit in zip(stated, of_contacts, strict=True)}
     contacts = [kept.get(code) for code in codes]
     of_each = zip(codes, commits, contacts, strict=True)
     session.execute(_name_documents, {GIVEN: json_of([dict(zip(_NAMED, values, strict=True)) for values in of_each])})

@@ -1,13 +1,13 @@
 """A logger's file as readings of a container: uploaded whole, kept as it is, hashed by us, one event for all its rows."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
-from sqlalchemy import insert, select
+from sqlalchemy import RowMapping, insert, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -218,15 +218,7 @@ def record_logger_file(session: Session, act: Act, code: str, request: RecordLog
             whole.added |= followed.added
             whole.removed |= followed.removed
     return LoggerFileAnswer(
-        sha256=file.sha256,
-        container=code,
-        serial=file.serial,
-        zone=file.zone,
-        values=len(fresh),
-        outside=outside,
-        first_at=first,
-        last_at=last,
-        recorded_at=act.at,
+        **_public(kept).model_dump(),
         unread=file.unread,
         gaps=[Gap(since=since, until=until) for since, until in file.gaps[:SHOWN]],
         excursions=sorted(set(whole.excursions)),
@@ -278,15 +270,11 @@ def logger_files_of(session: Session, actor: Actor, code: str) -> LoggerFileList
     rows = session.execute(
         select(logger_file).where(logger_file.c.container_code == code).order_by(logger_file.c.recorded_at.desc()).limit(200)
     )
+    return LoggerFileList(items=[_public(row) for row in rows.mappings()])
+
+
+def _public(row: Mapping[str, Any] | RowMapping) -> LoggerFilePublic:
+    """Return a row of the table as it travels."""
+    named = {"container": row["container_code"], "values": row["value_count"], "outside": row["outside_count"]}
     same = ("sha256", "serial", "zone", "first_at", "last_at", "recorded_at")
-    return LoggerFileList(
-        items=[
-            LoggerFilePublic(
-                container=row.container_code,
-                values=row.value_count,
-                outside=row.outside_count,
-                **{name: getattr(row, name) for name in same},
-            )
-            for row in rows
-        ]
-    )
+    return LoggerFilePublic(**named, **{name: row[name] for name in same})

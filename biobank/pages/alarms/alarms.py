@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from sqlalchemy import Row
 from sqlmodel import Session
 
-from biobank.alarms.queries import STATES, get_alarm, list_alarms, read_alarm
+from biobank.alarms.queries import STATES, get_alarm, list_alarms, with_steps
 from biobank.alarms.schemas import AcknowledgeAlarm, AlarmDetail, AlarmList, AlarmPublic, AlarmStepPublic, SilenceAlarm
 from biobank.alarms.service import (
     MOST_SILENCE,
@@ -88,8 +88,8 @@ class _Seen:
 
 
 def _see(session: Session, actor: Actor, code: str) -> _Seen:
-    one, row = read_alarm(session, actor, code), get_alarm(session, actor, code)
-    return _Seen(one, acknowledging_refusals(actor, row), answering_refusals(actor, row))
+    row = get_alarm(session, actor, code)
+    return _Seen(with_steps(session, row), acknowledging_refusals(actor, row), answering_refusals(actor, row))
 
 
 def _said(step: AlarmStepPublic, at: Any) -> Mapping[str, Any]:
