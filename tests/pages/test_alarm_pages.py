@@ -85,13 +85,15 @@ def test_who_looks_after_it_stops_the_calls_for_a_time_and_it_comes_back(api: Ap
     assert watch(api) == 1
     assert steps(api, code)[-1] == ("came_back", ["lab_tech"])
     assert alarms(api, state="sounding")[0]["acknowledged_by"] is None
+    taken = api.lab_tech2.post(f"{page}/acknowledge", json={})
+    assert (taken.status_code, alarms(api, state="acknowledged")[0]["acknowledged_by"]) == (200, TECH2), taken.text
     body = {"until": rfc3339(clock.now() + timedelta(hours=1)), "reason": "being_filled"}
     assert api.lab_tech.post(f"{page}/silence", json=body).status_code == 200
     later(api, hours=2)
     watch(api)
     later(api, minutes=11)
     watch(api)
-    assert [step for step, _told in steps(api, code)[2:]] == ["came_back", "silenced", "came_back", "escalated"]
+    assert [step for step, _told in steps(api, code)[2:]] == ["came_back", "acknowledged", "silenced", "came_back", "escalated"]
     read(api, tank, -180_000)
     watch(api)
     log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text

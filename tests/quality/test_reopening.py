@@ -51,3 +51,23 @@ def test_two_of_quality_reopen_a_rejection_over_a_closed_investigation(api: Api)
     assert {state_of(api, one)["quality"] for one in story.vials} == {"quarantined"}
     assert kinds_of(api, "specimen", story.vials[0])[-1] == "specimen.reopened"
     refused(sign_and_post(api.quality2, "decided", path, body), 409, "not_rejected")
+
+
+def test_one_unit_of_a_rejected_lot_is_reopened_alone_and_the_hold_of_the_lot_stays(api: Api) -> None:
+    story = a_story(api, 2, lot=True).up_to("request")
+    lot = failed(api, story)
+    (deviation,) = api.quality.get("/deviations").json()["items"]
+    assert report(api, lot, result="passed", **REPORT).status_code == 201
+    closed(api, deviation["code"])
+    body = {"deviation": deviation["code"], "reason": "laboratory_error"}
+    path = f"/specimens/{story.vials[0]}/reopen"
+
+    proposed = sign_and_post(api.quality, "decided", path, body).json()
+    done = sign_and_post(api.quality2, "decided", path, body | {"pending_act": proposed["pending_act"]})
+
+    assert done.status_code == 200, done.text
+    assert ([one["specimen"] for one in done.json()["items"]], done.json()["holds_lifted"]) == ([story.vials[0]], 0)
+    assert [state_of(api, one)["quality"] for one in story.vials] == ["quarantined", "rejected"]
+    (hold,) = (one for one in api.quality.get("/holds", params={"active": True}).json()["items"] if one["scope_id"] == lot)
+    lifted = sign_and_post(api.quality, "hold_lifted", f"/holds/{hold['id']}/lift", {"reason": "looks_fine"})
+    refused(lifted, 409, "held_by_failed_test")
