@@ -116,7 +116,7 @@ def refusals_without_network(scan: KeptScan) -> list[NotWithoutNetwork]:
 def happened_since(specimen: Snapshot, made: datetime) -> list[HappenedSince]:
     """Return why a scan made then is too late for a tube. Pure."""
     last = specimen.last_occurred_at
-    if last is None or last <= made:
+    if last is None or rfc3339(last) <= rfc3339(made):  # To the millisecond, as entries carry it: no finer order is known.
         return []
     return [
         HappenedSince(

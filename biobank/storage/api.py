@@ -7,7 +7,20 @@ from fastapi import APIRouter, Query
 from biobank.acts.web import CodePath, Performing, Reading
 from biobank.custody.recording import Instant
 from biobank.foundation.paging import Cursor, Paging
-from biobank.storage import containers, counts, evacuation, lifting, limits, maps, moving, naming, queries, service, slots
+from biobank.storage import (
+    containers,
+    counts,
+    evacuation,
+    lifting,
+    limits,
+    maps,
+    moving,
+    naming,
+    queries,
+    service,
+    single_failure,
+    slots,
+)
 from biobank.storage.counts import CountList
 from biobank.storage.limits import PlaceLimitsList, PlaceLimitsPublic, PlaceLimitsRecorded, SetPlaceLimits
 from biobank.storage.schemas import (
@@ -36,6 +49,7 @@ from biobank.storage.schemas import (
     SlotsRequest,
     StoreRequest,
 )
+from biobank.storage.single_failure import AtRiskList, Within
 
 router = APIRouter(prefix="/api/v1", tags=["storage"])
 CODE = r"^[A-Za-z0-9-]+$"
@@ -183,3 +197,15 @@ async def list_counts(
 ) -> CountList:
     """Counts of places, newest first. `open`: only those that wait for a second count or for quality."""
     return await reading(counts.list_counts, open_only=open, paging=Paging(after, limit))
+
+
+@router.get("/single-failure-report")
+async def donors_at_risk(
+    reading: Reading,
+    within: Within = "tank",
+    site: QueryCode = None,
+    after: Cursor | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> AtRiskList:
+    """Donors whose whole stock stands in one tank, one room or one site (`within`), those with the most units first."""
+    return await reading(single_failure.donors_at_risk, within=within, site=site, paging=Paging(after, limit))

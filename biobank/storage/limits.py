@@ -28,7 +28,7 @@ from biobank.people.queries import get_site
 from biobank.storage import queries
 from biobank.storage.events import ClassLimitsSet, ContainerLimitsSet
 from biobank.storage.models import class_limit, storage_container
-from biobank.storage.rules import keeps_its_own_cold, own_class, standing_of
+from biobank.storage.rules import own_class, standing_of, up_to_its_cold
 from biobank.storage.schemas import Code, TemperatureClass
 
 Millidegrees = Annotated[int, Field(ge=-273_150, le=60_000)]
@@ -96,14 +96,8 @@ def class_judged_by(chain: list[Any]) -> str:
 
     Where no class was given, a tank is judged as one of nitrogen, a freezer as one of -80 °C, anything else as a room.
     """
-    chain = _up_to_its_cold(chain)
+    chain = up_to_its_cold(chain)
     return standing_of(chain).temperature or own_class(chain[-1].kind, None) or "ambient"
-
-
-def _up_to_its_cold(chain: list[Any]) -> list[Any]:
-    """Cut a chain after the first that keeps its own cold: what was set for the room is not set for the tank in it."""
-    own = next((depth for depth, row in enumerate(chain) if keeps_its_own_cold(row.kind, row.temperature_class)), len(chain))
-    return chain[: own + 1]
 
 
 _CHAIN = text(
@@ -120,7 +114,7 @@ _CHAIN = text(
 
 def limits_of_place(session: Session, code: str, *, without_own: bool = False) -> PlaceLimits:
     """Return the limits by which a container is judged; `without_own`: those that would stand without its own. Two statements."""
-    chain = _up_to_its_cold(list(session.execute(_CHAIN, {"codes": [code]})))
+    chain = up_to_its_cold(list(session.execute(_CHAIN, {"codes": [code]})))
     name = class_judged_by(chain)
     found = CLASSES[name].limits
     of_site = session.execute(

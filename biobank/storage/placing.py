@@ -114,11 +114,19 @@ def placing_refusals(actor: Actor, specimen: Snapshot, box: Box) -> list[Refusal
 
 
 def said_of(specimen: Snapshot, box: Box, slot: Slot | None) -> list[str]:
-    """Say what is wrong with a tube in a safe place that took it all the same; in another place nothing ever is."""
+    """Say what is wrong with a tube in a safe place that took it all the same, or that nobody knows how cold a place is."""
     if not box.safe:
-        return []
+        return [] if box.standing.unclassed is None else [how_cold_is_not_known(box.standing)]
     slots = [] if slot is None else [slot_fault(specimen, slot)]
     return [fault.detail for fault in (*place_faults(specimen, box.standing), *slots) if fault is not None]
+
+
+def how_cold_is_not_known(place: Standing) -> str:
+    """Say that a place is in a tank or freezer without a temperature class."""
+    return (
+        f"Nobody has said how cold {place.unclassed} is, so whether {place.code} keeps the tube is not known. "
+        "Ask an administrator to give it a temperature class."
+    )
 
 
 def assign_slots(box: Box, tubes: Sequence[tuple[Snapshot, str | None]]) -> list[Slot | Refusal | None]:

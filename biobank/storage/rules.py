@@ -86,11 +86,13 @@ class Standing:
 
     `temperature`: the class that reaches it; `isolated`: it, or anything around it, is for infectious material; `safe`: it, or
     anything around it, is a quarantine or evacuation place, where everything is accepted; `lifted`: it, or anything around it, is
-    out of its place.
+    out of its place; `unclassed`: the tank or freezer that it is in, where nobody gave that one a class: how cold it is there is
+    not known, whatever the room around it is.
     """
 
     code: str
     temperature: str | None = None
+    unclassed: str | None = None
     isolated: bool = False
     safe: bool = False
     lifted: bool = False
@@ -107,15 +109,24 @@ def takes_everything(purposes: Iterable[str]) -> bool:
 
 def standing_of(chain: "list[Any]") -> Standing:
     """Return the standing of a container. `chain`: its row and those it stands in, from the inside out."""
-    cold = [row.temperature_class for row in chain if row.kind in COOLING and row.temperature_class is not None]
-    named = [row.temperature_class for row in chain if row.temperature_class is not None]
+    reached = up_to_its_cold(chain)
+    cold = [row.temperature_class for row in reached if row.kind in COOLING and row.temperature_class is not None]
+    named = [row.temperature_class for row in reached if row.temperature_class is not None]
+    temperature, own = next(iter(cold or named), None), reached[-1]
     return Standing(
         chain[0].code,
-        next(iter(cold or named), None),
+        temperature,
+        own.code if temperature is None and keeps_its_own_cold(own.kind, None) else None,
         isolated=any(row.isolated for row in chain),
         safe=takes_everything(row.purpose for row in chain),
         lifted=any(row.lifted_at is not None for row in chain),
     )
+
+
+def up_to_its_cold(chain: "list[Any]") -> "list[Any]":
+    """Cut a chain after the first that keeps its own cold: what is said of the room is not said of the tank in it."""
+    own = next((depth for depth, row in enumerate(chain) if keeps_its_own_cold(row.kind, row.temperature_class)), len(chain))
+    return chain[: own + 1]
 
 
 def suits(condition: str, temperature_class: str | None) -> bool:

@@ -782,6 +782,7 @@ VIABILITY = (
     Row("POST", "/api/v1/storage-containers/{code}/counts", P.STORAGE_RECORD, lambda _: {"scanned": []}, _box),
     Row("POST", "/api/v1/storage-containers/{code}/counts/resolve", P.QUALITY_DECIDE, lambda _: {"reason": "recount"}, _box),
     Row("GET", "/api/v1/counts", None, also=frozenset({Role.ADMIN})),
+    Row("GET", "/api/v1/single-failure-report", P.SPECIMEN_READ),
     Row("POST", "/api/v1/paper-forms", P.DEVIATION_OPEN, _paper),
     Row("GET", "/api/v1/open-acts", P.SPECIMEN_READ),
     Row("GET", "/api/v1/open-act-limits", P.SPECIMEN_READ),

@@ -82,6 +82,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/donors/{donor}/markers/new", ("clinician",), 10, "/donors/{code}/markers/new"),
     stop("/donors/{donor}/markers/{marker}/decide", ("quality",), 12, "/donors/{code}/markers/{marker}/decide"),
     stop("/material-limits", ("quality",), 4),
+    stop("/all-in-one-place", ("lab_tech", "quality"), 5),
     stop("/counts", ("lab_tech", "quality"), 5),
     stop("/storage/{box}/count", ("lab_tech",), 8, "/storage/{code}/count"),
     stop("/storage/{read_tank}/count/resolve", ("quality",), 9, "/storage/{code}/count/resolve"),

@@ -78,6 +78,7 @@ SECTIONS: tuple[Section, ...] = (
             Part("As a tree", "/storage"),
             Part("As a list", "/storage/places"),
             Part("Counts", "/counts"),
+            Part("All in one place", "/all-in-one-place", READS_SPECIMENS),
             Part("What places may read", "/place-limits"),
         ),
     ),
