@@ -5,6 +5,7 @@ Effects are data and work on columns by name; `Projection.after` is where the tw
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Final, Self
 
 from biobank.custody.effects import Effect, apply, running_s
@@ -50,7 +51,7 @@ class Projection:
 
     def columns(self) -> dict[str, Any]:
         """Return the columns by name, in their order."""
-        return {name: getattr(self, name) for name in PROJECTED}
+        return dict(zip(PROJECTED, _values(self), strict=True))
 
     def running_s(self, at: str) -> int:
         """Return for how many seconds it has been out of the cold since its last cold place, if it is frozen."""
@@ -63,6 +64,8 @@ class Projection:
 
 PROJECTED: Final = tuple(field.name for field in fields(Projection))
 """The columns of custody that effects may write."""
+
+_values: Final = attrgetter(*PROJECTED)
 
 INITIAL: Final[dict[str, Any]] = Projection().columns()
 """What a specimen is before its first event, as the rule table says it."""

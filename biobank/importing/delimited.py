@@ -76,7 +76,8 @@ def _separator_of(text: str) -> str:
 
 
 def _lines(text: str, separator: str, first: int, likely: str | None) -> Iterator[Line]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    source, whole = io.StringIO(text, newline=""), text.endswith(("\r", "\n"))
+    reader = csv.reader(source, delimiter=separator, strict=True)
     while True:
         number = reader.line_num + first
         try:
@@ -94,7 +95,7 @@ def _lines(text: str, separator: str, first: int, likely: str | None) -> Iterato
             for column, field in enumerate(fields[:MOST_COLUMNS], start=1)
             if field.strip()
         }
-        yield Line(number, cells)
+        yield Line(number, cells, width=len(fields), cut=not whole and source.tell() == len(text))
 
 
 def _cell(at: str, field: str, likely: str | None) -> Cell:

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, time, timedelta
 from functools import partial
 from io import BytesIO
-from typing import Any, TypeAlias
-from zipfile import ZipFile
+from typing import Any
 
 from openpyxl import load_workbook
 from openpyxl.cell.read_only import ReadOnlyCell
@@ -21,9 +20,12 @@ from openpyxl.utils.datetime import from_excel
 from openpyxl.worksheet._reader import FORMULA_TAG, WorkSheetParser
 from typing_extensions import override
 
-from biobank.importing.number_formats import exact, number_cell, shows_days
+from biobank.importing.merged import Merged
+from biobank.importing.number_formats import exact, number_cell, shown_text, shows_days
+from biobank.importing.packed import Metered
 from biobank.importing.sheets import (
     A_TIME,
+    COMMENTS,
     MOST_COLUMNS,
     NEVER_CALCULATED,
     NO_DAY,
@@ -34,16 +36,14 @@ from biobank.importing.sheets import (
     Table,
     address,
     error_defect,
-    merged_defect,
 )
 from biobank.importing.texts import text_cell
 
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]+\d+:[A-Z]+\d+)"')
+_TRUE = (b"1", b"true")
 _HIDDEN_COLUMNS = re.compile(rb"<(?:\w+:)?col\s[^>]*>")
 _CHUNK = 1 << 20
-MOST_MERGED_LINES = 1000
-Merged: TypeAlias = dict[int, list[tuple[int, int, bool, str]]]
-"""By line: first and last column of a merged range, whether its value stands in this line, its name."""
+_COMMENTS = ("xl/comments", "xl/threadedComments")
 
 
 class _SheetParser(WorkSheetParser):
@@ -68,10 +68,11 @@ def open_excel(data: bytes) -> Book:
     """Open an XLSX file; whatever it holds that is no workbook raises, in as many ways as there are."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        book = load_workbook(BytesIO(data), read_only=True, data_only=True, rich_text=True)
+        book: Any = load_workbook(BytesIO(data), read_only=True, data_only=True, rich_text=True)
+    said = [COMMENTS] if any(name.startswith(_COMMENTS) for name in book._archive.namelist()) else []
     tables = []
     for number, sheet in enumerate(book.worksheets, start=1):
-        columns, merged = _before_the_cells(sheet)
+        columns, merged = _around_the_cells(sheet)
         tables.append(
             Table(
                 sheet.title,
@@ -81,36 +82,31 @@ def open_excel(data: bytes) -> Book:
                 hidden_columns=columns,
             )
         )
-    return Book("XLSX", tables)
+    return Book("XLSX", tables, said)
 
 
 def _source(sheet: Any) -> Any:
     return sheet._get_source()
 
 
-def _before_the_cells(sheet: Any) -> "tuple[frozenset[int], Merged]":
+def _around_the_cells(sheet: Any) -> tuple[frozenset[int], Merged]:
     """Return the hidden columns and the merged ranges. They stand before and after the cells."""
     columns: set[int] = set()
-    merged: Merged = {}
+    merged = Merged()
     rest = b""
     with _source(sheet) as source:
         while chunk := source.read(_CHUNK):
             text = rest + chunk
             for tag in _HIDDEN_COLUMNS.findall(text):
                 said = dict(re.findall(rb'(\w+)="([^"]*)"', tag))
-                if said.get(b"hidden") in (b"1", b"true"):
+                if said.get(b"hidden") in _TRUE or said.get(b"width") == b"0":
                     columns.update(range(int(said[b"min"]), min(int(said[b"max"]), MOST_COLUMNS) + 1))
             for name in _MERGED.findall(text):
-                _cover(merged, name.decode())
-            rest = text[text.rfind(b"<") :] if b">" not in text[text.rfind(b"<") :] else b""
+                left, top, right, bottom = (int(bound or 0) for bound in range_boundaries(name.decode()))
+                merged.add(top, left, bottom, right)
+            last = text[text.rfind(b"<") :]
+            rest = last if b">" not in last and len(last) < _CHUNK else b""
     return frozenset(columns), merged
-
-
-def _cover(merged: "Merged", name: str) -> None:
-    first_column, first_line, last_column, last_line = (int(bound or 0) for bound in range_boundaries(name))
-    # A range down a whole column is decoration.
-    for line in range(first_line, min(last_line, first_line + MOST_MERGED_LINES) + 1):
-        merged.setdefault(line, []).append((first_column, min(last_column, MOST_COLUMNS), line == first_line, name))
 
 
 def _lines(book: Any, sheet: Any, merged: Merged) -> Iterator[Line]:
@@ -123,28 +119,20 @@ def _lines(book: Any, sheet: Any, merged: Merged) -> Iterator[Line]:
             styles[identity] = pattern, bool(one.font.strike), identity in book._date_formats, shows_days(pattern)
         return styles[identity]
 
-    with _source(sheet) as source:
+    with _source(sheet) as part:
+        source = Metered(part)
         parser = _SheetParser(source, sheet._shared_strings, data_only=True, epoch=book.epoch, rich_text=True)
         for number, found in parser.parse():
+            source.line_ended()
             cells = {}
             for one in found:
                 if one["column"] <= MOST_COLUMNS:
                     cell = _cell(one, style(one["style_id"]), book.epoch)
                     if cell is not None:
                         cells[one["column"]] = cell
-            for column, name in _covered(merged, number).items():
-                cells.setdefault(column, Cell(address(number, column), defect=merged_defect(name)))
-            hidden = parser.row_dimensions.pop(str(number), {}).get("hidden") in ("1", "true")
-            yield Line(number, cells, hidden)
-
-
-def _covered(merged: "Merged", number: int) -> dict[int, str]:
-    """Return the columns of a line that lie in a merged range and are not its first cell, with the range."""
-    return {
-        column: name
-        for first, last, holds_value, name in merged.get(number, ())
-        for column in range(first + holds_value, last + 1)
-    }
+            looks = parser.row_dimensions.pop(str(number), {})
+            hidden = looks.get("hidden") in ("1", "true") or looks.get("ht") in ("0", "0.0")
+            yield Line(number, merged.cells(number) | cells, hidden)
 
 
 def _cell(found: dict[str, Any], style: tuple[str, bool, bool, bool], epoch: datetime) -> Cell | None:
@@ -163,7 +151,7 @@ def _cell(found: dict[str, Any], style: tuple[str, bool, bool, bool], epoch: dat
     if isinstance(value, bool):
         return Cell(at, value, notes=notes, struck=struck)
     if isinstance(value, str):
-        return text_cell(at, value, notes=notes, struck=struck)
+        return shown_text(text_cell(at, value, notes=notes, struck=struck), pattern)
     if isinstance(value, int | float):
         if not dated:
             return number_cell(at, exact(value), pattern, notes=notes, struck=struck)
@@ -177,9 +165,3 @@ def _cell(found: dict[str, Any], style: tuple[str, bool, bool, bool], epoch: dat
     if isinstance(value, time | timedelta):
         return Cell(at, defect=A_TIME)
     return Cell(at, value, notes=notes, struck=struck)
-
-
-def unpacked_size(data: bytes) -> int:
-    """Return how many bytes a packed file says it holds."""
-    with ZipFile(BytesIO(data)) as packed:
-        return sum(part.file_size for part in packed.infolist())

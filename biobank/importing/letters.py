@@ -6,6 +6,7 @@ import unicodedata
 from biobank.foundation.scanned_text import SHOWS_NOTHING
 from biobank.importing.sheets import error_defect
 
+BREAKS = "holds a line break or a tab; it is read as a blank"
 BLANKS = "has blanks around it or several in a row; they are left out"
 _KEPT_BLANKS = "\t\n\r\x0b\x0c\x85\u2028\u2029"
 _JOINERS = "\u200c\u200d"
@@ -22,7 +23,8 @@ _ERROR_WORDS = """
 """
 """In English, German, French, Spanish and Italian."""
 _ERRORS = frozenset(_ERROR_WORDS.split())
-_ERROR = re.compile(r"^(#{3,}|Err:\d{3})$")
+_ERROR = re.compile(r"^(#{3,}|Err:\d{3}|#[^\W\d_]{3,}(/0)?[!?]|#N/[A-Z]{1,2})$", re.I)
+"""And by their shape in any other language."""
 
 
 def cleaned(raw: str) -> tuple[str, list[str]]:
@@ -41,7 +43,7 @@ def cleaned(raw: str) -> tuple[str, list[str]]:
         notes.append("holds an invisible character; it is left out")
     tidy = " ".join(seen.split())
     if tidy != seen:
-        notes.append(BLANKS)
+        notes.append(BREAKS if re.search(r"\S\s*[\t\n\r\v\f\x85\u2028\u2029]\s*\S", seen) else BLANKS)
     return tidy, notes
 
 

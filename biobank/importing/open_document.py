@@ -1,7 +1,10 @@
 """Reading ODS: its XML holds values and what people saw of them, formulas, hidden lines, merged cells and struck-out text."""
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -11,17 +14,21 @@ from zipfile import ZipFile
 from defusedxml.ElementTree import iterparse
 
 from biobank.importing.number_formats import exact
+from biobank.importing.packed import Metered
 from biobank.importing.sheets import (
     A_TIME,
+    COMMENTS,
     LEADING_ZEROS,
     LONG_NUMBER,
     MOST_COLUMNS,
-    MOST_LINES,
     NEVER_CALCULATED,
     NO_DAY,
+    NO_SUCH_DAY,
+    SHOWN_ROUNDED,
     SURE_DIGITS,
     Book,
     Cell,
+    FileFault,
     Form,
     Line,
     Table,
@@ -33,24 +40,56 @@ from biobank.importing.texts import text_cell
 _NAMES = "urn:oasis:names:tc:opendocument:xmlns:"
 _T, _O, _X, _S = (f"{{{_NAMES}{name}:1.0}}" for name in ("table", "office", "text", "style"))
 _ROW, _TABLE = f"{_T}table-row", f"{_T}table"
+MOST_REPEATED = 1000
 _CELLS = (f"{_T}table-cell", f"{_T}covered-table-cell")
 
 
 def open_document(data: bytes) -> Book:
     """Open an ODS file; what is none raises, in as many ways as there are."""
-    names: list[str] = []
+    found: list[tuple[str, bool, set[int]]] = []
     struck: set[str] = set()
-    with ZipFile(BytesIO(data)) as packed, packed.open("content.xml") as source:
+    unseen: set[str] = set()
+    said: list[str] = []
+    column = 1
+    for event, element in _elements(data):
+        if event == "start" and element.tag == _TABLE:
+            found.append((element.get(f"{_T}name", ""), element.get(f"{_T}style-name") in unseen, set()))
+            column = 1
+        elif event == "start" and element.tag == f"{_T}table-column":
+            after = column + int(element.get(f"{_T}number-columns-repeated", "1"))
+            if element.get(f"{_T}visibility", "visible") != "visible" and found:
+                found[-1][2].update(range(column, min(after, MOST_COLUMNS + 1)))
+            column = after
+        elif event == "end" and element.tag == f"{_S}style":
+            name = element.get(f"{_S}name", "")
+            struck |= {name} if _strikes(element) else set()
+            unseen |= (
+                {name} if any(one.get(f"{_T}display") == "false" for one in element.iter(f"{_S}table-properties")) else set()
+            )
+        elif event == "end" and element.tag == f"{_O}annotation" and not said:
+            said.append(COMMENTS)
+    tables = [
+        Table(name, number, partial(_lines, data, number, struck), hidden, frozenset(columns))
+        for number, (name, hidden, columns) in enumerate(found, start=1)
+    ]
+    return Book("ODS", tables, said)
+
+
+def _elements(data: bytes) -> Iterator[tuple[str, Element]]:
+    """Yield where elements start and end. A line is forgotten when it has ended, so that memory does not follow the file."""
+    above: list[Element] = []
+    with ZipFile(BytesIO(data)) as packed, packed.open("content.xml") as part:
+        source = Metered(part)
         for event, element in iterparse(source, ("start", "end")):
-            if event == "start" and element.tag == _TABLE:
-                names.append(element.get(f"{_T}name", ""))
-            elif event == "end" and element.tag == f"{_S}style":
-                if _strikes(element):
-                    struck.add(element.get(f"{_S}name", ""))
-            elif event == "end" and element.tag in (_ROW, f"{_T}shapes"):
-                element.clear()
-    tables = [Table(name, number, partial(_lines, data, number, struck)) for number, name in enumerate(names, start=1)]
-    return Book("ODS", tables)
+            if event == "start":
+                above.append(element)
+                yield event, element
+                continue
+            above.pop()
+            yield event, element
+            if element.tag in (_ROW, f"{_T}shapes") and above:
+                source.line_ended()
+                above[-1].remove(element)
 
 
 def _strikes(style: Element) -> bool:
@@ -62,22 +101,21 @@ def _strikes(style: Element) -> bool:
 
 def _lines(data: bytes, wanted: int, struck: set[str]) -> Iterator[Line]:
     table, number = 0, 1
-    with ZipFile(BytesIO(data)) as packed, packed.open("content.xml") as source:
-        for event, element in iterparse(source, ("start", "end")):
-            if event == "start" and element.tag == _TABLE:
-                table += 1
-            elif event == "end" and element.tag == _TABLE and table == wanted:
-                return
-            elif event == "end" and element.tag == _ROW:
-                if table == wanted:
-                    repeated = int(element.get(f"{_T}number-rows-repeated", "1"))
-                    hidden = element.get(f"{_T}visibility", "visible") != "visible"
-                    row = list(_columns(element))
-                    # A line that is repeated and says something was written as often; thousands of them are the empty end.
-                    for line in range(number, min(number + repeated, MOST_LINES + 1) if row else number):
-                        yield Line(line, {c: cell for c, one in row if (cell := _cell(one, line, c, struck))}, hidden)
-                    number += repeated
-                element.clear()
+    for event, element in _elements(data):
+        if event == "start" and element.tag == _TABLE:
+            table += 1
+        elif event == "end" and element.tag == _TABLE and table == wanted:
+            return
+        elif event == "end" and element.tag == _ROW and table == wanted:
+            repeated = int(element.get(f"{_T}number-rows-repeated", "1"))
+            hidden = element.get(f"{_T}visibility", "visible") != "visible"
+            row = list(_columns(element))
+            if repeated > MOST_REPEATED and any(one.tag != _CELLS[1] for _, one in row):
+                raise FileFault(f"Line {number} stands in the file {repeated} times. Delete the lines that say nothing.")
+            # A line that is repeated and says something was written as often; thousands of them are the empty end.
+            for line in range(number, number + repeated if row and repeated <= MOST_REPEATED else number):
+                yield Line(line, {c: cell for c, one in row if (cell := _cell(one, line, c, struck))}, hidden)
+            number += repeated
 
 
 def _columns(row: Element) -> Iterator[tuple[int, Element]]:
@@ -120,7 +158,10 @@ def _cell(found: Element, line: int, column: int, struck_styles: set[str]) -> Ce
     if kind in ("float", "percentage", "currency"):
         return _number(at, found.get(f"{_O}value", ""), text, kind, more)
     if kind == "date":
-        day = date.fromisoformat(found.get(f"{_O}date-value", "")[:10])
+        try:
+            day = date.fromisoformat(found.get(f"{_O}date-value", "")[:10])
+        except ValueError:
+            return Cell(at, defect=NO_SUCH_DAY)
         shows_day = any(int(part) == day.day for part in _parts(text)) or not text
         defect = None if shows_day else NO_DAY
         return Cell(at, day, defect=defect, **more)
@@ -135,8 +176,21 @@ def _parts(text: str) -> list[str]:
     return "".join(c if c.isdecimal() else " " for c in text).split()
 
 
+def _readings(text: str) -> set[Decimal]:
+    """Return the numbers that a shown text may be, with either sign for the decimals. Pure."""
+    found = set()
+    for decimal, other in (".,", ",."):
+        bare = re.sub(rf"[\s'’{re.escape(other)}]", "", text).replace(decimal, ".").replace("\u2212", "-")
+        with suppress(InvalidOperation):
+            found.add(Decimal(bare))
+    return found
+
+
 def _number(at: str, value: str, text: str, kind: str, more: dict[str, Any]) -> Cell:
-    number = exact(value)
+    try:
+        number = exact(value)
+    except ValueError:
+        return Cell(at, defect="is no number that can be read. Write it again")
     if abs(number) >= 10**SURE_DIGITS:
         return Cell(at, number, defect=LONG_NUMBER)
     bare = text.strip()
@@ -145,6 +199,12 @@ def _number(at: str, value: str, text: str, kind: str, more: dict[str, Any]) -> 
     form: Form = "percent" if kind == "percentage" else "plain"
     if kind == "currency" or (form == "plain" and any(c.isalpha() and c not in "Ee" for c in bare)):
         form = "other"
+    elif form == "plain" and bare:
+        seen = _readings(bare)
+        if number not in seen:
+            rounded = any(reading == round(number, max(0, -int(reading.as_tuple().exponent))) for reading in seen)
+            form = "plain" if rounded else "other"
+            more = more | {"notes": (*more.get("notes", ()), SHOWN_ROUNDED)} if rounded else more
     if shown is not None and shown != str(int(number)):
         more = more | {"notes": (*more.get("notes", ()), LEADING_ZEROS)}
     return Cell(at, number, shown, form, **more)

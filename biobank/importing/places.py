@@ -1,7 +1,7 @@
 """The places that an old file names: found by their names, made when they are missing, read once for many tubes."""
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, TypeAlias
 
 from sqlalchemy import select
 from sqlmodel import Session
@@ -15,12 +15,14 @@ from biobank.importing.plan import Vial
 from biobank.importing.profile import Profile
 from biobank.storage import queries
 from biobank.storage.allocation import Slot
-from biobank.storage.containers import add_container
+from biobank.storage.containers import add_container, add_containers
 from biobank.storage.models import storage_container as container
 from biobank.storage.rules import Standing, place_faults, slot_fault
 from biobank.storage.schemas import ContainerCreate
 
-Names = tuple[str, ...]
+Names: TypeAlias = tuple[str, ...]
+Key: TypeAlias = tuple[str | None, str, str]
+"""What a container stands in, its kind, and its name as people see it."""
 
 
 class Places:
@@ -28,7 +30,7 @@ class Places:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._codes: dict[tuple[str | None, str, str], str] = {}
+        self._codes: dict[Key, str] = {}
         self._slots: dict[Names, tuple[str, dict[str, tuple[Slot, bool]]]] = {}
         self._standings: dict[str, Standing] = {}
 
@@ -39,7 +41,7 @@ class Places:
 
     def load(self, session: Session, act: Act, wanted: Collection[Names]) -> None:
         """Find the boxes, make what is missing, and read which slots are free."""
-        boxes = {names: self._box(session, act, names) for names in sorted(wanted)}
+        boxes = self._boxes(session, act, sorted(wanted))
         slots = queries.slots_of_many(session, list(boxes.values()))
         self._standings = queries.standings_of(session, list(boxes.values()))
         self._slots = {
@@ -71,20 +73,34 @@ class Places:
         wrong = next((fault for fault in faults if fault is not None), None)
         return (box, slot.code) if wrong is None or standing.safe else wrong.detail
 
-    def _box(self, session: Session, act: Act, names: Names) -> str:
-        parent = self._child(session, act, None, "room", self._profile.room)
-        kinds = ("tank", "rack", "box") if len(names) == 3 else ("tank", "box")
-        for kind, name in zip(kinds, names, strict=True):
-            parent = self._child(session, act, parent, kind, name)
-        return parent
+    def _boxes(self, session: Session, act: Act, wanted: Sequence[Names]) -> dict[Names, str]:
+        """Find each box; what is missing around them is made one by one, the boxes themselves together."""
+        within = {names: self._around(session, act, names[:-1]) for names in wanted}
+        missing: dict[Key, ContainerCreate] = {}
+        for names, parent in within.items():
+            key = self._known(session, parent, "box", names[-1])
+            if key not in self._codes:
+                missing.setdefault(key, self._request(parent, "box", names[-1]))
+        made = add_containers(session, act, list(missing.values()))
+        self._codes |= {key: one.code for key, one in zip(missing, made, strict=True)}
+        return {names: self._codes[_key(parent, "box", names[-1])] for names, parent in within.items()}
 
-    def _child(self, session: Session, act: Act, parent: str | None, kind: str, name: str) -> str:
-        key = (parent, kind, name_key(name))
+    def _around(self, session: Session, act: Act, names: Names) -> str:
+        """Return the code of the rack or tank of a box; what is missing is made."""
+        code = ""
+        for kind, name in zip(("room", "tank", "rack"), (self._profile.room, *names), strict=False):
+            key = self._known(session, code or None, kind, name)
+            if key not in self._codes:
+                self._codes[key] = add_container(session, act, self._request(code or None, kind, name)).code
+            code = self._codes[key]
+        return code
+
+    def _known(self, session: Session, parent: str | None, kind: str, name: str) -> Key:
+        """Return the key of a container, having looked for it and those beside it where it was not known."""
+        key = _key(parent, kind, name)
         if key not in self._codes:
             self._codes |= {(parent, kind, row.name_key): str(row.code) for row in self._children(session, parent, kind)}
-        if key not in self._codes:
-            self._codes[key] = self._made(session, act, parent, kind, name)
-        return self._codes[key]
+        return key
 
     def _children(self, session: Session, parent: str | None, kind: str) -> Any:
         return session.execute(
@@ -95,11 +111,14 @@ class Places:
             )
         )
 
-    def _made(self, session: Session, act: Act, parent: str | None, kind: str, name: str) -> str:
+    def _request(self, parent: str | None, kind: str, name: str) -> ContainerCreate:
         more: dict[str, Any] = {}
         if kind == "tank":
             more = {"temperature_class": self._profile.temperature_class}
         elif kind == "box":
             more = {"rows": self._profile.box_rows, "cols": self._profile.box_cols}
-        request = ContainerCreate(site=self._profile.bank_site, kind=kind, name=name, parent=parent, **more)
-        return add_container(session, act, request).code
+        return ContainerCreate(site=self._profile.bank_site, kind=kind, name=name, parent=parent, **more)
+
+
+def _key(parent: str | None, kind: str, name: str) -> Key:
+    return parent, kind, name_key(name)

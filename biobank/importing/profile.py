@@ -177,6 +177,8 @@ class Profile(_Strict):
             raise ValueError("two fields have one heading: say with [[split]] how the column is divided")
         if self.decimal_sign is not None and self.decimal_sign == self.thousands_sign:
             raise ValueError("decimal_sign and thousands_sign are the same")
+        if len({sheet.name for sheet in self.sheets}) != len(self.sheets):
+            raise ValueError("a sheet is named twice")
         for sheet in self.sheets:
             if lacking := sorted(sheet.names - set(said)):
                 raise ValueError(f"sheet {sheet.name}: no column says {lacking}")

@@ -4,11 +4,14 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 from biobank.importing.letters import cleaned
+from biobank.importing.packed import is_open_document, require_bounded
 from biobank.importing.profile import OPTIONAL, Profile, Sheet, Split
-from biobank.importing.sheets import MOST_BYTES, MOST_UNPACKED, Book, Cell, FileFault, Line, Table, address
+from biobank.importing.sheets import MOST_BYTES, MOST_ROWS, Book, Cell, FileFault, Line, Table, address
 
 HEADINGS_WITHIN = 30
 """Lines in which the headings are looked for: above them stand titles and warnings."""
@@ -56,12 +59,13 @@ def open_book(data: bytes, *, encoding: str | None = None, separator: str | None
         raise FileFault(f"A file may be at most {MOST_BYTES // 1024**2} MiB.")
     try:
         if data.startswith(_PACKED):
-            from biobank.importing.excel import open_excel, unpacked_size
+            from biobank.importing.excel import open_excel
             from biobank.importing.open_document import open_document
 
-            if unpacked_size(data) > MOST_UNPACKED:
-                raise FileFault(f"The file holds more than {MOST_UNPACKED // 1024**3} GiB when it is unpacked.")
-            return open_document(data) if b"opendocument.spreadsheet" in data[:200] else open_excel(data)
+            with ZipFile(BytesIO(data)) as packed:
+                require_bounded(packed)
+                document = is_open_document(packed)
+            return open_document(data) if document else open_excel(data)
         if data.startswith(_OLD):
             from biobank.importing.old_excel import open_old_excel
 
@@ -114,11 +118,17 @@ class Rows:
         for _, table, headings in self._sheets:
             for column in sorted(table.hidden_columns & set(headings.columns.values())):
                 self.said.append(f"Column {address(headings.line, column)} of sheet '{table.name}' is hidden in the file.")
+            for field in sorted(set(profile.columns) - set(headings.columns)):
+                self.said.append(f"Sheet '{table.name}' has no heading '{profile.columns[field]}': nothing is read for it.")
 
     def __iter__(self) -> Iterator[Row]:
+        read = 0
         for sheet, table, headings in self._sheets:
             for line in lines_of(table):
                 if line.number > headings.line and (row := self._row(sheet, table, headings, line)) is not None:
+                    read += 1
+                    if read > MOST_ROWS:
+                        raise FileFault(f"The file has more than {MOST_ROWS} lines below its headings. Divide it.")
                     yield row
 
     def _row(self, sheet: Sheet, table: Table, headings: Headings, line: Line) -> Row | None:
@@ -130,9 +140,13 @@ class Rows:
         cells |= {field: Cell(address(line.number, 1), text, text) for field, text in self._profile.constants.items()}
         beyond = [column for column in line.cells if column > headings.last]
         reasons = []
-        if beyond and table.name == "CSV":
-            reasons = ["The line has more cells than there are headings: a text that holds the separator is not quoted."]
         notes = ["The line is hidden in the file."] if line.hidden else []
+        if line.width is not None and beyond:
+            reasons = ["The line has more cells than there are headings: a text that holds the separator is not quoted."]
+        elif line.cut and (line.width or 0) < headings.last:
+            reasons = ["The file ends within this line: it was cut off. Export it anew."]
+        elif line.width is not None and line.width < headings.last:
+            notes.append("The line has fewer cells than there are headings; those at its end are taken as empty.")
         where = Where(sheet.name, line.number, self._names[table.number])
         return Row(where, sheet, cells, tuple(reasons), tuple(notes))
 
@@ -168,9 +182,12 @@ def lines_of(table: Table) -> Iterator[Line]:
 def _table(book: Book, sheet: Sheet, profile: Profile) -> Table:
     if book.kind == "CSV" and len(profile.sheets) == 1:
         return book.tables[0]
-    found = [table for table in book.tables if cleaned(table.name)[0] == cleaned(sheet.name)[0]]
+    found = [table for table in book.tables if table.name == sheet.name]
+    found = found or [table for table in book.tables if cleaned(table.name)[0] == cleaned(sheet.name)[0]]
     if not found:
         raise FileFault(f"There is no sheet '{sheet.name}' in the file.")
+    if len(found) > 1:
+        raise FileFault(f"Several sheets of the file are called '{sheet.name}'. Rename those that are not meant.")
     return found[0]
 
 
@@ -179,6 +196,7 @@ def headings_in(table: Table, profile: Profile) -> Headings:
     wanted = {folded(heading): field for field, heading in profile.columns.items()}
     divided = {folded(split.heading): split for split in profile.split}
     needed = {folded(heading) for field, heading in profile.columns.items() if field not in OPTIONAL} | set(divided)
+    nearest, lacking = 0, needed
     for line in lines_of(table):
         if line.number > HEADINGS_WITHIN:
             break
@@ -187,6 +205,8 @@ def headings_in(table: Table, profile: Profile) -> Headings:
             if isinstance(cell.value, str):
                 at.setdefault(folded(cell.value), []).append(column)
         if not needed <= set(at):
+            if len(needed - set(at)) < len(lacking):
+                nearest, lacking = line.number, needed - set(at)
             continue
         for text in [*wanted, *divided]:
             if len(at.get(text, ())) > 1:
@@ -199,7 +219,9 @@ def headings_in(table: Table, profile: Profile) -> Headings:
         columns = {field: at[text][0] for text, field in wanted.items() if text in at}
         splits = tuple((split, at[text][0]) for text, split in divided.items())
         return Headings(line.number, columns, splits, max(line.cells))
-    raise FileFault(f"No line of sheet '{table.name}' has the headings that the profile names.")
+    named = {folded(heading): heading for heading in [*profile.columns.values(), *(split.heading for split in profile.split)]}
+    near = f" Line {nearest} comes nearest; it lacks {', '.join(sorted(repr(named[one]) for one in lacking))}." if nearest else ""
+    raise FileFault(f"No line of sheet '{table.name}' has the headings that the profile names.{near}")
 
 
 def folded(heading: str) -> str:

@@ -15,10 +15,10 @@ Form: TypeAlias = Literal["plain", "percent", "other"]
 """How a number is shown: as itself, as a percentage, or with words, scaling or something else around it."""
 
 MOST_BYTES = 256 * 1024 * 1024
-MOST_UNPACKED = 2 * 1024**3
 """A file of 100,000 lines is some 10 MB, unpacked some 100."""
 MOST_COLUMNS = 500
-MOST_LINES = 1_048_576
+MOST_ROWS = 250_000
+"""Lines below the headings that one import reads."""
 SURE_DIGITS = 15
 """A spreadsheet keeps so many digits of a number and makes zeros of the others."""
 
@@ -30,6 +30,8 @@ NEVER_CALCULATED = "is a formula that was never calculated. Open the file in a s
 NO_DAY = "shows no day: a spreadsheet has put the first of the month. Write the whole date"
 NO_SUCH_DAY = "is a number in the format of a date, and no day has that number"
 LEADING_ZEROS = "gets its leading zeros from a number format; it is taken as shown"
+COMMENTS = "The file has comments on its cells; they are not read. Look through them: one may say that a tube was used."
+SHOWN_ROUNDED = "is shown rounded; the exact number is taken"
 A_TIME = "is a time, not a value that a tube has"
 
 
@@ -50,6 +52,16 @@ class FileFault(MalformedRequest):
     title = "The file cannot be read"
 
 
+class FileProtected(FileFault):
+    """The file is under a password."""
+
+    code = "import_file_protected"
+    title = "The file has a password"
+
+    def __init__(self) -> None:
+        super().__init__("The file is protected with a password. Open it, save it without one, and send that.")
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One cell. `defect`: why what it says cannot be known, as the end of a sentence that starts with its heading.
@@ -68,11 +80,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a sheet, counted from 1; its cells by column, counted from 1. Empty cells may be absent."""
+    """One line of a sheet, counted from 1; its cells by column, counted from 1. Empty cells may be absent.
+
+    Of a text of separated values: `width`: how many cells it has; `cut`: the file ends in it.
+    """
 
     number: int
     cells: Mapping[int, Cell]
     hidden: bool = False
+    width: int | None = None
+    cut: bool = False
 
     def cell(self, column: int) -> Cell:
         """Return the cell of a column, an empty one where there is none."""

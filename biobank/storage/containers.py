@@ -1,12 +1,13 @@
 """Use cases of containers themselves: adding, counting. Moving one is in `moving.py`."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.codes import new_code, new_codes
+from biobank.acts.codes import new_codes
 from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Fact, append
@@ -20,7 +21,7 @@ from biobank.storage import queries
 from biobank.storage.events import ContainerAdded
 from biobank.storage.grid import label_of
 from biobank.storage.models import storage_container, storage_position
-from biobank.storage.naming import require_name_free
+from biobank.storage.naming import ContainerNameTaken, require_name_free
 from biobank.storage.rules import COOLING, Standing, WrongTemperature
 from biobank.storage.schemas import (
     ContainerCreate,
@@ -44,53 +45,86 @@ class WrongSite(Conflict):
 
 def add_container(session: Session, act: Act, request: ContainerCreate) -> ContainerPublic:
     """Add a container with its positions."""
-    act.require(Permission.STORAGE_MANAGE, at=request.site)
-    if session.execute(select(site.c.code).where(site.c.code == request.site)).first() is None:
-        raise NotFound(f"There is no site {request.site}.", subject=request.site)
-    if request.parent is not None:
-        parent = queries.get_container(session, act.actor, request.parent.upper())
-        if parent.site_code != request.site:
-            raise WrongSite(f"{parent.code} stands at {parent.site_code}, not at {request.site}.", subject=parent.code)
-        require_takes_containers(parent)
-        require_as_cold_as(request, queries.standings_of(session, [parent.code])[parent.code])
-    require_name_free(session, request.name, request.site, request.parent and request.parent.upper())
-    code = new_code(session, "BX")
-    rows, cols = request.rows, request.cols
-    session.execute(
-        insert(storage_container).values(
-            code=code,
-            site_code=request.site,
-            parent_code=request.parent and request.parent.upper(),
-            kind=request.kind,
-            name=request.name,
-            name_key=name_key(request.name),
-            purpose=request.purpose,
-            temperature_class=request.temperature_class,
-            highest_mc=request.highest_mc,
-            rows=rows,
-            cols=cols,
-            isolated=request.isolated,
-            active=True,
+    return add_containers(session, act, [request])[0]
+
+
+def add_containers(session: Session, act: Act, requests: Sequence[ContainerCreate]) -> list[ContainerPublic]:
+    """Add several containers with their positions, none in another of them: each is asked for by itself, written with the others.
+
+    Raises NotPermitted, NotFound (site, parent), WrongSite, HoldsTubesOnly, WrongTemperature, ContainerNameTaken.
+    """
+    if not requests:
+        return []
+    for place in sorted({(request.site, request.parent and request.parent.upper()) for request in requests}, key=str):
+        _require_place(session, act, *place, [one for one in requests if (one.site, one.parent and one.parent.upper()) == place])
+    codes = new_codes(session, "BX", len(requests))
+    made = [_container_row(code, request) for code, request in zip(codes, requests, strict=True)]
+    insert_rows(session, storage_container, made)
+    cells = [
+        (row["code"], r, c)
+        for row in made
+        if row["rows"] and row["cols"]
+        for r in range(1, row["rows"] + 1)
+        for c in range(1, row["cols"] + 1)
+    ]
+    positions = [
+        {"code": p, "container_code": code, "row": r, "col": c, "label": label_of(r, c)}
+        for p, (code, r, c) in zip(new_codes(session, "PS", len(cells)) if cells else (), cells, strict=True)
+    ]
+    insert_rows(session, storage_position, positions)
+    facts = []
+    for row in made:
+        event = ContainerAdded(
+            container_kind=row["kind"],
+            parent=row["parent_code"],
+            site=row["site_code"],
+            purpose=row["purpose"],
+            rows=row["rows"],
+            cols=row["cols"],
         )
-    )
-    if rows is not None and cols is not None:
-        cells = [(r, c) for r in range(1, rows + 1) for c in range(1, cols + 1)]
-        positions = [
-            {"code": p, "container_code": code, "row": r, "col": c, "label": label_of(r, c)}
-            for p, (r, c) in zip(new_codes(session, "PS", len(cells)), cells, strict=True)
-        ]
-        insert_rows(session, storage_position, positions)
-    head = head_of(session, act, NOW, subject=None, site=request.site)
-    event = ContainerAdded(
-        container_kind=request.kind,
-        parent=request.parent and request.parent.upper(),
-        site=request.site,
-        purpose=request.purpose,
-        rows=rows,
-        cols=cols,
-    )
-    append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
-    return queries.public_containers(session, [_row(session, code)])[0]
+        head = head_of(session, act, NOW, subject=None, site=row["site_code"])
+        facts.append(Fact(StreamKind.CONTAINER, row["code"], event, head))
+    append(session, facts)
+    return queries.public_containers(session, _rows(session, codes))
+
+
+def _require_place(session: Session, act: Act, at: str, parent: str | None, requests: Sequence[ContainerCreate]) -> None:
+    """Raise what stands against new containers in one place of one site."""
+    act.require(Permission.STORAGE_MANAGE, at=at)
+    if session.execute(select(site.c.code).where(site.c.code == at)).first() is None:
+        raise NotFound(f"There is no site {at}.", subject=at)
+    if parent is not None:
+        around = queries.get_container(session, act.actor, parent)
+        if around.site_code != at:
+            raise WrongSite(f"{around.code} stands at {around.site_code}, not at {at}.", subject=around.code)
+        require_takes_containers(around)
+        standing = queries.standings_of(session, [around.code])[around.code]
+        for request in requests:
+            require_as_cold_as(request, standing)
+    seen: set[str] = set()
+    for request in requests:
+        require_name_free(session, request.name, at, parent)
+        if name_key(request.name) in seen:
+            raise ContainerNameTaken("Two of these names look alike. Give names that nobody can take for each other.")
+        seen.add(name_key(request.name))
+
+
+def _container_row(code: str, request: ContainerCreate) -> dict[str, Any]:
+    return {
+        "code": code,
+        "site_code": request.site,
+        "parent_code": request.parent and request.parent.upper(),
+        "kind": request.kind,
+        "name": request.name,
+        "name_key": name_key(request.name),
+        "purpose": request.purpose,
+        "temperature_class": request.temperature_class,
+        "highest_mc": request.highest_mc,
+        "rows": request.rows,
+        "cols": request.cols,
+        "isolated": request.isolated,
+        "active": True,
+    }
 
 
 def require_takes_containers(row: Any) -> None:
@@ -110,5 +144,7 @@ def require_as_cold_as(request: ContainerCreate, around: Standing) -> None:
         )
 
 
-def _row(session: Session, code: str) -> Any:
-    return session.execute(select(storage_container).where(storage_container.c.code == code)).one()
+def _rows(session: Session, codes: Sequence[str]) -> list[Any]:
+    rows = session.execute(select(storage_container).where(storage_container.c.code.in_(codes)))
+    found = {row.code: row for row in rows}
+    return [found[code] for code in codes]

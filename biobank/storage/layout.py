@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.foundation.names import AsSeen
-from biobank.storage.containers import add_container
+from biobank.storage.containers import add_container, add_containers
 from biobank.storage.queries import read_container
 from biobank.storage.schemas import Code, ContainerCreate, ContainerKind, ContainerPublic, Purpose, TemperatureClass
 
@@ -112,8 +112,9 @@ def lay_out(session: Session, act: Act, plan: LayoutPlan) -> LaidOut:
     made = []
     for name in outer_names(plan):
         outer = add_container(session, act, _request(plan, plan.kind, name, plan.parent, places=innermost))
-        for inner in inner_names(plan):
-            add_container(session, act, _request(plan, plan.inner_kind or plan.kind, inner, outer.code, places=True))
+        kind = plan.inner_kind or plan.kind
+        inside = [_request(plan, kind, inner, outer.code, places=True) for inner in inner_names(plan)]
+        add_containers(session, act, inside)
         made.append(read_container(session, act.actor, outer.code))
     return LaidOut(items=made, containers=plan.containers, positions=plan.positions)
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sqlmodel import Session
 from typer.testing import CliRunner
 
 from biobank.cli import app
+from biobank.donors.service import register_donors
 from biobank.importing.places import Places
 from biobank.importing.plan import CheckedRow
 from biobank.importing.service import at_console, import_ready
@@ -115,6 +117,40 @@ def test_two_imports_at_once_bring_every_tube_and_every_person_in_once(
     assert twice == ["already"] * 48
     found = there(bank)
     assert (found["people"], found["tubes"], found["slots taken"], found["boxes"]) == (8, 24, 24, 1)
+
+
+def waits_for_another(bank: TestBank) -> bool:
+    """Say whether a session waits for a lock by name, which the database sees and a clock does not."""
+    waiting = text(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    return bool(bank.write(lambda session: session.execute(waiting).scalar_one()))
+
+
+def test_a_person_whom_two_imports_bring_at_the_same_moment_is_registered_once(
+    bank: TestBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one has found that nobody has this number, and is about to register; there the other one begins, and has to wait."""
+    first, second = checked(tmp_path, GOOD), checked(tmp_path, GOOD | {"Vial": 2, "Pos": "D3"})
+    real = register_donors
+    others: list[Any] = []
+
+    with ThreadPoolExecutor(1) as beside:
+
+        def overtaken(*given: Any) -> Any:
+            if not others:
+                others.append(None)
+                others[0] = beside.submit(imported, bank, second)
+                while not others[0].done() and not waits_for_another(bank):
+                    time.sleep(0.01)
+            return real(*given)
+
+        monkeypatch.setattr("biobank.importing.known.register_donors", overtaken)
+        done = [*imported(bank, first), *others[0].result()]
+
+    assert [one.outcome for one in done] == ["imported", "imported"]
+    assert there(bank)["people"] == 1
 
 
 def test_one_file_twice_at_once_is_imported_once(bank: TestBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

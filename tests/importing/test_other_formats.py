@@ -196,7 +196,7 @@ ODS_CELLS = {
 }
 
 
-def ods(changes: dict[str, str], row: str = "<table:table-row>") -> bytes:
+def ods(changes: dict[str, str], row: str = "<table:table-row>", columns: str = "") -> bytes:
     names = " ".join(f'xmlns:{n}="urn:oasis:names:tc:opendocument:xmlns:{n}:1.0"' for n in ("office", "table", "text", "style"))
     headings = "".join(ODS_CELLS["plain"].format(name) for name in HEADINGS)
     values = {name: ODS_CELLS["plain"].format("" if GOOD[name] is None else GOOD[name]) for name in HEADINGS}
@@ -204,7 +204,7 @@ def ods(changes: dict[str, str], row: str = "<table:table-row>") -> bytes:
     content = (
         f'<?xml version="1.0"?><office:document-content {names}><office:automatic-styles><style:style style:name="ce2">'
         '<style:text-properties style:text-line-through-style="solid"/></style:style></office:automatic-styles><office:body>'
-        f'<office:spreadsheet><table:table table:name="CSV"><table:table-row>{headings}</table:table-row>'
+        f'<office:spreadsheet><table:table table:name="CSV">{columns}<table:table-row>{headings}</table:table-row>'
         f"{row}{''.join(values.values())}</table:table-row>"
         '<table:table-row table:number-rows-repeated="1048574"><table:table-cell table:number-columns-repeated="16384"/>'
         "</table:table-row></table:table></office:spreadsheet></office:body></office:document-content>"

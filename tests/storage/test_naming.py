@@ -8,6 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from biobank.foundation.names import name_key
+from biobank.storage.containers import add_containers
+from biobank.storage.naming import ContainerNameTaken
+from biobank.storage.schemas import ContainerCreate
 from tests.conftest import Api
 from tests.factories import fresh_code
 
@@ -24,6 +27,20 @@ def room(api: Api) -> str:
 
 def names(items: list[dict[str, Any]]) -> list[str]:
     return [one["name"] for one in items]
+
+
+def test_two_names_that_look_the_same_are_refused_when_one_act_gives_both(api: Api) -> None:
+    rack = container(api, "Rack", room(api))
+    act = api.test_bank.act("admin")
+    asked = [ContainerCreate(site="LAB", kind="box", name=name, parent=rack) for name in ("Box 2", "BOX 2")]
+
+    with pytest.raises(ContainerNameTaken, match="look alike"):
+        api.test_bank.write(lambda session: add_containers(session, act, asked))
+
+    made = api.test_bank.write(
+        lambda session: add_containers(session, act, [asked[0], asked[0].model_copy(update={"name": "Box 3"})])
+    )
+    assert [one.name for one in made] == ["Box 2", "Box 3"]
 
 
 @pytest.mark.parametrize("other", ["BOX 2", " box\u00a02", "Box2", "\u202eBox 2", "Bоx ２"])
