@@ -8,7 +8,7 @@ from biobank.acts.two_person import Proposed
 from biobank.acts.web import CodePath, Performing, Reading
 from biobank.custody.schemas import CustodyHistory
 from biobank.foundation.paging import Cursor, Paging
-from biobank.withdrawals import administering, arrival, bedside, closing, picking, queries, review, service
+from biobank.withdrawals import administering, arrival, bedside, closing, picking, queries, replacing, review, service
 from biobank.withdrawals.schemas import (
     AdministerRequest,
     ApprovedAnswer,
@@ -22,6 +22,7 @@ from biobank.withdrawals.schemas import (
     PickRequest,
     ReceiveRequest,
     RejectRequest,
+    ReplaceRequest,
     ReturnRequest,
     ThawRequest,
     WithdrawalAnswer,
@@ -108,6 +109,12 @@ async def reject(code: CodePath, request: RejectRequest, performing: Performing)
 async def cancel(code: CodePath, request: CancelRequest, performing: Performing) -> WithdrawalAnswer:
     """Call it off before anything leaves."""
     return await performing(service.cancel_withdrawal, code, request)
+
+
+@router.post("/{code}/replace", status_code=201)
+async def replace_tube(code: CodePath, request: ReplaceRequest, performing: Performing) -> WithdrawalAnswer:
+    """Ask for another tube instead of one that cannot be used: a new withdrawal, which is approved anew."""
+    return await performing(replacing.replace_tube, code, request)
 
 
 @router.post("/{code}/picks", status_code=201)

@@ -42,6 +42,7 @@ RIGHTS: Mapping[Step, tuple[Right, ...]] = {
     Step.APPROVE: (Right(P.WITHDRAWAL_APPROVE, _every_tube),),
     Step.REJECT: (Right(P.WITHDRAWAL_APPROVE, _every_tube),),
     Step.CANCEL: (Right(P.WITHDRAWAL_REQUEST, _clinic), Right(P.WITHDRAWAL_APPROVE, _every_tube)),
+    Step.REPLACE: (Right(P.WITHDRAWAL_REQUEST, _clinic),),
     Step.PICK: (Right(P.WITHDRAWAL_PICK, _one_tube),),
     Step.THAW: (Right(P.CUSTODY_RECORD, _one_tube),),
     Step.ISSUE: (Right(P.WITHDRAWAL_ISSUE, _every_tube),),

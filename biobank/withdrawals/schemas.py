@@ -75,6 +75,14 @@ class CancelRequest(WithdrawalAct):
     reason: Reason
 
 
+class ReplaceRequest(WithdrawalAct):
+    """One tube cannot be used, and another of the donor's is asked for instead: the whole is requested and approved anew."""
+
+    tube: Scan = Field(description="The withdrawal's, which becomes free.")
+    by: Scan = Field(description="The donor's, which is taken instead.")
+    reason: Reason
+
+
 class PickRequest(WithdrawalAct):
     """One scan of a tube: by the one who takes it out (with its place), or by the second person, who is shown nothing."""
 

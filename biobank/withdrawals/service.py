@@ -14,7 +14,7 @@ from biobank.acts.two_person import Proposed, propose_or_complete, two_person
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
-from biobank.custody.recording import Move, acknowledge
+from biobank.custody.recording import Circumstances, Move, acknowledge
 from biobank.custody.snapshots import get_all_visible
 from biobank.donors.consents import consents_given
 from biobank.donors.visibility import get_visible_donor, require_not_erased
@@ -65,9 +65,12 @@ class NotEnough(Conflict):
     title = "Not enough"
 
 
-def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -> WithdrawalAnswer:
+def request_withdrawal(
+    session: Session, act: Act, request: WithdrawalRequest, *, instead_of: Case | None = None, before: Sequence[Appended] = ()
+) -> WithdrawalAnswer:
     """Ask for a person's own cells back. Nothing is reserved yet: that takes quality's signature.
 
+    `instead_of`: the withdrawal that it takes the place of, whose indication it keeps; `before`: how that ended in this act.
     Raises NotFound, NotPermitted, RecipientIsNotDonor, ConsentMissing, ConsentIsRevoked, DonorNotTreated, NotEnough, and the
     first reason for which a named specimen cannot be asked for.
     """
@@ -81,7 +84,7 @@ def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -
     consents, refusals = treatment_consents(donor.code, donor.status, given, request.material, [t.code for t in tubes], act.at)
     raise_first(refusals)
     code = new_code(session, "WD", year=act.at.year % 100)
-    indication = None
+    indication = None if instead_of is None else instead_of.row["indication_commit"]
     if request.indication is not None:
         indication = put_document(session, act.keystore, donor.code, {"indication": request.indication})
     event = Requested(
@@ -94,8 +97,9 @@ def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -
         needed_at=None if request.needed_at is None else rfc3339(request.needed_at),
         indication=None if indication is None else indication.hex(),
     )
+    relies_on = (*consents, *(one.leaf_hash for one in before[:1]))
     appended = record_on_stream(
-        session, act, code, event, request, site=donor.clinic_site_code, donor_code=donor.code, relies_on=tuple(consents)
+        session, act, code, event, request, site=donor.clinic_site_code, donor_code=donor.code, relies_on=relies_on
     )
     session.execute(
         insert(withdrawal).values(
@@ -113,7 +117,7 @@ def request_withdrawal(session: Session, act: Act, request: WithdrawalRequest) -
         )
     )
     session.execute(insert(item_table), [_item_row(code, donor.code, tube.code, act.at) for tube in tubes])
-    return answer_of(act, read_case(session, find_row(session, act.actor, code)), [appended])
+    return answer_of(act, read_case(session, find_row(session, act.actor, code)), [*before, appended])
 
 
 def _item_row(code: str, donor: str, specimen: str, at: datetime) -> dict[str, object]:
@@ -272,17 +276,22 @@ def cancel_withdrawal(session: Session, act: Act, code: str, request: CancelRequ
     """The clinic that asked, or quality, calls it off before anything leaves. The tubes are free again."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
     raise_first(cancel_refusals(act.actor, case))
-    cancelled = record_on_case(session, act, case, Cancelled(reason=request.reason), request)
-    freed = Unreserved(withdrawal=code, reason="withdrawal_cancelled")
+    ended = call_off(session, act, case, request, request.reason, freed_because="withdrawal_cancelled")
+    return answer_of(act, case.moved_on(ended, state=after(Step.CANCEL, case.state)), ended)
+
+
+def call_off(session: Session, act: Act, case: Case, given: Circumstances, reason: str, *, freed_because: str) -> list[Appended]:
+    """End a withdrawal from which nothing left; its tubes are free again. The first of what is returned is its own event."""
+    cancelled = record_on_case(session, act, case, Cancelled(reason=reason), given)
+    freed = Unreserved(withdrawal=case.code, reason=freed_because)
     moves = [
         Move(tube, freed, relies_on=(cancelled.leaf_hash,))
         for _, tube in sorted(case.tubes.items())
-        if tube.projection.reserved_for == code
+        if tube.projection.reserved_for == case.code
     ]
     appended = record_on_tubes(session, act, case, moves) if moves else []
-    state = after(Step.CANCEL, case.state)
-    set_state(session, case, state)
-    return answer_of(act, case.moved_on([cancelled, *appended], state=state), [cancelled, *appended])
+    set_state(session, case, after(Step.CANCEL, case.state))
+    return [cancelled, *appended]
 
 
 def answer_of(act: Act, case: Case, appended: Sequence[Appended]) -> WithdrawalAnswer:

@@ -189,6 +189,11 @@ def cancel_refusals(actor: Actor, case: Case) -> list[Refusal]:
     return begin_refusals(actor, Step.CANCEL, case)
 
 
+def replace_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
+    """Return every reason why the actor may not ask for another tube instead of one of the withdrawal's now. Pure."""
+    return [*begin_refusals(actor, Step.REPLACE, case), *consents_of(case, grounds)[1]]
+
+
 def outcome_refusals(actor: Actor, case: Case) -> list[Refusal]:
     """Return every reason why the actor may not record an outcome now. Pure."""
     return begin_refusals(actor, Step.OUTCOME, case)
@@ -409,6 +414,7 @@ WHOLE: Mapping[str, Callable[[Actor, Case, Grounds], list[Refusal]]] = {
     "issue": issue_refusals,
     "outcome": lambda actor, case, _grounds: outcome_refusals(actor, case),
     "reject": lambda actor, case, _grounds: rejection_refusals(actor, case),
+    "replace": replace_refusals,
     "cancel": lambda actor, case, _grounds: cancel_refusals(actor, case),
 }
 """Steps of the whole withdrawal."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from biobank.acts.signing import Meaning
 from biobank.auth.permissions import Permission
-from biobank.withdrawals import administering, arrival, bedside, closing, picking, service
+from biobank.withdrawals import administering, arrival, bedside, closing, picking, replacing, service
 from biobank.withdrawals.schemas import (
     AdministerRequest,
     ApproveRequest,
@@ -20,6 +20,7 @@ from biobank.withdrawals.schemas import (
     PickRequest,
     ReceiveRequest,
     RejectRequest,
+    ReplaceRequest,
     ReturnRequest,
     ThawRequest,
     WithdrawalAct,
@@ -173,6 +174,18 @@ STEPS: Mapping[str, StepPage] = {
         meaning=Meaning.REJECTED,
         said="I have reviewed the request and reject it.",
         grave=True,
+    ),
+    "replace": StepPage(
+        Step.REPLACE,
+        "Replace a tube",
+        "For a tube that cannot be used any more. This withdrawal ends, its tubes are free, and a new one with the other tube "
+        "waits for quality's approval.",
+        "undo",
+        P.WITHDRAWAL_REQUEST,
+        ReplaceRequest,
+        replacing.replace_tube,
+        ("tube", "by", "reason"),
+        labels={"tube": "Tube that cannot be used", "by": "Tube to take instead"},
     ),
     "cancel": StepPage(
         Step.CANCEL,

@@ -39,6 +39,7 @@ class Step(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     CANCEL = "cancel"
+    REPLACE = "replace"
     PICK = "pick"
     THAW = "thaw"
     ISSUE = "issue"
@@ -69,6 +70,7 @@ LEGAL: Mapping[Step, frozenset[WithdrawalState]] = {
     Step.APPROVE: frozenset({S.REQUESTED}),
     Step.REJECT: frozenset({S.REQUESTED}),
     Step.CANCEL: frozenset({S.REQUESTED, S.APPROVED, S.PICKING}),
+    Step.REPLACE: frozenset({S.REQUESTED, S.APPROVED, S.PICKING}),
     Step.PICK: frozenset({S.APPROVED, S.PICKING}),
     Step.THAW: frozenset({S.PICKING, S.ISSUED, S.DELIVERED}),
     Step.ISSUE: frozenset({S.PICKING}),
@@ -145,6 +147,7 @@ _LEADS_TO = {
     Step.APPROVE: S.APPROVED,
     Step.REJECT: S.REJECTED,
     Step.CANCEL: S.CANCELLED,
+    Step.REPLACE: S.CANCELLED,
     Step.PICK: S.PICKING,
     Step.ISSUE: S.ISSUED,
     Step.RECEIVE: S.DELIVERED,

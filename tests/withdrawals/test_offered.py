@@ -19,6 +19,7 @@ from biobank.foundation.errors import Refusal, Refused
 from biobank.pages.withdrawals.steps import OWN_PAGES
 from biobank.pages.withdrawals.withdrawals import acts_of, read_whole
 from biobank.withdrawals.review import read_review
+from biobank.withdrawals.step_rules import ONE_TUBE
 from biobank.withdrawals.steps import STEPS
 from tests.conftest import Api, TestBank
 from tests.donors import stories as donors
@@ -44,27 +45,27 @@ def bank(make_bank: Callable[..., TestBank]) -> TestBank:
 
 def at_every_state(api: Api) -> dict[str, Story]:
     """A withdrawal in each state, and some in which something else stands in the way."""
-    stories = {name: a_story(api).up_to(name) for name in REACHED}
+    stories = {name: a_story(api, vials=2).up_to(name) for name in REACHED}
     stories["at_the_bench"] = on_the_bench_route(api)
-    stories["with_a_courier"] = a_story(api).up_to("confirm")
+    stories["with_a_courier"] = a_story(api, vials=2).up_to("confirm")
     assert stories["with_a_courier"].issue(courier="CRYOGO", evidence="CG 4711").status_code == 200
-    stories["returned"] = a_story(api).up_to("receive")
+    stories["returned"] = a_story(api, vials=2).up_to("receive")
     assert stories["returned"].take_back().status_code == 200
-    stories["closed"] = a_story(api).up_to("administer")
+    stories["closed"] = a_story(api, vials=2).up_to("administer")
     assert stories["closed"].outcome(close=True).status_code == 200
-    stories["rejected"] = a_story(api).up_to("request")
+    stories["rejected"] = a_story(api, vials=2).up_to("request")
     rejected = f"/withdrawals/{stories['rejected'].code}/reject"
     assert sign_and_post(api.quality, "rejected", rejected, {"reason": "clinical_reason"}).status_code == 200
-    stories["cancelled"] = a_story(api).up_to("approve")
+    stories["cancelled"] = a_story(api, vials=2).up_to("approve")
     cancelled = f"/withdrawals/{stories['cancelled'].code}/cancel"
     assert api.clinician.post(cancelled, json={"reason": "postponed"}).status_code == 200
     for reached in ("request", "approve", "confirm", "check"):
-        stories[f"{reached}_revoked"] = a_story(api).up_to(reached)
+        stories[f"{reached}_revoked"] = a_story(api, vials=2).up_to(reached)
         revoke(api, stories[f"{reached}_revoked"])
-    stories["confirm_held"] = a_story(api).up_to("confirm")
+    stories["confirm_held"] = a_story(api, vials=2).up_to("confirm")
     hold(api, stories["confirm_held"])
-    two = a_story(api, vials=2)
-    assert two.request(specimens=two.vials).status_code == 201
+    two = a_story(api, vials=3)
+    assert two.request(specimens=two.vials[:2]).status_code == 201
     stories["one_of_two_picked"] = and_then(two, "approve", "pick")
     return stories
 
@@ -78,7 +79,7 @@ def and_then(story: Story, *steps: str) -> Story:
 
 
 def on_the_bench_route(api: Api) -> Story:
-    story = a_story(api)
+    story = a_story(api, vials=2)
     assert story.request(route="thaw_and_ship").status_code == 201
     return and_then(story, "approve", "pick", "confirm")
 
@@ -101,6 +102,7 @@ def body_of(story: Story, name: str, tube: str) -> BaseModel:
     bodies: dict[str, dict[str, Any]] = {
         "approve": {},
         "reject": {"reason": "clinical_reason"},
+        "replace": {"tube": tube, "by": story.vials[-1], "reason": "postponed"},
         "cancel": {"reason": "postponed"},
         "pick": {"tube": tube, "place": place_of(story.api, tube) if name == "pick" else None},
         "confirm": {"tube": tube, "confirm": True},
@@ -126,7 +128,8 @@ def accepts(api: Api, act: Act, story: Story, name: str) -> bool:
         answer = STEPS[name].use_case(session, act, story.code, body)
         raise answer.refusal if isinstance(answer, Refused) else Undone
 
-    for tube in story.vials:
+    # The last vial is none of the withdrawal's: it is there to replace one.
+    for tube in story.vials[:-1] if name in ONE_TUBE else story.vials[:1]:
         try:
             api.test_bank.write(partial(run, body_of(story, name, tube)))
         except Undone:

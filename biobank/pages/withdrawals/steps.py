@@ -27,9 +27,9 @@ OWN_PAGES = frozenset({"approve", "pick", "confirm", "check", "administer"})
 def taken(name: str) -> Callable[[Opened[Any], Any, Any], Done]:
     """Return what is said after a step, with what comes next."""
 
-    def say(at: Opened[Any], _body: Any, answer: dict[str, Any]) -> Done:
+    def say(_at: Opened[Any], _body: Any, answer: dict[str, Any]) -> Done:
         next_up = f"Next: {answer['waits_for'][0]}." if answer["waits_for"] else ""
-        return Done(f"/withdrawals/{at.code}", f"Done: {STEPS[name].label.lower()}.", next_up)
+        return Done(f"/withdrawals/{answer['code']}", f"Done: {STEPS[name].label.lower()}.", next_up)
 
     return say
 

@@ -1,0 +1,251 @@
+"""Every step of a withdrawal × everything that may be wrong with it: who, which tube, when, twice, and what happened in between.
+
+One withdrawal is taken from its request to the administration. Before each step every wrong is done to it, and the step is tried
+by its own use case and rolled back; then two take the step at once over HTTP, one of them does, and it is tried once more.
+What is not in the table is accepted.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pydantic import BaseModel
+from sqlalchemy import delete, insert, select, update
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.actor import Actor
+from biobank.auth.models import user_role
+from biobank.auth.queries import actor_of_user
+from biobank.donors.consents import revoke_consent
+from biobank.donors.schemas import RevokeConsent
+from biobank.donors.visibility import get_visible_donor
+from biobank.foundation import clock
+from biobank.foundation.db import table_of
+from biobank.foundation.errors import Refusal, Refused
+from biobank.quality.holds import place_hold
+from biobank.quality.schemas import HoldRequest
+from biobank.specimens.models import LotTest, Specimen
+from biobank.transparency.models import event
+from biobank.withdrawals.case import open_case
+from biobank.withdrawals.schemas import WithdrawalRequest
+from biobank.withdrawals.service import request_withdrawal
+from biobank.withdrawals.steps import STEPS
+from tests.conftest import Api, TestBank
+from tests.donors import stories as donors
+from tests.seed import USERS
+from tests.withdrawals.stories import Story, a_story, approve
+from tests.withdrawals.test_offered import UNSAID, Undone, body_of
+from tests.withdrawals.test_races import at_once
+
+WHO = {
+    "request": ("clinician", "lab_tech"),
+    "approve": ("quality", "lab_tech"),
+    "pick": ("lab_tech", "clinician"),
+    "confirm": ("lab_tech2", "clinician"),
+    "issue": ("lab_tech", "clinician"),
+    "receive": ("clinic_staff", "lab_tech"),
+    "thaw": ("clinic_staff", "lab_tech"),
+    "check": ("clinician", "lab_tech"),
+    "second": ("clinic_staff", "lab_tech"),
+    "administer": ("clinician", "lab_tech"),
+}
+"""Who takes each step, in order, and somebody who knows of the withdrawal and may not."""
+
+SCANS = ("request", "pick", "confirm", "receive", "thaw", "check", "second", "administer")
+AT_THE_BEDSIDE = ("check", "second", "administer")
+TOWARDS_USE = tuple(step for step in WHO if step != "receive")
+"""A receipt is an observation: it is never refused for what the tube is."""
+
+
+def _every(steps: Any, code: str, **others: str) -> dict[str, str]:
+    return {step: others.get(step, code) for step in steps}
+
+
+def _without(row: dict[str, str], *steps: str) -> dict[str, str]:
+    return {step: code for step, code in row.items() if step not in steps}
+
+
+_WRONG_TUBE = _every(SCANS, "wrong_specimen", **_every(AT_THE_BEDSIDE, "wrong_recipient"))
+
+REFUSED: dict[str, dict[str, str]] = {
+    "wrong person": _every(WHO, "not_permitted"),
+    "role removed": _every(WHO, "not_found"),
+    "another person's tube": _WRONG_TUBE | {"request": "another_persons_cells"},
+    # The request for it is not approved yet: which of two gets it, quality decides.
+    "swapped with another withdrawal's": _without(_WRONG_TUBE, "request"),
+    "same person twice": {"confirm": "second_person_must_differ", "second": "no release"},
+    "expired": _every(TOWARDS_USE, "expired"),
+    "consent revoked in between": _every(TOWARDS_USE, "consent_revoked"),
+    "lot failed in between": _every(TOWARDS_USE, "lot_test_failed"),
+    "hold placed in between": _every(TOWARDS_USE, "on_hold"),
+    "clock ahead": _every(WHO, "implausible_time"),
+    "clock behind": _every(WHO, "implausible_time", administer="no_release"),
+    # Every answer that the step gave while it was not its turn.
+    "wrong order": {
+        "pick": "wrong_step",
+        "confirm": "wrong_specimen, wrong_step",
+        "issue": "pick_unconfirmed, wrong_step",
+        "receive": "wrong_step",
+        "thaw": "not_permitted, wrong_step",
+        "check": "custody_not_accepted, illegal_transition, wrong_step",
+        "second": "custody_not_accepted, illegal_transition, no release, wrong_step",
+        "administer": "custody_not_accepted, illegal_transition, no_release, wrong_step",
+    },
+    "replayed": {
+        "approve": "wrong_step",
+        "pick": "already_picked",
+        "confirm": "wrong_specimen",
+        "issue": "wrong_step",
+        "receive": "illegal_transition",
+        "thaw": "illegal_transition",
+        "check": "no release",
+        "second": "no release",
+        "administer": "wrong_step",
+    },
+}
+
+FIRST = {"confirm": "lab_tech", "second": "clinician"}
+"""Who did the other half."""
+
+
+@pytest.fixture
+def bank(make_bank: Callable[..., TestBank]) -> TestBank:
+    """A bank that may seal late: nobody seals meanwhile."""
+    return make_bank(merge_delay_s=3600)
+
+
+def revoked(session: Session, api: Api, story: Story) -> None:
+    (consent,) = api.clinician.get(f"/donors/{story.donor}").json()["consents"]
+    revoke_consent(session, api.test_bank.act("clinician"), story.donor, consent["id"], RevokeConsent())
+
+
+def held(session: Session, api: Api, story: Story) -> None:
+    asked = HoldRequest(scope_kind="specimen", scope_id=story.vials[0], kind="quality", reason="result_awaited")
+    place_hold(session, api.test_bank.act("quality"), asked)
+
+
+def expired(session: Session, _api: Api, story: Story) -> None:
+    past = clock.now() - timedelta(seconds=1)
+    specimen = table_of(Specimen)
+    session.execute(update(specimen).where(specimen.c.code == story.vials[0]).values(expires_at=past))
+
+
+def lot_failed(session: Session, _api: Api, story: Story) -> None:
+    specimen = table_of(Specimen)
+    lot = session.execute(select(specimen.c.lot_code).where(specimen.c.code == story.vials[0])).scalar_one()
+    leaf = session.execute(select(event.c.leaf_hash).limit(1)).scalar_one()
+    at = clock.now()
+    row = {"lot_code": lot, "kind": "sterility", "sampled_at": at, "result": "failed", "recorded_at": at, "recorded_by": "SYSTEM"}
+    session.execute(insert(table_of(LotTest)).values(id=uuid4(), event_hash=leaf, **row))
+
+
+BEFOREHAND = {
+    "consent revoked in between": revoked,
+    "hold placed in between": held,
+    "expired": expired,
+    "lot failed in between": lot_failed,
+}
+
+
+SKEWED = {"clock ahead": timedelta(minutes=10), "clock behind": -timedelta(hours=3)}
+"""What the device's clock says beside the bank's."""
+
+
+def body(story: Story, name: str, wrong: str, tubes: dict[str, str]) -> BaseModel:
+    """What is sent; everything else about it is right."""
+    tube = tubes.get(wrong, story.vials[0])
+    if name == "request":
+        asked = {"donor": story.donor, "material": "adsc", "route": "ship_frozen", "specimens": [tube]}
+        right: BaseModel = WithdrawalRequest.model_validate(asked)
+    else:
+        right = body_of(story, name, tube)
+    if wrong not in SKEWED:
+        return right
+    return right.model_copy(update={"occurred_at": clock.now() + SKEWED[wrong]})
+
+
+def ask(session: Session, act: Act, _code: str, request: WithdrawalRequest) -> Any:
+    """The request has no withdrawal yet."""
+    return request_withdrawal(session, act, request)
+
+
+def attempted(api: Api, story: Story, step: str, wrong: str, tubes: dict[str, str]) -> str:
+    """What the step answers when this is wrong with it; "" when it is accepted. Nothing of it is kept."""
+    if step == "approve" and wrong in SKEWED:
+        # The time is looked at with the rest of what is signed: the body has to name the picture.
+        return str(approve(api, story.code, occurred_at=(clock.now() + SKEWED[wrong]).isoformat()).json()["code"])
+    name = "check" if step == "second" else step
+    login = WHO[step][1] if wrong == "wrong person" else FIRST[step] if wrong == "same person twice" else WHO[step][0]
+    use_case: Callable[..., Any] = ask if step == "request" else STEPS[name].use_case
+    sent = body(story, name, wrong, tubes)
+
+    def run(session: Session) -> None:
+        if wrong == "role removed":
+            session.execute(delete(user_role).where(user_role.c.user_code == USERS[login].code))
+        if wrong in BEFOREHAND:
+            # Locks in the order that every act keeps.
+            get_visible_donor(session, api.test_bank.act("quality").actor, story.donor, lock=True)
+            if step != "request":
+                open_case(session, api.test_bank.act("quality"), story.code)
+            BEFOREHAND[wrong](session, api, story)
+        found = actor_of_user(session, USERS[login].code)
+        actor = Actor(USERS[login].code, frozenset()) if found is None else found
+        answer: Any = use_case(session, Act.of(actor, api.test_bank.bank, path="test"), story.code, sent)
+        if isinstance(answer, Refused):
+            raise answer.refusal
+        said.append("no release" if name == "check" and wrong in AGAIN and answer.release is None else "")
+        raise Undone
+
+    said: list[str] = []
+    try:
+        api.test_bank.write(run)
+    except Undone:
+        return said[0]
+    except Refusal as refusal:
+        return "" if refusal.code in UNSAID else refusal.code
+    raise AssertionError("neither answered nor refused")
+
+
+AGAIN = ("same person twice", "wrong order", "replayed")
+"""Whoever scans alone at the bedside, however often, is answered, and nothing may be given."""
+
+
+def taken_at_once(api: Api, story: Story, step: str) -> None:
+    """Two workers take the step at the same moment: it happens once."""
+    client = getattr(api, WHO[step][0])
+    take = partial(story.check if step == "second" else getattr(story, step), client)
+    answers = at_once(take, take) if step != "request" else [story.request()]
+    done = [one for one in answers if one.status_code in (200, 201)]
+    refused = [one for one in answers if one not in done]
+    if step in ("check", "second"):
+        released = [one for one in done if one.json()["release"]]
+        assert (len(done), len(released)) == (2, 0) if step == "check" else len(released) == 1, [one.text for one in answers]
+    else:
+        assert len(done) == 1 and all(one.status_code == 409 for one in refused), (step, [one.text for one in answers])
+
+
+def test_every_step_refuses_everything_that_may_be_wrong_with_it(api: Api) -> None:
+    story = a_story(api, vials=3, lot=True)
+    other = Story(api, story.donor, story.vials[1:2])
+    stranger = a_story(api).vials[0]
+    assert other.request().status_code == 201
+    story.band = donors.band(api, story.donor)
+    tubes = {"another person's tube": stranger, "swapped with another withdrawal's": story.vials[1]}
+    table: dict[str, dict[str, str]] = {wrong: {} for wrong in REFUSED}
+    early: dict[str, set[str]] = {}
+    for number, step in enumerate(WHO):
+        assert attempted(api, story, step, "nothing", tubes) == "", step
+        for wrong in table.keys() - {"wrong order", "replayed"}:
+            if (wrong not in tubes or step in SCANS) and (wrong != "same person twice" or step in FIRST):
+                table[wrong][step] = attempted(api, story, step, wrong, tubes)
+        for later in list(WHO)[number + 1 :] if number else ():
+            early.setdefault(later, set()).add(attempted(api, story, later, "wrong order", tubes))
+        taken_at_once(api, story, step)
+        if step != "request":
+            table["replayed"][step] = attempted(api, story, step, "replayed", tubes)
+    table["wrong order"] = {step: ", ".join(sorted(codes)) for step, codes in early.items() if "" not in codes}
+    assert {wrong: {step: code for step, code in cells.items() if code} for wrong, cells in table.items()} == REFUSED
