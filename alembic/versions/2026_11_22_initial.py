@@ -1560,6 +1560,21 @@ def upgrade() -> None:
         "one_band_in_force_per_donor", "wristband", ["donor_code"], unique=True, postgresql_where=sa.text("voided_at IS NULL")
     )
     op.create_table(
+        "recall_closing",
+        sa.Column("recall_id", sa.Uuid(), nullable=False),
+        sa.Column("first_by", sa.Text(), nullable=False),
+        sa.Column("closed_by", sa.Text(), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("first_by <> closed_by", name=op.f("two_close_a_recall")),
+        sa.ForeignKeyConstraint(["closed_by"], ["app_user.code"], name=op.f("fk_recall_closing_closed_by")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_recall_closing_event_hash")),
+        sa.ForeignKeyConstraint(["first_by"], ["app_user.code"], name=op.f("fk_recall_closing_first_by")),
+        sa.ForeignKeyConstraint(["recall_id"], ["recall.id"], name=op.f("fk_recall_closing_recall_id")),
+        sa.PrimaryKeyConstraint("recall_id", name=op.f("pk_recall_closing")),
+        info={"append_only": True},
+    )
+    op.create_table(
         "specimen",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=True),
@@ -1856,6 +1871,23 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at IS NULL AND superseded_at IS NULL"),
     )
     op.create_table(
+        "recall_disposition",
+        sa.Column("recall_id", sa.Uuid(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("disposition", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("disposition IN ('cleared','rejected','followed_up')", name=op.f("disposition_is_known")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_recall_disposition_event_hash")),
+        sa.ForeignKeyConstraint(
+            ["recall_id", "specimen_code"],
+            ["recall_item.recall_id", "recall_item.specimen_code"],
+            name="a_disposition_is_of_a_recalled_unit",
+        ),
+        sa.PrimaryKeyConstraint("recall_id", "specimen_code", name=op.f("pk_recall_disposition")),
+        info={"never_deleted": True},
+    )
+    op.create_table(
         "viability_thaw",
         sa.Column("number", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("assay_id", sa.Uuid(), nullable=False),
@@ -2134,6 +2166,7 @@ def downgrade() -> None:
     op.drop_index("ix_viability_thaw_stratum", table_name="viability_thaw")
     op.drop_index(op.f("ix_viability_thaw_specimen_code"), table_name="viability_thaw")
     op.drop_table("viability_thaw")
+    op.drop_table("recall_disposition")
     op.drop_index(
         "one_open_check_per_specimen",
         table_name="bedside_check",
@@ -2169,6 +2202,7 @@ def downgrade() -> None:
     op.drop_index("ix_specimen_expires", table_name="specimen")
     op.drop_index("ix_specimen_donor", table_name="specimen")
     op.drop_table("specimen")
+    op.drop_table("recall_closing")
     op.drop_index("one_band_in_force_per_donor", table_name="wristband", postgresql_where=sa.text("voided_at IS NULL"))
     op.drop_table("wristband")
     op.drop_index(op.f("ix_withdrawal_outcome_withdrawal_code"), table_name="withdrawal_outcome")

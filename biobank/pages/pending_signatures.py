@@ -29,7 +29,7 @@ from biobank.pages.ui.parts import Column
 router = APIRouter(include_in_schema=False)
 
 
-UNSAID = frozenset({"seq"})
+UNSAID = frozenset({"seq", "set"})
 """Members of a proposal that bind how far a record stood: nothing that a person reads."""
 
 

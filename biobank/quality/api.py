@@ -24,6 +24,7 @@ from biobank.quality import (
     markers,
     notices,
     paper,
+    recall_ending,
     recalls,
     reopening,
     reserves,
@@ -33,6 +34,7 @@ from biobank.quality.isolation import IsolationAnswer, IsolationRequest
 from biobank.quality.markers import DecideMarker, EnterMarker, MarkerList, MarkerRecorded
 from biobank.quality.notices import Acknowledge, NoticeDone
 from biobank.quality.paper import PaperFormFiledAnswer, PaperFormRequest
+from biobank.quality.recall_ending import CloseRecallRequest, DisposeRequest, RecallClosedAnswer, RecallDisposedAnswer
 from biobank.quality.reopening import ReopenedAnswer, ReopenRequest
 from biobank.quality.reserves import ReserveList, ReserveRecorded, ReserveRequest
 from biobank.quality.schemas import (
@@ -332,3 +334,15 @@ async def read_recall(recall: UUID, reading: Reading) -> RecallDetail:
 async def start_recall(request: RecallRequest, performing: Performing) -> RecallAnswer:
     """Freeze that set: recall holds, open bedside releases ended, a critical deviation opened."""
     return await performing(look_back.start_recall, request)
+
+
+@router.post("/recalls/{recall}/dispositions")
+async def dispose_recalled(recall: UUID, request: DisposeRequest, performing: Performing) -> RecallDisposedAnswer:
+    """Say what becomes of units of an open recall: quality, signed "decided"."""
+    return await performing(recall_ending.dispose, recall, request)
+
+
+@router.post("/recalls/{recall}/close")
+async def close_recall(recall: UUID, request: CloseRecallRequest, performing: Performing) -> RecallClosedAnswer | Proposed:
+    """Close a recall of which every unit is decided; its holds end: two of quality, signed "closed"."""
+    return await performing(recall_ending.close_recall, recall, request)

@@ -27,7 +27,7 @@ from biobank.foundation.paging import Paging, read_page
 from biobank.quality.attachments import require_stored
 from biobank.quality.events import DeviationClosed, DeviationOpened
 from biobank.quality.holds import find_scope
-from biobank.quality.models import Deviation, DeviationAttachment, DeviationSubject
+from biobank.quality.models import Deviation, DeviationAttachment, DeviationSubject, recall, recall_closing
 from biobank.quality.schemas import (
     CloseRequest,
     DeviationAnswer,
@@ -129,12 +129,23 @@ def add_deviation(
     return code, appended
 
 
+class RecallOpen(Conflict):
+    """The deviation of a recall is closed after the recall."""
+
+    code = "recall_open"
+    title = "Its recall is open"
+
+
 def close_deviation(session: Session, act: Act, code: str, request: CloseRequest) -> DeviationAnswer:
-    """Close it: quality only, signed."""
+    """Close it: quality only, signed; that of a recall after the recall."""
     row = find_deviation(session, act.actor, code, lock=True)
     act.require(Permission.DEVIATION_DECIDE, at=row["site_code"])
     if row["closed_at"] is not None:
         raise DeviationClosedAlready(f"{code} is closed. Open a new deviation for what came up since.", subject=code)
+    ended = recall_closing.c.recall_id == recall.c.id
+    still = select(recall.c.id).where(recall.c.deviation_code == code, ~select(recall_closing).where(ended).exists())
+    if session.execute(still).first() is not None:
+        raise RecallOpen(f"The recall of {code} is open. Two of quality close that first.", subject=code)
     require_stored(session, request.attachments)
     signature = use_signature(session, act, request.signature, Meaning.CLOSED)
     words = put_document(session, act.keystore, BANK_SUBJECT, {"corrective_action": request.corrective_action})

@@ -396,3 +396,31 @@ class RecallStarted(Affected):
     reason: str = REASON
     recipients: int = COUNT
     releases_killed: int = COUNT
+
+
+class RecallDisposed(Affected):
+    """Quality said what becomes of units of a recall. Signed; the last word on a unit counts."""
+
+    kind: Literal["system.recall_disposed"] = "system.recall_disposed"
+    permission: ClassVar[Permission] = Permission.RECALL_START
+
+    recall: str = Field(pattern=r"^[0-9a-f-]{36}$")
+    disposition: Literal["cleared", "rejected", "followed_up"]
+    reason: str = REASON
+    signature: str = SIGNATURE
+
+
+class RecallClosed(Affected):
+    """Two of quality closed a recall of which every unit was decided; its holds ended. The set is "CODE what", one a line."""
+
+    kind: Literal["system.recall_closed"] = "system.recall_closed"
+    permission: ClassVar[Permission] = Permission.RECALL_START
+
+    recall: str = Field(pattern=r"^[0-9a-f-]{36}$")
+    reason: str = REASON
+    cleared: int = COUNT
+    rejected: int = COUNT
+    followed_up: int = COUNT
+    gone: int = COUNT
+    notices_unread: int = COUNT
+    signatures: tuple[str, ...] = SIGNATURES

@@ -28,6 +28,7 @@ from biobank.custody.states import TERMINAL, HoldScope, State
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.foundation.paging import Paging, read_page
+from biobank.quality.models import recall_closing, recall_item
 from biobank.quality.releases import end_held_releases
 from biobank.quality.schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.streams import last_event_at
@@ -46,6 +47,13 @@ class HeldByFailedTest(Conflict):
 
     code = "held_by_failed_test"
     title = "A failed test holds it"
+
+
+class HeldByRecall(Conflict):
+    """The hold of a recall ends when two people of quality close the recall, not by hand."""
+
+    code = "held_by_recall"
+    title = "A recall holds it"
 
 
 @dataclass(frozen=True)
@@ -220,7 +228,19 @@ def hold_to_lift(session: Session, actor: Actor, hold_id: UUID, *, lock: bool = 
         raise HeldByFailedTest(
             f"A test of {scope.id} failed. Two of quality reopen that at its page, over an investigation.", subject=scope.id
         )
+    if _of_open_recalls(session, [hold_id]):
+        raise HeldByRecall(
+            f"A recall holds {scope.id}. Its hold ends when two of quality close the recall, with every unit decided.",
+            subject=scope.id,
+        )
     return row, scope
+
+
+def _of_open_recalls(session: Session, holds: Collection[UUID]) -> frozenset[UUID]:
+    """Return which of these holds a recall placed that is still open."""
+    closed = recall_closing.c.recall_id == recall_item.c.recall_id
+    of_recalls = select(recall_item.c.hold_id).where(recall_item.c.hold_id.in_(list(holds)))
+    return frozenset(session.execute(of_recalls.where(~select(recall_closing).where(closed).exists())).scalars())
 
 
 def _of_failed_tests(session: Session, holds: Collection[UUID]) -> frozenset[UUID]:
@@ -336,7 +356,9 @@ def _by_hold(session: Session, statement: TextClause, holds: Collection[UUID], *
 
 def liftable(session: Session, actor: Actor, every: Collection[UUID]) -> frozenset[UUID]:
     """Return which of these active holds the actor may lift, as `hold_to_lift` decides it."""
-    holds = frozenset(every) - _of_failed_tests(session, every) if every else frozenset()
+    holds = frozenset(every)
+    if holds:
+        holds -= _of_failed_tests(session, every) | _of_open_recalls(session, every)
     if actor.may(Permission.HOLD_LIFT, at=EVERYWHERE):
         return holds
     if not actor.may(Permission.HOLD_LIFT, at=ANYWHERE):

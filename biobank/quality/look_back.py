@@ -23,20 +23,17 @@ from biobank.custody.recording import NOW, acknowledge, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind
 from biobank.foundation.clock import now, rfc3339
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict
 from biobank.monitoring.presence import inside_during, own_cold_inside
 from biobank.quality.deviations import add_deviation, digest_of
 from biobank.quality.events import LookBackMade, RecallStarted
-from biobank.quality.models import Recall, RecallItem
+from biobank.quality.models import recall as recall_table
+from biobank.quality.models import recall_item
 from biobank.quality.notices import concerned, give_notices
 from biobank.quality.releases import end_releases, withdrawals_of_releases
 from biobank.quality.schemas import Criteria, LookBackAnswer, ReachedSpecimen, RecallAnswer, RecallRequest
 from biobank.quality.streams import record_on_stream
 from biobank.specimens.touched import touched_by
-
-recall_table = table_of(Recall)
-recall_item = table_of(RecallItem)
 
 LIMIT = 5000
 """The largest set one answer holds, and one recall freezes in one transaction."""

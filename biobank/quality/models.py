@@ -11,6 +11,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -208,6 +209,43 @@ class RecallItem(SQLModel, table=True):
     withdrawal_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("withdrawal.code")))
 
 
+class RecallDisposition(SQLModel, table=True):
+    """What was last decided of a unit of a recall; every word on it is in the log."""
+
+    __tablename__ = "recall_disposition"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["recall_id", "specimen_code"],
+            ["recall_item.recall_id", "recall_item.specimen_code"],
+            name="a_disposition_is_of_a_recalled_unit",
+        ),
+        CheckConstraint("disposition IN ('cleared','rejected','followed_up')", name="disposition_is_known"),
+        {"info": {"never_deleted": True}},
+    )
+
+    recall_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
+    specimen_code: str = Field(sa_column=Column(Text, primary_key=True))
+    disposition: str = Field(sa_column=Column(Text, nullable=False))
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
+class RecallClosing(SQLModel, table=True):
+    """Two of quality closed a recall: the first proposed it, the second signed it."""
+
+    __tablename__ = "recall_closing"
+    __table_args__ = (
+        CheckConstraint("first_by <> closed_by", name="two_close_a_recall"),
+        {"info": {"append_only": True}},
+    )
+
+    recall_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("recall.id"), primary_key=True))
+    first_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    closed_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    closed_at: datetime = Field(sa_column=when())
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
 class Notice(SQLModel, table=True):
     """Somebody was told by name, about what, and when they acknowledged it. `rank`: 1 treats, 2 received, 3 holds."""
 
@@ -241,3 +279,7 @@ use_up_allowed = table_of(UseUpAllowance)
 ending_rule = table_of(EndingRule)
 paper_form = table_of(PaperForm)
 notice = table_of(Notice)
+recall = table_of(Recall)
+recall_item = table_of(RecallItem)
+recall_disposition = table_of(RecallDisposition)
+recall_closing = table_of(RecallClosing)

@@ -397,7 +397,7 @@ class NoticeList(Listed[NoticePublic]):
 
 
 class RecallPublic(BaseModel):
-    """A recall: what it started from, and how many units it froze."""
+    """A recall: what it started from, how many units it froze, and when two of quality closed it."""
 
     id: UUID
     deviation: str
@@ -406,6 +406,8 @@ class RecallPublic(BaseModel):
     specimens: int
     started_at: datetime
     started_by: str
+    closed_at: datetime | None
+    closed_by: str | None
 
 
 class RecallList(Listed[RecallPublic]):
@@ -413,13 +415,14 @@ class RecallList(Listed[RecallPublic]):
 
 
 class RecalledUnit(ReachedSpecimen):
-    """A unit of the frozen set as it is now, and whether the recall's hold still stops it."""
+    """A unit of the frozen set as it is now, whether the recall's hold still stops it, and what was last decided of it."""
 
     held: bool
+    disposition: str | None = Field(description="cleared, rejected or followed_up; null while nobody decided.")
 
 
 class RecallDetail(RecallPublic):
-    """A recall with its frozen set, what its cause reached since and nobody froze, and who was told."""
+    """A recall with its frozen set, what its cause reached since and no recall froze from then on, and who was told."""
 
     items: list[RecalledUnit]
     reached_since: list[str]

@@ -16,7 +16,7 @@ from biobank.jobs.running import JOB_KINDS
 from biobank.labels import batches
 from biobank.people import roles
 from biobank.people import service as people
-from biobank.quality import disposal, identifying, reopening
+from biobank.quality import disposal, identifying, recall_ending, reopening
 from biobank.reconciliation import walk as reconciliation
 from biobank.shipping import arrivals, handovers
 from biobank.specimens import warm_time
@@ -38,6 +38,7 @@ MODULES = (
     people,
     disposal,
     identifying,
+    recall_ending,
     reopening,
     arrivals,
     handovers,

@@ -665,6 +665,22 @@ QUALITY = (
         P.RECALL_START,
         lambda w: {"criteria": {"specimen": w.specimen}, "reason": "test", "site": "LAB", "description": "A test."},
     ),
+    Row(
+        "POST",
+        "/api/v1/recalls/{recall}/dispositions",
+        P.RECALL_START,
+        lambda _: {"disposition": "cleared", "reason": "test"},
+        lambda _: {"recall": SOME_ID},
+        missing=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/recalls/{recall}/close",
+        P.RECALL_START,
+        lambda _: {"reason": "test"},
+        lambda _: {"recall": SOME_ID},
+        missing=True,
+    ),
 )
 
 SCANS = (
@@ -762,6 +778,7 @@ WITHDRAWALS = (
     _step("approve", P.WITHDRAWAL_APPROVE),
     _step("reject", P.WITHDRAWAL_APPROVE, reason="test"),
     _step("cancel", P.WITHDRAWAL_REQUEST, reason="test"),
+    _step("replace", P.WITHDRAWAL_REQUEST, tube=SOME_TUBE, by=SOME_TUBE, reason="test"),
     _step("picks", P.WITHDRAWAL_PICK, tube=SOME_TUBE),
     _step("thaw", P.WITHDRAWAL_PICK, tube=SOME_TUBE, method="bath"),
     _step("issue", P.WITHDRAWAL_ISSUE),

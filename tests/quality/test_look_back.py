@@ -23,8 +23,6 @@ from tests.withdrawals.stories import (
     place_of,
     refused,
     sealed,
-    sign_and_post,
-    state_of,
 )
 
 
@@ -150,15 +148,6 @@ def test_a_recall_freezes_the_set_and_ends_open_releases(api: Api) -> None:
         "system.recall_started",
         "system.notices_given",
     ]
-
-
-def test_a_release_ended_by_a_recall_stays_ended_when_the_hold_is_lifted(api: Api) -> None:
-    story = a_story(api).up_to("check")
-    api.quality.post("/recalls", json=RECALL | {"criteria": {"donor": story.donor}})
-    (hold,) = api.quality.get("/holds", params={"active": True}).json()["items"]
-    sign_and_post(api.quality, "hold_lifted", f"/holds/{hold['id']}/lift", {"reason": "false_alarm"})
-    refused(story.administer(), 409, "release_ended")
-    assert state_of(api, story.vials[0])["state"] == "delivered"
 
 
 def test_a_recall_of_nothing_is_refused(api: Api) -> None:

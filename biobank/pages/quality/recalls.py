@@ -10,15 +10,18 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import EVERYWHERE
 from biobank.foundation.terms import words
+from biobank.pages.quality.recall_ending import undecided
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.listing import Link, Listing, Wanted
-from biobank.pages.ui.parts import Column
+from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.quality import recalls
-from biobank.quality.schemas import RecallList, RecallPublic
+from biobank.quality.recall_ending import closing_refusals
+from biobank.quality.schemas import RecallDetail, RecallList, RecallPublic
 
 router = APIRouter(include_in_schema=False)
 
@@ -30,6 +33,7 @@ UNITS = [
     Column("site", "Site", "plain_code"),
     Column("withdrawal", "Given under", "code"),
     Column("hold", "Hold", "chip"),
+    Column("disposition", "Decided", "words"),
 ]
 TOLD = [
     Column("told", "Told", "plain_code"),
@@ -52,7 +56,8 @@ def _from(criteria: Mapping[str, Any]) -> str:
 
 def row_of(one: RecallPublic) -> Mapping[str, Any]:
     """Return the cells of one recall."""
-    return one.model_dump() | {"cause": _from(one.criteria), "href": f"/recalls/{one.id}"}
+    state = "closed" if one.closed_at else "open"
+    return one.model_dump() | {"cause": _from(one.criteria), "state": state, "href": f"/recalls/{one.id}"}
 
 
 Listing(
@@ -67,6 +72,8 @@ Listing(
         Column("specimens", "Units", "number"),
         Column("started_at", "Started", "when", sort="started_at"),
         Column("started_by", "By", "plain_code"),
+        Column("state", "State", "chip"),
+        Column("closed_at", "Closed", "when", usual=False),
     ],
     read=read_recalls,
     row=row_of,
@@ -75,6 +82,17 @@ Listing(
     empty="No recalls",
     hint="A recall starts from a look-back.",
 ).on(router)
+
+
+def acts_on(actor: Actor, one: RecallDetail) -> list[ActionLink]:
+    """Return what this reader may do about an open recall; what is not possible yet says why."""
+    if one.closed_at is not None or not actor.may(Permission.RECALL_START, at=EVERYWHERE):
+        return []
+    against = closing_refusals(one)
+    here = f"/recalls/{one.id}"
+    decide = ActionLink("Decide about units", f"{here}/dispositions", "pen", weight="main" if undecided(one) else "plain")
+    refused = against[0].detail if against else None
+    return [decide, ActionLink("Close the recall", f"{here}/close", "check", refused=refused, weight="grave")]
 
 
 @router.get("/recalls/{recall}")
@@ -92,6 +110,8 @@ async def show_recall(request: Request, recall: UUID, reading: PageReading) -> R
         ("By", one.started_by),
         ("Units frozen", one.specimens),
         ("Reached since, not frozen", ", ".join(one.reached_since) or "none"),
+        ("Not decided yet", len(undecided(one))),
+        *([] if one.closed_at is None else [("Closed", when(one.closed_at, zone)), ("Closed by", one.closed_by)]),
     ]
     return render(
         request,
@@ -100,7 +120,8 @@ async def show_recall(request: Request, recall: UUID, reading: PageReading) -> R
         code=one.deviation,
         trail=[("Recalls", "/recalls"), (one.deviation, None)],
         facts=facts,
-        acts=[],
+        chip="closed" if one.closed_at else "open",
+        acts=acts_on(request.state.actor, one),
         tables=[
             ("Units", UNITS, units, "No units", ""),
             ("Told by name", TOLD, told, "Nobody", "Nobody holds, received or asked for units of it."),

@@ -1,0 +1,120 @@
+"""What becomes of the units of a recall, and its closing, as forms: the second person of quality signs at what waits for them."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from sqlmodel import Session
+
+from biobank.acts.signing import Meaning
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import EVERYWHERE
+from biobank.foundation.codes import Prefix
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.quality.recall_ending import (
+    CloseRecallRequest,
+    DisposeRequest,
+    close_recall,
+    closing_refusals,
+    dispose,
+    needs_decision,
+)
+from biobank.quality.recalls import read_recall
+from biobank.quality.schemas import RecallDetail
+
+router = APIRouter(include_in_schema=False)
+
+CHOICES = [
+    ("cleared", "Not affected: it is free when the recall is closed"),
+    ("rejected", "Affected, and rejected by quality: it may be destroyed when the recall is closed"),
+    ("followed_up", "Given to its donor: who treats them was told"),
+]
+
+
+def _read(session: Session, actor: Actor, asked: Asked) -> RecallDetail:
+    actor.require(Permission.RECALL_START, at=EVERYWHERE)
+    return read_recall(session, actor, asked.path["recall"])
+
+
+def undecided(one: RecallDetail) -> list[str]:
+    """Return the units of which nobody said yet what becomes of them."""
+    return [unit.specimen for unit in one.items if needs_decision(unit) and unit.disposition is None]
+
+
+def _draw(at: Opened[RecallDetail]) -> ActForm:
+    left = undecided(at.read)
+    count = f"{len(left)} {'unit is' if len(left) == 1 else 'units are'} not decided yet."
+    return ActForm(
+        title="Decide about units of a recall",
+        subject=at.read.deviation,
+        submit="Sign and record",
+        icon="pen",
+        lead=f"{count} The last word on a unit counts. Nothing is freed before two of quality close the recall.",
+        labels=LABELS,
+        options={"disposition": CHOICES},
+        values=at.filled(specimens="\n".join(left)),
+        statement=f"You decide what becomes of units recalled with {at.read.deviation}.",
+        said="I have looked at each of these units, and decide as stated above.",
+        back=f"/recalls/{at.read.id}",
+        trail=_trail(at.read),
+    )
+
+
+LABELS = {
+    "specimens": "Units, one a line",
+    "disposition": "What becomes of them",
+    "reason": "Why, in a few words",
+}
+
+
+def _trail(one: RecallDetail) -> list[tuple[str, str | None]]:
+    return [("Recalls", "/recalls"), (one.deviation, f"/recalls/{one.id}"), ("Decide", None)]
+
+
+ActPage(
+    address="/recalls/{recall}/dispositions",
+    params={"recall": UUID},
+    reads=_read,
+    form=_draw,
+    model=DisposeRequest,
+    names=("specimens", "disposition", "reason"),
+    scans={"specimens": (Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED)},
+    labels=LABELS,
+    meaning=Meaning.DECIDED,
+    use_case=dispose,
+    after=lambda at, _body, answer: Done(f"/recalls/{at.read.id}", "Recorded.", f"{answer['decided']} decided."),
+).on(router)
+
+
+def _draw_close(at: Opened[RecallDetail]) -> ActForm:
+    against = [one.detail for one in closing_refusals(at.read)]
+    unread = sum(one.acknowledged_at is None for one in at.read.notices)
+    told = f"{unread} of {len(at.read.notices)} who were told have not acknowledged it."
+    return ActForm(
+        title="Close a recall",
+        subject=at.read.deviation,
+        submit="Sign and propose",
+        icon="pen",
+        grave=True,
+        lead=" ".join(["Two of quality sign; then its holds end.", told, *against]),
+        labels={"reason": "Why, in a few words"},
+        statement=f"You propose that the recall of {at.read.deviation} is closed: {len(at.read.items)} units.",
+        said="I have read what becomes of each unit.",
+        back=f"/recalls/{at.read.id}",
+        trail=_trail(at.read),
+    )
+
+
+ActPage(
+    address="/recalls/{recall}/close",
+    params={"recall": UUID},
+    reads=_read,
+    form=_draw_close,
+    model=CloseRecallRequest,
+    names=("reason",),
+    meaning=Meaning.CLOSED,
+    use_case=close_recall,
+    after=lambda at, _body, _answer: Done(
+        f"/recalls/{at.read.id}", "Proposed.", "It waits for the second person, who finds it on Today."
+    ),
+).on(router)
