@@ -5,7 +5,7 @@ believed from there: the pick itself checks the place once more.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Row, select
@@ -22,6 +22,7 @@ from biobank.storage.queries import places_seen, public_containers
 from biobank.storage.schemas import ContainerPublic
 from biobank.withdrawals.case import Case
 from biobank.withdrawals.gate import step_permission_refusal
+from biobank.withdrawals.look_alikes import read_warnings
 from biobank.withdrawals.workflow import Step
 
 LevelKind = Literal["rack", "box", "slot"]
@@ -41,7 +42,8 @@ class Level:
 
 @dataclass(frozen=True)
 class PickLine:
-    """A tube to pick: where it is, and how far it got. `pickers`: every login of the one who took it out."""
+    """A tube to pick: where it is, and how far it got. `pickers`: every login of the one who took it out; `beware`: what could be
+    taken for it."""
 
     specimen: str
     material: str
@@ -52,6 +54,7 @@ class PickLine:
     slot: str | None
     path: Sequence[str]
     levels: Sequence[Level]
+    beware: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,10 @@ def read_pick_list(session: Session, actor: Actor, case: Case) -> PickList:
     found = session.execute(select(position.c.code, position.c.label).where(position.c.code.in_(sorted(wanted)))).all()
     labels = {row.code: row.label for row in found}
     lines = [_line(case, tube, boxes, parents, labels) for tube in sorted(case.tubes)]
+    alike = read_warnings(
+        session, case.donor, {one.specimen: one.container for one in lines if one.container is not None and not one.picked}
+    )
+    lines = [replace(one, beware=alike.get(one.specimen, ())) for one in lines]
     lines.sort(key=lambda line: ([name_key(name) for name in line.path], line.specimen))
     return PickList(case.code, case.donor, case.seq, case.route.value, lines)
 

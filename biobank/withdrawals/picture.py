@@ -5,7 +5,7 @@ picture can be made again at the signature and compared. What differs then is na
 """
 
 import hmac
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -99,6 +99,11 @@ def longest_banked(tube: Snapshot) -> tuple[str, str]:
     return tube.projection.banked_at or "9999", tube.code
 
 
+def taken_in_order(usable: Iterable[Snapshot]) -> dict[str, int]:
+    """Return by code in which order usable tubes are taken, from 1: for the request and for the approval. Pure."""
+    return {tube.code: number for number, tube in enumerate(sorted(usable, key=longest_banked), 1)}
+
+
 def picture_refusal(
     picture: Picture, now: datetime, seen: str | None, seen_at: datetime | None, parts: Mapping[str, str]
 ) -> Refusal | None:
@@ -179,7 +184,7 @@ def read_picture(
         request=_request(case),
         donor=_donor(case, grounds),
         units=_units(case, shown, markers, grounds, estimates),
-        tests=_tests(shown, case.findings),
+        tests=lots_seen(shown, case.findings),
         allergies=[one.sentence for one in met],
         dose=dose,
         remains=RemainsSeen(
@@ -239,8 +244,7 @@ def _units(
         code: use_of_tube(case, tube, case.findings[code], Reserved, BEFORE_ISSUE[case.route], at=grounds.at, lagging=False)
         for code, tube in tubes.items()
     }
-    usable = sorted((tube for code, tube in tubes.items() if not against[code]), key=longest_banked)
-    order = {tube.code: number for number, tube in enumerate(usable, 1)}
+    order = taken_in_order(tube for code, tube in tubes.items() if not against[code])
     return [
         UnitSeen(
             specimen=code,
@@ -312,7 +316,8 @@ def _donor(case: Case, grounds: Grounds) -> DonorSeen:
     )
 
 
-def _tests(tubes: Mapping[str, Snapshot], findings: Mapping[str, Findings]) -> list[LotSeen]:
+def lots_seen(tubes: Mapping[str, Snapshot], findings: Mapping[str, Findings]) -> list[LotSeen]:
+    """Return what the tests of these tubes' lots say: for the request and for the approval. Pure."""
     lots: dict[str, tuple[LotTests, set[str]]] = {}
     for code, tube in tubes.items():
         if tube.lot_code is not None:

@@ -28,11 +28,12 @@ from biobank.withdrawals.case import Case, find_row, read_case, visible
 from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.consents import tissue_of_tube
 from biobank.withdrawals.events import Reserved
-from biobank.withdrawals.findings import read_findings
+from biobank.withdrawals.findings import Findings, read_findings
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
 from biobank.withdrawals.models import withdrawal_outcome as outcome_table
+from biobank.withdrawals.picture import lots_seen, taken_in_order
 from biobank.withdrawals.schemas import (
     Feasibility,
     FeasibleSpecimen,
@@ -184,7 +185,12 @@ def refusals_now(
     session: Session, tubes: list[Snapshot], donor: str, at: datetime, route: Route | None
 ) -> dict[str, list[Refusal]]:
     """Return for each tube every reason why it could not be asked for now."""
-    findings = read_findings(session, {tube.code: tube for tube in tubes}, at)
+    return _refusals(tubes, read_findings(session, {tube.code: tube for tube in tubes}, at), donor, at, route)
+
+
+def _refusals(
+    tubes: list[Snapshot], findings: Mapping[str, Findings], donor: str, at: datetime, route: Route | None
+) -> dict[str, list[Refusal]]:
     return {
         tube.code: use_refusals(
             Reserved,
@@ -207,9 +213,12 @@ def feasibility(
     get_visible_donor(session, actor, donor)
     at = clock.now()
     tubes = [tube for tube in tubes_of_donor(session, donor, material) if may_know(actor, tube)]
-    refusals = refusals_now(session, tubes, donor, at, route)
+    known = {tube.code: tube for tube in tubes}
+    findings = read_findings(session, known, at)
+    refusals = _refusals(tubes, findings, donor, at, route)
+    order = taken_in_order(tube for tube in tubes if not refusals[tube.code])
     together, doses, _ = expected_dose(session, [tube for tube in tubes if not refusals[tube.code]])
-    items = [_feasible(tube, refusals[tube.code], doses.get(tube.code)) for tube in tubes]
+    items = [_feasible(tube, refusals[tube.code], doses.get(tube.code), order.get(tube.code)) for tube in tubes]
     return Feasibility(
         donor=donor,
         usable=sum(item.usable for item in items),
@@ -218,11 +227,12 @@ def feasibility(
         reasons=dict(Counter(item.code for item in items if item.code is not None)),
         consent=_consent_code(session, donor, tubes, at),
         allergies=[one.sentence for one in allergies_met(session, dict.fromkeys((tube.code for tube in tubes), donor))],
+        tests=lots_seen(known, findings),
         items=items,
     )
 
 
-def _feasible(tube: Snapshot, refusals: list[Refusal], dose: DosePublic | None) -> FeasibleSpecimen:
+def _feasible(tube: Snapshot, refusals: list[Refusal], dose: DosePublic | None, order: int | None) -> FeasibleSpecimen:
     return FeasibleSpecimen(
         specimen=tube.code,
         material=tube.material,
@@ -233,6 +243,7 @@ def _feasible(tube: Snapshot, refusals: list[Refusal], dose: DosePublic | None) 
         banked_at=tube.projection.banked_at,
         expires_at=tube.expires_at,
         usable=not refusals,
+        order=order,
         dose=dose,
         code=refusals[0].code if refusals else None,
         why_not=refusals[0].detail if refusals else None,

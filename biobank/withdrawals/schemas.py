@@ -12,6 +12,7 @@ from biobank.quality.schemas import Code, Reason, Sha256, Token
 from biobank.shipping.schemas import Reference
 from biobank.viability.schemas import DosePublic, SetDose
 from biobank.withdrawals.scans import Scan
+from biobank.withdrawals.seen import LotSeen
 from biobank.withdrawals.workflow import Route
 
 Amount = Annotated[int, Field(ge=0, le=10**15, description="In the specimen's unit.")]
@@ -284,6 +285,7 @@ class FeasibleSpecimen(BaseModel):
     banked_at: str | None
     expires_at: datetime | None
     usable: bool
+    order: int | None = Field(default=None, description="Its place among the usable ones, from 1; null when it is not.")
     dose: DosePublic | None = Field(description="Living cells to be expected after thawing; null without an estimate.")
     code: str | None = Field(default=None, description="The refusal's code.")
     why_not: str | None = None
@@ -302,4 +304,5 @@ class Feasibility(BaseModel):
     allergies: list[str] = Field(
         default=[], description="Where a residue of processing meets an allergy of the donor, a sentence each."
     )
+    tests: list[LotSeen] = Field(default=[], description="What the tests of their lots say, as an approval sees it.")
     items: list[FeasibleSpecimen]

@@ -176,7 +176,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/{delivered}/thaw", ("clinic_staff",), 13, "/withdrawals/{code}/thaw"),
     stop("/withdrawals/{delivered}/return", ("quality",), 13, "/withdrawals/{code}/return"),
     stop("/withdrawals/{delivered}/outcome", ("clinician",), 13, "/withdrawals/{code}/outcome"),
-    stop("/withdrawals/{approved}/pick", BENCH, 23, "/withdrawals/{code}/pick"),
+    stop("/withdrawals/{approved}/pick", BENCH, 24, "/withdrawals/{code}/pick"),
     stop("/withdrawals/{approved}/confirm", BENCH, 17, "/withdrawals/{code}/confirm"),
     stop("/withdrawals/{thawed}/check", CLINIC, 16, "/withdrawals/{code}/check"),
     stop("/withdrawals/{thawed}/administer", ("clinician",), 16, "/withdrawals/{code}/administer"),

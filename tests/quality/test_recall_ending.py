@@ -125,7 +125,7 @@ def test_a_unit_that_was_given_is_followed_up_and_an_affected_one_is_rejected_fi
             "two_close_a_recall",
         ),
         (
-            "INSERT INTO recall_disposition SELECT id, 'AD-0000000', 'cleared', 'x', started_event FROM recall WHERE id = :recall",
+            "INSERT INTO recall_disposition SELECT id, 'AD-000000', 'cleared', 'x', started_event FROM recall WHERE id = :recall",
             "a_disposition_is_of_a_recalled_unit",
         ),
         (

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from biobank.exports.past_exports import pair
 from biobank.exports.saved_filters import title_of
 from biobank.withdrawals.bedside_view import stage_of
+from biobank.withdrawals.look_alikes import Neighbour, near_codes, warnings_of
 from biobank.withdrawals.pick_list import Level, next_level
 
 FAILED, PASSED = "withdrawal.bedside_check_failed", "withdrawal.bedside_check_passed"
@@ -103,3 +104,23 @@ def test_every_started_export_is_listed_once_with_how_it_ended(states: list[str]
     random.shuffle(ends)
 
     assert {one.id: one.state for one in pair([*ends, *reversed(starts)])} == wanted
+
+
+def test_what_could_be_taken_for_a_tube_is_said_by_nearness_of_place_code_and_name() -> None:
+    tube = Neighbour("AD-2345678", "DN-1", "BX-1", "B2", 2, 2)
+    box = [
+        tube,
+        Neighbour("AD-2345687", "DN-1", "BX-1", "A9", 1, 9),
+        Neighbour("AD-9999999", "DN-2", "BX-1", "C3", 3, 3),
+        Neighbour("AD-8888888", "DN-2", "BX-1", "F2", 6, 2),
+        Neighbour("AD-7777777", "DN-3", "BX-1", None, None, None),
+        Neighbour("AD-6666666", "DN-1", "BX-1", "H9", 8, 9),
+    ]
+
+    assert warnings_of(tube.code, box, {tube.code, "AD-6666666"}, {"DN-3"}) == [
+        "AD-2345687 in A9 has a code that reads almost the same and is of the same donor and not asked for.",
+        "AD-7777777 is of a donor with a name like this one's.",
+        "AD-9999999 in C3 is another person's, right beside it.",
+    ]
+    assert warnings_of("AD-0000000", box, set(), set()) == []
+    assert not near_codes("AD-2345678", "AD-2345678") and not near_codes("AD-2345678", "HF-2345679")

@@ -52,6 +52,7 @@ def test_the_picture_says_what_is_usable_what_goes_first_and_what_remains(api: A
     donor = a_donor(api)
     good, bad = bank_vials(api, donor, 2, lot=True), bank_vials(api, donor, released=False)
     story = Story(api, donor, good).up_to("request")
+    asked = api.clinician.get("/withdrawals/feasibility", params={"donor": donor, "material": "adsc", "route": "ship_frozen"})
     picture = seen(api, story)["picture"]
     units = {one["specimen"]: one for one in picture["units"]}
 
@@ -63,6 +64,11 @@ def test_the_picture_says_what_is_usable_what_goes_first_and_what_remains(api: A
     assert (picture["remains"]["units"], picture["remains"]["takes_the_last"]) == (1, False)
     assert picture["tests"][0]["missing"], "cultured cells are released on their tests"
     assert picture["request"]["amounts"] == {"cells": 5_000_000}
+    before = {one["specimen"]: one for one in asked.json()["items"]}
+    assert asked.json()["tests"] == picture["tests"], "the request and the approval are shown one picture"
+    assert [(one["order"], one["refusals"]) for one in units.values()] == [
+        (before[code]["order"], before[code]["refusals"]) for code in units
+    ]
 
 
 def test_the_hash_in_the_approval_is_that_of_the_picture_signed(api: Api) -> None:

@@ -11,6 +11,8 @@ from biobank.withdrawals.pick_list import PickList, read_pick_list
 from biobank.withdrawals.review import Review, read_queue, read_review
 from tests.conftest import Api
 from tests.donors import stories as donors
+from tests.pages.visitor import Visit
+from tests.specimens import stories as specimens
 from tests.statements import count_statements
 from tests.withdrawals.stories import Story, a_donor, a_story, bank_vials
 
@@ -42,6 +44,14 @@ def test_the_queue_is_read_in_as_many_statements_for_five_requests_as_for_one(ap
     (five, _), many = read(api, "quality", read_queue, api.test_bank.bank)
 
     assert (len(one), len(five), few) == (1, 5, many)
+
+
+def test_the_pick_list_says_what_could_be_taken_for_a_tube(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2).up_to("approve")
+    (line,) = read(api, "lab_tech", pick_list_of, story.code)[0].lines
+
+    assert f"{story.vials[1]} is of the same donor and not asked for." in " ".join(line.beware)
+    assert "Easily taken for it" in visit("lab_tech").get_page(f"/withdrawals/{story.code}/pick")
 
 
 def test_the_pick_list_is_read_in_as_many_statements_for_four_tubes_in_two_boxes_as_for_one(api: Api) -> None:
@@ -92,3 +102,12 @@ def test_a_consent_for_another_tissue_does_not_count(api: Api) -> None:
 
     # The older consent, for every tissue, still covers fat: the latest that covers the tissue decides.
     assert reviewed(api, story).consent is None
+
+
+def test_the_page_of_a_request_warns_of_an_allergy_that_a_residue_meets(api: Api, visit: Visit) -> None:
+    person = specimens.donor(api)
+    taken = specimens.made(specimens.harvest(api.clinician, person))["specimens"][0]
+    specimens.made(specimens.freeze(api.lab_tech, [specimens.received(api.lab_tech, taken)], cryoprotectant="DMSO 5 %"))
+    specimens.made(api.clinician.post(f"/donors/{person}/allergies", json={"substance": "dmso"}))
+
+    assert "may hold DMSO" in visit("clinician").get_page(f"/withdrawals/new?donor={person}")

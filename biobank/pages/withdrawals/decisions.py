@@ -22,7 +22,7 @@ from biobank.pages.ui.forms import CIRCUMSTANCES, fields_of
 from biobank.pages.ui.listing import Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.pages.viability.presentation import dose_text
-from biobank.pages.withdrawals.requests import route_words
+from biobank.pages.withdrawals.requests import TESTS, route_words, test_rows
 from biobank.pages.withdrawals.steps import statement_of, taken
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.withdrawals import service
@@ -63,14 +63,6 @@ UNITS = [
     Column("banked", "Banked", "when"),
     Column("markers", "Markers", "words"),
     Column("why", "Why not"),
-]
-TESTS = [
-    Column("lot", "Lot", "code"),
-    Column("passed", "Passed"),
-    Column("failed", "Failed"),
-    Column("pending", "Pending"),
-    Column("overdue", "Overdue"),
-    Column("missing", "Never made"),
 ]
 NEAR_MISSES = [Column("what", "What"), Column("times", "Times", "number"), Column("latest", "Latest", "when")]
 
@@ -160,10 +152,7 @@ def _picture(picture: Picture | None) -> dict[str, Any]:
         "unit_columns": UNITS,
         "units": [_unit(one) for one in sorted(picture.units, key=lambda one: (one.order is None, one.order, one.specimen))],
         "test_columns": TESTS,
-        "tests": [
-            {"lot": one.lot} | {name: ", ".join(map(words, getattr(one, name))) or None for name in _SAID}
-            for one in picture.tests
-        ],
+        "tests": test_rows(picture.tests),
         "dose": None if picture.dose.dose is None else dose_text(picture.dose.dose),
         "dose_of": picture.dose.vials,
         "near_columns": NEAR_MISSES,
@@ -174,9 +163,6 @@ def _picture(picture: Picture | None) -> dict[str, Any]:
             "picture_parts": orjson.dumps(picture.parts).decode(),
         },
     }
-
-
-_SAID = ("passed", "failed", "pending", "overdue", "missing")
 
 
 def _unit(one: UnitSeen) -> dict[str, Any]:
