@@ -56,8 +56,8 @@ class TileName(NamedTuple):
     @classmethod
     def from_path(cls, path: str) -> TileName:
         """Read a name. Raises TileError for every spelling but the one ``path()`` gives."""
-        match = _PATH.fullmatch(path)
-        if not match or len(path) > 64:
+        match = _PATH.fullmatch(path) if len(path) <= 64 else None
+        if not match:
             raise TileError("not the name of a tile")
         level = None if match["level"] == "entries" else int(match["level"])
         name = cls(level, int(match["n"].replace("x", "").replace("/", "")), int(match["width"] or TILE_WIDTH))
@@ -82,8 +82,8 @@ def tile_names(size: int) -> Iterator[TileName]:
 
 
 def split_tile(data: bytes, width: int) -> list[bytes]:
-    """Return the hashes of a tile. Raises TileError unless there are exactly ``width``."""
-    if len(data) != width * HASH_BYTES:
+    """Return the hashes of a tile. Raises TileError unless there are exactly ``width``, at most 256."""
+    if width > TILE_WIDTH or len(data) != width * HASH_BYTES:
         raise TileError("a tile has 32 bytes for every hash")
     return [data[i : i + HASH_BYTES] for i in range(0, len(data), HASH_BYTES)]
 
@@ -223,13 +223,15 @@ def encode_bundle(entries: Iterable[bytes]) -> bytes:
 
 
 def decode_bundle(data: bytes) -> list[bytes]:
-    """Return the entries of a bundle. Raises TileError when it does not end with a whole entry."""
+    """Return the entries of a bundle. Raises TileError when it does not end with a whole entry, or has more than 256."""
     entries: list[bytes] = []
     at = 0
     while at < len(data):
         end = at + 2 + int.from_bytes(data[at : at + 2], "big")
         if len(data) < at + 2 or len(data) < end:
             raise TileError("the bundle ends inside an entry")
+        if len(entries) == TILE_WIDTH:
+            raise TileError("a bundle has the entries of one tile")
         entries.append(data[at + 2 : end])
         at = end
     return entries

@@ -1,0 +1,106 @@
+"""However a note, a tile, a bundle or a form was made, reading it takes no more memory than its readers say it may."""
+
+import asyncio
+import contextlib
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import Request
+from starlette.formparsers import MultiPartException
+
+from biobank.acts.problems import problem_response
+from biobank.foundation.errors import MalformedRequest
+from biobank.pages.ui.session import LONGEST_FORM, Form, read_form
+from biobank.transparency.checkpoint import open_checkpoint
+from biobank.transparency.cosignature import find_cosignature
+from biobank.transparency.note import NoteError
+from biobank.transparency.proof import InclusionReceipt
+from biobank.transparency.receipt import verify_acknowledgement
+from biobank.transparency.tiles import TileError, TileName, decode_bundle, split_tile
+from biobank.transparency.tree import ProofError
+from biobank.transparency.verify import header_of
+from tests.transparency.test_mutated import KEY, NOTE, ORIGIN, PROOF, RECEIPT, RECEIPTS, WITNESS
+from tests.transparency.tiny import judge
+
+MEG = 1024 * 1024
+MOST = 96 * MEG
+"""Bytes beside the text itself."""
+
+
+def member(name: str, data: bytes) -> bytes:
+    return header_of(name, len(data)) + data + bytes(-len(data) % 512)
+
+
+def form_of(body: bytes) -> Form:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    headers = [(b"content-type", b"application/x-www-form-urlencoded")]
+    request = Request({"type": "http", "method": "POST", "headers": headers, "query_string": b""}, receive)
+    return asyncio.run(read_form(request))
+
+
+def most_of(reads: Callable[[Any], Any], text: Any) -> int:
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(NoteError, ProofError, TileError, MalformedRequest, MultiPartException):
+            reads(text)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+NOTES: list[Callable[[Any], Any]] = [
+    lambda text: open_checkpoint(text, ORIGIN, [KEY.verifier]),
+    lambda text: find_cosignature(text, WITNESS.verifier),
+    lambda text: verify_acknowledgement([RECEIPTS.verifier], text),
+    InclusionReceipt.from_text,
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n" * 8 * MEG,
+        NOTE + NOTE[NOTE.index("— ") :] * 100_000,
+        RECEIPT.replace("specimen", "specimen" * 500_000),
+        PROOF + "index 1\n" * MEG,
+        "A" * 8 * MEG + "=\n\n— ",
+    ],
+    ids=["lines", "signatures", "a long name", "numbers", "base64"],
+)
+@pytest.mark.parametrize("reads", NOTES, ids=["checkpoint", "cosignature", "receipt", "proof"])
+def test_a_note_of_any_length_is_read_or_refused_in_bounded_memory(reads: Callable[[Any], Any], text: str) -> None:
+    assert most_of(reads, text) < MOST
+
+
+@pytest.mark.parametrize(
+    ("reads", "data"),
+    [
+        (decode_bundle, bytes(8 * MEG)),
+        (decode_bundle, b"\xff\xff" * 4 * MEG),
+        (lambda data: split_tile(data, 256), bytes(8 * MEG)),
+        (lambda data: split_tile(data, len(data) // 32), bytes(8 * MEG)),
+        (TileName.from_path, "tile/0/" + "x000/" * MEG),
+        (judge, member("bundle.json", b"[" + b"[]," * (2 * MEG // 3) + b"[]]")),
+        (judge, member("bundle.json", b"[" * 2 * MEG)),
+        (judge, header_of("bundle.json", 60 * MEG)),
+        (form_of, b"&=" * (LONGEST_FORM // 2)),
+        (form_of, b"a=&" * (LONGEST_FORM // 3)),
+        (form_of, b"%" * (LONGEST_FORM // 8)),
+        (form_of, b"about=" + b"%F0%9F%A7%AA" * (LONGEST_FORM // 13)),
+        (form_of, b"a=1&" * 4 * MEG),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else f"{len(value)}-{value[:8]!r}",
+)
+def test_a_tile_a_bundle_or_a_form_is_read_or_refused_in_bounded_memory(reads: Callable[[Any], Any], data: Any) -> None:
+    assert most_of(reads, data) < MOST
+
+
+def test_a_refusal_is_no_longer_than_what_it_refuses_needs() -> None:
+    """What a refusal repeats of a request is cut: a problem is a page, whatever was sent."""
+    refusal = MalformedRequest("The name is too long.", errors=[{"field": "a" * 100, "problem": "is no member here"}] * 20)
+
+    assert len(problem_response(refusal).body) < 8 * 1024
