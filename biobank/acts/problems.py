@@ -109,8 +109,20 @@ def wants_page(request: Request) -> bool:
     return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
 
 
+_NO_BODY = frozenset({"missing", "model_attributes_type", "model_type", "dict_type"})
+
+
+def unreadable() -> MalformedRequest:
+    """Say that a body cannot be read at all."""
+    return MalformedRequest(
+        "The body cannot be read. Send whole JSON in UTF-8 as application/json, or the form as its page has it."
+    )
+
+
 def validation_refusal(error: RequestValidationError) -> MalformedRequest:
     """Name the fields that are wrong, never their values: they may be personal data."""
+    if any(e["type"] == "json_invalid" or (e["loc"] == ("body",) and e["type"] in _NO_BODY) for e in error.errors()):
+        return unreadable()
     fields = [
         {
             "field": ".".join(str(p) for p in e["loc"] if not _PLACE.match(str(p))) or str(e["loc"][0]),
@@ -150,7 +162,9 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
             response = await answer(request, refusal)
             response.headers["Allow"] = ", ".join(allowed)
             return response
-        refusal = await missing_proof(request) or MalformedRequest(title_of(error.status_code) + ".")
+        refusal = await missing_proof(request) or (
+            unreadable() if error.status_code == 400 else MalformedRequest(title_of(error.status_code) + ".")
+        )
         return await answer(request, refusal)
 
     async def replayed(_request: Request, error: Any) -> Response:

@@ -18,6 +18,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
 
+from biobank.acts.problems import unreadable
 from biobank.acts.web import missing_proof
 from biobank.foundation.errors import MalformedRequest
 
@@ -28,6 +29,9 @@ ON_THE_LOOP: Final = 64 * 1024
 """Bytes of JSON; a longer body is judged on a thread, so that the process goes on answering others meanwhile."""
 _NAMED: Final = 100
 """Characters of an unknown name that a refusal repeats."""
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""What may be half of a character of two."""
 
 NOT_A_TIME: Final = "must be an RFC 3339 time such as 2026-11-29T12:00:00Z"
 
@@ -132,16 +136,21 @@ def refusal_of_query(route: APIRoute, request: Request) -> MalformedRequest | No
 def refusal_of_body(route: APIRoute, raw: bytes) -> MalformedRequest | None:
     """Say what is wrong with the JSON of a body: two members of one name, a member that nobody knows, a value of another type.
 
-    What cannot be read at all is left to the framework.
+    Only UTF-8 is JSON (RFC 8259, 8.1). The framework would read other encodings too, and past every check here.
     """
     if not raw:
         return None
     try:
-        value = _decoder.decode(raw.decode())
+        text = raw.decode("utf-8-sig")
+        value = _decoder.decode(text)
+        if _HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
     except MalformedRequest as refusal:
         return refusal
+    except UnicodeEncodeError:
+        return MalformedRequest("A text of the body has half of a character (a lone surrogate). Send whole characters.")
     except (ValueError, RecursionError):
-        return None
+        return unreadable()
     schema = contract_of(route).body
     if schema is None:
         return MalformedRequest("This call takes no JSON. Send it without a body.") if value else None

@@ -76,6 +76,43 @@ def test_a_body_is_taken_as_documented_only(api: Api, body: str, code: str, word
     assert words in answer.json()["detail"]
 
 
+ODD_BODIES: dict[bytes, tuple[int, str]] = {
+    b'{"text": "\\ud800"}': (422, "half of a character"),
+    b'{"te\\udc00xt": "x"}': (422, "half of a character"),
+    b'{"text": "\\ud83e\\uddea7"}': (404, "Nothing here answers"),
+    b'{"text": "x",}': (422, "cannot be read"),
+    b'{"text": "x"} {}': (422, "cannot be read"),
+    b"  ": (422, "cannot be read"),
+    b"": (422, "cannot be read"),
+    b'{"text": ' + b"9" * 5000 + b"}": (422, "cannot be read"),
+    '{"text": "R\u00f6hrchen 7"}'.encode("latin-1"): (422, "cannot be read"),
+    '{"text": "x7", "text": "x8"}'.encode("utf-16"): (422, "cannot be read"),
+    '{"text": "x7"}'.encode("utf-32"): (422, "cannot be read"),
+    '{"text": "x7", "text": "x8"}'.encode("utf-8-sig"): (422, "given twice"),
+    '{"text": "x7"}'.encode("utf-8-sig"): (404, "Nothing here answers"),
+    b'{"text": "x7", "te\\u0078t": "x8"}': (422, "given twice"),
+    b'{"text": 1e999}': (422, "must be a text"),
+    b"[]": (422, "must be an object"),
+    b'{"text": "\\u0000"}': (422, "text"),
+    b'{"text": "\\ufeff"}': (404, "words, not a code"),
+}
+
+
+def test_odd_bodies_are_answered_in_words_and_never_with_a_fault_of_ours(api: Api) -> None:
+    wrong = []
+    for body, (status, words) in ODD_BODIES.items():
+        answer = api.lab_tech.post("/scans", content=body, headers={"Content-Type": "application/json"})
+        if answer.status_code != status or words not in answer.json()["detail"]:
+            wrong.append((body[:60], answer.status_code, answer.text[:200]))
+    for media in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ";;;"):
+        answer = api.lab_tech.post("/scans", content=b'{"text": "x7"}', headers={"Content-Type": media})
+        if answer.status_code != 422 or "application/json" not in answer.json()["detail"]:
+            wrong.append((media.encode(), answer.status_code, answer.text[:200]))
+    many = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = httpx.post(f"{api.url}/api/v1/auth/token", content=b"a=1&" * 1500, headers=many)
+    assert (wrong, answer.status_code) == ([], 422)
+
+
 def test_a_call_without_a_body_takes_none(api: Api) -> None:
     assert api.lab_tech.post("/auth/logout", json={"everywhere": True}).status_code == 422
     assert api.lab_tech.post("/auth/logout", json={}).status_code < 300
