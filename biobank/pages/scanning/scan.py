@@ -20,6 +20,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.events import CheckedOut
 from biobank.foundation.errors import MalformedRequest, Refusal
+from biobank.foundation.scanned_text import LONGEST_SCAN
 from biobank.foundation.terms import words
 from biobank.pages.ui.session import Form, PagePerforming, PageReading, Visiting, read_form
 from biobank.pages.ui.templating import render
@@ -158,7 +159,7 @@ async def _lines(form: Form, reading: Reader) -> _Lines:
     if dropped.isdigit() and int(dropped) < len(listed):
         del listed[int(dropped)]
     lines = _Lines(
-        Line(text, well or None) for well, _, text in (value.partition("|") for value in listed) if 0 < len(text) <= 300
+        Line(text[: LONGEST_SCAN + 1], well or None) for well, _, text in (value.partition("|") for value in listed) if text
     )
     fresh = form.get("fresh", "")
     lines.fresh = int(fresh) if fresh.isdecimal() and len(fresh) < 4 else 0

@@ -47,6 +47,7 @@ async function decodeOnServer(canvas) {
   return answer.json();
 }
 
+const FRAMES_HERE = 4; // so many without a label, and the bank looks at one: it reads other symbols, and says when it is too dark
 const EQUALLY_NEAR = 0.1; // of the picture's side, as on the server
 
 // The browser's own detector finds every symbol; ours nearest to the middle is meant, and of two equally near nobody knows which.
@@ -142,11 +143,14 @@ export async function readWithCamera(each = null) {
     const detector = await nativeDetector();
     const canvas = document.createElement("canvas");
     let last = { text: null, at: 0 };
+    let misses = 0;
     words.textContent = t("Hold the label in the middle of the picture.");
     while (open) {
       const started = performance.now();
       drawCrop(video, canvas);
-      const seen = detector ? await decodeHere(detector, canvas) : await decodeOnServer(canvas);
+      const here = detector && misses < FRAMES_HERE;
+      const seen = here ? await decodeHere(detector, canvas) : await decodeOnServer(canvas);
+      misses = here && !seen.text ? misses + 1 : 0;
       const text = seen.text ?? null;
       mark(frame, seen.box_permille);
       if (!text && seen.advice) words.textContent = seen.advice;

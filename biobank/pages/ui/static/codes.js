@@ -73,8 +73,11 @@ export function trailingScans(typed) {
   return { scans, rest };
 }
 
-/** Whether a text begins as our codes do: then it is one of ours, misread, and no identifier of somebody else. */
+/** Whether a text begins as our codes do: then it is one of ours that was misread, unless the bank knows it as somebody else's. */
 export const beginsAsOurs = (text) => new RegExp(`^(?:(?:${DATED.join("|")})[0-9]{2}|(?:${UNDATED.join("|")})[-\\s])`, "i").test(text);
+
+/** Whether a text begins an address: a code at the end of one that is no label address of ours may be another bank's. */
+export const holdsAddress = (text) => /:\/\/|%3A%2F%2F|^www\./i.test(text);
 
 /** Read a text that should be one label and nothing else; null unless it is a valid code or label address. */
 export function readLabel(text) {

@@ -7,7 +7,8 @@ const lists = [...document.querySelectorAll("[data-scan-list]")];
 const known = document.querySelector('meta[name="label-hosts"]')?.content.toUpperCase().split(" ") ?? [];
 // A list without prefixes takes whatever is scanned: in an emergency nothing is turned away.
 const takes = (list, prefix) => !list.dataset.scanList || list.dataset.scanList.split(" ").includes(prefix || "AD");
-const lines = (list) => list.value.split(/[\s,]+/).filter(Boolean);
+// An identifier that somebody else gave may hold blanks and commas: a line is one.
+const lines = (list) => list.value.split("\n").map((line) => line.trim()).filter(Boolean);
 
 function count(list) {
   const n = lines(list).length;

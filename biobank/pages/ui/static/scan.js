@@ -8,13 +8,15 @@
 // Every scan is announced as a cancelable `code-scanned` event ({code, prefix, text}). A page that handles it calls
 // preventDefault(). Otherwise the code goes into a waiting `data-scan-field`, or, on a page without one, to /find.
 
-import { beginsAsOurs, labelHost, readLabel, trailingScans } from "./codes.js";
+import { beginsAsOurs, holdsAddress, labelHost, readLabel, trailingScans } from "./codes.js";
+import { drop, hold } from "./held.js";
 import { t } from "./words.js";
 
 // A longer pause ends a scan, with or without a suffix. Generous, because a busy computer stutters in the middle of one, and what is lost then is the
 // label's host; a person's own typing before it does no harm, as only the end of the keys must form a code.
 const GAP_MS = 1000;
 const HAND_MS = 120; // nobody types random characters faster than this, taking the middle pause of all
+const GUN_MS = 40; // and nobody types anything so fast
 const SUFFIX_MS = 120; // CR LF, or Enter after Tab, belong to the scan before them
 const REPEAT_MS = 2000; // the same label again within this time is the same pull of the trigger
 
@@ -95,11 +97,14 @@ function takeBack(from) {
   }
 }
 
-function faster(from) {
+function faster(from, limit = HAND_MS) {
   const run = keys.slice(from);
   const pauses = run.slice(1).map((key, i) => key.at - run[i].at).sort((a, b) => a - b);
-  return pauses.length > 2 && pauses[pauses.length >> 1] < HAND_MS;
+  return pauses.length > 2 && pauses[pauses.length >> 1] < limit;
 }
+
+// Whether what has the focus lets go of a text that only a gun can have typed: not a password, and not a text of several lines.
+const letsGo = (target) => faster(0, GUN_MS) && target instanceof HTMLInputElement && target.type !== "password";
 
 // What the keys say: read as the computer's layout has them, or, when that gives no code, as a US keyboard has.
 function said() {
@@ -114,21 +119,32 @@ function settle(target) {
   const { scans, rest: before } = said();
   const first = scans[0];
   const byGun = faster(first?.start ?? 0) || !isEditable(target);
+  if (first && byGun && holdsAddress(before)) {
+    const text = before + scans.map((scan) => scan.text).join("");
+    takeBack(0);
+    foreign(text.replaceAll("\u0000", ""), "", target); // whose address it is, the bank says
+    return true;
+  }
   if (first?.valid && (byGun || takesCodes(target))) {
     takeBack(first.start);
     for (const scan of scans) deliver(scan, target);
-    if (!isEditable(target) && before.replace(/[^0-9A-Za-z]/g, "").length > 3) misread("");
+    if ((!isEditable(target) || letsGo(target)) && before.replace(/[^0-9A-Za-z]/g, "").length > 3) misread("");
     return true;
   }
   if (first && byGun) {
     takeBack(first.start);
-    misread(first.code);
+    foreign(first.text, first.code, target);
     return true;
   }
-  if (!first && byGun && (!isEditable(target) || target.matches?.("[data-scan-field]")) && shown().length > 3) {
-    const text = shown();
+  const text = shown();
+  const hears = !isEditable(target) || target.matches?.("[data-scan-field]") || letsGo(target);
+  if (!first && byGun && hears && text.length > 3) {
+    if (isEditable(target) && !takesCodes(target)) {
+      if (announced({ code: text, prefix: "", text }, target)) takeBack(0);
+      return true; // else it stays where it was shot, and sends nothing
+    }
     takeBack(0);
-    foreign(text, target);
+    foreign(text, "", target);
     return true;
   }
   return false;
@@ -138,22 +154,28 @@ function settle(target) {
 function rest(target) {
   if (keys.length < 4 || !faster(0)) return false;
   const { scans } = said();
-  if (!scans.length && isEditable(target)) return false;
-  return scans[0]?.valid || !isEditable(target) ? settle(target) : false;
+  return scans[0]?.valid || !isEditable(target) || letsGo(target) ? settle(target) : false;
 }
 
-// An identifier that somebody else gave: only the bank knows whether it names a tube.
-function foreign(text, target) {
-  const event = new CustomEvent("code-scanned", { bubbles: true, cancelable: true, detail: { code: text, prefix: "", text } });
-  if (!beginsAsOurs(text)) {
-    (target?.isConnected ? target : document).dispatchEvent(event);
-    if (event.defaultPrevented) return;
-    if (/[0-9]/.test(text)) {
-      place({ code: text, prefix: "", text }, target);
-      return;
-    }
+// What is no code of ours: only the bank knows whether it names a tube. `code`: one of ours whose check character does not agree,
+// which is asked for all the same, as somebody may have given it.
+async function foreign(text, code, target) {
+  if ((code || beginsAsOurs(text)) && !(await isKnown(text))) return void misread(code);
+  const scan = { code: text, prefix: "", text };
+  if (announced(scan, target)) return;
+  if (/[0-9]/.test(text) || target?.matches?.("[data-find]") || (await isKnown(text))) place(scan, target);
+  else misread("");
+}
+
+async function isKnown(text) {
+  const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
+  const body = new URLSearchParams({ csrf_token: token, action: "look", line: `|${text}`, fresh: "1" });
+  try {
+    const answer = await fetch("/scan/list", { method: "POST", body, headers: { Accept: "application/json" } });
+    return answer.ok && Boolean((await answer.json()).rows[0]?.code);
+  } catch {
+    return false; // no network: it is read again
   }
-  misread("");
 }
 
 // Decide what the Enter or Tab that just came means; true when it belonged to a scan and must not reach the page.
@@ -185,6 +207,7 @@ function block(event) {
 
 function onKeydown(event) {
   if (event.isComposing || event.target.matches?.("[data-scanner-test]")) return; // the page that sets a gun up looks for itself
+  if (event.key !== "Shift") drop();
   const isSuffix = event.key === "Enter" || event.key === "Tab";
   if (event.timeStamp < swallowUntil && (isSuffix || event.ctrlKey || /^F[0-9]+$/.test(event.key) || event.key === " ")) {
     if (event.key === " ") blockedSpace = true;
@@ -196,7 +219,7 @@ function onKeydown(event) {
     if (finish(event)) {
       block(event);
       swallowUntil = event.timeStamp + SUFFIX_MS;
-    }
+    } else if (event.key === "Enter" && !isEditable(event.target) && hold(event)) block(event);
     keys = [];
     return;
   }
@@ -215,6 +238,12 @@ function onKeydown(event) {
   }
   if (keys.length && event.timeStamp - keys.at(-1).at > GAP_MS) keys = [];
   const belongs = inBurst(event);
+  if (event.key === " " && !belongs && !isEditable(event.target) && hold(event)) {
+    keys = [];
+    blockedSpace = true;
+    block(event);
+    return;
+  }
   remember(event);
   if (isEditable(event.target)) return;
   // A blank presses the button that has the focus. Firefox opens its quick search on the other two when no field has it, and the
@@ -322,10 +351,13 @@ export function deliver(scan, active) {
   const now = performance.now();
   if (scan.code === last.code && now - last.at < REPEAT_MS) return;
   last = { code: scan.code, at: now };
-  const event = new CustomEvent("code-scanned", { bubbles: true, cancelable: true,
-    detail: { code: scan.code, prefix: scan.prefix, text: scan.text } });
+  if (!announced(scan, active)) place(scan, active);
+}
+
+function announced({ code, prefix, text }, active) {
+  const event = new CustomEvent("code-scanned", { bubbles: true, cancelable: true, detail: { code, prefix, text } });
   (active?.isConnected ? active : document).dispatchEvent(event);
-  if (!event.defaultPrevented) place(scan, active);
+  return event.defaultPrevented;
 }
 
 // Put a scan that no page took into the field that waits for it, or open what it names.
@@ -333,7 +365,7 @@ function place(scan, active) {
   const dialog = document.querySelector("dialog:modal");
   const { field, any } = fieldFor(scan, active, dialog ?? document);
   if (field) fill(field, scan);
-  else if (dialog) say("care", t("Scanned %(code)s, but a question is open.", scan), t("Answer it first."));
+  else if (dialog) say("stop", t("Scanned %(code)s, but a question is open.", scan), t("Nothing was done with it. Answer the question, then scan again."));
   else if (any || [...document.querySelectorAll("form[data-once]")].some(isChanged)) {
     say("care", t("Scanned %(code)s: it fits no field here.", scan), t("What you entered is kept."),
       { href: findHref(scan.text), label: t("Leave this page and open %(code)s", scan) });
@@ -343,8 +375,8 @@ function place(scan, active) {
 async function openCamera(button) {
   const { readWithCamera } = await import("./camera.js");
   if (button.dataset.camera === "many") {
-    await readWithCamera((text) => {
-      const scan = readLabel(text);
+    await readWithCamera(async (text) => {
+      const scan = readLabel(text) ?? ((await isKnown(text)) ? { code: text, prefix: "", text } : null);
       if (!scan) return t("This is no code of this bank. Type it into the field if it belongs here.");
       deliver(scan, document.getElementById(button.dataset.for));
       return t("Scanned %(code)s. Hold the next one in the middle, or close.", scan);
