@@ -8,11 +8,27 @@ a Cyrillic А is not an A.
 
 import re
 import unicodedata
-from typing import Final
+from typing import Annotated, Any, Final
 from urllib.parse import unquote
+
+from pydantic import BeforeValidator, Field
 
 LONGEST_SCAN: Final = 512
 """Characters of a scanned text; more is no label."""
+
+
+def _without_nul(text: Any) -> Any:
+    return text.replace("\0", "") if isinstance(text, str) else text
+
+
+Scanned = Annotated[
+    str,
+    BeforeValidator(_without_nul),
+    Field(
+        min_length=1, max_length=LONGEST_SCAN, description="As scanned: a code, a label's address, or an identifier of others."
+    ),
+]
+"""A scanned text in a request, whatever is in it: what it names is asked of the bank, and no shape is refused before."""
 
 _FULL_WIDTH: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _HYPHENS: Final = "\u02d7\u2043\u207b\u208b\u2212"

@@ -6,10 +6,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from biobank.custody.recording import Circumstances
 from biobank.foundation.paging import Listed
+from biobank.foundation.scanned_text import Scanned
 
 Code = Annotated[str, Field(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 TemplateName = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,60}$")]
-Scanned = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")]
 Dpi = Literal[203, 300, 600]
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")]
 PrinterName = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,40}$")]

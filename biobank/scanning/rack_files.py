@@ -111,7 +111,7 @@ def rows_of(text: str, known: Known | None = None) -> list[list[str]]:
     mark = max(_SEPARATORS, key=lambda one: sum(_splits(line, one) for line in lines if line not in whole))
     rows = []
     for line in lines:
-        if line in whole:
+        if line in whole or is_code(line):  # `AD26 MC061ET` has no well before a blank
             rows.append([tidy(line)])
         elif mark in line:
             rows.append(_cells(line, mark))
@@ -141,15 +141,15 @@ def require_few(rows: int) -> None:
         raise ListTooLong(f"The file has more than {MOST_ROWS:,} rows, far more than a rack. Load the list of one rack.")
 
 
-def read_rack(rows: Sequence[Sequence[str]], known: Known | None = None) -> RackFile:
+def read_rack(rows: Sequence[Sequence[str]], known: Known | None = None, *, most: int = LONGEST_LIST) -> RackFile:
     """Read rows of cells. Raises ListTooLong, and TwoTubesInOnePlace for a row that names two tubes of this bank."""
     rows = unfolded(rows)
     cells = {cell for row in rows for cell in row if cell and len(cell) <= _LONGEST_SCAN}
     ours = {cell for cell in cells if _is_tube(cell)} | (set(known(cells)) if known is not None else set())
     reading = _Reading(ours, rows)
     lines = [line for number, row in enumerate(rows, 1) if (line := reading.line(number, row)) is not None]
-    if len(lines) > LONGEST_LIST:
-        raise ListTooLong(f"{len(lines)} tubes are more than one list takes ({LONGEST_LIST}). Send them in parts.")
+    if len(lines) > most:
+        raise ListTooLong(f"{len(lines)} tubes are more than one list takes ({most}). Send them in parts.")
     racks = reading.racks()
     return RackFile(lines, racks[0] if len(racks) == 1 else None, len(racks) > 1)
 

@@ -12,7 +12,7 @@ from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.foundation.names import name_key
 from biobank.foundation.scanned_text import spellings
-from biobank.scanning.rack_files import Known, Line, RackFile, read_rack, require_one_rack, rows_of
+from biobank.scanning.rack_files import MOST_ROWS, Known, Line, RackFile, read_rack, require_one_rack, rows_of
 from biobank.scanning.rack_tables import rows_of_file
 from biobank.specimens.resolving import matching_aliases
 from biobank.storage.models import storage_container as container
@@ -32,6 +32,17 @@ def read_file(session: Session, actor: Actor, data: bytes, settings: Settings) -
     found = read_rack(rows_of_file(data, known), known)
     require_one_rack(found)
     return _with_container(session, actor, found, settings)
+
+
+def read_scans(session: Session, text: str) -> list[str]:
+    """Return the tubes of pasted lines, for lists that say what is in a place, however many there are. A tube that a reader could
+    not read is one too. Raises ListTooLong for more rows than any file of a rack, and TwoTubesInOnePlace.
+    """
+    known = _known_to(session)
+    rows = rows_of(text, known)
+    if all(len(row) == 1 for row in rows):
+        return [cell for row in rows for cell in row if cell]
+    return [line.text for line in read_rack(rows, known, most=MOST_ROWS).lines]
 
 
 def _known_to(session: Session) -> Known:

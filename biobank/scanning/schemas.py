@@ -1,10 +1,8 @@
 """Wire shapes of scanning."""
 
-from typing import Annotated
-
 from pydantic import BaseModel, ConfigDict, Field
 
-from biobank.foundation.scanned_text import LONGEST_SCAN
+from biobank.foundation.scanned_text import Scanned
 
 
 class ScanRequest(BaseModel):
@@ -12,7 +10,7 @@ class ScanRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: Annotated[str, Field(min_length=1, max_length=LONGEST_SCAN)]
+    text: Scanned
 
 
 class ScanAnswer(BaseModel):

@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from biobank.custody.recording import Circumstances, Instant
 from biobank.foundation.paging import Listed
+from biobank.foundation.scanned_text import Scanned
 from biobank.shipping.events import LISTED, REFERENCE
 from biobank.storage.schemas import TemperatureClass
 
@@ -16,9 +17,6 @@ Reference = Annotated[str, Field(pattern=REFERENCE)]
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason, e.g. `too_warm`.")]
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1, description="Sequence of the last event you saw. 428 when absent, 409 when old.")]
 Temperature = Annotated[int, Field(ge=-273_150, le=100_000, description="m°C")]
-Scan = Annotated[
-    str, Field(min_length=3, max_length=300, pattern=r"^[\x20-\x7e]+$", description="As scanned: a code, or a label's address.")
-]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 DEFAULT_MINUTES = 30
@@ -113,7 +111,7 @@ class ArrivedTube(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    specimen: Scan
+    specimen: Scanned
     container_intact: bool = True
     label_legible: bool = True
 

@@ -124,6 +124,23 @@ def matching_aliases(session: Session, texts: Collection[str]) -> dict[str, list
     return {text: rows for text, rows in answer.items() if rows}
 
 
+def codes_named(
+    session: Session, actor: Actor, texts: Collection[str], settings: Settings, *, hidden: bool = False
+) -> dict[str, str]:
+    """Return, by its text, the code that each scan names: one of ours whatever stands behind it, or that of the one specimen
+    with this identifier that the actor may know of (`hidden`: as `resolve_all`). Texts that name nothing are absent.
+    """
+    named: dict[str, str] = {}
+    others: set[str] = set()
+    for text in texts:
+        try:
+            named[text] = resolve_payload(text, settings.host_name, settings.former_hosts).text
+        except Refusal:
+            others.add(text)
+    answers = resolve_all(session, actor, others, settings, hidden=hidden) if others else {}
+    return named | {text: answer.code for text, answer in answers.items() if isinstance(answer, Resolved)}
+
+
 def tube_named(session: Session, text: str, settings: Settings) -> str:
     """Return the code that a scan of a tube names, a code of another kind included, whoever may know of it.
 

@@ -17,7 +17,6 @@ AliasIssuer = Annotated[
     str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="Who gave the identifier, e.g. `clinic_east`, `din`.")
 ]
 AliasValue = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\x21-\x7e]+( [\x21-\x7e]+)*$")]
-Scanned = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00]+$")]
 
 
 class HoldSummary(BaseModel):

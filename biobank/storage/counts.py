@@ -24,9 +24,11 @@ from biobank.custody.models import custody
 from biobank.custody.recording import Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import State, StreamKind
-from biobank.foundation.codes import is_code, parse_code
+from biobank.foundation.codes import is_code
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.foundation.paging import Listed, Paging, read_page
+from biobank.foundation.scanned_text import tidy
+from biobank.specimens.resolving import codes_named
 from biobank.storage import queries
 from biobank.storage.events import ContainerCounted, CountResolved, Sighted
 from biobank.storage.models import stock_count, stock_count_line
@@ -139,7 +141,7 @@ def resolving_refusals(actor: Actor, row: Any, found: Any) -> list[Refusal]:
 def count(session: Session, act: Act, code: str, request: CountBlind) -> CountTaken:
     """Count what is in a place, the first or the second time. Raises what `counting_refusals` returns, and NotFound."""
     inside = queries.specimens_inside(session, code)
-    scanned = {_known_form(text) for text in request.scanned}
+    scanned = _said_by(session, act, request.scanned)
     tubes = load(session, sorted({*inside, *(one for one in scanned if is_code(one))}), lock=True)
     row = queries.get_container(session, act.actor, code, lock=True)
     found = open_count(session, code)
@@ -243,7 +245,7 @@ def count_container(session: Session, act: Act, request: CountRequest) -> CountA
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     require_no_open_count(session, code)
     expected = set(queries.specimens_inside(session, code))
-    scanned = {_known_form(text) for text in request.scanned}
+    scanned = _said_by(session, act, request.scanned)
     compared = compare(expected, scanned, load(session, [s for s in scanned - expected if is_code(s)]))
     head = head_of(session, act, request, subject=None, site=row.site_code)
     done = append(session, [Fact(StreamKind.CONTAINER, code, compared.event(None), head)])
@@ -258,10 +260,10 @@ def count_container(session: Session, act: Act, request: CountRequest) -> CountA
     )
 
 
-def _known_form(text: str) -> str:
-    """The canonical form of a scanned code, or the text itself when it is none of ours."""
-    tail = text.rsplit("/", 1)[-1]
-    return parse_code(tail).text if is_code(tail) else text
+def _said_by(session: Session, act: Act, scanned: Sequence[str]) -> set[str]:
+    """The codes that were scanned, and of what names nothing here the text itself."""
+    named = codes_named(session, act.actor, scanned, act.bank.settings)
+    return {named.get(text) or tidy(text) or text for text in scanned}
 
 
 def require_no_open_count(session: Session, container: str) -> None:

@@ -21,10 +21,11 @@ from biobank.custody.projection import Projection
 from biobank.custody.recording import Move, acknowledge, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, Condition
-from biobank.foundation.codes import Prefix, is_code, parse_code
+from biobank.foundation.codes import Prefix, parse_code
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted, Refusal, raise_first
 from biobank.specimens.events import UnidentifiedFound
 from biobank.specimens.models import specimen as specimen_table
+from biobank.specimens.resolving import codes_named
 from biobank.storage import queries
 from biobank.storage.allocation import Slot, choose_positions
 from biobank.storage.containers import HoldsTubesOnly
@@ -88,9 +89,9 @@ def evacuate(session: Session, act: Act, code: str, request: EvacuateRequest) ->
 def _sorted_out(session: Session, act: Act, scans: list[str]) -> _Scans:
     found = _Scans()
     seen: set[str] = set()
+    named = codes_named(session, act.actor, scans, act.bank.settings, hidden=True)
     for scanned in scans:
-        tail = scanned.strip().rsplit("/", 1)[-1]
-        code = parse_code(tail) if is_code(tail) else None
+        code = parse_code(named[scanned]) if scanned in named else None
         name = None if code is None else code.text
         if code is not None and code.prefix == Prefix.CONTAINER and _is_container(session, act, code.text):
             if code.text not in seen:

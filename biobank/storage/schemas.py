@@ -8,10 +8,10 @@ from biobank.custody.recording import Circumstances
 from biobank.custody.schemas import EventReceipt
 from biobank.foundation.names import AsSeen
 from biobank.foundation.paging import Listed
+from biobank.foundation.scanned_text import Scanned
 
 Code = Annotated[str, Field(min_length=2, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 Place = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9-]+$", description="`B7` or a PS- code.")]
-Scanned = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$"), AsSeen]
 ContainerKind = Literal["room", "tank", "freezer", "rack", "cane", "box", "shelf"]
 Purpose = Literal["storage", "quarantine", "evacuation"]

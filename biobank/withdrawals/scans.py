@@ -3,21 +3,12 @@
 A tube frozen long ago may carry another issuer's identifier only; it resolves when exactly one specimen has it.
 """
 
-from typing import Annotated
-
-from pydantic import Field
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.foundation.codes import SPECIMENS, Prefix, parse_code, resolve_payload
 from biobank.foundation.errors import MalformedRequest
-from biobank.foundation.scanned_text import LONGEST_SCAN
 from biobank.specimens.resolving import tube_named
-
-Scan = Annotated[
-    str,
-    Field(min_length=3, max_length=LONGEST_SCAN, pattern=r"^[^\x00]+$", description="As scanned: a code, or a label's address."),
-]
 
 
 class AnotherKindOfCode(MalformedRequest):

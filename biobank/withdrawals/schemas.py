@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances, FreeText, Instant
 from biobank.foundation.paging import Listed
+from biobank.foundation.scanned_text import Scanned
 from biobank.quality.schemas import Code, Reason, Sha256, Token
 from biobank.shipping.schemas import Reference
 from biobank.viability.schemas import DosePublic, SetDose
-from biobank.withdrawals.scans import Scan
 from biobank.withdrawals.seen import LotSeen
 from biobank.withdrawals.workflow import Route
 
@@ -79,16 +79,16 @@ class CancelRequest(WithdrawalAct):
 class ReplaceRequest(WithdrawalAct):
     """One tube cannot be used, and another of the donor's is asked for instead: the whole is requested and approved anew."""
 
-    tube: Scan = Field(description="The withdrawal's, which becomes free.")
-    by: Scan = Field(description="The donor's, which is taken instead.")
+    tube: Scanned = Field(description="The withdrawal's, which becomes free.")
+    by: Scanned = Field(description="The donor's, which is taken instead.")
     reason: Reason
 
 
 class PickRequest(WithdrawalAct):
     """One scan of a tube: by the one who takes it out (with its place), or by the second person, who is shown nothing."""
 
-    tube: Scan
-    place: Scan | None = Field(default=None, description="The position's or box's code, scanned. Needed for a stored tube.")
+    tube: Scanned
+    place: Scanned | None = Field(default=None, description="The position's or box's code, scanned. Needed for a stored tube.")
     confirm: bool = Field(default=False, description="This is the second person's blind scan.")
 
 
@@ -99,7 +99,7 @@ class PlaceScan(BaseModel):
 
     tube: Code
     level: Literal["rack", "box", "slot"]
-    scan: Scan
+    scan: Scanned
 
 
 class PlaceChecked(BaseModel):
@@ -112,7 +112,7 @@ class PlaceChecked(BaseModel):
 class ThawRequest(WithdrawalAct):
     """A tube is thawed for this withdrawal, at the bench or at the chair."""
 
-    tube: Scan
+    tube: Scanned
     method: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()-]{0,59}$")
     bath_temperature_mc: int | None = Field(default=None, ge=0, le=60_000, description="Millidegrees Celsius.")
     duration_s: int | None = Field(default=None, ge=0, le=7200)
@@ -130,7 +130,7 @@ class IssueRequest(WithdrawalAct):
 class ReceiveRequest(WithdrawalAct):
     """Tubes arrived at the clinic and were looked at."""
 
-    tubes: list[Scan] = Field(min_length=1, max_length=20)
+    tubes: list[Scanned] = Field(min_length=1, max_length=20)
     container_intact: bool
     label_legible: bool
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Arrival temperature, m°C.")
@@ -142,14 +142,14 @@ class ReceiveRequest(WithdrawalAct):
 class BedsideRequest(WithdrawalAct):
     """One person's scans at the bedside. The second person does the same from their own login, without seeing the first's."""
 
-    wristband: Scan
-    product: Scan
+    wristband: Scanned
+    product: Scanned
 
 
 class AdministerRequest(WithdrawalAct):
     """What was given. given + residue + loss is what was in the tube."""
 
-    product: Scan
+    product: Scanned
     release: UUID = Field(description="From the bedside check that passed.")
     given: int = Field(ge=1, le=10**15, description="In the specimen's unit.")
     residue: Amount = 0
@@ -163,7 +163,7 @@ class AdministerRequest(WithdrawalAct):
 class ReturnRequest(WithdrawalAct):
     """A tube came back frozen, with the temperature record of its journey."""
 
-    tube: Scan
+    tube: Scanned
     site: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$", description="The site that has it now.")
     reason: Reason
     quality: Literal["quarantined", "released_to_bank", "rejected"] = Field(description="Quality's decision about it.")

@@ -97,7 +97,8 @@ ActPage(
     reads=_to_count,
     form=_draw,
     model=CountBlind,
-    given=lambda at: {"scanned": at.form.all_of("scanned")},
+    lists=("scanned",),
+    given=lambda at: {"scanned": at.form.lines_of("scanned")},
     use_case=count,
     after=_counted,
 ).on(router)

@@ -39,7 +39,7 @@ from biobank.foundation.errors import NotSignedIn, Refusal, raise_first
 from biobank.pages.ui.addresses import crumbs_of, parameters_of
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, parse_labelled
 from biobank.pages.ui.rows import wants_rows
-from biobank.pages.ui.scanned import scanned_code, scanned_codes, with_codes
+from biobank.pages.ui.scanned import scanned_code, scanned_codes, with_codes, with_scans
 from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, typed_in_address
 from biobank.pages.ui.templating import render
 
@@ -213,9 +213,9 @@ class ActPage(Generic[R, M]):
     """The declaration. `use_case(session, act, *path, body)` unless `args` says what stands before the body.
 
     `names` are the fields typed, `needed` those of them that the model can do without, `more` those folded away, `scans` those
-    that name codes of certain prefixes, `tubes` those that may name a tube as another issuer did, `given` members the page adds,
-    `asks` what the address may fill in. `meaning` is what the signature means, or a function that says whether and what is
-    signed. `form` and `given` may have to wait for something.
+    that name codes of certain prefixes, `tubes` those that may name a tube as another issuer did, `lists` those with one scan a
+    line, `given` members the page adds, `asks` what the address may fill in. `meaning` is what the signature means, or a function
+    that says whether and what is signed. `form` and `given` may have to wait for something.
     """
 
     address: str
@@ -229,6 +229,7 @@ class ActPage(Generic[R, M]):
     labels: Mapping[str, str] = field(default_factory=dict)
     scans: Mapping[str, tuple[Prefix, ...]] = field(default_factory=dict)
     tubes: Collection[str] = ()
+    lists: Collection[str] = ()
     given: Callable[[Acting[R]], Mapping[str, Any] | Awaitable[Mapping[str, Any]]] | None = None
     args: Callable[[Opened[R]], tuple[Any, ...]] | None = None
     meaning: Meaning | Callable[[Opened[R], M], Meaning | None] | None = None
@@ -289,6 +290,8 @@ class ActPage(Generic[R, M]):
             return await self.draw(at)
         acting = Acting(**vars(at), performing=performing, labels=self.labels)
         try:
+            if self.lists:
+                acting = replace(acting, form=await acting.ask(with_scans, acting.form, self.lists, acting.bank.settings))
             if self.tubes:
                 acting = replace(acting, form=await acting.ask(with_codes, acting.form, self.tubes, acting.bank.settings))
             said = await acts(acting)

@@ -10,7 +10,8 @@ from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.pages.ui.forms import FormFault
 from biobank.pages.ui.session import Form
-from biobank.specimens.resolving import resolve_all
+from biobank.scanning.racks import read_scans
+from biobank.specimens.resolving import codes_named, resolve_all
 
 
 def scanned_code(form: Form, name: str, settings: Settings, *prefixes: Prefix) -> str:
@@ -62,6 +63,27 @@ def with_codes(session: Session, actor: Actor, form: Form, fields: Collection[st
     if wrong:
         raise FormFault(wrong)
     return Form(pairs)
+
+
+def with_scans(session: Session, actor: Actor, form: Form, fields: Collection[str], settings: Settings) -> Form:
+    """Return the form with one scan a line in its lists of scans, whatever was typed or pasted there: the codes of a line of
+    several, the tubes of a rack scanner's file, else the line as it is. Nothing is refused: unknown tubes are listed too.
+    """
+
+    def listed(value: str) -> str:
+        asked = {part for line in value.splitlines() for part in _parts(line)}
+        named = codes_named(session, actor, asked, settings)
+        scans: list[str] = []
+        left: list[str] = []
+        for line in filter(None, map(str.strip, value.splitlines())):
+            parts = line.replace(",", " ").split()
+            if line in named or not all(part in named for part in parts):
+                (scans if line in named else left).append(line)
+            else:
+                scans += parts
+        return "\n".join([*scans, *read_scans(session, "\n".join(left))])
+
+    return Form([(name, listed(value) if name in fields else value) for name, value in form.pairs])
 
 
 def _parts(value: str) -> Iterator[str]:

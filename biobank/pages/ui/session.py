@@ -154,6 +154,10 @@ class Form(dict[str, str]):
         """Return every value of a field, and of a text of several lines or codes each one."""
         return [part for key, value in self.pairs if key == name for part in value.replace(",", " ").split()]
 
+    def lines_of(self, name: str) -> list[str]:
+        """Return every line of a field."""
+        return [line.strip() for key, value in self.pairs if key == name for line in value.splitlines() if line.strip()]
+
 
 def typed_in_address(request: Request, names: Collection[str]) -> Form:
     """Return what the address fills into a form beforehand; raise MalformedRequest for what no link of ours says."""
