@@ -61,7 +61,7 @@ def test_a_shipment_is_sent_and_compared_and_what_does_not_belong_is_named(api: 
     assert all(tube in sent.text for tube in tubes) and "Underway" in sent.text
     receiver = visit("north_tech")
     compared = receiver.submit(
-        f"{sent.url.path}/receive", {"scanned": f"{tubes[0]}\n{stray}\nnonsense", "broken": tubes[0], "seal_intact": "true"}
+        f"{sent.url.path}/receive", {"scanned": f"{tubes[0]}\n{stray}\nOLD 7 b", "broken": tubes[0], "seal_intact": "true"}
     )
     assert compared.status_code == 200, compared.text
     for words in ("Does not belong here", stray, "2 tubes are not on the manifest", "Missing", tubes[1], "On hold until quality"):

@@ -196,11 +196,11 @@ def _draw_receive(at: Opened[ShipmentDetail]) -> ActForm:
 
 
 def _scanned(at: Opened[ShipmentDetail]) -> dict[str, Any]:
-    broken, illegible = set(at.form.all_of("broken")), set(at.form.all_of("illegible"))
+    broken, illegible = set(at.form.lines_of("broken")), set(at.form.lines_of("illegible"))
     return {
         "scanned": [
             {"specimen": text, "container_intact": text not in broken, "label_legible": text not in illegible}
-            for text in dict.fromkeys([*at.form.all_of("scanned"), *sorted(broken | illegible)])
+            for text in dict.fromkeys([*at.form.lines_of("scanned"), *sorted(broken | illegible)])
         ]
     }
 
@@ -213,6 +213,7 @@ ActPage(
     model=ShipmentReceiveRequest,
     names=LOOKED,
     labels=LABELS,
+    lists=("scanned", "broken", "illegible"),
     given=_scanned,
     use_case=arrivals.receive,
     # The page of the answer may be loaded again.
