@@ -43,7 +43,7 @@ PUBLIC = {
     "/styleguide",
 }
 
-GUARDS = {"performer", "reader", "proven_claims", "page_performer", "page_reader", "page_session", "signed_in"}
+GUARDS = {"performer", "reader", "proven_claims", "proven_key", "page_performer", "page_reader", "page_session", "signed_in"}
 
 
 def routes() -> Iterator[APIRoute]:

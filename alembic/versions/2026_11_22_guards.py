@@ -26,16 +26,16 @@ NEVER_DELETED = (
     "alarm", "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor", "excursion",
     "excursion_item", "handover", "handover_item", "harvest", "hold", "identification", "kit", "kit_binding", "kit_label",
     "lot", "named_performer", "notice", "pending_act", "recall_disposition", "register_authorisation", "register_entry",
-    "shipment", "signature", "specimen", "specimen_parent", "stock_count", "storage_reading", "stream_head", "withdrawal",
-    "withdrawal_item", "withdrawal_pick", "wristband",
+    "sensor", "sensor_doubt", "shipment", "signature", "specimen", "specimen_parent", "stock_count", "storage_reading",
+    "stream_head", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
 )
 SEALER_ONLY = (
     "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "tile", "tree_head",
 )
 APP_MAY_DELETE = (
     "donor_allergy", "donor_document", "donor_index", "donor_marker", "idempotency", "job_file", "log_difference",
-    "login_attempt", "print_rule", "refresh_token", "rota_line", "saved_filter", "second_factor", "specimen_alias",
-    "user_role", "vault_document",
+    "login_attempt", "print_rule", "refresh_token", "rota_line", "saved_filter", "second_factor", "sensor_place",
+    "specimen_alias", "user_role", "vault_document",
 )
 # end of lists
 

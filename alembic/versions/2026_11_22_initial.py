@@ -93,6 +93,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_event_donor", "event", ["donor_code", "recorded_at"], unique=False)
     op.create_index("ix_event_kind", "event", ["kind", "recorded_at"], unique=False)
+    op.create_index(
+        "ix_event_late",
+        "event",
+        ["recorded_at"],
+        unique=False,
+        postgresql_where=sa.text("recorded_at - occurred_at > interval '15 minutes'"),
+    )
+    op.create_index(
+        "ix_event_paper",
+        "event",
+        ["recorded_at"],
+        unique=False,
+        postgresql_where=sa.text('position(\'"source":"paper"\'::bytea in entry) > 0'),
+    )
     op.create_index("ix_event_recorded_at", "event", ["recorded_at"], unique=False)
     op.create_index("ix_event_recorded_by", "event", ["recorded_by", "recorded_at"], unique=False)
     op.create_table(
@@ -495,10 +509,12 @@ def upgrade() -> None:
         sa.Column("use_by_s", sa.Integer(), nullable=True),
         sa.Column("warm_amber_s", sa.Integer(), nullable=True),
         sa.Column("warm_red_s", sa.Integer(), nullable=True),
+        sa.Column("source", sa.Text(), nullable=True),
         sa.Column("set_by", sa.Text(), nullable=False),
         sa.Column("event_hash", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint("(warm_amber_s IS NULL) = (warm_red_s IS NULL)", name=op.f("a_budget_has_amber_and_red")),
         sa.CheckConstraint("use_by_s > 0 AND warm_amber_s > 0 AND warm_red_s >= warm_amber_s", name=op.f("limits_are_in_order")),
+        sa.CheckConstraint("warm_red_s IS NULL OR source IS NOT NULL", name=op.f("a_budget_has_a_source")),
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_material_limit_event_hash")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_material_limit_site_code")),
         sa.PrimaryKeyConstraint("site_code", "material", "condition", name=op.f("pk_material_limit")),
@@ -640,6 +656,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_code", name=op.f("pk_second_factor")),
         info={"app_may_delete": True},
     )
+    op.create_table(
+        "sensor",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("silent_after_min", sa.Integer(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("key_sha256", sa.LargeBinary(), nullable=True),
+        sa.Column("keyed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("key_for", sa.Text(), nullable=True),
+        sa.Column("key_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_post_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(key_for IS NULL) = (key_until IS NULL)", name=op.f("a_key_to_draw_has_its_end")),
+        sa.CheckConstraint("(key_sha256 IS NULL) = (keyed_at IS NULL)", name=op.f("a_key_has_its_time")),
+        sa.CheckConstraint("silent_after_min BETWEEN 1 AND 10080", name=op.f("a_sensor_is_missed_within_a_week")),
+        sa.CheckConstraint("withdrawn_at IS NULL OR key_sha256 IS NULL", name=op.f("a_withdrawn_sensor_has_no_key")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_sensor_site_code")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_sensor")),
+        sa.UniqueConstraint("key_sha256", name=op.f("uq_sensor_key_sha256")),
+        sa.UniqueConstraint("name_key", name=op.f("uq_sensor_name_key")),
+        info={"never_deleted": True},
+    )
+    op.create_index("ix_sensor_made", "sensor", ["made_at", "code"], unique=False)
     op.create_table(
         "shipment",
         sa.Column("code", sa.Text(), nullable=False),
@@ -1184,6 +1225,45 @@ def upgrade() -> None:
     op.create_index("ix_register_warning_entry", "register_warning", ["entry_key"], unique=False)
     op.create_index("ix_register_warning_used_in", "register_warning", ["used_in"], unique=False)
     op.create_table(
+        "sensor_doubt",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("sensor_code", sa.Text(), nullable=False),
+        sa.Column("container_code", sa.Text(), nullable=False),
+        sa.Column("measure", sa.Text(), nullable=False),
+        sa.Column("value", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("doubt", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("answered_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint("answer IN ('right','wrong')", name=op.f("an_answer_is_known")),
+        sa.CheckConstraint("(answer IS NULL) = (answered_event IS NULL)", name=op.f("an_answer_has_its_event")),
+        sa.ForeignKeyConstraint(["answered_event"], ["event.leaf_hash"], name=op.f("fk_sensor_doubt_answered_event")),
+        sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_sensor_doubt_container_code")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_sensor_doubt_event_hash")),
+        sa.ForeignKeyConstraint(["sensor_code"], ["sensor.code"], name=op.f("fk_sensor_doubt_sensor_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sensor_doubt")),
+        info={"never_deleted": True},
+    )
+    op.create_index("a_doubt_of_an_instant", "sensor_doubt", ["sensor_code", "container_code", "measure", "at"], unique=True)
+    op.create_index(
+        "ix_sensor_doubt_open", "sensor_doubt", ["sensor_code", "at"], unique=False, postgresql_where=sa.text("answer IS NULL")
+    )
+    op.create_table(
+        "sensor_place",
+        sa.Column("sensor_code", sa.Text(), nullable=False),
+        sa.Column("container_code", sa.Text(), nullable=False),
+        sa.Column("measure", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("measure IN ('temperature_mc','level_ppm')", name=op.f("a_sensor_reads_what_is_known")),
+        sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_sensor_place_container_code")),
+        sa.ForeignKeyConstraint(["sensor_code"], ["sensor.code"], name=op.f("fk_sensor_place_sensor_code")),
+        sa.PrimaryKeyConstraint("sensor_code", "container_code", "measure", name=op.f("pk_sensor_place")),
+        info={"app_may_delete": True},
+    )
+    op.create_index("ix_sensor_place_container", "sensor_place", ["container_code"], unique=False)
+    op.create_table(
         "stock_count",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("container_code", sa.Text(), nullable=False),
@@ -1239,14 +1319,23 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("outside", sa.Text(), nullable=True),
         sa.Column("confirmed", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("sensor_code", sa.Text(), nullable=True),
         sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("withdrawn_event", sa.LargeBinary(), nullable=True),
         sa.CheckConstraint("kind IN ('temperature_mc','level_ppm')", name=op.f("reading_kind_is_known")),
         sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_storage_reading_container_code")),
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_storage_reading_event_hash")),
+        sa.ForeignKeyConstraint(["sensor_code"], ["sensor.code"], name=op.f("fk_storage_reading_sensor_code")),
         sa.ForeignKeyConstraint(["withdrawn_event"], ["event.leaf_hash"], name=op.f("fk_storage_reading_withdrawn_event")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_storage_reading")),
         info={"never_deleted": True},
+    )
+    op.create_index(
+        "a_sensor_reads_once_an_instant",
+        "storage_reading",
+        ["sensor_code", "container_code", "kind", "at"],
+        unique=True,
+        postgresql_where=sa.text("sensor_code IS NOT NULL"),
     )
     op.create_index("ix_reading_container_at", "storage_reading", ["container_code", "at"], unique=False)
     op.create_index(
@@ -2242,11 +2331,19 @@ def downgrade() -> None:
         postgresql_where=sa.text("kind = 'temperature_mc' AND value > -130000 AND withdrawn_at IS NULL"),
     )
     op.drop_index("ix_reading_container_at", table_name="storage_reading")
+    op.drop_index(
+        "a_sensor_reads_once_an_instant", table_name="storage_reading", postgresql_where=sa.text("sensor_code IS NOT NULL")
+    )
     op.drop_table("storage_reading")
     op.drop_table("storage_position")
     op.drop_index("one_open_count_per_place", table_name="stock_count", postgresql_where=sa.text("open"))
     op.drop_index("ix_stock_count_counted", table_name="stock_count")
     op.drop_table("stock_count")
+    op.drop_index("ix_sensor_place_container", table_name="sensor_place")
+    op.drop_table("sensor_place")
+    op.drop_index("ix_sensor_doubt_open", table_name="sensor_doubt", postgresql_where=sa.text("answer IS NULL"))
+    op.drop_index("a_doubt_of_an_instant", table_name="sensor_doubt")
+    op.drop_table("sensor_doubt")
     op.drop_index("ix_register_warning_used_in", table_name="register_warning")
     op.drop_index("ix_register_warning_entry", table_name="register_warning")
     op.drop_table("register_warning")
@@ -2300,6 +2397,8 @@ def downgrade() -> None:
     op.drop_index("ix_shipment_open", table_name="shipment", postgresql_where=sa.text("closed_at IS NULL"))
     op.drop_index(op.f("ix_shipment_from_site"), table_name="shipment")
     op.drop_table("shipment")
+    op.drop_index("ix_sensor_made", table_name="sensor")
+    op.drop_table("sensor")
     op.drop_table("second_factor")
     op.drop_table("saved_filter")
     op.drop_table("rota_line")
@@ -2358,6 +2457,12 @@ def downgrade() -> None:
     op.drop_table("handover")
     op.drop_index("ix_event_recorded_by", table_name="event")
     op.drop_index("ix_event_recorded_at", table_name="event")
+    op.drop_index(
+        "ix_event_paper", table_name="event", postgresql_where=sa.text('position(\'"source":"paper"\'::bytea in entry) > 0')
+    )
+    op.drop_index(
+        "ix_event_late", table_name="event", postgresql_where=sa.text("recorded_at - occurred_at > interval '15 minutes'")
+    )
     op.drop_index("ix_event_kind", table_name="event")
     op.drop_index("ix_event_donor", table_name="event")
     op.drop_table("event")

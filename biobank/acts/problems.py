@@ -86,7 +86,7 @@ def problem_response(refusal: Refusal) -> Response:
     """Render a refusal as problem+json."""
     headers = {}
     if refusal.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = getattr(refusal, "challenge", "Bearer")
     wait_s = refusal.members.get("retry_after_s", getattr(refusal, "retry_after_s", None))
     if wait_s is not None:
         headers["Retry-After"] = str(wait_s)

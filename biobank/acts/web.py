@@ -13,7 +13,7 @@ A GET goes route → queries through `reading(query, …)`: the same proof, an A
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
@@ -67,17 +67,27 @@ async def missing_proof(request: Request) -> NotSignedIn | None:
     The error handlers ask this first: 401 comes before 422.
     """
     dependant = getattr(request.scope.get("route"), "dependant", None)
-    if dependant is None or not _asks_for_claims(dependant):
-        return None
-    try:
-        await proven_claims(request, await _scheme(request))
-    except NotSignedIn as refusal:
-        return refusal
+    for call in () if dependant is None else _calls(dependant):
+        if call in PROOFS:
+            try:
+                await PROOFS[call](request)
+            except NotSignedIn as refusal:
+                return refusal
     return None
 
 
-def _asks_for_claims(dependant: Any) -> bool:
-    return dependant.call is proven_claims or any(_asks_for_claims(d) for d in dependant.dependencies)
+def _calls(dependant: Any) -> Iterator[Any]:
+    yield dependant.call
+    for inner in dependant.dependencies:
+        yield from _calls(inner)
+
+
+async def _prove_token(request: Request) -> None:
+    await proven_claims(request, await _scheme(request))
+
+
+PROOFS: dict[Any, Callable[[Request], Awaitable[None]]] = {proven_claims: _prove_token}
+"""The dependencies that prove a caller, each with what proves it again from the request alone and raises NotSignedIn."""
 
 
 def json_answer(answer: Any) -> str:
@@ -103,28 +113,21 @@ def conflict_of(error: IntegrityError) -> Refusal:
     )
 
 
-class Performer:
-    """Runs use cases for one request. See the module docstring."""
+class Runner:
+    """Runs use cases as one act for one request; who acts, `actor` says. See the module docstring."""
 
-    def __init__(self, request: Request, claims: Claims, act: Act) -> None:
+    def __init__(self, request: Request, act: Act) -> None:
         self._request = request
-        self._claims = claims
         self._act = act
+
+    def actor(self, session: Session) -> Actor:
+        """Read who acts, in the act's own transaction; raise NotSignedIn."""
+        raise NotImplementedError
 
     @property
     def bank(self) -> Bank:
         """The bank this request talks to."""
         return self._act.bank
-
-    @property
-    def claims(self) -> Claims:
-        """The proven token."""
-        return self._claims
-
-    @property
-    def unbound_act(self) -> Act:
-        """The act before its actor was read; the scan path reads the actor in its own first statement."""
-        return self._act
 
     @property
     def status(self) -> int:
@@ -139,7 +142,7 @@ class Performer:
 
         def unit(session: Session) -> T | Refused | answers_and_attempts.Replayed:
             nonlocal bound
-            bound = replace(self._act, actor=load_actor(session, self._claims.session_id))
+            bound = replace(self._act, actor=self.actor(session))
             require_own_password(bound.actor)
             replay = answers_and_attempts.find_replay(session, bound)
             if replay is not None:
@@ -171,11 +174,6 @@ class Performer:
             raise answer
         return answer
 
-    async def unkept(self, use_case: Callable[Concatenate[Session, Act, P], T | Refused], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do the same without an idempotency key: the answer is a credential or personal data, and is kept by nobody."""
-        quiet = replace(self._act, idempotency_key=None)
-        return await Performer(self._request, self._claims, quiet)(use_case, *args, **kwargs)
-
     async def refuse(self, bound: Act, refusal: Refusal) -> None:
         """Answer a lost race with the winner's answer, else keep the attempt in a transaction of its own."""
         if refusal.status in (401, 422, 503) and bound.actor.code == kept_nobody.code:
@@ -190,6 +188,33 @@ class Performer:
         replay = await self.bank.database.write(unit)
         if replay is not None:
             raise replay
+
+
+class Performer(Runner):
+    """Runs use cases for the holder of a token."""
+
+    def __init__(self, request: Request, claims: Claims, act: Act) -> None:
+        super().__init__(request, act)
+        self._claims = claims
+
+    @property
+    def claims(self) -> Claims:
+        """The proven token."""
+        return self._claims
+
+    @property
+    def unbound_act(self) -> Act:
+        """The act before its actor was read; the scan path reads the actor in its own first statement."""
+        return self._act
+
+    def actor(self, session: Session) -> Actor:
+        """Read who signed in."""
+        return load_actor(session, self._claims.session_id)
+
+    async def unkept(self, use_case: Callable[Concatenate[Session, Act, P], T | Refused], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do the same without an idempotency key: the answer is a credential or personal data, and is kept by nobody."""
+        quiet = replace(self._act, idempotency_key=None)
+        return await Performer(self._request, self._claims, quiet)(use_case, *args, **kwargs)
 
 
 kept_nobody = Actor(code="NOBODY", grants=frozenset())

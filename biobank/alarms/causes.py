@@ -14,6 +14,7 @@ from biobank.auth.models import site
 from biobank.custody.models import custody
 from biobank.custody.states import TERMINAL, State
 from biobank.monitoring.models import excursion
+from biobank.monitoring.sensors import doubted_since, silent_at
 from biobank.reconciliation.models import log_difference
 from biobank.shipping.handover_queries import handover
 from biobank.shipping.handover_queries import item as handover_item
@@ -34,7 +35,14 @@ class Cause:
 
 def causes_at(session: Session, at: datetime) -> list[Cause]:
     """Return everything that is wrong at `at`, in an order that is always the same."""
-    found = [*_excursions(session), *_shipments(session, at), *_handovers(session), *_differences(session)]
+    found = [
+        *_excursions(session),
+        *_shipments(session, at),
+        *_handovers(session),
+        *_differences(session),
+        *_silent_sensors(session, at),
+        *_doubtful_values(session),
+    ]
     return sorted(found, key=lambda one: (one.kind, one.subject))
 
 
@@ -88,3 +96,13 @@ def _differences(session: Session) -> Iterator[Cause]:
     where = func.min(func.coalesce(of.site_code, first)).label("site")
     rows = session.execute(select(of.subject, where, func.min(of.found_at).label("since")).group_by(of.subject))
     yield from (Cause("differs_from_log", row.subject[:40], row.site, row.since) for row in rows if row.site is not None)
+
+
+def _silent_sensors(session: Session, at: datetime) -> Iterator[Cause]:
+    """Sensors that sent no value of some place for longer than they may be silent."""
+    yield from (Cause("sensor_silent", row.code, row.site_code, row.since) for row in silent_at(session, at))
+
+
+def _doubtful_values(session: Session) -> Iterator[Cause]:
+    """Sensors that sent what can hardly be right, and nobody has said whether it is so."""
+    yield from (Cause("sensor_doubtful", row.code, row.site_code, row.since) for row in doubted_since(session))

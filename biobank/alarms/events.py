@@ -10,7 +10,7 @@ from biobank.custody.events import CODE, REASON
 from biobank.custody.states import StreamKind
 from biobank.specimens.events import INSTANT
 
-CauseName = Literal["excursion", "shipment_overdue", "handover_overdue", "differs_from_log"]
+CauseName = Literal["excursion", "shipment_overdue", "handover_overdue", "differs_from_log", "sensor_silent", "sensor_doubtful"]
 WHO = r"^(US-[0-9A-Z]{7}|[a-z_]{2,20})$"
 
 
@@ -80,7 +80,15 @@ class AlarmResolved(_OfAlarm):
 
     kind: Literal["system.alarm_resolved"] = "system.alarm_resolved"
 
-    because: Literal["within_limits_again", "readings_withdrawn", "arrived", "attended_to", "agrees_with_the_log"]
+    because: Literal[
+        "within_limits_again",
+        "readings_withdrawn",
+        "arrived",
+        "attended_to",
+        "agrees_with_the_log",
+        "heard_again",
+        "no_longer_waited_for",
+    ]
 
 
 class RotaSet(Event):

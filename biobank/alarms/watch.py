@@ -20,13 +20,15 @@ from biobank.alarms.rota import lines_due, rotas
 from biobank.alarms.service import record_step
 from biobank.custody.locks import locked
 from biobank.foundation.clock import rfc3339
-from biobank.monitoring.models import excursion
+from biobank.monitoring.models import excursion, sensor
 
 _GONE = {
     "excursion": "within_limits_again",
     "shipment_overdue": "arrived",
     "handover_overdue": "attended_to",
     "differs_from_log": "agrees_with_the_log",
+    "sensor_silent": "heard_again",
+    "sensor_doubtful": "attended_to",
 }
 
 
@@ -111,6 +113,11 @@ def _resolve(session: Session, act: Act, row: Any) -> None:
     if row.cause == "excursion":
         annulled = session.execute(select(excursion.c.annulled_at).where(excursion.c.code == row.subject)).scalar_one()
         because = because if annulled is None else "readings_withdrawn"
+    if row.cause == "sensor_silent":
+        spoke = session.execute(
+            select(sensor.c.last_post_at).where(sensor.c.code == row.subject, sensor.c.withdrawn_at.is_(None))
+        ).scalar()
+        because = because if spoke is not None and spoke > row.raised_at else "no_longer_waited_for"
     event = AlarmResolved.model_validate({"alarm": row.code, "because": because})
     record_step(session, act, row, "resolved", event, reason=because, resolved_at=act.at, quiet=None, quiet_until=None)
 

@@ -46,6 +46,7 @@ class Permission(StrEnum):
     RECALL_START = "recall:start"
     REVERSAL_RECORD = "reversal:record"
     ROLE_COSIGN = "role:cosign"
+    SENSOR_MANAGE = "sensor:manage"
     SHIPMENT_RECORD = "shipment:record"
     SITE_MANAGE = "site:manage"
     SPECIMEN_READ = "specimen:read"
@@ -140,6 +141,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
         P.RECALL_START,
         P.REVERSAL_RECORD,
         P.ROLE_COSIGN,
+        P.SENSOR_MANAGE,
         P.SPECIMEN_RESOLVE,
         P.STORAGE_RECORD,
         P.USER_READ,
@@ -147,5 +149,5 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
         P.WITHDRAWAL_READ,
     },
     Role.AUDITOR: _EVERYONE | {P.DONOR_READ, P.LOG_EXPORT, P.LOG_READ, P.USER_READ, P.WITHDRAWAL_READ},
-    Role.ADMIN: frozenset({P.SITE_MANAGE, P.STORAGE_MANAGE, P.USER_MANAGE, P.USER_READ}),
+    Role.ADMIN: frozenset({P.SENSOR_MANAGE, P.SITE_MANAGE, P.STORAGE_MANAGE, P.USER_MANAGE, P.USER_READ}),
 }

@@ -10,7 +10,17 @@ from sqlalchemy import Select, Table
 
 S = TypeVar("S", bound=Select[Any])
 
-ORDER: Final = ("donor", "withdrawal", "handover", "shipment", "custody", "storage_container", "register_entry", "alarm")
+ORDER: Final = (
+    "donor",
+    "withdrawal",
+    "handover",
+    "shipment",
+    "custody",
+    "sensor",
+    "storage_container",
+    "register_entry",
+    "alarm",
+)
 """Tables by name, the first to be locked first."""
 
 _REFERRED_TO: Final = {"donor", "withdrawal"}

@@ -106,10 +106,12 @@ def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable
     seal()
     # Their modules stand on the classes of this one.
     from biobank.demo.today import make_today
+    from biobank.demo.watching import make_watched
     from biobank.demo.withdrawals import make_withdrawals
 
     make_withdrawals(stage)
     make_today(stage)
+    make_watched(stage)
     seal()
     return made
 

@@ -19,7 +19,7 @@ from biobank.auth.tokens import Claims
 from biobank.exports import queries, service
 from biobank.exports.formats import FORMATS
 from biobank.exports.schemas import LogPage
-from biobank.exports.selection import Code, Kind, Selection
+from biobank.exports.selection import Code, Entered, Kind, Selection
 from biobank.foundation import clock
 
 router = APIRouter(prefix="/api/v1", tags=["custody log"])
@@ -57,11 +57,16 @@ async def read_custody_log(
     kind: Annotated[Kind | None, Query()] = None,
     actor: Filter = None,
     site: Filter = None,
+    entered: Annotated[
+        Entered | None, Query(description="`paper`: from a filed form; `late`: over 15 minutes after the time that it states.")
+    ] = None,
     after: Annotated[str | None, Query(max_length=120, pattern=r"^[A-Za-z0-9_|:.-]+$")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Any:
     """The custody log, filtered: a page of it, or all of it as a file with started and finished events."""
-    selection = Selection(since=since, until=until, specimen=specimen, donor=donor, kind=kind, actor=actor, site=site)
+    selection = Selection(
+        since=since, until=until, specimen=specimen, donor=donor, kind=kind, actor=actor, site=site, entered=entered
+    )
     if format == "json":
         return await reading(queries.search_log, selection, after, limit)
     return await streamed(bank, claims, format, selection)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, or_, select, tuple_
+from sqlalchemy import Boolean, and_, literal_column, or_, select, tuple_
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -10,7 +10,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.queries import events_public
 from biobank.exports.schemas import LogPage
-from biobank.exports.selection import Selection
+from biobank.exports.selection import ENTERED, Selection
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import MalformedRequest
 from biobank.transparency.models import event, leaf
@@ -45,6 +45,8 @@ def search_log(
     for column, value in (("kind", selection.kind), ("recorded_by", selection.actor), ("site_code", selection.site)):
         if value is not None:
             conditions.append(event.c[column] == (value if column == "kind" else value.upper()))
+    if selection.entered is not None:
+        conditions.append(literal_column(ENTERED[selection.entered].format(event="event"), Boolean()))
     if after is not None:
         cursor = _cursor(after)
         conditions.append(tuple_(*key) < cursor if newest else tuple_(*key) > cursor)
@@ -55,9 +57,9 @@ def search_log(
     return LogPage(items=items, next=next_cursor)
 
 
-def _cursor(text: str) -> tuple[datetime, str, str, int]:
+def _cursor(said: str) -> tuple[datetime, str, str, int]:
     try:
-        at, stream, stream_id, seq = text.split("|")
+        at, stream, stream_id, seq = said.split("|")
         return datetime.strptime(at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC), stream, stream_id, int(seq)
     except ValueError:
         raise MalformedRequest("`after` is not the `next` of a page of this list.") from None

@@ -50,6 +50,8 @@ def title_of(query: dict[str, str]) -> str:
     """Return what a filter is called, from what it asks for: `Administered · LAB · last 7 days`. Pure."""
     parts = [words(query["kind"])] if "kind" in query else []
     parts += [query[name] for name in ("specimen", "donor", "actor", "site") if name in query]
+    if "entered" in query:
+        parts.append({"paper": "from paper", "late": "long after its time"}[query["entered"]])
     if "days" in query:
         parts.append(f"last {query['days']} days" if query["days"] != "1" else "last 24 hours")
     if "from" in query or "to" in query:

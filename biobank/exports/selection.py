@@ -1,7 +1,8 @@
 """Which part of the log: filters from a closed list, composed as SQL. COPY takes no parameters, so literals are quoted here."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from psycopg import sql
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -11,6 +12,18 @@ from biobank.foundation.clock import rfc3339
 
 Code = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 Kind = Annotated[str, Field(pattern=r"^[a-z_]{2,20}\.[a-z_]{2,40}$")]
+
+
+Entered = Literal["paper", "late"]
+"""How an entry came: from a filed form, or long after the time that it states."""
+
+ENTERED: Mapping[Entered, str] = {
+    # The bytes are canonical JSON, in which nothing but that member is written like this.
+    "paper": """position('"source":"paper"'::bytea in {event}.entry) > 0""",
+    "late": "{event}.recorded_at - {event}.occurred_at > interval '15 minutes'",
+}
+"""What a statement asks of an event, which it calls `event`. Indexes: `transparency/models.py`. Late is what needs a
+reason (`custody/recording.py: BACK_WITHOUT_REASON`)."""
 
 
 class Selection(BaseModel):
@@ -25,6 +38,7 @@ class Selection(BaseModel):
     kind: Kind | None = None
     actor: Code | None = None
     site: Code | None = None
+    entered: Entered | None = None
 
     def named(self) -> dict[str, str]:
         """The filters as the export's event keeps them."""
@@ -52,6 +66,8 @@ class Selection(BaseModel):
             parts.append(sql.SQL("e.recorded_by = {}").format(sql.Literal(self.actor.upper())))
         if self.site is not None:
             parts.append(sql.SQL("e.site_code = {}").format(sql.Literal(self.site.upper())))
+        if self.entered is not None:
+            parts.append(sql.SQL(ENTERED[self.entered].format(event="e")))
         if not scope.everywhere:
             parts.append(sql.SQL("e.site_code = ANY({})").format(sql.Literal(sorted(scope.sites))))
         return sql.SQL(" AND ").join(parts)

@@ -64,6 +64,7 @@ class Prefix(StrEnum):
     DEVIATION = "DV"
     EXCURSION = "EX"
     ALARM = "AL"
+    SENSOR = "SE"
     REAGENT_LOT = "RG"
     EQUIPMENT = "EQ"
     BADGE = "US"

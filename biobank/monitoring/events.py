@@ -6,9 +6,10 @@ from pydantic import Field
 
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
-from biobank.custody.events import HASH, REASON
+from biobank.custody.events import CODE, HASH, REASON
 from biobank.custody.states import StreamKind
 from biobank.monitoring.judging import Doubt, Measure, Outside
+from biobank.people.events import TwoPeople
 from biobank.specimens.events import INSTANT
 
 
@@ -115,3 +116,90 @@ class ExcursionAssessed(_OfExcursion):
     reason: str = REASON
     left: int = Field(ge=0, le=10**9, description="Of the set, not assessed yet.")
     signature: str = Field(pattern=r"^[0-9a-f-]{36}$")
+
+
+SENSOR = r"^SE-[0-9A-Z]{7}$"
+_READS = Field(min_length=1, max_length=20, description="Codes of the containers that it reads.")
+_MEASURES = Field(min_length=1, max_length=2)
+_MINUTES = Field(ge=1, le=10_080, description="Without a value for this long, it is an alarm.")
+
+
+class SensorMade(Event):
+    """An instrument got an account. It has no key, so nothing can be sent under it yet. Streams of sensors: their code."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.sensor_made"] = "system.sensor_made"
+    permission: ClassVar[Permission] = Permission.SENSOR_MANAGE
+
+    sensor: str = Field(pattern=SENSOR)
+    site: str = CODE
+    containers: tuple[str, ...] = _READS
+    measures: tuple[Measure, ...] = _MEASURES
+    silent_after_min: int = _MINUTES
+
+
+class _SensorByTwo(TwoPeople):
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    permission: ClassVar[Permission] = Permission.SENSOR_MANAGE
+
+    sensor: str = Field(pattern=SENSOR)
+
+
+class SensorChanged(_SensorByTwo):
+    """Two people changed what a sensor reads, or after how long its silence is an alarm."""
+
+    kind: Literal["system.sensor_changed"] = "system.sensor_changed"
+
+    containers: tuple[str, ...] = _READS
+    measures: tuple[Measure, ...] = _MEASURES
+    silent_after_min: int = _MINUTES
+
+
+class SensorKeyGranted(_SensorByTwo):
+    """Two people agreed that a new key is drawn; the one before works until then."""
+
+    kind: Literal["system.sensor_key_granted"] = "system.sensor_key_granted"
+
+
+class SensorKeyDrawn(Event):
+    """The new key was shown, once, and is the only one that works."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.sensor_key_drawn"] = "system.sensor_key_drawn"
+    permission: ClassVar[Permission] = Permission.SENSOR_MANAGE
+
+    sensor: str = Field(pattern=SENSOR)
+
+
+class SensorWithdrawn(_SensorByTwo):
+    """Two people ended the account: its key opens nothing any more, and nobody waits for its values."""
+
+    kind: Literal["system.sensor_withdrawn"] = "system.sensor_withdrawn"
+
+    reason: str = REASON
+
+
+class SensorValueDoubted(Event):
+    """A sensor sent a value that can hardly be right. It acts on nothing; an alarm asks a person about it."""
+
+    stream: ClassVar[StreamKind] = StreamKind.CONTAINER
+    kind: Literal["container.sensor_value_doubted"] = "container.sensor_value_doubted"
+
+    sensor: str = Field(pattern=SENSOR)
+    reading: Measure
+    value: int = Field(ge=-(2**31), le=2**31 - 1)
+    doubt: Doubt
+
+
+class SensorValuesAnswered(Event):
+    """A person looked and said of doubtful values of a sensor whether they are so. Those that are so are readings of theirs."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.sensor_values_answered"] = "system.sensor_values_answered"
+    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+
+    sensor: str = Field(pattern=SENSOR)
+    answer: Literal["right", "wrong"]
+    values: int = Field(ge=1, le=10**6)
+    first_at: str = Field(pattern=INSTANT)
+    last_at: str = Field(pattern=INSTANT)

@@ -26,6 +26,7 @@ class StorageReading(SQLModel, table=True):
     """A temperature or level as an instrument or a person read it. Its event on the container's stream is the evidence.
 
     `outside`: in what it lies outside the limits that stood when it was recorded. One that was withdrawn counts for nothing.
+    `sensor_code`: the sensor that sent it; None: a person or a logger's file.
     """
 
     __tablename__ = "storage_reading"
@@ -38,6 +39,13 @@ class StorageReading(SQLModel, table=True):
             *("container_code", "at"),
             postgresql_where=text("kind = 'temperature_mc' AND value > -130000 AND withdrawn_at IS NULL"),
         ),
+        # A sensor says a value of an instant once, however often it sends it; a withdrawn one included.
+        Index(
+            "a_sensor_reads_once_an_instant",
+            *("sensor_code", "container_code", "kind", "at"),
+            unique=True,
+            postgresql_where=text("sensor_code IS NOT NULL"),
+        ),
         {"info": {"never_deleted": True}},
     )
 
@@ -49,6 +57,7 @@ class StorageReading(SQLModel, table=True):
     at: datetime = Field(sa_column=when())
     outside: str | None = Field(default=None, sa_column=Column(Text))
     confirmed: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    sensor_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("sensor.code")))
     withdrawn_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     withdrawn_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
@@ -131,8 +140,82 @@ class ExcursionItem(SQLModel, table=True):
     assessed_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 
+class Sensor(SQLModel, table=True):
+    """An instrument with an account of its own: it posts readings of its places and nothing else.
+
+    Only the SHA-256 of its key is kept. `key_for` may draw a new key, once, until `key_until`; the one before works until then.
+    """
+
+    __tablename__ = "sensor"
+    __table_args__ = (
+        CheckConstraint("silent_after_min BETWEEN 1 AND 10080", name="a_sensor_is_missed_within_a_week"),
+        CheckConstraint("(key_sha256 IS NULL) = (keyed_at IS NULL)", name="a_key_has_its_time"),
+        CheckConstraint("(key_for IS NULL) = (key_until IS NULL)", name="a_key_to_draw_has_its_end"),
+        CheckConstraint("withdrawn_at IS NULL OR key_sha256 IS NULL", name="a_withdrawn_sensor_has_no_key"),
+        Index("ix_sensor_made", "made_at", "code"),
+        {"info": {"never_deleted": True}},
+    )
+
+    code: str = Field(sa_column=Column(Text, primary_key=True))
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    name_key: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
+    silent_after_min: int = Field(sa_column=Column(Integer, nullable=False))
+    made_at: datetime = Field(sa_column=when())
+    key_sha256: bytes | None = Field(default=None, sa_column=Column(LargeBinary, unique=True))
+    keyed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    key_for: str | None = Field(default=None, sa_column=Column(Text))
+    key_until: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    last_post_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    withdrawn_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+
+
+class SensorPlace(SQLModel, table=True):
+    """What a sensor reads of a container; `since` when it is to, `last_at` the time of its latest value."""
+
+    __tablename__ = "sensor_place"
+    __table_args__ = (
+        CheckConstraint("measure IN ('temperature_mc','level_ppm')", name="a_sensor_reads_what_is_known"),
+        Index("ix_sensor_place_container", "container_code"),
+        {"info": {"app_may_delete": True}},
+    )
+
+    sensor_code: str = Field(sa_column=Column(Text, ForeignKey("sensor.code"), primary_key=True))
+    container_code: str = Field(sa_column=Column(Text, ForeignKey("storage_container.code"), primary_key=True))
+    measure: str = Field(sa_column=Column(Text, primary_key=True))
+    since: datetime = Field(sa_column=when())
+    last_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+
+
+class SensorDoubt(SQLModel, table=True):
+    """A value of a sensor that can hardly be right. It acts on nothing until a person answers: it is so, or it was wrong."""
+
+    __tablename__ = "sensor_doubt"
+    __table_args__ = (
+        CheckConstraint("answer IN ('right','wrong')", name="an_answer_is_known"),
+        CheckConstraint("(answer IS NULL) = (answered_event IS NULL)", name="an_answer_has_its_event"),
+        Index("a_doubt_of_an_instant", "sensor_code", "container_code", "measure", "at", unique=True),
+        Index("ix_sensor_doubt_open", "sensor_code", "at", postgresql_where=text("answer IS NULL")),
+        {"info": {"never_deleted": True}},
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    sensor_code: str = Field(sa_column=Column(Text, ForeignKey("sensor.code"), nullable=False))
+    container_code: str = Field(sa_column=Column(Text, ForeignKey("storage_container.code"), nullable=False))
+    measure: str = Field(sa_column=Column(Text, nullable=False))
+    value: int = Field(sa_column=Column(Integer, nullable=False))
+    at: datetime = Field(sa_column=when())
+    doubt: str = Field(sa_column=Column(Text, nullable=False))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    answer: str | None = Field(default=None, sa_column=Column(Text))
+    answered_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+
+
 # The tables, by the names under which everybody imports them.
 reading = table_of(StorageReading)
 logger_file = table_of(LoggerFile)
 excursion = table_of(Excursion)
 excursion_item = table_of(ExcursionItem)
+sensor = table_of(Sensor)
+sensor_place = table_of(SensorPlace)
+sensor_doubt = table_of(SensorDoubt)

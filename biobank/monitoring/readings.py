@@ -1,5 +1,6 @@
 """Recording what a place read, by hand or by instrument."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -9,15 +10,26 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.custody.ledger import Fact, append
+from biobank.custody.entry import Head
+from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.terms import words
 from biobank.monitoring.events import ReadingRecorded, ReadingWithdrawn
-from biobank.monitoring.excursions import Cause, follow
-from biobank.monitoring.judging import PACE_OVER, PACE_WITHIN, Before, Measure, Read, doubt_of, outside_of
+from biobank.monitoring.excursions import Cause, Followed, follow
+from biobank.monitoring.judging import (
+    PACE_OVER,
+    PACE_WITHIN,
+    Before,
+    Doubt,
+    Measure,
+    Outside,
+    Read,
+    doubt_of,
+    outside_of,
+)
 from biobank.monitoring.models import reading
 from biobank.monitoring.schemas import ReadingCreate, ReadingList, ReadingPublic, WithdrawReading
 from biobank.storage.limits import limits_of_place
@@ -65,38 +77,80 @@ def record_reading(session: Session, act: Act, code: str, request: ReadingCreate
     row = get_container(session, act.actor, code)
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     head = head_of(session, act, request, subject=None, site=row.site_code)
-    limits = limits_of_place(session, code)
-    now, earlier = Read(request.value, head.occurred_at), before(session, code, request.reading, head.occurred_at)
-    doubt = doubt_of(request.reading, now, earlier, limits)
-    if doubt is not None and not request.confirmed:
+    said = judge(session, code, request.reading, Read(request.value, head.occurred_at))
+    if said.doubt is not None and not request.confirmed:
         raise ImplausibleReading(
-            f"{_WHY[doubt]} Read it again. If it is so, send it with `confirmed`.", subject=code, site=row.site_code, doubt=doubt
+            f"{_WHY[said.doubt]} Read it again. If it is so, send it with `confirmed`.",
+            subject=code,
+            site=row.site_code,
+            doubt=said.doubt,
         )
-    outside = outside_of(request.reading, now, earlier, limits)
-    event = ReadingRecorded(reading=request.reading, value=request.value, outside=outside, doubt=doubt)
+    return _answer(act, keep_reading(session, act, head, code, said, signature=request.signature))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A reading's row after an act on it, what was appended for it, and what followed."""
+
+    row: "Row[Any]"
+    event: Appended
+    followed: Followed
+
+
+@dataclass(frozen=True)
+class Said:
+    """A value of a measure with what it says: in what it lies outside the limits, why it can hardly be right."""
+
+    measure: Measure
+    read: Read
+    outside: Outside | None
+    doubt: Doubt | None
+
+
+def judge(session: Session, code: str, measure: Measure, now: Read) -> Said:
+    """Say what a value of a container says after what was read before it. Whoever read it, it is judged here."""
+    limits, earlier = limits_of_place(session, code), before(session, code, measure, now.at)
+    return Said(measure, now, outside_of(measure, now, earlier, limits), doubt_of(measure, now, earlier, limits))
+
+
+def keep_reading(
+    session: Session, act: Act, head: Head, code: str, said: Said, *, signature: str | None = None, sensor: str | None = None
+) -> Kept:
+    """Record a value that was judged, and let it act: outside the limits, everything that was inside then is held.
+
+    Raises what `excursions.follow` raises.
+    """
+    event = ReadingRecorded(reading=said.measure, value=said.read.value, outside=said.outside, doubt=said.doubt)
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
     made = session.execute(
         insert(reading)
         .values(
             event_hash=done[0].leaf_hash,
             container_code=code,
-            kind=request.reading,
-            value=request.value,
-            at=head.occurred_at,
-            outside=outside,
-            confirmed=doubt is not None,
+            kind=said.measure,
+            value=said.read.value,
+            at=said.read.at,
+            outside=said.outside,
+            confirmed=said.doubt is not None,
+            sensor_code=sensor,
         )
         .returning(reading)
     ).one()
-    cause = Cause(act, head, done[0], request.signature)
-    followed = follow(session, cause, code, request.reading, head.occurred_at, outside=outside is not None)
-    return public(made).model_copy(
+    followed = follow(
+        session, Cause(act, head, done[0], signature), code, said.measure, said.read.at, outside=said.outside is not None
+    )
+    return Kept(made, done[0], followed)
+
+
+def _answer(act: Act, kept: Kept) -> ReadingPublic:
+    followed = kept.followed
+    return public(kept.row).model_copy(
         update={
             "held": sorted(followed.added)[:NAMED],
             "excursions": followed.excursions,
             "added": len(followed.added),
             "removed": len(followed.removed),
-            "receipt": acknowledge(act, [*done, *followed.appended]),
+            "receipt": acknowledge(act, [kept.event, *followed.appended]),
         }
     )
 
@@ -153,15 +207,7 @@ def withdraw_reading(session: Session, act: Act, code: str, reading_id: int, req
     )
     followed = follow(session, Cause(act, head, done[0], request.signature), code, row.kind, row.at, outside=False)
     gone = session.execute(select(reading).where(reading.c.id == reading_id)).one()
-    return public(gone).model_copy(
-        update={
-            "held": sorted(followed.added)[:NAMED],
-            "excursions": followed.excursions,
-            "added": len(followed.added),
-            "removed": len(followed.removed),
-            "receipt": acknowledge(act, [*done, *followed.appended]),
-        }
-    )
+    return _answer(act, Kept(gone, done[0], followed))
 
 
 def public(row: "Row[Any]") -> ReadingPublic:
@@ -175,6 +221,7 @@ def public(row: "Row[Any]") -> ReadingPublic:
         excursion=row.outside is not None,
         outside=row.outside,
         confirmed=row.confirmed,
+        sensor=row.sensor_code,
         withdrawn_at=row.withdrawn_at,
     )
 

@@ -50,6 +50,7 @@ class ReadingPublic(BaseModel):
     excursion: bool
     outside: str | None = None
     confirmed: bool = False
+    sensor: str | None = Field(default=None, description="The sensor that sent it; null: a person or a logger's file.")
     withdrawn_at: AwareDatetime | None = None
     held: list[str] = Field(default_factory=list, description="Specimens it put on temperature hold, the first thousand.")
     excursions: list[str] = Field(default_factory=list, description="Excursions that it opened or changed.")

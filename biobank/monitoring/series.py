@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -68,6 +68,17 @@ def gaps_of(parts: Sequence[Part], since: datetime, until: datetime, longest: ti
     return [(start, end) for start, end in ends if end - start > longest]
 
 
+def _outside_in(code: str, measure: Measure) -> ColumnElement[bool]:
+    """Of an excursion of a container: this measure was outside in it. A warm tank says nothing of its level."""
+    return exists().where(
+        reading.c.container_code == code,
+        reading.c.kind == measure,
+        reading.c.outside.is_not(None),
+        reading.c.withdrawn_at.is_(None),
+        reading.c.at.between(excursion.c.began_at, excursion.c.last_at),
+    )
+
+
 def series_of(session: Session, actor: Actor, code: str, measure: Measure, span: Span, until: datetime) -> Series:
     """Return what a container read in the span that ends at `until`; withdrawn readings are left out. Raises NotFound."""
     get_container(session, actor, code)
@@ -99,6 +110,7 @@ def series_of(session: Session, actor: Actor, code: str, measure: Measure, span:
             excursion.c.annulled_at.is_(None),
             excursion.c.began_at <= until,
             excursion.c.ended_at.is_(None) | (excursion.c.ended_at >= since),
+            _outside_in(code, measure),
         )
         .order_by(excursion.c.began_at)
     )

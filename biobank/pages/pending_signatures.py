@@ -134,6 +134,9 @@ async def _sign(at: Acting[Read]) -> Done:
     if answer.get("slip") is not None:
         text = "Now draw the slip with the one-time code and hand it to its owner."
         return Done(f"/slips/{answer['slip']['id']}", f"Done: {known.label.lower()}.", text)
+    if answer.get("key_for") == at.actor.code:
+        text = "Now let the bank show the key, once, and put it into the instrument."
+        return Done(f"/sensors/{one.subject}/draw", f"Done: {known.label.lower()}.", text)
     return Done("/pending", f"Done: {known.label.lower()}.", f"{one.subject}, signed by two people.")
 
 

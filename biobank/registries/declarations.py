@@ -14,6 +14,7 @@ from biobank.importing import uploads
 from biobank.jobs import queue
 from biobank.jobs.running import JOB_KINDS
 from biobank.labels import batches
+from biobank.monitoring import sensors
 from biobank.people import roles
 from biobank.people import service as people
 from biobank.quality import disposal, identifying, recall_ending, reopening
@@ -34,6 +35,7 @@ MODULES = (
     imports,
     uploads,
     batches,
+    sensors,
     roles,
     people,
     disposal,

@@ -19,6 +19,7 @@ from biobank.exports.log_api import router as log_api
 from biobank.jobs.api import router as jobs_api
 from biobank.labels.api import router as labels_api
 from biobank.monitoring.api import router as monitoring_api
+from biobank.monitoring.sensor_api import router as sensors_api
 from biobank.pages import ui
 from biobank.people.api import router as people_api
 from biobank.people.sign_in_api import keys_router as keys_api
@@ -61,6 +62,7 @@ ROUTERS = (
     registers_api,
     sign_in_api,
     scanning_api,
+    sensors_api,
     shipping_api,
     unfinished_api,
     viability_api,

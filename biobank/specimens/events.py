@@ -1,6 +1,6 @@
 """Events that bring specimens into being and change what they are, and those of the kits and lots around them."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -351,11 +351,19 @@ class LotTested(Event):
     completes: str | None = Field(default=None, pattern=UUID_TEXT)
 
 
+SOURCE = r"^[A-Za-z0-9][A-Za-z0-9 .,:;/()&_-]{3,119}$"
+"""A citation: a validation report, a procedure, a DOI. No name of a person."""
+
+
 class LimitsSet(Event):
-    """A site set how long a material in one condition is fit for use and may be out of the cold, seconds; null: no own limit."""
+    """A site set how long a material in one condition is fit for use and may be out of the cold, seconds; null: no own limit.
+
+    `source`: where the budget comes from; null where there is none, and in version 1, which did not ask.
+    """
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.limits_set"] = "system.limits_set"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
 
     site: str = CODE
@@ -364,4 +372,10 @@ class LimitsSet(Event):
     use_by_s: int | None = Field(default=None, ge=1, le=2**31 - 1)
     warm_amber_s: int | None = Field(default=None, ge=1, le=2**31 - 1)
     warm_red_s: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    source: str | None = Field(default=None, pattern=SOURCE)
     signature: str = Field(pattern=UUID_TEXT, description="The signature's id.")
+
+    @classmethod
+    def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 asked for no source."""
+        return payload | {"source": None}

@@ -1,7 +1,8 @@
 """How long a material in one condition is fit for use, and how long it may be out of the cold: the registry's word, and a site's.
 
 A site may only be stricter than the registry of materials. What the registry names no source for exists only where a site sets
-it. `custody.recording.record` asks at every change of condition and whenever time out of the cold is counted.
+it: no figure for time out of the cold has a published one (standards §4), so a site that sets a budget names its own.
+`custody.recording.record` asks at every change of condition and whenever time out of the cold is counted.
 """
 
 from typing import Annotated, Any, Self
@@ -21,11 +22,12 @@ from biobank.custody.recording import Circumstances, Limits, acknowledge, head_o
 from biobank.custody.states import Condition, StreamKind
 from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site
-from biobank.specimens.events import LimitsSet
+from biobank.specimens.events import SOURCE, LimitsSet
 from biobank.specimens.materials import MATERIALS, MaterialName, material_of
 from biobank.specimens.models import material_limit as limit
 
 Seconds = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Source = Annotated[str, Field(pattern=SOURCE)]
 
 
 class LooserThanTheRegistry(Conflict):
@@ -44,6 +46,7 @@ class SetLimits(Circumstances):
     use_by_s: Seconds | None = None
     warm_amber_s: Seconds | None = None
     warm_red_s: Seconds | None = None
+    source: Source | None = Field(default=None, description="Of the budget: a validation, a procedure or a publication.")
     signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
     @model_validator(mode="after")
@@ -52,6 +55,8 @@ class SetLimits(Circumstances):
             raise ValueError("a budget has both an amber and a red time")
         if self.warm_amber_s is not None and self.warm_red_s is not None and self.warm_red_s < self.warm_amber_s:
             raise ValueError("red comes after amber")
+        if self.warm_red_s is not None and self.source is None:
+            raise ValueError("a budget says its source: a validation, a procedure or a publication")
         return self
 
 
@@ -108,7 +113,7 @@ def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded
             subject=request.site,
         )
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
-    values = {name: getattr(request, name) for name in ("use_by_s", "warm_amber_s", "warm_red_s")}
+    values = {name: getattr(request, name) for name in ("use_by_s", "warm_amber_s", "warm_red_s", "source")}
     event = LimitsSet(
         site=request.site,
         material=request.material.value,
@@ -138,7 +143,7 @@ def list_limits(session: Session, actor: Actor) -> LimitsList:
         for entry in MATERIALS.values()
         for condition, named in entry.use_by.items()
     ]
-    names = ("material", "condition", "use_by_s", "warm_amber_s", "warm_red_s")
+    names = ("material", "condition", "use_by_s", "warm_amber_s", "warm_red_s", "source")
     rows = session.execute(select(limit).order_by(limit.c.site_code, limit.c.material, limit.c.condition))
     found += [LimitsPublic(site=row.site_code, **{name: getattr(row, name) for name in names}) for row in rows]
     return LimitsList(items=found)

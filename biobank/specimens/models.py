@@ -338,6 +338,7 @@ class MaterialLimit(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("use_by_s > 0 AND warm_amber_s > 0 AND warm_red_s >= warm_amber_s", name="limits_are_in_order"),
         CheckConstraint("(warm_amber_s IS NULL) = (warm_red_s IS NULL)", name="a_budget_has_amber_and_red"),
+        CheckConstraint("warm_red_s IS NULL OR source IS NOT NULL", name="a_budget_has_a_source"),
     )
 
     site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), primary_key=True))
@@ -346,6 +347,7 @@ class MaterialLimit(SQLModel, table=True):
     use_by_s: int | None = Field(default=None, sa_column=Column(Integer))
     warm_amber_s: int | None = Field(default=None, sa_column=Column(Integer))
     warm_red_s: int | None = Field(default=None, sa_column=Column(Integer))
+    source: str | None = Field(default=None, sa_column=Column(Text))
     set_by: str = Field(sa_column=_words())
     event_hash: bytes = Field(sa_column=_event())
 

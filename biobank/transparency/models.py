@@ -25,6 +25,7 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlmodel import Field, SQLModel
 
@@ -52,6 +53,13 @@ class Event(SQLModel, table=True):
         Index("ix_event_kind", "kind", "recorded_at"),
         Index("ix_event_recorded_by", "recorded_by", "recorded_at"),
         Index("ix_event_donor", "donor_code", "recorded_at"),
+        # What came from paper, and what came long after its time: few of very many (`exports/selection.py`).
+        Index(
+            "ix_event_paper",
+            "recorded_at",
+            postgresql_where=text('position(\'"source":"paper"\'::bytea in entry) > 0'),
+        ),
+        Index("ix_event_late", "recorded_at", postgresql_where=text("recorded_at - occurred_at > interval '15 minutes'")),
         {"info": {"append_only": True}},
     )
 

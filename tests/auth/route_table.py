@@ -85,8 +85,10 @@ PUBLIC = {
     ("GET", "/api/v1/log/checkpoint"),
     ("GET", "/api/v1/log/proofs/{leaf_hash}"),
     ("GET", "/api/v1/log/consistency"),
+    ("POST", "/api/v1/sensor-readings"),
 }
-"""Routes that ask for no token: two that give one, the keys to check it with, and the proofs of the log."""
+"""Routes that ask for no token: two that give one, the keys to check it with, the proofs of the log, and the one that asks
+for the key of a sensor (`tests/monitoring/test_sensors.py`)."""
 
 
 class _Slashed(str):
@@ -175,6 +177,22 @@ def _alarm(_: World) -> dict[str, str]:
 
 def _silence(_: World) -> dict[str, Any]:
     return {"until": "2026-11-29T12:00:00Z", "reason": "test"}
+
+
+def _sensor(_: World) -> dict[str, str]:
+    return {"code": "SE-0000000"}
+
+
+def _reads(w: World) -> dict[str, Any]:
+    return {"containers": [w.box], "measures": ["temperature_mc"], "silent_after_min": 15}
+
+
+def _a_sensor(w: World) -> dict[str, Any]:
+    return _reads(w) | {"name": f"Probe {uuid4().hex[:8]}"}
+
+
+def _answer_doubts(_: World) -> dict[str, Any]:
+    return {"answer": "wrong", "reason_text": "The probe was out."}
 
 
 def _rota(_: World) -> dict[str, Any]:
@@ -395,6 +413,14 @@ STORAGE = (
     Row("GET", "/api/v1/alarms/{code}", P.SPECIMEN_READ, None, _alarm, missing=True),
     Row("POST", "/api/v1/alarms/{code}/acknowledge", P.CUSTODY_RECORD, _nothing, _alarm, missing=True),
     Row("POST", "/api/v1/alarms/{code}/silence", P.CUSTODY_RECORD, _silence, _alarm, missing=True),
+    Row("GET", "/api/v1/sensors", P.SPECIMEN_READ, also=frozenset({Role.ADMIN})),
+    Row("POST", "/api/v1/sensors", P.SENSOR_MANAGE, _a_sensor),
+    Row("GET", "/api/v1/sensors/{code}", P.SPECIMEN_READ, None, _sensor, also=frozenset({Role.ADMIN}), missing=True),
+    Row("POST", "/api/v1/sensors/{code}/change", P.SENSOR_MANAGE, _reads, _sensor, missing=True),
+    Row("POST", "/api/v1/sensors/{code}/key", P.SENSOR_MANAGE, _nothing, _sensor, missing=True),
+    Row("POST", "/api/v1/sensors/{code}/key/draw", P.SENSOR_MANAGE, _nothing, _sensor, missing=True),
+    Row("POST", "/api/v1/sensors/{code}/withdraw", P.SENSOR_MANAGE, lambda _: {"reason": "broken"}, _sensor, missing=True),
+    Row("POST", "/api/v1/sensors/{code}/answer", P.STORAGE_RECORD, _answer_doubts, _sensor, missing=True),
     Row("GET", "/api/v1/rotas", P.SPECIMEN_READ, also=frozenset({Role.ADMIN})),
     Row("POST", "/api/v1/rotas", P.QUALITY_DECIDE, _rota, also=frozenset({Role.ADMIN})),
     Row("GET", "/api/v1/storage-containers/{code}/limits", None, None, _box, LAB_ONLY),

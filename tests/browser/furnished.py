@@ -11,6 +11,7 @@ from sqlalchemy import text
 from biobank.acts.act import Act
 from biobank.alarms.watch import watch_for_alarms
 from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from biobank.importing.uploads import Upload, keep_upload
 from tests import seed
 from tests.conftest import Api, TestBank
@@ -92,6 +93,7 @@ def furnish(api: Api) -> dict[str, str]:
     things["alarm"] = api.lab_tech.get("/alarms", params={"cause": "excursion"}).json()["items"][0]["code"]
     over = {"reading": "temperature_mc", "value": -180_000}
     assert api.lab_tech.post(f"/storage-containers/{tank.code}/readings", json=over).status_code == 201
+    things["sensor"] = _sensor_in_doubt(api, tank.code)
     for counter in (api.lab_tech, api.lab_tech2):
         counted = counter.post(f"/storage-containers/{tank.code}/counts", json={"scanned": []})
         assert counted.status_code == 201, counted.text
@@ -104,6 +106,20 @@ def furnish(api: Api) -> dict[str, str]:
     path = f"/users/{seed.USERS['other_clinician'].code}/password-reset"
     things["slip"] = by_two(api.admin, api.quality, path, {}, "approved").json()["slip"]["id"]
     return things
+
+
+def _sensor_in_doubt(api: Api, tank: str) -> str:
+    """A sensor that sent what no tank can be, and for which quality may draw another key."""
+    body = {"name": "Probe 7", "containers": [tank], "measures": ["temperature_mc"], "silent_after_min": 60}
+    code = _made(api.quality.post("/sensors", json=body), "code")
+    path = f"/sensors/{code}/key"
+    assert by_two(api.admin, api.quality, path, {}, "decided").status_code == 200
+    key = api.quality.post(f"{path}/draw").json()["key"]
+    value = {"container": tank, "reading": "temperature_mc", "value": 850_000, "at": rfc3339(clock.now())}
+    sent = api.anonymous.post("/sensor-readings", json={"readings": [value]}, headers={"Sensor-Key": key})
+    assert sent.status_code == 201, sent.text
+    assert by_two(api.admin, api.quality, path, {}, "decided").status_code == 200
+    return code
 
 
 def _marker_to_decide(api: Api, donor: str) -> str:

@@ -41,6 +41,15 @@ def test_every_role_of_the_example_bank_finds_something_to_do(
     assert today_of("quinn")[1] == {"Temperature hold", "Open deviation"}
     assert today_of("audrey")[0] == set()
     # Its people and its history were made by use cases and events alone: nothing differs from the log.
+    watched = bank.write(
+        lambda s: s.execute(
+            text(
+                "SELECT (SELECT count(*) FROM storage_reading r JOIN sensor ON sensor.code = r.sensor_code), "
+                "(SELECT string_agg(cause, ' ') FROM alarm WHERE resolved_at IS NULL)"
+            )
+        ).one()
+    )
+    assert tuple(watched) == (144, "excursion")
     looks = (compare_custody, compare_holds, compare_logins)
     differing = bank.write(lambda s: [look(s, "", 10_000).differing for look in looks])
     assert (differing[0], differing[1]) == ({}, {})

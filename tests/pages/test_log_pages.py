@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -13,7 +14,10 @@ from tests import seed
 from tests.conftest import Api, TestBank
 from tests.pages.test_pages import a_tube
 from tests.pages.visitor import Visit
+from tests.quality.test_paper import ago, filed
+from tests.quality.test_paper import looked as looked_at
 from tests.sealing import seal
+from tests.storage.test_every_way_of_placing import a_tube as a_stored_tube
 from tests.withdrawals.stories import a_story, later
 
 LOOKED = {"container_intact": True, "label_legible": True, "contents_as_expected": True}
@@ -152,3 +156,25 @@ def test_how_it_stood_asks_both_clocks(api: Api, visit: Visit) -> None:
     assert "Received" in page and "Changed" not in page
     assert "Enter a day and a time" in auditor.get_page(f"/specimens/{tube}/as-of?at=yesterday", 422)
     auditor.get_page(f"/specimens/{tube}/as-of?at=9999999999-01-01", 422)
+
+
+def test_what_came_from_paper_and_what_came_long_after_its_time_are_found_and_marked(api: Api, visit: Visit) -> None:
+    tube = a_stored_tube(api)
+    began = ago(seconds=0)
+    later(api, hours=4)
+    paper = filed(api, began_at=began).json()["code"]
+    assert looked_at(api, tube, paper, ago(hours=1)).status_code == 201
+    at_once, from_paper = (api.lab_tech.get(f"/specimens/{tube}/custody").json()["items"][place] for place in (0, -1))
+
+    def found(entered: str) -> list[dict[str, Any]]:
+        return api.quality.get("/custody-log", params={"entered": entered, "limit": 500}).json()["items"]  # type: ignore[no-any-return]
+
+    assert [one["leaf_hash"] for one in found("paper")] == [from_paper["leaf_hash"]]
+    hashes = {one["leaf_hash"] for one in found("late")}
+    assert from_paper["leaf_hash"] in hashes and at_once["leaf_hash"] not in hashes
+    page = visit("auditor").get_page("/log?entered=paper")
+    assert "from paper, 60 minutes later" in page and tube in page
+    assert "60 minutes later" in visit("auditor").get_page("/log?entered=late")
+    taken = api.auditor.get("/custody-log", params={"entered": "paper", "format": "jsonl"}).text
+    assert '"source":"paper"' in taken and '"source":"live"' not in taken
+    assert "Entered from paper." in visit("lab_tech").get_page(f"/specimens/{tube}")

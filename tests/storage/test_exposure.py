@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import psycopg
+import pytest
+
 from biobank.acts.act import Act
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
@@ -13,6 +16,7 @@ from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import a_story, later, sealed, sign_and_post
 
 COLD = {"temperature_class": "ln2_vapour"}
+VALIDATED = {"source": "VAL-2026-014, warming study of cryovials"}
 
 
 def exposure(api: Api, tube: str, **params: str) -> dict[str, Any]:
@@ -171,7 +175,7 @@ def test_a_box_scanned_into_a_warm_safe_place_starts_the_clock_of_its_tubes(api:
 
 
 def test_the_sequence_answered_counts_the_hold_that_was_placed(api: Api) -> None:
-    limits = {"site": "LAB", "material": "adsc", "condition": "frozen", "warm_amber_s": 300, "warm_red_s": 900}
+    limits = {"site": "LAB", "material": "adsc", "condition": "frozen", "warm_amber_s": 300, "warm_red_s": 900} | VALIDATED
     assert sign_and_post(api.quality, "decided", "/material-limits", limits).status_code == 200
     tube, box = a_stored_tube(api)
     check_out(api, tube)
@@ -243,8 +247,25 @@ def test_a_place_that_does_not_keep_it_cold_does_not_stop_the_clock(api: Api) ->
     assert 1800 <= exposure(api, tube)["total_s"] <= 1860
 
 
-def test_over_its_budget_a_tube_is_put_back_and_held_towards_use(api: Api) -> None:
+def test_a_budget_names_its_source_which_is_shown_and_stands_in_the_log(api: Api) -> None:
     limits = {"site": "LAB", "material": "adsc", "condition": "frozen", "warm_amber_s": 300, "warm_red_s": 900}
+    silent = sign_and_post(api.quality, "decided", "/material-limits", limits)
+    assert silent.status_code == 422 and "source" in silent.text
+    assert sign_and_post(api.quality, "decided", "/material-limits", limits | VALIDATED).status_code == 200
+    (one,) = [item for item in api.lab_tech.get("/material-limits").json()["items"] if item["site"] == "LAB"]
+    assert one["source"] == VALIDATED["source"]
+    kind = "system.limits_set"
+    log = api.auditor.get("/custody-log", params={"format": "jsonl", "kind": kind}).text
+    assert VALIDATED["source"] in log
+    with (
+        psycopg.connect(api.test_bank.dsn("owner")) as connection,
+        pytest.raises(psycopg.IntegrityError, match="a_budget_has_a_source"),
+    ):
+        connection.execute("UPDATE material_limit SET source = NULL")
+
+
+def test_over_its_budget_a_tube_is_put_back_and_held_towards_use(api: Api) -> None:
+    limits = {"site": "LAB", "material": "adsc", "condition": "frozen", "warm_amber_s": 300, "warm_red_s": 900} | VALIDATED
     answer = sign_and_post(api.quality, "decided", "/material-limits", limits)
     assert answer.status_code == 200, answer.text
     tube, box = a_stored_tube(api)
@@ -264,7 +285,7 @@ def test_over_its_budget_a_tube_is_put_back_and_held_towards_use(api: Api) -> No
 
 
 def test_a_tube_that_is_still_out_over_its_budget_is_held_once_and_waits_for_quality(api: Api) -> None:
-    limits = {"site": "LAB", "material": "adsc", "condition": "frozen", "warm_amber_s": 300, "warm_red_s": 900}
+    limits = {"site": "LAB", "material": "adsc", "condition": "frozen", "warm_amber_s": 300, "warm_red_s": 900} | VALIDATED
     assert sign_and_post(api.quality, "decided", "/material-limits", limits).status_code == 200
     tube, box = a_stored_tube(api)
     check_out(api, tube)

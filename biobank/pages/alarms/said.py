@@ -10,6 +10,8 @@ CAUSES = {
     "shipment_overdue": "A shipment is overdue",
     "handover_overdue": "A hand-over ran out",
     "differs_from_log": "A record differs from the log",
+    "sensor_silent": "A sensor is silent",
+    "sensor_doubtful": "A sensor sends what can hardly be right",
 }
 
 

@@ -17,6 +17,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import rules
+from biobank.custody.recording import BACK_WITHOUT_REASON
 from biobank.custody.schemas import EventPublic
 from biobank.exports.api import FileFormat, streamed
 from biobank.exports.formats import FORMATS
@@ -26,7 +27,7 @@ from biobank.exports.selection import Selection
 from biobank.foundation import clock
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.paging import Listed
-from biobank.foundation.terms import words
+from biobank.foundation.terms import counted, words
 from biobank.pages.ui.listing import Filter, Listing, Wanted, read_filters
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PagePerforming, PageReading, Visiting, claims_of
@@ -35,13 +36,15 @@ from biobank.pages.ui.templating import UTC_ZONE
 router = APIRouter(include_in_schema=False)
 
 SPECIMEN = re.compile(r"(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}")
-CODES = ("specimen", "donor", "actor", "site", "kind")
+CODES = ("specimen", "donor", "actor", "site", "kind", "entered")
+ENTERED = [("paper", "From a paper form"), ("late", "Over 15 minutes after its time")]
 KINDS = [(kind, f"{words(kind.partition('.')[0])}: {words(kind).lower()}") for kind in sorted(rules.by_kind)]
 FILTERS = [
     Filter("days", "Recorded in the last", "choice", [("1", "24 hours"), ("7", "7 days"), ("30", "30 days"), ("365", "a year")]),
     Filter("from", "Recorded from", "day"),
     Filter("to", "Recorded to", "day"),
     Filter("kind", "Event", "choice", KINDS),
+    Filter("entered", "Entered", "choice", ENTERED),
     Filter("specimen", "Specimen", "code"),
     Filter("donor", "Donor", "code"),
     Filter("actor", "Badge", "code"),
@@ -78,9 +81,17 @@ def read_log(session: Session, actor: Actor, asked: Wanted) -> Listed[EventPubli
     return Listed(items=found.items, next=found.next)
 
 
+def _came(event: EventPublic) -> str:
+    """Say how an entry came, where it was not recorded as it happened."""
+    after = datetime.fromisoformat(event.recorded_at) - datetime.fromisoformat(event.occurred_at)
+    late = f"{counted(int(after.total_seconds()) // 60, 'minute')} later" if after > BACK_WITHOUT_REASON else ""
+    return ", ".join(filter(None, ("from paper" if event.source == "paper" else "", late)))
+
+
 def row_of(event: EventPublic) -> Mapping[str, Any]:
     """Return the cells of one event."""
     return event.model_dump(include={"recorded_at", "occurred_at", "kind", "id", "seq", "by", "site"}) | {
+        "came": _came(event),
         "seal": "sealed" if event.log_index is not None else "unsealed",
         "leaf": f"{event.leaf_hash[:12]}…",
     }
@@ -107,6 +118,7 @@ Listing(
         Column("recorded_at", "Recorded", "log_time", sort="recorded_at"),
         Column("occurred_at", "Happened", "log_time"),
         Column("kind", "Event", "words"),
+        Column("came", "Entered"),
         Column("id", "Subject", "code"),
         Column("seq", "#", "number"),
         Column("by", "By", "plain_code"),
@@ -118,6 +130,7 @@ Listing(
     row=row_of,
     default="-recorded_at",
     filters=FILTERS,
+    quick=[("From paper", {"entered": "paper"}), ("Long after its time", {"entered": "late"})],
     more=beside,
     empty="No events match",
     hint="Take a filter away.",

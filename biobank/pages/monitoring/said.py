@@ -34,7 +34,7 @@ def reading_row(one: ReadingPublic) -> dict[str, Any]:
     value = quantity_text(one.value, UNITS[one.reading])
     return {
         "at": one.at,
-        "reading": MEASURED[one.reading],
+        "reading": MEASURED[one.reading] if one.sensor is None else f"{MEASURED[one.reading]}, by {one.sensor}",
         "value": value if one.outside is None else f"{value}, {words(one.outside).lower()}",
         "state": "taken_back" if one.withdrawn_at is not None else "alarm" if one.excursion else "pass",
     }

@@ -27,7 +27,7 @@ def _said(one: Any) -> str:
     if one.warm_amber_s is not None:
         amber, red = quantity_text(one.warm_amber_s, "seconds"), quantity_text(one.warm_red_s, "seconds")
         parts.append(f"out of the cold amber {amber}, red {red}")
-    whose = one.site or f"registry ({one.source})"
+    whose = (one.site or "registry") + (f" ({one.source})" if one.source else "")
     return f"{words(one.material)}, {words(one.condition).lower()}: {', '.join(parts) or 'no limit'} · {whose}"
 
 
@@ -44,6 +44,7 @@ def _draw(at: Opened[LimitsList]) -> ActForm:
             "use_by_s": "Fit for use for",
             "warm_amber_s": "Out of the cold, amber after",
             "warm_red_s": "Out of the cold, red after",
+            "source": "Where the times out of the cold come from (report, procedure, publication)",
         },
         statement="You set how long this material may be used and may be out of the cold at this site.",
         said="I decide these limits for the site.",
@@ -57,7 +58,7 @@ ActPage(
     reads=_limits,
     form=_draw,
     model=SetLimits,
-    names=("site", "material", "condition", "use_by_s", "warm_amber_s", "warm_red_s"),
+    names=("site", "material", "condition", "use_by_s", "warm_amber_s", "warm_red_s", "source"),
     meaning=Meaning.DECIDED,
     use_case=set_limits,
     args=lambda _at: (),

@@ -16,6 +16,7 @@ ShipmentCode = Annotated[str, Path(pattern=r"^SH-[0-9A-Z]{7}$")]
 KitCode = Annotated[str, Path(pattern=r"^KT-[0-9A-Z]{7}$")]
 ExcursionCode = Annotated[str, Path(pattern=r"^EX-[0-9A-Z]{7}$")]
 AlarmCode = Annotated[str, Path(pattern=r"^AL-[0-9A-Z]{7}$")]
+SensorCode = Annotated[str, Path(pattern=r"^SE-[0-9A-Z]{7}$")]
 DeviationCode = Annotated[str, Path(pattern=r"^DV-[0-9A-Z]{7}$")]
 UserCode = Annotated[str, Path(pattern=r"^US-[0-9A-Z]{7}$")]
 EntryKey = Annotated[str, Path(pattern=r"^((RG|EQ)-[0-9A-Z]{7}|[0-9a-f-]{36})$")]
@@ -33,6 +34,7 @@ PLACES: Mapping[str, tuple[str, Any]] = {
     "users": ("Users", UserCode),
     "sites": ("Sites", SiteCode),
     "alarms": ("Alarms", AlarmCode),
+    "sensors": ("Sensors", SensorCode),
     "handovers": ("Hand-overs", UUID),
     "kits": ("Kits", KitCode),
     "registers": ("Registers", EntryKey),

@@ -33,6 +33,7 @@ PREFIXES = {
     "DV": "a deviation",
     "EX": "an excursion",
     "AL": "an alarm",
+    "SE": "a sensor",
 }
 """What a code that begins with these letters names."""
 

@@ -30,6 +30,7 @@ SCANNED = {
     "product": "HF AD UN",
     "specimens": "HF AD UN",
     "container": "BX PS",
+    "containers": "BX",
     "place": "BX PS",
     "to": "BX",
     "wristband": "WB",

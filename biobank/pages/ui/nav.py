@@ -80,6 +80,7 @@ SECTIONS: tuple[Section, ...] = (
             Part("Counts", "/counts"),
             Part("All in one place", "/all-in-one-place", READS_SPECIMENS),
             Part("What places may read", "/place-limits"),
+            Part("Sensors", "/sensors"),
         ),
     ),
     Section("Donors", "/donors", "donor", frozenset({"donor:read"})),
