@@ -274,10 +274,10 @@ def test_another_persons_tube_stops_everything_also_without_javascript(api: Api,
 def test_a_frozen_tube_is_taken_back_on_the_record_of_its_journey(api: Api, signed_in: Open) -> None:
     story = a_story(api).up_to("receive")
     page = signed_in("quality", f"/withdrawals/{story.code}/return")
-    page.get_by_role("link", name="Attach the file first").click()
-    page.locator("[name=file]").set_input_files({"name": "logger.csv", "mimeType": "text/csv", "buffer": b"at,mc\n1,-150000\n"})
-    press(page, "Keep the file")
-    page.wait_for_url(re.compile(r"/return\?logger_sha256=[0-9a-f]{64}"))
+    page.get_by_label("The logger's file").set_input_files(
+        {"name": "logger.csv", "mimeType": "application/vnd.ms-excel", "buffer": b"at,mc\n1,-150000\n"}
+    )
+    expect(page.get_by_text("Kept: logger.csv.")).to_be_visible()
     expect(page.locator("[name=logger_sha256]")).to_have_value(re.compile("^[0-9a-f]{64}$"))
     scan(page, story.vials[0])
     page.locator("[name=site]").select_option("LAB")

@@ -1,6 +1,7 @@
 """A doubtful reading is asked back in °C, limits are typed in °C and percent, a group is assessed, on pages."""
 
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
@@ -136,7 +137,7 @@ def test_a_file_is_read_on_a_page_that_asks_what_the_file_leaves_open(api: Api, 
     later(api, minutes=30)
     sha256 = keep(api, a_file([(clock.now() - timedelta(hours=2, minutes=20), "-185,0")], zone=""))
     page, tech = f"/storage/{tank}/logger-file", visit("lab_tech")
-    assert f"/attachments/new?site=LAB&amp;back={page}" in tech.get_page(page)
+    assert f"/attachments/new?back={quote(page, safe='')}&amp;site=LAB&amp;field=logger_sha256" in tech.get_page(page)
 
     asked = tech.submit(page, {"logger_sha256": sha256})
     assert asked.status_code == 409 and "does not say of which zone" in asked.text

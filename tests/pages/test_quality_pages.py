@@ -1,6 +1,7 @@
 """Deviations, look-back and recall, attached files, and second signatures on pages."""
 
 import hashlib
+import html
 import re
 
 from tests import seed
@@ -61,7 +62,10 @@ def test_an_attached_file_comes_back_as_its_hash_and_is_sent_to_those_who_may_se
     content = b"minute,level\n1,20\n"
     digest = hashlib.sha256(content).hexdigest()
     file = {"file": ("readings.csv", content, "text/csv")}
-    stored = visitor.submit("/attachments/new", {}, draw="/attachments/new?back=/deviations/new", files=file)
+    form = visitor.get_page("/deviations/new")
+    (address,) = {html.unescape(one) for one in re.findall(r'data-keeps="([^"]+)"', form)}
+    assert address == "/attachments/new?back=%2Fdeviations%2Fnew&field=attachments"
+    stored = visitor.submit("/attachments/new", {}, draw=address, files=file)
     assert stored.url.path == "/deviations/new" and digest in stored.text, stored.text[:2000]
     assert visitor.get(f"/attachments/{digest}").content == content
     assert visit("other_clinician").get(f"/attachments/{digest}").status_code == 404

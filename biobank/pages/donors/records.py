@@ -30,7 +30,7 @@ CONSENT = (
 )
 CONSENT_LABELS = {
     "form_version": "Version of the form",
-    "document_sha256": "SHA-256 of the signed form",
+    "document_sha256": "The signed form",
     "given_at": "Signed at",
     "witnessed_by": "Witness (scan the badge)",
     "tissues": "Tissues it covers",
@@ -106,7 +106,8 @@ ActPage(
     form=lambda at: ActForm(
         title="Record a consent",
         submit="Record the consent",
-        lead="The signed form is kept where your papers are; its hash ties it to this record.",
+        lead="A scan of the signed form is kept under the donor's own key; the paper stays where your papers are.",
+        attach={"donor": at.code},
         icon="pen",
         draft=True,
         values={"kind": "banking", "given_at": f"{now().astimezone(at.zone):%Y-%m-%dT%H:%M}"},

@@ -22,7 +22,7 @@ from biobank.storage.schemas import ContainerPublic
 router = APIRouter(include_in_schema=False)
 
 LABELS = {
-    "logger_sha256": "SHA-256 of the file",
+    "logger_sha256": "The logger's file",
     "zone": "Zone of its times, such as Europe/Vienna, if the file names none",
     "dates": "How 03/04 is meant, if the file leaves it open",
 }
@@ -54,7 +54,7 @@ def _draw(at: Opened[_Place]) -> ActForm:
         lead=f"Every value becomes a reading of {place.name}. It may read: {limits_in_words(at.read.limits)}. "
         "Where the file lies outside, everything that was inside then is put on hold at once.",
         fields=fields,
-        attach=f"/attachments/new?site={place.site}&back=/storage/{place.code}/logger-file",
+        attach={"site": place.site},
     )
 
 
@@ -73,7 +73,6 @@ async def _act(at: Acting[_Place]) -> Done:
 
 PAGE: ActPage[_Place, RecordLoggerFile] = ActPage(
     address="/storage/{code}/logger-file",
-    asks=("logger_sha256",),
     reads=_reads,
     form=_draw,
     model=RecordLoggerFile,

@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+import mimetypes
 from functools import partial
 from typing import Annotated
+from urllib.parse import urlencode
 
 from anyio import to_thread
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from sqlmodel import Session
 from starlette.datastructures import UploadFile
 
@@ -18,7 +20,7 @@ from biobank.auth.scope import ANYWHERE, EVERYWHERE
 from biobank.foundation.errors import PayloadTooLarge
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
-from biobank.pages.ui.forms import FormFault
+from biobank.pages.ui.forms import FormFault, is_file
 from biobank.pages.ui.session import Form, PagePerformer, PageReading, Visiting, local_path
 from biobank.quality import attachments
 from biobank.quality.schemas import ATTACHMENT_BYTES, MEDIA_TYPES, AttachmentRequest
@@ -28,8 +30,7 @@ router = APIRouter(include_in_schema=False)
 Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 OVERHEAD = 16 * 1024
 """Bytes of the form around the file."""
-TARGETS = {"/deviations": "attachment", "/donors": "report_sha256", "/paper-forms": "form_sha256"}
-"""Forms that call the hash something else than `logger_sha256`, by the start of their address."""
+TYPES = "PDF, PNG, JPEG, CSV and plain text"
 MIB = ATTACHMENT_BYTES // 1024 // 1024
 
 
@@ -42,32 +43,45 @@ def _sites(session: Session, actor: Actor, _asked: Asked) -> Choices:
 
 def _draw(at: Opened[Choices]) -> OwnPage:
     back, site = local_path(at.form.get("back")), at.form.get("site") or only(at.read)
-    kept = {"back": back, "donor": at.form.get("donor", ""), "site": site}
+    kept = {"back": back, "field": at.form.get("field", ""), "donor": at.form.get("donor", ""), "site": site}
     return OwnPage(
         "attachment_new.html",
         kept={name: value for name, value in kept.items() if value},
         sites=[] if site else at.read,
         back=back,
-        types=", ".join(MEDIA_TYPES),
+        types=TYPES,
         limit=MIB,
     )
 
 
-async def _keep(data: bytes, at: Acting[Choices]) -> Done:
-    """Store the file and go back with its hash."""
+async def _keep(data: bytes, at: Acting[Choices]) -> Done | Response:
+    """Store the file and go back to the field that asked for it with its hash; a script gets the hash alone."""
     if not data:
         raise FormFault({"file": "Choose a file that is not empty."})
     if at.form.get("media_type") not in MEDIA_TYPES:
-        raise FormFault({"file": f"Such a file is not kept. Kept are {', '.join(MEDIA_TYPES)}."})
-    body = at.parse(AttachmentRequest, "media_type", "donor", "site", content=base64.b64encode(data).decode())
+        raise FormFault({"file": f"Such a file is not kept. Kept are {TYPES}."})
+    site = at.form.get("site") or only(at.read)
+    if not site and "" not in dict(at.read):
+        raise FormFault({"site": "Say at which site it belongs first."})
+    body = at.parse(AttachmentRequest, "media_type", "donor", content=base64.b64encode(data).decode(), site=site or None)
     await at.ask(attachments.may_attach, body)
     stored = await to_thread.run_sync(attachments.keep_file, at.bank, body)
     await at.performing(attachments.register_file, body, stored)
-    digest, back = at.form["sha256"], local_path(at.form.get("back"))
-    return Done(_with_hash(back, digest), "The file is kept.", f"SHA-256 {digest}")
+    digest, back, asking = at.form["sha256"], local_path(at.form.get("back")), at.form.get("field", "")
+    if at.request.headers.get("accept") == "application/json":
+        return JSONResponse({"sha256": digest})
+    if not is_file(asking):
+        return Done(back, "The file is kept.", f"It is known as {digest}.")
+    return Done(f"{back}{'&' if '?' in back else '?'}{urlencode({asking: digest})}", "The file is kept.")
 
 
-ATTACH = ActPage(address="/attachments/new", asks=("back", "donor", "site"), reads=_sites, form=_draw, model=AttachmentRequest)
+ATTACH = ActPage(
+    address="/attachments/new",
+    asks=("back", "field", "donor", "site"),
+    reads=_sites,
+    form=_draw,
+    model=AttachmentRequest,
+)
 ATTACH.shows(router)
 
 
@@ -82,14 +96,15 @@ async def attach(request: Request, page: Visiting, reading: PageReading, bank: B
     file, data = posted.get("file"), b""
     if isinstance(file, UploadFile):
         data = await file.read()
-        fields += [("media_type", file.content_type or ""), ("sha256", hashlib.sha256(data).hexdigest())]
+        fields += [("media_type", _media_type(file)), ("sha256", hashlib.sha256(data).hexdigest())]
     performing = PagePerformer(request, page, Form(fields), bank)
     return await ATTACH.answer(request, performing, reading, {}, partial(_keep, data))
 
 
-def _with_hash(back: str, digest: str) -> str:
-    name = next((one for start, one in TARGETS.items() if back.startswith(start)), "logger_sha256")
-    return f"{back}{'&' if '?' in back else '?'}{name}={digest}"
+def _media_type(file: UploadFile) -> str:
+    """Return what kind of file it is: as the browser says, unless its system calls it something that is not kept."""
+    said = file.content_type or ""
+    return said if said in MEDIA_TYPES else mimetypes.guess_type(file.filename or "")[0] or said
 
 
 @router.get("/attachments/{sha256}")

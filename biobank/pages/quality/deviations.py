@@ -33,7 +33,6 @@ CLOSING = {
     "decision": "Decision, in a few words",
     "corrective_action": "What is done so that it does not happen again",
 }
-HASHES = "SHA-256 of files that were attached, one a line."
 KINDS = {
     **dict.fromkeys((Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED), "specimen"),
     Prefix.LOT: "lot",
@@ -90,7 +89,7 @@ Listing(
 
 def _draw_new(at: Opened[Choices]) -> ActForm:
     named = at.form.get("about", "").replace(" ", "\n")
-    values = at.filled(site=only(at.read), attachments=at.form.get("attachment", ""))
+    values = at.filled(site=only(at.read))
     about = Field(
         "about",
         "What it is about",
@@ -107,16 +106,9 @@ def _draw_new(at: Opened[Choices]) -> ActForm:
         lead="Say what happened. Nobody is blamed; what nobody writes down happens again.",
         fields=[
             about,
-            *fields_of(DeviationRequest, *OPENED, values=values, labels=OPENING, options={"site": at.read}),
-            attached(values),
+            *fields_of(DeviationRequest, *OPENED, "attachments", values=values, labels=OPENING, options={"site": at.read}),
         ],
-        attach="/attachments/new?back=/deviations/new",
     )
-
-
-def attached(values: Mapping[str, Any]) -> Field:
-    """Return the field that names files which were attached."""
-    return Field("attachments", "Attached files", "textarea", values.get("attachments", ""), hint=HASHES)
 
 
 def affected_by(texts: list[str], settings: Settings) -> list[dict[str, str]]:
@@ -135,7 +127,7 @@ def affected_by(texts: list[str], settings: Settings) -> list[dict[str, str]]:
 
 ActPage(
     address="/deviations/new",
-    asks=("about", "attachment"),
+    asks=("about",),
     reads=sites_for(Permission.DEVIATION_OPEN),
     form=_draw_new,
     labels=OPENING,
@@ -174,21 +166,18 @@ def _to_close(session: Session, actor: Actor, asked: Asked) -> DeviationDetail:
 
 def _draw_close(at: Opened[DeviationDetail]) -> ActForm:
     one = at.read
-    values = at.filled(attachments=at.form.get("attachment", ""))
     return ActForm(
         title="Close",
         submit="Sign and close",
         lead=f"{one.severity.capitalize()}, about {one.topic.replace('_', ' ')}; {len(one.affected)} things named.",
-        fields=[*fields_of(CloseRequest, *CLOSED[:3], values=values, labels=CLOSING), attached(values)],
         statement=f"You close the deviation {at.code}.",
         said="Its cause is known, what was decided is done, and nothing more is expected.",
-        attach=f"/attachments/new?back=/deviations/{at.code}/close",
+        attach={"site": one.site},
     )
 
 
 ActPage(
     address="/deviations/{code}/close",
-    asks=("attachment",),
     reads=_to_close,
     form=_draw_close,
     labels=CLOSING,

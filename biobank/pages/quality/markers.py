@@ -117,7 +117,7 @@ ActPage(
         lead="As its report says it. Another person of quality compares it with the report. For history and examination: "
         "reactive when a risk was found.",
         options={"marker": CHOICES},
-        attach=f"/attachments/new?back=/donors/{at.code}/markers/new",
+        attach={"donor": at.code},
         back=f"/donors/{at.code}/markers",
     ),
     labels=LABELS,
@@ -125,7 +125,6 @@ ActPage(
     names=("marker", "result", "sampled_at", "laboratory", "kit", "report_sha256"),
     use_case=enter_marker,
     after=lambda at, _body, _answer: Done(f"/donors/{at.code}/markers", "Entered.", "Quality compares it with its report."),
-    asks=("report_sha256",),
 ).on(router)
 
 

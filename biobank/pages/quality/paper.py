@@ -13,7 +13,7 @@ from biobank.quality.paper import PaperFormRequest, file_paper
 router = APIRouter(include_in_schema=False)
 
 LABELS = {
-    "form_sha256": "SHA-256 of the form, as it was attached",
+    "form_sha256": "The form, scanned or photographed",
     "did_by": "Badge of who did it",
     "second": "Badge of the second person",
     "began_at": "When the form begins",
@@ -36,7 +36,6 @@ def _draw(at: Opened[Choices]) -> ActForm:
         "each act on its own page: under “More”, say which form it is from and when it happened.",
         values=at.filled(site=only(at.read), did_by=at.actor.code),
         options={"site": at.read},
-        attach="/attachments/new?back=/paper-forms/new",
         back="/deviations",
         trail=[("Deviations", "/deviations"), ("File a form on paper", None)],
     )
@@ -44,7 +43,7 @@ def _draw(at: Opened[Choices]) -> ActForm:
 
 ActPage(
     address="/paper-forms/new",
-    asks=("form_sha256", "site"),
+    asks=("site",),
     reads=_sites,
     form=_draw,
     model=PaperFormRequest,

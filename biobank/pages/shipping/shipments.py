@@ -191,7 +191,7 @@ def _draw_receive(at: Opened[ShipmentDetail]) -> ActForm:
         icon="tray",
         lead=f"{one.underway} of {one.specimens} tubes are underway. What is missing or should not be there is named afterwards.",
         fields=[*lists, *fields_of(ShipmentReceiveRequest, *LOOKED, values=at.filled(), labels=LABELS)],
-        attach=f"/attachments/new?site={one.to_site}&back=/shipments/{at.code}/receive",
+        attach={"site": one.to_site},
     )
 
 
@@ -207,7 +207,6 @@ def _scanned(at: Opened[ShipmentDetail]) -> dict[str, Any]:
 
 ActPage(
     address="/shipments/{code}/receive",
-    asks=("logger_sha256",),
     reads=_to_receive,
     form=_draw_receive,
     model=ShipmentReceiveRequest,

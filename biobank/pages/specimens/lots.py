@@ -41,7 +41,7 @@ from biobank.specimens.schemas import RecordViability, SpecimenList, SpecimenPub
 
 router = APIRouter(include_in_schema=False)
 
-TEST_LABELS = {"sampled_at": "Sampled at", "due_at": "Result due at", "report_sha256": "SHA-256 of the report"}
+TEST_LABELS = {"sampled_at": "Sampled at", "due_at": "Result due at", "report_sha256": "The report"}
 
 TESTS = [
     Column("test", "Test", "words"),

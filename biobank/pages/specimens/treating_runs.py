@@ -27,7 +27,7 @@ THAWING = (*BENCH, "method", "bath_temperature_mc", "duration_s")
 LABELS = BENCH_LABELS | {
     "programme": "Cooling programme and version",
     "cryoprotectant": "Cryoprotectant",
-    "curve_sha256": "SHA-256 of the cooling curve",
+    "curve_sha256": "The cooling curve",
     "method": "How they were thawed",
     "bath_temperature_mc": "Temperature of the bath",
     "duration_s": "Time in the bath (seconds)",

@@ -20,6 +20,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
@@ -37,7 +38,7 @@ from biobank.auth.sessions import WrongFormToken
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotSignedIn, Refusal, raise_first
 from biobank.pages.ui.addresses import crumbs_of, parameters_of
-from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, parse_labelled
+from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, is_file, parse_labelled
 from biobank.pages.ui.rows import wants_rows
 from biobank.pages.ui.scanned import scanned_code, scanned_codes, with_codes, with_scans
 from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, typed_in_address
@@ -149,8 +150,8 @@ class ActForm:
     `also` are fields after them. The button says the title unless `submit` says more.
     `back` and `trail` follow from the address unless given. `statement` and `said` stand over the password when it is signed,
     and the button's icon is then a pen.
-    `attach`: where a file is stored first whose SHA-256 the form asks for. `draft` keeps what is typed in the tab: only for
-    forms without personal data. `plan` says what sending the form would do.
+    `attach`: of a file that the form asks for, the `donor` under whose key it is kept and the `site` it belongs to. `draft` keeps
+    what is typed in the tab: only for forms without personal data. `plan` says what sending the form would do.
     """
 
     title: str
@@ -170,7 +171,7 @@ class ActForm:
     said: str = ""
     back: str | None = None
     trail: Trail | None = None
-    attach: str | None = None
+    attach: Mapping[str, str | None] = field(default_factory=dict)
     rows: Sequence[Rows] = ()
     draft: bool = False
     plan: Sequence[str] = ()
@@ -248,7 +249,7 @@ class ActPage(Generic[R, M]):
         """Serve its GET alone: of a page whose acts all have addresses of their own."""
 
         async def show(request: Request, reading: PageReading, **path: Any) -> Response:
-            form = typed_in_address(request, self.asks)
+            form = typed_in_address(request, [*self.asks, *filter(is_file, self.names)])
             return await self.draw(await self._open(request, reading, path, form, sent=False))
 
         self._route(router, self.address, show, "GET")
@@ -383,10 +384,16 @@ class ActPage(Generic[R, M]):
             hidden=form.hidden,
             statement=form.statement,
             meaning=("signed", form.said),
-            attach=form.attach,
+            attach=_attaching(at.request, form.attach) if any(is_file(one.name) for one in [*fields, *form.also]) else None,
             rows=form.rows,
             draft=form.draft,
             plan=form.plan,
             action=at.request.url.path,
             **drawn(at.refusal),
         )
+
+
+def _attaching(request: Request, belongs: Mapping[str, str | None]) -> str:
+    """Return where a file of this form is kept first; from there one comes back to the form."""
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return "/attachments/new?" + urlencode({"back": here, **{name: value for name, value in belongs.items() if value}})

@@ -38,7 +38,7 @@ PREFIXES = {
 """What a code that begins with these letters names."""
 
 SHAPES: tuple[tuple[str, str], ...] = (
-    (r"^[0-9a-f]{64}$", "choose the file, or type the 64 digits and letters a to f of its SHA-256"),
+    (r"^[0-9a-f]{64}$", "choose the file"),
     (r"^[0-9a-f-]{36}$", "go back to the page that led here and open this form again"),
     (r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "go back to the page that led here and open this form again"),
     (r"^[A-Z][A-Z0-9]{1,7}$", "type the code of a site: 2 to 8 capital letters and digits, such as LAB"),
@@ -92,7 +92,7 @@ _UNITS = ("_mc", "_ul", "_nl", "_bp", "_ppm", "_milli", "_s")
 def plain_name(name: str) -> str:
     """Return a member's name as words, for a field that no page has named: without the unit that the wire has in it."""
     if name.endswith("_sha256"):
-        return f"SHA-256 of the {words(name.removesuffix('_sha256')).lower()}"
+        return words(name.removesuffix("_sha256"))
     return words(next((name.removesuffix(unit) for unit in _UNITS if name.endswith(unit)), name))
 
 

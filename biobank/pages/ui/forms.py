@@ -102,7 +102,7 @@ LABELS = {
     "words": "In words",
     "given": "Given",
     "evidence": "The courier's receipt number",
-    "logger_sha256": "SHA-256 of the temperature record",
+    "logger_sha256": "The logger's file",
     "late_entry": "It happened before the last entry of the record",
     "paper": "From a form on paper",
 }
@@ -112,16 +112,15 @@ HINTS = {
     "comment": "Kept in the vault, never in the log. No names.",
     "performed_by": "Badge of the colleague whose hands it was, if not yours.",
     "started_at": "Leave empty when it was the same minute.",
-    "anatomical_site": "A word in small letters, such as abdomen or scalp.",
-    "transport_medium": "A word in small letters, such as ringer_lactate.",
+    "anatomical_site": "Such as abdomen or scalp vertex.",
+    "transport_medium": "Such as Ringer lactate.",
     "procedure_version": "What is missing here is entered under Registers.",
     "tissues": "Tick nothing when the form names no tissue.",
-    "reason": "A few words in small letters, for example not_in_its_slot.",
+    "reason": "A few words, such as not in its slot.",
     "units": "The longest banked ones are taken. Without meaning when tubes are ticked.",
     "indication": "Kept in the vault under the donor's key, never in the log. No names.",
     "needed_at": "Site time.",
     "tube": None,
-    "logger_sha256": "64 digits and letters that name the temperature record of the journey.",
     "to_id": "Scan the badge, or write the code.",
     "evidence": "The reference under which the courier's acceptance is recorded.",
 }
@@ -130,7 +129,7 @@ HINTS = {
 @dataclass(frozen=True)
 class Field:
     """An input. `kind`: text · number · measure · select · checkbox · choices · date · datetime · textarea · scan · scans ·
-    sha256.
+    file · files.
 
     `choices` are boxes to tick, any number of them: its `value` is a list.
     """
@@ -253,8 +252,9 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         kind = "date"
     elif name in LONG:
         kind = "textarea"
-    elif name.endswith("_sha256"):
-        kind = "sha256"
+    elif is_file(name):
+        kind = "files" if get_origin(plain) is list else "file"
+        value = "\n".join(value) if isinstance(value, list) else value
     elif get_origin(plain) is list:
         value = " ".join(value) if isinstance(value, list) else value
     if isinstance(value, Enum):
@@ -265,6 +265,11 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         else HINTS.get(name, info.description)
     )
     return Field(name, label or called(name, {}), kind, value, required, hint, choices or (), SCANNED.get(name, ""), unit)
+
+
+def is_file(name: str) -> bool:
+    """Say whether a field carries the hash of a file that is kept first, or the hashes of several."""
+    return name.endswith("_sha256") or name == "attachments"
 
 
 def called(name: str, labels: Mapping[str, str]) -> str:

@@ -41,8 +41,6 @@ def statement_of(case: Case, label: str) -> str:
 
 
 def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
-    attaches = "logger_sha256" in step.names
-
     def reads(session: Session, actor: Actor, asked: Asked) -> tuple[Standing, list[tuple[str, str]]]:
         standing = read_standing(session, actor, asked.code, asked.bank)
         asked.opens(standing.refusals(name))
@@ -52,7 +50,6 @@ def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
     def form(at: Opened[tuple[Standing, list[tuple[str, str]]]]) -> ActForm:
         standing, banks = at.read
         label = step.label
-        donor = standing.case.donor
         return ActForm(
             title=label,
             submit=f"Sign: {label.lower()}" if step.meaning else label,
@@ -63,12 +60,11 @@ def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
             hidden={"expected_seq": str(standing.case.seq)},
             statement=statement_of(standing.case, label) if step.meaning else None,
             said=step.said,
-            attach=f"/attachments/new?donor={donor}&back=/withdrawals/{at.code}/{name}" if attaches else None,
+            attach={"donor": standing.case.donor},
         )
 
     return ActPage(
         address=f"/withdrawals/{{code}}/{name}",
-        asks=("logger_sha256",) if attaches else (),
         reads=reads,
         form=form,
         model=step.model,

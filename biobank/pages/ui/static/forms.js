@@ -1,6 +1,6 @@
 // Comforts of forms. Every page works without this file: keys, tokens and checks come from the server.
 
-function newKey() {
+export function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16)); // randomUUID needs TLS; this does not
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
   bytes[8] = (bytes[8] & 0x3f) | 0x80;
@@ -95,22 +95,6 @@ for (const button of document.querySelectorAll("[data-gloves]")) {
     button.setAttribute("aria-pressed", String(on));
     document.cookie = `gloves=${on ? 1 : 0}; path=/; max-age=31536000; samesite=strict`;
   });
-}
-
-// The hash of a document is computed here, so that the document itself goes nowhere. Browsers do that over TLS only; without it
-// the hash is typed.
-if (globalThis.crypto?.subtle) {
-  for (const picker of document.querySelectorAll("[data-digest-of]")) {
-    picker.hidden = false;
-    picker.querySelector("input").addEventListener("change", async (event) => {
-      const [file] = event.target.files;
-      if (!file) return;
-      const digest = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());
-      const target = document.getElementById(picker.dataset.digestOf);
-      target.value = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-      target.dispatchEvent(new Event("input", { bubbles: true }));
-    });
-  }
 }
 
 // Drafts (drafts.js) end when their form was taken, that is when the answer is another page, and with the session.
