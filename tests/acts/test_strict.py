@@ -12,6 +12,8 @@ from fastapi import Request
 from biobank.acts.strict import ON_THE_LOOP, as_documented, contract_of, refusal_of_body
 from biobank.registries.routes import ROUTERS
 from tests.conftest import Api
+from tests.monitoring.test_excursions import a_tank
+from tests.monitoring.test_sensors import a_sensor, key_of
 from tests.specimens.stories import donor, raw_fat
 
 ROUTES = [route for router in ROUTERS for route in router.routes]
@@ -20,6 +22,7 @@ ROUTES = [route for router in ROUTERS for route in router.routes]
 def test_an_unknown_parameter_is_refused_on_every_route_and_the_known_ones_are_named(api: Api) -> None:
     wrong = []
     headers = {"Authorization": api.lab_tech.headers["Authorization"], "Idempotency-Key": "k1"}
+    headers["Sensor-Key"] = key_of(api, a_sensor(api, a_tank(api)))
     with httpx.Client(base_url=api.url, headers=headers, timeout=60) as client:
         for route in ROUTES:
             path = re.sub(r"\{[^}]*\}", "x", route.path)  # type: ignore[attr-defined]
