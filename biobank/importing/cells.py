@@ -16,6 +16,8 @@ from biobank.importing.sheets import Cell
 from biobank.storage.grid import cell_of, label_of
 
 DateOrder = Literal["day_first", "month_first"]
+Numbering = Literal["by_row", "by_column"]
+"""How the places of a box are numbered: along its rows (2 lies right of 1) or down its columns (2 lies below 1)."""
 MONTHS = {
     name: number
     for number, names in enumerate(
@@ -47,9 +49,13 @@ LIKE_UNSAID = UNSAID - UNSAID_NAMES
 
 _TRUTH = {"TRUE", "FALSE", "WAHR", "FALSCH", "VRAI", "FAUX", "VERDADERO", "FALSO", "VERO"}
 
-_ISO = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?$", re.ASCII)
+_ISO = re.compile(r"^(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?$", re.ASCII)
 _NUMBERS = re.compile(r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?: 00:00(?::00)?)?$", re.ASCII)
 _WORDS = re.compile(r"^(\d{1,2})\.?[ -]?([^\W\d_]{3,9})\.?[ -]?(\d{4})$")
+_MONTH_FIRST = re.compile(r"^([^\W\d_]{3,9})\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})$")
+_SLOT = re.compile(r"^([A-Za-z]{1,2})[ -]?0{0,2}([1-9]\d{0,2})$", re.ASCII)
+"""A01, A 1 and A-1 are A1."""
+_COUNTED = re.compile(r"^0{0,2}(\d{1,4})$", re.ASCII)
 _PASSAGE = re.compile(r"^[Pp]?(\d{1,2})$", re.ASCII)
 _PERCENT = re.compile(r"^(~?)\s*([\d.,]+)\s*(%?)$", re.ASCII)
 _SCIENTIFIC = re.compile(r"^\d+([.,]\d+)?[Ee][+-]?\d{1,2}$", re.ASCII)
@@ -107,6 +113,8 @@ def name_of(cell: Cell) -> str:
     text = value or ""
     if defect := letters.imitation(text):
         raise Unclear(defect)
+    if "?" in text and text not in UNSAID_NAMES:
+        raise Unclear("holds a question mark: a letter was lost, or somebody was not sure. Look it up")
     return "" if text.lower() in UNSAID_NAMES else text
 
 
@@ -131,6 +139,8 @@ def identifier_and_notes(cell: Cell) -> tuple[str, list[str]]:
         raise Unclear("is a date: a spreadsheet has turned the identifier into one. Format the column as text and write it again")
     if isinstance(value, bool):
         raise Unclear("is a truth value, not an identifier. Format the column as text and write it again")
+    if letters.BREAKS in cell.notes:
+        raise Unclear("holds a line break or a tab: are these two? Write a line for each, or the whole without it")
     text, notes = _identifier_of_text(value if isinstance(value, str) else "")
     return text, list(notes)
 
@@ -139,6 +149,8 @@ def identifier_and_notes(cell: Cell) -> tuple[str, list[str]]:
 def _identifier_of_text(text: str) -> tuple[str, tuple[str, ...]]:
     if text.lower() in UNSAID:
         return "", ()
+    if "?" in text:
+        raise Unclear("holds a question mark: somebody was not sure. Look at the tube")
     if _SCIENTIFIC.match(text) and "+" in text:
         raise Unclear("is a number that a spreadsheet has shortened; its last digits are lost. Write it again as text")
     if text.upper() in _TRUTH:
@@ -174,15 +186,20 @@ def day_of(cell: Cell, order: DateOrder | None) -> date | None:
 @lru_cache(maxsize=_REMEMBERED)
 def _day_of_text(text: str, order: DateOrder | None) -> date:
     if match := _ISO.match(text):
-        return _day(int(match[1]), int(match[2]), int(match[3]))
+        return _day(int(match[1]), int(match[3]), int(match[4]))
     if match := _WORDS.match(text):
-        month = MONTHS.get(match[2].lower())
-        if month is None:
-            raise Unclear("names a month in a language that is not read here")
-        return _day(int(match[3]), month, int(match[1]))
+        return _day(int(match[3]), _month(match[2]), int(match[1]))
+    if match := _MONTH_FIRST.match(text):
+        return _day(int(match[3]), _month(match[1]), int(match[2]))
     if match := _NUMBERS.match(text):
         return _of_numbers(int(match[1]), int(match[2]), int(match[3]), order)
     raise Unclear("is no date that can be read")
+
+
+def _month(word: str) -> int:
+    if word.lower() not in MONTHS:
+        raise Unclear("names a month in a language that is not read here")
+    return MONTHS[word.lower()]
 
 
 def _of_numbers(first: int, second: int, year: int, order: DateOrder | None) -> date:
@@ -229,6 +246,8 @@ def amount_of(cell: Cell, factor: int, signs: Signs = Signs()) -> int:
         if not text:
             raise Unclear("is not known")
         number = number_of(text, signs) * factor
+    if number == 0:
+        raise Unclear("is nothing. Say what became of the tube: an empty one is not stored")
     if not number.is_finite() or number < 0 or number > 10**15:
         raise Unclear("is no amount")
     if number != number.to_integral_value():
@@ -278,18 +297,27 @@ def passage_of(cell: Cell) -> int | None:
     return int(match[1])
 
 
-def slot_of(cell: Cell, rows: int, cols: int) -> str:
-    """Return the label of a slot in a box of `rows` × `cols`."""
+def slot_of(cell: Cell, rows: int, cols: int, numbered: Numbering | None = None) -> str:
+    """Return the label of a slot in a box of `rows` × `cols`. A number is a slot only when the profile says how it counts."""
     text = identifier_of(cell)
     if not text:
         raise Unclear("is not given")
-    return _slot_of_text(text, rows, cols)
+    return _slot_of_text(text, rows, cols, numbered)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _slot_of_text(text: str, rows: int, cols: int) -> str:
+def _slot_of_text(text: str, rows: int, cols: int, numbered: Numbering | None) -> str:
+    if match := _COUNTED.match(text):
+        if numbered is None:
+            raise Unclear("is a number; say in the profile how the places of a box are `numbered`, or write B7")
+        number = int(match[1])
+        if not 1 <= number <= rows * cols:
+            raise Unclear(f"lies outside a box of {rows} × {cols}")
+        along, across = divmod(number - 1, cols if numbered == "by_row" else rows)
+        return label_of(along + 1, across + 1) if numbered == "by_row" else label_of(across + 1, along + 1)
+    match = _SLOT.match(text)
     try:
-        row, col = cell_of(text)
+        row, col = cell_of(match[1] + match[2] if match else text)
     except ValueError as error:
         raise Unclear("is no slot such as B7") from error
     if row > rows or col > cols:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from biobank.importing.cells import word_of
 from biobank.importing.letters import cleaned
 from biobank.importing.reading import HEADINGS_WITHIN, folded, lines_of
 from biobank.importing.sheets import Book, Cell, FileFault, Line, Table
@@ -159,6 +160,8 @@ def _head(book: Book, found: _Drafted, issuer: str) -> Iterator[str]:
     rows, cols = _grid(found)
     yield f"box_rows = {rows}  # TO SAY: rows of a box"
     yield f"box_cols = {cols}  # TO SAY: columns of a box"
+    if any(re.fullmatch(r"\d{1,4}", word_of(cell)) for cell in found.cells.get("position", ()) if cell.defect is None):
+        yield 'numbered = ""  # TO SAY: by_row when place 2 lies right of place 1, by_column when it lies below it'
     yield 'temperature_class = "ln2_vapour"  # TO SAY: or ln2_liquid'
     for sentence in book.said:
         if match := re.match(r"Encoding: (\S+)", sentence):

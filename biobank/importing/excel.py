@@ -6,18 +6,19 @@ file claims for itself (its dimension tag) is not asked: some programs write a w
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import datetime, time, timedelta
 from functools import partial
 from io import BytesIO
 from typing import Any
 
+from defusedxml.ElementTree import iterparse
 from openpyxl import load_workbook
 from openpyxl.cell.read_only import ReadOnlyCell
 from openpyxl.cell.rich_text import CellRichText, TextBlock
 from openpyxl.utils.cell import range_boundaries
 from openpyxl.utils.datetime import from_excel
-from openpyxl.worksheet._reader import FORMULA_TAG, WorkSheetParser
+from openpyxl.worksheet._reader import DATA_TAG, FORMULA_TAG, ROW_TAG, WorkSheetParser
 from typing_extensions import override
 
 from biobank.importing.merged import Merged
@@ -32,6 +33,7 @@ from biobank.importing.sheets import (
     NO_SUCH_DAY,
     Book,
     Cell,
+    FileFault,
     Line,
     Table,
     address,
@@ -39,9 +41,10 @@ from biobank.importing.sheets import (
 )
 from biobank.importing.texts import text_cell
 
-_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]+\d+:[A-Z]+\d+)"')
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref=["\']([A-Z]+\d+:[A-Z]+\d+)["\']')
 _TRUE = (b"1", b"true")
 _HIDDEN_COLUMNS = re.compile(rb"<(?:\w+:)?col\s[^>]*>")
+_ENDS = re.compile(rb"</(?:\w+:)?worksheet\s*>\s*(?:<!--.*?-->\s*)*$", re.S)
 _CHUNK = 1 << 20
 _COMMENTS = ("xl/comments", "xl/threadedComments")
 
@@ -56,12 +59,14 @@ class _SheetParser(WorkSheetParser):
         return found
 
     @override
-    def parse_extensions(self, el: Any) -> None:
-        """Nothing in an extension is a cell."""
-
-    @override
-    def parse_formatting(self, element: Any) -> None:
-        """Nor in a conditional format."""
+    def parse(self) -> Generator[Any, None, None]:
+        """Yield the lines; what stands before and after them (formats, links, extensions) is no cell and is not built."""
+        for _, element in iterparse(self.source):
+            if element.tag == ROW_TAG:
+                yield self.parse_row(element)
+                element.clear()
+            elif element.tag == DATA_TAG:
+                return
 
 
 def open_excel(data: bytes) -> Book:
@@ -93,19 +98,22 @@ def _around_the_cells(sheet: Any) -> tuple[frozenset[int], Merged]:
     """Return the hidden columns and the merged ranges. They stand before and after the cells."""
     columns: set[int] = set()
     merged = Merged()
-    rest = b""
+    rest = end = b""
     with _source(sheet) as source:
         while chunk := source.read(_CHUNK):
             text = rest + chunk
             for tag in _HIDDEN_COLUMNS.findall(text):
-                said = dict(re.findall(rb'(\w+)="([^"]*)"', tag))
+                said = dict(re.findall(rb"(\w+)=[\"']([^\"']*)[\"']", tag))
                 if said.get(b"hidden") in _TRUE or said.get(b"width") == b"0":
                     columns.update(range(int(said[b"min"]), min(int(said[b"max"]), MOST_COLUMNS) + 1))
             for name in _MERGED.findall(text):
                 left, top, right, bottom = (int(bound or 0) for bound in range_boundaries(name.decode()))
                 merged.add(top, left, bottom, right)
+            end = (end + chunk)[-200:]
             last = text[text.rfind(b"<") :]
             rest = last if b">" not in last and len(last) < _CHUNK else b""
+    if not _ENDS.search(end):
+        raise FileFault("A sheet of the file breaks off: it cannot be read. Open it in a spreadsheet program and save it anew.")
     return frozenset(columns), merged
 
 

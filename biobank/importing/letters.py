@@ -15,6 +15,8 @@ _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 """How XLSX writes a control character within a text."""
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
 _MISREAD = re.compile("[ÃÂ][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€[™œ\x9d“”˜¦]")
+_CODED = re.compile(r"&(#\d{2,6}|#x[0-9A-Fa-f]{2,5}|[A-Za-z]{2,8});")
+_OTHER_SCRIPTS = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "GEORGIAN", "LISU", "MATHEMATICAL", "FULLWIDTH")
 _CYRILLIC_AS_LATIN = frozenset("АВЕЅІЈКМНОРСТУХаеѕіјорсухԁԛԝһⅼӏ")
 _GREEK_AS_LATIN = frozenset("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧνορικυϲϳ")
 _ERROR_WORDS = """
@@ -59,6 +61,8 @@ def unreadable(text: str) -> str | None:
         return error_defect(text)
     if "\ufffd" in text:
         return "has lost a letter when the file was saved in another encoding. Write it again"
+    if _CODED.search(text):
+        return "holds the code of a letter in place of the letter (&uuml;), as web pages do. Write the letter"
     if _MISREAD.search(text):
         return "was saved in one encoding and read in another. Export the file again, or say `encoding` in the profile"
     return None
@@ -73,10 +77,10 @@ def imitation(text: str) -> str | None:
         return None
     for word in re.findall(r"[^\W\d_]+", text):
         alike = [c for c in word if c in _CYRILLIC_AS_LATIN or c in _GREEK_AS_LATIN]
-        foreign = [c for c in word if unicodedata.name(c, "").startswith(("CYRILLIC", "GREEK"))]
+        foreign = [c for c in word if unicodedata.name(c, "").startswith(_OTHER_SCRIPTS)]
         latin = any(unicodedata.name(c, "").startswith("LATIN") for c in word)
         if foreign and (latin or len(alike) == len(word)):
-            script = "Cyrillic" if unicodedata.name(foreign[0]).startswith("CYRILLIC") else "Greek"
+            script = unicodedata.name(foreign[0]).split()[0].capitalize()
             return f"holds a {script} letter that looks like a Latin one. Write it again"
     return None
 

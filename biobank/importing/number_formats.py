@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from biobank.importing.sheets import LEADING_ZEROS, LONG_NUMBER, SHOWN_ROUNDED, SURE_DIGITS, Cell, Form
 
-_DECORATION = re.compile(r"\[(?:Black|Blue|Cyan|Green|Magenta|Red|White|Yellow|Color\d+)\]|_.|\*.", re.I)
+_DECORATION = re.compile(r"\[(?:Black|Blue|Cyan|Green|Magenta|Red|White|Yellow|Color\d+)\]|\[\$-[0-9A-F]+\]|_.|\*.", re.I)
 AROUND = "is shown with other words around it by its format. Write the whole of it as text"
 NOTHING_SHOWN = "is not shown: its format hides it. Give the cell a plain format, and look whether it is meant"
 _PLAIN = re.compile(r"^[#0?,.' ]*(?:E[+-]0+)?$", re.I)

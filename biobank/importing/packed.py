@@ -10,7 +10,7 @@ MOST_OF_A_PART = 64 * 1024**2
 """Of what is not a sheet: texts that cells share, styles, names of sheets. Of 100,000 lines it is some 10 MB."""
 MOST_OF_STYLES = 16 * 1024**2
 """A reader holds these as a whole."""
-MOST_BETWEEN_LINES = 16 * 1024**2
+MOST_BETWEEN_LINES = 8 * 1024**2
 _SHEETS = ("xl/worksheets/", "content.xml")
 _SHARED = "xl/sharedStrings.xml"
 _IDLE = ("xl/media/", "Pictures/", "Thumbnails/", "xl/embeddings/", "Object ", "xl/pivotCache/", "xl/printerSettings/")

@@ -5,6 +5,7 @@ Who is right in such a case stands in the tank or in a paper file, so none of th
 address in the file and never what stands in it.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ EARLIEST = date(1970, 1, 1)
 """Before this no tissue of a living person was frozen and kept; a spreadsheet's own first days are mistakes."""
 LONGEST_NAME_OF_A_PLACE = 80
 LONGEST_REMARK = 2000
+_OF_ONE_TUBE = frozenset({"patient", "vial", "identifier"})
+_SEVERAL = re.compile(r"\w\s*[,;&+]\s*\w")
+"""`1, 2` or `P1 & P2`: what an identifier of one tube does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,9 @@ class _RowCheck:
         """Check it."""
         found, profile = self._found, self._profile
         meaning = self._meaning("status", profile.status)
+        if self._cell("status").struck and not all(cell.struck for cell in self._row.cells.values() if cell.value is not None):
+            self._once("status", "is struck through. Say what holds")
+            meaning = None
         if meaning == "gone":
             found.gone = True
             found.reasons.clear()
@@ -250,6 +257,9 @@ class _RowCheck:
         if read is None:
             return None
         text, notes = read
+        if name in _OF_ONE_TUBE and _SEVERAL.search(text):
+            self._once(name, "may name several. Write a line for each")
+            return None
         self._found.notes += [f"{self._called(name)} {note}." for note in notes]
         return text
 
@@ -266,7 +276,7 @@ class _RowCheck:
             elif text and text != text.upper():
                 self._found.notes.append(f"{self._called(name)} is written in small letters here.")
             names.append((text or "").upper())
-        slot = self._read("position", lambda cell: cells.slot_of(cell, self._profile.box_rows, self._profile.box_cols))
+        slot = self._read("position", lambda cell: cells.slot_of(cell, *self._profile.box))
         place = self._shared.places.setdefault(tuple(names), tuple(names))
         return (place, slot) if all(names) and slot else None
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import MalformedRequest
-from biobank.importing.cells import DateOrder, Signs
+from biobank.importing.cells import DateOrder, Numbering, Signs
 from biobank.specimens.materials import MATERIALS, NITROGEN, MaterialName, Unit
 from biobank.storage.schemas import TemperatureClass
 
@@ -136,6 +136,7 @@ class Profile(_Strict):
     room: str
     box_rows: int = Field(ge=1, le=100)
     box_cols: int = Field(ge=1, le=100)
+    numbered: Numbering | None = None
     temperature_class: TemperatureClass
     columns: dict[str, str] = Field(default_factory=dict)
     split: list[Split] = Field(default_factory=list)
@@ -150,6 +151,11 @@ class Profile(_Strict):
     def alias_issuer(self) -> str:
         """Who gave the tubes' old identifiers, as `specimen.aliased` writes it."""
         return self.issuer.lower()
+
+    @property
+    def box(self) -> tuple[int, int, Numbering | None]:
+        """Rows and columns of a box, and how its places are numbered where they are numbers."""
+        return self.box_rows, self.box_cols, self.numbered
 
     @property
     def signs(self) -> Signs:

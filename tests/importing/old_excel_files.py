@@ -50,6 +50,22 @@ def workbook(
     password: bool = False,
 ) -> bytes:
     """Return an XLS file of one sheet. `merged`: first and last row, first and last column, from 0."""
+    return compound(
+        {"Workbook": records(rows, name, hidden_lines, hidden_columns, merged, from_1904=from_1904, password=password)}
+    )
+
+
+def records(
+    rows: Sequence[Sequence[Any]],
+    name: str,
+    hidden_lines: Sequence[int] = (),
+    hidden_columns: Sequence[int] = (),
+    merged: Sequence[tuple[int, int, int, int]] = (),
+    *,
+    from_1904: bool = False,
+    password: bool = False,
+) -> bytes:
+    """Return the records of such a file, without what they are wrapped in."""
     looks: dict[tuple[str, bool], int] = {("General", False): 1}
     for row in rows:
         for value in row:
@@ -77,7 +93,7 @@ def workbook(
             sheet.append(_cell(line, column, value, looks))
     if merged:
         sheet.append(_record(0xE5, struct.pack("<H", len(merged)) + b"".join(struct.pack("<HHHH", *one) for one in merged)))
-    return compound({"Workbook": head + b"".join(sheet) + tail})
+    return head + b"".join(sheet) + tail
 
 
 def _cell(line: int, column: int, value: Any, looks: dict[tuple[str, bool], int]) -> bytes:

@@ -162,12 +162,20 @@ DEFECTS: Mapping[str, tuple[str, dict[str, Any], str]] = {
         "struck through",
     ),
     "an invisible character": ("Pt ID", plain("P1\u200b"), "note invisible character"),
-    "a line break": ("Tank", plain("LN2\t1"), "note line break or a tab"),
+    "a line break": ("Remarks", plain("see\tfile"), "note line break or a tab"),
+    "a letter of another script": ("Last name", plain("Quill\u13aa"), "holds a Cherokee letter"),
     "a letter that looks Latin": ("Pt ID", plain("\u04201"), "looks like a Latin one"),
     "letters in another encoding": ("Last name", plain("Jose\u0301"), "note another encoding"),
     "a text that is too long": ("Last name", plain("x" * 201), "longer than 200"),
     "letters that were lost": ("Last name", plain("M\ufffdller"), "lost a letter"),
     "letters that were misread": ("Last name", plain("M\u00c3\u00bcller"), "read in another"),
+    "letters as web pages write them": ("Last name", plain("M&amp;uuml;ller"), "code of a letter"),
+    "two numbers in one cell": ("Pt ID", plain("P1, P2"), "may name several"),
+    "two lines in one cell": ("Vial", plain("1\n2"), "line break or a tab: are these two"),
+    "an identifier nobody was sure of": ("Vial", plain("1?"), "holds a question mark"),
+    "a name with a letter lost": ("Last name", plain("M?ller"), "holds a question mark"),
+    "an amount of nothing": ("Amount", number(0, "General", "0", csv="0"), "is nothing"),
+    "a place that is a number": ("Pos", number(14, "General", "14", csv="14"), "is a number; say in the profile"),
     "a person called Na": ("Last name", plain("Na"), "note taken as a name"),
 }
 CASES = [(name, kind) for name, (_, cells, _) in DEFECTS.items() for kind in cells]
@@ -190,6 +198,38 @@ def test_a_defect_is_met_at_its_cell_in_every_format_that_can_carry_it(name: str
 
 def test_the_row_that_the_cases_change_is_ready_in_every_format() -> None:
     assert [of(make({})).outcome for make in MAKERS.values()] == ["ready"] * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "numbered", "slot"),
+    [
+        ("14", "by_row", "B5"),
+        ("14", "by_column", "E2"),
+        ("81", "by_row", "I9"),
+        ("A01", None, "A1"),
+        ("b 07", None, "B7"),
+        ("C-3", None, "C3"),
+    ],
+)
+def test_a_place_is_read_as_the_profile_says_and_its_spellings_are_one(text: str, numbered: str | None, slot: str) -> None:
+    one = of(as_csv({"Pos": text}), numbered=numbered)
+
+    assert one.vial is not None and one.vial.slot == slot, one.reasons
+
+
+@pytest.mark.parametrize("text", ["1961/07/23", "1961.7.23", "July 23, 1961", "Jul. 23rd 1961", "23. Juli 1961"])
+def test_a_day_that_has_one_reading_is_read(text: str) -> None:
+    one = of(as_csv({"DOB": text}))
+
+    assert one.person is not None and one.person.date_of_birth == "1961-07-23", one.reasons
+
+
+def test_a_status_that_alone_is_struck_out_is_no_status() -> None:
+    alone = as_xlsx({"Status": Look("Used", struck=True)})
+    whole = as_xlsx({name: Look("Used" if name == "Status" else value, struck=True) for name, value in ROW.items()})
+
+    assert "Status (Q2) is struck through" in " ".join(of(alone).reasons)
+    assert of(whole).outcome == "gone"
 
 
 def _hide(sheet: Any) -> None:
@@ -246,14 +286,14 @@ def test_a_heading_that_stands_twice_refuses_the_file_in_every_format(kind: str)
         "csv": lambda: data.replace(b"Remarks", b"Pos"),
         "xlsx": lambda: as_xlsx({}, lambda sheet: sheet.cell(1, COLUMN["Remarks"], "Pos")),
         "xls": lambda: data.replace("Remarks".encode("utf-16-le"), "Pos\u200b\u200b\u200b\u200b".encode("utf-16-le")),
-        "ods": lambda: _changed(data, {"content.xml": lambda text: text.replace("<text:p>Remarks<", "<text:p>Pos<")}),
+        "ods": lambda: changed_parts(data, {"content.xml": lambda text: text.replace("<text:p>Remarks<", "<text:p>Pos<")}),
     }[kind]()
 
     with pytest.raises(FileFault, match="'Pos' of sheet 'CSV' stands in L1 and R1"):
         of(again, columns=columns)
 
 
-def _changed(data: bytes, parts: Mapping[str, Callable[[str], str]], **more: str) -> bytes:
+def changed_parts(data: bytes, parts: Mapping[str, Callable[[str], str]], **more: str) -> bytes:
     """Change the text of parts of a packed file, and add some."""
     made = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as packed, zipfile.ZipFile(made, "w") as again:
@@ -287,7 +327,7 @@ def _packed(**parts: str) -> bytes:
     [
         as_xls({}, password=True),
         compound({"EncryptionInfo": b"x", "EncryptedPackage": b"y"}),
-        _changed(ods({}), {}, **{"META-INF/manifest.xml": "<manifest:encryption-data/>"}),
+        changed_parts(ods({}), {}, **{"META-INF/manifest.xml": "<manifest:encryption-data/>"}),
         _packed(mimetype="application/vnd.oasis.opendocument.spreadsheet", **{"encrypted-package": "x"}),
         _with_password(as_xlsx({})),
     ],
@@ -348,7 +388,7 @@ def test_a_file_is_read_by_what_it_holds_and_not_by_its_name(tmp_path: Path, kin
 def test_a_workbook_with_macros_is_read_and_they_are_not_run() -> None:
     plainly = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"
     macros = "application/vnd.ms-excel.sheet.macroEnabled.main+xml"
-    data = _changed(
+    data = changed_parts(
         as_xlsx({}), {"[Content_Types].xml": lambda text: text.replace(plainly, macros)}, **{"xl/vbaProject.bin": "x"}
     )
 

@@ -121,6 +121,8 @@ def test_the_spreadsheet_of_a_german_clinic_is_drafted_edited_checked_and_import
     assert unsaid.status_code == 422, unsaid.text[-2500:]
     assert "Say what “w” means" not in unsaid.text and "Say a site." in unsaid.text
     assert "does not read as {tank}/{rack}/{box}/{position}" in html.unescape(tried.text)
+    assert "Müller-Lüdenscheidt, Jürgen, " in html.unescape(tried.text)
+    assert "FK-2019-0001: " in tried.text and "7500000 cells" in tried.text and "T1 / R2 / B3 / H7" in tried.text
     asked = checked(visitor)
     assert asked.url.path.startswith("/jobs/")
     assert run_next(api.test_bank.bank, JOB_KINDS)

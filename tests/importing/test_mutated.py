@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
+from biobank.importing.drafting import draft_profile, look_at
 from biobank.importing.plan import check_rows
 from biobank.importing.profile import Profile, ProfileFault
 from biobank.importing.reading import Rows, open_book
 from biobank.importing.sheets import FileFault
+from tests.importing.old_excel_files import Look, compound, records
 from tests.importing.test_import import GOOD, HEADINGS, TODAY, profile
 from tests.importing.test_other_formats import ods
-from tests.mutating import mutated_text
+from tests.mutating import mutated, mutated_text
 
 TOKENS = [
     '<c r="A1"><v>1</v></c>',
@@ -64,6 +66,15 @@ def parts_of(packed: bytes) -> dict[str, bytes]:
 
 
 PROFILE = (Path(__file__).parents[2] / "docs" / "importing.md").read_text().split("```toml\n")[1].split("```")[0]
+RECORDS = records(
+    [
+        HEADINGS,
+        [Look(one, struck=True) if name == "Remarks" else one for name, one in (GOOD | {"Collected": "2018-11-15"}).items()],
+    ],
+    "Hair follicles",
+    hidden_lines=[1],
+    merged=[(2, 3, 0, 1)],
+)
 WHOLE = [parts_of(book()), parts_of(ods({}))]
 
 
@@ -79,9 +90,22 @@ def test_no_change_within_the_parts_of_a_spreadsheet_makes_a_reader_stumble(data
             archive.writestr(part, content)
     meaning = profile()
     try:
-        open_book(packed.getvalue())
+        assert look_at(open_book(packed.getvalue()), "old").document
         for row in check_rows(Rows(packed.getvalue(), meaning), meaning, TODAY):
             assert row.outcome != "refused" or row.reasons
+    except FileFault as refusal:
+        assert refusal.detail
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_change_within_the_records_of_an_old_file_makes_a_reader_stumble(data: st.DataObject) -> None:
+    changed = compound({"Workbook": mutated(data, RECORDS)})
+    meaning = profile()
+    try:
+        for row in check_rows(Rows(changed, meaning), meaning, TODAY):
+            assert row.outcome != "refused" or row.reasons
+        assert draft_profile(open_book(changed), "old")
     except FileFault as refusal:
         assert refusal.detail
 

@@ -21,9 +21,10 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation import clock
 from biobank.foundation.errors import PayloadTooLarge, Refusal
+from biobank.foundation.terms import words
 from biobank.importing import jobs
 from biobank.importing.drafting import Looked, look_at
-from biobank.importing.plan import check_rows
+from biobank.importing.plan import CheckedRow, check_rows
 from biobank.importing.profile import Profile
 from biobank.importing.reading import Rows, open_book
 from biobank.importing.report import OUTCOMES, line_of
@@ -36,6 +37,7 @@ from biobank.pages.ui.forms import FormFault
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, Visiting
 from biobank.pages.ui.templating import render
+from biobank.specimens.materials import MATERIALS, MaterialName
 
 router = APIRouter(include_in_schema=False)
 
@@ -46,6 +48,7 @@ FIRST_ROWS = 20
 TRIED = [
     Column("line", "Line", "text"),
     Column("outcome", "Outcome", "text"),
+    Column("read", "Read as", "text"),
     Column("reasons", "Why not", "text"),
     Column("notes", "Notes", "text"),
 ]
@@ -123,7 +126,23 @@ def _try(data: bytes, profile: Profile) -> tuple[list[str], list[dict[str, str]]
     """Check the first rows alone: what only the whole file shows (a slot claimed twice) is not seen yet."""
     rows = Rows(data, profile)
     checked = check_rows(islice(rows, FIRST_ROWS), profile, clock.now().date())
-    return rows.said, [line._asdict() | {"outcome": OUTCOMES[line.outcome]} for line in map(line_of, checked)]
+    shown = [(line_of(one), _read_as(one)) for one in checked]
+    return rows.said, [line._asdict() | {"outcome": OUTCOMES[line.outcome], "read": read} for line, read in shown]
+
+
+def _read_as(one: CheckedRow) -> str:
+    """Return what was understood of a row, for whoever sent the file to compare with it."""
+    person, vial = one.person, one.vial
+    parts = []
+    if person is not None:
+        said = (person.external_ids[0].value, person.family_name, person.given_names, person.date_of_birth, words(person.sex))
+        parts.append(", ".join(filter(None, said)))
+    if vial is not None:
+        parts.append(f"{vial.alias}: {MATERIALS[MaterialName(vial.material)].title}, {vial.amount} {words(vial.unit).lower()}")
+        parts.append(f"collected {vial.collected}, frozen {vial.frozen}")
+    if one.slot is not None:
+        parts.append(" / ".join((*one.slot[0], one.slot[1])))
+    return " · ".join(parts)
 
 
 async def _say(at: Acting[Read]) -> Done | OwnPage:

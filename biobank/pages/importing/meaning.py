@@ -87,6 +87,13 @@ def _bank(document: Mapping[str, Any], sites: Choices, clinics: Choices) -> Iter
     yield text("room", "Room", "Tanks, racks and boxes that are missing are made in it.")
     yield text("box_rows", "Rows of a box", None, "number")
     yield text("box_cols", "Columns of a box", None, "number")
+    yield Field(
+        "numbered",
+        "Places of a box, where they are numbers",
+        "select",
+        document.get("numbered") or "",
+        options=[("", "They are not"), ("by_row", "Along the rows: 2 lies right of 1"), ("by_column", "Down: 2 lies below 1")],
+    )
     yield text("temperature_class", "How cold", None, "select", [(one, words(one)) for one in sorted(NITROGEN)])
     for name in CONSTANT:
         hint = "Only when no column says it and it is the same for all."
@@ -194,7 +201,7 @@ def document_of(form: Form, before: Mapping[str, Any], looked: Looked) -> dict[s
     }
     said |= {name: _number(form.get(name, "")) for name in ("box_rows", "box_cols")}
     written = {"decimal_sign": SIGNS.get(form.get("decimal", "")), "thousands_sign": SIGNS.get(form.get("thousands", ""))}
-    written |= {name: form.get(name) for name in ("date_order", "encoding")}
+    written |= {name: form.get(name) for name in ("date_order", "encoding", "numbered")}
     said |= {name: value for name, value in written.items() if value}
     headings = list(looked.words)
     chosen = {heading: form.get(f"column-{number}", "") for number, heading in enumerate(headings)}
