@@ -23,11 +23,11 @@ APPEND_ONLY = (
     "viability_parameters", "viability_report", "viability_thaw", "withdrawal_outcome",
 )
 NEVER_DELETED = (
-    "alarm", "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor", "excursion",
-    "excursion_item", "handover", "handover_item", "harvest", "hold", "identification", "kit", "kit_binding", "kit_label",
-    "lot", "named_performer", "notice", "pending_act", "recall_disposition", "register_authorisation", "register_entry",
-    "sensor", "sensor_doubt", "shipment", "signature", "specimen", "specimen_parent", "stock_count", "storage_reading",
-    "stream_head", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
+    "adverse_event", "alarm", "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor",
+    "excursion", "excursion_item", "handover", "handover_item", "harvest", "hold", "identification", "kit", "kit_binding",
+    "kit_label", "lot", "named_performer", "notice", "pending_act", "recall_disposition", "register_authorisation",
+    "register_entry", "sensor", "sensor_doubt", "shipment", "signature", "specimen", "specimen_parent", "stock_count",
+    "storage_reading", "stream_head", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
 )
 SEALER_ONLY = (
     "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "tile", "tree_head",

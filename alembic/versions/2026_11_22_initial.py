@@ -624,6 +624,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("site_code", "problem", name=op.f("pk_register_rule")),
     )
     op.create_table(
+        "reporting_rule",
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("seriousness", sa.Text(), nullable=False),
+        sa.Column("days", sa.Integer(), nullable=False),
+        sa.Column("authority", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("seriousness IN ('serious','not_serious') AND days > 0", name=op.f("a_rule_of_reporting_is_one")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_reporting_rule_event_hash")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_reporting_rule_site_code")),
+        sa.PrimaryKeyConstraint("site_code", "seriousness", name=op.f("pk_reporting_rule")),
+    )
+    op.create_table(
         "rota_line",
         sa.Column("site_code", sa.Text(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -1388,6 +1400,44 @@ def upgrade() -> None:
     op.create_index("ix_withdrawal_requested", "withdrawal", ["requested_at", "code"], unique=False)
     op.create_index("ix_withdrawal_state", "withdrawal", ["state"], unique=False)
     op.create_table(
+        "adverse_event",
+        sa.Column("deviation_code", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("withdrawal_code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("seriousness", sa.Text(), nullable=False),
+        sa.Column("causality", sa.Text(), nullable=False),
+        sa.Column("in_lot", sa.Boolean(), nullable=True),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("known_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("words_commit", sa.LargeBinary(), nullable=True),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reported_to", sa.Text(), nullable=True),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "causality IN ('unrelated','unlikely','possible','probable','certain','not_assessed')",
+            name=op.f("causality_is_known"),
+        ),
+        sa.CheckConstraint("kind IN ('reaction','event')", name=op.f("adverse_kind_is_known")),
+        sa.CheckConstraint("seriousness IN ('serious','not_serious','not_assessed')", name=op.f("seriousness_is_known")),
+        sa.CheckConstraint(
+            "(reported_at IS NULL) = (reported_to IS NULL) AND (reported_at IS NULL) = (reference IS NULL)",
+            name=op.f("a_report_went_to_somebody"),
+        ),
+        sa.ForeignKeyConstraint(["deviation_code"], ["deviation.code"], name=op.f("fk_adverse_event_deviation_code")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_adverse_event_donor_code")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_adverse_event_event_hash")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_adverse_event_site_code")),
+        sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_adverse_event_withdrawal_code")),
+        sa.PrimaryKeyConstraint("deviation_code", name=op.f("pk_adverse_event")),
+        info={"never_deleted": True},
+    )
+    op.create_index("ix_adverse_event_known", "adverse_event", ["known_at", "deviation_code"], unique=False)
+    op.create_index(op.f("ix_adverse_event_withdrawal_code"), "adverse_event", ["withdrawal_code"], unique=False)
+    op.create_table(
         "deviation_attachment",
         sa.Column("deviation_code", sa.Text(), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
@@ -1920,6 +1970,7 @@ def upgrade() -> None:
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("opened_event", sa.LargeBinary(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("first_device", sa.Text(), nullable=True),
         sa.Column("second_checker", sa.Text(), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("passed", sa.Boolean(), nullable=True),
@@ -2113,6 +2164,7 @@ def upgrade() -> None:
         sa.Column("given", sa.BigInteger(), nullable=False),
         sa.Column("residue", sa.BigInteger(), nullable=False),
         sa.Column("loss", sa.BigInteger(), nullable=False),
+        sa.Column("volume_ul", sa.Integer(), nullable=True),
         sa.Column("residue_went", sa.Text(), nullable=True),
         sa.Column("by", sa.Text(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
@@ -2120,7 +2172,9 @@ def upgrade() -> None:
         sa.Column("event_hash", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint("(residue = 0) = (residue_went IS NULL)", name=op.f("residue_went_somewhere")),
         sa.CheckConstraint("given + residue + loss = amount", name=op.f("every_cell_is_accounted_for")),
-        sa.CheckConstraint("given > 0 AND residue >= 0 AND loss >= 0", name=op.f("administered_amounts_are_not_negative")),
+        sa.CheckConstraint(
+            "given > 0 AND residue >= 0 AND loss >= 0 AND volume_ul > 0", name=op.f("administered_amounts_are_not_negative")
+        ),
         sa.CheckConstraint("started_at <= ended_at", name=op.f("an_administration_starts_before_it_ends")),
         sa.ForeignKeyConstraint(["by"], ["app_user.code"], name=op.f("fk_administration_by")),
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_administration_event_hash")),
@@ -2319,6 +2373,9 @@ def downgrade() -> None:
     op.drop_index("ix_deviation_subject_id", table_name="deviation_subject")
     op.drop_table("deviation_subject")
     op.drop_table("deviation_attachment")
+    op.drop_index(op.f("ix_adverse_event_withdrawal_code"), table_name="adverse_event")
+    op.drop_index("ix_adverse_event_known", table_name="adverse_event")
+    op.drop_table("adverse_event")
     op.drop_index("ix_withdrawal_state", table_name="withdrawal")
     op.drop_index("ix_withdrawal_requested", table_name="withdrawal")
     op.drop_index(op.f("ix_withdrawal_donor_code"), table_name="withdrawal")
@@ -2402,6 +2459,7 @@ def downgrade() -> None:
     op.drop_table("second_factor")
     op.drop_table("saved_filter")
     op.drop_table("rota_line")
+    op.drop_table("reporting_rule")
     op.drop_table("register_rule")
     op.drop_index("a_name_is_registered_once", table_name="register_entry", postgresql_where=sa.text("length(key) = 36"))
     op.drop_table("register_entry")

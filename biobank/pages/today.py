@@ -29,6 +29,7 @@ from biobank.foundation.terms import words
 from biobank.pages.alarms.said import CAUSES
 from biobank.pages.ui.code_pages import code_href
 from biobank.people.resets import shown_today
+from biobank.quality.adverse import adverse_to_do
 from biobank.quality.deviations import list_deviations
 from biobank.quality.disposal import announced_ends
 from biobank.quality.holds import liftable, list_holds
@@ -110,6 +111,7 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
         _findings,
         _without_a_slot,
         _notices,
+        _adverse,
     )
     found = [task for source in sources for task in source(session, actor, at)]
     return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
@@ -292,6 +294,15 @@ def _notices(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
     for one in list_notices(session, actor, open_only=True, mine=True, paging=Paging(limit=SHOWN_EACH)).items:
         detail = f"{words(one.reason)}: {one.units} {'unit' if one.units == 1 else 'units'}"
         yield Task("Read and acknowledge", one.about, f"/notices/{one.id}", "overdue", one.made_at, detail)
+
+
+def _adverse(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
+    for one in adverse_to_do(session, actor, SHOWN_EACH):
+        judged = one.causality != "not_assessed"
+        what = f"Report an adverse {one.kind}" if judged else f"Judge an adverse {one.kind}"
+        urgency: Urgency = "waiting" if one.due_at is None else "overdue" if one.due_at < at else "due"
+        detail = f"{words(one.seriousness).lower()}, at {one.site}" + ("" if one.authority is None else f", to {one.authority}")
+        yield Task(what, one.deviation, f"/adverse-events/{one.deviation}", urgency, one.due_at or one.known_at, detail)
 
 
 def _specimens() -> Any:

@@ -12,6 +12,7 @@ from biobank.foundation.paging import Cursor, Paging
 from biobank.monitoring import logger_files
 from biobank.monitoring.logger_files import LoggerFileAnswer, LoggerFileList, RecordLoggerFile
 from biobank.quality import (
+    adverse,
     attachments,
     decisions,
     deviations,
@@ -28,6 +29,15 @@ from biobank.quality import (
     recalls,
     reopening,
     reserves,
+)
+from biobank.quality.adverse import (
+    AdverseAnswer,
+    AdverseDetail,
+    AdverseList,
+    AssessAdverse,
+    ReportAdverse,
+    ReportingRulePublic,
+    ReportingRuleRequest,
 )
 from biobank.quality.excursions import AssessedExcursion, AssessRequest
 from biobank.quality.isolation import IsolationAnswer, IsolationRequest
@@ -346,3 +356,35 @@ async def dispose_recalled(recall: UUID, request: DisposeRequest, performing: Pe
 async def close_recall(recall: UUID, request: CloseRecallRequest, performing: Performing) -> RecallClosedAnswer | Proposed:
     """Close a recall of which every unit is decided; its holds end: two of quality, signed "closed"."""
     return await performing(recall_ending.close_recall, recall, request)
+
+
+@router.get("/adverse-events")
+async def read_adverse_events(
+    reading: Reading, open_only: bool = False, after: Cursor | None = None, limit: Limit = 100
+) -> AdverseList:
+    """Adverse reactions and events, the newest first; `open_only`: not reported yet."""
+    return await reading(adverse.list_adverse, open_only=open_only, paging=Paging(after, limit))
+
+
+@router.get("/adverse-events/{code}")
+async def read_adverse_event(code: CodePath, reading: Reading, bank: BankDep) -> AdverseDetail:
+    """One by the code of its deviation, with its words for those who treat or decide."""
+    return await reading(adverse.describe_adverse, bank.keystore, code)
+
+
+@router.post("/adverse-events/{code}/assess")
+async def assess_adverse_event(code: CodePath, request: AssessAdverse, performing: Performing) -> AdverseAnswer:
+    """Judge seriousness and cause: quality, signed "decided"."""
+    return await performing(adverse.assess_adverse, code, request)
+
+
+@router.post("/adverse-events/{code}/report")
+async def report_adverse_event(code: CodePath, request: ReportAdverse, performing: Performing) -> AdverseAnswer:
+    """Say to which authority it was reported, and when: quality, signed "decided"."""
+    return await performing(adverse.report_adverse, code, request)
+
+
+@router.post("/reporting-rules")
+async def set_reporting_rule(request: ReportingRuleRequest, performing: Performing) -> ReportingRulePublic:
+    """Set how many days a site has to report: quality, signed "decided"."""
+    return await performing(adverse.set_reporting_rule, request)

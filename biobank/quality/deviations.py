@@ -25,9 +25,17 @@ from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Paging, read_page
 from biobank.quality.attachments import require_stored
-from biobank.quality.events import DeviationClosed, DeviationOpened
 from biobank.quality.holds import find_scope
-from biobank.quality.models import Deviation, DeviationAttachment, DeviationSubject, recall, recall_closing
+from biobank.quality.incident_events import DeviationClosed, DeviationOpened
+from biobank.quality.models import (
+    Deviation,
+    DeviationAttachment,
+    DeviationSubject,
+    adverse_event,
+    recall,
+    recall_closing,
+    reporting_rule,
+)
 from biobank.quality.schemas import (
     CloseRequest,
     DeviationAnswer,
@@ -129,6 +137,13 @@ def add_deviation(
     return code, appended
 
 
+class AdverseOpen(Conflict):
+    """The deviation of an adverse event is closed when it was judged and, where the site's rule asks for it, reported."""
+
+    code = "adverse_open"
+    title = "Its adverse event is open"
+
+
 class RecallOpen(Conflict):
     """The deviation of a recall is closed after the recall."""
 
@@ -146,6 +161,14 @@ def close_deviation(session: Session, act: Act, code: str, request: CloseRequest
     still = select(recall.c.id).where(recall.c.deviation_code == code, ~select(recall_closing).where(ended).exists())
     if session.execute(still).first() is not None:
         raise RecallOpen(f"The recall of {code} is open. Two of quality close that first.", subject=code)
+    ruled = select(reporting_rule).where(
+        reporting_rule.c.site_code == adverse_event.c.site_code, reporting_rule.c.seriousness == adverse_event.c.seriousness
+    )
+    unjudged = adverse_event.c.causality == "not_assessed"
+    unreported = adverse_event.c.reported_at.is_(None) & ruled.exists()
+    waits = select(adverse_event.c.kind).where(adverse_event.c.deviation_code == code, unjudged | unreported)
+    if session.execute(waits).first() is not None:
+        raise AdverseOpen(f"The adverse event of {code} is not judged, or not reported. That comes first.", subject=code)
     require_stored(session, request.attachments)
     signature = use_signature(session, act, request.signature, Meaning.CLOSED)
     words = put_document(session, act.keystore, BANK_SUBJECT, {"corrective_action": request.corrective_action})
@@ -179,7 +202,7 @@ def find_deviation(session: Session, actor: Actor, code: str, *, lock: bool = Fa
     """Return the row; raise NotFound unless the actor may know of deviations at its site."""
     statement = select(deviation).where(deviation.c.code == code)
     row = session.execute(statement.with_for_update() if lock else statement).mappings().first()
-    if row is None or not _scope(actor).covers(row["site_code"]):
+    if row is None or not deviation_scope(actor).covers(row["site_code"]):
         raise NotFound(f"There is no deviation {code} that you may see.", subject=code)
     return row
 
@@ -199,8 +222,8 @@ def describe_deviation(session: Session, actor: Actor, keystore: Keystore, code:
         **_public(row),
         affected=[DeviationSubjectPublic(kind=r.subject_kind, id=r.subject_id) for r in affected],
         attachments=list(files),
-        description=_words(session, keystore, row["description_commit"], "description"),
-        corrective_action=_words(session, keystore, row["closing_commit"], "corrective_action"),
+        description=words_kept(session, keystore, row["description_commit"], "description"),
+        corrective_action=words_kept(session, keystore, row["closing_commit"], "corrective_action"),
     )
 
 
@@ -209,7 +232,7 @@ ORDERS = {"opened_at": deviation.c.opened_at, "code": deviation.c.code}
 
 def list_deviations(session: Session, actor: Actor, *, open_only: bool | None = None, paging: Paging = Paging()) -> DeviationList:
     """List deviations at the sites the actor may know of, newest first."""
-    scope = _scope(actor)
+    scope = deviation_scope(actor)
     if not scope:
         actor.require(Permission.DEVIATION_OPEN, at=ANYWHERE)
     statement = select(deviation).where(scope.of(deviation.c.site_code))
@@ -219,14 +242,14 @@ def list_deviations(session: Session, actor: Actor, *, open_only: bool | None = 
     return DeviationList(items=[DeviationPublic(**_public(row._mapping)) for row in page.rows], **page.ends)
 
 
-def _scope(actor: Actor) -> Scope:
+def deviation_scope(actor: Actor) -> Scope:
     """Whoever may open deviations at a site, or read the log there, sees that site's."""
     return actor.scope(Permission.DEVIATION_OPEN, Permission.LOG_READ)
 
 
 def _require_site(session: Session, actor: Actor, site: str) -> None:
     if (
-        not _scope(actor).covers(site)
+        not deviation_scope(actor).covers(site)
         or session.execute(select(site_table.c.code).where(site_table.c.code == site)).first() is None
     ):
         raise NotFound(f"There is no site {site} that you may see.", subject=site)
@@ -245,7 +268,8 @@ def _attach(session: Session, code: str, hashes: Collection[str]) -> None:
         session.execute(insert(attachment_table), rows)
 
 
-def _words(session: Session, keystore: Keystore, commit: bytes | None, name: str) -> str | None:
+def words_kept(session: Session, keystore: Keystore, commit: bytes | None, name: str) -> str | None:
+    """Return free text from the vault; None where there is none or its subject was erased."""
     if commit is None:
         return None
     try:

@@ -26,7 +26,7 @@ from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.errors import Conflict
 from biobank.monitoring.presence import inside_during, own_cold_inside
 from biobank.quality.deviations import add_deviation, digest_of
-from biobank.quality.events import LookBackMade, RecallStarted
+from biobank.quality.incident_events import LookBackMade, RecallStarted
 from biobank.quality.models import recall as recall_table
 from biobank.quality.models import recall_item
 from biobank.quality.notices import concerned, give_notices

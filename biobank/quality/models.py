@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -246,6 +247,57 @@ class RecallClosing(SQLModel, table=True):
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
 
+class AdverseEvent(SQLModel, table=True):
+    """An adverse reaction or event with a withdrawal, by the code of its deviation; its words are in the vault."""
+
+    __tablename__ = "adverse_event"
+    __table_args__ = (
+        CheckConstraint("kind IN ('reaction','event')", name="adverse_kind_is_known"),
+        CheckConstraint("seriousness IN ('serious','not_serious','not_assessed')", name="seriousness_is_known"),
+        CheckConstraint(
+            "causality IN ('unrelated','unlikely','possible','probable','certain','not_assessed')", name="causality_is_known"
+        ),
+        CheckConstraint(
+            "(reported_at IS NULL) = (reported_to IS NULL) AND (reported_at IS NULL) = (reference IS NULL)",
+            name="a_report_went_to_somebody",
+        ),
+        Index("ix_adverse_event_known", "known_at", "deviation_code"),
+        {"info": {"never_deleted": True}},
+    )
+
+    deviation_code: str = Field(sa_column=Column(Text, ForeignKey("deviation.code"), primary_key=True))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    withdrawal_code: str = Field(sa_column=Column(Text, ForeignKey("withdrawal.code"), nullable=False, index=True))
+    donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False))
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
+    seriousness: str = Field(sa_column=Column(Text, nullable=False))
+    causality: str = Field(sa_column=Column(Text, nullable=False))
+    in_lot: bool | None = Field(default=None, sa_column=Column(Boolean))
+    seen_at: datetime = Field(sa_column=when())
+    known_at: datetime = Field(sa_column=when())
+    words_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    recorded_by: str = Field(sa_column=Column(Text, nullable=False))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    reported_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    reported_to: str | None = Field(default=None, sa_column=Column(Text))
+    reference: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class ReportingRule(SQLModel, table=True):
+    """How many days a site has to report an adverse event of a seriousness, to whom; as the site set it."""
+
+    __tablename__ = "reporting_rule"
+    __table_args__ = (
+        CheckConstraint("seriousness IN ('serious','not_serious') AND days > 0", name="a_rule_of_reporting_is_one"),
+    )
+
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), primary_key=True))
+    seriousness: str = Field(sa_column=Column(Text, primary_key=True))
+    days: int = Field(sa_column=Column(Integer, nullable=False))
+    authority: str = Field(sa_column=Column(Text, nullable=False))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
 class Notice(SQLModel, table=True):
     """Somebody was told by name, about what, and when they acknowledged it. `rank`: 1 treats, 2 received, 3 holds."""
 
@@ -279,6 +331,8 @@ use_up_allowed = table_of(UseUpAllowance)
 ending_rule = table_of(EndingRule)
 paper_form = table_of(PaperForm)
 notice = table_of(Notice)
+adverse_event = table_of(AdverseEvent)
+reporting_rule = table_of(ReportingRule)
 recall = table_of(Recall)
 recall_item = table_of(RecallItem)
 recall_disposition = table_of(RecallDisposition)

@@ -22,7 +22,7 @@ from biobank.custody.recording import Circumstances, acknowledge
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.quality.deviations import digest_of
-from biobank.quality.events import NoticeAcknowledged, NoticesGiven
+from biobank.quality.incident_events import NoticeAcknowledged, NoticesGiven
 from biobank.quality.models import notice
 from biobank.quality.schemas import NoticeList, NoticePublic
 from biobank.quality.streams import record_on_stream

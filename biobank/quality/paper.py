@@ -21,7 +21,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.people.queries import get_site
 from biobank.quality.deviations import add_deviation
-from biobank.quality.events import PaperFormFiled
+from biobank.quality.incident_events import PaperFormFiled
 from biobank.quality.models import paper_form
 from biobank.quality.streams import record_on_stream
 

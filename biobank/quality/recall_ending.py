@@ -27,7 +27,7 @@ from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, HoldScope, Quality, State
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.quality.deviations import digest_of, find_deviation
-from biobank.quality.events import RecallClosed, RecallDisposed
+from biobank.quality.incident_events import RecallClosed, RecallDisposed
 from biobank.quality.models import notice, recall_closing, recall_disposition, recall_item
 from biobank.quality.recalls import read_recall, row_of_recall
 from biobank.quality.schemas import Code, Reason, RecallDetail, RecalledUnit, Recorded, Token

@@ -12,6 +12,7 @@ from biobank.labels import events as labels
 from biobank.monitoring import events as monitoring
 from biobank.people import events as people
 from biobank.quality import events as quality
+from biobank.quality import incident_events as incidents
 from biobank.registers import events as registers
 from biobank.registries import answers
 from biobank.shipping import events as shipping
@@ -28,6 +29,7 @@ MODULES = (
     people,
     registers,
     quality,
+    incidents,
     shipping,
     specimens,
     storage,

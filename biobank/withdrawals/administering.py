@@ -6,10 +6,13 @@ from sqlalchemy import insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.custody.ledger import Appended
 from biobank.custody.recording import ImplausibleTime, Move
 from biobank.donors.wristbands import find_band
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
+from biobank.quality.adverse import Happened
+from biobank.withdrawals.adverse import keep
 from biobank.withdrawals.bedside import differing, stop
 from biobank.withdrawals.case import (
     administration,
@@ -71,6 +74,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
         given=request.given,
         residue=request.residue,
         loss=request.loss,
+        volume_ul=request.volume_ul,
         residue_went=request.residue_went,
         anatomical_site=request.anatomical_site,
         started_at=rfc3339(started),
@@ -89,6 +93,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
             given=request.given,
             residue=request.residue,
             loss=request.loss,
+            volume_ul=request.volume_ul,
             residue_went=request.residue_went,
             by=act.actor.code,
             started_at=started,
@@ -100,7 +105,13 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     given = record_on_case(session, act, case, Given(specimen=product, release=str(request.release), state=state))
     set_state(session, case, state)
     now = case.moved_on([*appended, given], state=state, given=[product])
-    return answer_of(act, now, [*appended, given])
+    seen: list[Appended] = []
+    if request.reaction:
+        happened = Happened(
+            kind="reaction", seriousness="not_assessed", in_lot=None, seen_at=ended, words=None, topic="adverse_reaction"
+        )
+        seen = keep(session, act, now, request, happened)
+    return answer_of(act, now, [*appended, given, *seen])
 
 
 def _require_accounted(request: AdministerRequest, product: str, amount: int, unit: str) -> None:

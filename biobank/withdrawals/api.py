@@ -5,12 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from biobank.acts.two_person import Proposed
-from biobank.acts.web import CodePath, Performing, Reading
+from biobank.acts.web import BankDep, CodePath, Performing, Reading
 from biobank.custody.schemas import CustodyHistory
 from biobank.foundation.paging import Cursor, Paging
-from biobank.withdrawals import administering, arrival, bedside, closing, picking, queries, replacing, review, service
+from biobank.withdrawals import administering, adverse, arrival, bedside, closing, picking, queries, replacing, review, service
 from biobank.withdrawals.schemas import (
     AdministerRequest,
+    AdverseRequest,
     ApprovedAnswer,
     ApproveRequest,
     BedsideAnswer,
@@ -71,9 +72,9 @@ async def read_feasibility(
 
 
 @router.get("/{code}")
-async def read_withdrawal(code: CodePath, reading: Reading) -> WithdrawalDetail:
+async def read_withdrawal(code: CodePath, reading: Reading, bank: BankDep) -> WithdrawalDetail:
     """A withdrawal with its tubes and what it waits for."""
-    return await reading(queries.describe_withdrawal, code)
+    return await reading(queries.describe_withdrawal, bank.keystore, code)
 
 
 @router.get("/{code}/history")
@@ -163,3 +164,9 @@ async def take_back(code: CodePath, request: ReturnRequest, performing: Performi
 async def record_outcome(code: CodePath, request: OutcomeRequest, performing: Performing) -> WithdrawalAnswer:
     """Record what the clinic saw afterwards, and close."""
     return await performing(closing.record_outcome, code, request)
+
+
+@router.post("/{code}/adverse-events", status_code=201)
+async def record_adverse(code: CodePath, request: AdverseRequest, performing: Performing) -> WithdrawalAnswer:
+    """Record an adverse reaction or event: a deviation is opened, and what may share the cause is held."""
+    return await performing(adverse.record_adverse, code, request)

@@ -52,6 +52,13 @@ class WrongRecipient(Conflict):
     title = "STOP: not this person's"
 
 
+class SameDevice(Conflict):
+    """The two people at the bedside scan on devices of their own: on one they would see each other's scans."""
+
+    code = "same_device"
+    title = "A second device is needed"
+
+
 def differing(
     recipient: str, items: Collection[str], band_donor: str, product: str, product_donor: str | None
 ) -> list[Differing]:
@@ -98,6 +105,10 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
         or open_check.wristband_code != band.code
     ):
         return _open_check(session, act, case, request, product, band, open_check)
+    if request.device is not None and request.device == open_check.first_device:
+        raise SameDevice(
+            f"{open_check.first_checker} scanned on this device. Scan on another, signed in as yourself.", subject=product
+        )
     return _pass_check(session, act, case, request, product, band, open_check, consents)
 
 
@@ -161,6 +172,7 @@ def _open_check(
             opened_at=act.at,
             opened_event=opened.leaf_hash,
             expires_at=expires,
+            first_device=given.device,
         )
     )
     members = answer_members(act, case.moved_on([opened]), [opened])

@@ -9,8 +9,9 @@ from biobank.auth.permissions import Permission
 from biobank.custody.recording import Move
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
-from biobank.quality.deviations import add_deviation
+from biobank.quality.adverse import Happened
 from biobank.vault import put_document
+from biobank.withdrawals.adverse import keep
 from biobank.withdrawals.case import Case, moment_of, open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Closed, OutcomeRecorded, Returned, TakenBack
 from biobank.withdrawals.models import withdrawal_outcome as outcome_table
@@ -21,6 +22,8 @@ from biobank.withdrawals.schemas import OutcomeRequest, ReturnRequest, Withdrawa
 from biobank.withdrawals.service import answer_of
 from biobank.withdrawals.step_rules import outcome_refusals, return_refusals
 from biobank.withdrawals.workflow import Step, WithdrawalState, after, settled, step_refusal
+
+ADVERSE_RESULTS = ("adverse_event", "serious_adverse_event")
 
 
 class TubesOutstanding(Conflict):
@@ -57,7 +60,10 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
 
 
 def record_outcome(session: Session, act: Act, code: str, request: OutcomeRequest) -> WithdrawalAnswer:
-    """Record what the clinic saw, and close the withdrawal unless more is expected. A serious adverse event opens a deviation."""
+    """Record what the clinic saw, and close the withdrawal unless more is expected.
+
+    An adverse event is recorded as one: with a deviation, and a hold on what may share its cause.
+    """
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
     raise_first(outcome_refusals(act.actor, case))
     words = None
@@ -77,19 +83,16 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
         )
     )
     appended, state = [recorded], case.state
-    if request.result == "serious_adverse_event":
-        affected = [("withdrawal", code), *(("specimen", tube) for tube in sorted(case.given))]
-        _deviation, opened = add_deviation(
-            session,
-            act,
-            request,
-            severity="critical",
-            topic="serious_adverse_event",
-            site=case.clinic,
-            description="Opened with the outcome of the withdrawal; its words are with the outcome.",
-            affected=affected,
+    if request.result in ADVERSE_RESULTS:
+        happened = Happened(
+            kind="reaction" if case.given else "event",
+            seriousness="serious" if request.result == "serious_adverse_event" else "not_serious",
+            in_lot=None,
+            seen_at=observed,
+            words=request.words,
+            topic=request.result,
         )
-        appended.append(opened)
+        appended += keep(session, act, case, request, happened)
     if request.close and case.state is not WithdrawalState.CLOSED:
         _require_settled(case)
         appended.append(record_on_case(session, act, case, Closed()))

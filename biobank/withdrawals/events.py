@@ -122,6 +122,7 @@ class Administered(Event):
     residue: int = AMOUNT
     loss: int = AMOUNT
     residue_went: Literal["discarded", "retained_sample"] | None = None
+    volume_ul: int | None = Field(default=None, ge=1, le=10**7, description="Volume given, µL; null: nobody said.")
     anatomical_site: str | None = Field(default=None, pattern=r"^[a-z0-9_]{2,40}$")
     started_at: str = WHEN
     reaction: bool = Field(description="Something was seen that should not be; `outcome` says more.")

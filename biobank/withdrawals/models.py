@@ -175,6 +175,7 @@ class BedsideCheck(SQLModel, table=True):
     opened_at: datetime = Field(sa_column=when())
     opened_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
     expires_at: datetime = Field(sa_column=when())
+    first_device: str | None = Field(default=None, sa_column=Column(Text))
     second_checker: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
     ended_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     passed: bool | None = Field(default=None, sa_column=Column(Boolean))
@@ -261,7 +262,9 @@ class Administration(SQLModel, table=True):
             ["bedside_release.id", "bedside_release.specimen_code", "bedside_release.donor_code", "bedside_release.consumed"],
             name="administration_uses_a_consumed_release",
         ),
-        CheckConstraint("given > 0 AND residue >= 0 AND loss >= 0", name="administered_amounts_are_not_negative"),
+        CheckConstraint(
+            "given > 0 AND residue >= 0 AND loss >= 0 AND volume_ul > 0", name="administered_amounts_are_not_negative"
+        ),
         CheckConstraint("given + residue + loss = amount", name="every_cell_is_accounted_for"),
         CheckConstraint("(residue = 0) = (residue_went IS NULL)", name="residue_went_somewhere"),
         CheckConstraint("started_at <= ended_at", name="an_administration_starts_before_it_ends"),
@@ -279,6 +282,7 @@ class Administration(SQLModel, table=True):
     given: int = Field(sa_column=Column(BigInteger, nullable=False))
     residue: int = Field(sa_column=Column(BigInteger, nullable=False))
     loss: int = Field(sa_column=Column(BigInteger, nullable=False))
+    volume_ul: int | None = Field(default=None, sa_column=Column(Integer))
     residue_went: str | None = Field(default=None, sa_column=Column(Text))
     by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
     started_at: datetime = Field(sa_column=when())

@@ -20,8 +20,11 @@ from biobank.donors.visibility import get_visible_donor
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Paging, read_page
+from biobank.quality.adverse import reads_words
+from biobank.quality.deviations import words_kept
 from biobank.specimens.models import specimen
 from biobank.specimens.residues import allergies_met
+from biobank.vault import Keystore
 from biobank.viability.queries import expected_dose
 from biobank.viability.schemas import DosePublic
 from biobank.withdrawals.case import Case, find_row, read_case, visible
@@ -103,10 +106,10 @@ def list_withdrawals(
     return WithdrawalList(items=[public_of(row, tubes[row["code"]]) for row in rows], **page.ends)
 
 
-def describe_withdrawal(session: Session, actor: Actor, code: str) -> WithdrawalDetail:
+def describe_withdrawal(session: Session, actor: Actor, keystore: Keystore, code: str) -> WithdrawalDetail:
     """Answer GET /withdrawals/{code}."""
     case = read_case(session, find_row(session, actor, code))
-    return describe_case(session, case, releases_of(session, code))
+    return describe_case(session, actor, keystore, case, releases_of(session, code))
 
 
 def releases_of(session: Session, code: str) -> Sequence[RowMapping]:
@@ -115,9 +118,11 @@ def releases_of(session: Session, code: str) -> Sequence[RowMapping]:
     return session.execute(statement).mappings().all()
 
 
-def describe_case(session: Session, case: Case, releases: Sequence[RowMapping]) -> WithdrawalDetail:
-    """Turn a case and its releases into its wire shape, with its outcomes."""
-    code = case.code
+def describe_case(
+    session: Session, actor: Actor, keystore: Keystore, case: Case, releases: Sequence[RowMapping]
+) -> WithdrawalDetail:
+    """Turn a case and its releases into its wire shape, with its outcomes and, for who may read them, their words."""
+    code, reads = case.code, reads_words(actor, case.clinic)
     outcomes = session.execute(
         select(outcome_table).where(outcome_table.c.withdrawal_code == code).order_by(outcome_table.c.id)
     ).mappings()
@@ -136,7 +141,13 @@ def describe_case(session: Session, case: Case, releases: Sequence[RowMapping]) 
             )
             for r in releases
         ],
-        outcomes=[OutcomePublic(**{n: o[n] for n in OutcomePublic.model_fields}) for o in outcomes],
+        outcomes=[
+            OutcomePublic(
+                words=words_kept(session, keystore, o["words_commit"], "outcome") if reads else None,
+                **{n: o[n] for n in ("result", "observed_at", "recorded_by")},
+            )
+            for o in outcomes
+        ],
     )
 
 

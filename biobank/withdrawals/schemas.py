@@ -155,6 +155,7 @@ class AdministerRequest(WithdrawalAct):
     residue: Amount = 0
     loss: Amount = 0
     residue_went: Literal["discarded", "retained_sample"] | None = None
+    volume_ul: int | None = Field(default=None, ge=1, le=10**7, description="Volume given, microlitres; null: nobody said.")
     anatomical_site: str | None = Field(default=None, pattern=r"^[a-z0-9_]{2,40}$")
     started_at: Instant | None = Field(default=None, description="Default: when it happened.")
     reaction: bool = Field(default=False, description="Something was seen that should not be.")
@@ -178,6 +179,16 @@ class OutcomeRequest(WithdrawalAct):
     observed_at: Instant | None = None
     words: FreeText | None = Field(default=None, description="Go to the vault under the donor's key.")
     close: bool = Field(default=True, description="Nothing more is expected.")
+
+
+class AdverseRequest(WithdrawalAct):
+    """Something was seen that should not be: a reaction of the patient, or an event in the handling."""
+
+    kind: Literal["reaction", "event"]
+    seriousness: Literal["serious", "not_serious"]
+    in_lot: bool = Field(description="The cause may be in the material: everything of its lot is held at once.")
+    seen_at: Instant
+    words: FreeText = Field(description="Go to the vault under the donor's key; read by those who treat or decide.")
 
 
 class ItemPublic(BaseModel):
@@ -208,11 +219,12 @@ class ReleasePublic(BaseModel):
 
 
 class OutcomePublic(BaseModel):
-    """An outcome without its words."""
+    """An outcome; its words for those who treat at the clinic or decide on deviations there, null for others."""
 
     result: str
     observed_at: datetime
     recorded_by: str
+    words: str | None = None
 
 
 class WithdrawalPublic(BaseModel):

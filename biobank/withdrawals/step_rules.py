@@ -413,6 +413,7 @@ WHOLE: Mapping[str, Callable[[Actor, Case, Grounds], list[Refusal]]] = {
     "approve": approval_refusals,
     "issue": issue_refusals,
     "outcome": lambda actor, case, _grounds: outcome_refusals(actor, case),
+    "adverse": lambda actor, case, _grounds: outcome_refusals(actor, case),
     "reject": lambda actor, case, _grounds: rejection_refusals(actor, case),
     "replace": replace_refusals,
     "cancel": lambda actor, case, _grounds: cancel_refusals(actor, case),

@@ -9,9 +9,10 @@ from typing import Any
 
 from biobank.acts.signing import Meaning
 from biobank.auth.permissions import Permission
-from biobank.withdrawals import administering, arrival, bedside, closing, picking, replacing, service
+from biobank.withdrawals import administering, adverse, arrival, bedside, closing, picking, replacing, service
 from biobank.withdrawals.schemas import (
     AdministerRequest,
+    AdverseRequest,
     ApproveRequest,
     BedsideRequest,
     CancelRequest,
@@ -125,7 +126,7 @@ STEPS: Mapping[str, StepPage] = {
         P.WITHDRAWAL_ADMINISTER,
         BedsideRequest,
         bedside.check_at_bedside,
-        ("wristband", "product"),
+        ("wristband", "product", "device"),
     ),
     "administer": StepPage(
         Step.ADMINISTER,
@@ -135,8 +136,14 @@ STEPS: Mapping[str, StepPage] = {
         P.WITHDRAWAL_ADMINISTER,
         AdministerRequest,
         administering.administer,
-        ("product", "given", "residue", "loss", "residue_went", "anatomical_site", "reaction"),
-        labels={"reaction": "Something was seen that should not be", "residue_went": "What became of the residue"},
+        ("product", "given", "residue", "loss", "residue_went", "volume_ul", "anatomical_site", "reaction"),
+        labels={
+            "reaction": "Something was seen that should not be",
+            "residue_went": "What became of the residue",
+            "volume_ul": "Volume given",
+            "anatomical_site": "Where on the body",
+            "started_at": "When it began",
+        },
     ),
     "outcome": StepPage(
         Step.OUTCOME,
@@ -148,6 +155,22 @@ STEPS: Mapping[str, StepPage] = {
         closing.record_outcome,
         ("result", "observed_at", "words", "close"),
         labels={"close": "Nothing more is expected: close the withdrawal"},
+    ),
+    "adverse": StepPage(
+        Step.OUTCOME,
+        "Record an adverse event",
+        "Quality is told at once, judges it and reports it. Your words are read by those who treat or decide.",
+        "triangle",
+        P.WITHDRAWAL_ADMINISTER,
+        AdverseRequest,
+        adverse.record_adverse,
+        ("kind", "seriousness", "in_lot", "seen_at", "words"),
+        labels={
+            "kind": "A reaction of the patient, or an event in the handling",
+            "in_lot": "The cause may be in the material: hold everything of its lot",
+            "seen_at": "When it was seen",
+            "words": "What was seen",
+        },
     ),
     "return": StepPage(
         Step.RETURN,

@@ -631,6 +631,30 @@ QUALITY = (
         lambda w: {"use": "quality_control", "expected_seq": w.seq()},
         _specimen,
     ),
+    Row("GET", "/api/v1/adverse-events", P.DEVIATION_OPEN, also=frozenset({Role.AUDITOR})),
+    Row("GET", "/api/v1/adverse-events/{code}", P.DEVIATION_OPEN, None, _no_deviation, missing=True),
+    Row(
+        "POST",
+        "/api/v1/adverse-events/{code}/assess",
+        P.DEVIATION_DECIDE,
+        lambda _: {"seriousness": "serious", "causality": "possible", "in_lot": True, "reason": "test"},
+        _no_deviation,
+        missing=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/adverse-events/{code}/report",
+        P.DEVIATION_DECIDE,
+        lambda _: {"authority": "FDA", "reference": "1234", "reported_at": "2026-01-01T00:00:00Z"},
+        _no_deviation,
+        missing=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/reporting-rules",
+        P.DEVIATION_DECIDE,
+        lambda w: {"site": w.own_site, "seriousness": "serious", "days": 15, "authority": "FDA"},
+    ),
     Row(
         "POST",
         "/api/v1/ending-rules",
@@ -813,6 +837,15 @@ WITHDRAWALS = (
     _step("administer", P.WITHDRAWAL_ADMINISTER, product=SOME_TUBE, release=SOME_ID, given=1),
     _step("return", P.QUALITY_DECIDE, tube=SOME_TUBE, site="LAB", reason="test", quality="quarantined", logger_sha256=SOME_HASH),
     _step("outcome", P.WITHDRAWAL_ADMINISTER, result="as_expected"),
+    _step(
+        "adverse-events",
+        P.WITHDRAWAL_ADMINISTER,
+        kind="event",
+        seriousness="serious",
+        in_lot=True,
+        seen_at="2026-01-01T00:00:00Z",
+        words="Fever.",
+    ),
 )
 
 VIABILITY = (

@@ -100,6 +100,9 @@ def furnish(api: Api) -> dict[str, str]:
     things["deviation"] = _made(api.lab_tech.post("/deviations", json=deviation), "code")
     recall = {"reason": "late_sterility", "site": "LAB", "description": "Growth on day 12.", "criteria": {"specimen": affected}}
     things["recall"] = _made(api.quality.post("/recalls", json=recall), "id")
+    happened = {"kind": "event", "seriousness": "serious", "in_lot": False, "seen_at": clock.now().isoformat(), "words": "Spilt."}
+    assert api.clinician.post(f"/withdrawals/{things['thawed']}/adverse-events", json=happened).status_code == 201
+    things["adverse"] = api.quality.get("/adverse-events").json()["items"][0]["deviation"]
     things["notice"] = _told(api, things["deviation"])
     things["marker"] = _marker_to_decide(api, banked.donor)
     things["pending"] = _pending_role(api)

@@ -2,10 +2,12 @@
 
 import re
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from biobank.foundation import clock
 from biobank.storage.containers import add_container
 from biobank.storage.schemas import ContainerCreate
 from tests import seed
@@ -35,6 +37,11 @@ def verdict(page: Page, kind: str, text: str) -> None:
 def evidence(api: Api, code: str) -> int:
     """How many refusals of a kind were kept as evidence."""
     return len(api.auditor.get("/attempts", params={"code": code, "evidence": True}).json()["items"])
+
+
+def began() -> str:
+    """The present second, as a person types it in the zone of the seed's sites."""
+    return f"{clock.now().astimezone(ZoneInfo('Europe/London')):%Y-%m-%dT%H:%M:%S}"
 
 
 def put_into_a_rack(api: Api, tubes: list[str]) -> tuple[str, str]:
@@ -222,6 +229,9 @@ def test_two_people_on_two_devices_agree_and_it_is_given_and_its_outcome_recorde
     scan(doctor, tube)
     doctor.locator("[name=given]").fill("4700000")
     doctor.locator("[name=residue]").fill("200000")
+    doctor.locator("[name=volume_ul]").fill("1.5")
+    doctor.locator("[name=anatomical_site]").fill("scalp")
+    doctor.locator("[name=started_at]").fill(began())
     expect(doctor.locator("[data-balance-text]")).to_contain_text("Still to account for: 100\u202f000.")
     press(doctor, "Administer")
     expect(doctor.locator(".banner.stop")).to_contain_text("Amounts do not add up")

@@ -35,7 +35,7 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 28),
+    stop("/", EVERYONE, 29),
     stop("/account", EVERYONE, 6),
     stop("/find", BENCH, 3),
     stop("/specimens", ("lab_tech", "quality"), 6),
@@ -113,6 +113,11 @@ STOPS: tuple[Stop, ...] = (
     stop("/rotas", ("lab_tech", "admin"), 6),
     stop("/rotas/LAB/set", ("quality",), 6, "/rotas/{site}/set"),
     stop("/ending-rules", ("quality",), 4),
+    stop("/adverse-events", ("lab_tech", "quality"), 6),
+    stop("/adverse-events/{adverse}", ("clinician", "quality"), 9, "/adverse-events/{code}"),
+    stop("/adverse-events/{adverse}/assess", ("quality",), 9, "/adverse-events/{code}/assess"),
+    stop("/adverse-events/{adverse}/report", ("quality",), 9, "/adverse-events/{code}/report"),
+    stop("/reporting-rules", ("quality",), 4),
     stop("/storage/{box}/compare", BENCH, 10, "/storage/{code}/compare"),
     stop("/storage/{quarantine}/evacuate", BENCH, 7, "/storage/{code}/evacuate"),
     stop("/storage/{box}/map", ("lab_tech", "quality"), 15, "/storage/{code}/map"),
@@ -183,6 +188,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/{issued}/receive", ("clinic_staff",), 13, "/withdrawals/{code}/receive"),
     stop("/withdrawals/{delivered}/thaw", ("clinic_staff",), 13, "/withdrawals/{code}/thaw"),
     stop("/withdrawals/{delivered}/return", ("quality",), 13, "/withdrawals/{code}/return"),
+    stop("/withdrawals/{delivered}/adverse", ("clinician",), 13, "/withdrawals/{code}/adverse"),
     stop("/withdrawals/{delivered}/outcome", ("clinician",), 13, "/withdrawals/{code}/outcome"),
     stop("/withdrawals/{approved}/pick", BENCH, 24, "/withdrawals/{code}/pick"),
     stop("/withdrawals/{approved}/confirm", BENCH, 17, "/withdrawals/{code}/confirm"),

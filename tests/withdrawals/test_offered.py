@@ -15,6 +15,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
+from biobank.foundation import clock
 from biobank.foundation.errors import Refusal, Refused
 from biobank.pages.withdrawals.steps import OWN_PAGES
 from biobank.pages.withdrawals.withdrawals import acts_of, read_whole
@@ -112,6 +113,7 @@ def body_of(story: Story, name: str, tube: str) -> BaseModel:
         "check": {"wristband": story.band, "product": tube},
         "administer": {"product": tube, "release": story.release or str(uuid4())} | given,
         "outcome": {"result": "as_expected", "close": False},
+        "adverse": {"kind": "event", "seriousness": "serious", "in_lot": True, "seen_at": clock.now(), "words": "Fever."},
         "return": {"tube": tube} | decided,
     }
     return STEPS[name].model.model_validate({k: v for k, v in bodies[name].items() if v is not None})

@@ -528,11 +528,42 @@ def test_a_hold_after_the_check_stops_the_administration(api: Api) -> None:
     refused(story.administer(), 409, "on_hold")
 
 
+def test_two_people_at_the_bedside_scan_on_two_devices(api: Api) -> None:
+    story = a_story(api).up_to("thaw")
+    assert story.check(device="tablet-1").status_code == 201
+    refused(story.check(api.clinic_staff, device="tablet-1"), 409, "same_device")
+
+    answer = story.check(api.clinic_staff, device="tablet-2")
+
+    assert (answer.status_code, answer.json()["status"]) == (201, "released"), answer.text
+    assert story.administer(volume_ul=1500).status_code == 200
+    given = api.quality.get(f"/specimens/{story.vials[0]}/custody").json()["items"][-1]
+    assert (given["body"]["volume_ul"], given["body"]["given"]) == (1500, AMOUNT - 300_000)
+
+
 # --- the end
 
 
 def test_what_was_thawed_never_comes_back(api: Api) -> None:
-    refused(a_story(api).up_to("thaw").take_back(), 409, "illegal_transition")
+    story = a_story(api, 2).up_to("thaw")
+    refused(story.take_back(), 409, "illegal_transition")
+
+    # In a cold place it is safe, and no use comes of that: it is neither released, asked for, given nor put in another's stead.
+    seq = api.clinic_staff.get(f"/specimens/{story.vials[0]}/custody").json()["items"][-1]["seq"]
+    act = api.test_bank.act("admin")
+    quarantine = api.test_bank.write(lambda s: make_box(s, act, purpose="quarantine").code)
+    stored = api.lab_tech.post(f"/specimens/{story.vials[0]}/store", json={"container": quarantine, "expected_seq": seq})
+    assert stored.status_code in (201, 403, 409), stored.text
+    refused(story.take_back(), 409, "illegal_transition")
+    again = Story(api, story.donor, story.vials[:1])
+    assert again.request().status_code == 409
+    other = Story(api, story.donor, story.vials[1:])
+    assert other.request().status_code == 201 and other.approve().status_code == 200
+    swap = {"tube": other.vials[0], "by": story.vials[0], "reason": "postponed"}
+    assert api.clinician.post(f"/withdrawals/{other.code}/replace", json=swap).status_code == 409
+    released = {"decision": "released_to_bank", "reason": "looks_fine"}
+    sign_and_post(api.quality, "released", f"/specimens/{story.vials[0]}/decision", released)
+    assert again.request().status_code == 409, "a later release makes it no unit for a withdrawal"
 
 
 def test_a_tube_that_came_back_without_a_decision_is_used_for_nothing_until_it_is_made(api: Api) -> None:

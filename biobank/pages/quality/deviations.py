@@ -79,6 +79,7 @@ Listing(
     links=[
         Link("Look back", "/look-backs", "search", Permission.LOG_READ, everywhere=True),
         Link("Recalls", "/recalls", "return", Permission.LOG_READ, everywhere=True),
+        Link("Adverse events", "/adverse-events", "person-check", Permission.DEVIATION_OPEN),
         Link("File a form on paper", "/paper-forms/new", "pen", Permission.DEVIATION_OPEN),
         Link("Open a deviation", "/deviations/new", "triangle", Permission.DEVIATION_OPEN, main=True),
     ],

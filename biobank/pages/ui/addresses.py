@@ -30,6 +30,7 @@ PLACES: Mapping[str, tuple[str, Any]] = {
     "withdrawals": ("Withdrawals", WithdrawalCode),
     "shipments": ("Shipments", ShipmentCode),
     "deviations": ("Deviations", DeviationCode),
+    "adverse-events": ("Adverse events", DeviationCode),
     "excursions": ("Excursions", ExcursionCode),
     "users": ("Users", UserCode),
     "sites": ("Sites", SiteCode),

@@ -56,6 +56,7 @@ MEASURES: Mapping[str, Measure] = {
     "_mc_per_min": Measure("°C a minute", 1000, "enter degrees a minute as a number, such as 5."),
     "_ppm_per_h": Measure("% an hour", 10_000, "enter percent an hour as a number, such as 15."),
     "_mc": Measure("°C", 1000, "enter degrees Celsius as a number, such as -150."),
+    "volume_ul": Measure("mL", 1000, "enter millilitres as a number, such as 1.5."),
     "_ppm": Measure("%", 10_000, "enter percent as a number, such as 20."),
     "use_by_s": Measure("min", 60, "enter minutes as a number, such as 90."),
     "warm_amber_s": Measure("min", 60, "enter minutes as a number, such as 10."),

@@ -104,7 +104,7 @@ SECTIONS: tuple[Section, ...] = (
             Part("Excursions", "/excursions"),
             Part("Alarms", "/alarms"),
         ),
-        ("/look-backs", "/recalls", "/notices", "/ending-rules"),
+        ("/look-backs", "/recalls", "/notices", "/ending-rules", "/adverse-events", "/reporting-rules"),
     ),
     Section("Viability", "/viability", "flask", READS_SPECIMENS),
     Section(

@@ -120,12 +120,15 @@ def _draw_administer(at: Opened[Bedside]) -> OwnPage:
     view = at.read.view
     against = at.read.against if view.releases else None
     stopped = view.stage == "stopped" or isinstance(at.refusal, bedside.WrongRecipient) or against is not None
-    more = fields_of(AdministerRequest, *MORE, values=at.form, labels={"started_at": "When it began"})
+    labels, needed = STEPS["administer"].labels, ("volume_ul", "anatomical_site", "started_at")
+    about = fields_of(AdministerRequest, *needed, values=at.form, labels=labels, needed=needed)
+    more = fields_of(AdministerRequest, *CIRCUMSTANCES, values=at.form)
     shows: dict[str, Any] = {
         "view": view,
         "verdict": _verdict(at, against or at.refusal) if stopped else None,
         "tubes": [(one, amount_text(one.amount, one.unit), words(one.unit).lower()) for one in view.releases],
         "typed": at.form,
+        "about": about,
         "more": more,
     }
     return OwnPage("withdrawal_administer.html", **shows, **({"refusal": None} if stopped else {}))
@@ -144,15 +147,15 @@ def _release(at: Opened[Bedside]) -> dict[str, Any]:
     return {"release": str(named[-1]["id"])}
 
 
-MORE = ("started_at", *CIRCUMSTANCES)
-
 ActPage(
     address="/withdrawals/{code}/administer",
     reads=_read,
     form=_draw_administer,
     model=AdministerRequest,
-    names=STEPS["administer"].names,
-    more=MORE,
+    names=(*STEPS["administer"].names, "started_at"),
+    more=CIRCUMSTANCES,
+    needed=("volume_ul", "anatomical_site", "started_at"),
+    labels=STEPS["administer"].labels,
     given=_release,
     use_case=administering.administer,
     after=taken("administer"),

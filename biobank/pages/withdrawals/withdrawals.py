@@ -91,7 +91,7 @@ def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
     """Read both at one instant, and which steps this login may take now: first those that the withdrawal waits for."""
     standing = read_standing(session, actor, code, bank)
     case = standing.case
-    withdrawal = queries.describe_case(session, case, standing.releases)
+    withdrawal = queries.describe_case(session, actor, bank.keystore, case, standing.releases)
     events = queries.history_of_case(session, case).items
     wanted = next_steps(case.state, case.route, case.items)
     order = dict.fromkeys([*wanted, *STEPS])

@@ -46,3 +46,14 @@ for (const box of document.querySelectorAll("[data-balance]")) {
   };
   for (const part of parts) part.addEventListener("input", say);
 }
+
+// Two people at the bedside use two devices: each browser says which one it is, by a number it drew once.
+const DEVICE = "device";
+for (const field of document.querySelectorAll("[data-device]")) {
+  let own = localStorage.getItem(DEVICE);
+  if (own === null) {
+    own = [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    localStorage.setItem(DEVICE, own);
+  }
+  field.value = own;
+}

@@ -1,0 +1,374 @@
+"""Adverse reactions and adverse events: recorded by the clinic with the withdrawal, judged and reported by quality.
+
+Each has a deviation, whose code it goes by, and clocks of its own: when it was seen, when the bank knew, when it was reported.
+How many days there are to report is the site's to set, for its own authority; where nothing is set no date is shown. Where the
+cause may be in the material, every lot of it is held at once (for a tube of no lot, everything of its harvest).
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+from sqlalchemy import Row, Select, and_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.signing import Meaning, use_signature
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
+from biobank.custody import holds as custody_holds
+from biobank.custody.events import HOLD_EVENTS
+from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.legality import Snapshot
+from biobank.custody.models import hold
+from biobank.custody.recording import NOW, Circumstances, Instant, acknowledge, head_of
+from biobank.custody.snapshots import load
+from biobank.custody.states import HoldKind, HoldScope, StreamKind
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.paging import Listed, Paging, read_page
+from biobank.people.queries import get_site
+from biobank.quality.deviations import add_deviation, deviation_scope, subject_table, words_kept
+from biobank.quality.incident_events import AdverseAssessed, AdverseRecorded, AdverseReported, ReportingRuleSet
+from biobank.quality.models import adverse_event, reporting_rule
+from biobank.quality.releases import end_held_releases
+from biobank.quality.schemas import Reason, Recorded, Token
+from biobank.quality.streams import last_event_at, record_on_stream
+from biobank.vault import Keystore, put_document
+
+AdverseKind = Literal["reaction", "event"]
+Seriousness = Literal["serious", "not_serious"]
+Causality = Literal["unrelated", "unlikely", "possible", "probable", "certain"]
+
+
+class AdverseNotAssessed(Conflict):
+    """It is judged before it is reported."""
+
+    code = "adverse_not_assessed"
+    title = "Not assessed yet"
+
+
+class AdverseReportedAlready(Conflict):
+    """It was reported before; what came up since is another report to the same authority, outside this record."""
+
+    code = "adverse_reported"
+    title = "Reported already"
+
+
+class AssessAdverse(Circumstances):
+    """Quality's judgement; the latest counts."""
+
+    seriousness: Seriousness
+    causality: Causality = Field(description="How likely it is that the material or its handling caused it.")
+    in_lot: bool = Field(description="The cause may be in the material, so that other units of its lot are concerned.")
+    reason: Reason
+    signature: Token = None
+
+
+class ReportAdverse(Circumstances):
+    """It was reported to an authority."""
+
+    authority: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ./_-]{1,39}$", description="Whom, as the site calls them.")
+    reference: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ./:_-]{1,79}$", description="The authority's or the sender's number.")
+    reported_at: Instant
+    signature: Token = None
+
+
+class ReportingRuleRequest(Circumstances):
+    """How many days a site has to report, from when the bank knew of it. The site says what its law asks."""
+
+    site: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")
+    seriousness: Seriousness
+    days: int = Field(ge=1, le=365)
+    authority: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ./_-]{1,39}$")
+    signature: Token = None
+
+
+class ReportingRulePublic(Recorded):
+    """A rule that was just set."""
+
+    site: str
+    seriousness: str
+    days: int
+    authority: str
+
+
+class AdversePublic(BaseModel):
+    """A reaction or event in a list. `due_at`: by when it is reported; null while no rule of the site says."""
+
+    deviation: str
+    kind: str
+    withdrawal: str
+    donor: str
+    site: str
+    seriousness: str
+    causality: str
+    in_lot: bool | None
+    seen_at: datetime
+    known_at: datetime
+    recorded_by: str
+    due_at: datetime | None
+    authority: str | None
+    reported_at: datetime | None
+    reported_to: str | None
+    reference: str | None
+
+
+class AdverseList(Listed[AdversePublic]):
+    """Reactions and events, the newest first."""
+
+
+class AdverseDetail(AdversePublic):
+    """One with its units, and its words for those who treat or decide; `words_kept`: there are some."""
+
+    units: list[str]
+    words: str | None
+    words_kept: bool
+
+
+class AdverseAnswer(AdversePublic, Recorded):
+    """How it stands now, how many holds were placed for it, and our signature."""
+
+    held: int = 0
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What was seen. `in_lot` None: nobody was asked yet, so the cause may be in the material."""
+
+    kind: AdverseKind
+    seriousness: Literal["serious", "not_serious", "not_assessed"]
+    in_lot: bool | None
+    seen_at: datetime
+    words: str | None = None
+    topic: str = "adverse_event"
+
+
+def open_adverse(
+    session: Session,
+    act: Act,
+    given: Circumstances,
+    happened: Happened,
+    *,
+    withdrawal: str,
+    donor: str,
+    site: str,
+    units: Iterable[Snapshot],
+) -> tuple[str, list[Appended], int]:
+    """Record what happened with these units, open its deviation, and hold what may share the cause. The caller checked the right.
+
+    Returns the deviation's code, what was appended, and how many holds were placed.
+    """
+    tubes = {unit.code: unit for unit in units}
+    code, opened = add_deviation(
+        session,
+        act,
+        given,
+        severity="critical" if happened.seriousness == "serious" else "major",
+        topic=happened.topic,
+        site=site,
+        description=f"An adverse {happened.kind} with {withdrawal}; its words are kept with it.",
+        affected=[("withdrawal", withdrawal), *(("specimen", one) for one in sorted(tubes))],
+    )
+    words = None
+    if happened.words is not None:
+        words = put_document(session, act.keystore, donor, {"adverse": happened.words})
+    event = AdverseRecorded(
+        withdrawal=withdrawal,
+        what=happened.kind,
+        seriousness=happened.seriousness,
+        in_lot=happened.in_lot,
+        seen_at=rfc3339(happened.seen_at),
+        words=None if words is None else words.hex(),
+    )
+    recorded = record_on_stream(session, act, code, event, site=site, donor_code=donor, relies_on=(opened.leaf_hash,))
+    session.execute(
+        insert(adverse_event).values(
+            deviation_code=code,
+            kind=happened.kind,
+            withdrawal_code=withdrawal,
+            donor_code=donor,
+            site_code=site,
+            seriousness=happened.seriousness,
+            causality="not_assessed",
+            in_lot=happened.in_lot,
+            seen_at=happened.seen_at,
+            known_at=act.at,
+            words_commit=words,
+            recorded_by=act.actor.code,
+            event_hash=recorded.leaf_hash,
+        )
+    )
+    held = [] if happened.in_lot is False else hold_siblings(session, act, tubes.values(), site, recorded.leaf_hash)
+    return code, [opened, recorded, *held], len(held)
+
+
+def hold_siblings(session: Session, act: Act, units: Collection[Snapshot], site: str, because: bytes) -> list[Appended]:
+    """Hold every lot of these units, and for a unit of no lot its harvest, unless an adverse event holds it already."""
+    scopes = {
+        (HoldScope.LOT, unit.lot_code) if unit.lot_code is not None else (HoldScope.HARVEST, unit.harvest_code): unit.donor_code
+        for unit in units
+    }
+    placed: list[Appended] = []
+    for (scope, what), donor in sorted(scopes.items(), key=str):
+        if what is None or _held(session, scope, what):
+            continue
+        stream = donor if scope is HoldScope.HARVEST and donor is not None else what
+        last = last_event_at(session, HOLD_EVENTS[scope][0], stream)
+        head = head_of(session, act, NOW, subject=donor, site=site, last=last, relies_on=(because,))
+        placed.append(
+            custody_holds.place(
+                session,
+                kind=HoldKind.QUALITY,
+                scope_kind=scope,
+                scope_id=what,
+                reason=ADVERSE,
+                head=head,
+                donor_code=donor,
+            )[1]
+        )
+    if placed:
+        end_held_releases.get()(session, at=act.at, because=ADVERSE)
+    return placed
+
+
+ADVERSE = "adverse_event"
+"""Why a lot is held whose unit may have done harm."""
+
+
+def _held(session: Session, scope: HoldScope, what: str) -> bool:
+    of_it = (hold.c.scope_kind == scope.value, hold.c.scope_id == what, hold.c.reason == ADVERSE, hold.c.lifted_at.is_(None))
+    return session.execute(select(hold.c.id).where(*of_it)).first() is not None
+
+
+_RULE = and_(reporting_rule.c.site_code == adverse_event.c.site_code, reporting_rule.c.seriousness == adverse_event.c.seriousness)
+
+
+def _rows() -> Select[Any]:
+    return select(adverse_event, reporting_rule.c.days, reporting_rule.c.authority).outerjoin(reporting_rule, _RULE)
+
+
+def _find(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
+    if lock:
+        session.execute(select(adverse_event.c.deviation_code).where(adverse_event.c.deviation_code == code).with_for_update())
+    row = session.execute(_rows().where(adverse_event.c.deviation_code == code)).first()
+    if row is None or not deviation_scope(actor).covers(row.site_code):
+        raise NotFound(f"There is no adverse event {code} that you may see.", subject=code)
+    return row
+
+
+ORDERS = {"known_at": adverse_event.c.known_at, "deviation": adverse_event.c.deviation_code}
+
+
+def list_adverse(session: Session, actor: Actor, *, open_only: bool = False, paging: Paging = Paging()) -> AdverseList:
+    """List reactions and events at the sites whose deviations the actor may know of. `open_only`: not reported yet."""
+    scope = deviation_scope(actor)
+    if not scope:
+        actor.require(Permission.DEVIATION_OPEN, at=ANYWHERE)
+    statement = _rows().where(scope.of(adverse_event.c.site_code))
+    if open_only:
+        statement = statement.where(adverse_event.c.reported_at.is_(None))
+    page = read_page(session, statement, paging, key=adverse_event.c.deviation_code, orders=ORDERS, default="-known_at")
+    return AdverseList(items=[AdversePublic(**_public(row)) for row in page.rows], **page.ends)
+
+
+def adverse_to_do(session: Session, actor: Actor, most: int) -> list[AdversePublic]:
+    """Return what this actor still has to judge or to report, the earliest known first."""
+    scope = actor.scope(Permission.DEVIATION_DECIDE)
+    if not scope:
+        return []
+    waits = (adverse_event.c.causality == "not_assessed") | (
+        adverse_event.c.reported_at.is_(None) & reporting_rule.c.days.is_not(None)
+    )
+    statement = _rows().where(scope.of(adverse_event.c.site_code), waits).order_by(adverse_event.c.known_at).limit(most)
+    return [AdversePublic(**_public(row)) for row in session.execute(statement)]
+
+
+def reads_words(actor: Actor, site: str) -> bool:
+    """Say whether somebody reads what was written about a patient at a site: who treats there or decides on deviations there."""
+    return actor.may(Permission.WITHDRAWAL_ADMINISTER, at=site) or actor.may(Permission.DEVIATION_DECIDE, at=site)
+
+
+def describe_adverse(session: Session, actor: Actor, keystore: Keystore, code: str) -> AdverseDetail:
+    """Return one, with its words for those who treat at its site or decide on deviations there."""
+    row = _find(session, actor, code)
+    words = words_kept(session, keystore, row.words_commit, "adverse") if reads_words(actor, row.site_code) else None
+    return AdverseDetail(**_public(row), units=_units(session, code), words=words, words_kept=row.words_commit is not None)
+
+
+def _units(session: Session, code: str) -> list[str]:
+    subject = subject_table.c
+    of_it = select(subject.subject_id).where(subject.deviation_code == code, subject.subject_kind == "specimen")
+    return sorted(session.execute(of_it).scalars())
+
+
+def assess_adverse(session: Session, act: Act, code: str, request: AssessAdverse) -> AdverseAnswer:
+    """Judge it: quality of its site, signed "decided". Where the cause may be in the lot, the lot is held now if it is not."""
+    row = _find(session, act.actor, code, lock=True)
+    act.require(Permission.DEVIATION_DECIDE, at=row.site_code, subject=code)
+    units = load(session, _units(session, code), lock=True)
+    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
+    judged = {"seriousness": request.seriousness, "causality": request.causality, "in_lot": request.in_lot}
+    event = AdverseAssessed(**judged, reason=request.reason, signature=str(signature.id))
+    assessed = record_on_stream(
+        session, act, code, event, request, site=row.site_code, donor_code=row.donor_code, relies_on=(bytes(row.event_hash),)
+    )
+    session.execute(update(adverse_event).where(adverse_event.c.deviation_code == code).values(**judged))
+    held = hold_siblings(session, act, units.values(), row.site_code, assessed.leaf_hash) if request.in_lot else []
+    now = _find(session, act.actor, code)
+    return AdverseAnswer(**_public(now), held=len(held), receipt=acknowledge(act, [assessed, *held]))
+
+
+def report_adverse(session: Session, act: Act, code: str, request: ReportAdverse) -> AdverseAnswer:
+    """Say to whom it was reported and when, signed "decided". Raises AdverseNotAssessed, AdverseReportedAlready."""
+    row = _find(session, act.actor, code, lock=True)
+    act.require(Permission.DEVIATION_DECIDE, at=row.site_code, subject=code)
+    if row.causality == "not_assessed":
+        raise AdverseNotAssessed(f"{code} was not judged yet. Say first how serious it is and what caused it.", subject=code)
+    if row.reported_at is not None:
+        raise AdverseReportedAlready(f"{code} was reported to {row.reported_to} already.", subject=code)
+    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
+    event = AdverseReported(
+        authority=request.authority,
+        reference=request.reference,
+        reported_at=rfc3339(request.reported_at),
+        days_allowed=row.days,
+        signature=str(signature.id),
+    )
+    reported = record_on_stream(
+        session, act, code, event, request, site=row.site_code, donor_code=row.donor_code, relies_on=(bytes(row.event_hash),)
+    )
+    told = {"reported_at": request.reported_at, "reported_to": request.authority, "reference": request.reference}
+    session.execute(update(adverse_event).where(adverse_event.c.deviation_code == code).values(**told))
+    return AdverseAnswer(**_public(_find(session, act.actor, code)), receipt=acknowledge(act, [reported]))
+
+
+def set_reporting_rule(session: Session, act: Act, request: ReportingRuleRequest) -> ReportingRulePublic:
+    """Set how many days a site has to report what is this serious, signed "decided"."""
+    act.require(Permission.DEVIATION_DECIDE, at=request.site)
+    get_site(session, request.site)
+    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
+    said = request.model_dump(include={"site", "seriousness", "days", "authority"})
+    head = head_of(session, act, request, subject=None, site=request.site)
+    event = ReportingRuleSet(**said, signature=str(signature.id))
+    done = append(session, [Fact(StreamKind.SYSTEM, request.site, event, head)])
+    row: dict[str, Any] = {"days": request.days, "authority": request.authority, "event_hash": done[0].leaf_hash}
+    keyed = insert(reporting_rule).values(site_code=request.site, seriousness=request.seriousness, **row)
+    session.execute(keyed.on_conflict_do_update(index_elements=["site_code", "seriousness"], set_=row))
+    return ReportingRulePublic(**said, receipt=acknowledge(act, done))
+
+
+def _public(row: "Row[Any]") -> dict[str, Any]:
+    same = ("kind", "seriousness", "causality", "in_lot", "seen_at", "known_at", "recorded_by", "authority")
+    told = ("reported_at", "reported_to", "reference")
+    return {name: getattr(row, name) for name in (*same, *told)} | {
+        "deviation": row.deviation_code,
+        "withdrawal": row.withdrawal_code,
+        "donor": row.donor_code,
+        "site": row.site_code,
+        "due_at": None if row.days is None else row.known_at + timedelta(days=row.days),
+    }
