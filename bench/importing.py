@@ -51,8 +51,8 @@ TUBES_OF_ONE = 6
 COLUMNS = [name for name in FIELDS if name not in ("identifier", "material")]
 
 
-def inventory(tubes: int) -> bytes:
-    """Return a CSV file of so many tubes, six of each person."""
+def inventory(tubes: int, racks: int = 20) -> bytes:
+    """Return a CSV file of so many tubes, six of each person, in tanks of so many racks of ten boxes."""
     lines = [";".join(COLUMNS)]
     start = date(1950, 1, 1)
     for n in range(tubes):
@@ -67,8 +67,8 @@ def inventory(tubes: int) -> bytes:
             "collected": "2018-11-15",
             "frozen": "2018-11-17",
             "vial": n % TUBES_OF_ONE + 1,
-            "tank": f"LN2-{box // 200 + 1}",
-            "rack": f"R{box // 10 % 20 + 1}",
+            "tank": f"LN2-{box // (10 * racks) + 1}",
+            "rack": f"R{box // 10 % racks + 1}",
             "box": f"B{box % 10 + 1}",
             "position": label_of(row + 1, col + 1),
             "amount": 5,

@@ -749,6 +749,16 @@ def upgrade() -> None:
         info={"never_deleted": True},
     )
     op.create_table(
+        "split_storage_rule",
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("spread", sa.Boolean(), nullable=False),
+        sa.Column("set_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_split_storage_rule_event_hash")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_split_storage_rule_site_code")),
+        sa.PrimaryKeyConstraint("site_code", name=op.f("pk_split_storage_rule")),
+    )
+    op.create_table(
         "storage_container",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("site_code", sa.Text(), nullable=False),
@@ -2449,6 +2459,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_storage_container_site_code"), table_name="storage_container")
     op.drop_index("ix_container_parent", table_name="storage_container")
     op.drop_table("storage_container")
+    op.drop_table("split_storage_rule")
     op.drop_table("signature")
     op.drop_index(op.f("ix_shipment_to_site"), table_name="shipment")
     op.drop_index("ix_shipment_open", table_name="shipment", postgresql_where=sa.text("closed_at IS NULL"))

@@ -1,7 +1,7 @@
 """A logger's file as readings of a container: uploaded whole, kept as it is, hashed by us, one event for all its rows."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -19,6 +19,7 @@ from biobank.custody.recording import AHEAD, Circumstances, ImplausibleTime, ack
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import AlreadyExists
+from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Listed
 from biobank.monitoring.events import LoggerFileRecorded
 from biobank.monitoring.excursions import Cause, Followed, follow
@@ -39,6 +40,10 @@ class LoggerFileKnown(AlreadyExists):
 
     code = "logger_file_known"
     title = "This file was read already"
+
+
+kept_file: FromAbove[Callable[[Session, Act, str], bytes]] = FromAbove("quality")
+"""The bytes of a stored file by its hash; raises that no file has it, or that the actor may not read it."""
 
 
 class RecordLoggerFile(Circumstances):

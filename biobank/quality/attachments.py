@@ -33,6 +33,7 @@ from biobank.donors.models import donor, donor_marker
 from biobank.donors.visibility import visible
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, MalformedRequest, NotFound, PayloadTooLarge
+from biobank.monitoring.logger_files import kept_file
 from biobank.quality.holds import find_scope
 from biobank.quality.models import Attachment
 from biobank.quality.schemas import ATTACHMENT_BYTES, AttachmentPublic, AttachmentRequest
@@ -159,6 +160,13 @@ def require_stored(session: Session, hashes: Collection[str]) -> None:
     for sha256 in hashes:
         if sha256 not in known:
             raise AttachmentUnknown(f"No file with the hash {sha256} was stored. Store it first: POST /attachments.")
+
+
+@kept_file.give
+def kept_bytes(session: Session, act: Act, sha256: str) -> bytes:
+    """Return a stored file; raise AttachmentUnknown, NotFound when the actor may not read it, AttachmentGone."""
+    require_stored(session, [sha256])
+    return read_file(act.bank, sha256, find_file(session, act.actor, sha256)[1])
 
 
 def _may_read(actor: Actor, stored_by: str, site: str | None) -> bool:

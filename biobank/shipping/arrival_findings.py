@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from biobank.custody.states import HoldKind
+from biobank.shipping.journey_logs import Logged
 from biobank.storage.limits import CLASSES, PlaceLimits
 from biobank.storage.rules import CRYOGENIC
 
@@ -26,7 +27,7 @@ NAMELESS = Finding("travelled_with_an_unlabelled_tube", HoldKind.IDENTITY)
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen when tubes of a shipment arrived. What nobody looked at is None.
+    """What was seen when tubes of a shipment arrived. What nobody looked at is None; `logged`: by the logger on the way.
 
     `nameless`: how many tubes in it have no label that can be read or no code of ours: each of them may be any other;
     `unknown`: those of them that are no code of ours.
@@ -34,6 +35,7 @@ class Seen:
 
     at: datetime
     temperature_mc: int | None = None
+    logged: Logged | None = None
     nameless: int = 0
     unknown: int = 0
     seal: str | None = None
@@ -47,13 +49,13 @@ def findings_of(shipment: Any, seen: Seen) -> list[Finding]:
     Limits of temperature are those of the class it was sent as (`storage/limits.py`).
     """
     limits = CLASSES[shipment.temperature_class].limits if shipment.temperature_class is not None else PlaceLimits()
-    degrees = seen.temperature_mc
+    degrees = [one for one in (seen.temperature_mc, *(seen.logged or ())) if one is not None]
     thaws = shipment.temperature_class not in CRYOGENIC  # What is frozen takes no harm from being colder.
     other_seal = seen.seal is not None and shipment.seal is not None and seen.seal != shipment.seal
     said = (
         (SEAL, seen.seal_intact is False or other_seal),
-        (WARM, degrees is not None and limits.highest_mc is not None and degrees > limits.highest_mc),
-        (COLD, thaws and degrees is not None and limits.lowest_mc is not None and degrees < limits.lowest_mc),
+        (WARM, limits.highest_mc is not None and any(one > limits.highest_mc for one in degrees)),
+        (COLD, thaws and limits.lowest_mc is not None and any(one < limits.lowest_mc for one in degrees)),
         (LATE, shipment.cold_until is not None and seen.at > shipment.cold_until),
         (NAMELESS, seen.nameless > 0),
     )

@@ -31,6 +31,7 @@ from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
 from biobank.shipping.arrival_findings import Finding, Seen, findings_of
 from biobank.shipping.events import Closed, Compared, SentBack, ShipmentEvent, ShippedBack
+from biobank.shipping.journey_logs import read_journey
 from biobank.shipping.schemas import (
     ArrivedTube,
     ManifestLine,
@@ -115,8 +116,12 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
         for name, tube in sorted(found.items())
     ]
     appended = record(session, act, moves, request)
+    at = request.occurred_at or act.at
     seen = Seen(
-        at=request.occurred_at or act.at,
+        at=at,
+        logged=None
+        if request.logger_sha256 is None
+        else read_journey(session, act, row, request.logger_sha256, at=at, zone=request.zone, dates=request.dates),
         temperature_mc=request.temperature_mc,
         nameless=unknown + sum(not tube.label_legible for tube in arrived.values()),
         unknown=unknown,
@@ -166,6 +171,8 @@ def compare(
         temperature_mc=seen.temperature_mc,
         logger_sha256=seen.logger_sha256,
         seal=seen.seal,
+        logged_lowest_mc=None if seen.logged is None else seen.logged.lowest_mc,
+        logged_highest_mc=None if seen.logged is None else seen.logged.highest_mc,
         findings=tuple(finding.reason for finding in findings),
     )
     return event, [*appended, _record_on_shipment(session, act, row.code, event, row.to_site, given)]

@@ -108,7 +108,7 @@ class Compared(ShipmentEvent):
     """What arrived was scanned and compared with the manifest."""
 
     kind: Literal["shipment.received"] = "shipment.received"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     received: tuple[str, ...] = Field(max_length=LISTED)
     missing: tuple[str, ...] = Field(max_length=LISTED, description="On the manifest, expected still, and not scanned.")
@@ -117,6 +117,8 @@ class Compared(ShipmentEvent):
     seal_intact: bool | None = None
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Inside on arrival, m°C.")
     logger_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the temperature record.")
+    logged_lowest_mc: int | None = Field(default=None, description="The coldest that its logger read on the way, m°C.")
+    logged_highest_mc: int | None = Field(default=None, description="The warmest, m°C.")
     seal: str | None = Field(default=None, pattern=REFERENCE, description="Number of the seal that was found on it.")
     findings: tuple[str, ...] = Field(default=(), max_length=10, description="What stands against everything that was in it.")
 

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from biobank.custody.recording import Circumstances, Instant
 from biobank.foundation.paging import Listed
 from biobank.foundation.scanned_text import Scanned
+from biobank.monitoring.loggers import Dates
 from biobank.shipping.events import LISTED, REFERENCE
 from biobank.storage.schemas import TemperatureClass
 
@@ -17,6 +18,7 @@ Reference = Annotated[str, Field(pattern=REFERENCE)]
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason, e.g. `too_warm`.")]
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1, description="Sequence of the last event you saw. 428 when absent, 409 when old.")]
 Temperature = Annotated[int, Field(ge=-273_150, le=100_000, description="m°C")]
+Zone = Annotated[str, Field(min_length=1, max_length=60)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 DEFAULT_MINUTES = 30
@@ -123,7 +125,11 @@ class ShipmentReceiveRequest(Circumstances):
     seal_intact: bool | None = None
     seal: Reference | None = Field(default=None, description="Number of the seal on it; another than was sent is a broken one.")
     temperature_mc: Temperature | None = None
-    logger_sha256: Sha256 | None = Field(default=None, description="SHA-256 of the temperature record of the journey.")
+    logger_sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 that POST /attachments answered for the logger's file; it is read and judged."
+    )
+    zone: Zone | None = Field(default=None, description="Of the times in that file, where it names none: Europe/Vienna.")
+    dates: Dates | None = Field(default=None, description="How 03/04 is to be read in it, where it leaves it open.")
 
 
 class ShipmentRefuseRequest(Circumstances):

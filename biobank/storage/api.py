@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from biobank.acts.web import CodePath, Performing, Reading
 from biobank.custody.recording import Instant
@@ -20,6 +21,7 @@ from biobank.storage import (
     service,
     single_failure,
     slots,
+    spreading,
 )
 from biobank.storage.counts import CountList
 from biobank.storage.limits import PlaceLimitsList, PlaceLimitsPublic, PlaceLimitsRecorded, SetPlaceLimits
@@ -48,8 +50,10 @@ from biobank.storage.schemas import (
     SlotsMarked,
     SlotsRequest,
     StoreRequest,
+    WhereItFitsRequest,
 )
 from biobank.storage.single_failure import AtRiskList, Within
+from biobank.storage.spreading import PlacesSuggested, SplitStorageList, SplitStorageRecorded, SplitStorageRequest
 
 router = APIRouter(prefix="/api/v1", tags=["storage"])
 CODE = r"^[A-Za-z0-9-]+$"
@@ -93,7 +97,7 @@ async def read_container(code: CodePath, reading: Reading, at: Then = None, as_k
     """One container, or where it stood and how much was in it as of a time."""
     if at is None and as_known_at is None:
         return await reading(queries.read_container, code.upper())
-    return (await reading.agreeing(maps.map_as_of, code.upper(), at, as_known_at)).container
+    return (await reading.agreeing(maps.map_as_of, reading.bank.keystore, code.upper(), at, as_known_at)).container
 
 
 @router.get("/storage-containers/{code}/map")
@@ -101,7 +105,7 @@ async def read_map(code: CodePath, reading: Reading, at: Then = None, as_known_a
     """The box as it looks from above, or as it looked: as of a time in the world, as the bank knew it at another."""
     if at is None and as_known_at is None:
         return await reading.agreeing(maps.map_of, code.upper())
-    return await reading.agreeing(maps.map_as_of, code.upper(), at, as_known_at)
+    return await reading.agreeing(maps.map_as_of, reading.bank.keystore, code.upper(), at, as_known_at)
 
 
 @router.post("/storage-containers/{code}/move")
@@ -209,3 +213,31 @@ async def donors_at_risk(
 ) -> AtRiskList:
     """Donors whose whole stock stands in one tank, one room or one site (`within`), those with the most units first."""
     return await reading(single_failure.donors_at_risk, within=within, site=site, paging=Paging(after, limit))
+
+
+@router.get("/placing-suggestions")
+async def suggest_places(
+    reading: Reading,
+    site: Annotated[str, Query(pattern=r"^[A-Z][A-Z0-9]{1,7}$")],
+    specimen: Annotated[list[Annotated[str, Field(min_length=3, max_length=20, pattern=CODE)]], Query(max_length=200)],
+) -> PlacesSuggested:
+    """Where tubes would go: into the tank that holds fewest of their donor's units, unless the site keeps them together."""
+    return await reading.agreeing(spreading.suggest_places, site, [one.upper() for one in specimen])
+
+
+@router.post("/placements", status_code=201)
+async def store_where_it_fits(body: WhereItFitsRequest, performing: Performing) -> PlacementsAnswer:
+    """Store tubes at a site where they fit, over as many boxes as it takes; slots that are named are taken as named."""
+    return await performing(service.store_where_it_fits, body)
+
+
+@router.get("/split-storage")
+async def list_split_storage(reading: Reading) -> SplitStorageList:
+    """Whether automatic placing spreads a donor's units over tanks: usually, and at the sites that decided."""
+    return await reading(spreading.list_split_storage)
+
+
+@router.post("/split-storage", status_code=201)
+async def set_split_storage(body: SplitStorageRequest, performing: Performing) -> SplitStorageRecorded:
+    """Set what automatic placing does at a site: quality, signed "decided"."""
+    return await performing(spreading.set_split_storage, body)

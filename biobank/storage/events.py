@@ -216,6 +216,18 @@ class ClassLimitsSet(_LimitsSet):
     temperature_class: str = Field(pattern=r"^[a-z0-9_]{3,20}$")
 
 
+class SplitStorageSet(Event):
+    """Quality set whether automatic placing at a site spreads each donor's units over tanks."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.split_storage_set"] = "system.split_storage_set"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+
+    site: str = CODE
+    spread: bool
+    signature: str = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
+
+
 class ContainerLifted(Event):
     """A rack or box was lifted out of its place; everything in it is out of the cold until it is put back."""
 

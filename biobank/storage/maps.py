@@ -16,8 +16,11 @@ from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.specimens.models import specimen
 from biobank.storage.models import storage_position as position
-from biobank.storage.queries import get_container, name_of, public_containers
+from biobank.storage.naming import name_then
+from biobank.storage.queries import get_container, public_containers
 from biobank.storage.schemas import ContainerMap, SlotPublic
+from biobank.storage.slots import marks_then
+from biobank.vault import Keystore
 
 
 def map_of(session: Session, actor: Actor, code: str) -> ContainerMap:
@@ -25,22 +28,27 @@ def map_of(session: Session, actor: Actor, code: str) -> ContainerMap:
     return _maps(session, [get_container(session, actor, code)])[0]
 
 
-def map_as_of(session: Session, actor: Actor, code: str, at: datetime | None, as_known_at: datetime | None) -> ContainerMap:
+def map_as_of(
+    session: Session, actor: Actor, keystore: Keystore, code: str, at: datetime | None, as_known_at: datetime | None
+) -> ContainerMap:
     """Return the box as it looked at `at`, as known at `as_known_at`: what its tubes' own records put into it by then.
 
-    Every tube that was ever put into it is read from the log. Slots are drawn as the box is built now; marks are those of now.
-    Raises NotFound.
+    Every tube that was ever put into it is read from the log; names and the marks of slots are those of then. Slots are drawn as
+    the box is built now. Raises NotFound.
     """
     row = get_container(session, actor, code)
     now = clock.now()
-    ever = session.execute(_EVER_IN, {"code": code, "at": at or now}).scalars().all()
+    when, known_by = at or now, as_known_at or now
+    ever = session.execute(_EVER_IN, {"code": code, "at": when}).scalars().all()
     told = {one: list(steps_of(entries_of(session, one, at=at, as_known_at=as_known_at))) for one in ever}
     inside = {one: steps[-1][1] for one, steps in told.items() if steps and steps[-1][1].container_code == code}
     (drawn,) = _maps(session, [row])
     by_slot = {then.position_code: (one, then) for one, then in inside.items() if then.position_code is not None}
     known = {s.code: s for s in load(session, inside).values()}
+    marks = marks_then(session, code, when, known_by)
     slots = []
     for slot in drawn.slots:
+        blocked, kept_for = marks.get(slot.position, (None, None))
         one, then = by_slot.get(slot.position, (None, None))
         slots.append(
             slot.model_copy(
@@ -49,13 +57,17 @@ def map_as_of(session: Session, actor: Actor, code: str, at: datetime | None, as
                     "state": None if then is None else then.state,
                     "material": known[one].material if one is not None else None,
                     "reserved_for": None if then is None else then.reserved_for,
-                    "held": one is not None
-                    and bool(holds_then(session, one, stays_of(told[one]), at or now, as_known_at or now)),
+                    "held": one is not None and bool(holds_then(session, one, stays_of(told[one]), when, known_by)),
+                    "blocked": blocked,
+                    "kept_for": kept_for,
                 }
             )
         )
-    around = [name_of(session, outer) for outer in reversed(places_around.get()(session, code, at or now, as_known_at or now))]
-    container = drawn.container.model_copy(update={"path": [row.site_code, *around], "occupied": len(inside)})
+    outwards = places_around.get()(session, code, when, known_by)
+    names = [name_then(session, keystore, outer, when, known_by) for outer in outwards]
+    container = drawn.container.model_copy(
+        update={"name": names[0], "path": [row.site_code, *reversed(names)], "occupied": len(inside)}
+    )
     loose = sorted(one for one, then in inside.items() if then.position_code is None)
     return ContainerMap(
         container=container, slots=slots, loose=loose, free=len(slots) - len(by_slot), at=at, as_known_at=as_known_at

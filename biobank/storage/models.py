@@ -93,6 +93,17 @@ class ClassLimit(SQLModel, table=True):
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
 
+class SplitStorageRule(SQLModel, table=True):
+    """Whether automatic placing at a site spreads a donor's units over tanks, where the site decided (`spreading.py`)."""
+
+    __tablename__ = "split_storage_rule"
+
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), primary_key=True))
+    spread: bool = Field(sa_column=Column(Boolean, nullable=False))
+    set_by: str = Field(sa_column=Column(Text, nullable=False))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
 class StockCount(SQLModel, table=True):
     """A count of what is in a place, blind; a second one by other people where the first differs; quality's word at the end.
 
@@ -147,5 +158,6 @@ class StockCountLine(SQLModel, table=True):
 storage_container = table_of(StorageContainer)
 storage_position = table_of(StoragePosition)
 class_limit = table_of(ClassLimit)
+split_storage_rule = table_of(SplitStorageRule)
 stock_count = table_of(StockCount)
 stock_count_line = table_of(StockCountLine)

@@ -80,6 +80,21 @@ def earlier_names(session: Session, keystore: Keystore, code: str) -> list[tuple
     return [(str(open_document(session, keystore, commit)["from"]), until) for commit, until in said]
 
 
+def name_then(session: Session, keystore: Keystore, code: str, at: datetime, known: datetime) -> str:
+    """Return the name that a container had at `at`, as known at `known`: what its first renaming after that gave up."""
+    of = event.c
+    after = (of.occurred_at > at) | (of.recorded_at > known)
+    entry = session.execute(
+        select(of.entry)
+        .where(of.stream_kind == "container", of.stream_id == code, of.kind == "container.renamed", after)
+        .order_by(of.seq)
+        .limit(1)
+    ).scalar()
+    if entry is None:
+        return queries.name_of(session, code)
+    return str(open_document(session, keystore, bytes.fromhex(json.loads(bytes(entry))["body"]["names_commit"]))["from"])
+
+
 def twin_of(session: Session, name: str, site: str, parent: str | None, *, but: str | None = None) -> str | None:
     """Return the code of the container in a place whose name looks like `name`; whoever asks first waits for others who name."""
     if parent is None:

@@ -116,7 +116,15 @@ def name_of(session: Session, code: str) -> str:
 
 def path_of(session: Session, code: str) -> list[str]:
     """Return the names of a container and of everything it stands in, the outermost first."""
-    return [row.name for row in session.execute(_PATHS, {"codes": [code]})]
+    return paths_of(session, [code]).get(code, [])
+
+
+def paths_of(session: Session, codes: Sequence[str]) -> dict[str, list[str]]:
+    """Do the same for several containers, by their codes."""
+    found: dict[str, list[str]] = {}
+    for row in session.execute(_PATHS, {"codes": list(codes)}):
+        found.setdefault(row.start, []).append(row.name)
+    return found
 
 
 def list_containers(

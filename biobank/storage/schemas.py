@@ -140,6 +140,23 @@ class PlacementsRequest(Circumstances):
     placements: Annotated[list[Placement], Field(min_length=1, max_length=2000)]
 
 
+class PlacementAnywhere(BaseModel):
+    """One tube and the slot (PS- code) it was put into; without `position` the bank chooses the box and the slot."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    specimen: Code
+    position: Annotated[str, Field(pattern=r"^PS-[0-9A-Z]{7}$")] | None = None
+    expected_seq: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+
+class WhereItFitsRequest(Circumstances):
+    """Tubes for the places of one site, each where it fits best (`GET /placing-suggestions`), all or nothing."""
+
+    site: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
+    placements: Annotated[list[PlacementAnywhere], Field(min_length=1, max_length=500)]
+
+
 class PlacementPublic(BaseModel):
     """Where a specimen stands after it."""
 

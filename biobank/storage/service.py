@@ -18,7 +18,7 @@ from biobank.custody.ledger import Appended
 from biobank.custody.legality import TO_QUARANTINE, Snapshot
 from biobank.custody.recording import Circumstances, Move, acknowledge, record, require_expected
 from biobank.custody.service import receipt_of
-from biobank.custody.snapshots import load, may_know, unknown_specimen
+from biobank.custody.snapshots import get_all_visible, load, may_know, unknown_specimen
 from biobank.custody.states import TERMINAL
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import MalformedRequest, NotFound, Refusal, raise_first
@@ -27,7 +27,17 @@ from biobank.storage.allocation import Slot
 from biobank.storage.events import Moved, Stored
 from biobank.storage.exposure import require_reason_to_differ
 from biobank.storage.placing import SLOT_UNKNOWN, Box, assign_slots, placing_event, placing_refusals, read_box, said_of
-from biobank.storage.schemas import Placement, PlacementPublic, PlacementsAnswer, PlacementsRequest, StoreRequest
+from biobank.storage.schemas import (
+    Placement,
+    PlacementPublic,
+    PlacementsAnswer,
+    PlacementsRequest,
+    StoreRequest,
+    WhereItFitsRequest,
+)
+from biobank.storage.spreading import boxes_for
+
+TWICE = "A specimen stands twice in this request. Send each specimen once."
 
 
 def store_specimen(session: Session, act: Act, code: str, request: StoreRequest) -> PlacementsAnswer:
@@ -52,12 +62,16 @@ def _single_target(session: Session, request: StoreRequest) -> str:
         return request.container.upper()
     if request.position is None:
         raise MalformedRequest("Say where: a `position` (PS- code) or a `container` that chooses the next free one.")
-    found = queries.find_position(session, None, request.position)
+    return _box_of(session, request.position)
+
+
+def _box_of(session: Session, position: str) -> str:
+    found = queries.find_position(session, None, position)
     if found is None:
         raise NotFound(
-            f"There is no position {request.position}. Scan the slot's code, or give the container too.",
+            f"There is no position {position}. Scan the slot's code, or give the container too.",
             where_now=TO_QUARANTINE,
-            subject=request.position,
+            subject=position,
         )
     return str(found.container_code)
 
@@ -73,7 +87,7 @@ def _place(
 ) -> PlacementsAnswer:
     codes = [p.specimen.upper() for p in placements]
     if len(set(codes)) != len(codes):
-        raise MalformedRequest("A specimen stands twice in this request. Send each specimen once.")
+        raise MalformedRequest(TWICE)
     row = queries.get_container(session, act.actor, container_code)
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     known = load(session, codes, lock=True, holds=True)
@@ -83,11 +97,55 @@ def _place(
     for specimen, placement in zip(specimens, placements, strict=True):
         if not box.safe or placement.expected_seq is not None:
             require_expected(specimen, placement.expected_seq)
+    named = [SLOT_UNKNOWN if p.slot_unknown else p.position for p in placements]
+    done, items = _put(session, act, box, list(zip(specimens, named, strict=True)), given, exposure_s)
+    return PlacementsAnswer(items=items, receipt=acknowledge(act, done))
+
+
+def store_where_it_fits(session: Session, act: Act, request: WhereItFitsRequest) -> PlacementsAnswer:
+    """Store tubes at a site, all or nothing: where they are named to be, the others where `spreading.boxes_for` says.
+
+    Raises NoPlaceFits and what `place_specimens` raises. Lock order: specimens by code, then containers by code.
+    """
+    act.require(Permission.STORAGE_RECORD, at=request.site)
+    codes = [one.specimen.upper() for one in request.placements]
+    if len(set(codes)) != len(codes):
+        raise MalformedRequest(TWICE)
+    specimens = get_all_visible(session, act.actor, codes, lock=True, holds=True)
+    for specimen, placement in zip(specimens, request.placements, strict=True):
+        require_expected(specimen, placement.expected_seq)
+    open_tubes = [tube for tube, one in zip(specimens, request.placements, strict=True) if one.position is None]
+    chosen = dict(zip([tube.code for tube in open_tubes], boxes_for(session, request.site, open_tubes), strict=True))
+    by_box: dict[str, list[tuple[Snapshot, str | None]]] = {}
+    for tube, placement in zip(specimens, request.placements, strict=True):
+        box = chosen[tube.code].box if placement.position is None else _box_of(session, placement.position)
+        by_box.setdefault(box, []).append((tube, placement.position))
+    rows = {code: queries.get_container(session, act.actor, code, lock=True) for code in sorted(by_box)}
+    if elsewhere := [code for code, row in rows.items() if row.site_code != request.site]:
+        raise NotFound(f"{request.site} has no place in {elsewhere[0]}. Look at the plan again.", subject=elsewhere[0])
+    done: list[Appended] = []
+    items: dict[str, PlacementPublic] = {}
+    for code, tubes in sorted(by_box.items()):
+        appended, placed = _put(session, act, read_box(session, rows[code]), tubes, request, None)
+        done += appended
+        items |= {one.specimen: one for one in placed}
+    return PlacementsAnswer(items=[items[code] for code in codes], receipt=acknowledge(act, done))
+
+
+def _put(
+    session: Session,
+    act: Act,
+    box: Box,
+    tubes: Sequence[tuple[Snapshot, str | None]],
+    given: Circumstances,
+    exposure_s: int | None,
+) -> tuple[list[Appended], list[PlacementPublic]]:
+    """Put tubes into a locked box, each into the slot named for it; raise what stands against one of them."""
+    specimens = [tube for tube, _ in tubes]
     for specimen in specimens:
         raise_first(placing_refusals(act.actor, specimen, box))
     slots: list[Slot | None] = []
-    named = [SLOT_UNKNOWN if p.slot_unknown else p.position for p in placements]
-    for answer in assign_slots(box, list(zip(specimens, named, strict=True))):
+    for answer in assign_slots(box, tubes):
         if isinstance(answer, Refusal):
             raise answer
         slots.append(answer)
@@ -95,14 +153,14 @@ def _place(
     for specimen in specimens:
         require_reason_to_differ(specimen, exposure_s, at, given)
     moves = [
-        Move(specimen, event_for(specimen, box, slot, exposure_s, at), site=row.site_code)
+        Move(specimen, event_for(specimen, box, slot, exposure_s, at), site=box.row.site_code)
         for specimen, slot in zip(specimens, slots, strict=True)
     ]
     # Slots are compared when everything has moved, so that two tubes can change places.
     session.execute(text("SET CONSTRAINTS one_specimen_per_position DEFERRED"))
     done = record(session, act, moves, given)
     session.execute(text("SET CONSTRAINTS one_specimen_per_position IMMEDIATE"))
-    return PlacementsAnswer(items=_answers(done, box, slots, specimens), receipt=acknowledge(act, done))
+    return done, _answers(done, box, slots, specimens)
 
 
 def _to_place(act: Act, code: str, found: Snapshot | None, *, safe: bool) -> Snapshot:

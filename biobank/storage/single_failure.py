@@ -1,9 +1,11 @@
-"""The single-failure report: the donors whose whole stock one tank, one room or one site would take with it if it failed."""
+"""Which units of a donor would fail together: the single-failure report, and what automatic placing asks (`spreading.py`)."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
-from sqlalchemy import Text, column, func, select, text
+from sqlalchemy import Integer, Text, cast, column, func, select, text
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -34,18 +36,59 @@ _DOWN: Final = (
     .subquery()
 )
 _HELD: Final = (State.STORED.value, State.CHECKED_OUT.value)
-_STOCK: Final = (
-    select(
-        custody.c.donor_code.label("donor"),
-        func.count().label("units"),
-        *(func.min(_DOWN.c[name]).label(name) for name in ("site", "room", "tank")),
-        *((func.count(_DOWN.c[name].distinct()) == 1).label(f"one_{name}") for name in ("site", "room", "tank")),
+_SPOTS: Final = (_DOWN.c.site, _DOWN.c.room, _DOWN.c.tank)
+
+
+def _stock(*where: Any) -> Any:
+    """Select how many units of each donor are in each tank: in store, those checked out for a while with them."""
+    return (
+        select(custody.c.donor_code.label("donor"), *_SPOTS, func.count().label("units"))
+        .join(_DOWN, _DOWN.c.code == custody.c.container_code)
+        .where(custody.c.state.in_(_HELD), custody.c.donor_code.is_not(None), *where)
+        .group_by(custody.c.donor_code, *_SPOTS)
     )
-    .join(_DOWN, _DOWN.c.code == custody.c.container_code)
-    .where(custody.c.state.in_(_HELD), custody.c.donor_code.is_not(None))
-    .group_by(custody.c.donor_code)
-    .subquery()
-)
+
+
+def _by_donor() -> Any:
+    """Select each donor's units, and whether all of them are in one site, room or tank."""
+    by_tank = _stock().subquery()
+    return (
+        select(
+            by_tank.c.donor,
+            cast(func.sum(by_tank.c.units), Integer).label("units"),
+            *(func.min(by_tank.c[name]).label(name) for name in ("site", "room", "tank")),
+            *((func.count(by_tank.c[name].distinct()) == 1).label(f"one_{name}") for name in ("site", "room", "tank")),
+        )
+        .group_by(by_tank.c.donor)
+        .subquery()
+    )
+
+
+_STOCK: Final = _by_donor()
+
+
+@dataclass(frozen=True)
+class Spot:
+    """What would fail with a box: its tank, the room that one is in, and the site."""
+
+    site: str
+    room: str
+    tank: str
+
+
+def stock_of(session: Session, donors: Collection[str], *, without: Collection[str] = ()) -> dict[str, dict[Spot, int]]:
+    """Return how many units of each donor are in which tank, as the report counts them. `without`: units left out."""
+    rows = session.execute(_stock(custody.c.donor_code.in_(sorted(donors)), custody.c.code.not_in(sorted(without))))
+    found: dict[str, dict[Spot, int]] = {}
+    for row in rows:
+        found.setdefault(row.donor, {})[Spot(row.site, row.room, row.tank)] = row.units
+    return found
+
+
+def spots_of(session: Session, codes: Collection[str]) -> dict[str, Spot]:
+    """Return what would fail with each of these containers."""
+    rows = session.execute(select(_DOWN.c.code, *_SPOTS).where(_DOWN.c.code.in_(sorted(codes))))
+    return {row.code: Spot(row.site, row.room, row.tank) for row in rows}
 
 
 class AtRisk(BaseModel):

@@ -1,10 +1,13 @@
 """Slots that may not be used by everybody: blocked, or kept for the tubes of one donor. `placing.py` reads the marks."""
 
-from sqlalchemy import update
+from datetime import datetime
+
+from sqlalchemy import select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
+from biobank.custody.entry import parse_entry
 from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.states import StreamKind
@@ -14,6 +17,7 @@ from biobank.storage import events, queries
 from biobank.storage.models import storage_position
 from biobank.storage.placing import PositionOccupied, read_box
 from biobank.storage.schemas import SlotsMarked, SlotsRequest
+from biobank.transparency.models import event
 
 
 class AlreadyMarked(Conflict):
@@ -21,6 +25,22 @@ class AlreadyMarked(Conflict):
 
     code = "already_marked"
     title = "Nothing changes"
+
+
+def marks_then(session: Session, code: str, at: datetime, known: datetime) -> dict[str, tuple[str | None, str | None]]:
+    """Return why a slot was blocked and for whom it was kept at `at`, as known at `known`, by its code."""
+    of = event.c
+    entries = session.execute(
+        select(of.entry)
+        .where(of.stream_kind == "container", of.stream_id == code, of.kind == "container.slots_marked")
+        .where(of.occurred_at <= at, of.recorded_at <= known)
+        .order_by(of.seq)
+    ).scalars()
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for entry in entries:
+        body = parse_entry(bytes(entry))["body"]
+        found |= dict.fromkeys(body["positions"], (body["reason"], body["kept_for"]))
+    return found
 
 
 def mark_slots(session: Session, act: Act, code: str, request: SlotsRequest) -> SlotsMarked:
@@ -47,11 +67,11 @@ def mark_slots(session: Session, act: Act, code: str, request: SlotsRequest) -> 
             )
     if all((slot.blocked, slot.kept_for) == (request.reason, request.kept_for) for slot in slots.values()):
         raise AlreadyMarked(f"{code} says that of these places already.", subject=code)
-    event = events.SlotsMarked(
+    marked = events.SlotsMarked(
         positions=tuple(sorted(slots)), mark=request.mark, reason=request.reason, kept_for=request.kept_for
     )
     head = head_of(session, act, request, subject=None, site=box.row.site_code)
-    done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
+    done = append(session, [Fact(StreamKind.CONTAINER, code, marked, head)])
     session.execute(
         update(storage_position)
         .where(storage_position.c.code.in_(sorted(slots)))

@@ -186,10 +186,10 @@ class Note:
     unknown: tuple[Signature, ...]
 
 
-def sign_note(text: str, signers: Sequence[Signer]) -> str:
+def sign_note(text: str, signers: Sequence[Signer], *, most: int = MAX_NOTE_BYTES) -> str:
     """Return ``text`` as a note with one line per signer (two while a key is being rotated).
 
-    Raises ValueError for a text that cannot be a note or without signers.
+    Raises ValueError for a text that cannot be a note, for more than ``most`` bytes or without signers.
     """
     if not signers:
         raise ValueError("a note needs at least one signer")
@@ -197,18 +197,18 @@ def sign_note(text: str, signers: Sequence[Signer]) -> str:
         raise ValueError("a note's text ends with a newline and holds no other control characters")
     data = text.encode()
     note = text + "\n" + "".join(signer.sign(data).line() for signer in signers)
-    if len(note.encode()) > MAX_NOTE_BYTES:
-        raise ValueError(f"a note is at most {MAX_NOTE_BYTES} bytes")
+    if len(note.encode()) > most:
+        raise ValueError(f"a note is at most {most} bytes")
     return note
 
 
-def open_note(note: str | bytes, verifiers: Iterable[NoteVerifier]) -> Note:
+def open_note(note: str | bytes, verifiers: Iterable[NoteVerifier], *, most: int = MAX_NOTE_BYTES) -> Note:
     """Check a note against the keys the reader knows.
 
     Raises MalformedNote, BadSignature (a known key's line is wrong: the whole note is refused) or NoKnownSignature.
     Repeated lines of one key count once.
     """
-    text, signatures = split_note(note)
+    text, signatures = split_note(note, most=most)
     known: dict[tuple[str, bytes], NoteVerifier] = {}
     for verifier in verifiers:
         if known.setdefault((verifier.name, verifier.key_id), verifier) is not verifier:
@@ -229,11 +229,11 @@ def open_note(note: str | bytes, verifiers: Iterable[NoteVerifier]) -> Note:
     return Note(text, tuple(verified.values()), tuple(unknown.values()))
 
 
-def split_note(note: str | bytes) -> tuple[str, list[Signature]]:
+def split_note(note: str | bytes, *, most: int = MAX_NOTE_BYTES) -> tuple[str, list[Signature]]:
     """Take a note apart without checking any signature. Raises MalformedNote."""
     data = note.encode() if isinstance(note, str) else note
-    if len(data) > MAX_NOTE_BYTES:
-        raise MalformedNote(f"a note is at most {MAX_NOTE_BYTES} bytes")
+    if len(data) > most:
+        raise MalformedNote(f"a note is at most {most} bytes")
     try:
         whole = data.decode()
     except UnicodeDecodeError:

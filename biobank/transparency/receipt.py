@@ -29,6 +29,8 @@ from biobank.transparency.note import MalformedNote, NoteError, NoteVerifier, Si
 
 KEY_SUFFIX: Final = "/receipts"
 VERSION_LINE: Final = "ack v1"
+MAX_BYTES: Final = 12_000_000
+"""More than other notes have: one act may move a tank with a hundred thousand tubes, and names each of its events."""
 
 _EVENT_LINE = re.compile(r"([a-z][a-z_]*) ([!-~]+) ([1-9][0-9]{0,9}) ([0-9a-f]{64})")
 _RECORDED_AT = re.compile(r"recorded_at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)", re.ASCII)
@@ -82,7 +84,7 @@ def sign_acknowledgement(
         raise ValueError(f"acknowledgements of {origin} are signed by the key named {receipt_key_name(origin)}")
     text = _text(Acknowledgement(origin, recorded_at, mmd_seconds, tuple(events)))
     _parse(text)
-    return sign_note(text, [signer])
+    return sign_note(text, [signer], most=MAX_BYTES)
 
 
 def verify_acknowledgement(receipt_keys: Iterable[NoteVerifier], note: str | bytes) -> Acknowledgement:
@@ -90,7 +92,7 @@ def verify_acknowledgement(receipt_keys: Iterable[NoteVerifier], note: str | byt
 
     Raises MalformedNote, BadSignature, NoKnownSignature or ForeignReceiptKey.
     """
-    opened = open_note(note, receipt_keys)
+    opened = open_note(note, receipt_keys, most=MAX_BYTES)
     acknowledgement = _parse(opened.text)
     name = receipt_key_name(acknowledgement.origin)
     if any(signature.key_name != name for signature in opened.verified):

@@ -85,6 +85,8 @@ STOPS: tuple[Stop, ...] = (
     stop("/donors/{donor}/markers/{marker}/decide", ("quality",), 12, "/donors/{code}/markers/{marker}/decide"),
     stop("/material-limits", ("quality",), 4),
     stop("/all-in-one-place", ("lab_tech", "quality"), 5),
+    stop("/split-storage", ("quality",), 5),
+    stop("/specimens/store-where-they-fit?specimens={fresh}", BENCH, 18, "/specimens/store-where-they-fit"),
     stop("/counts", ("lab_tech", "quality"), 5),
     stop("/storage/{box}/count", ("lab_tech",), 8, "/storage/{code}/count"),
     stop("/storage/{read_tank}/count/resolve", ("quality",), 9, "/storage/{code}/count/resolve"),

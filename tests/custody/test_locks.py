@@ -38,6 +38,7 @@ ELSEWHERE = {
     "people/bootstrap.py": (1, ALONE),
     "people/queries.py": (2, ALONE),
     "people/slips.py": (1, ALONE),
+    "quality/adverse.py": (1, ALONE),
     "quality/deviations.py": (1, ALONE),
     "quality/notices.py": (1, ALONE),
     "specimens/kit_use.py": (1, ALONE),

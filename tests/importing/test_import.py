@@ -229,6 +229,22 @@ def test_an_import_asks_what_every_way_of_placing_asks(api: Api, tmp_path: Path)
     (apart,) = imported(bank, checked(tmp_path, GOOD | {"Vial": 4, "Pos": "D6"}))
     assert "kept apart" in (apart.reason or "")
 
+    # A second person's tube: a slot kept for the first, a fridge, and a tank for infectious material only.
+    second = GOOD | {"Pt ID": "P2", "Last name": "Other"}
+
+    def refused(pos: str, kept_in: str = "ln2_vapour", *, isolated: bool = False) -> str:
+        statement = text("UPDATE storage_container SET temperature_class = :kept_in, isolated = :isolated WHERE name = 'LN2-1'")
+        bank.write(lambda s: s.execute(statement, {"kept_in": kept_in, "isolated": isolated}))
+        (one,) = imported(bank, checked(tmp_path, second | {"Pos": pos}))
+        assert one.outcome == "refused"
+        return one.reason or ""
+
+    kept = {"positions": ["D7"], "mark": "kept", "kept_for": donor}
+    assert api.lab_tech.post(f"/storage-containers/{box}/slots", json=kept).status_code == 200
+    assert "kept for the tubes of another donor" in refused("D7")
+    assert "is frozen and" in refused("D8", "fridge")
+    assert "for infectious material only" in refused("D8", isolated=True)
+
 
 def test_no_name_reaches_an_event(api: Api, tmp_path: Path) -> None:
     imported(api.test_bank, checked(tmp_path, GOOD | {"Remarks": "Aunt Zephyrine called"}))

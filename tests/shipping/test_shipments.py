@@ -1,7 +1,8 @@
 """Shipments over HTTP: packed, underway, compared with the manifest, refused, closed."""
 
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -389,3 +390,33 @@ def test_a_sound_arrival_holds_nothing_and_one_that_is_overdue_is_a_task_at_both
 def test_a_shipment_is_not_due_before_it_leaves(api: Api) -> None:
     due = rfc3339(clock.now() - timedelta(hours=1))
     refused(ship(api, api.lab_tech, tubes(api, 1), expected_by=due), 409, "arrives_before_it_leaves")
+
+
+def test_the_loggers_file_is_kept_read_and_judged_on_arrival_and_a_hash_of_no_file_is_refused(api: Api) -> None:
+    pair = tubes(api, 2, frozen=True)
+    code = shipped(api, pair, temperature_class="ln2_vapour")
+    left = clock.now()
+    withdrawals.later(api, hours=3)
+
+    def file(start: datetime, *values: str) -> str:
+        rows = [f"{start + timedelta(minutes=30 * n):%d.%m.%Y;%H:%M:%S};{value}" for n, value in enumerate(values)]
+        text = "\n".join(["Time zone;UTC+00:00", "Date;Time;Temp °C", *rows])
+        body = {"media_type": "text/csv", "content": b64encode(text.encode()).decode(), "site": "NORTH"}
+        return str(api.north_tech.post("/attachments", json=body).json()["sha256"])
+
+    def arrive(sha256: str, **more: Any) -> Any:
+        return receive(api, code, pair, logger_sha256=sha256, **more)
+
+    refused(arrive("00" * 32), 409, "attachment_unknown")
+    refused(arrive(file(left - timedelta(days=9), "-190", "-189")), 409, "logger_of_another_time")
+    assert now_of(api, pair[0])["state"] == "in_transit"
+
+    # It was cold when it was opened, and was not on the way. What the logger read before it left says nothing.
+    answer = arrive(file(left - timedelta(minutes=20), "+21,5", "-185,0", "-90,0", "-186,5"))
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["findings"] == ["arrived_too_warm"]
+    assert {one["kind"] for one in api.lab_tech.get(f"/specimens/{pair[1]}").json()["holds"]} == {"temperature"}
+    events = api.test_bank.write(lambda s: stream_history(s, "shipment", code).items)
+    (body,) = [one.body for one in events if one.kind == "shipment.received"]
+    assert (body["logged_lowest_mc"], body["logged_highest_mc"]) == (-186_500, -90_000)

@@ -375,3 +375,34 @@ def test_an_answer_about_the_past_holds_everything_then(api: Api) -> None:
     assert [slot["specimen"] for slot in today["slots"] if slot["specimen"]] == []
     stood = api.lab_tech.get(f"/storage-containers/{box}", params={"at": then}).json()
     assert stood["occupied"] == 1
+
+
+def test_a_map_of_the_past_shows_the_names_and_the_marks_of_then(api: Api) -> None:
+    _tank, _rack, box, tube = a_tank_with_a_rack(api)
+    donor = api.lab_tech.get(f"/specimens/{tube}").json()["donor"]
+
+    def mark(**said: Any) -> None:
+        assert api.lab_tech.post(f"/storage-containers/{box}/slots", json=said).status_code == 200
+
+    def seen(**asked: str) -> Any:
+        drawn = api.lab_tech.get(f"/storage-containers/{box}/map", params=asked).json()
+        marks = {slot["label"]: slot["blocked"] or slot["kept_for"] for slot in drawn["slots"] if slot["label"] in ("C2", "C3")}
+        return drawn["container"]["name"], drawn["container"]["path"][1], marks
+
+    first = seen()
+    start = rfc3339(clock.now())
+    later(api, minutes=1)
+    mark(positions=["C2"], mark="blocked", reason="iced_up")
+    mark(positions=["C3"], mark="kept", kept_for=donor)
+    for code, name in ((box, "Box of then"), (_tank, "Tank of then")):
+        assert api.admin.post(f"/storage-containers/{code}/rename", json={"name": name}).status_code == 200
+    then = rfc3339(clock.now())
+    later(api, minutes=1)
+    mark(positions=["C2", "C3"], mark="open")
+    for code, name in ((box, "Box of now"), (_tank, "Tank of now")):
+        assert api.admin.post(f"/storage-containers/{code}/rename", json={"name": name}).status_code == 200
+
+    marked = {"C2": "iced_up", "C3": donor}
+    assert seen(at=then) == seen(as_known_at=then) == ("Box of then", "Tank of then", marked)
+    assert seen() == ("Box of now", "Tank of now", {"C2": None, "C3": None})
+    assert seen(at=start) == first

@@ -23,8 +23,6 @@ router = APIRouter(include_in_schema=False)
 
 LABELS = {
     "logger_sha256": "The logger's file",
-    "zone": "Zone of its times, such as Europe/Vienna, if the file names none",
-    "dates": "How 03/04 is meant, if the file leaves it open",
 }
 DATES = [("", "The file shows it"), ("day_first", "Day first"), ("month_first", "Month first")]
 

@@ -34,7 +34,7 @@ from biobank.specimens.resolving import resolve_code
 
 router = APIRouter(include_in_schema=False)
 
-LOOKED = ("seal_intact", "seal", "temperature_mc", "logger_sha256")
+LOOKED = ("seal_intact", "seal", "temperature_mc", "logger_sha256", "zone", "dates")
 STATUSES = ("in_transit", "arrived", "closed")
 LABELS = {
     "from_site": "From",

@@ -110,6 +110,13 @@ Listing(
         RowsAct(
             "basis", "Determine the legal basis", "pen", repeated("/specimens/basis", "specimens"), Permission.QUALITY_DECIDE
         ),
+        RowsAct(
+            "store",
+            "Store where they fit",
+            "tank",
+            repeated("/specimens/store-where-they-fit", "specimens"),
+            Permission.STORAGE_RECORD,
+        ),
         RowsAct("deviation", "Open a deviation", "triangle", spaced("/deviations/new?about="), Permission.DEVIATION_OPEN),
     ],
     empty="No specimens match",

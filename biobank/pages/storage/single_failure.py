@@ -6,7 +6,8 @@ from fastapi import APIRouter
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.pages.ui.listing import Filter, Listing, Wanted
+from biobank.auth.permissions import Permission
+from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.storage.single_failure import AtRisk, AtRiskList, Within, donors_at_risk
 
@@ -43,6 +44,7 @@ Listing(
         Filter("within", "All in one", "choice", [("tank", "Tank"), ("room", "Room"), ("site", "Site")]),
         Filter("site", "Site", "code"),
     ],
+    links=[Link("Split storage", "/split-storage", "pen", Permission.QUALITY_DECIDE)],
     empty="Every donor's stock stands in more than one place",
     hint="Choose a room or a site to see what depends on it.",
 ).on(router)
