@@ -291,7 +291,7 @@ def test_a_rack_and_a_tank_are_brought_to_safety_for_what_they_are(api: Api) -> 
     assert stored_with_the_slot_unknown(api, spilt, "", tank, _nothing)[0] == 201
 
     one = api.lab_tech.post(
-        f"/storage-containers/{safe}/evacuate", json={"scanned": [racks[0], f"HTTPS://X.EXAMPLE/S/{racks[0]}"]}
+        f"/storage-containers/{safe}/evacuate", json={"scanned": [racks[0], f"HTTPS://BANK.EXAMPLE/S/{racks[0]}"]}
     )
     rest = api.lab_tech.post(f"/storage-containers/{safe}/evacuate", json={"scanned": [tank, safe]})
 

@@ -104,7 +104,7 @@ LABELS = {
     "given": "Given",
     "evidence": "The courier's receipt number",
     "logger_sha256": "The logger's file",
-    "zone": "Zone of its times, such as Europe/Vienna, if the file names none",
+    "zone": "Zone of its times, such as Europe/Vienna, if the file does not say",
     "dates": "How 03/04 is meant, if the file leaves it open",
     "late_entry": "It happened before the last entry of the record",
     "paper": "From a form on paper",
