@@ -59,7 +59,7 @@ def test_a_donor_is_registered_consents_is_identified_by_two_banded_and_harveste
 
     clinician.get_by_role("link", name="Record a consent").click()
     fill(clinician, form_version="B-3.1")
-    chosen = clinician.get_by_label("The signed form")
+    chosen = clinician.locator("#f-document_sha256")
     chosen.set_input_files({"name": "form.html", "mimeType": "text/html", "buffer": b"signed"})
     expect(clinician.get_by_text("form.html was not kept. Such a file is not kept.")).to_be_visible()
     chosen.set_input_files({"name": "form.pdf", "mimeType": "application/pdf", "buffer": b"signed"})
@@ -149,7 +149,7 @@ def test_fat_becomes_svf_becomes_adsc_is_frozen_and_counted(api: Api, signed_in:
     press(page, "Record it")
     page.get_by_role("link", name="Result of sterility").click()
     fill(page, result="failed")
-    page.get_by_label("The report").set_input_files({"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"growth"})
+    page.locator("#f-report_sha256").set_input_files({"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"growth"})
     expect(page.get_by_text("Kept: report.pdf.")).to_be_visible()
     press(page, "Record it")
     expect(page.get_by_text("The test failed.")).to_be_visible()

@@ -114,6 +114,8 @@ function draw(said) {
     untold = waiting.length;
     announce(heard);
   }
+  if (unread !== null) notRead(unread);
+  unread = null;
   list.dataset.asOf = new Date().toISOString();
   copy();
 }
@@ -236,10 +238,17 @@ document.addEventListener("code-scanned", (event) => {
     big("blocked", code, t("Not a tube"), t("Nothing was added. Open it with the box at the top of the page."));
   }
 });
+// What the tube before was must not stand there as if it were this one, nor come there when its answer is late.
+let unread = null;
+
+function notRead(code) {
+  big("blocked", code, t("Not read"), t("Nothing was added. Scan it again."));
+}
+
 document.addEventListener("code-misread", (event) => {
   tell("stop");
-  // What the tube before was must not stand there as if it were this one.
-  big("blocked", event.detail.code, t("Not read"), t("Nothing was added. Scan it again."));
+  notRead(event.detail.code);
+  if (busy) unread = event.detail.code;
 });
 
 // ---------- recording and undoing ----------
