@@ -164,7 +164,7 @@ def test_a_signature_for_one_person_does_not_serve_for_another(api: Api) -> None
 
 
 def test_a_signature_does_not_bind_to_bytes_that_only_a_lenient_parser_reads(api: Api) -> None:
-    """UTF-16 JSON: were it hashed like no body at all, one signature would serve for every such request. It is not read at all."""
+    """UTF-16 JSON: were it hashed like no body, one signature would serve for every such request. It is not read at all."""
     import json
 
     from biobank.acts.act import act_hash
