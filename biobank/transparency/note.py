@@ -243,10 +243,9 @@ def split_note(note: str | bytes, *, most: int = MAX_NOTE_BYTES) -> tuple[str, l
     body, gap, tail = whole.rpartition("\n\n")
     if not gap or not tail.endswith("\n"):
         raise MalformedNote("a note is a text, an empty line and signature lines")
-    lines = tail[:-1].split("\n")
-    if len(lines) > MAX_SIGNATURES:
+    if tail.count("\n") > MAX_SIGNATURES:  # before a list is made of them
         raise MalformedNote(f"a note carries at most {MAX_SIGNATURES} signatures")
-    return body + "\n", [_parse_signature(line) for line in lines]
+    return body + "\n", [_parse_signature(line) for line in tail[:-1].split("\n")]
 
 
 def key_id(name: str, algorithm: bytes, public_key: bytes) -> bytes:
