@@ -253,9 +253,8 @@ def _rows() -> Select[Any]:
 
 
 def _find(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
-    if lock:
-        session.execute(select(adverse_event.c.deviation_code).where(adverse_event.c.deviation_code == code).with_for_update())
-    row = session.execute(_rows().where(adverse_event.c.deviation_code == code)).first()
+    found = _rows().where(adverse_event.c.deviation_code == code)
+    row = session.execute(found.with_for_update(of=adverse_event) if lock else found).first()
     if row is None or not deviation_scope(actor).covers(row.site_code):
         raise NotFound(f"There is no adverse event {code} that you may see.", subject=code)
     return row

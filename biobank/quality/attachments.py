@@ -36,7 +36,7 @@ from biobank.foundation.errors import Conflict, MalformedRequest, NotFound, Payl
 from biobank.monitoring.logger_files import kept_file
 from biobank.quality.holds import find_scope
 from biobank.quality.models import Attachment
-from biobank.quality.schemas import ATTACHMENT_BYTES, AttachmentPublic, AttachmentRequest
+from biobank.quality.schemas import ATTACHMENT_BYTES, ATTACHMENT_MIB, AttachmentPublic, AttachmentRequest
 from biobank.vault import KeyDestroyed
 from biobank.vault.keystore import NONCE_BYTES
 
@@ -73,7 +73,7 @@ def decoded(request: AttachmentRequest) -> bytes:
     except binascii.Error:
         raise MalformedRequest("`content` is not base64 (RFC 4648 section 4).") from None
     if len(data) > ATTACHMENT_BYTES:
-        raise PayloadTooLarge(f"A file may be at most {ATTACHMENT_BYTES // 1024 // 1024} MiB. Store it elsewhere and quote it.")
+        raise PayloadTooLarge(f"A file may be at most {ATTACHMENT_MIB} MiB. Store it elsewhere and quote it.")
     return data
 
 

@@ -273,7 +273,8 @@ class DeviationList(Listed[DeviationPublic]):
 
 
 MEDIA_TYPES = ("application/pdf", "image/png", "image/jpeg", "text/csv", "text/plain")
-ATTACHMENT_BYTES = 10 * 1024 * 1024
+ATTACHMENT_MIB = 10
+ATTACHMENT_BYTES = ATTACHMENT_MIB * 1024 * 1024
 
 
 class AttachmentRequest(BaseModel):

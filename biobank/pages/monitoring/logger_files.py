@@ -21,9 +21,6 @@ from biobank.storage.schemas import ContainerPublic
 
 router = APIRouter(include_in_schema=False)
 
-LABELS = {
-    "logger_sha256": "The logger's file",
-}
 DATES = [("", "The file shows it"), ("day_first", "Day first"), ("month_first", "Month first")]
 
 
@@ -41,7 +38,7 @@ def _reads(session: Session, actor: Actor, asked: Asked) -> _Place:
 def _draw(at: Opened[_Place]) -> ActForm:
     place = at.read.place
     values = at.filled(zone=at.zone.key if isinstance(at.refusal, LoggerZoneMissing) else "")
-    fields = fields_of(RecordLoggerFile, "logger_sha256", "zone", "dates", values=values, labels=LABELS, options={"dates": DATES})
+    fields = fields_of(RecordLoggerFile, "logger_sha256", "zone", "dates", values=values, options={"dates": DATES})
     if isinstance(at.refusal, ImplausibleReading):
         fields.append(Field("confirmed", "I looked at the logger, and its values are so", "checkbox", False))
     return ActForm(
@@ -76,7 +73,6 @@ PAGE: ActPage[_Place, RecordLoggerFile] = ActPage(
     model=RecordLoggerFile,
     names=("logger_sha256", "zone", "dates", "confirmed"),
     more=(),
-    labels=LABELS,
     acts=_act,
 )
 PAGE.on(router)

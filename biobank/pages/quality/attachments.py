@@ -23,7 +23,7 @@ from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, Own
 from biobank.pages.ui.forms import FormFault, is_file
 from biobank.pages.ui.session import Form, PagePerformer, PageReading, Visiting, local_path
 from biobank.quality import attachments
-from biobank.quality.schemas import ATTACHMENT_BYTES, MEDIA_TYPES, AttachmentRequest
+from biobank.quality.schemas import ATTACHMENT_BYTES, ATTACHMENT_MIB, MEDIA_TYPES, AttachmentRequest
 
 router = APIRouter(include_in_schema=False)
 
@@ -31,7 +31,6 @@ Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 OVERHEAD = 16 * 1024
 """Bytes of the form around the file."""
 TYPES = "PDF, PNG, JPEG, CSV and plain text"
-MIB = ATTACHMENT_BYTES // 1024 // 1024
 
 
 def _sites(session: Session, actor: Actor, _asked: Asked) -> Choices:
@@ -50,7 +49,6 @@ def _draw(at: Opened[Choices]) -> OwnPage:
         sites=[] if site else at.read,
         back=back,
         types=TYPES,
-        limit=MIB,
     )
 
 
@@ -89,7 +87,7 @@ ATTACH.shows(router)
 async def attach(request: Request, page: Visiting, reading: PageReading, bank: BankDep) -> Response:
     """Take a form with a file in it; the file's hash stands in the form, so that the same press is one act."""
     if int(request.headers.get("content-length") or ATTACHMENT_BYTES * 2) > ATTACHMENT_BYTES + OVERHEAD:
-        raise PayloadTooLarge(f"A file may be at most {MIB} MiB.")
+        raise PayloadTooLarge(f"A file may be at most {ATTACHMENT_MIB} MiB.")
     posted = await request.form()
     fields = [(name, value) for name, value in posted.multi_items() if isinstance(value, str)]
     page.require_csrf(dict(fields).get("csrf_token"))

@@ -57,6 +57,7 @@ from biobank.pages.ui.assets import STATIC
 from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.nav import nav_for, parts_for
 from biobank.pages.ui.security import security_headers
+from biobank.quality.schemas import ATTACHMENT_MIB
 
 TEMPLATES_DIR = Path(__file__).parent / "templates"
 SITE_NAME = "Biobank"
@@ -136,6 +137,7 @@ def make_environment(directory: Path = TEMPLATES_DIR) -> Environment:
         _=translate,
         ngettext=translate_plural,
         site_name=SITE_NAME,
+        attachment_mib=ATTACHMENT_MIB,
     )
     return environment
 
