@@ -274,10 +274,12 @@ Performing = Annotated[Performer, Depends(performer)]
 class Reader:
     """Answers questions for one request."""
 
-    def __init__(self, bank: Bank, claims: Claims, request: Request) -> None:
+    def __init__(self, bank: Bank, claims: Claims, request: Request, actor: Actor | None = None) -> None:
+        """`actor`: who asks, where this request has read it already and nothing was waited for since."""
         self.bank = bank
         self._claims = claims
         self._request = request
+        self._actor = actor
 
     async def __call__(self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(session, actor, …)`; each statement sees the latest committed state."""
@@ -321,7 +323,7 @@ class Reader:
         self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Callable[[Session], T]:
         def unit(session: Session) -> T:
-            actor = load_actor(session, self._claims.session_id)
+            actor = self._actor or load_actor(session, self._claims.session_id)
             require_own_password(actor)
             return query(session, actor, *args, **kwargs)
 

@@ -13,13 +13,14 @@ Which tests are required, and the seven days, are background: 21 CFR 1271.75, .8
 They only keep a statement on a label, they refuse nothing. 21 CFR 1271.90(a)(1) (read) asks for no test of autologous material.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import ColumnElement, Row, delete, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import Session
 
 from biobank.donors.models import donor_marker
@@ -150,18 +151,20 @@ def _counts(one: Told, taken_at: datetime | None) -> bool:
     return one.state == "confirmed" and one.result != "indeterminate" and _near(one, taken_at)
 
 
-def results_of(session: Session, donors: Collection[str]) -> dict[str, list[Told]]:
-    """Return the results of donors, oldest sample first; one statement."""
+def results_column(donor_code: ColumnElement[str]) -> ColumnElement[Any]:
+    """Return a column with the results of a row's donor, oldest sample first, for `results_of`."""
     m = donor_marker.c
-    rows = session.execute(
-        select(m.donor_code, m.marker, m.result, m.state, m.sampled_at)
-        .where(m.donor_code.in_(sorted(donors)))
-        .order_by(m.donor_code, m.sampled_at, m.id)
-    )
-    found: dict[str, list[Told]] = {code: [] for code in donors}
-    for row in rows:
-        found[row.donor_code].append(Told(MarkerName(row.marker), row.result, row.state, row.sampled_at))
-    return found
+    whole = func.json_build_array(m.marker, m.result, m.state, m.sampled_at)
+    found = select(func.json_agg(aggregate_order_by(whole, m.sampled_at, m.id))).where(m.donor_code == donor_code)
+    return found.scalar_subquery().label("results")
+
+
+def results_of(column: Sequence[Sequence[str]] | None) -> list[Told]:
+    """Return what `results_column` read."""
+    return [
+        Told(MarkerName(marker), result, state, datetime.fromisoformat(sampled_at))
+        for marker, result, state, sampled_at in column or ()
+    ]
 
 
 def reactive_stands(session: Session, donor_code: str) -> bool:

@@ -23,7 +23,7 @@ from biobank.custody.rebuild import Rebuilt, entries_of, steps_of, where_they_le
 from biobank.custody.recording import Limits
 from biobank.custody.snapshots import expiry_of, get_visible
 from biobank.custody.states import Condition
-from biobank.donors.markers import Evaluation, evaluate, results_of
+from biobank.donors.markers import Evaluation, evaluate, results_column, results_of
 from biobank.donors.models import donor
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
@@ -207,7 +207,7 @@ def specimen_public(
     """Describe a specimen that was loaded with its holds: as it stands, or as it was `then`."""
     stands = then or Rebuilt(snapshot.projection, snapshot.seq, snapshot.state_seq)
     row = session.execute(_described(), {"code": snapshot.code}).one()
-    evaluation = _evaluation_of(session, row)
+    evaluation = _evaluation_of(row)
     return SpecimenPublic(
         **_identity(row, snapshot),
         parents=row.parents or [],
@@ -229,18 +229,19 @@ def specimen_public(
     )
 
 
-def _evaluation_of(session: Session, row: "Row[Any]") -> Evaluation:
+def _evaluation_of(row: "Row[Any]") -> Evaluation:
     """Return what the donor's results say of this specimen; of material of several harvests only what was found counts."""
     if row.donor_code is None:
         return Evaluation()
     of_one_harvest = row.harvest_code is not None
-    return evaluate(results_of(session, [row.donor_code])[row.donor_code], row.collected_at if of_one_harvest else None)
+    return evaluate(results_of(row.results), row.collected_at if of_one_harvest else None)
 
 
 @cache
 def _described() -> "Select[Any]":
-    """The specimen with its unit count, parents, aliases and what was corrected; making an alias of a wide table costs more
-    than the query.
+    """The specimen with its unit count, its donor's results, parents, aliases and what was corrected.
+
+    Kept, because making an alias of a wide table costs more than the query.
     """
     code: BindParameter[str] = bindparam("code")
     parents = select(func.array_agg(aggregate_order_by(parent.c.parent_code, parent.c.parent_code)))
@@ -250,6 +251,7 @@ def _described() -> "Select[Any]":
     return select(
         specimen,
         _unit_count(),
+        results_column(specimen.c.donor_code),
         select(site.c.timezone).where(site.c.code == specimen.c.home_site_code).scalar_subquery().label("zone"),
         parents.where(parent.c.child_code == code).scalar_subquery().label("parents"),
         aliases.where(alias.c.specimen_code == code).scalar_subquery().label("aliases"),

@@ -1,19 +1,23 @@
 """Boxes as they look from above: every cell with its tube, and tubes whose slot is unknown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, null, select, text, union_all
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.hold_coverage import holds_on
 from biobank.custody.holds_then import holds_then, places_around, stays_of
+from biobank.custody.legality import ActiveHold, Snapshot
 from biobank.custody.models import custody
 from biobank.custody.rebuild import entries_of, steps_of
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
+from biobank.foundation.errors import NotFound
 from biobank.specimens.models import specimen
 from biobank.storage.models import storage_position as position
 from biobank.storage.naming import name_then
@@ -26,6 +30,21 @@ from biobank.vault import Keystore
 def map_of(session: Session, actor: Actor, code: str) -> ContainerMap:
     """Return one container as it looks; raise NotFound when the actor may not know of it."""
     return _maps(session, [get_container(session, actor, code)])[0]
+
+
+def map_around(session: Session, actor: Actor, specimen: Snapshot) -> tuple[ContainerMap | None, Snapshot]:
+    """Return the box that a specimen is in, None where it is in none that the actor may know of; and the specimen with its holds.
+
+    The holds on everything in a box are found by one question, the specimen's own among them.
+    """
+    row = None
+    if specimen.projection.container_code is not None:
+        with suppress(NotFound):  # at a site whose places this login may not see
+            row = get_container(session, actor, specimen.projection.container_code)
+    boxes = [] if row is None else [row]
+    cells = _cells(session, [box.code for box in boxes]) if boxes else []
+    held = holds_on(session, {specimen.code, *(c.specimen_code for c in cells if c.specimen_code is not None)})
+    return next(iter(_drawn(session, boxes, cells, held)), None), replace(specimen, holds=held[specimen.code])
 
 
 def map_as_of(
@@ -110,29 +129,41 @@ _BOXES_BELOW = text(
 
 def _maps(session: Session, rows: Sequence["Row[Any]"]) -> list[ContainerMap]:
     """Draw containers in a fixed number of statements, however many there are."""
-    codes = [row.code for row in rows]
-    cells = session.execute(
-        select(position, custody.c.code.label("specimen_code"), custody.c.state, custody.c.reserved_for, specimen.c.material)
+    cells = _cells(session, [row.code for row in rows])
+    held = holds_on(session, [c.specimen_code for c in cells if c.code is not None and c.specimen_code is not None])
+    return _drawn(session, rows, cells, held)
+
+
+def _cells(session: Session, containers: Sequence[str]) -> Sequence["Row[Any]"]:
+    """Return the slots of containers with what is in them, and what is in them without a slot (those have no `code`)."""
+    tube = (custody.c.code.label("specimen_code"), custody.c.state, custody.c.reserved_for)
+    in_slots = (
+        select(position, *tube, specimen.c.material)
         .select_from(
             position.outerjoin(custody, custody.c.position_code == position.c.code).outerjoin(
                 specimen, specimen.c.code == custody.c.code
             )
         )
-        .where(position.c.container_code.in_(codes))
-        .order_by(position.c.row, position.c.col)
-    ).all()
-    loose = session.execute(
-        select(custody.c.container_code, custody.c.code)
-        .where(custody.c.container_code.in_(codes), custody.c.position_code.is_(None))
-        .order_by(custody.c.code)
-    ).all()
-    holds = holds_on(session, [c.specimen_code for c in cells if c.specimen_code is not None])
+        .where(position.c.container_code.in_(containers))
+    )
+    no_slot = [custody.c.container_code if c.name == "container_code" else null().label(c.name) for c in position.c]
+    loose = select(*no_slot, *tube, null().label("material")).where(
+        custody.c.container_code.in_(containers), custody.c.position_code.is_(None)
+    )
+    every = union_all(in_slots, loose)
+    return session.execute(every.order_by("row", "col", "specimen_code")).all()
+
+
+def _drawn(
+    session: Session, rows: Sequence["Row[Any]"], cells: Sequence["Row[Any]"], held: Mapping[str, Sequence[ActiveHold]]
+) -> list[ContainerMap]:
     maps = []
     for public in public_containers(session, rows):
-        slots = [_slot(c, held=bool(holds.get(c.specimen_code))) for c in cells if c.container_code == public.code]
-        outside = [one.code for one in loose if one.container_code == public.code]
+        own = [c for c in cells if c.container_code == public.code]
+        slots = [_slot(c, held=bool(held.get(c.specimen_code))) for c in own if c.code is not None]
+        loose = [c.specimen_code for c in own if c.code is None]
         free = sum(1 for slot in slots if slot.specimen is None)
-        maps.append(ContainerMap(container=public, slots=slots, loose=outside, free=free))
+        maps.append(ContainerMap(container=public, slots=slots, loose=loose, free=free))
     return maps
 
 

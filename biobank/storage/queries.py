@@ -24,17 +24,27 @@ from biobank.transparency.models import event
 
 SEEING = (Permission.SPECIMEN_READ, Permission.STORAGE_MANAGE)
 
-_COUNTS = text(
+_DESCRIBED = text(
     """
     WITH RECURSIVE below AS (
         SELECT code AS top, code FROM storage_container WHERE code = ANY(:codes)
         UNION ALL
         SELECT below.top, c.code FROM below JOIN storage_container c ON c.parent_code = below.code
+    ), above AS (
+        SELECT code AS start, parent_code, name, purpose, 0 AS depth FROM storage_container WHERE code = ANY(:codes)
+        UNION ALL
+        SELECT above.start, c.parent_code, c.name, c.purpose, above.depth + 1
+        FROM above JOIN storage_container c ON c.code = above.parent_code WHERE above.depth < 32
+    ), counted AS (
+        SELECT top,
+               sum((SELECT count(*) FROM storage_position p WHERE p.container_code = below.code)) AS positions,
+               sum((SELECT count(*) FROM custody k WHERE k.container_code = below.code)) AS occupied
+        FROM below GROUP BY top
+    ), outwards AS (
+        SELECT start, array_agg(name ORDER BY depth DESC) AS names, array_agg(purpose ORDER BY depth DESC) AS purposes
+        FROM above GROUP BY start
     )
-    SELECT below.top,
-           sum((SELECT count(*) FROM storage_position p WHERE p.container_code = below.code)) AS positions,
-           sum((SELECT count(*) FROM custody k WHERE k.container_code = below.code)) AS occupied
-    FROM below GROUP BY below.top
+    SELECT top AS code, positions, occupied, names, purposes FROM counted JOIN outwards ON start = top
     """
 )
 
@@ -76,12 +86,9 @@ def get_container(session: Session, actor: Actor, code: str, *, lock: bool = Fal
 
 
 def public_containers(session: Session, rows: Sequence["Row[Any]"]) -> list[ContainerPublic]:
-    """Turn container rows into wire shapes with path and occupancy: two statements however many rows."""
+    """Turn container rows into wire shapes with path and occupancy: one statement however many rows."""
     codes = [r.code for r in rows]
-    counts = {r.top: r for r in session.execute(_COUNTS, {"codes": codes})} if codes else {}
-    paths: dict[str, list[Row[Any]]] = {}
-    for r in session.execute(_PATHS, {"codes": codes}) if codes else ():
-        paths.setdefault(r.start, []).append(r)
+    found = {one.code: one for one in session.execute(_DESCRIBED, {"codes": codes})} if codes else {}
     return [
         ContainerPublic(
             code=r.code,
@@ -97,10 +104,10 @@ def public_containers(session: Session, rows: Sequence["Row[Any]"]) -> list[Cont
             isolated=r.isolated,
             active=r.active,
             lifted_at=r.lifted_at,
-            path=[r.site_code, *(outer.name for outer in paths[r.code])],
-            safe=takes_everything(outer.purpose for outer in paths[r.code]),
-            positions=int(counts[r.code].positions),
-            occupied=int(counts[r.code].occupied),
+            path=[r.site_code, *found[r.code].names],
+            safe=takes_everything(found[r.code].purposes),
+            positions=int(found[r.code].positions),
+            occupied=int(found[r.code].occupied),
         )
         for r in rows
     ]

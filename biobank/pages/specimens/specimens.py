@@ -41,7 +41,7 @@ from biobank.specimens.lineage_graph import draw_lineage
 from biobank.specimens.materials import amount_text
 from biobank.specimens.queries import describe_specimen, specimen_public
 from biobank.specimens.schemas import Lineage, SpecimenPublic
-from biobank.storage.maps import map_of
+from biobank.storage.maps import map_around
 from biobank.storage.schemas import ContainerMap
 from biobank.viability.queries import viability_of
 from biobank.viability.schemas import ViabilityPublic
@@ -98,14 +98,7 @@ class Dossier:
 
 def read_dossier(session: Session, actor: Actor, code: str, bank: Bank) -> Dossier:
     """Read a specimen with its latest events, counts, relatives, place and what may happen next; raise NotFound."""
-    snapshot = get_visible(session, actor, code, holds=True)
-    box = None
-    container = snapshot.projection.container_code
-    if container is not None:
-        try:
-            box = map_of(session, actor, container)
-        except NotFound:
-            box = None  # at a site whose containers this login may not see
+    box, snapshot = map_around(session, actor, get_visible(session, actor, code))
     return Dossier(
         specimen_public(session, snapshot),
         stream_history(session, "specimen", code, max(0, snapshot.seq - EVENTS_SHOWN), EVENTS_SHOWN).items,

@@ -136,8 +136,8 @@ def claims_of(page: PageSession) -> Claims:
 
 
 async def page_reader(request: Request, page: Visiting, bank: BankDep) -> Reader:
-    """Build the reader of a page."""
-    return Reader(bank, claims_of(page), request)
+    """Build the reader of a page. What is only looked at has read its actor a moment ago; a form may be long on its way."""
+    return Reader(bank, claims_of(page), request, page.actor if request.method == "GET" else None)
 
 
 PageReading = Annotated[Reader, Depends(page_reader)]
