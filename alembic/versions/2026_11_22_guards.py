@@ -54,7 +54,7 @@ WRITTEN_ONCE = (
     ("kit_label", "label_is_used_or_voided_once", ("used_at", "voided_at"), "a label is used once or voided once, never changed"),
     ("hold", "hold_is_lifted_once", ("lifted_at", "lifted_by", "lifted_event"),
      "a hold is placed once and lifted once, never changed"),
-    ("bedside_check", "bedside_check_ends_once", ("second_checker", "ended_at", "passed", "superseded_at"),
+    ("bedside_check", "bedside_check_ends_once", ("second_checker", "second_device", "ended_at", "passed", "superseded_at"),
      "a bedside check is opened once and ended once, never changed"),
     ("deviation", "deviation_is_closed_once",
      ("cause", "decision", "closing_commit", "closed_at", "closed_by", "closed_event", "closed_signature"),

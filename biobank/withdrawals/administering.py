@@ -12,6 +12,7 @@ from biobank.donors.wristbands import find_band
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.adverse import Happened
+from biobank.specimens.materials import Unit
 from biobank.withdrawals.adverse import keep
 from biobank.withdrawals.bedside import differing, stop
 from biobank.withdrawals.case import (
@@ -29,6 +30,9 @@ from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
 from biobank.withdrawals.step_rules import administer_refusals, begin_refusals, consents_of, read_grounds
 from biobank.withdrawals.workflow import Step, after
+
+VOLUMES = frozenset({Unit.UL.value, Unit.UL_RAW.value, Unit.UL_WASHED.value})
+"""Units whose amount is a volume: it may be given in more liquid, never in less."""
 
 
 class AmountsDoNotAddUp(Conflict):
@@ -116,6 +120,12 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
 
 def _require_accounted(request: AdministerRequest, product: str, amount: int, unit: str) -> None:
     total = request.given + request.residue + request.loss
+    if unit in VOLUMES and request.volume_ul < request.given:
+        raise AmountsDoNotAddUp(
+            f"{request.given} {unit} of {product} were given in {request.volume_ul} µL. What is given lies in the volume given.",
+            subject=product,
+            amount=amount,
+        )
     if total != amount:
         raise AmountsDoNotAddUp(
             f"{product} holds {amount} {unit}; given, residue and loss come to {total}. Every part of it is accounted for.",

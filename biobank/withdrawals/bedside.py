@@ -52,6 +52,13 @@ class WrongRecipient(Conflict):
     title = "STOP: not this person's"
 
 
+class DeviceUnnamed(Conflict):
+    """Each of the two people says which device they scan on."""
+
+    code = "device_unnamed"
+    title = "Say which device this is"
+
+
 class SameDevice(Conflict):
     """The two people at the bedside scan on devices of their own: on one they would see each other's scans."""
 
@@ -90,6 +97,12 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
     grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
     raise_first(check_refusals(act.actor, case, grounds, product))
     consents = tuple(consents_of(case, grounds, [product])[0])
+    if request.device is None and request.paper is None:
+        raise DeviceUnnamed(
+            "Each of you scans on a device of your own, and this one has no name. On a page, allow scripts and storage for the "
+            "bank's address and load it again; another client sends `device`.",
+            subject=product,
+        )
     open_check = session.execute(
         select(check_table).where(
             check_table.c.withdrawal_code == code,
@@ -105,11 +118,15 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
         or open_check.wristband_code != band.code
     ):
         return _open_check(session, act, case, request, product, band, open_check)
-    if request.device is not None and request.device == open_check.first_device:
+    if _same(request.device, open_check.first_device):
         raise SameDevice(
             f"{open_check.first_checker} scanned on this device. Scan on another, signed in as yourself.", subject=product
         )
     return _pass_check(session, act, case, request, product, band, open_check, consents)
+
+
+def _same(device: str | None, other: str | None) -> bool:
+    return device is not None and other is not None and device.casefold() == other.casefold()
 
 
 def stop(
@@ -173,6 +190,7 @@ def _open_check(
             opened_event=opened.leaf_hash,
             expires_at=expires,
             first_device=given.device,
+            paper=given.paper,
         )
     )
     members = answer_members(act, case.moved_on([opened]), [opened])
@@ -206,7 +224,7 @@ def _pass_check(
     session.execute(
         update(check_table)
         .where(check_table.c.id == check.id)
-        .values(second_checker=act.actor.code, ended_at=act.at, passed=True)
+        .values(second_checker=act.actor.code, second_device=given.device, ended_at=act.at, passed=True)
     )
     session.execute(
         insert(release_table).values(

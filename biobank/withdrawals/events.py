@@ -23,6 +23,8 @@ COMMIT = Field(
 ID = Field(pattern=r"^[0-9a-f-]{36}$")
 WITHDRAWAL = Field(pattern=r"^WD\d\d-[0-9A-Z]{7}$")
 DONOR = Field(pattern=r"^DN-[0-9A-Z]{7}$")
+MOST_VOLUME_UL = 1_000_000
+"""One litre: a bound against a slip of the hand, no figure of a source."""
 WHEN = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 
 
@@ -122,8 +124,8 @@ class Administered(Event):
     residue: int = AMOUNT
     loss: int = AMOUNT
     residue_went: Literal["discarded", "retained_sample"] | None = None
-    volume_ul: int | None = Field(default=None, ge=1, le=10**7, description="Volume given, µL; null: nobody said.")
-    anatomical_site: str | None = Field(default=None, pattern=r"^[a-z0-9_]{2,40}$")
+    volume_ul: int = Field(ge=1, le=MOST_VOLUME_UL, description="Volume given, µL.")
+    anatomical_site: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
     started_at: str = WHEN
     reaction: bool = Field(description="Something was seen that should not be; `outcome` says more.")
 

@@ -142,6 +142,11 @@ class BedsideCheck(SQLModel, table=True):
         ),
         CheckConstraint("first_checker <> second_checker", name="bedside_check_has_two_people"),
         CheckConstraint(
+            "paper IS NOT NULL OR (first_device IS NOT NULL AND (second_checker IS NULL OR second_device IS NOT NULL))",
+            name="each_at_the_bedside_names_a_device",
+        ),
+        CheckConstraint("lower(first_device) <> lower(second_device)", name="bedside_check_has_two_devices"),
+        CheckConstraint(
             "(second_checker IS NULL) = (ended_at IS NULL) AND (passed IS NULL) = (ended_at IS NULL)",
             name="an_ended_check_is_whole",
         ),
@@ -176,6 +181,8 @@ class BedsideCheck(SQLModel, table=True):
     opened_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
     expires_at: datetime = Field(sa_column=when())
     first_device: str | None = Field(default=None, sa_column=Column(Text))
+    second_device: str | None = Field(default=None, sa_column=Column(Text))
+    paper: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("paper_form.deviation_code")))
     second_checker: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
     ended_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     passed: bool | None = Field(default=None, sa_column=Column(Boolean))
@@ -282,7 +289,7 @@ class Administration(SQLModel, table=True):
     given: int = Field(sa_column=Column(BigInteger, nullable=False))
     residue: int = Field(sa_column=Column(BigInteger, nullable=False))
     loss: int = Field(sa_column=Column(BigInteger, nullable=False))
-    volume_ul: int | None = Field(default=None, sa_column=Column(Integer))
+    volume_ul: int = Field(sa_column=Column(Integer, nullable=False))
     residue_went: str | None = Field(default=None, sa_column=Column(Text))
     by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
     started_at: datetime = Field(sa_column=when())

@@ -12,6 +12,7 @@ from biobank.foundation.scanned_text import Scanned
 from biobank.quality.schemas import Code, Reason, Sha256, Token
 from biobank.shipping.schemas import Reference
 from biobank.viability.schemas import DosePublic, SetDose
+from biobank.withdrawals.events import MOST_VOLUME_UL
 from biobank.withdrawals.seen import LotSeen
 from biobank.withdrawals.workflow import Route
 
@@ -140,25 +141,28 @@ class ReceiveRequest(WithdrawalAct):
 
 
 class BedsideRequest(WithdrawalAct):
-    """One person's scans at the bedside. The second person does the same from their own login, without seeing the first's."""
+    """One person's scans at the bedside. The second person does the same from their own login, without seeing the first's.
+
+    `device` says which device scanned, another for each of the two; only what is entered from paper names none.
+    """
 
     wristband: Scanned
     product: Scanned
 
 
 class AdministerRequest(WithdrawalAct):
-    """What was given. given + residue + loss is what was in the tube."""
+    """What was given. given + residue + loss is what was in the tube; nothing of it has a default: whoever gave it says it."""
 
     product: Scanned
     release: UUID = Field(description="From the bedside check that passed.")
     given: int = Field(ge=1, le=10**15, description="In the specimen's unit.")
-    residue: Amount = 0
-    loss: Amount = 0
+    residue: Amount
+    loss: Amount
     residue_went: Literal["discarded", "retained_sample"] | None = None
-    volume_ul: int | None = Field(default=None, ge=1, le=10**7, description="Volume given, microlitres; null: nobody said.")
-    anatomical_site: str | None = Field(default=None, pattern=r"^[a-z0-9_]{2,40}$")
-    started_at: Instant | None = Field(default=None, description="Default: when it happened.")
-    reaction: bool = Field(default=False, description="Something was seen that should not be.")
+    volume_ul: int = Field(ge=1, le=MOST_VOLUME_UL, description="Volume given, microlitres.")
+    anatomical_site: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
+    started_at: Instant = Field(description="When the giving began; `occurred_at` is when it ended.")
+    reaction: bool = Field(description="Something was seen that should not be.")
 
 
 class ReturnRequest(WithdrawalAct):

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from biobank.transparency.sealer import Log, drain
 from tests.conftest import Api
 from tests.donors.stories import MARY, band, consent
@@ -219,7 +220,7 @@ def received_and_thawed(api: Api, withdrawal: str, tube: str) -> None:
 
 def the_wrong_person_is_stopped_at_the_bedside(api: Api, withdrawal: str, tube: str, ben: str) -> None:
     bens_band = band_of_ben(api, ben)
-    body = {"wristband": bens_band, "product": tube}
+    body = {"wristband": bens_band, "product": tube, "device": "tablet-1"}
 
     answer = api.clinician.post(f"/withdrawals/{withdrawal}/bedside-checks", json=body)
 
@@ -238,10 +239,10 @@ def band_of_ben(api: Api, ben: str) -> str:
 
 
 def given_at_the_bedside(api: Api, withdrawal: str, tube: str, mary: str) -> None:
-    body = {"wristband": band(api, mary), "product": tube}
+    body = {"wristband": band(api, mary), "product": tube, "device": "tablet-1"}
     first = made(api.clinician.post(f"/withdrawals/{withdrawal}/bedside-checks", json=body))
     assert first["release"] is None
-    second = made(api.clinic_staff.post(f"/withdrawals/{withdrawal}/bedside-checks", json=body))
+    second = made(api.clinic_staff.post(f"/withdrawals/{withdrawal}/bedside-checks", json=body | {"device": "tablet-2"}))
     given = {
         "product": tube,
         "release": second["release"],
@@ -249,7 +250,10 @@ def given_at_the_bedside(api: Api, withdrawal: str, tube: str, mary: str) -> Non
         "residue": 200_000,
         "loss": 100_000,
         "residue_went": "discarded",
+        "volume_ul": 2000,
         "anatomical_site": "scalp",
+        "started_at": rfc3339(clock.now()),
+        "reaction": False,
     }
     answer = api.clinician.post(f"/withdrawals/{withdrawal}/administer", json=given)
     assert answer.status_code == 200, answer.text

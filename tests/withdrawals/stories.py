@@ -16,6 +16,7 @@ from biobank.auth.actor import SYSTEM
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.quality.events import BasisDecided, Decision, QualityDecided, RegulatoryBasis
 from biobank.specimens.events import Frozen
@@ -259,8 +260,9 @@ class Story:
     def check(self, client: Client | None = None, **body: Any) -> httpx.Response:
         """One person's bedside scans."""
         self.band = self.band or donors.band(self.api, self.donor)
-        whole = {"wristband": self.band, "product": self.vials[0]} | body
-        answer = (client or self.api.clinician).post(f"/withdrawals/{self.code}/bedside-checks", json=whole)
+        who = client or self.api.clinician
+        whole = {"wristband": self.band, "product": self.vials[0], "device": f"tablet-of-{id(who)}"} | body
+        answer = who.post(f"/withdrawals/{self.code}/bedside-checks", json=whole)
         if answer.status_code == 201 and answer.json()["release"]:
             self.release = answer.json()["release"]
         return answer
@@ -274,7 +276,10 @@ class Story:
             "residue": 200_000,
             "loss": 100_000,
             "residue_went": "discarded",
+            "volume_ul": 1500,
             "anatomical_site": "scalp",
+            "started_at": rfc3339(clock.now()),
+            "reaction": False,
         } | body
         return (client or self.api.clinician).post(f"/withdrawals/{self.code}/administer", json=whole)
 

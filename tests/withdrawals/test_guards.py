@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -215,6 +216,15 @@ def test_an_administration_row_needs_its_release_and_accounts_for_every_cell(att
     attack.refused_by("administration_uses_a_consumed_release", *_flat(attack.insert("administration", **unused)))
     attack.refused_by("pk_administration", *_flat(attack.insert("administration", **row)))
     attack.refused_by("every_cell_is_accounted_for", *_flat(attack.insert("administration", **(row | {"loss": 1}))))
+
+
+def test_a_check_on_one_device_or_on_none_is_refused(attack: Attack) -> None:
+    row = row_of(attack, "bedside_check", withdrawal_code=attack.story.code) | {"id": uuid4()}
+    one = row | {"second_device": row["first_device"].upper()}
+    attack.refused_by("bedside_check_has_two_devices", *_flat(attack.insert("bedside_check", **one)))
+    for device in ("first_device", "second_device"):
+        none = row | {device: None}
+        attack.refused_by("each_at_the_bedside_names_a_device", *_flat(attack.insert("bedside_check", **none)))
 
 
 @pytest.mark.parametrize("table", ["withdrawal", "withdrawal_item", "withdrawal_pick", "bedside_check", "bedside_release"])

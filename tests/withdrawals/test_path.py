@@ -8,6 +8,8 @@ from biobank.custody.event import rules
 from biobank.custody.projection import Projection
 from biobank.custody.rebuild import projection_of
 from biobank.custody.snapshots import load
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from biobank.withdrawals.events import WithdrawalEvent
 from tests.conftest import Api
 from tests.withdrawals.stories import AMOUNT, Story, a_story, bank_vials, kinds_of, later, put_away, sign_and_post, state_of
@@ -224,7 +226,17 @@ def test_feasibility_counts_what_is_usable_and_says_why_the_rest_is_not(api: Api
 
 def test_a_replayed_administration_is_answered_once_and_written_once(api: Api) -> None:
     story = a_story(api).up_to("check")
-    body = {"product": story.vials[0], "release": story.release, "given": AMOUNT}
+    body = {
+        "product": story.vials[0],
+        "release": story.release,
+        "given": AMOUNT,
+        "residue": 0,
+        "loss": 0,
+        "volume_ul": 1500,
+        "anatomical_site": "scalp",
+        "started_at": rfc3339(clock.now()),
+        "reaction": False,
+    }
     path = f"/withdrawals/{story.code}/administer"
     first = api.clinician.post(path, json=body, headers={"Idempotency-Key": "give-1"})
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -530,8 +531,11 @@ def test_a_hold_after_the_check_stops_the_administration(api: Api) -> None:
 
 def test_two_people_at_the_bedside_scan_on_two_devices(api: Api) -> None:
     story = a_story(api).up_to("thaw")
+    refused(story.check(device=None), 409, "device_unnamed")
     assert story.check(device="tablet-1").status_code == 201
-    refused(story.check(api.clinic_staff, device="tablet-1"), 409, "same_device")
+    refused(story.check(api.clinic_staff, device=None), 409, "device_unnamed")
+    for same in ("tablet-1", "Tablet-1"):
+        refused(story.check(api.clinic_staff, device=same), 409, "same_device")
 
     answer = story.check(api.clinic_staff, device="tablet-2")
 
@@ -539,6 +543,20 @@ def test_two_people_at_the_bedside_scan_on_two_devices(api: Api) -> None:
     assert story.administer(volume_ul=1500).status_code == 200
     given = api.quality.get(f"/specimens/{story.vials[0]}/custody").json()["items"][-1]
     assert (given["body"]["volume_ul"], given["body"]["given"]) == (1500, AMOUNT - 300_000)
+
+
+def test_nothing_about_a_giving_is_taken_for_granted_and_its_volume_is_bounded(api: Api) -> None:
+    story = a_story(api)
+    story.request()
+    whole = {"product": story.vials[0], "release": str(uuid4()), "given": 1, "residue": 0, "loss": 0, "volume_ul": 1500}
+    whole |= {"anatomical_site": "scalp", "started_at": rfc3339(clock.now()), "reaction": False}
+    path = f"/withdrawals/{story.code}/administer"
+    for member in ("given", "residue", "loss", "volume_ul", "anatomical_site", "started_at", "reaction"):
+        left_out = {name: value for name, value in whole.items() if name != member}
+        assert member in str(refused(api.clinician.post(path, json=left_out), 422, "malformed_request"))
+    for volume in (0, 1_000_001):
+        refused(api.clinician.post(path, json=whole | {"volume_ul": volume}), 422, "malformed_request")
+    refused(api.clinician.post(path, json=whole), 409, "wrong_step")
 
 
 # --- the end

@@ -120,8 +120,8 @@ def _draw_administer(at: Opened[Bedside]) -> OwnPage:
     view = at.read.view
     against = at.read.against if view.releases else None
     stopped = view.stage == "stopped" or isinstance(at.refusal, bedside.WrongRecipient) or against is not None
-    labels, needed = STEPS["administer"].labels, ("volume_ul", "anatomical_site", "started_at")
-    about = fields_of(AdministerRequest, *needed, values=at.form, labels=labels, needed=needed)
+    asked = ("volume_ul", "anatomical_site", "started_at", "reaction")
+    about = fields_of(AdministerRequest, *asked, values=at.form, labels=STEPS["administer"].labels)
     more = fields_of(AdministerRequest, *CIRCUMSTANCES, values=at.form)
     shows: dict[str, Any] = {
         "view": view,
@@ -154,7 +154,6 @@ ActPage(
     model=AdministerRequest,
     names=(*STEPS["administer"].names, "started_at"),
     more=CIRCUMSTANCES,
-    needed=("volume_ul", "anatomical_site", "started_at"),
     labels=STEPS["administer"].labels,
     given=_release,
     use_case=administering.administer,
