@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy import func, select
 from sqlmodel import Session
 
@@ -55,6 +55,10 @@ BEGINNINGS: Sequence[tuple[Permission, str, str, str]] = (
 """What each role begins most often; those the login may do stand beside the list."""
 
 
+LIKE_SHOWN = 3
+"""So many tasks of one kind stand on the page by themselves; the rest opens under them."""
+
+
 @dataclass(frozen=True)
 class Today:
     """What the start page shows."""
@@ -91,6 +95,21 @@ def _stats(session: Session, actor: Actor) -> list[Stat]:
     return stats
 
 
+def alike(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Put tasks of one kind and urgency together, where the first of them stands. Pure."""
+    kinds: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks:
+        kinds.setdefault((task.urgency, task.what), []).append(task)
+    return list(kinds.values())
+
+
+@router.get("/tasks/now")
+async def count_tasks(reading: PageReading) -> JSONResponse:
+    """Answer how many lines wait on Today, for the bell of every page: it asks while somebody looks, and not every page pays."""
+    tasks = await reading(read_tasks)
+    return JSONResponse({"waiting": len(tasks)}, headers={"Cache-Control": "no-store"})
+
+
 @router.get("/")
 async def show_today(request: Request, reading: PageReading) -> Response:
     """Draw the start page."""
@@ -99,4 +118,13 @@ async def show_today(request: Request, reading: PageReading) -> Response:
     beginnings = [
         ActionLink(label, href, icon) for permission, label, href, icon in BEGINNINGS if actor.may(permission, at=ANYWHERE)
     ]
-    return render(request, "home.html", tasks=today.tasks, troubles=today.troubles, stats=today.stats, beginnings=beginnings)
+    return render(
+        request,
+        "home.html",
+        tasks=alike(today.tasks),
+        waiting=len(today.tasks),
+        like_shown=LIKE_SHOWN,
+        troubles=today.troubles,
+        stats=today.stats,
+        beginnings=beginnings,
+    )

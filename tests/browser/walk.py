@@ -246,4 +246,5 @@ NOT_PAGES = {
     "/withdrawals/new/feasibility",
     "/withdrawals/{code}/check/now",
     "/log/exports/now",
+    "/tasks/now",
 }

@@ -199,10 +199,8 @@ def test_the_menu_holds_only_doors_that_open(api: Api, visit: Visit) -> None:
         page = visitor.get_page("/")
         doors = re.findall(r'<li><a href="([^"]+)"', page.split('class="sections"')[1].split("</nav>")[0])
         assert doors[0] == "/"
-        for door in doors:
-            parts = visitor.get_page(door).split('class="subnav"')[1:]
-            for part in re.findall(r'<li><a href="([^"]+)"', "".join(parts).split("</nav>")[0]):
-                assert part.split("?")[0] in visitor.get_page(part), (role, part)
+        for door in dict.fromkeys(doors):
+            assert door in visitor.get_page(door), (role, door)
 
 
 def test_the_identity_is_shown_once_and_that_it_was_is_recorded(api: Api, visit: Visit) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from biobank.foundation import clock
 from biobank.foundation.terms import LOOKS
 from biobank.pages.ui import templating
 from biobank.pages.ui.assets import STATIC, STATIC_DIR, STATIC_PREFIX, VersionedStatic, folder_hash
-from biobank.pages.ui.nav import SECTIONS, nav_for, parts_for
+from biobank.pages.ui.nav import SECTIONS, crumbs_for, nav_for, parts_for
 from biobank.pages.ui.parts import ActionLink, BoxGrid, BoxPlace, Column, DrawnStep, Entry, Flash
 from biobank.pages.ui.styleguide_samples import sample_context
 
@@ -195,28 +195,33 @@ def test_the_lit_place_of_a_box_is_marked_for_eyes_and_for_screen_readers(page: 
     assert drawn.count('class="lit"') == 4  # the place, its row, its column, the legend
 
 
-def test_the_menu_follows_permissions() -> None:
-    assert [item.label for item in nav_for(frozenset(), "/")] == ["Today"]
-    auditor = actor_with(Role.AUDITOR).permissions
-    assert [i.label for i in nav_for(auditor, "/")] == [
-        "Today",
-        "Specimens",
-        "Storage",
-        "Donors",
-        "Withdrawals",
-        "Deviations",
-        "Viability",
-        "Log",
-        "Users",
-    ]
-    technician = {item.label for item in nav_for(actor_with(Role.LAB_TECH).permissions, "/")}
-    assert "Log" not in technician
-    assert "Users" not in technician
+def test_the_menu_follows_permissions_and_begins_with_the_work_of_the_one_who_looks() -> None:
+    assert [item.label for item in nav_for(actor_with(), "/")] == ["Today"]
+    auditor = [item.label for item in nav_for(actor_with(Role.AUDITOR), "/")]
+    assert auditor == ["Today", "Log", "Specimens", "Storage", "Donors", "Withdrawals", "Quality", "Users"]
+    assert [item.label for item in nav_for(actor_with(Role.ADMIN), "/")][:4] == ["Today", "Storage", "Labels", "Users"]
+    technician = {item.label for item in nav_for(actor_with(Role.LAB_TECH), "/")}
+    assert technician.isdisjoint({"Log", "Users"})
 
 
-def test_every_section_opens_for_some_role() -> None:
-    everything = actor_with(*Role).permissions
-    assert len(nav_for(everything, "/")) == len(SECTIONS)
+def test_every_section_opens_for_some_role_and_every_list_is_in_one_section_only() -> None:
+    assert len(nav_for(actor_with(*Role), "/")) == len(SECTIONS)
+    lists = [part.href for section in SECTIONS for part in section.parts]
+    assert len(lists) == len(set(lists))
+
+
+def test_a_list_that_needs_every_site_is_not_shown_to_whoever_has_one() -> None:
+    one_site = Actor("US-TEST", frozenset({RoleGrant(Role.AUDITOR, "LAB")}))
+    shown = [href for item in nav_for(one_site, "/") for _, href, _ in item.parts]
+    assert "/deviations" in shown and "/recalls" not in shown
+    assert "/recalls" in [href for item in nav_for(actor_with(Role.AUDITOR), "/") for _, href, _ in item.parts]
+
+
+def test_a_page_without_a_trail_of_its_own_leads_back_to_its_list_and_its_section() -> None:
+    lab_tech = actor_with(Role.LAB_TECH)
+    assert crumbs_for(lab_tech, "/kits/KT-1") == [("Specimens", "/specimens"), ("Kits", "/kits")]
+    assert crumbs_for(lab_tech, "/donors/new") == [("Donors", "/donors")]
+    assert crumbs_for(lab_tech, "/kits") == crumbs_for(lab_tech, "/") == crumbs_for(lab_tech, "/account") == []
 
 
 @pytest.mark.parametrize(
@@ -232,18 +237,21 @@ def test_every_section_opens_for_some_role() -> None:
     ],
 )
 def test_one_menu_entry_is_active_at_most(path: str, active: str | None) -> None:
-    found = [item.label for item in nav_for(actor_with(*Role).permissions, path) if item.active]
+    found = [item.label for item in nav_for(actor_with(*Role), path) if item.active]
     assert found == ([active] if active else [])
 
 
 def test_a_list_stands_beside_the_other_lists_of_its_section_and_one_thing_does_not() -> None:
-    quality = actor_with(Role.QUALITY).permissions
-    assert ("Lots", "/lots", True) in parts_for(quality, "/lots")
-    assert ("Registers", "/registers", False) in parts_for(quality, "/lots")
-    assert parts_for(quality, "/lots/LT-1") == parts_for(quality, "/donors") == parts_for(frozenset(), "/lots") == []
-    admin = actor_with(Role.ADMIN).permissions
-    assert [part[0] for part in parts_for(admin, "/users")] == ["Users", "Sites"]
-    assert parts_for(quality - {"site:manage"}, "/users") == [], "one list alone is no choice"
+    quality = actor_with(Role.QUALITY)
+
+    def beside(actor: Actor, path: str) -> Sequence[tuple[str, str, bool]]:
+        return parts_for(nav_for(actor, path), path)
+
+    assert ("Lots", "/lots", True) in beside(quality, "/lots")
+    assert ("Registers", "/registers", False) in beside(quality, "/lots")
+    assert beside(quality, "/lots/LT-1") == beside(quality, "/donors") == beside(actor_with(), "/lots") == []
+    assert [part[0] for part in beside(actor_with(Role.ADMIN), "/users")] == ["Users", "Sites"]
+    assert beside(quality, "/users") == [], "one list alone is no choice"
 
 
 def test_nobody_signed_in_sees_neither_menu_nor_find_box_nor_log_out() -> None:

@@ -1,150 +1,226 @@
-"""The main menu: which sections a login sees, and the lists of the section it is in.
+"""The menu: the sections a login sees, its own work first, the lists of each, and the way back to them.
 
-A section or a list is shown when one of its permissions is held. Hiding it is a courtesy; the page behind it checks for itself.
+A list is shown when one of its permissions is held; a section when one of its lists is. Hiding is a courtesy: the page behind
+checks for itself. The bar shows as many sections as the width has room for (app.css), “All pages” every list of every one.
 """
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-READS_SPECIMENS: Final = frozenset({"specimen:read"})
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE, EVERYWHERE
+
+P = Permission
+
+SEES_SPECIMENS: Final = (P.SPECIMEN_READ,)
+BENCH: Final = (P.CUSTODY_RECORD, P.STORAGE_RECORD)
+REPORTS: Final = (P.DEVIATION_OPEN, P.LOG_READ)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A list within a section; `any_of` permissions open it; none listed means those of the section."""
+    """A list or page of a section: one of `any_of` opens it, held somewhere or `everywhere`; none named: everyone signed in."""
 
     label: str
     href: str
-    any_of: frozenset[str] = frozenset()
+    any_of: Sequence[Permission] = ()
+    everywhere: bool = False
+
+    def opens_for(self, actor: Actor) -> bool:
+        """Whether the actor sees it."""
+        at = EVERYWHERE if self.everywhere else ANYWHERE
+        return not self.any_of or any(actor.may(one, at=at) for one in self.any_of)
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the pages: `any_of` permissions open it; none listed means everyone signed in."""
+    """A section: its lists, the first that opens being its door. Whoever holds one of `work` has it among the first."""
 
     label: str
-    href: str
     icon: str
-    any_of: frozenset[str] = frozenset()
-    parts: tuple[Part, ...] = ()
-    """Its lists, the one at `href` among them."""
+    parts: tuple[Part, ...]
+    work: Sequence[Permission] = ()
     also: tuple[str, ...] = ()
     """Other addresses that lie behind it."""
 
-    def opens_for(self, permissions: AbstractSet[str]) -> bool:
-        """Whether a login with `permissions` sees it."""
-        return not self.any_of or bool(self.any_of & permissions)
+    def part_of(self, path: str) -> Part | None:
+        """Return the list under which the page at `path` lies, the nearest one."""
+        under = [part for part in self.parts if _leads_to(part.href, path)]
+        return max(under, key=lambda part: len(part.href), default=None)
 
     def holds(self, path: str) -> bool:
         """Whether the page at `path` lies in it."""
-        return any(_leads_to(href, path) for href in (self.href, *self.also, *(part.href for part in self.parts)))
+        return self.part_of(path) is not None or any(_leads_to(href, path) for href in self.also)
 
 
 @dataclass(frozen=True)
 class NavItem:
-    """A menu entry as the layout draws it."""
+    """A section as the layout draws it; `parts` are label, address and whether it is this page."""
 
     label: str
     href: str
     icon: str
     active: bool
+    parts: Sequence[tuple[str, str, bool]]
 
 
 SECTIONS: tuple[Section, ...] = (
-    Section("Today", "/", "home"),
-    Section("Scan", "/scan", "scan", frozenset({"custody:record", "storage:record", "handover:take"})),
+    Section(
+        "Today",
+        "home",
+        (
+            Part("Today", "/"),
+            Part("Begun and not finished", "/open-acts", SEES_SPECIMENS),
+            Part("Waiting for a second person", "/pending"),
+            Part("Work to confirm", "/confirmations", BENCH),
+            Part("Notices", "/notices"),
+            Part("My background work", "/jobs"),
+        ),
+        tuple(P),
+        ("/wrong",),
+    ),
+    Section(
+        "Scan",
+        "scan",
+        (
+            Part("Scan list", "/scan", (P.CUSTODY_RECORD, P.STORAGE_RECORD, P.HANDOVER_TAKE)),
+            Part("Printed commands", "/scan/sheet", (P.CUSTODY_RECORD, P.STORAGE_RECORD)),
+            Part("Set up a scanner", "/scan/scanner", (P.CUSTODY_RECORD, P.STORAGE_RECORD)),
+        ),
+        BENCH,
+    ),
     Section(
         "Specimens",
-        "/specimens",
         "vial",
-        READS_SPECIMENS,
         (
-            Part("Specimens", "/specimens"),
-            Part("Kits", "/kits", frozenset({"kit:manage"})),
-            Part("Harvests", "/harvests"),
-            Part("Runs", "/processings"),
-            Part("Lots", "/lots"),
-            Part("Registers", "/registers"),
+            Part("Specimens", "/specimens", SEES_SPECIMENS),
+            Part("Kits", "/kits", (P.KIT_MANAGE, P.HARVEST_RECORD)),
+            Part("Harvests", "/harvests", SEES_SPECIMENS),
+            Part("Runs", "/processings", SEES_SPECIMENS),
+            Part("Lots", "/lots", SEES_SPECIMENS),
+            Part("Viability", "/viability", SEES_SPECIMENS),
+            Part("Registers", "/registers", SEES_SPECIMENS),
+            Part("Limits of materials", "/material-limits", (P.QUALITY_DECIDE,)),
+            Part("Rules of registers", "/register-rules", (P.QUALITY_DECIDE,)),
         ),
-        ("/material-limits", "/register-rules"),
+        (P.PROCESSING_RECORD, P.QUALITY_DECIDE),
     ),
     Section(
         "Storage",
-        "/storage",
         "tank",
-        frozenset({"storage:record", "storage:manage", "specimen:read"}),
         (
-            Part("As a tree", "/storage"),
-            Part("As a list", "/storage/places"),
-            Part("Counts", "/counts"),
-            Part("All in one place", "/all-in-one-place", READS_SPECIMENS),
-            Part("What places may read", "/place-limits"),
-            Part("Sensors", "/sensors"),
+            Part("As a tree", "/storage", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
+            Part("As a list", "/storage/places", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
+            Part("Counts", "/counts", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
+            Part("All in one place", "/all-in-one-place", SEES_SPECIMENS),
+            Part("Excursions", "/excursions", SEES_SPECIMENS),
+            Part("Sensors", "/sensors", (P.SENSOR_MANAGE, P.STORAGE_RECORD, P.SPECIMEN_READ)),
+            Part("What places may read", "/place-limits", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
+            Part("Keep donors' units together", "/split-storage", (P.QUALITY_DECIDE,)),
+            Part("Import an old inventory", "/imports/new", (P.STORAGE_MANAGE,)),
         ),
+        (P.STORAGE_RECORD, P.STORAGE_MANAGE),
     ),
-    Section("Donors", "/donors", "donor", frozenset({"donor:read"})),
-    Section("Labels", "/labels", "print", frozenset({"label:print", "site:manage"})),
-    Section("Withdrawals", "/withdrawals", "return", frozenset({"withdrawal:read"})),
+    Section("Donors", "donor", (Part("Donors", "/donors", (P.DONOR_READ,)),), (P.DONOR_IDENTIFY, P.DONOR_REGISTER)),
     Section(
-        "Transport",
-        "/handovers",
-        "truck",
-        frozenset({"handover:take", "shipment:record"}),
-        (Part("Hand-overs", "/handovers"), Part("Shipments", "/shipments")),
+        "Withdrawals",
+        "return",
+        (
+            Part("Withdrawals", "/withdrawals", (P.WITHDRAWAL_READ,)),
+            Part("Waiting for a decision", "/withdrawals/queue", (P.WITHDRAWAL_APPROVE,)),
+        ),
+        (P.WITHDRAWAL_REQUEST, P.WITHDRAWAL_APPROVE, P.WITHDRAWAL_PICK, P.WITHDRAWAL_RECEIVE),
     ),
     Section(
-        "Deviations",
-        "/deviations",
+        "Quality",
         "triangle",
-        frozenset({"deviation:open", "log:read"}),
         (
-            Part("Deviations", "/deviations"),
-            Part("Holds", "/holds"),
-            Part("Excursions", "/excursions"),
-            Part("Alarms", "/alarms"),
+            Part("Deviations", "/deviations", REPORTS),
+            Part("Holds", "/holds", SEES_SPECIMENS),
+            Part("Recalls", "/recalls", (P.LOG_READ,), everywhere=True),
+            Part("Adverse events", "/adverse-events", REPORTS),
+            Part("Alarms", "/alarms", SEES_SPECIMENS),
+            Part("Who is called", "/rotas", (P.SPECIMEN_READ, P.SITE_MANAGE)),
+            Part("Look back", "/look-backs", (P.LOG_READ,), everywhere=True),
+            Part("File a form on paper", "/paper-forms/new", (P.DEVIATION_OPEN,)),
+            Part("Rule of ending material", "/ending-rules", (P.QUALITY_DECIDE,)),
+            Part("Days to report", "/reporting-rules", (P.DEVIATION_DECIDE,)),
         ),
-        ("/look-backs", "/recalls", "/notices", "/ending-rules", "/adverse-events", "/reporting-rules"),
+        (P.QUALITY_DECIDE, P.DEVIATION_DECIDE),
     ),
-    Section("Viability", "/viability", "flask", READS_SPECIMENS),
     Section(
         "Log",
-        "/log",
         "log",
-        frozenset({"log:read"}),
         (
-            Part("Search", "/log"),
-            Part("Near misses", "/log/near-misses"),
-            Part("Gaps", "/log/gaps"),
-            Part("Exports", "/log/exports"),
-            Part("Verification", "/log/verification"),
+            Part("Search", "/log", (P.LOG_READ,)),
+            Part("Near misses", "/log/near-misses", (P.LOG_READ,)),
+            Part("Gaps", "/log/gaps", (P.LOG_READ,)),
+            Part("Exports", "/log/exports", (P.LOG_READ,)),
+            Part("Verification", "/log/verification", (P.LOG_READ,)),
         ),
+        (P.LOG_EXPORT,),
+    ),
+    Section(
+        "Transport",
+        "truck",
+        (
+            Part("Hand-overs", "/handovers", (P.HANDOVER_TAKE, P.SHIPMENT_RECORD)),
+            Part("Shipments", "/shipments", (P.HANDOVER_TAKE, P.SHIPMENT_RECORD)),
+        ),
+        (P.SHIPMENT_RECORD,),
+    ),
+    Section(
+        "Labels",
+        "print",
+        (
+            Part("Labels", "/labels", (P.LABEL_PRINT, P.SITE_MANAGE)),
+            Part("Many at once", "/labels/batch", (P.LABEL_PRINT,)),
+            Part("What was printed", "/labels/prints", (P.LABEL_PRINT, P.SITE_MANAGE)),
+        ),
+        (P.SITE_MANAGE,),
     ),
     Section(
         "Users",
-        "/users",
         "users",
-        frozenset({"user:read"}),
-        (Part("Users", "/users"), Part("Sites", "/sites", frozenset({"site:manage"}))),
+        (Part("Users", "/users", (P.USER_READ,)), Part("Sites", "/sites", (P.SITE_MANAGE,))),
+        (P.USER_MANAGE,),
     ),
 )
 
 
-def nav_for(permissions: AbstractSet[str], path: str) -> list[NavItem]:
-    """Return the menu for a login with `permissions` that looks at `path`.
+def nav_for(actor: Actor, path: str) -> list[NavItem]:
+    """Return the menu for `actor`, who looks at `path`: the sections of their work first, each with the lists that open.
 
     The section in which the page lies, whole segments of the address compared, is the active one; `/` is active only on itself.
     """
-    shown = [section for section in SECTIONS if section.opens_for(permissions)]
-    return [NavItem(section.label, section.href, section.icon, section.holds(path)) for section in shown]
-
-
-def parts_for(permissions: AbstractSet[str], path: str) -> list[tuple[str, str, bool]]:
-    """Return the lists beside the one at `path` as label, address and whether it is this one; none on the page of one thing."""
+    held = actor.permissions
+    shown: list[tuple[bool, NavItem]] = []
     for section in SECTIONS:
-        if section.opens_for(permissions) and any(part.href == path for part in section.parts):
-            shown = [part for part in section.parts if not part.any_of or part.any_of & permissions]
-            return [(part.label, part.href, part.href == path) for part in shown] if len(shown) > 1 else []
+        parts = [(part.label, part.href, part.href == path) for part in section.parts if part.opens_for(actor)]
+        if parts:
+            item = NavItem(section.label, parts[0][1], section.icon, section.holds(path), parts)
+            shown.append((held.isdisjoint(section.work), item))
+    return [item for _, item in sorted(shown, key=lambda one: one[0])]
+
+
+def parts_for(nav: Sequence[NavItem], path: str) -> Sequence[tuple[str, str, bool]]:
+    """Return the lists beside the one at `path`; none on the page of one thing, on Today, or where there is no other."""
+    if path == "/":
+        return []
+    return next((item.parts for item in nav if len(item.parts) > 1 and any(here for _, _, here in item.parts)), [])
+
+
+def crumbs_for(actor: Actor, path: str) -> list[tuple[str, str | None]]:
+    """Return the way back from a page that gives none of its own: its section and its list; nothing for a page of the menu."""
+    for section in SECTIONS:
+        part = section.part_of(path)
+        if part is None or path == part.href:
+            continue
+        door = next((one for one in section.parts if one.opens_for(actor)), part)
+        steps: list[tuple[str, str | None]] = [(section.label, door.href)]
+        return steps if part.href == door.href else [*steps, (part.label, part.href)]
     return []
 
 

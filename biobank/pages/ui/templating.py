@@ -6,7 +6,7 @@ Every template sees, without importing anything:
 |---|---|
 | `ui` | the components of `templates/ui/`, bound to this request |
 | `actor` | the login, or None |
-| `nav` | the menu for it |
+| `nav` · `parts` · `crumbs` | the menu for it; the lists beside this one; the way back of a page that gives none of its own |
 | `csrf_token` | the session's token; `ui.form` puts it into every form |
 | `flashes` | messages carried over a redirect (`parts.Flash`) |
 | `now` | this instant |
@@ -55,7 +55,7 @@ from biobank.foundation import clock, terms
 from biobank.pages.ui import filters
 from biobank.pages.ui.assets import STATIC
 from biobank.pages.ui.code_pages import code_href
-from biobank.pages.ui.nav import nav_for, parts_for
+from biobank.pages.ui.nav import crumbs_for, nav_for, parts_for
 from biobank.pages.ui.security import security_headers
 from biobank.quality.schemas import ATTACHMENT_MIB
 
@@ -205,9 +205,10 @@ def render(
     base = _base_context(request)
     names = {**base, **context}
     actor = names["actor"]
-    permissions = actor.permissions if actor is not None else frozenset()
-    names.setdefault("nav", nav_for(permissions, request.url.path) if actor is not None else [])
-    names.setdefault("parts", parts_for(permissions, request.url.path) if names["nav"] else [])
+    path = request.url.path
+    names.setdefault("nav", nav_for(actor, path) if actor is not None else [])
+    names.setdefault("parts", parts_for(names["nav"], path))
+    names.setdefault("crumbs", crumbs_for(actor, path) if names["nav"] else [])
     names["ui"] = _components({name: names[name] for name in base})
     response = HTMLResponse(
         _environment.get_template(template_name).render(names), status_code=status, headers=dict(headers or {})

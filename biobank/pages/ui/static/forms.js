@@ -117,5 +117,5 @@ document.addEventListener("submit", (event) => {
 
 document.getElementById("error-summary")?.focus();
 
-// On a telephone the sections scroll sideways: begin with the one that is open in sight.
-document.querySelector(".sections [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+// On a telephone the lists of a section scroll sideways: begin with the open one in sight.
+document.querySelector(".subnav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
