@@ -220,8 +220,8 @@ def test_no_file_has_outgrown_its_room() -> None:
 
 def test_the_page_script_and_the_sentences_know_every_prefix_of_our_codes() -> None:
     """A gun that reads a new kind of code would otherwise find it "not ours" on the scan page."""
+    from biobank.acts.malformed import PREFIXES
     from biobank.foundation.codes import DATED, Prefix
-    from biobank.pages.ui.faults import PREFIXES
 
     script = (PACKAGE / "pages" / "ui" / "static" / "codes.js").read_text()
     lists = {name: set(re.findall(r"[A-Z]{2}", text)) for name, text in re.findall(r"const (UN)?DATED = \[([^\]]*)\]", script)}

@@ -1,6 +1,5 @@
 """One shape for every no: RFC 9457 problem+json for programs, a page with the same words for people."""
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Match
 
 from biobank.acts.answers_and_attempts import Replayed
+from biobank.acts.malformed import refusal_of_errors
 from biobank.acts.web import missing_proof
 from biobank.foundation.errors import (
     PROBLEM_TYPE,
@@ -29,7 +29,6 @@ from biobank.foundation.errors import (
 from biobank.transparency.canonical import CanonicalError
 
 log = structlog.get_logger()
-_PLACE = re.compile(r"^(body|query|path|header|cookie)$")
 
 
 class Problem(BaseModel):
@@ -120,18 +119,10 @@ def unreadable() -> MalformedRequest:
 
 
 def validation_refusal(error: RequestValidationError) -> MalformedRequest:
-    """Name the fields that are wrong, never their values: they may be personal data."""
+    """Say which fields are wrong and what to send in them, never their values: they may be personal data."""
     if any(e["type"] == "json_invalid" or (e["loc"] == ("body",) and e["type"] in _NO_BODY) for e in error.errors()):
         return unreadable()
-    fields = [
-        {
-            "field": ".".join(str(p) for p in e["loc"] if not _PLACE.match(str(p))) or str(e["loc"][0]),
-            "problem": e["msg"],
-        }
-        for e in error.errors()
-    ]
-    names = ", ".join(f["field"] for f in fields[:5])
-    return MalformedRequest(f"The request does not have the documented shape. Look at: {names}.", errors=fields)
+    return refusal_of_errors(error.errors())
 
 
 def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]] | None = None) -> None:

@@ -18,6 +18,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
 
+from biobank.acts.malformed import NOT_A_DAY, NOT_A_TIME, NUMBER, TEXT, WHOLE, YES_OR_NO, refusal_of_fields
 from biobank.acts.problems import unreadable
 from biobank.acts.web import missing_proof
 from biobank.foundation.errors import MalformedRequest
@@ -32,8 +33,6 @@ _NAMED: Final = 100
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """What may be half of a character of two."""
-
-NOT_A_TIME: Final = "must be an RFC 3339 time such as 2026-11-29T12:00:00Z"
 
 
 class UnknownParameter(MalformedRequest):
@@ -129,7 +128,7 @@ def refusal_of_query(route: APIRoute, request: Request) -> MalformedRequest | No
             return DuplicateMember(f"The parameter {name!r} is given twice. Send it once.", member=name)
         words = _text_fault(known[name], value)
         if words is not None:
-            return MalformedRequest(f"{name}: {words}.", errors=[{"field": name, "problem": words}])
+            return refusal_of_fields([{"field": name, "problem": words}])
     return None
 
 
@@ -157,9 +156,7 @@ def refusal_of_body(route: APIRoute, raw: bytes) -> MalformedRequest | None:
     faults = _faults(schema, value, schema.get("$defs", {}), "")
     if not faults:
         return None
-    errors = [{"field": path or "body", "problem": words} for path, words in faults[:20]]
-    first = errors[0]
-    return MalformedRequest(f"{first['field']} {first['problem']}.", errors=errors)
+    return refusal_of_fields([{"field": path or "body", "problem": words} for path, words in faults[:20]])
 
 
 async def _json_of(request: Request) -> bytes:
@@ -196,7 +193,7 @@ def _text_fault(schema: Mapping[str, Any], text: str) -> str | None:
     if kinds == {("string", "date-time")} and _RFC3339.fullmatch(text) is None:
         return NOT_A_TIME
     if kinds == {("string", "date")} and _DAY.fullmatch(text) is None:
-        return "must be a day such as 2026-11-29"
+        return NOT_A_DAY
     return None
 
 
@@ -230,24 +227,24 @@ def _chosen(schema: Mapping[str, Any], value: Any) -> Mapping[str, Any] | None:
 def _of_type(schema: Mapping[str, Any], value: Any, defs: Mapping[str, Any], path: str) -> list[tuple[str, str]]:
     kind = schema.get("type")
     if kind == "integer" and (not isinstance(value, int) or isinstance(value, bool)):
-        return [(path, "must be a whole number, without quotes or a decimal point")]
+        return [(path, WHOLE)]
     if kind == "number" and (not isinstance(value, int | float) or isinstance(value, bool)):
-        return [(path, "must be a number, without quotes")]
+        return [(path, NUMBER)]
     if kind == "boolean" and not isinstance(value, bool):
-        return [(path, "must be true or false, without quotes")]
+        return [(path, YES_OR_NO)]
     if kind == "string":
         form = schema.get("format")
         if form == "date-time" and not (isinstance(value, str) and _RFC3339.fullmatch(value)):
             return [(path, NOT_A_TIME)]
         if form == "date" and not (isinstance(value, str) and _DAY.fullmatch(value)):
-            return [(path, "must be a day such as 2026-11-29")]
-        return [] if isinstance(value, str) else [(path, "must be a text")]
+            return [(path, NOT_A_DAY)]
+        return [] if isinstance(value, str) else [(path, TEXT)]
     if kind == "array" and isinstance(value, list):
         items = schema.get("items", {})
         return [fault for n, one in enumerate(value) for fault in _faults(items, one, defs, f"{path}.{n}".lstrip("."))]
     if kind == "object" and isinstance(value, dict):
         return _of_members(schema, value, defs, path)
-    return [(path, f"must be an {kind}")] if kind in ("array", "object") else []
+    return [(path, "must be a list" if kind == "array" else "must be an object")] if kind in ("array", "object") else []
 
 
 def _of_members(schema: Mapping[str, Any], value: Mapping[str, Any], defs: Mapping[str, Any], path: str) -> list[tuple[str, str]]:

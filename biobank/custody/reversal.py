@@ -18,6 +18,7 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.malformed import refusal_of_errors
 from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
 from biobank.auth.permissions import Permission
@@ -32,7 +33,7 @@ from biobank.custody.schemas import EventAnswer
 from biobank.custody.service import answer_of
 from biobank.custody.snapshots import get_visible
 from biobank.custody.states import TERMINAL
-from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
+from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.from_above import FromAbove
 from biobank.transparency.models import event
 
@@ -284,8 +285,8 @@ def _corrected(code: str, entry: dict[str, Any], request: AmendRequest) -> str |
     before = parse_payload(entry["kind"], entry["kv"], entry["body"])
     try:
         after = cls.model_validate(before.model_dump() | {request.field: request.value})
-    except ValidationError:
-        raise MalformedRequest(f"'{request.field}' of '{entry['kind']}' cannot have this value.") from None
+    except ValidationError as error:
+        raise refusal_of_errors({**one, "loc": ("value",)} for one in error.errors(include_input=False)) from None
     wrong = after.amendment_refusal()
     if wrong is not None:
         raise wrong

@@ -13,29 +13,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from biobank.acts.malformed import PREFIXES
 from biobank.foundation.terms import words
-
-PREFIXES = {
-    "HF": "a specimen",
-    "AD": "a specimen",
-    "UN": "a specimen",
-    "DN": "a donor",
-    "KT": "a kit or harvest",
-    "LT": "a lot",
-    "BX": "a container",
-    "PS": "a place",
-    "WB": "a wristband",
-    "EQ": "equipment",
-    "RG": "a reagent lot",
-    "US": "a badge",
-    "SH": "a shipment",
-    "WD": "a withdrawal",
-    "DV": "a deviation",
-    "EX": "an excursion",
-    "AL": "an alarm",
-    "SE": "a sensor",
-}
-"""What a code that begins with these letters names."""
 
 SHAPES: tuple[tuple[str, str], ...] = (
     (r"^[0-9a-f]{64}$", "choose the file"),
