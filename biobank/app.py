@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI
 
 from biobank import __version__
 from biobank.acts import problems
+from biobank.acts.addresses import CodesAsPrinted
 from biobank.acts.bank import Bank
 from biobank.acts.head import HeadAsGet
 from biobank.acts.strict import as_documented
@@ -52,6 +53,7 @@ def create_app(bank: Bank) -> FastAPI:
     problems.install(app, page=refusal_page)
     app.add_middleware(ScanPath, routes=SCAN_ROUTES)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(CodesAsPrinted)
     # Outside the scan path: a scan, too, waits until the startup gate is open.
     app.add_middleware(StartupGateMiddleware, gate=app.state.startup_gate)
     health.install(app)
