@@ -98,7 +98,7 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
     "a pattern": ("POST /donors", {"clinic_site": "a clinic"}, "clinic_site must be the code of a site: 2 to 8 capital letters"),
     "an unknown kind": ("POST /specimens/TUBE/events", {"kind": "nonsense"}, "must have as kind one of "),
     "a member that depends on another": ("POST /look-backs", {}, "name exactly one of "),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
