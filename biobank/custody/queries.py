@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlmodel import Session
 
 from biobank.acts.models import attempt
@@ -49,6 +49,16 @@ def events_public(session: Session, rows: Sequence[Any]) -> list[EventPublic]:
     ]
 
 
+def known_attempts(actor: Actor) -> ColumnElement[bool]:
+    """Return the condition under which the actor, who reads the log somewhere, may know of a row of `attempt`.
+
+    An attempt without a site belongs to the site of what it was about; one about nothing of ours, to no single site.
+    """
+    scope = actor.scope(Permission.LOG_READ)
+    stands_there = select(custody.c.code).where(custody.c.code == attempt.c.subject, scope.of(custody.c.site_code))
+    return or_(scope.of(attempt.c.site_code), stands_there.exists(), attempt.c.actor_code == actor.code)
+
+
 def attempts(
     session: Session,
     actor: Actor,
@@ -67,9 +77,6 @@ def attempts(
         statement = statement.where(attempt.c.code == code)
     if evidence is not None:
         statement = statement.where(attempt.c.evidence.is_(evidence))
-    scope = actor.scope(Permission.LOG_READ)
-    stands_there = select(custody.c.code).where(custody.c.code == attempt.c.subject, scope.of(custody.c.site_code))
-    # An attempt without a site belongs to the site of what it was about; one about nothing of ours, to no single site.
-    statement = statement.where(or_(scope.of(attempt.c.site_code), stands_there.exists(), attempt.c.actor_code == actor.code))
+    statement = statement.where(known_attempts(actor))
     page = read_page(session, statement, paging, key=attempt.c.id, orders={"id": attempt.c.id}, default="-id")
     return AttemptList(items=[AttemptPublic.model_validate(dict(row._mapping)) for row in page.rows], **page.ends)

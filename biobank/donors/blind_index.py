@@ -39,7 +39,12 @@ class TokenKind(StrEnum):
     SOUND_BIRTH = "sound_birth"
     WORD = "word"
     WORD_SOUND = "word_sound"
+    WORD_START = "word_start"
 
+
+SHORTEST_START: Final = 3
+LONGEST_START: Final = 10
+"""Of how many letters of a word its beginning is kept: fewer find everybody, more find nobody else."""
 
 LOOK_ALIKE: Final = {
     TokenKind.EXTERNAL: "same_external_id",
@@ -88,6 +93,7 @@ def index_values(
         values.add((TokenKind.FULL_SOUND, _pair(sound(family), sound(given_words[0] if given_words else ""))))
         values.update((TokenKind.WORD, word) for word in {*family_words, *given_words, family, given} if word)
         values.update((TokenKind.WORD_SOUND, sound(word)) for word in {*family_words, *given_words, family, given} if word)
+        values.update((TokenKind.WORD_START, start) for word in {*family_words, *given_words} for start in starts_of(word))
         if birth is not None:
             values.add((TokenKind.FAMILY_BIRTH, f"{family}|{birth}"))
             values.add((TokenKind.SOUND_BIRTH, f"{sound(family)}|{birth}"))
@@ -95,6 +101,11 @@ def index_values(
         values.add((TokenKind.BIRTH, birth))
     values.update((TokenKind.EXTERNAL, external_value(issuer, value)) for issuer, value in external_ids)
     return values
+
+
+def starts_of(word: str) -> list[str]:
+    """Return the beginnings of a word by which it is found before it is typed to its end. Pure."""
+    return [word[:length] for length in range(SHORTEST_START, min(len(word) - 1, LONGEST_START) + 1)]
 
 
 def external_value(issuer: str, value: str) -> str:

@@ -119,7 +119,7 @@ _SEARCH = text(
 
 
 def search_donors(session: Session, actor: Actor, request: SearchDonors, secret: bytes) -> MatchList:
-    """Find donors by what is known of a person, through the blind index; answers codes.
+    """Find donors by what is known of a person, through the blind index; answers codes. A word may be the beginning of a name's.
 
     To be told that a code belongs to a name is to learn an identity, so it takes `identity:read`, and only donors of clinics
     where the actor holds it are found.
@@ -171,7 +171,8 @@ def _criteria(request: SearchDonors) -> list[list[tuple[TokenKind, str, bool]]]:
     criteria: list[list[tuple[TokenKind, str, bool]]] = []
     if request.name is not None:
         for word in words(request.name):
-            criteria.append([(TokenKind.WORD, word, True), (TokenKind.WORD_SOUND, sound(word), False)])
+            start = (TokenKind.WORD_START, word[: blind_index.LONGEST_START], False)
+            criteria.append([(TokenKind.WORD, word, True), (TokenKind.WORD_SOUND, sound(word), False), start])
     if request.date_of_birth is not None:
         criteria.append([(TokenKind.BIRTH, request.date_of_birth, True)])
     if request.external_id is not None:

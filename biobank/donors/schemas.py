@@ -246,7 +246,7 @@ class SearchDonors(StrictModel):
 
 
 class Match(BaseModel):
-    """A donor found; `exact` is false when only the sound of a name agrees."""
+    """A donor found; `exact` is false when only the beginning or the sound of a name agrees."""
 
     donor: str
     clinic_site: str

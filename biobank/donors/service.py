@@ -1,6 +1,7 @@
 """Use cases of a donor's record: register, change, read identity. Identity goes into the vault and nowhere else."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from biobank.donors.models import donor
 from biobank.donors.queries import shown_look_alikes
 from biobank.donors.recording import hold_donor, record_on_donor, recorded
 from biobank.donors.schemas import ChangeDonor, Contact, DonorRecorded, ExternalId, FormerName, IdentityPublic, RegisterDonor
-from biobank.donors.visibility import get_visible_donor, require_not_erased
+from biobank.donors.visibility import DonorErased, get_visible_donor, require_not_erased
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.many_rows import GIVEN, given, insert_rows, json_of
 from biobank.vault import open_document, put_document, put_documents
@@ -203,6 +204,15 @@ def read_identity(session: Session, act: Act, code: str) -> IdentityPublic:
         external_ids=[ExternalId.model_construct(**external) for external in identity["external_ids"]],
         contact=None if contact is None else Contact.model_construct(**contact),
     )
+
+
+def read_identities(session: Session, act: Act, codes: Sequence[str]) -> list[IdentityPublic]:
+    """Open the identities of a few donors that a search found, as `read_identity` does; who is not known any more is left out."""
+    found: list[IdentityPublic] = []
+    for code in sorted(codes):
+        with suppress(DonorErased, IdentityUnknown):
+            found.append(read_identity(session, act, code))
+    return found
 
 
 def read_identity_document(session: Session, act: Act, row: Any) -> Identity:

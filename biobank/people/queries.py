@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, bindparam, or_, select, text
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select, text
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor, RoleGrant
@@ -68,6 +68,16 @@ def read_user(session: Session, actor: Actor, keystore: Keystore, code: str) -> 
 ORDERS = {"code": user.c.code, "username": user.c.username, "created_at": user.c.created_at}
 
 
+_roles_of_row = select(user_role.c.id).where(user_role.c.user_code == user.c.code)
+
+
+def users_seen(actor: Actor) -> ColumnElement[bool]:
+    """Return the condition, as `may_see_user` says it: a role held everywhere is held here too."""
+    at_sites = actor.scope(Permission.USER_READ).of(user_role.c.site_code)
+    here = _roles_of_row.where(or_(user_role.c.site_code.is_(None), at_sites))
+    return or_(here.exists(), ~_roles_of_row.exists(), user.c.code == actor.code)
+
+
 def list_users(
     session: Session,
     actor: Actor,
@@ -80,15 +90,12 @@ def list_users(
 ) -> UserList:
     """Return logins by badge code, those of the actor's sites when `user:read` is held at sites only."""
     actor.require(Permission.USER_READ, at=ANYWHERE)
-    has_role = select(user_role.c.id).where(user_role.c.user_code == user.c.code)
-    # As `may_see_user`: a role held everywhere is held here too.
-    here = has_role.where(or_(user_role.c.site_code.is_(None), actor.scope(Permission.USER_READ).of(user_role.c.site_code)))
-    statement = select(user).where(or_(here.exists(), ~has_role.exists(), user.c.code == actor.code))
+    statement = select(user).where(users_seen(actor))
     if active is not None:
         statement = statement.where(user.c.active.is_(active))
     if role is not None or at_site is not None:
         # One grant answers both: a technician of another site who audits here is no technician here.
-        granted = has_role
+        granted = _roles_of_row
         if role is not None:
             granted = granted.where(user_role.c.role == role.value)
         if at_site is not None:

@@ -36,6 +36,8 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 STOPS: tuple[Stop, ...] = (
     stop("/", EVERYONE, 29),
+    stop("/calendar", EVERYONE, 8),
+    stop("/figures", EVERYONE, 8),
     stop("/account", EVERYONE, 6),
     stop("/find", BENCH, 3),
     stop("/specimens", ("lab_tech", "quality"), 6),

@@ -14,7 +14,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.donors import queries, service
-from biobank.donors.schemas import DonorList, DonorPublic, IdentityPublic, RegisterDonor, SearchDonors
+from biobank.donors.schemas import DonorList, DonorPublic, IdentityPublic, Match, RegisterDonor, SearchDonors
 from biobank.donors.visits import Waiting, bandable_identification, waiting_identifications
 from biobank.foundation.errors import NotPermitted
 from biobank.foundation.paging import Paging
@@ -36,8 +36,13 @@ router = APIRouter(include_in_schema=False)
 STATUSES = ("living", "deceased", "unreachable", "erased")
 SPECIMENS_SHOWN = 50
 
+NAMED = 8
+"""Up to so many people found are shown by name, and that they were shown is recorded with each."""
+
 MATCH_COLUMNS = [
     Column("donor", "Donor", "code"),
+    Column("name", "Name"),
+    Column("born", "Born"),
     Column("clinic_site", "Clinic", "plain_code"),
     Column("status", "Status", "chip"),
     Column("how", "Match"),
@@ -111,7 +116,7 @@ ActPage(
 DONORS = ActPage(
     address="/donors",
     reads=Needs(Permission.DONOR_READ),
-    form=lambda at: LIST.answer(at.request, at.reading, matches=None, **drawn(at.refusal)),
+    form=lambda at: LIST.answer(at.request, at.reading, matches=None, unnamed=False, **drawn(at.refusal)),
     model=SearchDonors,
     keeps=(),
 )
@@ -119,11 +124,23 @@ DONORS.shows(router)
 
 
 async def _search(at: Acting[Actor]) -> Response:
-    """Find by name or birth date. What was typed is in no address and is not shown again."""
+    """Find by name or birth date. What was typed is in no address and is not shown again.
+
+    Of a few people found the names are shown, which is recorded as looking at each is; of many only the codes.
+    """
     body = at.parse(SearchDonors, "name", "date_of_birth")
     found = await at.reading(queries.search_donors, body, at.bank.secret(service.INDEX_SECRET))
-    matches = [one.model_dump() | {"how": "exact" if one.exact else "sounds alike"} for one in found.items]
-    return await LIST.answer(at.request, at.reading, matches=matches, many=found.more)
+    few = [one.donor for one in found.items] if 0 < len(found.items) <= NAMED else []
+    shown: list[IdentityPublic] = await at.performing.disclose(service.read_identities, few) if few else []
+    people = {one.donor: one for one in shown}
+    matches = [_match(one, people.get(one.donor)) for one in found.items]
+    return await LIST.answer(at.request, at.reading, matches=matches, many=found.more, unnamed=len(found.items) > NAMED)
+
+
+def _match(one: Match, person: IdentityPublic | None) -> dict[str, Any]:
+    name = None if person is None else ", ".join(filter(None, (person.family_name, person.given_names)))
+    how = "exact" if one.exact else "begins so, or sounds alike"
+    return one.model_dump() | {"how": how, "name": name, "born": None if person is None else person.date_of_birth}
 
 
 DONORS.also(router, "/donors/search", _search)

@@ -72,6 +72,8 @@ SECTIONS: tuple[Section, ...] = (
         "home",
         (
             Part("Today", "/"),
+            Part("Calendar", "/calendar"),
+            Part("Figures", "/figures"),
             Part("Begun and not finished", "/open-acts", SEES_SPECIMENS),
             Part("Waiting for a second person", "/pending"),
             Part("Work to confirm", "/confirmations", BENCH),
