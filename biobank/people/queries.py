@@ -1,10 +1,10 @@
 """Questions about logins and sites. Names come out of the vault here and nowhere else."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select, text
+from sqlalchemy import ColumnElement, Select, bindparam, false, or_, select, text, true
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor, RoleGrant
@@ -16,7 +16,7 @@ from biobank.foundation.names import name_key
 from biobank.foundation.paging import Paging, read_page
 from biobank.people.authority import may_see_user
 from biobank.people.schemas import GrantPublic, Me, SiteList, SitePublic, UserList, UserPublic
-from biobank.vault import Erased, Keystore, open_document
+from biobank.vault import Erased, Keystore, open_document, open_documents
 
 _grants = select(user_role.c.role, user_role.c.site_code).where(user_role.c.user_code == bindparam("code"))
 _by_code = select(user).where(user.c.code == bindparam("code"))
@@ -134,10 +134,52 @@ def printed_name(session: Session, keystore: Keystore, commit: bytes | None) -> 
 
 def printed_names(session: Session, keystore: Keystore, codes: Iterable[str]) -> dict[str, str]:
     """Return the printed name of each badge that has one: for pages that show who did what."""
-    wanted = sorted(set(codes))
-    rows = session.execute(select(user.c.code, user.c.name_commit).where(user.c.code.in_(wanted))).all()
-    named = {row.code: printed_name(session, keystore, row.name_commit) for row in rows}
-    return {code: name for code, name in named.items() if name is not None}
+    rows = session.execute(select(user.c.code, user.c.name_commit).where(user.c.code.in_(sorted(set(codes))))).all()
+    return _names_of(session, keystore, rows)
+
+
+def _names_of(session: Session, keystore: Keystore, rows: Sequence[Any]) -> dict[str, str]:
+    commits = {row.code: bytes(row.name_commit) for row in rows if row.name_commit is not None}
+    opened = open_documents(session, keystore, set(commits.values()))
+    return {code: str(opened[commit]["printed_name"]) for code, commit in commits.items() if commit in opened}
+
+
+def works_with(actor: Actor) -> ColumnElement[bool]:
+    """Return the condition on `app_user` under which the actor is told a name: a colleague of one of their sites, themselves, or
+    whoever `user:read` lets them see. A role that is held everywhere is held at every site."""
+    everywhere = any(grant.site is None for grant in actor.grants)
+    at_sites = true() if everywhere else user_role.c.site_code.in_(sorted({grant.site for grant in actor.grants if grant.site}))
+    colleague = _roles_of_row.where(or_(user_role.c.site_code.is_(None), at_sites)).exists()
+    seen = users_seen(actor) if actor.may(Permission.USER_READ, at=ANYWHERE) else user.c.code == actor.code
+    return or_(colleague if actor.grants else false(), seen)
+
+
+def names_for(session: Session, actor: Actor, keystore: Keystore, codes: Iterable[str]) -> dict[str, str]:
+    """Return the printed names of those badges whose owners the actor works with."""
+    rows = session.execute(
+        select(user.c.code, user.c.name_commit).where(user.c.code.in_(sorted(set(codes))), works_with(actor))
+    ).all()
+    return _names_of(session, keystore, rows)
+
+
+COLLEAGUES: Final = 500
+"""Of so many active logins the names are compared with what somebody types."""
+
+
+def colleagues_like(session: Session, actor: Actor, keystore: Keystore, typed: str, most: int) -> list[tuple[str, str, str]]:
+    """Return badge, login name and printed name of colleagues whose badge, login or a word of whose name begins so, by login."""
+    wanted = typed.casefold()
+    if not wanted:
+        return []
+    statement = select(user.c.code, user.c.username, user.c.name_commit).where(user.c.active, works_with(actor))
+    rows = session.execute(statement.order_by(user.c.username).limit(COLLEAGUES)).all()
+    names = _names_of(session, keystore, rows)
+    found: list[tuple[str, str, str]] = []
+    for row in rows:
+        name = names.get(row.code, "")
+        if any(part.casefold().startswith(wanted) for part in (row.code, row.username, name, *name.split())):
+            found.append((row.code, row.username, name))
+    return found[:most]
 
 
 def list_sites(session: Session, _actor: Actor, *, active: bool | None = None) -> SiteList:

@@ -4,7 +4,15 @@ Not here: what a document means; that belongs to the package that wrote it.
 """
 
 from biobank.vault.keystore import KeyDestroyed, Keystore
-from biobank.vault.vault import Erased, commitment, forget_documents, open_document, put_document, put_documents
+from biobank.vault.vault import (
+    Erased,
+    commitment,
+    forget_documents,
+    open_document,
+    open_documents,
+    put_document,
+    put_documents,
+)
 
 __all__ = [
     "Erased",
@@ -13,6 +21,7 @@ __all__ = [
     "commitment",
     "forget_documents",
     "open_document",
+    "open_documents",
     "put_document",
     "put_documents",
 ]

@@ -67,15 +67,22 @@ class Keystore:
         """Return the key of `subject` or None when it never had one; raise KeyDestroyed after an erasure."""
         return self._find([subject]).get(subject)
 
+    def keys_left(self, subjects: Collection[str]) -> dict[str, bytes]:
+        """Return the keys of those subjects who have one that was not destroyed."""
+        return {subject: self._unwrap(subject, wrapped) for subject, wrapped in self._wrapped(subjects) if wrapped is not None}
+
     def _find(self, subjects: Collection[str]) -> dict[str, bytes]:
+        rows = self._wrapped(subjects)
+        if gone := next((subject for subject, wrapped in rows if wrapped is None), None):
+            raise KeyDestroyed(gone)
+        return {subject: self._unwrap(subject, wrapped) for subject, wrapped in rows if wrapped is not None}
+
+    def _wrapped(self, subjects: Collection[str]) -> list[tuple[str, bytes | None]]:
         if not subjects:
-            return {}
+            return []
         statement = select(subject_key.c.subject, subject_key.c.wrapped).where(subject_key.c.subject.in_(sorted(subjects)))
         with self._engine.connect() as connection:
-            rows = connection.execute(statement).all()
-        if gone := next((row.subject for row in rows if row.wrapped is None), None):
-            raise KeyDestroyed(gone)
-        return {row.subject: self._unwrap(row.subject, row.wrapped) for row in rows}
+            return [(row.subject, row.wrapped) for row in connection.execute(statement)]
 
     def _wrap(self, subject: str, key: bytes) -> bytes:
         nonce = os.urandom(NONCE_BYTES)

@@ -11,7 +11,7 @@ nothing about the person.
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from sqlmodel import Session
 from biobank.foundation import clock
 from biobank.foundation.many_rows import insert_rows
 from biobank.transparency import canonical
-from biobank.vault.keystore import NONCE_BYTES, KeyDestroyed, Keystore
+from biobank.vault.keystore import NONCE_BYTES, Keystore
 from biobank.vault.models import vault_document as _documents
 
 DOMAIN = b"biobank/pii/v1\0"
@@ -72,15 +72,23 @@ def forget_documents(session: Session, subject: str, *, commit: bytes | None = N
 
 def open_document(session: Session, keystore: Keystore, commit: bytes) -> dict[str, Any]:
     """Decrypt the document named by `commit`; raise Erased when its row or its key is gone."""
-    row = session.execute(select(_documents.c.subject, _documents.c.ciphertext).where(_documents.c.commit == commit)).first()
-    if row is None:
+    opened = open_documents(session, keystore, [commit])
+    if commit not in opened:
         raise Erased
-    try:
-        key = keystore.find_key(row.subject)
-    except KeyDestroyed as error:
-        raise Erased from error
-    if key is None:
-        raise Erased
-    plain = AESGCM(key).decrypt(row.ciphertext[:NONCE_BYTES], row.ciphertext[NONCE_BYTES:], commit)
-    document = canonical.parse(plain[SALT_BYTES:])
-    return document
+    return opened[commit]
+
+
+def open_documents(session: Session, keystore: Keystore, commits: Collection[bytes]) -> dict[bytes, dict[str, Any]]:
+    """Decrypt the documents named by `commits`, by commitment; those whose row or key is gone are left out."""
+    if not commits:
+        return {}
+    statement = select(_documents.c.commit, _documents.c.subject, _documents.c.ciphertext)
+    rows = session.execute(statement.where(_documents.c.commit.in_(sorted(commits)))).all()
+    keys = {subject: AESGCM(key) for subject, key in keystore.keys_left({row.subject for row in rows}).items()}
+    opened: dict[bytes, dict[str, Any]] = {}
+    for row in rows:
+        if row.subject in keys:
+            commit = bytes(row.commit)
+            plain = keys[row.subject].decrypt(row.ciphertext[:NONCE_BYTES], row.ciphertext[NONCE_BYTES:], commit)
+            opened[commit] = canonical.parse(plain[SALT_BYTES:])
+    return opened

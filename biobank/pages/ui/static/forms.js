@@ -57,11 +57,11 @@ addEventListener("pageshow", (event) => {
 
 // Menus close on a click elsewhere and on Escape.
 document.addEventListener("click", (event) => {
-  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) if (!menu.contains(event.target)) menu.open = false;
 });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
     menu.open = false;
     menu.querySelector("summary").focus();
   }
@@ -111,7 +111,7 @@ function forgetPage() {
 if (location.pathname === "/login") forgetPage();
 document.addEventListener("submit", (event) => {
   if (new URL(event.target.action, location.href).pathname !== "/logout") return;
-  for (const key of Object.keys(sessionStorage)) if (key.startsWith("draft:")) sessionStorage.removeItem(key);
+  for (const key of Object.keys(sessionStorage)) if (/^(draft:|names$|recent$|bell$)/.test(key)) sessionStorage.removeItem(key);
   forgetPage();
 });
 

@@ -1,0 +1,103 @@
+// Printed names beside badge codes. Every badge on the page is asked for at once; a name once told is remembered by the tab and
+// forgotten at sign-out (forms.js). A field that takes a badge offers colleagues by name and login while somebody types.
+
+const BADGE = /US-[0-9A-Z]{7}/;
+const AFTER_MS = 300;
+const SKIPPED = "script, style, svg, textarea, input, option, datalist, [data-no-names]";
+const token = document.querySelector("meta[name=csrf-token]")?.content;
+
+const kept = JSON.parse(sessionStorage.getItem("names") ?? "null");
+const names = new Map(kept?.token === token ? kept.names : []);
+
+async function post(path, body) {
+  try {
+    const answer = await fetch(path, { method: "POST", body: new URLSearchParams([["csrf_token", token], ...body]) });
+    return answer.ok && !answer.redirected ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+// Text that holds a badge without a name beside it yet.
+function badges() {
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode;
+    if (BADGE.test(text.data) && !text.parentElement.closest(SKIPPED) && !text.parentElement.dataset.named) found.push(text);
+  }
+  return found;
+}
+
+function beside(name) {
+  const said = document.createElement("span");
+  said.className = "who";
+  said.textContent = ` ${name}`;
+  return said;
+}
+
+function write(texts) {
+  for (const text of texts) {
+    const holder = text.parentElement;
+    if (holder.matches(".code")) {
+      const name = names.get(BADGE.exec(text.data)[0]);
+      if (!name) continue;
+      holder.dataset.named = "1";
+      holder.after(beside(name));
+      continue;
+    }
+    let rest = text;
+    for (let match = BADGE.exec(rest.data); match; match = BADGE.exec(rest.data)) {
+      const after = rest.splitText(match.index + match[0].length);
+      const name = names.get(match[0]);
+      if (name) rest.after(beside(name));
+      rest = after;
+    }
+    holder.dataset.named = "1";
+  }
+}
+
+async function tell() {
+  const texts = badges();
+  const codes = [...new Set(texts.flatMap((text) => text.data.match(new RegExp(BADGE, "g"))))];
+  const unknown = codes.filter((code) => !names.has(code)).slice(0, 200);
+  if (unknown.length) {
+    const answer = await post("/names", unknown.map((code) => ["code", code]));
+    for (const code of answer ? unknown : []) names.set(code, answer.names[code] ?? "");
+    sessionStorage.setItem("names", JSON.stringify({ token, names: [...names] }));
+  }
+  write(texts);
+}
+
+// A field that takes a badge.
+function offer(input) {
+  const list = document.createElement("datalist");
+  list.id = `${input.id}-colleagues`;
+  input.after(list);
+  input.setAttribute("list", list.id);
+  let timer;
+  let items = [];
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    const typed = input.value.trim();
+    if (typed.length < 2 || BADGE.test(typed)) return;
+    timer = setTimeout(async () => {
+      items = (await post("/colleagues", [["q", typed]]))?.items ?? [];
+      list.replaceChildren(...items.map((one) => new Option(`${one.name} (${one.username})`, one.code)));
+    }, 200);
+  });
+  // A name or login that only one colleague has is that colleague's badge.
+  input.addEventListener("change", async () => {
+    const typed = input.value.trim();
+    if (typed.length < 2 || BADGE.test(typed.toUpperCase())) return;
+    const found = (await post("/colleagues", [["q", typed]]))?.items ?? [];
+    if (found.length === 1 && input.value.trim() === typed) input.value = found[0].code;
+  });
+}
+
+if (token) {
+  for (const input of document.querySelectorAll('input[data-scan-field="US"]')) offer(input);
+  const start = () => setTimeout(tell, AFTER_MS); // the page itself comes first
+  if (document.readyState === "complete") start();
+  else addEventListener("load", start);
+}

@@ -1,0 +1,60 @@
+"""Printed names beside badges: told to those who work together, at once for a page, and never to others."""
+
+import httpx
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.actor import RoleGrant
+from biobank.auth.permissions import Role
+from biobank.people.roles import add_grant
+from biobank.people.service import add_user
+from tests.conftest import Api
+from tests.pages.visitor import Visit, Visitor
+from tests.statements import count_statements
+
+
+def a_colleague(api: Api, username: str, name: str, role: Role, site: str | None) -> str:
+    def work(session: Session) -> str:
+        act = Act.system(api.test_bank.bank, path="test")
+        code, _ = add_user(session, act, username, name)
+        add_grant(session, act, code, RoleGrant(role, site))
+        return code
+
+    return api.test_bank.write(work)
+
+
+def asked(visitor: Visitor, path: str, **data: object) -> httpx.Response:
+    token = visitor.get_page("/account").split('name="csrf-token" content="')[1].split('"')[0]
+    return visitor.post(path, data={"csrf_token": token, **data})
+
+
+def test_a_page_asks_for_all_its_names_at_once_and_is_told_those_of_colleagues(api: Api, visit: Visit) -> None:
+    here = a_colleague(api, "tess", "Tess Ngata", Role.LAB_TECH, "LAB")
+    too = a_colleague(api, "tomas", "Tomás Reyes", Role.LAB_TECH, "LAB")
+    elsewhere = a_colleague(api, "nora", "Nora North", Role.CLINICIAN, "CLINIC")
+    technician = visit("lab_tech")
+    token = technician.get_page("/account").split('name="csrf-token" content="')[1].split('"')[0]
+    seen: list[str] = []
+    database = api.test_bank.bank.database
+    stops = [count_statements(engine.sync_engine, seen) for engine in (database.writer, database.reader)]
+    answer = technician.post("/names", data={"csrf_token": token, "code": [here, too, elsewhere, "US-0000000"]})
+    for stop in stops:
+        stop()
+    assert answer.json() == {"names": {here: "Tess Ngata", too: "Tomás Reyes"}}
+    assert answer.headers["cache-control"] == "no-store"
+    assert sum("app_user.name_commit" in one for one in seen) == 1 and sum("vault_document" in one for one in seen) == 1, seen
+    everywhere = asked(visit("auditor"), "/names", code=[here, elsewhere]).json()["names"]
+    assert everywhere == {here: "Tess Ngata", elsewhere: "Nora North"}
+    assert asked(technician, "/names", code="DN-0000000").status_code == 422
+    assert technician.post("/names", data={"code": here}).status_code == 403
+
+
+def test_a_colleague_is_found_by_login_by_any_word_of_the_name_and_by_badge(api: Api, visit: Visit) -> None:
+    tomas = a_colleague(api, "tomas", "Tomás Reyes", Role.LAB_TECH, "LAB")
+    a_colleague(api, "nora", "Nora Reyes", Role.CLINICIAN, "CLINIC")
+    technician = visit("lab_tech")
+    for typed in ("tom", "REY", "tomás r", tomas[:6]):
+        items = asked(technician, "/colleagues", q=typed).json()["items"]
+        assert {"code": tomas, "username": "tomas", "name": "Tomás Reyes"} in items, typed
+        assert "nora" not in [one["username"] for one in items]
+    assert asked(technician, "/colleagues", q="").json()["items"] == []
