@@ -20,7 +20,7 @@ def a_colleague(api: Api, username: str, name: str, role: Role, site: str | None
         add_grant(session, act, code, RoleGrant(role, site))
         return code
 
-    return api.test_bank.write(work)
+    return str(api.test_bank.write(work))
 
 
 def asked(visitor: Visitor, path: str, **data: object) -> httpx.Response:
