@@ -67,9 +67,15 @@ REGISTERED: dict[str, tuple[str, ...]] = {
     "procedure": ("SOP-014 v3", "SOP-020 v1", "SOP-031 v1", "SOP-3 v1", "SOP 1", "P-1", "1"),
     "cooling_programme": ("CRF-1 slow v2",),
     "cryoprotectant": ("DMSO 5 %", "DMSO 10 %", "DMSO 5 % in FBS"),
+    "laboratory": ("North Lab", "South Lab"),
+    "test_method": ("By the book",),
 }
 """What stands in the registers of every test bank, in use at every site; every seeded person may work by the procedures."""
 PROCEDURE = str(uuid5(NAMESPACE_OID, "procedure SOP-014 v3"))
+
+
+TESTED = {"method": "By the book", "laboratory": "North Lab"}
+"""Where a lot's samples go. How long the method takes stands in no register, so a pending test says when its result is due."""
 
 
 def sites_and_users(connection: "psycopg.Connection[tuple[object, ...]]") -> None:

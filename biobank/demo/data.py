@@ -29,7 +29,7 @@ from biobank.custody.projection import Projection
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.states import Condition
 from biobank.demo.people import BANK, CLINIC, FAMILY, GIVEN, PEOPLE
-from biobank.demo.registers import make_registers
+from biobank.demo.registers import LABORATORY, TEST_METHODS, make_registers
 from biobank.demo.tanks import make_tanks
 from biobank.donors.consents import give_consent
 from biobank.donors.schemas import GiveConsent, RegisterDonor
@@ -410,8 +410,10 @@ class Story:
         """What the laboratory found in a lot: nothing wrong."""
         for kind in kinds:
             report = hashlib.sha256(f"{kind} report of {lot}".encode()).hexdigest()
+            found = {"endotoxin_milli_eu_per_ml": 50, "below_detection": True} if kind == "endotoxin" else {}
+            sent = {"method": TEST_METHODS[kind][0], "laboratory": LABORATORY}
             request = RecordLotTest.model_validate(
-                {"test": kind, "sampled_at": sampled, "result": "passed", "report_sha256": report}
+                {"test": kind, "sampled_at": sampled, "result": "passed", "report_sha256": report} | sent | found
             )
             record_test(self.session, self.stage.act("tomas", self.at), lot, request)
 

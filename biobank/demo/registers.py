@@ -1,7 +1,7 @@
 """The example bank's registers: the procedures its runs name, its devices and reagent lots, and who may work by what."""
 
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlmodel import Session
 
@@ -11,14 +11,21 @@ from biobank.donors.allergies import Substance
 from biobank.registers.schemas import Authorise, ChangeRegister, EnterRegister
 from biobank.registers.service import authorise, change, enter
 
+LABORATORY: Final = "Eastgate Microbiology"
 PROCEDURES = ("SOP-21.3", "SOP-33.1", "SOP-41.1")
 NAMED: tuple[tuple[str, str], ...] = (
     ("cooling_programme", "slow-1C-per-min v2"),
     ("cryoprotectant", "DMSO 10 %"),
     ("cryoprotectant", "DMSO 5 %"),
     ("courier", "CRYOGO"),
-    ("laboratory", "Eastgate Microbiology"),
+    ("laboratory", LABORATORY),
 )
+TEST_METHODS: Final = {
+    "sterility": ("Growth in two broths", 14),
+    "endotoxin": ("Kinetic LAL", 3),
+    "mycoplasma": ("Nucleic acid test", 7),
+}
+"""By kind of test: the method's name and after how many days its result is due."""
 
 
 def make_registers(session: Session, act: Act, people: list[str], today: date) -> None:
@@ -29,6 +36,8 @@ def make_registers(session: Session, act: Act, people: list[str], today: date) -
             authorise(session, act, key, Authorise(person=person, until=today + timedelta(days=300)))
     for kind, name in NAMED:
         _enter(session, act, kind=kind, name=name)
+    for name, days in TEST_METHODS.values():
+        _enter(session, act, kind="test_method", name=name, result_within_days=days)
     for name, due in (("Incubator 1", 90), ("Safety cabinet 2", 20), ("Cell counter", -10)):
         key = _enter(session, act, kind="equipment", name=name, calibration_due_on=today + timedelta(days=due))
         _qualify(session, act, key)

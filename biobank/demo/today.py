@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Final
 
 from sqlalchemy import text
 from sqlmodel import Session
@@ -10,6 +11,7 @@ from sqlmodel import Session
 from biobank.custody.states import HoldKind, HoldScope
 from biobank.demo.data import Stage
 from biobank.demo.people import BANK, CLINIC
+from biobank.demo.registers import LABORATORY, TEST_METHODS
 from biobank.foundation import clock
 from biobank.quality.deviations import open_deviation
 from biobank.quality.holds import place_hold
@@ -20,7 +22,7 @@ from biobank.shipping.shipments import dispatch
 from biobank.specimens.harvest_schemas import PrepareKit
 from biobank.specimens.kits import prepare_kit
 from biobank.specimens.lots import record_test
-from biobank.specimens.processing_schemas import RecordLotTest
+from biobank.specimens.processing_schemas import LotTestKind, RecordLotTest
 
 _IN_STATE = text("SELECT code, seq FROM custody WHERE state = :state AND custodian_id = :holder ORDER BY code LIMIT :n")
 _LOTS = text("SELECT code FROM lot WHERE material = 'adsc' ORDER BY started_at DESC LIMIT :n")
@@ -46,13 +48,19 @@ def _kits(session: Session, stage: Stage) -> None:
         prepare_kit(session, stage.act("tess", at), request)
 
 
+KINDS_SHOWN: Final[Sequence[LotTestKind]] = ("sterility", "mycoplasma", "endotoxin")
+
+
 def _tests(session: Session, stage: Stage) -> None:
     """Results that are due, and one that is late."""
     at = clock.now()
     lots: Sequence[str] = session.execute(_LOTS, {"n": 3}).scalars().all()
     for number, lot in enumerate(lots):
+        kind: LotTestKind = KINDS_SHOWN[number]
         request = RecordLotTest(
-            test=("sterility", "mycoplasma", "endotoxin")[number],
+            test=kind,
+            method=TEST_METHODS[kind][0],
+            laboratory=LABORATORY,
             sampled_at=at - timedelta(days=9),
             due_at=at + timedelta(days=3 * number - 2),
             result="pending",

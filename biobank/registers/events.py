@@ -1,6 +1,6 @@
 """Events of the registers, on the system's streams: one stream an entry. No personal data: badges, codes and names of things."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ class RegisterEntered(Event):
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.register_entered"] = "system.register_entered"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.KIT_MANAGE
 
     entry_kind: str = Field(pattern=WORD, description="Kind of entry.")
@@ -31,7 +32,13 @@ class RegisterEntered(Event):
     contains: tuple[str, ...] = Field(default=(), max_length=20)
     expires_on: str | None = DAY
     use_within_days: int | None = Field(default=None, ge=1, le=3660, description="How long it may be used after opening.")
+    result_within_days: int | None = Field(default=None, ge=1, le=366, description="How long a test method's result takes.")
     calibration_due_on: str | None = DAY
+
+    @classmethod
+    def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 knew no test methods."""
+        return payload | {"result_within_days": None}
 
 
 class RegisterChanged(Event):

@@ -22,7 +22,7 @@ class RegisterEntry(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint(
             "kind IN ('reagent_lot','medium','equipment','workstation','procedure','cooling_programme','cryoprotectant',"
-            "'courier','laboratory','reason')",
+            "'courier','laboratory','test_method','reason')",
             name="register_kind_is_known",
         ),
         CheckConstraint(
@@ -31,6 +31,7 @@ class RegisterEntry(SQLModel, table=True):
             name="what_is_scanned_has_a_code",
         ),
         CheckConstraint("use_within_days > 0", name="days_after_opening_are_counted"),
+        CheckConstraint("result_within_days > 0", name="days_to_a_result_are_counted"),
         # A name that forms choose from stands for one thing at a site; what carries a code may be called alike.
         Index(
             "a_name_is_registered_once",
@@ -55,6 +56,7 @@ class RegisterEntry(SQLModel, table=True):
     )
     expires_on: date | None = Field(default=None, sa_column=Column(Date, nullable=True))
     use_within_days: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
+    result_within_days: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
     calibration_due_on: date | None = Field(default=None, sa_column=Column(Date, nullable=True))
     opened_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     qualified_at: datetime | None = Field(default=None, sa_column=when(nullable=True))

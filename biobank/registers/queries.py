@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, or_, select
@@ -41,6 +41,13 @@ def entry_of(row: "Row[Any]") -> Entry:
 def at_site(site: str) -> Any:
     """Select what may be used at a site: its own entries, and those of every site."""
     return or_(_E.site_code.is_(None), _E.site_code == site)
+
+
+def result_due(session: Session, site: str, method: str, sampled_at: datetime) -> datetime | None:
+    """Return when the result of a sample is due by its test method, a site's own before the one of every site; None: not said."""
+    asked = select(_E.result_within_days).where(at_site(site), _E.kind == "test_method", _E.name == method)
+    days = session.execute(asked.order_by(_E.site_code.is_(None)).limit(1)).scalar()
+    return None if days is None else sampled_at + timedelta(days=days)
 
 
 def list_register(

@@ -20,6 +20,7 @@ RegisterKind = Literal[
     "cryoprotectant",
     "courier",
     "laboratory",
+    "test_method",
     "reason",
 ]
 PREFIXES: Final = {"reagent_lot": "RG", "medium": "RG", "equipment": "EQ", "workstation": "EQ"}
@@ -50,12 +51,17 @@ class EnterRegister(Circumstances):
     use_within_days: Annotated[int, Field(ge=1, le=3660)] | None = Field(
         default=None, description="How many days it may be used after opening."
     )
+    result_within_days: Annotated[int, Field(ge=1, le=366)] | None = Field(
+        default=None, description="Of a test method: how many days after the sample its result is due."
+    )
     calibration_due_on: date | None = None
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
         if self.kind not in {"reagent_lot", "medium"} and (self.use_within_days is not None or self.contains):
             raise ValueError("only a reagent lot or a medium is opened and leaves something behind")
+        if self.kind != "test_method" and self.result_within_days is not None:
+            raise ValueError("only a test method has a result to wait for")
         if self.kind not in {"equipment", "workstation"} and self.calibration_due_on is not None:
             raise ValueError("only equipment and workstations are calibrated")
         return self
@@ -103,6 +109,7 @@ class RegisterPublic(BaseModel):
     contains: list[str]
     expires_on: date | None
     use_within_days: int | None
+    result_within_days: int | None
     calibration_due_on: date | None
     opened_at: datetime | None
     qualified_at: datetime | None

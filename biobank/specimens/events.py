@@ -340,6 +340,7 @@ class LotTested(Event):
 
     stream: ClassVar[StreamKind] = StreamKind.LOT
     kind: Literal["lot.tested"] = "lot.tested"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
 
     test: str = Field(pattern=UUID_TEXT)
@@ -347,8 +348,20 @@ class LotTested(Event):
     sampled_at: str = Field(pattern=INSTANT)
     due_at: str | None = Field(default=None, pattern=INSTANT)
     result: Literal["pending", "passed", "failed"]
+    method: str | None = Field(default=None, max_length=60, description="By the name in the registers.")
+    laboratory: str | None = Field(default=None, max_length=60, description="By the name in the registers.")
+    endotoxin_milli_eu_per_ml: int | None = Field(default=None, ge=0, le=10**9)
+    below_detection: bool = Field(default=False, description="The report says less than this.")
+    viable_bp: int | None = Field(default=None, ge=0, le=10_000)
+    organism: str | None = Field(default=None, max_length=60, description="What grew.")
     report_sha256: str | None = Field(default=None, pattern=SHA256)
     completes: str | None = Field(default=None, pattern=UUID_TEXT)
+
+    @classmethod
+    def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 asked for no more than passed or failed."""
+        unknown = dict.fromkeys(("method", "laboratory", "endotoxin_milli_eu_per_ml", "viable_bp", "organism"))
+        return payload | unknown | {"below_detection": False}
 
 
 SOURCE = r"^[A-Za-z0-9][A-Za-z0-9 .,:;/()&_-]{3,119}$"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row, func, insert, or_, select
@@ -24,11 +24,24 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Paging, read_page
+from biobank.registers.fitness import Finding
+from biobank.registers.queries import result_due
+from biobank.registers.schemas import RegisterKind
+from biobank.registers.using import Use, findings_of, keep_warnings
 from biobank.specimens.bench import processing, processing_input
 from biobank.specimens.events import LotTested
 from biobank.specimens.models import lot, lot_test, specimen
-from biobank.specimens.processing_schemas import LotList, LotPublic, LotSummary, LotTestPublic, LotTestRecorded, RecordLotTest
+from biobank.specimens.processing_schemas import (
+    Found,
+    LotList,
+    LotPublic,
+    LotSummary,
+    LotTestPublic,
+    LotTestRecorded,
+    RecordLotTest,
+)
 from biobank.specimens.scoping import lots_at_sites_of
+from biobank.specimens.test_results import ResultDueUnsaid, ResultIncomplete, refusal_of_result
 from biobank.transparency.models import event as _event
 
 ORDERS = {"started_at": lot.c.started_at, "lot": lot.c.code, "material": lot.c.material, "donor": lot.c.donor_code}
@@ -58,7 +71,8 @@ class ReportMissing(Conflict):
 def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -> LotTestRecorded:
     """Record that a lot was sampled for a test, or its result. A failed test places a quality hold on the lot.
 
-    Raises NotFound, NotPermitted, TestNotPending, ReportMissing, ImplausibleTime.
+    Raises NotFound, NotPermitted, TestNotPending, ReportMissing, ResultIncomplete, NotOfThisTest, ResultDueUnsaid, NotInRegister,
+    ImplausibleTime.
     """
     # The donors first, as everywhere: an approval that reads the holds of one of them is finished, or sees these.
     row = _get(session, act.actor, code)
@@ -73,14 +87,22 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
         raise ReportMissing(
             "A result is sent with the hash of its report in `report_sha256`; a pending test has none yet.", subject=code
         )
-    relies_on = () if request.completes is None else (_pending(session, code, request),)
+    found = request.model_dump(include=set(Found.model_fields))
+    if refusal := refusal_of_result(request.test, request.result, found):
+        raise refusal
+    waited = None if request.completes is None else _pending(session, code, request)
+    relies_on = () if waited is None else (bytes(waited.event_hash),)
+    sent, warned = _sent(session, act, row, request, waited)
     test_id = uuid4()
     event = LotTested(
         test=str(test_id),
         test_kind=request.test,
         sampled_at=rfc3339(request.sampled_at),
-        due_at=None if request.due_at is None else rfc3339(request.due_at),
+        due_at=None if sent.due_at is None else rfc3339(sent.due_at),
         result=request.result,
+        method=sent.method,
+        laboratory=sent.laboratory,
+        **found,
         report_sha256=request.report_sha256,
         completes=None if request.completes is None else str(request.completes),
     )
@@ -95,8 +117,11 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
             lot_code=code,
             kind=request.test,
             sampled_at=request.sampled_at,
-            due_at=request.due_at,
+            due_at=sent.due_at,
             result=request.result,
+            method=sent.method,
+            laboratory=sent.laboratory,
+            **found,
             report_sha256=request.report_sha256,
             completes=request.completes,
             hold_id=hold,
@@ -105,6 +130,7 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
             recorded_by=act.actor.code,
         )
     )
+    keep_warnings(session, act, warned, used_in=code, site=row.site_code)
     if hold is not None:
         for other in beside:
             own = replace(head, late=False, relies_on=(appended[0].leaf_hash,))
@@ -121,8 +147,37 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
     )
 
 
-def _pending(session: Session, code: str, request: RecordLotTest) -> bytes:
-    """Return the leaf hash of the pending test that this result completes."""
+class Sent(NamedTuple):
+    """Where a sample went, what is done with it there, and when the result is late."""
+
+    method: str
+    laboratory: str
+    due_at: datetime | None
+
+
+def _sent(
+    session: Session, act: Act, row: "Row[Any]", request: RecordLotTest, waited: "Row[Any] | None"
+) -> tuple[Sent, list[Finding]]:
+    """Return where the sample went, by the request or the test that waited, and what to warn of.
+
+    Nothing but a name that is in no register is refused: a result that came must be recorded, whatever became of the laboratory.
+    """
+    method, laboratory = request.method or (waited and waited.method), request.laboratory or (waited and waited.laboratory)
+    if method is None or laboratory is None:
+        raise ResultIncomplete("Say which laboratory tests it and by which method, from the registers.", subject=row.code)
+    named: dict[RegisterKind, str] = {"test_method": method, "laboratory": laboratory}
+    use = Use(site=row.site_code, used_at=request.sampled_at, people=(), named=named, keeping=True)
+    warned = findings_of(session, use, now=act.at)
+    due_at = request.due_at or (waited and waited.due_at) or result_due(session, row.site_code, method, request.sampled_at)
+    if due_at is None and request.result == "pending":
+        raise ResultDueUnsaid(f"Say when the result is due: the register does not say how long {method} takes.", subject=row.code)
+    if due_at is not None and due_at < request.sampled_at:
+        raise ImplausibleTime("A result cannot be due before its sample was taken. Check both days.", subject=row.code)
+    return Sent(method, laboratory, due_at), warned
+
+
+def _pending(session: Session, code: str, request: RecordLotTest) -> "Row[Any]":
+    """Return the pending test that this result completes."""
     done = select(lot_test.c.id).where(lot_test.c.completes == request.completes)
     row = session.execute(
         select(lot_test).where(
@@ -135,7 +190,7 @@ def _pending(session: Session, code: str, request: RecordLotTest) -> bytes:
     ).first()
     if row is None or request.result == "pending":
         raise TestNotPending(f"{code} has no pending {request.test} test with this id. Look at GET /lots/{code}.", subject=code)
-    return bytes(row.event_hash)
+    return row
 
 
 def _hold(session: Session, of: "Row[Any]", reason: str, head: Head, appended: list[Appended]) -> UUID:
@@ -253,6 +308,9 @@ def _test(row: "Row[Any]") -> LotTestPublic:
         sampled_at=row.sampled_at,
         due_at=row.due_at,
         result=row.result,
+        method=row.method,
+        laboratory=row.laboratory,
+        **{name: getattr(row, name) for name in Found.model_fields},
         report_sha256=row.report_sha256,
         completes=row.completes,
         hold=row.hold_id,

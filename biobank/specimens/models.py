@@ -285,6 +285,11 @@ class LotTest(SQLModel, table=True):
         CheckConstraint("kind IN ('sterility','endotoxin','mycoplasma','viability','identity')", name="lot_test_is_known"),
         CheckConstraint("result IN ('pending','passed','failed')", name="lot_test_result_is_known"),
         CheckConstraint("result <> 'pending' OR completes IS NULL", name="a_completion_has_a_result"),
+        CheckConstraint(
+            "result <> 'pending' OR (organism IS NULL AND endotoxin_milli_eu_per_ml IS NULL AND viable_bp IS NULL)",
+            name="what_waits_has_found_nothing",
+        ),
+        CheckConstraint("result <> 'pending' OR due_at IS NOT NULL", name="what_waits_is_due"),
         UniqueConstraint("completes", name="a_pending_test_is_completed_once"),
         Index("ix_lot_test_lot", "lot_code", "recorded_at"),
         {"info": {"append_only": True}},
@@ -296,6 +301,12 @@ class LotTest(SQLModel, table=True):
     sampled_at: datetime = Field(sa_column=when())
     due_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     result: str = Field(sa_column=_words())
+    method: str = Field(sa_column=_words())
+    laboratory: str = Field(sa_column=_words())
+    endotoxin_milli_eu_per_ml: int | None = Field(default=None, sa_column=Column(Integer))
+    below_detection: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    viable_bp: int | None = Field(default=None, sa_column=Column(Integer))
+    organism: str | None = Field(default=None, sa_column=_words(nullable=True))
     report_sha256: str | None = Field(default=None, sa_column=_words(nullable=True))
     completes: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("lot_test.id")))
     hold_id: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("hold.id")))

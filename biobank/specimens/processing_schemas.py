@@ -197,18 +197,39 @@ LotTestKind = Literal["sterility", "endotoxin", "mycoplasma", "viability", "iden
 LotTestResult = Literal["pending", "passed", "failed"]
 
 
-class RecordLotTest(Circumstances):
+class Found(BaseModel):
+    """What a test found, as its report says it. Which of these a kind of test has: `specimens/test_results.py`."""
+
+    endotoxin_milli_eu_per_ml: Annotated[int, Field(ge=0, le=10**9)] | None = Field(
+        default=None, description="Endotoxin, thousandths of an endotoxin unit a millilitre. Required with a result."
+    )
+    below_detection: bool = Field(default=False, description="The report says less than this: below what the test can find.")
+    viable_bp: Annotated[int, Field(ge=0, le=10_000)] | None = Field(
+        default=None, description="Living cells, hundredths of a percent. Required with a result of viability."
+    )
+    organism: Annotated[str, Field(max_length=60, pattern=r"^[A-Z][A-Za-z0-9 .()-]{2,59}$")] | None = Field(
+        default=None, description="What grew, where the report names it: `Staphylococcus epidermidis`."
+    )
+
+
+class RecordLotTest(Circumstances, Found):
     """A test of a lot. Send it `pending` when the sample goes out, and again with `completes` when the result is there."""
 
     test: LotTestKind
     sampled_at: Instant
-    due_at: Instant | None = None
+    due_at: Instant | None = Field(default=None, description="When the result is due; none: as the register says of the method.")
     result: LotTestResult
+    method: Named | None = Field(
+        default=None, description="A test method of the registers. Left out with `completes`: as it was sent."
+    )
+    laboratory: Named | None = Field(
+        default=None, description="A laboratory of the registers. Left out with `completes`: as it was sent."
+    )
     report_sha256: Sha256 | None = Field(default=None, description="Hash of the report. Required with a result.")
     completes: UUID | None = Field(default=None, description="The pending test this result belongs to.")
 
 
-class LotTestPublic(BaseModel):
+class LotTestPublic(Found):
     """A test as it stands: of a pending one that was completed, the result."""
 
     id: UUID
@@ -216,6 +237,8 @@ class LotTestPublic(BaseModel):
     sampled_at: datetime
     due_at: datetime | None
     result: LotTestResult
+    method: str
+    laboratory: str
     report_sha256: str | None
     completes: UUID | None
     hold: UUID | None

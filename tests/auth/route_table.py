@@ -524,7 +524,10 @@ SPECIMENS = (
         "POST",
         "/api/v1/lots/{code}/tests",
         P.PROCESSING_RECORD,
-        lambda _: {"test": "sterility", "sampled_at": "2026-01-01T00:00:00Z", "result": "pending"},
+        lambda _: (
+            {"test": "sterility", "sampled_at": "2026-01-01T00:00:00Z", "due_at": "2026-01-09T00:00:00Z", "result": "pending"}
+            | seed.TESTED
+        ),
         _no_lot,
         missing=True,
     ),

@@ -4,6 +4,7 @@ Add what your pages need to `furnish`, and its code under a telling name: the wa
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import text
@@ -161,7 +162,8 @@ def _made_in_the_laboratory(api: Api) -> dict[str, str]:
     fat = lab.received(api.lab_tech, harvest["specimens"][0])
     washed = lab.output("lipoaspirate", 40_000, "ul_washed")
     run = lab.made(lab.run(api.lab_tech, "wash", [lab.using(fat)], [washed]))
-    test = {"test": "sterility", "sampled_at": clock.rfc3339(clock.now()), "result": "pending"}
+    due = clock.rfc3339(clock.now() + timedelta(days=14))
+    test = {"test": "sterility", "sampled_at": clock.rfc3339(clock.now()), "due_at": due, "result": "pending"} | seed.TESTED
     pending = lab.made(api.lab_tech.post(f"/lots/{run['lot']}/tests", json=test))
     return {
         "consenting": donor,

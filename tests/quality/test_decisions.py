@@ -1,5 +1,6 @@
 """Quality's verdicts over HTTP, and the pure rule behind a release."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from biobank.quality.decisions import release_refusals
 from biobank.quality.events import Decision
 from biobank.quality.lot_tests import LotTests
 from biobank.specimens.models import LotTest
+from tests import seed
 from tests.conftest import Api
 from tests.withdrawals.stories import a_donor, bank_vials, kinds_of, refused, sign_and_post, state_of
 
@@ -62,9 +64,11 @@ def add_test(api: Api, lot: str, kind: str, result: str) -> None:
                 kind=kind,
                 sampled_at=clock.now(),
                 result=result,
+                due_at=clock.now() + timedelta(days=14),
                 event_hash=leaf,
                 recorded_at=clock.now(),
                 recorded_by="SYSTEM",
+                **seed.TESTED,
             )
         )
 

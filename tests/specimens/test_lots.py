@@ -1,5 +1,6 @@
 """Lots and their tests, and viability as measured, over HTTP."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -30,7 +31,9 @@ REPORT = {"report_sha256": "ef" * 32}
 
 
 def report(api: Api, lot: str, user: str = "lab_tech", **changes: Any) -> Any:
-    body = {"test": "sterility", "sampled_at": rfc3339(clock.now()), "result": "pending"} | changes
+    body = {"test": "sterility", "sampled_at": rfc3339(clock.now()), "result": "pending"} | seed.TESTED | changes
+    if body["result"] == "pending":
+        body.setdefault("due_at", rfc3339(clock.now() + timedelta(days=14)))
     return getattr(api, user).post(f"/lots/{lot}/tests", json=body)
 
 
@@ -60,7 +63,7 @@ def test_a_result_completes_its_pending_test_once(api: Api) -> None:
     done = made(report(api, lot, result="passed", completes=pending["id"], **REPORT))
 
     again = report(api, lot, result="failed", completes=pending["id"], **REPORT)
-    another_kind = report(api, lot, test="endotoxin", result="passed", completes=pending["id"], **REPORT)
+    another_kind = report(api, lot, test="mycoplasma", result="passed", completes=pending["id"], **REPORT)
     assert refused(again) == refused(another_kind) == (409, "test_not_pending")
     shown = api.lab_tech.get(f"/lots/{lot}").json()
     assert [(t["id"], t["result"]) for t in shown["tests"]] == [(done["test"]["id"], "passed")]

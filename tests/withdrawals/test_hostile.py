@@ -34,6 +34,7 @@ from biobank.withdrawals.case import open_case
 from biobank.withdrawals.schemas import WithdrawalRequest
 from biobank.withdrawals.service import request_withdrawal
 from biobank.withdrawals.steps import STEPS
+from tests import seed
 from tests.conftest import Api, TestBank
 from tests.donors import stories as donors
 from tests.seed import USERS
@@ -140,7 +141,7 @@ def lot_failed(session: Session, _api: Api, story: Story) -> None:
     leaf = session.execute(select(event.c.leaf_hash).limit(1)).scalar_one()
     at = clock.now()
     row = {"lot_code": lot, "kind": "sterility", "sampled_at": at, "result": "failed", "recorded_at": at, "recorded_by": "SYSTEM"}
-    session.execute(insert(table_of(LotTest)).values(id=uuid4(), event_hash=leaf, **row))
+    session.execute(insert(table_of(LotTest)).values(id=uuid4(), event_hash=leaf, **row, **seed.TESTED))
 
 
 BEFOREHAND = {

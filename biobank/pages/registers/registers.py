@@ -51,6 +51,7 @@ LABELS = {
     "contains": "What it may leave in the cells",
     "expires_on": "Expires on",
     "use_within_days": "Days of use after opening",
+    "result_within_days": "Days until a test's result is due",
     "calibration_due_on": "Next calibration due on",
     "change": "What happened",
     "reason": "Why",
@@ -69,6 +70,7 @@ NAMES = (
     "gtin",
     "expires_on",
     "use_within_days",
+    "result_within_days",
     "calibration_due_on",
     "contains",
 )
@@ -199,6 +201,7 @@ async def show_entry(request: Request, code: EntryKey, reading: PageReading) -> 
         ("May leave in the cells", ", ".join(words(each).lower() for each in one.contains) or None),
         ("Expires on", one.expires_on),
         ("Use after opening", None if one.use_within_days is None else quantity_text(one.use_within_days, "days")),
+        ("Result due after", None if one.result_within_days is None else quantity_text(one.result_within_days, "days")),
         ("Opened", instant(one.opened_at)),
         ("Qualified", instant(one.qualified_at)),
         ("Calibration due on", one.calibration_due_on),

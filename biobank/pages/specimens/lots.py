@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from biobank.pages.specimens.specimen_rows import SPECIMEN_COLUMNS, specimen_row
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import LotCode
 from biobank.pages.ui.filters import code as code_markup
-from biobank.pages.ui.filters import when
+from biobank.pages.ui.filters import quantity_text, when
 from biobank.pages.ui.forms import fields_of
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
@@ -31,21 +32,38 @@ from biobank.pages.ui.templating import render
 from biobank.quality.decisions import LotOffer, offered_on_lot
 from biobank.quality.holds import liftable, list_holds
 from biobank.quality.schemas import HoldPublic
+from biobank.registers.schemas import RegisterKind
+from biobank.registers.using import choices_of
 from biobank.specimens import assays, lots
 from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.specimens.processes import ProcessName
 from biobank.specimens.processing_queries import list_processings
-from biobank.specimens.processing_schemas import LotList, LotPublic, LotTestPublic, ProcessingPublic, RecordLotTest
+from biobank.specimens.processing_schemas import Found, LotList, LotPublic, LotTestPublic, ProcessingPublic, RecordLotTest
 from biobank.specimens.queries import list_specimens
 from biobank.specimens.schemas import RecordViability, SpecimenList, SpecimenPublic
+from biobank.specimens.test_results import BY_GROWTH, NUMBERS
 
 router = APIRouter(include_in_schema=False)
 
-TEST_LABELS = {"sampled_at": "Sampled at", "due_at": "Result due at", "report_sha256": "The report"}
+TEST_LABELS = {
+    "sampled_at": "Sampled at",
+    "due_at": "Result due at",
+    "method": "Test method",
+    "laboratory": "Laboratory",
+    "endotoxin_milli_eu_per_ml": "Endotoxin found",
+    "below_detection": "Less than that: below what the test can find",
+    "viable_bp": "Living cells",
+    "organism": "What grew, if the report names it",
+    "report_sha256": "The report",
+}
+SENT_TO: tuple[RegisterKind, ...] = ("test_method", "laboratory")
 
 TESTS = [
     Column("test", "Test", "words"),
     Column("result", "Result", "chip"),
+    Column("found", "Found"),
+    Column("laboratory", "Laboratory"),
+    Column("method", "Method"),
     Column("sampled_at", "Sampled", "when"),
     Column("due_at", "Due", "when"),
     Column("recorded_by", "By", "plain_code"),
@@ -126,7 +144,7 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
     lot = known.lot
     actor: Actor = request.state.actor
     may = actor.may(Permission.PROCESSING_RECORD, at=lot.site)
-    tests = [one.model_dump() | {"result": _standing(one)} | (_act(code, one) if may else {}) for one in lot.tests]
+    tests = [_test_row(code, one, may=may) for one in lot.tests]
     facts: list[tuple[str, Any]] = [
         ("Donor", code_markup(lot.donor)),
         ("Material", MATERIALS[MaterialName(lot.material)].title),
@@ -181,9 +199,27 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
     )
 
 
+def _test_row(code: str, test: LotTestPublic, *, may: bool) -> dict[str, Any]:
+    return test.model_dump() | {"result": _standing(test), "found": found_text(test)} | (_act(code, test) if may else {})
+
+
 def _standing(test: LotTestPublic) -> str:
     late = test.result == "pending" and test.due_at is not None and test.due_at < now()
     return "overdue" if late else CHIPS[test.result]
+
+
+def found_text(test: LotTestPublic) -> str | None:
+    """Return in the laboratory's words what a test found; None while it waits, or where it says no more than its result."""
+    if test.result == "pending":
+        return None
+    if test.endotoxin_milli_eu_per_ml is not None:
+        less = "less than " if test.below_detection else ""
+        return f"{less}{Decimal(test.endotoxin_milli_eu_per_ml) / 1000:f} EU/mL"
+    if test.viable_bp is not None:
+        return f"{quantity_text(test.viable_bp, 'basis_points')} living"
+    if test.test in BY_GROWTH:
+        return "no growth" if test.result == "passed" else f"growth: {test.organism}" if test.organism else "growth"
+    return None
 
 
 def _act(code: str, test: LotTestPublic) -> dict[str, str | None]:
@@ -199,43 +235,61 @@ class NoSuchTest(Conflict):
     title = "Nothing waits for a result"
 
 
-Testing = tuple[LotPublic, LotTestPublic | None]
-"""A lot, and its test that waits for the result that the form is about."""
+@dataclass(frozen=True)
+class Testing:
+    """A lot, its test that waits for the result that the form is about, and what the registers offer."""
+
+    lot: LotPublic
+    waiting: LotTestPublic | None
+    registered: Mapping[str, list[tuple[str, str]]]
 
 
 def _testing(session: Session, actor: Actor, asked: Asked) -> Testing:
     lot = lots.describe_lot(session, actor, asked.code)
     actor.require(Permission.PROCESSING_RECORD, at=lot.site, subject=lot.lot)
     if "completes" not in asked.form:
-        return lot, None
+        return Testing(lot, None, choices_of(session, SENT_TO, sites=[lot.site], person=actor.code, now=now()))
     for one in lot.tests:
         if str(one.id) == asked.form["completes"] and one.result == "pending":
-            return lot, one
+            return Testing(lot, one, {})
     raise NoSuchTest(f"No such test of {lot.lot} waits for a result. Look at its page.", subject=lot.lot)
 
 
 def _draw_test(at: Opened[Testing]) -> ActForm:
-    _lot, waiting = at.read
+    waiting = at.read.waiting
     if waiting is None:
         return ActForm(
             title="Record a test",
             submit="Record it",
             icon="flask",
-            lead="When the sample goes out. Its result is recorded from the page of the lot.",
-            values={"sampled_at": f"{now().astimezone(at.zone):%Y-%m-%dT%H:%M}", "result": "pending"},
+            lead="When the sample goes out; its result is recorded from the page of the lot. Leave empty when that is due where "
+            "the register says how long the method takes.",
+            fields=fields_of(
+                RecordLotTest,
+                *("test", "method", "laboratory", "sampled_at", "due_at"),
+                values={"sampled_at": f"{now().astimezone(at.zone):%Y-%m-%dT%H:%M}", **at.filled()},
+                options={"method": at.read.registered["test_method"], "laboratory": at.read.registered["laboratory"]},
+                labels=TEST_LABELS,
+                needed=("method", "laboratory"),
+            ),
             draft=True,
         )
+    number = NUMBERS.get(waiting.test)
+    asked = [] if number is None else [number]
+    asked += ["below_detection"] if waiting.test == "endotoxin" else []
+    asked += ["organism"] if waiting.test in BY_GROWTH else []
     return ActForm(
         title=f"Result of the {words(waiting.test).lower()} test",
         submit="Record it",
         icon="flask",
-        lead="A failed test holds every unit of the lot at once.",
+        lead=f"{waiting.laboratory}, {waiting.method}. A failed test holds every unit of the lot at once.",
         fields=fields_of(
             RecordLotTest,
-            *("result", "report_sha256"),
+            *("result", *asked, "report_sha256"),
             values=at.filled(),
             options={"result": [("passed", "Passed"), ("failed", "Failed")]},
             labels=TEST_LABELS,
+            needed=("report_sha256", *([] if number is None else [number])),
         ),
         hidden={"completes": str(waiting.id)},
         draft=True,
@@ -243,9 +297,9 @@ def _draw_test(at: Opened[Testing]) -> ActForm:
 
 
 def _of_waiting(at: Acting[Testing]) -> dict[str, Any]:
-    _lot, one = at.read
+    one = at.read.waiting
     if one is None:
-        return {}
+        return {"result": "pending"}
     return {"test": one.test, "sampled_at": one.sampled_at, "due_at": one.due_at, "completes": one.id}
 
 
@@ -262,7 +316,7 @@ ActPage(
     form=_draw_test,
     labels=TEST_LABELS,
     model=RecordLotTest,
-    names=("test", "sampled_at", "due_at", "result", "report_sha256"),
+    names=("test", "method", "laboratory", "sampled_at", "due_at", "result", *Found.model_fields, "report_sha256"),
     given=_of_waiting,
     use_case=lots.record_test,
     after=_tested,
