@@ -1588,6 +1588,23 @@ def upgrade() -> None:
     op.create_index("ix_notice_made", "notice", ["made_at", "id"], unique=False)
     op.create_index("ix_notice_user", "notice", ["user_code", "made_at"], unique=False)
     op.create_table(
+        "paper_check",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("withdrawal_code", sa.Text(), nullable=False),
+        sa.Column("specimens", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("fetched_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("good_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("receipt", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("good_until > fetched_at", name=op.f("a_paper_check_lasts")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_paper_check_event_hash")),
+        sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_paper_check_withdrawal_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_paper_check")),
+        info={"append_only": True},
+    )
+    op.create_index(op.f("ix_paper_check_withdrawal_code"), "paper_check", ["withdrawal_code"], unique=False)
+    op.create_table(
         "paper_form",
         sa.Column("deviation_code", sa.Text(), nullable=False),
         sa.Column("site_code", sa.Text(), nullable=False),
@@ -2389,6 +2406,8 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_processing_donor_code"), table_name="processing")
     op.drop_table("processing")
     op.drop_table("paper_form")
+    op.drop_index(op.f("ix_paper_check_withdrawal_code"), table_name="paper_check")
+    op.drop_table("paper_check")
     op.drop_index("ix_notice_user", table_name="notice")
     op.drop_index("ix_notice_made", table_name="notice")
     op.drop_index(op.f("ix_notice_deviation_code"), table_name="notice")

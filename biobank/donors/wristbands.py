@@ -58,14 +58,14 @@ def unknown_band(code: str) -> NotFound:
 
 
 def active_wristband(session: Session, code: str, at: datetime) -> ActiveBand:
-    """Resolve a scanned band to its donor. Raises NotFound, WristbandVoid, WristbandExpired.
+    """Resolve a band scanned at `at` to its donor. Raises NotFound, WristbandVoid, WristbandExpired.
 
     Anyone at the bedside may scan any band: who may act on that donor is the caller's question.
     """
     row = session.execute(select(_band).where(_band.c.code == code)).first()
     if row is None:
         raise unknown_band(code)
-    if row.voided_at is not None:
+    if row.voided_at is not None and row.voided_at <= at:
         raise WristbandVoid(
             f"{code} has been void since {rfc3339(row.voided_at)} ({row.void_reason.replace('_', ' ')}). "
             "Remove it and look for the band in force, or identify the patient again.",

@@ -4,23 +4,12 @@ Some laws ask for such a report with the cells (Florida ss. 458.3245/459.0127, i
 report"). What it must contain was read in summaries only; the bank's own quality decides whether this is enough.
 """
 
-import io
-from collections.abc import Sequence
-from textwrap import wrap
 from typing import Any, Final
 
-from reportlab.lib.pagesizes import A4
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfgen.canvas import Canvas
-
 from biobank.foundation.terms import words
-from biobank.labels.typeface import face
+from biobank.labels.paper import Paper
 from biobank.viability.schemas import ReportPublic
 
-MARGIN: Final = 48.0
-LEADING: Final = 12.5
-SIZE: Final = 8.5
-WIDTH, HEIGHT = A4
 COLUMNS: Final = (
     ("Vial", 62),
     ("Counted", 92),
@@ -43,7 +32,7 @@ METHOD: Final = (
 
 def draw(report: ReportPublic, signer: str | None) -> bytes:
     """Return the PDF. `signer`: the printed name under the signature; None once that person's name was erased."""
-    page = _Page(report)
+    page = Paper(f"Post-thaw viability of lot {report.lot}", f"{report.lot} · report {report.id}")
     content = report.content
     page.heading(f"Post-thaw viability of lot {content['lot']}")
     for label, value in (
@@ -55,7 +44,7 @@ def draw(report: ReportPublic, signer: str | None) -> bytes:
     ):
         page.line(f"{label}: {value}")
     page.gap()
-    page.table([_row(one) for one in content["counts"]])
+    page.table(COLUMNS, [_row(one) for one in content["counts"]])
     page.gap()
     page.paragraph(_together(content))
     page.gap()
@@ -72,9 +61,7 @@ def draw(report: ReportPublic, signer: str | None) -> bytes:
         page.line(f"{one['specimen']}  {one['leaf_hash']}")
     page.gap()
     page.line("Receipt", bold=True)
-    for text in report.receipt.splitlines():
-        for part in wrap(text, 100) or [""]:
-            page.line(part)
+    page.paragraph(report.receipt)
     return page.finish()
 
 
@@ -111,66 +98,3 @@ def _together(content: dict[str, Any]) -> str:
         f"{text} Acceptance: at least {criterion['minimum_bp'] / 100:g} % with {criterion['confidence_bp'] / 100:g} % "
         f"confidence: {verdict} (shown: at least {whole['shown_bp'] / 100:.1f} %), counting error only."
     )
-
-
-class _Page:
-    """Writes lines from the top, a page after the other, with the report's name at the foot of each."""
-
-    def __init__(self, report: ReportPublic) -> None:
-        self._file = io.BytesIO()
-        self._canvas = Canvas(self._file, pagesize=A4, pageCompression=1, invariant=1)
-        self._canvas.setTitle(f"Post-thaw viability of lot {report.lot}")
-        self._report = report
-        for bold in (False, True):
-            pdfmetrics.registerFont(face(bold))
-        self._number = 0
-        self._begin()
-
-    def _begin(self) -> None:
-        self._number += 1
-        self._y = HEIGHT - MARGIN
-        self._put(MARGIN, MARGIN - 14, f"{self._report.lot} · report {self._report.id} · page {self._number}", 7.0)
-
-    def _put(self, x: float, y: float, text: str, size: float = SIZE, *, bold: bool = False) -> None:
-        self._canvas.setFont(face(bold).fontName, size)
-        self._canvas.drawString(x, y, text)
-
-    def _step(self, height: float = LEADING) -> None:
-        self._y -= height
-        if self._y < MARGIN + LEADING:
-            self._canvas.showPage()
-            self._begin()
-            self._y -= height
-
-    def heading(self, text: str) -> None:
-        self._step(18)
-        self._put(MARGIN, self._y, text, 14.0, bold=True)
-        self._step(8)
-
-    def gap(self) -> None:
-        self._step(8)
-
-    def line(self, text: str, *, bold: bool = False) -> None:
-        self._step()
-        self._put(MARGIN, self._y, text, bold=bold)
-
-    def paragraph(self, text: str) -> None:
-        for part in wrap(text, 105):
-            self.line(part)
-
-    def table(self, rows: Sequence[Sequence[str]]) -> None:
-        self._row([name for name, _ in COLUMNS], bold=True)
-        for row in rows:
-            self._row(row, bold=False)
-
-    def _row(self, cells: Sequence[str], *, bold: bool) -> None:
-        self._step()
-        x = MARGIN
-        for text, (_, width) in zip(cells, COLUMNS, strict=True):
-            self._put(x, self._y, text, 7.0, bold=bold)
-            x += width
-
-    def finish(self) -> bytes:
-        self._canvas.showPage()
-        self._canvas.save()
-        return self._file.getvalue()

@@ -25,6 +25,7 @@ from biobank.withdrawals.case import (
 )
 from biobank.withdrawals.events import Administered, Given
 from biobank.withdrawals.models import bedside_release as release_table
+from biobank.withdrawals.paper_checks import require_same_day
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
@@ -57,6 +58,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     release = (
         session.execute(select(release_table).where(release_table.c.id == request.release).with_for_update()).mappings().first()
     )
+    require_same_day(act, product, request)
     started, ended = moment_of(act, request, request.started_at), moment_of(act, request, None)
     if started > ended:
         raise ImplausibleTime(f"It began ({rfc3339(started)}) after it ended ({rfc3339(ended)}). Say when it began.")

@@ -1,14 +1,30 @@
 """Routes of treatment withdrawals, in the order of their steps."""
 
 from typing import Annotated
+from uuid import UUID
 
+from anyio import to_thread
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import BankDep, CodePath, Performing, Reading
 from biobank.custody.schemas import CustodyHistory
 from biobank.foundation.paging import Cursor, Paging
-from biobank.withdrawals import administering, adverse, arrival, bedside, closing, picking, queries, replacing, review, service
+from biobank.withdrawals import (
+    administering,
+    adverse,
+    arrival,
+    bedside,
+    closing,
+    paper_checks,
+    picking,
+    queries,
+    replacing,
+    review,
+    service,
+)
+from biobank.withdrawals.paper_sheet import draw
 from biobank.withdrawals.schemas import (
     AdministerRequest,
     AdverseRequest,
@@ -20,12 +36,14 @@ from biobank.withdrawals.schemas import (
     Feasibility,
     IssueRequest,
     OutcomeRequest,
+    PaperCheckAnswer,
     PickRequest,
     ReceiveRequest,
     RejectRequest,
     ReplaceRequest,
     ReturnRequest,
     ThawRequest,
+    WithdrawalAct,
     WithdrawalAnswer,
     WithdrawalDetail,
     WithdrawalList,
@@ -36,6 +54,7 @@ from biobank.withdrawals.workflow import Route, WithdrawalState
 
 router = APIRouter(prefix="/api/v1/withdrawals", tags=["withdrawals"])
 
+PAPER = {200: {"content": {"application/pdf": {}}, "description": "The sheet."}}
 _CODE = r"^[A-Za-z0-9-]+$"
 MaybeCode = Annotated[str | None, Query(min_length=3, max_length=20, pattern=_CODE)]
 
@@ -146,6 +165,19 @@ async def receive(code: CodePath, request: ReceiveRequest, performing: Performin
 async def check_at_bedside(code: CodePath, request: BedsideRequest, performing: Performing) -> BedsideAnswer:
     """One person's scans of band and final product; the second person's make a release."""
     return await performing(bedside.check_at_bedside, code, request)
+
+
+@router.post("/{code}/paper-checks", status_code=201)
+async def fetch_paper_check(code: CodePath, request: WithdrawalAct, performing: Performing) -> PaperCheckAnswer:
+    """Make a sheet for the bedside, for when there is no network; what is done by it is entered the same day."""
+    return await performing(paper_checks.fetch, code, request)
+
+
+@router.get("/{code}/paper-checks/{sheet}", response_class=Response, responses=PAPER)  # type: ignore[arg-type]
+async def read_paper_check(code: CodePath, sheet: UUID, reading: Reading) -> Response:
+    """The sheet (PDF), with its receipt; always the same."""
+    data = await to_thread.run_sync(draw, await reading(paper_checks.read_sheet, code, sheet))
+    return Response(data, media_type="application/pdf")
 
 
 @router.post("/{code}/administer")

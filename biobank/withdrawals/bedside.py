@@ -7,7 +7,7 @@ single use, valid for 15 minutes, which the administration consumes; the databas
 """
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -29,6 +29,7 @@ from biobank.withdrawals.case import Case, open_case, record_on_case
 from biobank.withdrawals.events import CheckFailed, CheckOpened, CheckPassed
 from biobank.withdrawals.models import BedsideCheck
 from biobank.withdrawals.models import bedside_release as release_table
+from biobank.withdrawals.paper_checks import moment_at_bedside
 from biobank.withdrawals.releases import end_releases
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
@@ -93,7 +94,8 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
     wrong = differing(case.donor, case.tubes, band_donor, product, None if scanned is None else scanned.donor_code)
     if wrong:
         return stop(session, act, case, request, wrong, band_code, product, scanned)
-    band = active_wristband(session, band_code, act.at)
+    at = moment_at_bedside(session, act, case, product, request)
+    band = active_wristband(session, band_code, at)
     grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
     raise_first(check_refusals(act.actor, case, grounds, product))
     consents = tuple(consents_of(case, grounds, [product])[0])
@@ -113,16 +115,17 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
     ).first()
     if (
         open_check is None
-        or open_check.expires_at < act.at
+        or open_check.expires_at < at
+        or open_check.paper != request.paper
         or act.actor.code in logins_of_persons(session, [open_check.first_checker])[open_check.first_checker]
         or open_check.wristband_code != band.code
     ):
-        return _open_check(session, act, case, request, product, band, open_check)
+        return _open_check(session, act, at, case, request, product, band, open_check)
     if _same(request.device, open_check.first_device):
         raise SameDevice(
             f"{open_check.first_checker} scanned on this device. Scan on another, signed in as yourself.", subject=product
         )
-    return _pass_check(session, act, case, request, product, band, open_check, consents)
+    return _pass_check(session, act, max(at, open_check.opened_at), case, request, product, band, open_check, consents)
 
 
 def _same(device: str | None, other: str | None) -> bool:
@@ -170,14 +173,14 @@ def _supersede_checks(session: Session, act: Act, case: Case) -> None:
 
 
 def _open_check(
-    session: Session, act: Act, case: Case, given: Circumstances, product: str, band: ActiveBand, before: Any
+    session: Session, act: Act, at: datetime, case: Case, given: Circumstances, product: str, band: ActiveBand, before: Any
 ) -> BedsideAnswer:
     if before is not None:
         session.execute(update(check_table).where(check_table.c.id == before.id).values(superseded_at=act.at))
     check = uuid4()
     event = CheckOpened(check=str(check), specimen=product, wristband=band.code)
     opened = record_on_case(session, act, case, event, given, relies_on=(band.leaf_hash,))
-    expires = act.at + CHECK_LIFE
+    expires = at + CHECK_LIFE
     session.execute(
         insert(check_table).values(
             id=check,
@@ -186,7 +189,7 @@ def _open_check(
             donor_code=case.donor,
             wristband_code=band.code,
             first_checker=act.actor.code,
-            opened_at=act.at,
+            opened_at=at,
             opened_event=opened.leaf_hash,
             expires_at=expires,
             first_device=given.device,
@@ -200,6 +203,7 @@ def _open_check(
 def _pass_check(
     session: Session,
     act: Act,
+    at: datetime,
     case: Case,
     given: Circumstances,
     product: str,
@@ -209,7 +213,7 @@ def _pass_check(
 ) -> BedsideAnswer:
     # A second check of the same product makes the first one's release void: one permission at a time.
     end_releases(session, [product], at=act.at, because="checked_again")
-    release, expires = uuid4(), act.at + RELEASE_LIFE
+    release, expires = uuid4(), at + RELEASE_LIFE
     event = CheckPassed(
         check=str(check.id),
         opened=bytes(check.opened_event).hex(),
@@ -224,7 +228,7 @@ def _pass_check(
     session.execute(
         update(check_table)
         .where(check_table.c.id == check.id)
-        .values(second_checker=act.actor.code, second_device=given.device, ended_at=act.at, passed=True)
+        .values(second_checker=act.actor.code, second_device=given.device, ended_at=at, passed=True)
     )
     session.execute(
         insert(release_table).values(
@@ -236,7 +240,7 @@ def _pass_check(
             wristband_code=band.code,
             first_checker=check.first_checker,
             second_checker=act.actor.code,
-            made_at=act.at,
+            made_at=at,
             made_event=passed.leaf_hash,
             expires_at=expires,
         )

@@ -290,6 +290,18 @@ class Arrived(WithdrawalEvent):
     site: str = CODE
 
 
+class PaperCheckFetched(WithdrawalEvent):
+    """A sheet for the bedside was made, for when there is no network. The receipt of this entry is printed on it."""
+
+    kind: Literal["withdrawal.paper_check_fetched"] = "withdrawal.paper_check_fetched"
+    permission: ClassVar[Permission] = Permission.WITHDRAWAL_ADMINISTER
+
+    sheet: str = ID
+    specimens: tuple[str, ...] = Field(min_length=1, max_length=20)
+    good_until: str = WHEN
+    content: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the canonical JSON of what the sheet says.")
+
+
 class CheckOpened(WithdrawalEvent):
     """The first of two people scanned the band and the final product; they belong to the same person."""
 

@@ -16,6 +16,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -128,6 +129,25 @@ class WithdrawalPick(SQLModel, table=True):
     picked_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
     confirmed_by: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
     confirmed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+
+
+class PaperCheck(SQLModel, table=True):
+    """A sheet for the bedside, fetched for when there is no network: what it says, signed by the log."""
+
+    __tablename__ = "paper_check"
+    __table_args__ = (
+        CheckConstraint("good_until > fetched_at", name="a_paper_check_lasts"),
+        {"info": {"append_only": True}},
+    )
+
+    id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
+    withdrawal_code: str = Field(sa_column=Column(Text, ForeignKey("withdrawal.code"), nullable=False, index=True))
+    specimens: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    fetched_at: datetime = Field(sa_column=when())
+    good_until: datetime = Field(sa_column=when())
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    receipt: str = Field(sa_column=Column(Text, nullable=False))
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
 
 
 class BedsideCheck(SQLModel, table=True):

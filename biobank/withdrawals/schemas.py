@@ -289,6 +289,14 @@ class BedsideAnswer(WithdrawalAnswer):
     expires_at: datetime = Field(description="Until then the second person must scan, or the release be used.")
 
 
+class PaperCheckAnswer(WithdrawalAnswer):
+    """A sheet for the bedside was made; `GET /withdrawals/{code}/paper-checks/{sheet}` prints it."""
+
+    sheet: UUID
+    good_until: datetime
+    content_sha256: Sha256
+
+
 class FeasibleSpecimen(BaseModel):
     """A specimen of the donor: usable now, or why not."""
 

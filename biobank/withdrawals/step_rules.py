@@ -332,6 +332,15 @@ def check_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> lis
     return [*begin_refusals(actor, Step.CHECK, case), *_to_give(case, grounds, code)]
 
 
+def paper_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
+    """Return every reason why this tube is not printed on a paper check now: it could not go on to be given. Pure."""
+    tube = case.tubes[code]
+    frozen = (tube.state, tube.projection.condition) == (State.DELIVERED, Condition.FROZEN.value)
+    event, conditions = (Thawed, frozenset({Condition.FROZEN})) if frozen else (Administered, None)
+    use = _use(case, grounds, [code], event, conditions, lagging=False)
+    return [*begin_refusals(actor, Step.CHECK, case), *_unaccepted(case, code), *use]
+
+
 def administer_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
     """Return every reason why the actor may not give this tube now, under the release in the grounds. Pure."""
     release = release_refusal(grounds.releases.get(code), code, grounds.at)
@@ -404,6 +413,7 @@ ONE_TUBE: Mapping[str, OneTube] = {
     "thaw": thaw_refusals,
     "receive": lambda actor, case, _grounds, code: receipt_refusals(actor, case, code),
     "check": check_refusals,
+    "paper": paper_refusals,
     "administer": administer_refusals,
     "return": lambda actor, case, _grounds, code: return_refusals(actor, case, code),
 }

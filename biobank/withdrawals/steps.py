@@ -9,7 +9,7 @@ from typing import Any
 
 from biobank.acts.signing import Meaning
 from biobank.auth.permissions import Permission
-from biobank.withdrawals import administering, adverse, arrival, bedside, closing, picking, replacing, service
+from biobank.withdrawals import administering, adverse, arrival, bedside, closing, paper_checks, picking, replacing, service
 from biobank.withdrawals.schemas import (
     AdministerRequest,
     AdverseRequest,
@@ -127,6 +127,16 @@ STEPS: Mapping[str, StepPage] = {
         BedsideRequest,
         bedside.check_at_bedside,
         ("wristband", "product", "device"),
+    ),
+    "paper": StepPage(
+        Step.CHECK,
+        "Fetch a paper check",
+        "For when there is no network: a sheet for the bedside, good for 24 hours. Print it now; two people fill it in, file it "
+        "as a form on paper, and enter it the same day.",
+        "print",
+        P.WITHDRAWAL_ADMINISTER,
+        WithdrawalAct,
+        paper_checks.fetch,
     ),
     "administer": StepPage(
         Step.ADMINISTER,

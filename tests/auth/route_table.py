@@ -837,6 +837,7 @@ WITHDRAWALS = (
     _step("issue", P.WITHDRAWAL_ISSUE),
     _step("receive", P.WITHDRAWAL_RECEIVE, tubes=[SOME_TUBE], container_intact=True, label_legible=True),
     _step("bedside-checks", P.WITHDRAWAL_ADMINISTER, wristband=SOME_BAND, product=SOME_TUBE, device="tablet-1"),
+    _step("paper-checks", P.WITHDRAWAL_ADMINISTER),
     _step(
         "administer",
         P.WITHDRAWAL_ADMINISTER,

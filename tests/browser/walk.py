@@ -197,6 +197,9 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/{approved}/pick", BENCH, 24, "/withdrawals/{code}/pick"),
     stop("/withdrawals/{approved}/confirm", BENCH, 18, "/withdrawals/{code}/confirm"),
     stop("/withdrawals/{thawed}/check", CLINIC, 16, "/withdrawals/{code}/check"),
+    stop("/withdrawals/{delivered}/paper", ("clinic_staff",), 13, "/withdrawals/{code}/paper"),
+    stop("/withdrawals/{delivered}/check-from-paper", ("clinic_staff",), 13, "/withdrawals/{code}/check-from-paper"),
+    stop("/withdrawals/{delivered}/administer-from-paper", ("clinic_staff",), 13, "/withdrawals/{code}/administer-from-paper"),
     stop("/withdrawals/{thawed}/administer", ("clinician",), 16, "/withdrawals/{code}/administer"),
     stop("/handovers", ("lab_tech", "clinician"), 8),
     stop("/handovers/new", BENCH, 3),
@@ -247,6 +250,7 @@ NOT_PAGES = {
     # A part of a page, and what a page that waits asks.
     "/withdrawals/new/feasibility",
     "/withdrawals/{code}/check/now",
+    "/withdrawals/{code}/paper-checks/{sheet}",
     "/log/exports/now",
     "/tasks/now",
 }

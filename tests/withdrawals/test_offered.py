@@ -98,7 +98,8 @@ def hold(api: Api, story: Story) -> None:
 def body_of(story: Story, name: str, tube: str) -> BaseModel:
     """What a person who does everything right sends."""
     looked = {"container_intact": True, "label_legible": True, "temperature_mc": -150_000}
-    given = {"given": AMOUNT, "residue": 0, "loss": 0, "anatomical_site": "scalp"}
+    given = {"given": AMOUNT, "residue": 0, "loss": 0, "volume_ul": 1500, "anatomical_site": "scalp", "reaction": False}
+    given |= {"started_at": clock.now()}
     decided = {"site": "LAB", "reason": "postponed", "quality": "released_to_bank", "logger_sha256": "cd" * 32}
     bodies: dict[str, dict[str, Any]] = {
         "approve": {},
@@ -110,7 +111,8 @@ def body_of(story: Story, name: str, tube: str) -> BaseModel:
         "thaw": {"tube": tube, "method": "water bath 37 C", "duration_s": 90},
         "issue": {},
         "receive": {"tubes": [tube]} | looked,
-        "check": {"wristband": story.band, "product": tube},
+        "check": {"wristband": story.band, "product": tube, "device": "tablet-of-another"},
+        "paper": {},
         "administer": {"product": tube, "release": story.release or str(uuid4())} | given,
         "outcome": {"result": "as_expected", "close": False},
         "adverse": {"kind": "event", "seriousness": "serious", "in_lot": True, "seen_at": clock.now(), "words": "Fever."},

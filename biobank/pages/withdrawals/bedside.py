@@ -134,16 +134,16 @@ def _draw_administer(at: Opened[Bedside]) -> OwnPage:
     return OwnPage("withdrawal_administer.html", **shows, **({"refusal": None} if stopped else {}))
 
 
-def _release(at: Opened[Bedside]) -> dict[str, Any]:
-    """Return the newest release of the scanned product, or of any when the scan names none of them (it is then refused).
+def release_of(standing: Standing, product: str) -> dict[str, Any]:
+    """Return the newest release of a scanned product, or of any when the scan names none of them (it is then refused).
 
     Whether it may be used is the rules' to say. Raises NoRelease when two people have not agreed on anything.
     """
-    scanned = at.form.get("product", "").upper()
-    releases = at.read.standing.releases
+    scanned, releases = product.upper(), standing.releases
     named = [one for one in releases if scanned.endswith(one["specimen_code"])] or releases
     if not named:
-        raise NoRelease("There is no open bedside release. Two people check wristband and product first.", subject=at.code)
+        text = "There is no open bedside release. Two people check wristband and product first."
+        raise NoRelease(text, subject=standing.case.code)
     return {"release": str(named[-1]["id"])}
 
 
@@ -155,7 +155,7 @@ ActPage(
     names=(*STEPS["administer"].names, "started_at"),
     more=CIRCUMSTANCES,
     labels=STEPS["administer"].labels,
-    given=_release,
+    given=lambda at: release_of(at.read.standing, at.form.get("product", "")),
     use_case=administering.administer,
     after=taken("administer"),
 ).on(router)

@@ -73,8 +73,13 @@ def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
         given=lambda _at: step.given,
         meaning=step.meaning,
         use_case=step.use_case,
-        after=taken(name),
+        after=_after_paper if name == "paper" else taken(name),
     )
+
+
+def _after_paper(at: Opened[Any], _body: Any, answer: Any) -> Done:
+    text = "It is good for 24 hours; its receipt is on it."
+    return Done(f"/withdrawals/{at.code}/paper-checks/{answer['sheet']}", "The paper check was made.", text)
 
 
 for _name, _step in STEPS.items():

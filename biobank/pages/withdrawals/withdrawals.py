@@ -27,8 +27,9 @@ from biobank.specimens.materials import amount_text
 from biobank.withdrawals import queries
 from biobank.withdrawals.schemas import WithdrawalDetail, WithdrawalList
 from biobank.withdrawals.standing import read_standing
+from biobank.withdrawals.step_rules import begin_refusals
 from biobank.withdrawals.steps import STEPS
-from biobank.withdrawals.workflow import WithdrawalState, next_steps
+from biobank.withdrawals.workflow import Step, WithdrawalState, next_steps
 
 router = APIRouter(include_in_schema=False)
 
@@ -85,6 +86,8 @@ class Whole:
     events: list[EventPublic]
     acts: Sequence[str] = ()
     wanted: Sequence[str] = ()
+    enters_paper: bool = False
+    """Whether this login may enter what two people wrote on a sheet that was fetched."""
 
 
 def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
@@ -95,7 +98,9 @@ def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
     events = queries.history_of_case(session, case).items
     wanted = next_steps(case.state, case.route, case.items)
     order = dict.fromkeys([*wanted, *STEPS])
-    return Whole(withdrawal, events, [name for name in order if name in standing.offered], wanted)
+    sheet = any(event.kind == "withdrawal.paper_check_fetched" for event in events)
+    enters = sheet and not begin_refusals(actor, Step.CHECK, case)
+    return Whole(withdrawal, events, [name for name in order if name in standing.offered], wanted, enters)
 
 
 @router.get("/withdrawals/{code}")
@@ -136,6 +141,9 @@ def acts_of(whole: Whole) -> list[ActionLink]:
         weight = "grave" if page.grave else "plain" if acts or name not in whole.wanted else "main"
         href = f"/withdrawals/{withdrawal.code}/{name}"
         acts.append(ActionLink(page.label, href, page.icon, "get", weight))  # type: ignore[arg-type]  # weights above
+    if whole.enters_paper:
+        for what, name in (("Enter a check from paper", "check"), ("Enter an administration from paper", "administer")):
+            acts.append(ActionLink(what, f"/withdrawals/{withdrawal.code}/{name}-from-paper", "pen", "get", "plain"))
     return acts
 
 

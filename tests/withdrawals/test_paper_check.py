@@ -1,0 +1,141 @@
+"""The bedside without network: a sheet fetched beforehand, filed, and entered the same day by both people."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from tests import seed
+from tests.conftest import Api
+from tests.donors import stories as donors
+from tests.labels.reading import pdf_texts
+from tests.quality.test_deviations import stored
+from tests.withdrawals.stories import Story, a_story, kinds_of, later, refused, sealed, state_of
+
+DOCTOR, NURSE = (seed.USERS[name].code for name in ("clinician", "clinic_staff"))
+
+
+def fetched(story: Story, **body: Any) -> httpx.Response:
+    return story.api.clinic_staff.post(f"/withdrawals/{story.code}/paper-checks", json=body)
+
+
+def filed(api: Api, began: datetime) -> str:
+    body = {
+        "site": "CLINIC",
+        "form_sha256": stored(api, b"%PDF-1.7 the sheet, filled in").json()["sha256"],
+        "did_by": DOCTOR,
+        "second": NURSE,
+        "began_at": rfc3339(began),
+        "reason": "network_down",
+        "description": "No network in the treatment room.",
+    }
+    answer = api.clinician.post("/paper-forms", json=body)
+    assert answer.status_code == 201, answer.text
+    code: str = answer.json()["code"]
+    return code
+
+
+def given_on_paper(api: Api, **wait: float) -> tuple[Story, str, datetime]:
+    """A sheet fetched, a thawed tube checked on paper ten minutes later, and the form filed after a while."""
+    story = a_story(api).up_to("thaw")
+    story.band = donors.band(api, story.donor)
+    assert fetched(story).status_code == 201
+    began = clock.now()
+    later(api, minutes=10)
+    then = clock.now()
+    later(api, **(wait or {"hours": 2}))
+    sealed(api)
+    return story, filed(api, began), then
+
+
+def on_paper(form: str, at: datetime, **more: Any) -> dict[str, Any]:
+    return {"paper": form, "occurred_at": rfc3339(at), "device": None} | more
+
+
+def test_a_sheet_names_the_tubes_is_signed_by_the_log_and_is_always_the_same(api: Api) -> None:
+    story = a_story(api).up_to("issue")
+    refused(fetched(story), 409, "custody_not_accepted")
+    assert story.receive().status_code == 200
+    band = donors.band(api, story.donor)
+    refused(story.api.lab_tech.post(f"/withdrawals/{story.code}/paper-checks", json={}), 403, "not_permitted")
+
+    answer = fetched(story)
+
+    assert answer.status_code == 201, answer.text
+    event = api.auditor.get(f"/withdrawals/{story.code}/history").json()["items"][-1]
+    said = answer.json()
+    assert (event["kind"], event["body"]["content"]) == ("withdrawal.paper_check_fetched", said["content_sha256"])
+    assert event["leaf_hash"] in said["receipt"]
+    path = f"/withdrawals/{story.code}/paper-checks/{said['sheet']}"
+    printed = api.clinic_staff.get(path)
+    text = " ".join("".join(pdf_texts(printed.content)).split())
+    for shown in (story.vials[0], band, story.donor, said["content_sha256"], event["leaf_hash"]):
+        assert shown in text
+    assert api.clinic_staff.get(path).content == printed.content
+    refused(api.clinic_staff.get(path.replace(story.code, a_story(api).up_to("request").code)), 404, "not_found")
+
+
+def test_a_tube_on_hold_is_not_printed(api: Api) -> None:
+    story = a_story(api).up_to("receive")
+    hold = {"scope_kind": "specimen", "scope_id": story.vials[0], "kind": "quality", "reason": "late_result"}
+    assert api.lab_tech.post("/holds", json=hold).status_code == 201
+    refused(fetched(story), 409, "on_hold")
+
+
+def test_what_two_people_wrote_is_entered_the_same_day_and_says_when_it_happened(api: Api) -> None:
+    story, form, then = given_on_paper(api)
+    refused(story.check(**on_paper(form, then - timedelta(minutes=11))), 409, "paper_check_missing")
+    refused(story.check(api.lab_tech, **on_paper(form, then)), 403, "not_permitted")
+
+    first = story.check(**on_paper(form, then))
+    assert (first.status_code, first.json()["status"]) == (201, "waiting_for_second_person"), first.text
+    assert story.check(**on_paper(form, then)).json()["status"] == "waiting_for_second_person", "one person is not two"
+    second = story.check(api.clinic_staff, **on_paper(form, then + timedelta(minutes=1)))
+    assert second.json()["status"] == "released", second.text
+    began, ended = then + timedelta(minutes=3), then + timedelta(minutes=8)
+    done = story.administer(**on_paper(form, ended, started_at=rfc3339(began)))
+
+    assert done.status_code == 200, done.text
+    assert state_of(api, story.vials[0])["state"] == "administered"
+    last = api.auditor.get(f"/specimens/{story.vials[0]}/custody").json()["items"][-1]
+    assert (last["source"], last["occurred_at"], last["body"]["started_at"]) == ("paper", rfc3339(ended), rfc3339(began))
+    assert kinds_of(api, "withdrawal", story.code)[-3:] == [
+        "withdrawal.bedside_check_opened",
+        "withdrawal.bedside_check_passed",
+        "withdrawal.administered",
+    ]
+
+
+def test_it_is_not_entered_another_day(api: Api) -> None:
+    story, form, then = given_on_paper(api, hours=24, minutes=1)
+    refused(story.check(**on_paper(form, then)), 409, "paper_entered_late")
+
+
+def test_two_people_on_paper_are_bound_to_ten_minutes_and_another_persons_product_stops_everything(api: Api) -> None:
+    story, form, then = given_on_paper(api)
+    assert story.check(**on_paper(form, then)).status_code == 201
+    late = story.check(api.clinic_staff, **on_paper(form, then + timedelta(minutes=11)))
+    assert late.json()["status"] == "waiting_for_second_person"
+    other = a_story(api).up_to("thaw")
+    refused(story.check(**on_paper(form, then, product=other.vials[0])), 409, "wrong_recipient")
+
+
+@pytest.mark.parametrize("kind", ["consent_revoked", "on_hold"])
+def test_what_stood_against_it_by_then_stands_against_it_on_paper_too(api: Api, kind: str) -> None:
+    story = a_story(api).up_to("thaw")
+    story.band = donors.band(api, story.donor)
+    assert fetched(story).status_code == 201
+    began = clock.now()
+    if kind == "on_hold":
+        hold = {"scope_kind": "specimen", "scope_id": story.vials[0], "kind": "quality", "reason": "late_result"}
+        assert api.lab_tech.post("/holds", json=hold).status_code == 201
+    else:
+        consent = api.clinician.get(f"/donors/{story.donor}").json()["consents"][0]["id"]
+        assert api.clinician.post(f"/donors/{story.donor}/consents/{consent}/revoke", json={}).status_code in (200, 201)
+    later(api, minutes=30)
+    sealed(api)
+    form = filed(api, began)
+    refused(story.check(**on_paper(form, clock.now() - timedelta(minutes=10))), 409, kind)
