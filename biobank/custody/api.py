@@ -1,5 +1,6 @@
 """Routes of custody: read the chain, correct it, see what may happen next, see what was refused."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import Performing, Reading
 from biobank.custody import performer_confirmations, queries, reversal, service
+from biobank.custody.near_misses import MissCounts, Span, miss_counts
 from biobank.custody.performer_confirmations import ConfirmationState, Confirmed, ConfirmRequest, NamedPerformerList
 from biobank.custody.reversal import AmendRequest, ReversalDone, ReverseRequest
 from biobank.custody.schemas import (
@@ -15,6 +17,7 @@ from biobank.custody.schemas import (
     CustodyHistory,
     EventAnswer,
 )
+from biobank.foundation import clock
 from biobank.foundation.paging import Cursor, Paging
 
 router = APIRouter(prefix="/api/v1", tags=["custody"])
@@ -65,6 +68,14 @@ async def read_named_hands(
     """Entries that name a colleague who has not confirmed yet (or who has, or who disputes it): yours, or the bank's for
     those who read its log."""
     return await reading(performer_confirmations.list_hands, user=user, state=state, after=after, limit=limit)
+
+
+@router.get("/attempt-counts")
+async def read_attempt_counts(
+    reading: Reading, days: Annotated[int, Query(ge=1, le=3650)] = 90, each: Span = Span.WEEK
+) -> MissCounts:
+    """How often each step was refused, or a rule set aside, by place and time: near misses and overrides."""
+    return await reading(miss_counts, clock.now() - timedelta(days=days), each)
 
 
 @router.get("/attempts")

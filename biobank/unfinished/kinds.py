@@ -41,7 +41,7 @@ from biobank.transparency.models import event
 from biobank.unfinished.models import act_timed_out, open_act_limit
 from biobank.withdrawals.bedside import check_table as bedside_check
 from biobank.withdrawals.case import pick_table as withdrawal_pick
-from biobank.withdrawals.models import withdrawal
+from biobank.withdrawals.models import withdrawal, withdrawal_item
 
 P = Permission
 
@@ -90,6 +90,22 @@ _THAWED_AT = (
 )
 _THAWED_STATES = ("in_process", "checked_out", "issued", "delivered", "received", "in_transit")
 _PICKING = exists().where(withdrawal.c.code == custody.c.reserved_for, withdrawal.c.state == "picking")
+_ISSUED_AT = (
+    select(func.max(event.c.occurred_at))
+    .where(event.c.stream_kind == "withdrawal", event.c.stream_id == withdrawal.c.code, event.c.kind == "withdrawal.issued")
+    .scalar_subquery()
+)
+_CHECKED = exists().where(
+    bedside_check.c.withdrawal_code == withdrawal_item.c.withdrawal_code,
+    bedside_check.c.specimen_code == withdrawal_item.c.specimen_code,
+    bedside_check.c.passed,
+)
+_UNVERIFIED = exists().where(
+    withdrawal_item.c.withdrawal_code == withdrawal.c.code,
+    custody.c.code == withdrawal_item.c.specimen_code,
+    custody.c.state.in_(["issued", "in_transit", "delivered"]),
+    ~_CHECKED,
+)
 _LATER, _LATER_ITEM = handover.alias("later"), item.alias("later_item")
 _OFFERED_AGAIN = exists().where(
     _LATER_ITEM.c.specimen_code == item.c.specimen_code,
@@ -167,6 +183,17 @@ KINDS: Final[Mapping[str, OpenKind]] = {
         None,
         P.WITHDRAWAL_ADMINISTER,
         "Finish a bedside check",
+        "/withdrawals/{}",
+    ),
+    # The watchdog over what left for a person: it counts from the issue, so a clinic that is far away sets its own time.
+    "unverified": OpenKind(
+        StreamKind.WITHDRAWAL,
+        _found(withdrawal.c.code, withdrawal.c.code, withdrawal.c.clinic_site_code, _ISSUED_AT).where(
+            withdrawal.c.state.in_(["issued", "delivered"]), _UNVERIFIED
+        ),
+        60,
+        P.WITHDRAWAL_ADMINISTER,
+        "Issued and not verified at the bedside",
         "/withdrawals/{}",
     ),
     "lift": OpenKind(

@@ -267,6 +267,8 @@ CUSTODY = (
     Row("GET", "/api/v1/specimens/{code}/custody", P.SPECIMEN_READ, None, _specimen),
     Row("GET", "/api/v1/specimens/{code}/allowed-events", P.SPECIMEN_READ, None, _specimen),
     Row("GET", "/api/v1/attempts", P.LOG_READ),
+    Row("GET", "/api/v1/attempt-counts", P.LOG_READ),
+    Row("GET", "/api/v1/bedside-compliance", P.WITHDRAWAL_READ),
     Row("GET", "/api/v1/confirmations", None),
     Row("POST", "/api/v1/confirmations", None, lambda w: {"events": [w.last_event]}, missing=True),
     Row(
@@ -826,6 +828,14 @@ WITHDRAWALS = (
     Row("GET", "/api/v1/withdrawals", P.WITHDRAWAL_READ),
     Row("GET", "/api/v1/withdrawals/feasibility?donor={donor}", P.WITHDRAWAL_READ, None, lambda w: {"donor": w.donor}),
     Row("GET", "/api/v1/withdrawals/{code}", P.WITHDRAWAL_READ, None, _no_withdrawal, missing=True),
+    Row(
+        "GET",
+        "/api/v1/withdrawals/{code}/paper-checks/{sheet}",
+        P.WITHDRAWAL_READ,
+        None,
+        lambda w: _no_withdrawal(w) | {"sheet": SOME_ID},
+        missing=True,
+    ),
     Row("GET", "/api/v1/withdrawals/{code}/picture", P.WITHDRAWAL_APPROVE, None, _no_withdrawal, missing=True),
     Row("GET", "/api/v1/withdrawals/{code}/history", P.WITHDRAWAL_READ, None, _no_withdrawal, missing=True),
     _step("approve", P.WITHDRAWAL_APPROVE),

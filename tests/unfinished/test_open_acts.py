@@ -83,6 +83,7 @@ def test_every_kind_is_found_timed_out_shown_to_who_can_finish_it_and_gone_when_
         ("pick", picking.code): "lab_tech",
         ("thaw", checking.vials[0]): "clinician",
         ("bedside_check", checking.code): "clinician",
+        ("unverified", checking.code): "clinic_staff",
         ("lift", box): "lab_tech",
     }
     assert open_now(api) == set(expected)
@@ -101,12 +102,40 @@ def test_every_kind_is_found_timed_out_shown_to_who_can_finish_it_and_gone_when_
     offered(api, [held])
     assert picking.confirm(api.lab_tech2).status_code == 201
     assert picking.issue().status_code == 200, "finishing later is still possible"
-    assert open_now(api) == set(expected) - {("lift", box), ("pick", picking.code)}
+    left = set(expected) - {("lift", box), ("pick", picking.code)}
+    assert open_now(api) == left | {("unverified", picking.code)}, "what was issued waits for its bedside"
     assert kinds_of(api, "withdrawal", picking.code)[-3:] == [
         "withdrawal.timed_out",
         "withdrawal.pick_confirmed",
         "withdrawal.issued",
     ]
+
+
+def test_what_was_issued_and_not_verified_within_its_time_is_called_until_it_is(api: Api) -> None:
+    story = a_story(api).up_to("issue")
+    body = {"site": "CLINIC", "act": "unverified", "minutes": 90}
+    assert sign_and_post(api.quality, "decided", "/open-act-limits", body).status_code == 201
+    later(api, minutes=61)
+    assert (open_now(api), timer(api)) == ({("unverified", story.code)}, 0), "the clinic set its own time"
+    later(api, minutes=30)
+    assert timer(api) == 1
+    called = (KINDS["unverified"].what, story.code, f"/withdrawals/{story.code}")
+    assert called in waiting(api, "clinic_staff") and waiting(api, "other_clinician") == []
+    sealed(api)
+    assert story.receive().status_code == 200 and story.thaw().status_code == 200
+    assert story.check().status_code == 201
+    assert called in waiting(api, "clinic_staff"), "one person is not two"
+    assert story.check(api.clinic_staff).json()["status"] == "released"
+    assert called not in waiting(api, "clinic_staff") and ("unverified", story.code) not in open_now(api)
+    causes = {one["cause"]: one["times"] for one in api.quality.get("/bedside-compliance").json()["items"]}
+    assert causes == {"issued_and_not_verified_in_time": 1}
+
+
+def test_a_tube_that_came_back_is_not_called_for(api: Api) -> None:
+    story = a_story(api).up_to("receive")
+    assert ("unverified", story.code) in open_now(api)
+    assert story.take_back().status_code == 200
+    assert ("unverified", story.code) not in open_now(api)
 
 
 def test_a_run_and_a_culture_have_times_of_their_own(api: Api) -> None:

@@ -188,6 +188,7 @@ def _draw(at: Opened[Known], identity: IdentityPublic | None = None) -> OwnPage:
     acts += _record_acts(actor, donor)
     if actor.may(Permission.SPECIMEN_READ, at=ANYWHERE):
         acts.append(ActionLink("Every hold there was on this donor", f"/holds?on={at.code}&state=all", "octagon"))
+    acts.append(ActionLink("Print the file", f"/donors/{at.code}/dossier", "print"))
     band = donor.wristband
     return OwnPage(
         "donor.html",

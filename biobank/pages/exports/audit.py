@@ -9,6 +9,8 @@ from fastapi.responses import JSONResponse, Response
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.custody.near_misses import MissCount, Span, miss_counts
 from biobank.custody.queries import attempts
 from biobank.custody.schemas import AttemptList, AttemptPublic
 from biobank.exports.gaps import Gaps, read_gaps
@@ -16,7 +18,8 @@ from biobank.exports.past_exports import PastExport, list_exports
 from biobank.exports.saved_filters import title_of
 from biobank.foundation import clock
 from biobank.foundation.paging import Listed
-from biobank.pages.ui.listing import Filter, Listing, Wanted
+from biobank.foundation.terms import words
+from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import Column, Stat
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
@@ -78,6 +81,50 @@ Listing(
     ],
     empty="Nothing was refused",
     hint="Take a filter away, or be glad.",
+).on(router)
+
+
+def read_counts(session: Session, actor: Actor, asked: Wanted) -> Listed[MissCount]:
+    """Count what was refused and what was set aside."""
+    since = clock.now() - timedelta(days=int(asked.of["days"] or 90))
+    found = miss_counts(session, actor, since, Span(asked.of["each"] or "week")).items
+    chosen = [one for one in found if asked.of["what"] in (None, one.what)]
+    return Listed(items=chosen, total=len(chosen))
+
+
+def count_row(one: MissCount) -> Mapping[str, Any]:
+    """Return the cells of one count."""
+    named = {"what": words(one.what), "step": words(one.step), "why": words(one.why.split(".")[-1])}
+    return one.model_dump() | named | {"key": f"{one.begins:%Y-%m-%d} {one.site} {one.step} {one.why}"}
+
+
+Listing(
+    address="/log/counts",
+    title="Near misses and overrides, counted",
+    key="key",
+    dense=True,
+    lead="How often each step was refused, and how often a rule was set aside by an act that says so, by place and time (UTC).",
+    columns=[
+        Column("begins", "From", "log_time"),
+        Column("what", "What"),
+        Column("step", "Step"),
+        Column("why", "Why"),
+        Column("site", "Site", "plain_code"),
+        Column("times", "Times", "number"),
+    ],
+    read=read_counts,
+    row=count_row,
+    default="-begins",
+    filters=[
+        Filter(
+            "days", "In the last", "choice", [("7", "Week"), ("30", "30 days"), ("90", "90 days"), ("365", "Year")], usual="90"
+        ),
+        Filter("each", "Counted by", "choice", [(one.value, words(one.value)) for one in Span], usual="week"),
+        Filter("what", "What", "choice", [("near_miss", "Near miss"), ("override", "Override")]),
+    ],
+    links=[Link("Every one of them", "/log/near-misses", "log", Permission.LOG_READ)],
+    empty="Nothing was refused or set aside",
+    hint="Choose a longer time.",
 ).on(router)
 
 

@@ -13,6 +13,7 @@ from biobank.acts.signing import Meaning
 from biobank.acts.two_person import PendingActPublic, list_pending
 from biobank.auth.actor import Actor, RoleGrant
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Needs, Opened
@@ -113,7 +114,7 @@ async def show_user(request: Request, code: UserCode, reading: PageReading) -> R
         chip="active" if user.active else "disabled",
         tables=tables,
         trail=[("Users", "/users"), (code, None)],
-        acts=_acts(user, may_change),
+        acts=[*_acts(user, may_change), *_day(actor, code)],
         facts=[
             ("Login name", user.username),
             ("Printed name", user.printed_name),
@@ -122,6 +123,11 @@ async def show_user(request: Request, code: UserCode, reading: PageReading) -> R
             ("Password", "Not chosen yet" if user.must_change_password else "Chosen by its owner"),
         ],
     )
+
+
+def _day(actor: Actor, code: str) -> list[ActionLink]:
+    """What the login recorded today, for whoever reads the log; the address takes another day (`on`)."""
+    return [ActionLink("Print its day", f"/users/{code}/day", "print")] if actor.may(Permission.LOG_READ, at=ANYWHERE) else []
 
 
 def _acts(user: UserPublic, may_change: bool) -> list[ActionLink]:

@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import ANYWHERE, EVERYWHERE
 from biobank.foundation.clock import now
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import Conflict
@@ -170,6 +170,8 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
             acts.append(ActionLink("Reopen its rejection", f"/lots/{code}/reopen", "return"))
     if actor.may(Permission.LABEL_PRINT, at=lot.site):
         acts.append(ActionLink("Print the labels of its units", f"/labels/batch?selection=lot&of={code}", "print"))
+    if actor.may(Permission.LOG_READ, at=EVERYWHERE):
+        acts.append(ActionLink("Print what it reached", f"/lots/{code}/dossier", "print"))
     units = specimen_rows(known.specimens.items)
     acts.append(ActionLink("Every hold there was on it", f"/holds?on={code}&state=all", "octagon"))
     holds = [

@@ -158,6 +158,7 @@ SECTIONS: tuple[Section, ...] = (
         (
             Part("Search", "/log", (P.LOG_READ,)),
             Part("Near misses", "/log/near-misses", (P.LOG_READ,)),
+            Part("Counted", "/log/counts", (P.LOG_READ,)),
             Part("Gaps", "/log/gaps", (P.LOG_READ,)),
             Part("Exports", "/log/exports", (P.LOG_READ,)),
             Part("Verification", "/log/verification", (P.LOG_READ,)),

@@ -71,6 +71,7 @@ Listing(
     ],
     links=[
         Link("Waiting for a decision", "/withdrawals/queue", "pen", Permission.WITHDRAWAL_APPROVE, main=True),
+        Link("The bedside, by cause", "/withdrawals/compliance", "person-check", Permission.WITHDRAWAL_READ),
         Link("Request a withdrawal", "/withdrawals/new", "return", Permission.WITHDRAWAL_REQUEST, main=True),
     ],
     empty="No withdrawals match",

@@ -1,0 +1,255 @@
+"""What stands in each dossier, for one reader: what that reader may not know of is left out, or refused as a whole."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+from sqlalchemy import select
+from sqlmodel import Session
+
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE, EVERYWHERE
+from biobank.custody.queries import history_of
+from biobank.custody.schemas import EventPublic
+from biobank.donors.queries import describe_donor
+from biobank.exports.queries import search_log
+from biobank.exports.selection import Selection
+from biobank.foundation.clock import now, rfc3339
+from biobank.foundation.errors import Conflict, Refusal
+from biobank.foundation.paging import Paging
+from biobank.foundation.terms import words
+from biobank.pages.ui.entries import facts_of
+from biobank.people.queries import get_user, printed_names
+from biobank.quality.look_back import reached
+from biobank.quality.schemas import Criteria
+from biobank.specimens.lots import describe_lot
+from biobank.specimens.materials import amount_text
+from biobank.specimens.queries import describe_specimen, list_specimens
+from biobank.vault import Keystore
+from biobank.withdrawals.models import withdrawal_item
+from biobank.withdrawals.queries import history_of as history_of_withdrawal
+from biobank.withdrawals.queries import list_withdrawals
+
+MOST_EVENTS = 5000
+AT_ONCE = 500
+
+EVENT_COLUMNS = (("Happened", 92.0), ("What", 96.0), ("By", 62.0), ("Said", 170.0), ("Leaf hash", 76.0))
+CONSENT_COLUMNS = (("Consent", 96.0), ("Form", 70.0), ("Given", 96.0), ("Until", 96.0), ("Revoked", 96.0))
+TEST_COLUMNS = (("Test", 130.0), ("Result", 80.0), ("Sampled", 100.0), ("Recorded", 100.0), ("By", 80.0))
+UNIT_COLUMNS = (("Specimen", 80.0), ("Donor", 70.0), ("State", 90.0), ("Quality", 100.0), ("Site", 60.0), ("Withdrawal", 80.0))
+OWN_COLUMNS = (("Specimen", 80.0), ("Material", 110.0), ("State", 90.0), ("Quality", 100.0), ("Amount", 100.0))
+REQUEST_COLUMNS = (("Withdrawal", 90.0), ("Material", 110.0), ("State", 90.0), ("Requested", 100.0), ("Tubes", 100.0))
+
+
+class DossierTooLong(Conflict):
+    """More events than are printed at once."""
+
+    code = "dossier_too_long"
+    title = "Too much for one dossier"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table of a dossier; without rows it says `none`."""
+
+    title: str
+    columns: Sequence[tuple[str, float]]
+    rows: Sequence[Sequence[str]]
+    none: str = "Nothing."
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """What is printed. `signers`: the badges that stand in it, each with its printed name where the reader may know names."""
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    parts: Sequence[Part]
+    read_by: str
+    read_at: str
+    signers: Sequence[tuple[str, str]] = ()
+
+
+def of_specimen(session: Session, actor: Actor, keystore: Keystore, code: str) -> Dossier:
+    """A specimen's life: its donor's consents, its lot's tests, its own events and those of its withdrawals."""
+    one = describe_specimen(session, actor, code)
+    own = list(_all_of(lambda after: history_of(session, actor, code, after, AT_ONCE)))
+    its = withdrawal_item.c
+    found = select(its.withdrawal_code).where(its.specimen_code == code).order_by(its.withdrawal_code)
+    requests = session.execute(found).scalars().all() if actor.may(Permission.WITHDRAWAL_READ, at=ANYWHERE) else ()
+    asked: list[EventPublic] = []
+    for request in requests:
+        asked += _visible(partial(history_of_withdrawal, session, actor, request, 0, AT_ONCE))
+    parts = [
+        Part("Consents of its donor", CONSENT_COLUMNS, _consents(session, actor, one.donor), "None that you may see."),
+        Part("Tests of its lot", TEST_COLUMNS, _tests(session, actor, one.lot), "None that you may see."),
+        Part("Every event, oldest first", EVENT_COLUMNS, [_line(event) for event in own]),
+        Part("Its withdrawals, with their approvals and signatures", EVENT_COLUMNS, [_line(event) for event in asked], "None."),
+    ]
+    facts = [
+        ("Donor", one.donor or "none"),
+        ("Material", one.title),
+        ("Lot", one.lot or "none"),
+        ("Legal basis", words(one.regulatory_basis)),
+        ("State", words(one.custody.state)),
+        ("Quality", words(one.custody.quality)),
+        ("Amount", amount_text(one.custody.amount, one.unit)),
+        ("Site", one.custody.site or "none"),
+    ]
+    return _of(session, actor, keystore, f"The life of {code}", facts, parts, [*own, *asked])
+
+
+def of_day(session: Session, actor: Actor, keystore: Keystore, badge: str, day: date, zone: ZoneInfo) -> Dossier:
+    """What one login recorded on a day of the reader's zone, at the places whose log the reader reads."""
+    actor.require(Permission.LOG_READ, at=ANYWHERE)
+    get_user(session, actor, badge)
+    since = datetime.combine(day, time(), zone)
+    chosen = Selection(actor=badge, since=since, until=datetime.combine(day + timedelta(days=1), time(), zone))
+    events = list(_found(session, actor, chosen))
+    rows = [(*_line(event)[:2], event.id, *_line(event)[3:]) for event in events]
+    columns = [("About", width) if name == "By" else (name, width) for name, width in EVENT_COLUMNS]
+    facts = [("Badge", badge), ("Day", f"{day:%Y-%m-%d}, {zone.key}"), ("Entries", str(len(events)))]
+    parts = [Part("What was recorded, in order", columns, rows, "Nothing was recorded.")]
+    return _of(session, actor, keystore, f"The day of {badge}", facts, parts, events, also=[badge])
+
+
+def of_lot(session: Session, actor: Actor, keystore: Keystore, code: str) -> Dossier:
+    """Everything a lot can have reached: a cause knows no sites, so it takes the log of all of them, as a look-back does."""
+    actor.require(Permission.LOG_READ, at=EVERYWHERE)
+    lot = describe_lot(session, actor, code)
+    items = reached(session, Criteria(lot=code))
+    units = [
+        (i.specimen, i.donor or "none", words(i.state), words(i.quality), i.site or "none", i.withdrawal or "") for i in items
+    ]
+    facts = [
+        ("Material", words(lot.material)),
+        ("Site", lot.site),
+        ("Units of the lot", str(len(lot.codes))),
+        ("Reached, with what was made of them", str(len(items))),
+        ("People who were given something of it", str(len({i.donor for i in items if i.withdrawal is not None}))),
+    ]
+    parts = [
+        Part("Tests", TEST_COLUMNS, _tests(session, actor, code), "None."),
+        Part("What it reached, and where that is now", UNIT_COLUMNS, units, "Nothing."),
+    ]
+    return _of(session, actor, keystore, f"The reach of {code}", facts, parts, [], also=[test.recorded_by for test in lot.tests])
+
+
+def of_donor(session: Session, actor: Actor, keystore: Keystore, code: str) -> Dossier:
+    """A donor's file, without who it is: consents, holds, specimens, withdrawals, and what the log says."""
+    donor = describe_donor(session, actor, code)
+    specimens = list_specimens(session, actor, of_donor=code, paging=Paging(limit=AT_ONCE)).items
+    requests = (
+        list_withdrawals(session, actor, donor=code, paging=Paging(limit=AT_ONCE)).items
+        if actor.may(Permission.WITHDRAWAL_READ, at=ANYWHERE)
+        else []
+    )
+    events = list(_found(session, actor, Selection(donor=code))) if actor.may(Permission.LOG_READ, at=ANYWHERE) else []
+    facts = [
+        ("Status", words(donor.status)),
+        ("Wristband in force", donor.wristband.wristband if donor.wristband else "none"),
+        ("On hold", ", ".join(sorted({words(hold.kind) for hold in donor.holds})) or "no"),
+    ]
+    own = [(s.code, words(s.material), words(s.state), words(s.quality), amount_text(s.amount, s.unit)) for s in specimens]
+    asked = [(w.code, words(w.material), words(w.state), _day(w.requested_at), ", ".join(w.specimens)) for w in requests]
+    parts = [
+        Part("Consents", CONSENT_COLUMNS, _consents(session, actor, code), "None."),
+        Part("Specimens that you may know of", OWN_COLUMNS, own, "None."),
+        Part("Withdrawals that you may know of", REQUEST_COLUMNS, asked, "None."),
+        Part("What the log says, where you read it", EVENT_COLUMNS, [_line(event) for event in events], "Nothing."),
+    ]
+    return _of(session, actor, keystore, f"The file of {code}", facts, parts, events)
+
+
+def _of(
+    session: Session,
+    actor: Actor,
+    keystore: Keystore,
+    title: str,
+    facts: Sequence[tuple[str, str]],
+    parts: Sequence[Part],
+    events: Iterable[EventPublic],
+    also: Iterable[str] = (),
+) -> Dossier:
+    badges = {*also, *(event.by for event in events), *(hand["user"] for event in events for hand in event.performed)}
+    may = actor.may(Permission.USER_READ, at=ANYWHERE)
+    named, unnamed = (printed_names(session, keystore, badges), "no name kept") if may else ({}, "name not shown to you")
+    signers = [(badge, named.get(badge, unnamed)) for badge in sorted(badges) if badge.startswith("US-")]
+    return Dossier(title, facts, parts, actor.code, rfc3339(now()), signers)
+
+
+def _all_of(page: Any) -> Iterator[EventPublic]:
+    after, seen = 0, 0
+    while True:
+        found = page(after)
+        yield from found.items
+        seen += len(found.items)
+        if found.next is None:
+            return
+        _require_short(seen)
+        after = int(found.next)
+
+
+def _found(session: Session, actor: Actor, chosen: Selection) -> Iterator[EventPublic]:
+    after: str | None = None
+    seen = 0
+    while True:
+        page = search_log(session, actor, chosen, after, AT_ONCE)
+        yield from page.items
+        seen += len(page.items)
+        if page.next is None:
+            return
+        _require_short(seen)
+        after = page.next
+
+
+def _require_short(events: int) -> None:
+    if events >= MOST_EVENTS:
+        raise DossierTooLong(f"There are more than {MOST_EVENTS} entries. Export them from the log instead.")
+
+
+def _visible(read: Any) -> list[EventPublic]:
+    """What the reader may not know of is left out."""
+    try:
+        return list(read().items)
+    except Refusal:
+        return []
+
+
+def _consents(session: Session, actor: Actor, donor: str | None) -> list[tuple[str, ...]]:
+    if donor is None or not actor.may(Permission.DONOR_READ, at=ANYWHERE):
+        return []
+    try:
+        given = describe_donor(session, actor, donor).consents
+    except Refusal:
+        return []
+    return [(words(one.kind), one.form_version, _day(one.given_at), _day(one.valid_until), _day(one.revoked_at)) for one in given]
+
+
+def _tests(session: Session, actor: Actor, lot: str | None) -> list[tuple[str, ...]]:
+    if lot is None:
+        return []
+    try:
+        tests = describe_lot(session, actor, lot).tests
+    except Refusal:
+        return []
+    return [(words(one.test), words(one.result), _day(one.sampled_at), _day(one.recorded_at), one.recorded_by) for one in tests]
+
+
+def _day(at: datetime | None) -> str:
+    return "" if at is None else rfc3339(at)[:16].replace("T", " ") + " UTC"
+
+
+def _line(event: EventPublic) -> tuple[str, ...]:
+    said = "; ".join(f"{label}: {_plain(value)}" for label, value in facts_of(event.body))
+    mark = " (from paper)" if event.source == "paper" else " (late)" if event.late else ""
+    return (event.occurred_at[:19].replace("T", " "), f"{words(event.kind)}{mark}", event.by, said, event.leaf_hash[:16])
+
+
+def _plain(value: Any) -> str:
+    return value.striptags() if isinstance(value, Markup) else str(value)
