@@ -16,8 +16,8 @@ from biobank.transparency.models import event
 from biobank.withdrawals.bedside import check_table
 from biobank.withdrawals.case import streams_of
 from biobank.withdrawals.gate import step_permission_refusal
+from biobank.withdrawals.release_rules import release_refusal
 from biobank.withdrawals.standing import Standing
-from biobank.withdrawals.step_rules import release_refusal
 from biobank.withdrawals.workflow import Step
 
 Stage = Literal["start", "waiting", "your_turn", "released", "stopped", "given"]

@@ -22,7 +22,6 @@ from biobank.custody.recording import refusals_of_recording
 from biobank.custody.snapshots import may_know
 from biobank.custody.states import Condition, CustodianKind, State
 from biobank.donors.consents import consents_given
-from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, IllegalTransition, NotPermitted, Refusal
 from biobank.quality.independence import independence_refusals
 from biobank.specimens.events import Thawed
@@ -32,6 +31,7 @@ from biobank.withdrawals.case import Case, usage_refusals
 from biobank.withdrawals.consents import treatment_consents
 from biobank.withdrawals.events import Administered, Delivered, Issued, Reserved, Returned
 from biobank.withdrawals.gate import step_permission_refusal
+from biobank.withdrawals.release_rules import band_refusal, release_refusal
 from biobank.withdrawals.workflow import BEFORE_ISSUE, ROUTE_CONDITIONS, Route, Step, step_refusal
 
 QUARANTINE = "Put the tube in the nearest quarantine place now; storing there is always accepted."
@@ -78,34 +78,6 @@ class NotCounted(Conflict):
 
     code = "count_after_thaw_missing"
     title = "Not counted after thawing"
-
-
-class NoRelease(Conflict):
-    """There is no such release for this specimen."""
-
-    code = "no_release"
-    title = "No bedside release"
-
-
-class ReleaseUsed(Conflict):
-    """A release is used once."""
-
-    code = "release_used"
-    title = "Release already used"
-
-
-class ReleaseExpired(Conflict):
-    """A release lasts 15 minutes."""
-
-    code = "release_expired"
-    title = "Release expired"
-
-
-class ReleaseEnded(Conflict):
-    """Something happened after the check that ended the release."""
-
-    code = "release_ended"
-    title = "Release ended"
 
 
 @dataclass(frozen=True)
@@ -353,44 +325,8 @@ def administer_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -
     ]
 
 
-def band_refusal(row: Any, at: datetime) -> Refusal | None:
-    """Return why the band that a release was made with does not stand for the person at `at`, or None. Pure."""
-    if row is None or row.voided_at is None or at < row.voided_at:
-        return None
-    return ReleaseEnded(
-        f"The wristband {row.code} was taken out of force at {rfc3339(row.voided_at)}. Put a new one on, and check again.",
-        subject=row.code,
-        because="band_voided",
-    )
-
-
 def _to_give(case: Case, grounds: Grounds, code: str) -> list[Refusal]:
     return [*_unaccepted(case, code), *_use(case, grounds, [code], Administered, None, lagging=grounds.lagging)]
-
-
-def release_refusal(row: Any, code: str, at: datetime) -> Refusal | None:
-    """Return why this release may not be used up for the tube now, or None. `row`: of the table, if there is one. Pure."""
-    if row is None or row["specimen_code"] != code:
-        return NoRelease(f"There is no such bedside release for {code}. Two people scan band and product first.", subject=code)
-    if row["consumed_at"] is not None:
-        return ReleaseUsed(f"This release of {code} was used already.", subject=code)
-    if row["ended_at"] is not None:
-        because = row["ended_because"]
-        return ReleaseEnded(
-            f"This release of {code} was ended ({because.replace('_', ' ')}). Stop, and check again.",
-            subject=code,
-            because=because,
-        )
-    if at < row["made_at"]:
-        return NoRelease(
-            f"{code} was released at {rfc3339(row['made_at'])}, after the stated time {rfc3339(at)}. Check the time.",
-            subject=code,
-        )
-    if row["expires_at"] < at:
-        return ReleaseExpired(
-            f"This release of {code} was good until {rfc3339(row['expires_at'])}. Two people check again.", subject=code
-        )
-    return None
 
 
 def return_refusals(actor: Actor, case: Case, code: str) -> list[Refusal]:

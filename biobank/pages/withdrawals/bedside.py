@@ -23,9 +23,9 @@ from biobank.pages.withdrawals.steps import taken
 from biobank.specimens.materials import amount_text
 from biobank.withdrawals import administering, bedside
 from biobank.withdrawals.bedside_view import BedsideView, read_bedside
+from biobank.withdrawals.release_rules import NoRelease
 from biobank.withdrawals.schemas import AdministerRequest, BedsideRequest
 from biobank.withdrawals.standing import Standing, read_standing
-from biobank.withdrawals.step_rules import NoRelease
 from biobank.withdrawals.steps import STEPS
 
 router = APIRouter(include_in_schema=False)

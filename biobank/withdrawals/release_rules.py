@@ -1,0 +1,71 @@
+"""May a release that two people made at the bedside be used at a time? Pure."""
+
+from datetime import datetime
+from typing import Any
+
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Conflict, Refusal
+
+
+class NoRelease(Conflict):
+    """There is no such release for this specimen."""
+
+    code = "no_release"
+    title = "No bedside release"
+
+
+class ReleaseUsed(Conflict):
+    """A release is used once."""
+
+    code = "release_used"
+    title = "Release already used"
+
+
+class ReleaseExpired(Conflict):
+    """A release lasts 15 minutes."""
+
+    code = "release_expired"
+    title = "Release expired"
+
+
+class ReleaseEnded(Conflict):
+    """Something happened after the check that ended the release."""
+
+    code = "release_ended"
+    title = "Release ended"
+
+
+def release_refusal(row: Any, code: str, at: datetime) -> Refusal | None:
+    """Return why this release may not be used up for the tube now, or None. `row`: of the table, if there is one. Pure."""
+    if row is None or row["specimen_code"] != code:
+        return NoRelease(f"There is no such bedside release for {code}. Two people scan band and product first.", subject=code)
+    if row["consumed_at"] is not None:
+        return ReleaseUsed(f"This release of {code} was used already.", subject=code)
+    if row["ended_at"] is not None:
+        because = row["ended_because"]
+        return ReleaseEnded(
+            f"This release of {code} was ended ({because.replace('_', ' ')}). Stop, and check again.",
+            subject=code,
+            because=because,
+        )
+    if at < row["made_at"]:
+        return NoRelease(
+            f"{code} was released at {rfc3339(row['made_at'])}, after the stated time {rfc3339(at)}. Check the time.",
+            subject=code,
+        )
+    if row["expires_at"] < at:
+        return ReleaseExpired(
+            f"This release of {code} was good until {rfc3339(row['expires_at'])}. Two people check again.", subject=code
+        )
+    return None
+
+
+def band_refusal(row: Any, at: datetime) -> Refusal | None:
+    """Return why the band that a release was made with does not stand for the person at `at`, or None. Pure."""
+    if row is None or row.voided_at is None or at < row.voided_at:
+        return None
+    return ReleaseEnded(
+        f"The wristband {row.code} was taken out of force at {rfc3339(row.voided_at)}. Put a new one on, and check again.",
+        subject=row.code,
+        because="band_voided",
+    )
