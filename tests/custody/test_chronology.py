@@ -12,7 +12,7 @@ from biobank.custody.recording import Circumstances, Move, record
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
-from biobank.withdrawals.step_rules import band_refusal
+from biobank.withdrawals.release_rules import band_refusal
 from tests.conftest import Api
 from tests.storage.test_every_way_of_placing import a_tube, seq_of, stored
 from tests.storage.test_storing import a_box, everyone
