@@ -99,7 +99,7 @@ def body_of(story: Story, name: str, tube: str) -> BaseModel:
     """What a person who does everything right sends."""
     looked = {"container_intact": True, "label_legible": True, "temperature_mc": -150_000}
     given = {"given": AMOUNT, "residue": 0, "loss": 0, "volume_ul": 1500, "anatomical_site": "scalp", "reaction": False}
-    given |= {"started_at": clock.now()}
+    given |= {"started_at": (now := clock.now()), "occurred_at": now}
     decided = {"site": "LAB", "reason": "postponed", "quality": "released_to_bank", "logger_sha256": "cd" * 32}
     bodies: dict[str, dict[str, Any]] = {
         "approve": {},
