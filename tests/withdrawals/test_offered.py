@@ -4,6 +4,7 @@ Each use case is really run, as that person, and rolled back. A step that only w
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import product
 from typing import Any
@@ -15,7 +16,6 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
-from biobank.foundation import clock
 from biobank.foundation.errors import Refusal, Refused
 from biobank.pages.withdrawals.steps import OWN_PAGES
 from biobank.pages.withdrawals.withdrawals import acts_of, read_whole
@@ -95,11 +95,11 @@ def hold(api: Api, story: Story) -> None:
     assert api.lab_tech.post("/holds", json=body).status_code == 201
 
 
-def body_of(story: Story, name: str, tube: str) -> BaseModel:
+def body_of(story: Story, name: str, tube: str, at: datetime) -> BaseModel:
     """What a person who does everything right sends."""
     looked = {"container_intact": True, "label_legible": True, "temperature_mc": -150_000}
     given = {"given": AMOUNT, "residue": 0, "loss": 0, "volume_ul": 1500, "anatomical_site": "scalp", "reaction": False}
-    given |= {"started_at": (now := clock.now()), "occurred_at": now}
+    given |= {"started_at": at}
     decided = {"site": "LAB", "reason": "postponed", "quality": "released_to_bank", "logger_sha256": "cd" * 32}
     bodies: dict[str, dict[str, Any]] = {
         "approve": {},
@@ -115,7 +115,7 @@ def body_of(story: Story, name: str, tube: str) -> BaseModel:
         "paper": {},
         "administer": {"product": tube, "release": story.release or str(uuid4())} | given,
         "outcome": {"result": "as_expected", "close": False},
-        "adverse": {"kind": "event", "seriousness": "serious", "in_lot": True, "seen_at": clock.now(), "words": "Fever."},
+        "adverse": {"kind": "event", "seriousness": "serious", "in_lot": True, "seen_at": at, "words": "Fever."},
         "return": {"tube": tube} | decided,
     }
     return STEPS[name].model.model_validate({k: v for k, v in bodies[name].items() if v is not None})
@@ -135,7 +135,7 @@ def accepts(api: Api, act: Act, story: Story, name: str) -> bool:
     # The last vial is none of the withdrawal's: it is there to replace one.
     for tube in story.vials[:-1] if name in ONE_TUBE else story.vials[:1]:
         try:
-            api.test_bank.write(partial(run, body_of(story, name, tube)))
+            api.test_bank.write(partial(run, body_of(story, name, tube, act.at)))
         except Undone:
             return True
         except Refusal as refusal:
