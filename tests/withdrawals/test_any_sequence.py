@@ -25,7 +25,9 @@ from biobank.foundation.errors import Refusal, Refused
 from biobank.quality.disposal import discard
 from biobank.quality.holds import place_hold
 from biobank.quality.schemas import DiscardRequest, HoldRequest
+from biobank.specimens.lots import record_test
 from biobank.specimens.models import Specimen
+from biobank.specimens.processing_schemas import RecordLotTest
 from biobank.storage.schemas import StoreRequest
 from biobank.storage.service import store_specimen
 from biobank.withdrawals.case import find_row, read_case
@@ -51,7 +53,7 @@ class Withdrawals(RuleBasedStateMachine):
 
     @initialize()
     def set_the_stage(self) -> None:
-        self.stories = [a_story(self.api, 2).up_to("approve") for _ in range(2)]
+        self.stories = [a_story(self.api, 2, lot=True).up_to("approve") for _ in range(2)]
         for story in self.stories:
             story.band = donors.band(self.api, story.donor)
         self.tubes = [tube for story in self.stories for tube in story.vials]
@@ -75,7 +77,7 @@ class Withdrawals(RuleBasedStateMachine):
     def _take(self, story: Story, name: str, login: str, tube: str, band: str) -> None:
         body = body_of(story, name, tube)
         if name == "check":
-            body = body.model_copy(update={"wristband": band})
+            body = body.model_copy(update={"wristband": band, "device": f"tablet-of-{login}"})
         answer = self._do(STEPS[name].use_case, login, story.code, body)
         if answer is not None and name == "check" and answer.release is not None:
             story.release = str(answer.release)
@@ -122,6 +124,14 @@ class Withdrawals(RuleBasedStateMachine):
             self._do(revoke_consent, "clinician", self.owner[code], consent["id"], RevokeConsent())
             self.unfit |= {one for one in self.tubes if self.owner[one] == self.owner[code]}
         self.unfit.add(code)
+
+    @rule(which=st.integers(0, 1))
+    def a_test_of_the_lot_fails(self, which: int) -> None:
+        tubes = self.stories[which].vials
+        found = {"test": "sterility", "sampled_at": clock.now(), "result": "failed", "report_sha256": "ef" * 32}
+        lot = self.api.quality.get(f"/specimens/{tubes[0]}").json()["lot"]
+        assert self._do(record_test, "lab_tech", lot, RecordLotTest.model_validate(found)) is not None
+        self.unfit |= set(tubes)
 
     @rule(tube=st.integers(0, 3), login=st.sampled_from(LOGINS))
     def ends_alone(self, tube: int, login: str) -> None:

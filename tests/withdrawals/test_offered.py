@@ -16,6 +16,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
+from biobank.foundation import clock
 from biobank.foundation.errors import Refusal, Refused
 from biobank.pages.withdrawals.steps import OWN_PAGES
 from biobank.pages.withdrawals.withdrawals import acts_of, read_whole
@@ -95,11 +96,11 @@ def hold(api: Api, story: Story) -> None:
     assert api.lab_tech.post("/holds", json=body).status_code == 201
 
 
-def body_of(story: Story, name: str, tube: str, at: datetime) -> BaseModel:
+def body_of(story: Story, name: str, tube: str, at: datetime | None = None) -> BaseModel:
     """What a person who does everything right sends."""
     looked = {"container_intact": True, "label_legible": True, "temperature_mc": -150_000}
     given = {"given": AMOUNT, "residue": 0, "loss": 0, "volume_ul": 1500, "anatomical_site": "scalp", "reaction": False}
-    given |= {"started_at": at}
+    given |= {"started_at": at or clock.now()}
     decided = {"site": "LAB", "reason": "postponed", "quality": "released_to_bank", "logger_sha256": "cd" * 32}
     bodies: dict[str, dict[str, Any]] = {
         "approve": {},
@@ -115,7 +116,7 @@ def body_of(story: Story, name: str, tube: str, at: datetime) -> BaseModel:
         "paper": {},
         "administer": {"product": tube, "release": story.release or str(uuid4())} | given,
         "outcome": {"result": "as_expected", "close": False},
-        "adverse": {"kind": "event", "seriousness": "serious", "in_lot": True, "seen_at": at, "words": "Fever."},
+        "adverse": {"kind": "event", "seriousness": "serious", "in_lot": True, "seen_at": at or clock.now(), "words": "Fever."},
         "return": {"tube": tube} | decided,
     }
     return STEPS[name].model.model_validate({k: v for k, v in bodies[name].items() if v is not None})
