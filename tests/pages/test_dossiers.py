@@ -1,6 +1,9 @@
 """Dossiers in one click: a specimen's life, an operator's day, a lot's reach, a donor's file, each as PDF."""
 
+import pytest
+
 from biobank.foundation import clock
+from biobank.pages.dossiers import contents
 from tests import seed
 from tests.conftest import Api
 from tests.labels.reading import pdf_texts
@@ -58,3 +61,12 @@ def test_a_donors_file_holds_everything_but_who_it_is(api: Api, visit: Visit) ->
     whole = text_of(visit("clinician"), f"/donors/{story.donor}/dossier")
     assert story.vials[0] in whole and story.code in whole and "Treatment" in whole
     assert visit("other_clinician").get(f"/donors/{story.donor}/dossier").status_code == 404
+
+
+def test_what_is_too_long_to_print_is_refused_and_not_cut(api: Api, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    story = a_story(api).up_to("pick")
+    monkeypatch.setattr(contents, "AT_ONCE", 2)
+    monkeypatch.setattr(contents, "MOST_EVENTS", 4)
+    answer = visit("quality").get(f"/specimens/{story.vials[0]}/dossier")
+    assert answer.status_code == 409, answer.text[:300]
+    assert contents.DossierTooLong.code == "dossier_too_long"

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from biobank.foundation import clock
@@ -76,6 +77,17 @@ def test_a_sheet_names_the_tubes_is_signed_by_the_log_and_is_always_the_same(api
         assert shown in text
     assert api.clinic_staff.get(path).content == printed.content
     refused(api.clinic_staff.get(path.replace(story.code, a_story(api).up_to("request").code)), 404, "not_found")
+
+
+def test_the_database_keeps_no_sheet_that_is_over_before_it_begins(api: Api) -> None:
+    story = a_story(api).up_to("receive")
+    assert fetched(story).status_code == 201
+    with psycopg.connect(api.test_bank.dsn("owner")) as connection, pytest.raises(psycopg.errors.CheckViolation) as caught:
+        connection.execute(
+            "INSERT INTO paper_check SELECT gen_random_uuid(), withdrawal_code, specimens, fetched_at, fetched_at, content,"
+            " receipt, event_hash FROM paper_check"
+        )
+    assert caught.value.diag.constraint_name == "a_paper_check_lasts"
 
 
 def test_a_tube_on_hold_is_not_printed(api: Api) -> None:
