@@ -1,7 +1,7 @@
 """What an arrival sets going, by whichever route it is recorded: singly, with its shipment, through its withdrawal, sent back.
 
 A tube that came damaged or that nobody can read is held with its receipt; what the arrival says of everything that travelled
-with it, the package of shipments answers (`travelled_with`).
+with it, or of a tube that was carried by hand, the package of shipments answers (`travelled_with`, `travelled_alone`).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +12,15 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
+from biobank.custody.legality import Snapshot
 from biobank.custody.states import HoldKind
 from biobank.foundation.from_above import FromAbove
 
 INSPECTION = "arrival_inspection"
 """Why a tube is held that came damaged or unreadable."""
+
+travelled_alone: FromAbove[Callable[[Snapshot, Event], list[tuple[HoldKind, str]]]] = FromAbove("shipping")
+"""The holds, with their reasons, that the arrival of a tube places on it which came in no shipment. Pure."""
 
 travelled_with: FromAbove[Callable[[Session, Act, str, Sequence[Event], datetime], list[Appended]]] = FromAbove("shipping")
 """Judge the arrival of tubes of one shipment at a time, and hold what travelled where something stands against it."""

@@ -112,6 +112,7 @@ class Missing(Event):
     kind: Literal["specimen.missing"] = "specimen.missing"
     mode: ClassVar[Mode] = Mode.DIRECT
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
+    open_to_all: ClassVar[bool] = True
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
     to_state: ClassVar[State] = State.MISSING
     effect: ClassVar[Effect] = NO_OFFER | INTO_THE_COLD | {"shipment_code": set_to(None)}
@@ -128,6 +129,7 @@ class Found(Event):
     kind: Literal["specimen.found"] = "specimen.found"
     mode: ClassVar[Mode] = Mode.DIRECT
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
+    open_to_all: ClassVar[bool] = True
     from_states: ClassVar[frozenset[State]] = frozenset({State.MISSING, State.LOST})
     annotates: ClassVar[bool] = False
     to_state: ClassVar[State] = State.RECEIVED
@@ -145,6 +147,7 @@ class Lost(Event):
     kind: Literal["specimen.lost"] = "specimen.lost"
     version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/specimens/{specimen}/lost"
     label: ClassVar[str] = "Give up the search"
     from_states: ClassVar[frozenset[State]] = frozenset({State.MISSING})
@@ -164,6 +167,7 @@ class HandoverOffered(Event):
 
     kind: Literal["specimen.handover_offered"] = "specimen.handover_offered"
     permission: ClassVar[Permission] = Permission.HANDOVER_TAKE
+    in_person: ClassVar[bool] = True
     call: ClassVar[str] = "/handovers"
     label: ClassVar[str] = "Offer to somebody"
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
@@ -181,6 +185,7 @@ class HandoverAccepted(Event):
     kind: Literal["specimen.handover_accepted"] = "specimen.handover_accepted"
     version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.HANDOVER_TAKE
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/handovers/{handover}/accept"
     label: ClassVar[str] = "Accept a hand-over"
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
@@ -202,6 +207,7 @@ class HandoverDeclined(Event):
 
     kind: Literal["specimen.handover_declined"] = "specimen.handover_declined"
     permission: ClassVar[Permission] = Permission.HANDOVER_TAKE
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/handovers/{handover}/decline"
     label: ClassVar[str] = "Decline a hand-over"
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}

@@ -18,7 +18,8 @@ from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.actor import SYSTEM_CODE, Actor
 from biobank.custody import holds as custody_holds
-from biobank.custody.arriving import INSPECTION, inspection_hold, travelled_with
+from biobank.custody.arriving import INSPECTION, inspection_hold, travelled_alone, travelled_with
+from biobank.custody.custodians import custodian_refusal
 from biobank.custody.entry import Head, PerformedBy
 from biobank.custody.event import Event, Mode
 from biobank.custody.ledger import Appended, Fact, append
@@ -273,9 +274,12 @@ def refusals_of_recording(
     lagging: bool = False,
 ) -> list[Refusal]:
     """Return every reason why the actor may not record `event` on the specimen now, in the order `record` raises them. Pure."""
-    permission = permission_refusal(actor, event, specimen, site)
-    illegal = refusals_of(event, specimen, withdrawal=withdrawal, lagging=lagging)
-    return illegal if permission is None else [permission, *illegal]
+    found = (
+        permission_refusal(actor, event, specimen, site),
+        *refusals_of(event, specimen, withdrawal=withdrawal, lagging=lagging),
+        custodian_refusal(actor, event, specimen),
+    )
+    return [refusal for refusal in found if refusal is not None]
 
 
 def require_expected(specimen: Snapshot, expected: int | None) -> None:
@@ -378,6 +382,11 @@ def record(
         kind = inspection_hold(happened)
         if kind is not None:
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=INSPECTION))
+        if event.arrives and specimen.projection.shipment_code is None:
+            facts += [
+                custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=reason)
+                for kind, reason in travelled_alone.get()(specimen, happened)
+            ]
         if event.arrives and (shipment := specimen.projection.shipment_code) is not None:
             arrived.setdefault(shipment, []).append((happened, head))
     facts += [

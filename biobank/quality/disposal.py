@@ -16,6 +16,7 @@ from biobank.acts.two_person import Completed, Proposed, propose_or_complete, tw
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import Scope
+from biobank.custody.custodians import hands_refusal
 from biobank.custody.event import Event
 from biobank.custody.events import Lost
 from biobank.custody.ledger import Fact, append
@@ -129,7 +130,9 @@ def ending_refusals(
         )
     withdrawal = _underway(specimen) if route is Route.DISCARD else None
     rule = ends(route, specimen, facts, reason=reason, withdrawal=withdrawal, announcing=announcing)
-    found = [*([] if refusal is None else [refusal]), *refusals_of(EVENTS[route], specimen, withdrawal=withdrawal), *rule]
+    held = None if route is not Route.DISCARD or is_protected(specimen) else hands_refusal(actor, Discarded, specimen)
+    who = [one for one in (refusal, held) if one is not None]
+    found = [*who, *refusals_of(EVENTS[route], specimen, withdrawal=withdrawal), *rule]
     return list({one.detail: one for one in found}.values())
 
 

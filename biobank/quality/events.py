@@ -171,6 +171,7 @@ class BasisDecided(Event):
 
     kind: Literal["specimen.basis_decided"] = "specimen.basis_decided"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/specimens/{specimen}/basis"
     label: ClassVar[str] = "Determine regulatory basis"
 
@@ -186,6 +187,7 @@ class Identified(Event):
 
     kind: Literal["specimen.identified"] = "specimen.identified"
     permission: ClassVar[Permission] = Permission.SPECIMEN_RESOLVE
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/specimens/{specimen}/resolve"
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
     to_state: ClassVar[State] = State.CONSUMED
@@ -203,11 +205,15 @@ class Identified(Event):
 
 
 class Discarded(Event):
-    """The specimen was destroyed. What nobody can find is `lost`, not discarded."""
+    """The specimen was destroyed. What nobody can find is `lost`, not discarded.
+
+    Who destroys it is the rule of ending: its holders, or the bank's people where it was kept for treatment.
+    """
 
     kind: Literal["specimen.discarded"] = "specimen.discarded"
     version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/specimens/{specimen}/discard"
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
     to_state: ClassVar[State] = State.DISCARDED
@@ -233,6 +239,7 @@ class TransferredOut(Event):
     kind: Literal["specimen.transferred_out"] = "specimen.transferred_out"
     version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/specimens/{specimen}/transfer-out"
     from_states: ClassVar[frozenset[State]] = frozenset({State.IN_TRANSIT})
     to_state: ClassVar[State] = State.TRANSFERRED_OUT
@@ -256,6 +263,7 @@ class EndAnnounced(Event):
 
     kind: Literal["specimen.end_announced"] = "specimen.end_announced"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/specimens/{specimen}/end"
     label: ClassVar[str] = "Announce its end"
 
@@ -269,6 +277,7 @@ class EndWithdrawn(Event):
 
     kind: Literal["specimen.end_withdrawn"] = "specimen.end_withdrawn"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/specimens/{specimen}/end/withdraw"
     label: ClassVar[str] = "Take back that it ends"
 
@@ -280,6 +289,7 @@ class UseUpAllowed(Event):
 
     kind: Literal["specimen.use_up_allowed"] = "specimen.use_up_allowed"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/specimens/{specimen}/use-up"
     label: ClassVar[str] = "Allow to use it up"
 

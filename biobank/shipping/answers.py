@@ -1,10 +1,12 @@
 """What packages below ask of shipping: the holds on shipments that cover a specimen, and who may know of them."""
 
-from biobank.custody.arriving import travelled_with
+from biobank.custody.arriving import travelled_alone, travelled_with
 from biobank.custody.hold_coverage import HoldReach, shipment_sites, shipping_reach
+from biobank.shipping.arrival_findings import findings_alone
 from biobank.shipping.arrivals import judge_arrival
 
 travelled_with.give(judge_arrival)
+travelled_alone.give(lambda tube, event: [(one.kind, one.reason) for one in findings_alone(tube, event)])
 
 # A hold on a shipment covers what ever travelled with it.
 shipping_reach.give(

@@ -1,13 +1,16 @@
-"""What an arrival says about everything that travelled: each finding is one hold on the shipment. Pure."""
+"""What an arrival says about everything that travelled: each finding is one hold on the shipment or the tube. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from biobank.custody.states import HoldKind
+from biobank.custody.event import Event
+from biobank.custody.legality import Snapshot
+from biobank.custody.states import Condition, HoldKind
 from biobank.shipping.journey_logs import Logged
+from biobank.specimens.materials import material_of
 from biobank.storage.limits import CLASSES, PlaceLimits
-from biobank.storage.rules import CRYOGENIC
+from biobank.storage.rules import CRYOGENIC, SUITABLE
 
 
 @dataclass(frozen=True)
@@ -43,20 +46,65 @@ class Seen:
     logger_sha256: str | None = None
 
 
-def findings_of(shipment: Any, seen: Seen) -> list[Finding]:
-    """Return what stands against everything in a shipment on its arrival. `shipment`: its row.
+@dataclass(frozen=True)
+class Sent:
+    """How something travelled: within which temperatures, under which seal, and until when its shipper was cold."""
 
-    Limits of temperature are those of the class it was sent as (`storage/limits.py`).
+    limits: PlaceLimits
+    seal: str | None = None
+    cold_until: datetime | None = None
+
+
+def limits_of_travel(temperature_class: str | None, tubes: Iterable[tuple[str, str]]) -> PlaceLimits:
+    """Return the temperatures within which tubes travel: those of the class they were sent as (`storage/limits.py`).
+
+    `tubes`: material and condition of each. Where no class was said, each may be what some place may be that could keep it.
     """
-    limits = CLASSES[shipment.temperature_class].limits if shipment.temperature_class is not None else PlaceLimits()
+    if temperature_class is not None:
+        return _harmful(temperature_class)
+    found = PlaceLimits()
+    for material, condition in sorted(set(tubes)):
+        suitable = SUITABLE[Condition(condition)]
+        kept = [_harmful(one) for one in suitable & material_of(material).classes_for(Condition(condition)) or suitable]
+        loosest = PlaceLimits(
+            lowest_mc=min((one.lowest_mc for one in kept if one.lowest_mc is not None), default=None),
+            highest_mc=max((one.highest_mc for one in kept if one.highest_mc is not None), default=None),
+        )
+        found = found.with_stricter(loosest)
+    return found
+
+
+def _harmful(temperature_class: str) -> PlaceLimits:
+    """Limits that harm when they are passed: what is frozen takes no harm from being colder."""
+    limits = CLASSES[temperature_class].limits
+    return replace(limits, lowest_mc=None) if temperature_class in CRYOGENIC else limits
+
+
+def degrees_of(event: Event) -> list[int]:
+    """Return every temperature that the record of an arrival states, m°C. Pure."""
+    names = ("temperature_mc", "logged_lowest_mc", "logged_highest_mc")
+    return [degrees for name in names if (degrees := getattr(event, name, None)) is not None]
+
+
+def findings_alone(tube: Snapshot, event: Event) -> list[Finding]:
+    """Return what the temperatures of its way say of a tube that came in no shipment: carried by hand, or taken back. Pure."""
+    return _of_degrees(limits_of_travel(None, [(tube.material, tube.projection.condition)]), degrees_of(event))
+
+
+def _of_degrees(limits: PlaceLimits, degrees: Sequence[int]) -> list[Finding]:
+    warm = limits.highest_mc is not None and any(one > limits.highest_mc for one in degrees)
+    cold = limits.lowest_mc is not None and any(one < limits.lowest_mc for one in degrees)
+    return [*([WARM] if warm else []), *([COLD] if cold else [])]
+
+
+def findings_of(sent: Sent, seen: Seen) -> list[Finding]:
+    """Return what stands against everything that travelled together on its arrival."""
     degrees = [one for one in (seen.temperature_mc, *(seen.logged or ())) if one is not None]
-    thaws = shipment.temperature_class not in CRYOGENIC  # What is frozen takes no harm from being colder.
-    other_seal = seen.seal is not None and shipment.seal is not None and seen.seal != shipment.seal
+    other_seal = seen.seal is not None and sent.seal is not None and seen.seal != sent.seal
     said = (
         (SEAL, seen.seal_intact is False or other_seal),
-        (WARM, limits.highest_mc is not None and any(one > limits.highest_mc for one in degrees)),
-        (COLD, thaws and limits.lowest_mc is not None and any(one < limits.lowest_mc for one in degrees)),
-        (LATE, shipment.cold_until is not None and seen.at > shipment.cold_until),
+        *((finding, True) for finding in _of_degrees(sent.limits, degrees)),
+        (LATE, sent.cold_until is not None and seen.at > sent.cold_until),
         (NAMELESS, seen.nameless > 0),
     )
     return [finding for finding, found in said if found]

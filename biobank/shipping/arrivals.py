@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, func, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -29,9 +29,9 @@ from biobank.custody.states import HoldScope, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
-from biobank.shipping.arrival_findings import Finding, Seen, findings_of
+from biobank.shipping.arrival_findings import Finding, Seen, Sent, degrees_of, findings_of, limits_of_travel
 from biobank.shipping.events import Closed, Compared, SentBack, ShipmentEvent, ShippedBack
-from biobank.shipping.journey_logs import read_journey
+from biobank.shipping.journey_logs import Journey, read_journey
 from biobank.shipping.schemas import (
     ArrivedTube,
     ManifestLine,
@@ -40,7 +40,7 @@ from biobank.shipping.schemas import (
     ShipmentReceiveRequest,
     ShipmentRefuseRequest,
 )
-from biobank.shipping.shipment_queries import detail_of, get_shipment, item, manifest_of, row_of, shipment
+from biobank.shipping.shipment_queries import detail_of, get_shipment, item, kinds_inside, manifest_of, row_of, shipment
 from biobank.specimens.resolving import tube_named
 from biobank.storage.queries import quarantine_at
 
@@ -119,9 +119,14 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
     at = request.occurred_at or act.at
     seen = Seen(
         at=at,
-        logged=None
-        if request.logger_sha256 is None
-        else read_journey(session, act, row, request.logger_sha256, at=at, zone=request.zone, dates=request.dates),
+        logged=read_journey(
+            session,
+            act,
+            Journey(code, row.dispatched_at, at),
+            request.logger_sha256,
+            zone=request.zone,
+            dates=request.dates,
+        ),
         temperature_mc=request.temperature_mc,
         nameless=unknown + sum(not tube.label_legible for tube in arrived.values()),
         unknown=unknown,
@@ -160,7 +165,7 @@ def compare(
 
     `row`: its locked row; `received`: its tubes of which the receipt is recorded already. Answers what was written, too.
     """
-    findings = findings_of(row, seen)
+    findings = findings_of(_sent(session, row), seen)
     appended = _hold_shipment(session, act, row, findings)
     event = Compared(
         received=tuple(received),
@@ -178,13 +183,20 @@ def compare(
     return event, [*appended, _record_on_shipment(session, act, row.code, event, row.to_site, given)]
 
 
+def _sent(session: Session, row: Any) -> Sent:
+    """How a shipment (its row) travelled; its tubes are asked only where nobody said in which class."""
+    tubes = [] if row.temperature_class is not None else kinds_inside(session, row.code)
+    return Sent(limits_of_travel(row.temperature_class, tubes), row.seal, row.cold_until)
+
+
 def judge_arrival(session: Session, act: Act, code: str, events: Sequence[Event], at: datetime) -> list[Appended]:
     """Hold what travelled in a shipment where the arrival of some of it says so, whoever recorded it and by whichever call."""
     row = row_of(session, code)
-    degrees = [mc for event in events if (mc := getattr(event, "temperature_mc")) is not None]  # noqa: B009
+    sent = _sent(session, row)
+    degrees: list[int | None] = [*sorted({one for event in events for one in degrees_of(event)})]
     nameless = sum(not getattr(event, "label_legible") for event in events)  # noqa: B009
-    seen = [Seen(at, temperature_mc=one, nameless=nameless) for one in sorted(set(degrees)) or [None]]
-    found = {finding: None for one in seen for finding in findings_of(row, one)}
+    seen = [Seen(at, temperature_mc=one, nameless=nameless) for one in degrees or [None]]
+    found = {finding: None for one in seen for finding in findings_of(sent, one)}
     return _hold_shipment(session, act, row, list(found))
 
 
@@ -272,8 +284,13 @@ def _require_no_issued(found: dict[str, ArrivedTube], manifest: dict[str, Manife
 
 
 def _hold_shipment(session: Session, act: Act, row: Any, findings: Sequence[Finding]) -> list[Appended]:
-    """Hold everything that travelled, once for each finding, however often what arrived is compared."""
+    """Hold everything that travelled, once for each finding, however often what arrived is compared.
+
+    Two receipts of one shipment wait for each other here: its tubes may be received one by one, at the same moment.
+    """
     placed = []
+    if findings:
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"holds of {row.code}", 0))))
     for finding in findings:
         if custody_holds.placed_since(session, HoldScope.SHIPMENT, row.code, finding.reason, row.dispatched_at):
             continue

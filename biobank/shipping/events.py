@@ -26,6 +26,8 @@ class Dispatched(Event):
 
     kind: Literal["specimen.dispatched"] = "specimen.dispatched"
     permission: ClassVar[Permission] = Permission.SHIPMENT_RECORD
+    in_person: ClassVar[bool] = True
+    from_courier: ClassVar[bool] = True
     call: ClassVar[str] = "/shipments"
     from_states: ClassVar[frozenset[State]] = frozenset({State.COLLECTED, State.RECEIVED, State.CHECKED_OUT, State.ISSUED})
     to_state: ClassVar[State] = State.IN_TRANSIT

@@ -23,13 +23,6 @@ from biobank.foundation.errors import Conflict, NotFound, NotPermitted, Refusal
 P = Permission.HANDOVER_TAKE
 
 
-class NotTheCustodian(NotPermitted):
-    """Only the one who holds a specimen can give it away."""
-
-    code = "not_the_custodian"
-    title = "Somebody else holds it"
-
-
 class SeveralCustodians(Conflict):
     """One offer has one giver."""
 
@@ -125,24 +118,10 @@ def offer_refusals(actor: Actor, specimen: Snapshot, receiver: Receiver | None, 
     `receiver`: None while nobody is named; `overdue`: the offer that stands is past its time, so a new one ends it.
     """
     own = (
-        _custodian_refusal(actor, specimen),
         _receiver_refusal(specimen, receiver),
         None if overdue else _offered_refusal(specimen),
     )
     return [*(one for one in own if one is not None), *refusals_of_recording(actor, HandoverOffered, specimen)]
-
-
-def _custodian_refusal(actor: Actor, specimen: Snapshot) -> NotTheCustodian | None:
-    kind, name = specimen.projection.custodian_kind, specimen.projection.custodian_id
-    if gives(actor, kind, name):
-        return None
-    return NotTheCustodian(
-        f"{specimen.code} is in the custody of {name or 'nobody'}, so you cannot hand it over. "
-        "They offer it to you, or to whom it is for.",
-        where_now=specimen.where_now,
-        subject=specimen.code,
-        custodian_kind=kind,
-    )
 
 
 def _receiver_refusal(specimen: Snapshot, receiver: Receiver | None) -> Refusal | None:

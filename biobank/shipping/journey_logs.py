@@ -1,7 +1,7 @@
-"""What the logger of a shipment says of its journey: the file is stored first, hashed by the bank, and read here."""
+"""What a logger says of a journey, of a shipment or of a tube: the file is stored first, hashed by the bank, and read here."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlmodel import Session
 
@@ -26,21 +26,32 @@ class Logged(NamedTuple):
     highest_mc: int
 
 
+class Journey(NamedTuple):
+    """What travelled, by its code, when it left, and when it arrived."""
+
+    what: str
+    left: datetime
+    arrived: datetime
+
+
 def read_journey(
-    session: Session, act: Act, row: Any, sha256: str, *, at: datetime, zone: str | None, dates: Dates | None
-) -> Logged:
-    """Return what the logger read between the departure of a shipment (`row`) and its arrival `at`.
+    session: Session, act: Act, journey: Journey, sha256: str | None, *, zone: str | None, dates: Dates | None
+) -> Logged | None:
+    """Return what the logger read between departure and arrival; None where no file is named, which says so itself.
 
     Raises AttachmentUnknown for the hash of no stored file, NotFound for one that the actor may not read, what `read_logger`
     raises, and LoggerOfAnotherTime.
     """
+    if sha256 is None:
+        return None
+    what, left, arrived = journey.what, journey.left.replace(microsecond=0), journey.arrived  # Loggers write whole seconds.
     file = read_logger(kept_file.get()(session, act, sha256), zone=zone, dates=dates)
-    on_the_way = [one.value for one in file.readings if one.measure == "temperature_mc" and row.dispatched_at <= one.at <= at]
+    on_the_way = [one.value for one in file.readings if one.measure == "temperature_mc" and left <= one.at <= arrived]
     if not on_the_way:
         first, last = rfc3339(file.readings[0].at), rfc3339(file.readings[-1].at)
         raise LoggerOfAnotherTime(
-            f"The file goes from {first} to {last} and has no temperature from between the departure of {row.code} and now. "
-            "Attach the file of the logger that travelled with it, or receive without one and tell quality.",
-            subject=row.code,
+            f"The file goes from {first} to {last} and has no temperature from between the departure of {what} and its "
+            "arrival. Attach the file of the logger that travelled with it, or go on without one and tell quality.",
+            subject=what,
         )
     return Logged(min(on_the_way), max(on_the_way))

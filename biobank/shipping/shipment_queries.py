@@ -15,6 +15,7 @@ from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.shipping.models import Shipment, ShipmentItem
 from biobank.shipping.schemas import ManifestLine, ShipmentDetail, ShipmentList, ShipmentPublic
+from biobank.specimens.models import specimen as specimen_table
 
 shipment = table_of(Shipment)
 item = table_of(ShipmentItem)
@@ -98,6 +99,21 @@ def manifest_of(session: Session, code: str) -> list[ManifestLine]:
     return [
         ManifestLine(specimen=r.specimen_code, state=r.state, underway=bool(r.underway), issued_for=r.issued_for) for r in rows
     ]
+
+
+def kinds_inside(session: Session, code: str) -> list[tuple[str, str]]:
+    """Return material and condition of everything on the manifest of a shipment."""
+    rows = session.execute(
+        select(specimen_table.c.material, custody.c.condition)
+        .select_from(
+            item.join(custody, custody.c.code == item.c.specimen_code).join(
+                specimen_table, specimen_table.c.code == item.c.specimen_code
+            )
+        )
+        .where(item.c.shipment_code == code)
+        .distinct()
+    )
+    return [(row.material, row.condition) for row in rows]
 
 
 def detail_of(session: Session, code: str) -> ShipmentDetail:

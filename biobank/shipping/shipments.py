@@ -9,6 +9,7 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.auth.models import site
 from biobank.auth.permissions import Permission
+from biobank.custody.custodians import NotTheCustodian
 from biobank.custody.ledger import Fact, append
 from biobank.custody.legality import OnHold, Snapshot
 from biobank.custody.recording import Move, acknowledge, head_of, record, require_expected
@@ -18,7 +19,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
 from biobank.foundation.from_above import FromAbove
 from biobank.shipping.events import Created, Dispatched, Packed
-from biobank.shipping.handover_rules import EvidenceRequired, NotTheCustodian
+from biobank.shipping.handover_rules import EvidenceRequired
 from biobank.shipping.schemas import ShipmentAnswer, ShipmentRequest
 from biobank.shipping.shipment_queries import detail_of, item, shipment
 from biobank.storage.rules import WrongTemperature, suits
@@ -58,7 +59,7 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
     specimens = get_all_visible(session, act.actor, codes, lock=True, holds=True)
     for specimen, line in zip(specimens, request.specimens, strict=True):
         require_expected(specimen, line.expected_seq)
-        _require_packable(act, specimen, request)
+        _require_packable(specimen, request)
     _require_their_clinic(session, specimens, request)
     with_courier = all(_custodian(s) == (CustodianKind.COURIER.value, request.courier) for s in specimens)
     if request.evidence is None and not with_courier:
@@ -142,22 +143,17 @@ def _custodian(specimen: Snapshot) -> tuple[str, str | None]:
     return specimen.projection.custodian_kind, specimen.projection.custodian_id
 
 
-def _require_packable(act: Act, specimen: Snapshot, request: ShipmentRequest) -> None:
-    """Raise why the actor may not put this specimen into this shipment; its state is judged by `record`."""
+def _require_packable(specimen: Snapshot, request: ShipmentRequest) -> None:
+    """Raise why this specimen may not be put into this shipment; its state and who holds it are judged by `record`."""
     where = specimen.projection.site_code
     if where != request.from_site:
         raise NotAtThatSite(
             f"{specimen.code} is at {where}, not at {request.from_site}.", where_now=specimen.where_now, subject=specimen.code
         )
     kind, name = _custodian(specimen)
-    mine = (kind, name) in (
-        (CustodianKind.USER.value, act.actor.code),
-        (CustodianKind.SITE.value, request.from_site),
-        (CustodianKind.COURIER.value, request.courier),
-    )
-    if not mine and specimen.state in Dispatched.from_states:
+    if kind == CustodianKind.COURIER.value and name != request.courier and specimen.state in Dispatched.from_states:
         raise NotTheCustodian(
-            f"{specimen.code} is in the custody of {name or 'nobody'}. They hand it over to you first, or ship it themselves.",
+            f"{specimen.code} is in the custody of {name}, not of {request.courier}. Name the courier who has it.",
             where_now=specimen.where_now,
             subject=specimen.code,
             custodian_kind=kind,

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
-from biobank.custody.effects import Effect, body, elapsed, plus, set_to
+from biobank.custody.effects import Effect, body, body_or_keep, elapsed, plus, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, HASH, INTO_THE_COLD, NO_OFFER, REASON
 from biobank.custody.states import LIVE, CustodianKind, State, StreamKind
@@ -29,6 +29,7 @@ class Stored(Event):
     kind: Literal["specimen.stored"] = "specimen.stored"
     version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/specimens/{specimen}/store"
     from_states: ClassVar[frozenset[State]] = frozenset({State.RECEIVED, State.IN_PROCESS, State.CHECKED_OUT})
     to_state: ClassVar[State] = State.STORED
@@ -277,15 +278,18 @@ class Exposed(Event):
 
 
 class CarriedAlong(Event):
-    """The container this specimen is in was moved; its own slot did not change."""
+    """The container this specimen is in was moved; its own slot did not change. What a site held, the site it came to holds."""
 
     kind: Literal["specimen.carried_along"] = "specimen.carried_along"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/storage-containers/{container}/move"
     label: ClassVar[str] = "Move with its container"
     from_states: ClassVar[frozenset[State]] = frozenset({State.STORED, State.CHECKED_OUT})
-    effect: ClassVar[Effect] = {"site_code": body("site")}
+    effect: ClassVar[Effect] = {"site_code": body("site"), "custodian_id": body_or_keep("custodian")}
 
     container: str = PLACE
     container_event: str = Field(pattern=r"^[0-9a-f]{64}$")
     site: str = CODE
+    custodian: str | None = Field(default=None, pattern=r"^[A-Z0-9_-]{1,40}$", description="The site that holds it now.")

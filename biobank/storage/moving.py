@@ -17,7 +17,7 @@ from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import TO_QUARANTINE, Snapshot
 from biobank.custody.recording import Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
-from biobank.custody.states import StreamKind
+from biobank.custody.states import CustodianKind, StreamKind
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.foundation.names import name_key
 from biobank.storage import queries
@@ -91,11 +91,20 @@ def carry(
         session.execute(
             update(storage_container).where(storage_container.c.code.in_(sorted(below))).values(site_code=target.site_code)
         )
-    along = CarriedAlong(container=code, container_event=done[0].leaf_hash.hex(), site=target.site_code)
+    event_hash, site = done[0].leaf_hash.hex(), target.site_code
+    along = CarriedAlong(container=code, container_event=event_hash, site=site)
+    with_site = CarriedAlong(container=code, container_event=event_hash, site=site, custodian=site)
     done += end_lifts(session, code, head)
-    moves = [Move(specimens[row.code], along, site=target.site_code) for row in inside]
+    moves = [
+        Move(specimens[row.code], with_site if _changes_hands(specimens[row.code], site) else along, site=site) for row in inside
+    ]
     done += record(session, act, [*moves, *clock_moves(session, specimens, head)], given)
     return Carried(done, len(inside), warnings)
+
+
+def _changes_hands(tube: Snapshot, site: str) -> bool:
+    """Say whether another site holds a tube that goes along; what somebody has in hand stays theirs."""
+    return tube.projection.custodian_kind == CustodianKind.SITE.value and tube.projection.custodian_id != site
 
 
 def _key_there(session: Session, moved: Any, target: Any) -> tuple[str, list[str]]:

@@ -13,9 +13,11 @@ from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.errors import Refused, raise_first
 from biobank.shipping.arrival_findings import Seen
 from biobank.shipping.arrivals import compare
+from biobank.shipping.journey_logs import Journey
 from biobank.shipping.shipment_queries import row_of
 from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Arrived, Delivered
+from biobank.withdrawals.journeys import left_the_bank, logged_members, read_record
 from biobank.withdrawals.picking import stray_tube
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import ReceiveRequest, WithdrawalAnswer
@@ -33,6 +35,15 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
             return stray_tube(act, Step.RECEIVE, case, tube, others.get(tube))
     for tube in sorted(tubes):
         raise_first(receipt_refusals(act.actor, case, tube))
+    at = request.occurred_at or act.at
+    shipments = sorted({own for tube in tubes if (own := case.tubes[tube].projection.shipment_code) is not None})
+    rows = {shipment: row_of(session, shipment) for shipment in shipments}
+    logged = {
+        shipment: read_record(session, act, Journey(shipment, row.dispatched_at, at), request) for shipment, row in rows.items()
+    }
+    by_hand = [tube for tube in sorted(tubes) if case.tubes[tube].projection.shipment_code is None]
+    left = left_the_bank(session, by_hand)
+    logged |= {tube: read_record(session, act, Journey(tube, left[tube], at), request) for tube in by_hand}
     event = Delivered(
         withdrawal=code,
         site=case.clinic,
@@ -41,22 +52,30 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
         temperature_mc=request.temperature_mc,
         logger_sha256=request.logger_sha256,
     )
-    moves = [Move(case.tubes[tube], event, site=case.clinic) for tube in sorted(tubes)]
+    moves = [
+        Move(
+            case.tubes[tube],
+            event.model_copy(update=logged_members(logged[case.tubes[tube].projection.shipment_code or tube])),
+            site=case.clinic,
+        )
+        for tube in sorted(tubes)
+    ]
     appended = record_on_tubes(session, act, case, moves, request)
     arrived = record_on_case(session, act, case, Arrived(specimens=tuple(sorted(tubes)), site=case.clinic))
     state = after(Step.RECEIVE, case.state)
     set_state(session, case, state)
-    for shipment in sorted({own for tube in tubes if (own := case.tubes[tube].projection.shipment_code) is not None}):
+    for shipment, row in rows.items():
         of_it = sorted(tube for tube in tubes if case.tubes[tube].projection.shipment_code == shipment)
         seen = Seen(
-            at=request.occurred_at or act.at,
+            at=at,
+            logged=logged[shipment],
             temperature_mc=request.temperature_mc,
             nameless=0 if request.label_legible else len(of_it),
             seal=request.seal,
             seal_intact=request.seal_intact,
             logger_sha256=request.logger_sha256,
         )
-        appended += compare(session, act, row_of(session, shipment), of_it, seen)[1]
+        appended += compare(session, act, row, of_it, seen)[1]
     return answer_of(act, case.moved_on([*appended, arrived], state=state), [*appended, arrived])
 
 

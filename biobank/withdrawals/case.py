@@ -18,6 +18,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.models import user
 from biobank.auth.permissions import Permission
 from biobank.auth.queries import every_login
+from biobank.custody.custodians import custodian_refusal
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
@@ -285,6 +286,12 @@ def case_of(row: RowMapping, its: Sequence[RowMapping], found: Mapping[str, Snap
         given=frozenset(tube["tube"] for tube in its if tube["given"]),
         findings=dict(findings),
     )
+
+
+def held_refusals(actor: Actor, case: Case, codes: Iterable[str], event: type[Event]) -> list[Refusal]:
+    """Return why neither the actor nor their site holds one of `codes`, which the step `event` handles, by code. Pure."""
+    refusals = (custodian_refusal(actor, event, case.tubes[code]) for code in sorted(codes))
+    return [refusal for refusal in refusals if refusal is not None]
 
 
 def usage_refusals(

@@ -10,10 +10,14 @@ from biobank.custody.recording import Move
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.adverse import Happened
+from biobank.shipping.arrival_findings import findings_alone
+from biobank.shipping.journey_logs import Journey
 from biobank.vault import put_document
 from biobank.withdrawals.adverse import keep
+from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, moment_of, open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Closed, OutcomeRecorded, Returned, TakenBack
+from biobank.withdrawals.journeys import left_the_bank, logged_members, read_record
 from biobank.withdrawals.models import withdrawal_outcome as outcome_table
 from biobank.withdrawals.picking import stray_tube
 from biobank.withdrawals.releases import end_releases
@@ -33,8 +37,17 @@ class TubesOutstanding(Conflict):
     title = "Tubes outstanding"
 
 
+class NoJourneyRecord(Conflict):
+    """What left the bank is released to it again only on the temperature record of its journey."""
+
+    code = "no_journey_record"
+    title = "No temperature record"
+
+
 def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> WithdrawalAnswer | Refused:
-    """Take a frozen tube back into the bank, on the temperature record of its journey and quality's signed decision."""
+    """Take a frozen tube back into the bank, on quality's signed decision; without the temperature record of its journey it is
+    not released again, and one that shows it too warm holds it.
+    """
     tube = read_tube(session, act, request.tube)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
     if tube not in case.tubes:
@@ -42,6 +55,14 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
     raise_first(return_refusals(act.actor, case, tube))
     # The decision takes the tube to a site: it must be the decider's to make there too.
     act.require(Permission.QUALITY_DECIDE, at=request.site)
+    if request.logger_sha256 is None and request.quality == "released_to_bank":
+        raise NoJourneyRecord(
+            f"{tube} has no temperature record of its journey, so it is not released to the bank again. Attach the record, or "
+            "decide that it stays in quarantine or is rejected.",
+            subject=tube,
+        )
+    way = Journey(tube, left_the_bank(session, [tube])[tube], request.occurred_at or act.at)
+    logged = read_record(session, act, way, request)
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     event = Returned(
         withdrawal=code,
@@ -50,9 +71,12 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
         quality=request.quality,
         logger_sha256=request.logger_sha256,
         signature=str(signature.id),
+        **logged_members(logged),
     )
     end_releases(session, [tube], at=act.at, because="returned")
     appended = record_on_tubes(session, act, case, [Move(case.tubes[tube], event, site=request.site)], request)
+    for finding in findings_alone(case.tubes[tube], event):
+        appended += hold_specimens(session, act, [tube], finding.kind, reason=finding.reason, site=request.site)
     state = after(Step.RETURN, case.state, case.moved_on(appended).items)
     returned = record_on_case(session, act, case, TakenBack(specimen=tube, state=state), site=request.site)
     set_state(session, case, state)

@@ -33,6 +33,7 @@ class Reserved(Event):
 
     kind: Literal["specimen.reserved"] = "specimen.reserved"
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_APPROVE
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/withdrawals/{withdrawal}/approve"
     label: ClassVar[str] = "Reserve"
     from_states: ClassVar[frozenset[State]] = frozenset({State.STORED, State.CHECKED_OUT, State.IN_PROCESS})
@@ -79,6 +80,7 @@ class Delivered(Event):
     """It arrived at the clinic and somebody there holds it now."""
 
     kind: Literal["specimen.delivered"] = "specimen.delivered"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_RECEIVE
     call: ClassVar[str] = "/withdrawals/{withdrawal}/receive"
     label: ClassVar[str] = "Receive for its withdrawal"
@@ -92,7 +94,13 @@ class Delivered(Event):
     container_intact: bool
     label_legible: bool
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Arrival temperature, m°C.")
-    logger_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    logger_sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Of the stored temperature record of the journey; null: none was given.",
+    )
+    logged_lowest_mc: int | None = Field(default=None, description="The coldest that its logger read on the way, m°C.")
+    logged_highest_mc: int | None = Field(default=None, description="The warmest, m°C.")
 
 
 class Administered(Event):
@@ -131,14 +139,17 @@ class Administered(Event):
 
 
 class Returned(Event):
-    """It came back frozen, on the evidence of its logger and quality's signed decision. What was thawed never comes back.
+    """It came back frozen, on quality's signed decision and, to be banked again, the temperature record of its journey. What was
+    thawed never comes back.
 
     Also for a tube that is in our hands again without this decision (a refused shipment, a safety move into quarantine): until
     it is made, the tube is used for nothing.
     """
 
     kind: Literal["specimen.returned"] = "specimen.returned"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/withdrawals/{withdrawal}/return"
     label: ClassVar[str] = "Return to the bank"
     from_states: ClassVar[frozenset[State]] = frozenset(
@@ -162,7 +173,13 @@ class Returned(Event):
     site: str = CODE
     reason: str = REASON
     quality: Literal["quarantined", "released_to_bank", "rejected"]
-    logger_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the temperature record of the journey.")
+    logger_sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Of the stored temperature record of the journey; null: there is none.",
+    )
+    logged_lowest_mc: int | None = Field(default=None, description="The coldest that its logger read on the way, m°C.")
+    logged_highest_mc: int | None = Field(default=None, description="The warmest, m°C.")
     signature: str = ID
 
 

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from biobank.custody.recording import Circumstances, FreeText, Instant
 from biobank.foundation.paging import Listed
 from biobank.foundation.scanned_text import Scanned
+from biobank.monitoring.loggers import Dates
 from biobank.quality.schemas import Code, Reason, Sha256, Token
-from biobank.shipping.schemas import Reference
+from biobank.shipping.schemas import Reference, Zone
 from biobank.viability.schemas import DosePublic, SetDose
 from biobank.withdrawals.events import MOST_VOLUME_UL
 from biobank.withdrawals.seen import LotSeen
@@ -135,7 +136,12 @@ class ReceiveRequest(WithdrawalAct):
     container_intact: bool
     label_legible: bool
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Arrival temperature, m°C.")
-    logger_sha256: Sha256 | None = None
+    logger_sha256: Sha256 | None = Field(
+        default=None,
+        description="SHA-256 that POST /attachments answered for the logger's file; it is read and judged. Null: none was given.",
+    )
+    zone: Zone | None = Field(default=None, description="Of the times in that file, where it names none: Europe/Vienna.")
+    dates: Dates | None = Field(default=None, description="How 03/04 is to be read in it, where it leaves it open.")
     seal_intact: bool | None = Field(default=None, description="Of the shipper, where it came in one.")
     seal: Reference | None = Field(default=None, description="Number of the seal on it; another than was sent is a broken one.")
 
@@ -166,13 +172,18 @@ class AdministerRequest(WithdrawalAct):
 
 
 class ReturnRequest(WithdrawalAct):
-    """A tube came back frozen, with the temperature record of its journey."""
+    """A tube came back frozen. Only with the temperature record of its journey may it be released to the bank again."""
 
     tube: Scanned
     site: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$", description="The site that has it now.")
     reason: Reason
     quality: Literal["quarantined", "released_to_bank", "rejected"] = Field(description="Quality's decision about it.")
-    logger_sha256: Sha256 = Field(description="SHA-256 of the record; keep the file with POST /attachments.")
+    logger_sha256: Sha256 | None = Field(
+        default=None,
+        description="SHA-256 that POST /attachments answered for the record; it is read and judged. Null: there is none.",
+    )
+    zone: Zone | None = Field(default=None, description="Of the times in that file, where it names none: Europe/Vienna.")
+    dates: Dates | None = Field(default=None, description="How 03/04 is to be read in it, where it leaves it open.")
     signature: Token = None
 
 

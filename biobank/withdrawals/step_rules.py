@@ -17,6 +17,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import Place
 from biobank.custody.event import Event
+from biobank.custody.events import CheckedOut
 from biobank.custody.legality import Snapshot, refusal_of
 from biobank.custody.recording import refusals_of_recording
 from biobank.custody.snapshots import may_know
@@ -27,7 +28,7 @@ from biobank.quality.independence import independence_refusals
 from biobank.specimens.events import Thawed
 from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.transparency.queries import seal_lag_s
-from biobank.withdrawals.case import Case, usage_refusals
+from biobank.withdrawals.case import Case, held_refusals, usage_refusals
 from biobank.withdrawals.consents import treatment_consents
 from biobank.withdrawals.events import Administered, Delivered, Issued, Reserved, Returned
 from biobank.withdrawals.gate import step_permission_refusal
@@ -196,6 +197,7 @@ def pick_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list
         )
     elif tube.state not in (State.STORED, *AT_THE_BENCH):
         found.append(wrong_tube(actor, case, code, tube))
+    found += held_refusals(actor, case, [code], CheckedOut)
     return [*found, *_use(case, grounds, [code], Reserved, BEFORE_ISSUE[case.route], lagging=False)]
 
 
@@ -213,6 +215,7 @@ def confirm_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> l
                 subject=code,
             )
         )
+    found += held_refusals(actor, case, [code], CheckedOut)
     return [*found, *_use(case, grounds, [code], Reserved, BEFORE_ISSUE[case.route], lagging=False)]
 
 
@@ -235,7 +238,7 @@ def thaw_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list
                 subject=code,
             )
         )
-    found += _unaccepted(case, code)
+    found += [*_unaccepted(case, code), *held_refusals(actor, case, [code], Thawed)]
     return [*found, *_use(case, grounds, [code], Thawed, frozenset({Condition.FROZEN}), lagging=False)]
 
 
@@ -271,6 +274,7 @@ def issue_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
     return [
         *begin_refusals(actor, Step.ISSUE, case),
         *_unconfirmed(case, case.tubes),
+        *held_refusals(actor, case, case.tubes, Issued),
         *_use(case, grounds, case.tubes, Issued, ROUTE_CONDITIONS[case.route], lagging=grounds.lagging),
         *_uncounted(case),
     ]
@@ -301,7 +305,7 @@ def receipt_refusals(actor: Actor, case: Case, code: str) -> list[Refusal]:
 
 def check_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
     """Return every reason why the actor may not check this tube at the bedside now. Pure."""
-    return [*begin_refusals(actor, Step.CHECK, case), *_to_give(case, grounds, code)]
+    return [*begin_refusals(actor, Step.CHECK, case), *_to_give(actor, case, grounds, code)]
 
 
 def paper_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
@@ -319,14 +323,15 @@ def administer_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -
     band = band_refusal(grounds.band, grounds.at)
     return [
         *begin_refusals(actor, Step.ADMINISTER, case),
-        *_to_give(case, grounds, code),
+        *_to_give(actor, case, grounds, code),
         *([] if release is None else [release]),
         *([] if band is None else [band]),
     ]
 
 
-def _to_give(case: Case, grounds: Grounds, code: str) -> list[Refusal]:
-    return [*_unaccepted(case, code), *_use(case, grounds, [code], Administered, None, lagging=grounds.lagging)]
+def _to_give(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
+    held = held_refusals(actor, case, [code], Administered)
+    return [*_unaccepted(case, code), *held, *_use(case, grounds, [code], Administered, None, lagging=grounds.lagging)]
 
 
 def return_refusals(actor: Actor, case: Case, code: str) -> list[Refusal]:

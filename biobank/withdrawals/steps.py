@@ -115,7 +115,7 @@ STEPS: Mapping[str, StepPage] = {
         P.WITHDRAWAL_RECEIVE,
         ReceiveRequest,
         arrival.receive,
-        ("tubes", "container_intact", "label_legible", "temperature_mc", "seal_intact", "seal", "logger_sha256"),
+        ("tubes", "container_intact", "label_legible", "temperature_mc", "seal_intact", "seal", "logger_sha256", "zone", "dates"),
         labels={"tubes": "Tubes that arrived"},
     ),
     "check": StepPage(
@@ -190,10 +190,10 @@ STEPS: Mapping[str, StepPage] = {
         P.QUALITY_DECIDE,
         ReturnRequest,
         closing.take_back,
-        ("tube", "site", "reason", "quality", "logger_sha256"),
+        ("tube", "site", "reason", "quality", "logger_sha256", "zone", "dates"),
         labels={"tube": "Tube that came back", "site": "Where it is now", "quality": "Quality's decision about it"},
         meaning=Meaning.DECIDED,
-        said="I have read the temperature record of its journey and decide as stated above.",
+        said="I have read what is known of its journey and decide as stated above.",
     ),
     "reject": StepPage(
         Step.REJECT,

@@ -861,7 +861,7 @@ WITHDRAWALS = (
         started_at="2026-11-01T00:00:00Z",
         reaction=False,
     ),
-    _step("return", P.QUALITY_DECIDE, tube=SOME_TUBE, site="LAB", reason="test", quality="quarantined", logger_sha256=SOME_HASH),
+    _step("return", P.QUALITY_DECIDE, tube=SOME_TUBE, site="LAB", reason="test", quality="quarantined"),
     _step("outcome", P.WITHDRAWAL_ADMINISTER, result="as_expected"),
     _step(
         "adverse-events",

@@ -286,8 +286,9 @@ def test_another_persons_tube_stops_everything_also_without_javascript(api: Api,
 def test_a_frozen_tube_is_taken_back_on_the_record_of_its_journey(api: Api, signed_in: Open) -> None:
     story = a_story(api).up_to("receive")
     page = signed_in("quality", f"/withdrawals/{story.code}/return")
+    rows = f"Time zone;UTC+00:00\nDate;Time;Temp °C\n{clock.now():%d.%m.%Y;%H:%M:%S};-150,0\n"
     page.locator("#f-logger_sha256").set_input_files(
-        {"name": "logger.csv", "mimeType": "application/vnd.ms-excel", "buffer": b"at,mc\n1,-150000\n"}
+        {"name": "logger.csv", "mimeType": "application/vnd.ms-excel", "buffer": rows.encode()}
     )
     expect(page.get_by_text("Kept: logger.csv.")).to_be_visible()
     expect(page.locator("[name=logger_sha256]")).to_have_value(re.compile("^[0-9a-f]{64}$"))

@@ -67,13 +67,17 @@ def test_allowed_events_name_each_kind_with_the_call_that_does_it(api: Api) -> N
 
     items = {item["kind"]: item for item in api.lab_tech.get(f"/specimens/{code}/allowed-events").json()["items"]}
 
-    received, hold, process = (items[f"specimen.{verb}"] for verb in ("received", "hold_placed", "process_started"))
+    received, hold = (items[f"specimen.{verb}"] for verb in ("received", "hold_placed"))
     assert (received["mode"], received["call"]) == ("direct", f"/api/v1/specimens/{code}/events")
     assert received["payload_schema"]["properties"]["site"]
     assert (hold["mode"], hold["call"], hold["label"]) == ("use_case", "/api/v1/holds", "Place a hold")
-    assert (process["call"], process["payload_schema"]) == ("/api/v1/processings", None)
     assert "specimen.stored" not in items
+    assert "specimen.process_started" not in items, "the clinic has it"
     assert items["specimen.safeguarded"]["call"] == f"/api/v1/specimens/{code}/store"
+    api.lab_tech.post(f"/specimens/{code}/events", json={"kind": "specimen.received", "expected_seq": 1, "site": "LAB"})
+    now = {item["kind"]: item for item in api.lab_tech.get(f"/specimens/{code}/allowed-events").json()["items"]}
+    process = now["specimen.process_started"]
+    assert (process["call"], process["payload_schema"]) == ("/api/v1/processings", None)
 
 
 def test_every_act_on_a_specimen_names_a_call_that_exists_and_words_for_its_button() -> None:

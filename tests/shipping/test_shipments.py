@@ -3,6 +3,7 @@
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from tests.factories import fresh_code
 from tests.shipping.stories import EVERYONE, kinds_of, now_of, offer, offered, refused, ship, shipped, stage, tubes
 from tests.storage.test_storing import a_box
 from tests.withdrawals import stories as withdrawals
+from tests.withdrawals.test_races import at_once
 
 
 def receive(api: Api, code: str, scanned: list[str], **more: Any) -> Any:
@@ -354,6 +356,20 @@ def test_a_tube_received_by_itself_or_sent_back_says_as_much_of_what_travelled_w
     assert holds_of(api, there) == sorted(["arrived_after_the_hold_time", *warm_and_nameless])
     assert holds_of(api, back) == warm_and_nameless
     assert kinds_of(api, "specimen", first[0])[-2:] == ["specimen.received", "specimen.hold_placed"]
+
+
+def test_two_receipts_of_one_shipment_at_one_moment_place_each_hold_once(api: Api) -> None:
+    for _ in range(4):
+        pair = tubes(api, 2, frozen=True)
+        code = shipped(api, pair, temperature_class="ln2_vapour")
+        seen = {"kind": "specimen.received", "site": "NORTH", "temperature_mc": -60_000, "label_legible": False}
+        bodies = {one: seen | {"expected_seq": now_of(api, one)["seq"]} for one in pair}
+        client = api.north_tech
+        calls = [partial(client.post, f"/specimens/{one}/events", json=body) for one, body in bodies.items()]
+
+        assert [answer.status_code for answer in at_once(*calls)] == [201, 201]
+
+        assert holds_of(api, code) == ["arrived_too_warm", "travelled_with_an_unlabelled_tube"]
 
 
 def test_issued_tubes_are_judged_on_their_arrival_and_compared_with_their_manifest(api: Api) -> None:

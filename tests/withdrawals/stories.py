@@ -1,5 +1,6 @@
 """Stories that withdrawal and quality tests begin with: a consenting donor, released vials, a withdrawal underway."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -166,6 +167,18 @@ def later(api: Api, **change: float) -> None:
     api._clients.clear()
 
 
+def journey_file(api: Api, *degrees: str, client: Client | None = None, **about: str) -> str:
+    """Keep a logger's file whose readings are of now and the seconds before, warmest last; return its hash."""
+    now = clock.now()
+    times = [now - timedelta(seconds=len(degrees) - 1 - n) for n in range(len(degrees))]
+    rows = [f"{at:%d.%m.%Y;%H:%M:%S};{value}" for at, value in zip(times, degrees, strict=True)]
+    text = "\n".join(["Time zone;UTC+00:00", "Date;Time;Temp °C", *rows])
+    body = {"media_type": "text/csv", "content": b64encode(text.encode()).decode()} | (about or {"site": "LAB"})
+    answer = (client or api.quality).post("/attachments", json=body)
+    assert answer.status_code in (200, 201), answer.text
+    return str(answer.json()["sha256"])
+
+
 def sealed(api: Api) -> None:
     """Bring the log up to date, as the sealer would."""
     with psycopg.connect(api.test_bank.dsn("owner")) as connection:
@@ -284,14 +297,15 @@ class Story:
         return (client or self.api.clinician).post(f"/withdrawals/{self.code}/administer", json=whole)
 
     def take_back(self, client: Client | None = None, **body: Any) -> httpx.Response:
-        """A frozen tube comes back."""
+        """A frozen tube comes back, cold by the record of its journey."""
         whole = {
             "tube": self.vials[0],
             "site": "LAB",
             "reason": "treatment_postponed",
             "quality": "released_to_bank",
-            "logger_sha256": "cd" * 32,
         } | body
+        if "logger_sha256" not in whole:
+            whole["logger_sha256"] = journey_file(self.api, "-185.0")
         return sign_and_post(client or self.api.quality, "decided", f"/withdrawals/{self.code}/return", whole)
 
     def outcome(self, client: Client | None = None, **body: Any) -> httpx.Response:

@@ -101,7 +101,7 @@ def body_of(story: Story, name: str, tube: str, at: datetime | None = None) -> B
     looked = {"container_intact": True, "label_legible": True, "temperature_mc": -150_000}
     given = {"given": AMOUNT, "residue": 0, "loss": 0, "volume_ul": 1500, "anatomical_site": "scalp", "reaction": False}
     given |= {"started_at": at or clock.now()}
-    decided = {"site": "LAB", "reason": "postponed", "quality": "released_to_bank", "logger_sha256": "cd" * 32}
+    decided = {"site": "LAB", "reason": "postponed", "quality": "quarantined"}
     bodies: dict[str, dict[str, Any]] = {
         "approve": {},
         "reject": {"reason": "clinical_reason"},

@@ -617,7 +617,7 @@ def test_a_tube_that_never_left_is_not_taken_back(api: Api) -> None:
 
 def test_a_return_takes_qualitys_signature(api: Api) -> None:
     story = a_story(api).up_to("receive")
-    body = {"tube": story.vials[0], "site": "LAB", "reason": "postponed", "quality": "quarantined", "logger_sha256": "cd" * 32}
+    body = {"tube": story.vials[0], "site": "LAB", "reason": "postponed", "quality": "quarantined"}
     refused(api.quality.post(f"/withdrawals/{story.code}/return", json=body), 428, "signature_required")
     refused(api.clinician.post(f"/withdrawals/{story.code}/return", json=body), 403, "not_permitted")
 

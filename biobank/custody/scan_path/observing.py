@@ -32,9 +32,8 @@ from biobank.auth.identity import IDENTITY_COLUMNS, actor_of
 from biobank.auth.models import login_session
 from biobank.auth.models import user as user_table
 from biobank.custody.event import Event
-from biobank.custody.legality import refusal_of
 from biobank.custody.models import custody
-from biobank.custody.recording import acknowledge, require_expected, require_permission, wordless_head
+from biobank.custody.recording import acknowledge, refusals_of_recording, require_expected, wordless_head
 from biobank.custody.scan_path.middleware import Call
 from biobank.custody.schemas import EventRequest, event_of, request_union
 from biobank.custody.snapshots import may_know, snapshot_columns, snapshot_of, specimen_facts, unknown_specimen
@@ -42,6 +41,7 @@ from biobank.custody.statement import Appended, Composed, Fact, compose, compose
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import Direct, FixedSelect
+from biobank.foundation.errors import raise_first
 
 _ASKED = (column("n", Integer), column("session_id", Uuid), column("code", Text), column("key", Text))
 
@@ -136,6 +136,7 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
         and event.act is None
         and getattr(request, "container_intact", True)
         and getattr(request, "label_legible", True)
+        and getattr(request, "temperature_mc", None) is None
         and not event.toward_use
         and request.comment is None
         and request.reason_text is None
@@ -150,11 +151,8 @@ def check_and_compose(act: Act, row: Any, code: str, event: Event, request: Even
     if specimen is None or not may_know(act.actor, specimen):
         raise unknown_specimen(code)
     site = getattr(request, "site", None) or specimen.projection.site_code
-    require_permission(act, type(event), specimen, site)
     require_expected(specimen, request.expected_seq)
-    refusal = refusal_of(type(event), specimen)
-    if refusal is not None:
-        raise refusal
+    raise_first(refusals_of_recording(act.actor, type(event), specimen, site=site))
     head = wordless_head(act, request, site=site, last=specimen.last_occurred_at)
     fact = Fact(StreamKind.SPECIMEN, code, event, head, specimen, specimen.donor_code)
     text = ""
