@@ -52,8 +52,8 @@ def map_as_of(
 ) -> ContainerMap:
     """Return the box as it looked at `at`, as known at `as_known_at`: what its tubes' own records put into it by then.
 
-    Every tube that was ever put into it is read from the log; names and the marks of slots are those of then. Slots are drawn as
-    the box is built now. Raises NotFound.
+    Every tube that was ever put into it is read from the log; its site, names, the marks of slots and whether it was lifted are
+    those of then. Slots are drawn as the box is built now. Raises NotFound.
     """
     row = get_container(session, actor, code)
     now = clock.now()
@@ -84,14 +84,39 @@ def map_as_of(
         )
     outwards = places_around.get()(session, code, when, known_by)
     names = [name_then(session, keystore, outer, when, known_by) for outer in outwards]
+    site = session.execute(_SITE_OF_ROOT, {"code": outwards[-1]}).scalar() or row.site_code
     container = drawn.container.model_copy(
-        update={"name": names[0], "path": [row.site_code, *reversed(names)], "occupied": len(inside)}
+        update={
+            "name": names[0],
+            "path": [site, *reversed(names)],
+            "site": site,
+            "parent": outwards[1] if len(outwards) > 1 else None,
+            "lifted_at": session.execute(_LIFTED_THEN, {"code": code, "at": when, "known": known_by}).scalar(),
+            "occupied": len(inside),
+        }
     )
     loose = sorted(one for one, then in inside.items() if then.position_code is None)
     return ContainerMap(
         container=container, slots=slots, loose=loose, free=len(slots) - len(by_slot), at=at, as_known_at=as_known_at
     )
 
+
+_SITE_OF_ROOT = text(
+    """
+    SELECT convert_from(entry, 'UTF8')::jsonb -> 'body' ->> 'site' FROM event
+    WHERE stream_kind = 'container' AND stream_id = :code AND kind = 'container.added'
+    """
+)
+"""What stands in nothing never was moved: a move is always into something. So its site is the one at which it was added."""
+
+_LIFTED_THEN = text(
+    """
+    SELECT CASE WHEN kind = 'container.lifted' THEN occurred_at END FROM event
+    WHERE stream_kind = 'container' AND stream_id = :code AND kind IN ('container.lifted', 'container.put_back')
+      AND occurred_at <= :at AND recorded_at <= :known
+    ORDER BY seq DESC LIMIT 1
+    """
+)
 
 _EVER_IN = text(
     """

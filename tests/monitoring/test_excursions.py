@@ -14,6 +14,8 @@ from biobank.foundation.clock import rfc3339
 from biobank.monitoring.presence import inside_during
 from biobank.monitoring.spans import Span, Standing, spans_of
 from tests.conftest import Api
+from tests.factories import make_donor
+from tests.quality.test_look_back import derive
 from tests.storage.test_every_way_of_placing import a_tube, seq_of
 from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import later, sign_and_post
@@ -87,6 +89,51 @@ def test_a_reading_of_an_earlier_time_holds_what_was_inside_then(api: Api) -> No
     assert [item["specimen"] for item in looked["items"]] == [moved]
     empty = api.quality.post("/look-backs", json=given | {"container": other}).json()
     assert empty["items"] == []
+
+
+def test_what_was_frozen_after_a_warm_reading_is_not_held_when_that_comes_at_once_or_late(api: Api) -> None:
+    tank = a_tank(api)
+    box = a_box(api, parent=tank)
+    before, after, later_still = frozen(api, 1)[0], "", ""
+    put(api, before, box)
+    later(api, minutes=5)
+    warm = clock.now()
+    at_once = read(api, tank, -50_000)
+    later(api, minutes=5)
+    after = a_tube(api)
+    put(api, after, box)
+    later(api, minutes=5)
+    later_still = a_tube(api)
+    put(api, later_still, box)
+    late = read(api, tank, -40_000, warm + timedelta(minutes=1))
+
+    assert (at_once["held"], late["held"]) == ([before], [])
+    assert [held(api, tube) for tube in (before, after, later_still)] == [["excursion"], [], []]
+
+
+def test_a_parent_that_warms_reaches_only_what_is_made_of_it_afterwards(api: Api) -> None:
+    tank, other = a_tank(api), a_tank(api, "Other")
+    box, elsewhere = a_box(api, parent=tank), a_box(api, parent=other)
+    donor = api.test_bank.write(make_donor)
+    parent, made_before = a_tube(api, donor=donor), a_tube(api, donor=donor)
+    derive(api, donor, parent, made_before)
+    put(api, parent, box)
+    put(api, made_before, elsewhere)
+    later(api, minutes=5)
+
+    found = read(api, tank, -50_000)
+    later(api, minutes=5)
+    check_out(api, parent)
+    made_after = a_tube(api, donor=donor)
+    derive(api, donor, parent, made_after)
+    of_it = a_tube(api, donor=donor)
+    derive(api, donor, made_after, of_it)
+    of_the_first = a_tube(api, donor=donor)
+    derive(api, donor, made_before, of_the_first)
+
+    assert found["held"] == [parent]
+    assert [held(api, one) for one in (parent, made_before, of_the_first)] == [["excursion"], [], []]
+    assert [held(api, one) for one in (made_after, of_it)] == [["excursion"], ["excursion"]]
 
 
 def test_readings_that_go_on_lengthen_one_excursion_and_one_hold_covers_all(api: Api) -> None:

@@ -1,11 +1,14 @@
 """Time out of the cold is computed from scans, summed, shown while it runs; budgets hold; clocks of fitness for use refuse."""
 
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 
 from biobank.acts.act import Act
+from biobank.custody.legality import what_now
+from biobank.custody.projection import Projection
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.pages.today import read_tasks
@@ -336,14 +339,40 @@ def test_a_site_may_be_stricter_than_the_registry_and_never_looser(api: Api) -> 
 def test_the_answer_of_what_now_follows_the_condition(api: Api) -> None:
     frozen, box = a_stored_tube(api)
     fresh = a_tube(api, frozen=False)
+    thawed = a_story(api).up_to("thaw").vials[0]
 
-    def where_now(tube: str) -> str:
+    def where_now(tube: str, client: Any = api.lab_tech) -> str:
         body = {"kind": "specimen.found", "site": "LAB", "expected_seq": seq_of(api, tube)}
-        return str(api.lab_tech.post(f"/specimens/{tube}/events", json=body).json()["where_now"])
+        return str(client.post(f"/specimens/{tube}/events", json=body).json()["where_now"])
 
     assert "Put the tube back in PS-" in where_now(frozen)
     assert "fresh, not frozen: never into a freezer" in where_now(fresh)
+    said = where_now(thawed)
+    assert said.startswith("It is thawed: never back into a freezer or nitrogen.")
+    assert "back in" not in said.replace("never back into", "") and "PS-" not in said
     assert box
+
+
+def test_a_thawed_vial_is_not_told_to_go_back_to_the_nitrogen_slot_that_is_kept_for_it() -> None:
+    thawed = Projection(state="checked_out", condition="thawed", container_code="BX-0000000", position_code="PS-0000000")
+
+    said = what_now(thawed, "adsc")
+
+    assert "BX-" not in said and "PS-" not in said and "Put it in a cool quarantine place (fridge)." in said
+    assert what_now(replace(thawed, condition="frozen"), "adsc").startswith("Put the tube back in PS-0000000")
+
+
+def test_of_what_nobody_knows_it_is_kept_as_cold_as_it_was_found(api: Api) -> None:
+    body = {"site": "LAB", "condition": "frozen", "reason_text": "Label fell off"}
+    answer = api.lab_tech.post("/specimens/unidentified", json=body)
+    assert answer.status_code == 201, answer.text
+    code = answer.json()["specimen"]
+    refused = api.lab_tech.post(
+        f"/specimens/{code}/events", json={"kind": "specimen.found", "site": "LAB", "expected_seq": seq_of(api, code)}
+    )
+
+    assert refused.json()["where_now"].startswith("Nobody knows what it is: keep it as cold as you found it.")
+    assert "quarantine" in refused.json()["where_now"]
 
 
 def test_an_answer_about_the_past_holds_everything_then(api: Api) -> None:
@@ -375,6 +404,24 @@ def test_an_answer_about_the_past_holds_everything_then(api: Api) -> None:
     assert [slot["specimen"] for slot in today["slots"] if slot["specimen"]] == []
     stood = api.lab_tech.get(f"/storage-containers/{box}", params={"at": then}).json()
     assert stood["occupied"] == 1
+
+
+def test_a_map_of_the_past_shows_the_site_the_place_and_the_lift_of_then(api: Api) -> None:
+    tank, _rack, box, tube = a_tank_with_a_rack(api)
+    north = a_box(api, kind="tank", name="North tank", rows=None, cols=None, site="NORTH", **COLD)
+    at_place(api, box, "lift")
+    then = rfc3339(clock.now())
+    later(api, minutes=5)
+    moved = api.lab_tech_north_quality.post(f"/storage-containers/{box}/move", json={"to": north})
+    assert moved.status_code == 200, moved.text
+
+    def seen(**asked: str) -> tuple[Any, ...]:
+        drawn = api.auditor.get(f"/storage-containers/{box}/map", params=asked).json()["container"]
+        return drawn["site"], drawn["path"][:2], drawn["parent"] == north, drawn["lifted_at"] is not None, drawn["occupied"]
+
+    assert seen(at=then) == ("LAB", ["LAB", "Tank"], False, True, 1)
+    assert seen() == ("NORTH", ["NORTH", "North tank"], True, False, 1)
+    assert tank and tube
 
 
 def test_a_map_of_the_past_shows_the_names_and_the_marks_of_then(api: Api) -> None:
