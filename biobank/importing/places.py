@@ -33,6 +33,7 @@ class Places:
         self._codes: dict[Key, str] = {}
         self._slots: dict[Names, tuple[str, dict[str, tuple[Slot, bool]]]] = {}
         self._standings: dict[str, Standing] = {}
+        self._room: dict[str, int] = {}
 
     def forget(self) -> None:
         """Forget what a transaction that was rolled back may have made."""
@@ -48,13 +49,22 @@ class Places:
             names: (box, {slot.label: (slot, free) for slot, free in slots.get(box, ())}) for names, box in boxes.items()
         }
 
+        loose = queries.loose_counts(session, list(boxes.values()))
+        self._room = {
+            box: sum(free and slot.blocked is None for slot, free in slots.get(box, ())) - loose.get(box, 0)
+            for box in boxes.values()
+        }
+
     def position(self, vial: Vial) -> str | None:
         """Return the code of the slot that a tube's line names, None when the box has none such."""
         found = self._slots[vial.place][1].get(vial.slot)
         return None if found is None else found[0].code
 
     def free(self, vial: Vial, donor: str, *, kept_apart: bool) -> tuple[str, str] | str:
-        """Return (box, position) of a tube's slot, or why it may not stand there: the rules of every way of placing."""
+        """Return (box, position) of a tube's slot, or why it may not stand there: the rules of every way of placing.
+
+        A slot that was answered counts as taken: tubes whose slot is unknown need the room of the last ones.
+        """
         box, slots = self._slots[vial.place]
         slot, free = slots.get(vial.slot, (None, False))
         if slot is None or not free:
@@ -71,7 +81,14 @@ class Places:
         standing = self._standings[box]
         faults = [slot_fault(tube, slot), *place_faults(tube, standing)]
         wrong = next((fault for fault in faults if fault is not None), None)
-        return (box, slot.code) if wrong is None or standing.safe else wrong.detail
+        if standing.safe:
+            return (box, slot.code)
+        if wrong is not None:
+            return wrong.detail
+        if self._room[box] <= 0:
+            return "The box has no room left beside the tubes in it whose slot is unknown. Look into the box."
+        self._room[box] -= 1
+        return (box, slot.code)
 
     def _boxes(self, session: Session, act: Act, wanted: Sequence[Names]) -> dict[Names, str]:
         """Find each box; what is missing around them is made one by one, the boxes themselves together."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, func, select, text
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -192,6 +192,15 @@ def loose_in(session: Session, code: str) -> set[str]:
             select(custody.c.code).where(custody.c.container_code == code, custody.c.position_code.is_(None))
         ).scalars()
     )
+
+
+def loose_counts(session: Session, codes: Sequence[str]) -> dict[str, int]:
+    """Return how many tubes with their slot unknown are in each of these containers; those without any are absent."""
+    inside = (custody.c.container_code.in_(codes), custody.c.position_code.is_(None))
+    rows = session.execute(
+        select(custody.c.container_code, func.count().label("tubes")).where(*inside).group_by(custody.c.container_code)
+    )
+    return {row.container_code: row.tubes for row in rows}
 
 
 def stored_without_a_slot(session: Session, actor: Actor, limit: int) -> "Sequence[Row[Any]]":

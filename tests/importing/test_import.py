@@ -21,6 +21,7 @@ from biobank.importing.service import Result, at_console, import_ready
 from biobank.importing.sheets import Cell, FileFault, Value
 from biobank.importing.texts import text_cell
 from tests.conftest import Api, TestBank
+from tests.storage.test_every_way_of_placing import a_tube, stored_with_the_slot_unknown
 
 DOCUMENT = tomllib.loads(
     re.findall(r"```toml\n(.*?)```", (Path(__file__).parents[2] / "docs" / "importing.md").read_text(), re.S)[0]
@@ -207,6 +208,24 @@ def test_a_taken_slot_and_a_number_of_somebody_else_are_refused(api: Api, tmp_pa
     assert (slot.outcome, slot.reason) == ("refused", "A tube of this bank is in that slot already. Look into the box.")
     assert person.outcome == "refused"
     assert "another name, birth date or sex" in (person.reason or "")
+
+
+def test_an_import_leaves_room_for_the_tubes_of_a_box_whose_slot_is_unknown(api: Api, tmp_path: Path) -> None:
+    bank = api.test_bank
+    (first,) = imported(bank, checked(tmp_path, GOOD))
+    box = api.lab_tech.get(f"/specimens/{first.code}").json()["custody"]["container"]
+    slots = api.lab_tech.get(f"/storage-containers/{box}/map").json()["slots"]
+    others = [slot["label"] for slot in slots if slot["specimen"] is None and slot["label"] not in ("E1", "E2")]
+    marked = {"positions": others, "mark": "blocked", "reason": "iced_up"}
+    assert api.lab_tech.post(f"/storage-containers/{box}/slots", json=marked).status_code == 200
+    assert stored_with_the_slot_unknown(api, a_tube(api), "", box, lambda: None)[0] == 201
+
+    two = checked(tmp_path, GOOD | {"Vial": 2, "Pos": "E1"}, GOOD | {"Vial": 3, "Pos": "E2"})
+
+    assert sorted((one.outcome, one.reason) for one in imported(bank, two)) == [
+        ("imported", None),
+        ("refused", "The box has no room left beside the tubes in it whose slot is unknown. Look into the box."),
+    ]
 
 
 def test_an_import_asks_what_every_way_of_placing_asks(api: Api, tmp_path: Path) -> None:
