@@ -402,15 +402,17 @@ def record(
 
 
 def _with_clock(event: Event, specimen: Snapshot, head: Head, limits: Callable[..., Limits]) -> Event:
-    """Start the clock of fitness for use that the condition after this event has, unless the event says it."""
-    if "use_by" not in type(event).model_fields or getattr(event, "use_by") is not None:  # noqa: B009 - only some have it
+    """Start the clock of fitness for use that the condition after this event has, unless the event says an earlier end."""
+    if "use_by" not in type(event).model_fields:
         return event
     condition = specimen.projection.after(type(event).whole_effect(), event.payload(), head.members()).condition
     seconds = limits(specimen.material, condition).use_by_s
     if seconds is None:
         return event
     started = getattr(event, "started_at", None) or rfc3339(head.occurred_at)
-    return event.model_copy(update={"use_by": rfc3339(datetime.fromisoformat(started) + timedelta(seconds=seconds))})
+    ends = rfc3339(datetime.fromisoformat(started) + timedelta(seconds=seconds))
+    said = getattr(event, "use_by")  # noqa: B009 - only some have it
+    return event.model_copy(update={"use_by": ends if said is None else min(said, ends)})
 
 
 def _crosses_red(before: Snapshot, after: Snapshot, limits: Callable[..., Limits]) -> bool:

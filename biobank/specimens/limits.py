@@ -1,7 +1,8 @@
 """How long a material in one condition is fit for use, and how long it may be out of the cold: the registry's word, and a site's.
 
-A site may only be stricter than the registry of materials. What the registry names no source for exists only where a site sets
-it: no figure for time out of the cold has a published one (standards §4), so a site that sets a budget names its own.
+A site may only be stricter than what the registry of materials has from a published source; where it has none, the site's own
+word with its own source replaces it. No figure for time out of the cold has a published source, so a budget exists only where a
+site sets it.
 `custody.recording.record` asks at every change of condition and whenever time out of the cold is counted.
 """
 
@@ -37,6 +38,13 @@ class LooserThanTheRegistry(Conflict):
     title = "Longer than the registry allows"
 
 
+class LongerWithoutSource(Conflict):
+    """A site that allows longer than the registry begins with says by which source."""
+
+    code = "longer_without_source"
+    title = "Say the source"
+
+
 class SetLimits(Circumstances):
     """What a site allows a material in one condition, in seconds; what is left out has no limit of the site's own."""
 
@@ -46,7 +54,7 @@ class SetLimits(Circumstances):
     use_by_s: Seconds | None = None
     warm_amber_s: Seconds | None = None
     warm_red_s: Seconds | None = None
-    source: Source | None = Field(default=None, description="Of the budget: a validation, a procedure or a publication.")
+    source: Source | None = Field(default=None, description="A validation, a procedure or a publication. A budget needs one.")
     signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
     @model_validator(mode="after")
@@ -91,8 +99,10 @@ def limits_of(session: Session, material: str, condition: str, sites: frozenset[
     rows = session.execute(
         select(limit).where(limit.c.material == material, limit.c.condition == condition, limit.c.site_code.in_(sorted(sites)))
     ).all()
+    own = _said(rows, "use_by_s")
+    stands = [named.seconds] if named is not None and (named.published or not own) else []
     return Limits(
-        min([*_said(rows, "use_by_s"), *([] if named is None else [named.seconds])], default=None),
+        min([*own, *stands], default=None),
         min(_said(rows, "warm_amber_s"), default=None),
         min(_said(rows, "warm_red_s"), default=None),
     )
@@ -108,10 +118,17 @@ def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded
     get_site(session, request.site)
     named = MATERIALS[request.material].use_by.get(request.condition)
     if named is not None and request.use_by_s is not None and request.use_by_s > named.seconds:
-        raise LooserThanTheRegistry(
-            f"The registry gives {named.seconds // 60} minutes ({named.source}). A site may only be stricter.",
-            subject=request.site,
-        )
+        if named.published:
+            raise LooserThanTheRegistry(
+                f"The registry gives {named.seconds // 60} minutes ({named.source}). A site may only be stricter.",
+                subject=request.site,
+            )
+        if request.source is None:
+            raise LongerWithoutSource(
+                f"The registry begins with {named.seconds // 60} minutes. To allow longer, say your source: a validation, a "
+                "procedure or a publication.",
+                subject=request.site,
+            )
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     values = {name: getattr(request, name) for name in ("use_by_s", "warm_amber_s", "warm_red_s", "source")}
     event = LimitsSet(

@@ -18,7 +18,7 @@ from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move, acknowledge, head_of, record
 from biobank.custody.service import receipt_of
-from biobank.custody.states import State, StreamKind
+from biobank.custody.states import Condition, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import Prefix, parse_code
 from biobank.foundation.from_above import FromAbove
@@ -256,6 +256,7 @@ def _draft(
         vessel_count=making.vessel_count,
         condition=common["condition"],
         freeze_count=common["freeze_count"],
+        use_by=_clock_of(run.parents, making.material, common["condition"]),
     )
     row = {name: common[name] for name in ("home_site_code", "harvest_code", "collected_at")} | {
         "code": code,
@@ -270,6 +271,12 @@ def _draft(
         "expires_at": output.expires_at,
     }
     return Draft(row, event, relies_on)
+
+
+def _clock_of(parents: Sequence[Snapshot], material: str, condition: Condition) -> str | None:
+    """Return the clock that runs on in what a run only divided or washed: the earliest of its parents of the same kind."""
+    same = [one.projection for one in parents if one.material == material and one.projection.condition == condition]
+    return min((one.use_by for one in same if one.use_by is not None), default=None)
 
 
 def _balance(run: _Run) -> BalancePublic:

@@ -126,13 +126,22 @@ _DYES: Final = (Assay.TRYPAN_BLUE, Assay.AO_PI, Assay.SEVEN_AAD, Assay.ANNEXIN_V
 
 @dataclass(frozen=True, slots=True)
 class UseBy:
-    """How long a material in one condition stays fit for use, in seconds, and where that was read."""
+    """How long a material in one condition stays fit for use, in seconds, and where that was read.
+
+    `published`: the source is one, and a site may only be stricter; else it is where the clock starts until a site sets its own.
+    """
 
     seconds: int
     source: str
+    published: bool = True
 
 
 _HOUR: Final = 3600
+_SAME_DAY: Final = UseBy(
+    24 * _HOUR,
+    "starting value of this registry for a same-day product, without a published source; quality sets the site's own",
+    False,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +159,9 @@ class Material:
     - `assays`, `estimand`: how its viability is measured and what the percentage is of; none: it has no living cells to count;
     - `release_tests`: the tests of its lot that a release rests on. Sterility, endotoxin and mycoplasma of cultured cells are
       what published release criteria ask for (Sci. 2022, 4664917; PMC5993622); what came out of culture medium is asked the same;
-    - `use_by`: the clock that a condition starts, where a source names one; a site may set it shorter (`limits.py`). No source
-      says how long any of them may be warm while frozen, so a budget of warm time exists only where a site sets one;
+    - `use_by`: the clock that a condition starts, where a source names one or the product is of the day; a site may set it
+      shorter, and one without a published source as it says (`limits.py`). No source says how long any of them may be warm
+      while frozen, so a budget of warm time exists only where a site sets one;
     - `default_basis`: the regulatory basis of a new specimen.
     """
 
@@ -293,6 +303,7 @@ _ENTRIES: Final = (
         harvested=True,
         fresh=frozenset({TemperatureClass.AMBIENT}),
         frozen=_FROZEN_CELLS,
+        use_by={Condition.FRESH: _SAME_DAY},
     ),
     Material(
         name=M.PRF,
@@ -303,6 +314,7 @@ _ENTRIES: Final = (
         units=(Unit.UL,),
         parents=frozenset({M.PRF}),
         harvested=True,
+        use_by={Condition.FRESH: _SAME_DAY},
     ),
     Material(
         name=M.EXOSOME_PREPARATION,

@@ -9,11 +9,14 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlmodel import Session
 
 from biobank.custody.event import rules
+from biobank.custody.legality import Snapshot
 from biobank.custody.projection import PROJECTED
 from biobank.custody.rebuild import Rebuilt, projection_of
 from biobank.custody.snapshots import load
@@ -98,11 +101,17 @@ class World:
         """The row of custody, the folded log, the answer as of now and the exported log interpreted by the verifier agree."""
         exported = replayed(self.api.auditor.get("/custody-log", params={"format": "jsonl"}).content)
         for tube in self.tubes:
-            row, rebuilt = self.api.test_bank.write(lambda s, t=tube: (load(s, [t])[t], projection_of(s, t)))
+            row = self.api.test_bank.write(partial(one_loaded, code=tube))
+            rebuilt = self.api.test_bank.write(partial(projection_of, code=tube))
             assert rebuilt == Rebuilt(row.projection, row.seq, row.state_seq), tube
             assert exported[tube] == row.projection.columns(), tube
             as_of = self.api.auditor.get(f"/specimens/{tube}", params={"at": rfc3339(clock.now())}).json()
             assert told_of_tube(as_of) == told_of_tube(self.api.auditor.get(f"/specimens/{tube}").json()), tube
+
+
+def one_loaded(session: Session, code: str) -> Snapshot:
+    """The row of custody of a tube, read."""
+    return load(session, [code])[code]
 
 
 def told_of_tube(answer: dict[str, Any]) -> dict[str, Any]:
