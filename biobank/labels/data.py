@@ -1,8 +1,9 @@
 """What one label says."""
 
 from dataclasses import dataclass, fields
-from datetime import date
+from datetime import date, datetime, time
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from biobank.foundation.codes import Code
 from biobank.labels.statements import Statement
@@ -15,10 +16,25 @@ FIELDS: Final = frozenset(
     {
         *("code", "head", "tail", "recipient", "print"),
         *("material", "passage", "amount", "unit", "banked", "expires", "storage"),
+        *("banked_short", "expires_short"),
         *("title", "location", "facility"),
     }
 )
 """The names a template may use between braces; see `LabelData.texts`."""
+
+
+def dated(day: date | None, zone: str, *, short: bool = False) -> str:
+    """Write a day with the offset that its zone has on it, which says whose day it is: `2026-03-04 UTC+1`.
+
+    `short`, where there is no room: `2026-03-04+1`, and `2026-03-04Z` where the offset is none.
+    """
+    if day is None:
+        return ""
+    offset = datetime.combine(day, time(12), ZoneInfo(zone)).utcoffset()
+    minutes = 0 if offset is None else int(offset.total_seconds()) // 60
+    hours, rest = divmod(abs(minutes), 60)
+    apart = f"{'-' if minutes < 0 else '+'}{hours}{f':{rest:02}' if rest else ''}" if minutes else ""
+    return f"{day.isoformat()}{apart or 'Z'}" if short else f"{day.isoformat()} UTC{apart}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +46,9 @@ class LabelData:
     :ivar passage: culture passage, printed as `P2`
     :ivar amount: quantity with its unit, such as `1.0 mL`
     :ivar unit_number: this tube's number among `unit_count` of its lot, printed as `3 of 12`
-    :ivar banked_on: date of banking, printed ISO 8601
+    :ivar banked_on: date of banking, printed ISO 8601 with the offset of its zone
     :ivar expires_on: last day of use
+    :ivar zone: the zone of the site whose days they are, such as `Europe/Vienna`
     :ivar storage: storage temperature in words, such as `below -150 °C`
     :ivar title: name of a box, kind of kit, role on a badge
     :ivar location: where a box or position is, such as `T1 / R3 / B07`
@@ -50,6 +67,7 @@ class LabelData:
     unit_count: int | None = None
     banked_on: date | None = None
     expires_on: date | None = None
+    zone: str = "UTC"
     storage: str = ""
     title: str = ""
     location: str = ""
@@ -79,8 +97,10 @@ class LabelData:
             "passage": "" if self.passage is None else f"P{self.passage}",
             "amount": self.amount,
             "unit": "" if self.unit_number is None else f"{self.unit_number}{of_count}",
-            "banked": "" if self.banked_on is None else self.banked_on.isoformat(),
-            "expires": "" if self.expires_on is None else self.expires_on.isoformat(),
+            "banked": dated(self.banked_on, self.zone),
+            "banked_short": dated(self.banked_on, self.zone, short=True),
+            "expires": dated(self.expires_on, self.zone),
+            "expires_short": dated(self.expires_on, self.zone, short=True),
             "storage": self.storage,
             "title": self.title,
             "location": self.location,

@@ -99,6 +99,7 @@ def data_of(facts: LabelFacts) -> LabelData:
         unit_count=facts.unit_count,
         banked_on=facts.banked_on,
         expires_on=facts.expires_on,
+        zone=facts.zone,
         storage=facts.storage,
         recipient=recipient,
         statements=required_statements(facts.evaluation, POLICY, recipient),

@@ -134,11 +134,13 @@ KIT_PRINTERS = (Permission.KIT_MANAGE, Permission.LABEL_PRINT)
 
 def _kit(session: Session, actor: Actor, code: str) -> Thing:
     kit = describe_kit(session, actor, code)
+    zone = zone_of(session, kit.site)
     data = LabelData(
         code=parse_code(code),
         title="Harvest kit",
         location=kit.site,
-        expires_on=kit.expires_at.astimezone(zone_of(session, kit.site)).date(),
+        expires_on=kit.expires_at.astimezone(zone).date(),
+        zone=zone.key,
     )
     return Thing(data, KitLabelled, KitLabelVerified, code, kit.home_site, KIT_PRINTERS)
 
@@ -161,10 +163,12 @@ def _kit_label_of(session: Session, actor: Actor, code: str) -> Thing:
 def _wristband(session: Session, act: Act | None, actor: Actor, code: str) -> Thing:
     band = active_wristband(session, code, now() if act is None else act.at)
     get_visible_donor(session, actor, band.donor_code)
+    zone = zone_of(session, band.site_code)
     data = LabelData(
         code=parse_code(code),
         recipient=parse_code(band.donor_code),
-        expires_on=band.expires_at.astimezone(zone_of(session, band.site_code)).date(),
+        expires_on=band.expires_at.astimezone(zone).date(),
+        zone=zone.key,
     )
     by = (Permission.DONOR_IDENTIFY, Permission.LABEL_PRINT)
     return Thing(data, WristbandLabelled, WristbandLabelVerified, band.donor_code, band.site_code, by, band.donor_code)

@@ -26,6 +26,7 @@ def sample_for(prefix: Prefix, number: int = 4711) -> LabelData:
             location="T1 / R3 / B07 / A1",
             storage="below -150 °C",
             expires_on=date(2027, 6, 30),
+            zone="Europe/Vienna",
             facility="Example Bank, 1 Main Street, Springfield",
             print_serial=1234,
         )
@@ -38,6 +39,7 @@ def sample_for(prefix: Prefix, number: int = 4711) -> LabelData:
         unit_count=12,
         banked_on=date(2026, 3, 4),
         expires_on=date(2046, 3, 4),
+        zone="Asia/Kolkata",
         storage="below -150 °C",
         facility="Example Bank, 1 Main Street, Springfield",
         recipient=DONOR,

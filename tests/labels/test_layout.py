@@ -45,7 +45,7 @@ def test_a_vial_says_what_it_holds_and_both_us_statements() -> None:
     for dpi in RESOLUTIONS:
         layout = compose(VIAL, data, dpi, HOST)
         said = words_of(layout)
-        for text in (data.code.text, "ADSC P2 3 of 12", "banked 2026-03-04", "exp 2046-03-04", "#1240-2"):
+        for text in (data.code.text, "ADSC P2 3 of 12", "bank 2026-03-04+5:30", "exp 2046-03-04+5:30", "#1240-2"):
             assert text in said
         for statement in data.statements:
             assert statement.text in said
@@ -166,5 +166,9 @@ def test_label_data_refuses_texts_that_could_not_be_printed() -> None:
 
 
 def test_dates_are_printed_year_first() -> None:
-    data = LabelData(code=make_code("HF", 2026, 1), banked_on=date(2026, 3, 4), expires_on=date(2046, 12, 31))
-    assert (data.texts()["banked"], data.texts()["expires"]) == ("2026-03-04", "2046-12-31")
+    data = LabelData(code=make_code("HF", 2026, 1), banked_on=date(2026, 3, 4), expires_on=date(2046, 7, 31))
+    said = replace(data, zone="Europe/Vienna").texts()
+    assert (data.texts()["banked"], data.texts()["expires"]) == ("2026-03-04 UTC", "2046-07-31 UTC")
+    assert (said["banked"], said["expires"]) == ("2026-03-04 UTC+1", "2046-07-31 UTC+2"), "of the day itself"
+    assert replace(data, zone="America/St_Johns").texts()["banked"] == "2026-03-04 UTC-3:30"
+    assert (data.texts()["expires_short"], said["expires_short"]) == ("2046-07-31Z", "2046-07-31+2")
