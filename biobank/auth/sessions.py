@@ -29,6 +29,7 @@ TOUCH_EVERY = timedelta(minutes=1)
 _own_site = (
     select(case((func.bool_and(_role.c.site_code.is_not(None)), func.min(_role.c.site_code))))
     .where(_role.c.user_code == user.c.code)
+    .correlate(user)  # Two levels down it is not correlated by itself, and would ask everybody's roles.
     .scalar_subquery()
 )
 _zone = select(site.c.timezone).where(site.c.code == _own_site).scalar_subquery().label("zone")

@@ -1,0 +1,63 @@
+"""A day on a label or a paper is that of the site, and says so; where the site's date is not UTC's it shows."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from biobank.foundation import clock
+from biobank.labels.files import data_of
+from biobank.specimens.schemas import LabelFacts
+from tests.conftest import Api
+from tests.pages.visitor import Visit
+from tests.specimens.stories import donor, raw_fat
+from tests.storage.test_every_way_of_placing import a_tube
+
+
+def far_away(now: datetime) -> ZoneInfo:
+    """A zone in which it is another day than in UTC."""
+    zone = next(z for z in map(ZoneInfo, ("Pacific/Kiritimati", "Pacific/Pago_Pago")) if now.astimezone(z).date() != now.date())
+    assert now.tzinfo is UTC
+    return zone
+
+
+def live_in(api: Api, zone: ZoneInfo) -> None:
+    with psycopg.connect(api.test_bank.dsn("owner")) as connection:
+        connection.execute("UPDATE site SET timezone = %s", (zone.key,))
+
+
+def test_a_specimens_label_bears_the_day_of_the_bank_that_keeps_it_and_its_zone(api: Api) -> None:
+    zone = far_away(clock.now())
+    live_in(api, zone)
+    code = a_tube(api)
+
+    label = api.lab_tech.get(f"/specimens/{code}").json()["label"]
+    said = data_of(LabelFacts(**label)).texts()
+    banked = datetime.fromisoformat(api.lab_tech.get(f"/specimens/{code}").json()["custody"]["banked_at"])
+
+    assert banked.astimezone(zone).date() != banked.date()
+    offset = "+14" if zone.key == "Pacific/Kiritimati" else "-11"
+    day = banked.astimezone(zone).date().isoformat()
+    assert (said["banked"], said["banked_short"]) == (f"{day} UTC{offset}", f"{day}{offset}")
+
+
+def test_times_on_pages_and_papers_are_of_the_persons_site_and_utc_for_whoever_is_everywhere(api: Api, visit: Visit) -> None:
+    zone = far_away(clock.now())
+    live_in(api, zone)
+    code = a_tube(api)
+
+    here, everywhere = (visit(name).get_page(f"/specimens/{code}") for name in ("lab_tech", "quality"))
+
+    assert f"Times are shown in {zone.key};" in here and f"({zone.key})" in here
+    assert "Times are shown in UTC." in everywhere
+
+
+def test_the_last_day_of_use_is_the_sites_too(api: Api) -> None:
+    zone = far_away(clock.now())
+    live_in(api, zone)
+    fat = raw_fat(api, donor(api))
+
+    ends = datetime.fromisoformat(api.lab_tech.get(f"/specimens/{fat['code']}").json()["expires_at"])
+    said = data_of(LabelFacts(**api.lab_tech.get(f"/specimens/{fat['code']}").json()["label"])).texts()
+
+    assert said["expires"].startswith(ends.astimezone(zone).date().isoformat())
