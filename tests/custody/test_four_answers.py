@@ -215,6 +215,21 @@ def freed(world: World, _tube: str) -> Any:
     return sign_and_post(world.api.quality, "hold_lifted", f"/holds/{hold}/lift", {"reason": "looked_at"})
 
 
+def decided(world: World, tube: str) -> Any:
+    basis = world.chance.choice(["us_351_ind", "us_361", "undetermined"])
+    body = {"basis": basis, "reason": "review", "expected_seq": world.seq(tube)}
+    return sign_and_post(world.api.quality, "decided", f"/specimens/{tube}/basis", body)
+
+
+def made_of_it(world: World, tube: str) -> Any:
+    """Another tube of the same donor, made of this one now: what holds that one from now on may hold it too."""
+    if len(world.tubes) < 6:
+        donor = world.api.auditor.get(f"/specimens/{tube}").json()["donor"]
+        world.tubes.append(a_tube(world.api, donor=donor))
+        derive(world.api, donor, tube, world.tubes[-1])
+    return world.api.auditor.get(f"/specimens/{tube}")
+
+
 def warmed(world: World, _tube: str) -> Any:
     value = world.chance.choice([-50_000, -180_000, -180_000])
     body = {"reading": "temperature_mc", "value": value, "confirmed": True}
@@ -223,7 +238,7 @@ def warmed(world: World, _tube: str) -> Any:
 
 ACTS: list[Callable[[World, str], Any]] = [
     *(put_away, put_away, put_away, put_away, checked_out, checked_out, checked_out_late, sampled, inspected, missed, found),
-    *(undone, lifted, lifted, carried, held, freed, warmed),
+    *(undone, lifted, lifted, carried, held, freed, warmed, warmed, decided, made_of_it),
 ]
 
 
