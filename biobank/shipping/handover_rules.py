@@ -121,7 +121,7 @@ def offer_refusals(actor: Actor, specimen: Snapshot, receiver: Receiver | None, 
         _receiver_refusal(specimen, receiver),
         None if overdue else _offered_refusal(specimen),
     )
-    return [*(one for one in own if one is not None), *refusals_of_recording(actor, HandoverOffered, specimen)]
+    return [*refusals_of_recording(actor, HandoverOffered, specimen), *(one for one in own if one is not None)]
 
 
 def _receiver_refusal(specimen: Snapshot, receiver: Receiver | None) -> Refusal | None:

@@ -1,6 +1,8 @@
 """Time out of the cold is computed from scans, summed, shown while it runs; budgets hold; clocks of fitness for use refuse."""
 
+import random
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -221,6 +223,58 @@ def test_two_lifted_boxes_of_a_rack_that_moves_count_each_its_own_tubes(api: Api
 
     assert moved.status_code < 300, moved.text
     assert [240 <= exposure(api, tube)["total_s"] - was <= 270 for tube, was in zip(tubes, before, strict=True)] == [True] * 2
+
+
+def test_time_out_of_the_cold_is_what_a_slow_reckoning_of_hands_and_lifts_says(api: Api) -> None:
+    chance = random.Random(20261130)
+    tank = a_box(api, kind="tank", name="Tank", rows=None, cols=None, **COLD)
+    racks = [a_box(api, kind="rack", name=f"R{n}", rows=None, cols=None, parent=tank) for n in range(2)]
+    boxes = [a_box(api, name=f"B{n}", parent=racks[n]) for n in range(2)]
+    tubes = [a_tube(api) for _ in range(4)]
+    for tube in tubes:
+        assert put(api, tube, chance.choice(boxes)).status_code == 201
+    place: dict[str, str | None] = {one: api.lab_tech.get(f"/specimens/{one}").json()["custody"]["container"] for one in tubes}
+    parent, lifted = dict(zip(boxes, racks, strict=True)), set[str]()
+    slow = {tube: exposure(api, tube)["total_s"] for tube in tubes}
+    since, acts = clock.now(), 0
+    for _ in range(30):
+        later(api, minutes=chance.choice([1, 2]))
+        tube, thing = chance.choice(tubes), chance.choice([*racks, *boxes])
+        what = chance.choice(["out", "in", "lift", "put-back"])
+        if what in ("out", "in"):
+            box = chance.choice(boxes)
+            if (place[tube] is None) != (what == "in"):
+                continue
+            _add(slow, place, parent, lifted, since)
+            since = clock.now()
+            if what == "out":
+                check_out(api, tube)
+            else:
+                assert put(api, tube, box).status_code == 201
+            place[tube] = None if what == "out" else box
+        elif (thing in lifted) == (what == "put-back"):
+            _add(slow, place, parent, lifted, since)
+            since = clock.now()
+            assert api.lab_tech.post(f"/storage-containers/{thing}/{what}", json={}).status_code == 200
+            inside = {thing, *(box for box in boxes if parent[box] == thing)}
+            lifted = lifted - inside if what == "put-back" else lifted | {thing}
+        else:
+            continue
+        acts += 1
+    _add(slow, place, parent, lifted, since)
+
+    told = {tube: exposure(api, tube)["total_s"] for tube in tubes}
+    # Each act takes its own part of a second, and whole seconds are counted.
+    assert all(abs(told[tube] - slow[tube]) <= 2 * acts for tube in tubes), (told, slow)
+    assert acts >= 10 and max(slow.values()) > 20 * 60
+
+
+def _add(slow: dict[str, int], place: dict[str, str | None], parent: dict[str, str], lifted: set[str], since: datetime) -> None:
+    """Count the time since the last act for every tube that was in a hand, or in something lifted."""
+    seconds = int((clock.now() - since).total_seconds())
+    for tube, box in place.items():
+        if box is None or box in lifted or parent[box] in lifted:
+            slow[tube] += seconds
 
 
 def test_a_figure_that_contradicts_the_scans_asks_why_and_both_stand(api: Api) -> None:
