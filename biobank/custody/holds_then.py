@@ -33,20 +33,29 @@ class Stay:
 
 
 def stays_of(steps: Sequence[tuple[dict[str, Any], Projection]]) -> list[Stay]:
-    """Return the stays of a specimen. `steps`: its entries, each with the projection after it (`rebuild.steps_of`). Pure."""
-    columns = [(datetime.fromisoformat(e["occurred_at"]), after.container_code, after.shipment_code) for e, after in steps]
+    """Return the stays of a specimen. `steps`: its entries, each with the projection after it (`rebuild.steps_of`). Pure.
+
+    Of the time stated and the time recorded the one counts that makes a stay longer: nobody leaves a hold by stating a time.
+    """
+    columns = [(*_instants(entry), after.container_code, after.shipment_code) for entry, after in steps]
     stays: list[Stay] = []
-    for kind, place in (("container", 1), ("shipment", 2)):
+    for kind, place in (("container", 2), ("shipment", 3)):
         open_code: str | None = None
         since: datetime | None = None
         for row in columns:
-            if (code := (row[1], row[2])[place - 1]) != open_code:
+            if (code := (row[2], row[3])[place - 2]) != open_code:
                 if open_code is not None and since is not None:
-                    stays.append(Stay(kind, open_code, since, row[0]))
+                    stays.append(Stay(kind, open_code, since, row[1]))
                 open_code, since = code, row[0]
         if open_code is not None and since is not None:
             stays.append(Stay(kind, open_code, since, None))
     return stays
+
+
+def _instants(entry: dict[str, Any]) -> tuple[datetime, datetime]:
+    """The earlier and the later of the time that an entry states and the time at which it was recorded."""
+    earlier, later = sorted(datetime.fromisoformat(entry[name]) for name in ("occurred_at", "recorded_at"))
+    return earlier, later
 
 
 @cache
