@@ -8,6 +8,7 @@ a Cyrillic А is not an A.
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
@@ -87,6 +88,18 @@ def unescaped(text: str) -> str:
             break
         text = tidy(unquote(text))
     return text
+
+
+def scans_on(line: str, named: Callable[[str], bool]) -> list[str]:
+    """Return the scans on a line: the whole of it, or its parts where the whole names nothing and each of them does.
+
+    Identifiers of others may hold blanks and commas, so a line is taken apart only when every part of it stands for something.
+    """
+    whole = line.strip()
+    parts = whole.replace(",", " ").replace(";", " ").split()
+    if parts and parts != [whole] and not named(whole) and all(map(named, parts)):
+        return parts
+    return [whole] if whole else []
 
 
 def spellings(text: str) -> set[str]:

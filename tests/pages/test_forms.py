@@ -46,10 +46,19 @@ def test_what_has_no_default_is_asked_for_and_never_answered_by_an_unticked_box(
 def test_degrees_are_typed_and_millidegrees_are_sent() -> None:
     for typed, sent in (("-150,5", -150_500), ("37", 37_000), ("\N{MINUS SIGN}80", -80_000)):
         form = Form(
-            [("tubes", "A1A A2A,A3A"), ("container_intact", "true"), ("label_legible", "false"), ("temperature_mc", typed)]
+            [
+                ("tubes", "AD26-KH0KJQL DN-SQF5SS9,HF26-MC061ET"),
+                ("container_intact", "true"),
+                ("label_legible", "false"),
+                ("temperature_mc", typed),
+            ]
         )
         body = parse(ReceiveRequest, form, LONDON, "tubes", "container_intact", "label_legible", "temperature_mc")
-        assert (body.temperature_mc, body.tubes, body.label_legible) == (sent, ["A1A", "A2A", "A3A"], False)
+        assert (body.temperature_mc, body.tubes, body.label_legible) == (
+            sent,
+            ["AD26-KH0KJQL", "DN-SQF5SS9", "HF26-MC061ET"],
+            False,
+        )
     for wrong in ("warm", "1.00001", "NaN", "Infinity"):
         with pytest.raises(FormFault) as fault:
             parse(

@@ -2,6 +2,7 @@
 
 import re
 
+from biobank.foundation.codes import format_code
 from tests import seed
 from tests.conftest import Api
 from tests.pages.visitor import Visit
@@ -125,6 +126,6 @@ def test_a_shipment_offers_what_may_be_done_with_it_now(api: Api, visit: Visit) 
 def test_the_hash_of_an_attached_journey_and_many_ticked_tubes_come_in_the_address(api: Api, visit: Visit) -> None:
     address = f"/shipments/{shipping.shipped(api, shipping.tubes(api, 1, frozen=True))}"
     assert "ab" * 32 in visit("north_tech").get_page(f"{address}/receive?logger_sha256={'ab' * 32}")
-    tubes = [f"AD26-{n:07d}" for n in range(50)]
+    tubes = [format_code("AD", 2026, n) for n in range(50)]
     page = visit("lab_tech").get_page(f"/handovers/new?specimens={'+'.join(tubes)}")
     assert "\n".join(tubes) in page

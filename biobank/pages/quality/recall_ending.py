@@ -79,6 +79,7 @@ ActPage(
     model=DisposeRequest,
     names=("specimens", "disposition", "reason"),
     scans={"specimens": (Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED)},
+    tubes=("specimens",),
     labels=LABELS,
     meaning=Meaning.DECIDED,
     use_case=dispose,

@@ -246,7 +246,7 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         kind, value, required = "checkbox", value in (True, "true", "yes"), False
     elif name in SCANNED:
         kind = "scans" if get_origin(plain) is list else "scan"
-        value = "\n".join(value if isinstance(value, list) else str(value or "").split())
+        value = "\n".join(value) if isinstance(value, list) else str(value or "")
     elif plain is int and (measure := measure_of(name)) is not None:
         kind, unit = "measure", measure.unit
     elif plain is int:

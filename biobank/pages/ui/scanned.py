@@ -8,6 +8,7 @@ from biobank.auth.actor import Actor
 from biobank.foundation.codes import Prefix, is_ours, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
+from biobank.foundation.scanned_text import scans_on
 from biobank.pages.ui.forms import FormFault
 from biobank.pages.ui.session import Form
 from biobank.scanning.racks import read_scans
@@ -45,20 +46,26 @@ def with_codes(session: Session, actor: Actor, form: Form, fields: Collection[st
     typed = [(name, value) for name, value in form.pairs if name.partition("-")[0] in fields]
     asked = {part for _, value in typed for part in _parts(value)}
     answers = resolve_all(session, actor, asked, settings) if asked else {}
-    named = {text: answer.code for text, answer in answers.items() if not isinstance(answer, Refusal)}
     wrong: dict[str, str] = {}
 
-    def codes_of(name: str, line: str) -> Iterator[str]:
-        for text in [line] if line in named else line.replace(",", " ").split():
-            answer = answers[text]
-            if isinstance(answer, Refusal) and not is_ours(text, settings.host_name, settings.former_hosts):
-                wrong.setdefault(name, answer.detail)
-            yield named.get(text, text)
+    def named(text: str) -> bool:
+        return not isinstance(answers[text], Refusal) or is_ours(text, settings.host_name, settings.former_hosts)
+
+    def code_of_scan(name: str, text: str) -> str:
+        answer = answers[text]
+        if not isinstance(answer, Refusal):
+            return answer.code
+        if not named(text):
+            parts = [part for part in _parts(text) if part != text]
+            misread = [part for part in parts if not named(part)] if any(map(named, parts)) else []
+            wrong.setdefault(name, (answers[misread[0]] if misread else answer).detail)
+        return text
 
     pairs = []
     for name, value in form.pairs:
         if name.partition("-")[0] in fields:
-            value = "\n".join(code for line in value.splitlines() for code in codes_of(name, line.strip()))
+            scans = [scan for line in value.splitlines() for scan in scans_on(line, named)]
+            value = "\n".join(code_of_scan(name, scan) for scan in scans)
         pairs.append((name, value))
     if wrong:
         raise FormFault(wrong)
@@ -76,11 +83,8 @@ def with_scans(session: Session, actor: Actor, form: Form, fields: Collection[st
         scans: list[str] = []
         left: list[str] = []
         for line in filter(None, map(str.strip, value.splitlines())):
-            parts = line.replace(",", " ").split()
-            if line in named or not all(part in named for part in parts):
-                (scans if line in named else left).append(line)
-            else:
-                scans += parts
+            parts = scans_on(line, named.__contains__)
+            (scans if all(part in named for part in parts) else left).extend(parts)
         return "\n".join([*scans, *read_scans(session, "\n".join(left))])
 
     return Form([(name, listed(value) if name in fields else value) for name, value in form.pairs])
@@ -89,7 +93,7 @@ def with_scans(session: Session, actor: Actor, form: Form, fields: Collection[st
 def _parts(value: str) -> Iterator[str]:
     """An identifier may hold blanks: a line is asked about as a whole and in its parts."""
     for line in value.splitlines():
-        yield from {line.strip(), *line.replace(",", " ").split()} - {""}
+        yield from filter(None, dict.fromkeys([line.strip(), *line.replace(",", " ").replace(";", " ").split()]))
 
 
 def _listed(prefixes: tuple[Prefix, ...]) -> str:

@@ -14,6 +14,7 @@ twice is one act.
 
 import hmac
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Concatenate, ParamSpec
@@ -37,8 +38,10 @@ from biobank.auth.models import login_session as _session
 from biobank.auth.sessions import PageSession, SessionIdle, WrongFormToken, resolve_page_session
 from biobank.auth.tokens import Claims
 from biobank.foundation import clock
+from biobank.foundation.codes import is_code
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest, NotPermitted, NotSignedIn, Refusal
+from biobank.foundation.scanned_text import scans_on
 from biobank.pages.ui.parts import Flash
 from biobank.pages.ui.templating import UTC_ZONE, render_problem
 
@@ -143,6 +146,14 @@ async def page_reader(request: Request, page: Visiting, bank: BankDep) -> Reader
 PageReading = Annotated[Reader, Depends(page_reader)]
 
 
+_HASH_OR_ID = re.compile(r"[0-9a-f]{64}|[0-9a-f-]{36}")
+
+
+def _is_ours(text: str) -> bool:
+    """Say whether a text is a code, a label's address, or the hash or id of something of ours: none of them holds a blank."""
+    return is_code(text.rpartition("/")[2]) or _HASH_OR_ID.fullmatch(text) is not None
+
+
 class Form(dict[str, str]):
     """A posted form by field name: the last value of each; `all_of` gives every value. Blank fields are left out."""
 
@@ -151,8 +162,8 @@ class Form(dict[str, str]):
         super().__init__({name: value for name, value in self.pairs if value})
 
     def all_of(self, name: str) -> list[str]:
-        """Return every value of a field, and of a text of several lines or codes each one."""
-        return [part for key, value in self.pairs if key == name for part in value.replace(",", " ").split()]
+        """Return every value of a field, and of a text each line, or each code of a line of nothing but codes (`scans_on`)."""
+        return [scan for line in self.lines_of(name) for scan in scans_on(line, _is_ours)]
 
     def lines_of(self, name: str) -> list[str]:
         """Return every line of a field."""
