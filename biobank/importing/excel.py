@@ -60,11 +60,17 @@ class _SheetParser(WorkSheetParser):
 
     @override
     def parse(self) -> Generator[Any, None, None]:
-        """Yield the lines; what stands before and after them (formats, links, extensions) is no cell and is not built."""
-        for _, element in iterparse(self.source):
-            if element.tag == ROW_TAG:
+        """Yield the lines; what stands before and after them (formats, links, extensions) is no cell and is not built.
+
+        A line that was read leaves the tree: emptied and left in it, each kept some 300 bytes until the end of the sheet.
+        """
+        sheet: Any = None
+        for event, element in iterparse(self.source, ("start", "end")):
+            if event == "start":
+                sheet = element if element.tag == DATA_TAG else sheet
+            elif element.tag == ROW_TAG:
                 yield self.parse_row(element)
-                element.clear()
+                sheet.clear()
             elif element.tag == DATA_TAG:
                 return
 
