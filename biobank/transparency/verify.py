@@ -38,6 +38,10 @@ FORMAT = "biobank-bundle/1"
 WIDTH = 256
 SKEW_S = 300
 MAX_MEMBER = 64 * 1024 * 1024
+MAX_DOCUMENT = 2 * 1024 * 1024
+"""Bytes of one JSON object and of the members that are texts: what is parsed takes many times its size in memory."""
+MOST_HASHES = 2 * 64
+"""Of a consistency proof: two for each level of a tree of less than 2^63 leaves, at most."""
 MAX_SAFE = 2**53 - 1
 PARALLEL_FROM = 50_000
 _sha256 = hashlib.sha256
@@ -67,6 +71,8 @@ def canonical(value: Any) -> bytes:
 
 def parse(data: bytes) -> dict[str, Any]:
     """Return the object whose one canonical spelling is `data`; raise Untrue for anything else."""
+    if len(data) > MAX_DOCUMENT:
+        raise Untrue(f"a JSON object of more than {MAX_DOCUMENT:,} bytes", "not_canonical")
     try:
         text = data.decode()
         value = json.loads(text, parse_float=_refuse, parse_constant=_refuse)
@@ -455,21 +461,24 @@ class Members:
                 self._next = (name.decode(), int(size, 8), head)
         return self._next[0]
 
-    def read(self, name: str) -> bytes:
-        """Return the next member, which must have this name."""
+    def read(self, name: str, most: int = MAX_MEMBER) -> bytes:
+        """Return the next member, which must have this name and at most so many bytes."""
         found = self.peek()
         if found != name:
             raise Untrue(f"where {name} should come there is {found or 'the end of the archive'}", "frame", member=name)
         assert self._next is not None
         self.last = name
         _, size, head = self._next
+        if size > most:
+            raise Untrue(f"{name} is larger than the {most:,} bytes that it may have", "frame", member=name)
         self._next = None
         data = self._take(size)
         padding = self._take(-size % 512)
         if padding.count(0) != len(padding):
             raise Untrue(f"the padding behind {name} is not zero", "frame", member=name)
         if not name.startswith("tile/") and name != "sums":
-            self.sum.update(head + data)
+            self.sum.update(head)
+            self.sum.update(data)
         return data
 
     def end(self) -> None:
@@ -942,11 +951,11 @@ class Pass:
 
     def _run(self) -> Part:
         members = self.members
-        meta = parse(members.read("bundle"))
+        meta = parse(members.read("bundle", MAX_DOCUMENT))
         if meta.get("format") != FORMAT or set(meta) != {"entries", "format", "made_at", "origin", "scope", "size"}:
             raise Untrue(f"not a bundle of the format {FORMAT}", "frame", member="bundle")
-        note = members.read("checkpoint")
-        proposed = members.read("keys").decode(errors="replace")
+        note = members.read("checkpoint", MAX_DOCUMENT)
+        proposed = members.read("keys", MAX_DOCUMENT).decode(errors="replace")
         policy = self.ask.policy
         if policy is None:
             try:
@@ -981,7 +990,7 @@ class Pass:
         tables: dict[str, Table] = {}
         while self.members.peek().startswith("rules/"):
             name = self.members.peek()
-            document = self.members.read(name)
+            document = self.members.read(name, MAX_DOCUMENT)
             digest = name.removeprefix("rules/")
             if _sha256(document).hexdigest() != digest or any(digest <= other for other in tables):
                 raise Untrue("a rule table is not the one its name says, or out of order", "rules", member=name)
@@ -1027,7 +1036,7 @@ class Pass:
         size, root = self.part.checkpoint.size, self.part.checkpoint.root
         while self.members.peek().startswith("consistency/"):
             name = self.members.peek()
-            data = self.members.read(name)
+            data = self.members.read(name, 32 * MOST_HASHES)
             if not re.fullmatch(r"consistency/[1-9][0-9]*", name) or len(data) % 32:
                 raise Untrue("a consistency proof is whole hashes", "frame", member=name)
             self.part.consistency[int(name[12:])] = [data[i : i + 32] for i in range(0, len(data), 32)]
@@ -1064,7 +1073,7 @@ class Pass:
 
     def _vault(self, data: bytes, entries: dict[int, bytes], name: str) -> None:
         """Check what is disclosed of the documents that entries commit to, and note what is redacted."""
-        for line in data.split(b"\n")[:-1]:
+        for line in _lines(data):
             said = parse(line)
             index, where = said.get("index"), said.get("member")
             entry = json.loads(entries[index]) if index in entries else {}
@@ -1098,7 +1107,7 @@ class Pass:
         """Compare the bank's custody table with what the entries make of each specimen."""
         specimens, part, last, n = self.record.streams["specimen"], self.part, b"", 0
         while self.members.peek() == f"custody/{n}":
-            for line in self.members.read(f"custody/{n}").split(b"\n")[:-1]:
+            for line in _lines(self.members.read(f"custody/{n}")):
                 start = line.find(b'"code":"') + 7
                 code = line[start : line.find(b'",', start) + 1]
                 if code <= last:
@@ -1135,6 +1144,16 @@ class Pass:
         if self.ask.progress and self.k == 0 and time.monotonic() - self._told > 0.5:
             self._told = time.monotonic()
             print(f"\r{done:,} of {size:,} entries", end="", file=sys.stderr, flush=True)
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    """Yield the lines that end: all at once they would take many times the memory of a member of nothing but ends."""
+    start = 0
+    while (end := data.find(b"\n", start)) >= 0:
+        if end - start > MAX_DOCUMENT:
+            raise Untrue(f"a line of more than {MAX_DOCUMENT:,} bytes", "not_canonical")
+        yield data[start:end]
+        start = end + 1
 
 
 def _cut(first: int, width: int, blob: bytes) -> Iterator[tuple[int, bytes]]:

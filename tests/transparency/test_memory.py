@@ -22,7 +22,7 @@ from biobank.transparency.tiles import TileError, TileName, decode_bundle, split
 from biobank.transparency.tree import ProofError
 from biobank.transparency.verify import header_of
 from tests.transparency.test_mutated import KEY, NOTE, ORIGIN, PROOF, RECEIPT, RECEIPTS, WITNESS
-from tests.transparency.tiny import judge
+from tests.transparency.tiny import judge, small_log
 
 MEG = 1024 * 1024
 MOST = 96 * MEG
@@ -97,6 +97,40 @@ def test_a_note_of_any_length_is_read_or_refused_in_bounded_memory(reads: Callab
 )
 def test_a_tile_a_bundle_or_a_form_is_read_or_refused_in_bounded_memory(reads: Callable[[Any], Any], data: Any) -> None:
     assert most_of(reads, data) < MOST
+
+
+def _instead(before: str, name: str, data: bytes) -> Callable[[], bytes]:
+    """Return what makes a true bundle with one member put in the place of another and of what follows it."""
+
+    def made() -> bytes:
+        whole = small_log().bundle()
+        start = whole.index(before.encode() + bytes(100 - len(before)))
+        assert start % 512 == 0
+        return whole[:start] + member(name, data)
+
+    return made
+
+
+LARGE = 60 * MEG
+MEMBERS = {
+    "a beginning of nothing but lists": _instead("bundle", "bundle", b"{" + b'"a":[' + b"[]," * (LARGE // 3)),
+    "a note": _instead("checkpoint", "checkpoint", b"\n" * LARGE),
+    "keys": _instead("keys", "keys", b"log\n" * (LARGE // 4)),
+    "ends of lines in a custody table": _instead("custody/0", "custody/0", b"\n" * LARGE),
+    "ends of lines about the vault": _instead("custody/0", "vault/0", b"\n" * LARGE),
+    "one line about the vault": _instead("custody/0", "vault/0", b'{"a":[' + b"[]," * (LARGE // 3) + b"[]]}\n"),
+    "one line of a custody table": _instead("custody/0", "custody/0", b'{"a":[' + b"[]," * (LARGE // 3) + b'[]],"code":"Z",}\n'),
+}
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_member_of_any_shape_is_refused_in_bounded_memory(name: str) -> None:
+    """What a member of 60 MiB says would fill gigabytes when it is taken apart; the member itself is held once."""
+    bundle = MEMBERS[name]()
+    found: list[dict[str, Any]] = []
+
+    assert most_of(lambda data: found.append(judge(data)), bundle) < MOST
+    assert found[0]["verdict"] == "untrue"
 
 
 def test_a_refusal_is_no_longer_than_what_it_refuses_needs() -> None:
