@@ -12,6 +12,7 @@ from biobank.importing.letters import cleaned
 from biobank.importing.packed import is_open_document, require_bounded
 from biobank.importing.profile import OPTIONAL, Profile, Sheet, Split
 from biobank.importing.sheets import MOST_BYTES, MOST_ROWS, Book, Cell, FileFault, Line, Table, address
+from biobank.importing.texts import text_cell
 
 HEADINGS_WITHIN = 30
 """Lines in which the headings are looked for: above them stand titles and warnings."""
@@ -137,7 +138,7 @@ class Rows:
             cells |= _divided(split, line.cell(column))
         if all(cell.value is None and cell.defect is None for cell in cells.values()):
             return None
-        cells |= {field: Cell(address(line.number, 1), text, text) for field, text in self._profile.constants.items()}
+        cells |= {field: text_cell(address(line.number, 1), text) for field, text in self._profile.constants.items()}
         beyond = [column for column in line.cells if column > headings.last]
         reasons = []
         notes = ["The line is hidden in the file."] if line.hidden else []

@@ -375,3 +375,56 @@ def test_one_donor_who_is_refused_leaves_the_others_of_the_portion_be(api: Api, 
     done = imported(api.test_bank, checked(tmp_path, *rows))
 
     assert sorted(one.outcome for one in done) == ["imported", "refused"]
+
+
+def without(*fields: str, **constants: str) -> dict[str, Any]:
+    """A profile that says of some fields what is the same in every line, in the place of their columns."""
+    columns = {field: heading for field, heading in DOCUMENT["columns"].items() if field not in fields}
+    return {"columns": columns, "constants": constants}
+
+
+def test_a_constant_of_the_profile_is_read_in_every_line_and_its_column_in_none(tmp_path: Path) -> None:
+    said = without("tank", "unit", "amount", "status", tank="LN2-9", unit="follicles", amount="12", status="Stored")
+    row = GOOD | {"Tank": "elsewhere", "Unit": "buckets", "Amount": "?", "Status": "Used"}
+    found = checked(tmp_path, row, row | {"Vial": 2, "Pos": "D3"}, **said)
+
+    assert [one.vial and (one.vial.place, one.vial.amount, one.vial.unit) for one in found] == [
+        (("LN2-9", "C", "2"), 12, "follicles"),
+        (("LN2-9", "C", "2"), 12, "follicles"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "constant", "reason"),
+    [
+        ("amount", "1,500", "may be two different numbers"),
+        ("collected", "05/06/2018 or later", "Collected"),
+        ("tank", "LN2\u200b-9", ""),
+        ("unit", "buckets", "Unit"),
+        ("tank", " ", "Tank"),
+    ],
+)
+def test_a_constant_is_judged_as_a_cell_is(tmp_path: Path, field: str, constant: str, reason: str) -> None:
+    (one,) = checked(tmp_path, GOOD, **without(field, **{field: constant}))
+
+    assert (one.outcome, reason in " ".join(one.reasons)) == ("refused" if reason else "ready", True)
+    assert one.vial is None or one.vial.place[0] == "LN2-9"
+
+
+def test_an_empty_line_is_no_tube_of_constants(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(GOOD)
+
+    assert len(checked(tmp_path, GOOD, nothing, **without("tank", tank="LN2-9"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"constants": {"tank": "LN2-9"}}, "said twice"),
+        ({"constants": {"tonk": "LN2-9"}}, "unknown"),
+        ({"constants": {"tank": 9}}, "constants.tank"),
+    ],
+)
+def test_a_constant_that_cannot_be_meant_is_refused_with_the_profile(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ProfileFault, match=words):
+        profile(**changes)
