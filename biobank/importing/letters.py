@@ -19,6 +19,10 @@ _CODED = re.compile(r"&(#\d{2,6}|#x[0-9A-Fa-f]{2,5}|[A-Za-z]{2,8});")
 _OTHER_SCRIPTS = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "GEORGIAN", "LISU", "MATHEMATICAL", "FULLWIDTH")
 _CYRILLIC_AS_LATIN = frozenset("АВЕЅІЈКМНОРСТУХаеѕіјорсухԁԛԝһⅼӏ")
 _GREEK_AS_LATIN = frozenset("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧνορικυϲϳ")
+LOOKS_LATIN = str.maketrans(
+    "АВЕЅІЈКМНОРСТУХаеѕіјорсухԁԛԝһӏΑΒΕΖΗΙΚΜΝΟΡΤΥΧνορικυϲϳ", "ABESIJKMHOPCTYXaesijopcyxdqwhlABEZHIKMNOPTYXvopikucj"
+)
+"""Cyrillic and Greek letters, and the Latin ones that they look like."""
 _ERROR_WORDS = """
     #N/A #NAME? #REF! #VALUE! #DIV/0! #NUM! #NULL! #SPILL! #CALC! #FIELD! #BLOCKED! #CONNECT! #UNKNOWN! #GETTING_DATA #NV #WERT!
     #BEZUG! #ZAHL! #NAME #ÜBERLAUF! #N/D #NOM? #VALEUR! #NOMBRE! #NULO! #¡VALOR! #¡REF! #¿NOMBRE? #VALORE! #RIF!

@@ -34,8 +34,8 @@ EARLIEST = date(1970, 1, 1)
 LONGEST_NAME_OF_A_PLACE = 80
 LONGEST_REMARK = 2000
 _OF_ONE_TUBE = frozenset({"patient", "vial", "identifier"})
-_SEVERAL = re.compile(r"\w\s*[,;&+]\s*\w")
-"""`1, 2` or `P1 & P2`: what an identifier of one tube does not hold."""
+_SEVERAL = re.compile(r"\w\s*[,;&+]\s*\w|\w\s(?:and|und|plus|to|bis)\s\w", re.IGNORECASE)
+"""`1, 2`, `P1 & P2` or `1 to 3`: what an identifier of one tube does not hold."""
 
 
 @dataclass(frozen=True, slots=True)

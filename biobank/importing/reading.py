@@ -2,13 +2,14 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
-from biobank.importing.letters import cleaned
+from biobank.importing.letters import LOOKS_LATIN, cleaned
 from biobank.importing.packed import is_open_document, require_bounded
 from biobank.importing.profile import OPTIONAL, Profile, Sheet, Split
 from biobank.importing.sheets import MOST_BYTES, MOST_ROWS, Book, Cell, FileFault, Line, Table, address
@@ -226,8 +227,9 @@ def headings_in(table: Table, profile: Profile) -> Headings:
 
 
 def folded(heading: str) -> str:
-    """Return the form in which two spellings of a heading meet."""
-    return re.sub(r"\s+", " ", cleaned(heading)[0]).casefold()
+    """Return the form in which two spellings of a heading meet; letters that look alike are one, so that none hides a twin."""
+    plain = unicodedata.normalize("NFKC", cleaned(heading)[0]).translate(LOOKS_LATIN)
+    return re.sub(r"\s+", " ", plain).casefold()
 
 
 def _divided(split: Split, cell: Cell) -> dict[str, Cell]:

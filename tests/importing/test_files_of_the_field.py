@@ -109,6 +109,22 @@ def test_a_heading_that_stands_twice_refuses_the_file_and_one_that_nobody_reads_
             of(path)
 
 
+@pytest.mark.parametrize("several", ["1, 2", "1;2", "1 & 2", "1+2", "1 and 2", "1 UND 2", "1 to 3", "1 bis 3"])
+def test_two_tubes_in_one_line_are_refused(tmp_path: Path, several: str) -> None:
+    assert "Vial (H4) may name several. Write a line for each." in reasons(tmp_path, GOOD | {"Vial": several})[0]
+
+
+@pytest.mark.parametrize("heading", ["pos", " Pos ", "POS\u200b", "P\u043es", "Pos\n", "\uff30\uff4f\uff53"])
+def test_a_heading_that_looks_like_another_is_its_twin(tmp_path: Path, heading: str) -> None:
+    path = written(tmp_path, [GOOD])
+    book = load_workbook(path)
+    book["Hair follicles"].cell(3, len(HEADINGS) + 1).value = heading
+    book.save(path)
+
+    with pytest.raises(FileFault, match="'Pos' of sheet 'Hair follicles' stands in L3 and S3"):
+        of(path)
+
+
 @pytest.mark.parametrize("column", ["Pt ID", "Vial", "Tank", "Rack", "Box", "Pos"])
 @pytest.mark.parametrize("value", [datetime(2026, 3, 1), "2026-03-01 00:00:00", "1-Mar", "01. Mrz", "Mar-26", "1.10.2026"])
 def test_an_identifier_that_became_a_date_is_refused(tmp_path: Path, column: str, value: Any) -> None:
