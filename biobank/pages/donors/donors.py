@@ -13,6 +13,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.custody.states import State
 from biobank.donors import queries, service
 from biobank.donors.schemas import DonorList, DonorPublic, IdentityPublic, Match, RegisterDonor, SearchDonors
 from biobank.donors.visits import Waiting, bandable_identification, waiting_identifications
@@ -184,11 +185,15 @@ def _draw(at: Opened[Known], identity: IdentityPublic | None = None) -> OwnPage:
             )
         )
     if actor.may(Permission.WITHDRAWAL_REQUEST, at=donor.clinic_site):
-        acts.append(ActionLink("Request a withdrawal", f"/withdrawals/new?donor={at.code}", "return", "get", "main"))
+        kept = {one.material for one in at.read.specimens.items if one.state == State.STORED}
+        of = f"&material={kept.pop()}" if len(kept) == 1 else ""
+        acts.append(ActionLink("Request a withdrawal", f"/withdrawals/new?donor={at.code}{of}", "return", "get", "main"))
     acts += _record_acts(actor, donor)
     if actor.may(Permission.SPECIMEN_READ, at=ANYWHERE):
         acts.append(ActionLink("Every hold there was on this donor", f"/holds?on={at.code}&state=all", "octagon"))
     acts.append(ActionLink("Print the file", f"/donors/{at.code}/dossier", "print"))
+    if actor.may(Permission.LOG_READ, at=ANYWHERE):
+        acts.append(ActionLink("Its log of the last 30 days", f"/log?donor={at.code}&days=30", "log"))
     band = donor.wristband
     return OwnPage(
         "donor.html",

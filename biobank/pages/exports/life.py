@@ -15,12 +15,13 @@ from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import rules
 from biobank.custody.queries import attempts, history_of
 from biobank.custody.schemas import AttemptPublic, EventPublic
+from biobank.foundation import clock
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.entries import facts_of
 from biobank.pages.ui.filters import code as code_markup
-from biobank.pages.ui.filters import quantity, when
+from biobank.pages.ui.filters import day_and_time, log_time, quantity, when
 from biobank.pages.ui.forms import FormFault, drawn
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PageReading
@@ -125,9 +126,10 @@ async def show_as_of(
     zone: ZoneInfo = request.state.zone
     refusal: Refusal | None = None
     then: SpecimenPublic | None = None
+    last: EventPublic | None = None
     try:
         world, known = _instant("at", at, zone), _instant("as_known_at", as_known_at, zone)
-        then = await reading.agreeing(describe_specimen, code, world, known)
+        then, last = await reading.agreeing(_then, code, world, known)
     except FormFault as fault:
         refusal = fault
     except NotFound as nothing:
@@ -140,10 +142,41 @@ async def show_as_of(
         "specimen_as_of.html",
         code=code,
         typed={"at": at, "as_known_at": as_known_at},
+        answer=_answer(then, last, min(world or clock.now(), clock.now()), known, zone) if then and last else None,
         rows=_compared(then, now) if then is not None else [],
         columns=[Column("what", "What"), Column("then", "Then"), Column("now", "Now"), Column("changed", "Since then", "chip")],
         **drawn(refusal),
     )
+
+
+def _then(
+    session: Session, actor: Actor, code: str, world: datetime | None, known: datetime | None
+) -> tuple[SpecimenPublic, EventPublic | None]:
+    """Read how it stood, and the last event that says so."""
+    then = describe_specimen(session, actor, code, world, known)
+    return then, next(iter(history_of(session, actor, code, then.custody.seq - 1, 1).items), None)
+
+
+def _answer(then: SpecimenPublic, last: EventPublic, at: datetime, known: datetime | None, zone: ZoneInfo) -> dict[str, Any]:
+    """Return the answer to "who held it, and where?" as sentences, with the event that shows it. Pure."""
+    held = then.custody
+    where = " · ".join(filter(None, (held.site, held.container, held.position, held.shipment))) or "no place on record"
+    clocks = f"{day_and_time(at, zone)} ({zone.key})"
+    if known is not None:
+        clocks += f", as far as the bank knew at {day_and_time(known, zone)}"
+    return {
+        "sentence": f"At {clocks}, {then.code} was {words(held.state).lower()}.",
+        "facts": [
+            ("Held by", f"{words(held.custodian.kind)} {held.custodian.id}"),
+            ("Where", where),
+            ("Last event by then", f"{words(last.kind.partition('.')[2])}, number {last.seq} of this specimen"),
+            ("It happened", log_time(last.occurred_at, zone)),
+            ("It was recorded", log_time(last.recorded_at, zone)),
+            ("Recorded by", last.by),
+            ("In the sealed log", "not sealed yet" if last.log_index is None else f"entry {last.log_index}"),
+            ("Its hash", last.leaf_hash),
+        ],
+    }
 
 
 def _instant(name: str, typed: str, zone: ZoneInfo) -> datetime | None:

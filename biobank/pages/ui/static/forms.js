@@ -97,6 +97,12 @@ for (const button of document.querySelectorAll("[data-gloves]")) {
   });
 }
 
+// What a page is about can be put on paper; the style for paper leaves the controls out.
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
 // Drafts (drafts.js) end when their form was taken, that is when the answer is another page, and with the session.
 const sent = sessionStorage.getItem("draft:sent");
 if (sent) {
