@@ -10,6 +10,7 @@ from sqlalchemy import Row, null, select, text, union_all
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.custody.entry import parse_entry
 from biobank.custody.hold_coverage import holds_on
 from biobank.custody.holds_then import holds_then, places_around, stays_of
 from biobank.custody.legality import ActiveHold, Snapshot
@@ -24,6 +25,7 @@ from biobank.storage.naming import name_then
 from biobank.storage.queries import get_container, public_containers
 from biobank.storage.schemas import ContainerMap, SlotPublic
 from biobank.storage.slots import marks_then
+from biobank.transparency.models import event
 from biobank.vault import Keystore
 
 
@@ -84,14 +86,14 @@ def map_as_of(
         )
     outwards = places_around.get()(session, code, when, known_by)
     names = [name_then(session, keystore, outer, when, known_by) for outer in outwards]
-    site = session.execute(_SITE_OF_ROOT, {"code": outwards[-1]}).scalar() or row.site_code
+    site = _site_of_root(session, outwards[-1]) or row.site_code
     container = drawn.container.model_copy(
         update={
             "name": names[0],
             "path": [site, *reversed(names)],
             "site": site,
             "parent": outwards[1] if len(outwards) > 1 else None,
-            "lifted_at": session.execute(_LIFTED_THEN, {"code": code, "at": when, "known": known_by}).scalar(),
+            "lifted_at": _lifted_then(session, code, when, known_by),
             "occupied": len(inside),
         }
     )
@@ -101,22 +103,25 @@ def map_as_of(
     )
 
 
-_SITE_OF_ROOT = text(
-    """
-    SELECT convert_from(entry, 'UTF8')::jsonb -> 'body' ->> 'site' FROM event
-    WHERE stream_kind = 'container' AND stream_id = :code AND kind = 'container.added'
-    """
-)
-"""What stands in nothing never was moved: a move is always into something. So its site is the one at which it was added."""
+def _site_of_root(session: Session, code: str) -> str | None:
+    """Return the site of what stands in nothing: a move is always into something, so it is the one at which it was added."""
+    of_it = (event.c.stream_kind == "container", event.c.stream_id == code, event.c.kind == "container.added")
+    entry = session.execute(select(event.c.entry).where(*of_it)).scalar()
+    return None if entry is None else str(parse_entry(bytes(entry))["body"]["site"])
 
-_LIFTED_THEN = text(
-    """
-    SELECT CASE WHEN kind = 'container.lifted' THEN occurred_at END FROM event
-    WHERE stream_kind = 'container' AND stream_id = :code AND kind IN ('container.lifted', 'container.put_back')
-      AND occurred_at <= :at AND recorded_at <= :known
-    ORDER BY seq DESC LIMIT 1
-    """
-)
+
+def _lifted_then(session: Session, code: str, at: datetime, known: datetime) -> datetime | None:
+    """Return since when a container was out of its place at `at`, as known at `known`; None: it was in it."""
+    of_it = (event.c.stream_kind == "container", event.c.stream_id == code)
+    told = (event.c.occurred_at <= at, event.c.recorded_at <= known)
+    row = session.execute(
+        select(event.c.kind, event.c.occurred_at)
+        .where(*of_it, *told, event.c.kind.in_(("container.lifted", "container.put_back")))
+        .order_by(event.c.seq.desc())
+        .limit(1)
+    ).first()
+    return row.occurred_at if row is not None and row.kind == "container.lifted" else None
+
 
 _EVER_IN = text(
     """
