@@ -57,8 +57,9 @@ def with_codes(session: Session, actor: Actor, form: Form, fields: Collection[st
             return answer.code
         if not named(text):
             parts = [part for part in _parts(text) if part != text]
-            misread = [part for part in parts if not named(part)] if any(map(named, parts)) else []
-            wrong.setdefault(name, (answers[misread[0]] if misread else answer).detail)
+            against = [one for part in parts if not named(part) and isinstance(one := answers[part], Refusal)]
+            said = against[0] if against and any(map(named, parts)) else answer
+            wrong.setdefault(name, said.detail)
         return text
 
     pairs = []
