@@ -146,7 +146,7 @@ STEPS: Mapping[str, StepPage] = {
         P.WITHDRAWAL_ADMINISTER,
         AdministerRequest,
         administering.administer,
-        ("product", "given", "residue", "loss", "residue_went", "volume_ul", "anatomical_site", "reaction"),
+        ("product", "given", "residue", "loss", "residue_went", "volume_ul", "anatomical_site", "started_at", "reaction"),
         labels={
             "reaction": "Something was seen that should not be",
             "residue_went": "What became of the residue",

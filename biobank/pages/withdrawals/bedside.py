@@ -152,7 +152,7 @@ ActPage(
     reads=_read,
     form=_draw_administer,
     model=AdministerRequest,
-    names=(*STEPS["administer"].names, "started_at"),
+    names=STEPS["administer"].names,
     more=CIRCUMSTANCES,
     labels=STEPS["administer"].labels,
     given=lambda at: release_of(at.read.standing, at.form.get("product", "")),

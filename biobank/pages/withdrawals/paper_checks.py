@@ -94,7 +94,7 @@ ActPage(
     reads=_read,
     form=_draw_administer,
     model=AdministerRequest,
-    names=("paper", *STEPS["administer"].names, "started_at", "occurred_at"),
+    names=("paper", *STEPS["administer"].names, "occurred_at"),
     needed=("paper", "occurred_at"),
     labels=LABELS,
     more=(),
