@@ -223,7 +223,9 @@ def test_finding_says_what_to_do_with_what_it_does_not_know(api: Api, visit: Vis
     assert foreign.status_code == 409 and "Another organisation" in foreign.text
     unknown = visitor.get("/find", params={"q": "FX0012345678"})
     assert unknown.status_code == 404 and "Where to put the tube now" in unknown.text
-    named = visitor.get("/find", params={"q": "Erika Mustermann"})
+    assert visitor.submit("/find", {"q": tube}).url.path == f"/specimens/{tube}"
+    named = visitor.submit("/find", {"q": "Erika Mustermann"})
+    assert str(named.url).endswith("/find"), "a name stands in no address"
     assert named.status_code == 404 and "These are words, not a code" in named.text
     assert "quarantine" not in named.text
     kept = api.auditor.get("/attempts", params={"limit": 3}).json()["items"]
