@@ -117,6 +117,8 @@ material_limits: FromAbove[Callable[[Session, str, str, frozenset[str]], Limits]
 
 WARM_TIME_BUDGET = "warm_time_budget"
 """Why a specimen is held that was out of the cold for longer than its red time."""
+FROZEN_TOO_OLD = "frozen_after_use_by"
+"""Why a specimen is held that was too old for use when it was frozen."""
 
 paper_forms: FromAbove[Callable[[Session, Act, str, datetime | None], tuple[bytes, tuple[str, str]]]] = FromAbove("quality")
 """The event of a filed form and its two people, for one of them and a time on it; raises why it may not be entered."""
@@ -379,6 +381,8 @@ def record(
             too_warm[specimen.code] = head
         if event.places_hold is not None:
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], event.places_hold, head, reason="found"))
+        if _frozen_too_old(specimen, seen[specimen.code], head):
+            facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], HoldKind.QUALITY, head, reason=FROZEN_TOO_OLD))
         kind = inspection_hold(happened)
         if kind is not None:
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=INSPECTION))
@@ -413,6 +417,12 @@ def _with_clock(event: Event, specimen: Snapshot, head: Head, limits: Callable[.
     ends = rfc3339(datetime.fromisoformat(started) + timedelta(seconds=seconds))
     said = getattr(event, "use_by")  # noqa: B009 - only some have it
     return event.model_copy(update={"use_by": ends if said is None else min(said, ends)})
+
+
+def _frozen_too_old(before: Snapshot, after: Snapshot, head: Head) -> bool:
+    """Say whether what was too old for use was frozen: that keeps it, and makes it no younger, though the clock ends there."""
+    froze = before.projection.condition != Condition.FROZEN and after.projection.condition == Condition.FROZEN
+    return froze and before.expires_at is not None and before.expires_at <= head.occurred_at
 
 
 def _crosses_red(before: Snapshot, after: Snapshot, limits: Callable[..., Limits]) -> bool:

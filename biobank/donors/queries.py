@@ -171,8 +171,10 @@ def _criteria(request: SearchDonors) -> list[list[tuple[TokenKind, str, bool]]]:
     criteria: list[list[tuple[TokenKind, str, bool]]] = []
     if request.name is not None:
         for word in words(request.name):
-            start = (TokenKind.WORD_START, word[: blind_index.LONGEST_START], False)
-            criteria.append([(TokenKind.WORD, word, True), (TokenKind.WORD_SOUND, sound(word), False), start])
+            same = [(TokenKind.WORD, word, True), (TokenKind.WORD_SOUND, sound(word), False)]
+            # What is longer than the longest beginning that is indexed would find names that go on otherwise.
+            begins = [(TokenKind.WORD_START, word, False)] if len(word) <= blind_index.LONGEST_START else []
+            criteria.append([*same, *begins])
     if request.date_of_birth is not None:
         criteria.append([(TokenKind.BIRTH, request.date_of_birth, True)])
     if request.external_id is not None:

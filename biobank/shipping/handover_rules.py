@@ -16,7 +16,7 @@ from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
 from biobank.custody.events import HandoverOffered
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import refusals_of_recording
-from biobank.custody.states import CustodianKind
+from biobank.custody.states import CustodianKind, State
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted, Refusal
 
@@ -129,6 +129,12 @@ def _receiver_refusal(specimen: Snapshot, receiver: Receiver | None) -> Refusal 
         return None if receiver is None else receiver.refusal
     if (receiver.kind, receiver.id) == (specimen.projection.custodian_kind, specimen.projection.custodian_id):
         return ReceiverCannotTake(f"{receiver.id} holds it already.", subject=specimen.code)
+    if receiver.kind == CustodianKind.COURIER and specimen.state is State.STORED:
+        return ReceiverCannotTake(
+            f"{specimen.code} is in its place: no courier has it there. Take it out first, then hand it over.",
+            where_now=specimen.where_now,
+            subject=specimen.code,
+        )
     if receiver.sites is None or receiver.sites & set(specimen.sites):
         return None
     return ReceiverCannotTake(

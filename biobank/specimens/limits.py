@@ -99,10 +99,12 @@ def limits_of(session: Session, material: str, condition: str, sites: frozenset[
     rows = session.execute(
         select(limit).where(limit.c.material == material, limit.c.condition == condition, limit.c.site_code.in_(sorted(sites)))
     ).all()
-    own = _said(rows, "use_by_s")
-    stands = [named.seconds] if named is not None and (named.published or not own) else []
+    own = {row.site_code: row.use_by_s for row in rows if row.use_by_s is not None}
+    # A starting value that nobody published gives way to a site's own, at that site only: another has not decided anything.
+    silent = named is not None and (named.published or not sites or any(site not in own for site in sites))
+    stands = [named.seconds] if named is not None and silent else []
     return Limits(
-        min([*own, *stands], default=None),
+        min([*own.values(), *stands], default=None),
         min(_said(rows, "warm_amber_s"), default=None),
         min(_said(rows, "warm_red_s"), default=None),
     )

@@ -168,7 +168,10 @@ def _sent(
     named: dict[RegisterKind, str] = {"test_method": method, "laboratory": laboratory}
     use = Use(site=row.site_code, used_at=request.sampled_at, people=(), named=named, keeping=True)
     warned = findings_of(session, use, now=act.at)
-    due_at = request.due_at or (waited and waited.due_at) or result_due(session, row.site_code, method, request.sampled_at)
+    due_at = request.due_at
+    if due_at is None and waited is not None and waited.due_at >= request.sampled_at:
+        due_at = waited.due_at
+    due_at = due_at or result_due(session, row.site_code, method, request.sampled_at)
     if due_at is None and request.result == "pending":
         raise ResultDueUnsaid(f"Say when the result is due: the register does not say how long {method} takes.", subject=row.code)
     if due_at is not None and due_at < request.sampled_at:

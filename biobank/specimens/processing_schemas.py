@@ -201,11 +201,11 @@ class Found(BaseModel):
     """What a test found, as its report says it. Which of these a kind of test has: `specimens/test_results.py`."""
 
     endotoxin_milli_eu_per_ml: Annotated[int, Field(ge=0, le=10**9)] | None = Field(
-        default=None, description="Endotoxin, thousandths of an endotoxin unit a millilitre. Required with a result."
+        default=None, description="Endotoxin, thousandths of an endotoxin unit a millilitre. Required when passed."
     )
     below_detection: bool = Field(default=False, description="The report says less than this: below what the test can find.")
     viable_bp: Annotated[int, Field(ge=0, le=10_000)] | None = Field(
-        default=None, description="Living cells, hundredths of a percent. Required with a result of viability."
+        default=None, description="Living cells, hundredths of a percent. Required when passed."
     )
     organism: Annotated[str, Field(max_length=60, pattern=r"^[A-Z][A-Za-z0-9 .()-]{2,59}$")] | None = Field(
         default=None, description="What grew, where the report names it: `Staphylococcus epidermidis`."

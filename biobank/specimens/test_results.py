@@ -1,8 +1,8 @@
 """What the result of each kind of test says beside passed or failed, and what a report must hold before it is recorded. Pure.
 
 Sterility and mycoplasma are found by growth or by what stands for it: a failed one may name an organism. Endotoxin and viability
-are numbers, and a result without its number says less than its report does. The limits that a number is judged by are the
-laboratory's and quality's: nothing here turns a number into passed or failed.
+are numbers: what passed says which. A report that fails a lot without a number is recorded as it is, for it must hold the lot.
+The limits that a number is judged by are the laboratory's and quality's: nothing here turns a number into passed or failed.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def refusal_of_result(kind: str, result: str, said: Mapping[str, Any]) -> Refusa
     for other in NUMBERS.values():
         if other != number and said[other] is not None:
             return NotOfThisTest(f"A {kind} test does not say {_CALLED[other]}. Leave that out.")
-    if number is not None and said[number] is None:
+    if number is not None and said[number] is None and result == "passed":
         return ResultIncomplete(f"Say {_CALLED[number]}, as the report does.")
     if said["below_detection"] and kind != "endotoxin":
         return NotOfThisTest("Only an endotoxin test is reported as less than what it can find. Leave that out.")

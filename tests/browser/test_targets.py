@@ -49,7 +49,8 @@ def test_a_persons_vials_are_found_by_name_in_two_steps(api: Api, signed_in: Ope
     donor = api.clinician.post("/donors", json=person | {"clinic_site": "CLINIC"}).json()["donor"]
     vial = bank_vials(api, donor)[0]
     hand = Hand(signed_in("clinician"))
-    hand.look_for("okaf")
+    hand.page.get_by_label("Find or scan a code").fill("okaf")
+    hand.click(hand.page.get_by_role("button", name="Look for a person with this name"))
     hand.follow(donor)
     expect(hand.page.get_by_role("link", name=vial)).to_be_visible()
     assert hand.steps <= 2

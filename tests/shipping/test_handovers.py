@@ -16,6 +16,7 @@ from biobank.shipping.handovers import expire_handovers, starts_clock
 from tests.conftest import Api
 from tests.factories import make_box
 from tests.shipping.stories import EVERYONE, kinds_of, now_of, offer, offered, refused, stage, tubes
+from tests.withdrawals.stories import a_story
 
 
 def holder(api: Api, code: str) -> tuple[Any, Any]:
@@ -103,6 +104,12 @@ def test_a_courier_accepts_by_evidence_that_the_giver_records(api: Api) -> None:
 
     assert (answer.status_code, answer.json()["evidence"]) == (200, "CG 4711")
     assert holder(api, code) == ("courier", "CRYOGO")
+
+
+def test_no_courier_has_a_tube_that_lies_in_its_slot(api: Api) -> None:
+    story = a_story(api)
+
+    refused(offer(api, api.lab_tech, story.vials, "courier", "CRYOGO"), 409, "receiver_cannot_take")
 
 
 def test_two_acceptances_at_once_are_one_success_and_one_conflict(api: Api) -> None:

@@ -19,13 +19,14 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.registries import event_kinds
 from biobank.specimens.events import Collected, Derived, Frozen, Imported, Thawed
+from biobank.specimens.limits import limits_of
 from biobank.specimens.materials import MATERIALS, Material, MaterialName
 from biobank.specimens.models import Specimen
 from biobank.withdrawals.checks import use_refusals
 from tests.conftest import Api
 from tests.factories import fresh_code, make_donor, make_harvest
 from tests.shipping.stories import stage
-from tests.specimens.stories import donor, harvest, made, output, raw_fat, run, using
+from tests.specimens.stories import donor, fat, harvest, made, output, raw_fat, run, using
 from tests.withdrawals.stories import sign_and_post
 from tests.withdrawals.test_checks import AT, tube
 
@@ -138,6 +139,31 @@ def test_freezing_stops_the_clock_and_thawing_starts_it_anew(api: Api) -> None:
     assert (frozen, thawed) == (None, None), "nobody has said how long thawed PRP is fit for use"
 
 
+def test_what_is_frozen_when_it_is_too_old_is_kept_and_held(api: Api) -> None:
+    def freeze(session: Session, hours: int) -> list[str]:
+        fresh = comes_to_be(session, api, MaterialName.PRP, "specimen.derived", Condition.FRESH)
+        clock.set_offset(timedelta(hours=hours), test_mode=True)
+        cold = Frozen(programme="p", cryoprotectant="none", cryoprotectant_contact_s=0)
+        act = stage(api.test_bank)
+        record(session, act, [Move(load(session, [fresh.code], lock=True)[fresh.code], cold, site="LAB")], NOW)
+        clock.set_offset(timedelta(0), test_mode=True)
+        return [one.kind for one in load(session, [fresh.code], holds=True)[fresh.code].holds]
+
+    assert api.test_bank.write(lambda s: freeze(s, 20)) == []
+    assert api.test_bank.write(lambda s: freeze(s, 30)) == ["quality"], "one person does not make it young by freezing it"
+
+
+def test_a_longer_time_of_one_site_is_not_another_s(api: Api) -> None:
+    longer = {"site": "LAB", "material": "prp", "condition": "fresh", "use_by_s": 48 * 3600, "source": "VAL-2026-020, at 22 C"}
+    assert sign_and_post(api.quality, "decided", "/material-limits", longer).status_code == 200
+
+    def hours(*sites: str) -> int:
+        found = api.test_bank.write(lambda s: limits_of(s, "prp", "fresh", frozenset(sites)))
+        return int(found.use_by_s // 3600)
+
+    assert (hours("LAB"), hours("CLINIC"), hours("LAB", "CLINIC"), hours()) == (48, 24, 24, 24)
+
+
 def test_a_starting_value_without_a_published_source_may_be_longer_where_a_site_says_why(api: Api) -> None:
     longer = {"site": "LAB", "material": "prp", "condition": "fresh", "use_by_s": 48 * 3600}
 
@@ -163,11 +189,12 @@ def test_washing_or_dividing_does_not_start_the_clock_anew(api: Api) -> None:
 
 def test_prp_of_a_harvest_is_of_the_day_it_was_drawn(api: Api) -> None:
     drawn = {"material": "prp", "unit": "ul", "amount": 4000}
-    answer = made(harvest(api.clinician, donor(api), drawn))
+    answer = made(harvest(api.clinician, donor(api), fat(), drawn))
 
-    one = api.clinician.get(f"/specimens/{answer['specimens'][0]['code']}").json()
+    (code,) = [one["code"] for one in answer["specimens"] if one["material"] == "prp"]
+    one = api.clinician.get(f"/specimens/{code}").json()
 
-    assert one["expires_at"] == one["custody"]["use_by"] is not None
+    assert datetime.fromisoformat(one["expires_at"]) == datetime.fromisoformat(one["custody"]["use_by"])
     left = datetime.fromisoformat(one["expires_at"]) - clock.now()
     assert timedelta(hours=20) < left < timedelta(hours=24)
 

@@ -86,8 +86,7 @@ Listing(
 
 def read_counts(session: Session, actor: Actor, asked: Wanted) -> Listed[MissCount]:
     """Count what was refused and what was set aside."""
-    since = clock.now() - timedelta(days=int(asked.of["days"] or 90))
-    found = miss_counts(session, actor, since, Span(asked.of["each"] or "week")).items
+    found = miss_counts(session, actor, asked.since("days"), Span(asked.of["each"] or "week")).items
     chosen = [one for one in found if asked.of["what"] in (None, one.what)]
     return Listed(items=chosen, total=len(chosen))
 

@@ -187,7 +187,7 @@ def _capacity(session: Session, actor: Actor) -> Figure:
 def _turnaround(session: Session, actor: Actor, zone: ZoneInfo, first: date) -> Figure:
     month = _month(withdrawal.c.requested_at, zone).label("month")
     hours = func.extract("epoch", withdrawal.c.approved_at - withdrawal.c.requested_at) / 3600
-    since = datetime.combine(month_starts(first.replace(year=first.year - 1), 1)[0], time(), zone)
+    since = datetime.combine(month_starts(first.replace(day=1, year=first.year - 1), 1)[0], time(), zone)
     rows = session.execute(
         select(
             month,

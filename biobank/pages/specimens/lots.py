@@ -291,7 +291,7 @@ def _draw_test(at: Opened[Testing]) -> ActForm:
             values=at.filled(),
             options={"result": [("passed", "Passed"), ("failed", "Failed")]},
             labels=TEST_LABELS,
-            needed=("report_sha256", *([] if number is None else [number])),
+            needed=("report_sha256",),
         ),
         hidden={"completes": str(waiting.id)},
         draft=True,

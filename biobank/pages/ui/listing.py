@@ -17,7 +17,8 @@ Any other name is refused: a filter that nobody knows would show another list th
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -30,6 +31,7 @@ from biobank.acts.strict import unknown_parameter
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, EVERYWHERE
+from biobank.foundation.clock import now
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.paging import COUNTED, Listed, Paging
 from biobank.pages.ui.parts import ActionLink, Column
@@ -42,6 +44,7 @@ READ_AT_ONCE = 500
 MOST_EXPORTED = 10_000
 OWN_PARAMETERS = ("sort", "col", "cursor", "as", "act", "row")
 ALL = "all"
+BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """What a filter with a usual value is when nothing is left out."""
 LONGEST_VALUE = 80
 FORMATS: Mapping[str, Callable[..., Response]] = {"csv": as_csv, "xlsx": as_xlsx}
@@ -121,6 +124,11 @@ class Wanted:
     paging: Paging
     zone: ZoneInfo
     bank: Bank
+
+    def since(self, name: str) -> datetime:
+        """Return when the days that a filter names began; where it was taken away, before anything was kept."""
+        days = self.of[name]
+        return BEGINNING if days is None else now() - timedelta(days=int(days))
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,12 @@
 """How the bedside was kept to, by cause and clinic."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.foundation import clock
 from biobank.foundation.paging import Listed
 from biobank.foundation.terms import words
 from biobank.pages.ui.listing import Filter, Listing, Wanted
@@ -21,7 +19,7 @@ DAYS = [("7", "A week"), ("30", "30 days"), ("90", "90 days"), ("365", "A year")
 
 
 def _read(session: Session, actor: Actor, asked: Wanted) -> Listed[BedsideCount]:
-    found = bedside_compliance(session, actor, clock.now() - timedelta(days=int(asked.of["days"] or 30)))
+    found = bedside_compliance(session, actor, asked.since("days"))
     return Listed(items=found.items, total=len(found.items))
 
 

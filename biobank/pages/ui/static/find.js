@@ -1,5 +1,5 @@
 // The box of every page while somebody types: things whose code or name begins so, and on an empty box what was looked at last.
-// A scan goes past it: scan.js reads the label, Enter opens it. A name is sent in the body of a form, never in an address.
+// A scan goes past it: scan.js reads the label, Enter opens it. What is typed is sent in the body of a form, never in an address; a person is looked for by a button of its own, since that is recorded.
 
 import { t } from "./words.js";
 
@@ -11,13 +11,15 @@ const list = frame?.querySelector("[data-find-list]");
 const said = frame?.querySelector("[data-find-said]");
 const person = frame?.querySelector("form[data-person]");
 const token = document.querySelector("meta[name=csrf-token]")?.content;
+const session = token?.slice(0, 12); // which sign-in it was, without what could be used of it
 
 // What this tab looked at, by code only; it ends with the tab and with the session that saw it.
 const THING = /^\/[a-z-]+\/([A-Z]{2}(?:[0-9]{2})?-[0-9A-Z]{7})$/;
 
 function recent() {
   const kept = JSON.parse(sessionStorage.getItem("recent") ?? "null");
-  return kept?.token === token ? kept.items : [];
+  if (kept && kept.session !== session) sessionStorage.removeItem("recent");
+  return kept?.session === session ? kept.items : [];
 }
 
 function remember() {
@@ -25,7 +27,7 @@ function remember() {
   if (!code) return;
   const kind = document.querySelector(".heading-kind")?.textContent.trim() ?? "";
   const items = [{ kind, name: code, detail: "", href: location.pathname }, ...recent().filter((one) => one.name !== code)];
-  sessionStorage.setItem("recent", JSON.stringify({ token, items: items.slice(0, KEPT) }));
+  sessionStorage.setItem("recent", JSON.stringify({ session, items: items.slice(0, KEPT) }));
 }
 
 function line(item) {
@@ -96,12 +98,5 @@ if (input && list) {
   });
   person?.addEventListener("submit", () => {
     person.elements.name.value = input.value.trim();
-  });
-  // What can only be a name is not put into an address.
-  input.form.addEventListener("submit", (event) => {
-    const known = !list.hidden && list.querySelector("a");
-    if (!person || known || !/^[^0-9]{3,}$/.test(input.value.trim())) return;
-    event.preventDefault();
-    person.requestSubmit();
   });
 }

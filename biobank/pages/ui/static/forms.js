@@ -109,15 +109,17 @@ if (sent) {
   sessionStorage.removeItem("draft:sent");
   if (!sent.replace(/\?.*/, "").endsWith(`:${location.pathname}`)) sessionStorage.removeItem(sent);
 }
-// The scan page's worker holds a key in memory, and an encrypted copy of the page; neither outlives the session.
+// What a tab remembers of people and things, and the scan page's worker with its key and its encrypted copy of the page: none of it
+// outlives the session, however that ended.
 function forgetPage() {
+  for (const key of Object.keys(sessionStorage)) if (/^(names|recent|bell)$/.test(key)) sessionStorage.removeItem(key);
   navigator.serviceWorker?.getRegistration("/scan").then((one) => one?.active?.postMessage({ forget: true }));
   new BroadcastChannel("kept-scans").postMessage("signed out"); // and other tabs drop theirs (kept.js)
 }
 if (location.pathname === "/login") forgetPage();
 document.addEventListener("submit", (event) => {
   if (new URL(event.target.action, location.href).pathname !== "/logout") return;
-  for (const key of Object.keys(sessionStorage)) if (/^(draft:|names$|recent$|bell$)/.test(key)) sessionStorage.removeItem(key);
+  for (const key of Object.keys(sessionStorage)) if (key.startsWith("draft:")) sessionStorage.removeItem(key);
   forgetPage();
 });
 

@@ -6,8 +6,11 @@ const AFTER_MS = 300;
 const SKIPPED = "script, style, svg, textarea, input, option, datalist, [data-no-names]";
 const token = document.querySelector("meta[name=csrf-token]")?.content;
 
+const session = token?.slice(0, 12); // which sign-in it was, without what could be used of it
+
 const kept = JSON.parse(sessionStorage.getItem("names") ?? "null");
-const names = new Map(kept?.token === token ? kept.names : []);
+if (kept && kept.session !== session) sessionStorage.removeItem("names");
+const names = new Map(kept?.session === session ? kept.names : []);
 
 async function post(path, body) {
   try {
@@ -64,7 +67,7 @@ async function tell() {
   if (unknown.length) {
     const answer = await post("/names", unknown.map((code) => ["code", code]));
     for (const code of answer ? unknown : []) names.set(code, answer.names[code] ?? "");
-    sessionStorage.setItem("names", JSON.stringify({ token, names: [...names] }));
+    sessionStorage.setItem("names", JSON.stringify({ session, names: [...names] }));
   }
   write(texts);
 }
@@ -77,8 +80,11 @@ function offer(input) {
   input.setAttribute("list", list.id);
   let timer;
   let items = [];
+  const who = beside("");
+  list.after(who);
   input.addEventListener("input", () => {
     clearTimeout(timer);
+    who.textContent = "";
     const typed = input.value.trim();
     if (typed.length < 2 || BADGE.test(typed)) return;
     timer = setTimeout(async () => {
@@ -86,12 +92,15 @@ function offer(input) {
       list.replaceChildren(...items.map((one) => new Option(`${one.name} (${one.username})`, one.code)));
     }, 200);
   });
-  // A name or login that only one colleague has is that colleague's badge.
+  // A name or login typed whole, which only one colleague has, is that colleague's badge. The beginning of one is nobody's.
   input.addEventListener("change", async () => {
     const typed = input.value.trim();
     if (typed.length < 2 || BADGE.test(typed.toUpperCase())) return;
-    const found = (await post("/colleagues", [["q", typed]]))?.items ?? [];
-    if (found.length === 1 && input.value.trim() === typed) input.value = found[0].code;
+    const same = (one) => [one.username, one.name].some((text) => text?.toLowerCase() === typed.toLowerCase());
+    const found = ((await post("/colleagues", [["q", typed]]))?.items ?? []).filter(same);
+    if (found.length !== 1 || input.value.trim() !== typed) return;
+    input.value = found[0].code;
+    who.textContent = ` ${found[0].name}`;
   });
 }
 
