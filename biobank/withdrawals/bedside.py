@@ -142,13 +142,16 @@ def stop(
     product: str,
     scanned: Snapshot | None,
 ) -> Refused:
-    """Stop everything: open releases and checks end, the product is held, and the refusal is evidence."""
+    """Stop everything: open releases and checks end, the product is held, and the refusal is evidence.
+
+    It is dated now, whatever the call states: a wrong clock or form is no reason to undo a stop.
+    """
     killed = end_releases(session, {*case.tubes, product}, at=act.at, because="bedside_mismatch")
     held = [] if scanned is None else [product]
     hold_specimens(session, act, held, HoldKind.IDENTITY, reason="bedside_mismatch", site=case.clinic)
     _supersede_checks(session, act, case)
     event = CheckFailed(differing=tuple(wrong), wristband=band, product=product, held=tuple(held), releases_killed=killed)
-    record_on_case(session, act, case, event, given)
+    record_on_case(session, act, case, event, given.model_copy(update={"occurred_at": None, "late_entry": False, "paper": None}))
     return Refused(
         WrongRecipient(
             f"STOP. The band, the product and {case.code} do not belong to one person ({' and '.join(wrong)}). Give nothing.",

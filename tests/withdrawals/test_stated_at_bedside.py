@@ -1,0 +1,38 @@
+"""At the bedside a stated time is neither a way around a stop, a clock or a release, nor a trap for what is true."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from tests.conftest import Api
+from tests.withdrawals.stories import a_story, kinds_of, refused
+
+
+def ago(**span: float) -> str:
+    return rfc3339(clock.now() - timedelta(**span))
+
+
+@pytest.mark.parametrize("step", ["check", "administer"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"paper": "DV-0000000"},
+        {"ahead": 3, "late_entry": True},
+        {"ahead": -3},
+    ],
+    ids=["a form nobody filed", "a clock ahead", "far back without a reason"],
+)
+def test_a_wrong_circumstance_of_the_call_does_not_undo_a_stop(api: Api, step: str, said: dict[str, Any]) -> None:
+    story, other = a_story(api).up_to("check"), a_story(api).up_to("receive")
+    call = story.check if step == "check" else story.administer
+    when = {"occurred_at": ago(hours=-said["ahead"])} if "ahead" in said else {}
+
+    refused(call(product=other.vials[0], **when, **{k: v for k, v in said.items() if k != "ahead"}), 409, "wrong_recipient")
+
+    holds = api.quality.get("/holds", params={"scope": other.vials[0], "active": True}).json()["items"]
+    assert [(hold["kind"], hold["reason"]) for hold in holds] == [("identity", "bedside_mismatch")]
+    assert kinds_of(api, "withdrawal", story.code)[-1] == "withdrawal.bedside_check_failed"
+    refused(story.administer(), 409, "release_ended")
