@@ -14,7 +14,7 @@ from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.adverse import Happened
 from biobank.specimens.materials import Unit
 from biobank.withdrawals.adverse import keep
-from biobank.withdrawals.bedside import differing, stop
+from biobank.withdrawals.bedside import check_table, differing, stop
 from biobank.withdrawals.case import (
     administration,
     moment_of,
@@ -26,6 +26,7 @@ from biobank.withdrawals.case import (
 from biobank.withdrawals.events import Administered, Given
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import require_same_day
+from biobank.withdrawals.release_rules import way_refusal
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
@@ -56,7 +57,14 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     tube = case.tubes[product]
     # The row is locked, so two administrations find one release.
     release = (
-        session.execute(select(release_table).where(release_table.c.id == request.release).with_for_update()).mappings().first()
+        session.execute(
+            select(release_table, check_table.c.paper)
+            .join(check_table, check_table.c.id == release_table.c.check_id)
+            .where(release_table.c.id == request.release)
+            .with_for_update(of=release_table)
+        )
+        .mappings()
+        .first()
     )
     require_same_day(act, product, request)
     started, ended = moment_of(act, request, request.started_at), moment_of(act, request, None)
@@ -68,6 +76,9 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     grounds = replace(found, releases={} if release is None else {product: release}, band=band)
     raise_first(administer_refusals(act.actor, case, grounds, product))
     assert release is not None, "no release is a refusal"
+    wrong_way = way_refusal(release, product, request.paper)
+    if wrong_way is not None:
+        raise wrong_way
     consents, _ = consents_of(case, grounds, [product])
     amount = tube.projection.amount
     _require_accounted(request, product, amount, tube.unit)

@@ -60,6 +60,22 @@ def release_refusal(row: Any, code: str, at: datetime) -> Refusal | None:
     return None
 
 
+def way_refusal(row: Any, code: str, paper: str | None) -> Refusal | None:
+    """Return why a giving that is entered live, or from the form `paper`, may not use this release, or None. Pure.
+
+    `row`: the release, with its check's `paper`. What two people did live has its times from our clock, what they did on paper
+    from them: the two are not mixed.
+    """
+    if (row["paper"] is None) == (paper is None):
+        return None
+    checked, given = ("live", "from paper") if row["paper"] is None else ("from paper", "live")
+    return NoRelease(
+        f"The bedside check of {code} was entered {checked}; a giving that is entered {given} needs a check that was too. "
+        "If it was given already, tell quality.",
+        subject=code,
+    )
+
+
 def band_refusal(row: Any, at: datetime) -> Refusal | None:
     """Return why the band that a release was made with does not stand for the person at `at`, or None. Pure."""
     if row is None or row.voided_at is None or at < row.voided_at:

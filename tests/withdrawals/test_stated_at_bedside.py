@@ -8,7 +8,9 @@ import pytest
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
+from tests.donors import stories as donors
 from tests.withdrawals.stories import a_story, kinds_of, refused
+from tests.withdrawals.test_paper_check import filed, given_on_paper, on_paper
 
 
 def ago(**span: float) -> str:
@@ -36,3 +38,18 @@ def test_a_wrong_circumstance_of_the_call_does_not_undo_a_stop(api: Api, step: s
     assert [(hold["kind"], hold["reason"]) for hold in holds] == [("identity", "bedside_mismatch")]
     assert kinds_of(api, "withdrawal", story.code)[-1] == "withdrawal.bedside_check_failed"
     refused(story.administer(), 409, "release_ended")
+
+
+def test_a_release_is_used_the_way_it_was_made_live_or_from_paper(api: Api) -> None:
+    story, form, then = given_on_paper(api, minutes=1)
+    assert story.check(**on_paper(form, then)).status_code == 201
+    assert story.check(api.clinic_staff, **on_paper(form, then)).json()["status"] == "released"
+    refused(story.administer(), 409, "no_release")
+    live = a_story(api).up_to("thaw")
+    live.band = donors.band(api, live.donor)
+    began = clock.now()
+    assert live.check().status_code == 201
+    assert live.check(api.clinic_staff).json()["status"] == "released"
+    now = clock.now()
+    refused(live.administer(**on_paper(filed(api, began), now, started_at=rfc3339(now))), 409, "no_release")
+    assert live.administer().status_code == 200
