@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.ledger import Appended
-from biobank.custody.recording import ImplausibleTime, Move
+from biobank.custody.recording import BACK_WITHOUT_REASON, ImplausibleTime, Move
 from biobank.donors.wristbands import find_band
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
@@ -70,11 +70,14 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     started, ended = moment_of(act, request, request.started_at), moment_of(act, request, None)
     if started > ended:
         raise ImplausibleTime(f"It began ({rfc3339(started)}) after it ended ({rfc3339(ended)}). Say when it began.")
-    # Authority is judged as of the time the giving began, by what is known of that time now.
-    found = read_grounds(session, act.bank, [case.donor], act.at, of=started)[case.donor]
     band = None if release is None else find_band(session, release["wristband_code"])
-    grounds = replace(found, releases={} if release is None else {product: release}, band=band)
-    raise_first(administer_refusals(act.actor, case, grounds, product))
+    # Authority is judged as of the time the giving began, by what is known of that time now. Where one person alone says that
+    # this was long ago, and no form shows it, it is judged as of now too: nobody brings a lapsed release back by a time.
+    long_ago = request.paper is None and act.at - started > BACK_WITHOUT_REASON
+    for moment in (act.at, started) if long_ago else (started,):
+        found = read_grounds(session, act.bank, [case.donor], act.at, of=moment)[case.donor]
+        grounds = replace(found, releases={} if release is None else {product: release}, band=band)
+        raise_first(administer_refusals(act.actor, case, grounds, product))
     assert release is not None, "no release is a refusal"
     wrong_way = way_refusal(release, product, request.paper)
     if wrong_way is not None:

@@ -9,7 +9,7 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
 from tests.donors import stories as donors
-from tests.withdrawals.stories import a_story, kinds_of, refused
+from tests.withdrawals.stories import a_story, kinds_of, later, refused, sealed, state_of
 from tests.withdrawals.test_paper_check import filed, given_on_paper, on_paper
 
 
@@ -53,3 +53,13 @@ def test_a_release_is_used_the_way_it_was_made_live_or_from_paper(api: Api) -> N
     now = clock.now()
     refused(live.administer(**on_paper(filed(api, began), now, started_at=rfc3339(now))), 409, "no_release")
     assert live.administer().status_code == 200
+
+
+@pytest.mark.parametrize("end", ["now", "stated"])
+def test_a_lapsed_release_is_not_used_by_stating_an_earlier_time(api: Api, end: str) -> None:
+    story = a_story(api).up_to("check")
+    later(api, hours=2)
+    sealed(api)
+    stated = {} if end == "now" else {"occurred_at": ago(minutes=118), "late_entry": True, "reason_text": "Busy."}
+    refused(story.administer(started_at=ago(minutes=119), **stated), 409, "release_expired")
+    assert state_of(api, story.vials[0])["state"] == "delivered"
