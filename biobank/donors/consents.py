@@ -4,7 +4,7 @@
 same row, so an act either sees the revocation or is finished before it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,8 +26,12 @@ from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, Refusal
+from biobank.foundation.from_above import FromAbove
 
 _consent = table_of(Consent)
+
+treatment_revoked: FromAbove[Callable[[Session, str, datetime], object]] = FromAbove("withdrawals")
+"""What ends when a donor takes the consent to treatment back: open bedside releases."""
 
 
 class ConsentMissing(Conflict):
@@ -109,7 +113,7 @@ def give_consent(session: Session, act: Act, code: str, request: GiveConsent) ->
 
 
 def revoke_consent(session: Session, act: Act, code: str, consent_id: UUID, request: RevokeConsent) -> ConsentRecorded:
-    """Take a consent back. Locks the donor's row; a stated time in the future counts from now.
+    """Take a consent back. Locks the donor's row; a stated time in the future counts from now. Open releases end with it.
 
     Raises NotFound for a consent of nobody or of another donor, ConsentIsRevoked when it was taken back before.
     """
@@ -136,6 +140,8 @@ def revoke_consent(session: Session, act: Act, code: str, consent_id: UUID, requ
         .where(_consent.c.id == consent_id)
         .values(revoked_at=revoked_at, revoked_by=act.actor.code, revoked_event=appended[0].leaf_hash)
     )
+    if consent.kind == "treatment":
+        treatment_revoked.get()(session, code, act.at)
     return ConsentRecorded(**recorded(act, code, appended), consent=consent_id, kind=consent.kind)
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.custody.models import custody
+from biobank.donors.consents import treatment_revoked
 from biobank.quality import releases as asked_by_quality
 from biobank.quality.deviations import sites_of_withdrawal
 from biobank.shipping.shipments import clinics_of_withdrawals
@@ -14,10 +15,11 @@ from biobank.specimens.models import specimen
 from biobank.withdrawals.models import bedside_release as _release
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as _item
-from biobank.withdrawals.releases import end_held_releases, end_releases
+from biobank.withdrawals.releases import end_held_releases, end_releases, end_revoked_releases
 
 asked_by_quality.end_releases.give(end_releases)
 asked_by_quality.end_held_releases.give(end_held_releases)
+treatment_revoked.give(end_revoked_releases)
 
 
 @asked_by_quality.withdrawals_of_releases.give

@@ -28,6 +28,12 @@ def end_releases(session: Session, specimens: Collection[str], *, at: datetime, 
     return len(ended.all())
 
 
+def end_revoked_releases(session: Session, donor: str, at: datetime) -> int:
+    """End every open release of a donor who took the consent to treatment back; return how many. The donor's row is locked."""
+    codes = session.execute(select(_release.c.specimen_code).where(_release.c.donor_code == donor, *_OPEN)).scalars().all()
+    return end_releases(session, codes, at=at, because="consent_revoked")
+
+
 def end_held_releases(session: Session, *, at: datetime, because: str) -> int:
     """End every open release of a specimen that a hold now keeps from being administered; return how many."""
     codes = session.execute(select(_release.c.specimen_code).where(*_OPEN, _release.c.expires_at > at).distinct()).scalars().all()

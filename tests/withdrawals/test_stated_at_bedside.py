@@ -63,3 +63,14 @@ def test_a_lapsed_release_is_not_used_by_stating_an_earlier_time(api: Api, end: 
     stated = {} if end == "now" else {"occurred_at": ago(minutes=118), "late_entry": True, "reason_text": "Busy."}
     refused(story.administer(started_at=ago(minutes=119), **stated), 409, "release_expired")
     assert state_of(api, story.vials[0])["state"] == "delivered"
+
+
+def test_a_consent_taken_back_ends_open_releases_and_a_new_consent_revives_none(api: Api) -> None:
+    story, other = a_story(api).up_to("check"), a_story(api).up_to("check")
+    consents = f"/donors/{story.donor}/consents"
+    consent = api.clinician.get(f"/donors/{story.donor}").json()["consents"][0]["id"]
+    assert api.clinician.post(f"{consents}/{consent}/revoke", json={}).status_code in (200, 201)
+    assert donors.consent(api.clinician, story.donor, "treatment", given_at=ago(minutes=0)).status_code == 201
+
+    assert refused(story.administer(), 409, "release_ended")["because"] == "consent_revoked"
+    assert other.administer().status_code == 200
