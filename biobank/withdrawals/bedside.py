@@ -119,6 +119,8 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
         or open_check.paper != request.paper
         or act.actor.code in logins_of_persons(session, [open_check.first_checker])[open_check.first_checker]
         or open_check.wristband_code != band.code
+        # On paper the later reader may have entered first: the earlier reading opens, and the later is entered again after it.
+        or (request.paper is not None and at < open_check.opened_at)
     ):
         return _open_check(session, act, at, case, request, product, band, open_check)
     if _same(request.device, open_check.first_device):

@@ -74,3 +74,16 @@ def test_a_consent_taken_back_ends_open_releases_and_a_new_consent_revives_none(
 
     assert refused(story.administer(), 409, "release_ended")["because"] == "consent_revoked"
     assert other.administer().status_code == 200
+
+
+def test_on_paper_the_later_reader_may_enter_first(api: Api) -> None:
+    story, form, then = given_on_paper(api)
+    second = on_paper(form, then + timedelta(minutes=2))
+    assert story.check(api.clinic_staff, **second).json()["status"] == "waiting_for_second_person"
+
+    first = story.check(**on_paper(form, then))
+
+    assert (first.status_code, first.json().get("status")) == (201, "waiting_for_second_person"), first.text
+    assert story.check(api.clinic_staff, **second).json()["status"] == "released"
+    began = rfc3339(then + timedelta(minutes=3))
+    assert story.administer(**on_paper(form, then + timedelta(minutes=6), started_at=began)).status_code == 200
