@@ -11,17 +11,20 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
+from biobank.custody.chronology import OutOfOrder
 from biobank.custody.recording import Circumstances
+from biobank.custody.states import StreamKind
 from biobank.donors.wristbands import band_in_force
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.transparency import canonical
+from biobank.transparency.models import event as _event
 from biobank.withdrawals.case import Case, find_row, open_case, record_on_case
 from biobank.withdrawals.events import PaperCheckFetched
 from biobank.withdrawals.models import PaperCheck
@@ -131,7 +134,9 @@ def read_sheet(session: Session, actor: Actor, code: str, sheet: UUID) -> Sheet:
 def moment_at_bedside(session: Session, act: Act, case: Case, product: str, given: Circumstances) -> datetime:
     """Return when a bedside check happened: now, or from paper when the form says, if a sheet was there and it is the same day.
 
-    Raises PaperCheckMissing and PaperEnteredLate. Without a stated time, the form itself refuses.
+    A giving counts from its check, so neither is dated before the tube was thawed, whose time for use runs from then.
+
+    Raises PaperCheckMissing, PaperEnteredLate and OutOfOrder. Without a stated time, the form itself refuses.
     """
     if given.paper is None or given.occurred_at is None:
         return act.at
@@ -147,7 +152,26 @@ def moment_at_bedside(session: Session, act: Act, case: Case, product: str, give
             "given without one is told to quality.",
             subject=product,
         )
+    ready = _ready_since(session, product)
+    if ready is not None and given.occurred_at < ready:
+        raise OutOfOrder(
+            f"{product}: the stated time, {rfc3339(given.occurred_at)}, cannot be: it was delivered, or thawed, at "
+            f"{rfc3339(ready)}. Check the date and the time.",
+            subject=product,
+            where_now=case.tubes[product].where_now,
+        )
     return given.occurred_at
+
+
+def _ready_since(session: Session, product: str) -> datetime | None:
+    """Return when a tube was last thawed or delivered, whichever is later."""
+    return session.execute(
+        select(func.max(_event.c.occurred_at)).where(
+            _event.c.stream_kind == StreamKind.SPECIMEN.value,
+            _event.c.stream_id == product,
+            _event.c.kind.in_(["specimen.thawed", "specimen.delivered"]),
+        )
+    ).scalar()
 
 
 def require_same_day(act: Act, product: str, given: Circumstances) -> None:

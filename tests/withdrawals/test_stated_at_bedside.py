@@ -10,7 +10,7 @@ from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.withdrawals.stories import a_story, kinds_of, later, refused, sealed, state_of
-from tests.withdrawals.test_paper_check import filed, given_on_paper, on_paper
+from tests.withdrawals.test_paper_check import fetched, filed, given_on_paper, on_paper
 
 
 def ago(**span: float) -> str:
@@ -87,3 +87,21 @@ def test_on_paper_the_later_reader_may_enter_first(api: Api) -> None:
     assert story.check(api.clinic_staff, **second).json()["status"] == "released"
     began = rfc3339(then + timedelta(minutes=3))
     assert story.administer(**on_paper(form, then + timedelta(minutes=6), started_at=began)).status_code == 200
+
+
+def test_a_check_on_paper_is_not_dated_before_the_tube_was_thawed_or_delivered(api: Api) -> None:
+    story = a_story(api).up_to("receive")
+    story.band = donors.band(api, story.donor)
+    assert fetched(story).status_code == 201
+    began = clock.now()
+    later(api, minutes=10)
+    frozen = clock.now()
+    later(api, minutes=10)
+    sealed(api)
+    assert story.thaw().status_code == 200
+    later(api, minutes=10)
+    sealed(api)
+    form, then = filed(api, began), clock.now() - timedelta(minutes=5)
+
+    refused(story.check(**on_paper(form, frozen)), 409, "out_of_order")
+    assert story.check(**on_paper(form, then)).status_code == 201
