@@ -9,7 +9,7 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
 from tests.donors import stories as donors
-from tests.withdrawals.stories import a_story, kinds_of, later, refused, sealed, state_of
+from tests.withdrawals.stories import Story, a_story, kinds_of, later, refused, sealed, sign_and_post, state_of
 from tests.withdrawals.test_paper_check import fetched, filed, given_on_paper, on_paper
 
 
@@ -105,3 +105,36 @@ def test_a_check_on_paper_is_not_dated_before_the_tube_was_thawed_or_delivered(a
 
     refused(story.check(**on_paper(form, frozen)), 409, "out_of_order")
     assert story.check(**on_paper(form, then)).status_code == 201
+
+
+def held_for_a_while(api: Api, story: Story, minutes: float) -> None:
+    """Quality's hold on the tube, lifted some minutes later."""
+    hold = {"scope_kind": "specimen", "scope_id": story.vials[0], "kind": "quality", "reason": "late_result"}
+    placed = api.lab_tech.post("/holds", json=hold)
+    assert placed.status_code == 201, placed.text
+    later(api, minutes=minutes)
+    sealed(api)
+    lifted = sign_and_post(api.quality, "hold_lifted", f"/holds/{placed.json()['id']}/lift", {"reason": "explained"})
+    assert lifted.status_code in (200, 201), lifted.text
+
+
+def test_a_hold_that_stood_at_the_stated_time_and_was_lifted_since_stands_against_what_is_entered_from_paper(api: Api) -> None:
+    story = a_story(api).up_to("thaw")
+    story.band = donors.band(api, story.donor)
+    assert fetched(story).status_code == 201
+    began = clock.now()
+    later(api, minutes=2)
+    free = clock.now()
+    later(api, minutes=5)
+    held_for_a_while(api, story, minutes=10)
+    held = free + timedelta(minutes=7)
+    later(api, minutes=1)
+    sealed(api)
+    form = filed(api, began)
+
+    refused(story.check(**on_paper(form, held)), 409, "on_hold")
+    assert story.check(**on_paper(form, free)).status_code == 201
+    assert story.check(api.clinic_staff, **on_paper(form, free)).json()["status"] == "released"
+    refused(story.administer(**on_paper(form, held, started_at=rfc3339(held))), 409, "on_hold")
+    soon = free + timedelta(minutes=1)
+    assert story.administer(**on_paper(form, soon, started_at=rfc3339(soon))).status_code == 200
