@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    case,
     cast,
     column,
     exists,
@@ -42,6 +43,7 @@ from biobank.unfinished.models import act_timed_out, open_act_limit
 from biobank.withdrawals.bedside import check_table as bedside_check
 from biobank.withdrawals.case import pick_table as withdrawal_pick
 from biobank.withdrawals.models import withdrawal, withdrawal_item
+from biobank.withdrawals.paper_checks import ENTERED_WITHIN
 
 P = Permission
 
@@ -99,6 +101,10 @@ _CHECKED = exists().where(
     bedside_check.c.withdrawal_code == withdrawal_item.c.withdrawal_code,
     bedside_check.c.specimen_code == withdrawal_item.c.specimen_code,
     bedside_check.c.passed,
+)
+# What was read on paper is entered by both within the day, long after it lapsed as a check at the bedside would.
+_CHECK_DUE = case(
+    (bedside_check.c.paper.is_not(None), bedside_check.c.opened_at + ENTERED_WITHIN), else_=bedside_check.c.expires_at
 )
 _UNVERIFIED = exists().where(
     withdrawal_item.c.withdrawal_code == withdrawal.c.code,
@@ -173,7 +179,7 @@ KINDS: Final[Mapping[str, OpenKind]] = {
             withdrawal.c.code,
             withdrawal.c.clinic_site_code,
             bedside_check.c.opened_at,
-            due=bedside_check.c.expires_at,
+            due=_CHECK_DUE,
         ).where(
             withdrawal.c.code == bedside_check.c.withdrawal_code,
             bedside_check.c.ended_at.is_(None),

@@ -39,14 +39,16 @@ def time_out_open_acts(session: Session, act: Act) -> int:
     """Put on record what was begun and not finished in its time, and return how many acts. A timer's work.
 
     The specimens are locked first and the question is asked again: what was finished meanwhile is not timed out. No specimen has
-    two open acts at once: its kinds are told apart by its state and condition.
+    two open acts at once: its kinds are told apart by its state and condition. A withdrawal may have several of a kind, one for
+    each tube: those that began at one time are one on the record.
     """
     due = open_acts(session, timed_out=False, due_by=act.at, limit=AT_ONCE)
     if not due:
         return 0
     tubes = load(session, sorted({one.stream_id for one in due if one.kind.stream is StreamKind.SPECIMEN}), lock=True)
     due = open_acts(session, timed_out=False, due_by=act.at, streams={one.stream_id for one in due}, limit=AT_ONCE)
-    for one in due:
+    at_once = {(one.act, one.stream_id, one.since): one for one in due}
+    for one in at_once.values():
         event: Event = _EVENTS[one.kind.stream](begun=one.act, since=rfc3339(one.since), minutes=one.minutes)
         if one.kind.stream is StreamKind.SPECIMEN:
             done = record(session, act, [Move(tubes[one.stream_id], event)])
@@ -55,7 +57,7 @@ def time_out_open_acts(session: Session, act: Act) -> int:
             done = append(session, [Fact(one.kind.stream, one.stream_id, event, head)])
         row = {"act": one.act, "stream_id": one.stream_id, "since": one.since, "at": act.at, "event_hash": done[0].leaf_hash}
         session.execute(insert(act_timed_out).values(**row))
-    return len(due)
+    return len(at_once)
 
 
 def _timed(name: str) -> str:

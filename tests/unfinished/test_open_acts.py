@@ -3,15 +3,18 @@
 from typing import Any
 
 from biobank.acts.act import Act
+from biobank.foundation import clock
 from biobank.pages.today import read_tasks
 from biobank.unfinished.kinds import KINDS, open_acts
 from biobank.unfinished.service import time_out_open_acts
 from tests.conftest import Api
+from tests.donors import stories as donors
 from tests.shipping.stories import offered, tubes
 from tests.shipping.test_handovers import expire
 from tests.specimens.stories import adsc, donor, svf
 from tests.storage.test_exposure import a_stored_tube, check_out, put
 from tests.withdrawals.stories import a_story, kinds_of, later, sealed, sign_and_post
+from tests.withdrawals.test_paper_check import fetched, filed, on_paper
 
 
 def timer(api: Api) -> int:
@@ -148,3 +151,37 @@ def test_a_run_and_a_culture_have_times_of_their_own(api: Api) -> None:
     later(api, days=30)
     timer(api)
     assert kinds_of(api, "specimen", grown)[-1] == "specimen.timed_out"
+
+
+def test_half_of_a_check_on_paper_waits_a_day_for_the_other_person_and_two_of_one_minute_stop_no_timer(api: Api) -> None:
+    story = a_story(api, 2)
+    assert story.request(specimens=story.vials).status_code == 201
+    assert story.approve().status_code == 200
+    for tube in story.vials:
+        assert story.pick(tube=tube).status_code == story.confirm(tube=tube).status_code == 201
+    assert story.issue().status_code == story.receive(tubes=story.vials).status_code == 200
+    for tube in story.vials:
+        assert story.thaw(tube=tube).status_code == 200
+    story.band = donors.band(api, story.donor)
+    assert fetched(story).status_code == 201
+    began = clock.now()
+    later(api, minutes=1)
+    then = clock.now()
+    later(api, hours=2)
+    sealed(api)
+    form = filed(api, began)
+    for tube in story.vials:
+        assert story.check(**on_paper(form, then, product=tube)).status_code == 201
+
+    def late() -> list[str]:
+        found = api.test_bank.write(lambda s: open_acts(s, timed_out=True))
+        return sorted(one.act for one in found)
+
+    assert timer(api) == 3
+    assert late() == ["thaw", "thaw", "unverified"], "the other person has the day"
+    later(api, hours=23)
+    check_out(api, a_stored_tube(api)[0])
+    later(api, hours=1)
+    assert timer(api) == 2, "two checks of one minute are one"
+    assert late() == ["bedside_check", "bedside_check", "taken_out", "thaw", "thaw", "unverified"]
+    assert timer(api) == 0
