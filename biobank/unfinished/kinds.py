@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     column,
@@ -36,13 +37,14 @@ from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.custody.models import custody
 from biobank.custody.states import StreamKind
+from biobank.foundation import clock
 from biobank.shipping.handover_queries import handover, item
 from biobank.storage.models import stock_count, storage_container
 from biobank.transparency.models import event
 from biobank.unfinished.models import act_timed_out, open_act_limit
 from biobank.withdrawals.bedside import check_table as bedside_check
 from biobank.withdrawals.case import pick_table as withdrawal_pick
-from biobank.withdrawals.models import withdrawal, withdrawal_item
+from biobank.withdrawals.models import bedside_release, withdrawal, withdrawal_item
 from biobank.withdrawals.paper_checks import ENTERED_WITHIN
 
 P = Permission
@@ -97,10 +99,16 @@ _ISSUED_AT = (
     .where(event.c.stream_kind == "withdrawal", event.c.stream_id == withdrawal.c.code, event.c.kind == "withdrawal.issued")
     .scalar_subquery()
 )
+# A check counts while its release may be used, and when it was: what lapsed or was ended verified nothing.
+_NOW = bindparam("now", callable_=clock.now, type_=DateTime(timezone=True))
 _CHECKED = exists().where(
+    bedside_release.c.check_id == bedside_check.c.id,
+    or_(
+        bedside_release.c.consumed_at.is_not(None),
+        and_(bedside_release.c.ended_at.is_(None), bedside_release.c.expires_at >= _NOW),
+    ),
     bedside_check.c.withdrawal_code == withdrawal_item.c.withdrawal_code,
     bedside_check.c.specimen_code == withdrawal_item.c.specimen_code,
-    bedside_check.c.passed,
 )
 # What was read on paper is entered by both within the day, long after it lapsed as a check at the bedside would.
 _CHECK_DUE = case(

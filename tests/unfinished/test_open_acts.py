@@ -185,3 +185,16 @@ def test_half_of_a_check_on_paper_waits_a_day_for_the_other_person_and_two_of_on
     assert timer(api) == 2, "two checks of one minute are one"
     assert late() == ["bedside_check", "bedside_check", "taken_out", "thaw", "thaw", "unverified"]
     assert timer(api) == 0
+
+
+def test_a_release_that_lapsed_unused_is_no_verification(api: Api) -> None:
+    story = a_story(api).up_to("check")
+    assert ("unverified", story.code) not in open_now(api)
+    later(api, minutes=16)
+    assert ("unverified", story.code) in open_now(api)
+    sealed(api)
+    assert story.check().status_code == 201 and story.check(api.clinic_staff).json()["status"] == "released"
+    assert ("unverified", story.code) not in open_now(api)
+    hold = {"scope_kind": "specimen", "scope_id": story.vials[0], "kind": "quality", "reason": "late_result"}
+    assert api.lab_tech.post("/holds", json=hold).json()["releases_killed"] == 1
+    assert ("unverified", story.code) in open_now(api)
