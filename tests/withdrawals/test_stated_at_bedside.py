@@ -30,7 +30,7 @@ def ago(**span: float) -> str:
 def test_a_wrong_circumstance_of_the_call_does_not_undo_a_stop(api: Api, step: str, said: dict[str, Any]) -> None:
     story, other = a_story(api).up_to("check"), a_story(api).up_to("receive")
     call = story.check if step == "check" else story.administer
-    when = {"occurred_at": ago(hours=-said["ahead"])} if "ahead" in said else {}
+    when: dict[str, Any] = {"occurred_at": ago(hours=-said["ahead"])} if "ahead" in said else {}
 
     refused(call(product=other.vials[0], **when, **{k: v for k, v in said.items() if k != "ahead"}), 409, "wrong_recipient")
 
@@ -60,7 +60,7 @@ def test_a_lapsed_release_is_not_used_by_stating_an_earlier_time(api: Api, end: 
     story = a_story(api).up_to("check")
     later(api, hours=2)
     sealed(api)
-    stated = {} if end == "now" else {"occurred_at": ago(minutes=118), "late_entry": True, "reason_text": "Busy."}
+    stated: dict[str, Any] = {} if end == "now" else {"occurred_at": ago(minutes=118), "late_entry": True, "reason_text": "Busy."}
     refused(story.administer(started_at=ago(minutes=119), **stated), 409, "release_expired")
     assert state_of(api, story.vials[0])["state"] == "delivered"
 
