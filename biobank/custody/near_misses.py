@@ -4,12 +4,13 @@ A near miss is a refusal that was kept. An override is an act that a rule allows
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlmodel import Session
 
 from biobank.acts.models import attempt
@@ -17,6 +18,9 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.models import custody
+from biobank.custody.queries import known_attempts
+from biobank.foundation import clock
+from biobank.foundation.errors import MalformedRequest
 from biobank.transparency.models import event
 
 
@@ -39,6 +43,14 @@ OVERRIDES = (
 
 NO_MISS = frozenset({"not_signed_in", "too_many_attempts", "not_found", "idempotency_key_reused", "malformed_request"})
 """Refusals that tell of a sign-in or of a client, not of a step with material."""
+
+LONGEST_BY_DAY = 366
+"""Days."""
+MOST_COUNTS = 5000
+"""Of so many different counts an answer is made; a part of them would be read as the whole."""
+
+_CODE_OR_ID = r"/([^/]*[A-Z][^/]*|[0-9]+|[0-9a-f-]{32,})(?=/|$)"
+"""A part of an address that names one thing, as `step_of` leaves it out: here so that the database counts steps, not things."""
 
 _ONE_STEP = {"picks": "pick", "confirm": "pick", "bedside-checks": "check", "check-from-paper": "check"}
 _ONE_STEP |= {"administer-from-paper": "administer", "adverse-events": "adverse", "paper-checks": "paper"}
@@ -78,12 +90,17 @@ def _is_id(part: str) -> bool:
 
 
 def miss_counts(session: Session, actor: Actor, since: datetime, each: Span = Span.WEEK) -> MissCounts:
-    """Count what was kept since then at the places whose log the actor reads. Raises NotPermitted."""
+    """Count what was kept since then at the places whose log the actor reads.
+
+    Raises NotPermitted, and MalformedRequest for more than is counted at once.
+    """
     actor.require(Permission.LOG_READ, at=ANYWHERE)
+    if each == Span.DAY and (clock.now() - since).days > LONGEST_BY_DAY:
+        raise MalformedRequest(f"By day, up to {LONGEST_BY_DAY} days are counted. Ask for fewer, or count by week or month.")
     counts: Counter[tuple[str, str, str, str | None, datetime]] = Counter()
-    for row in session.execute(_misses(actor, since, each)):
+    for row in _bounded(session, _misses(actor, since, each)):
         counts["near_miss", step_of(row.path), row.code, row.site, row.begins] += row.times
-    for row in session.execute(_overrides(actor, since, each)):
+    for row in _bounded(session, _overrides(actor, since, each)):
         stream, done = row.kind.split(".", 1)
         counts["override", f"{stream}: {done}", row.kind, row.site, row.begins] += row.times
     items = [
@@ -94,6 +111,13 @@ def miss_counts(session: Session, actor: Actor, since: datetime, each: Span = Sp
     return MissCounts(since=since, each=each, items=items)
 
 
+def _bounded(session: Session, statement: Any) -> Sequence[Any]:
+    rows: Sequence[Any] = session.execute(statement.limit(MOST_COUNTS + 1)).all()
+    if len(rows) > MOST_COUNTS:
+        raise MalformedRequest(f"There are more than {MOST_COUNTS} counts. Ask for fewer days, or count by week or month.")
+    return rows
+
+
 def _begins(each: Span, at: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.date_trunc(each.value, at, "UTC")
 
@@ -101,12 +125,12 @@ def _begins(each: Span, at: ColumnElement[Any]) -> ColumnElement[Any]:
 def _misses(actor: Actor, since: datetime, each: Span) -> Any:
     """The kept refusals; one without a site belongs to the site of what it was about."""
     site, begins = func.coalesce(attempt.c.site_code, custody.c.site_code), _begins(each, attempt.c.at)
+    path = func.regexp_replace(attempt.c.path, literal_column(f"'{_CODE_OR_ID}'"), literal_column("''"), literal_column("'g'"))
     return (
-        select(attempt.c.path, attempt.c.code, site.label("site"), begins.label("begins"), func.count().label("times"))
+        select(path.label("path"), attempt.c.code, site.label("site"), begins.label("begins"), func.count().label("times"))
         .select_from(attempt.outerjoin(custody, custody.c.code == attempt.c.subject))
-        .where(attempt.c.at >= since, attempt.c.code.not_in(NO_MISS))
-        .where(or_(actor.scope(Permission.LOG_READ).of(site), attempt.c.actor_code == actor.code))
-        .group_by(attempt.c.path, attempt.c.code, site, begins)
+        .where(attempt.c.at >= since, attempt.c.code.not_in(NO_MISS), known_attempts(actor))
+        .group_by(path, attempt.c.code, site, begins)
     )
 
 

@@ -56,6 +56,7 @@ def known_attempts(actor: Actor) -> ColumnElement[bool]:
     """
     scope = actor.scope(Permission.LOG_READ)
     stands_there = select(custody.c.code).where(custody.c.code == attempt.c.subject, scope.of(custody.c.site_code))
+    stands_there = stands_there.correlate(attempt)  # a statement around it may read custody too
     return or_(scope.of(attempt.c.site_code), stands_there.exists(), attempt.c.actor_code == actor.code)
 
 

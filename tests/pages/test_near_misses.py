@@ -1,11 +1,19 @@
 """Near misses and overrides, counted by step, place and time: what the page shows and what the API says are one question."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import insert
 
+from biobank.acts.models import attempt
+from biobank.auth.actor import Actor, RoleGrant
+from biobank.auth.permissions import Role
+from biobank.custody import near_misses
 from biobank.custody.near_misses import step_of
 from biobank.foundation import clock
+from biobank.pages.overview.figures import read_figures
+from tests import seed
 from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.pages.visitor import Visit
@@ -50,6 +58,54 @@ def test_refusals_and_overrides_are_counted_by_step_place_and_time(api: Api, vis
     causes = {one["cause"]: one["times"] for one in api.quality.get("/bedside-compliance").json()["items"]}
     assert causes["stopped_wrong_wristband"] == 2
     assert "Stopped wrong wristband" in visit("quality").get_page("/withdrawals/compliance")
+
+
+def kept(api: Api, code: str, *, site: str | None, subject: str | None = None) -> None:
+    row = {"at": clock.now(), "path": "/api/v1/specimens/X/events", "status": 409, "detail": "No.", "evidence": False}
+    row |= {"actor_code": seed.USERS["north_tech"].code, "method": "POST", "code": code, "site_code": site, "subject": subject}
+    api.test_bank.write(lambda session: session.execute(insert(attempt).values(**row)))
+
+
+def test_what_is_counted_is_what_the_list_of_near_misses_shows_its_reader(api: Api) -> None:
+    tube = a_story(api).vials[0]
+    kept(api, "wrong_place", site="NORTH", subject=tube)
+    kept(api, "wrong_tube", site="NORTH")
+    listed = {one["code"] for one in api.lab_quality.get("/attempts").json()["items"]}
+    counted = {one["why"] for one in api.lab_quality.get("/attempt-counts").json()["items"]}
+    assert listed == counted == {"wrong_place"}
+
+
+def test_one_step_is_one_count_however_many_things_it_was_about(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    stranger = donors.band(api, a_story(api).donor)
+    for story in [a_story(api).up_to("thaw") for _ in range(3)]:
+        assert story.check(wristband=stranger).status_code == 409
+    monkeypatch.setattr(near_misses, "MOST_COUNTS", 2)
+    answer = api.auditor.get("/attempt-counts")
+    assert answer.status_code == 200, answer.text
+    counted = answer.json()["items"]
+    assert [(one["why"], one["times"]) for one in counted if one["what"] == "near_miss"] == [("wrong_recipient", 3)]
+    monkeypatch.setattr(near_misses, "MOST_COUNTS", 0)
+    refused = api.auditor.get("/attempt-counts")
+    assert (refused.status_code, refused.json()["code"]) == (422, "malformed_request"), "a part is not shown as the whole"
+
+
+def test_by_day_a_year_is_counted_and_no_more(api: Api) -> None:
+    for days, each, status in ((366, "day", 200), (367, "day", 422), (3650, "week", 200)):
+        assert api.auditor.get("/attempt-counts", params={"days": days, "each": each}).status_code == status, (days, each)
+
+
+def test_a_lost_address_is_no_near_miss_in_the_figures_either(api: Api) -> None:
+    auditor = Actor(code=seed.USERS["auditor"].code, grants=frozenset({RoleGrant(Role.AUDITOR, None)}))
+
+    def drawn() -> int:
+        figures = api.test_bank.write(lambda session: read_figures(session, auditor, ZoneInfo("UTC")))
+        (figure,) = [one for one in figures if one.title == "Near misses"]
+        return sum(one["tube"] + one["other"] for one in figure.rows)
+
+    kept(api, "not_found", site="LAB")
+    assert drawn() == 0
+    kept(api, "wrong_place", site="LAB")
+    assert drawn() == 1
 
 
 def test_what_was_given_is_counted_as_kept_to(api: Api) -> None:

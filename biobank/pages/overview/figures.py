@@ -17,6 +17,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.models import custody
+from biobank.custody.near_misses import NO_MISS
 from biobank.custody.queries import known_attempts
 from biobank.custody.states import TERMINAL, State
 from biobank.donors.models import donor
@@ -235,7 +236,7 @@ def _near_misses(session: Session, actor: Actor, zone: ZoneInfo, first: date) ->
     since = datetime.combine(date.fromisoformat(f"{months[0]}-01"), time(), zone)
     rows = session.execute(
         select(month, cast(wrong, Text).label("what"), func.count().label("n"))
-        .where(known_attempts(actor), attempt.c.at >= since)
+        .where(known_attempts(actor), attempt.c.code.not_in(NO_MISS), attempt.c.at >= since)
         .group_by(month, wrong)
     )
     counted = {(row.month, row.what): row.n for row in rows}
