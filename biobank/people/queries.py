@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, bindparam, false, or_, select, text, true
+from sqlalchemy import ColumnElement, Select, bindparam, false, func, or_, select, text, true
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor, RoleGrant
@@ -162,22 +162,36 @@ def names_for(session: Session, actor: Actor, keystore: Keystore, codes: Iterabl
     return _names_of(session, keystore, rows)
 
 
-COLLEAGUES: Final = 500
-"""Of so many active logins the names are compared with what somebody types."""
+SHORTEST: Final = 2
+"""So many letters are typed before a colleague is looked for: one letter would list the staff."""
+OPENED: Final = 100
+"""So many names are taken out of the vault for what somebody types. Of more colleagues the names are not compared: the form takes
+the only one found for the one who was meant, and of a part of the names none is known to be the only one."""
 
 
 def colleagues_like(session: Session, actor: Actor, keystore: Keystore, typed: str, most: int) -> list[tuple[str, str, str]]:
-    """Return badge, login name and printed name of colleagues whose badge, login or a word of whose name begins so, by login."""
-    wanted = typed.casefold()
-    if not wanted:
+    """Return badge, login name and printed name of colleagues whose badge or login begins so, by login, whole ones first; if that
+    leaves room, then those a word of whose name begins so."""
+    wanted = typed.strip().casefold()
+    if len(wanted) < SHORTEST:
         return []
-    statement = select(user.c.code, user.c.username, user.c.name_commit).where(user.c.active, works_with(actor))
-    rows = session.execute(statement.order_by(user.c.username).limit(COLLEAGUES)).all()
+    known = select(user.c.code, user.c.username, user.c.name_commit).where(user.c.active, works_with(actor))
+    named = (func.lower(user.c.code), func.lower(user.c.username))
+    begins = or_(*(one.startswith(wanted, autoescape=True) for one in named))
+    whole = or_(*(one == wanted for one in named))
+    rows = session.execute(known.where(begins).order_by(whole.desc(), user.c.username).limit(most)).all()
     names = _names_of(session, keystore, rows)
-    found: list[tuple[str, str, str]] = []
-    for row in rows:
+    found = [(row.code, row.username, names.get(row.code, "")) for row in rows]
+    room = most - len(found)
+    if room <= 0:
+        return found
+    others = session.execute(known.where(~begins).order_by(user.c.username).limit(OPENED - len(rows) + 1)).all()
+    if len(rows) + len(others) > OPENED:
+        return found
+    names = _names_of(session, keystore, others)
+    for row in others:
         name = names.get(row.code, "")
-        if any(part.casefold().startswith(wanted) for part in (row.code, row.username, name, *name.split())):
+        if any(part.casefold().startswith(wanted) for part in (name, *name.split())):
             found.append((row.code, row.username, name))
     return found[:most]
 

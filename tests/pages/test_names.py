@@ -1,13 +1,19 @@
 """Printed names beside badges: told to those who work together, at once for a page, and never to others."""
 
+from collections.abc import Collection
+from typing import Any
+
 import httpx
+import pytest
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import RoleGrant
 from biobank.auth.permissions import Role
+from biobank.people import queries
 from biobank.people.roles import add_grant
 from biobank.people.service import add_user
+from biobank.vault import Keystore
 from tests.conftest import Api
 from tests.pages.visitor import Visit, Visitor
 from tests.statements import count_statements
@@ -57,4 +63,28 @@ def test_a_colleague_is_found_by_login_by_any_word_of_the_name_and_by_badge(api:
         items = asked(technician, "/colleagues", q=typed).json()["items"]
         assert {"code": tomas, "username": "tomas", "name": "Tomás Reyes"} in items, typed
         assert "nora" not in [one["username"] for one in items]
-    assert asked(technician, "/colleagues", q="").json()["items"] == []
+    for short in ("", "t", " t "):
+        assert asked(technician, "/colleagues", q=short).json()["items"] == [], "one letter would list the staff"
+    assert asked(technician, "/colleagues", q="%%").json()["items"] == []
+
+
+def test_of_many_colleagues_a_badge_and_a_login_are_found_and_no_name_is_taken_for_the_only_one(
+    api: Api, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoe = a_colleague(api, "zoe", "Amelie Zacharias", Role.LAB_TECH, "LAB")
+    technician = visit("lab_tech")
+    opened: list[int] = []
+    open_documents = queries.open_documents
+
+    def counted(session: Session, keystore: Keystore, commits: Collection[bytes]) -> dict[bytes, dict[str, Any]]:
+        opened.append(len(commits))
+        return open_documents(session, keystore, commits)
+
+    monkeypatch.setattr(queries, "open_documents", counted)
+    assert [one["code"] for one in asked(technician, "/colleagues", q="amelie").json()["items"]] == [zoe]
+    monkeypatch.setattr(queries, "OPENED", 2)
+    opened.clear()
+    for typed in (zoe, zoe.lower(), "zoe", "ZO"):
+        assert [one["code"] for one in asked(technician, "/colleagues", q=typed).json()["items"]] == [zoe], typed
+    assert asked(technician, "/colleagues", q="amelie").json()["items"] == []
+    assert max(opened) <= 2
