@@ -1,8 +1,8 @@
 """The custody log as a list and as files."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from anyio import CancelScope
 from fastapi import APIRouter, Query, Response
@@ -21,6 +21,8 @@ from biobank.exports.formats import FORMATS
 from biobank.exports.schemas import LogPage
 from biobank.exports.selection import Code, Entered, Kind, Selection
 from biobank.foundation import clock
+
+T = TypeVar("T")
 
 router = APIRouter(prefix="/api/v1", tags=["custody log"])
 AnyFormat: Any = Literal[("json", *FORMATS)]
@@ -74,27 +76,36 @@ async def read_custody_log(
 
 async def streamed(bank: Bank, claims: Claims, format_name: str, selection: Selection) -> Response:
     """Stream an export and record how it ended, also when the reader goes away."""
-
-    def begin(session: Session) -> tuple[Act, service.Export]:
-        actor = load_actor(session, claims.session_id)
-        require_own_password(actor)
-        act = Act(actor=actor, bank=bank, keystore=bank.keystore, method="GET", path="/api/v1/custody-log")
-        return act, service.start_export(session, act, format_name, selection)
-
-    act, export = await bank.database.write(begin)
+    act, export = await begun(bank, claims, lambda session, act: service.start_export(session, act, format_name, selection))
     written = service.Written()
-
-    async def body() -> AsyncIterator[bytes]:
-        try:
-            async for chunk in service.stream(bank, export, written):
-                yield chunk
-        finally:
-            finished = replace(act, at=clock.now())
-            with CancelScope(shield=True):  # the framework cancels, again and again, what a reader no longer waits for
-                await bank.database.write(lambda s: service.finish_export(s, finished, export, written))
-
     headers = {
         "Content-Disposition": f'attachment; filename="custody-log-{export.id}.{format_name}"',
         "X-Export-Id": str(export.id),
     }
-    return ClosedWhenLeft(body(), media_type=export.format.media_type, headers=headers)
+    body = recorded_to_its_end(bank, act, export, written, service.stream(bank, export, written))
+    return ClosedWhenLeft(body, media_type=export.format.media_type, headers=headers)
+
+
+async def begun(bank: Bank, claims: Claims, start: Callable[[Session, Act], T]) -> tuple[Act, T]:
+    """Record the start of a copy as the one who is signed in."""
+
+    def begin(session: Session) -> tuple[Act, T]:
+        actor = load_actor(session, claims.session_id)
+        require_own_password(actor)
+        act = Act(actor=actor, bank=bank, keystore=bank.keystore, method="GET", path="/api/v1/custody-log")
+        return act, start(session, act)
+
+    return await bank.database.write(begin)
+
+
+async def recorded_to_its_end(
+    bank: Bank, act: Act, copy: service.Copy, written: service.Written, chunks: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    """Yield the chunks of a copy whose start is recorded, and record how it ended, also when the reader goes away."""
+    try:
+        async for chunk in chunks:
+            yield chunk
+    finally:
+        finished = replace(act, at=clock.now())
+        with CancelScope(shield=True):  # the framework cancels, again and again, what a reader no longer waits for
+            await bank.database.write(lambda s: service.finish_export(s, finished, copy, written))

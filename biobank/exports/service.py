@@ -52,10 +52,16 @@ class Written(Counter):
 
 
 @dataclass(frozen=True)
-class Export:
-    """An export that may begin: its id, its format and the events it takes."""
+class Copy:
+    """A copy of the log that may be taken: its start and its end name this id."""
 
     id: UUID
+
+
+@dataclass(frozen=True)
+class Export(Copy):
+    """A copy that is streamed: its format and the events it takes."""
+
     format: Format
     where: sql.Composed
 
@@ -72,13 +78,23 @@ def start_export_as_bank(session: Session, act: Act, format_name: str, selection
 
 
 def _start(session: Session, act: Act, format_name: str, selection: Selection, scope: Scope) -> Export:
-    export = Export(uuid4(), FORMATS[format_name], selection.where(scope))
-    event = ExportStarted(export=str(export.id), format=format_name, filters=selection.named())
+    return Export(_record_start(session, act, format_name, selection), FORMATS[format_name], selection.where(scope))
+
+
+def start_copy(session: Session, act: Act, format_name: str, selection: Selection) -> Copy:
+    """Check the permission and record the start of a copy that the caller makes: a dossier with what the log says."""
+    act.require(Permission.LOG_EXPORT, at=ANYWHERE)
+    return Copy(_record_start(session, act, format_name, selection))
+
+
+def _record_start(session: Session, act: Act, format_name: str, selection: Selection) -> UUID:
+    identity = uuid4()
+    event = ExportStarted(export=str(identity), format=format_name, filters=selection.named())
     append(session, [Fact(StreamKind.SYSTEM, STREAM, event, head_of(session, act, NOW, subject=None, site=None))])
-    return export
+    return identity
 
 
-def finish_export(session: Session, act: Act, export: Export, written: Written) -> None:
+def finish_export(session: Session, act: Act, export: Copy, written: Written) -> None:
     """Record the end: whole, or broken off by the reader."""
     event = ExportFinished(
         export=str(export.id),

@@ -192,6 +192,9 @@ def _draw(at: Opened[Known], identity: IdentityPublic | None = None) -> OwnPage:
     if actor.may(Permission.SPECIMEN_READ, at=ANYWHERE):
         acts.append(ActionLink("Every hold there was on this donor", f"/holds?on={at.code}&state=all", "octagon"))
     acts.append(ActionLink("Print the file", f"/donors/{at.code}/dossier", "print"))
+    if actor.may(Permission.LOG_EXPORT, at=ANYWHERE):
+        asked = "That you took this copy of the log will be recorded. Go on?"
+        acts.append(ActionLink("Print the file with its log", f"/donors/{at.code}/dossier", "print", "post", confirm=asked))
     if actor.may(Permission.LOG_READ, at=ANYWHERE):
         acts.append(ActionLink("Its log of the last 30 days", f"/log?donor={at.code}&days=30", "log"))
     band = donor.wristband

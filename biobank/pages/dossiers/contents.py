@@ -1,9 +1,8 @@
 """What stands in each dossier, for one reader: what that reader may not know of is left out, or refused as a whole."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,11 +19,11 @@ from biobank.donors.queries import describe_donor
 from biobank.exports.queries import search_log
 from biobank.exports.selection import Selection
 from biobank.foundation.clock import now, rfc3339
-from biobank.foundation.errors import Conflict, Refusal
+from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.entries import facts_of
-from biobank.people.queries import get_user, printed_names
+from biobank.people.queries import get_user, names_for
 from biobank.quality.look_back import reached
 from biobank.quality.schemas import Criteria
 from biobank.specimens.lots import describe_lot
@@ -35,7 +34,7 @@ from biobank.withdrawals.models import withdrawal_item
 from biobank.withdrawals.queries import history_of as history_of_withdrawal
 from biobank.withdrawals.queries import list_withdrawals
 
-MOST_EVENTS = 5000
+MOST_LINES = 5000
 AT_ONCE = 500
 
 EVENT_COLUMNS = (("Happened", 92.0), ("What", 96.0), ("By", 62.0), ("Said", 170.0), ("Leaf hash", 76.0))
@@ -47,7 +46,7 @@ REQUEST_COLUMNS = (("Withdrawal", 90.0), ("Material", 110.0), ("State", 90.0), (
 
 
 class DossierTooLong(Conflict):
-    """More events than are printed at once."""
+    """More events, specimens or withdrawals than are printed at once."""
 
     code = "dossier_too_long"
     title = "Too much for one dossier"
@@ -65,7 +64,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Dossier:
-    """What is printed. `signers`: the badges that stand in it, each with its printed name where the reader may know names."""
+    """What is printed. `signers`: the badges that stand in it, each with its printed name if the reader is told it, else empty;
+    `entries`: how many entries of the log it holds."""
 
     title: str
     facts: Sequence[tuple[str, str]]
@@ -73,18 +73,20 @@ class Dossier:
     read_by: str
     read_at: str
     signers: Sequence[tuple[str, str]] = ()
+    entries: int = 0
 
 
 def of_specimen(session: Session, actor: Actor, keystore: Keystore, code: str) -> Dossier:
     """A specimen's life: its donor's consents, its lot's tests, its own events and those of its withdrawals."""
     one = describe_specimen(session, actor, code)
-    own = list(_all_of(lambda after: history_of(session, actor, code, after, AT_ONCE)))
+    own = list(_all_of(lambda after: history_of(session, actor, code, int(after or 0), AT_ONCE)))
     its = withdrawal_item.c
     found = select(its.withdrawal_code).where(its.specimen_code == code).order_by(its.withdrawal_code)
     requests = session.execute(found).scalars().all() if actor.may(Permission.WITHDRAWAL_READ, at=ANYWHERE) else ()
     asked: list[EventPublic] = []
     for request in requests:
-        asked += _visible(partial(history_of_withdrawal, session, actor, request, 0, AT_ONCE))
+        asked += _of_withdrawal(session, actor, request)
+        _require_short(len(asked))
     parts = [
         Part("Consents of its donor", CONSENT_COLUMNS, _consents(session, actor, one.donor), "None that you may see."),
         Part("Tests of its lot", TEST_COLUMNS, _tests(session, actor, one.lot), "None that you may see."),
@@ -104,13 +106,33 @@ def of_specimen(session: Session, actor: Actor, keystore: Keystore, code: str) -
     return _of(session, actor, keystore, f"The life of {code}", facts, parts, [*own, *asked])
 
 
+def day_of(badge: str, day: date, zone: ZoneInfo) -> Selection:
+    """Return the part of the log that a login recorded on a day of a zone."""
+    until = datetime.combine(day + timedelta(days=1), time(), zone)
+    return Selection(actor=badge, since=datetime.combine(day, time(), zone), until=until)
+
+
+def of_own_day(session: Session, actor: Actor, keystore: Keystore, badge: str, day: date, zone: ZoneInfo) -> Dossier:
+    """What the reader recorded on a day; raise NotPermitted for the day of somebody else."""
+    if badge != actor.code:
+        raise NotPermitted(
+            "What somebody else recorded is a copy of the log, and that it is taken is an event of the log. "
+            "Use the button on the page of the login.",
+            permission=Permission.LOG_EXPORT.value,
+        )
+    return _day_of(session, actor, keystore, badge, day, zone)
+
+
 def of_day(session: Session, actor: Actor, keystore: Keystore, badge: str, day: date, zone: ZoneInfo) -> Dossier:
-    """What one login recorded on a day of the reader's zone, at the places whose log the reader reads."""
+    """What any login recorded on a day: a copy of the log, which the caller records before it leaves."""
+    actor.require(Permission.LOG_EXPORT, at=ANYWHERE)
+    return _day_of(session, actor, keystore, badge, day, zone)
+
+
+def _day_of(session: Session, actor: Actor, keystore: Keystore, badge: str, day: date, zone: ZoneInfo) -> Dossier:
     actor.require(Permission.LOG_READ, at=ANYWHERE)
     get_user(session, actor, badge)
-    since = datetime.combine(day, time(), zone)
-    chosen = Selection(actor=badge, since=since, until=datetime.combine(day + timedelta(days=1), time(), zone))
-    events = list(_found(session, actor, chosen))
+    events = list(_found(session, actor, day_of(badge, day, zone)))
     rows = [(*_line(event)[:2], event.id, *_line(event)[3:]) for event in events]
     columns = [("About", width) if name == "By" else (name, width) for name, width in EVENT_COLUMNS]
     facts = [("Badge", badge), ("Day", f"{day:%Y-%m-%d}, {zone.key}"), ("Entries", str(len(events)))]
@@ -141,15 +163,28 @@ def of_lot(session: Session, actor: Actor, keystore: Keystore, code: str) -> Dos
 
 
 def of_donor(session: Session, actor: Actor, keystore: Keystore, code: str) -> Dossier:
-    """A donor's file, without who it is: consents, holds, specimens, withdrawals, and what the log says."""
+    """A donor's file, without who it is: consents, holds, specimens, withdrawals."""
+    facts, parts = _file_of(session, actor, code)
+    return _of(session, actor, keystore, f"The file of {code}", facts, parts, [])
+
+
+def of_donor_with_log(session: Session, actor: Actor, keystore: Keystore, code: str) -> Dossier:
+    """The same with what the log says: a copy of the log, which the caller records before it leaves."""
+    actor.require(Permission.LOG_EXPORT, at=ANYWHERE)
+    facts, parts = _file_of(session, actor, code)
+    events = list(_found(session, actor, Selection(donor=code)))
+    parts.append(Part("What the log says, where you read it", EVENT_COLUMNS, [_line(event) for event in events], "Nothing."))
+    return _of(session, actor, keystore, f"The file of {code}", facts, parts, events)
+
+
+def _file_of(session: Session, actor: Actor, code: str) -> tuple[list[tuple[str, str]], list[Part]]:
     donor = describe_donor(session, actor, code)
-    specimens = list_specimens(session, actor, of_donor=code, paging=Paging(limit=AT_ONCE)).items
-    requests = (
-        list_withdrawals(session, actor, donor=code, paging=Paging(limit=AT_ONCE)).items
+    specimens = _all_of(lambda after: list_specimens(session, actor, of_donor=code, paging=Paging(after, AT_ONCE)))
+    requests: Iterable[Any] = (
+        _all_of(lambda after: list_withdrawals(session, actor, donor=code, paging=Paging(after, AT_ONCE)))
         if actor.may(Permission.WITHDRAWAL_READ, at=ANYWHERE)
-        else []
+        else ()
     )
-    events = list(_found(session, actor, Selection(donor=code))) if actor.may(Permission.LOG_READ, at=ANYWHERE) else []
     facts = [
         ("Status", words(donor.status)),
         ("Wristband in force", donor.wristband.wristband if donor.wristband else "none"),
@@ -161,9 +196,8 @@ def of_donor(session: Session, actor: Actor, keystore: Keystore, code: str) -> D
         Part("Consents", CONSENT_COLUMNS, _consents(session, actor, code), "None."),
         Part("Specimens that you may know of", OWN_COLUMNS, own, "None."),
         Part("Withdrawals that you may know of", REQUEST_COLUMNS, asked, "None."),
-        Part("What the log says, where you read it", EVENT_COLUMNS, [_line(event) for event in events], "Nothing."),
     ]
-    return _of(session, actor, keystore, f"The file of {code}", facts, parts, events)
+    return facts, parts
 
 
 def _of(
@@ -173,51 +207,43 @@ def _of(
     title: str,
     facts: Sequence[tuple[str, str]],
     parts: Sequence[Part],
-    events: Iterable[EventPublic],
+    events: Sequence[EventPublic],
     also: Iterable[str] = (),
 ) -> Dossier:
     badges = {*also, *(event.by for event in events), *(hand["user"] for event in events for hand in event.performed)}
-    may = actor.may(Permission.USER_READ, at=ANYWHERE)
-    named, unnamed = (printed_names(session, keystore, badges), "no name kept") if may else ({}, "name not shown to you")
-    signers = [(badge, named.get(badge, unnamed)) for badge in sorted(badges) if badge.startswith("US-")]
-    return Dossier(title, facts, parts, actor.code, rfc3339(now()), signers)
+    named = names_for(session, actor, keystore, badges)
+    signers = [(badge, named.get(badge, "")) for badge in sorted(badges) if badge.startswith("US-")]
+    return Dossier(title, facts, parts, actor.code, rfc3339(now()), signers, len(events))
 
 
-def _all_of(page: Any) -> Iterator[EventPublic]:
-    after, seen = 0, 0
-    while True:
-        found = page(after)
-        yield from found.items
-        seen += len(found.items)
-        if found.next is None:
-            return
-        _require_short(seen)
-        after = int(found.next)
-
-
-def _found(session: Session, actor: Actor, chosen: Selection) -> Iterator[EventPublic]:
+def _all_of(page: Callable[[str | None], Any]) -> Iterator[Any]:
+    """Yield what stands on every page of a list; raise DossierTooLong."""
     after: str | None = None
     seen = 0
     while True:
-        page = search_log(session, actor, chosen, after, AT_ONCE)
-        yield from page.items
-        seen += len(page.items)
-        if page.next is None:
+        found = page(after)
+        seen += len(found.items)
+        _require_short(seen + (found.next is not None))
+        yield from found.items
+        if found.next is None:
             return
-        _require_short(seen)
-        after = page.next
+        after = found.next
 
 
-def _require_short(events: int) -> None:
-    if events >= MOST_EVENTS:
-        raise DossierTooLong(f"There are more than {MOST_EVENTS} entries. Export them from the log instead.")
+def _found(session: Session, actor: Actor, chosen: Selection) -> Iterator[EventPublic]:
+    return _all_of(lambda after: search_log(session, actor, chosen, after, AT_ONCE))
 
 
-def _visible(read: Any) -> list[EventPublic]:
-    """What the reader may not know of is left out."""
+def _require_short(lines: int) -> None:
+    if lines > MOST_LINES:
+        raise DossierTooLong(f"A table of it would be longer than {MOST_LINES} lines. Use the lists and the export of the log.")
+
+
+def _of_withdrawal(session: Session, actor: Actor, code: str) -> list[EventPublic]:
+    """The events of a withdrawal; what the reader may not know of is left out."""
     try:
-        return list(read().items)
-    except Refusal:
+        return list(_all_of(lambda after: history_of_withdrawal(session, actor, code, int(after or 0), AT_ONCE)))
+    except (NotFound, NotPermitted):
         return []
 
 
@@ -226,7 +252,7 @@ def _consents(session: Session, actor: Actor, donor: str | None) -> list[tuple[s
         return []
     try:
         given = describe_donor(session, actor, donor).consents
-    except Refusal:
+    except (NotFound, NotPermitted):
         return []
     return [(words(one.kind), one.form_version, _day(one.given_at), _day(one.valid_until), _day(one.revoked_at)) for one in given]
 
@@ -236,7 +262,7 @@ def _tests(session: Session, actor: Actor, lot: str | None) -> list[tuple[str, .
         return []
     try:
         tests = describe_lot(session, actor, lot).tests
-    except Refusal:
+    except (NotFound, NotPermitted):
         return []
     return [(words(one.test), words(one.result), _day(one.sampled_at), _day(one.recorded_at), one.recorded_by) for one in tests]
 

@@ -21,7 +21,8 @@ def draw(dossier: Dossier) -> bytes:
         page.gap()
         page.line("Whose hands and signatures these are", bold=True)
         for badge, name in dossier.signers:
-            page.line(f"{badge}  {name}")
+            page.line(f"{badge}  {name}".rstrip())
+        page.line("Where no name stands, none is kept or it is not told to you.")
     page.gap()
     page.paragraph("Times are UTC. A leaf hash, here its first 16 digits, finds the entry in the log.")
     return page.finish()

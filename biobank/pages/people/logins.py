@@ -126,8 +126,13 @@ async def show_user(request: Request, code: UserCode, reading: PageReading) -> R
 
 
 def _day(actor: Actor, code: str) -> list[ActionLink]:
-    """What the login recorded today, for whoever reads the log; the address takes another day (`on`)."""
-    return [ActionLink("Print its day", f"/users/{code}/day", "print")] if actor.may(Permission.LOG_READ, at=ANYWHERE) else []
+    """What the login recorded today, for whoever may copy the log; one's own day is no copy of what others did."""
+    if not actor.may(Permission.LOG_EXPORT, at=ANYWHERE):
+        return []
+    if code == actor.code:
+        return [ActionLink("Print its day", f"/users/{code}/day", "print")]
+    asked = "That you took this copy of the log will be recorded. Go on?"
+    return [ActionLink("Print its day", f"/users/{code}/day", "print", "post", confirm=asked)]
 
 
 def _acts(user: UserPublic, may_change: bool) -> list[ActionLink]:
