@@ -13,7 +13,7 @@ from biobank.auth.permissions import Role
 from biobank.people import queries
 from biobank.people.roles import add_grant
 from biobank.people.service import add_user
-from biobank.vault import Keystore
+from biobank.vault import Keystore, open_documents
 from tests.conftest import Api
 from tests.pages.visitor import Visit, Visitor
 from tests.statements import count_statements
@@ -74,7 +74,6 @@ def test_of_many_colleagues_a_badge_and_a_login_are_found_and_no_name_is_taken_f
     zoe = a_colleague(api, "zoe", "Amelie Zacharias", Role.LAB_TECH, "LAB")
     technician = visit("lab_tech")
     opened: list[int] = []
-    open_documents = queries.open_documents
 
     def counted(session: Session, keystore: Keystore, commits: Collection[bytes]) -> dict[bytes, dict[str, Any]]:
         opened.append(len(commits))
