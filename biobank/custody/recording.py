@@ -24,7 +24,16 @@ from biobank.custody.entry import Head, PerformedBy
 from biobank.custody.event import Event, Mode
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, refusals_of
-from biobank.custody.states import Condition, HoldKind, HoldScope, StreamKind
+from biobank.custody.material_limits import (
+    FROZEN_TOO_OLD,
+    WARM_TIME_BUDGET,
+    crosses_red,
+    frozen_too_old,
+    held_while_out,
+    material_limits,
+    with_clock,
+)
+from biobank.custody.states import HoldKind, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, Refusal, StaleSequence, raise_first
 from biobank.foundation.from_above import FromAbove
@@ -102,24 +111,6 @@ NOW = Circumstances()
 """No circumstances: it happened now, by the one who is signed in."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a material in one condition is allowed: seconds of fitness for use, seconds out of the cold; None: no limit."""
-
-    use_by_s: int | None = None
-    warm_amber_s: int | None = None
-    warm_red_s: int | None = None
-
-
-material_limits: FromAbove[Callable[[Session, str, str, frozenset[str]], Limits]] = FromAbove("specimens")
-"""The strictest limits of a material in a condition among those of the sites, and of the registry."""
-
-
-WARM_TIME_BUDGET = "warm_time_budget"
-"""Why a specimen is held that was out of the cold for longer than its red time."""
-FROZEN_TOO_OLD = "frozen_after_use_by"
-"""Why a specimen is held that was too old for use when it was frozen."""
-
 paper_forms: FromAbove[Callable[[Session, Act, str, datetime | None], tuple[bytes, tuple[str, str]]]] = FromAbove("quality")
 """The event of a filed form and its two people, for one of them and a time on it; raises why it may not be entered."""
 
@@ -141,6 +132,15 @@ class Move:
     """The commitment to free text about this event alone, which the caller has put into the vault."""
 
 
+def require_reason(at: datetime, stated: datetime, given: Circumstances) -> None:
+    """Insist that a time further back than a moment says why. Raises ImplausibleTime."""
+    if at - stated > BACK_WITHOUT_REASON and given.reason_text is None:
+        raise ImplausibleTime(
+            f"The stated time lies more than {BACK_WITHOUT_REASON.seconds // 60} minutes back. "
+            "Say why in `reason_text`, or leave the time out if it happened just now."
+        )
+
+
 def plausible_time(at: datetime, stated: datetime | None, last: datetime | None, given: Circumstances) -> tuple[datetime, bool]:
     """Return (occurred_at, late) or raise ImplausibleTime.
 
@@ -152,11 +152,7 @@ def plausible_time(at: datetime, stated: datetime | None, last: datetime | None,
             f"The stated time lies more than {AHEAD.seconds // 60} minutes ahead of the bank's clock ({rfc3339(at)}). "
             "Check the clock of the device."
         )
-    if at - occurred > BACK_WITHOUT_REASON and given.reason_text is None:
-        raise ImplausibleTime(
-            f"The stated time lies more than {BACK_WITHOUT_REASON.seconds // 60} minutes back. "
-            "Say why in `reason_text`, or leave `occurred_at` out if it happened just now."
-        )
+    require_reason(at, occurred, given)
     late = last is not None and occurred < last
     if late and not given.late_entry:
         raise ImplausibleTime(
@@ -365,7 +361,7 @@ def record(
         if move.words is not None:
             head = replace(head, comment=move.words)
         sites = frozenset(filter(None, (site, specimen.home_site_code)))
-        happened = _with_clock(move.event, specimen, head, partial(limits, sites=sites))
+        happened = with_clock(move.event, specimen, head, partial(limits, sites=sites))
         facts.append(
             Fact(
                 StreamKind.SPECIMEN,
@@ -377,11 +373,11 @@ def record(
             )
         )
         seen[specimen.code] = advanced(specimen, happened, head)
-        if _crosses_red(specimen, seen[specimen.code], partial(limits, sites=sites)) and not _held_while_out(session, specimen):
+        if crosses_red(specimen, seen[specimen.code], partial(limits, sites=sites)) and not held_while_out(session, specimen):
             too_warm[specimen.code] = head
         if event.places_hold is not None:
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], event.places_hold, head, reason="found"))
-        if _frozen_too_old(specimen, seen[specimen.code], head):
+        if frozen_too_old(specimen, seen[specimen.code], head):
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], HoldKind.QUALITY, head, reason=FROZEN_TOO_OLD))
         kind = inspection_hold(happened)
         if kind is not None:
@@ -403,43 +399,6 @@ def record(
         at = max(head.occurred_at for _, head in events)
         appended += travelled_with.get()(session, act, shipment, [one for one, _ in events], at)
     return appended
-
-
-def _with_clock(event: Event, specimen: Snapshot, head: Head, limits: Callable[..., Limits]) -> Event:
-    """Start the clock of fitness for use that the condition after this event has, unless the event says an earlier end."""
-    if "use_by" not in type(event).model_fields:
-        return event
-    condition = specimen.projection.after(type(event).whole_effect(), event.payload(), head.members()).condition
-    seconds = limits(specimen.material, condition).use_by_s
-    if seconds is None:
-        return event
-    started = getattr(event, "started_at", None) or rfc3339(head.occurred_at)
-    ends = rfc3339(datetime.fromisoformat(started) + timedelta(seconds=seconds))
-    said = getattr(event, "use_by")  # noqa: B009 - only some have it
-    return event.model_copy(update={"use_by": ends if said is None else min(said, ends)})
-
-
-def _frozen_too_old(before: Snapshot, after: Snapshot, head: Head) -> bool:
-    """Say whether what was too old for use was frozen: that keeps it, and makes it no younger, though the clock ends there."""
-    froze = before.projection.condition != Condition.FROZEN and after.projection.condition == Condition.FROZEN
-    return froze and before.expires_at is not None and before.expires_at <= head.occurred_at
-
-
-def _crosses_red(before: Snapshot, after: Snapshot, limits: Callable[..., Limits]) -> bool:
-    """Say whether the time out of the cold went over the budget with this event."""
-    was, now = before.projection.exposure_s, after.projection.exposure_s
-    if now == was:
-        return False
-    red = limits(before.material, Condition.FROZEN.value).warm_red_s
-    return red is not None and was <= red < now
-
-
-def _held_while_out(session: Session, specimen: Snapshot) -> bool:
-    """Say whether the timer held it already for the time that now ends."""
-    since = specimen.projection.out_since
-    return since is not None and custody_holds.placed_since(
-        session, HoldScope.SPECIMEN, specimen.code, WARM_TIME_BUDGET, datetime.fromisoformat(since)
-    )
 
 
 def advanced(specimen: Snapshot, event: Event, head: Head) -> Snapshot:

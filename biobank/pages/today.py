@@ -17,9 +17,9 @@ from biobank.alarms.queries import alarms_calling
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.custody.material_limits import WARM_TIME_BUDGET
 from biobank.custody.models import custody
 from biobank.custody.performer_confirmations import own_open_confirmations
-from biobank.custody.recording import WARM_TIME_BUDGET
 from biobank.custody.states import TERMINAL, State
 from biobank.donors.models import donor
 from biobank.donors.visits import waiting_identifications

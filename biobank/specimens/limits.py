@@ -19,7 +19,8 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.ledger import Fact, append
-from biobank.custody.recording import Circumstances, Limits, acknowledge, head_of, material_limits
+from biobank.custody.material_limits import Limits, material_limits
+from biobank.custody.recording import Circumstances, acknowledge, head_of
 from biobank.custody.states import Condition, StreamKind
 from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site

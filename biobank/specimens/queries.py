@@ -18,9 +18,9 @@ from biobank.custody.entry import parse_entry
 from biobank.custody.hold_coverage import covered_by, holds_on
 from biobank.custody.holds_then import holds_then, stays_of
 from biobank.custody.legality import Snapshot
+from biobank.custody.material_limits import Limits
 from biobank.custody.models import custody
 from biobank.custody.rebuild import Rebuilt, entries_of, steps_of, where_they_lead
-from biobank.custody.recording import Limits
 from biobank.custody.snapshots import expiry_of, get_visible
 from biobank.custody.states import Condition
 from biobank.donors.markers import Evaluation, evaluate, results_column, results_of

@@ -9,8 +9,9 @@ from biobank.acts.act import Act
 from biobank.acts.timers import timer
 from biobank.custody import holds as custody_holds
 from biobank.custody.ledger import append
+from biobank.custody.material_limits import WARM_TIME_BUDGET
 from biobank.custody.models import custody
-from biobank.custody.recording import NOW, WARM_TIME_BUDGET, head_of
+from biobank.custody.recording import NOW, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, Condition, HoldKind, HoldScope
 from biobank.foundation.clock import rfc3339

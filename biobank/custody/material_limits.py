@@ -1,0 +1,70 @@
+"""How long a material may be out of the cold and is fit for use, and what follows in the record when it was longer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from biobank.custody import holds as custody_holds
+from biobank.custody.entry import Head
+from biobank.custody.event import Event
+from biobank.custody.legality import Snapshot
+from biobank.custody.states import Condition, HoldScope
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.from_above import FromAbove
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a material in one condition is allowed: seconds of fitness for use, seconds out of the cold; None: no limit."""
+
+    use_by_s: int | None = None
+    warm_amber_s: int | None = None
+    warm_red_s: int | None = None
+
+
+material_limits: FromAbove[Callable[[Session, str, str, frozenset[str]], Limits]] = FromAbove("specimens")
+"""The strictest limits of a material in a condition among those of the sites, and of the registry."""
+
+WARM_TIME_BUDGET = "warm_time_budget"
+"""Why a specimen is held that was out of the cold for longer than its red time."""
+FROZEN_TOO_OLD = "frozen_after_use_by"
+"""Why a specimen is held that was too old for use when it was frozen."""
+
+
+def with_clock(event: Event, specimen: Snapshot, head: Head, limits: Callable[..., Limits]) -> Event:
+    """Start the clock of fitness for use that the condition after this event has, unless the event says an earlier end."""
+    if "use_by" not in type(event).model_fields:
+        return event
+    condition = specimen.projection.after(type(event).whole_effect(), event.payload(), head.members()).condition
+    seconds = limits(specimen.material, condition).use_by_s
+    if seconds is None:
+        return event
+    started = getattr(event, "started_at", None) or rfc3339(head.occurred_at)
+    ends = rfc3339(datetime.fromisoformat(started) + timedelta(seconds=seconds))
+    said = getattr(event, "use_by")  # noqa: B009 - only some have it
+    return event.model_copy(update={"use_by": ends if said is None else min(said, ends)})
+
+
+def frozen_too_old(before: Snapshot, after: Snapshot, head: Head) -> bool:
+    """Say whether what was too old for use was frozen: that keeps it, and makes it no younger, though the clock ends there."""
+    froze = before.projection.condition != Condition.FROZEN and after.projection.condition == Condition.FROZEN
+    return froze and before.expires_at is not None and before.expires_at <= head.occurred_at
+
+
+def crosses_red(before: Snapshot, after: Snapshot, limits: Callable[..., Limits]) -> bool:
+    """Say whether the time out of the cold went over the budget with this event."""
+    was, now = before.projection.exposure_s, after.projection.exposure_s
+    if now == was:
+        return False
+    red = limits(before.material, Condition.FROZEN.value).warm_red_s
+    return red is not None and was <= red < now
+
+
+def held_while_out(session: Session, specimen: Snapshot) -> bool:
+    """Say whether the timer held it already for the time that now ends."""
+    since = specimen.projection.out_since
+    return since is not None and custody_holds.placed_since(
+        session, HoldScope.SPECIMEN, specimen.code, WARM_TIME_BUDGET, datetime.fromisoformat(since)
+    )
