@@ -375,8 +375,10 @@ class Story:
         self.made += len(codes)
 
     def _begin(self, act: Act, codes: list[str], event: Event, site: str) -> list[Snapshot]:
+        what = str(getattr(event, "material", ""))
         fresh = [
-            Snapshot(code, self.donor, 0, None, Projection(), home_site_code=BANK, clinic_site_code=CLINIC) for code in codes
+            Snapshot(code, self.donor, 0, None, Projection(), material=what, home_site_code=BANK, clinic_site_code=CLINIC)
+            for code in codes
         ]
         return self._recorded(act, fresh, [event] * len(codes), site)
 

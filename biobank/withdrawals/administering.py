@@ -25,7 +25,7 @@ from biobank.withdrawals.case import (
 )
 from biobank.withdrawals.events import Administered, Given
 from biobank.withdrawals.models import bedside_release as release_table
-from biobank.withdrawals.paper_checks import require_same_day
+from biobank.withdrawals.paper_checks import require_not_held_then, require_same_day
 from biobank.withdrawals.release_rules import way_refusal
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
@@ -73,11 +73,13 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     band = None if release is None else find_band(session, release["wristband_code"])
     # Authority is judged as of the time the giving began, by what is known of that time now. A giving may last, and be entered
     # when the hands are free: who says that it began longer ago says why, as for any other time that lies back.
-    if request.paper is None:
-        require_reason(act.at, started, request)
     found = read_grounds(session, act.bank, [case.donor], act.at, of=started)[case.donor]
     grounds = replace(found, releases={} if release is None else {product: release}, band=band)
     raise_first(administer_refusals(act.actor, case, grounds, product))
+    if request.paper is None:
+        require_reason(act.at, started, request)
+    else:
+        require_not_held_then(session, act, case, product, started)
     assert release is not None, "no release is a refusal"
     wrong_way = way_refusal(release, product, request.paper)
     if wrong_way is not None:

@@ -83,7 +83,8 @@ def test_one_step_is_one_count_however_many_things_it_was_about(api: Api, monkey
     answer = api.auditor.get("/attempt-counts")
     assert answer.status_code == 200, answer.text
     counted = answer.json()["items"]
-    assert [(one["why"], one["times"]) for one in counted if one["what"] == "near_miss"] == [("wrong_recipient", 3)]
+    assert [(one["why"], one["times"]) for one in counted if one["why"] == "wrong_recipient"] == [("wrong_recipient", 3)]
+    assert len(counted) == 3, "what was refused and set aside at approval is one count each, too"
     monkeypatch.setattr(near_misses, "MOST_COUNTS", 0)
     refused = api.auditor.get("/attempt-counts")
     assert (refused.status_code, refused.json()["code"]) == (422, "malformed_request"), "a part is not shown as the whole"

@@ -33,6 +33,7 @@ from biobank.storage.service import store_specimen
 from biobank.withdrawals.case import find_row, read_case
 from biobank.withdrawals.steps import STEPS
 from biobank.withdrawals.workflow import next_steps
+from tests import seed
 from tests.conftest import Api, TestBank
 from tests.donors import stories as donors
 from tests.factories import make_box
@@ -128,7 +129,7 @@ class Withdrawals(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1))
     def a_test_of_the_lot_fails(self, which: int) -> None:
         tubes = self.stories[which].vials
-        found = {"test": "sterility", "sampled_at": clock.now(), "result": "failed", "report_sha256": "ef" * 32}
+        found = {"test": "sterility", "sampled_at": clock.now(), "result": "failed", "report_sha256": "ef" * 32} | seed.TESTED
         lot = self.api.quality.get(f"/specimens/{tubes[0]}").json()["lot"]
         assert self._do(record_test, "lab_tech", lot, RecordLotTest.model_validate(found)) is not None
         self.unfit |= set(tubes)
