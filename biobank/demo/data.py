@@ -376,11 +376,8 @@ class Story:
 
     def _begin(self, act: Act, codes: list[str], event: Event, site: str) -> list[Snapshot]:
         what = str(getattr(event, "material", ""))
-        fresh = [
-            Snapshot(code, self.donor, 0, None, Projection(), material=what, home_site_code=BANK, clinic_site_code=CLINIC)
-            for code in codes
-        ]
-        return self._recorded(act, fresh, [event] * len(codes), site)
+        one = Snapshot("", self.donor, 0, None, Projection(), material=what, home_site_code=BANK, clinic_site_code=CLINIC)
+        return self._recorded(act, [replace(one, code=code) for code in codes], [event] * len(codes), site)
 
     def _all(self, who: str, specimens: list[Snapshot], event: Event, site: str) -> list[Snapshot]:
         return self._recorded(self.stage.act(who, self.at), specimens, [event] * len(specimens), site)

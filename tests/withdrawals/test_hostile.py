@@ -159,14 +159,13 @@ SKEWED = {"clock ahead": timedelta(minutes=10), "clock behind": -timedelta(hours
 def body(story: Story, name: str, wrong: str, tubes: dict[str, str]) -> BaseModel:
     """What is sent; everything else about it is right."""
     tube = tubes.get(wrong, story.vials[0])
+    at = clock.now() + SKEWED[wrong] if wrong in SKEWED else None
     if name == "request":
         asked = {"donor": story.donor, "material": "adsc", "route": "ship_frozen", "specimens": [tube]}
         right: BaseModel = WithdrawalRequest.model_validate(asked)
     else:
-        right = body_of(story, name, tube)
-    if wrong not in SKEWED:
-        return right
-    return right.model_copy(update={"occurred_at": clock.now() + SKEWED[wrong]})
+        right = body_of(story, name, tube, at)
+    return right if at is None else right.model_copy(update={"occurred_at": at})
 
 
 def ask(session: Session, act: Act, _code: str, request: WithdrawalRequest) -> Any:
