@@ -31,7 +31,7 @@ from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
 from biobank.shipping.arrival_findings import Finding, Seen, Sent, degrees_of, findings_of, limits_of_travel
 from biobank.shipping.events import Closed, Compared, SentBack, ShipmentEvent, ShippedBack
-from biobank.shipping.journey_logs import Journey, read_journey
+from biobank.shipping.journey_logs import Journey, logged_members, logged_on, read_record
 from biobank.shipping.schemas import (
     ArrivedTube,
     ManifestLine,
@@ -119,14 +119,7 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
     at = request.occurred_at or act.at
     seen = Seen(
         at=at,
-        logged=read_journey(
-            session,
-            act,
-            Journey(code, row.dispatched_at, at),
-            request.logger_sha256,
-            zone=request.zone,
-            dates=request.dates,
-        ),
+        logged=logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at)),
         temperature_mc=request.temperature_mc,
         nameless=unknown + sum(not tube.label_legible for tube in arrived.values()),
         unknown=unknown,
@@ -176,8 +169,7 @@ def compare(
         temperature_mc=seen.temperature_mc,
         logger_sha256=seen.logger_sha256,
         seal=seen.seal,
-        logged_lowest_mc=None if seen.logged is None else seen.logged.lowest_mc,
-        logged_highest_mc=None if seen.logged is None else seen.logged.highest_mc,
+        **logged_members(seen.logged),
         findings=tuple(finding.reason for finding in findings),
     )
     return event, [*appended, _record_on_shipment(session, act, row.code, event, row.to_site, given)]

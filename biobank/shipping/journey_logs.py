@@ -1,7 +1,7 @@
 """What a logger says of a journey, of a shipment or of a tube: the file is stored first, hashed by the bank, and read here."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sqlmodel import Session
 
@@ -9,7 +9,7 @@ from biobank.acts.act import Act
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict
 from biobank.monitoring.logger_files import kept_file
-from biobank.monitoring.loggers import Dates, read_logger
+from biobank.monitoring.loggers import Dates, LoggerFile, read_logger
 
 
 class LoggerOfAnotherTime(Conflict):
@@ -34,18 +34,30 @@ class Journey(NamedTuple):
     arrived: datetime
 
 
-def read_journey(
-    session: Session, act: Act, journey: Journey, sha256: str | None, *, zone: str | None, dates: Dates | None
-) -> Logged | None:
-    """Return what the logger read between departure and arrival; None where no file is named, which says so itself.
+class NamesItsRecord(Protocol):
+    """A request that names the stored file of a logger, or none, and what the file itself leaves open."""
 
-    Raises AttachmentUnknown for the hash of no stored file, NotFound for one that the actor may not read, what `read_logger`
-    raises, and LoggerOfAnotherTime.
+    logger_sha256: str | None
+    zone: str | None
+    dates: Dates | None
+
+
+def read_record(session: Session, act: Act, request: NamesItsRecord) -> LoggerFile | None:
+    """Return the stored file of the logger that travelled; None where none is named, which says so itself.
+
+    Raises AttachmentUnknown for the hash of no stored file, NotFound for one that the actor may not read, and what `read_logger`
+    raises.
     """
-    if sha256 is None:
+    if request.logger_sha256 is None:
+        return None
+    return read_logger(kept_file.get()(session, act, request.logger_sha256), zone=request.zone, dates=request.dates)
+
+
+def logged_on(file: LoggerFile | None, journey: Journey) -> Logged | None:
+    """Return what a logger read between departure and arrival, None without a file; raise LoggerOfAnotherTime. Pure."""
+    if file is None:
         return None
     what, left, arrived = journey.what, journey.left.replace(microsecond=0), journey.arrived  # Loggers write whole seconds.
-    file = read_logger(kept_file.get()(session, act, sha256), zone=zone, dates=dates)
     on_the_way = [one.value for one in file.readings if one.measure == "temperature_mc" and left <= one.at <= arrived]
     if not on_the_way:
         first, last = rfc3339(file.readings[0].at), rfc3339(file.readings[-1].at)
@@ -55,3 +67,11 @@ def read_journey(
             subject=what,
         )
     return Logged(min(on_the_way), max(on_the_way))
+
+
+def logged_members(logged: Logged | None) -> dict[str, int | None]:
+    """Return the members in which an event carries what a logger read."""
+    return {
+        "logged_lowest_mc": None if logged is None else logged.lowest_mc,
+        "logged_highest_mc": None if logged is None else logged.highest_mc,
+    }

@@ -13,11 +13,11 @@ from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.errors import Refused, raise_first
 from biobank.shipping.arrival_findings import Seen
 from biobank.shipping.arrivals import compare
-from biobank.shipping.journey_logs import Journey
+from biobank.shipping.journey_logs import Journey, logged_members, logged_on, read_record
 from biobank.shipping.shipment_queries import row_of
 from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Arrived, Delivered
-from biobank.withdrawals.journeys import left_the_bank, logged_members, read_record
+from biobank.withdrawals.journeys import left_the_bank
 from biobank.withdrawals.picking import stray_tube
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import ReceiveRequest, WithdrawalAnswer
@@ -38,12 +38,11 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
     at = request.occurred_at or act.at
     shipments = sorted({own for tube in tubes if (own := case.tubes[tube].projection.shipment_code) is not None})
     rows = {shipment: row_of(session, shipment) for shipment in shipments}
-    logged = {
-        shipment: read_record(session, act, Journey(shipment, row.dispatched_at, at), request) for shipment, row in rows.items()
-    }
+    record = read_record(session, act, request)
+    logged = {shipment: logged_on(record, Journey(shipment, row.dispatched_at, at)) for shipment, row in rows.items()}
     by_hand = [tube for tube in sorted(tubes) if case.tubes[tube].projection.shipment_code is None]
     left = left_the_bank(session, by_hand)
-    logged |= {tube: read_record(session, act, Journey(tube, left[tube], at), request) for tube in by_hand}
+    logged |= {tube: logged_on(record, Journey(tube, left[tube], at)) for tube in by_hand}
     event = Delivered(
         withdrawal=code,
         site=case.clinic,

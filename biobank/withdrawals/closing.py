@@ -11,13 +11,13 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.adverse import Happened
 from biobank.shipping.arrival_findings import findings_alone
-from biobank.shipping.journey_logs import Journey
+from biobank.shipping.journey_logs import Journey, logged_members, logged_on, read_record
 from biobank.vault import put_document
 from biobank.withdrawals.adverse import keep
 from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, moment_of, open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Closed, OutcomeRecorded, Returned, TakenBack
-from biobank.withdrawals.journeys import left_the_bank, logged_members, read_record
+from biobank.withdrawals.journeys import left_the_bank
 from biobank.withdrawals.models import withdrawal_outcome as outcome_table
 from biobank.withdrawals.picking import stray_tube
 from biobank.withdrawals.releases import end_releases
@@ -62,7 +62,7 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
             subject=tube,
         )
     way = Journey(tube, left_the_bank(session, [tube])[tube], request.occurred_at or act.at)
-    logged = read_record(session, act, way, request)
+    logged = logged_on(read_record(session, act, request), way)
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     event = Returned(
         withdrawal=code,
