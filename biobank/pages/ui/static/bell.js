@@ -1,10 +1,11 @@
 // How many lines wait on Today, at the bell. It is asked when somebody opens a page, at most once in a minute and never by a
 // timer of its own: a page that nobody uses must lock itself.
 
+import { remember, remembered } from "./remembered.js";
+
 const EVERY_MS = 60_000;
 const AFTER_MS = 2_000; // the page itself comes first
 const bell = document.querySelector("[data-bell]");
-const session = document.querySelector("meta[name=csrf-token]")?.content.slice(0, 12);
 
 function show(waiting) {
   bell.hidden = waiting === 0;
@@ -12,7 +13,7 @@ function show(waiting) {
 }
 
 function keep(waiting) {
-  sessionStorage.setItem("bell", JSON.stringify({ session, at: Date.now(), waiting }));
+  remember("bell", { at: Date.now(), waiting });
   show(waiting);
 }
 
@@ -27,8 +28,8 @@ async function ask() {
 
 if (bell) {
   const here = document.querySelector("[data-waiting]");
-  const kept = JSON.parse(sessionStorage.getItem("bell") ?? "null");
-  const fresh = kept?.session === session && Date.now() - kept.at < EVERY_MS;
+  const kept = remembered("bell");
+  const fresh = kept && Date.now() - kept.at < EVERY_MS;
   if (here) keep(Number(here.dataset.waiting));
   else if (fresh) show(kept.waiting);
   else setTimeout(ask, AFTER_MS);

@@ -1,6 +1,8 @@
 // The box of every page while somebody types: things whose code or name begins so, and on an empty box what was looked at last.
-// A scan goes past it: scan.js reads the label, Enter opens it. What is typed is sent in the body of a form, never in an address; a person is looked for by a button of its own, since that is recorded.
+// A scan goes past it: scan.js reads the label, Enter opens it. What is typed is sent in the body of a form, never in an address; a
+// person is looked for by a button of its own, since that is recorded.
 
+import { ask, remember, remembered } from "./remembered.js";
 import { t } from "./words.js";
 
 const AFTER_MS = 250; // a gun has ended by then
@@ -10,24 +12,18 @@ const input = frame?.querySelector("[data-find]");
 const list = frame?.querySelector("[data-find-list]");
 const said = frame?.querySelector("[data-find-said]");
 const person = frame?.querySelector("form[data-person]");
-const token = document.querySelector("meta[name=csrf-token]")?.content;
-const session = token?.slice(0, 12); // which sign-in it was, without what could be used of it
 
 // What this tab looked at, by code only; it ends with the tab and with the session that saw it.
 const THING = /^\/[a-z-]+\/([A-Z]{2}(?:[0-9]{2})?-[0-9A-Z]{7})$/;
 
-function recent() {
-  const kept = JSON.parse(sessionStorage.getItem("recent") ?? "null");
-  if (kept && kept.session !== session) sessionStorage.removeItem("recent");
-  return kept?.session === session ? kept.items : [];
-}
+const recent = () => remembered("recent") ?? [];
 
-function remember() {
+function lookedAt() {
   const code = THING.exec(location.pathname)?.[1];
   if (!code) return;
   const kind = document.querySelector(".heading-kind")?.textContent.trim() ?? "";
   const items = [{ kind, name: code, detail: "", href: location.pathname }, ...recent().filter((one) => one.name !== code)];
-  sessionStorage.setItem("recent", JSON.stringify({ session, items: items.slice(0, KEPT) }));
+  remember("recent", items.slice(0, KEPT));
 }
 
 function line(item) {
@@ -54,20 +50,16 @@ function show(items, heading) {
 }
 
 let asked = 0;
-async function ask() {
+async function suggest() {
   const typed = input.value.trim();
   const number = ++asked;
   if (!typed) return recent().length ? show(recent(), t("Looked at last")) : close();
   if (typed.length < 2) return close();
-  try {
-    const body = new URLSearchParams({ csrf_token: token, q: typed });
-    const answer = await fetch("/find/now", { method: "POST", body });
-    if (!answer.ok || answer.redirected || number !== asked || document.activeElement !== input) return;
-    const { items } = await answer.json();
-    show(items, items.length ? t("%(n)s found", { n: items.length }) : t("Nothing begins so. Enter looks further."));
-  } catch {
-    close(); // without network Enter still says what is wrong
-  }
+  const answer = await ask("/find/now", [["q", typed]]);
+  if (number !== asked || document.activeElement !== input) return;
+  if (!answer) return close(); // Enter still says what is wrong
+  const { items } = answer;
+  show(items, items.length ? t("%(n)s found", { n: items.length }) : t("Nothing begins so. Enter looks further."));
 }
 
 function close() {
@@ -75,13 +67,13 @@ function close() {
 }
 
 if (input && list) {
-  remember();
+  lookedAt();
   let timer;
   input.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(ask, AFTER_MS);
+    timer = setTimeout(suggest, AFTER_MS);
   });
-  input.addEventListener("click", ask);
+  input.addEventListener("click", suggest);
   frame.addEventListener("focusout", (event) => {
     if (!frame.contains(event.relatedTarget)) close();
   });

@@ -1,5 +1,7 @@
 // Comforts of forms. Every page works without this file: keys, tokens and checks come from the server.
 
+import { forgetRemembered } from "./remembered.js";
+
 export function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16)); // randomUUID needs TLS; this does not
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
@@ -112,7 +114,7 @@ if (sent) {
 // What a tab remembers of people and things, and the scan page's worker with its key and its encrypted copy of the page: none of it
 // outlives the session, however that ended.
 function forgetPage() {
-  for (const key of Object.keys(sessionStorage)) if (/^(names|recent|bell)$/.test(key)) sessionStorage.removeItem(key);
+  forgetRemembered();
   navigator.serviceWorker?.getRegistration("/scan").then((one) => one?.active?.postMessage({ forget: true }));
   new BroadcastChannel("kept-scans").postMessage("signed out"); // and other tabs drop theirs (kept.js)
 }

@@ -1,25 +1,12 @@
-// Printed names beside badge codes. Every badge on the page is asked for at once; a name once told is remembered by the tab and
-// forgotten at sign-out (forms.js). A field that takes a badge offers colleagues by name and login while somebody types.
+// Printed names beside badge codes. Every badge on the page is asked for at once; a name once told is remembered by the tab
+// until its session ends. A field that takes a badge offers colleagues by name and login while somebody types.
+
+import { ask, remember, remembered, token } from "./remembered.js";
 
 const BADGE = /US-[0-9A-Z]{7}/;
 const AFTER_MS = 300;
 const SKIPPED = "script, style, svg, textarea, input, option, datalist, [data-no-names]";
-const token = document.querySelector("meta[name=csrf-token]")?.content;
-
-const session = token?.slice(0, 12); // which sign-in it was, without what could be used of it
-
-const kept = JSON.parse(sessionStorage.getItem("names") ?? "null");
-if (kept && kept.session !== session) sessionStorage.removeItem("names");
-const names = new Map(kept?.session === session ? kept.names : []);
-
-async function post(path, body) {
-  try {
-    const answer = await fetch(path, { method: "POST", body: new URLSearchParams([["csrf_token", token], ...body]) });
-    return answer.ok && !answer.redirected ? await answer.json() : null;
-  } catch {
-    return null;
-  }
-}
+const names = new Map(remembered("names") ?? []);
 
 // Text that holds a badge without a name beside it yet.
 function badges() {
@@ -65,9 +52,9 @@ async function tell() {
   const codes = [...new Set(texts.flatMap((text) => text.data.match(new RegExp(BADGE, "g"))))];
   const unknown = codes.filter((code) => !names.has(code)).slice(0, 200);
   if (unknown.length) {
-    const answer = await post("/names", unknown.map((code) => ["code", code]));
+    const answer = await ask("/names", unknown.map((code) => ["code", code]));
     for (const code of answer ? unknown : []) names.set(code, answer.names[code] ?? "");
-    sessionStorage.setItem("names", JSON.stringify({ session, names: [...names] }));
+    remember("names", [...names]);
   }
   write(texts);
 }
@@ -88,7 +75,7 @@ function offer(input) {
     const typed = input.value.trim();
     if (typed.length < 2 || BADGE.test(typed)) return;
     timer = setTimeout(async () => {
-      items = (await post("/colleagues", [["q", typed]]))?.items ?? [];
+      items = (await ask("/colleagues", [["q", typed]]))?.items ?? [];
       list.replaceChildren(...items.map((one) => new Option(`${one.name} (${one.username})`, one.code)));
     }, 200);
   });
@@ -97,7 +84,7 @@ function offer(input) {
     const typed = input.value.trim();
     if (typed.length < 2 || BADGE.test(typed.toUpperCase())) return;
     const same = (one) => [one.username, one.name].some((text) => text?.toLowerCase() === typed.toLowerCase());
-    const found = ((await post("/colleagues", [["q", typed]]))?.items ?? []).filter(same);
+    const found = ((await ask("/colleagues", [["q", typed]]))?.items ?? []).filter(same);
     if (found.length !== 1 || input.value.trim() !== typed) return;
     input.value = found[0].code;
     who.textContent = ` ${found[0].name}`;

@@ -7,7 +7,7 @@ const CACHE = `scan ${VERSION}`;
 const SHELL = "/scan/offline";
 const COPY = "/scan/copy"; // the page as last drawn, encrypted by the page; an address that only this cache knows
 const FILES = ["app.css", "camera.js", "codes.js", "favicon.svg", "feedback.js", "forms.js", "held.js", "icons.svg", "kept.js", "keptbar.js",
-  "list.js", "lock.js", "offline.js", "scan.js", "selftest.svg", "without.js", "words.js"];
+  "list.js", "lock.js", "offline.js", "remembered.js", "scan.js", "selftest.svg", "without.js", "words.js"];
 const LONGEST_MS = 10_000;
 
 let held = null; // {key, owner, of}
