@@ -22,7 +22,7 @@ from biobank.foundation.paging import Paging
 from biobank.foundation.scanned_text import LONGEST_SCAN, tidy
 from biobank.pages.ui.code_pages import code_href, page_of
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PageReading, Visiting, read_form
+from biobank.pages.ui.session import PageReading, Visiting, posted_form
 from biobank.pages.ui.templating import render
 from biobank.scanning.commands import Action, meaning_of
 from biobank.specimens.queries import list_specimens
@@ -105,8 +105,7 @@ async def show_find(request: Request, reading: PageReading, q: Annotated[str, Qu
 @router.post("/find")
 async def find_typed(request: Request, page: Visiting, reading: PageReading) -> Response:
     """Do the same with what was typed: it may be somebody's name, which stands in no address."""
-    form = await read_form(request)
-    page.require_csrf(form.get("csrf_token"))
+    form = await posted_form(request, page)
     return await _go(request, reading, form.get("q", "")[:LONGEST_SCAN])
 
 

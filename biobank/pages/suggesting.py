@@ -23,7 +23,7 @@ from biobank.foundation.paging import Paging
 from biobank.foundation.scanned_text import tidy
 from biobank.foundation.terms import words
 from biobank.pages.ui.code_pages import code_href
-from biobank.pages.ui.session import PageReading, Visiting, read_form
+from biobank.pages.ui.session import PageReading, Visiting, posted_form
 from biobank.people.queries import users_seen
 from biobank.registers.models import register_entry
 from biobank.specimens.models import lot
@@ -147,7 +147,6 @@ def _people(session: Session, actor: Actor, text: str) -> Iterator[Suggestion]:
 @router.post("/find/now")
 async def suggest_now(request: Request, page: Visiting, reading: PageReading) -> JSONResponse:
     """Answer what the box lists for what was typed so far."""
-    form = await read_form(request)
-    page.require_csrf(form.get("csrf_token"))
+    form = await posted_form(request, page)
     found = await reading(suggest, form.get("q", "")[: LONGEST + 1])
     return JSONResponse({"items": [asdict(one) for one in found]}, headers={"Cache-Control": "no-store"})

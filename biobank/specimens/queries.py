@@ -107,7 +107,7 @@ def list_specimens(
     `container` includes everything below it; `hold` is a kind or "any", inherited ones count; `words` is the start of a code
     (with or without its prefix), of a lot's or harvest's code, or a whole identifier of another issuer.
     """
-    statement: Select[Any] = select(*_LIST_COLUMNS).select_from(_whole()).where(specimens_at_sites_of(actor))
+    statement: Select[Any] = select(*_LIST_COLUMNS).select_from(whole()).where(specimens_at_sites_of(actor))
     for column, value in ((specimen.c.donor_code, of_donor), (specimen.c.material, material), (custody.c.state, state)):
         if value is not None:
             statement = statement.where(column == value)
@@ -127,7 +127,8 @@ def list_specimens(
     return SpecimenList(items=[_summary(row, sorted({one.kind for one in held[row.code]})) for row in page.rows], **page.ends)
 
 
-def _whole() -> Any:
+def whole() -> Any:
+    """Return specimens with their custody and their donor, to select from."""
     return specimen.join(custody, custody.c.code == specimen.c.code).outerjoin(donor, donor.c.code == specimen.c.donor_code)
 
 

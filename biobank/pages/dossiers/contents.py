@@ -16,6 +16,7 @@ from biobank.auth.scope import ANYWHERE, EVERYWHERE
 from biobank.custody.queries import history_of
 from biobank.custody.schemas import EventPublic
 from biobank.donors.queries import describe_donor
+from biobank.donors.schemas import DonorPublic
 from biobank.exports.queries import search_log
 from biobank.exports.selection import Selection
 from biobank.foundation.clock import now, rfc3339
@@ -28,6 +29,7 @@ from biobank.quality.look_back import reached
 from biobank.quality.schemas import Criteria
 from biobank.specimens.lots import describe_lot
 from biobank.specimens.materials import amount_text
+from biobank.specimens.processing_schemas import LotPublic
 from biobank.specimens.queries import describe_specimen, list_specimens
 from biobank.vault import Keystore
 from biobank.withdrawals.models import withdrawal_item
@@ -156,7 +158,7 @@ def of_lot(session: Session, actor: Actor, keystore: Keystore, code: str) -> Dos
         ("People who were given something of it", str(len({i.donor for i in items if i.withdrawal is not None}))),
     ]
     parts = [
-        Part("Tests", TEST_COLUMNS, _tests(session, actor, code), "None."),
+        Part("Tests", TEST_COLUMNS, _test_rows(lot), "None."),
         Part("What it reached, and where that is now", UNIT_COLUMNS, units, "Nothing."),
     ]
     return _of(session, actor, keystore, f"The reach of {code}", facts, parts, [], also=[test.recorded_by for test in lot.tests])
@@ -192,8 +194,9 @@ def _file_of(session: Session, actor: Actor, code: str) -> tuple[list[tuple[str,
     ]
     own = [(s.code, words(s.material), words(s.state), words(s.quality), amount_text(s.amount, s.unit)) for s in specimens]
     asked = [(w.code, words(w.material), words(w.state), _day(w.requested_at), ", ".join(w.specimens)) for w in requests]
+    consents = _consent_rows(donor) if actor.may(Permission.DONOR_READ, at=ANYWHERE) else []
     parts = [
-        Part("Consents", CONSENT_COLUMNS, _consents(session, actor, code), "None."),
+        Part("Consents", CONSENT_COLUMNS, consents, "None."),
         Part("Specimens that you may know of", OWN_COLUMNS, own, "None."),
         Part("Withdrawals that you may know of", REQUEST_COLUMNS, asked, "None."),
     ]
@@ -251,9 +254,13 @@ def _consents(session: Session, actor: Actor, donor: str | None) -> list[tuple[s
     if donor is None or not actor.may(Permission.DONOR_READ, at=ANYWHERE):
         return []
     try:
-        given = describe_donor(session, actor, donor).consents
+        return _consent_rows(describe_donor(session, actor, donor))
     except (NotFound, NotPermitted):
         return []
+
+
+def _consent_rows(donor: DonorPublic) -> list[tuple[str, ...]]:
+    given = donor.consents
     return [(words(one.kind), one.form_version, _day(one.given_at), _day(one.valid_until), _day(one.revoked_at)) for one in given]
 
 
@@ -261,10 +268,15 @@ def _tests(session: Session, actor: Actor, lot: str | None) -> list[tuple[str, .
     if lot is None:
         return []
     try:
-        tests = describe_lot(session, actor, lot).tests
+        return _test_rows(describe_lot(session, actor, lot))
     except (NotFound, NotPermitted):
         return []
-    return [(words(one.test), words(one.result), _day(one.sampled_at), _day(one.recorded_at), one.recorded_by) for one in tests]
+
+
+def _test_rows(lot: LotPublic) -> list[tuple[str, ...]]:
+    return [
+        (words(one.test), words(one.result), _day(one.sampled_at), _day(one.recorded_at), one.recorded_by) for one in lot.tests
+    ]
 
 
 def _day(at: datetime | None) -> str:

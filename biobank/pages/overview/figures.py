@@ -20,7 +20,6 @@ from biobank.custody.models import custody
 from biobank.custody.near_misses import NO_MISS
 from biobank.custody.queries import known_attempts
 from biobank.custody.states import TERMINAL, State
-from biobank.donors.models import donor
 from biobank.foundation.clock import now
 from biobank.foundation.terms import words
 from biobank.pages.ui.parts import Column
@@ -28,7 +27,7 @@ from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.specimens.materials import MATERIALS
 from biobank.specimens.models import specimen
-from biobank.specimens.queries import EXPIRY
+from biobank.specimens.queries import EXPIRY, whole
 from biobank.specimens.scoping import specimens_at_sites_of
 from biobank.storage.models import storage_container, storage_position
 from biobank.storage.queries import places_seen
@@ -79,10 +78,6 @@ def bars(title: str, shown: Sequence[tuple[str, int]]) -> Markup | None:
     return svg(title, *parts)
 
 
-def _whole() -> Any:
-    return specimen.join(custody, custody.c.code == specimen.c.code).outerjoin(donor, donor.c.code == specimen.c.donor_code)
-
-
 def _month(at: ColumnElement[Any], zone: ZoneInfo) -> ColumnElement[str]:
     return func.to_char(func.timezone(zone.key, at), literal("YYYY-MM"), type_=Text())
 
@@ -107,7 +102,7 @@ def _stock(session: Session, actor: Actor) -> Figure:
     living = [state.value for state in State if state not in TERMINAL]
     rows = session.execute(
         select(specimen.c.material, custody.c.state, func.count().label("n"))
-        .select_from(_whole())
+        .select_from(whole())
         .where(specimens_at_sites_of(actor), custody.c.state.in_(living))
         .group_by(specimen.c.material, custody.c.state)
         .order_by(specimen.c.material, custody.c.state)
@@ -132,7 +127,7 @@ def _expiries(session: Session, actor: Actor, zone: ZoneInfo, first: date) -> Fi
     month = _month(EXPIRY, zone).label("month")
     rows = session.execute(
         select(month, func.count().label("n"))
-        .select_from(_whole())
+        .select_from(whole())
         .where(
             specimens_at_sites_of(actor),
             custody.c.state.not_in([state.value for state in TERMINAL]),
@@ -188,7 +183,7 @@ def _capacity(session: Session, actor: Actor) -> Figure:
 def _turnaround(session: Session, actor: Actor, zone: ZoneInfo, first: date) -> Figure:
     month = _month(withdrawal.c.requested_at, zone).label("month")
     hours = func.extract("epoch", withdrawal.c.approved_at - withdrawal.c.requested_at) / 3600
-    since = datetime.combine(month_starts(first.replace(day=1, year=first.year - 1), 1)[0], time(), zone)
+    since = datetime.combine(first.replace(day=1, year=first.year - 1), time(), zone)
     rows = session.execute(
         select(
             month,

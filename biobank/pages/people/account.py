@@ -16,7 +16,7 @@ from biobank.auth.sessions import PageSession
 from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.labels.matrix import ErrorCorrection, dark_runs, text_qr_matrix
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import SECOND, Form, Visiting, read_form, see
+from biobank.pages.ui.session import SECOND, Form, Visiting, posted_form, see
 from biobank.pages.ui.templating import render
 from biobank.people import own_login as own
 from biobank.people.queries import describe_me
@@ -60,7 +60,7 @@ async def show_account(request: Request, page: Visiting, bank: BankDep) -> Respo
 @router.post(f"{ACCOUNT}/second-factor")
 async def begin(request: Request, page: Visiting, bank: BankDep) -> Response:
     """Show the secret of a new second factor, once, as a QR code and as text."""
-    form = await _form(request, page)
+    form = await posted_form(request, page)
     try:
         async with own_login(bank, page.id, "POST", request.url.path) as (act, username):
             await _prove(bank, username, form, page)
@@ -74,7 +74,7 @@ async def begin(request: Request, page: Visiting, bank: BankDep) -> Response:
 @router.post(f"{ACCOUNT}/second-factor/confirm")
 async def confirm(request: Request, page: Visiting, bank: BankDep) -> Response:
     """Let the second factor count."""
-    form = await _form(request, page)
+    form = await posted_form(request, page)
     try:
         async with own_login(bank, page.id, "POST", request.url.path) as (act, _username):
             await bank.database.write(lambda s: own.confirm_second_factor(s, act, form.get(SECOND, "")))
@@ -86,7 +86,7 @@ async def confirm(request: Request, page: Visiting, bank: BankDep) -> Response:
 @router.post(f"{ACCOUNT}/second-factor/remove")
 async def remove(request: Request, page: Visiting, bank: BankDep) -> Response:
     """Take the second factor away."""
-    form = await _form(request, page)
+    form = await posted_form(request, page)
     try:
         async with own_login(bank, page.id, "POST", request.url.path) as (act, username):
             await _prove(bank, username, form, page)
@@ -99,7 +99,7 @@ async def remove(request: Request, page: Visiting, bank: BankDep) -> Response:
 @router.post(f"{ACCOUNT}/sessions/end")
 async def end_sessions(request: Request, page: Visiting, bank: BankDep) -> Response:
     """End one other sign-in, or all of them."""
-    form = await _form(request, page)
+    form = await posted_form(request, page)
     wanted, code = form.get("session"), page.actor.code
     try:
         if wanted is None:
@@ -110,12 +110,6 @@ async def end_sessions(request: Request, page: Visiting, bank: BankDep) -> Respo
     except Refusal as refusal:
         return await _draw(request, page, bank, refusal)
     return see(ACCOUNT)
-
-
-async def _form(request: Request, page: PageSession) -> Form:
-    form = await read_form(request)
-    page.require_csrf(form.get("csrf_token"))
-    return form
 
 
 async def _prove(bank: Bank, username: str, form: Form, page: PageSession) -> None:

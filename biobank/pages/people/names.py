@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from biobank.foundation.errors import MalformedRequest
-from biobank.pages.ui.session import Form, PageReading, Visiting, read_form
+from biobank.pages.ui.session import PageReading, Visiting, posted_form
 from biobank.people.queries import colleagues_like, names_for
 
 router = APIRouter(include_in_schema=False)
@@ -22,16 +22,10 @@ _BADGE: Final = re.compile(r"US-[0-9A-Z]{7}")
 UNKEPT: Final = {"Cache-Control": "no-store"}
 
 
-async def _form(request: Request, page: Visiting) -> Form:
-    form = await read_form(request)
-    page.require_csrf(form.get("csrf_token"))
-    return form
-
-
 @router.post("/names")
 async def tell_names(request: Request, page: Visiting, reading: PageReading) -> JSONResponse:
     """Answer the printed names of the badges that stand on a page, of those the reader works with."""
-    codes = list(dict.fromkeys((await _form(request, page)).all_of("code")))
+    codes = list(dict.fromkeys((await posted_form(request, page)).all_of("code")))
     if len(codes) > MOST or not all(_BADGE.fullmatch(code) for code in codes):
         raise MalformedRequest(f"Ask for the names of up to {MOST} badges.")
     names = await reading(names_for, reading.bank.keystore, codes) if codes else {}
@@ -41,7 +35,7 @@ async def tell_names(request: Request, page: Visiting, reading: PageReading) -> 
 @router.post("/colleagues")
 async def find_colleagues(request: Request, page: Visiting, reading: PageReading) -> JSONResponse:
     """Answer colleagues whose badge, login or name begins as typed, for the fields that ask for a person."""
-    typed = (await _form(request, page)).get("q", "")[:60]
+    typed = (await posted_form(request, page)).get("q", "")[:60]
     found = await reading(colleagues_like, reading.bank.keystore, typed, SHOWN)
     return JSONResponse(
         {"items": [{"code": code, "username": username, "name": name} for code, username, name in found]}, headers=UNKEPT

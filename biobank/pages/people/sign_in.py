@@ -20,6 +20,7 @@ from biobank.pages.ui.session import (
     Visiting,
     cookie_name,
     local_path,
+    posted_form,
     read_form,
     same_secret,
     see,
@@ -92,7 +93,7 @@ async def log_in(request: Request, bank: BankDep) -> Response:
 @router.post("/logout")
 async def log_out(request: Request, page: Visiting, bank: BankDep) -> Response:
     """End the session."""
-    page.require_csrf((await read_form(request)).get("csrf_token"))
+    await posted_form(request, page)
     await bank.database.write(lambda s: end_session(s, page.id, clock.now(), because="signed_out"))
     response = see("/login")
     response.delete_cookie(cookie_name(bank.settings), path="/", secure=bank.settings.secure_cookies, httponly=True)
@@ -108,8 +109,7 @@ async def show_first_login(request: Request, _page: Visiting) -> Response:
 @router.post(FIRST_LOGIN)
 async def choose_password(request: Request, page: Visiting, bank: BankDep) -> Response:
     """Change one's own password; every other session of this login ends."""
-    form = await read_form(request)
-    page.require_csrf(form.get("csrf_token"))
+    form = await posted_form(request, page)
     given = dict(form.pairs)
     present, fresh = given.get("current_password", "")[:256], given.get("new_password", "")[:256]
     if fresh != given.get("repeat_password", ""):

@@ -13,7 +13,7 @@ from biobank.custody.recording import Instant
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import MalformedRequest
-from biobank.pages.ui.session import PagePerforming, Visiting, read_form, see
+from biobank.pages.ui.session import PagePerforming, Visiting, posted_form, see
 from biobank.pages.ui.templating import render
 from biobank.scanning.committing import RecordedList, words_of
 from biobank.scanning.kept import KeptScan, key_for, record_kept
@@ -32,8 +32,7 @@ async def show_without_network(request: Request) -> Response:
 @router.post("/scan/kept/key")
 async def give_key(request: Request, page: Visiting, bank: BankDep) -> JSONResponse:
     """Give the key of this session, or of an earlier session of the same person (`of`), and the bank's time."""
-    form = await read_form(request)
-    page.require_csrf(form.get("csrf_token"))
+    form = await posted_form(request, page)
     of = form.get("of", str(page.id))[:36]
     key = base64.b64encode(key_for(bank.settings.secrets, page.actor.code, of)).decode()
     return JSONResponse({"of": of, "key": key, "now": rfc3339(clock.now())})

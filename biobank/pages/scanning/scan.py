@@ -22,7 +22,7 @@ from biobank.custody.events import CheckedOut
 from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.scanned_text import LONGEST_SCAN
 from biobank.foundation.terms import words
-from biobank.pages.ui.session import Form, PagePerforming, PageReading, Visiting, read_form
+from biobank.pages.ui.session import Form, PagePerforming, PageReading, Visiting, posted_form
 from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
 from biobank.scanning import racks
@@ -78,8 +78,7 @@ async def read_rack_file(
 @router.post("/scan/list")
 async def show_list(request: Request, page: Visiting, reading: PageReading) -> Response:
     """Say of every tube whether it is ready. Changes nothing."""
-    form = await read_form(request)
-    page.require_csrf(form.get("csrf_token"))
+    form = await posted_form(request, page)
     return await _draw(request, reading, _wanted(form, page.actor), await _lines(form, reading))
 
 

@@ -263,10 +263,16 @@ class PagePerformer:
         return see(location)
 
 
-async def page_performer(request: Request, page: Visiting, bank: BankDep) -> PagePerformer:
-    """Read the form, check its token, and build its performer."""
+async def posted_form(request: Request, page: PageSession) -> Form:
+    """Return the form that one of our pages posted; raises what `require_csrf` raises for that of anybody else."""
     form = await read_form(request)
     page.require_csrf(form.get("csrf_token"))
+    return form
+
+
+async def page_performer(request: Request, page: Visiting, bank: BankDep) -> PagePerformer:
+    """Build the performer of the form."""
+    form = await posted_form(request, page)
     key = form.get("idempotency_key", "")
     if not 0 < len(key) <= KEY_LIMIT or not key.isascii() or not key.isprintable() or " " in key:
         raise WrongFormToken("This form is not whole. Load the page again and repeat what you did.")
