@@ -224,7 +224,7 @@ def test_a_hand_presses_buttons_links_and_ticks_with_the_keyboard(tab: Page, sit
     tab.locator("#link").press("Enter")
     tab.wait_for_url("**#there")
     tab.locator("#withdraw").press("Enter")
-    expect(tab.locator("body")).to_contain_text("done")
+    expect(tab).to_have_title("Done")
     assert len(site.posts) == 1
 
 
