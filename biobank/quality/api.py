@@ -18,6 +18,7 @@ from biobank.quality import (
     deviations,
     disposal,
     excursions,
+    holding_several,
     holds,
     identifying,
     isolation,
@@ -52,10 +53,12 @@ from biobank.quality.schemas import (
     AnnounceRequest,
     AttachmentPublic,
     AttachmentRequest,
+    BasisOfSeveral,
     BasisRequest,
     CloseRequest,
     Criteria,
     DecisionAnswer,
+    DecisionOfSeveral,
     DecisionRequest,
     DeviationAnswer,
     DeviationDetail,
@@ -68,7 +71,10 @@ from biobank.quality.schemas import (
     HoldAnswer,
     HoldList,
     HoldRequest,
+    HoldsAnswer,
+    HoldSeveral,
     LiftRequest,
+    LiftSeveral,
     LookBackAnswer,
     LostRequest,
     NoticeList,
@@ -93,6 +99,18 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 async def place_hold(request: HoldRequest, performing: Performing) -> HoldAnswer:
     """Stop acts on a specimen, or on everything of a lot, harvest, donor, container or shipment."""
     return await performing(holds.place_hold, request)
+
+
+@router.post("/holds/several", status_code=201)
+async def hold_specimens(request: HoldSeveral, performing: Performing) -> HoldsAnswer:
+    """Place one hold on each of several specimens, all or nothing."""
+    return await performing(holding_several.hold_specimens, request)
+
+
+@router.post("/holds/lift")
+async def lift_holds(request: LiftSeveral, performing: Performing) -> HoldsAnswer:
+    """Lift several holds under one signature: quality, signed "hold_lifted"; all or nothing."""
+    return await performing(holding_several.lift_holds, request)
 
 
 @router.post("/excursions/{code}/assess")
@@ -171,6 +189,18 @@ async def decide_marker(code: CodePath, marker: UUID, request: DecideMarker, per
 async def decide_specimen(code: CodePath, request: DecisionRequest, performing: Performing) -> DecisionAnswer:
     """Release or reject a specimen: quality, signed "released" or "rejected"."""
     return await performing(decisions.decide_specimen, code, request)
+
+
+@router.post("/specimens/decision")
+async def decide_several(request: DecisionOfSeveral, performing: Performing) -> DecisionAnswer:
+    """Release or reject several specimens under one signature, all or nothing."""
+    return await performing(decisions.decide_several, request)
+
+
+@router.post("/specimens/basis")
+async def decide_basis_of(request: BasisOfSeveral, performing: Performing) -> DecisionAnswer:
+    """Determine under which law several specimens may be used, under one signature, all or nothing."""
+    return await performing(decisions.decide_basis_of, request)
 
 
 @router.post("/lots/{code}/decision")

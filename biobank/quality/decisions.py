@@ -29,7 +29,14 @@ from biobank.quality.independence import Touch, independence_refusals, read_touc
 from biobank.quality.legal_bases import basis_refusals
 from biobank.quality.lot_tests import LotTests, read_lot_tests, release_refusals_of_tests
 from biobank.quality.releases import end_releases
-from biobank.quality.schemas import BasisOfSeveral, BasisRequest, DecidedSpecimen, DecisionAnswer, DecisionRequest
+from biobank.quality.schemas import (
+    BasisOfSeveral,
+    BasisRequest,
+    DecidedSpecimen,
+    DecisionAnswer,
+    DecisionOfSeveral,
+    DecisionRequest,
+)
 from biobank.specimens.models import lot as lot_table
 from biobank.specimens.models import specimen as specimen_table
 from biobank.vault import put_document
@@ -192,6 +199,11 @@ def _deciding(session: Session, actor: Actor, specimens: Sequence[Snapshot]) -> 
 def decide_specimen(session: Session, act: Act, code: str, request: DecisionRequest) -> DecisionAnswer:
     """Decide about one specimen."""
     return _decide(session, act, specimens_to_decide(session, act.actor, [code], lock=True), request, lot=None)
+
+
+def decide_several(session: Session, act: Act, request: DecisionOfSeveral) -> DecisionAnswer:
+    """Decide about several specimens: one signature, one append, all or nothing."""
+    return _decide(session, act, specimens_to_decide(session, act.actor, request.specimens, lock=True), request, lot=None)
 
 
 def decide_lot(session: Session, act: Act, code: str, request: DecisionRequest) -> DecisionAnswer:

@@ -1,6 +1,6 @@
 """Holds as people use them: anyone who may place one places it; only quality lifts it, signed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -252,6 +252,11 @@ def lift_hold(session: Session, act: Act, hold_id: UUID, request: LiftRequest) -
     """Lift a hold: quality only, signed "hold lifted"."""
     row, scope = hold_to_lift(session, act.actor, hold_id, lock=True)
     signature = use_signature(session, act, request.signature, Meaning.HOLD_LIFTED)
+    return _answer(session, act, hold_id, [lift_one(session, act, row, scope, request, str(signature.id))], 0)
+
+
+def lift_one(session: Session, act: Act, row: RowMapping, scope: Scope, request: LiftRequest, signature: str) -> Appended:
+    """Lift one hold that `hold_to_lift` has found and locked, under a signature that was used."""
     head = head_of(
         session,
         act,
@@ -261,11 +266,10 @@ def lift_hold(session: Session, act: Act, hold_id: UUID, request: LiftRequest) -
         last=_last_of(session, scope),
         relies_on=(bytes(row["placed_event"]),),
     )
-    lifting = custody_holds.Lifting(hold_id, bytes(row["placed_event"]), request.reason, str(signature.id), scope.id)
-    appended = custody_holds.lift(
+    lifting = custody_holds.Lifting(row["id"], bytes(row["placed_event"]), request.reason, signature, scope.id)
+    return custody_holds.lift(
         session, lifting, scope.kind, _stream_of(scope), head, specimen=scope.specimen, donor_code=scope.donor_code
     )
-    return _answer(session, act, hold_id, [appended], 0)
 
 
 def _find(session: Session, hold_id: UUID) -> RowMapping:
@@ -278,6 +282,13 @@ def _find(session: Session, hold_id: UUID) -> RowMapping:
 def _answer(session: Session, act: Act, hold_id: UUID, appended: list[Appended], killed: int) -> HoldAnswer:
     public = _public(_find(session, hold_id))
     return HoldAnswer(**public.model_dump(), releases_killed=killed, receipt=acknowledge(act, appended))
+
+
+def holds_public(session: Session, holds: Sequence[UUID]) -> list[HoldPublic]:
+    """Return holds as they stand, in the order given."""
+    rows = session.execute(select(hold).where(hold.c.id.in_(list(holds)))).mappings()
+    found = {row["id"]: _public(row) for row in rows}
+    return [found[one] for one in holds]
 
 
 def _public(row: "RowMapping | dict[str, Any]") -> HoldPublic:

@@ -60,6 +60,27 @@ class HoldAnswer(HoldPublic, Recorded):
     releases_killed: int = Field(default=0, description="Bedside releases that ended because of it.")
 
 
+class HoldSeveral(Circumstances):
+    """Stop acts on several specimens: one hold on each."""
+
+    specimens: list[Code] = Field(min_length=1, max_length=500)
+    kind: HoldKind
+    reason: Reason
+
+
+class LiftSeveral(LiftRequest):
+    """Quality says the reason for each of these holds is gone."""
+
+    holds: list[UUID] = Field(min_length=1, max_length=100)
+
+
+class HoldsAnswer(Recorded):
+    """Holds that were just placed or lifted together."""
+
+    items: list[HoldPublic]
+    releases_killed: int = Field(description="Bedside releases that ended because of them.")
+
+
 class HoldList(Listed[HoldPublic]):
     """Holds, newest first."""
 
@@ -73,6 +94,12 @@ class DecisionRequest(Circumstances):
         default=None, description="Whom to tell, and how, if a late result is bad. Needed to release conditionally."
     )
     signature: Token = None
+
+
+class DecisionOfSeveral(DecisionRequest):
+    """The same for several specimens at once."""
+
+    specimens: list[Code] = Field(min_length=1, max_length=500)
 
 
 class BasisRequest(Circumstances):

@@ -570,6 +570,25 @@ QUALITY = (
     Row("GET", "/api/v1/holds", P.SPECIMEN_READ),
     Row(
         "POST",
+        "/api/v1/holds/several",
+        P.HOLD_PLACE,
+        lambda w: {"specimens": [w.specimen], "kind": "quality", "reason": "to_check"},
+    ),
+    Row("POST", "/api/v1/holds/lift", P.HOLD_LIFT, lambda _: {"holds": [SOME_ID], "reason": "checked"}, missing=True),
+    Row(
+        "POST",
+        "/api/v1/specimens/decision",
+        P.QUALITY_DECIDE,
+        lambda w: {"specimens": [w.specimen], "decision": "rejected", "reason": "test"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/basis",
+        P.QUALITY_DECIDE,
+        lambda w: {"specimens": [w.specimen], "basis": "research_only", "reason": "test"},
+    ),
+    Row(
+        "POST",
         "/api/v1/holds/{hold}/lift",
         P.HOLD_LIFT,
         lambda _: {"reason": "checked"},

@@ -22,6 +22,7 @@ from biobank.quality.decisions import (
     decide_basis_of,
     decide_lot,
     decide_lot_basis,
+    decide_several,
     decide_specimen,
     decide_specimen_basis,
     lot_basis_to_decide,
@@ -29,7 +30,7 @@ from biobank.quality.decisions import (
     specimens_to_decide,
 )
 from biobank.quality.events import Decision
-from biobank.quality.schemas import BasisOfSeveral, BasisRequest, DecisionRequest
+from biobank.quality.schemas import BasisOfSeveral, BasisRequest, DecisionOfSeveral, DecisionRequest
 
 router = APIRouter(include_in_schema=False)
 
@@ -78,7 +79,7 @@ def _draw_decision(at: Opened[Deciding]) -> ActForm:
     return ActForm(
         title="Decide on quality",
         submit="Sign the decision",
-        lead=" ".join([f"Now {now}; legal basis {basis}.", *against.values()]),
+        lead=" ".join([f"Now {now}; legal basis {basis}.", *against.values()]) if specimens else None,
         statement=f"You decide on the quality of {_what(at)}.",
         said="I have reviewed the record and decide as stated above.",
     )
@@ -97,7 +98,7 @@ def _draw_basis(at: Opened[Deciding]) -> ActForm:
 
 def _decided(place: str) -> Callable[[Opened[Deciding], DecisionRequest, Mapping[str, Any]], Done]:
     def after(at: Opened[Deciding], body: DecisionRequest, answer: Mapping[str, Any]) -> Done:
-        return Done(place.format(code=at.code), f"Decided: {words(body.decision).lower()}.", _touched(answer))
+        return Done(place.format(**at.path), f"Decided: {words(body.decision).lower()}.", _touched(answer))
 
     return after
 
@@ -144,6 +145,19 @@ for part, read, read_basis, decide, determine in (
         after=_determined(f"/{part}/{{code}}"),
     ).on(router)
 
+ActPage(
+    address="/specimens/decision",
+    asks=("specimens",),
+    reads=_several,
+    form=_draw_decision,
+    model=DecisionOfSeveral,
+    names=("specimens", *DECISION),
+    scans={"specimens": tuple(SPECIMENS)},
+    tubes=("specimens",),
+    meaning=_means,
+    use_case=decide_several,
+    after=_decided("/specimens"),
+).on(router)
 ActPage(
     address="/specimens/basis",
     asks=("specimens",),

@@ -11,7 +11,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.states import HoldKind
 from biobank.foundation.paging import Listed
 from biobank.foundation.terms import words
-from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
+from biobank.pages.ui.listing import Filter, Link, Listing, RowsAct, Wanted, repeated
 from biobank.pages.ui.parts import Column
 from biobank.quality.holds import liftable, list_holds, sites_of_holds
 from biobank.quality.schemas import HoldPublic
@@ -77,6 +77,7 @@ Listing(
         Filter("site", "Site", "code"),
     ],
     quick=[("In force", {"state": "active"}), ("Lifted", {"state": "lifted"}), ("All", {"state": "all"})],
+    acts=[RowsAct("lift", "Lift", "check", repeated("/holds/lift", "holds"), Permission.HOLD_LIFT)],
     links=[Link("Something is wrong", "/wrong", "octagon", Permission.HOLD_PLACE)],
     empty="No holds",
     hint="Nothing is stopped here.",

@@ -117,6 +117,10 @@ Listing(
             repeated("/specimens/store-where-they-fit", "specimens"),
             Permission.STORAGE_RECORD,
         ),
+        RowsAct(
+            "decision", "Decide on quality", "check", repeated("/specimens/decision", "specimens"), Permission.QUALITY_DECIDE
+        ),
+        RowsAct("hold", "Place a hold", "octagon", repeated("/specimens/hold", "specimens"), Permission.HOLD_PLACE),
         RowsAct("deviation", "Open a deviation", "triangle", spaced("/deviations/new?about="), Permission.DEVIATION_OPEN),
     ],
     empty="No specimens match",
