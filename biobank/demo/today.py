@@ -14,8 +14,9 @@ from biobank.demo.people import BANK, CLINIC
 from biobank.demo.registers import LABORATORY, TEST_METHODS
 from biobank.foundation import clock
 from biobank.quality.deviations import open_deviation
+from biobank.quality.hold_schemas import HoldRequest
 from biobank.quality.holds import place_hold
-from biobank.quality.schemas import DeviationRequest, DeviationSubjectPublic, HoldRequest
+from biobank.quality.schemas import DeviationRequest, DeviationSubjectPublic
 from biobank.shipping.handovers import offer
 from biobank.shipping.schemas import HandoverRequest, ShipmentRequest, SpecimenAsSeen
 from biobank.shipping.shipments import dispatch

@@ -20,8 +20,9 @@ from biobank.pages.ui.act_pages import Acting, ActPage, Done, Needs, Opened, Own
 from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.forms import FormFault
 from biobank.quality.deviations import open_deviation
+from biobank.quality.hold_schemas import HoldRequest
 from biobank.quality.holds import place_hold
-from biobank.quality.schemas import DeviationRequest, HoldRequest
+from biobank.quality.schemas import DeviationRequest
 
 router = APIRouter(include_in_schema=False)
 

@@ -41,6 +41,7 @@ from biobank.quality.adverse import (
     ReportingRuleRequest,
 )
 from biobank.quality.excursions import AssessedExcursion, AssessRequest
+from biobank.quality.hold_schemas import HoldAnswer, HoldList, HoldRequest, HoldsAnswer, HoldSeveral, LiftRequest, LiftSeveral
 from biobank.quality.isolation import IsolationAnswer, IsolationRequest
 from biobank.quality.markers import DecideMarker, EnterMarker, MarkerList, MarkerRecorded
 from biobank.quality.notices import Acknowledge, NoticeDone
@@ -68,13 +69,6 @@ from biobank.quality.schemas import (
     Ended,
     EndingRulePublic,
     EndingRuleRequest,
-    HoldAnswer,
-    HoldList,
-    HoldRequest,
-    HoldsAnswer,
-    HoldSeveral,
-    LiftRequest,
-    LiftSeveral,
     LookBackAnswer,
     LostRequest,
     NoticeList,

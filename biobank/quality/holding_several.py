@@ -15,9 +15,9 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.snapshots import get_all_visible
 from biobank.custody.states import HoldScope
+from biobank.quality.hold_schemas import HoldPublic, HoldsAnswer, HoldSeveral, LiftSeveral
 from biobank.quality.holds import Scope, hold_to_lift, holds_public, lift_one
 from biobank.quality.releases import end_held_releases
-from biobank.quality.schemas import HoldPublic, HoldsAnswer, HoldSeveral, LiftSeveral
 
 
 def specimens_to_hold(session: Session, actor: Actor, codes: Sequence[str], *, lock: bool = False) -> list[Snapshot]:

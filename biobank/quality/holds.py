@@ -28,9 +28,9 @@ from biobank.custody.states import TERMINAL, HoldScope, State
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.foundation.paging import Paging, read_page
+from biobank.quality.hold_schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.models import recall_closing, recall_item
 from biobank.quality.releases import end_held_releases
-from biobank.quality.schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.streams import last_event_at
 from biobank.specimens.models import lot_test
 

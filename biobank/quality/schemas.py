@@ -7,7 +7,6 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances, FreeText, Instant
-from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.paging import Listed
 from biobank.quality.events import Decision, DiscardMethod, DiscardReason, RegulatoryBasis
 
@@ -21,68 +20,6 @@ class Recorded(BaseModel):
     """What every act of quality answers with."""
 
     receipt: str = Field(description="Signed acknowledgement (C2SP signed note) naming every event.")
-
-
-class HoldRequest(Circumstances):
-    """Stop acts on a specimen, or on everything of a lot, harvest, donor, container or shipment."""
-
-    scope_kind: HoldScope
-    scope_id: Code
-    kind: HoldKind
-    reason: Reason
-
-
-class LiftRequest(Circumstances):
-    """Quality says the reason for the hold is gone."""
-
-    reason: Reason
-    signature: Token = None
-
-
-class HoldPublic(BaseModel):
-    """A hold."""
-
-    id: UUID
-    kind: str
-    scope_kind: str
-    scope_id: str
-    blocks: list[str]
-    reason: str
-    placed_at: datetime
-    placed_by: str
-    lifted_at: datetime | None = None
-    lifted_by: str | None = None
-
-
-class HoldAnswer(HoldPublic, Recorded):
-    """A hold that was just placed or lifted."""
-
-    releases_killed: int = Field(default=0, description="Bedside releases that ended because of it.")
-
-
-class HoldSeveral(Circumstances):
-    """Stop acts on several specimens: one hold on each."""
-
-    specimens: list[Code] = Field(min_length=1, max_length=500)
-    kind: HoldKind
-    reason: Reason
-
-
-class LiftSeveral(LiftRequest):
-    """Quality says the reason for each of these holds is gone."""
-
-    holds: list[UUID] = Field(min_length=1, max_length=100)
-
-
-class HoldsAnswer(Recorded):
-    """Holds that were just placed or lifted together."""
-
-    items: list[HoldPublic]
-    releases_killed: int = Field(description="Bedside releases that ended because of them.")
-
-
-class HoldList(Listed[HoldPublic]):
-    """Holds, newest first."""
 
 
 class DecisionRequest(Circumstances):

@@ -16,7 +16,8 @@ from biobank.donors.visit_schemas import Stated
 from biobank.pages.ui.faults import faults_of, is_term, term_of
 from biobank.pages.ui.forms import LABELS, FormFault, fields_of, parse
 from biobank.pages.ui.session import Form
-from biobank.quality.schemas import Criteria, DeviationRequest, HoldRequest
+from biobank.quality.hold_schemas import HoldRequest
+from biobank.quality.schemas import Criteria, DeviationRequest
 from biobank.registries.routes import ROUTERS
 from biobank.specimens.harvest_schemas import ContainerCollected
 from biobank.specimens.processing_schemas import RunInput, RunOutput, Treated

@@ -23,8 +23,9 @@ from biobank.foundation import clock
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Refusal, Refused
 from biobank.quality.disposal import discard
+from biobank.quality.hold_schemas import HoldRequest
 from biobank.quality.holds import place_hold
-from biobank.quality.schemas import DiscardRequest, HoldRequest
+from biobank.quality.schemas import DiscardRequest
 from biobank.specimens.lots import record_test
 from biobank.specimens.models import Specimen
 from biobank.specimens.processing_schemas import RecordLotTest

@@ -26,8 +26,8 @@ from biobank.donors.visibility import get_visible_donor
 from biobank.foundation import clock
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Refusal, Refused
+from biobank.quality.hold_schemas import HoldRequest
 from biobank.quality.holds import place_hold
-from biobank.quality.schemas import HoldRequest
 from biobank.specimens.models import LotTest, Specimen
 from biobank.transparency.models import event
 from biobank.withdrawals.case import open_case

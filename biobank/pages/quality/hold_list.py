@@ -13,8 +13,8 @@ from biobank.foundation.paging import Listed
 from biobank.foundation.terms import words
 from biobank.pages.ui.listing import Filter, Link, Listing, RowsAct, Wanted, repeated
 from biobank.pages.ui.parts import Column
+from biobank.quality.hold_schemas import HoldPublic
 from biobank.quality.holds import liftable, list_holds, sites_of_holds
-from biobank.quality.schemas import HoldPublic
 
 router = APIRouter(include_in_schema=False)
 

@@ -30,8 +30,8 @@ from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.quality.decisions import LotOffer, offered_on_lot
+from biobank.quality.hold_schemas import HoldPublic
 from biobank.quality.holds import liftable, list_holds
-from biobank.quality.schemas import HoldPublic
 from biobank.registers.schemas import RegisterKind
 from biobank.registers.using import choices_of
 from biobank.specimens import assays, lots
