@@ -17,8 +17,8 @@ depends_on = None
 # begin of lists
 APPEND_ONLY = (
     "act_timed_out", "administration", "alarm_step", "attachment", "attempt", "checkpoint", "cosignature",
-    "deviation_attachment", "deviation_subject", "event", "leaf", "log_quarantine", "logger_file", "lot_test",
-    "paper_check", "paper_form", "processing", "processing_input", "recall", "recall_closing", "recall_item",
+    "deviation_attachment", "deviation_subject", "deviation_unit", "event", "leaf", "log_quarantine", "logger_file",
+    "lot_test", "paper_check", "paper_form", "processing", "processing_input", "recall", "recall_closing", "recall_item",
     "register_warning", "rule_table", "shipment_item", "stock_count_line", "tile", "tree_head", "viability_assay",
     "viability_criterion", "viability_fit", "viability_parameters", "viability_report", "viability_thaw",
     "withdrawal_outcome",
@@ -26,9 +26,9 @@ APPEND_ONLY = (
 NEVER_DELETED = (
     "adverse_event", "alarm", "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor",
     "excursion", "excursion_item", "handover", "handover_item", "harvest", "hold", "identification", "kit", "kit_binding",
-    "kit_label", "lot", "named_performer", "notice", "pending_act", "recall_disposition", "register_authorisation",
-    "register_entry", "sensor", "sensor_doubt", "shipment", "signature", "specimen", "specimen_parent", "stock_count",
-    "storage_reading", "stream_head", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
+    "kit_label", "lot", "named_performer", "notice", "pending_act", "register_authorisation", "register_entry", "sensor",
+    "sensor_doubt", "shipment", "signature", "specimen", "specimen_parent", "stock_count", "storage_reading", "stream_head",
+    "unit_disposition", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
 )
 SEALER_ONLY = (
     "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "tile", "tree_head",

@@ -1804,6 +1804,15 @@ def upgrade() -> None:
     op.create_index("ix_specimen_lot", "specimen", ["lot_code"], unique=False)
     op.create_index("ix_specimen_newest", "specimen", ["created_at", "code"], unique=False)
     op.create_table(
+        "deviation_unit",
+        sa.Column("deviation_code", sa.Text(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["deviation_code"], ["deviation.code"], name=op.f("fk_deviation_unit_deviation_code")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_deviation_unit_specimen_code")),
+        sa.PrimaryKeyConstraint("deviation_code", "specimen_code", name=op.f("pk_deviation_unit")),
+        info={"append_only": True},
+    )
+    op.create_table(
         "ending_notice",
         sa.Column("specimen_code", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -2059,20 +2068,20 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at IS NULL AND superseded_at IS NULL"),
     )
     op.create_table(
-        "recall_disposition",
-        sa.Column("recall_id", sa.Uuid(), nullable=False),
+        "unit_disposition",
+        sa.Column("deviation_code", sa.Text(), nullable=False),
         sa.Column("specimen_code", sa.Text(), nullable=False),
         sa.Column("disposition", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("event_hash", sa.LargeBinary(), nullable=False),
-        sa.CheckConstraint("disposition IN ('cleared','rejected','followed_up')", name=op.f("disposition_is_known")),
-        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_recall_disposition_event_hash")),
+        sa.CheckConstraint("disposition IN ('cleared','kept_held','rejected','followed_up')", name=op.f("disposition_is_known")),
         sa.ForeignKeyConstraint(
-            ["recall_id", "specimen_code"],
-            ["recall_item.recall_id", "recall_item.specimen_code"],
-            name="a_disposition_is_of_a_recalled_unit",
+            ["deviation_code", "specimen_code"],
+            ["deviation_unit.deviation_code", "deviation_unit.specimen_code"],
+            name="a_disposition_is_of_a_unit_reached",
         ),
-        sa.PrimaryKeyConstraint("recall_id", "specimen_code", name=op.f("pk_recall_disposition")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_unit_disposition_event_hash")),
+        sa.PrimaryKeyConstraint("deviation_code", "specimen_code", name=op.f("pk_unit_disposition")),
         info={"never_deleted": True},
     )
     op.create_table(
@@ -2357,7 +2366,7 @@ def downgrade() -> None:
     op.drop_index("ix_viability_thaw_stratum", table_name="viability_thaw")
     op.drop_index(op.f("ix_viability_thaw_specimen_code"), table_name="viability_thaw")
     op.drop_table("viability_thaw")
-    op.drop_table("recall_disposition")
+    op.drop_table("unit_disposition")
     op.drop_index(
         "one_open_check_per_specimen",
         table_name="bedside_check",
@@ -2387,6 +2396,7 @@ def downgrade() -> None:
     op.drop_index("ix_excursion_item_specimen", table_name="excursion_item")
     op.drop_table("excursion_item")
     op.drop_table("ending_notice")
+    op.drop_table("deviation_unit")
     op.drop_index("ix_specimen_newest", table_name="specimen")
     op.drop_index("ix_specimen_lot", table_name="specimen")
     op.drop_index("ix_specimen_harvest", table_name="specimen")

@@ -15,6 +15,7 @@ from biobank.quality import (
     adverse,
     attachments,
     decisions,
+    deviation_ending,
     deviations,
     disposal,
     excursions,
@@ -40,13 +41,15 @@ from biobank.quality.adverse import (
     ReportingRulePublic,
     ReportingRuleRequest,
 )
+from biobank.quality.deviation_ending import DeviationDisposedAnswer
+from biobank.quality.dispositions import DisposeRequest
 from biobank.quality.excursions import AssessedExcursion, AssessRequest
 from biobank.quality.hold_schemas import HoldAnswer, HoldList, HoldRequest, HoldsAnswer, HoldSeveral, LiftRequest, LiftSeveral
 from biobank.quality.isolation import IsolationAnswer, IsolationRequest
 from biobank.quality.markers import DecideMarker, EnterMarker, MarkerList, MarkerRecorded
 from biobank.quality.notices import Acknowledge, NoticeDone
 from biobank.quality.paper import PaperFormFiledAnswer, PaperFormRequest
-from biobank.quality.recall_ending import CloseRecallRequest, DisposeRequest, RecallClosedAnswer, RecallDisposedAnswer
+from biobank.quality.recall_ending import CloseRecallRequest, RecallClosedAnswer, RecallDisposedAnswer
 from biobank.quality.reopening import ReopenedAnswer, ReopenRequest
 from biobank.quality.reserves import ReserveList, ReserveRecorded, ReserveRequest
 from biobank.quality.schemas import (
@@ -286,10 +289,16 @@ async def read_deviation(code: CodePath, reading: Reading, bank: BankDep) -> Dev
     return await reading(deviations.describe_deviation, bank.keystore, code)
 
 
+@router.post("/deviations/{code}/dispositions")
+async def dispose_of_units(code: CodePath, request: DisposeRequest, performing: Performing) -> DeviationDisposedAnswer:
+    """Say what becomes of units that an open deviation reaches: quality that had no hand in them, signed "decided"."""
+    return await performing(deviation_ending.dispose_of_units, code, request)
+
+
 @router.post("/deviations/{code}/close")
 async def close_deviation(code: CodePath, request: CloseRequest, performing: Performing) -> DeviationAnswer:
-    """Close a deviation: quality, signed "closed"."""
-    return await performing(deviations.close_deviation, code, request)
+    """Close a deviation of which every unit is decided: quality, signed "closed"."""
+    return await performing(deviation_ending.close_deviation, code, request)
 
 
 @router.post("/attachments", status_code=201)

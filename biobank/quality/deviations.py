@@ -1,18 +1,16 @@
-"""Deviations: opened by whoever sees one, closed by quality with a cause, a decision and a signature.
+"""Deviations: opened by whoever sees one, about things; how one ends is in `deviation_ending.py`.
 
 The words are in the vault under the bank's own key; the log holds their commitments and the coded parts.
 """
 
-import hashlib
 from collections.abc import Callable, Collection
 from typing import Any, Literal
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, insert, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
-from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.models import site as site_table
 from biobank.auth.permissions import Permission
@@ -21,23 +19,15 @@ from biobank.custody.ledger import Appended
 from biobank.custody.recording import BANK_SUBJECT, Circumstances, acknowledge
 from biobank.custody.states import HoldScope
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.errors import NotFound
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Paging, read_page
 from biobank.quality.attachments import require_stored
+from biobank.quality.dispositions import keep_named, known_to, read_units, undecided
 from biobank.quality.holds import find_scope
-from biobank.quality.incident_events import DeviationClosed, DeviationOpened
-from biobank.quality.models import (
-    Deviation,
-    DeviationAttachment,
-    DeviationSubject,
-    adverse_event,
-    recall,
-    recall_closing,
-    reporting_rule,
-)
+from biobank.quality.incident_events import DeviationOpened
+from biobank.quality.models import Deviation, DeviationAttachment, DeviationSubject
 from biobank.quality.schemas import (
-    CloseRequest,
     DeviationAnswer,
     DeviationDetail,
     DeviationList,
@@ -45,7 +35,7 @@ from biobank.quality.schemas import (
     DeviationRequest,
     DeviationSubjectPublic,
 )
-from biobank.quality.streams import record_on_stream
+from biobank.quality.streams import digest_of, record_on_stream
 from biobank.vault import Erased, Keystore, open_document, put_document
 
 deviation = table_of(Deviation)
@@ -55,18 +45,6 @@ sites_of_withdrawal: FromAbove[Callable[[Session, str], list[str]]] = FromAbove(
 """The clinic of a withdrawal and the sites of its specimens; none when there is no such withdrawal."""
 
 Severity = Literal["minor", "major", "critical"]
-
-
-class DeviationClosedAlready(Conflict):
-    """It is closed; what comes up later is a new deviation."""
-
-    code = "deviation_closed"
-    title = "Deviation closed"
-
-
-def digest_of(codes: Collection[str]) -> str:
-    """Return the SHA-256, hex, of codes sorted and one a line: how an entry quotes a set of any size."""
-    return hashlib.sha256("\n".join(sorted(codes)).encode()).hexdigest()
 
 
 def open_deviation(session: Session, act: Act, request: DeviationRequest) -> DeviationAnswer:
@@ -89,7 +67,7 @@ def open_deviation(session: Session, act: Act, request: DeviationRequest) -> Dev
         affected=[(s.kind, s.id) for s in request.affected],
         attachments=request.attachments,
     )
-    return DeviationAnswer(**_public(find_deviation(session, act.actor, code)), receipt=acknowledge(act, [appended]))
+    return DeviationAnswer(**public_of(find_deviation(session, act.actor, code)), receipt=acknowledge(act, [appended]))
 
 
 def add_deviation(
@@ -133,69 +111,9 @@ def add_deviation(
     rows = [{"deviation_code": code, "subject_kind": kind, "subject_id": subject} for kind, subject in dict.fromkeys(affected)]
     if rows:
         session.execute(insert(subject_table), rows)
-    _attach(session, code, attachments)
+    keep_named(session, code, [subject for kind, subject in affected if kind == "specimen"])
+    attach(session, code, attachments)
     return code, appended
-
-
-class AdverseOpen(Conflict):
-    """The deviation of an adverse event is closed when it was judged and, where the site's rule asks for it, reported."""
-
-    code = "adverse_open"
-    title = "Its adverse event is open"
-
-
-class RecallOpen(Conflict):
-    """The deviation of a recall is closed after the recall."""
-
-    code = "recall_open"
-    title = "Its recall is open"
-
-
-def close_deviation(session: Session, act: Act, code: str, request: CloseRequest) -> DeviationAnswer:
-    """Close it: quality only, signed; that of a recall after the recall."""
-    row = find_deviation(session, act.actor, code, lock=True)
-    act.require(Permission.DEVIATION_DECIDE, at=row["site_code"])
-    if row["closed_at"] is not None:
-        raise DeviationClosedAlready(f"{code} is closed. Open a new deviation for what came up since.", subject=code)
-    ended = recall_closing.c.recall_id == recall.c.id
-    still = select(recall.c.id).where(recall.c.deviation_code == code, ~select(recall_closing).where(ended).exists())
-    if session.execute(still).first() is not None:
-        raise RecallOpen(f"The recall of {code} is open. Two of quality close that first.", subject=code)
-    ruled = select(reporting_rule).where(
-        reporting_rule.c.site_code == adverse_event.c.site_code, reporting_rule.c.seriousness == adverse_event.c.seriousness
-    )
-    unjudged = adverse_event.c.causality == "not_assessed"
-    unreported = adverse_event.c.reported_at.is_(None) & ruled.exists()
-    waits = select(adverse_event.c.kind).where(adverse_event.c.deviation_code == code, unjudged | unreported)
-    if session.execute(waits).first() is not None:
-        raise AdverseOpen(f"The adverse event of {code} is not judged, or not reported. That comes first.", subject=code)
-    require_stored(session, request.attachments)
-    signature = use_signature(session, act, request.signature, Meaning.CLOSED)
-    words = put_document(session, act.keystore, BANK_SUBJECT, {"corrective_action": request.corrective_action})
-    event = DeviationClosed(
-        opened=bytes(row["opened_event"]).hex(),
-        cause=request.cause,
-        decision=request.decision,
-        corrective_action=words.hex(),
-        attachments=tuple(dict.fromkeys(request.attachments)),
-        signature=str(signature.id),
-    )
-    appended = record_on_stream(session, act, code, event, request, site=row["site_code"])
-    session.execute(
-        update(deviation)
-        .where(deviation.c.code == code)
-        .values(
-            cause=request.cause,
-            decision=request.decision,
-            closing_commit=words,
-            closed_at=act.at,
-            closed_by=act.actor.code,
-            closed_event=appended.leaf_hash,
-            closed_signature=signature.id,
-        )
-    )
-    _attach(session, code, request.attachments)
-    return DeviationAnswer(**_public(find_deviation(session, act.actor, code)), receipt=acknowledge(act, [appended]))
 
 
 def find_deviation(session: Session, actor: Actor, code: str, *, lock: bool = False) -> RowMapping:
@@ -218,8 +136,11 @@ def describe_deviation(session: Session, actor: Actor, keystore: Keystore, code:
     files = session.execute(
         select(attachment_table.c.sha256).where(attachment_table.c.deviation_code == code).order_by(attachment_table.c.sha256)
     ).scalars()
+    units = read_units(session, code)
     return DeviationDetail(
-        **_public(row),
+        **public_of(row),
+        units=known_to(actor, units),
+        undecided=len(undecided(unit for _, unit in units)),
         affected=[DeviationSubjectPublic(kind=r.subject_kind, id=r.subject_id) for r in affected],
         attachments=list(files),
         description=words_kept(session, keystore, row["description_commit"], "description"),
@@ -239,7 +160,7 @@ def list_deviations(session: Session, actor: Actor, *, open_only: bool | None = 
     if open_only is not None:
         statement = statement.where(deviation.c.closed_at.is_(None) if open_only else deviation.c.closed_at.is_not(None))
     page = read_page(session, statement, paging, key=deviation.c.code, orders=ORDERS, default="-opened_at")
-    return DeviationList(items=[DeviationPublic(**_public(row._mapping)) for row in page.rows], **page.ends)
+    return DeviationList(items=[DeviationPublic(**public_of(row._mapping)) for row in page.rows], **page.ends)
 
 
 def deviation_scope(actor: Actor) -> Scope:
@@ -261,7 +182,8 @@ def _require_withdrawal(session: Session, actor: Actor, code: str) -> None:
         raise NotFound(f"There is no withdrawal {code} that you may see.", subject=code)
 
 
-def _attach(session: Session, code: str, hashes: Collection[str]) -> None:
+def attach(session: Session, code: str, hashes: Collection[str]) -> None:
+    """Add files to a deviation; those it has stay."""
     known = set(session.execute(select(attachment_table.c.sha256).where(attachment_table.c.deviation_code == code)).scalars())
     rows = [{"deviation_code": code, "sha256": sha256} for sha256 in dict.fromkeys(hashes) if sha256 not in known]
     if rows:
@@ -278,6 +200,7 @@ def words_kept(session: Session, keystore: Keystore, commit: bytes | None, name:
         return None
 
 
-def _public(row: RowMapping) -> dict[str, Any]:
+def public_of(row: RowMapping) -> dict[str, Any]:
+    """Return a deviation as it travels, without its words."""
     names = ("code", "severity", "topic", "opened_at", "opened_by", "cause", "decision", "closed_at", "closed_by")
     return {name: row[name] for name in names} | {"site": row["site_code"]}

@@ -28,6 +28,7 @@ from biobank.custody.states import TERMINAL, HoldScope, State
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.foundation.paging import Paging, read_page
+from biobank.quality.dispositions import keep_covered
 from biobank.quality.hold_schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.models import recall_closing, recall_item
 from biobank.quality.releases import end_held_releases
@@ -266,6 +267,7 @@ def lift_one(session: Session, act: Act, row: RowMapping, scope: Scope, request:
         last=_last_of(session, scope),
         relies_on=(bytes(row["placed_event"]),),
     )
+    keep_covered(session, row["id"])
     lifting = custody_holds.Lifting(row["id"], bytes(row["placed_event"]), request.reason, signature, scope.id)
     return custody_holds.lift(
         session, lifting, scope.kind, _stream_of(scope), head, specimen=scope.specimen, donor_code=scope.donor_code

@@ -108,14 +108,13 @@ class RecallStarted(Affected):
     releases_killed: int = COUNT
 
 
-class RecallDisposed(Affected):
-    """Quality said what becomes of units of a recall. Signed; the last word on a unit counts."""
+class UnitsDisposed(Affected):
+    """Quality said what becomes of units of a deviation, a recall's too. Signed; the last word on a unit counts."""
 
-    kind: Literal["system.recall_disposed"] = "system.recall_disposed"
-    permission: ClassVar[Permission] = Permission.RECALL_START
+    kind: Literal["system.units_disposed"] = "system.units_disposed"
+    permission: ClassVar[Permission] = Permission.DEVIATION_DECIDE
 
-    recall: str = Field(pattern=r"^[0-9a-f-]{36}$")
-    disposition: Literal["cleared", "rejected", "followed_up"]
+    disposition: Literal["cleared", "kept_held", "rejected", "followed_up"]
     reason: str = REASON
     signature: str = SIGNATURE
 

@@ -25,14 +25,14 @@ from biobank.custody.states import HoldKind
 from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.errors import Conflict
 from biobank.monitoring.presence import inside_during, own_cold_inside
-from biobank.quality.deviations import add_deviation, digest_of
+from biobank.quality.deviations import add_deviation
 from biobank.quality.incident_events import LookBackMade, RecallStarted
 from biobank.quality.models import recall as recall_table
 from biobank.quality.models import recall_item
 from biobank.quality.notices import concerned, give_notices
 from biobank.quality.releases import end_releases, withdrawals_of_releases
 from biobank.quality.schemas import Criteria, LookBackAnswer, ReachedSpecimen, RecallAnswer, RecallRequest
-from biobank.quality.streams import record_on_stream
+from biobank.quality.streams import digest_of, record_on_stream
 from biobank.specimens.touched import touched_by
 
 LIMIT = 5000

@@ -210,21 +210,32 @@ class RecallItem(SQLModel, table=True):
     withdrawal_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("withdrawal.code")))
 
 
-class RecallDisposition(SQLModel, table=True):
-    """What was last decided of a unit of a recall; every word on it is in the log."""
+class DeviationUnit(SQLModel, table=True):
+    """A unit of which a deviation asks what becomes of it: named when it was opened, covered by a hold that was lifted since,
+    or decided about. What a hold covers now, and what is of a lot named, is asked as it is now."""
 
-    __tablename__ = "recall_disposition"
+    __tablename__ = "deviation_unit"
+    __table_args__ = {"info": {"append_only": True}}
+
+    deviation_code: str = Field(sa_column=Column(Text, ForeignKey("deviation.code"), primary_key=True))
+    specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
+
+
+class UnitDisposition(SQLModel, table=True):
+    """What was last decided of a unit of a deviation, a recall's too; every word on it is in the log."""
+
+    __tablename__ = "unit_disposition"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["recall_id", "specimen_code"],
-            ["recall_item.recall_id", "recall_item.specimen_code"],
-            name="a_disposition_is_of_a_recalled_unit",
+            ["deviation_code", "specimen_code"],
+            ["deviation_unit.deviation_code", "deviation_unit.specimen_code"],
+            name="a_disposition_is_of_a_unit_reached",
         ),
-        CheckConstraint("disposition IN ('cleared','rejected','followed_up')", name="disposition_is_known"),
+        CheckConstraint("disposition IN ('cleared','kept_held','rejected','followed_up')", name="disposition_is_known"),
         {"info": {"never_deleted": True}},
     )
 
-    recall_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
+    deviation_code: str = Field(sa_column=Column(Text, primary_key=True))
     specimen_code: str = Field(sa_column=Column(Text, primary_key=True))
     disposition: str = Field(sa_column=Column(Text, nullable=False))
     reason: str = Field(sa_column=Column(Text, nullable=False))
@@ -335,5 +346,6 @@ adverse_event = table_of(AdverseEvent)
 reporting_rule = table_of(ReportingRule)
 recall = table_of(Recall)
 recall_item = table_of(RecallItem)
-recall_disposition = table_of(RecallDisposition)
+deviation_unit = table_of(DeviationUnit)
+unit_disposition = table_of(UnitDisposition)
 recall_closing = table_of(RecallClosing)

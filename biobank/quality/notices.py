@@ -21,11 +21,10 @@ from biobank.custody.models import custody
 from biobank.custody.recording import Circumstances, acknowledge
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.paging import Paging, read_page
-from biobank.quality.deviations import digest_of
 from biobank.quality.incident_events import NoticeAcknowledged, NoticesGiven
 from biobank.quality.models import notice
 from biobank.quality.schemas import NoticeList, NoticePublic
-from biobank.quality.streams import record_on_stream
+from biobank.quality.streams import digest_of, record_on_stream
 from biobank.transparency.models import event
 
 TREATS, RECEIVED, HOLDS = 1, 2, 3

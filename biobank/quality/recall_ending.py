@@ -5,13 +5,11 @@ A unit that is gone otherwise than to a patient needs no decision; one that was 
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import Field
 from sqlalchemy import Row, func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -21,19 +19,25 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.custody import holds as custody_holds
 from biobank.custody.ledger import Appended
+from biobank.custody.legality import Snapshot
 from biobank.custody.models import hold
 from biobank.custody.recording import Circumstances, acknowledge, head_of
 from biobank.custody.snapshots import load
-from biobank.custody.states import TERMINAL, HoldScope, Quality, State
+from biobank.custody.states import HoldScope
 from biobank.foundation.errors import Conflict, Refusal, raise_first
-from biobank.quality.deviations import digest_of, find_deviation
-from biobank.quality.incident_events import RecallClosed, RecallDisposed
-from biobank.quality.models import notice, recall_closing, recall_disposition, recall_item
+from biobank.quality.deviations import find_deviation
+from biobank.quality.dispositions import (
+    DisposeRequest,
+    DispositionDoesNotFit,
+    record_dispositions,
+    some,
+    undecided_refusals,
+)
+from biobank.quality.incident_events import RecallClosed
+from biobank.quality.models import notice, recall_closing, recall_item
 from biobank.quality.recalls import read_recall, row_of_recall
-from biobank.quality.schemas import Code, Reason, RecallDetail, RecalledUnit, Recorded, Token
-from biobank.quality.streams import record_on_stream
-
-Disposition = Literal["cleared", "rejected", "followed_up"]
+from biobank.quality.schemas import Reason, RecallDetail, Recorded, Token
+from biobank.quality.streams import digest_of, record_on_stream
 
 
 class RecallClosedAlready(Conflict):
@@ -43,30 +47,11 @@ class RecallClosedAlready(Conflict):
     title = "Recall closed already"
 
 
-class DispositionDoesNotFit(Conflict):
-    """What is decided of a unit has to fit where it is and what quality says of it."""
-
-    code = "disposition_does_not_fit"
-    title = "Does not fit this unit"
-
-
 class RecallUnsettled(Conflict):
-    """A recall is closed when every unit it reached is frozen and decided."""
+    """A recall is closed when every unit that its cause reached is frozen."""
 
     code = "recall_unsettled"
-    title = "Not every unit is decided"
-
-
-class DisposeRequest(Circumstances):
-    """What becomes of units of a recall: those named, or with none named all that nobody decided yet."""
-
-    specimens: list[Code] | None = Field(default=None, min_length=1, max_length=5000)
-    disposition: Disposition = Field(
-        description="cleared: not affected; rejected: quality rejected it, and it may be destroyed afterwards; "
-        "followed_up: it was given to its donor, and who treats them was told."
-    )
-    reason: Reason
-    signature: Token = None
+    title = "Not every unit is frozen"
 
 
 class CloseRecallRequest(Circumstances):
@@ -90,41 +75,15 @@ class RecallClosedAnswer(RecallDetail, Recorded):
     holds_lifted: int
 
 
-def needs_decision(unit: RecalledUnit) -> bool:
-    """Say whether somebody has to say what becomes of the unit: it is still there, or was given to a patient. Pure."""
-    return State(unit.state) not in TERMINAL or unit.state == State.ADMINISTERED.value
-
-
-def misfit(unit: RecalledUnit, disposition: str) -> Refusal | None:
-    """Return why the disposition does not fit the unit as it is now, or None. Pure."""
-    given = unit.state == State.ADMINISTERED.value
-    if not needs_decision(unit):
-        return DispositionDoesNotFit(f"{unit.specimen} is {unit.state}: there is nothing to decide of it.", subject=unit.specimen)
-    if given != (disposition == "followed_up"):
-        said = "was given to its donor: it is followed up" if given else "was not given: clear or reject it"
-        return DispositionDoesNotFit(f"{unit.specimen} {said}.", subject=unit.specimen)
-    if disposition == "rejected" and unit.quality != Quality.REJECTED.value:
-        return DispositionDoesNotFit(f"Quality has not rejected {unit.specimen} yet. Reject it first.", subject=unit.specimen)
-    return None
-
-
 def closing_refusals(one: RecallDetail) -> list[Refusal]:
     """Return every reason why a recall may not be closed as it stands: what the page says and the use case raises. Pure."""
     if one.closed_at is not None:
         return [RecallClosedAlready(f"The recall of {one.deviation} is closed.", subject=one.deviation)]
-    found: list[Refusal] = []
-    open_units = [unit.specimen for unit in one.items if needs_decision(unit) and unit.disposition is None]
-    if open_units:
-        found.append(
-            RecallUnsettled(
-                f"Nobody decided yet what becomes of {_some(open_units)}.", subject=one.deviation, specimens=open_units[:100]
-            )
-        )
-    found += [why for unit in one.items if unit.disposition and needs_decision(unit) and (why := misfit(unit, unit.disposition))]
+    found = undecided_refusals(one.deviation, one.items)
     if one.reached_since:
         found.append(
             RecallUnsettled(
-                f"Its cause has reached more since, which no recall froze: {_some(one.reached_since)}. Start a recall of them.",
+                f"Its cause has reached more since, which no recall froze: {some(one.reached_since)}. Start a recall of them.",
                 subject=one.deviation,
                 specimens=one.reached_since[:100],
             )
@@ -132,56 +91,34 @@ def closing_refusals(one: RecallDetail) -> list[Refusal]:
     return found
 
 
-def _some(codes: Sequence[str]) -> str:
-    return ", ".join(codes[:5]) + (f" and {len(codes) - 5} more" if len(codes) > 5 else "")
-
-
-def _locked(session: Session, act: Act, recall: UUID | str) -> "tuple[Row[Any], RecallDetail]":
+def _locked(session: Session, act: Act, recall: UUID | str) -> "tuple[Row[Any], RecallDetail, dict[str, Snapshot]]":
     """Lock the recall by its deviation's row, and its units; return it as it stands."""
     act.require(Permission.RECALL_START, at=EVERYWHERE)
     row = row_of_recall(session, act.actor, recall)
     find_deviation(session, act.actor, row.deviation_code, lock=True)
     frozen = session.execute(select(recall_item.c.specimen_code).where(recall_item.c.recall_id == row.id)).scalars().all()
-    load(session, frozen, lock=True)
-    return row, read_recall(session, act.actor, row.id)
+    units = load(session, frozen, lock=True)
+    return row, read_recall(session, act.actor, row.id), units
 
 
 def dispose(session: Session, act: Act, recall: UUID, request: DisposeRequest) -> RecallDisposedAnswer:
-    """Say what becomes of units of an open recall: quality, signed "decided". The last word on a unit counts.
+    """Say what becomes of units of an open recall, as of a deviation's: quality, signed "decided". The last word counts.
 
-    Raises NotFound, NotPermitted, RecallClosedAlready, DispositionDoesNotFit, RecallUnsettled, and what `use_signature` raises.
+    Raises NotFound, NotPermitted, RecallClosedAlready, and what `record_dispositions` raises.
     """
-    row, one = _locked(session, act, recall)
+    row, one, frozen = _locked(session, act, recall)
     if one.closed_at is not None:
         raise_first(closing_refusals(one))
-    frozen = {unit.specimen: unit for unit in one.items}
-    asked = request.specimens
-    if asked is None:
-        asked = [unit.specimen for unit in one.items if needs_decision(unit) and unit.disposition is None]
-    if not asked:
-        raise RecallUnsettled("Every unit of it is decided. Name those that are to be decided anew.", subject=one.deviation)
-    for code in dict.fromkeys(asked):
-        if code not in frozen:
-            raise DispositionDoesNotFit(f"{code} is no unit that this recall froze.", subject=code)
-        if (why := misfit(frozen[code], request.disposition)) is not None:
-            raise why
-    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
-    event = RecallDisposed(
-        recall=str(row.id),
-        disposition=request.disposition,
-        reason=request.reason,
-        subjects=len(set(asked)),
-        subjects_sha256=digest_of(asked),
-        signature=str(signature.id),
+    if request.disposition == "kept_held":
+        raise DispositionDoesNotFit(
+            "The holds of a recall end with it. Clear, reject or follow up each unit.", subject=one.deviation
+        )
+    units = [(frozen[unit.specimen], unit) for unit in one.items]
+    appended, decided = record_dispositions(
+        session, act, one.deviation, units, request, site=None, relies_on=bytes(row.started_event)
     )
-    appended = record_on_stream(session, act, one.deviation, event, request, site=None, relies_on=(bytes(row.started_event),))
-    said = {"disposition": request.disposition, "reason": request.reason, "event_hash": appended.leaf_hash}
-    rows = [{"recall_id": row.id, "specimen_code": code} | said for code in sorted(set(asked))]
-    statement = insert(recall_disposition)
-    keys = [recall_disposition.c.recall_id, recall_disposition.c.specimen_code]
-    session.execute(statement.on_conflict_do_update(index_elements=keys, set_={k: statement.excluded[k] for k in said}), rows)
     now = read_recall(session, act.actor, row.id)
-    return RecallDisposedAnswer(**now.model_dump(), decided=len(rows), receipt=acknowledge(act, [appended]))
+    return RecallDisposedAnswer(**now.model_dump(), decided=decided, receipt=acknowledge(act, [appended]))
 
 
 def settled_set(one: RecallDetail) -> str:
@@ -199,10 +136,10 @@ def settled_set(one: RecallDetail) -> str:
 def close_recall(session: Session, act: Act, recall: UUID | str, request: CloseRecallRequest) -> RecallClosedAnswer | Proposed:
     """Close a recall of which every unit is decided, or propose it: two of quality sign. Its holds end with it.
 
-    `recall`: its id, or the code of its deviation. Raises NotFound, NotPermitted, RecallClosedAlready, RecallUnsettled,
-    DispositionDoesNotFit, and what `propose_or_complete` raises.
+    `recall`: its id, or the code of its deviation. Raises NotFound, NotPermitted, RecallClosedAlready, UnitsUndecided,
+    RecallUnsettled, DispositionDoesNotFit, and what `propose_or_complete` raises.
     """
-    row, one = _locked(session, act, recall)
+    row, one, _frozen = _locked(session, act, recall)
     raise_first(closing_refusals(one))
     counts = Counter(unit.disposition or "gone" for unit in one.items)
     step = propose_or_complete(

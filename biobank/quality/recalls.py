@@ -15,9 +15,9 @@ from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.quality.look_back import reached
 from biobank.quality.models import recall as recall_table
-from biobank.quality.models import recall_closing, recall_disposition, recall_item
+from biobank.quality.models import recall_closing, recall_item, unit_disposition
 from biobank.quality.notices import list_notices
-from biobank.quality.schemas import Criteria, RecallDetail, RecalledUnit, RecallList, RecallPublic
+from biobank.quality.schemas import Criteria, JudgedUnit, RecallDetail, RecallList, RecallPublic
 
 ORDERS = {"started_at": recall_table.c.started_at, "deviation": recall_table.c.deviation_code}
 
@@ -56,21 +56,21 @@ def read_recall(session: Session, actor: Actor, recall: UUID) -> RecallDetail:
             custody.c.quality,
             custody.c.site_code.label("site"),
             hold.c.lifted_at.is_(None).label("held"),
-            recall_disposition.c.disposition,
+            unit_disposition.c.disposition,
         )
         .join(custody, custody.c.code == recall_item.c.specimen_code)
         .join(hold, hold.c.id == recall_item.c.hold_id)
         .outerjoin(
-            recall_disposition,
+            unit_disposition,
             and_(
-                recall_disposition.c.recall_id == recall_item.c.recall_id,
-                recall_disposition.c.specimen_code == recall_item.c.specimen_code,
+                unit_disposition.c.deviation_code == row.deviation_code,
+                unit_disposition.c.specimen_code == recall_item.c.specimen_code,
             ),
         )
         .where(recall_item.c.recall_id == recall)
         .order_by(recall_item.c.specimen_code)
     ).mappings()
-    units = [RecalledUnit.model_validate(dict(one)) for one in items]
+    units = [JudgedUnit.model_validate(dict(one)) for one in items]
     frozen = _frozen_from(session, row.started_at)
     since = [one.specimen for one in reached(session, Criteria.model_validate(row.criteria)) if one.specimen not in frozen]
     told = list_notices(session, actor, about=row.deviation_code, paging=Paging(limit=1000)).items

@@ -174,6 +174,25 @@ class Resolved(DecisionAnswer):
     where_now: str
 
 
+class ReachedSpecimen(BaseModel):
+    """A specimen a cause can have reached, where it is now, and under which withdrawal its donor got it, if so."""
+
+    specimen: str
+    donor: str | None
+    state: str
+    quality: str
+    site: str | None
+    withdrawal: str | None
+
+
+class JudgedUnit(ReachedSpecimen):
+    """A unit of a deviation or a recall as it is now, and what was last decided of it. `held`: a hold still stops it; of a
+    recall's unit only the recall's own counts."""
+
+    held: bool
+    disposition: str | None = Field(description="cleared, kept_held, rejected or followed_up; null while nobody decided.")
+
+
 class DeviationSubjectPublic(BaseModel):
     """One thing a deviation affects."""
 
@@ -224,9 +243,15 @@ class DeviationAnswer(DeviationPublic, Recorded):
 
 
 class DeviationDetail(DeviationPublic):
-    """A deviation with what it affects and, while they are not erased, its words."""
+    """A deviation with what it affects and, while they are not erased, its words.
+
+    `units`: those of the specimens, lots and withdrawals it names, and those that holds on what it names cover or covered, as
+    far as you may know of them; `undecided`: of how many of all of them nobody decided yet what becomes of them.
+    """
 
     affected: list[DeviationSubjectPublic]
+    units: list[JudgedUnit]
+    undecided: int
     attachments: list[str]
     description: str | None
     corrective_action: str | None
@@ -296,17 +321,6 @@ class Criteria(BaseModel):
         if not timed and starts[0] != "entry" and (self.since is not None or self.until is not None):
             raise ValueError("a time since and until goes with a container, an operator or an entry only")
         return self
-
-
-class ReachedSpecimen(BaseModel):
-    """A specimen a cause can have reached, where it is now, and under which withdrawal its donor got it, if so."""
-
-    specimen: str
-    donor: str | None
-    state: str
-    quality: str
-    site: str | None
-    withdrawal: str | None
 
 
 class LookBackAnswer(Recorded):
@@ -379,16 +393,9 @@ class RecallList(Listed[RecallPublic]):
     """Recalls, the newest first."""
 
 
-class RecalledUnit(ReachedSpecimen):
-    """A unit of the frozen set as it is now, whether the recall's hold still stops it, and what was last decided of it."""
-
-    held: bool
-    disposition: str | None = Field(description="cleared, rejected or followed_up; null while nobody decided.")
-
-
 class RecallDetail(RecallPublic):
     """A recall with its frozen set, what its cause reached since and no recall froze from then on, and who was told."""
 
-    items: list[RecalledUnit]
+    items: list[JudgedUnit]
     reached_since: list[str]
     notices: list[NoticePublic]

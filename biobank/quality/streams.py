@@ -1,5 +1,7 @@
 """Events on streams that are no specimen's: one way to the ledger for deviations, holds on scopes, and withdrawals."""
 
+import hashlib
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import bindparam, select
@@ -11,6 +13,12 @@ from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import NOW, Circumstances, head_of
 from biobank.custody.states import StreamKind
 from biobank.transparency.models import event as _event
+
+
+def digest_of(codes: Collection[str]) -> str:
+    """Return the SHA-256, hex, of codes sorted and one a line: how an entry quotes a set of any size."""
+    return hashlib.sha256("\n".join(sorted(codes)).encode()).hexdigest()
+
 
 _last = (
     select(_event.c.occurred_at)

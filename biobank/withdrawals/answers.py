@@ -10,6 +10,7 @@ from biobank.custody.models import custody
 from biobank.donors.consents import treatment_revoked
 from biobank.quality import releases as asked_by_quality
 from biobank.quality.deviations import sites_of_withdrawal
+from biobank.quality.dispositions import units_of_withdrawals
 from biobank.shipping.shipments import clinics_of_withdrawals
 from biobank.specimens.models import specimen
 from biobank.withdrawals.models import bedside_release as _release
@@ -39,6 +40,9 @@ def _sites(session: Session, code: str) -> list[str]:
         .where(_item.c.withdrawal_code == code)
     ).all()
     return sorted({site for site in (*clinic, *(site for tube in tubes for site in tube)) if site is not None})
+
+
+units_of_withdrawals.give("SELECT withdrawal_code, specimen_code FROM withdrawal_item")
 
 
 @clinics_of_withdrawals.give

@@ -717,6 +717,14 @@ QUALITY = (
     Row("GET", "/api/v1/deviations/{code}", P.DEVIATION_OPEN, None, _no_deviation, missing=True),
     Row(
         "POST",
+        "/api/v1/deviations/{code}/dispositions",
+        P.DEVIATION_DECIDE,
+        lambda _: {"disposition": "cleared", "reason": "test"},
+        _no_deviation,
+        missing=True,
+    ),
+    Row(
+        "POST",
         "/api/v1/deviations/{code}/close",
         P.DEVIATION_DECIDE,
         lambda _: {"cause": "test", "decision": "none", "corrective_action": "None."},

@@ -30,6 +30,8 @@ def test_a_deviation_is_opened_by_a_technician_and_closed_by_quality_with_a_sign
     assert tube in opened.text and story.donor in opened.text and "Level fell at night." in opened.text
     assert "Close it" not in opened.text
     quality = visit("quality")
+    about = {"specimens": tube, "disposition": "cleared", "reason": "not_affected", "password": seed.PASSWORD}
+    assert quality.submit(f"{address}/dispositions", about).url.path == address
     fields = {"cause": "valve_stuck", "decision": "valve_replaced", "corrective_action": "Weekly test of valves."}
     unsigned = quality.submit(f"{address}/close", fields | {"password": "wrong wrong wrong"})
     assert unsigned.status_code in (401, 403) and "Weekly test of valves." in unsigned.text

@@ -34,11 +34,17 @@ def test_a_deviation_is_opened_by_whoever_sees_it_and_closed_by_quality(api: Api
     assert code.startswith("DV-")
 
     refused(api.lab_tech.post(f"/deviations/{code}/close", json=CLOSING), 403, "not_permitted")
+    cleared = {"disposition": "cleared", "reason": "not_affected"}
+    assert sign_and_post(api.quality, "decided", f"/deviations/{code}/dispositions", cleared).status_code == 200
     refused(api.quality.post(f"/deviations/{code}/close", json=CLOSING), 428, "signature_required")
     closed = sign_and_post(api.quality, "closed", f"/deviations/{code}/close", CLOSING)
 
     assert closed.status_code == 200, closed.text
-    assert kinds_of(api, "system", code) == ["system.deviation_opened", "system.deviation_closed"]
+    assert kinds_of(api, "system", code) == [
+        "system.deviation_opened",
+        "system.units_disposed",
+        "system.deviation_closed",
+    ]
     detail = api.quality.get(f"/deviations/{code}").json()
     assert (detail["description"], detail["corrective_action"]) == ("Level fell at night.", "Valve replaced.")
     assert (detail["attachments"], detail["affected"][0]["id"]) == ([sha], story.vials[0])

@@ -10,6 +10,9 @@ RELEASE = {"decision": "released_to_bank", "reason": "looks_fine"}
 
 def closed(api: Api, code: str) -> None:
     """The deviation is investigated and closed."""
+    rejected = {"disposition": "rejected", "reason": "failed"}
+    answer = sign_and_post(api.quality, "decided", f"/deviations/{code}/dispositions", rejected)
+    assert answer.status_code == 200, answer.text
     said = {"cause": "laboratory_error", "decision": "retested", "corrective_action": "The laboratory changed its medium."}
     answer = sign_and_post(api.quality, "closed", f"/deviations/{code}/close", said)
     assert answer.status_code == 200, answer.text

@@ -66,6 +66,15 @@ def test_a_reaction_is_held_judged_reported_by_its_date_and_its_words_are_read_b
     assert sign_and_post(api.quality, "decided", f"{path}/report", REPORT).json()["reported_to"] == "FDA"
     refused(sign_and_post(api.quality, "decided", f"{path}/report", REPORT), 409, "adverse_reported")
     assert "Report an adverse reaction" not in quality.get_page("/")
+    refused(sign_and_post(api.quality, "closed", f"/deviations/{code}/close", CLOSING), 409, "units_undecided")
+    decided = {
+        "followed_up": story.vials[:1],
+        "kept_held": story.vials[1:],  # its lot is held for the event
+    }
+    for disposition, units in decided.items():
+        word = {"specimens": units, "disposition": disposition, "reason": "judged"}
+        answer = sign_and_post(api.quality, "decided", f"/deviations/{code}/dispositions", word)
+        assert answer.status_code == 200, answer.text
     assert sign_and_post(api.quality, "closed", f"/deviations/{code}/close", CLOSING).status_code == 200
     assert kinds_of(api, "system", code) == [
         "system.deviation_opened",
@@ -73,6 +82,8 @@ def test_a_reaction_is_held_judged_reported_by_its_date_and_its_words_are_read_b
         "system.adverse_assessed",
         "system.adverse_assessed",
         "system.adverse_reported",
+        "system.units_disposed",
+        "system.units_disposed",
         "system.deviation_closed",
     ]
     assert kinds_of(api, "system", "CLINIC")[-1] == "system.reporting_rule_set"

@@ -1,6 +1,7 @@
 """Deviations as people see them: the list, opening one in a minute, one with what it affects, closing it with a signature."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,6 +14,7 @@ from biobank.auth.permissions import Permission
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.pages.people.site_choices import Choices, only, sites_for
+from biobank.pages.quality.dispositions import LABELS, NAMES, SCANS, UNITS, disposing_form
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import DeviationCode
 from biobank.pages.ui.forms import Field, FormFault, fields_of
@@ -21,6 +23,8 @@ from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.quality import deviations
+from biobank.quality.deviation_ending import against_deviation, close_deviation, dispose_of_units
+from biobank.quality.dispositions import DisposeRequest, undecided
 from biobank.quality.schemas import CloseRequest, DeviationDetail, DeviationList, DeviationPublic, DeviationRequest
 
 router = APIRouter(include_in_schema=False)
@@ -150,18 +154,59 @@ async def _read(reading: PageReading, code: str) -> DeviationDetail:
 
 @router.get("/deviations/{code}")
 async def show_deviation(request: Request, code: DeviationCode, reading: PageReading) -> Response:
-    """Draw one deviation with what it affects and its words."""
+    """Draw one deviation with what it affects, its units with what was decided of each, and its words."""
     one = await _read(reading, code)
+    deciding, closing = await reading.agreeing(against_deviation, code)
     actor: Actor = request.state.actor
     acts = []
     if one.closed_at is None and actor.may(Permission.DEVIATION_DECIDE, at=one.site):
-        acts.append(ActionLink("Close it", f"/deviations/{code}/close", "pen", "get", "main"))
-    return render(request, "deviation.html", one=one, acts=acts)
+        stands, ends = (next((why.detail for why in found), None) for found in (deciding, closing))
+        if one.units:
+            decide = ActionLink("Decide about units", f"/deviations/{code}/dispositions", "pen", refused=stands)
+            acts.append(replace(decide, weight="main") if one.undecided else decide)
+        acts.append(ActionLink("Close it", f"/deviations/{code}/close", "check", "get", "main", refused=ends))
+    units = [unit.model_dump() | {"hold": "held" if unit.held else "none"} for unit in one.units]
+    return render(request, "deviation.html", one=one, acts=acts, unit_columns=UNITS, units=units)
+
+
+def _to_decide(session: Session, actor: Actor, asked: Asked) -> DeviationDetail:
+    one = deviations.describe_deviation(session, actor, asked.bank.keystore, asked.code)
+    actor.require(Permission.DEVIATION_DECIDE, at=one.site)
+    asked.opens(against_deviation(session, actor, asked.code)[0])
+    return one
+
+
+def _draw_disposing(at: Opened[DeviationDetail]) -> ActForm:
+    left = undecided(at.read.units)
+    return disposing_form(
+        at.code,
+        left,
+        at.filled(specimens="\n".join(left)),
+        after="It frees nothing by itself: holds are lifted where they stand.",
+        back=f"/deviations/{at.code}",
+        trail=[("Deviations", "/deviations"), (at.code, f"/deviations/{at.code}"), ("Decide", None)],
+    )
+
+
+ActPage(
+    address="/deviations/{code}/dispositions",
+    reads=_to_decide,
+    form=_draw_disposing,
+    model=DisposeRequest,
+    names=NAMES,
+    scans=SCANS,
+    tubes=("specimens",),
+    labels=LABELS,
+    meaning=Meaning.DECIDED,
+    use_case=dispose_of_units,
+    after=lambda at, _body, answer: Done(f"/deviations/{at.code}", "Recorded.", f"{answer['decided']} decided."),
+).on(router)
 
 
 def _to_close(session: Session, actor: Actor, asked: Asked) -> DeviationDetail:
     one = deviations.describe_deviation(session, actor, asked.bank.keystore, asked.code)
     actor.require(Permission.DEVIATION_DECIDE, at=one.site)
+    asked.opens(against_deviation(session, actor, asked.code)[1])
     return one
 
 
@@ -185,6 +230,6 @@ ActPage(
     model=CloseRequest,
     names=CLOSED,
     meaning=Meaning.CLOSED,
-    use_case=deviations.close_deviation,
+    use_case=close_deviation,
     after=lambda at, _body, _answer: Done(f"/deviations/{at.code}", "Closed."),
 ).on(router)

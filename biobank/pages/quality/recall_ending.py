@@ -9,26 +9,14 @@ from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
-from biobank.foundation.codes import Prefix
+from biobank.pages.quality.dispositions import LABELS, NAMES, SCANS, disposing_form
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
-from biobank.quality.recall_ending import (
-    CloseRecallRequest,
-    DisposeRequest,
-    close_recall,
-    closing_refusals,
-    dispose,
-    needs_decision,
-)
+from biobank.quality.dispositions import DisposeRequest, undecided
+from biobank.quality.recall_ending import CloseRecallRequest, close_recall, closing_refusals, dispose
 from biobank.quality.recalls import read_recall
 from biobank.quality.schemas import RecallDetail
 
 router = APIRouter(include_in_schema=False)
-
-CHOICES = [
-    ("cleared", "Not affected: it is free when the recall is closed"),
-    ("rejected", "Affected, and rejected by quality: it may be destroyed when the recall is closed"),
-    ("followed_up", "Given to its donor: who treats them was told"),
-]
 
 
 def _read(session: Session, actor: Actor, asked: Asked) -> RecallDetail:
@@ -36,35 +24,17 @@ def _read(session: Session, actor: Actor, asked: Asked) -> RecallDetail:
     return read_recall(session, actor, asked.path["recall"])
 
 
-def undecided(one: RecallDetail) -> list[str]:
-    """Return the units of which nobody said yet what becomes of them."""
-    return [unit.specimen for unit in one.items if needs_decision(unit) and unit.disposition is None]
-
-
 def _draw(at: Opened[RecallDetail]) -> ActForm:
-    left = undecided(at.read)
-    count = f"{len(left)} {'unit is' if len(left) == 1 else 'units are'} not decided yet."
-    return ActForm(
-        title="Decide about units of a recall",
-        subject=at.read.deviation,
-        submit="Sign and record",
-        icon="pen",
-        lead=f"{count} The last word on a unit counts. Nothing is freed before two of quality close the recall.",
-        labels=LABELS,
-        options={"disposition": CHOICES},
-        values=at.filled(specimens="\n".join(left)),
-        statement=f"You decide what becomes of units recalled with {at.read.deviation}.",
-        said="I have looked at each of these units, and decide as stated above.",
+    left = undecided(at.read.items)
+    return disposing_form(
+        at.read.deviation,
+        left,
+        at.filled(specimens="\n".join(left)),
+        but=("kept_held",),
+        after="Nothing is freed before two of quality close the recall.",
         back=f"/recalls/{at.read.id}",
         trail=_trail(at.read),
     )
-
-
-LABELS = {
-    "specimens": "Units, one a line",
-    "disposition": "What becomes of them",
-    "reason": "Why, in a few words",
-}
 
 
 def _trail(one: RecallDetail) -> list[tuple[str, str | None]]:
@@ -77,8 +47,8 @@ ActPage(
     reads=_read,
     form=_draw,
     model=DisposeRequest,
-    names=("specimens", "disposition", "reason"),
-    scans={"specimens": (Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED)},
+    names=NAMES,
+    scans=SCANS,
     tubes=("specimens",),
     labels=LABELS,
     meaning=Meaning.DECIDED,

@@ -12,7 +12,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.foundation.terms import words
-from biobank.pages.quality.recall_ending import undecided
+from biobank.pages.quality.dispositions import UNITS
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.listing import Link, Listing, Wanted
@@ -20,21 +20,12 @@ from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.quality import recalls
+from biobank.quality.dispositions import undecided
 from biobank.quality.recall_ending import closing_refusals
 from biobank.quality.schemas import RecallDetail, RecallList, RecallPublic
 
 router = APIRouter(include_in_schema=False)
 
-UNITS = [
-    Column("specimen", "Specimen", "code"),
-    Column("donor", "Donor", "code"),
-    Column("state", "State", "chip"),
-    Column("quality", "Quality", "chip"),
-    Column("site", "Site", "plain_code"),
-    Column("withdrawal", "Given under", "code"),
-    Column("hold", "Hold", "chip"),
-    Column("disposition", "Decided", "words"),
-]
 TOLD = [
     Column("told", "Told", "plain_code"),
     Column("units", "Units", "number"),
@@ -90,7 +81,7 @@ def acts_on(actor: Actor, one: RecallDetail) -> list[ActionLink]:
         return []
     against = closing_refusals(one)
     here = f"/recalls/{one.id}"
-    decide = ActionLink("Decide about units", f"{here}/dispositions", "pen", weight="main" if undecided(one) else "plain")
+    decide = ActionLink("Decide about units", f"{here}/dispositions", "pen", weight="main" if undecided(one.items) else "plain")
     refused = against[0].detail if against else None
     return [decide, ActionLink("Close the recall", f"{here}/close", "check", refused=refused, weight="grave")]
 
@@ -110,7 +101,7 @@ async def show_recall(request: Request, recall: UUID, reading: PageReading) -> R
         ("By", one.started_by),
         ("Units frozen", one.specimens),
         ("Reached since, not frozen", ", ".join(one.reached_since) or "none"),
-        ("Not decided yet", len(undecided(one))),
+        ("Not decided yet", len(undecided(one.items))),
         *([] if one.closed_at is None else [("Closed", when(one.closed_at, zone)), ("Closed by", one.closed_by)]),
     ]
     return render(

@@ -1,0 +1,61 @@
+"""What becomes of units, as a form: the same of a deviation and of a recall."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from biobank.foundation.codes import Prefix
+from biobank.pages.ui.act_pages import ActForm, Trail
+from biobank.pages.ui.parts import Column
+
+NAMES = ("specimens", "disposition", "reason")
+LABELS = {
+    "specimens": "Units, one a line",
+    "disposition": "What becomes of them",
+    "reason": "Why, in a few words",
+}
+SCANS = {"specimens": (Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED)}
+CHOICES = {
+    "cleared": "Not affected: nothing more is asked of it",
+    "kept_held": "A hold on it stays",
+    "rejected": "Affected, and rejected by quality: it may be destroyed",
+    "followed_up": "Given to its donor: who treats them was told",
+}
+UNITS = [
+    Column("specimen", "Specimen", "code"),
+    Column("donor", "Donor", "code"),
+    Column("state", "State", "chip"),
+    Column("quality", "Quality", "chip"),
+    Column("site", "Site", "plain_code"),
+    Column("withdrawal", "Given under", "code"),
+    Column("hold", "Hold", "chip"),
+    Column("disposition", "Decided", "words"),
+]
+"""Columns of units with what was decided of each."""
+
+
+def disposing_form(
+    about: str,
+    left: Sequence[str],
+    filled: Mapping[str, Any],
+    *,
+    but: Sequence[str] = (),
+    after: str,
+    back: str,
+    trail: Trail,
+) -> ActForm:
+    """Draw the form. `left`: the units nobody decided yet; `but`: what is not to choose here; `after`: what follows it."""
+    count = f"{len(left)} {'unit is' if len(left) == 1 else 'units are'} not decided yet."
+    return ActForm(
+        title="Decide about units",
+        subject=about,
+        submit="Sign and record",
+        icon="pen",
+        lead=f"{count} The last word on a unit counts. {after}",
+        labels=LABELS,
+        options={"disposition": [(name, said) for name, said in CHOICES.items() if name not in but]},
+        values=filled,
+        statement=f"You decide what becomes of units that {about} reaches.",
+        said="I have looked at each of these units, and decide as stated above.",
+        back=back,
+        trail=trail,
+    )

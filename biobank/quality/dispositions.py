@@ -1,0 +1,252 @@
+"""What becomes of the units of a deviation, a recall's too: which units it asks about, which answer fits which, who may give it.
+
+Whatever somebody says went wrong with tubes ends with a word on each of them. The word frees nothing by itself: a hold is lifted
+where holds are lifted, a rejection is quality's decision, and this says that the one or the other is meant to stay.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+from sqlalchemy import TextClause, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.acts.signing import Meaning, use_signature
+from biobank.auth.actor import Actor
+from biobank.auth.queries import logins_of_persons
+from biobank.custody.hold_coverage import covered_by_those
+from biobank.custody.ledger import Appended
+from biobank.custody.legality import Snapshot
+from biobank.custody.recording import Circumstances
+from biobank.custody.snapshots import load, may_know
+from biobank.custody.states import TERMINAL, Quality, State
+from biobank.foundation.errors import Conflict, Refusal, raise_first
+from biobank.foundation.from_above import FromAbove
+from biobank.quality.incident_events import UnitsDisposed
+from biobank.quality.independence import NotIndependent, independence_refusals, read_touches
+from biobank.quality.models import deviation_unit, paper_form, unit_disposition
+from biobank.quality.releases import withdrawals_of_releases
+from biobank.quality.schemas import Code, JudgedUnit, Reason, Token
+from biobank.quality.streams import digest_of, record_on_stream
+
+units_of_withdrawals: FromAbove[str] = FromAbove("withdrawals")
+"""SQL: SELECT withdrawal_code, specimen_code, of every unit that a withdrawal ever named."""
+
+Disposition = Literal["cleared", "kept_held", "rejected", "followed_up"]
+
+
+class DispositionDoesNotFit(Conflict):
+    """What is decided of a unit has to fit where it is and what quality says of it."""
+
+    code = "disposition_does_not_fit"
+    title = "Does not fit this unit"
+
+
+class UnitsUndecided(Conflict):
+    """A deviation is closed when somebody said of every unit that it reaches what becomes of it."""
+
+    code = "units_undecided"
+    title = "Not every unit is decided"
+
+
+class DisposeRequest(Circumstances):
+    """What becomes of units: those named, or with none named all that nobody decided yet."""
+
+    specimens: list[Code] | None = Field(default=None, min_length=1, max_length=5000)
+    disposition: Disposition = Field(
+        description="cleared: not affected; kept_held: a hold on it stays; rejected: quality rejected it, and it may be "
+        "destroyed afterwards; followed_up: it was given to its donor, and who treats them was told."
+    )
+    reason: Reason
+    signature: Token = None
+
+
+_HOLDS_OF = """
+    SELECT s.deviation_code, h.id AS hold_id
+    FROM deviation_subject s JOIN hold h ON h.scope_kind = s.subject_kind AND h.scope_id = s.subject_id
+    UNION SELECT a.deviation_code, h.id
+    FROM adverse_event a JOIN deviation_subject s ON s.deviation_code = a.deviation_code AND s.subject_kind = 'specimen'
+         JOIN specimen p ON p.code = s.subject_id
+         JOIN hold h ON h.reason = 'adverse_event'
+              AND ((h.scope_kind = 'lot' AND h.scope_id = p.lot_code)
+                   OR (h.scope_kind = 'harvest' AND h.scope_id = p.harvest_code))
+"""
+"""SQL: the holds on what a deviation names, and those that an adverse event placed on the lots or harvests of its units."""
+
+
+@cache
+def _reached() -> TextClause:
+    standing = f"lifted_at IS NULL AND id IN (SELECT o.hold_id FROM ({_HOLDS_OF}) AS o WHERE o.deviation_code = :deviation)"  # noqa: S608
+    return text(
+        f"""
+        SELECT code FROM ({covered_by_those(standing, "scope.target AS code")}) AS covered
+        UNION SELECT specimen_code FROM deviation_unit WHERE deviation_code = :deviation
+        UNION SELECT p.code FROM deviation_subject s JOIN specimen p ON p.lot_code = s.subject_id
+        WHERE s.deviation_code = :deviation AND s.subject_kind = 'lot'
+        UNION SELECT i.specimen_code FROM deviation_subject s
+              JOIN ({units_of_withdrawals.get()}) AS i ON i.withdrawal_code = s.subject_id
+        WHERE s.deviation_code = :deviation AND s.subject_kind = 'withdrawal'
+        """  # noqa: S608 - the parts put in are constants of our packages
+    )
+
+
+@cache
+def _keep() -> TextClause:
+    return text(
+        f"""
+        INSERT INTO deviation_unit (deviation_code, specimen_code)
+        SELECT v.code, covered.code
+        FROM ({covered_by_those("id = :hold", "scope.target AS code")}) AS covered,
+             deviation v JOIN ({_HOLDS_OF}) AS o ON o.deviation_code = v.code
+        WHERE o.hold_id = :hold AND v.closed_at IS NULL
+        ON CONFLICT DO NOTHING
+        """  # noqa: S608 - the parts put in are constants of our packages
+    )
+
+
+def keep_covered(session: Session, hold_id: UUID) -> None:
+    """Keep what a hold covers that is about to be lifted: open deviations about it ask for a word on those units all the same."""
+    session.execute(_keep(), {"hold": hold_id})
+
+
+def keep_named(session: Session, deviation: str, specimens: Collection[str]) -> None:
+    """Keep the units that a deviation names, or decides about."""
+    rows = [{"deviation_code": deviation, "specimen_code": code} for code in sorted(set(specimens))]
+    if rows:
+        session.execute(insert(deviation_unit).on_conflict_do_nothing(), rows)
+
+
+def read_units(session: Session, deviation: str) -> list[tuple[Snapshot, JudgedUnit]]:
+    """Return every unit that a deviation asks about, as it is now, by code."""
+    codes = session.execute(_reached(), {"deviation": deviation}).scalars().all()
+    snapshots = load(session, codes, holds=True)
+    decided = select(unit_disposition).where(unit_disposition.c.deviation_code == deviation)
+    said = {row.specimen_code: row.disposition for row in session.execute(decided)}
+    under = {one.code: UUID(one.projection.administered_under) for one in snapshots.values() if one.projection.administered_under}
+    given = withdrawals_of_releases.get()(session, set(under.values())) if under else {}
+    return [
+        (
+            one,
+            JudgedUnit(
+                specimen=one.code,
+                donor=one.donor_code,
+                state=str(one.projection.state),
+                quality=one.projection.quality,
+                site=one.projection.site_code,
+                withdrawal=given.get(under[one.code]) if one.code in under else None,
+                held=bool(one.holds),
+                disposition=said.get(one.code),
+            ),
+        )
+        for one in snapshots.values()
+    ]
+
+
+def known_to(actor: Actor, units: Iterable[tuple[Snapshot, JudgedUnit]]) -> list[JudgedUnit]:
+    """Return the units that the actor may know of."""
+    return [unit for snapshot, unit in units if may_know(actor, snapshot)]
+
+
+def needs_decision(unit: JudgedUnit) -> bool:
+    """Say whether somebody has to say what becomes of the unit: it is still there, or was given to a patient. Pure."""
+    return State(unit.state) not in TERMINAL or unit.state == State.ADMINISTERED.value
+
+
+def undecided(units: Iterable[JudgedUnit]) -> list[str]:
+    """Return the units of which nobody said yet what becomes of them. Pure."""
+    return [unit.specimen for unit in units if needs_decision(unit) and unit.disposition is None]
+
+
+def misfit(unit: JudgedUnit, disposition: str) -> Refusal | None:
+    """Return why the disposition does not fit the unit as it is now, or None. Pure."""
+    given = unit.state == State.ADMINISTERED.value
+    if not needs_decision(unit):
+        return DispositionDoesNotFit(f"{unit.specimen} is {unit.state}: there is nothing to decide of it.", subject=unit.specimen)
+    if given != (disposition == "followed_up"):
+        said = "was given to its donor: it is followed up" if given else "was not given: nobody is to be followed up"
+        return DispositionDoesNotFit(f"{unit.specimen} {said}.", subject=unit.specimen)
+    if disposition == "rejected" and unit.quality != Quality.REJECTED.value:
+        return DispositionDoesNotFit(f"Quality has not rejected {unit.specimen} yet. Reject it first.", subject=unit.specimen)
+    if disposition == "kept_held" and not unit.held:
+        return DispositionDoesNotFit(f"No hold is on {unit.specimen}. Hold it first, or clear it.", subject=unit.specimen)
+    return None
+
+
+def misfits(units: Iterable[JudgedUnit]) -> list[Refusal]:
+    """Return why what was decided of a unit does not fit any more: it went on since. Pure."""
+    return [why for unit in units if unit.disposition and needs_decision(unit) and (why := misfit(unit, unit.disposition))]
+
+
+def some(codes: Sequence[str]) -> str:
+    """Return the first five codes, and how many more there are. Pure."""
+    return ", ".join(codes[:5]) + (f" and {len(codes) - 5} more" if len(codes) > 5 else "")
+
+
+def undecided_refusals(deviation: str, units: Sequence[JudgedUnit]) -> list[Refusal]:
+    """Return why the units keep a deviation or a recall open: without a word, or with one that fits no more. Pure."""
+    left = undecided(units)
+    found: list[Refusal] = []
+    if left:
+        found.append(UnitsUndecided(f"Nobody decided yet what becomes of {some(left)}.", subject=deviation, specimens=left[:100]))
+    return found + misfits(units)
+
+
+def cause_refusals(session: Session, actor: Actor, deviation: str, units: Collection[Snapshot] = ()) -> list[Refusal]:
+    """Return why the actor is not the one to judge: they processed, tested or asked for a unit, or stand on the paper form.
+
+    A person counts, not a login.
+    """
+    form = select(paper_form.c.did_by, paper_form.c.second).where(paper_form.c.deviation_code == deviation)
+    people = [code for row in session.execute(form) for code in row]
+    theirs = {login for logins in logins_of_persons(session, people).values() for login in logins} if people else set()
+    found: list[Refusal] = []
+    if actor.code in theirs:
+        found.append(NotIndependent(f"You did what {deviation} is about. Somebody else decides.", subject=deviation))
+    touches = read_touches(session, units) if units else {}
+    return found + [why for code, seen in sorted(touches.items()) for why in independence_refusals(actor, code, seen)]
+
+
+def record_dispositions(
+    session: Session,
+    act: Act,
+    deviation: str,
+    units: Sequence[tuple[Snapshot, JudgedUnit]],
+    request: DisposeRequest,
+    *,
+    site: str | None,
+    relies_on: bytes,
+) -> tuple[Appended, int]:
+    """Write what becomes of units of a deviation. The caller locked it and checked the right. Returns the event, and of how many.
+
+    Raises UnitsUndecided, DispositionDoesNotFit, NotIndependent, and what `use_signature` raises.
+    """
+    reached = {unit.specimen: (snapshot, unit) for snapshot, unit in units}
+    asked = request.specimens if request.specimens is not None else undecided(unit for _, unit in units)
+    if not asked:
+        raise UnitsUndecided("Every unit of it is decided. Name those that are to be decided anew.", subject=deviation)
+    for code in dict.fromkeys(asked):
+        if code not in reached:
+            raise DispositionDoesNotFit(f"{code} is no unit that {deviation} reaches.", subject=code)
+        if (why := misfit(reached[code][1], request.disposition)) is not None:
+            raise why
+    raise_first(cause_refusals(session, act.actor, deviation, [reached[code][0] for code in set(asked)]))
+    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
+    event = UnitsDisposed(
+        disposition=request.disposition,
+        reason=request.reason,
+        subjects=len(set(asked)),
+        subjects_sha256=digest_of(set(asked)),
+        signature=str(signature.id),
+    )
+    appended = record_on_stream(session, act, deviation, event, request, site=site, relies_on=(relies_on,))
+    keep_named(session, deviation, asked)
+    said = {"disposition": request.disposition, "reason": request.reason, "event_hash": appended.leaf_hash}
+    rows = [{"deviation_code": deviation, "specimen_code": code} | said for code in sorted(set(asked))]
+    statement = insert(unit_disposition)
+    keys = [unit_disposition.c.deviation_code, unit_disposition.c.specimen_code]
+    session.execute(statement.on_conflict_do_update(index_elements=keys, set_={k: statement.excluded[k] for k in said}), rows)
+    return appended, len(rows)
