@@ -32,9 +32,11 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.paging import Listed, Paging, read_page
 from biobank.people.queries import get_site
-from biobank.quality.deviations import add_deviation, deviation_scope, subject_table, words_kept
+from biobank.quality.deviations import add_deviation, deviation_scope, words_kept
+from biobank.quality.dispositions import ADVERSE
 from biobank.quality.incident_events import AdverseAssessed, AdverseRecorded, AdverseReported, ReportingRuleSet
 from biobank.quality.models import adverse_event, reporting_rule
+from biobank.quality.models import deviation_subject as subject_table
 from biobank.quality.releases import end_held_releases
 from biobank.quality.schemas import Reason, Recorded, Token
 from biobank.quality.streams import last_event_at, record_on_stream
@@ -234,10 +236,6 @@ def hold_siblings(session: Session, act: Act, units: Collection[Snapshot], site:
     if placed:
         end_held_releases.get()(session, at=act.at, because=ADVERSE)
     return placed
-
-
-ADVERSE = "adverse_event"
-"""Why a lot is held whose unit may have done harm."""
 
 
 def _held(session: Session, scope: HoldScope, what: str) -> bool:

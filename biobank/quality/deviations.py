@@ -26,7 +26,8 @@ from biobank.quality.attachments import require_stored
 from biobank.quality.dispositions import keep_named, known_to, read_units, undecided
 from biobank.quality.holds import find_scope
 from biobank.quality.incident_events import DeviationOpened
-from biobank.quality.models import Deviation, DeviationAttachment, DeviationSubject
+from biobank.quality.models import DeviationAttachment, deviation
+from biobank.quality.models import deviation_subject as subject_table
 from biobank.quality.schemas import (
     DeviationAnswer,
     DeviationDetail,
@@ -38,8 +39,6 @@ from biobank.quality.schemas import (
 from biobank.quality.streams import digest_of, record_on_stream
 from biobank.vault import Erased, Keystore, open_document, put_document
 
-deviation = table_of(Deviation)
-subject_table = table_of(DeviationSubject)
 attachment_table = table_of(DeviationAttachment)
 sites_of_withdrawal: FromAbove[Callable[[Session, str], list[str]]] = FromAbove("withdrawals")
 """The clinic of a withdrawal and the sites of its specimens; none when there is no such withdrawal."""

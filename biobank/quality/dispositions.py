@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import TextClause, select, text
+from sqlalchemy import ColumnElement, FromClause, Subquery, Text, TextualSelect, and_, or_, select, text, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
@@ -21,20 +21,27 @@ from biobank.auth.queries import logins_of_persons
 from biobank.custody.hold_coverage import covered_by_those
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
+from biobank.custody.models import hold
 from biobank.custody.recording import Circumstances
 from biobank.custody.snapshots import load, may_know
-from biobank.custody.states import TERMINAL, Quality, State
+from biobank.custody.states import TERMINAL, HoldScope, Quality, State
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.quality.incident_events import UnitsDisposed
 from biobank.quality.independence import NotIndependent, independence_refusals, read_touches
-from biobank.quality.models import deviation_unit, paper_form, unit_disposition
+from biobank.quality.models import adverse_event, deviation_unit, paper_form, unit_disposition
+from biobank.quality.models import deviation as deviation_table
+from biobank.quality.models import deviation_subject as subject
 from biobank.quality.releases import withdrawals_of_releases
 from biobank.quality.schemas import Code, JudgedUnit, Reason, Token
 from biobank.quality.streams import digest_of, record_on_stream
+from biobank.specimens.models import specimen
 
-units_of_withdrawals: FromAbove[str] = FromAbove("withdrawals")
-"""SQL: SELECT withdrawal_code, specimen_code, of every unit that a withdrawal ever named."""
+units_of_withdrawals: FromAbove[FromClause] = FromAbove("withdrawals")
+"""A table with withdrawal_code and specimen_code: every unit that a withdrawal ever named."""
+
+ADVERSE = "adverse_event"
+"""Why a lot is held whose unit may have done harm."""
 
 Disposition = Literal["cleared", "kept_held", "rejected", "followed_up"]
 
@@ -65,52 +72,58 @@ class DisposeRequest(Circumstances):
     signature: Token = None
 
 
-_HOLDS_OF = """
-    SELECT s.deviation_code, h.id AS hold_id
-    FROM deviation_subject s JOIN hold h ON h.scope_kind = s.subject_kind AND h.scope_id = s.subject_id
-    UNION SELECT a.deviation_code, h.id
-    FROM adverse_event a JOIN deviation_subject s ON s.deviation_code = a.deviation_code AND s.subject_kind = 'specimen'
-         JOIN specimen p ON p.code = s.subject_id
-         JOIN hold h ON h.reason = 'adverse_event'
-              AND ((h.scope_kind = 'lot' AND h.scope_id = p.lot_code)
-                   OR (h.scope_kind = 'harvest' AND h.scope_id = p.harvest_code))
-"""
-"""SQL: the holds on what a deviation names, and those that an adverse event placed on the lots or harvests of its units."""
+def _holds_of(*where: ColumnElement[bool]) -> Subquery:
+    """SELECT deviation_code, hold id: the holds on what deviations name, and those that an adverse event placed on the lots or
+    harvests of its units; `where` is about the holds and the deviations."""
+    pairs = (subject.c.deviation_code, hold.c.id)
+    named = select(*pairs).join(hold, and_(hold.c.scope_kind == subject.c.subject_kind, hold.c.scope_id == subject.c.subject_id))
+    unit = and_(subject.c.subject_kind == "specimen", specimen.c.code == subject.c.subject_id)
+    shared = or_(
+        and_(hold.c.scope_kind == HoldScope.LOT.value, hold.c.scope_id == specimen.c.lot_code),
+        and_(hold.c.scope_kind == HoldScope.HARVEST.value, hold.c.scope_id == specimen.c.harvest_code),
+    )
+    caused = (
+        select(*pairs)
+        .join(adverse_event, adverse_event.c.deviation_code == subject.c.deviation_code)
+        .join(specimen, unit)
+        .join(hold, and_(hold.c.reason == ADVERSE, shared))
+    )
+    both = union(*(one.join(deviation_table, deviation_table.c.code == pairs[0]).where(*where) for one in (named, caused)))
+    return both.subquery()
 
 
 @cache
-def _reached() -> TextClause:
-    standing = f"lifted_at IS NULL AND id IN (SELECT o.hold_id FROM ({_HOLDS_OF}) AS o WHERE o.deviation_code = :deviation)"  # noqa: S608
-    return text(
-        f"""
-        SELECT code FROM ({covered_by_those(standing, "scope.target AS code")}) AS covered
-        UNION SELECT specimen_code FROM deviation_unit WHERE deviation_code = :deviation
-        UNION SELECT p.code FROM deviation_subject s JOIN specimen p ON p.lot_code = s.subject_id
-        WHERE s.deviation_code = :deviation AND s.subject_kind = 'lot'
-        UNION SELECT i.specimen_code FROM deviation_subject s
-              JOIN ({units_of_withdrawals.get()}) AS i ON i.withdrawal_code = s.subject_id
-        WHERE s.deviation_code = :deviation AND s.subject_kind = 'withdrawal'
-        """  # noqa: S608 - the parts put in are constants of our packages
-    )
+def _covered() -> TextualSelect:
+    return text(covered_by_those("id = ANY(:holds)", "scope.target AS code")).columns(code=Text)
 
 
-@cache
-def _keep() -> TextClause:
-    return text(
-        f"""
-        INSERT INTO deviation_unit (deviation_code, specimen_code)
-        SELECT v.code, covered.code
-        FROM ({covered_by_those("id = :hold", "scope.target AS code")}) AS covered,
-             deviation v JOIN ({_HOLDS_OF}) AS o ON o.deviation_code = v.code
-        WHERE o.hold_id = :hold AND v.closed_at IS NULL
-        ON CONFLICT DO NOTHING
-        """  # noqa: S608 - the parts put in are constants of our packages
+def reached_units(session: Session, deviation: str) -> list[str]:
+    """Return the units that a deviation asks about, by code: named, of a lot or withdrawal named, or under a hold, now or kept.
+
+    The holds are read first: one that is lifted meanwhile has kept its units before (`keep_covered`), so none is missed.
+    """
+    of_it = subject.c.deviation_code == deviation
+    holds = list(session.execute(select(_holds_of(of_it, hold.c.lifted_at.is_(None)).c.id)).scalars())
+    covered = session.execute(_covered(), {"holds": holds}).scalars() if holds else ()
+    of_lots = select(specimen.c.code).join(subject, subject.c.subject_id == specimen.c.lot_code)
+    items = units_of_withdrawals.get()
+    parts = union(
+        select(deviation_unit.c.specimen_code).where(deviation_unit.c.deviation_code == deviation),
+        of_lots.where(of_it, subject.c.subject_kind == "lot"),
+        select(items.c.specimen_code)
+        .join(subject, subject.c.subject_id == items.c.withdrawal_code)
+        .where(of_it, subject.c.subject_kind == "withdrawal"),
     )
+    return sorted({*covered, *session.execute(parts).scalars()})
 
 
 def keep_covered(session: Session, hold_id: UUID) -> None:
     """Keep what a hold covers that is about to be lifted: open deviations about it ask for a word on those units all the same."""
-    session.execute(_keep(), {"hold": hold_id})
+    about = _holds_of(hold.c.id == hold_id, deviation_table.c.closed_at.is_(None))
+    deviations = session.execute(select(about.c.deviation_code)).scalars().all()
+    covered = session.execute(_covered(), {"holds": [hold_id]}).scalars().all() if deviations else ()
+    for one in deviations:
+        keep_named(session, one, covered)
 
 
 def keep_named(session: Session, deviation: str, specimens: Collection[str]) -> None:
@@ -122,8 +135,7 @@ def keep_named(session: Session, deviation: str, specimens: Collection[str]) -> 
 
 def read_units(session: Session, deviation: str) -> list[tuple[Snapshot, JudgedUnit]]:
     """Return every unit that a deviation asks about, as it is now, by code."""
-    codes = session.execute(_reached(), {"deviation": deviation}).scalars().all()
-    snapshots = load(session, codes, holds=True)
+    snapshots = load(session, reached_units(session, deviation), holds=True)
     decided = select(unit_disposition).where(unit_disposition.c.deviation_code == deviation)
     said = {row.specimen_code: row.disposition for row in session.execute(decided)}
     under = {one.code: UUID(one.projection.administered_under) for one in snapshots.values() if one.projection.administered_under}

@@ -336,6 +336,8 @@ class Notice(SQLModel, table=True):
 
 
 # Tables by the names under which everybody imports them.
+deviation = table_of(Deviation)
+deviation_subject = table_of(DeviationSubject)
 reserve = table_of(DonorReserve)
 ending_notice = table_of(EndingNotice)
 use_up_allowed = table_of(UseUpAllowance)

@@ -25,9 +25,10 @@ from biobank.custody.recording import Circumstances, Move, head_of, record
 from biobank.custody.states import HoldScope, Quality, StreamKind
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.quality.decisions import Deciding, answer_of, lot_to_decide, specimens_to_decide
-from biobank.quality.deviations import deviation, subject_table
 from biobank.quality.events import Reopened
 from biobank.quality.lot_tests import release_refusals_of_tests
+from biobank.quality.models import deviation
+from biobank.quality.models import deviation_subject as subject_table
 from biobank.quality.schemas import DecidedSpecimen, Reason, Recorded, Token
 from biobank.quality.streams import last_event_at
 from biobank.specimens.models import lot_test

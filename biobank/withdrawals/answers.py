@@ -42,7 +42,7 @@ def _sites(session: Session, code: str) -> list[str]:
     return sorted({site for site in (*clinic, *(site for tube in tubes for site in tube)) if site is not None})
 
 
-units_of_withdrawals.give("SELECT withdrawal_code, specimen_code FROM withdrawal_item")
+units_of_withdrawals.give(_item)
 
 
 @clinics_of_withdrawals.give
