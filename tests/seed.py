@@ -63,12 +63,14 @@ SITES = (
 
 EQUIPMENT = format_code("EQ", None, 1_000_000)
 REAGENT = format_code("RG", None, 1_000_000)
+SHIPPER = format_code("EQ", None, 2_000_000)
 REGISTERED: dict[str, tuple[str, ...]] = {
     "procedure": ("SOP-014 v3", "SOP-020 v1", "SOP-031 v1", "SOP-3 v1", "SOP 1", "P-1", "1"),
     "cooling_programme": ("CRF-1 slow v2",),
     "cryoprotectant": ("DMSO 5 %", "DMSO 10 %", "DMSO 5 % in FBS"),
     "laboratory": ("North Lab", "South Lab"),
     "test_method": ("By the book",),
+    "courier": ("CRYOGO", "COLD_EXPRESS", "FAST", "OTHERS"),
 }
 """What stands in the registers of every test bank, in use at every site; every seeded person may work by the procedures."""
 PROCEDURE = str(uuid5(NAMESPACE_OID, "procedure SOP-014 v3"))
@@ -102,7 +104,11 @@ def sites_and_users(connection: "psycopg.Connection[tuple[object, ...]]") -> Non
 
 
 def _registers(connection: "psycopg.Connection[tuple[object, ...]]", instant: datetime) -> None:
-    for key, kind, name in ((EQUIPMENT, "equipment", "Counter 1"), (REAGENT, "reagent_lot", "Collagenase")):
+    for key, kind, name in (
+        (EQUIPMENT, "equipment", "Counter 1"),
+        (REAGENT, "reagent_lot", "Collagenase"),
+        (SHIPPER, "shipper", "DS-12"),
+    ):
         connection.execute(
             "INSERT INTO register_entry (key, kind, name, qualified_at, recorded_at, recorded_by) "
             "VALUES (%s,%s,%s,%s,%s,'SYSTEM')",

@@ -588,6 +588,8 @@ def upgrade() -> None:
         sa.Column("use_within_days", sa.Integer(), nullable=True),
         sa.Column("result_within_days", sa.Integer(), nullable=True),
         sa.Column("calibration_due_on", sa.Date(), nullable=True),
+        sa.Column("holds_h", sa.Integer(), nullable=True),
+        sa.Column("least_charge_g", sa.Integer(), nullable=True),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("qualified_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("recalled_at", sa.DateTime(timezone=True), nullable=True),
@@ -595,13 +597,18 @@ def upgrade() -> None:
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("recorded_by", sa.Text(), nullable=False),
         sa.CheckConstraint(
-            "(kind IN ('reagent_lot','medium') AND key LIKE 'RG-_______') OR (kind IN ('equipment','workstation') AND key LIKE 'EQ-_______') OR (kind NOT IN ('reagent_lot','medium','equipment','workstation') AND length(key) = 36)",
+            "(kind IN ('reagent_lot','medium') AND key LIKE 'RG-_______') OR (kind IN ('equipment','workstation','shipper') AND key LIKE 'EQ-_______') OR (kind NOT IN ('reagent_lot','medium','equipment','workstation','shipper') AND length(key) = 36)",
             name=op.f("what_is_scanned_has_a_code"),
         ),
         sa.CheckConstraint(
-            "kind IN ('reagent_lot','medium','equipment','workstation','procedure','cooling_programme','cryoprotectant','courier','laboratory','test_method','reason')",
+            "kind = 'shipper' OR (holds_h IS NULL AND least_charge_g IS NULL)",
+            name=op.f("only_a_shipper_is_charged_with_nitrogen"),
+        ),
+        sa.CheckConstraint(
+            "kind IN ('reagent_lot','medium','equipment','workstation','shipper','procedure','cooling_programme','cryoprotectant','courier','laboratory','test_method','reason')",
             name=op.f("register_kind_is_known"),
         ),
+        sa.CheckConstraint("holds_h > 0 AND least_charge_g > 0", name=op.f("a_shipper_holds_for_hours")),
         sa.CheckConstraint("result_within_days > 0", name=op.f("days_to_a_result_are_counted")),
         sa.CheckConstraint("use_within_days > 0", name=op.f("days_after_opening_are_counted")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_register_entry_site_code")),
@@ -1288,6 +1295,16 @@ def upgrade() -> None:
     )
     op.create_index("ix_sensor_place_container", "sensor_place", ["container_code"], unique=False)
     op.create_table(
+        "shipment_box",
+        sa.Column("shipment_code", sa.Text(), nullable=False),
+        sa.Column("box", sa.Text(), nullable=False),
+        sa.Column("seal", sa.Text(), nullable=False),
+        sa.CheckConstraint("box ~ '^[A-Z0-9-]{1,12}$'", name=op.f("a_box_has_a_number")),
+        sa.ForeignKeyConstraint(["shipment_code"], ["shipment.code"], name=op.f("fk_shipment_box_shipment_code")),
+        sa.PrimaryKeyConstraint("shipment_code", "box", name=op.f("pk_shipment_box")),
+        info={"append_only": True},
+    )
+    op.create_table(
         "stock_count",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("container_code", sa.Text(), nullable=False),
@@ -1900,9 +1917,15 @@ def upgrade() -> None:
         sa.Column("shipment_code", sa.Text(), nullable=False),
         sa.Column("specimen_code", sa.Text(), nullable=False),
         sa.Column("issued_for", sa.Text(), nullable=True),
+        sa.Column("box", sa.Text(), nullable=True),
         sa.Column("dispatched_event", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["dispatched_event"], ["event.leaf_hash"], name=op.f("fk_shipment_item_dispatched_event")),
         sa.ForeignKeyConstraint(["issued_for"], ["withdrawal.code"], name=op.f("fk_shipment_item_issued_for")),
+        sa.ForeignKeyConstraint(
+            ["shipment_code", "box"],
+            ["shipment_box.shipment_code", "shipment_box.box"],
+            name="a_tube_is_in_a_box_of_its_shipment",
+        ),
         sa.ForeignKeyConstraint(["shipment_code"], ["shipment.code"], name=op.f("fk_shipment_item_shipment_code")),
         sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_shipment_item_specimen_code")),
         sa.PrimaryKeyConstraint("shipment_code", "specimen_code", name=op.f("pk_shipment_item")),
@@ -2456,6 +2479,7 @@ def downgrade() -> None:
     op.drop_index("one_open_count_per_place", table_name="stock_count", postgresql_where=sa.text("open"))
     op.drop_index("ix_stock_count_counted", table_name="stock_count")
     op.drop_table("stock_count")
+    op.drop_table("shipment_box")
     op.drop_index("ix_sensor_place_container", table_name="sensor_place")
     op.drop_table("sensor_place")
     op.drop_index("ix_sensor_doubt_open", table_name="sensor_doubt", postgresql_where=sa.text("answer IS NULL"))

@@ -88,14 +88,15 @@ def place(
     specimen: Snapshot | None = None,
     donor_code: str | None = None,
     container: str | None = None,
+    stream_id: str | None = None,
 ) -> tuple[UUID, Appended]:
     """Place one hold and return its id and its event.
 
     For a specimen scope pass the locked `specimen`. For a harvest scope pass its donor and for an
-    excursion its `container`: the event stands on the stream of that.
+    excursion its `container`: the event stands on the stream of that; for a box of a shipment say the `stream_id`.
     """
     stream, _placed, _lifted = HOLD_EVENTS[scope_kind]
-    stream_id = container or ((donor_code or scope_id) if scope_kind is HoldScope.HARVEST else scope_id)
+    stream_id = stream_id or container or ((donor_code or scope_id) if scope_kind is HoldScope.HARVEST else scope_id)
     fact = Fact(
         stream,
         stream_id,

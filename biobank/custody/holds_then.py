@@ -9,24 +9,24 @@ from typing import Any
 from sqlalchemy import TextClause, text
 from sqlmodel import Session
 
-from biobank.custody.hold_coverage import specimens_reach
+from biobank.custody.hold_coverage import shipping_reach, specimens_reach
 from biobank.custody.legality import ActiveHold
 from biobank.custody.projection import Projection
+from biobank.custody.rebuild import entries_of, steps_of
 from biobank.foundation.from_above import FromAbove
 
 places_around: FromAbove[Callable[[Session, str, datetime, datetime], list[str]]] = FromAbove("storage")
 """A container and every one that it stood in at a time, as known at another, from the inside out."""
 
 excursions_then: FromAbove[str] = FromAbove("monitoring")
-"""SQL: SELECT scope_kind, scope_id, until; the excursions in whose set `:codes` stood unassessed at `:at`, as known
-at `:known`."""
+"""SQL in brackets: SELECT scope_kind, scope_id, until; the excursions in whose set `:codes`, or what they were made from since it
+was affected, stood unassessed at `:at`, as known at `:known`."""
 
 
 @dataclass(frozen=True)
 class Stay:
-    """A container or shipment that a specimen was in, and from when to when; `until` None: still."""
+    """A container that a specimen was in, and from when to when; `until` None: still."""
 
-    kind: str
     code: str
     since: datetime
     until: datetime | None
@@ -37,18 +37,17 @@ def stays_of(steps: Sequence[tuple[dict[str, Any], Projection]]) -> list[Stay]:
 
     Of the time stated and the time recorded the one counts that makes a stay longer: nobody leaves a hold by stating a time.
     """
-    columns = [(*_instants(entry), after.container_code, after.shipment_code) for entry, after in steps]
     stays: list[Stay] = []
-    for kind, place in (("container", 2), ("shipment", 3)):
-        open_code: str | None = None
-        since: datetime | None = None
-        for row in columns:
-            if (code := (row[2], row[3])[place - 2]) != open_code:
-                if open_code is not None and since is not None:
-                    stays.append(Stay(kind, open_code, since, row[1]))
-                open_code, since = code, row[0]
-        if open_code is not None and since is not None:
-            stays.append(Stay(kind, open_code, since, None))
+    open_code: str | None = None
+    since: datetime | None = None
+    for entry, after in steps:
+        earlier, later = _instants(entry)
+        if after.container_code != open_code:
+            if open_code is not None and since is not None:
+                stays.append(Stay(open_code, since, later))
+            open_code, since = after.container_code, earlier
+    if open_code is not None and since is not None:
+        stays.append(Stay(open_code, since, None))
     return stays
 
 
@@ -60,13 +59,14 @@ def _instants(entry: dict[str, Any]) -> tuple[datetime, datetime]:
 
 @cache
 def _statement() -> TextClause:
-    reach = specimens_reach.get()
+    reach, travelled = specimens_reach.get(), shipping_reach.get()
     return text(
         f"""
-        WITH RECURSIVE {reach.tables}, own (target, scope_kind, scope_id, until) AS ({reach.scopes}), scope AS (
+        WITH RECURSIVE {reach.tables}, own (target, scope_kind, scope_id, until) AS ({reach.scopes} UNION {travelled.scopes}),
+        scope AS (
             SELECT scope_kind, scope_id, until FROM own
             UNION {excursions_then.get()}
-            UNION SELECT * FROM unnest(CAST(:kinds AS text[]), CAST(:ids AS text[]), CAST(:untils AS timestamptz[]))
+            UNION SELECT 'container', * FROM unnest(CAST(:ids AS text[]), CAST(:untils AS timestamptz[]))
         )
         SELECT DISTINCT h.id, h.kind, h.scope_kind, h.scope_id, h.blocks, h.placed_at
         FROM scope JOIN hold h ON h.scope_id = scope.scope_id AND h.scope_kind = scope.scope_kind
@@ -79,17 +79,24 @@ def _statement() -> TextClause:
     )
 
 
+@cache
+def _made_from() -> TextClause:
+    tables = specimens_reach.get().tables
+    return text(f"WITH RECURSIVE {tables} SELECT member FROM line WHERE member <> target ORDER BY member")  # noqa: S608
+
+
 def holds_then(session: Session, code: str, stays: Sequence[Stay], at: datetime, known: datetime) -> list[ActiveHold]:
-    """Return the holds that covered a specimen at `at` as known at `known`: its own and its ancestors', lot, harvest, donor, and
-    of the places and shipments it was in since they were placed.
+    """Return the holds that covered a specimen at `at` as known at `known`: its own and its ancestors', lot, harvest, donor, of
+    shipments that any of them travelled in, and of the places that any of them was in since they were placed.
     """
-    named = {(stay.kind, stay.code, stay.until) for stay in stays}
-    for stay in stays:
-        if stay.kind == "container":
-            around = places_around.get()(session, stay.code, min(at, stay.until or at), known)
-            named |= {("container", outer, stay.until) for outer in around}
-    kinds, ids, untils = (list(column) for column in zip(*sorted(named, key=str), strict=True)) if named else ([], [], [])
-    rows = session.execute(
-        _statement(), {"codes": [code], "kinds": kinds, "ids": ids, "untils": untils, "at": at, "known": known}
-    )
+    every = list(stays)
+    for ancestor in session.scalars(_made_from(), {"codes": [code]}).all():
+        every += stays_of(list(steps_of(entries_of(session, ancestor, at=at, as_known_at=known))))
+    named = {
+        (outer, stay.until)
+        for stay in every
+        for outer in places_around.get()(session, stay.code, min(at, stay.until or at), known)
+    }
+    ids, untils = (list(column) for column in zip(*sorted(named, key=str), strict=True)) if named else ([], [])
+    rows = session.execute(_statement(), {"codes": [code], "ids": ids, "untils": untils, "at": at, "known": known})
     return [ActiveHold(str(row.id), row.kind, row.scope_kind, row.scope_id, tuple(row.blocks)) for row in rows]

@@ -17,7 +17,7 @@ NAMED: tuple[tuple[str, str], ...] = (
     ("cooling_programme", "slow-1C-per-min v2"),
     ("cryoprotectant", "DMSO 10 %"),
     ("cryoprotectant", "DMSO 5 %"),
-    ("courier", "CRYOGO"),
+    ("courier", "COLDLINE"),
     ("laboratory", LABORATORY),
 )
 TEST_METHODS: Final = {
@@ -35,13 +35,15 @@ def make_registers(session: Session, act: Act, people: list[str], today: date) -
         for person in people:
             authorise(session, act, key, Authorise(person=person, until=today + timedelta(days=300)))
     for kind, name in NAMED:
-        _enter(session, act, kind=kind, name=name)
+        _enter(session, act, kind=kind, name=name, **({"site": None} if kind == "courier" else {}))
     for name, days in TEST_METHODS.values():
         _enter(session, act, kind="test_method", name=name, result_within_days=days)
     for name, due in (("Incubator 1", 90), ("Safety cabinet 2", 20), ("Cell counter", -10)):
         key = _enter(session, act, kind="equipment", name=name, calibration_due_on=today + timedelta(days=due))
         _qualify(session, act, key)
     _enter(session, act, kind="workstation", name="Bench A")
+    shipper = _enter(session, act, kind="shipper", name="DS-04", holds_h=240, least_charge_g=3500, site=None)
+    _qualify(session, act, shipper)
     collagenase = {"supplier": "Lakeside Reagents", "supplier_lot": "C-88213", "contains": [Substance.COLLAGENASE]}
     _qualify(session, act, _enter(session, act, kind="reagent_lot", name="Collagenase", use_within_days=14, **collagenase))
     expires = today - timedelta(days=3)
@@ -52,7 +54,7 @@ def make_registers(session: Session, act: Act, people: list[str], today: date) -
 
 
 def _enter(session: Session, act: Act, **said: Any) -> str:
-    return enter(session, act, EnterRegister(site=BANK, **said)).entry.entry
+    return enter(session, act, EnterRegister(**{"site": BANK} | said)).entry.entry
 
 
 def _qualify(session: Session, act: Act, key: str) -> None:

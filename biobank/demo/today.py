@@ -80,9 +80,7 @@ def _handovers(session: Session, stage: Stage) -> None:
 def _shipment(session: Session, stage: Stage) -> None:
     """Syringes on their way from the clinic."""
     seen = _seen(session, "collected", stage.actors["clara"].code, 2)
-    request = ShipmentRequest(
-        from_site=CLINIC, to_site=BANK, specimens=seen, courier="CRYOGO", evidence="CG 20418", shipper="DS-04", logger="LOG-31"
-    )
+    request = ShipmentRequest(from_site=CLINIC, to_site=BANK, specimens=seen, courier="COLDLINE", evidence="CG 20418")
     dispatch(session, stage.act("clara", clock.now()), request)
 
 

@@ -50,6 +50,9 @@ class Settings(BaseModel):
     )
     issuer: str = Field("biobank", description="`iss` and `aud` of tokens.")
     log_origin: str = Field("bank.example/custody", description="Origin line of checkpoints and receipts.")
+    logger_gap_min: int = Field(
+        60, ge=1, le=1440, description="Minutes without a reading after which a logger's file does not cover a journey."
+    )
     merge_delay_s: int = Field(60, ge=1, le=3600, description="Longest promised time between receipt and seal.")
     access_token_s: int = Field(900, ge=60, le=3600, description="Life of an access token.")
     refresh_token_s: int = Field(12 * 3600, ge=300, description="Life of a refresh token.")

@@ -3,20 +3,24 @@
 from biobank.custody.hold_coverage import HoldReach, excursions_reach
 from biobank.custody.holds_then import excursions_then
 
-# What was made of an affected specimen is covered only if it was made after that was affected; one that stands in the set itself
-# is judged by its own line there. The chain upwards is walked only while an excursion holds anything.
-excursions_reach.give(
-    HoldReach(
-        tables="""
+_CHAIN = """
     chain AS (
-        SELECT code AS target, code AS member, CAST(NULL AS timestamptz) AS made FROM specimen
-        WHERE code = ANY(:codes) AND EXISTS (SELECT 1 FROM hold WHERE scope_kind = 'excursion' AND lifted_at IS NULL)
+        SELECT code AS target, code AS member, CAST(NULL AS timestamptz) AS made FROM specimen WHERE code = ANY(:codes) {when}
         UNION
         SELECT chain.target, p.parent_code,
                (SELECT greatest(e.occurred_at, e.recorded_at) FROM event e
                 WHERE e.stream_kind = 'specimen' AND e.stream_id = chain.member AND e.seq = 1)
         FROM chain JOIN specimen_parent p ON p.child_code = chain.member
-    )""",
+    )"""
+"""A specimen and what it was made from, upwards; `made`: when the member's child came to be, NULL for the specimen itself."""
+
+# What was made of an affected specimen is covered only if it was made after that was affected; one that stands in the set itself
+# is judged by its own line there. The chain upwards is walked only while an excursion holds anything.
+excursions_reach.give(
+    HoldReach(
+        tables=_CHAIN.format(
+            when="AND EXISTS (SELECT 1 FROM hold WHERE scope_kind = 'excursion' AND lifted_at IS NULL)",
+        ),
         scopes="""
     SELECT chain.target, 'excursion', i.excursion_code, CAST(NULL AS timestamptz)
     FROM chain JOIN excursion_item i ON i.specimen_code = chain.member
@@ -29,7 +33,12 @@ excursions_reach.give(
     WHERE a.scope_kind = 'excursion'""",
     )
 )
-excursions_then.give("""
-    SELECT 'excursion', i.excursion_code, CAST(NULL AS timestamptz) FROM excursion_item i
-    WHERE i.specimen_code = ANY(:codes) AND i.included_at <= :known AND (i.removed_at IS NULL OR i.removed_at > :known)
-      AND (i.assessed_at IS NULL OR i.assessed_at > :at OR i.assessed_at > :known)""")
+excursions_then.give(f"""(
+    WITH RECURSIVE {_CHAIN.format(when="")}, known AS (
+        SELECT i.* FROM excursion_item i JOIN chain ON chain.member = i.specimen_code
+        WHERE i.included_at <= :known AND (i.removed_at IS NULL OR i.removed_at > :known)
+    )
+    SELECT 'excursion', i.excursion_code, CAST(NULL AS timestamptz) FROM chain JOIN known i ON i.specimen_code = chain.member
+    WHERE (i.assessed_at IS NULL OR i.assessed_at > :at OR i.assessed_at > :known)
+      AND (chain.made IS NULL OR chain.made >= i.since AND NOT EXISTS (
+          SELECT 1 FROM known own WHERE own.excursion_code = i.excursion_code AND own.specimen_code = chain.target)))""")  # noqa: S608 - our own constant

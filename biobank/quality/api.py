@@ -131,12 +131,12 @@ async def acknowledge_notice(notice: UUID, request: Acknowledge, performing: Per
 @router.get("/holds")
 async def read_holds(
     reading: Reading,
-    scope: Annotated[str | None, Query(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")] = None,
+    scope: Annotated[str | None, Query(min_length=3, max_length=25, pattern=r"^[A-Za-z0-9_-]+$")] = None,
     active: bool | None = None,
     after: Cursor | None = None,
     limit: Limit = 100,
 ) -> HoldList:
-    """Holds, newest first; `scope` is the code of what they cover."""
+    """Holds, newest first; `scope` is the code of what they cover; of one box of a shipment `SH-…_2`."""
     return await reading(holds.list_holds, scope=scope, active=active, paging=Paging(after, limit))
 
 

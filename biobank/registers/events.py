@@ -20,7 +20,7 @@ class RegisterEntered(Event):
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.register_entered"] = "system.register_entered"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     permission: ClassVar[Permission] = Permission.KIT_MANAGE
 
     entry_kind: str = Field(pattern=WORD, description="Kind of entry.")
@@ -34,11 +34,13 @@ class RegisterEntered(Event):
     use_within_days: int | None = Field(default=None, ge=1, le=3660, description="How long it may be used after opening.")
     result_within_days: int | None = Field(default=None, ge=1, le=366, description="How long a test method's result takes.")
     calibration_due_on: str | None = DAY
+    holds_h: int | None = Field(default=None, ge=1, le=1000, description="Hours that a charged shipper stays cold.")
+    least_charge_g: int | None = Field(default=None, ge=1, le=1_000_000, description="Nitrogen it leaves with at least, grams.")
 
     @classmethod
     def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
-        """Version 1 knew no test methods."""
-        return payload | {"result_within_days": None}
+        """Version 1 knew no test methods, version 2 no shippers."""
+        return {"result_within_days": None, "holds_h": None, "least_charge_g": None} | payload
 
 
 class RegisterChanged(Event):

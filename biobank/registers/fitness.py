@@ -50,7 +50,7 @@ SENTENCES: Final[Mapping[Problem, str]] = {
     Problem.UNCALIBRATED: "The calibration of {name} was due on {calibration_due_on}.",
     Problem.UNAUTHORISED: "{person} is not authorised for {name} in the register.",
 }
-QUALIFIED_FIRST: Final = frozenset({"reagent_lot", "medium", "equipment"})
+QUALIFIED_FIRST: Final = frozenset({"reagent_lot", "medium", "equipment", "shipper"})
 
 
 def has_code(key: str) -> bool:

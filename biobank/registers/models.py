@@ -21,17 +21,22 @@ class RegisterEntry(SQLModel, table=True):
     __tablename__ = "register_entry"
     __table_args__ = (
         CheckConstraint(
-            "kind IN ('reagent_lot','medium','equipment','workstation','procedure','cooling_programme','cryoprotectant',"
-            "'courier','laboratory','test_method','reason')",
+            "kind IN ('reagent_lot','medium','equipment','workstation','shipper','procedure','cooling_programme',"
+            "'cryoprotectant','courier','laboratory','test_method','reason')",
             name="register_kind_is_known",
         ),
         CheckConstraint(
-            "(kind IN ('reagent_lot','medium') AND key LIKE 'RG-_______') OR (kind IN ('equipment','workstation') AND "
-            "key LIKE 'EQ-_______') OR (kind NOT IN ('reagent_lot','medium','equipment','workstation') AND length(key) = 36)",
+            "(kind IN ('reagent_lot','medium') AND key LIKE 'RG-_______') OR (kind IN ('equipment','workstation','shipper') AND "
+            "key LIKE 'EQ-_______') OR (kind NOT IN ('reagent_lot','medium','equipment','workstation','shipper') AND "
+            "length(key) = 36)",
             name="what_is_scanned_has_a_code",
         ),
         CheckConstraint("use_within_days > 0", name="days_after_opening_are_counted"),
         CheckConstraint("result_within_days > 0", name="days_to_a_result_are_counted"),
+        CheckConstraint(
+            "kind = 'shipper' OR (holds_h IS NULL AND least_charge_g IS NULL)", name="only_a_shipper_is_charged_with_nitrogen"
+        ),
+        CheckConstraint("holds_h > 0 AND least_charge_g > 0", name="a_shipper_holds_for_hours"),
         # A name that forms choose from stands for one thing at a site; what carries a code may be called alike.
         Index(
             "a_name_is_registered_once",
@@ -58,6 +63,8 @@ class RegisterEntry(SQLModel, table=True):
     use_within_days: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
     result_within_days: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
     calibration_due_on: date | None = Field(default=None, sa_column=Column(Date, nullable=True))
+    holds_h: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
+    least_charge_g: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
     opened_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     qualified_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     recalled_at: datetime | None = Field(default=None, sa_column=when(nullable=True))

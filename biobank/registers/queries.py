@@ -50,6 +50,12 @@ def result_due(session: Session, site: str, method: str, sampled_at: datetime) -
     return None if days is None else sampled_at + timedelta(days=days)
 
 
+def is_in_use(session: Session, kind: str, name: str) -> bool:
+    """Say whether any site has something of this kind and name in use."""
+    asked = select(_E.key).where(_E.kind == kind, _E.name == name, _E.retired_at.is_(None), _E.recalled_at.is_(None))
+    return session.execute(asked.limit(1)).first() is not None
+
+
 def list_register(
     session: Session, actor: Actor, *, kind: str | None = None, site: str | None = None, paging: Paging = Paging()
 ) -> RegisterList:

@@ -1,5 +1,6 @@
 """Wire shapes of the registers."""
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Final, Literal, Self
 
@@ -15,6 +16,7 @@ RegisterKind = Literal[
     "medium",
     "equipment",
     "workstation",
+    "shipper",
     "procedure",
     "cooling_programme",
     "cryoprotectant",
@@ -23,8 +25,10 @@ RegisterKind = Literal[
     "test_method",
     "reason",
 ]
-PREFIXES: Final = {"reagent_lot": "RG", "medium": "RG", "equipment": "EQ", "workstation": "EQ"}
+PREFIXES: Final = {"reagent_lot": "RG", "medium": "RG", "equipment": "EQ", "workstation": "EQ", "shipper": "EQ"}
 """Kinds that are scanned → the prefix of the code they get."""
+
+CALIBRATED: Final = frozenset({"equipment", "workstation", "shipper"})
 
 Named = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()-]*$")]
 Words = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()&,-]*$")]
@@ -54,7 +58,13 @@ class EnterRegister(Circumstances):
     result_within_days: Annotated[int, Field(ge=1, le=366)] | None = Field(
         default=None, description="Of a test method: how many days after the sample its result is due."
     )
-    calibration_due_on: date | None = None
+    calibration_due_on: date | None = Field(default=None, description="Of a shipper: when it is to be qualified again.")
+    holds_h: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None, description="Of a shipper: hours that it stays cold after it was charged, by its qualification."
+    )
+    least_charge_g: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="Of a shipper: grams of nitrogen that it must hold when it leaves."
+    )
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
@@ -62,8 +72,12 @@ class EnterRegister(Circumstances):
             raise ValueError("only a reagent lot or a medium is opened and leaves something behind")
         if self.kind != "test_method" and self.result_within_days is not None:
             raise ValueError("only a test method has a result to wait for")
-        if self.kind not in {"equipment", "workstation"} and self.calibration_due_on is not None:
-            raise ValueError("only equipment and workstations are calibrated")
+        if self.kind not in CALIBRATED and self.calibration_due_on is not None:
+            raise ValueError("only equipment, workstations and shippers are calibrated")
+        if self.kind != "shipper" and (self.holds_h is not None or self.least_charge_g is not None):
+            raise ValueError("only a shipper is charged with nitrogen and stays cold for hours")
+        if self.kind == "courier" and re.fullmatch(r"[A-Z0-9_-]{2,40}", self.name) is None:
+            raise ValueError("a courier goes by its code, of capital letters, digits and lines, such as CRYO-GO")
         return self
 
 
@@ -111,6 +125,8 @@ class RegisterPublic(BaseModel):
     use_within_days: int | None
     result_within_days: int | None
     calibration_due_on: date | None
+    holds_h: int | None
+    least_charge_g: int | None
     opened_at: datetime | None
     qualified_at: datetime | None
     recalled_at: datetime | None

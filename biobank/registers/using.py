@@ -48,6 +48,7 @@ class Use:
     used_at: datetime
     people: Collection[str]
     codes: Collection[str] = ()
+    """Keys of things: what has a code goes by it."""
     named: Mapping[RegisterKind, str] = field(default_factory=dict)
     keeping: bool = False
 

@@ -8,17 +8,24 @@ from biobank.shipping.arrivals import judge_arrival
 travelled_with.give(judge_arrival)
 travelled_alone.give(lambda tube, event: [(one.kind, one.reason) for one in findings_alone(tube, event)])
 
-# A hold on a shipment covers what ever travelled with it.
+# A hold on a shipment covers what ever travelled with it, one on a box of it (`shipping/boxes.py: scope_of`) what lay in that.
 shipping_reach.give(
     HoldReach(
         tables="",
         scopes="""
     SELECT line.target, 'shipment', i.shipment_code, CAST(NULL AS timestamptz)
-    FROM line JOIN shipment_item i ON i.specimen_code = line.member""",
+    FROM line JOIN shipment_item i ON i.specimen_code = line.member
+    UNION
+    SELECT line.target, 'shipment', i.shipment_code || '_' || i.box, NULL
+    FROM line JOIN shipment_item i ON i.specimen_code = line.member WHERE i.box IS NOT NULL""",
         held="""
-    SELECT i.specimen_code FROM active a JOIN shipment_item i ON i.shipment_code = a.scope_id WHERE a.scope_kind = 'shipment'""",
+    SELECT i.specimen_code FROM active a JOIN shipment_item i ON i.shipment_code = split_part(a.scope_id, '_', 1)
+    WHERE a.scope_kind = 'shipment'""",
     )
 )
 shipment_sites.give("""
     SELECT s.code AS scope_id, CAST(NULL AS text) AS donor_code, v.site
-    FROM shipment s, LATERAL (VALUES (s.from_site), (s.to_site)) AS v(site)""")
+    FROM shipment s, LATERAL (VALUES (s.from_site), (s.to_site)) AS v(site)
+    UNION ALL
+    SELECT b.shipment_code || '_' || b.box, NULL, v.site
+    FROM shipment_box b JOIN shipment s ON s.code = b.shipment_code, LATERAL (VALUES (s.from_site), (s.to_site)) AS v(site)""")

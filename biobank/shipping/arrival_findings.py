@@ -25,6 +25,8 @@ SEAL = Finding("seal_broken", HoldKind.QUALITY)
 WARM = Finding("arrived_too_warm", HoldKind.TEMPERATURE)
 COLD = Finding("arrived_too_cold", HoldKind.TEMPERATURE)
 LATE = Finding("arrived_after_the_hold_time", HoldKind.TEMPERATURE)
+UNREAD = Finding("temperature_record_incomplete", HoldKind.TEMPERATURE)
+UNRECORDED = Finding("no_temperature_record", HoldKind.TEMPERATURE)
 NAMELESS = Finding("travelled_with_an_unlabelled_tube", HoldKind.IDENTITY)
 
 
@@ -48,11 +50,15 @@ class Seen:
 
 @dataclass(frozen=True)
 class Sent:
-    """How something travelled: within which temperatures, under which seal, and until when its shipper was cold."""
+    """How something travelled: within which temperatures, under which seal, and until when its shipper was cold.
+
+    `unrecorded`: a logger travelled with it, and no file of that has been read yet.
+    """
 
     limits: PlaceLimits
     seal: str | None = None
     cold_until: datetime | None = None
+    unrecorded: bool = False
 
 
 def limits_of_travel(temperature_class: str | None, tubes: Iterable[tuple[str, str]]) -> PlaceLimits:
@@ -88,7 +94,8 @@ def degrees_of(event: Event) -> list[int]:
 
 def findings_alone(tube: Snapshot, event: Event) -> list[Finding]:
     """Return what the temperatures of its way say of a tube that came in no shipment: carried by hand, or taken back. Pure."""
-    return _of_degrees(limits_of_travel(None, [(tube.material, tube.projection.condition)]), degrees_of(event))
+    found = _of_degrees(limits_of_travel(None, [(tube.material, tube.projection.condition)]), degrees_of(event))
+    return [*found, UNREAD] if getattr(event, "unread_s", None) else found
 
 
 def _of_degrees(limits: PlaceLimits, degrees: Sequence[int]) -> list[Finding]:
@@ -99,12 +106,15 @@ def _of_degrees(limits: PlaceLimits, degrees: Sequence[int]) -> list[Finding]:
 
 def findings_of(sent: Sent, seen: Seen) -> list[Finding]:
     """Return what stands against everything that travelled together on its arrival."""
-    degrees = [one for one in (seen.temperature_mc, *(seen.logged or ())) if one is not None]
+    logged = [] if seen.logged is None else [seen.logged.lowest_mc, seen.logged.highest_mc]
+    degrees = [one for one in (seen.temperature_mc, *logged) if one is not None]
     other_seal = seen.seal is not None and sent.seal is not None and seen.seal != sent.seal
     said = (
         (SEAL, seen.seal_intact is False or other_seal),
         *((finding, True) for finding in _of_degrees(sent.limits, degrees)),
         (LATE, sent.cold_until is not None and seen.at > sent.cold_until),
+        (UNREAD, seen.logged is not None and bool(seen.logged.unread)),
+        (UNRECORDED, sent.unrecorded and seen.logged is None),
         (NAMELESS, seen.nameless > 0),
     )
     return [finding for finding, found in said if found]

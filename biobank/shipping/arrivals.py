@@ -5,10 +5,12 @@ A withdrawal's issued tubes do not become `received` here: at the clinic they ar
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import exists, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -29,10 +31,21 @@ from biobank.custody.states import HoldScope, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
-from biobank.shipping.arrival_findings import Finding, Seen, Sent, degrees_of, findings_of, limits_of_travel
+from biobank.shipping.arrival_findings import (
+    SEAL,
+    UNRECORDED,
+    Finding,
+    Seen,
+    Sent,
+    degrees_of,
+    findings_of,
+    limits_of_travel,
+)
+from biobank.shipping.boxes import compare_boxes, scope_of
 from biobank.shipping.events import Closed, Compared, SentBack, ShipmentEvent, ShippedBack
-from biobank.shipping.journey_logs import Journey, logged_members, logged_on, read_record
+from biobank.shipping.journey_logs import Journey, logged_members, logged_on, longest_gap, read_record
 from biobank.shipping.schemas import (
+    ArrivedBox,
     ArrivedTube,
     ManifestLine,
     ShipmentAnswer,
@@ -43,6 +56,7 @@ from biobank.shipping.schemas import (
 from biobank.shipping.shipment_queries import detail_of, get_shipment, item, kinds_inside, manifest_of, row_of, shipment
 from biobank.specimens.resolving import tube_named
 from biobank.storage.queries import quarantine_at
+from biobank.transparency.models import event as event_table
 
 
 class ShipmentClosed(Conflict):
@@ -119,7 +133,7 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
     at = request.occurred_at or act.at
     seen = Seen(
         at=at,
-        logged=logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at)),
+        logged=logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at), longest_gap(act)),
         temperature_mc=request.temperature_mc,
         nameless=unknown + sum(not tube.label_legible for tube in arrived.values()),
         unknown=unknown,
@@ -130,6 +144,8 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
     extra = sorted(name for name in arrived if name not in manifest)
     event, compared = compare(session, act, row, sorted(found), seen, extra=extra, given=request)
     appended += compared
+    broken, looked = look_at_boxes(session, act, row, request.boxes, request)
+    appended += looked
     appended += _close_if_settled(session, act, code, row.to_site)
     return ShipmentArrival(
         **detail_of(session, code).model_dump(),
@@ -139,6 +155,8 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
         extra=extra,
         unknown=unknown,
         held=sorted(move.specimen.code for move in moves if inspection_hold(move.event) is not None),
+        broken_boxes=broken,
+        unread=list(event.unread),
         findings=list(event.findings),
         quarantine=quarantine_at(session, row.to_site),
     )
@@ -158,7 +176,7 @@ def compare(
 
     `row`: its locked row; `received`: its tubes of which the receipt is recorded already. Answers what was written, too.
     """
-    findings = findings_of(_sent(session, row), seen)
+    findings = findings_of(replace(_sent(session, row), unrecorded=_has_no_record(session, row)), seen)
     appended = _hold_shipment(session, act, row, findings)
     event = Compared(
         received=tuple(received),
@@ -175,10 +193,36 @@ def compare(
     return event, [*appended, _record_on_shipment(session, act, row.code, event, row.to_site, given)]
 
 
+def look_at_boxes(
+    session: Session, act: Act, row: Any, arrived: Sequence[ArrivedBox], given: Circumstances = NOW
+) -> tuple[list[str], list[Appended]]:
+    """Write down how the boxes of a shipment (its locked row) arrived, and hold what lies in one whose seal is not as it left.
+
+    Answers the boxes that did not arrive as they were sealed. Raises NoSuchBox.
+    """
+    compared = compare_boxes(session, row.code, arrived)
+    appended = [_record_on_shipment(session, act, row.code, one, row.to_site, given) for one in compared]
+    broken = [one.box for one in compared if one.broken]
+    for box in broken:
+        appended += _hold_shipment(session, act, row, [SEAL], scope_of(row.code, box))
+    return broken, appended
+
+
 def _sent(session: Session, row: Any) -> Sent:
     """How a shipment (its row) travelled; its tubes are asked only where nobody said in which class."""
     tubes = [] if row.temperature_class is not None else kinds_inside(session, row.code)
     return Sent(limits_of_travel(row.temperature_class, tubes), row.seal, row.cold_until)
+
+
+def _has_no_record(session: Session, row: Any) -> bool:
+    """Say whether a logger travelled with a shipment of which no file has been read."""
+    if row.logger is None:
+        return False
+    hashes = func.convert_from(event_table.c.entry, "UTF8").cast(JSONB)["body"]["logger_sha256"].astext
+    read = select(event_table.c.seq).where(
+        event_table.c.stream_kind == StreamKind.SHIPMENT.value, event_table.c.stream_id == row.code, hashes.is_not(None)
+    )
+    return session.execute(read.limit(1)).first() is None
 
 
 def judge_arrival(session: Session, act: Act, code: str, events: Sequence[Event], at: datetime) -> list[Appended]:
@@ -211,7 +255,12 @@ def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest
     )
     specimens = load(session, wanted, lock=True, holds=True)
     appended = record(session, act, [Move(specimens[name], event, site=row.from_site) for name in wanted], request)
-    back = SentBack(specimens=tuple(wanted), reason=request.reason)
+    at = request.occurred_at or act.at
+    logged = logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at), longest_gap(act))
+    seen = Seen(at, temperature_mc=request.temperature_mc, logged=logged, logger_sha256=request.logger_sha256)
+    sent = replace(_sent(session, row), unrecorded=_has_no_record(session, row))
+    appended += _hold_shipment(session, act, row, findings_of(sent, seen))
+    back = SentBack(specimens=tuple(wanted), reason=request.reason, logger_sha256=request.logger_sha256, **logged_members(logged))
     appended.append(_record_on_shipment(session, act, code, back, row.from_site, request))
     appended += _close_if_settled(session, act, code, row.from_site)
     return ShipmentAnswer(**detail_of(session, code).model_dump(), receipt=acknowledge(act, appended))
@@ -275,8 +324,10 @@ def _require_no_issued(found: dict[str, ArrivedTube], manifest: dict[str, Manife
             )
 
 
-def _hold_shipment(session: Session, act: Act, row: Any, findings: Sequence[Finding]) -> list[Appended]:
-    """Hold everything that travelled, once for each finding, however often what arrived is compared.
+def _hold_shipment(
+    session: Session, act: Act, row: Any, findings: Sequence[Finding], scope_id: str | None = None
+) -> list[Appended]:
+    """Hold everything that travelled, or what lay in one box (`scope_id`), once for each finding, however often it is compared.
 
     Two receipts of one shipment wait for each other here: its tubes may be received one by one, at the same moment.
     """
@@ -284,13 +335,14 @@ def _hold_shipment(session: Session, act: Act, row: Any, findings: Sequence[Find
     if findings:
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"holds of {row.code}", 0))))
     for finding in findings:
-        if custody_holds.placed_since(session, HoldScope.SHIPMENT, row.code, finding.reason, row.dispatched_at):
+        if custody_holds.placed_since(session, HoldScope.SHIPMENT, scope_id or row.code, finding.reason, row.dispatched_at):
             continue
         _id, done = custody_holds.place(
             session,
             kind=finding.kind,
             scope_kind=HoldScope.SHIPMENT,
-            scope_id=row.code,
+            scope_id=scope_id or row.code,
+            stream_id=row.code,
             reason=finding.reason,
             head=head_of(session, act, NOW, subject=None, site=row.to_site),
         )
@@ -310,7 +362,9 @@ def _close_if_settled(session: Session, act: Act, code: str, site: str) -> list[
     if any(line.underway for line in lines):
         return []
     lost = {State.MISSING.value, State.LOST.value}
+    row = row_of(session, code)
+    unrecorded = _hold_shipment(session, act, row, [UNRECORDED]) if _has_no_record(session, row) else []
     closed = Closed(unaccounted=tuple(line.specimen for line in lines if line.state in lost))
     done = _record_on_shipment(session, act, code, closed, site)
     session.execute(update(shipment).where(shipment.c.code == code).values(closed_at=act.at, closed_event=done.leaf_hash))
-    return [done]
+    return [*unrecorded, done]

@@ -17,6 +17,7 @@ from biobank.custody.states import CustodianKind, State, StreamKind
 SHIPMENT = Field(pattern=r"^SH-[0-9A-Z]{7}$")
 COURIER = Field(pattern=r"^[A-Z0-9_-]{2,40}$", description="The courier organisation's code.")
 REFERENCE = r"^[A-Za-z0-9 ./:_-]{2,80}$"
+BOX = Field(pattern=r"^[A-Z0-9-]{1,12}$", description="Number of the box, as it is written on it.")
 LISTED = 500
 """The most specimens one shipment carries, and the most codes one of its events names."""
 
@@ -110,7 +111,7 @@ class Compared(ShipmentEvent):
     """What arrived was scanned and compared with the manifest."""
 
     kind: Literal["shipment.received"] = "shipment.received"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     received: tuple[str, ...] = Field(max_length=LISTED)
     missing: tuple[str, ...] = Field(max_length=LISTED, description="On the manifest, expected still, and not scanned.")
@@ -121,17 +122,46 @@ class Compared(ShipmentEvent):
     logger_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the temperature record.")
     logged_lowest_mc: int | None = Field(default=None, description="The coldest that its logger read on the way, m°C.")
     logged_highest_mc: int | None = Field(default=None, description="The warmest, m°C.")
+    unread_s: int | None = Field(default=None, ge=0, description="Seconds of the way of which its logger's file says nothing.")
+    unread: tuple[str, ...] = Field(default=(), max_length=20, description="The longest parts of them, each from/to.")
     seal: str | None = Field(default=None, pattern=REFERENCE, description="Number of the seal that was found on it.")
     findings: tuple[str, ...] = Field(default=(), max_length=10, description="What stands against everything that was in it.")
+
+
+class BoxSealed(ShipmentEvent):
+    """A box was put in, with what lies in it, under a seal of its own."""
+
+    kind: Literal["shipment.box_sealed"] = "shipment.box_sealed"
+
+    box: str = BOX
+    seal: str = Field(pattern=REFERENCE)
+    specimens: tuple[str, ...] = Field(min_length=1, max_length=LISTED)
+
+
+class BoxCompared(ShipmentEvent):
+    """A box was looked at on arrival. `broken`: its seal was, or is another than it left under; what lies in it is held."""
+
+    kind: Literal["shipment.box_compared"] = "shipment.box_compared"
+
+    box: str = BOX
+    seal: str | None = Field(default=None, pattern=REFERENCE, description="Number of the seal that was found on it.")
+    seal_intact: bool | None = None
+    broken: bool
 
 
 class SentBack(ShipmentEvent):
     """It was not accepted; these specimens are back at the sender."""
 
     kind: Literal["shipment.refused"] = "shipment.refused"
+    version: ClassVar[int] = 2
 
     specimens: tuple[str, ...] = Field(min_length=1, max_length=LISTED)
     reason: str = REASON
+    logger_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the temperature record.")
+    logged_lowest_mc: int | None = Field(default=None, description="The coldest that its logger read there and back, m°C.")
+    logged_highest_mc: int | None = Field(default=None, description="The warmest, m°C.")
+    unread_s: int | None = Field(default=None, ge=0, description="Seconds of the way of which its logger's file says nothing.")
+    unread: tuple[str, ...] = Field(default=(), max_length=20, description="The longest parts of them, each from/to.")
 
 
 class Closed(ShipmentEvent):

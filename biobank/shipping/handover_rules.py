@@ -19,6 +19,7 @@ from biobank.custody.recording import refusals_of_recording
 from biobank.custody.states import CustodianKind, State
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted, Refusal
+from biobank.registers.queries import is_in_use
 
 P = Permission.HANDOVER_TAKE
 
@@ -98,13 +99,16 @@ class Receiver:
     @property
     def refusal(self) -> NotFound | None:
         """Why nothing can be offered to them at all, or None."""
-        return None if self.known else NotFound(f"There is no active {self.kind} {self.id}.", subject=self.id)
+        if self.known:
+            return None
+        where = " in the registers" if self.kind == CustodianKind.COURIER.value else ""
+        return NotFound(f"There is no active {self.kind} {self.id}{where}.", subject=self.id)
 
 
 def read_receiver(session: Session, kind: str, name: str) -> Receiver:
-    """Read what is known of a receiver. A courier is known by its code only."""
+    """Read what is known of a receiver. A courier is one of the registers', not recalled and in use."""
     if kind == CustodianKind.COURIER.value:
-        return Receiver(kind, name, True, None)
+        return Receiver(kind, name, is_in_use(session, "courier", name), None)
     if kind == CustodianKind.SITE.value:
         active = session.execute(select(site_table.c.active).where(site_table.c.code == name)).scalar()
         return Receiver(kind, name, bool(active), frozenset({name}))

@@ -1,7 +1,9 @@
 """What a logger says of a journey, of a shipment or of a tube: the file is stored first, hashed by the bank, and read here."""
 
-from datetime import datetime
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Final, NamedTuple, Protocol
 
 from sqlmodel import Session
 
@@ -19,11 +21,37 @@ class LoggerOfAnotherTime(Conflict):
     title = "The logger's file is of another journey"
 
 
+MOST_SHOWN: Final = 20
+"""Of the times that a file leaves open, the longest are named one by one; all are counted in."""
+
+
+class Unread(NamedTuple):
+    """A part of a journey of which a logger's file says nothing."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def seconds(self) -> int:
+        """How long it lasted."""
+        return int((self.until - self.since).total_seconds())
+
+    def __str__(self) -> str:
+        """As an event says it: an ISO 8601 interval."""
+        return f"{rfc3339(self.since)}/{rfc3339(self.until)}"
+
+
 class Logged(NamedTuple):
-    """The coldest and the warmest that a logger read on the way, m°C."""
+    """The coldest and the warmest that a logger read on the way, m°C, and the parts of the way without a reading."""
 
     lowest_mc: int
     highest_mc: int
+    unread: tuple[Unread, ...] = ()
+
+    @property
+    def unread_s(self) -> int:
+        """Seconds of the way without a reading, in all."""
+        return sum(one.seconds for one in self.unread)
 
 
 class Journey(NamedTuple):
@@ -53,12 +81,28 @@ def read_record(session: Session, act: Act, request: NamesItsRecord) -> LoggerFi
     return read_logger(kept_file.get()(session, act, request.logger_sha256), zone=request.zone, dates=request.dates)
 
 
-def logged_on(file: LoggerFile | None, journey: Journey) -> Logged | None:
-    """Return what a logger read between departure and arrival, None without a file; raise LoggerOfAnotherTime. Pure."""
+def unread_parts(times: Iterable[datetime], journey: Journey, longest: timedelta) -> list[Unread]:
+    """Return the parts of a journey, from departure to arrival, that are longer than `longest` without a reading. Pure.
+
+    The time before the first reading and after the last one counts like the time between two.
+    """
+    inside = sorted(one for one in times if journey.left < one < journey.arrived)
+    return [Unread(a, b) for a, b in pairwise([journey.left, *inside, journey.arrived]) if b - a > longest]
+
+
+def longest_gap(act: Act) -> timedelta:
+    """Return how long a logger may read nothing before its file does not cover that part of a journey."""
+    return timedelta(minutes=act.bank.settings.logger_gap_min)
+
+
+def logged_on(file: LoggerFile | None, journey: Journey, longest: timedelta) -> Logged | None:
+    """Return what a logger read between departure and arrival and what of it is without a reading (`unread_parts`), None without
+    a file; raise LoggerOfAnotherTime. Pure.
+    """
     if file is None:
         return None
     what, left, arrived = journey.what, journey.left.replace(microsecond=0), journey.arrived  # Loggers write whole seconds.
-    on_the_way = [one.value for one in file.readings if one.measure == "temperature_mc" and left <= one.at <= arrived]
+    on_the_way = [one for one in file.readings if one.measure == "temperature_mc" and left <= one.at <= arrived]
     if not on_the_way:
         first, last = rfc3339(file.readings[0].at), rfc3339(file.readings[-1].at)
         raise LoggerOfAnotherTime(
@@ -66,12 +110,17 @@ def logged_on(file: LoggerFile | None, journey: Journey) -> Logged | None:
             "arrival. Attach the file of the logger that travelled with it, or go on without one and tell quality.",
             subject=what,
         )
-    return Logged(min(on_the_way), max(on_the_way))
+    values = [one.value for one in on_the_way]
+    unread = unread_parts([one.at for one in on_the_way], journey, longest)
+    return Logged(min(values), max(values), tuple(unread))
 
 
-def logged_members(logged: Logged | None) -> dict[str, int | None]:
-    """Return the members in which an event carries what a logger read."""
+def logged_members(logged: Logged | None) -> dict[str, Any]:
+    """Return the members in which an event carries what a logger read, and what it did not."""
+    longest = [] if logged is None else sorted(logged.unread, key=lambda one: -one.seconds)[:MOST_SHOWN]
     return {
+        "unread_s": None if logged is None else logged.unread_s,
+        "unread": tuple(str(one) for one in sorted(longest)),
         "logged_lowest_mc": None if logged is None else logged.lowest_mc,
         "logged_highest_mc": None if logged is None else logged.highest_mc,
     }

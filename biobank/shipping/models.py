@@ -8,6 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -106,13 +107,33 @@ class Shipment(SQLModel, table=True):
     closed_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 
+class ShipmentBox(SQLModel, table=True):
+    """A box of a shipment and the seal it left under."""
+
+    __tablename__ = "shipment_box"
+    __table_args__ = (CheckConstraint("box ~ '^[A-Z0-9-]{1,12}$'", name="a_box_has_a_number"), {"info": {"append_only": True}})
+
+    shipment_code: str = Field(sa_column=Column(Text, ForeignKey("shipment.code"), primary_key=True))
+    box: str = Field(sa_column=Column(Text, primary_key=True))
+    seal: str = Field(sa_column=Column(Text, nullable=False))
+
+
 class ShipmentItem(SQLModel, table=True):
-    """A line of the manifest. `issued_for`: the withdrawal a specimen had been issued for when it left."""
+    """A line of the manifest. `issued_for`: the withdrawal a specimen had been issued for when it left; `box`: its box."""
 
     __tablename__ = "shipment_item"
-    __table_args__ = (Index("ix_shipment_item_specimen", "specimen_code"), {"info": {"append_only": True}})
+    __table_args__ = (
+        Index("ix_shipment_item_specimen", "specimen_code"),
+        ForeignKeyConstraint(
+            ["shipment_code", "box"],
+            ["shipment_box.shipment_code", "shipment_box.box"],
+            name="a_tube_is_in_a_box_of_its_shipment",
+        ),
+        {"info": {"append_only": True}},
+    )
 
     shipment_code: str = Field(sa_column=Column(Text, ForeignKey("shipment.code"), primary_key=True))
     specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
     issued_for: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("withdrawal.code")))
+    box: str | None = Field(default=None, sa_column=Column(Text))
     dispatched_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))

@@ -16,6 +16,8 @@ SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 CourierCode = Annotated[str, Field(pattern=r"^[A-Z0-9_-]{2,40}$", description="The courier organisation's code.")]
 Reference = Annotated[str, Field(pattern=REFERENCE)]
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason, e.g. `too_warm`.")]
+BoxNumber = Annotated[str, Field(pattern=r"^[A-Z0-9-]{1,12}$", description="Number of the box, as it is written on it: `2`.")]
+ShipperCode = Annotated[str, Field(pattern=r"^EQ-[0-9A-Z]{7}$", description="The shipper's code, from the register.")]
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1, description="Sequence of the last event you saw. 428 when absent, 409 when old.")]
 Temperature = Annotated[int, Field(ge=-273_150, le=100_000, description="m°C")]
 Zone = Annotated[str, Field(min_length=1, max_length=60)]
@@ -23,6 +25,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 DEFAULT_MINUTES = 30
 DAY_MINUTES = 24 * 60
+MOST_BOXES = 50
 
 
 class SpecimenAsSeen(BaseModel):
@@ -87,6 +90,34 @@ class HandoverList(Listed[HandoverPublic]):
     """Hand-overs, newest first."""
 
 
+class PackedBox(BaseModel):
+    """A box of a shipment, under a seal of its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    box: BoxNumber
+    seal: Reference = Field(description="Number of the seal on it; compared on arrival.")
+    specimens: list[SpecimenCode] = Field(min_length=1, max_length=LISTED, description="What lies in it, of what is sent.")
+
+
+class ArrivedBox(BaseModel):
+    """A box as it was found on arrival."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    box: BoxNumber
+    seal: Reference | None = Field(default=None, description="Number of the seal on it; another than was sent is a broken one.")
+    seal_intact: bool | None = None
+
+
+class BoxPublic(BaseModel):
+    """A box of a shipment, the seal it left under, and what was put into it."""
+
+    box: str
+    seal: str
+    specimens: list[str]
+
+
 class ShipmentRequest(Circumstances):
     """Specimens leave one site for another with a courier."""
 
@@ -98,13 +129,19 @@ class ShipmentRequest(Circumstances):
         default=None, description="Reference of the courier's recorded acceptance; needed unless the courier holds all of it."
     )
     temperature_class: TemperatureClass | None = None
-    shipper: Reference | None = Field(default=None, description="Number of the shipper container.")
+    boxes: list[PackedBox] = Field(default_factory=list, max_length=MOST_BOXES, description="Boxes with seals of their own.")
+    shipper: ShipperCode | None = Field(
+        default=None, description="Scan the code on the shipper: its qualification and how long it is cold stand in the register."
+    )
     logger: Reference | None = Field(default=None, description="Number of the temperature logger inside.")
     seal: Reference | None = Field(default=None, description="Number of the seal on it; compared on arrival.")
     waybill: Reference | None = Field(default=None, description="The courier's waybill.")
     qualification: Reference | None = Field(default=None, description="Certificate of the dry shipper's qualification.")
     charge_g: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(default=None, description="Nitrogen charged, grams.")
-    cold_until: Instant | None = Field(default=None, description="End of the shipper's hold time; held if it arrives later.")
+    cold_until: Instant | None = Field(
+        default=None,
+        description="End of the shipper's hold time; held if it arrives later. Empty: as long as the register says it is cold.",
+    )
     expected_by: Instant | None = Field(default=None, description="When it is due; overdue it is a task at both ends.")
 
 
@@ -125,6 +162,7 @@ class ShipmentReceiveRequest(Circumstances):
     seal_intact: bool | None = None
     seal: Reference | None = Field(default=None, description="Number of the seal on it; another than was sent is a broken one.")
     temperature_mc: Temperature | None = None
+    boxes: list[ArrivedBox] = Field(default_factory=list, max_length=MOST_BOXES, description="Boxes that were looked at.")
     logger_sha256: Sha256 | None = Field(
         default=None, description="SHA-256 that POST /attachments answered for the logger's file; it is read and judged."
     )
@@ -142,6 +180,11 @@ class ShipmentRefuseRequest(Circumstances):
     container_intact: bool = True
     label_legible: bool = True
     temperature_mc: Temperature | None = None
+    logger_sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 that POST /attachments answered for the logger's file; it is read and judged."
+    )
+    zone: Zone | None = Field(default=None, description="Of the times in that file, where it names none: Europe/Vienna.")
+    dates: Dates | None = Field(default=None, description="How 03/04 is to be read in it, where it leaves it open.")
 
 
 class ManifestLine(BaseModel):
@@ -150,6 +193,7 @@ class ManifestLine(BaseModel):
     specimen: str
     state: str
     underway: bool
+    box: str | None = Field(description="The box of the shipment that it was put into.")
     issued_for: str | None = Field(description="The withdrawal it was issued for when it left; it arrives through that one.")
 
 
@@ -182,6 +226,7 @@ class ShipmentDetail(ShipmentPublic):
     """A shipment with its manifest."""
 
     manifest: list[ManifestLine]
+    boxes: list[BoxPublic]
 
 
 class ShipmentAnswer(ShipmentDetail):
@@ -198,6 +243,8 @@ class ShipmentArrival(ShipmentAnswer):
     extra: list[str]
     unknown: int
     held: list[str]
+    broken_boxes: list[str] = Field(description="Boxes whose seal was broken or another: each placed a hold on what is in it.")
+    unread: list[str] = Field(description="The longest parts of the way, each from/to, of which the logger's file says nothing.")
     findings: list[str] = Field(description="What stands against everything in it: each placed a hold on the whole shipment.")
     quarantine: list[str] = Field(description="Quarantine places of the site, for what is held, extra or unknown.")
 

@@ -13,6 +13,7 @@ from biobank.custody.states import State
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
+from biobank.shipping.boxes import boxes_of
 from biobank.shipping.models import Shipment, ShipmentItem
 from biobank.shipping.schemas import ManifestLine, ShipmentDetail, ShipmentList, ShipmentPublic
 from biobank.specimens.models import specimen as specimen_table
@@ -91,13 +92,14 @@ def list_shipments(
 def manifest_of(session: Session, code: str) -> list[ManifestLine]:
     """Return the lines of a shipment by specimen, as the specimens stand now."""
     rows = session.execute(
-        select(item.c.specimen_code, item.c.issued_for, custody.c.state, _underway.label("underway"))
+        select(item.c.specimen_code, item.c.issued_for, item.c.box, custody.c.state, _underway.label("underway"))
         .select_from(item.join(custody, custody.c.code == item.c.specimen_code))
         .where(item.c.shipment_code == code)
         .order_by(item.c.specimen_code)
     )
     return [
-        ManifestLine(specimen=r.specimen_code, state=r.state, underway=bool(r.underway), issued_for=r.issued_for) for r in rows
+        ManifestLine(specimen=r.specimen_code, state=r.state, underway=bool(r.underway), box=r.box, issued_for=r.issued_for)
+        for r in rows
     ]
 
 
@@ -119,7 +121,7 @@ def kinds_inside(session: Session, code: str) -> list[tuple[str, str]]:
 def detail_of(session: Session, code: str) -> ShipmentDetail:
     """Return a shipment with its manifest; the caller has checked that the actor may know of it."""
     row = session.execute(select(shipment, _specimens, _still_out).where(shipment.c.code == code)).one()
-    return ShipmentDetail(**_public(row).model_dump(), manifest=manifest_of(session, code))
+    return ShipmentDetail(**_public(row).model_dump(), manifest=manifest_of(session, code), boxes=boxes_of(session, code))
 
 
 def _public(row: Any) -> ShipmentPublic:

@@ -18,6 +18,9 @@ from biobank.custody.states import CustodianKind, HoldAct, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
 from biobank.foundation.from_above import FromAbove
+from biobank.registers.using import keep_warnings
+from biobank.shipping.boxes import boxes_of_tubes, seal_boxes
+from biobank.shipping.carriers import require_carrier
 from biobank.shipping.events import Created, Dispatched, Packed
 from biobank.shipping.handover_rules import EvidenceRequired
 from biobank.shipping.schemas import ShipmentAnswer, ShipmentRequest
@@ -69,6 +72,8 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
     left = request.occurred_at or act.at
     if any(end is not None and end <= left for end in (request.expected_by, request.cold_until)):
         raise ArrivesBeforeItLeaves("Its arrival and the end of the hold time lie after it leaves. Check the dates.")
+    carrier = require_carrier(session, act, request, left)
+    box_of = boxes_of_tubes(request.boxes, codes)
     code = new_code(session, "SH")
     event = Dispatched(
         shipment=code,
@@ -91,7 +96,7 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
         waybill=request.waybill,
         qualification=request.qualification,
         charge_g=request.charge_g,
-        cold_until=None if request.cold_until is None else rfc3339(request.cold_until),
+        cold_until=None if carrier.cold_until is None else rfc3339(carrier.cold_until),
         expected_by=None if request.expected_by is None else rfc3339(request.expected_by),
     )
     packed = Packed(specimens=tuple(s.code for s in tubes))
@@ -109,12 +114,13 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
             waybill=request.waybill,
             qualification=request.qualification,
             charge_g=request.charge_g,
-            cold_until=request.cold_until,
+            cold_until=carrier.cold_until,
             expected_by=request.expected_by,
             dispatched_at=head.occurred_at,
             dispatched_by=act.actor.code,
         )
     )
+    sealed = seal_boxes(session, code, request.boxes, head)
     session.execute(
         insert(item),
         [
@@ -122,12 +128,14 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
                 "shipment_code": code,
                 "specimen_code": s.code,
                 "issued_for": s.projection.reserved_for if s.state is State.ISSUED else None,
+                "box": box_of.get(s.code),
                 "dispatched_event": done.leaf_hash,
             }
             for s, done in zip(tubes, appended, strict=False)
         ],
     )
-    appended += append(session, [Fact(StreamKind.SHIPMENT, code, e, head) for e in (created, packed)])
+    appended += append(session, [*(Fact(StreamKind.SHIPMENT, code, e, head) for e in (created, packed)), *sealed])
+    keep_warnings(session, act, carrier.warned, used_in=code, site=request.from_site)
     return ShipmentAnswer(**detail_of(session, code).model_dump(), receipt=acknowledge(act, appended))
 
 

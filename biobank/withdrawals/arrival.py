@@ -12,8 +12,9 @@ from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.errors import Refused, raise_first
 from biobank.shipping.arrival_findings import Seen
-from biobank.shipping.arrivals import compare
-from biobank.shipping.journey_logs import Journey, logged_members, logged_on, read_record
+from biobank.shipping.arrivals import compare, look_at_boxes
+from biobank.shipping.boxes import boxes_of, require_boxes
+from biobank.shipping.journey_logs import Journey, logged_members, logged_on, longest_gap, read_record
 from biobank.shipping.shipment_queries import row_of
 from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Arrived, Delivered
@@ -38,11 +39,13 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
     at = request.occurred_at or act.at
     shipments = sorted({own for tube in tubes if (own := case.tubes[tube].projection.shipment_code) is not None})
     rows = {shipment: row_of(session, shipment) for shipment in shipments}
+    require_boxes(session, shipments, [one.box for one in request.boxes])
     record = read_record(session, act, request)
-    logged = {shipment: logged_on(record, Journey(shipment, row.dispatched_at, at)) for shipment, row in rows.items()}
+    longest = longest_gap(act)
+    logged = {shipment: logged_on(record, Journey(shipment, row.dispatched_at, at), longest) for shipment, row in rows.items()}
     by_hand = [tube for tube in sorted(tubes) if case.tubes[tube].projection.shipment_code is None]
     left = left_the_bank(session, by_hand)
-    logged |= {tube: logged_on(record, Journey(tube, left[tube], at)) for tube in by_hand}
+    logged |= {tube: logged_on(record, Journey(tube, left[tube], at), longest) for tube in by_hand}
     event = Delivered(
         withdrawal=code,
         site=case.clinic,
@@ -75,6 +78,8 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
             logger_sha256=request.logger_sha256,
         )
         appended += compare(session, act, row, of_it, seen)[1]
+        known = {one.box for one in boxes_of(session, shipment)}
+        appended += look_at_boxes(session, act, row, [one for one in request.boxes if one.box in known])[1]
     return answer_of(act, case.moved_on([*appended, arrived], state=state), [*appended, arrived])
 
 

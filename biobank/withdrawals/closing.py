@@ -11,7 +11,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.adverse import Happened
 from biobank.shipping.arrival_findings import findings_alone
-from biobank.shipping.journey_logs import Journey, logged_members, logged_on, read_record
+from biobank.shipping.journey_logs import Journey, logged_members, logged_on, longest_gap, read_record
 from biobank.vault import put_document
 from biobank.withdrawals.adverse import keep
 from biobank.withdrawals.arrival import hold_specimens
@@ -62,7 +62,16 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
             subject=tube,
         )
     way = Journey(tube, left_the_bank(session, [tube])[tube], request.occurred_at or act.at)
-    logged = logged_on(read_record(session, act, request), way)
+    logged = logged_on(read_record(session, act, request), way, longest_gap(act))
+    if logged is not None and logged.unread and request.quality == "released_to_bank":
+        part = max(logged.unread, key=lambda one: one.seconds)
+        raise NoJourneyRecord(
+            f"The record of {tube} says nothing of its way from {rfc3339(part.since)} to {rfc3339(part.until)}"
+            f"{' and of other times' if len(logged.unread) > 1 else ''}, so it is not released to the bank again. Attach "
+            "the whole record, or decide that it stays in quarantine or is rejected.",
+            subject=tube,
+            unread=[str(one) for one in logged.unread],
+        )
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     event = Returned(
         withdrawal=code,

@@ -80,7 +80,7 @@ class Delivered(Event):
     """It arrived at the clinic and somebody there holds it now."""
 
     kind: Literal["specimen.delivered"] = "specimen.delivered"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_RECEIVE
     call: ClassVar[str] = "/withdrawals/{withdrawal}/receive"
     label: ClassVar[str] = "Receive for its withdrawal"
@@ -101,6 +101,8 @@ class Delivered(Event):
     )
     logged_lowest_mc: int | None = Field(default=None, description="The coldest that its logger read on the way, m°C.")
     logged_highest_mc: int | None = Field(default=None, description="The warmest, m°C.")
+    unread_s: int | None = Field(default=None, ge=0, description="Seconds of the way of which its logger's file says nothing.")
+    unread: tuple[str, ...] = Field(default=(), max_length=20, description="The longest parts of them, each from/to.")
 
 
 class Administered(Event):
@@ -147,7 +149,7 @@ class Returned(Event):
     """
 
     kind: Literal["specimen.returned"] = "specimen.returned"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
     open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/withdrawals/{withdrawal}/return"
@@ -180,6 +182,8 @@ class Returned(Event):
     )
     logged_lowest_mc: int | None = Field(default=None, description="The coldest that its logger read on the way, m°C.")
     logged_highest_mc: int | None = Field(default=None, description="The warmest, m°C.")
+    unread_s: int | None = Field(default=None, ge=0, description="Seconds of the way of which its logger's file says nothing.")
+    unread: tuple[str, ...] = Field(default=(), max_length=20, description="The longest parts of them, each from/to.")
     signature: str = ID
 
 

@@ -17,6 +17,8 @@ from biobank.custody.recording import Move
 from biobank.custody.states import State
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, Refused, raise_first
+from biobank.registers.using import keep_warnings
+from biobank.shipping.carriers import require_courier
 from biobank.specimens.events import Thawed
 from biobank.withdrawals.case import (
     Case,
@@ -217,6 +219,10 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
         raise CourierEvidenceMissing(
             f"{request.courier} holds the tubes only once it accepted them: send its reference in `evidence`.", subject=code
         )
+    site = next(iter(case.tubes.values())).projection.site_code
+    if request.courier is not None:
+        warned = require_courier(session, act, request.courier, site=str(site), at=request.occurred_at or act.at)
+        keep_warnings(session, act, warned, used_in=code, site=str(site))
     event = Issued(
         withdrawal=code,
         custodian_kind="user" if request.courier is None else "courier",
@@ -226,7 +232,6 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     relies_on = (case.approval, *consents_of(case, grounds)[0])
     moves = [Move(tube, event, relies_on=relies_on) for _, tube in sorted(case.tubes.items())]
     appended = record_on_tubes(session, act, case, moves, request, lagging=grounds.lagging)
-    site = next(iter(case.tubes.values())).projection.site_code
     sent = record_on_case(session, act, case, SentOut(specimens=tuple(sorted(case.tubes))), site=site, relies_on=relies_on)
     state = after(Step.ISSUE, case.state)
     set_state(session, case, state)

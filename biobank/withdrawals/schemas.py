@@ -11,7 +11,7 @@ from biobank.foundation.paging import Listed
 from biobank.foundation.scanned_text import Scanned
 from biobank.monitoring.loggers import Dates
 from biobank.quality.schemas import Code, Reason, Sha256, Token
-from biobank.shipping.schemas import Reference, Zone
+from biobank.shipping.schemas import ArrivedBox, Reference, Zone
 from biobank.viability.schemas import DosePublic, SetDose
 from biobank.withdrawals.events import MOST_VOLUME_UL
 from biobank.withdrawals.seen import LotSeen
@@ -144,6 +144,7 @@ class ReceiveRequest(WithdrawalAct):
     dates: Dates | None = Field(default=None, description="How 03/04 is to be read in it, where it leaves it open.")
     seal_intact: bool | None = Field(default=None, description="Of the shipper, where it came in one.")
     seal: Reference | None = Field(default=None, description="Number of the seal on it; another than was sent is a broken one.")
+    boxes: list[ArrivedBox] = Field(default_factory=list, max_length=20, description="Boxes of the shipment that were looked at.")
 
 
 class BedsideRequest(WithdrawalAct):

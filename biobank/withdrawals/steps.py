@@ -105,7 +105,7 @@ STEPS: Mapping[str, StepPage] = {
         IssueRequest,
         picking.issue,
         ("courier", "evidence"),
-        labels={"courier": "Courier's code, unless a person carries it"},
+        labels={"courier": "Courier, unless a person carries it"},
     ),
     "receive": StepPage(
         Step.RECEIVE,

@@ -136,6 +136,37 @@ def test_a_parent_that_warms_reaches_only_what_is_made_of_it_afterwards(api: Api
     assert [held(api, one) for one in (made_after, of_it)] == [["excursion"], ["excursion"]]
 
 
+def test_an_answer_about_the_past_holds_what_was_made_of_affected_material_as_the_answer_of_then_did(api: Api) -> None:
+    box = a_box(api, parent=(tank := a_tank(api)))
+    donor = api.test_bank.write(make_donor)
+    parent, made_before = a_tube(api, donor=donor), a_tube(api, donor=donor)
+    derive(api, donor, parent, made_before)
+    put(api, parent, box)
+    put(api, made_before, box)
+    later(api, minutes=5)
+    (code,) = read(api, tank, -50_000)["excursions"]
+    later(api, minutes=5)
+    made_after = a_tube(api, donor=donor)
+    derive(api, donor, parent, made_after)
+    later(api, minutes=1)
+    moment = clock.now()
+    later(api, minutes=1)
+
+    def then(tube: str) -> list[str]:
+        as_of = {"at": rfc3339(moment), "as_known_at": rfc3339(moment)}
+        return [hold["scope_kind"] for hold in api.lab_tech.get(f"/specimens/{tube}", params=as_of).json()["holds"]]
+
+    assert [held(api, one) for one in (parent, made_before, made_after)] == [["excursion"]] * 3
+    read(api, tank, -180_000)
+    body = {"decision": "released", "reason": "short_and_known"}
+    answer = sign_and_post(api.quality, "released", f"/excursions/{code}/assess", body)
+    assert answer.status_code in (200, 201), answer.text
+    later(api, minutes=1)
+
+    assert [held(api, one) for one in (parent, made_before, made_after)] == [[], [], []]
+    assert [then(one) for one in (parent, made_before, made_after)] == [["excursion"]] * 3
+
+
 def test_readings_that_go_on_lengthen_one_excursion_and_one_hold_covers_all(api: Api) -> None:
     tank = a_tank(api)
     box = a_box(api, parent=tank)

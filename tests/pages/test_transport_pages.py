@@ -2,11 +2,13 @@
 
 import re
 
+from biobank.foundation import clock
 from biobank.foundation.codes import format_code
 from tests import seed
 from tests.conftest import Api
 from tests.pages.visitor import Visit
 from tests.shipping import stories as shipping
+from tests.shipping.test_journey_records import a_file
 from tests.withdrawals.stories import later
 
 
@@ -70,6 +72,40 @@ def test_a_shipment_is_sent_and_compared_and_what_does_not_belong_is_named(api: 
     assert shipping.now_of(api, tubes[0])["state"] == "received"
     assert shipping.now_of(api, tubes[1])["state"] == "in_transit"
     assert "1 / 2" in receiver.get_page(sent.url.path)
+
+
+def test_boxes_are_sealed_and_compared_one_by_one_on_the_page(api: Api, visit: Visit) -> None:
+    tubes = shipping.tubes(api, 3, frozen=True)
+    sent = visit("lab_tech").submit(
+        "/shipments/new",
+        {"specimens": " ".join(tubes), "from_site": "LAB", "to_site": "NORTH", "courier": "CRYOGO", "evidence": "CG 4711"}
+        | {"box-boxes-0": "1", "seal-boxes-0": "S-1", "specimens-boxes-0": f"{tubes[0]} {tubes[1]}"},
+    )
+    assert re.fullmatch(r"/shipments/SH-[0-9A-Z]{7}", sent.url.path), sent.text[:2000]
+    assert "Seal of box 1" in sent.text and "S-1" in sent.text
+    receiver, address = visit("north_tech"), f"{sent.url.path}/receive"
+    assert 'value="1"' in receiver.get_page(address)
+    fields = {"scanned": " ".join(tubes), "seal_intact": "true", "rows-boxes": "1", "box-boxes-0": "1"}
+
+    compared = receiver.submit(address, fields | {"sealnumber-boxes-0": "S-8", "sealintact-boxes-0": "true"})
+
+    assert compared.status_code == 200 and "What lies in these boxes is on hold" in compared.text, compared.text
+    held = [bool(api.lab_tech.get(f"/specimens/{one}").json()["holds"]) for one in tubes]
+    assert held == [True, True, False]
+    assert sent.url.path in visit("quality").get_page("/holds")
+
+
+def test_an_unread_part_of_the_way_is_said_on_the_page(api: Api, visit: Visit) -> None:
+    tubes = shipping.tubes(api, 1, frozen=True)
+    address = f"/shipments/{shipping.shipped(api, tubes, logger='LOG-7', temperature_class='ln2_vapour')}/receive"
+    left = clock.now()
+    later(api, hours=4)
+    sha256 = a_file(api.north_tech, left, [0, 30, 60])
+
+    compared = visit("north_tech").submit(address, {"scanned": tubes[0], "seal_intact": "true", "logger_sha256": sha256})
+
+    assert compared.status_code == 200, compared.text
+    assert "file says nothing of these times of its way" in compared.text and "Temperature record incomplete" in compared.text
 
 
 def test_what_was_not_accepted_is_recorded_as_back_by_the_senders_people_only(api: Api, visit: Visit) -> None:

@@ -85,8 +85,7 @@ def ship(api: Api, client: Client, codes: list[str], **changes: Any) -> httpx.Re
         "specimens": as_seen(api, codes),
         "courier": "CRYOGO",
         "evidence": "CG 4711",
-        "shipper": "DS-12",
-        "logger": "LOG-7",
+        "shipper": seed.SHIPPER,
     } | changes
     return client.post("/shipments", json=body)
 

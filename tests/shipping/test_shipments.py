@@ -15,6 +15,7 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.pages.today import read_tasks
 from biobank.shipping.arrivals import close_settled_shipments
+from tests import seed
 from tests.conftest import Api
 from tests.factories import fresh_code
 from tests.shipping.stories import EVERYONE, kinds_of, now_of, offer, offered, refused, ship, shipped, stage, tubes
@@ -40,7 +41,7 @@ def test_a_shipment_takes_specimens_from_one_site_to_another(api: Api) -> None:
 
     assert answer.status_code == 201, answer.text
     code = answer.json()["code"]
-    assert (answer.json()["status"], answer.json()["underway"], answer.json()["shipper"]) == ("in_transit", 2, "DS-12")
+    assert (answer.json()["status"], answer.json()["underway"], answer.json()["shipper"]) == ("in_transit", 2, seed.SHIPPER)
     assert kinds_of(api, "shipment", code) == ["shipment.created", "shipment.packed"]
     for tube in pair:
         now = now_of(api, tube)
@@ -428,7 +429,8 @@ def test_the_loggers_file_is_kept_read_and_judged_on_arrival_and_a_hash_of_no_fi
     assert now_of(api, pair[0])["state"] == "in_transit"
 
     # It was cold when it was opened, and was not on the way. What the logger read before it left says nothing.
-    answer = arrive(file(left - timedelta(minutes=20), "+21,5", "-185,0", "-90,0", "-186,5"))
+    whole = ["+21,5", "-185,0", "-90,0", "-186,5", "-186,0", "-186,0", "-186,0"]
+    answer = arrive(file(left - timedelta(minutes=20), *whole))
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["findings"] == ["arrived_too_warm"]

@@ -26,6 +26,7 @@ from biobank.pages.ui.templating import render
 from biobank.registers import queries, service
 from biobank.registers.fitness import has_code
 from biobank.registers.schemas import (
+    CALIBRATED,
     Authorise,
     ChangeRegister,
     EnterRegister,
@@ -53,6 +54,8 @@ LABELS = {
     "use_within_days": "Days of use after opening",
     "result_within_days": "Days until a test's result is due",
     "calibration_due_on": "Next calibration due on",
+    "holds_h": "Hours a charged shipper stays cold",
+    "least_charge_g": "Nitrogen a shipper leaves with at least, in grams",
     "change": "What happened",
     "reason": "Why",
     "person": "Badge of the person",
@@ -72,6 +75,8 @@ NAMES = (
     "use_within_days",
     "result_within_days",
     "calibration_due_on",
+    "holds_h",
+    "least_charge_g",
     "contains",
 )
 WARNED = [
@@ -144,8 +149,8 @@ def _draw_new(at: Opened[Choices]) -> ActForm:
         subject="Registers",
         submit="Enter it",
         icon="plus",
-        lead="Reagent lots, media, equipment and workstations get a code; print its label and put it on. The rest goes by its "
-        "name, which quality enters.",
+        lead="Reagent lots, media, equipment, workstations and shippers get a code; print its label and put it on. The rest goes "
+        "by its name, which quality enters.",
         values={"site": only(at.read)},
         options={"site": at.read, "kind": KINDS},
         draft=True,
@@ -205,6 +210,8 @@ async def show_entry(request: Request, code: EntryKey, reading: PageReading) -> 
         ("Opened", instant(one.opened_at)),
         ("Qualified", instant(one.qualified_at)),
         ("Calibration due on", one.calibration_due_on),
+        ("Stays cold for", None if one.holds_h is None else f"{one.holds_h} h"),
+        ("Leaves with nitrogen of at least", None if one.least_charge_g is None else f"{one.least_charge_g} g"),
         ("Recalled", instant(one.recalled_at)),
         ("Out of use since", instant(one.retired_at)),
         ("Against its use now", ", ".join(words(each).lower() for each in one.problems) or "Nothing"),
@@ -241,7 +248,7 @@ def _draw_change(at: Opened[RegisterDossier]) -> ActForm:
     ]
     if one.kind not in {"reagent_lot", "medium"}:
         possible = [change for change in possible if change != "opened"]
-    if one.kind in {"equipment", "workstation"}:
+    if one.kind in CALIBRATED:
         names.insert(1, "calibration_due_on")
     else:
         possible.remove("calibrated")

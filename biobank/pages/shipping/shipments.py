@@ -1,5 +1,6 @@
 """Shipments as people see them: what is underway, sending, comparing what arrived with the manifest, sending back."""
 
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,9 +12,11 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import TO_QUARANTINE
 from biobank.custody.snapshots import get_all_visible
+from biobank.foundation.clock import now
 from biobank.foundation.config import Settings
 from biobank.foundation.terms import words
 from biobank.pages.people.site_choices import Choices, only, own_sites
+from biobank.pages.shipping.boxes import compared, packed, rows_to_compare, rows_to_pack
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.addresses import ShipmentCode
 from biobank.pages.ui.filters import when
@@ -22,6 +25,7 @@ from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
+from biobank.registers.using import choices_of
 from biobank.shipping import arrivals, shipment_queries, shipments
 from biobank.shipping.schemas import (
     ShipmentDetail,
@@ -39,9 +43,9 @@ STATUSES = ("in_transit", "arrived", "closed")
 LABELS = {
     "from_site": "From",
     "to_site": "To",
-    "courier": "Courier's code",
+    "courier": "Courier",
     "temperature_class": "Temperature class",
-    "shipper": "Number of the shipper",
+    "shipper": "Shipper",
     "logger": "Number of the temperature logger",
     "seal_intact": "The seal is intact",
     "seal": "Number of the seal",
@@ -56,6 +60,7 @@ MANIFEST = [
     Column("specimen", "Tube", "code"),
     Column("state", "State", "chip"),
     Column("standing", "With this shipment"),
+    Column("box", "Box"),
     Column("issued_for", "Issued for", "code"),
 ]
 
@@ -89,11 +94,17 @@ Listing(
 ).on(router)
 
 
-def _sites(session: Session, actor: Actor, _asked: Asked) -> tuple[Choices, Choices]:
-    """Read from where the actor may send, and to where."""
+def _sites(session: Session, actor: Actor, _asked: Asked) -> tuple[Choices, Choices, Choices]:
+    """Read from where the actor may send, to where, and with which couriers."""
     actor.require(Permission.SHIPMENT_RECORD, at=ANYWHERE)
     sites = own_sites(session, actor, None)
-    return [one for one in sites if actor.may(Permission.SHIPMENT_RECORD, at=one[0])], sites
+    own = [one for one in sites if actor.may(Permission.SHIPMENT_RECORD, at=one[0])]
+    return own, sites, couriers_at(session, actor, [code for code, _ in own])
+
+
+def couriers_at(session: Session, actor: Actor, sites: list[str]) -> Choices:
+    """Read the couriers of the registers that may be named at these sites."""
+    return choices_of(session, ["courier"], sites=sites, person=actor.code, now=now())["courier"]
 
 
 def as_seen(session: Session, actor: Actor, texts: list[str], settings: Settings) -> list[dict[str, Any]]:
@@ -108,6 +119,13 @@ async def tubes_seen(at: Acting[Any]) -> dict[str, Any]:
     if not tubes:
         raise FormFault({"specimens": "Tubes: scan at least one."})
     return {"specimens": await at.ask(as_seen, tubes, at.bank.settings)}
+
+
+async def _packed(at: Acting[Any]) -> dict[str, Any]:
+    boxes = packed(at.form)
+    for one in boxes:
+        one["specimens"] = [seen["specimen"] for seen in await at.ask(as_seen, one["specimens"], at.bank.settings)]
+    return await tubes_seen(at) | {"boxes": boxes}
 
 
 ActPage(
@@ -125,9 +143,10 @@ ActPage(
         icon="truck",
         lead="The courier holds the tubes once its acceptance is recorded here.",
         values={"from_site": only(at.read[0])},
-        options={"from_site": at.read[0], "to_site": at.read[1]},
+        options={"from_site": at.read[0], "to_site": at.read[1], "courier": at.read[2]},
+        rows=[rows_to_pack(at.form if at.sent else None)],
     ),
-    given=tubes_seen,
+    given=_packed,
     use_case=shipments.dispatch,
     after=lambda _at, _body, answer: Done(f"/shipments/{answer['code']}", "Sent.", "Print the manifest and put it inside."),
 ).on(router)
@@ -161,6 +180,7 @@ async def show_shipment(request: Request, code: ShipmentCode, reading: PageReadi
             ("Nitrogen charged", None if one.charge_g is None else f"{one.charge_g} g"),
             ("Cold until", when(one.cold_until, request.state.zone) if one.cold_until else None),
             ("Due by", when(one.expected_by, request.state.zone) if one.expected_by else None),
+            *((f"Seal of box {box.box}", box.seal) for box in one.boxes),
             ("Sent by", one.dispatched_by),
         ],
         manifest=[line.model_dump() | {"standing": "Underway" if line.underway else "Settled"} for line in one.manifest],
@@ -191,6 +211,7 @@ def _draw_receive(at: Opened[ShipmentDetail]) -> ActForm:
         icon="tray",
         lead=f"{one.underway} of {one.specimens} tubes are underway. What is missing or should not be there is named afterwards.",
         fields=[*lists, *fields_of(ShipmentReceiveRequest, *LOOKED, values=at.filled(), labels=LABELS)],
+        rows=[rows_to_compare(one.boxes, at.form if at.sent else None)] if one.boxes else [],
         attach={"site": one.to_site},
     )
 
@@ -201,7 +222,8 @@ def _scanned(at: Opened[ShipmentDetail]) -> dict[str, Any]:
         "scanned": [
             {"specimen": text, "container_intact": text not in broken, "label_legible": text not in illegible}
             for text in dict.fromkeys([*at.form.lines_of("scanned"), *sorted(broken | illegible)])
-        ]
+        ],
+        "boxes": compared(at.form),
     }
 
 
@@ -216,7 +238,13 @@ ActPage(
     given=_scanned,
     use_case=arrivals.receive,
     # The page of the answer may be loaded again.
-    after=lambda at, _body, answer: OwnPage("shipment_compared.html", code=at.code, answer=answer, quarantine=TO_QUARANTINE),
+    after=lambda at, _body, answer: OwnPage(
+        "shipment_compared.html",
+        code=at.code,
+        answer=answer,
+        quarantine=TO_QUARANTINE,
+        unread=[tuple(when(datetime.fromisoformat(one), at.zone) for one in part.split("/")) for part in answer["unread"]],
+    ),
 ).on(router)
 
 
@@ -230,9 +258,10 @@ ActPage(
     address="/shipments/{code}/refuse",
     reads=_to_take_back,
     model=ShipmentRefuseRequest,
-    names=("specimens", "reason", "container_intact", "label_legible", "temperature_mc"),
+    names=("specimens", "reason", "container_intact", "label_legible", "temperature_mc", "logger_sha256", "zone", "dates"),
     labels={"specimens": "Only these tubes"},
-    form=lambda _at: ActForm(
+    form=lambda at: ActForm(
+        attach={"site": at.read.from_site},
         title="It came back",
         submit="Record it",
         icon="undo",

@@ -47,6 +47,8 @@ def page_of(code: str) -> str | None:
 
     None for what has no page, and for what is no code.
     """
+    # A box of a shipment (SH-…_2) stands on the shipment's page.
+    code = code.partition("_")[0]
     prefix = prefix_of(code)
     if prefix is not None and prefix in PAGES:
         return f"{PAGES[prefix]}{code}"

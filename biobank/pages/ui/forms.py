@@ -38,6 +38,7 @@ SCANNED = {
     "specimen": "HF AD UN",
     "kit": "KT",
     "instrument": "EQ",
+    "shipper": "EQ",
     "witnessed_by": "US",
 }
 """Fields that a gun fills, and the codes each waits for."""

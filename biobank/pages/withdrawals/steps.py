@@ -5,15 +5,20 @@ from.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.pages.people.site_choices import own_sites
+from biobank.pages.people.site_choices import Choices, own_sites
+from biobank.pages.shipping.boxes import compared, rows_to_compare
+from biobank.pages.shipping.shipments import couriers_at
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.withdrawals.requests import route_words
+from biobank.shipping.boxes import boxes_of
+from biobank.shipping.schemas import BoxPublic
 from biobank.withdrawals.case import Case
 from biobank.withdrawals.standing import Standing, read_standing
 from biobank.withdrawals.steps import STEPS, StepPage
@@ -40,15 +45,32 @@ def statement_of(case: Case, label: str) -> str:
     return f"{label}: withdrawal {case.code} of {', '.join(sorted(case.tubes))} for {case.donor}, route: {route}."
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the form of a step reads: the withdrawal, what fields choose from, and the boxes that are to be looked at."""
+
+    standing: Standing
+    options: dict[str, Choices]
+    boxes: list[BoxPublic]
+
+
 def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
-    def reads(session: Session, actor: Actor, asked: Asked) -> tuple[Standing, list[tuple[str, str]]]:
+    def reads(session: Session, actor: Actor, asked: Asked) -> Known:
         standing = read_standing(session, actor, asked.code, asked.bank)
         asked.opens(standing.refusals(name))
-        banks = own_sites(session, actor, None, kind="bank") if "site" in step.names else []
-        return standing, banks
+        options, boxes = {}, []
+        if "site" in step.names:
+            options["site"] = own_sites(session, actor, None, kind="bank")
+        if "courier" in step.names:
+            sites = {site for tube in standing.case.tubes.values() if (site := tube.projection.site_code) is not None}
+            options["courier"] = couriers_at(session, actor, sorted(sites))
+        if name == "receive":
+            shipments = {tube.projection.shipment_code for tube in standing.case.tubes.values()} - {None}
+            boxes = [box for code in sorted(map(str, shipments)) for box in boxes_of(session, code)]
+        return Known(standing, {field: choices for field, choices in options.items() if choices}, boxes)
 
-    def form(at: Opened[tuple[Standing, list[tuple[str, str]]]]) -> ActForm:
-        standing, banks = at.read
+    def form(at: Opened[Known]) -> ActForm:
+        standing = at.read.standing
         label = step.label
         return ActForm(
             title=label,
@@ -56,7 +78,8 @@ def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
             lead=step.lead,
             icon=step.icon,
             grave=step.grave,
-            options={"site": banks} if banks else {},
+            options=at.read.options,
+            rows=[rows_to_compare(at.read.boxes, at.form if at.sent else None)] if at.read.boxes else [],
             hidden={"expected_seq": str(standing.case.seq)},
             statement=statement_of(standing.case, label) if step.meaning else None,
             said=step.said,
@@ -70,7 +93,7 @@ def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
         model=step.model,
         names=step.names,
         labels=step.labels,
-        given=lambda _at: step.given,
+        given=lambda at: dict(step.given) | ({"boxes": compared(at.form)} if name == "receive" else {}),
         meaning=step.meaning,
         use_case=step.use_case,
         after=_after_paper if name == "paper" else taken(name),
