@@ -52,7 +52,7 @@ def packed(form: Form) -> list[dict[str, Any]]:
         for name, say in (("box", "the number of the box"), ("seal", "the number of its seal"), ("specimens", "the tubes in it")):
             if name not in row:
                 raise FormFault({name: f"Enter {say}."})
-        return {"box": row["box"], "seal": row["seal"], "specimens": row.lines_of("specimens")}
+        return {"box": row["box"], "seal": row["seal"], "specimens": row.all_of("specimens")}
 
     return parse_rows(form, PART, ["box", "seal", "specimens"], box) if _filled(form, ["box", "seal", "specimens"]) else []
 
