@@ -14,11 +14,10 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, MalformedRequest
 from biobank.shipping.events import BoxCompared, BoxSealed
-from biobank.shipping.models import ShipmentBox, ShipmentItem
+from biobank.shipping.models import ShipmentBox, shipment_item
 from biobank.shipping.schemas import ArrivedBox, BoxPublic, PackedBox
 
 shipment_box = table_of(ShipmentBox)
-_item = table_of(ShipmentItem)
 
 
 class NoSuchBox(Conflict):
@@ -63,14 +62,15 @@ def seal_boxes(session: Session, shipment: str, boxes: Sequence[PackedBox], head
 def boxes_of(session: Session, shipment: str) -> list[BoxPublic]:
     """Return the boxes of a shipment with what is in each."""
     rows = session.execute(
-        select(shipment_box.c.box, shipment_box.c.seal, _item.c.specimen_code)
+        select(shipment_box.c.box, shipment_box.c.seal, shipment_item.c.specimen_code)
         .select_from(
             shipment_box.outerjoin(
-                _item, (_item.c.shipment_code == shipment_box.c.shipment_code) & (_item.c.box == shipment_box.c.box)
+                shipment_item,
+                (shipment_item.c.shipment_code == shipment_box.c.shipment_code) & (shipment_item.c.box == shipment_box.c.box),
             )
         )
         .where(shipment_box.c.shipment_code == shipment)
-        .order_by(shipment_box.c.box, _item.c.specimen_code)
+        .order_by(shipment_box.c.box, shipment_item.c.specimen_code)
     )
     found: dict[str, BoxPublic] = {}
     for row in rows:

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import when
+from biobank.foundation.db import table_of, when
 
 
 class Handover(SQLModel, table=True):
@@ -137,3 +137,7 @@ class ShipmentItem(SQLModel, table=True):
     issued_for: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("withdrawal.code")))
     box: str | None = Field(default=None, sa_column=Column(Text))
     dispatched_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
+# Two modules ask this table: the lines of a manifest, and the boxes they lie in.
+shipment_item = table_of(ShipmentItem)

@@ -14,12 +14,12 @@ from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.shipping.boxes import boxes_of
-from biobank.shipping.models import Shipment, ShipmentItem
+from biobank.shipping.models import Shipment, shipment_item
 from biobank.shipping.schemas import ManifestLine, ShipmentDetail, ShipmentList, ShipmentPublic
 from biobank.specimens.models import specimen as specimen_table
 
 shipment = table_of(Shipment)
-item = table_of(ShipmentItem)
+item = shipment_item
 
 Status = Literal["in_transit", "arrived", "closed"]
 
