@@ -33,11 +33,12 @@ test: $(DEV) ## run every test, two at a time
 mutants: $(DEV) ## break the rules one at a time and see a test fail (ARGS="custody/legality": a part)
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m tools.mutants $(ARGS)
 
-check: $(DEV) ## lint, formatting, types, import contracts
+check: $(DEV) ## lint, formatting, types, import contracts, licences
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/sbom.py --check
 
 format: $(DEV) ## apply the formatter and the safe fixes of the linter
 	$(BIN)/ruff check --fix
@@ -48,7 +49,7 @@ bench: $(DEV) ## measure beside the floor program
 
 dev: $(DEV) ## only set up the virtual environment with the tools
 
-lock: ## rebuild the lock files (UPGRADE=1: with newer versions)
+lock: ## rebuild the lock files and sbom.cdx.json (UPGRADE=1: with newer versions)
 	@$(need_python)
 	@PYTHON="$(PYTHON)" tools/lock.sh
 

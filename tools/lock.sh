@@ -3,6 +3,7 @@
 #
 # requirements.lock      what runs the bank, and what builds its package
 # requirements-dev.lock  the same versions, and what checks and tests it
+# sbom.cdx.json          both as a bill of materials with licences (tools/sbom.py)
 #
 # One lock serves every Python >= 3.11 and every platform (environment markers; the hashes of all published files).
 # No addresses and no paths: whoever installs chooses the index.
@@ -33,3 +34,5 @@ if grep -nE '://|^--|file:|/' requirements.lock requirements-dev.lock; then
     echo "A lock file names a place. It must name packages and hashes only." >&2
     exit 1
 fi
+
+"$python" tools/sbom.py # what the lock files name, as a bill of materials; refuses licences that may not be used
