@@ -32,6 +32,7 @@ TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service.get("image") == "biobank"}
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
 def test_the_file_fits_the_compose_schema() -> None:
@@ -83,6 +84,59 @@ def test_no_password_has_a_default_and_every_variable_is_required_somewhere() ->
                 assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), name
 
 
+def test_every_image_of_others_is_named_by_a_digest_that_must_be_given() -> None:
+    foreign = {service["image"] for service in SERVICES.values()} - {"biobank"}
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+
+    assert all(re.fullmatch(r"[\w:.-]+@\$\{\w+_DIGEST:\?[^}]+\}", image) for image in foreign), foreign
+    assert len(bases) == 2
+    assert all(re.fullmatch(r"[\w:.-]+@\$\{PYTHON_DIGEST\}", base) for base in bases), bases
+    assert re.search(r"^ARG PYTHON_DIGEST$", DOCKERFILE, re.MULTILINE)
+    for service in OURS.values():
+        assert re.fullmatch(r"\$\{BIOBANK_PYTHON_DIGEST:\?[^}]+\}", service["build"]["args"]["PYTHON_DIGEST"])
+
+
+def test_every_service_is_bounded_in_memory_and_processes_and_gains_no_rights() -> None:
+    for name, service in SERVICES.items():
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+        assert 0 < service["pids_limit"] <= 300, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+    for name, service in OURS.items():
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
+
+
+def test_each_process_mounts_its_own_volumes_and_only_migrate_writes_secrets() -> None:
+    def mounted(name: str) -> set[str]:
+        return {mount for mount in SERVICES[name]["volumes"] if not mount.startswith("./")}
+
+    secrets, state = "secrets:/var/lib/biobank/secrets", "state:/var/lib/biobank/state"
+    assert mounted("migrate") == {secrets}
+    assert mounted("app") == {state, f"{secrets}:ro"}
+    assert mounted("worker") == {state, f"{secrets}:ro"}
+    assert mounted("sealer") == {"register:/var/lib/biobank/register", f"{secrets}:ro"}
+    assert mounted("database") == {"database:/var/lib/postgresql/data"}
+    assert mounted("keys") == {"keys:/var/lib/postgresql/data"}
+    made = " ".join(re.findall(r"install --directory (.+?)\n(?!\s)", DOCKERFILE, re.DOTALL))
+    for name in OURS:
+        assert all(mount.split(":")[1] in made for mount in mounted(name)), "or the volume belongs to root"
+
+
+def test_the_databases_are_reached_by_those_who_need_them_and_from_nowhere_else() -> None:
+    assert {name for name, network in COMPOSE["networks"].items() if network == {"internal": True}} == {"bank", "keystore"}
+    reach = {name: set(service["networks"]) for name, service in SERVICES.items()}
+    assert reach == {
+        "database": {"bank"},
+        "keys": {"keystore"},
+        "migrate": {"bank", "keystore"},
+        "app": {"bank", "keystore", "outside"},
+        "sealer": {"bank", "outside"},
+        "worker": {"bank", "keystore", "outside"},
+    }
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == {"app"}
+    assert all(port.startswith("127.0.0.1:") for port in published["app"])
+
+
 def test_whoever_waits_for_health_waits_for_a_service_that_reports_it() -> None:
     for name, service in SERVICES.items():
         assert ("healthcheck" in service) is (name != "migrate")
@@ -110,7 +164,7 @@ def test_the_python_of_the_health_checks_compiles() -> None:
 
 
 def test_the_image_copies_only_what_exists_and_is_not_ignored() -> None:
-    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
     names = [name for line in copied for name in line.split()]
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert set(names) == allowed
@@ -193,6 +247,7 @@ def test_each_service_runs_as_composed_until_its_health_check_succeeds(rehearsal
         "PATH": rehearsal.path,
         "BIOBANK_STATE_DIR": str(tmp_path / "state"),
         "BIOBANK_SECRETS_DIR": str(tmp_path / "secrets"),
+        "BIOBANK_REGISTER_PATH": str(tmp_path / "register" / "checkpoint"),
         "BIOBANK_HOST": "127.0.0.1",
         "BIOBANK_PORT": port,
     }
