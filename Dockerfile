@@ -16,12 +16,13 @@ RUN /opt/biobank/bin/pip install --no-cache-dir --disable-pip-version-check --no
 FROM python:3.11-slim@${PYTHON_DIGEST}
 RUN useradd --system --uid 10001 --home-dir /var/lib/biobank --create-home biobank \
     && install --directory --owner biobank --group biobank --mode 0700 /var/lib/biobank/state /var/lib/biobank/secrets \
-        /var/lib/biobank/register
+        /var/lib/biobank/log-secrets /var/lib/biobank/register
 COPY --from=build /opt/biobank /opt/biobank
 ENV PATH=/opt/biobank/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     BIOBANK_STATE_DIR=/var/lib/biobank/state \
     BIOBANK_SECRETS_DIR=/var/lib/biobank/secrets \
+    BIOBANK_LOG_SECRETS_DIR=/var/lib/biobank/log-secrets \
     BIOBANK_REGISTER_PATH=/var/lib/biobank/register/checkpoint \
     BIOBANK_HOST=0.0.0.0 \
     BIOBANK_PORT=8000

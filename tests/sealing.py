@@ -7,7 +7,7 @@ from tests.conftest import TestBank
 def log_of(bank: TestBank) -> Log:
     """The log of a test's bank, as `biobank sealer` would open it."""
     settings = bank.bank.settings
-    return Log.open(settings.log_origin, settings.secrets, settings.register_file)
+    return Log.open(settings.log_origin, settings.log_secrets, settings.register_file)
 
 
 def seal(bank: TestBank) -> int:

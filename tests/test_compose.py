@@ -42,16 +42,16 @@ def test_the_file_fits_the_compose_schema() -> None:
         jsonschema.validate({"services": {"app": {"comand": ["serve"]}}}, schema)
 
 
-def test_the_services_are_two_databases_a_migration_and_three_processes() -> None:
-    assert set(SERVICES) == {"database", "keys", "migrate", "app", "sealer", "worker"}
-    assert set(OURS) == {"migrate", "app", "sealer", "worker"}
+def test_the_services_are_two_databases_a_migration_three_processes_and_a_console() -> None:
+    assert set(SERVICES) == {"database", "keys", "migrate", "app", "sealer", "worker", "console"}
+    assert set(OURS) == {"migrate", "app", "sealer", "worker", "console"}
+    assert SERVICES["console"]["profiles"] == ["console"], "nothing that runs has the owner's address"
 
 
 def test_every_command_is_a_verb_of_the_command_line() -> None:
     command: list[str | Path] = [Path(sys.executable).with_name("biobank"), "--help"]
     help_text = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "200"}).stdout
-    for service in OURS.values():
-        verb = service["command"][0]
+    for verb in {service["command"][0] for name, service in OURS.items() if name != "console"}:
         assert re.search(rf"^\W*{verb}\b", help_text, re.MULTILINE), verb
 
 
@@ -69,6 +69,7 @@ def test_each_process_gets_only_the_addresses_of_its_own_role() -> None:
     assert logins("app") == {LOGINS["app"], LOGINS["auditor"]}
     assert logins("sealer") == {LOGINS["sealer"]}
     assert logins("worker") == {LOGINS["app"]}
+    assert logins("console") == {LOGINS["owner"], LOGINS["app"], LOGINS["auditor"]}
 
 
 def test_no_password_has_a_default_and_every_variable_is_required_somewhere() -> None:
@@ -105,15 +106,17 @@ def test_every_service_is_bounded_in_memory_and_processes_and_gains_no_rights() 
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
 
 
-def test_each_process_mounts_its_own_volumes_and_only_migrate_writes_secrets() -> None:
+def test_each_process_mounts_its_own_volumes_and_none_that_runs_writes_secrets_nor_has_the_logs_key_but_the_sealer() -> None:
     def mounted(name: str) -> set[str]:
         return {mount for mount in SERVICES[name]["volumes"] if not mount.startswith("./")}
 
     secrets, state = "secrets:/var/lib/biobank/secrets", "state:/var/lib/biobank/state"
-    assert mounted("migrate") == {secrets}
+    of_the_log, register = "log-secrets:/var/lib/biobank/log-secrets", "register:/var/lib/biobank/register"
+    assert mounted("migrate") == {secrets, of_the_log}
+    assert mounted("console") == {state, register, secrets, of_the_log}
     assert mounted("app") == {state, f"{secrets}:ro"}
     assert mounted("worker") == {state, f"{secrets}:ro"}
-    assert mounted("sealer") == {"register:/var/lib/biobank/register", f"{secrets}:ro"}
+    assert mounted("sealer") == {register, f"{of_the_log}:ro"}
     assert mounted("database") == {"database:/var/lib/postgresql/data"}
     assert mounted("keys") == {"keys:/var/lib/postgresql/data"}
     made = " ".join(re.findall(r"install --directory (.+?)\n(?!\s)", DOCKERFILE, re.DOTALL))
@@ -131,6 +134,7 @@ def test_the_databases_are_reached_by_those_who_need_them_and_from_nowhere_else(
         "app": {"bank", "keystore", "outside"},
         "sealer": {"bank", "outside"},
         "worker": {"bank", "keystore", "outside"},
+        "console": {"bank", "keystore", "outside"},
     }
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert set(published) == {"app"}
@@ -139,13 +143,13 @@ def test_the_databases_are_reached_by_those_who_need_them_and_from_nowhere_else(
 
 def test_whoever_waits_for_health_waits_for_a_service_that_reports_it() -> None:
     for name, service in SERVICES.items():
-        assert ("healthcheck" in service) is (name != "migrate")
+        assert ("healthcheck" in service) is (name not in ("migrate", "console"))
         for other, wait in service.get("depends_on", {}).items():
             if wait["condition"] == "service_healthy":
                 assert "healthcheck" in SERVICES[other]
             else:
                 assert (other, wait["condition"]) == ("migrate", "service_completed_successfully")
-    for name in ("app", "sealer", "worker"):
+    for name in ("app", "sealer", "worker", "console"):
         assert set(SERVICES[name]["depends_on"]) == {"database", "keys", "migrate"}
 
 
@@ -247,6 +251,7 @@ def test_each_service_runs_as_composed_until_its_health_check_succeeds(rehearsal
         "PATH": rehearsal.path,
         "BIOBANK_STATE_DIR": str(tmp_path / "state"),
         "BIOBANK_SECRETS_DIR": str(tmp_path / "secrets"),
+        "BIOBANK_LOG_SECRETS_DIR": str(tmp_path / "log-secrets"),
         "BIOBANK_REGISTER_PATH": str(tmp_path / "register" / "checkpoint"),
         "BIOBANK_HOST": "127.0.0.1",
         "BIOBANK_PORT": port,
@@ -263,7 +268,11 @@ def test_each_service_runs_as_composed_until_its_health_check_succeeds(rehearsal
         return [sys.executable, "-m", "biobank", *SERVICES[name]["command"]]
 
     subprocess.run(command("migrate"), check=True, env=environment("migrate"), cwd=tmp_path, capture_output=True)
-    running = {name: subprocess.Popen(command(name), env=environment(name), cwd=tmp_path) for name in OURS if name != "migrate"}
+    running = {
+        name: subprocess.Popen(command(name), env=environment(name), cwd=tmp_path)
+        for name in OURS
+        if "healthcheck" in SERVICES[name]
+    }
     try:
         for name, process in running.items():
             probe = SERVICES[name]["healthcheck"]["test"]

@@ -24,11 +24,14 @@ SECRETS = ("vault-master", "blind-index", "throttle", "second-factor")
 MONITOR_TOKEN = "monitor-token"  # noqa: S105  (the name of a file)
 
 
-def ensure_secrets(folder: Path, log_origin: str) -> None:
-    """Create what is missing of the bank's secrets: random files, the receipt key, the first token key."""
+def ensure_secrets(folder: Path, log_origin: str, log_folder: Path | None = None) -> None:
+    """Create what is missing of the bank's secrets: random files, the log's and the receipt key, the first token key.
+
+    The log's private key goes into `log_folder`, if that is another one.
+    """
     for name in SECRETS:
         ensure_secret(folder, name)
-    ensure_keys(folder, log_origin)
+    ensure_keys(folder, log_origin, log_folder)
     if not any((folder / tokens.FOLDER).glob("*.pem")):
         tokens.rotate(folder)
 

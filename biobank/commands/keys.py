@@ -28,7 +28,7 @@ def create_keys() -> None:
 
     settings = settings_or_exit()
     try:
-        ensure_keys(settings.secrets, settings.log_origin)
+        ensure_keys(settings.secrets, settings.log_origin, settings.log_secrets)
         for name in (LOG_KEY, RECEIPT_KEY):
             typer.echo(public_key(settings.secrets, name))
     except KeyFileError as error:

@@ -59,7 +59,7 @@ def sealer() -> None:
     register.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         peers = [] if settings.policy_path is None else peers_of(settings.policy_path, settings.log_origin)
-        log = Log.open(settings.log_origin, settings.secrets, register)
+        log = Log.open(settings.log_origin, settings.log_secrets, register)
         seal_and_attend(settings.sealer_database_url, on_signals(), log, peers)
     except LogHalted as halted:
         raise fail(f"The log is halted: {halted}", HALTED) from halted

@@ -113,7 +113,7 @@ def seal(settings: Settings) -> None:
 
     assert settings.sealer_database_url is not None
     settings.register_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    drain(settings.sealer_database_url, Log.open(settings.log_origin, settings.secrets, settings.register_file))
+    drain(settings.sealer_database_url, Log.open(settings.log_origin, settings.log_secrets, settings.register_file))
 
 
 def _begin_again(settings: Settings) -> None:

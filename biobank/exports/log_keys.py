@@ -50,12 +50,13 @@ def announce(bank: Bank, *, patience_s: float) -> tuple[Verifier, int]:
 
     Raises RotationRefused when one is under way, or when the announcement is not published in time (is the sealer running?).
     """
-    folder, origin = bank.settings.secrets, bank.settings.log_origin
+    folder, origin = bank.settings.log_secrets, bank.settings.log_origin
     if (folder / f"{keys.NEXT_LOG_KEY}.skey").exists():
         raise RotationRefused("A rotation is under way. End it with `biobank keys retire-log`.")
     signer = Signer.generate(origin)
     event = LogKeyAnnounced(log_key=signer.verifier.to_vkey())
     index = _append_and_wait(bank, event, "cli/keys/rotate-log", patience_s)
+    keys.publish_public_half(bank.settings.secrets, keys.NEXT_LOG_KEY, signer)
     keys.write_key_files(folder / f"{keys.NEXT_LOG_KEY}.skey", signer)
     return signer.verifier, index + 1
 
@@ -65,7 +66,7 @@ def retire(bank: Bank, *, patience_s: float) -> tuple[Verifier, int]:
 
     Raises RotationRefused when none is under way or no checkpoint bears both signatures yet, KeyFileError.
     """
-    folder, origin = bank.settings.secrets, bank.settings.log_origin
+    folder, origin = bank.settings.log_secrets, bank.settings.log_origin
     if not (folder / f"{keys.NEXT_LOG_KEY}.skey").exists():
         raise RotationRefused("No rotation is under way. Begin one with `biobank keys rotate-log`.")
     old, new = (signer.verifier for signer in keys.load_log_signers(folder, origin))
@@ -74,7 +75,7 @@ def retire(bank: Bank, *, patience_s: float) -> tuple[Verifier, int]:
         raise RotationRefused("No checkpoint bears both signatures yet. Wait until the next event is sealed, then try again.")
     event = LogKeyRetired(log_key=old.to_vkey(), to_size=newest.size)
     _append_and_wait(bank, event, "cli/keys/retire-log", patience_s)
-    keys.promote_next_log_key(folder, old)
+    keys.promote_next_log_key(folder, old, bank.settings.secrets)
     return old, newest.size
 
 

@@ -65,11 +65,6 @@ class Plan:
         """The stream of the first entry: its own, because it must not have a predecessor in the new log."""
         return f"LOG-{hashlib.sha256(self.new_origin.encode()).hexdigest()[:8].upper()}"
 
-    @property
-    def fresh_keys(self) -> Path:
-        """Where the new keys wait until the database is done."""
-        return _fresh(self.settings, self.new_origin)
-
 
 def plan_recovery(settings: Settings, new_origin: str, incident: bytes, recovery: Signer, final_note: str) -> Plan:
     """Check everything that can be checked, make the new keys and the signed statement; changes nothing else.
@@ -84,8 +79,8 @@ def plan_recovery(settings: Settings, new_origin: str, incident: bytes, recovery
     final = Checkpoint.from_text(open_note(final_note, _log_keys(settings)).text)
     if final.origin != old_origin:
         raise RecoveryRefused(f"The final checkpoint is of {final.origin}, and this bank's log is {old_origin}.")
-    fresh = _fresh(settings, new_origin)
-    keys.ensure_keys(fresh, new_origin)
+    fresh = _fresh(settings.secrets, new_origin)
+    keys.ensure_keys(fresh, new_origin, _fresh(settings.log_secrets, new_origin))
     new_key = keys.public_key(fresh, keys.LOG_KEY)
     digest = hashlib.sha256(incident).hexdigest()
     statement = sign_note(
@@ -167,33 +162,40 @@ def _put_aside(session: Session) -> str:
 
 def _change_files(plan: Plan) -> None:
     """Put the old keys and the old register aside and the new keys in place; rename by rename, so that it can be repeated."""
-    secrets, fresh, aside = plan.settings.secrets, plan.fresh_keys, _aside(plan.settings)
-    if fresh.exists():
+    settings = plan.settings
+    # The folder that everybody has comes last: while its fresh keys are there, this is not done.
+    for folder in dict.fromkeys((settings.log_secrets, settings.secrets)):
+        fresh, aside = _fresh(folder, plan.new_origin), _aside(folder, settings.log_origin)
+        if not fresh.exists():
+            continue
         aside.mkdir(mode=0o700, exist_ok=True)
         for name in KEY_FILES:
             replaced = (fresh / name).exists() or name.startswith(keys.NEXT_LOG_KEY)
-            if replaced and (secrets / name).exists() and not (aside / name).exists():
-                (secrets / name).rename(aside / name)
+            if replaced and (folder / name).exists() and not (aside / name).exists():
+                (folder / name).rename(aside / name)
             if (fresh / name).exists():
-                (fresh / name).rename(secrets / name)
-        # The new log needs a cold key of its own; `biobank log policy` asks for it.
-        (secrets / f"{keys.RECOVERY_KEY}.vkey").rename(aside / f"{keys.RECOVERY_KEY}.vkey")
+                (fresh / name).rename(folder / name)
+        if folder == settings.secrets:
+            # The new log needs a cold key of its own; `biobank log policy` asks for it.
+            (folder / f"{keys.RECOVERY_KEY}.vkey").rename(aside / f"{keys.RECOVERY_KEY}.vkey")
         fresh.rmdir()
     register = plan.settings.register_file
     if register.exists() and register.read_text(encoding="utf-8").startswith(plan.final.origin + "\n"):
         register.rename(register.with_name(f"{register.name}.final-{plan.final.size}"))
 
 
-def _fresh(settings: Settings, new_origin: str) -> Path:
-    return settings.secrets / f"next-{hashlib.sha256(new_origin.encode()).hexdigest()[:8]}"
+def _fresh(folder: Path, new_origin: str) -> Path:
+    """Where the new keys wait until the database is done."""
+    return folder / f"next-{hashlib.sha256(new_origin.encode()).hexdigest()[:8]}"
 
 
-def _aside(settings: Settings) -> Path:
-    return settings.secrets / f"retired-{hashlib.sha256(settings.log_origin.encode()).hexdigest()[:8]}"
+def _aside(folder: Path, old_origin: str) -> Path:
+    return folder / f"retired-{hashlib.sha256(old_origin.encode()).hexdigest()[:8]}"
 
 
 def _log_keys(settings: Settings) -> list[Verifier]:
     """Return the public keys of the log, wherever an interrupted recovery has left them."""
-    folder = _aside(settings) if (_aside(settings) / f"{keys.LOG_KEY}.vkey").exists() else settings.secrets
+    aside = _aside(settings.secrets, settings.log_origin)
+    folder = aside if (aside / f"{keys.LOG_KEY}.vkey").exists() else settings.secrets
     names = [n for n in (keys.LOG_KEY, keys.NEXT_LOG_KEY) if (folder / f"{n}.vkey").exists()]
     return [Verifier.from_vkey(keys.public_key(folder, name)) for name in names]

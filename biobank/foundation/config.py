@@ -40,6 +40,9 @@ class Settings(BaseModel):
         None, description="Policy file: the witnesses whose cosignatures the sealer asks for. Default: none is asked."
     )
     secrets_dir: Path | None = Field(None, description="Key files. Default: `state_dir`/secrets.")
+    log_secrets_dir: Path | None = Field(
+        None, description="The log's private key alone, which only the sealer needs. Default: `secrets_dir`."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
     workers: int = Field(1, ge=1, le=64, description="Web processes.")
@@ -122,6 +125,11 @@ class Settings(BaseModel):
     def secrets(self) -> Path:
         """The folder of key files."""
         return self.secrets_dir or self.state_dir / "secrets"
+
+    @property
+    def log_secrets(self) -> Path:
+        """The folder of the log's private keys; their public halves lie in `secrets` too."""
+        return self.log_secrets_dir or self.secrets
 
     @property
     def register_file(self) -> Path:

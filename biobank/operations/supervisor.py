@@ -63,7 +63,7 @@ def prepare(settings: Settings) -> None:
         return
     from biobank.acts.bank import ensure_secrets
 
-    ensure_secrets(settings.secrets, settings.log_origin)
+    ensure_secrets(settings.secrets, settings.log_origin, settings.log_secrets)
     migrate.upgrade(settings.owner_database_url, settings.keys_owner_database_url)
 
 

@@ -8,6 +8,8 @@ In the secrets folder::
     recovery.vkey     public half of the cold key; its private half lies in a safe and never here
     *.vkey            the public half of each, for whoever wants to verify
 
+The log's private keys may lie in a folder of their own, which only the sealer sees; their public halves are in both then.
+
 A private file is the one-line skey form or an unencrypted PKCS #8 PEM of an Ed25519 key, mode 0600: a key that another
 account can read is refused, because nobody could say afterwards who signed. Names are fixed by the log's origin: the log
 key is called ``<origin>`` and the receipt key ``<origin>/receipts``.
@@ -71,21 +73,24 @@ def load_receipt_signer(folder: Path, origin: str) -> Signer:
     return load_signer(folder / f"{RECEIPT_KEY}.skey", receipt_key_name(origin))
 
 
-def ensure_keys(folder: Path, origin: str) -> None:
+def ensure_keys(folder: Path, origin: str, log_folder: Path | None = None) -> None:
     """Create the log key and the receipt key where they are missing; processes that race end up with the same keys.
+
+    The log's private key goes into ``log_folder`` when there is one, its public half into both.
 
     Existing files are left alone and checked. A log key that was lost and is replaced here does not go unnoticed: the
     sealer halts, because the registered checkpoint bears another key's signature. Raises KeyFileError.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for file_name, key_name in ((LOG_KEY, origin), (RECEIPT_KEY, receipt_key_name(origin))):
-        path = folder / f"{file_name}.skey"
+    receipt = (folder, RECEIPT_KEY, receipt_key_name(origin))
+    for home, file_name, key_name in ((log_folder or folder, LOG_KEY, origin), receipt):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = home / f"{file_name}.skey"
         if not path.exists():
             _publish(path, Signer.generate(key_name).to_skey() + "\n", 0o600)
         signer = load_signer(path, key_name)
-        public = path.with_suffix(".vkey")
-        if not public.exists():
-            _publish(public, signer.verifier.to_vkey() + "\n", 0o644)
+        for place in {home, folder}:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            publish_public_half(place, file_name, signer)
 
 
 def create_key_file(path: Path, key_name: str) -> Signer:
@@ -103,6 +108,13 @@ def write_key_files(path: Path, signer: Signer) -> None:
     if not _publish(path, signer.to_skey() + "\n", 0o600):
         raise KeyFileError(f"{path.name} exists; a key is never overwritten")
     _publish(path.with_suffix(".vkey"), signer.verifier.to_vkey() + "\n", 0o644)
+
+
+def publish_public_half(folder: Path, name: str, signer: Signer) -> None:
+    """Write the public half of a key where it is missing."""
+    public = folder / f"{name}.vkey"
+    if not public.exists():
+        _publish(public, signer.verifier.to_vkey() + "\n", 0o644)
 
 
 def create_recovery_key(folder: Path, private: Path, origin: str) -> Signer:
@@ -133,17 +145,21 @@ def public_key(folder: Path, name: str) -> str:
         raise KeyFileError(f"{path.name} does not hold a public key") from exc
 
 
-def promote_next_log_key(folder: Path, old: Verifier) -> None:
+def promote_next_log_key(folder: Path, old: Verifier, public: Path | None = None) -> None:
     """Put the next log key in the place of the present one, whose public half stays as ``log.<key id>.retired.vkey``.
+
+    ``public`` is the folder that has the public halves too, when it is another one.
 
     The old private key is gone afterwards: nothing that is signed by it later counts, and what cannot be stolen is best. The
     order leaves a folder that a sealer can start from whenever this is interrupted.
     """
-    following = folder / f"{NEXT_LOG_KEY}.skey"
-    _publish(folder / f"{LOG_KEY}.{old.key_id.hex()}.retired.vkey", old.to_vkey() + "\n", 0o644)
-    following.replace(folder / f"{LOG_KEY}.skey")
-    following.with_suffix(".vkey").replace(folder / f"{LOG_KEY}.vkey")
-    _sync_folder(folder)
+    places = {folder, public or folder}
+    for place in places:
+        _publish(place / f"{LOG_KEY}.{old.key_id.hex()}.retired.vkey", old.to_vkey() + "\n", 0o644)
+    (folder / f"{NEXT_LOG_KEY}.skey").replace(folder / f"{LOG_KEY}.skey")
+    for place in places:
+        (place / f"{NEXT_LOG_KEY}.vkey").replace(place / f"{LOG_KEY}.vkey")
+        _sync_folder(place)
 
 
 def load_signer(path: Path, key_name: str) -> Signer:

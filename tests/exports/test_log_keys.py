@@ -41,7 +41,16 @@ def environment(settings: Settings, **changes: Any) -> dict[str, str]:
 
 @pytest.fixture
 def own(make_bank: Any, tmp_path: Path) -> TestBank:
-    """A bank with keys of its own: the other tests share theirs."""
+    """A bank with keys of its own, the log's in a folder that the web processes do not see: the other tests share theirs."""
+    secrets, of_the_log = tmp_path / "secrets", tmp_path / "log-secrets"
+    ensure_secrets(secrets, ORIGIN, of_the_log)
+    bank: TestBank = make_bank(secrets_dir=secrets, log_secrets_dir=of_the_log)
+    return bank
+
+
+@pytest.fixture
+def in_one_folder(make_bank: Any, tmp_path: Path) -> TestBank:
+    """A bank whose keys all lie in one folder."""
     secrets = tmp_path / "secrets"
     ensure_secrets(secrets, ORIGIN)
     bank: TestBank = make_bank(secrets_dir=secrets)
@@ -175,7 +184,32 @@ def test_a_rotation_overlaps_and_a_verifier_with_the_policy_never_notices(
     ]
     assert kinds == ["system.log_key_announced", "system.log_key_retired"]
     assert sealing.fault is None
-    folder = own.bank.settings.secrets
+    public, private = own.bank.settings.secrets, own.bank.settings.log_secrets
+    assert not list(public.glob("log*.skey"))
+    assert [path.name for path in private.glob("*.skey")] == ["log.skey"]
+    for folder in (public, private):
+        assert not (folder / "log.next.vkey").exists()
+        assert len(list(folder.glob("log.*.retired.vkey"))) == 1
+    assert (public / "log.vkey").read_text() == (private / "log.vkey").read_text()
+
+
+def test_keys_in_one_folder_are_changed_there(in_one_folder: TestBank, tmp_path: Path) -> None:
+    own = in_one_folder
+    command(own, "keys", "recovery", tmp_path / "cold.skey")
+    sealing = Sealing(own, [])
+    try:
+        wait_until(lambda: has_begun(own))
+        folder = own.bank.settings.secrets
+        old = (folder / "log.skey").read_text()
+        assert command(own, "keys", "rotate-log").exit_code == 0
+        wait_until(lambda: len(published(own).decode().partition("\n\n")[2].split("\n")) == 3)
+        assert command(own, "keys", "retire-log").exit_code == 0
+        wait_until(lambda: len(published(own).decode().partition("\n\n")[2].split("\n")) == 2)
+    finally:
+        sealing.end()
+
+    assert sealing.fault is None
+    assert (folder / "log.skey").read_text() != old
     assert not (folder / "log.next.skey").exists()
     assert len(list(folder.glob("log.*.retired.vkey"))) == 1
 
@@ -184,7 +218,7 @@ def test_the_retired_key_signs_nothing_that_counts(own: TestBank, sealing: Seali
     """Whoever kept a copy of the old key forges a checkpoint with it after the rotation."""
     command(own, "keys", "recovery", tmp_path / "cold.skey")
     wait_until(lambda: has_begun(own))
-    stolen = load_signer(own.bank.settings.secrets / "log.skey", ORIGIN)
+    stolen = load_signer(own.bank.settings.log_secrets / "log.skey", ORIGIN)
     assert command(own, "keys", "rotate-log").exit_code == 0
     wait_until(lambda: len(published(own).decode().partition("\n\n")[2].split("\n")) == 3)
     assert command(own, "keys", "retire-log").exit_code == 0
@@ -275,7 +309,7 @@ def test_a_log_that_lost_what_it_published_is_continued_under_a_new_name(own: Te
     ]
 
     # The new log seals everything that is left, after an entry that commits to the old log's end.
-    new = Log.open("bank.example/custody-2", settings.secrets, settings.register_file)
+    new = Log.open("bank.example/custody-2", settings.log_secrets, settings.register_file)
     assert drain(restored.dsn("sealer"), new) == 1 + kept_entries + 2
     with psycopg.connect(restored.dsn()) as connection:
         first = connection.execute(
@@ -297,6 +331,8 @@ def test_a_log_that_lost_what_it_published_is_continued_under_a_new_name(own: Te
     ]
     assert restored.bank is not None
     assert again.exit_code == 1  # the old name is no longer this bank's
+    assert not list(settings.secrets.rglob("log*.skey")), "the log's private keys, old and new, lie in their own folder only"
+    assert len(list(settings.log_secrets.rglob("log.skey"))) == 2
 
     command(own, "keys", "recovery", tmp_path / "cold-2.skey", log_origin="bank.example/custody-2", **urls)
     policy = command(own, "log", "policy", log_origin="bank.example/custody-2", **urls).stdout

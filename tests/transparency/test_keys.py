@@ -58,6 +58,16 @@ def test_processes_that_race_to_make_the_keys_agree_on_them(tmp_path: Path) -> N
         assert len(set(pool.map(start, range(16)))) == 1
 
 
+def test_the_logs_private_key_may_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    web, sealer = tmp_path / "web", tmp_path / "sealer"
+    ensure_keys(web, ORIGIN, sealer)
+    ensure_keys(web, ORIGIN, sealer)
+
+    assert sorted(path.name for path in web.iterdir()) == ["log.vkey", "receipt.skey", "receipt.vkey"]
+    assert sorted(path.name for path in sealer.iterdir()) == ["log.skey", "log.vkey"]
+    assert (web / "log.vkey").read_text() == (sealer / "log.vkey").read_text()
+
+
 def test_a_lost_public_half_is_written_again(tmp_path: Path) -> None:
     ensure_keys(tmp_path, ORIGIN)
     (tmp_path / "log.vkey").unlink()
