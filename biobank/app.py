@@ -13,7 +13,7 @@ from biobank.acts.bank import Bank
 from biobank.acts.head import HeadAsGet
 from biobank.acts.strict import as_documented
 from biobank.custody.scan_path.middleware import ScanPath
-from biobank.operations import health, openapi_document
+from biobank.operations import health, openapi_document, security_txt
 from biobank.operations.doorman import Doorman
 from biobank.operations.startup_gate import StartupGate, StartupGateMiddleware
 from biobank.pages.ui.assets import STATIC, STATIC_PREFIX
@@ -58,6 +58,7 @@ def create_app(bank: Bank) -> FastAPI:
     app.add_middleware(StartupGateMiddleware, gate=app.state.startup_gate)
     health.install(app)
     openapi_document.install(app)
+    security_txt.install(app)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(as_documented)])
     app.include_router(PAGES)

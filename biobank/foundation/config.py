@@ -5,12 +5,13 @@ to log. `biobank demo` and `biobank migrate` create missing secret files with mo
 """
 
 import os
+import re
 import stat
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class WeakSettings(Exception):
@@ -79,6 +80,12 @@ class Settings(BaseModel):
     second_factor_roles: str = Field(
         "", description="Roles, separated by spaces, that sign with a second factor only, such as `quality admin`."
     )
+    security_contact: str = Field(
+        "", description="Whom to tell of a hole: addresses (`mailto:`, `https:`, `tel:`), separated by spaces, best first."
+    )
+    security_contact_until: AwareDatetime | None = Field(
+        None, description="Until when that is so, like `2027-06-30T00:00:00Z`; afterwards nobody is named."
+    )
     login_attempts: int = Field(
         10, ge=3, description="Wrong passwords of a session, a device or strangers to a login in ten minutes."
     )
@@ -103,6 +110,20 @@ class Settings(BaseModel):
         for one in value.split():
             ip_network(one)
         return value
+
+    @field_validator("security_contact")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for one in value.split():
+            if not re.fullmatch(r"(mailto:|https:|tel:)[!-~]+", one):
+                raise ValueError("each must begin with mailto:, https: or tel:")
+        return value
+
+    @model_validator(mode="after")
+    def _a_contact_has_its_day(self) -> Self:
+        if bool(self.security_contact) != (self.security_contact_until is not None):
+            raise ValueError("set BIOBANK_SECURITY_CONTACT and BIOBANK_SECURITY_CONTACT_UNTIL together, or neither")
+        return self
 
     @classmethod
     def from_environment(cls, environ: dict[str, str] | None = None) -> Self:
