@@ -8,7 +8,8 @@ A POST goes route → use case → `ledger.append`; the route hands its use case
 3. on a refusal: rolls back and writes the attempt in a second transaction. A refusal that is evidence is returned by the
    use case as `Refused`: it commits, then it is sent.
 
-A GET goes route → queries through `reading(query, …)`: the same proof, an AUTOCOMMIT connection, no idempotency.
+A GET goes route → queries through `reading(query, …)`: the same proof, an AUTOCOMMIT connection, no idempotency. A caller who
+may not (403) is kept as an attempt.
 """
 
 import hashlib
@@ -282,18 +283,29 @@ class Reader:
         self._actor = actor
 
     async def __call__(self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `query(session, actor, …)`; each statement sees the latest committed state."""
-        return await self.bank.database.read(self._unit(query, *args, **kwargs))
+        """Run `query(session, actor, …)`; each statement sees the latest committed state.
+
+        That the caller may not is kept as an attempt, as the refusal of an act is; that there is nothing to be seen is not.
+        """
+        try:
+            return await self.bank.database.read(self._unit(query, *args, **kwargs))
+        except NotPermitted as refusal:
+            await self.keep([refusal])
+            raise
 
     async def agreeing(self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(session, actor, …)` whose statements must agree with each other (REPEATABLE READ)."""
-        return await self.bank.database.read_snapshot(self._unit(query, *args, **kwargs))
+        try:
+            return await self.bank.database.read_snapshot(self._unit(query, *args, **kwargs))
+        except NotPermitted as refusal:
+            await self.keep([refusal])
+            raise
 
     async def keeping(self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `query(session, actor, …)`; its refusal is kept as an attempt, as that of an act would be."""
+        """Run `query(session, actor, …)`; every refusal of it is kept as an attempt, as that of an act would be."""
         try:
             return await self(query, *args, **kwargs)
-        except NotSignedIn:
+        except (NotSignedIn, NotPermitted):
             raise
         except Refusal as refusal:
             await self.keep([refusal])

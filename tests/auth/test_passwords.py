@@ -43,6 +43,16 @@ def test_the_policy(password: str, reason: str | None) -> None:
     assert reason_of(password) == reason
 
 
+@pytest.mark.parametrize(
+    "password", ["a" + "bcdefg hij" * 9, "slow river eleven lamps " * 10, "river/{}/lamps/eleven", "ñandú über žlutý kůň"]
+)
+def test_a_long_password_of_any_characters_is_taken(password: str) -> None:
+    assert reason_of(password) is None
+    assert verify_now(password, hash_now(password)).genuine
+    assert not verify_now(password[:-1], hash_now(password)).genuine, "nothing of it is cut off"
+    assert not verify_now(password.swapcase(), hash_now(password)).genuine, "nor is its case"
+
+
 def test_a_new_password_differs_from_the_old_one() -> None:
     assert reason_of(GOOD, unlike=GOOD) == "unchanged"
 

@@ -13,6 +13,7 @@ from biobank.auth.passwords import MINIMUM_LENGTH, hash_password, require_strong
 from biobank.auth.service import end_session, prove_password, require_standing
 from biobank.auth.sessions import WrongFormToken, create_page_session
 from biobank.foundation import clock
+from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.pages.ui.session import (
     FIRST_LOGIN,
@@ -44,10 +45,14 @@ async def show_login(
     return _sign_in_page(request, bank, local_path(next_page))
 
 
+def _sign_in_cookie(settings: Settings) -> str:
+    return f"__Host-{SIGN_IN_COOKIE}" if settings.secure_cookies else SIGN_IN_COOKIE
+
+
 def _sign_in_page(
     request: Request, bank: BankDep, next_page: str, username: str = "", refusal: Refusal | None = None
 ) -> Response:
-    token = request.cookies.get(SIGN_IN_COOKIE) or secrets.token_urlsafe(24)
+    token = request.cookies.get(_sign_in_cookie(bank.settings)) or secrets.token_urlsafe(24)
     response = render(
         request,
         "login.html",
@@ -57,7 +62,7 @@ def _sign_in_page(
         next_url=next_page,
         refusal=None if refusal is None else refusal.problem(),
     )
-    set_cookie(response, bank.settings, SIGN_IN_COOKIE, token, SIGN_IN_S)
+    set_cookie(response, bank.settings, _sign_in_cookie(bank.settings), token, SIGN_IN_S)
     return response
 
 
@@ -66,7 +71,7 @@ async def log_in(request: Request, bank: BankDep) -> Response:
     """Prove the password and open a page session. A session that was open in this browser ends."""
     form = await read_form(request)
     next_page = local_path(form.get("next"))
-    if not same_secret(form.get("csrf_token"), request.cookies.get(SIGN_IN_COOKIE)):
+    if not same_secret(form.get("csrf_token"), request.cookies.get(_sign_in_cookie(bank.settings))):
         refusal: Refusal = WrongFormToken("This page was open for too long. Log in again.")
         return _sign_in_page(request, bank, next_page, refusal=refusal)
     username = form.get("username", "")[:80]
@@ -86,7 +91,8 @@ async def log_in(request: Request, bank: BankDep) -> Response:
     response = see(FIRST_LOGIN if proven.must_change_password else next_page)
     set_cookie(response, bank.settings, cookie_name(bank.settings), cookie, lifetime)
     remember_device(request, response, bank, username)
-    response.delete_cookie(SIGN_IN_COOKIE, path="/")
+    name = _sign_in_cookie(bank.settings)
+    response.delete_cookie(name, path="/", secure=bank.settings.secure_cookies, httponly=True)
     return response
 
 

@@ -1,0 +1,172 @@
+"""What holds for the whole program, answer by answer and call by call: heads of answers, cookies, dangerous calls, hashes."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from tests import seed
+from tests.conftest import Api, TestBank
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in sorted((ROOT / "biobank").rglob("*.py"))}
+UI = ROOT / "biobank" / "pages" / "ui"
+SCRIPTS = {path.name: path.read_text() for path in sorted((UI / "static").glob("*.js"))}
+TEMPLATES = {path.name: path.read_text() for path in sorted((UI / "templates").rglob("*.html"))}
+
+DANGEROUS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "pickle.loads", "pickle.load", "marshal.loads"}
+DANGEROUS |= {"yaml.load", "shelve.open", "tempfile.mktemp", "environment.from_string", "jinja2.Template"}
+HASHES = {"sha256", "blake2b", "blake2s"}
+
+
+def calls(source: str) -> Iterator[ast.Call]:
+    yield from (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+
+
+def test_nothing_runs_text_as_code_and_no_shell_is_asked() -> None:
+    """Nor is anything read that says itself what it is made of (pickles), nor a template made of text that came in."""
+    found = {(name, ast.unparse(call.func)) for name, source in SOURCES.items() for call in calls(source)}
+    shells = [name for name, source in SOURCES.items() for c in calls(source) for k in c.keywords if k.arg == "shell"]
+
+    assert {(name, called) for name, called in found if called in DANGEROUS} == set()
+    assert shells == []
+    assert ("biobank/postgres/backup.py", "subprocess.run") in found, "this look would see them"
+
+
+def test_hashes_are_of_the_approved_kinds_only() -> None:
+    named = {
+        node.attr
+        for source in SOURCES.values()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "hashlib"
+    }
+
+    assert named <= HASHES, named
+    assert {"sha256", "blake2b"} <= named
+
+
+def test_unguessable_values_come_from_the_systems_generator() -> None:
+    """`random` draws the demonstration's data and nothing else."""
+    using = {
+        name
+        for name, source in SOURCES.items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Import) and any(alias.name == "random" for alias in node.names)
+    }
+
+    assert {name for name in using if not name.startswith("biobank/demo/")} == set()
+
+
+def test_scripts_run_no_text_and_put_html_in_one_place_only() -> None:
+    forbidden = re.compile(
+        r"\beval\(|new Function|document\.write|insertAdjacentHTML|outerHTML\s*=|set(?:Timeout|Interval)\(\s*[\"'`]"
+    )
+    with_html = {name for name, source in SCRIPTS.items() if re.search(r"innerHTML\s*\+?=", source)}
+
+    assert {name: found for name, source in SCRIPTS.items() if (found := forbidden.findall(source))} == {}
+    assert with_html == {"list.js"}, "the list of scans, which the bank has drawn"
+    assert not any(re.search(r"__proto__|Object\.assign\(\s*Object\.prototype", source) for source in SCRIPTS.values())
+
+
+def test_password_fields_are_masked_and_take_what_a_manager_fills_in() -> None:
+    fields = [
+        (name, line)
+        for name, source in TEMPLATES.items()
+        for line in source.splitlines()
+        if re.search(r"autocomplete=\"(current|new)-password\"", line)
+    ]
+
+    assert len(fields) >= 5
+    assert [(name, line) for name, line in fields if 'type="password"' not in line] == []
+    assert not any("onpaste" in source for source in TEMPLATES.values())
+    assert [name for name, source in SCRIPTS.items() if "clipboardData" in source or re.search(r"[\"']paste[\"']", source)] == []
+
+
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+ANSWERS: dict[str, Callable[[Api], httpx.Response]] = {
+    "a page": lambda api: httpx.get(f"{api.url}/login"),
+    "a redirect": lambda api: httpx.get(f"{api.url}/", headers={"Accept": "text/html"}),
+    "an answer of the API": lambda api: api.lab_tech.get("/specimens"),
+    "not signed in": lambda api: httpx.get(f"{api.url}/api/v1/specimens"),
+    "not there": lambda api: httpx.get(f"{api.url}/nothing"),
+    "another method": lambda api: httpx.request("TRACE", f"{api.url}/login"),
+    "a body that is too large": lambda api: httpx.post(f"{api.url}/login", content=b"x" * 100_000),
+    "a file": lambda api: httpx.get(httpx.URL(api.url).join(static_of(api))),
+    "another host": lambda api: httpx.get(f"{api.url}/login", headers={"Host": "evil.example"}),
+}
+
+
+def static_of(api: Api) -> str:
+    found = re.search(r'href="(/static/[^"]+\.css)"', httpx.get(f"{api.url}/login").text)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_kind_of_answer_carries_the_policy_and_opens_itself_to_no_other_origin(api: Api, name: str) -> None:
+    answer = ANSWERS[name](api)
+
+    policy = answer.headers["content-security-policy"]
+    assert {header: answer.headers.get(header) for header in HEADERS} == HEADERS
+    assert all(word in policy for word in ("object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"))
+    assert not [header for header in answer.headers if header.startswith("access-control-")]
+    if answer.content:
+        kind = answer.headers["content-type"]
+        assert "json" in kind or "charset=utf-8" in kind.lower(), kind
+
+
+def test_a_preflight_of_another_origin_is_given_nothing(api: Api) -> None:
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+
+    answer = httpx.options(f"{api.url}/api/v1/scans", headers=asked)
+
+    assert answer.status_code == 405
+    assert not [header for header in answer.headers if header.startswith("access-control-")]
+
+
+def test_trace_is_no_method_of_any_address(api: Api) -> None:
+    for path in ("/login", "/healthz", "/api/v1/specimens", "/nothing"):
+        assert httpx.request("TRACE", f"{api.url}{path}").status_code in (404, 405), path
+
+
+def test_under_tls_every_cookie_of_the_server_is_bound_to_the_host(
+    make_bank: Callable[..., TestBank], serve: Callable[[TestBank], str]
+) -> None:
+    with httpx.Client(base_url=serve(make_bank(secure_cookies=True)), headers={"Accept": "text/html"}) as browser:
+        door = browser.get("/login").headers["set-cookie"]
+        pair = door.split(";")[0]
+        form = {"username": "lab_tech", "password": seed.PASSWORD, "csrf_token": pair.partition("=")[2]}
+        answer = browser.post("/login", data=form, headers={"Cookie": pair})
+    cookies = [door, *answer.headers.get_list("set-cookie")]
+
+    assert answer.status_code == 303
+    assert {cookie.partition("=")[0] for cookie in cookies} == {"__Host-sign_in", "__Host-session", "__Host-device"}
+    for cookie in cookies:
+        assert all(word in cookie for word in ("Secure", "HttpOnly", "Path=/")), cookie
+        assert "domain" not in cookie.lower()
+
+
+def attempts(api: Api) -> list[tuple[str, str, int]]:
+    read = text("SELECT actor_code, path, status FROM attempt ORDER BY id")
+    return [tuple(row) for row in api.test_bank.write(lambda s: s.execute(read).all())]
+
+
+def test_a_question_that_one_may_not_ask_is_kept_as_an_attempt(api: Api) -> None:
+    assert api.lab_tech.get("/custody-log").status_code == 403
+
+    assert attempts(api) == [(seed.USERS["lab_tech"].code, "/api/v1/custody-log", 403)]
+
+
+def test_a_question_about_nothing_is_no_attempt(api: Api) -> None:
+    assert api.lab_tech.get("/specimens/AD26-0000000").status_code in (404, 422)
+
+    assert attempts(api) == []
