@@ -3,12 +3,16 @@
 import ast
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import text
 
+from biobank.app import create_app
+from biobank.foundation import clock
+from biobank.foundation.config import Settings
 from tests import seed
 from tests.conftest import Api, TestBank
 
@@ -153,6 +157,66 @@ def test_under_tls_every_cookie_of_the_server_is_bound_to_the_host(
     for cookie in cookies:
         assert all(word in cookie for word in ("Secure", "HttpOnly", "Path=/")), cookie
         assert "domain" not in cookie.lower()
+
+
+def signed_in(browser: httpx.Client) -> str:
+    """Sign in as a browser does; return its session cookie."""
+    token = re.search(r'name="csrf_token" value="([^"]+)"', browser.get("/login").text)
+    assert token is not None
+    form = {"username": "lab_tech", "password": seed.PASSWORD, "csrf_token": token[1]}
+    assert browser.post("/login", data=form).status_code == 303
+    return browser.cookies["session"]
+
+
+def test_signing_in_again_ends_what_was_open_in_that_browser(
+    make_bank: Callable[..., TestBank], serve: Callable[[TestBank], str]
+) -> None:
+    url = serve(make_bank(secure_cookies=False))
+
+    def page(cookie: str) -> int:
+        return httpx.get(f"{url}/account", headers={"Accept": "text/html", "Cookie": f"session={cookie}"}).status_code
+
+    with httpx.Client(base_url=url, headers={"Accept": "text/html"}) as browser:
+        first = signed_in(browser)
+        assert page(first) == 200
+        second = signed_in(browser)
+
+    assert first != second
+    assert (page(first), page(second)) == (303, 200)
+
+
+def test_a_password_does_not_run_out(api: Api) -> None:
+    clock.set_offset(timedelta(days=3 * 365), test_mode=True)
+
+    answer = httpx.post(f"{api.url}/api/v1/auth/token", data={"username": "lab_tech", "password": seed.PASSWORD})
+
+    assert answer.status_code == 200
+
+
+CIPHERS = {"AESGCM", "Fernet"}
+"""Authenticated both: AES-GCM, and AES-CBC with HMAC-SHA-256."""
+
+
+def test_ciphers_are_authenticated_and_signatures_of_two_curves() -> None:
+    taken: dict[str, set[str]] = {}
+    for source in SOURCES.values():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cryptography."):
+                taken.setdefault((node.module or "").removeprefix("cryptography."), set()).update(a.name for a in node.names)
+
+    assert {name for module in taken if "ciphers" in module or module == "fernet" for name in taken[module]} == CIPHERS
+    assert {module for module in taken if "asymmetric" in module} <= {
+        "hazmat.primitives.asymmetric",
+        "hazmat.primitives.asymmetric.ed25519",
+    }
+    assert taken["hazmat.primitives.asymmetric"] == {"ec"}
+
+
+def test_the_application_is_never_in_debug_mode(api: Api) -> None:
+    made = create_app(api.test_bank.bank)
+
+    assert made.debug is False
+    assert Settings().test_mode is False
 
 
 def attempts(api: Api) -> list[tuple[str, str, int]]:

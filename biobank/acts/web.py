@@ -290,7 +290,7 @@ class Reader:
         try:
             return await self.bank.database.read(self._unit(query, *args, **kwargs))
         except NotPermitted as refusal:
-            await self.keep([refusal])
+            await self._keep_unless_a_form(refusal)
             raise
 
     async def agreeing(self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -298,7 +298,7 @@ class Reader:
         try:
             return await self.bank.database.read_snapshot(self._unit(query, *args, **kwargs))
         except NotPermitted as refusal:
-            await self.keep([refusal])
+            await self._keep_unless_a_form(refusal)
             raise
 
     async def keeping(self, query: Callable[Concatenate[Session, Actor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -310,6 +310,11 @@ class Reader:
         except Refusal as refusal:
             await self.keep([refusal])
             raise
+
+    async def _keep_unless_a_form(self, refusal: Refusal) -> None:
+        """Keep a refusal; that of a posted form its page keeps itself, however far it came."""
+        if self._request.method in ("GET", "HEAD") or self._request.url.path.startswith("/api/"):
+            await self.keep([refusal])
 
     async def keep(self, refusals: Sequence[Refusal]) -> None:
         """Keep refusals that this question met as attempts of who asked."""

@@ -6,6 +6,7 @@ The cookie holds 256 random bits; the row holds their SHA-256, so a stolen table
 """
 
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ from biobank.auth.models import login_session as _session
 from biobank.auth.models import second_factor as _factor
 from biobank.auth.models import site, user
 from biobank.auth.models import user_role as _role
-from biobank.auth.service import new_secret, secret_hash
+from biobank.auth.service import end_session, new_secret, secret_hash
 from biobank.foundation import clock
 from biobank.foundation.errors import NotPermitted, NotSignedIn
 
@@ -116,6 +117,13 @@ def resolve_page_session(session: Session, cookie: str, idle_lock_s: int) -> Pag
 def locked_page_session(session: Session, cookie: str) -> PageSession:
     """Return the session behind a cookie whether or not it is locked; raise NotSignedIn when there is none or it has ended."""
     return _behind(session, cookie)[0]
+
+
+def end_replaced_session(session: Session, cookie: str | None, at: datetime) -> None:
+    """End the session that a browser had until it signed in again, locked or not, whoever's it was."""
+    if cookie is not None:
+        with suppress(NotSignedIn):
+            end_session(session, _behind(session, cookie)[0].id, at, because="signed_in_again")
 
 
 def unlock_page_session(session: Session, page: PageSession) -> None:

@@ -34,6 +34,8 @@ def reason_of(password: str, username: str = "jane.doe", unlike: str | None = No
         ("PASSWORD!!!!!", "too_common"),
         ("passwordpassword", "too_common"),
         ("123456123456", "too_common"),
+        ("Biobank-2026!", "too_common"),
+        ("clinic clinic 7", "too_common"),
         ("qwertyuiop123", "too_common"),
         ("aaaaaaaaaaaaaaaa", "too_common"),
         ("correct horse battery staple", "too_common"),

@@ -11,7 +11,7 @@ from biobank.acts.proving import asking_of, own_login, password_check_of, prove_
 from biobank.acts.web import BankDep
 from biobank.auth.passwords import MINIMUM_LENGTH, hash_password, require_strong
 from biobank.auth.service import end_session, prove_password, require_standing
-from biobank.auth.sessions import WrongFormToken, create_page_session
+from biobank.auth.sessions import WrongFormToken, create_page_session, end_replaced_session
 from biobank.foundation import clock
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
@@ -85,7 +85,9 @@ async def log_in(request: Request, bank: BankDep) -> Response:
 
     def opened(session: Session) -> tuple[str, str]:
         require_standing(session, proven)
-        return create_page_session(session, proven.user, clock.now(), lifetime)
+        at = clock.now()
+        end_replaced_session(session, request.cookies.get(cookie_name(bank.settings)), at)
+        return create_page_session(session, proven.user, at, lifetime)
 
     cookie, _ = await bank.database.write(opened)
     response = see(FIRST_LOGIN if proven.must_change_password else next_page)

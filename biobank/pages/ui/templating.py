@@ -176,7 +176,7 @@ def _base_context(request: Request) -> dict[str, Any]:
         "idle_lock_s": getattr(state, "idle_lock_s", None),
         "about": _about(request.url.path),
         "second_factor": getattr(state, "second_factor", False),
-        "gloves": request.cookies.get("gloves") == "1",
+        "gloves": "1" in (request.cookies.get("__Host-gloves"), request.cookies.get("gloves")),
         "now": clock.now(),
         "errors": {},
     }

@@ -95,7 +95,8 @@ for (const button of document.querySelectorAll("[data-gloves]")) {
   button.addEventListener("click", () => {
     const on = document.documentElement.classList.toggle("gloves");
     button.setAttribute("aria-pressed", String(on));
-    document.cookie = `gloves=${on ? 1 : 0}; path=/; max-age=31536000; samesite=strict`;
+    const [name, more] = location.protocol === "https:" ? ["__Host-gloves", "; secure"] : ["gloves", ""];
+    document.cookie = `${name}=${on ? 1 : 0}; path=/; max-age=31536000; samesite=strict${more}`;
   });
 }
 
