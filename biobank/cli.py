@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from biobank import __version__
-from biobank.commands import custody_log, dumps, importing, inspecting, labelling, measuring, running, witnessing
+from biobank.commands import custody_log, dumps, importing, inspecting, labelling, measuring, running, validation, witnessing
 from biobank.commands.console import console, fail
 from biobank.commands.keys import keys
 from biobank.commands.log import log
@@ -36,6 +36,7 @@ for verb in (
     dumps.after_restore,
     inspecting.routes,
     labelling.label,
+    validation.validation,
 ):
     app.command(verb.__name__.replace("_", "-"))(verb)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
