@@ -32,11 +32,11 @@ RESULTS = ("failed", "not run", "skipped", "passed")
 """In the order in which they are told. Of a test with several parameters one that failed counts, then one that passed."""
 COLUMNS = ("page", "part", "requirement", "level", "subject", "status", "enforced in", "test", "result", "runs")
 
-_TEST = re.compile(r"`((?:[\w-]+/)*test_\w+\.py): (test_\w+)`")
+_TEST = re.compile(r"`((?:[\w-]+/)*test_\w+\.py): ((?:\w+\.)?test_\w+)`")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 Test = tuple[str, str]
-"""A file under tests/, and a function in it."""
+"""A file under tests/, and a function in it, `Class.function` where it is in a class."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ class Ran:
 
 def requirements(text: str, page: str) -> Iterator[Requirement]:
     """Yield the rows of every table with a status on a page."""
-    part, names = "", []
+    part = ""
+    names: list[str] = []
     for line in text.splitlines():
         if line.startswith("## "):
             part = line.removeprefix("## ")
@@ -99,11 +100,13 @@ def results(junit: Path) -> dict[Test, Ran]:
     """Return what each test of a JUnit file did. Raises ParseError, DefusedXmlException, OSError."""
     found: dict[Test, Ran] = defaultdict(Ran)
     for case in parse(junit).getroot().iter("testcase"):
-        module = case.get("classname", "").removeprefix("tests.")
-        file = "/".join(part for part in module.split(".") if not part[:1].isupper()) + ".py"
+        parts = case.get("classname", "").removeprefix("tests.").split(".")
+        classes = [part for part in parts if part[:1].isupper()]
+        file = "/".join(part for part in parts if part not in classes) + ".py"
+        name = ".".join([*classes, case.get("name", "").partition("[")[0]])
         children = {child.tag for child in case}
         outcome = "failed" if children & {"failure", "error"} else "skipped" if "skipped" in children else "passed"
-        found[file, case.get("name", "").partition("[")[0]].counts[outcome] += 1
+        found[file, name].counts[outcome] += 1
     return dict(found)
 
 
@@ -121,7 +124,11 @@ def rows(asked: Iterable[Requirement], ran: Mapping[Test, Ran]) -> Iterator[dict
         }
         for test in one.tests or (None,):
             did = Ran() if test is None else ran.get(test, Ran())
-            shown = {"test": "", "result": "", "runs": ""} if test is None else {"test": f"tests/{test[0]}::{test[1]}"}
+            shown = (
+                {"test": "", "result": "", "runs": ""}
+                if test is None
+                else {"test": f"tests/{test[0]}::{test[1].replace('.', '::')}"}
+            )
             yield {"result": did.result, "runs": did.runs} | head | shown
 
 
