@@ -21,6 +21,10 @@ APPEND_ONLY = (
     "lot_test", "paper_check", "paper_form", "processing", "processing_input", "recall", "recall_closing", "recall_item",
     "register_warning", "rule_table", "shipment_box", "shipment_item", "stock_count_line", "tile", "tree_head",
     "viability_assay", "viability_criterion", "viability_fit", "viability_parameters", "viability_report", "viability_thaw",
+    "deviation_attachment", "deviation_subject", "event", "label_reconciliation", "leaf", "log_quarantine", "logger_file",
+    "lot_test", "paper_check", "paper_form", "processing", "processing_input", "recall", "recall_closing", "recall_item",
+    "register_warning", "rule_table", "shipment_item", "stock_count_line", "tile", "tree_head", "viability_assay",
+    "viability_criterion", "viability_fit", "viability_parameters", "viability_report", "viability_thaw",
     "withdrawal_outcome",
 )
 NEVER_DELETED = (

@@ -457,18 +457,24 @@ def upgrade() -> None:
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("template", sa.Text(), nullable=False),
         sa.Column("copy_number", sa.Integer(), nullable=False),
+        sa.Column("print_number", sa.Integer(), nullable=False),
+        sa.Column("batch", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("printed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("printed_by", sa.Text(), nullable=False),
         sa.Column("event_hash", sa.LargeBinary(), nullable=True),
         sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("destroyed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("verified_by", sa.Text(), nullable=True),
         sa.CheckConstraint("copy_number >= 1", name=op.f("first_copy_is_number_one")),
+        sa.CheckConstraint("print_number BETWEEN 1 AND 1023", name=op.f("a_label_says_its_number_in_two_characters")),
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_label_print_event_hash")),
         sa.PrimaryKeyConstraint("serial", name=op.f("pk_label_print")),
+        sa.UniqueConstraint("code", "print_number", name="labels_of_a_code_are_numbered"),
         sa.UniqueConstraint("code", "template", "copy_number", name="copies_of_a_label_are_numbered"),
     )
+    op.create_index("ix_label_print_batch", "label_print", ["batch"], unique=False)
     op.create_index("ix_label_print_code", "label_print", ["code"], unique=False)
     op.create_table(
         "log_difference",
@@ -1536,6 +1542,28 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_kit_binding_donor_code"), "kit_binding", ["donor_code"], unique=False)
     op.create_table(
+        "label_reconciliation",
+        sa.Column("batch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("printed", sa.Integer(), nullable=False),
+        sa.Column("applied", sa.Integer(), nullable=False),
+        sa.Column("destroyed", sa.Integer(), nullable=False),
+        sa.Column("unaccounted", sa.Integer(), nullable=False),
+        sa.Column("deviation_code", sa.Text(), nullable=True),
+        sa.Column("first_user", sa.Text(), nullable=False),
+        sa.Column("second_user", sa.Text(), nullable=False),
+        sa.Column("reconciled_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("LEAST(applied, destroyed, unaccounted) >= 0", name=op.f("counts_of_labels_are_counts")),
+        sa.CheckConstraint("first_user <> second_user", name=op.f("two_people_count_labels")),
+        sa.CheckConstraint("printed = applied + destroyed + unaccounted", name=op.f("every_label_of_a_batch_is_somewhere")),
+        sa.CheckConstraint("unaccounted = 0 OR deviation_code IS NOT NULL", name=op.f("a_missing_label_is_a_deviation")),
+        sa.ForeignKeyConstraint(["batch"], ["label_print.serial"], name=op.f("fk_label_reconciliation_batch")),
+        sa.ForeignKeyConstraint(["deviation_code"], ["deviation.code"], name=op.f("fk_label_reconciliation_deviation_code")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_label_reconciliation_event_hash")),
+        sa.PrimaryKeyConstraint("batch", name=op.f("pk_label_reconciliation")),
+        info={"append_only": True},
+    )
+    op.create_table(
         "lot_test",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("lot_code", sa.Text(), nullable=False),
@@ -2448,6 +2476,7 @@ def downgrade() -> None:
     op.drop_table("notice")
     op.drop_index("ix_lot_test_lot", table_name="lot_test")
     op.drop_table("lot_test")
+    op.drop_table("label_reconciliation")
     op.drop_index(op.f("ix_kit_binding_donor_code"), table_name="kit_binding")
     op.drop_table("kit_binding")
     op.drop_index("ix_harvest_started", table_name="harvest")
@@ -2559,6 +2588,7 @@ def downgrade() -> None:
     op.drop_table("login_session")
     op.drop_table("log_difference")
     op.drop_index("ix_label_print_code", table_name="label_print")
+    op.drop_index("ix_label_print_batch", table_name="label_print")
     op.drop_table("label_print")
     op.drop_index("ix_kit_prepared", table_name="kit")
     op.drop_table("kit")

@@ -20,6 +20,10 @@ would turn one valid code into another and is not applied.
 What the check character promises, counted over every state of the algorithm in `tests/foundation/test_codes.py`: every single
 wrong character is caught, and 99.84 % of the swaps of two neighbours (45,288 of 45,360 cases).
 
+A label of ours may say after its code which print it is: a hyphen and two base-32 characters, which label of that code it is
+(`HF26-MC061ET-02`). Only a scan is read with it (`resolve_payload`), so that nothing that takes a code drops it unseen; labels
+without it are read as ever.
+
 A code carries no personal data and no state. Worked vectors, which pin the permutation for ever:
 
 >>> format_code("HF", 2026, 1)
@@ -32,12 +36,16 @@ A code carries no personal data and no state. Worked vectors, which pin the perm
 'WD27-GVP600Y'
 >>> parse_code("hf26 mco6iet").text
 'HF26-MC061ET'
+>>> label_text(parse_code("HF26-MC061ET"), 35)
+'HF26-MC061ET-13'
+>>> resolve_payload("HTTPS://BANK.EXAMPLE/S/HF26-MC061ET-13", "bank.example").print_number
+35
 """
 
 import hashlib
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Final
 
@@ -80,6 +88,9 @@ SPECIMENS: Final = frozenset({Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDE
 NUMBERS: Final = 2**30
 """How many codes one prefix (and year) has; numbers run from 0 to NUMBERS - 1."""
 
+MOST_PRINTS: Final = 2**10 - 1
+"""How many labels of one code can say which of them they are."""
+
 BODY_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHECK_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _BODY_LENGTH: Final = 6
@@ -92,7 +103,9 @@ _HALF_BITS: Final = 15
 _HALF_MASK: Final = (1 << _HALF_BITS) - 1
 
 _SEPARATORS: Final = re.compile(r"[ _-]+")
-_SHAPE: Final = re.compile(r"([A-Z]{2})([0-9]{2})?([0-9A-Z]{6})([0-9A-Z])")
+_KIND: Final = 2
+_SHAPE: Final = re.compile(r"([A-Z]{2})()([0-9A-Z]{6})([0-9A-Z])([0-9A-Z]{2})?")
+_DATED_SHAPE: Final = re.compile(r"([A-Z]{2})([0-9]{2})([0-9A-Z]{6})([0-9A-Z])([0-9A-Z]{2})?")
 _LONGEST_HOST: Final = 253
 _HOST_LABEL: Final = r"[A-Z0-9](?:[A-Z0-9-]*[A-Z0-9])?"
 _HOST: Final = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*(?::[0-9]{{1,5}})?")
@@ -101,7 +114,8 @@ _SCAN_PATH: Final = re.compile(r"/S/([^/?#]*)/*(?:[?#].*)?", re.ASCII | re.IGNOR
 _IS_ADDRESS: Final = re.compile(r"://|/S/", re.ASCII | re.IGNORECASE)
 _AFTER_CODE: Final = re.compile(r"[/?#].*|[.,;:]+$")
 _FRAMED: Final = re.compile(
-    r"[!-/:-@\[-`{-~]{0,3}([A-Za-z]{2}(?:[0-9]{2})?)[!-/:-@\[-`{-~ßÖö°§´]([0-9A-Za-z]{7})[!-/:-@\[-`{-~]{0,3}"
+    r"[!-/:-@\[-`{-~]{0,3}([A-Za-z]{2}(?:[0-9]{2})?)[!-/:-@\[-`{-~ßÖö°§´]([0-9A-Za-z]{7})"
+    r"(?:[!-/:-@\[-`{-~ßÖö°§´]([0-9A-Za-z]{2}))?[!-/:-@\[-`{-~]{0,3}"
 )
 """A code between marks (`*AD26-…*`), or with what another keyboard's layout makes of its hyphen; the check character decides."""
 
@@ -120,6 +134,13 @@ class CheckCharacterWrong(MalformedCode):
     title: ClassVar[str] = "Misread code"
 
 
+class PrintedLabel(MalformedCode):
+    """The text of a label that says which print it is stands where a bare code belongs."""
+
+    code: ClassVar[str] = "label_instead_of_code"
+    title: ClassVar[str] = "A label's text, not a code"
+
+
 class ForeignLabel(Conflict):
     """The label points to a host that is not and never was ours: it is another bank's tube, whatever the code says."""
 
@@ -131,13 +152,15 @@ class ForeignLabel(Conflict):
 class Code:
     """A well-formed code; build it with `parse_code` or `make_code`, which know the check character.
 
-    `year` is the two-digit year as printed, None for the prefixes without one.
+    `year` is the two-digit year as printed, None for the prefixes without one. `print_number` is what a scanned label says of
+    itself, None where it says nothing; it is no part of the code.
     """
 
     prefix: Prefix
     year: int | None
     body: str
     check: str
+    print_number: int | None = field(default=None, compare=False)
 
     @property
     def head(self) -> str:
@@ -153,6 +176,11 @@ class Code:
     def text(self) -> str:
         """The code as it is printed and stored."""
         return f"{self.head}-{self.tail}"
+
+    @property
+    def label(self) -> str:
+        """What the scanned label said: the code, and which print of it that label says to be."""
+        return label_text(self, self.print_number)
 
     def __str__(self) -> str:
         return self.text
@@ -198,18 +226,32 @@ def parse_code(text: str) -> Code:
 
     :raises MalformedCode: no code has this shape
     :raises CheckCharacterWrong: the shape is right and the check character is not
+    :raises PrintedLabel: it says which print it is, which only a scan may
     """
+    code = read_label(text)
+    if code.print_number is not None:
+        raise PrintedLabel(
+            f"This is what a label of {code.text} says, with the number of its print. Where a code is asked for, send"
+            f" {code.text}; a scan is asked about at POST /scans."
+        )
+    return code
+
+
+def read_label(text: str) -> Code:
+    """Read a code or the text of a label that says which print it is; raise as `parse_code`."""
     if len(text) > LONGEST_SCAN:
         raise MalformedCode("This is far too long to be a code; scan the label itself.")
     bare = _SEPARATORS.sub("", tidy(text))
     # str.upper() would also turn other scripts' letters into ours (the Turkish dotless i into I).
-    match = _SHAPE.fullmatch(bare.upper()) if bare.isascii() else None
-    if match is None or match[1] not in _PREFIXES or (match[1] in DATED) != (match[2] is not None):
+    shape = _DATED_SHAPE if bare[:_KIND].upper() in DATED else _SHAPE
+    match = shape.fullmatch(bare.upper()) if bare.isascii() else None
+    if match is None or match[1] not in _PREFIXES:
         raise MalformedCode("This is not a code of ours; a code looks like HF26-MC061ET or DN-SQF5SS9.")
     if any(character not in _BODY_VALUE for character in match[3]):
         raise MalformedCode("A code has no letter U between the hyphen and the check character; read it again.")
     body = "".join(BODY_ALPHABET[_BODY_VALUE[character]] for character in match[3])
-    code = Code(Prefix(match[1]), None if match[2] is None else int(match[2]), body, match[4])
+    number = None if match[5] is None else _print_number(match[5])
+    code = Code(Prefix(match[1]), int(match[2]) if match[2] else None, body, match[4], number)
     if mod_37_36.calc_check_digit(code.head + code.body) != code.check:
         raise CheckCharacterWrong("The check character does not match: one character is wrong. Scan or type it again.")
     return code
@@ -219,6 +261,15 @@ def is_code(text: str) -> bool:
     """Say whether `parse_code` would accept the text."""
     try:
         parse_code(text)
+    except MalformedCode:
+        return False
+    return True
+
+
+def is_label(text: str) -> bool:
+    """Say whether the text is a code, or what a label of one says (`read_label`)."""
+    try:
+        read_label(text)
     except MalformedCode:
         return False
     return True
@@ -235,14 +286,32 @@ def canonical_host(host: str) -> str:
     return name
 
 
-def payload_url(host: str, code: Code | str) -> str:
+def label_text(code: Code, print_number: int | None) -> str:
+    """Return what a label says: its code, and which print of that code it is.
+
+    :raises ValueError: the number is not from 1 to MOST_PRINTS
+    """
+    if print_number is None:
+        return code.text
+    if not 1 <= print_number <= MOST_PRINTS:
+        raise ValueError(f"the number of a print must be from 1 to {MOST_PRINTS}, not {print_number}")
+    return f"{code.text}-{BODY_ALPHABET[print_number >> 5]}{BODY_ALPHABET[print_number & 31]}"
+
+
+def _print_number(text: str) -> int:
+    if any(character not in _BODY_VALUE for character in text):
+        raise MalformedCode("The end of this label cannot be read; scan it again.")
+    return _BODY_VALUE[text[0]] << 5 | _BODY_VALUE[text[1]]
+
+
+def payload_url(host: str, code: Code | str, print_number: int | None = None) -> str:
     """Return `HTTPS://HOST/S/<code>` in upper case, which keeps a QR symbol in its small alphanumeric mode.
 
     :raises ValueError: `host` is not a host name
     :raises MalformedCode: `code` is text and not a code
     """
     known = code if isinstance(code, Code) else parse_code(code)
-    return f"HTTPS://{canonical_host(host)}/S/{known.text}"
+    return f"HTTPS://{canonical_host(host)}/S/{label_text(known, print_number)}"
 
 
 def is_ours(text: str, host: str, former_hosts: Collection[str] = ()) -> bool:
@@ -257,6 +326,9 @@ def is_ours(text: str, host: str, former_hosts: Collection[str] = ()) -> bool:
 def resolve_payload(text: str, host: str, former_hosts: Collection[str] = ()) -> Code:
     """Read what a scanner sent: a bare code, or a label address of this bank, with whatever the way here added (`tidy`).
 
+    Which print the label says it is stands in the answer's `print_number`; whether that print still stands, the bank is asked
+    (`specimens/scanned_labels.py`).
+
     :param host: the host printed today
     :param former_hosts: hosts that older labels carry
     :raises ForeignLabel: an address on any other host, even if its code would parse
@@ -268,7 +340,7 @@ def resolve_payload(text: str, host: str, former_hosts: Collection[str] = ()) ->
         said = unescaped(said)
     if len(text) > LONGEST_SCAN or not _IS_ADDRESS.search(said):
         framed = _FRAMED.fullmatch(said)
-        return parse_code(framed[1] + framed[2] if framed else _AFTER_CODE.sub("", said))
+        return read_label(framed[1] + framed[2] + (framed[3] or "") if framed else _AFTER_CODE.sub("", said))
     match = _ADDRESS.fullmatch(said)
     authority, path = (match[1], match[2] or "") if match else ("", "")
     scanned = _SCAN_PATH.fullmatch(unescaped(path))
@@ -276,12 +348,12 @@ def resolve_payload(text: str, host: str, former_hosts: Collection[str] = ()) ->
     if said.lower().startswith("http:"):
         authority = authority.removesuffix(":80")
     if _canonical_authority(authority) not in ours:
-        if scanned is None or not is_code(scanned[1]):
+        if scanned is None or not is_label(scanned[1]):
             raise ForeignLabel("This is an address of somebody else, not a label of this bank. Scan the label of this bank.")
         raise ForeignLabel("This label's address is not one of this bank's; set the tube aside cold and call quality.")
     if scanned is None:
         raise MalformedCode("This address is this bank's and is not a label; scan the square code on the label.")
-    return parse_code(_AFTER_CODE.sub("", scanned[1]))
+    return read_label(_AFTER_CODE.sub("", scanned[1]))
 
 
 def _canonical_authority(authority: str) -> str | None:

@@ -5,20 +5,26 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
+from biobank.acts.two_person import Proposed
 from biobank.acts.web import CodePath, Performing, Reading
+from biobank.foundation.paging import Cursor, Paging
 from biobank.jobs.queue import MadeFile
 from biobank.jobs.schemas import JobPublic
-from biobank.labels import batches, files, prints, rules
+from biobank.labels import batches, files, prints, reconciling, rules
 from biobank.labels.catalogue import catalogue
 from biobank.labels.printers import printers
 from biobank.labels.render import MEDIA_TYPES
 from biobank.labels.schemas import (
     BatchRequest,
+    LabelBatch,
+    LabelBatchList,
+    LabelsReconciledAnswer,
     PrintAnswer,
     PrinterList,
     PrinterPublic,
     PrintList,
     PrintRequest,
+    ReconcileLabels,
     RuleList,
     RuleRequest,
     SendRequest,
@@ -106,6 +112,34 @@ async def accompanying_sheet(
 async def print_batch(body: BatchRequest, performing: Performing) -> JobPublic:
     """Up to 20,000 labels in the background: follow the job, then fetch its file, or find them at the printer."""
     return await performing(batches.request_batch, body)
+
+
+@router.get("/label-batches")
+async def list_label_batches(
+    reading: Reading,
+    open: bool | None = None,
+    after: Cursor | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> LabelBatchList:
+    """Labels that were numbered together, and what became of them; `open`: only those not reconciled, or only the others."""
+    return await reading(reconciling.list_batches, open_only=open, paging=Paging(after, limit))
+
+
+BatchNumber = Annotated[int, Path(ge=1, le=2**62, description="The serial of the first label of the batch.")]
+
+
+@router.get("/label-batches/{batch}")
+async def get_label_batch(batch: BatchNumber, reading: Reading) -> LabelBatch:
+    """One batch of labels."""
+    return await reading(reconciling.describe_batch, batch)
+
+
+@router.post("/label-batches/{batch}/reconciliation")
+async def reconcile_labels(
+    batch: BatchNumber, body: ReconcileLabels, performing: Performing
+) -> LabelsReconciledAnswer | Proposed:
+    """Say what became of a batch: printed = applied + destroyed + unaccounted. Two people count and sign the same figures."""
+    return await performing(reconciling.reconcile_labels, batch, body)
 
 
 @router.post("/label-sendings", status_code=202)

@@ -104,7 +104,7 @@ def print_batch(run: JobRun) -> MadeFile | None:
     while (numbered := len(run.answer.get("serials", []))) < len(codes):
         part = codes[numbered : numbered + STEP]
         run.step(
-            partial(_number, codes=part, template=template, reason=reason),
+            partial(_number, codes=part, template=template, reason=reason, batch=next(iter(run.answer.get("serials", [])), None)),
             adds=len(part),
             answer=lambda serials: {"serials": [*run.answer.get("serials", []), *serials]},
         )
@@ -126,8 +126,8 @@ def _read(run: JobRun, serials: Sequence[int], *, counted_from: int) -> Drawing:
     return replace(parts[0], labels=tuple(label for one in parts for label in one.labels))
 
 
-def _number(session: Session, act: Act, codes: Sequence[str], template: str, reason: str) -> list[int]:
-    return number_prints(session, act, codes, template, reason, NOW).serials
+def _number(session: Session, act: Act, codes: Sequence[str], template: str, reason: str, batch: int | None) -> list[int]:
+    return number_prints(session, act, codes, template, reason, NOW, batch=batch).serials
 
 
 def _printed(session: Session, act: Act, serials: Sequence[int]) -> Drawing:

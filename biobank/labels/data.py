@@ -55,6 +55,7 @@ class LabelData:
     :ivar facility: name and address of the bank
     :ivar recipient: the donor's code (`DN-…`), who is also the recipient
     :ivar print_serial: number of this print in the print ledger, printed as `#1234`
+    :ivar print_number: the how-manyth label of its code this is, which its symbol says; None on a preview
     :ivar copy_number: 1 for the first print; a second print says `#1240-2`, the third `#1251-3`
     :ivar statements: the statements this specimen must carry, most important first
     """
@@ -74,6 +75,7 @@ class LabelData:
     facility: str = ""
     recipient: Code | None = None
     print_serial: int | None = None
+    print_number: int | None = None
     copy_number: int = 1
     statements: tuple[Statement, ...] = ()
 

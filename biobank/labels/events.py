@@ -7,8 +7,16 @@ from pydantic import Field
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
 from biobank.custody.states import StreamKind
+from biobank.foundation.codes import MOST_PRINTS
+from biobank.specimens.events import UUID_TEXT
 
 TEMPLATE = Field(pattern=r"^[a-z0-9-]{2,60}$")
+PRINT_NUMBER = Field(
+    default=None,
+    ge=1,
+    le=MOST_PRINTS,
+    description="What the symbol says after the code. None: it does not say which print it is.",
+)
 REASON = Field(pattern=r"^[a-z0-9_]{2,40}$")
 
 
@@ -26,6 +34,7 @@ class Labelled(Event):
     copy_number: int = Field(ge=1, le=10_000)
     reason: str = REASON
     statements: tuple[str, ...] = Field(default=(), max_length=20, description="Keys of the statements it had to carry.")
+    print_number: int | None = PRINT_NUMBER
 
 
 class LabelVerified(Event):
@@ -48,6 +57,7 @@ class ThingLabelled(Event):
     template: str = TEMPLATE
     copy_number: int = Field(ge=1, le=10_000)
     reason: str = REASON
+    print_number: int | None = PRINT_NUMBER
 
 
 class ThingLabelVerified(Event):
@@ -119,6 +129,31 @@ class BadgeLabelVerified(ThingLabelVerified):
     stream: ClassVar[StreamKind] = StreamKind.USER
     kind: Literal["user.badge_print_verified"] = "user.badge_print_verified"
     permission: ClassVar[Permission] = Permission.USER_MANAGE
+
+
+class LabelsReconciled(Event):
+    """Two people counted what became of the labels of a batch: printed = applied + destroyed + unaccounted.
+
+    `batch`: the serial of its first label; `destroyed`: unused.
+    """
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.labels_reconciled"] = "system.labels_reconciled"
+    permission: ClassVar[Permission] = Permission.LABEL_PRINT
+
+    batch: int = Field(ge=1)
+    printed: int = Field(ge=1, le=20_000)
+    applied: int = Field(ge=0, le=20_000)
+    destroyed: int = Field(ge=0, le=20_000)
+    destroyed_sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="Of the serials that were destroyed, sorted, one a line."
+    )
+    unaccounted: int = Field(ge=0, le=20_000)
+    deviation: str | None = Field(default=None, pattern=r"^DV-[0-9A-Z]{7}$")
+    first_user: str = Field(pattern=r"^US-[0-9A-Z]{7}$")
+    first_signature: str = Field(pattern=UUID_TEXT)
+    second_user: str = Field(pattern=r"^US-[0-9A-Z]{7}$")
+    second_signature: str = Field(pattern=UUID_TEXT)
 
 
 class PrintRuleSet(Event):

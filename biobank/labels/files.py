@@ -6,9 +6,9 @@ thread and never makes another request wait.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -81,10 +81,9 @@ def template_for(name: str | None, code: str) -> Template:
     return template
 
 
-def label_data(session: Session, actor: Actor, code: str, serial: int | None = None, copy_number: int = 1) -> LabelData:
-    """Return what the label of a specimen says now; raise NotFound when the actor may not know of it."""
-    facts = describe_specimen(session, actor, code).label
-    return replace(data_of(facts), print_serial=serial, copy_number=copy_number)
+def label_data(session: Session, actor: Actor, code: str) -> LabelData:
+    """Return what the label of a specimen says now, without numbers; raise NotFound when the actor may not know of it."""
+    return data_of(describe_specimen(session, actor, code).label)
 
 
 def data_of(facts: LabelFacts) -> LabelData:
@@ -120,7 +119,7 @@ def printed(session: Session, actor: Actor, serials: Sequence[int], host: str) -
         raise NotFound("One of these prints does not exist.")
     if len({r.template for r in rows}) != 1:
         raise WrongTemplate("One file holds labels of one template. Fetch them apart.")
-    labels = [_printed_one(session, actor, row.code, row.serial, row.copy_number) for row in rows]
+    labels = [_printed_one(session, actor, row) for row in rows]
     return Drawing(catalogue()[rows[0].template], tuple(labels), host)
 
 
@@ -147,10 +146,11 @@ def printing_of(session: Session, actor: Actor, code: str) -> tuple[str | None, 
     return specimen.home_site_code, actor.may(Permission.LABEL_PRINT, at=specimen.sites), False
 
 
-def _printed_one(session: Session, actor: Actor, code: str, serial: int, copy_number: int) -> LabelData:
+def _printed_one(session: Session, actor: Actor, row: Row[Any]) -> LabelData:
+    code, numbers = row.code, {"print_serial": row.serial, "copy_number": row.copy_number, "print_number": row.print_number}
     if is_thing(session, code):
         thing = thing_of(session, None, actor, code)
         thing.require_printer(actor)
-        return replace(thing.data, print_serial=serial, copy_number=copy_number)
+        return replace(thing.data, **numbers)
     actor.require(Permission.LABEL_PRINT, at=get_visible(session, actor, code).sites, subject=code)
-    return label_data(session, actor, code, serial, copy_number)
+    return replace(label_data(session, actor, code), **numbers)

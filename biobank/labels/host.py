@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from biobank.foundation.codes import Prefix, make_code, payload_url
+from biobank.foundation.codes import MOST_PRINTS, Prefix, make_code, payload_url
 from biobank.labels.geometry import LabelDoesNotFit, box_in_dots, place_symbol
 from biobank.labels.matrix import PayloadTooLong, modules_of, smallest_qr_matrix, version_of
 from biobank.labels.template import Payload, Template
@@ -45,7 +45,7 @@ def version_for(template: Template, host: str) -> int:
     :raises LabelDoesNotFit: the symbol is too large for the template at one of its resolutions
     """
     spec = template.symbol
-    longest = payload_url(host, make_code(Prefix.HAIR_FOLLICLE, 2000, 0))  # a dated code, the longest kind
+    longest = payload_url(host, make_code(Prefix.HAIR_FOLLICLE, 2000, 0), MOST_PRINTS)  # a dated code, the longest kind
     version = version_of(smallest_qr_matrix(longest, spec.version, spec.correction))
     for dpi in template.resolutions:
         for box in spec.boxes_um:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import ClassVar
 
-from biobank.foundation.codes import payload_url
+from biobank.foundation.codes import label_text, payload_url
 from biobank.foundation.errors import Conflict
 from biobank.labels.data import LabelData
 from biobank.labels.geometry import (
@@ -83,7 +83,8 @@ def compose(template: Template, data: LabelData, dpi: int, host: str) -> Layout:
     if data.code.prefix not in template.prefixes:
         raise TemplateUnsuitable(f"{template.name} is not a label for {data.code.prefix.value} codes; choose another.")
     spec = template.symbol
-    payload = payload_url(host, data.code) if spec.payload is Payload.URL else data.code.text
+    number = data.print_number
+    payload = payload_url(host, data.code, number) if spec.payload is Payload.URL else label_text(data.code, number)
     matrix = smallest_qr_matrix(payload, spec.version, spec.correction)
     places = [place_symbol(len(matrix), box_in_dots(box, dpi), spec.quiet_tenths, dpi, template.shape) for box in spec.boxes_um]
     texts = [run for block in template.texts for run in _text(template, block, data, dpi)]

@@ -1,7 +1,7 @@
 """The print ledger: labels are printed with a number and verified by scanning back.
 
 A preview carries no serial and is not a print. A print is an event of what it names; a newer print of the same template
-supersedes the older one, and an old label that is scanned afterwards alarms.
+supersedes the older one, and an old label that is scanned afterwards, wherever that is, alarms (`labels/outdated.py`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +18,12 @@ from biobank.auth.scope import ANYWHERE
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import Circumstances, Move, acknowledge, record
 from biobank.custody.snapshots import get_all_visible, get_visible
-from biobank.foundation.codes import resolve_payload
+from biobank.foundation.codes import MOST_PRINTS, resolve_payload
 from biobank.foundation.errors import Conflict, NotFound, Refusal, Refused
 from biobank.foundation.paging import Paging, read_page
 from biobank.labels.events import Labelled, LabelVerified
 from biobank.labels.files import label_data, prints, template_for
+from biobank.labels.outdated import against_print
 from biobank.labels.schemas import PrintAnswer, PrintList, PrintPublic, PrintRequest, VerifyAnswer, VerifyRequest
 from biobank.labels.things import is_thing, thing_of
 from biobank.quality.streams import record_on_stream
@@ -36,11 +37,11 @@ class LabelMismatch(Conflict):
     title = "The label is wrong"
 
 
-class LabelSuperseded(Conflict):
-    """A newer print of this label exists; this one should have been destroyed."""
+class PrintedTooOften(Conflict):
+    """A label says in two characters which print of its code it is, and all of them are taken."""
 
-    code = "label_superseded"
-    title = "An outdated label"
+    code = "label_printed_too_often"
+    title = "No more labels of this code"
 
 
 class ReprintWithoutReason(Conflict):
@@ -74,11 +75,22 @@ def print_labels(session: Session, act: Act, request: PrintRequest) -> PrintAnsw
     )
 
 
-def number_prints(session: Session, act: Act, codes: Sequence[str], template: str, reason: str, given: Circumstances) -> Numbered:
+def number_prints(
+    session: Session,
+    act: Act,
+    codes: Sequence[str],
+    template: str,
+    reason: str,
+    given: Circumstances,
+    *,
+    batch: int | None = None,
+) -> Numbered:
     """Give every label a serial, record it on what it names, and supersede older prints of the same kind.
 
+    `batch`: the serial of the first label of the batch that these belong to; None: they begin one.
+
     Specimens or things, not both: they are recorded on different streams. Raises UnknownTemplate, WrongTemplate, NotFound,
-    NotPermitted, MixedLabels, and ReprintWithoutReason when a copy says "first_print".
+    NotPermitted, MixedLabels, PrintedTooOften, and ReprintWithoutReason when a copy says "first_print".
     """
     wanted = list(dict.fromkeys(code.upper() for code in codes))
     for code in wanted:
@@ -87,7 +99,7 @@ def number_prints(session: Session, act: Act, codes: Sequence[str], template: st
     if things and len(things) != len(wanted):
         raise MixedLabels("Print labels of specimens and of other things apart.")
     keep = _keep_things if things else _keep_specimens
-    rows = _rows(session, act, wanted, template, reason)
+    rows = _rows(session, act, wanted, template, reason, batch)
     events = keep(session, act, rows, given)
     session.execute(
         update(prints)
@@ -105,7 +117,9 @@ class MixedLabels(Conflict):
     title = "Print them apart"
 
 
-def _rows(session: Session, act: Act, codes: Sequence[str], template: str, reason: str) -> list[dict[str, Any]]:
+def _rows(
+    session: Session, act: Act, codes: Sequence[str], template: str, reason: str, batch: int | None
+) -> list[dict[str, Any]]:
     """Return the ledger's rows of new prints, serials taken, in the order of `codes`."""
     copies = _copies(session, codes, template)
     again = [code for code in codes if copies.get(code)]
@@ -114,13 +128,21 @@ def _rows(session: Session, act: Act, codes: Sequence[str], template: str, reaso
             f"{again[0]} has a label of this kind already. Say why another is printed in `reason`, e.g. `damaged`.",
             subject=again[0],
         )
-    serials = session.execute(_SERIALS, {"n": len(codes)}).scalars()
+    taken = _numbers_taken(session, codes)
+    full = next((code for code in codes if taken.get(code, 0) >= MOST_PRINTS), None)
+    if full is not None:
+        raise PrintedTooOften(
+            f"{full} has had {MOST_PRINTS} labels, and no label more can say which it is. Call quality.", subject=full
+        )
+    serials = list(session.execute(_SERIALS, {"n": len(codes)}).scalars())
     return [
         {
             "serial": serial,
             "code": code,
             "template": template,
             "copy_number": copies.get(code, 0) + 1,
+            "print_number": taken.get(code, 0) + 1,
+            "batch": batch or serials[0],
             "reason": reason,
             "printed_at": act.at,
             "printed_by": act.actor.code,
@@ -138,6 +160,7 @@ def _keep_specimens(session: Session, act: Act, rows: list[dict[str, Any]], give
                 serial=row["serial"],
                 template=row["template"],
                 copy_number=row["copy_number"],
+                print_number=row["print_number"],
                 reason=row["reason"],
                 statements=tuple(s.key for s in label_data(session, act.actor, specimen.code).statements),
             ),
@@ -157,6 +180,7 @@ def _keep_things(session: Session, act: Act, rows: list[dict[str, Any]], given: 
             serial=row["serial"],
             template=row["template"],
             copy_number=row["copy_number"],
+            print_number=row["print_number"],
             reason=row["reason"],
         )
         stream = thing.stream_id
@@ -171,19 +195,13 @@ def verify_print(session: Session, act: Act, serial: int, request: VerifyRequest
         raise NotFound(f"There is no label with the serial {serial}.")
     verified, where_now = _verifying(session, act, row.code, serial)
     settings = act.bank.settings
-    if row.superseded_at is not None:
-        return Refused(
-            LabelSuperseded(
-                f"Label #{serial} of {row.code} was replaced by a newer one. Destroy it and use the newer one.",
-                subject=row.code,
-                serial=serial,
-            )
-        )
+    if (outdated := against_print(row)) is not None:
+        return Refused(outdated)
     try:
-        says = resolve_payload(request.scanned, settings.host_name, settings.former_hosts).text
+        says = resolve_payload(request.scanned, settings.host_name, settings.former_hosts)
     except Refusal:
-        says = ""
-    if says != row.code:
+        says = None
+    if says is None or says.text != row.code or says.print_number not in (None, row.print_number):
         return Refused(
             LabelMismatch(
                 f"Label #{serial} should say {row.code} and does not. Destroy it; do not put it on anything.",
@@ -227,15 +245,19 @@ def prints_of(session: Session, actor: Actor, code: str) -> PrintList:
 
 PRINTERS = (Permission.LABEL_PRINT, Permission.STORAGE_MANAGE, Permission.KIT_MANAGE)
 ORDERS = {"serial": prints.c.serial, "code": prints.c.code, "printed_at": prints.c.printed_at}
+_STANDS = and_(prints.c.superseded_at.is_(None), prints.c.destroyed_at.is_(None))
 STANDINGS: Mapping[str, ColumnElement[bool]] = {
-    "superseded": prints.c.superseded_at.is_not(None),
-    "verified": and_(prints.c.superseded_at.is_(None), prints.c.verified_at.is_not(None)),
-    "not_scanned_back": and_(prints.c.superseded_at.is_(None), prints.c.verified_at.is_(None)),
+    "superseded": and_(prints.c.superseded_at.is_not(None), prints.c.destroyed_at.is_(None)),
+    "destroyed": prints.c.destroyed_at.is_not(None),
+    "verified": and_(_STANDS, prints.c.verified_at.is_not(None)),
+    "not_scanned_back": and_(_STANDS, prints.c.verified_at.is_(None)),
 }
 
 
 def standing_of(one: PrintPublic) -> str:
     """Return which of STANDINGS a print has."""
+    if one.destroyed_at is not None:
+        return "destroyed"
     if one.superseded_at is not None:
         return "superseded"
     return "verified" if one.verified_at is not None else "not_scanned_back"
@@ -269,6 +291,13 @@ def list_prints(
     return PrintList(items=[_public(dict(row._mapping)) for row in page.rows], **page.ends)
 
 
+def _numbers_taken(session: Session, codes: Sequence[str]) -> dict[str, int]:
+    rows = session.execute(
+        select(prints.c.code, func.max(prints.c.print_number)).where(prints.c.code.in_(codes)).group_by(prints.c.code)
+    )
+    return {code: int(number) for code, number in rows}
+
+
 def _copies(session: Session, codes: Sequence[str], template: str) -> dict[str, int]:
     rows = session.execute(
         select(prints.c.code, func.max(prints.c.copy_number))
@@ -284,7 +313,8 @@ def _public(row: dict[str, Any]) -> PrintPublic:
 
 _SERIALS = text("SELECT nextval(pg_get_serial_sequence('label_print', 'serial')) FROM generate_series(1, :n)")
 _INSERT = text(
-    "INSERT INTO label_print (serial, code, template, copy_number, reason, printed_at, printed_by, event_hash) "
+    "INSERT INTO label_print "
+    "(serial, code, template, copy_number, print_number, batch, reason, printed_at, printed_by, event_hash) "
     "OVERRIDING SYSTEM VALUE "
-    "VALUES (:serial, :code, :template, :copy_number, :reason, :printed_at, :printed_by, :event_hash)"
+    "VALUES (:serial, :code, :template, :copy_number, :print_number, :batch, :reason, :printed_at, :printed_by, :event_hash)"
 )

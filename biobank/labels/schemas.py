@@ -1,6 +1,7 @@
 """Wire shapes of labels."""
 
 from typing import Annotated, Literal, Self
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -107,10 +108,13 @@ class PrintPublic(BaseModel):
     code: str
     template: str
     copy_number: int
+    print_number: int
+    batch: int
     reason: str
     printed_at: AwareDatetime
     printed_by: str
     superseded_at: AwareDatetime | None = None
+    destroyed_at: AwareDatetime | None = None
     verified_at: AwareDatetime | None = None
 
 
@@ -138,6 +142,50 @@ class VerifyAnswer(BaseModel):
     serial: int
     code: str
     verified: bool
+    receipt: str
+
+
+class LabelBatch(BaseModel):
+    """Labels that were numbered together. Of one that nobody reconciled yet, the last six members are None.
+
+    `scanned_back`: how many were scanned from their print and say what they should.
+    """
+
+    batch: int
+    template: str
+    printed: int
+    scanned_back: int
+    superseded: int
+    printed_at: AwareDatetime
+    printed_by: str
+    site: str | None
+    applied: int | None = None
+    destroyed: int | None = None
+    unaccounted: int | None = None
+    reconciled_at: AwareDatetime | None = None
+    counted_by: list[str] | None = None
+    deviation: str | None = None
+
+
+class LabelBatchList(Listed[LabelBatch]):
+    """Batches of labels, newest first."""
+
+
+class ReconcileLabels(Circumstances):
+    """What became of the labels of a batch, as one of two people counted it. The rest is unaccounted."""
+
+    applied: Annotated[int, Field(ge=0, le=20_000, description="How many stand on what they name.")]
+    destroyed: Annotated[list[Annotated[int, Field(ge=1, le=2**62)]], Field(max_length=20_000)] = Field(
+        description="Serials of the labels that you saw destroyed unused."
+    )
+    signature: str | None = Field(None, max_length=2000)
+    pending_act: UUID | None = None
+
+
+class LabelsReconciledAnswer(LabelBatch):
+    """The batch as it was reconciled."""
+
+    status: Literal["done"] = "done"
     receipt: str
 
 

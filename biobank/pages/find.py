@@ -15,9 +15,9 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.donors.wristbands import describe_band
-from biobank.foundation.codes import SPECIMENS, Code, Prefix, parse_code, resolve_payload
+from biobank.foundation.codes import SPECIMENS, Code, Prefix, read_label, resolve_payload
 from biobank.foundation.config import Settings
-from biobank.foundation.errors import NotFound, Refusal
+from biobank.foundation.errors import NotFound, Refusal, raise_first
 from biobank.foundation.paging import Paging
 from biobank.foundation.scanned_text import LONGEST_SCAN, tidy
 from biobank.pages.ui.code_pages import code_href, page_of
@@ -27,6 +27,7 @@ from biobank.pages.ui.templating import render
 from biobank.scanning.commands import Action, meaning_of
 from biobank.specimens.queries import list_specimens
 from biobank.specimens.resolving import resolve_code
+from biobank.specimens.scanned_labels import outdated
 from biobank.specimens.schemas import SpecimenSummary
 from biobank.storage.queries import find_position, get_container
 
@@ -55,13 +56,16 @@ class Found:
 def find(session: Session, actor: Actor, text: str, settings: Settings) -> Found:
     """Find what `text` names: a code of ours, a label's address, another issuer's identifier, or the start of a code.
 
-    Raises what resolving raises: NotFound, ForeignLabel, MalformedCode, CheckCharacterWrong, AmbiguousIdentifier, LabelNotInUse.
+    Raises what resolving raises: NotFound, ForeignLabel, MalformedCode, CheckCharacterWrong, AmbiguousIdentifier, LabelNotInUse,
+    LabelSuperseded, LabelOfNoPrint.
     """
     try:
         code = resolve_payload(text, settings.host_name, settings.former_hosts)
     except Refusal as unread:
         return _by_words(session, actor, text, settings, unread)
-    return Found(_address_of(session, actor, code, settings), [])
+    href = _address_of(session, actor, code, settings)
+    raise_first(list(outdated(session, [code]).values()))
+    return Found(href, [])
 
 
 def _address_of(session: Session, actor: Actor, code: Code, settings: Settings) -> str:
@@ -140,8 +144,13 @@ async def open_label(
 ) -> Response:
     """Open the address on a label. Shows, never acts."""
     try:
-        found = Found(await reading.keeping(lambda s, actor: _address_of(s, actor, parse_code(code), reading.bank.settings)), [])
+        found = await reading.keeping(_open, code, reading.bank.settings)
     except Refusal as refusal:
         return _draw(request, code, refusal)
     assert found.href is not None
     return RedirectResponse(found.href, 303)
+
+
+def _open(session: Session, actor: Actor, text: str, settings: Settings) -> Found:
+    """Find what a label's address names, and nothing that is not a label. Raises what `find` raises."""
+    return find(session, actor, read_label(text).label, settings)

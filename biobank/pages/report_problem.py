@@ -108,6 +108,13 @@ async def _in_words(at: Acting[Actor], wrong: Wrong, remark: str | None) -> Done
     return Done("/", f"Reported as {answer['code']}. Thank you for saying so.", "Quality sees it under Today.", "care")
 
 
-ActPage(address="/wrong", asks=("about",), reads=Needs(), form=_draw, model=HoldRequest, tubes=("about",), acts=_report).on(
-    router
-)
+ActPage(
+    address="/wrong",
+    asks=("about",),
+    reads=Needs(),
+    form=_draw,
+    model=HoldRequest,
+    tubes=("about",),
+    acts=_report,
+    old_labels="told",
+).on(router)

@@ -3,6 +3,7 @@
 from biobank.donors import answers as donors
 from biobank.foundation.from_above import FromAbove
 from biobank.labels import answers as labels
+from biobank.labels import outdated
 from biobank.monitoring import answers as monitoring
 from biobank.quality import answers as quality
 from biobank.quality import failures, paper
@@ -11,5 +12,5 @@ from biobank.specimens import answers as specimens
 from biobank.storage import answers as storage
 from biobank.withdrawals import answers as withdrawals
 
-MODULES = (donors, specimens, storage, monitoring, quality, failures, paper, shipping, labels, withdrawals)
+MODULES = (donors, specimens, storage, monitoring, quality, failures, paper, shipping, labels, outdated, withdrawals)
 assert not FromAbove.missing, [question.giver for question in FromAbove.missing]

@@ -20,7 +20,7 @@ from biobank.custody.recording import refusals_of_recording
 from biobank.custody.snapshots import may_know
 from biobank.custody.states import State
 from biobank.foundation import clock
-from biobank.foundation.codes import MalformedCode, Prefix, parse_code, resolve_payload
+from biobank.foundation.codes import MalformedCode, Prefix, parse_code
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest, NotFound, Refusal
 from biobank.foundation.scanned_text import foreign_kind
@@ -31,6 +31,7 @@ from biobank.scanning.racks import differences
 from biobank.shipping.handover_queries import overdue_offers
 from biobank.shipping.handover_rules import Receiver, offer_refusals, read_receiver, several_custodians
 from biobank.specimens.resolving import Resolved, resolve_all
+from biobank.specimens.scanned_labels import labels_in, outdated, read_current
 from biobank.storage import queries
 from biobank.storage.events import Moved, Stored
 from biobank.storage.placing import Box, assign_slots, placing_refusals, read_box
@@ -149,6 +150,7 @@ def check_list(session: Session, actor: Actor, wanted: Wanted, lines: Sequence[L
     actor.require(WORDINGS[wanted.action].permission, at=ANYWHERE)
     place, refusal = _place(session, actor, wanted, settings)
     box = None if place is None else place.box
+    lines, wrong_slots = _read_wells(session, lines, settings)
     found = _resolve(session, actor, lines, settings, hidden=box is not None and box.safe)
     overdue: frozenset[str] = frozenset()
     if wanted.action is Action.HAND_OVER and found.specimens:
@@ -168,6 +170,8 @@ def check_list(session: Session, actor: Actor, wanted: Wanted, lines: Sequence[L
             refusals = refusals_for(actor, wanted, place, specimen, overdue=code in overdue)
             if box is None and line.well is not None and line.well in wells:
                 refusals = [TwoTubesInOnePlace(f"Two tubes of this list stand in {line.well}. Look into the rack."), *refusals]
+            if line.well in wrong_slots:
+                refusals = [wrong_slots[line.well], *refusals]
             wells |= set() if line.well is None else {line.well}
             rows.append(_row(line, specimen, refusals, known=may_know(actor, specimen)))
     if box is not None:
@@ -179,6 +183,14 @@ def check_list(session: Session, actor: Actor, wanted: Wanted, lines: Sequence[L
         several = several_custodians([found.specimens[row.code] for row in listed.ready if row.code is not None])
         return replace(listed, refusal=several)
     return listed
+
+
+def _read_wells(session: Session, lines: Sequence[Line], settings: Settings) -> tuple[list[Line], Mapping[str | None, Refusal]]:
+    """Return the lines with codes of positions where their labels were scanned, and what stands against such labels by code."""
+    labels = labels_in({line.well for line in lines if line.well is not None}, settings)
+    against = outdated(session, labels.values())
+    read = [line if line.well not in labels else replace(line, well=labels[line.well].text) for line in lines]
+    return read, {code.text: against[code.label] for code in labels.values() if code.label in against}
 
 
 def refusals_for(
@@ -220,7 +232,7 @@ def _place(session: Session, actor: Actor, wanted: Wanted, settings: Settings) -
     if kind is None or not wanted.place:
         return None, None
     try:
-        code = resolve_payload(wanted.place, settings.host_name, settings.former_hosts)
+        code = read_current(session, wanted.place, settings)
         if code.prefix.value not in kind.split():
             raise NothingToRecord(f"{code.text} is not what is asked for here. {WORDINGS[wanted.action].hint}")
         if code.prefix == Prefix.BADGE:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from biobank.foundation.codes import Prefix, is_code, parse_code
+from biobank.foundation.codes import SPECIMENS, Prefix, is_label, read_label
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.scanned_text import tidy
 from biobank.scanning.rack_words import is_nothing, is_unread, meaning_of, weakness_of
@@ -111,7 +111,7 @@ def rows_of(text: str, known: Known | None = None) -> list[list[str]]:
     mark = max(_SEPARATORS, key=lambda one: sum(_splits(line, one) for line in lines if line not in whole))
     rows = []
     for line in lines:
-        if line in whole or is_code(line):  # `AD26 MC061ET` has no well before a blank
+        if line in whole or is_label(line):  # `AD26 MC061ET` has no well before a blank
             rows.append([tidy(line)])
         elif mark in line:
             rows.append(_cells(line, mark))
@@ -364,12 +364,12 @@ def _joined(row: Sequence[str]) -> list[str]:
 
 def _is_tube(cell: str) -> bool:
     text = cell.rpartition("/")[2]
-    return is_code(text) and parse_code(text).prefix in (Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED)
+    return is_label(text) and read_label(text).prefix in SPECIMENS
 
 
 def _is_rack_code(cell: str) -> bool:
     text = cell.rpartition("/")[2]
-    return is_code(text) and parse_code(text).prefix == Prefix.CONTAINER
+    return is_label(text) and read_label(text).prefix == Prefix.CONTAINER
 
 
 def _may_be_tube(cell: str) -> bool:

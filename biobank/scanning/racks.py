@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.models import custody
-from biobank.foundation.codes import Prefix, resolve_payload
+from biobank.foundation.codes import Prefix
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.foundation.names import name_key
@@ -15,6 +15,7 @@ from biobank.foundation.scanned_text import spellings
 from biobank.scanning.rack_files import MOST_ROWS, Known, Line, RackFile, read_rack, require_one_rack, rows_of
 from biobank.scanning.rack_tables import rows_of_file
 from biobank.specimens.resolving import matching_aliases
+from biobank.specimens.scanned_labels import read_current
 from biobank.storage.models import storage_container as container
 from biobank.storage.placing import Box
 from biobank.storage.queries import places_seen
@@ -59,7 +60,7 @@ def _with_container(session: Session, actor: Actor, found: RackFile, settings: S
 def container_called(session: Session, actor: Actor, text: str, settings: Settings) -> str | None:
     """Return the container that a text names: by its code, its label's address, or the one container with this name."""
     try:
-        code = resolve_payload(text, settings.host_name, settings.former_hosts)
+        code = read_current(session, text, settings)
         return code.text if code.prefix is Prefix.CONTAINER else None
     except Refusal:
         pass

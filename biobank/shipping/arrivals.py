@@ -55,6 +55,7 @@ from biobank.shipping.schemas import (
 )
 from biobank.shipping.shipment_queries import detail_of, get_shipment, item, kinds_inside, manifest_of, row_of, shipment
 from biobank.specimens.resolving import tube_named
+from biobank.specimens.scanned_labels import note_outdated
 from biobank.storage.queries import quarantine_at
 from biobank.transparency.models import event as event_table
 
@@ -288,8 +289,12 @@ def close_settled_shipments(session: Session, act: Act) -> int:
 
 
 def _read(session: Session, act: Act, scanned: Sequence[ArrivedTube]) -> tuple[dict[str, ArrivedTube], int]:
-    """Return the scans by specimen code, and how many were none of ours: such text may be anything, a name included."""
+    """Return the scans by specimen code, and how many were none of ours: such text may be anything, a name included.
+
+    A tube under an outdated label is as one without a label: it holds what travelled with it.
+    """
     settings, unknown = act.bank.settings, 0
+    note_outdated(session, act, [tube.specimen for tube in scanned])
     arrived: dict[str, ArrivedTube] = {}
     for tube in scanned:
         try:

@@ -17,12 +17,13 @@ from biobank.auth.actor import Actor
 from biobank.custody.legality import TO_QUARANTINE, Snapshot
 from biobank.custody.snapshots import load, may_know, unknown_specimen
 from biobank.custody.states import TERMINAL
-from biobank.foundation.codes import SPECIMENS, CheckCharacterWrong, Code, MalformedCode, resolve_payload
+from biobank.foundation.codes import SPECIMENS, CheckCharacterWrong, Code, ForeignLabel, MalformedCode, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, Refusal
 from biobank.foundation.scanned_text import foreign_kind, may_stand_on_a_tube, spellings
 from biobank.specimens.models import SpecimenAlias, kit_label
+from biobank.specimens.scanned_labels import NO_LABELS, outdated, read_current, refusal_of
 
 alias = table_of(SpecimenAlias)
 same_identifier = func.lower(alias.c.value)
@@ -61,7 +62,8 @@ def resolve_code(session: Session, actor: Actor, text: str, settings: Settings) 
     """Read a scan and find the specimen.
 
     Raises ForeignLabel (another bank's address), NotFound (nothing the actor may know of), AmbiguousIdentifier, LabelNotInUse,
-    and CheckCharacterWrong when it has the shape of our codes and is neither one nor a known identifier.
+    LabelSuperseded and LabelOfNoPrint (a label that should be on nothing), and CheckCharacterWrong when it has the shape of our
+    codes and is neither one nor a known identifier.
     """
     answer = resolve_all(session, actor, [text], settings)[text]
     if isinstance(answer, Refusal):
@@ -70,12 +72,20 @@ def resolve_code(session: Session, actor: Actor, text: str, settings: Settings) 
 
 
 def resolve_all(
-    session: Session, actor: Actor, texts: Collection[str], settings: Settings, *, hidden: bool = False, holds: bool = False
+    session: Session,
+    actor: Actor,
+    texts: Collection[str],
+    settings: Settings,
+    *,
+    hidden: bool = False,
+    holds: bool = False,
+    in_spite: bool = False,
 ) -> dict[str, Resolved | Refusal]:
     """Read every scan and return, by its text, what it names or why it names nothing, as `resolve_code` would raise it.
 
-    Four statements at most, however many there are. `hidden`: also live tubes that the actor may not know of, because a safe
-    place takes them. `holds`: load the active holds too.
+    Five statements at most, however many there are. `hidden`: also live tubes that the actor may not know of, and those with an
+    outdated label, because a safe place takes them. `holds`: load the active holds too. `in_spite`: whatever is said against the
+    labels.
     """
     own: dict[str, Code] = {}
     unread: dict[str, Refusal] = {}
@@ -84,6 +94,7 @@ def resolve_all(
             own[text] = resolve_payload(text, settings.host_name, settings.former_hosts)
         except Refusal as refusal:
             unread[text] = refusal
+    against = NO_LABELS if hidden or in_spite else outdated(session, own.values())
     tubes = {text: code for text, code in own.items() if code.prefix in SPECIMENS}
     found = load(session, {code.text for code in tubes.values()}, holds=holds) if tubes else {}
 
@@ -103,9 +114,9 @@ def resolve_all(
         elif text in unread:
             answers[text] = _unread(text, unread[text])
         elif text not in tubes:
-            answers[text] = Resolved(own[text].text, None)
+            answers[text] = refusal_of(own[text], against) or Resolved(own[text].text, None)
         elif visible(tubes[text].text):
-            answers[text] = Resolved(tubes[text].text, found[tubes[text].text])
+            answers[text] = refusal_of(own[text], against) or Resolved(tubes[text].text, found[tubes[text].text])
         else:
             strange[text] = tubes[text].text
     return answers | _no_tubes(session, strange)
@@ -129,6 +140,8 @@ def codes_named(
 ) -> dict[str, str]:
     """Return, by its text, the code that each scan names: one of ours whatever stands behind it, or that of the one specimen
     with this identifier that the actor may know of (`hidden`: as `resolve_all`). Texts that name nothing are absent.
+
+    For lists of what is in a place: an outdated label says all the same what stands there.
     """
     named: dict[str, str] = {}
     others: set[str] = set()
@@ -145,11 +158,11 @@ def tube_named(session: Session, text: str, settings: Settings) -> str:
     """Return the code that a scan of a tube names, a code of another kind included, whoever may know of it.
 
     Raises MalformedCode, CheckCharacterWrong and ForeignLabel when it is no code of ours and no identifier that the bank knows,
-    AmbiguousIdentifier when several specimens have it.
+    AmbiguousIdentifier when several specimens have it, LabelSuperseded and LabelOfNoPrint.
     """
     try:
-        return resolve_payload(text, settings.host_name, settings.former_hosts).text
-    except Refusal:
+        return read_current(session, text, settings).text
+    except (MalformedCode, ForeignLabel):
         known = matching_aliases(session, [text]).get(text, [])
         if not known:
             raise

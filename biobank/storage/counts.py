@@ -29,6 +29,7 @@ from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.foundation.paging import Listed, Paging, read_page
 from biobank.foundation.scanned_text import tidy
 from biobank.specimens.resolving import codes_named
+from biobank.specimens.scanned_labels import note_outdated
 from biobank.storage import queries
 from biobank.storage.events import ContainerCounted, CountResolved, Sighted
 from biobank.storage.models import stock_count, stock_count_line
@@ -262,6 +263,7 @@ def count_container(session: Session, act: Act, request: CountRequest) -> CountA
 
 def _said_by(session: Session, act: Act, scanned: Sequence[str]) -> set[str]:
     """The codes that were scanned, and of what names nothing here the text itself."""
+    note_outdated(session, act, scanned)
     named = codes_named(session, act.actor, scanned, act.bank.settings)
     return {named.get(text) or tidy(text) or text for text in scanned}
 

@@ -26,6 +26,7 @@ from biobank.foundation.errors import Conflict, NotFound, NotPermitted, Refusal,
 from biobank.specimens.events import UnidentifiedFound
 from biobank.specimens.models import specimen as specimen_table
 from biobank.specimens.resolving import codes_named
+from biobank.specimens.scanned_labels import note_outdated
 from biobank.storage import queries
 from biobank.storage.allocation import Slot, choose_positions
 from biobank.storage.containers import HoldsTubesOnly
@@ -89,6 +90,7 @@ def evacuate(session: Session, act: Act, code: str, request: EvacuateRequest) ->
 def _sorted_out(session: Session, act: Act, scans: list[str]) -> _Scans:
     found = _Scans()
     seen: set[str] = set()
+    note_outdated(session, act, scans)
     named = codes_named(session, act.actor, scans, act.bank.settings, hidden=True)
     for scanned in scans:
         code = parse_code(named[scanned]) if scanned in named else None

@@ -74,6 +74,17 @@ def quarantine_at(session: Session, site: str) -> list[str]:
     )
 
 
+def safe_places(session: Session, codes: Sequence[str]) -> set[str]:
+    """Return which of these containers and positions take everything, whoever may see them."""
+    inside = {
+        row.code: row.container_code
+        for row in session.execute(select(position.c.code, position.c.container_code).where(position.c.code.in_(codes)))
+    }
+    rows = session.execute(select(container).where(container.c.code.in_({*codes, *inside.values()}))).all()
+    safe = {one.code for one in public_containers(session, rows) if one.safe}
+    return safe | {code for code, box in inside.items() if box in safe}
+
+
 def get_container(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
     """Return a container's row; raise NotFound when the actor may not know of it."""
     statement = select(container).where(container.c.code == code)

@@ -83,7 +83,7 @@ def differing(
 
 def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequest) -> BedsideAnswer | Refused:
     """One person's scans. The first opens the check, the second completes it and makes the release."""
-    band_code = read_scan(act, request.wristband, Prefix.WRISTBAND)
+    band_code = read_scan(session, act, request.wristband, Prefix.WRISTBAND)
     product = read_tube(session, act, request.product)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[product])
     raise_first(begin_refusals(act.actor, Step.CHECK, case))

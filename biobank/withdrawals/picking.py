@@ -109,7 +109,7 @@ def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> Pl
     level = next((one for one in levels if one.kind == request.level), None)
     if level is None:
         raise MalformedRequest(f"{request.tube} has no {request.level} to scan. Open the pick list again.", subject=request.tube)
-    scanned = read_scan(act, request.scan, Prefix.POSITION, Prefix.CONTAINER)
+    scanned = read_scan(session, act, request.scan, Prefix.POSITION, Prefix.CONTAINER)
     if scanned == level.code:
         return PlaceChecked(level=level.kind, code=level.code)
     return Refused(
@@ -133,7 +133,7 @@ def _take_out(session: Session, act: Act, case: Case, code: str, request: PickRe
                 where_now=tube.where_now,
                 subject=code,
             )
-        place = read_scan(act, request.place, Prefix.POSITION, Prefix.CONTAINER)
+        place = read_scan(session, act, request.place, Prefix.POSITION, Prefix.CONTAINER)
         expected = tube.projection.position_code or tube.projection.container_code
         if place != expected:
             return Refused(

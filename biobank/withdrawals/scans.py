@@ -6,9 +6,10 @@ A tube frozen long ago may carry another issuer's identifier only; it resolves w
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.foundation.codes import SPECIMENS, Prefix, parse_code, resolve_payload
+from biobank.foundation.codes import SPECIMENS, Prefix, parse_code
 from biobank.foundation.errors import MalformedRequest
 from biobank.specimens.resolving import tube_named
+from biobank.specimens.scanned_labels import read_current
 
 
 class AnotherKindOfCode(MalformedRequest):
@@ -18,10 +19,11 @@ class AnotherKindOfCode(MalformedRequest):
     title = "Another kind of code"
 
 
-def read_scan(act: Act, text: str, *kinds: Prefix) -> str:
-    """Return the code a scan says. Raises MalformedCode, CheckCharacterWrong, ForeignLabel, AnotherKindOfCode."""
-    settings = act.bank.settings
-    return _of_kind(resolve_payload(text, settings.host_name, settings.former_hosts).text, *kinds)
+def read_scan(session: Session, act: Act, text: str, *kinds: Prefix) -> str:
+    """Return the code a scan says. Raises MalformedCode, CheckCharacterWrong, ForeignLabel, AnotherKindOfCode, LabelSuperseded,
+    LabelOfNoPrint.
+    """
+    return _of_kind(read_current(session, text, act.bank.settings).text, *kinds)
 
 
 def read_tube(session: Session, act: Act, text: str) -> str:

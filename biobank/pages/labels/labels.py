@@ -267,6 +267,7 @@ LABEL = ActPage(
     form=_draw_label,
     model=PrintRequest,
     acts=_print,
+    old_labels="left",
 )
 LABEL.on(router)
 LABEL.also(router, "/labels/{code}/verify", _verify)

@@ -139,6 +139,7 @@ ActPage(
     model=DeviationRequest,
     names=(*OPENED, "attachments"),
     tubes=("about",),
+    old_labels="told",
     given=lambda at: {"affected": affected_by(at.form.all_of("about"), at.bank.settings)},
     use_case=deviations.open_deviation,
     after=lambda _at, _body, answer: Done(f"/deviations/{answer['code']}", "Opened.", "Quality decides about it."),

@@ -129,6 +129,7 @@ LOOK_BACK = ActPage(
     model=Criteria,
     labels=LABELS,
     tubes=("start",),
+    old_labels="told",
     acts=_look_back,
 )
 LOOK_BACK.on(router)

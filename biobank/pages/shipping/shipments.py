@@ -235,6 +235,7 @@ ActPage(
     names=LOOKED,
     labels=LABELS,
     lists=("scanned", "broken", "illegible"),
+    old_labels="left",
     given=_scanned,
     use_case=arrivals.receive,
     # The page of the answer may be loaded again.

@@ -98,6 +98,7 @@ ActPage(
     form=_draw,
     model=CountBlind,
     lists=("scanned",),
+    old_labels="left",
     given=lambda at: {"scanned": at.form.lines_of("scanned")},
     use_case=count,
     after=_counted,

@@ -19,7 +19,7 @@ says so in `acts`.
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, Literal, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -40,7 +40,7 @@ from biobank.foundation.errors import NotSignedIn, Refusal, raise_first
 from biobank.pages.ui.addresses import crumbs_of, parameters_of
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, is_file, parse_labelled
 from biobank.pages.ui.rows import wants_rows
-from biobank.pages.ui.scanned import scanned_code, scanned_codes, with_codes, with_scans
+from biobank.pages.ui.scanned import outdated_labels, scanned_code, scanned_codes, with_codes, with_scans
 from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, typed_in_address
 from biobank.pages.ui.templating import render
 
@@ -217,6 +217,9 @@ class ActPage(Generic[R, M]):
     that name codes of certain prefixes, `tubes` those that may name a tube as another issuer did, `lists` those with one scan a
     line, `given` members the page adds, `asks` what the address may fill in. `meaning` is what the signature means, or a function
     that says whether and what is signed. `form` and `given` may have to wait for something.
+
+    A label that was replaced stops every form it is scanned into. `old_labels` says where it does not: `told`, where the form is
+    about what is wrong, and the attempt is kept all the same; `left`, where the use case reads the scans itself.
     """
 
     address: str
@@ -239,6 +242,7 @@ class ActPage(Generic[R, M]):
     asks: Sequence[str] = ()
     keeps: Sequence[str] | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    old_labels: Literal["stop", "told", "left"] = "stop"
 
     def on(self, router: APIRouter) -> None:
         """Serve it."""
@@ -291,10 +295,16 @@ class ActPage(Generic[R, M]):
             return await self.draw(at)
         acting = Acting(**vars(at), performing=performing, labels=self.labels)
         try:
+            await self._look_at_labels(acting)
             if self.lists:
                 acting = replace(acting, form=await acting.ask(with_scans, acting.form, self.lists, acting.bank.settings))
             if self.tubes:
-                acting = replace(acting, form=await acting.ask(with_codes, acting.form, self.tubes, acting.bank.settings))
+                acting = replace(
+                    acting,
+                    form=await acting.ask(
+                        with_codes, acting.form, self.tubes, acting.bank.settings, in_spite=self.old_labels == "told"
+                    ),
+                )
             said = await acts(acting)
             return await acting.done(*said) if isinstance(said, Done) else self._show(acting, said)
         except (NotSignedIn, WrongFormToken):
@@ -305,6 +315,16 @@ class ActPage(Generic[R, M]):
                 form = Form([(name, value) for name, value in form.pairs if name in self.keeps])
             at = await self._open(request, reading, path, form, sent=True)
             return await self.draw(replace(at, refusal=refusal))
+
+    async def _look_at_labels(self, at: Acting[R]) -> None:
+        """Keep every outdated label that was scanned; raise LabelSuperseded or LabelOfNoPrint where it stops the form."""
+        if self.old_labels == "left":
+            return
+        refusals = list((await at.ask(outdated_labels, at.form, at.bank.settings)).values())
+        for refusal in refusals:
+            await at.performing.refused(refusal)
+        if self.old_labels == "stop":
+            raise_first(refusals)
 
     async def _open(self, request: Request, reading: Reader, path: Mapping[str, Any], form: Form, *, sent: bool) -> Opened[R]:
         asked = Asked(request, reading, path, form, sent)

@@ -181,6 +181,7 @@ SECTIONS: tuple[Section, ...] = (
             Part("Labels", "/labels", (P.LABEL_PRINT, P.SITE_MANAGE)),
             Part("Many at once", "/labels/batch", (P.LABEL_PRINT,)),
             Part("What was printed", "/labels/prints", (P.LABEL_PRINT, P.SITE_MANAGE)),
+            Part("Batches", "/labels/batches", (P.LABEL_PRINT,)),
         ),
         (P.SITE_MANAGE,),
     ),

@@ -13,6 +13,7 @@ from biobank.pages.ui.forms import FormFault
 from biobank.pages.ui.session import Form
 from biobank.scanning.racks import read_scans
 from biobank.specimens.resolving import codes_named, resolve_all
+from biobank.specimens.scanned_labels import PrintedLabels, labels_in, outdated
 
 
 def scanned_code(form: Form, name: str, settings: Settings, *prefixes: Prefix) -> str:
@@ -38,14 +39,29 @@ def code_of(text: str, name: str, settings: Settings, *prefixes: Prefix) -> str:
     return code.text
 
 
-def with_codes(session: Session, actor: Actor, form: Form, fields: Collection[str], settings: Settings) -> Form:
+def outdated_labels(session: Session, _actor: Actor, form: Form, settings: Settings) -> PrintedLabels:
+    """Return what stands against the labels that were scanned into a form's fields, by what each says.
+
+    A label is a whole line, or a part of a line of nothing but labels: what stands in somebody's sentence was not scanned.
+    """
+
+    def ours(text: str) -> bool:
+        return is_ours(text, settings.host_name, settings.former_hosts)
+
+    scans = {scan for _, value in form.pairs for line in value.splitlines() for scan in scans_on(line, ours)}
+    return outdated(session, labels_in(scans, settings).values())
+
+
+def with_codes(
+    session: Session, actor: Actor, form: Form, fields: Collection[str], settings: Settings, *, in_spite: bool = False
+) -> Form:
     """Return the form with codes in its fields of tubes, those of rows included, where other issuers' identifiers stood.
 
-    The bank is asked as for any other scan. Raises FormFault for a text that is no code of ours and that the bank does not know.
+    The bank is asked as for any other scan; `in_spite` of what stands against the labels. Raises FormFault for a text that is no code of ours and that the bank does not know.
     """
     typed = [(name, value) for name, value in form.pairs if name.partition("-")[0] in fields]
     asked = {part for _, value in typed for part in _parts(value)}
-    answers = resolve_all(session, actor, asked, settings) if asked else {}
+    answers = resolve_all(session, actor, asked, settings, in_spite=in_spite) if asked else {}
     wrong: dict[str, str] = {}
 
     def named(text: str) -> bool:

@@ -38,7 +38,7 @@ from biobank.auth.models import login_session as _session
 from biobank.auth.sessions import PageSession, SessionIdle, WrongFormToken, resolve_page_session
 from biobank.auth.tokens import Claims
 from biobank.foundation import clock
-from biobank.foundation.codes import is_code
+from biobank.foundation.codes import is_label
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest, NotPermitted, NotSignedIn, Refusal
 from biobank.foundation.scanned_text import scans_on
@@ -151,7 +151,7 @@ _HASH_OR_ID = re.compile(r"[0-9a-f]{64}|[0-9a-f-]{36}")
 
 def _is_ours(text: str) -> bool:
     """Say whether a text is a code, a label's address, or the hash or id of something of ours: none of them holds a blank."""
-    return is_code(text.rpartition("/")[2]) or _HASH_OR_ID.fullmatch(text) is not None
+    return is_label(text.rpartition("/")[2]) or _HASH_OR_ID.fullmatch(text) is not None
 
 
 class Form(dict[str, str]):

@@ -6,10 +6,11 @@ const DATED = ["HF", "AD", "UN", "WD"];
 const UNDATED = ["KT", "LT", "DN", "WB", "PS", "BX", "SH", "DV", "EX", "AL", "SE", "RG", "EQ", "US", "CM"];
 const ALIASES = { I: "1", L: "1", O: "0" };
 
-// Head, body, check character; hyphens and spaces are for the eye only.
+// Head, body, check character; hyphens and spaces are for the eye only. A label may say after them which print of the code it is.
+const PRINT = "(?:[-\\s]([0-9A-TV-Z]{2}))?$";
 const SHAPES = [
-  new RegExp(`((?:${DATED.join("|")})[0-9]{2})[-\\s]?([0-9A-TV-Z]{6})([0-9A-Z])$`),
-  new RegExp(`(${UNDATED.join("|")})[-\\s]?([0-9A-TV-Z]{6})([0-9A-Z])$`),
+  new RegExp(`((?:${DATED.join("|")})[0-9]{2})[-\\s]?([0-9A-TV-Z]{6})([0-9A-Z])${PRINT}`),
+  new RegExp(`(${UNDATED.join("|")})[-\\s]?([0-9A-TV-Z]{6})([0-9A-Z])${PRINT}`),
 ];
 // What a gun may put before a code: an AIM symbology identifier, and the address on the label.
 const BEFORE = /(?:\][A-Z][0-9A-Z])?(?:HTTPS?:\/\/[^\s/]{1,253}\/S\/)?$/;
@@ -30,8 +31,8 @@ export function checkCharacter(text) {
 /**
  * Find a label at the end of `typed`.
  * Returns null when nothing there has the shape of a code; otherwise
- * `{code, prefix, valid, text, start}`: the printed form, whether its check character agrees, and the whole label text
- * (with its address, when it has one) and where it starts in `typed`.
+ * `{code, label, prefix, valid, text, start}`: the printed form, the same with the number of its print when the label says it, whether
+ * its check character agrees, and the whole label text (with its address, when it has one) and where it starts in `typed`.
  */
 export function trailingScan(typed) {
   const upper = typed.toUpperCase();
@@ -40,10 +41,13 @@ export function trailingScan(typed) {
   for (const shape of SHAPES) {
     const match = shape.exec(upper);
     if (!match) continue;
-    const body = [...match[2]].map((character) => ALIASES[character] ?? character).join("");
+    const plain = (text) => [...text].map((character) => ALIASES[character] ?? character).join("");
+    const body = plain(match[2]);
+    const code = `${match[1]}-${body}${match[3]}`;
     const start = BEFORE.exec(upper.slice(0, match.index)).index;
     const scan = {
-      code: `${match[1]}-${body}${match[3]}`,
+      code,
+      label: match[4] ? `${code}-${plain(match[4])}` : code,
       prefix: match[1].slice(0, 2),
       valid: checkCharacter(match[1] + body) === match[3],
       text: typed.slice(start).replace(/^\][A-Za-z][0-9A-Za-z]/, ""),

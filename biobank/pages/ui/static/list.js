@@ -5,6 +5,7 @@
 // sent, so a reload, a lost network or a locked session loses nothing. Only codes are kept, under the badge that scanned them.
 // Without network the page goes on (kept.js): what is scanned then is kept, encrypted, and sent when the network is back.
 
+import { readLabel } from "./codes.js";
 import { isSoundOn, tell, toggleSound } from "./feedback.js";
 import { askPassword } from "./lock.js";
 import { say } from "./scan.js";
@@ -184,8 +185,8 @@ function command(code) {
   control.click();
 }
 
-function goTo(code) {
-  place.value = code;
+function goTo(code, label) {
+  place.value = label; // the bank must see which print of the label it is
   tell("ok");
   say("note", t("Place: %(code)s", { code }));
   check();
@@ -198,30 +199,30 @@ function choose(value) {
 }
 
 // A position after a tube says where that tube goes; before any tube, and for boxes, it says where everything goes.
-function placeScanned(prefix, code) {
+function placeScanned(prefix, code, label) {
   const action = chosen()?.value;
   if (prefix === "PS" && action === "store" && place.value) {
     const inputs = [...list.querySelectorAll("input[name=line]")];
     const last = inputs.at(-1);
     if (last && last.value.startsWith("|")) {
-      last.value = code + last.value;
+      last.value = label + last.value;
       untold = Math.max(untold, 1);
       check();
       return;
     }
   }
-  if (prefix === "PS" && isOffline()) return void placeKept(code, () => { choose("store"); goTo(code); });
+  if (prefix === "PS" && isOffline()) return void placeKept(label, () => { choose("store"); goTo(code, label); });
   if (action !== "store" && lines().length && !isOffline()) {
     tell("stop");
     say("care", t("Scanned %(code)s.", { code }), t("These tubes are not being stored. Choose Store first, or record this list."));
     return;
   }
   choose("store");
-  goTo(code);
+  goTo(code, label);
 }
 
 document.addEventListener("code-scanned", (event) => {
-  const { code, prefix, text } = event.detail;
+  const { code, prefix, text, label = code } = event.detail;
   if (document.querySelector("dialog:modal:not(.camera-dialog)")) return;
   event.preventDefault();
   document.getElementById("scan-status").replaceChildren();
@@ -229,10 +230,10 @@ document.addEventListener("code-scanned", (event) => {
   if (event.target !== place) one.focus({ preventScroll: true });
   if (TUBES.includes(prefix) || !prefix) add(`|${text}`, code);
   else if (prefix === "CM") command(code);
-  else if (prefix === "BX" || prefix === "PS") placeScanned(prefix, code);
+  else if (prefix === "BX" || prefix === "PS") placeScanned(prefix, code, label);
   else if (prefix === "US" && (chosen()?.value === "hand_over" || !lines().length)) {
     choose("hand_over");
-    goTo(code);
+    goTo(code, label);
   } else {
     tell("stop");
     big("blocked", code, t("Not a tube"), t("Nothing was added. Open it with the box at the top of the page."));
@@ -367,7 +368,7 @@ async function loadFile(file) {
     waiting.push(...said.lines);
     untold += said.lines.length;
     if (said.place && !place.value) place.value = said.place;
-    else if (said.place && said.place !== place.value) {
+    else if (said.place && said.place !== (readLabel(place.value)?.code ?? place.value)) {
       say("care", t("The file names %(code)s, another place than the one chosen.", { code: said.place }), t("Look which rack this is."));
     }
     await check();

@@ -1,6 +1,6 @@
 // Lists that a gun fills: every scan of a fitting code becomes a line. A code that stands there already is said, not added.
 
-import { labelHost } from "./codes.js";
+import { labelHost, readLabel } from "./codes.js";
 import { say } from "./scan.js";
 
 const lists = [...document.querySelectorAll("[data-scan-list]")];
@@ -17,14 +17,15 @@ function count(list) {
 }
 
 document.addEventListener("code-scanned", (event) => {
-  const { code, prefix, text } = event.detail;
+  const { code, prefix, text, label = code } = event.detail;
   const fitting = lists.filter((list) => list.checkVisibility() && takes(list, prefix));
   const list = fitting.find((one) => one === document.activeElement) ?? fitting[0];
   if (!list) return;
   event.preventDefault();
   const host = labelHost(text);
-  const line = host === null || known.includes(host) ? code : text;
-  if (lines(list).some((one) => one.toUpperCase() === line.toUpperCase())) {
+  const line = host === null || known.includes(host) ? label : text;
+  const plain = (one) => readLabel(one)?.code ?? one.toUpperCase(); // two labels of one tube are one tube
+  if (lines(list).some((one) => plain(one) === plain(line))) {
     say("care", `${code} is in the list already`);
     return;
   }

@@ -324,8 +324,8 @@ function fieldFor(scan, active, scope) {
 }
 
 function fill(field, scan) {
-  // An address of an unknown host is kept whole: the server must see that the label is not ours.
-  field.value = isOurs(scan.text) ? scan.code : scan.text;
+  // An address of an unknown host is kept whole: the server must see that the label is not ours. Of ours it must see which print it is.
+  field.value = isOurs(scan.text) ? scan.label ?? scan.code : scan.text;
   field.dispatchEvent(new Event("input", { bubbles: true }));
   field.dispatchEvent(new Event("change", { bubbles: true }));
   say("note", t("Scanned %(code)s", scan));
@@ -354,8 +354,8 @@ export function deliver(scan, active) {
   if (!announced(scan, active)) place(scan, active);
 }
 
-function announced({ code, prefix, text }, active) {
-  const event = new CustomEvent("code-scanned", { bubbles: true, cancelable: true, detail: { code, prefix, text } });
+function announced({ code, prefix, text, label = code }, active) {
+  const event = new CustomEvent("code-scanned", { bubbles: true, cancelable: true, detail: { code, prefix, text, label } });
   (active?.isConnected ? active : document).dispatchEvent(event);
   return event.defaultPrevented;
 }
