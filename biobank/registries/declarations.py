@@ -14,6 +14,7 @@ from biobank.importing import uploads
 from biobank.jobs import queue
 from biobank.jobs.running import JOB_KINDS
 from biobank.labels import batches
+from biobank.labels import reconciling as label_reconciling
 from biobank.monitoring import sensors
 from biobank.people import roles
 from biobank.people import service as people
@@ -35,6 +36,7 @@ MODULES = (
     imports,
     uploads,
     batches,
+    label_reconciling,
     sensors,
     roles,
     people,

@@ -73,6 +73,8 @@ def furnish(api: Api) -> dict[str, str]:
     helped(api, seed.USERS["lab_tech"].code, by="lab_tech2")
     quarantine = bank.write(lambda s: make_box(s, admin, name="Quarantine", purpose="quarantine"))
     things["quarantine"] = quarantine.code
+    sheet = api.lab_tech.post("/label-sheets", json={"things": [things["empty_box"]], "template": "box-50x25"})
+    things["label_batch"] = str(sheet.json()["items"][0]["batch"])
     batch = {"positions_of": things["empty_box"], "template": "position-38x13"}
     queued = api.lab_tech.post("/label-batches", json=batch)
     assert queued.status_code == 202, queued.text

@@ -131,6 +131,8 @@ STOPS: tuple[Stop, ...] = (
     stop("/labels", ("lab_tech", "admin"), 7),
     stop("/labels/batch", BENCH, 4),
     stop("/labels/prints", ("lab_tech", "admin"), 5),
+    stop("/labels/batches", ("lab_tech",), 5),
+    stop("/labels/batches/{label_batch}", ("lab_tech",), 7, "/labels/batches/{batch}"),
     stop("/labels/{tube}", ("lab_tech", "quality"), 24, "/labels/{code}"),
     stop("/labels/{box}", ("lab_tech", "admin"), 16, "/labels/{code}"),
     stop("/imports/new", ("admin",), 3),

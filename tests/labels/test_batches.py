@@ -121,8 +121,8 @@ def test_a_printed_box_label_is_numbered_recorded_on_the_box_and_verified_by_sca
     assert made.status_code == 201, made.text
     serial = made.json()["items"][0]["serial"]
     content = api.lab_tech.get(made.json()["file"].removeprefix("/api/v1")).content
-    assert decoded(pdf_pages(content, 300)[0]) == [HOST + box]
-    verified = api.lab_tech.post(f"/labels/{serial}/verify", json={"scanned": HOST + box})
+    assert decoded(pdf_pages(content, 300)[0]) == [f"{HOST}{box}-01"]
+    verified = api.lab_tech.post(f"/labels/{serial}/verify", json={"scanned": f"{HOST}{box}-01"})
 
     assert verified.json()["verified"] is True
     rows = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
@@ -177,7 +177,7 @@ def test_a_batch_numbers_every_tube_of_a_box_once_and_makes_one_file(api: Api) -
 
     assert (done["state"], done["done"], len(done["answer"]["serials"])) == ("done", 10, 5)
     pages = pdf_pages(api.lab_tech.get(done["file"].removeprefix("/api/v1")).content, 300)
-    assert sorted(decoded(page)[0] for page in pages) == sorted(HOST + code for code in codes)
+    assert sorted(decoded(page)[0] for page in pages) == sorted(f"{HOST}{code}-01" for code in codes)
     kept = api.lab_tech.get(f"/labels/{codes[0]}/prints").json()["items"]
     assert [one["copy_number"] for one in kept] == [1]
 
@@ -232,7 +232,7 @@ def test_labels_reach_an_allowed_printer_at_its_own_resolution(printing: Callabl
 
     sending = api.lab_tech.get(f"/jobs/{done['answer']['sending']}").json()
     assert (sending["state"], sending["done"]) == ("done", 3)
-    assert [decoded(zpl_symbols(label)) for label in printer.labels()] == [[HOST + code] for code in codes]
+    assert [decoded(zpl_symbols(label)) for label in printer.labels()] == [[f"{HOST}{code}-01"] for code in codes]
     assert api.lab_tech.get("/printers").json()["items"] == [{"name": "bench", "dpi": 203}]
 
 
@@ -258,7 +258,7 @@ def test_a_printer_that_is_off_fails_the_job_and_the_prints_can_be_sent_later(pr
     on.close()
 
     assert again["state"] == "done"
-    assert [decoded(zpl_symbols(label)) for label in on.labels()] == [[HOST + codes[0]]]
+    assert [decoded(zpl_symbols(label)) for label in on.labels()] == [[f"{HOST}{codes[0]}-01"]]
 
 
 @pytest.mark.slow

@@ -1,0 +1,259 @@
+"""A label that was replaced, or recorded as destroyed, alarms at every scan; a tube under it still gets somewhere cold."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from biobank.foundation.codes import BODY_ALPHABET, MOST_PRINTS, parse_code
+from biobank.labels.catalogue import catalogue
+from biobank.labels.data import LabelData
+from biobank.labels.layout import compose
+from tests import seed
+from tests.conftest import Api
+from tests.labels.samples import sample
+from tests.labels.test_prints import a_tube, printed
+from tests.pages.visitor import Visit
+from tests.scanning.test_lists import Send, a_box, send
+from tests.shipping.stories import shipped, tubes
+from tests.withdrawals.stories import a_story, by_two, place_of, refused, sign_and_post, state_of
+
+__all__ = ["send"]
+
+HOST = "HTTPS://BANK.EXAMPLE/S/"
+
+
+def label(code: str, number: int) -> str:
+    return f"{HOST}{code}-{BODY_ALPHABET[number >> 5]}{BODY_ALPHABET[number & 31]}"
+
+
+def replaced(api: Api, code: str, template: str = "cryovial-25x13") -> tuple[str, str]:
+    """Print a label of a thing twice; return what the old and the new one say."""
+    kind = "specimens" if parse_code(code).prefix.value in ("AD", "HF", "UN") else "things"
+    numbers = []
+    for reason in ("first_print", "damaged"):
+        answer = api.lab_tech.post("/label-sheets", json={kind: [code], "template": template, "reason": reason})
+        assert answer.status_code == 201, answer.text
+        numbers.append(answer.json()["items"][0]["print_number"])
+    return label(code, numbers[0]), label(code, numbers[1])
+
+
+def attempts(api: Api, code: str, refusal: str = "label_superseded") -> list[str]:
+    kept = api.auditor.get("/attempts", params={"subject": code}).json()["items"]
+    return [one["path"] for one in kept if one["code"] == refusal]
+
+
+@pytest.mark.parametrize("template", catalogue().values(), ids=lambda one: one.name)
+def test_a_label_that_says_its_print_needs_no_larger_symbol(template: Any) -> None:
+    data = sample(template)
+    bare, numbered = (compose(template, with_number(data, number), 300, "bank.example") for number in (None, MOST_PRINTS))
+    assert numbered.payload == f"{bare.payload}-ZZ"
+    assert (numbered.version, numbered.module_um) == (bare.version, bare.module_um)
+
+
+def with_number(data: LabelData, number: int | None) -> LabelData:
+    return replace(data, print_number=number)
+
+
+def test_an_old_label_alarms_where_a_scan_is_asked_about_and_the_new_one_and_a_bare_code_do_not(api: Api) -> None:
+    code = a_tube(api)
+    old, new = replaced(api, code)
+
+    said = refused(api.lab_tech.post("/scans", json={"text": old}), 409, "label_superseded")
+
+    assert "was replaced on" in said["detail"] and "use the new one" in said["detail"]
+    assert said["where_now"] and said["subject"] == code
+    assert attempts(api, code) == ["/api/v1/scans"]
+    for text in (new, code, HOST + code, old.removeprefix(HOST)[:-3]):
+        assert api.lab_tech.post("/scans", json={"text": text}).json()["code"] == code
+
+
+def test_the_labels_of_a_cap_and_a_vial_both_stand(api: Api) -> None:
+    code = a_tube(api)
+    numbers = [printed(api, code, template=template)["print_number"] for template in ("cryovial-25x13", "cap-9")]
+    assert [api.lab_tech.post("/scans", json={"text": label(code, one)}).status_code for one in numbers] == [200, 200]
+
+
+def test_a_label_that_nobody_printed_here_is_stopped(api: Api) -> None:
+    code = a_tube(api)
+    refused(api.lab_tech.post("/scans", json={"text": label(code, 7)}), 409, "label_of_no_print")
+    assert attempts(api, code, "label_of_no_print")
+
+
+def test_an_old_label_of_a_tube_that_one_may_not_know_of_says_nothing(api: Api) -> None:
+    code = a_tube(api)
+    old, _ = replaced(api, code)
+    refused(api.other_clinician.post("/scans", json={"text": old}), 404, "not_found")
+
+
+def test_an_old_label_blocks_its_row_of_a_list_and_is_recorded_by_no_way_in(api: Api, send: Send) -> None:
+    code, box = a_tube(api), a_box(api)
+    old, _ = replaced(api, code)
+    (row,) = send("lab_tech", "list", codes=old, action="store", place=box).json()["rows"]
+    assert (row["verdict"], row["slot"]) == ("blocked", None)
+    assert "use the new one" in row["why"]
+
+    item = json.dumps({"text": old, "seq": 2, "slot": None})
+    assert send("lab_tech", "commit", action="store", place=box, tube=item).status_code >= 400
+    kept = {"action": "store", "text": old, "place": box, "scanned_at": "2026-11-30T00:00:00Z", "offset_ms": 0, "uncertain_ms": 1}
+    assert send("lab_tech", "kept", **kept).status_code >= 400
+    for path, body in (
+        (f"/specimens/{old.removeprefix(HOST)}/store", {"container": box, "expected_seq": 2}),
+        (f"/storage-containers/{box}/placements", {"placements": [{"specimen": old.removeprefix(HOST), "expected_seq": 2}]}),
+        ("/custody-events", {"events": [{"specimen": old.removeprefix(HOST), "kind": "specimen.checked_out"}]}),
+    ):
+        assert api.lab_tech.post(path, json=body).status_code in (404, 405, 422), path
+    assert state_of(api, code)["state"] == "received"
+
+
+def test_a_safe_place_takes_a_tube_under_an_old_label_and_the_attempt_is_kept(api: Api, send: Send) -> None:
+    listed, brought = tubes(api, 2)
+    safe = a_box(api, purpose="quarantine")
+    old, also_old = replaced(api, listed)[0], replaced(api, brought)[0]
+    (row,) = send("lab_tech", "list", codes=old, action="store", place=safe).json()["rows"]
+    assert row["verdict"] == "ready"
+
+    answer = api.lab_tech.post(f"/storage-containers/{safe}/evacuate", json={"scanned": [also_old]})
+
+    assert answer.status_code == 200, answer.text
+    assert place_of(api, brought) == safe
+    assert attempts(api, brought)
+
+
+def test_the_label_of_a_box_that_was_replaced_stops_storing_unless_everything_may_go_there(api: Api, send: Send) -> None:
+    code, box, safe = a_tube(api), a_box(api), a_box(api, purpose="quarantine")
+    for place, refusal in ((box, "use the new one"), (safe, "")):
+        old, new = replaced(api, place, "box-50x25")
+        answer = send("lab_tech", "list", codes=code, action="store", place=old).json()
+        assert refusal in (answer["fault"] or ""), answer
+        assert bool(answer["fault"]) == bool(refusal)
+        assert send("lab_tech", "list", codes=code, action="store", place=new).json()["fault"] is None
+
+
+def test_the_old_label_of_a_position_blocks_the_tube_that_was_scanned_before_it(api: Api, send: Send) -> None:
+    code, box = a_tube(api), a_box(api)
+    slot = api.lab_tech.get(f"/storage-containers/{box}/map").json()["slots"][0]["position"]
+    old, new = (one.removeprefix(HOST) for one in replaced(api, slot, "position-38x13"))
+    rows = [send("lab_tech", "list", line=f"{well}|{code}", action="store", place=box).json()["rows"][0] for well in (old, new)]
+    assert [row["verdict"] for row in rows] == ["blocked", "ready"]
+
+
+def test_a_count_finds_a_tube_under_an_old_label_and_keeps_the_alarm(api: Api) -> None:
+    box = a_box(api)
+    code = a_tube(api)
+    assert api.lab_tech.post(f"/specimens/{code}/store", json={"container": box, "expected_seq": 2}).status_code == 201
+    old, _ = replaced(api, code)
+    answer = api.lab_tech.post(f"/storage-containers/{box}/counts", json={"scanned": [old]})
+    assert answer.json()["status"] == "agreed", answer.text
+    assert attempts(api, code)
+
+
+def test_an_arrival_under_an_old_label_is_a_tube_without_a_label(api: Api) -> None:
+    (code,) = tubes(api, 1)
+    shipment = shipped(api, [code])
+    old, _ = replaced(api, code)
+    answer = api.north_tech.post(f"/shipments/{shipment}/receive", json={"scanned": [{"specimen": old}]})
+    assert answer.status_code in (200, 201), answer.text
+    assert answer.json()["unknown"] == 1, answer.text
+    assert state_of(api, code)["state"] == "in_transit"
+    assert attempts(api, code)
+
+
+def test_an_old_label_is_picked_by_nobody(api: Api) -> None:
+    story = a_story(api).up_to("approve")
+    (vial,) = story.vials
+    old, new = replaced(api, vial)
+    place, path = place_of(api, vial), f"/withdrawals/{story.code}/picks"
+    old_place, new_place = replaced(api, place, "position-38x13" if place.startswith("PS") else "box-50x25")
+
+    refused(api.lab_tech.post(path, json={"tube": old, "place": place}), 409, "label_superseded")
+    refused(api.lab_tech.post(path, json={"tube": new, "place": old_place}), 409, "label_superseded")
+    assert state_of(api, vial)["state"] == "stored"
+    assert api.lab_tech.post(path, json={"tube": new, "place": new_place}).status_code == 201
+    refused(api.lab_tech2.post(path, json={"tube": old, "confirm": True}), 409, "label_superseded")
+    assert attempts(api, vial)
+
+
+def test_pages_stop_an_old_label_in_every_field_and_open_the_new_one(api: Api, visit: Visit) -> None:
+    code, box = a_tube(api), a_box(api)
+    old, new = replaced(api, code)
+    old_box, new_box = replaced(api, box, "box-50x25")
+    tech = visit("lab_tech")
+
+    assert "use the new one" in tech.get_page(f"/find?q={old}", 409)
+    assert "use the new one" in tech.get_page(f"/S/{old.removeprefix(HOST)}", 409)
+    assert tech.get(f"/S/{new.removeprefix(HOST)}").url.path == f"/specimens/{code}"
+    stopped = tech.submit(f"/specimens/{code}/store", {"container": old_box})
+    assert "use the new one" in stopped.text
+    assert attempts(api, box)
+    assert tech.submit(f"/specimens/{code}/store", {"container": new_box}).url.path == f"/specimens/{code}"
+    assert state_of(api, code)["state"] == "stored"
+
+
+def test_something_is_wrong_takes_the_old_label_and_keeps_the_alarm(api: Api, visit: Visit) -> None:
+    code = a_tube(api)
+    old, _ = replaced(api, code)
+    page = visit("lab_tech")
+    answer = page.submit("/wrong", {"about": old, "what": "label"})
+    assert "is on hold" in answer.text, answer.text[:3000]
+    assert attempts(api, code)
+
+
+def test_a_batch_is_what_was_applied_destroyed_and_unaccounted_and_two_people_say_so(api: Api) -> None:
+    codes = tubes(api, 3)
+    made = api.lab_tech.post("/label-sheets", json={"specimens": codes, "template": "cryovial-25x13"}).json()["items"]
+    batch, serials = made[0]["batch"], [one["serial"] for one in made]
+    assert {one["batch"] for one in made} == {serials[0]}
+    path = f"/label-batches/{batch}/reconciliation"
+    body = {"applied": 1, "destroyed": [serials[2]]}
+
+    refused(sign(api, path, {"applied": 3, "destroyed": [serials[2]]}), 409, "labels_do_not_add_up")
+    refused(sign(api, path, {"applied": 0, "destroyed": [10**9]}), 409, "labels_do_not_add_up")
+    answer = by_two(api.lab_tech, api.lab_tech2, path, body, "witnessed")
+
+    assert answer.status_code == 200, answer.text
+    done = answer.json()
+    assert [done[name] for name in ("printed", "applied", "destroyed", "unaccounted")] == [3, 1, 1, 1]
+    assert len(set(done["counted_by"])) == 2
+    found = api.quality.get(f"/deviations/{done['deviation']}").json()
+    assert found["topic"] == "label_unaccounted"
+    refused(sign(api, path, body), 409, "labels_reconciled_already")
+    said = refused(api.lab_tech.post("/scans", json={"text": label(codes[2], 1)}), 409, "label_superseded")
+    assert "recorded as destroyed" in said["detail"]
+    assert api.lab_tech.post("/scans", json={"text": label(codes[0], 1)}).status_code == 200
+    listed = api.lab_tech.get("/label-batches", params={"open": False}).json()["items"]
+    assert [one["batch"] for one in listed] == [batch]
+    assert api.lab_tech.get(f"/label-batches/{batch}").json()["reconciled_at"] is not None
+
+
+def sign(api: Api, path: str, body: dict[str, Any]) -> Any:
+    return sign_and_post(api.lab_tech, "witnessed", path, body)
+
+
+def test_one_person_reconciles_nothing_and_other_figures_complete_nothing(api: Api) -> None:
+    (code,) = tubes(api, 1)
+    one = printed(api, code)
+    path = f"/label-batches/{one['batch']}/reconciliation"
+    body = {"applied": 1, "destroyed": []}
+    pending = sign(api, path, body).json()["pending_act"]
+    refused(sign(api, path, body | {"pending_act": pending}), 403, "second_person_must_differ")
+    other = {"applied": 0, "destroyed": [one["serial"]], "pending_act": pending}
+    refused(sign_and_post(api.lab_tech2, "witnessed", path, other), 409, "pending_act_differs")
+    refused(sign_and_post(api.north_tech, "witnessed", path, body | {"pending_act": pending}), 404, "not_found")
+    assert api.lab_tech.get(f"/label-batches/{one['batch']}").json()["reconciled_at"] is None
+
+
+def test_a_batch_is_reconciled_on_pages_by_scanning_what_was_not_used(api: Api, visit: Visit) -> None:
+    used, unused = tubes(api, 2)
+    made = api.lab_tech.post("/label-sheets", json={"specimens": [used, unused], "template": "cryovial-25x13"}).json()["items"]
+    batch = made[0]["batch"]
+    first, second = visit("lab_tech"), visit("lab_tech2")
+    assert f"/labels/batches/{batch}" in first.get_page("/labels/batches?open=true")
+    form = {"applied": "1", "unused": label(unused, 1), "password": seed.PASSWORD}
+    assert "is no label of this batch" in first.submit(f"/labels/batches/{batch}", form | {"unused": "AD26-0000000"}).text
+    assert "Proposed" in first.submit(f"/labels/batches/{batch}", form).text
+    waiting = second.get_page("/pending").split('href="/pending/')[1].split('"')[0]
+    second.submit(f"/pending/{waiting}/sign", {"password": seed.PASSWORD}, draw=f"/pending/{waiting}")
+    shown = first.get_page("/labels/batches?open=false")
+    assert "2 printed = 1 applied + 1 destroyed + 0 unaccounted" in shown
