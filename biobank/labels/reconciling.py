@@ -1,13 +1,14 @@
 """What became of the labels of a batch: printed = applied + destroyed + unaccounted, counted by two people.
 
 Each of the two counts what stands on its thing and holds the unused ones in their hand before those are destroyed; both sign the
-same figures. What neither found is a deviation, opened with the same act. A label recorded as destroyed alarms wherever it is scanned.
+same figures. What neither found is a deviation, opened with the same act. A label recorded as destroyed alarms at every scan.
+Badges belong to no site: who manages logins counts them.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Select, false, func, insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -15,7 +16,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Proposed, propose_or_complete, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import ANYWHERE, EVERYWHERE
 from biobank.custody.recording import acknowledge
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
@@ -29,7 +30,6 @@ from biobank.quality.streams import record_on_stream
 from biobank.transparency.models import event
 
 reconciliation = table_of(LabelReconciliation)
-PRINTERS: Final = (Permission.LABEL_PRINT, Permission.STORAGE_MANAGE, Permission.KIT_MANAGE)
 
 
 class LabelsReconciledAlready(Conflict):
@@ -87,13 +87,19 @@ def _batches() -> tuple[Select[Any], Any]:
 
 def _seen(actor: Actor) -> tuple[Select[Any], Any]:
     statement, first = _batches()
-    scope = actor.scope(*PRINTERS)
-    return statement.where(scope.of(event.c.site_code) | (first.c.printed_by == actor.code)), first
+    badges = event.c.site_code.is_(None) if actor.may(Permission.USER_MANAGE, at=EVERYWHERE) else false()
+    here = actor.scope(Permission.LABEL_PRINT).of(event.c.site_code)
+    return statement.where(here | badges | (first.c.printed_by == actor.code)), first
+
+
+def counting_permission(one: LabelBatch) -> Permission:
+    """Return what both people who count a batch must be allowed, at its site. Pure."""
+    return Permission.USER_MANAGE if one.site is None else Permission.LABEL_PRINT
 
 
 def list_batches(session: Session, actor: Actor, *, open_only: bool | None = None, paging: Paging = Paging()) -> LabelBatchList:
     """List the batches that were printed where the actor prints, and the actor's own, newest first."""
-    if not actor.scope(*PRINTERS):
+    if not actor.may(Permission.USER_MANAGE, at=EVERYWHERE):
         actor.require(Permission.LABEL_PRINT, at=ANYWHERE)
     statement, first = _seen(actor)
     if open_only is not None:
@@ -124,7 +130,7 @@ def serials_of(session: Session, actor: Actor, batch: int) -> list[tuple[int, st
 
 def reconciling_refusals(actor: Actor, one: LabelBatch) -> list[Refusal]:
     """Return why the actor may not say what became of a batch. Pure."""
-    missing = actor.refusal(Permission.LABEL_PRINT, at=one.site)
+    missing = actor.refusal(counting_permission(one), at=one.site)
     refusals: list[Refusal] = [] if missing is None else [missing]
     if one.reconciled_at is not None:
         refusals.append(LabelsReconciledAlready(f"Two people said on {one.reconciled_at:%Y-%m-%d} what became of these labels."))
@@ -159,8 +165,8 @@ def reconcile_labels(session: Session, act: Act, batch: int | str, request: Reco
         {"applied": request.applied, "destroyed": destroyed, "printed": one.printed, "unaccounted": unaccounted},
         use_signature(session, act, request.signature, Meaning.WITNESSED),
         request.pending_act,
-        needs=Permission.LABEL_PRINT,
-        first_needs=Permission.LABEL_PRINT,
+        needs=counting_permission(one),
+        first_needs=counting_permission(one),
         site=one.site,
     )
     if isinstance(step, Proposed):
@@ -176,7 +182,7 @@ def reconcile_labels(session: Session, act: Act, batch: int | str, request: Reco
             severity="minor",
             topic="label_unaccounted",
             site=one.site,
-            description=f"Of {one.printed} labels of batch {number} ({one.template}) {unaccounted} were neither applied nor destroyed.",
+            description=f"Of {one.printed} labels of batch {number} {unaccounted} were neither applied nor destroyed.",
         )
         opened.append(appended)
     said = LabelsReconciled(
@@ -222,7 +228,7 @@ def _unaccounted(one: LabelBatch, applied: int, destroyed: Sequence[int], of_bat
     left = one.printed - applied - len(destroyed)
     if left < 0:
         raise LabelsDoNotAddUp(
-            f"{one.printed} labels were printed, and {applied} applied and {len(destroyed)} destroyed are {-left} more. Count again."
+            f"{one.printed} labels were printed; {applied} applied and {len(destroyed)} destroyed are {-left} more. Count again."
         )
     return left
 

@@ -59,6 +59,14 @@ def test_aliases_are_read_as_python_reads_them(tab: Page) -> None:
     assert tab.evaluate(read, [STATIC.url("codes.js"), "HF26-MC061EU"]) is None
 
 
+def test_the_page_reads_which_print_a_label_is_and_keeps_it(tab: Page) -> None:
+    read = "([url, t]) => import(url).then((m) => (({ code, label }) => [code, label])(m.readLabel(t)))"
+    for text in (f"{ADDRESS}-0Z", "hf26 mco6iet oz", f"]Q1{TUBE}-0Z"):
+        assert tab.evaluate(read, [STATIC.url("codes.js"), text]) == [TUBE, f"{TUBE}-0Z"]
+        code = resolve_payload(text, "bank.example")
+        assert (code.text, code.label) == (TUBE, f"{TUBE}-0Z")
+
+
 @pytest.mark.parametrize("focus", ["#withdraw", "#note", "#find", "nothing"])
 @pytest.mark.parametrize("delay", [0, 2, 8, 15])
 @pytest.mark.parametrize("label", [TUBE, ADDRESS], ids=["bare", "address"])
@@ -79,7 +87,7 @@ def test_what_the_gun_typed_is_taken_back(tab: Page, site: Site) -> None:
     note.press("End")
     shoot(tab, ADDRESS)
     expect(note).to_have_value("so far")
-    assert tab.evaluate("window.seen") == {"code": TUBE, "prefix": "HF", "text": ADDRESS}
+    assert tab.evaluate("window.seen") == {"code": TUBE, "prefix": "HF", "text": ADDRESS, "label": TUBE}
     assert tab.url.endswith("/bench?")
     assert site.posts == []
 

@@ -91,8 +91,8 @@ def _draw(at: Opened[_Batch]) -> ActForm:
         grave=True,
         lead=(
             f"{one.printed} labels were printed, {one.scanned_back} were scanned back. Count those that stand on what they name."
-            " Scan every unused label, then destroy it before the eyes of the second person. What is neither is unaccounted, and a"
-            " deviation is opened about it."
+            " Scan every unused label, then destroy it before the eyes of the second person. What is neither is unaccounted, and"
+            " a deviation is opened about it."
         ),
         fields=[
             *fields_of(ReconcileLabels, "applied", values=values, labels={"applied": "How many stand on what they name"}),

@@ -57,7 +57,8 @@ def with_codes(
 ) -> Form:
     """Return the form with codes in its fields of tubes, those of rows included, where other issuers' identifiers stood.
 
-    The bank is asked as for any other scan; `in_spite` of what stands against the labels. Raises FormFault for a text that is no code of ours and that the bank does not know.
+    The bank is asked as for any other scan; `in_spite` of what stands against the labels. Raises FormFault for a text that is no
+    code of ours and that the bank does not know.
     """
     typed = [(name, value) for name, value in form.pairs if name.partition("-")[0] in fields]
     asked = {part for _, value in typed for part in _parts(value)}
