@@ -9,7 +9,7 @@ import pytest
 import qrcode
 from playwright.sync_api import Page, Playwright, expect
 
-from biobank.foundation.codes import CHECK_ALPHABET, DATED, NUMBERS, Prefix, is_code, make_code
+from biobank.foundation.codes import CHECK_ALPHABET, DATED, NUMBERS, Prefix, is_code, make_code, resolve_payload
 from biobank.pages.ui.assets import STATIC
 from tests.browser.bench_site import Site
 from tests.browser.chromium import launch
@@ -60,6 +60,7 @@ def test_aliases_are_read_as_python_reads_them(tab: Page) -> None:
 
 
 def test_the_page_reads_which_print_a_label_is_and_keeps_it(tab: Page) -> None:
+    open_bench(tab)
     read = "([url, t]) => import(url).then((m) => (({ code, label }) => [code, label])(m.readLabel(t)))"
     for text in (f"{ADDRESS}-0Z", "hf26 mco6iet oz", f"]Q1{TUBE}-0Z"):
         assert tab.evaluate(read, [STATIC.url("codes.js"), text]) == [TUBE, f"{TUBE}-0Z"]
