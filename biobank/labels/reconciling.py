@@ -25,8 +25,8 @@ from biobank.labels.events import LabelsReconciled
 from biobank.labels.files import prints
 from biobank.labels.models import LabelReconciliation
 from biobank.labels.schemas import LabelBatch, LabelBatchList, LabelsReconciledAnswer, ReconcileLabels
-from biobank.quality.deviations import add_deviation, digest_of
-from biobank.quality.streams import record_on_stream
+from biobank.quality.deviations import add_deviation
+from biobank.quality.streams import digest_of, record_on_stream
 from biobank.transparency.models import event
 
 reconciliation = table_of(LabelReconciliation)

@@ -5,8 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
-from biobank.foundation.codes import BODY_ALPHABET, MOST_PRINTS, parse_code
+from biobank.foundation.codes import BODY_ALPHABET, MOST_PRINTS, MalformedCode, parse_code
 from biobank.labels.catalogue import catalogue
 from biobank.labels.data import LabelData
 from biobank.labels.layout import compose
@@ -259,3 +261,44 @@ def test_a_batch_is_reconciled_on_pages_by_scanning_what_was_not_used(api: Api, 
     second.submit(f"/pending/{waiting}/sign", {"password": seed.PASSWORD}, draw=f"/pending/{waiting}")
     shown = first.get_page("/labels/batches?open=false")
     assert "2 printed = 1 applied + 1 destroyed + 0 unaccounted" in shown
+
+
+def test_a_code_is_asked_for_and_a_labels_text_is_sent(api: Api) -> None:
+    with pytest.raises(MalformedCode, match="the number of its print") as raised:
+        parse_code("AD26-KH0KJQL-02")
+    assert raised.value.code == "label_instead_of_code"
+
+
+def test_the_last_label_that_can_say_its_number_is_the_last(api: Api) -> None:
+    code = a_tube(api)
+    serial = printed(api, code)["serial"]
+    last = text("UPDATE label_print SET print_number = 1023 WHERE serial = :serial")
+    api.test_bank.write(lambda s: s.execute(last, {"serial": serial}))
+    body = {"specimens": [code], "template": "cryovial-25x13", "reason": "damaged"}
+    refused(api.lab_tech.post("/label-sheets", json=body), 409, "label_printed_too_often")
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("UPDATE label_print SET print_number = 1024", "a_label_says_its_number_in_two_characters"),
+        (
+            "INSERT INTO label_print (code, template, copy_number, print_number, batch, reason, printed_at, printed_by) "
+            "SELECT code, 'another', 1, print_number, batch, reason, printed_at, printed_by FROM label_print",
+            "labels_of_a_code_are_numbered",
+        ),
+        ("INSERT INTO label_reconciliation {row} 3, 1, 1, 0, NULL, 'US-A', 'US-B' {rest}", "every_label_of_a_batch_is_somewhere"),
+        ("INSERT INTO label_reconciliation {row} 1, 2, 0, -1, NULL, 'US-A', 'US-B' {rest}", "counts_of_labels_are_counts"),
+        ("INSERT INTO label_reconciliation {row} 1, 0, 0, 1, NULL, 'US-A', 'US-B' {rest}", "a_missing_label_is_a_deviation"),
+        ("INSERT INTO label_reconciliation {row} 1, 1, 0, 0, NULL, 'US-A', 'US-A' {rest}", "two_people_count_labels"),
+    ],
+)
+def test_the_database_refuses_labels_that_do_not_add_up(api: Api, statement: str, rule: str) -> None:
+    printed(api, a_tube(api))
+    row = (
+        "(batch, printed, applied, destroyed, unaccounted, deviation_code, first_user, second_user, reconciled_at, event_hash) "
+        "SELECT batch,"
+    )
+    whole = statement.format(row=row, rest=", printed_at, event_hash FROM label_print")
+    with pytest.raises(IntegrityError, match=rule):
+        api.test_bank.write(lambda s: s.execute(text(whole)))
