@@ -67,8 +67,8 @@ def test_an_old_label_alarms_where_a_scan_is_asked_about_and_the_new_one_and_a_b
     assert "was replaced on" in said["detail"] and "use the new one" in said["detail"]
     assert said["where_now"] and said["subject"] == code
     assert attempts(api, code) == ["/api/v1/scans"]
-    for text in (new, code, HOST + code, old.removeprefix(HOST)[:-3]):
-        assert api.lab_tech.post("/scans", json={"text": text}).json()["code"] == code
+    for scan in (new, code, HOST + code, old.removeprefix(HOST)[:-3]):
+        assert api.lab_tech.post("/scans", json={"text": scan}).json()["code"] == code
 
 
 def test_the_labels_of_a_cap_and_a_vial_both_stand(api: Api) -> None:
@@ -288,7 +288,7 @@ def test_the_last_label_that_can_say_its_number_is_the_last(api: Api) -> None:
             "labels_of_a_code_are_numbered",
         ),
         ("INSERT INTO label_reconciliation {row} 3, 1, 1, 0, NULL, 'US-A', 'US-B' {rest}", "every_label_of_a_batch_is_somewhere"),
-        ("INSERT INTO label_reconciliation {row} 1, 2, 0, -1, NULL, 'US-A', 'US-B' {rest}", "counts_of_labels_are_counts"),
+        ("INSERT INTO label_reconciliation {row} 1, 2, -1, 0, NULL, 'US-A', 'US-B' {rest}", "counts_of_labels_are_counts"),
         ("INSERT INTO label_reconciliation {row} 1, 0, 0, 1, NULL, 'US-A', 'US-B' {rest}", "a_missing_label_is_a_deviation"),
         ("INSERT INTO label_reconciliation {row} 1, 1, 0, 0, NULL, 'US-A', 'US-A' {rest}", "two_people_count_labels"),
     ],
