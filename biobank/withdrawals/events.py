@@ -268,7 +268,10 @@ class Cancelled(WithdrawalEvent):
 
 
 class Picked(WithdrawalEvent):
-    """A tube was taken from its place; place and tube were scanned and were the right ones."""
+    """A tube was taken from its place; place and tube were scanned and were the right ones.
+
+    `by_label`: nothing read its code; what was read on it by eye fits it and nothing else in its box.
+    """
 
     kind: Literal["withdrawal.picked"] = "withdrawal.picked"
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_PICK
@@ -277,10 +280,11 @@ class Picked(WithdrawalEvent):
     specimen: str = CODE
     container: str | None = Field(default=None, max_length=20)
     position: str | None = Field(default=None, max_length=20)
+    by_label: bool = False
 
 
 class PickConfirmed(WithdrawalEvent):
-    """A second person, shown nothing, scanned the same tube."""
+    """A second person, shown nothing, scanned the same tube, or read the same on it (`by_label`)."""
 
     kind: Literal["withdrawal.pick_confirmed"] = "withdrawal.pick_confirmed"
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_PICK
@@ -288,6 +292,7 @@ class PickConfirmed(WithdrawalEvent):
     specimen: str = CODE
     picked_by: str = CODE
     picked: str = HASH
+    by_label: bool = False
 
 
 class SentOut(WithdrawalEvent):

@@ -29,6 +29,7 @@ from biobank.withdrawals.case import (
     set_state,
 )
 from biobank.withdrawals.events import Issued, PickConfirmed, Picked, SentOut
+from biobank.withdrawals.label_text import read_labels, text_differs, tube_read
 from biobank.withdrawals.pick_list import read_pick_list
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import IssueRequest, PickRequest, PlaceChecked, PlaceScan, ThawRequest, WithdrawalAnswer
@@ -79,17 +80,45 @@ def first_of(refusals: Sequence[Refusal]) -> Refused | None:
 
 
 def pick(session: Session, act: Act, code: str, request: PickRequest) -> WithdrawalAnswer | Refused:
-    """Take a tube out of its place, or confirm as the second person, who is shown nothing and only scans."""
-    tube = read_tube(session, act, request.tube)
-    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
-    if tube not in case.tubes:
-        return stray_tube(act, Step.PICK, case, tube, others.get(tube))
+    """Take a tube out of its place, or confirm as the second person, who is shown nothing and only scans, or reads."""
+    if request.tube is None:
+        case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
+        found = _tube_by_label(session, act, case, request)
+        if isinstance(found, Refused):
+            return found
+        tube = found
+    else:
+        tube = read_tube(session, act, request.tube)
+        case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
+        if tube not in case.tubes:
+            return stray_tube(act, Step.PICK, case, tube, others.get(tube))
     grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
     rule = confirm_refusals if request.confirm else pick_refusals
     refused = first_of(rule(act.actor, case, grounds, tube))
     if refused is not None:
         return refused
     return _confirm(session, act, case, tube, request) if request.confirm else _take_out(session, act, case, tube, request)
+
+
+def _tube_by_label(session: Session, act: Act, case: Case, request: PickRequest) -> str | Refused:
+    """Return the tube that stands at the scanned place, or was taken out, and says what was read. Anything else is evidence.
+
+    Raises PlaceNotScanned, LabelTextTooLittle, and why the actor may not begin.
+    """
+    assert request.label is not None, "a pick has a scan or what was read"
+    raise_first(begin_refusals(act.actor, Step.PICK, case))
+    if request.confirm:
+        waiting = [one for one in case.tubes if case.item(one).picked and not case.item(one).confirmed]
+        boxes = {case.picks[one]["container_code"] for one in waiting} - {None}
+    else:
+        if request.place is None:
+            raise PlaceNotScanned("Scan the place of the tube: its position, or its box where it has no position.")
+        place = read_scan(session, act, request.place, Prefix.POSITION, Prefix.CONTAINER)
+        standing = {code: tube.projection for code, tube in case.tubes.items() if not case.item(code).picked}
+        waiting = [code for code, one in standing.items() if place == (one.position_code or one.container_code)]
+        boxes = {standing[one].container_code for one in waiting} - {None}
+    found = tube_read(request.label, read_labels(session, boxes, case.tubes), waiting)
+    return found if found is not None else Refused(text_differs(case.code, waiting, QUARANTINE))
 
 
 def stray_tube(act: Act, step: Step, case: Case, code: str, scanned: Snapshot | None) -> Refused:
@@ -148,7 +177,7 @@ def _take_out(session: Session, act: Act, case: Case, code: str, request: PickRe
             )
         appended = record_on_tubes(session, act, case, [Move(tube, CheckedOut(purpose="withdrawal"))], request)
     container, position = tube.projection.container_code, tube.projection.position_code
-    event = Picked(specimen=code, container=container, position=position)
+    event = Picked(specimen=code, container=container, position=position, by_label=request.tube is None)
     picked = record_on_case(session, act, case, event, request, site=tube.projection.site_code)
     row: dict[str, Any] = {
         "container_code": container,
@@ -171,7 +200,8 @@ def _take_out(session: Session, act: Act, case: Case, code: str, request: PickRe
 
 def _confirm(session: Session, act: Act, case: Case, code: str, request: PickRequest) -> WithdrawalAnswer | Refused:
     row = case.picks[code]
-    event = PickConfirmed(specimen=code, picked_by=row["picked_by"], picked=bytes(row["picked_event"]).hex())
+    picked = bytes(row["picked_event"]).hex()
+    event = PickConfirmed(specimen=code, picked_by=row["picked_by"], picked=picked, by_label=request.tube is None)
     confirmed = record_on_case(
         session,
         act,

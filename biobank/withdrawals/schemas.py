@@ -14,6 +14,7 @@ from biobank.quality.schemas import Code, Reason, Sha256, Token
 from biobank.shipping.schemas import ArrivedBox, Reference, Zone
 from biobank.viability.schemas import DosePublic, SetDose
 from biobank.withdrawals.events import MOST_VOLUME_UL
+from biobank.withdrawals.label_text import LabelRead
 from biobank.withdrawals.seen import LotSeen
 from biobank.withdrawals.workflow import Route
 
@@ -87,11 +88,21 @@ class ReplaceRequest(WithdrawalAct):
 
 
 class PickRequest(WithdrawalAct):
-    """One scan of a tube: by the one who takes it out (with its place), or by the second person, who is shown nothing."""
+    """One scan of a tube: by the one who takes it out (with its place), or by the second person, who is shown nothing.
 
-    tube: Scanned
+    A tube whose code nothing reads is named by its place and by what is read on it, blind, by both (`label` instead of `tube`).
+    """
+
+    tube: Scanned | None = None
+    label: LabelRead | None = Field(default=None, description="What is read on a tube whose code nothing reads.")
     place: Scanned | None = Field(default=None, description="The position's or box's code, scanned. Needed for a stored tube.")
     confirm: bool = Field(default=False, description="This is the second person's blind scan.")
+
+    @model_validator(mode="after")
+    def _scanned_or_read(self) -> Self:
+        if (self.tube is None) == (self.label is None):
+            raise ValueError("scan the tube, or say what is read on it: one of the two")
+        return self
 
 
 class PlaceScan(BaseModel):

@@ -203,6 +203,8 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/{delivered}/adverse", ("clinician",), 13, "/withdrawals/{code}/adverse"),
     stop("/withdrawals/{delivered}/outcome", ("clinician",), 13, "/withdrawals/{code}/outcome"),
     stop("/withdrawals/{approved}/pick", BENCH, 24, "/withdrawals/{code}/pick"),
+    stop("/withdrawals/{approved}/pick/label", BENCH, 24, "/withdrawals/{code}/pick/label"),
+    stop("/withdrawals/{approved}/pick/route", BENCH, 24, "/withdrawals/{code}/pick/route"),
     stop("/withdrawals/{approved}/confirm", BENCH, 18, "/withdrawals/{code}/confirm"),
     stop("/withdrawals/{thawed}/check", CLINIC, 16, "/withdrawals/{code}/check"),
     stop("/withdrawals/{delivered}/paper", ("clinic_staff",), 13, "/withdrawals/{code}/paper"),

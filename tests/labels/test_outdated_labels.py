@@ -302,3 +302,13 @@ def test_the_database_refuses_labels_that_do_not_add_up(api: Api, statement: str
     whole = statement.format(row=row, rest=", printed_at, event_hash FROM label_print")
     with pytest.raises(IntegrityError, match=rule):
         api.test_bank.write(lambda s: s.execute(text(whole)))
+
+
+def test_a_form_that_asks_for_a_code_takes_the_new_label_of_it(api: Api, visit: Visit) -> None:
+    box = a_box(api)
+    _, new = replaced(api, box, "box-50x25")
+    (tube,) = tubes(api, 1)
+    assert api.lab_tech.post(f"/specimens/{tube}/store", json={"container": box, "expected_seq": 2}).status_code == 201
+    fields = {"selection": "tubes_in", "of": new, "template": "cap-9", "reason": "first_print", "format": "pdf", "dpi": "300"}
+    answer = visit("lab_tech").submit("/labels/batch", fields)
+    assert "being made" in answer.text, answer.text[:3000]

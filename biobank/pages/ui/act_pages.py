@@ -40,7 +40,7 @@ from biobank.foundation.errors import NotSignedIn, Refusal, raise_first
 from biobank.pages.ui.addresses import crumbs_of, parameters_of
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, is_file, parse_labelled
 from biobank.pages.ui.rows import wants_rows
-from biobank.pages.ui.scanned import outdated_labels, scanned_code, scanned_codes, with_codes, with_scans
+from biobank.pages.ui.scanned import outdated_labels, scanned_code, scanned_codes, with_codes, with_plain_codes, with_scans
 from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, typed_in_address
 from biobank.pages.ui.templating import render
 
@@ -295,7 +295,9 @@ class ActPage(Generic[R, M]):
             return await self.draw(at)
         acting = Acting(**vars(at), performing=performing, labels=self.labels)
         try:
-            await self._look_at_labels(acting)
+            if self.old_labels != "left":
+                await self._look_at_labels(acting)
+                acting = replace(acting, form=with_plain_codes(acting.form, acting.bank.settings))
             if self.lists:
                 acting = replace(acting, form=await acting.ask(with_scans, acting.form, self.lists, acting.bank.settings))
             if self.tubes:
@@ -318,8 +320,6 @@ class ActPage(Generic[R, M]):
 
     async def _look_at_labels(self, at: Acting[R]) -> None:
         """Keep every outdated label that was scanned; raise LabelSuperseded or LabelOfNoPrint where it stops the form."""
-        if self.old_labels == "left":
-            return
         refusals = list((await at.ask(outdated_labels, at.form, at.bank.settings)).values())
         for refusal in refusals:
             await at.performing.refused(refusal)

@@ -52,6 +52,28 @@ def outdated_labels(session: Session, _actor: Actor, form: Form, settings: Setti
     return outdated(session, labels_in(scans, settings).values())
 
 
+def with_plain_codes(form: Form, settings: Settings) -> Form:
+    """Return the form with the code alone where the text of a label was scanned that says which print it is. Pure.
+
+    For after `outdated_labels`: whoever takes a code is asked nothing about labels.
+    """
+
+    def ours(text: str) -> bool:
+        return is_ours(text, settings.host_name, settings.former_hosts)
+
+    def plain(line: str) -> str:
+        scans = scans_on(line, ours)
+        labels = labels_in(scans, settings)
+        return "\n".join(labels[scan].text if scan in labels else scan for scan in scans) if labels else line
+
+    def value_of(value: str) -> str:
+        lines = value.splitlines()
+        said = [plain(line) for line in lines]
+        return value if said == lines else "\n".join(said)
+
+    return Form([(name, value_of(value)) for name, value in form.pairs])
+
+
 def with_codes(
     session: Session, actor: Actor, form: Form, fields: Collection[str], settings: Settings, *, in_spite: bool = False
 ) -> Form:

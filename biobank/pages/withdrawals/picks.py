@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.foundation.codes import is_code
+from biobank.foundation.codes import Prefix, is_code
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
@@ -122,7 +122,7 @@ async def _take_scan(at: Acting[Picking]) -> Done:
 def _box_back(at: Acting[Picking], here: str) -> Done:
     """The box is back when it was scanned in its place, or when the person says so."""
     box = at.read.back
-    if "confirmed" not in at.form and not at.form.get("scan", "").upper().endswith(box or " "):
+    if "confirmed" not in at.form and ("scan" not in at.form or at.scanned("scan", Prefix.CONTAINER) != box):
         raise FormFault({"scan": f"That is not {box}. Put {box} back and scan it."})
     return Done(here, f"{box} is back.")
 
