@@ -1,20 +1,29 @@
 """What holds for the whole program, answer by answer and call by call: heads of answers, cookies, dangerous calls, hashes."""
 
 import ast
+import asyncio
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 from sqlalchemy import text
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from biobank.app import create_app
+from biobank.auth import one_time
 from biobank.foundation import clock
 from biobank.foundation.config import Settings
+from biobank.operations.supervisor import web_command
+from biobank.registries.routes import PAGES, ROUTERS
 from tests import seed
 from tests.conftest import Api, TestBank
+from tests.test_architecture import dependencies
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in sorted((ROOT / "biobank").rglob("*.py"))}
@@ -217,6 +226,78 @@ def test_the_application_is_never_in_debug_mode(api: Api) -> None:
 
     assert made.debug is False
     assert Settings().test_mode is False
+
+
+def test_no_question_of_the_server_follows_a_redirect() -> None:
+    """httpx follows none unless it is told to."""
+    told = [name for name, source in SOURCES.items() for c in calls(source) for k in c.keywords if k.arg == "follow_redirects"]
+    seen = {ast.unparse(c.func) for c in calls(SOURCES["biobank/transparency/witnessing.py"])}
+
+    assert told == []
+    assert "httpx.post" in seen, "this look would see them"
+
+
+async def address_behind(setting: str, peer: str, claimed: str) -> str:
+    """Say whose address the application sees, as the web server of these settings is started."""
+    command = web_command(Settings(proxy_addresses=setting))
+    believed = command[command.index("--forwarded-allow-ips") + 1]
+    seen: list[str] = []
+
+    async def application(scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append(scope["client"][0])
+
+    scope = {"type": "http", "scheme": "http", "client": (peer, 1), "headers": [(b"x-forwarded-for", claimed.encode())]}
+    await ProxyHeadersMiddleware(application, trusted_hosts=believed)(cast("Any", scope), cast("Any", None), cast("Any", None))
+    assert "--no-proxy-headers" not in command
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("peer", "sees"),
+    [("10.1.2.3", "203.0.113.9"), ("192.0.2.7", "203.0.113.9"), ("198.51.100.1", "198.51.100.1"), ("127.0.0.1", "127.0.0.1")],
+)
+def test_a_callers_address_is_believed_of_our_proxies_only(peer: str, sees: str) -> None:
+    assert asyncio.run(address_behind("10.0.0.0/8 192.0.2.7", peer, "203.0.113.9")) == sees
+
+
+def test_acts_are_posted_and_what_a_question_writes_is_that_it_was_asked() -> None:
+    """Whoever makes a browser fetch an address acts in nobody's name. One GET runs a use case: it records who read an identity."""
+    acting = {"performer", "page_performer", "disclosing", "proven_key"}
+    routes = [route for router in ROUTERS for route in router.routes] + list(PAGES.routes)
+    got = {
+        route.path
+        for route in routes
+        if isinstance(route, APIRoute) and "GET" in route.methods and acting & set(dependencies(route.dependant))
+    }
+    posted = [route for route in routes if isinstance(route, APIRoute) and acting & set(dependencies(route.dependant))]
+
+    assert got == {"/api/v1/donors/{code}/identity"}
+    assert len(posted) > 150
+
+
+PROXY = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text()
+
+
+def test_the_proxys_file_names_new_protocols_good_ciphers_and_hsts_of_a_year() -> None:
+    (protocols,) = re.findall(r"ssl_protocols (.+);", PROXY)
+    (named,) = re.findall(r"ssl_ciphers (.+);", PROXY)
+    (age,) = re.findall(r'Strict-Transport-Security "max-age=(\d+); includeSubDomains" always', PROXY)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers(named)
+    twelve = [cipher for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3"]
+
+    assert protocols.split() == ["TLSv1.2", "TLSv1.3"]
+    assert {cipher["name"] for cipher in twelve} == set(named.split(":")), "each is one that OpenSSL knows"
+    assert all(cipher["aead"] and cipher["kea"] == "kx-ecdhe" for cipher in twelve)
+    assert int(age) >= 365 * 24 * 3600
+
+
+def test_a_printed_code_has_eighty_random_bits() -> None:
+    codes = {one_time.new_code() for _ in range(500)}
+
+    assert len(codes) == 500
+    assert {len(one_time.as_typed(code)) for code in codes} == {16}
+    assert len(set("".join(one_time.as_typed(code) for code in codes))) == 32
 
 
 def attempts(api: Api) -> list[tuple[str, str, int]]:

@@ -2,11 +2,19 @@
 may be names, birth dates and passwords.
 """
 
+import sys
+
 import structlog
+from structlog.typing import Processor
 
 
 def set_up() -> None:
-    """Let loggers write lines for people, tracebacks without local variables."""
+    """Let loggers write a JSON object a line, or lines for people where standard output is a terminal.
+
+    Tracebacks are without local variables. What came from a caller stays inside its string, whatever characters it has.
+    """
+    for_people: list[Processor] = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    for_programs: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -14,6 +22,6 @@ def set_up() -> None:
             structlog.processors.StackInfoRenderer(),
             structlog.dev.set_exc_info,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+            *(for_people if sys.stdout.isatty() else for_programs),
         ]
     )

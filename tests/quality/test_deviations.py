@@ -85,6 +85,8 @@ def test_a_file_is_kept_encrypted_and_comes_back_by_its_hash(api: Api) -> None:
     read = api.quality.get(f"/attachments/{sha}")
 
     assert (read.content, read.headers["content-type"].split(";")[0]) == (data, "text/csv")
+    assert read.headers["content-disposition"] == f'attachment; filename="{sha[:16]}"'
+    assert read.headers["x-content-type-options"] == "nosniff"
     (path,) = (api.test_bank.bank.settings.state_dir / "attachments" / sha[:2]).iterdir()
     assert b"temperature" not in path.read_bytes()
     assert stored(api, data, media_type="text/csv").json() == answer.json()
