@@ -261,7 +261,7 @@ def test_a_callers_address_is_believed_of_our_proxies_only(peer: str, sees: str)
 
 
 def test_acts_are_posted_and_what_a_question_writes_is_that_it_was_asked() -> None:
-    """Whoever makes a browser fetch an address acts in nobody's name. One GET runs a use case: it records who read an identity."""
+    """Who makes a browser fetch an address acts in nobody's name. One GET runs a use case: an identity was read."""
     acting = {"performer", "page_performer", "disclosing", "proven_key"}
     routes = [route for router in ROUTERS for route in router.routes] + list(PAGES.routes)
     got = {

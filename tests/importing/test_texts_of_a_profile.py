@@ -8,7 +8,7 @@ from biobank.importing.profile import Sheet, Split
 
 @pytest.mark.parametrize("sign", [".", "+", "|", "(", "$", "*", "\\"])
 def test_a_sign_between_two_fields_means_itself(sign: str) -> None:
-    expression = Split(column="Place", pattern=f"{{rack}}{sign}{{box}}").expression
+    expression = Split(heading="Place", pattern=f"{{rack}}{sign}{{box}}").expression
 
     found = expression.fullmatch(f"R1 {sign} B2")
     assert found is not None
