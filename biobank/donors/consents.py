@@ -156,10 +156,10 @@ def require_consent(
 ) -> bytes:
     """Return the leaf hash of the consent event an act at `at` rests on; put it into the act's `relies_on`.
 
-    The latest consent of the kind that covers `tissue` decides: once it is revoked, an older one does not come back. `at` is
-    when the act happens. A revocation counts for every act of the last 15 minutes before it too: only an act entered late,
-    with its reason, is judged by what was in force then. The caller holds the donor's row lock and passes `where_now` when
-    there is a tube in somebody's hands.
+    The latest consent of the kind that covers `tissue` decides, and a revocation takes back every one given before it: neither
+    an older one nor an old form that is entered late comes back (`taken_back_at`). `at` is when the act happens. A revocation
+    counts for every act of the last 15 minutes before it too: only an act entered late, with its reason, is judged by what was
+    in force then. The caller holds the donor's row lock and passes `where_now` when there is a tube in somebody's hands.
 
     Raises ConsentMissing (never given, expired, donor erased) or ConsentIsRevoked.
     """
@@ -200,7 +200,7 @@ def covering_consent(
     """Return the leaf hash of the consent that covers an act at `at`, or why none does. `given` is latest first. Pure."""
     words = kind.replace("_", " ")
     covered = "" if tissue is None else f" for {tissue.replace('_', ' ')}"
-    covering = [row for row in given if tissue is None or row.tissues is None or tissue in row.tissues]
+    covering = covering_of(given, tissue)
     if not covering or covering[0].donor_status == "erased":
         return ConsentMissing(
             f"{donor_code} has given no {words} consent{covered}. Record the signed form first.",
@@ -209,9 +209,10 @@ def covering_consent(
             consent_kind=kind,
         )
     latest = covering[0]
-    if latest.revoked_at is not None and at > latest.revoked_at - BACK_WITHOUT_REASON:
+    taken_back = taken_back_at(latest, covering)
+    if taken_back is not None and at > taken_back - BACK_WITHOUT_REASON:
         return ConsentIsRevoked(
-            f"{donor_code} revoked the {words} consent{covered} on {latest.revoked_at:%Y-%m-%d}. This act may not go on.",
+            f"{donor_code} revoked the {words} consent{covered} on {taken_back:%Y-%m-%d}. This act may not go on.",
             where_now=where_now,
             subject=donor_code,
             consent_kind=kind,
@@ -226,14 +227,39 @@ def covering_consent(
     return bytes(latest.given_event)
 
 
+def covering_of(given: Sequence["Row[Any]"], tissue: str | None) -> list["Row[Any]"]:
+    """Return those of one kind that cover a tissue, in their order. Pure."""
+    return [row for row in given if tissue is None or row.tissues is None or tissue in row.tissues]
+
+
+def taken_back_at(consent: Any, covering: Sequence[Any]) -> datetime | None:
+    """Return when a consent was taken back, the first time: itself, or with another of those `covering` the same that was
+    revoked after this one was given, whenever its form was entered. None while it stands. Pure."""
+    times = [
+        row.revoked_at
+        for row in covering
+        if row.revoked_at is not None and (row.id == consent.id or consent.given_at <= row.revoked_at)
+    ]
+    return min(times, default=None)
+
+
+def _taken_back_whole(consent: "Row[Any]", given: Sequence["Row[Any]"]) -> datetime | None:
+    """Return when nothing was left that a consent covers: each of its tissues was taken back. `given`: of every kind. Pure."""
+    kind = [row for row in given if row.kind == consent.kind]
+    tissues = list(Tissue) if consent.tissues is None else consent.tissues
+    times = [taken_back_at(consent, covering_of(kind, tissue)) for tissue in tissues]
+    known = [time for time in times if time is not None]
+    return max(known) if known and len(known) == len(times) else None
+
+
 def consents_of(session: Session, donor_code: str) -> list[ConsentPublic]:
     """Return every consent of a donor, oldest first. The caller has checked that the actor may see the donor."""
-    rows = session.execute(select(_consent).where(_consent.c.donor_code == donor_code).order_by(_consent.c.given_at))
+    rows = session.execute(select(_consent).where(_consent.c.donor_code == donor_code).order_by(_consent.c.given_at)).all()
     at = now()
-    return [_public(row, at) for row in rows]
+    return [_public(row, _taken_back_whole(row, rows), at) for row in rows]
 
 
-def _public(row: "Row[Any]", at: datetime) -> ConsentPublic:
+def _public(row: "Row[Any]", taken_back: datetime | None, at: datetime) -> ConsentPublic:
     return ConsentPublic(
         id=row.id,
         kind=row.kind,
@@ -246,5 +272,6 @@ def _public(row: "Row[Any]", at: datetime) -> ConsentPublic:
         on_death=row.on_death,
         at_end_of_term=row.at_end_of_term,
         revoked_at=row.revoked_at,
-        in_force=row.revoked_at is None and (row.valid_until is None or row.valid_until > at),
+        taken_back_at=taken_back,
+        in_force=taken_back is None and (row.valid_until is None or row.valid_until > at),
     )

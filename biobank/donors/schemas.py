@@ -166,6 +166,9 @@ class ConsentPublic(BaseModel):
     on_death: OnDeath | None
     at_end_of_term: AtEndOfTerm | None
     revoked_at: AwareDatetime | None
+    taken_back_at: AwareDatetime | None = Field(
+        description="Revoked itself, or with another consent of its kind that was revoked after this one was given."
+    )
     in_force: bool
 
 

@@ -23,7 +23,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from biobank.auth.permissions import Permission
 from biobank.custody.legality import Snapshot, hold_refusal, reservation_refusal
@@ -121,11 +120,19 @@ class Announced:
 
 
 @dataclass(frozen=True)
+class Banking:
+    """The banking consent that covers its tissue: when it was taken back, and when its term ends."""
+
+    revoked_at: datetime | None = None
+    valid_until: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Facts:
     """What the record says beside the specimen, at one instant.
 
     `began_with`: the amount of its first entry; `rest_percent`: how much of that is a usable rest; `banking`: the latest banking
-    consent that covers its tissue, as a row; `wrong`: what an inspection said no to; `remaining`: if this unit were gone;
+    consent that covers its tissue; `wrong`: what an inspection said no to; `remaining`: if this unit were gone;
     `attached`: the evidence named is on file; `may_use_up`: two people allowed it within the day.
     """
 
@@ -134,7 +141,7 @@ class Facts:
     remaining: Remaining
     rest_percent: int = 50
     tests: LotTests = NO_TESTS
-    banking: Any = None
+    banking: Banking | None = None
     wrong: tuple[str, ...] = ()
     announced: Announced | None = None
     attached: bool = False

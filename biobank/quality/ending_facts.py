@@ -7,9 +7,9 @@ from sqlmodel import Session
 
 from biobank.custody.entry import parse_entry
 from biobank.custody.legality import Snapshot
-from biobank.donors.consents import consents_given
+from biobank.donors.consents import consents_given, covering_of, taken_back_at
 from biobank.foundation.codes import parse_code
-from biobank.quality.ending import Announced, Facts
+from biobank.quality.ending import Announced, Banking, Facts
 from biobank.quality.inspections import read_seen
 from biobank.quality.lot_tests import read_lot_tests
 from biobank.quality.models import ending_notice, ending_rule, use_up_allowed
@@ -61,10 +61,10 @@ def read_facts(session: Session, specimen: Snapshot, at: datetime, *, attached: 
     )
 
 
-def _banking(session: Session, specimen: Snapshot, at: datetime) -> object:
-    """The latest banking consent that covers the specimen's tissue."""
+def _banking(session: Session, specimen: Snapshot, at: datetime) -> Banking | None:
+    """The latest banking consent that covers the specimen's tissue, and whether it was taken back."""
     if specimen.donor_code is None:
         return None
     tissue = tissue_of(specimen.material, parse_code(specimen.code).prefix).value
-    given = consents_given(session, [specimen.donor_code], "banking", at)[specimen.donor_code]
-    return next((row for row in given if row.tissues is None or tissue in row.tissues), None)
+    covering = covering_of(consents_given(session, [specimen.donor_code], "banking", at)[specimen.donor_code], tissue)
+    return Banking(taken_back_at(covering[0], covering), covering[0].valid_until) if covering else None

@@ -75,7 +75,7 @@ def test_a_new_consent_after_a_revocation_counts(api: Api) -> None:
     donor = register(api.clinician)
     revoke(api, donor, consent(api.clinician, donor).json()["consent"])
 
-    again = consent(api.clinician, donor, given_at="2026-02-01T09:00:00Z").json()
+    again = consent(api.clinician, donor, given_at=clock.now().isoformat()).json()
 
     assert required(api, donor) == again["events"][0]["leaf_hash"]
 
@@ -226,3 +226,29 @@ def test_the_database_refuses_to_change_or_delete_a_consent_and_to_revoke_it_twi
     ):
         with psycopg.connect(api.test_bank.dsn("owner")) as connection, pytest.raises(psycopg.errors.RestrictViolation):
             connection.execute(statement)
+
+
+def test_an_old_form_entered_late_does_not_bring_back_what_was_taken_back_since(api: Api) -> None:
+    donor = register(api.clinician)
+    first = consent(api.clinician, donor, "treatment", given_at="2026-01-05T09:00:00Z").json()["consent"]
+    revoke(api, donor, first)
+
+    consent(api.clinician, donor, "treatment", given_at="2026-01-06T09:00:00Z")
+
+    with pytest.raises(ConsentIsRevoked):
+        required(api, donor, "treatment")
+    shown = api.clinician.get(f"/donors/{donor}").json()["consents"]
+    assert [(one["in_force"], one["taken_back_at"] is not None) for one in shown] == [(False, True), (False, True)]
+
+
+def test_a_revocation_of_one_tissue_leaves_the_consent_for_the_others(api: Api) -> None:
+    donor = register(api.clinician)
+    hair = consent(api.clinician, donor, given_at="2026-01-05T09:00:00Z", tissues=["hair_follicle"]).json()["consent"]
+    consent(api.clinician, donor, given_at="2026-01-06T09:00:00Z")
+    revoke(api, donor, hair)
+
+    with pytest.raises(ConsentIsRevoked):
+        required(api, donor, tissue="hair_follicle")
+    assert required(api, donor, tissue="adipose")
+    shown = api.clinician.get(f"/donors/{donor}").json()["consents"]
+    assert [one["in_force"] for one in shown] == [False, True]

@@ -213,7 +213,7 @@ def _draw(at: Opened[Known], identity: IdentityPublic | None = None) -> OwnPage:
         may_consent=actor.may(Permission.CONSENT_RECORD, at=donor.clinic_site) and donor.status != "erased",
         identity=None if identity is None else _identity(identity),
         consents=[
-            consent.model_dump() | {"state": "revoked" if consent.revoked_at else "given" if consent.in_force else "expired"}
+            consent.model_dump() | {"state": "revoked" if consent.taken_back_at else "given" if consent.in_force else "expired"}
             for consent in donor.consents
         ],
         consent_columns=CONSENT_COLUMNS,
