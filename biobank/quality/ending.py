@@ -14,8 +14,8 @@ No other route ends anything: scan lists receive, store, check out and hand over
 specimen, never in its stead; an import makes records and changes none (`importing/known.py`); a verdict on a lot leaves its units
 where they are; `specimen.identified` and undoing an end take two of quality themselves; administration has its own two people.
 
-What is kept for treatment and alive is protected. What was thawed, is no more than a rest, was kept for tests, or failed a test
-of its lot goes at once, before a witness. A hold on destruction and a reservation stop every route, and none takes usable units
+What is kept for treatment and alive is protected. What was thawed, is no more than a rest, was kept for tests, or is of a lot in
+which something grew goes at once, before a witness; another failed test is judged and thought over like any other reason. A hold on destruction and a reservation stop every route, and none takes usable units
 below the reserve, unless the donor wants it.
 """
 
@@ -31,6 +31,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, Refusal
 from biobank.quality.lot_tests import NO_TESTS, LotTests
 from biobank.quality.reserves import RELEASED, Remaining
+from biobank.specimens.test_results import BY_GROWTH
 
 P = Permission
 
@@ -159,8 +160,9 @@ def is_protected(specimen: Snapshot) -> bool:
 
 
 def goes_at_once(specimen: Snapshot, facts: Facts) -> bool:
-    """Say whether it ends before a witness and without a wait: not protected, no more than a rest, or its lot failed a test."""
-    return not is_protected(specimen) or bool(facts.tests.failed) or not leaves_a_rest(specimen.projection.amount, facts)
+    """Say whether it ends before a witness and without a wait: not protected, no more than a rest, or its lot is contaminated."""
+    contaminated = not BY_GROWTH.isdisjoint(facts.tests.failed)
+    return not is_protected(specimen) or contaminated or not leaves_a_rest(specimen.projection.amount, facts)
 
 
 def waits(specimen: Snapshot, facts: Facts) -> bool:

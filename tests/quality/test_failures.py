@@ -9,9 +9,10 @@ from sqlalchemy.exc import IntegrityError
 from tests.conftest import Api
 from tests.pages.visitor import Visit
 from tests.quality.test_decisions import lot_of
+from tests.quality.test_disposal import announce, discard
 from tests.seed import USERS
 from tests.specimens.test_lots import REPORT, report
-from tests.withdrawals.stories import Story, a_story, kinds_of, refused, state_of
+from tests.withdrawals.stories import Story, a_story, kinds_of, later, refused, state_of
 
 
 def failed(api: Api, story: Story) -> str:
@@ -72,3 +73,16 @@ def test_the_database_keeps_notices_whole(api: Api, change: str, name: str) -> N
     failed(api, a_story(api, 2, lot=True).up_to("request"))
     with pytest.raises(IntegrityError, match=name):
         api.test_bank.write(lambda s: s.execute(text(f"UPDATE notice SET {change}")))
+
+
+def test_only_what_grew_is_destroyed_at_once_by_two_technicians(api: Api) -> None:
+    weak, grown = a_story(api, 2, lot=True), a_story(api, 2, lot=True)
+    lot = lot_of(api, weak.vials[0])
+    assert report(api, lot, test="viability", result="failed", viable_bp=3000, **REPORT).status_code == 201
+    failed(api, grown)
+
+    refused(discard(api, api.lab_tech, api.lab_tech2, weak.vials[0], reason="failed_test"), 409, "not_announced")
+    assert announce(api, weak.vials[0], reason="failed_test").status_code == 200
+    later(api, days=8)
+    refused(discard(api, api.lab_tech, api.lab_tech2, weak.vials[0], reason="failed_test"), 403, "quality_discards")
+    assert discard(api, api.lab_tech, api.lab_tech2, grown.vials[0], reason="failed_test").status_code == 200
