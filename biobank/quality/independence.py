@@ -21,6 +21,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.performer_confirmations import named_performer
 from biobank.custody.states import PerformerAnswer, StreamKind
 from biobank.foundation.errors import NotPermitted, Refusal
+from biobank.specimens.lineage import kin_of
 from biobank.transparency.models import event
 
 
@@ -118,20 +119,40 @@ _HANDS = (
 """Whoever recorded an event, and the colleagues it names who did not deny it, each with every login of the person."""
 
 
+MADE = frozenset({"specimen.derived", "specimen.frozen", "specimen.thawed", "lot.made"})
+"""What counts of an ancestor: whoever made, froze or thawed it. A part that went into another lot is none of this one's."""
+MEASURED = frozenset({"specimen.viability_measured"})
+"""What counts of a sibling: the unit that was thawed and counted speaks for its lot."""
+
+
 def read_touches(session: Session, units: Collection[Snapshot]) -> dict[str, Sequence[Touch]]:
-    """Return who had to do with each unit, by its code: one statement however many."""
-    lots: dict[str, list[str]] = {}
+    """Return who had to do with each unit, by its code: two statements however many.
+
+    With the unit itself, its lot and what was asked of it; with what it was made from and the lots of that; and with the units of
+    its own lot that were counted.
+    """
+    streams: dict[tuple[str, str], set[tuple[str, frozenset[str]]]] = {}
+
+    def reach(kind: StreamKind, stream: str | None, unit: str, counts: Collection[str] = CAPACITIES) -> None:
+        if stream is not None:
+            streams.setdefault((kind.value, stream), set()).add((unit, frozenset(counts)))
+
     for one in units:
-        if one.lot_code is not None:
-            lots.setdefault(one.lot_code, []).append(one.code)
+        reach(StreamKind.SPECIMEN, one.code, one.code)
+        reach(StreamKind.LOT, one.lot_code, one.code)
+    for kin in kin_of(session, [one.code for one in units]):
+        reach(StreamKind.SPECIMEN, kin.code, kin.unit, MEASURED if kin.sibling else MADE)
+        reach(StreamKind.LOT, kin.lot, kin.unit, MADE)
     e = event.c
     named = _ENTRY["body"]["specimens"]
     rows = session.execute(
         select(e.stream_kind, e.stream_id, e.kind, e.occurred_at, named.label("named"), _HANDS.label("hands")).where(
             e.kind.in_(sorted(CAPACITIES)),
             or_(
-                and_(e.stream_kind == StreamKind.SPECIMEN.value, e.stream_id.in_(sorted(one.code for one in units))),
-                and_(e.stream_kind == StreamKind.LOT.value, e.stream_id.in_(sorted(lots))),
+                *(
+                    and_(e.stream_kind == kind.value, e.stream_id.in_(sorted(one for of, one in streams if of == kind.value)))
+                    for kind in (StreamKind.SPECIMEN, StreamKind.LOT)
+                ),
                 and_(
                     e.stream_kind == StreamKind.WITHDRAWAL.value,
                     e.donor_code.in_(sorted({one.donor_code for one in units if one.donor_code is not None})),
@@ -145,15 +166,10 @@ def read_touches(session: Session, units: Collection[Snapshot]) -> dict[str, Seq
             Touch(CAPACITIES[row.kind], row.stream_id, login, frozenset(logins), row.occurred_at)
             for login, logins in sorted((row.hands or {}).items())
         ]
-        for unit in _units_of(row, lots):
-            if unit in found:
-                found[unit] += touches
+        if row.stream_kind == StreamKind.WITHDRAWAL.value:
+            concerned = set(row.named)
+        else:
+            concerned = {unit for unit, counts in streams[row.stream_kind, row.stream_id] if row.kind in counts}
+        for unit in concerned.intersection(found):
+            found[unit] += touches
     return dict(found)
-
-
-def _units_of(row: Any, lots: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    if row.stream_kind == StreamKind.LOT.value:
-        return lots[row.stream_id]
-    if row.stream_kind == StreamKind.WITHDRAWAL.value:
-        return list(row.named)
-    return [row.stream_id]

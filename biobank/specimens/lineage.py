@@ -1,6 +1,7 @@
 """Lineage: everything a specimen came from and everything that came from it."""
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, text
 from sqlmodel import Session
@@ -37,6 +38,35 @@ _NODES = text(
     LIMIT :largest
     """
 )
+
+
+_KIN = text(
+    """
+    WITH RECURSIVE up AS (
+        SELECT code AS unit, code FROM specimen WHERE code = ANY(:units)
+        UNION
+        SELECT up.unit, p.parent_code FROM up JOIN specimen_parent p ON p.child_code = up.code
+    )
+    SELECT up.unit, up.code, s.lot_code, false AS sibling FROM up JOIN specimen s ON s.code = up.code WHERE up.code <> up.unit
+    UNION
+    SELECT own.code, other.code, NULL, true FROM specimen own JOIN specimen other ON other.lot_code = own.lot_code
+    WHERE own.code = ANY(:units) AND other.code <> own.code
+    """
+)
+
+
+class Kin(NamedTuple):
+    """Another specimen that a unit was made from or with. `lot`: of an ancestor; `sibling`: made in the same lot as the unit."""
+
+    unit: str
+    code: str
+    lot: str | None
+    sibling: bool
+
+
+def kin_of(session: Session, units: Collection[str]) -> list[Kin]:
+    """Return every ancestor of these units and every other unit of their lots. One statement."""
+    return [Kin(*row) for row in session.execute(_KIN, {"units": sorted(units)})]
 
 
 def describe_lineage(session: Session, actor: Actor, code: str) -> Lineage:

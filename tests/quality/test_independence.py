@@ -12,8 +12,11 @@ from biobank.quality.independence import CAPACITIES, Capacity, Touch, independen
 from tests.conftest import Api, Client
 from tests.granting import also
 from tests.quality.test_decisions import all_passed, lot_of
+from tests.quality.test_disposal import seq_of
 from tests.seed import USERS
 from tests.signing import signed
+from tests.specimens.stories import culture, made, run, svf, using
+from tests.specimens.stories import donor as registered
 from tests.specimens.test_lots import REPORT, report
 from tests.withdrawals.stories import a_donor, approve, bank_vials, kinds_of, refused, sign_and_post
 
@@ -101,3 +104,29 @@ def test_the_database_lets_no_login_name_itself_as_its_persons_first(api: Api) -
     itself = text("UPDATE app_user SET person_code = code WHERE username = 'quality'")
     with pytest.raises(IntegrityError, match="another_login_of_a_person_names_the_first"):
         api.test_bank.write(lambda s: s.execute(itself))
+
+
+def test_whoever_counted_another_vial_of_the_lot_does_not_release_it(api: Api) -> None:
+    vial, other = bank_vials(api, a_donor(api), 2, released=False, basis="undetermined", lot=True)
+    also(api, "quality", "lab_tech", "LAB")
+    counted = {"method": "ao_pi", "dilution_milli": 1000, "live": 95, "dead": 5, "expected_seq": seq_of(api, other)}
+    answer = api.quality.post(f"/specimens/{other}/viability-assays", json=counted)
+    assert answer.status_code == 201, answer.text
+
+    body = {"basis": "us_351_ind", "authorisation": "IND 1", "reason": "assessed"}
+    told = refused(sign_and_post(api.quality, "decided", f"/specimens/{vial}/basis", body), 403, "not_independent")
+    assert told["detail"].startswith(f"You tested {vial} ({other}) on ")
+    assert sign_and_post(api.quality2, "decided", f"/specimens/{vial}/basis", body).status_code == 200
+
+
+def test_whoever_grew_the_passage_before_does_not_release_what_another_made_of_it(api: Api) -> None:
+    also(api, "quality", "lab_tech", "LAB")
+    parent = svf(api, registered(api))
+    grown = made(run(api.quality, "expansion", [using(parent)], [culture(10**7, 0)]))["specimens"][0]
+    passaged = made(run(api.lab_tech, "passage", [using(grown)], [culture(10**7, 1)]))["specimens"][0]
+
+    body = {"basis": "us_351_ind", "authorisation": "IND 1", "reason": "assessed"}
+    path = f"/specimens/{passaged['code']}/basis"
+    told = refused(sign_and_post(api.quality, "decided", path, body), 403, "not_independent")
+    assert told["detail"].startswith(f"You processed {passaged['code']} ({grown['lot']}) on ")
+    assert sign_and_post(api.quality2, "decided", path, body).status_code == 200
