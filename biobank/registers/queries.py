@@ -12,6 +12,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.locks import locked
+from biobank.donors.allergies import Substance
 from biobank.foundation.clock import now
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
@@ -127,3 +128,9 @@ def members_of(row: "Row[Any]", at: datetime) -> dict[str, Any]:
     names = set(RegisterPublic.model_fields) - {"entry", "site", "problems"}
     given = {name: getattr(row, name) for name in names}
     return given | {"entry": row.key, "site": row.site_code, "problems": problems_of(entry_of(row), at, at)}
+
+
+def contents_of(session: Session, keys: Collection[str]) -> dict[str, frozenset[Substance]]:
+    """Return what each of these entries may leave in cells, by its code; what nobody said, and an unknown code, is missing."""
+    rows = session.execute(select(register_entry.c.key, register_entry.c.contains).where(register_entry.c.key.in_(sorted(keys))))
+    return {row.key: frozenset(map(Substance, row.contains)) for row in rows if row.contains}
