@@ -32,6 +32,7 @@ from biobank.people.resets import shown_today
 from biobank.quality.adverse import adverse_to_do
 from biobank.quality.deviations import list_deviations
 from biobank.quality.disposal import announced_ends
+from biobank.quality.ending import USES
 from biobank.quality.holds import liftable, list_holds
 from biobank.quality.notices import list_notices
 from biobank.shipping.handover_queries import list_handovers
@@ -248,7 +249,8 @@ def _announced_ends(session: Session, actor: Actor, _at: datetime) -> Iterator[T
     for code, owner, reason, not_before in announced_ends(session, actor, SHOWN_EACH):
         detail = f"of {owner}, {words(reason).lower()}: place a hold if you object"
         href = f"{code_href(code)}/end/withdraw" if actor.may(P.QUALITY_DECIDE, at=ANYWHERE) else code_href(code)
-        yield Task("Is to be destroyed from then on", code, href, "due", not_before, detail)
+        verb = "used up" if reason in USES else "destroyed"
+        yield Task(f"Is to be {verb} from then on", code, href, "due", not_before, detail)
 
 
 def _not_finished(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:

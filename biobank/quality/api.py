@@ -226,7 +226,7 @@ async def discard(code: CodePath, request: DiscardRequest, performing: Performin
 
 @router.post("/specimens/{code}/end")
 async def announce_end(code: CodePath, request: AnnounceRequest, performing: Performing) -> AnnouncedEnd:
-    """Announce that what is kept frozen for treatment is to be destroyed: quality, signed "decided"."""
+    """Announce that what is kept frozen for treatment is to be destroyed or used up: quality, signed "decided"."""
     return await performing(disposal.announce_end, code, request)
 
 

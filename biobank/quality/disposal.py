@@ -30,9 +30,10 @@ from biobank.donors.visibility import lock_donor
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.people.queries import get_site
-from biobank.quality.attachments import attachment
+from biobank.quality.attachments import attachment, require_stored
 from biobank.quality.decisions import answer_of
 from biobank.quality.ending import (
+    USES,
     Facts,
     QualityDiscards,
     Route,
@@ -89,8 +90,10 @@ def _opened(session: Session, act: Act, code: str, expected_seq: int | None) -> 
     return specimen
 
 
-def _attached(session: Session, sha256: str | None) -> bool:
-    known = select(attachment.c.sha256).where(attachment.c.sha256 == sha256)
+def _asked_for(session: Session, specimen: Snapshot, sha256: str | None) -> bool:
+    """Say whether the donor's written request is on file: a stored file about this donor, not one about anybody else."""
+    of_donor = (attachment.c.sha256 == sha256, attachment.c.subject == specimen.donor_code)
+    known = select(attachment.c.sha256).where(*of_donor)
     return sha256 is not None and session.execute(known).first() is not None
 
 
@@ -147,7 +150,8 @@ def _two(
 ) -> Completed | Proposed:
     """Take this person's signature and propose the ending, or complete what the first person proposed. `body`: what both sign."""
     second_half = request.pending_act is not None
-    raise_first(ending_refusals(act.actor, route, specimen, facts, reason=body.get("reason"), second=second_half))
+    reason = body.get("reason", body.get("use"))
+    raise_first(ending_refusals(act.actor, route, specimen, facts, reason=reason, second=second_half))
     first, second = pair_of(route, specimen, facts)
     return propose_or_complete(
         session,
@@ -178,7 +182,7 @@ def _signatures(step: Completed) -> tuple[str, str]:
 def discard(session: Session, act: Act, code: str, request: DiscardRequest) -> Ended | Proposed:
     """Destroy a specimen, or propose it: two people. Raises what `ends` and `propose_or_complete` say."""
     specimen = _opened(session, act, code, request.expected_seq)
-    facts = read_facts(session, specimen, act.at, attached=_attached(session, request.evidence))
+    facts = read_facts(session, specimen, act.at, attached=_asked_for(session, specimen, request.evidence))
     said: dict[str, Any] = {"reason": request.reason, "method": request.method, "evidence": request.evidence}
     step = _two(session, act, Route.DISCARD, specimen, facts, request, **said)
     if isinstance(step, Proposed):
@@ -198,9 +202,13 @@ def discard(session: Session, act: Act, code: str, request: DiscardRequest) -> E
     needs_seq=True,
 )
 def transfer_out(session: Session, act: Act, code: str, request: TransferRequest) -> Ended | Proposed:
-    """Close the record of a specimen that another establishment has taken over, on its receipt, or propose it."""
+    """Close the record of a specimen that another establishment has taken over, on its receipt, or propose it.
+
+    Raises AttachmentUnknown, and what `ends` and `propose_or_complete` say.
+    """
     specimen = _opened(session, act, code, request.expected_seq)
-    facts = read_facts(session, specimen, act.at)
+    facts = read_facts(session, specimen, act.at, attached=_asked_for(session, specimen, request.donors_request))
+    require_stored(session, [request.evidence])
     said = {"to": request.to, "reason": request.reason, "evidence": request.evidence}
     step = _two(session, act, Route.TRANSFER_OUT, specimen, facts, request, **said)
     if isinstance(step, Proposed):
@@ -250,16 +258,18 @@ def allow_use_up(session: Session, act: Act, code: str, request: UseUpRequest) -
     row = {"use": request.use, "until": until, "event_hash": appended[0].leaf_hash}
     keyed = insert(use_up_allowed).values(specimen_code=code, **row)
     session.execute(keyed.on_conflict_do_update(index_elements=["specimen_code"], set_=row))
+    _no_longer_announced(session, code, act.at)
     return Ended(**answer_of(act, appended).model_dump())
 
 
 def announce_end(session: Session, act: Act, code: str, request: AnnounceRequest) -> AnnouncedEnd:
-    """Announce that what is kept frozen for treatment is to be destroyed; whom it concerns sees it until then. Signed."""
+    """Announce that what is kept frozen for treatment is to be destroyed or used up; whom it concerns sees it until then."""
     specimen = _opened(session, act, code, request.expected_seq)
-    facts = read_facts(session, specimen, act.at, attached=_attached(session, request.evidence))
-    raise_first(ending_refusals(act.actor, Route.DISCARD, specimen, facts, reason=request.reason, announcing=True))
+    facts = read_facts(session, specimen, act.at, attached=_asked_for(session, specimen, request.evidence))
+    route = Route.USE_UP if request.reason in USES else Route.DISCARD
+    raise_first(ending_refusals(act.actor, route, specimen, facts, reason=request.reason, announcing=True))
     if not waits(specimen, facts):
-        raise NothingWaits(f"{code} ends without a wait: two people discard it.", subject=code)
+        raise NothingWaits(f"{code} ends without a wait: two people are enough.", subject=code)
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     days, _ = rule_of_site(session, specimen.home_site_code or specimen.projection.site_code)
     not_before = act.at + timedelta(days=days)
@@ -278,12 +288,17 @@ def announce_end(session: Session, act: Act, code: str, request: AnnounceRequest
     return AnnouncedEnd(**answer_of(act, appended).model_dump(), not_before=not_before, remains=facts.remaining.sentence)
 
 
+def _no_longer_announced(session: Session, code: str, at: datetime) -> bool:
+    """End the announcement that stands: taken back, or carried out. Say whether there was one."""
+    stands = update(ending_notice).where(ending_notice.c.specimen_code == code, ending_notice.c.withdrawn_at.is_(None))
+    return session.execute(stands.values(withdrawn_at=at).returning(ending_notice.c.specimen_code)).first() is not None
+
+
 def withdraw_end(session: Session, act: Act, code: str, request: WithdrawEndRequest) -> DecisionAnswer:
     """Take an announcement back. Raises NothingWaits when none stands."""
     specimen = _opened(session, act, code, request.expected_seq)
     act.require(Permission.QUALITY_DECIDE, at=site_of_ending(specimen), subject=code)
-    taken = update(ending_notice).where(ending_notice.c.specimen_code == code, ending_notice.c.withdrawn_at.is_(None))
-    if session.execute(taken.values(withdrawn_at=act.at).returning(ending_notice.c.specimen_code)).first() is None:
+    if not _no_longer_announced(session, code, act.at):
         raise NothingWaits(f"No end of {code} is announced.", subject=code)
     return answer_of(act, record(session, act, [Move(specimen, EndWithdrawn(reason=request.reason))], request))
 

@@ -3,9 +3,9 @@
 | route | how it is reached | what it takes |
 |---|---|---|
 | discard | `POST /specimens/…/discard`, its page | two people, a reason that the record shows; kept frozen: announced first |
-| transfer out | `…/transfer-out` | two of quality |
+| transfer out | `…/transfer-out` | two of quality, a reason that the record shows, the other bank's receipt on file |
 | give up as lost | `…/lost`, of what is missing | who searched, and quality |
-| use up | `…/use-up`, its page | two people, the second of quality; for a day it opens the three routes below |
+| use up | `…/use-up`, its page | two people, the second of quality; kept frozen: announced first; it opens the three below for a day |
 | sample | `specimen.sampled`: API, batches, the scan path | leaves a usable rest, or may be used up |
 | run | `POST /processings`: consumed, a part used, refilled as another kind | makes therapeutic material, or may be used up |
 | thaw | a run of thawing; on a withdrawal's behalf it is approved already | may be used up |
@@ -23,12 +23,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import get_args
 
 from biobank.auth.permissions import Permission
 from biobank.custody.legality import Snapshot, hold_refusal, reservation_refusal
 from biobank.custody.states import Condition, HoldAct, HoldKind, Quality
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, Refusal
+from biobank.quality.events import Use
 from biobank.quality.lot_tests import NO_TESTS, LotTests
 from biobank.quality.reserves import RELEASED, Remaining
 from biobank.specimens.test_results import BY_GROWTH
@@ -67,7 +69,12 @@ PAIRS = {
 WITNESSED = (P.CUSTODY_RECORD, P.CUSTODY_RECORD)
 """The pair that discards what goes at once: whoever does it, and a witness."""
 DONORS_OWN = frozenset({"donor_request", "consent_revoked", "end_of_term"})
-"""Reasons of the donor's own: the reserve is kept for the donor, not against them."""
+"""Reasons of the donor's own: the reserve is kept for the donor, not against them. They count where the record shows them."""
+REASONED = frozenset({Route.DISCARD, Route.TRANSFER_OUT})
+"""Routes that state a reason, which the record has to show."""
+ANNOUNCED = frozenset({Route.DISCARD, Route.USE_UP})
+"""Routes that wait, for what is kept frozen for treatment, until whom it concerns could speak up."""
+USES = frozenset(get_args(Use))
 
 
 class EndsMaterial(Conflict):
@@ -195,12 +202,13 @@ def ends(
     ]
     if route in (Route.SAMPLE, Route.RUN, Route.THAW) and not facts.may_use_up:
         found.append(_not_allowed(route, specimen))
-    if route is Route.DISCARD and reason is not None:
+    if route in REASONED and reason is not None:
         found.append(reason_refusal(specimen, facts, reason))
-    if route is not Route.GIVE_UP and not goes_at_once(specimen, facts) and reason not in DONORS_OWN:
+    donors_own = route in REASONED and reason in DONORS_OWN
+    if route is not Route.GIVE_UP and not goes_at_once(specimen, facts) and not donors_own:
         found.append(_reserve_refusal(route, specimen, facts))
-    if route is Route.DISCARD and not announcing and waits(specimen, facts):
-        found.append(_announcement_refusal(specimen, facts, reason))
+    if route in ANNOUNCED and not announcing and waits(specimen, facts):
+        found.append(_announcement_refusal(route, specimen, facts, reason))
     return [refusal for refusal in found if refusal is not None]
 
 
@@ -274,7 +282,10 @@ _SHOWN: dict[str, tuple[Callable[[Snapshot, Facts], bool], str]] = {
         "{code} is more than a rest by its record.",
     ),
     "thawed_unused": (lambda s, _: s.projection.condition == Condition.THAWED, "{code} is not thawed."),
+    "donor_moved": (lambda *_: True, ""),
+    "bank_closes": (lambda *_: True, ""),
 }
+"""What shows each reason. That the donor moved or the bank closes is shown by no record: the reserve stands against it."""
 
 
 def _not_allowed(route: Route, specimen: Snapshot) -> Refusal:
@@ -296,9 +307,9 @@ def _reserve_refusal(route: Route, specimen: Snapshot, facts: Facts) -> Refusal 
     )
 
 
-def _announcement_refusal(specimen: Snapshot, facts: Facts, reason: str | None) -> Refusal | None:
+def _announcement_refusal(route: Route, specimen: Snapshot, facts: Facts, reason: str | None) -> Refusal | None:
     known = facts.announced
-    if known is None or known.reason != reason:
+    if known is None or (known.reason in USES) != (route is Route.USE_UP) or reason not in (None, known.reason):
         return NotAnnounced(
             f"{specimen.code} is kept frozen for treatment. Quality announces its end with this reason first; whom "
             "it concerns is told, and it is carried out when the time to think it over is past.",

@@ -31,6 +31,9 @@ DiscardReason = Literal[
     "left_over",
     "thawed_unused",
 ]
+Use = Literal["quality_control", "further_processing"]
+"""What a unit kept for treatment may be used up for otherwise than by its donor."""
+TransferReason = Literal["donor_request", "donor_moved", "bank_closes"]
 DiscardMethod = Literal["incineration", "autoclave", "chemical", "clinical_waste"]
 
 
@@ -259,7 +262,7 @@ class TransferredOut(Event):
 
 
 class EndAnnounced(Event):
-    """Quality announced that the specimen is to be destroyed, and from when on. Whom it concerns can speak up until then."""
+    """Quality announced that the specimen is to be destroyed or used up, and from when on. Whom it concerns can speak up."""
 
     kind: Literal["specimen.end_announced"] = "specimen.end_announced"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
@@ -267,7 +270,7 @@ class EndAnnounced(Event):
     call: ClassVar[str] = "/specimens/{specimen}/end"
     label: ClassVar[str] = "Announce its end"
 
-    reason: DiscardReason
+    reason: DiscardReason | Use
     not_before: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
     signature: str = SIGNATURE
 
@@ -293,7 +296,7 @@ class UseUpAllowed(Event):
     call: ClassVar[str] = "/specimens/{specimen}/use-up"
     label: ClassVar[str] = "Allow to use it up"
 
-    use: Literal["quality_control", "further_processing"]
+    use: Use
     until: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
     remains: int = Field(ge=0, le=10**6, description="Usable units of the material that stay for its donor.")
     signatures: tuple[str, str] = Field(description="Of the two people, in the order of signing.")

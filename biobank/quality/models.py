@@ -143,7 +143,7 @@ class DonorReserve(SQLModel, table=True):
 
 
 class EndingNotice(SQLModel, table=True):
-    """The latest announcement that a specimen is to be destroyed, until it is or the announcement is taken back."""
+    """The latest announcement that a specimen is to be destroyed or used up, until it is or the announcement is taken back."""
 
     __tablename__ = "ending_notice"
     __table_args__ = (CheckConstraint("not_before > announced_at", name="an_announced_end_waits"),)

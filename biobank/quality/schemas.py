@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances, FreeText, Instant
 from biobank.foundation.paging import Listed
-from biobank.quality.events import Decision, DiscardMethod, DiscardReason, RegulatoryBasis
+from biobank.quality.events import Decision, DiscardMethod, DiscardReason, RegulatoryBasis, TransferReason, Use
 
 Code = Annotated[str, Field(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason; words go into `comment`.")]
@@ -76,16 +76,16 @@ class DiscardRequest(EndingRequest):
 
 
 class AnnounceRequest(Circumstances):
-    """What is kept frozen for treatment is to be destroyed, and why."""
+    """What is kept frozen for treatment is to be destroyed, or used up for what, and why."""
 
-    reason: DiscardReason
+    reason: DiscardReason | Use
     evidence: Evidence = None
     expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
     signature: Token = None
 
 
 class WithdrawEndRequest(Circumstances):
-    """It is not to be destroyed."""
+    """It is not to be destroyed or used up."""
 
     reason: Reason
     expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
@@ -94,7 +94,7 @@ class WithdrawEndRequest(Circumstances):
 class UseUpRequest(EndingRequest):
     """What a specimen may be used up for. For a day it may be thawed, sampled or worked up with nothing of it left."""
 
-    use: Literal["quality_control", "further_processing"]
+    use: Use
 
 
 class EndingRuleRequest(Circumstances):
@@ -119,7 +119,8 @@ class TransferRequest(EndingRequest):
     """Another establishment has taken the specimen over."""
 
     to: str = Field(min_length=2, max_length=40, pattern=r"^[A-Z0-9_-]+$", description="The other establishment's code.")
-    reason: Reason
+    reason: TransferReason
+    donors_request: Evidence = Field(default=None, description="SHA-256 of the donor's written request, when the donor asked.")
     evidence: Sha256 = Field(description="SHA-256 of its receipt; keep the file with POST /attachments.")
 
 

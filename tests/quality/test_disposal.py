@@ -7,6 +7,7 @@ import httpx
 from tests.conftest import Api, Client
 from tests.custody.test_database_refuses import attack
 from tests.pages.visitor import Visit
+from tests.quality.test_deviations import stored
 from tests.withdrawals.stories import (
     AMOUNT,
     a_donor,
@@ -36,6 +37,21 @@ def announce(api: Api, vial: str, by: Client | None = None, **more: Any) -> http
     """Quality announces an end."""
     body = {"reason": "surplus", "expected_seq": seq_of(api, vial)} | more
     return sign_and_post(by or api.quality, "decided", f"/specimens/{vial}/end", body)
+
+
+def ship(api: Api, vial: str) -> None:
+    """A technician takes it out and sends it to another site."""
+    out = {"kind": "specimen.checked_out", "purpose": "move", "expected_seq": seq_of(api, vial)}
+    assert api.lab_tech.post(f"/specimens/{vial}/events", json=out).status_code == 201
+    sent = {
+        "from_site": "LAB",
+        "to_site": "OTHER",
+        "specimens": [{"specimen": vial, "expected_seq": seq_of(api, vial)}],
+        "courier": "COLD_EXPRESS",
+        "evidence": "waybill 1",
+    }
+    answer = api.lab_tech.post("/shipments", json=sent)
+    assert answer.status_code == 201, answer.text
 
 
 def test_what_is_kept_frozen_is_announced_waits_and_is_then_destroyed_by_two(api: Api, visit: Visit) -> None:
@@ -97,9 +113,50 @@ def test_nothing_goes_below_the_reserve_unless_the_donor_asks(api: Api) -> None:
     sign_and_post(api.quality, "decided", f"/donors/{story.donor}/reserves", {"material": "adsc", "units": 2})
     document = refused(announce(api, vial), 409, "below_reserve")
     assert "The reserve is 2 units" in document["detail"]
-    use = {"use": "quality_control", "expected_seq": seq_of(api, vial)}
-    refused(by_two(api.lab_tech, api.quality, f"/specimens/{vial}/use-up", use), 409, "below_reserve")
+    refused(announce(api, vial, reason="quality_control"), 409, "below_reserve")
     refused(announce(api, vial, reason="donor_request", evidence="ab" * 32), 409, "reason_not_on_record")
+
+
+def test_the_donors_word_is_a_file_about_that_donor_whatever_the_route(api: Api) -> None:
+    story = a_story(api, vials=2)
+    vial = story.vials[0]
+    sign_and_post(api.quality, "decided", f"/donors/{story.donor}/reserves", {"material": "adsc", "units": 2})
+    other = stored(api, b"another's letter", donor=a_donor(api)).json()["sha256"]
+    bank = stored(api, b"a receipt").json()["sha256"]
+    for letter in (other, bank):
+        refused(announce(api, vial, reason="donor_request", evidence=letter), 409, "reason_not_on_record")
+    own = stored(api, b"my letter", donor=story.donor).json()["sha256"]
+    ship(api, vial)
+    body = {"to": "OTHER_BANK", "reason": "donor_moved", "evidence": bank, "expected_seq": seq_of(api, vial)}
+    path = f"/specimens/{vial}/transfer-out"
+    refused(by_two(api.quality, api.quality2, path, body), 409, "below_reserve")
+    body["reason"] = "donor_request"
+    refused(by_two(api.quality, api.quality2, path, body), 409, "reason_not_on_record")
+    refused(by_two(api.quality, api.quality2, path, body | {"donors_request": other}), 409, "reason_not_on_record")
+    refused(
+        by_two(api.quality, api.quality2, path, body | {"donors_request": own, "evidence": "ab" * 32}), 409, "attachment_unknown"
+    )
+    assert by_two(api.quality, api.quality2, path, body | {"donors_request": own}).status_code == 200
+
+
+def test_what_is_frozen_is_announced_before_two_people_let_it_be_used_up(api: Api, visit: Visit) -> None:
+    vial, _ = a_story(api, vials=2).vials
+    path, use = f"/specimens/{vial}/use-up", {"use": "quality_control"}
+
+    def used_up(**more: Any) -> httpx.Response:
+        return by_two(api.lab_tech, api.quality, path, use | {"expected_seq": seq_of(api, vial)} | more)
+
+    refused(used_up(), 409, "not_announced")
+    announce(api, vial)
+    refused(used_up(), 409, "not_announced")
+    assert announce(api, vial, reason="quality_control").status_code == 200
+    assert "Is to be used up" in visit("clinician").get_page("/")
+    refused(used_up(), 409, "cooling_off")
+    later(api, days=8)
+    refused(used_up(use="further_processing"), 409, "not_announced")
+    refused(discard(api, api.lab_tech, api.quality, vial), 409, "not_announced")
+    assert used_up().status_code == 200
+    refused(used_up(), 409, "not_announced")
 
 
 def test_a_missing_vial_is_given_up_as_lost_by_two_and_not_destroyed(api: Api) -> None:
@@ -120,18 +177,13 @@ def test_a_missing_vial_is_given_up_as_lost_by_two_and_not_destroyed(api: Api) -
 
 def test_another_establishment_takes_a_vial_over_for_good(api: Api) -> None:
     (vial,) = a_story(api).vials
-    out = {"kind": "specimen.checked_out", "purpose": "move", "expected_seq": seq_of(api, vial)}
-    assert api.lab_tech.post(f"/specimens/{vial}/events", json=out).status_code == 201
-    sent = {
-        "from_site": "LAB",
-        "to_site": "OTHER",
-        "specimens": [{"specimen": vial, "expected_seq": seq_of(api, vial)}],
-        "courier": "COLD_EXPRESS",
-        "evidence": "waybill 1",
+    ship(api, vial)
+    body = {
+        "to": "OTHER_BANK",
+        "reason": "donor_moved",
+        "evidence": stored(api).json()["sha256"],
+        "expected_seq": seq_of(api, vial),
     }
-    answer = api.lab_tech.post("/shipments", json=sent)
-    assert answer.status_code == 201, answer.text
-    body = {"to": "OTHER_BANK", "reason": "donor_moved", "evidence": "ab" * 32, "expected_seq": seq_of(api, vial)}
     path = f"/specimens/{vial}/transfer-out"
     refused(api.lab_tech.post(path, json=body), 403, "quality_discards")
     refused(by_two(api.quality, api.quality, path, body), 403, "second_person_must_differ")
@@ -144,7 +196,12 @@ def test_another_establishment_takes_a_vial_over_for_good(api: Api) -> None:
 
 def test_a_vial_at_home_is_not_transferred_out(api: Api) -> None:
     (vial,) = a_story(api).vials
-    body = {"to": "OTHER_BANK", "reason": "donor_moved", "evidence": "ab" * 32, "expected_seq": seq_of(api, vial)}
+    body = {
+        "to": "OTHER_BANK",
+        "reason": "donor_moved",
+        "evidence": stored(api).json()["sha256"],
+        "expected_seq": seq_of(api, vial),
+    }
     refused(by_two(api.quality, api.quality2, f"/specimens/{vial}/transfer-out", body), 409, "illegal_transition")
 
 
@@ -161,6 +218,9 @@ def test_a_rule_of_ending_and_an_allowance_are_on_record_and_bounded_by_the_data
     announce(api, vial)
     assert kinds_of(api, "system", "LAB")[-1] == "system.ending_rule_set"
     use = {"use": "quality_control", "expected_seq": seq_of(api, vial)}
+    announce(api, vial, reason="quality_control")
+    later(api, days=31)
+    use["expected_seq"] = seq_of(api, vial)
     assert by_two(api.lab_tech, api.quality, f"/specimens/{vial}/use-up", use).status_code == 200
     assert kinds_of(api, "specimen", vial)[-1] == "specimen.use_up_allowed"
     for change, constraint in (

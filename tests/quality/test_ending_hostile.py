@@ -33,6 +33,7 @@ from biobank.specimens.making import record_making
 from biobank.specimens.processing_schemas import MakingRun, ThawingRun
 from tests.conftest import Api, TestBank
 from tests.donors import stories as donors
+from tests.quality.test_deviations import stored
 from tests.withdrawals.stories import AMOUNT, a_donor, bank_vials, everyone
 
 LOGINS = {
@@ -180,27 +181,28 @@ def test_only_the_declared_pairs_transfer_out_give_up_and_allow_to_use_up(api: A
         "evidence": "waybill",
     }
     gone = Dispatched.model_validate(way | {"shipment": "SH-0000000"})
-    receipt = {"to": "OTHER_BANK", "reason": "moved", "evidence": "ab" * 32}
+    receipt = {"to": "OTHER_BANK", "reason": "donor_moved", "evidence": stored(api).json()["sha256"]}
     transfer = by_two(transfer_out, lambda n: TransferRequest.model_validate(receipt | {"expected_seq": n}))
     lose = by_two(give_up_as_lost, lambda n: LostRequest(reason="searched", expected_seq=n))
-    use_up = by_two(allow_use_up, lambda n: UseUpRequest(use="quality_control", expected_seq=n))
+    use_up = by_two(allow_use_up, lambda n: UseUpRequest(use="quality_control", expected_seq=n), days=8)
     assert taken_by(api, unit, transfer, lambda s, u: out(s, u, api, gone)) == declared(Route.TRANSFER_OUT)
     assert taken_by(api, unit, lose, lambda s, u: out(s, u, api, Missing(reason="not_there"))) == declared(Route.GIVE_UP)
-    assert taken_by(api, unit, use_up) == declared(Route.USE_UP)
+    assert taken_by(api, unit, use_up, announced(api.test_bank, "quality_control")) == declared(Route.USE_UP)
+    assert taken_by(api, unit, use_up) == set()
 
 
-def sampling(bank: TestBank, name: str, amount: int) -> Attempt:
+def sampling(bank: TestBank, name: str, amount: int, *, days: int = 0) -> Attempt:
     wanted = request_model(Sampled, EventRequest)
 
     def attempt(session: Session, unit: str) -> Any:
         body = {"kind": "specimen.sampled", "amount": amount, "purpose": "count", "expected_seq": seq_of(session, unit)}
         request = wanted.model_validate(body)
-        return record_event(session, bank.act(name), unit, request)
+        return record_event(session, as_(bank, name, days=days), unit, request)
 
     return attempt
 
 
-def thawing(bank: TestBank, name: str) -> Attempt:
+def thawing(bank: TestBank, name: str, *, days: int = 0) -> Attempt:
     def attempt(session: Session, unit: str) -> Any:
         request = ThawingRun.model_validate(
             {
@@ -211,7 +213,7 @@ def thawing(bank: TestBank, name: str) -> Attempt:
                 "specimens": [{"specimen": unit, "expected_seq": seq_of(session, unit)}],
             }
         )
-        return record_thawing(session, bank.act(name), request)
+        return record_thawing(session, as_(bank, name, days=days), request)
 
     return attempt
 
@@ -261,15 +263,16 @@ def test_samples_taken_one_after_the_other_count_together(api: Api, unit: str) -
 
 def test_what_two_people_allowed_is_thawed_by_one_within_the_day(api: Api, unit: str) -> None:
     bank = api.test_bank
-    pair = by_two(allow_use_up, lambda n: UseUpRequest(use="quality_control", expected_seq=n))
+    pair = by_two(allow_use_up, lambda n: UseUpRequest(use="quality_control", expected_seq=n), days=8)
 
     def allowed(session: Session, unit: str) -> None:
+        announced(bank, "quality_control")(session, unit)
         out(session, unit, api)
         pair(bank, "lab_tech", "quality")(session, unit)
 
-    assert succeeds(bank, unit, thawing(bank, "lab_tech2"), allowed)
-    assert succeeds(bank, unit, sampling(bank, "lab_tech2", AMOUNT), allowed)
-    assert not succeeds(bank, unit, thawing(bank, "clinician"), allowed)
+    assert succeeds(bank, unit, thawing(bank, "lab_tech2", days=8), allowed)
+    assert succeeds(bank, unit, sampling(bank, "lab_tech2", AMOUNT, days=8), allowed)
+    assert not succeeds(bank, unit, thawing(bank, "clinician", days=8), allowed)
 
 
 @pytest.mark.parametrize("kind", ["legal", "recall"])

@@ -34,7 +34,10 @@ def test_a_donor_allergic_to_dmso_meets_it_in_a_tube_frozen_in_it_and_not_in_one
     assert (sorted(left.substances), left.unknown) == (["bovine_serum", "dmso"], True)
     assert kinds(api, "donor", person)[-1] == "donor.allergy_recorded"
     assert refused(allergy(api, person, "dmso")) == (409, "allergy_known")
-    assert api.clinician.get("/withdrawals/feasibility", params={"donor": person}).json()["allergies"] == [met.sentence, unknown.sentence]
+    assert api.clinician.get("/withdrawals/feasibility", params={"donor": person}).json()["allergies"] == [
+        met.sentence,
+        unknown.sentence,
+    ]
     made(allergy(api, person, "dmso", stands=False))
     assert api.test_bank.write(lambda s: allergies_met(s, tubes)) == []
     assert api.lab_tech.get(f"/donors/{person}/allergies").json()["items"] == []

@@ -17,7 +17,7 @@ from tests.specimens.stories import (
     using,
     vials,
 )
-from tests.withdrawals.stories import by_two
+from tests.withdrawals.stories import by_two, later, sign_and_post
 
 
 def test_lipoaspirate_becomes_svf_becomes_adsc_p2_in_ten_banked_vials(api: Api) -> None:
@@ -139,9 +139,12 @@ def test_thawed_cells_stay_thawed_until_they_are_cultured_and_are_not_frozen_aga
     (vial,) = vials(api, adsc(api, person), 1)
     frozen = made(freeze(api.lab_tech, [vial]))["specimens"][0]
     assert refused(thaw(api.lab_tech, [frozen])) == (409, "ends_material")
-    use = {"use": "further_processing", "expected_seq": frozen["seq"]}
+    use = {"use": "further_processing", "expected_seq": frozen["seq"] + 1}
+    announced = {"reason": use["use"], "expected_seq": frozen["seq"]}
+    assert sign_and_post(api.quality, "decided", f"/specimens/{frozen['code']}/end", announced).status_code == 200
+    later(api, days=8)
     assert by_two(api.lab_tech, api.quality, f"/specimens/{frozen['code']}/use-up", use).status_code == 200
-    thawed = made(thaw(api.lab_tech, [frozen | {"seq": frozen["seq"] + 1}]))["specimens"][0]
+    thawed = made(thaw(api.lab_tech, [frozen | {"seq": frozen["seq"] + 2}]))["specimens"][0]
 
     split = made(run(api.lab_tech, "aliquoting", [using(thawed)], [output("adsc", thawed["amount"], passage=0)]))["specimens"][0]
     refrozen = freeze(api.lab_tech, [split])

@@ -261,7 +261,9 @@ def _consents(session: Session, actor: Actor, donor: str | None) -> list[tuple[s
 
 def _consent_rows(donor: DonorPublic) -> list[tuple[str, ...]]:
     given = donor.consents
-    return [(words(one.kind), one.form_version, _day(one.given_at), _day(one.valid_until), _day(one.taken_back_at)) for one in given]
+    return [
+        (words(one.kind), one.form_version, _day(one.given_at), _day(one.valid_until), _day(one.taken_back_at)) for one in given
+    ]
 
 
 def _tests(session: Session, actor: Actor, lot: str | None) -> list[tuple[str, ...]]:

@@ -93,7 +93,7 @@ def _discard(at: Opened[Ending]) -> ActForm:
 
 
 def _announce(at: Opened[Ending]) -> ActForm:
-    first = "Quality and the donor's clinicians see it from now on, until it may be destroyed. Whoever objects places a hold."
+    first = "Quality and the donor's clinicians see it from now on, until it is carried out. Whoever objects places a hold."
     against = _against(at, Route.DISCARD, announcing=True)
     return ActForm(
         title="Announce its end",
@@ -102,13 +102,15 @@ def _announce(at: Opened[Ending]) -> ActForm:
         grave=True,
         lead=" ".join(part for part in (first, at.read.facts.remaining.sentence, against) if part),
         labels=EVIDENCE,
-        statement=f"You announce that {at.code} is to be destroyed.",
-        said="It is to be destroyed for the reason stated.",
+        statement=f"You announce that {at.code} is to be destroyed, or used up.",
+        said="Its end is announced for the reason stated.",
     )
 
 
 def _use_up(at: Opened[Ending]) -> ActForm:
     first = "For a day after the second signature it may be thawed, sampled or worked up with nothing left for its donor."
+    if waits(at.read.specimen, at.read.facts) and at.read.facts.announced is None:
+        first += " It is kept frozen for treatment: quality announces that first."
     return _proposal(
         at,
         "Allow to use it up",
@@ -134,7 +136,11 @@ def _transfer(at: Opened[Ending]) -> ActForm:
         _lead(at, Route.TRANSFER_OUT, first),
         "to close the record of {}",
         "I have read the other establishment's receipt.",
-        {"to": "Code of the other establishment", "evidence": "SHA-256 of its receipt"},
+        {
+            "to": "Code of the other establishment",
+            "donors_request": EVIDENCE["evidence"],
+            "evidence": "SHA-256 of its receipt",
+        },
     )
 
 
@@ -146,7 +152,7 @@ for part, draw, model, names, use_case in (
     ("discard", _discard, DiscardRequest, ("reason", "method", "evidence"), disposal.discard),
     ("use-up", _use_up, UseUpRequest, ("use",), disposal.allow_use_up),
     ("lost", _lost, LostRequest, ("reason",), disposal.give_up_as_lost),
-    ("transfer-out", _transfer, TransferRequest, ("to", "reason", "evidence"), disposal.transfer_out),
+    ("transfer-out", _transfer, TransferRequest, ("to", "reason", "donors_request", "evidence"), disposal.transfer_out),
 ):
     ActPage(
         address=f"/specimens/{{code}}/{part}",
