@@ -5,7 +5,7 @@
 | discard | `POST /specimens/…/discard`, its page | two people, a reason that the record shows; kept frozen: announced first |
 | transfer out | `…/transfer-out` | two of quality, a reason that the record shows, the other bank's receipt on file |
 | give up as lost | `…/lost`, of what is missing | who searched, and quality |
-| use up | `…/use-up`, its page | two people, the second of quality; kept frozen: announced first; it opens the three below for a day |
+| use up | `…/use-up`, its page | two people, the second of quality; kept frozen: announced; opens three routes for a day |
 | sample | `specimen.sampled`: API, batches, the scan path | leaves a usable rest, or may be used up |
 | run | `POST /processings`: consumed, a part used, refilled as another kind | makes therapeutic material, or may be used up |
 | thaw | a run of thawing; on a withdrawal's behalf it is approved already | may be used up |
@@ -15,8 +15,8 @@ specimen, never in its stead; an import makes records and changes none (`importi
 where they are; `specimen.identified` and undoing an end take two of quality themselves; administration has its own two people.
 
 What is kept for treatment and alive is protected. What was thawed, is no more than a rest, was kept for tests, or is of a lot in
-which something grew goes at once, before a witness; another failed test is judged and thought over like any other reason. A hold on destruction and a reservation stop every route, and none takes usable units
-below the reserve, unless the donor wants it.
+which something grew goes at once, before a witness; another failed test is judged and thought over like any other reason. A hold
+on destruction and a reservation stop every route, and none takes usable units below the reserve, unless the donor wants it.
 """
 
 from collections.abc import Callable

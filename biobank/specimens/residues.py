@@ -83,8 +83,8 @@ class ResiduesUnknown:
     def sentence(self) -> str:
         """What to read before approving."""
         return (
-            f"Not everything that may be left in {self.tube} is on record, and its donor has an allergy. Ask the laboratory which "
-            "reagents it used."
+            f"Not everything that may be left in {self.tube} is on record, and its donor has an allergy. Ask the laboratory "
+            "which reagents it used."
         )
 
 

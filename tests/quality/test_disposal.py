@@ -121,7 +121,7 @@ def test_the_donors_word_is_a_file_about_that_donor_whatever_the_route(api: Api)
     story = a_story(api, vials=2)
     vial = story.vials[0]
     sign_and_post(api.quality, "decided", f"/donors/{story.donor}/reserves", {"material": "adsc", "units": 2})
-    other = stored(api, b"another's letter", donor=a_donor(api)).json()["sha256"]
+    other = stored(api, b"another's letter", donor=a_story(api).donor).json()["sha256"]
     bank = stored(api, b"a receipt").json()["sha256"]
     for letter in (other, bank):
         refused(announce(api, vial, reason="donor_request", evidence=letter), 409, "reason_not_on_record")
