@@ -11,13 +11,14 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, exists, select, true
 from sqlmodel import Session
 
 from biobank.custody.legality import Snapshot
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.specimens.materials import material_of
 from biobank.specimens.models import lot_test
+from biobank.transparency.models import event
 
 
 class TestFailed(Conflict):
@@ -66,8 +67,12 @@ class LotTests:
 NO_TESTS = LotTests()
 
 
-def read_lot_tests(session: Session, lots: Collection[str | None], at: datetime) -> dict[str | None, LotTests]:
-    """Read the tests of lots in one statement. A specimen without a lot (None) has none."""
+def read_lot_tests(
+    session: Session, lots: Collection[str | None], at: datetime, *, until: datetime | None = None
+) -> dict[str | None, LotTests]:
+    """Read the tests of lots in one statement. A specimen without a lot (None) has none. `until`: as they were reported by then,
+    whenever that was written down.
+    """
     named = sorted(lot for lot in lots if lot is not None)
     found: dict[str | None, LotTests] = dict.fromkeys(lots, NO_TESTS)
     if not named:
@@ -76,11 +81,17 @@ def read_lot_tests(session: Session, lots: Collection[str | None], at: datetime)
     rows = session.execute(
         select(t.lot_code, t.id, t.kind, t.result, t.completes, t.due_at, t.event_hash)
         .where(t.lot_code.in_(named))
+        .where(true() if until is None else reported_by(until))
         .order_by(t.lot_code, t.recorded_at, t.id)
     ).all()
     for lot, own in groupby(rows, key=lambda row: row.lot_code):
         found[lot] = _of(list(own), at)
     return found
+
+
+def reported_by(until: datetime) -> ColumnElement[bool]:
+    """The results that happened by an instant: by the time that their entry states."""
+    return exists().where(event.c.leaf_hash == lot_test.c.event_hash, event.c.occurred_at <= until)
 
 
 def _of(rows: Sequence[Row[Any]], at: datetime) -> LotTests:

@@ -24,8 +24,9 @@ from biobank.withdrawals.case import (
     set_state,
 )
 from biobank.withdrawals.events import Administered, Given
+from biobank.withdrawals.given_then import judged_then, tell_quality
 from biobank.withdrawals.models import bedside_release as release_table
-from biobank.withdrawals.paper_checks import require_not_held_then, require_same_day
+from biobank.withdrawals.paper_checks import require_same_day
 from biobank.withdrawals.release_rules import way_refusal
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
@@ -75,11 +76,12 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     # when the hands are free: who says that it began longer ago says why, as for any other time that lies back.
     found = read_grounds(session, act.bank, [case.donor], act.at, of=started)[case.donor]
     grounds = replace(found, releases={} if release is None else {product: release}, band=band)
-    raise_first(administer_refusals(act.actor, case, grounds, product))
+    came_after: tuple[str, ...] = ()
     if request.paper is None:
+        raise_first(administer_refusals(act.actor, case, grounds, product))
         require_reason(act.at, started, request)
     else:
-        require_not_held_then(session, act, case, product, started)
+        tube, came_after = judged_then(session, act, case, grounds, product, started, administer_refusals)
     assert release is not None, "no release is a refusal"
     wrong_way = way_refusal(release, product, request.paper)
     if wrong_way is not None:
@@ -101,6 +103,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
         anatomical_site=request.anatomical_site,
         started_at=rfc3339(started),
         reaction=request.reaction,
+        came_after=came_after,
     )
     relies_on = (case.approval, bytes(release["made_event"]), *consents)
     moves = [Move(tube, event, site=case.clinic, relies_on=relies_on)]
@@ -133,7 +136,8 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
             kind="reaction", seriousness="not_assessed", in_lot=None, seen_at=ended, words=None, topic="adverse_reaction"
         )
         seen = keep(session, act, now, request, happened)
-    return answer_of(act, now, [*appended, given, *seen])
+    told = tell_quality(session, act, case, product, started, came_after)
+    return answer_of(act, now, [*appended, given, *seen, *told])
 
 
 def _require_accounted(request: AdministerRequest, product: str, amount: int, unit: str) -> None:

@@ -27,9 +27,10 @@ from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, open_case, record_on_case
 from biobank.withdrawals.events import CheckFailed, CheckOpened, CheckPassed
+from biobank.withdrawals.given_then import judged_then
 from biobank.withdrawals.models import BedsideCheck
 from biobank.withdrawals.models import bedside_release as release_table
-from biobank.withdrawals.paper_checks import moment_at_bedside, require_not_held_then
+from biobank.withdrawals.paper_checks import moment_at_bedside
 from biobank.withdrawals.releases import end_releases
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
@@ -97,9 +98,10 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
     at = moment_at_bedside(session, act, case, product, request)
     band = active_wristband(session, band_code, at)
     grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
-    raise_first(check_refusals(act.actor, case, grounds, product))
-    if request.paper is not None:
-        require_not_held_then(session, act, case, product, at)
+    if request.paper is None:
+        raise_first(check_refusals(act.actor, case, grounds, product))
+    else:
+        judged_then(session, act, case, grounds, product, at, check_refusals)
     consents = tuple(consents_of(case, grounds, [product])[0])
     if request.device is None and request.paper is None:
         raise DeviceUnnamed(

@@ -138,6 +138,9 @@ class Administered(Event):
     anatomical_site: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
     started_at: str = WHEN
     reaction: bool = Field(description="Something was seen that should not be; `outcome` says more.")
+    came_after: tuple[str, ...] = Field(
+        default=(), max_length=20, description="Given on paper: codes of what stands against it now and came afterwards."
+    )
 
 
 class Returned(Event):

@@ -17,11 +17,8 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.custody.chronology import OutOfOrder
-from biobank.custody.holds_then import holds_then, stays_of
-from biobank.custody.legality import OnHold
-from biobank.custody.rebuild import entries_of, steps_of
 from biobank.custody.recording import Circumstances
-from biobank.custody.states import HoldAct, StreamKind
+from biobank.custody.states import StreamKind
 from biobank.donors.wristbands import band_in_force
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
@@ -175,21 +172,6 @@ def _ready_since(session: Session, product: str) -> datetime | None:
             _event.c.kind.in_(["specimen.thawed", "specimen.delivered"]),
         )
     ).scalar()
-
-
-def require_not_held_then(session: Session, act: Act, case: Case, product: str, at: datetime) -> None:
-    """Raise OnHold for a hold that kept the tube from being given at a time on paper, also if it was lifted since."""
-    stays = stays_of(list(steps_of(entries_of(session, product, at=at))))
-    then = holds_then(session, product, stays, at, act.at)
-    blocking = [hold for hold in then if HoldAct.ADMINISTER.value in hold.blocks]
-    if blocking:
-        raise OnHold(
-            f"{product} was on {blocking[0].kind.replace('_', ' ')} hold at {rfc3339(at)}. Check the time; what was given then "
-            "is told to quality.",
-            where_now=case.tubes[product].where_now,
-            subject=product,
-            holds=[hold.id for hold in blocking],
-        )
 
 
 def require_same_day(act: Act, product: str, given: Circumstances) -> None:

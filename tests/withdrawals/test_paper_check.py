@@ -1,5 +1,6 @@
 """The bedside without network: a sheet fetched beforehand, filed, and entered the same day by both people."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from tests import seed
 from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.labels.reading import pdf_texts
+from tests.pages.visitor import Visit
+from tests.quality.test_decisions import lot_of
 from tests.quality.test_deviations import stored
 from tests.withdrawals.stories import Story, a_story, kinds_of, later, refused, sealed, state_of
 
@@ -39,9 +42,9 @@ def filed(api: Api, began: datetime) -> str:
     return code
 
 
-def given_on_paper(api: Api, **wait: float) -> tuple[Story, str, datetime]:
+def given_on_paper(api: Api, *, lot: bool = False, **wait: float) -> tuple[Story, str, datetime]:
     """A sheet fetched, a thawed tube checked on paper ten minutes later, and the form filed after a while."""
-    story = a_story(api).up_to("thaw")
+    story = a_story(api, lot=lot).up_to("thaw")
     story.band = donors.band(api, story.donor)
     assert fetched(story).status_code == 201
     began = clock.now()
@@ -151,3 +154,101 @@ def test_what_stood_against_it_by_then_stands_against_it_on_paper_too(api: Api, 
     sealed(api)
     form = filed(api, began)
     refused(story.check(**on_paper(form, clock.now() - timedelta(minutes=10))), 409, kind)
+
+
+def held(api: Api, vial: str) -> None:
+    hold = {"scope_kind": "specimen", "scope_id": vial, "kind": "quality", "reason": "late_result"}
+    assert api.quality.post("/holds", json=hold).status_code == 201
+
+
+def failed(api: Api, vial: str) -> None:
+    test = {"test": "sterility", "result": "failed", "sampled_at": rfc3339(clock.now()), "report_sha256": "ab" * 32} | seed.TESTED
+    answer = api.lab_tech.post(f"/lots/{lot_of(api, vial)}/tests", json=test)
+    assert answer.status_code == 201, answer.text
+
+
+def checked_on_paper(story: Story, form: str, then: datetime) -> None:
+    assert story.check(**on_paper(form, then)).status_code == 201
+    second = story.check(story.api.clinic_staff, **on_paper(form, then + timedelta(minutes=1)))
+    assert second.json().get("status") == "released", second.text
+
+
+@pytest.mark.parametrize(("came", "code"), [(held, "on_hold"), (failed, "lot_test_failed")])
+def test_what_was_given_before_it_was_known_is_recorded_marked_and_told(
+    api: Api, came: Callable[[Api, str], None], code: str
+) -> None:
+    story, form, then = given_on_paper(api, lot=True)
+    vial = story.vials[0]
+    came(api, vial)
+    sealed(api)
+    refused(story.check(), 409, "on_hold")
+
+    checked_on_paper(story, form, then)
+    done = story.administer(**on_paper(form, then + timedelta(minutes=8), started_at=rfc3339(then + timedelta(minutes=3))))
+
+    assert done.status_code == 200, done.text
+    assert state_of(api, vial)["state"] == "administered"
+    last = [
+        one for one in api.auditor.get(f"/specimens/{vial}/custody").json()["items"] if one["kind"] == "specimen.administered"
+    ]
+    assert code in last[0]["body"]["came_after"] and last[0]["source"] == "paper"
+    opened = api.quality.get("/deviations", params={"open": True}).json()["items"]
+    (told,) = [one for one in opened if one["topic"] == "given_before_it_was_known"]
+    assert told["severity"] == "critical"
+    affected = api.quality.get(f"/deviations/{told['code']}").json()["affected"]
+    assert {one["id"] for one in affected} == {vial, story.code}
+
+
+def test_what_stood_at_its_own_time_refuses_it_also_when_it_was_lifted_or_stated_later(api: Api) -> None:
+    story, form, then = given_on_paper(api, lot=True)
+    vial = story.vials[0]
+    late = {"scope_kind": "specimen", "scope_id": vial, "kind": "quality", "reason": "late_result"}
+    stated = late | {"occurred_at": rfc3339(then - timedelta(minutes=5)), "late_entry": True, "reason_text": "Written down late."}
+    answer = api.quality.post("/holds", json=stated)
+    assert answer.status_code == 201, answer.text
+    sealed(api)
+    refused(story.check(**on_paper(form, then)), 409, "on_hold")
+    assert api.quality.get("/holds", params={"active": True}).json()["items"][0]["placed_at"] < rfc3339(then)
+
+
+def test_a_hold_between_the_checks_and_the_giving_on_paper_refuses_the_giving(api: Api) -> None:
+    story = a_story(api).up_to("thaw")
+    story.band = donors.band(api, story.donor)
+    assert fetched(story).status_code == 201
+    began = clock.now()
+    later(api, minutes=10)
+    then = clock.now()
+    later(api, minutes=2)
+    held(api, story.vials[0])
+    later(api, hours=1)
+    sealed(api)
+    form = filed(api, began)
+    checked_on_paper(story, form, then)
+    ended, started = then + timedelta(minutes=8), then + timedelta(minutes=5)
+    refused(story.administer(**on_paper(form, ended, started_at=rfc3339(started))), 409, "on_hold")
+    assert state_of(api, story.vials[0])["state"] == "delivered"
+
+
+def test_nothing_that_is_done_live_is_judged_as_of_an_earlier_time(api: Api) -> None:
+    story = a_story(api).up_to("check")
+    then = clock.now()
+    later(api, minutes=3)
+    held(api, story.vials[0])
+    past: dict[str, Any] = {
+        "started_at": rfc3339(then),
+        "occurred_at": rfc3339(then),
+        "late_entry": True,
+        "reason_text": "Hands were full.",
+    }
+    answer = story.administer(**past)
+    assert answer.status_code == 409 and answer.json()["code"] in ("on_hold", "release_ended"), answer.text
+    assert state_of(api, story.vials[0])["state"] == "delivered"
+
+
+def test_the_page_of_what_was_written_opens_while_the_hold_stands(api: Api, visit: Visit) -> None:
+    story, form, then = given_on_paper(api, lot=True)
+    held(api, story.vials[0])
+    sealed(api)
+    checked_on_paper(story, form, then)
+    for page in ("check-from-paper", "administer-from-paper"):
+        assert "Enter it" in visit("clinician").get_page(f"/withdrawals/{story.code}/{page}")

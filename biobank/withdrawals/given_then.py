@@ -1,0 +1,76 @@
+"""What two people did on paper is judged as of the time they did it, by what is known of that time now.
+
+What was given is given: a hold placed afterwards, or a test that failed afterwards, is no reason to leave it out of the record.
+It is recorded all the same, marked with the codes of what stands against it now, and a deviation tells quality. What stood
+against it at its own time, also if it was lifted since or written down later, refuses it as ever. Nothing of this reaches a live act.
+
+Of the record the holds, quality's decision and the results of the lot's tests are read as of then; what was seen of the tube, the
+tube's place in the workflow and the donor's consents are judged as for any other act.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.auth.actor import Actor
+from biobank.custody.holds_then import holds_then, stays_of
+from biobank.custody.ledger import Appended
+from biobank.custody.legality import Snapshot
+from biobank.custody.rebuild import entries_of, steps_of
+from biobank.custody.recording import NOW
+from biobank.foundation.clock import rfc3339
+from biobank.foundation.errors import Refusal, raise_first
+from biobank.quality.deviations import add_deviation
+from biobank.quality.lot_tests import read_lot_tests
+from biobank.withdrawals.case import Case
+from biobank.withdrawals.step_rules import Grounds
+
+Rule = Callable[[Actor, Case, Grounds, str], list[Refusal]]
+
+
+class Judged(NamedTuple):
+    """What was allowed at its own time. `tube`: with the holds of then, for the entry; `came_after`: codes of what stands against
+    it now and did not then.
+    """
+
+    tube: Snapshot
+    came_after: tuple[str, ...]
+
+
+def judged_then(session: Session, act: Act, case: Case, grounds: Grounds, product: str, at: datetime, rule: Rule) -> Judged:
+    """Judge a tube at a time on paper by the rule that judges it now; raise the first reason of then."""
+    tube, lot = case.tubes[product], case.tubes[product].lot_code
+    steps = list(steps_of(entries_of(session, product, at=at)))
+    held = replace(tube, holds=tuple(holds_then(session, product, stays_of(steps), at, act.at)))
+    quality = steps[-1][1].quality if steps else tube.projection.quality
+    then = replace(held, projection=replace(tube.projection, quality=quality))
+    tests = read_lot_tests(session, [lot], at, until=at)[lot]
+    findings = replace(case.findings[product], tests=tests)
+    as_it_stood = replace(case, tubes={**case.tubes, product: then}, findings={**case.findings, product: findings})
+    raise_first(rule(act.actor, as_it_stood, grounds, product))
+    now = rule(act.actor, case, grounds, product)
+    return Judged(held, tuple(dict.fromkeys(one.code for one in now)))
+
+
+def tell_quality(
+    session: Session, act: Act, case: Case, product: str, at: datetime, came_after: Collection[str]
+) -> list[Appended]:
+    """Open a deviation about what was given before it was known that it should not be; nothing when nothing came after."""
+    if not came_after:
+        return []
+    words = ", ".join(code.replace("_", " ") for code in came_after)
+    _, opened = add_deviation(
+        session,
+        act,
+        NOW,
+        severity="critical",
+        topic="given_before_it_was_known",
+        site=case.clinic,
+        description=f"{product} was given on paper at {rfc3339(at)}. What stands against it now came afterwards: {words}.",
+        affected=[("specimen", product), ("withdrawal", case.code)],
+    )
+    return [opened]
