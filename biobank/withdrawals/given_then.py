@@ -2,7 +2,8 @@
 
 What was given is given: a hold placed afterwards, or a test that failed afterwards, is no reason to leave it out of the record.
 It is recorded all the same, marked with the codes of what stands against it now, and a deviation tells quality. What stood
-against it at its own time, also if it was lifted since or written down later, refuses it as ever. Nothing of this reaches a live act.
+against it at its own time, also if it was lifted since or written down later, refuses it as ever. Nothing of this reaches a
+live act.
 
 Of the record the holds, quality's decision and the results of the lot's tests are read as of then; what was seen of the tube, the
 tube's place in the workflow and the donor's consents are judged as for any other act.
