@@ -8,7 +8,7 @@ which it was given, which its event carries, not from when it was written down, 
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, tuple_
@@ -18,8 +18,8 @@ from biobank.custody.entry import parse_entry
 from biobank.custody.event import Mode
 from biobank.custody.statement import Fact
 from biobank.custody.states import StreamKind
-from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict
+from biobank.foundation.clock import now, rfc3339
+from biobank.foundation.errors import Conflict, MalformedRequest
 from biobank.transparency.models import event as _event
 
 
@@ -42,6 +42,35 @@ class OutOfOrder(Conflict):
 
     code = "out_of_order"
     title = "Out of order"
+
+
+class AskedAhead(MalformedRequest):
+    """What will be is not on record: an answer about a time ahead would be one about now under another date."""
+
+    code = "asked_ahead"
+    title = "That time lies ahead"
+
+
+AHEAD = timedelta(minutes=2)
+"""By how much a device's clock may be ahead of ours (as for a stated time, `recording.AHEAD`)."""
+
+
+def require_not_ahead(*times: datetime | None) -> None:
+    """Raise AskedAhead where a question is about a time that has not come yet."""
+    for at in times:
+        if at is not None and at > now() + AHEAD:
+            raise AskedAhead(f"{rfc3339(at)} lies ahead. Ask about a time that has been, or leave it out for how it stands now.")
+
+
+def require_existed(session: Session, at: datetime | None, things: Collection[tuple[str, str]]) -> None:
+    """Raise BeforeItExisted where one of the things (kind and id of its stream) had no record yet at a stated time."""
+    if at is None or not things:
+        return
+    began = _times_of(session, {(kind, code, 1) for kind, code in things})
+    for (_kind, code, _seq), since in sorted(began.items()):
+        refusal = order_refusal(code, at, began=since)
+        if refusal is not None:
+            raise refusal
 
 
 def require_order(session: Session, facts: Sequence[Fact]) -> None:

@@ -396,7 +396,8 @@ def record(
     appended = append(session, facts)
     custody_holds.keep_placed(session, facts, appended)
     for shipment, events in sorted(arrived.items()):
-        at = max(head.occurred_at for _, head in events)
+        # Nobody arrives within the hold time by saying so: a stated time counts from a form on paper only.
+        at = max(head.occurred_at if head.source == "paper" else head.recorded_at for _, head in events)
         appended += travelled_with.get()(session, act, shipment, [one for one, _ in events], at)
     return appended
 

@@ -15,6 +15,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.models import site as site_table
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, Scope
+from biobank.custody.chronology import require_existed
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import BANK_SUBJECT, Circumstances, acknowledge
 from biobank.custody.states import HoldScope
@@ -55,6 +56,7 @@ def open_deviation(session: Session, act: Act, request: DeviationRequest) -> Dev
             _require_withdrawal(session, act.actor, subject.id)
         else:
             find_scope(session, act.actor, HoldScope(subject.kind), subject.id)
+    require_existed(session, request.occurred_at, {(subject.kind, subject.id) for subject in request.affected})
     code, appended = add_deviation(
         session,
         act,

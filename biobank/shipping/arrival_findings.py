@@ -7,6 +7,8 @@ from datetime import datetime
 from biobank.custody.event import Event
 from biobank.custody.legality import Snapshot
 from biobank.custody.states import Condition, HoldKind
+from biobank.monitoring.judging import Before, Read, doubt_of
+from biobank.monitoring.readings import ImplausibleReading
 from biobank.shipping.journey_logs import Logged
 from biobank.specimens.materials import material_of
 from biobank.storage.limits import CLASSES, PlaceLimits
@@ -27,12 +29,14 @@ COLD = Finding("arrived_too_cold", HoldKind.TEMPERATURE)
 LATE = Finding("arrived_after_the_hold_time", HoldKind.TEMPERATURE)
 UNREAD = Finding("temperature_record_incomplete", HoldKind.TEMPERATURE)
 UNRECORDED = Finding("no_temperature_record", HoldKind.TEMPERATURE)
+UNSENT = Finding("arrived_without_being_sent", HoldKind.IDENTITY)
 NAMELESS = Finding("travelled_with_an_unlabelled_tube", HoldKind.IDENTITY)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen when tubes of a shipment arrived. What nobody looked at is None; `logged`: by the logger on the way.
+    """What was seen when tubes of a shipment arrived, at the time that counts. What nobody looked at is None; `logged`: by the
+    logger on the way.
 
     `nameless`: how many tubes in it have no label that can be read or no code of ours: each of them may be any other;
     `unknown`: those of them that are no code of ours.
@@ -84,6 +88,15 @@ def _harmful(temperature_class: str) -> PlaceLimits:
     """Limits that harm when they are passed: what is frozen takes no harm from being colder."""
     limits = CLASSES[temperature_class].limits
     return replace(limits, lowest_mc=None) if temperature_class in CRYOGENIC else limits
+
+
+def possible_temperature(limits: PlaceLimits, temperature_mc: int, at: datetime) -> None:
+    """Raise ImplausibleReading for a temperature that can hardly be right: a slip holds as much as the truth. Pure."""
+    if doubt_of("temperature_mc", Read(temperature_mc, at), Before(), limits) is not None:
+        raise ImplausibleReading(
+            f"{temperature_mc / 1000:g} °C can hardly be right for what was sent. Read it again. If it is so, send it with "
+            "`confirmed`."
+        )
 
 
 def degrees_of(event: Event) -> list[int]:

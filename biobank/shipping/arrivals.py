@@ -4,7 +4,7 @@ A withdrawal's issued tubes do not become `received` here: at the clinic they ar
 (`POST /withdrawals/{code}/receive`), which checks more. Their shipment closes all the same, once none of it is underway.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,12 +34,14 @@ from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise
 from biobank.shipping.arrival_findings import (
     SEAL,
     UNRECORDED,
+    UNSENT,
     Finding,
     Seen,
     Sent,
     degrees_of,
     findings_of,
     limits_of_travel,
+    possible_temperature,
 )
 from biobank.shipping.boxes import compare_boxes, scope_of
 from biobank.shipping.events import Closed, Compared, SentBack, ShipmentEvent, ShippedBack
@@ -111,8 +113,9 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
     """Receive what was scanned and is on the manifest; name what is missing and what should not be there."""
     row = get_shipment(session, act.actor, code, lock=True)
     raise_first(arrival_refusals(act.actor, row))
+    require_possible(session, act, row, request.temperature_mc, confirmed=request.confirmed)
     arrived, unknown = _read(session, act, request.scanned)
-    manifest = {line.specimen: line for line in _locked_manifest(session, code)}
+    manifest = {line.specimen: line for line in _locked_manifest(session, code, also=arrived)}
     found = {name: tube for name, tube in arrived.items() if name in manifest and manifest[name].underway}
     _require_no_issued(found, manifest)
     specimens = load(session, found, lock=True, holds=True)
@@ -133,7 +136,7 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
     appended = record(session, act, moves, request)
     at = request.occurred_at or act.at
     seen = Seen(
-        at=at,
+        at=cold_at(act, request),
         logged=logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at), longest_gap(act)),
         temperature_mc=request.temperature_mc,
         nameless=unknown + sum(not tube.label_legible for tube in arrived.values()),
@@ -143,6 +146,7 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
         logger_sha256=request.logger_sha256,
     )
     extra = sorted(name for name in arrived if name not in manifest)
+    appended += _hold_extra(session, act, extra, row.to_site)
     event, compared = compare(session, act, row, sorted(found), seen, extra=extra, given=request)
     appended += compared
     broken, looked = look_at_boxes(session, act, row, request.boxes, request)
@@ -161,6 +165,40 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
         findings=list(event.findings),
         quarantine=quarantine_at(session, row.to_site),
     )
+
+
+def cold_at(act: Act, given: Circumstances) -> datetime:
+    """Return when something arrived, as it counts against the hold time of its shipper: nobody is earlier by saying so.
+
+    A stated time counts only where it is entered from a form on paper, which two people stand for; else the time of the record.
+    """
+    return act.at if given.paper is None or given.occurred_at is None else given.occurred_at
+
+
+def _hold_extra(session: Session, act: Act, extra: Sequence[str], site: str) -> list[Appended]:
+    """Hold what lay in a shipment without being sent: its record says that it is elsewhere, so one of the two is not true."""
+    placed = []
+    for code, tube in sorted(load(session, extra, lock=True, holds=True).items()):
+        if any(one.scope_id == code and one.kind == UNSENT.kind.value for one in tube.holds):
+            continue
+        head = head_of(session, act, NOW, subject=None, site=site, last=tube.last_occurred_at)
+        _id, done = custody_holds.place(
+            session,
+            kind=UNSENT.kind,
+            scope_kind=HoldScope.SPECIMEN,
+            scope_id=code,
+            reason=UNSENT.reason,
+            head=head,
+            specimen=tube,
+        )
+        placed.append(done)
+    return placed
+
+
+def require_possible(session: Session, act: Act, row: Any, temperature_mc: int | None, *, confirmed: bool) -> None:
+    """Raise ImplausibleReading for a temperature of a shipment (its row) that can hardly be right and was not read twice."""
+    if temperature_mc is not None and not confirmed:
+        possible_temperature(_sent(session, row).limits, temperature_mc, act.at)
 
 
 def compare(
@@ -242,6 +280,7 @@ def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest
     row = get_shipment(session, act.actor, code, lock=True)
     underway = [line.specimen for line in _locked_manifest(session, code) if line.underway]
     raise_first(return_refusals(act.actor, row, len(underway)))
+    require_possible(session, act, row, request.temperature_mc, confirmed=request.confirmed)
     wanted = underway if request.specimens is None else sorted(set(request.specimens))
     for name in wanted:
         if name not in underway:
@@ -258,7 +297,7 @@ def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest
     appended = record(session, act, [Move(specimens[name], event, site=row.from_site) for name in wanted], request)
     at = request.occurred_at or act.at
     logged = logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at), longest_gap(act))
-    seen = Seen(at, temperature_mc=request.temperature_mc, logged=logged, logger_sha256=request.logger_sha256)
+    seen = Seen(cold_at(act, request), temperature_mc=request.temperature_mc, logged=logged, logger_sha256=request.logger_sha256)
     sent = replace(_sent(session, row), unrecorded=_has_no_record(session, row))
     appended += _hold_shipment(session, act, row, findings_of(sent, seen))
     back = SentBack(specimens=tuple(wanted), reason=request.reason, logger_sha256=request.logger_sha256, **logged_members(logged))
@@ -311,10 +350,10 @@ def _read(session: Session, act: Act, scanned: Sequence[ArrivedTube]) -> tuple[d
     return arrived, unknown
 
 
-def _locked_manifest(session: Session, code: str) -> list[ManifestLine]:
-    """Lock every specimen of the shipment, then read where each stands."""
+def _locked_manifest(session: Session, code: str, also: Collection[str] = ()) -> list[ManifestLine]:
+    """Lock every specimen of the shipment, and what was found beside them, then read where each stands."""
     names = session.execute(select(item.c.specimen_code).where(item.c.shipment_code == code)).scalars().all()
-    load(session, names, lock=True)
+    load(session, [*names, *also], lock=True)
     return manifest_of(session, code)
 
 

@@ -162,6 +162,7 @@ class ShipmentReceiveRequest(Circumstances):
     seal_intact: bool | None = None
     seal: Reference | None = Field(default=None, description="Number of the seal on it; another than was sent is a broken one.")
     temperature_mc: Temperature | None = None
+    confirmed: bool = Field(default=False, description="The temperature was read again, and it is so.")
     boxes: list[ArrivedBox] = Field(default_factory=list, max_length=MOST_BOXES, description="Boxes that were looked at.")
     logger_sha256: Sha256 | None = Field(
         default=None, description="SHA-256 that POST /attachments answered for the logger's file; it is read and judged."
@@ -180,6 +181,7 @@ class ShipmentRefuseRequest(Circumstances):
     container_intact: bool = True
     label_legible: bool = True
     temperature_mc: Temperature | None = None
+    confirmed: bool = Field(default=False, description="The temperature was read again, and it is so.")
     logger_sha256: Sha256 | None = Field(
         default=None, description="SHA-256 that POST /attachments answered for the logger's file; it is read and judged."
     )

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, insert, or_, select
+from sqlalchemy import Row, func, insert, or_, select, text
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody import holds
+from biobank.custody.chronology import BeforeItExisted
 from biobank.custody.entry import Head
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import AHEAD, ImplausibleTime, acknowledge, head_of
@@ -166,6 +167,13 @@ def _sent(
     if method is None or laboratory is None:
         raise ResultIncomplete("Say which laboratory tests it and by which method, from the registers.", subject=row.code)
     named: dict[RegisterKind, str] = {"test_method": method, "laboratory": laboratory}
+    began = _began(session, row.code)
+    if began is not None and request.sampled_at < began:
+        raise BeforeItExisted(
+            f"{row.code}: a sample of {rfc3339(request.sampled_at)} cannot be: the oldest record of what it was made from is of "
+            f"{rfc3339(began)}. Check the date and the time.",
+            subject=row.code,
+        )
     use = Use(site=row.site_code, used_at=request.sampled_at, people=(), named=named, keeping=True)
     warned = findings_of(session, use, now=act.at)
     due_at = request.due_at
@@ -177,6 +185,25 @@ def _sent(
     if due_at is not None and due_at < request.sampled_at:
         raise ImplausibleTime("A result cannot be due before its sample was taken. Check both days.", subject=row.code)
     return Sent(method, laboratory, due_at), warned
+
+
+_BEGAN = text(
+    """
+    WITH RECURSIVE line AS (
+        SELECT code FROM specimen WHERE lot_code = :lot
+        UNION
+        SELECT p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.code
+    )
+    SELECT least(min(e.occurred_at), min(CAST(c.banked_at AS timestamptz))) FROM line
+    JOIN custody c ON c.code = line.code LEFT JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = line.code AND e.seq = 1
+    """
+)
+
+
+def _began(session: Session, lot: str) -> datetime | None:
+    """Return when the record of a lot's oldest material begins: a culture is sampled before its lot is closed, never before."""
+    began: datetime | None = session.execute(_BEGAN, {"lot": lot}).scalar()
+    return began
 
 
 def _pending(session: Session, code: str, request: RecordLotTest) -> "Row[Any]":

@@ -14,6 +14,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.models import site
+from biobank.custody.chronology import require_not_ahead
 from biobank.custody.entry import parse_entry
 from biobank.custody.hold_coverage import covered_by, holds_on
 from biobank.custody.holds_then import holds_then, stays_of
@@ -178,6 +179,7 @@ def describe_specimen(
 
     Raises NotFound, also when nothing was known of it by then. What a specimen *is* does not change and is shown as it is.
     """
+    require_not_ahead(at, as_known_at)
     snapshot = get_visible(session, actor, code, holds=True)
     if at is None and as_known_at is None:
         return specimen_public(session, snapshot)

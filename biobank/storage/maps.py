@@ -10,6 +10,7 @@ from sqlalchemy import Row, null, select, text, union_all
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.custody.chronology import require_not_ahead
 from biobank.custody.entry import parse_entry
 from biobank.custody.hold_coverage import holds_on
 from biobank.custody.holds_then import holds_then, places_around, stays_of
@@ -57,9 +58,12 @@ def map_as_of(
     Every tube that was ever put into it is read from the log; its site, names, the marks of slots and whether it was lifted are
     those of then. Slots are drawn as the box is built now. Raises NotFound.
     """
+    require_not_ahead(at, as_known_at)
     row = get_container(session, actor, code)
     now = clock.now()
     when, known_by = at or now, as_known_at or now
+    if not _stood(session, code, when, known_by):
+        raise NotFound(f"Nothing was recorded of {code} by then.", subject=code)
     ever = session.execute(_EVER_IN, {"code": code, "at": when}).scalars().all()
     told = {one: list(steps_of(entries_of(session, one, at=at, as_known_at=as_known_at))) for one in ever}
     inside = {one: steps[-1][1] for one, steps in told.items() if steps and steps[-1][1].container_code == code}
@@ -101,6 +105,13 @@ def map_as_of(
     return ContainerMap(
         container=container, slots=slots, loose=loose, free=len(slots) - len(by_slot), at=at, as_known_at=as_known_at
     )
+
+
+def _stood(session: Session, code: str, at: datetime, known: datetime) -> bool:
+    """Say whether a place had begun by a time, as known at another; one without any record stood since ever."""
+    of_it = (event.c.stream_kind == "container", event.c.stream_id == code, event.c.seq == 1)
+    began = session.execute(select(event.c.occurred_at, event.c.recorded_at).where(*of_it)).first()
+    return began is None or (began.occurred_at <= at and began.recorded_at <= known)
 
 
 def _site_of_root(session: Session, code: str) -> str | None:

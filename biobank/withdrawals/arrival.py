@@ -11,8 +11,8 @@ from biobank.custody.recording import NOW, Move, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.errors import Refused, raise_first
-from biobank.shipping.arrival_findings import Seen
-from biobank.shipping.arrivals import compare, look_at_boxes
+from biobank.shipping.arrival_findings import Seen, limits_of_travel, possible_temperature
+from biobank.shipping.arrivals import cold_at, compare, look_at_boxes, require_possible
 from biobank.shipping.boxes import boxes_of, require_boxes
 from biobank.shipping.journey_logs import Journey, logged_members, logged_on, longest_gap, read_record
 from biobank.shipping.shipment_queries import row_of
@@ -40,6 +40,11 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
     shipments = sorted({own for tube in tubes if (own := case.tubes[tube].projection.shipment_code) is not None})
     rows = {shipment: row_of(session, shipment) for shipment in shipments}
     require_boxes(session, shipments, [one.box for one in request.boxes])
+    for row in rows.values():
+        require_possible(session, act, row, request.temperature_mc, confirmed=request.confirmed)
+    if not rows and request.temperature_mc is not None and not request.confirmed:
+        kinds = [(case.tubes[tube].material, case.tubes[tube].projection.condition) for tube in tubes]
+        possible_temperature(limits_of_travel(None, kinds), request.temperature_mc, act.at)
     record = read_record(session, act, request)
     longest = longest_gap(act)
     logged = {shipment: logged_on(record, Journey(shipment, row.dispatched_at, at), longest) for shipment, row in rows.items()}
@@ -69,7 +74,7 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
     for shipment, row in rows.items():
         of_it = sorted(tube for tube in tubes if case.tubes[tube].projection.shipment_code == shipment)
         seen = Seen(
-            at=at,
+            at=cold_at(act, request),
             logged=logged[shipment],
             temperature_mc=request.temperature_mc,
             nameless=0 if request.label_legible else len(of_it),

@@ -147,6 +147,7 @@ class ReceiveRequest(WithdrawalAct):
     container_intact: bool
     label_legible: bool
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Arrival temperature, m°C.")
+    confirmed: bool = Field(default=False, description="The temperature was read again, and it is so.")
     logger_sha256: Sha256 | None = Field(
         default=None,
         description="SHA-256 that POST /attachments answered for the logger's file; it is read and judged. Null: none was given.",

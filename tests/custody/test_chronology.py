@@ -14,6 +14,8 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.withdrawals.release_rules import band_refusal
 from tests.conftest import Api
+from tests.registers.test_registers import fat, wash
+from tests.specimens.stories import made
 from tests.storage.test_every_way_of_placing import a_tube, seq_of, stored
 from tests.storage.test_storing import a_box, everyone
 from tests.withdrawals.stories import a_story, approve, later, sealed
@@ -138,3 +140,28 @@ def test_an_authority_counts_from_its_own_time(api: Api) -> None:
 
     assert dated(30) == "before_its_authority"
     assert dated(0) is None
+
+
+def test_a_question_about_a_time_ahead_is_none_about_now(api: Api) -> None:
+    box, tube = a_box(api), a_tube(api)
+    assert stored(api, tube, "", box, lambda: None)[0] == 201
+    ahead, before = rfc3339(clock.now() + timedelta(hours=1)), ago(hours=1)
+    for path in (f"/specimens/{tube}", f"/storage-containers/{box}/map", f"/storage-containers/{box}"):
+        for name in ("at", "as_known_at"):
+            assert said(api.lab_tech.get(path, params={name: ahead})) == (422, "asked_ahead"), path
+            assert said(api.lab_tech.get(path, params={name: before})) == (404, "not_found"), path
+            assert api.lab_tech.get(path, params={name: rfc3339(clock.now())}).status_code == 200, path
+
+
+def test_a_deviation_and_a_sample_are_not_dated_before_what_they_are_about(api: Api) -> None:
+    tube, old = a_tube(api), "2001-05-04T10:00:00Z"
+    body = {"severity": "minor", "topic": "lid_left_open", "site": "LAB", "description": "It stood open."}
+    body |= {"affected": [{"kind": "specimen", "id": tube}], "occurred_at": old} | LATE
+    assert said(api.quality.post("/deviations", json=body)) == (409, "before_it_existed")
+    assert api.quality.post("/deviations", json=body | {"occurred_at": rfc3339(clock.now())}).status_code == 201
+    syringe = fat(api)
+    lot = made(wash(api, syringe))["lot"]
+    sample = {"test": "sterility", "method": "By the book", "laboratory": "North Lab", "result": "pending"}
+    sample |= {"due_at": rfc3339(clock.now() + timedelta(days=3))}
+    for sampled, answer in ((old, (409, "before_it_existed")), (rfc3339(clock.now()), (201, None))):
+        assert said(api.lab_tech.post(f"/lots/{lot}/tests", json=sample | {"sampled_at": sampled})) == answer

@@ -108,6 +108,18 @@ def test_an_unread_part_of_the_way_is_said_on_the_page(api: Api, visit: Visit) -
     assert "file says nothing of these times of its way" in compared.text and "Temperature record incomplete" in compared.text
 
 
+def test_a_temperature_that_can_hardly_be_right_is_asked_back_on_the_page(api: Api, visit: Visit) -> None:
+    tubes = shipping.tubes(api, 1, frozen=True)
+    address = f"/shipments/{shipping.shipped(api, tubes, temperature_class='ln2_vapour')}/receive"
+    fields = {"scanned": tubes[0], "seal_intact": "true", "temperature_mc": "-0.15"}
+
+    asked = visit("north_tech").submit(address, fields)
+    done = visit("north_tech").submit(address, fields | {"confirmed": "yes"})
+
+    assert asked.status_code == 409 and "I read the temperature again, and it is so" in asked.text, asked.text
+    assert done.status_code == 200 and "Arrived too warm" in done.text, done.text
+
+
 def test_what_was_not_accepted_is_recorded_as_back_by_the_senders_people_only(api: Api, visit: Visit) -> None:
     tubes = shipping.tubes(api, 1, frozen=True)
     address = f"/shipments/{shipping.shipped(api, tubes)}"

@@ -231,3 +231,49 @@ def test_a_shipper_is_charged_as_its_register_asks_and_cold_as_long_as_it_says(a
 def test_only_a_shipper_has_a_hold_time(api: Api) -> None:
     body = {"kind": "equipment", "name": "Hood", "site": "LAB", "holds_h": 4}
     refused(api.quality.post("/registers", json=body), 422, "malformed_request")
+
+
+def test_what_lay_in_a_shipment_without_being_sent_is_held_once(api: Api) -> None:
+    pair, stray = tubes(api, 2, frozen=True), tubes(api, 1, frozen=True)
+    code = shipped(api, pair, temperature_class="ln2_vapour")
+
+    for tube in pair:
+        answer = receive(api, code, [tube, *stray])
+        assert (answer.status_code, answer.json()["extra"]) == (200, stray), answer.text
+
+    holds = api.quality.get(f"/specimens/{stray[0]}").json()["holds"]
+    assert [(one["kind"], one["scope_id"]) for one in holds] == [("identity", stray[0])]
+    assert [api.lab_tech.get(f"/specimens/{one}").json()["holds"] for one in pair] == [[], []]
+
+
+@pytest.mark.parametrize("typed", [-150, 77_000, -250_000])
+def test_a_temperature_that_can_hardly_be_right_is_asked_back_on_every_way_of_receiving(api: Api, typed: int) -> None:
+    pair, back = tubes(api, 2, frozen=True), tubes(api, 1, frozen=True)
+    code, other = (shipped(api, one, temperature_class="ln2_vapour") for one in (pair, back))
+    by_hand = withdrawals.a_story(api).up_to("issue")
+    returned: dict[str, Any] = {"reason": "too_warm", "temperature_mc": typed}
+
+    refused(receive(api, code, pair, temperature_mc=typed), 409, "implausible_reading")
+    refused(api.lab_tech.post(f"/shipments/{other}/refuse", json=returned), 409, "implausible_reading")
+    refused(by_hand.receive(temperature_mc=typed), 409, "implausible_reading")
+
+    assert now_of(api, pair[0])["state"] == now_of(api, back[0])["state"] == "in_transit"
+    assert receive(api, code, pair, temperature_mc=typed, confirmed=True).status_code == 200
+    assert api.lab_tech.post(f"/shipments/{other}/refuse", json=returned | {"confirmed": True}).status_code == 200
+    assert by_hand.receive(temperature_mc=typed, confirmed=True).status_code == 200
+    assert holds_of(api, code) == holds_of(api, other) == (["arrived_too_warm"] if typed > -200_000 else [])
+
+
+def test_nobody_arrives_within_the_hold_time_by_stating_a_time(api: Api) -> None:
+    compared, singly, back = (tubes(api, 1, frozen=True) for _ in range(3))
+    due = rfc3339(clock.now() + timedelta(hours=2))
+    codes = [shipped(api, one, temperature_class="ln2_vapour", cold_until=due) for one in (compared, singly, back)]
+    withdrawals.later(api, hours=9)
+    said = {"occurred_at": rfc3339(clock.now() - timedelta(hours=8)), "late_entry": True, "reason_text": "Written down later."}
+
+    assert receive(api, codes[0], compared, **said).status_code == 200
+    body = {"kind": "specimen.received", "site": "NORTH", "expected_seq": now_of(api, singly[0])["seq"]} | said
+    assert api.north_tech.post(f"/specimens/{singly[0]}/events", json=body).status_code == 201
+    assert api.lab_tech.post(f"/shipments/{codes[2]}/refuse", json={"reason": "not_home"} | said).status_code == 200
+
+    assert [holds_of(api, code) for code in codes] == [["arrived_after_the_hold_time"]] * 3

@@ -14,7 +14,9 @@ from biobank.custody.legality import TO_QUARANTINE
 from biobank.custody.snapshots import get_all_visible
 from biobank.foundation.clock import now
 from biobank.foundation.config import Settings
+from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
+from biobank.monitoring.readings import ImplausibleReading
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.shipping.boxes import compared, packed, rows_to_compare, rows_to_pack
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened, OwnPage
@@ -39,6 +41,14 @@ from biobank.specimens.resolving import resolve_code
 router = APIRouter(include_in_schema=False)
 
 LOOKED = ("seal_intact", "seal", "temperature_mc", "logger_sha256", "zone", "dates")
+READ_AGAIN = "I read the temperature again, and it is so"
+
+
+def asked_again(refusal: Refusal | None) -> list[Field]:
+    """Return what is asked after a temperature that can hardly be right."""
+    return [Field("confirmed", READ_AGAIN, "checkbox", False)] if isinstance(refusal, ImplausibleReading) else []
+
+
 STATUSES = ("in_transit", "arrived", "closed")
 LABELS = {
     "from_site": "From",
@@ -210,7 +220,11 @@ def _draw_receive(at: Opened[ShipmentDetail]) -> ActForm:
         submit="Compare and receive",
         icon="tray",
         lead=f"{one.underway} of {one.specimens} tubes are underway. What is missing or should not be there is named afterwards.",
-        fields=[*lists, *fields_of(ShipmentReceiveRequest, *LOOKED, values=at.filled(), labels=LABELS)],
+        fields=[
+            *lists,
+            *fields_of(ShipmentReceiveRequest, *LOOKED, values=at.filled(), labels=LABELS),
+            *asked_again(at.refusal),
+        ],
         rows=[rows_to_compare(one.boxes, at.form if at.sent else None)] if one.boxes else [],
         attach={"site": one.to_site},
     )
@@ -224,6 +238,7 @@ def _scanned(at: Opened[ShipmentDetail]) -> dict[str, Any]:
             for text in dict.fromkeys([*at.form.lines_of("scanned"), *sorted(broken | illegible)])
         ],
         "boxes": compared(at.form),
+        "confirmed": "confirmed" in at.form,
     }
 
 
@@ -263,12 +278,14 @@ ActPage(
     labels={"specimens": "Only these tubes"},
     form=lambda at: ActForm(
         attach={"site": at.read.from_site},
+        also=asked_again(at.refusal),
         title="It came back",
         submit="Record it",
         icon="undo",
         grave=True,
         lead="It was not accepted and is in the sender's hands again.",
     ),
+    given=lambda at: {"confirmed": "confirmed" in at.form},
     use_case=arrivals.refuse,
     after=lambda at, _body, _answer: Done(f"/shipments/{at.code}", "Recorded: it came back.", TO_QUARANTINE, "care"),
 ).on(router)

@@ -14,7 +14,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.pages.people.site_choices import Choices, own_sites
 from biobank.pages.shipping.boxes import compared, rows_to_compare
-from biobank.pages.shipping.shipments import couriers_at
+from biobank.pages.shipping.shipments import asked_again, couriers_at
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.withdrawals.requests import route_words
 from biobank.shipping.boxes import boxes_of
@@ -80,6 +80,7 @@ def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
             grave=step.grave,
             options=at.read.options,
             rows=[rows_to_compare(at.read.boxes, at.form if at.sent else None)] if at.read.boxes else [],
+            also=asked_again(at.refusal),
             hidden={"expected_seq": str(standing.case.seq)},
             statement=statement_of(standing.case, label) if step.meaning else None,
             said=step.said,
@@ -93,11 +94,16 @@ def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
         model=step.model,
         names=step.names,
         labels=step.labels,
-        given=lambda at: dict(step.given) | ({"boxes": compared(at.form)} if name == "receive" else {}),
+        given=lambda at: {**step.given, **(_looked_at(at) if name == "receive" else {})},
         meaning=step.meaning,
         use_case=step.use_case,
         after=_after_paper if name == "paper" else taken(name),
     )
+
+
+def _looked_at(at: Opened[Known]) -> dict[str, Any]:
+    """Return what the form of a receipt says beside its fields."""
+    return {"boxes": compared(at.form), "confirmed": "confirmed" in at.form}
 
 
 def _after_paper(at: Opened[Any], _body: Any, answer: Any) -> Done:
