@@ -1894,6 +1894,21 @@ def upgrade() -> None:
     )
     op.create_index("ix_excursion_item_specimen", "excursion_item", ["specimen_code"], unique=False)
     op.create_table(
+        "excursion_item_past",
+        sa.Column("excursion_code", sa.Text(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("replaced_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("included_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("assessed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["excursion_code"], ["excursion.code"], name=op.f("fk_excursion_item_past_excursion_code")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_excursion_item_past_specimen_code")),
+        sa.PrimaryKeyConstraint("excursion_code", "specimen_code", "replaced_at", name=op.f("pk_excursion_item_past")),
+        info={"append_only": True},
+    )
+    op.create_index("ix_excursion_item_past_specimen", "excursion_item_past", ["specimen_code"], unique=False)
+    op.create_table(
         "handover_item",
         sa.Column("handover_id", sa.Uuid(), nullable=False),
         sa.Column("specimen_code", sa.Text(), nullable=False),
@@ -2444,6 +2459,8 @@ def downgrade() -> None:
     op.drop_index("one_open_offer_per_specimen", table_name="handover_item", postgresql_where=sa.text("open"))
     op.drop_index("ix_handover_item_specimen", table_name="handover_item")
     op.drop_table("handover_item")
+    op.drop_index("ix_excursion_item_past_specimen", table_name="excursion_item_past")
+    op.drop_table("excursion_item_past")
     op.drop_index("ix_excursion_item_specimen", table_name="excursion_item")
     op.drop_table("excursion_item")
     op.drop_table("ending_notice")

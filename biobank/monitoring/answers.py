@@ -35,8 +35,17 @@ excursions_reach.give(
 )
 excursions_then.give(f"""(
     WITH RECURSIVE {_CHAIN.format(when="")}, known AS (
-        SELECT i.* FROM excursion_item i JOIN chain ON chain.member = i.specimen_code
-        WHERE i.included_at <= :known AND (i.removed_at IS NULL OR i.removed_at > :known)
+        SELECT i.* FROM (
+            SELECT excursion_code, specimen_code, since, included_at, removed_at, assessed_at,
+                   CAST(NULL AS timestamptz) AS replaced_at
+            FROM excursion_item
+            UNION ALL
+            SELECT excursion_code, specimen_code, since, included_at, removed_at, assessed_at, replaced_at
+            FROM excursion_item_past
+        ) AS i
+        WHERE i.specimen_code IN (SELECT member FROM chain)
+          AND i.included_at <= :known AND (i.removed_at IS NULL OR i.removed_at > :known)
+          AND (i.replaced_at IS NULL OR i.replaced_at > :known)
     )
     SELECT 'excursion', i.excursion_code, CAST(NULL AS timestamptz) FROM chain JOIN known i ON i.specimen_code = chain.member
     WHERE (i.assessed_at IS NULL OR i.assessed_at > :at OR i.assessed_at > :known)

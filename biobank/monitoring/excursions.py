@@ -229,12 +229,22 @@ def _signed(session: Session, cause: Cause, row: "Row[Any]") -> str:
     return str(use_signature(session, cause.act, cause.signature, Meaning.DECIDED).id)
 
 
+_KEEP_PAST = text(
+    """
+    INSERT INTO excursion_item_past (excursion_code, specimen_code, included_at, replaced_at, since, removed_at, assessed_at)
+    SELECT excursion_code, specimen_code, included_at, :at, since, removed_at, assessed_at FROM excursion_item
+    WHERE excursion_code = :excursion AND specimen_code = ANY(:codes) AND included_at < :at
+    ON CONFLICT DO NOTHING
+    """
+)
+"""Before a line is written anew, keep how it stood: an answer about the past is what was answered then."""
 _INCLUDE = text(
     """
     INSERT INTO excursion_item (excursion_code, specimen_code, since, included_at)
     SELECT :excursion, one.code, one.since, :at
     FROM unnest(CAST(:codes AS text[]), CAST(:sinces AS timestamptz[])) AS one (code, since)
-    ON CONFLICT (excursion_code, specimen_code) DO UPDATE SET since = excluded.since, removed_at = NULL,
+    ON CONFLICT (excursion_code, specimen_code) DO UPDATE SET since = excluded.since,
+        included_at = excluded.included_at, removed_at = NULL,
         decision = CASE WHEN excluded.specimen_code = ANY(:undecided) THEN NULL ELSE excursion_item.decision END,
         assessed_at = CASE WHEN excluded.specimen_code = ANY(:undecided) THEN NULL ELSE excursion_item.assessed_at END,
         assessed_event = CASE WHEN excluded.specimen_code = ANY(:undecided) THEN NULL ELSE excursion_item.assessed_event END
@@ -247,7 +257,9 @@ def _include(
 ) -> None:
     names = sorted(affected)
     given = {"codes": names, "sinces": [affected[name] for name in names], "undecided": sorted(undecided)}
-    session.execute(_INCLUDE, given | {"excursion": code, "at": cause.act.at})
+    given |= {"excursion": code, "at": cause.act.at}
+    session.execute(_KEEP_PAST, {name: given[name] for name in ("excursion", "at", "codes")})
+    session.execute(_INCLUDE, given)
 
 
 def _remove(session: Session, cause: Cause, code: str, removed: Collection[str]) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -138,6 +139,27 @@ class ExcursionItem(SQLModel, table=True):
     decision: str | None = Field(default=None, sa_column=Column(Text))
     assessed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     assessed_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+
+
+class ExcursionItemPast(SQLModel, table=True):
+    """How a line of an excursion stood until `replaced_at`, when the excursion took it in again or from another time.
+
+    Only answers about the past read it: the line itself says how it stands now.
+    """
+
+    __tablename__ = "excursion_item_past"
+    __table_args__ = (
+        Index("ix_excursion_item_past_specimen", "specimen_code"),
+        {"info": {"append_only": True}},
+    )
+
+    excursion_code: str = Field(sa_column=Column(Text, ForeignKey("excursion.code"), primary_key=True))
+    specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
+    replaced_at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    included_at: datetime = Field(sa_column=when())
+    since: datetime = Field(sa_column=when())
+    removed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    assessed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class Sensor(SQLModel, table=True):

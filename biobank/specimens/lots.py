@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, insert, or_, select, text
+from sqlalchemy import DateTime, Row, cast, func, insert, or_, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -16,6 +16,7 @@ from biobank.custody import holds
 from biobank.custody.chronology import BeforeItExisted
 from biobank.custody.entry import Head
 from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.models import custody
 from biobank.custody.recording import AHEAD, ImplausibleTime, acknowledge, head_of
 from biobank.custody.service import receipt_of
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
@@ -31,7 +32,7 @@ from biobank.registers.schemas import RegisterKind
 from biobank.registers.using import Use, findings_of, keep_warnings
 from biobank.specimens.bench import processing, processing_input
 from biobank.specimens.events import LotTested
-from biobank.specimens.models import lot, lot_test, specimen
+from biobank.specimens.models import lot, lot_test, specimen, specimen_parent
 from biobank.specimens.processing_schemas import (
     Found,
     LotList,
@@ -187,23 +188,17 @@ def _sent(
     return Sent(method, laboratory, due_at), warned
 
 
-_BEGAN = text(
-    """
-    WITH RECURSIVE line AS (
-        SELECT code FROM specimen WHERE lot_code = :lot
-        UNION
-        SELECT p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.code
-    )
-    SELECT least(min(e.occurred_at), min(CAST(c.banked_at AS timestamptz))) FROM line
-    JOIN custody c ON c.code = line.code LEFT JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = line.code AND e.seq = 1
-    """
-)
-
-
-def _began(session: Session, lot: str) -> datetime | None:
+def _began(session: Session, lot_code: str) -> datetime | None:
     """Return when the record of a lot's oldest material begins: a culture is sampled before its lot is closed, never before."""
-    began: datetime | None = session.execute(_BEGAN, {"lot": lot}).scalar()
-    return began
+    line = select(specimen.c.code).where(specimen.c.lot_code == lot_code).cte("line", recursive=True)
+    line = line.union(select(specimen_parent.c.parent_code).where(specimen_parent.c.child_code == line.c.code))
+    codes = select(line.c.code)
+    first = (_event.c.stream_kind == StreamKind.SPECIMEN.value, _event.c.seq == 1, _event.c.stream_id.in_(codes))
+    banked = select(func.min(cast(custody.c.banked_at, DateTime(timezone=True)))).where(custody.c.code.in_(codes))
+    known = session.execute(
+        select(select(func.min(_event.c.occurred_at)).where(*first).scalar_subquery(), banked.scalar_subquery())
+    ).one()
+    return min((at for at in known if at is not None), default=None)
 
 
 def _pending(session: Session, code: str, request: RecordLotTest) -> "Row[Any]":

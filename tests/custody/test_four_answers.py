@@ -236,9 +236,19 @@ def warmed(world: World, _tube: str) -> Any:
     return world.api.lab_tech.post(f"/storage-containers/{world.chance.choice(world.tanks)}/readings", json=body)
 
 
+def assessed(world: World, _tube: str) -> Any:
+    """Everything of an excursion is released, once it is over; what warms again afterwards is held again."""
+    items = world.api.quality.get("/excursions").json()["items"]
+    if not items:
+        return world.api.quality.get("/excursions")
+    body = {"decision": "released", "reason": "short_and_known"}
+    code = world.chance.choice(items)["code"]
+    return sign_and_post(world.api.quality, "released", f"/excursions/{code}/assess", body)
+
+
 ACTS: list[Callable[[World, str], Any]] = [
     *(put_away, put_away, put_away, put_away, checked_out, checked_out, checked_out_late, sampled, inspected, missed, found),
-    *(undone, lifted, lifted, carried, held, freed, warmed, warmed, decided, made_of_it),
+    *(undone, lifted, lifted, carried, held, freed, warmed, warmed, assessed, assessed, decided, made_of_it),
 ]
 
 

@@ -167,6 +167,39 @@ def test_an_answer_about_the_past_holds_what_was_made_of_affected_material_as_th
     assert [then(one) for one in (parent, made_before, made_after)] == [["excursion"]] * 3
 
 
+def test_what_was_released_and_warmed_again_was_free_in_between_also_in_an_answer_about_the_past(api: Api) -> None:
+    box = a_box(api, parent=(tank := a_tank(api)))
+    tube, other = a_tube(api), a_tube(api)
+    put(api, tube, box)
+    put(api, other, box)
+    moments: list[tuple[str, list[str]]] = []
+
+    def note() -> None:
+        later(api, minutes=1)
+        moments.append((rfc3339(clock.now()), held(api, tube)))
+        later(api, minutes=1)
+
+    later(api, minutes=5)
+    (code,) = read(api, tank, -50_000)["excursions"]
+    note()
+    elsewhere = a_box(api, parent=a_tank(api, "Other"))
+    for one in (tube, other):
+        put(api, one, elsewhere)
+    body = {"decision": "released", "reason": "short_and_known", "specimens": [tube]}
+    answer = sign_and_post(api.quality, "released", f"/excursions/{code}/assess", body)
+    assert answer.status_code == 200, answer.text
+    note()
+    put(api, tube, box)
+    later(api, minutes=1)
+    read(api, tank, -45_000)
+    note()
+
+    assert [said for _, said in moments] == [["excursion"], [], ["excursion"]]
+    for at, said in moments:
+        one = api.lab_tech.get(f"/specimens/{tube}", params={"at": at, "as_known_at": at}).json()
+        assert [hold["scope_kind"] for hold in one["holds"]] == said, at
+
+
 def test_readings_that_go_on_lengthen_one_excursion_and_one_hold_covers_all(api: Api) -> None:
     tank = a_tank(api)
     box = a_box(api, parent=tank)
