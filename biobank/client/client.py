@@ -25,11 +25,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote
 from uuid import uuid4
 
 import httpx
 
 from biobank.acts.act import act_hash
+from biobank.acts.addresses import path_as_printed
 from biobank.client.receipts import BadReceipt, Owed, ReceiptStore
 from biobank.foundation import clock
 from biobank.transparency.note import from_base64
@@ -108,10 +110,12 @@ class BankClient:
         return self.get("/auth/me")
 
     def sign(self, password: str, meaning: str, path: str, body: Mapping[str, Any], *, method: str = "POST") -> str:
-        """Sign the act that `body` sent to `path` (below /api/v1) would be; return the single-use token for `signature`."""
-        answer = self.post(
-            "/signatures", {"password": password, "meaning": meaning, "act_hash": act_hash(method, API + path, dict(body)).hex()}
-        )
+        """Sign the act that `body` sent to `path` (below /api/v1) would be; return the single-use token for `signature`.
+
+        What is signed is the address as the bank reads it, with its codes as printed, however `path` writes them.
+        """
+        signed = act_hash(method, path_as_printed(unquote(API + path)), dict(body))
+        answer = self.post("/signatures", {"password": password, "meaning": meaning, "act_hash": signed.hex()})
         return str(answer["signature"])
 
     def post_signed(self, path: str, body: Mapping[str, Any], *, password: str, meaning: str) -> Json:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from biobank.foundation.codes import Prefix
-from biobank.foundation.errors import MalformedRequest
 from biobank.importing.cells import DateOrder, Numbering, Signs
+from biobank.importing.profile_faults import no_toml, not_whole, unreadable
 from biobank.specimens.materials import MATERIALS, NITROGEN, MaterialName, Unit
 from biobank.storage.schemas import TemperatureClass
 
@@ -40,13 +40,6 @@ OPTIONAL = frozenset({"sex", "passage", "viability", "remarks", "rack", "vial", 
 """What a file may leave out. Of `vial` and `identifier`, and of the column and the sheet's `material`, one is needed."""
 Site = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 Outcome = Literal["stored", "gone"]
-
-
-class ProfileFault(MalformedRequest):
-    """The profile cannot be used; the sentence says where."""
-
-    code = "import_profile_unusable"
-    title = "The import profile cannot be used"
 
 
 class _Strict(BaseModel):
@@ -176,8 +169,9 @@ class Profile(_Strict):
         said = [*self.columns, *self.constants, *(field for split in self.split for field in split.fields)]
         unknown, missing = sorted(set(said) - set(FIELDS)), sorted(set(FIELDS) - OPTIONAL - set(said))
         twice = sorted({field for field in said if said.count(field) > 1})
-        if unknown or missing or twice:
-            raise ValueError(f"columns: unknown {unknown}, missing {missing}, said twice {twice}")
+        faults = {"no field of an import": unknown, "missing, in a column or as a constant": missing, "said twice": twice}
+        if said_of := [f"{what}: {', '.join(fields)}" for what, fields in faults.items() if fields]:
+            raise ValueError("; ".join(said_of))
         columns = [text.casefold() for text in [*self.columns.values(), *(split.heading for split in self.split)]]
         if len(set(columns)) != len(columns):
             raise ValueError("two fields have one heading: say with [[split]] how the column is divided")
@@ -187,12 +181,12 @@ class Profile(_Strict):
             raise ValueError("a sheet is named twice")
         for sheet in self.sheets:
             if lacking := sorted(sheet.names - set(said)):
-                raise ValueError(f"sheet {sheet.name}: no column says {lacking}")
+                raise ValueError(f"sheet {sheet.name}: no column says {' or '.join(lacking)}")
             if sheet.material is None and "material" not in said:
                 raise ValueError(f"sheet {sheet.name}: neither it nor a column says the material")
         for material in {sheet.material for sheet in self.sheets if sheet.material} | set(self.materials.values()):
             if self.temperature_class not in MATERIALS[material].frozen or self.temperature_class not in NITROGEN:
-                raise ValueError(f"{material} is not kept frozen in {self.temperature_class}")
+                raise ValueError(f"{material} is not kept frozen in the temperature class {self.temperature_class}")
         return self
 
     @classmethod
@@ -201,7 +195,7 @@ class Profile(_Strict):
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ProfileFault(f"The profile cannot be read: {error}.") from error
+            raise unreadable(error) from error
         return cls.parsed(text)
 
     @classmethod
@@ -210,7 +204,7 @@ class Profile(_Strict):
         try:
             document = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise ProfileFault(f"The profile cannot be read: {error}.") from error
+            raise no_toml(error) from error
         return cls.of(document)
 
     @classmethod
@@ -219,8 +213,7 @@ class Profile(_Strict):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
-            raise ProfileFault(f"The profile is not whole: {faults}.") from error
+            raise not_whole(error.errors(include_input=False)) from error
 
 
 def prefix_of(material: MaterialName) -> Prefix:

@@ -28,6 +28,8 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0
 """A child that lived this long was well: the next pause is the shortest again."""
+IDLE_S = 5
+"""What a kept connection has from one request to the next. A proxy lets go of its own sooner, or a request meets the hanging up."""
 NEEDS_A_PERSON = 4
 """Exit code of a sealer whose log is halted; see `biobank/cli.py`."""
 
@@ -211,6 +213,8 @@ def web_command(settings: Settings) -> list[str]:
         "uvloop",
         "--http",
         "biobank.operations.wire:BoundedProtocol",
+        "--timeout-keep-alive",
+        str(IDLE_S),
         "--forwarded-allow-ips",
         ",".join(settings.proxy_addresses.split()),
         "--timeout-graceful-shutdown",

@@ -1,8 +1,8 @@
 """The HTTP protocol of the web processes: how long a caller may take over the head of a request, and how long it may be.
 
-The web server bounds the pause between two requests only. Here a head has `HEAD_S` from the first moment of its connection and
-`HEAD_BYTES`; what is sent after an answer, the rest of a refused body say, gets no more time than a head. Bodies are bounded by
-`operations/doorman.py`.
+The web server bounds the pause between two requests only (`operations/supervisor.py: IDLE_S`). Here a head has `HEAD_S` from the
+first moment of its connection and `HEAD_BYTES`; what is sent after an answer, the rest of a refused body say, gets no more time
+than a head. Bodies are bounded by `operations/doorman.py`.
 """
 
 from asyncio import TimerHandle, Transport

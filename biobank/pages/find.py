@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlmodel import Session
 
@@ -15,7 +15,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.donors.wristbands import describe_band
-from biobank.foundation.codes import SPECIMENS, Code, Prefix, read_label, resolve_payload
+from biobank.foundation.codes import SPECIMENS, Code, Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import NotFound, Refusal, raise_first
 from biobank.foundation.paging import Paging
@@ -138,19 +138,14 @@ def _draw(request: Request, typed: str, refusal: Refusal | None = None, several:
     )
 
 
-@router.get("/S/{code}")
-async def open_label(
-    request: Request, reading: PageReading, code: Annotated[str, Path(max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
-) -> Response:
-    """Open the address on a label. Shows, never acts."""
+@router.get("/S/{text:path}")
+@router.get("/s/{text:path}")
+async def open_label(request: Request, reading: PageReading, text: str) -> Response:
+    """Open the address on a label, however a telephone writes it: it is read as a gun's scan of it is. Shows, never acts."""
+    settings = reading.bank.settings
     try:
-        found = await reading.keeping(_open, code, reading.bank.settings)
+        found = await reading.keeping(find, f"https://{settings.host_name}/S/{text}", settings)
     except Refusal as refusal:
-        return _draw(request, code, refusal)
+        return _draw(request, tidy(text)[:LONGEST_SCAN], refusal)
     assert found.href is not None
     return RedirectResponse(found.href, 303)
-
-
-def _open(session: Session, actor: Actor, text: str, settings: Settings) -> Found:
-    """Find what a label's address names, and nothing that is not a label. Raises what `find` raises."""
-    return find(session, actor, read_label(text).label, settings)

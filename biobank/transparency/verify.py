@@ -40,6 +40,10 @@ SKEW_S = 300
 MAX_MEMBER = 64 * 1024 * 1024
 MAX_DOCUMENT = 2 * 1024 * 1024
 """Bytes of one JSON object and of the members that are texts: what is parsed takes many times its size in memory."""
+MAX_TABLES = 32 * 1024 * 1024
+"""Bytes of all rule tables of a bundle together, some 300 of today's size. They are kept, in ten times that, while it is read."""
+MAX_ENTRY = 2**16 - 1
+"""Bytes of an entry: its length is written in two."""
 MOST_HASHES = 2 * 64
 """Of a consistency proof: two for each level of a tree of less than 2^63 leaves, at most."""
 MAX_SAFE = 2**53 - 1
@@ -484,7 +488,7 @@ class Members:
     def end(self) -> None:
         """Read what ends a bundle."""
         sums = self.sum.hexdigest()
-        if self.read("sums") != f"{sums}\n".encode():
+        if self.read("sums", 65) != f"{sums}\n".encode():
             raise Untrue(
                 "the members outside the tree have another SHA-256 than the bundle ends with: a byte was changed",
                 "sums",
@@ -988,9 +992,13 @@ class Pass:
 
     def _tables(self) -> dict[str, Table]:
         tables: dict[str, Table] = {}
+        taken = 0
         while self.members.peek().startswith("rules/"):
             name = self.members.peek()
             document = self.members.read(name, MAX_DOCUMENT)
+            taken += len(document)
+            if taken > MAX_TABLES:
+                raise Untrue(f"the rule tables have more than {MAX_TABLES:,} bytes together", "rules", member=name)
             digest = name.removeprefix("rules/")
             if _sha256(document).hexdigest() != digest or any(digest <= other for other in tables):
                 raise Untrue("a rule table is not the one its name says, or out of order", "rules", member=name)
@@ -1005,9 +1013,9 @@ class Pass:
     def _tiles(self, size: int) -> None:
         for n in range(-(-size // WIDTH)):
             width = min(WIDTH, size - n * WIDTH)
-            hashes = self.members.read(tile_path(0, n, width))
+            hashes = self.members.read(tile_path(0, n, width), 32 * width)
             name = tile_path("entries", n, width)
-            blob = self.members.read(name)
+            blob = self.members.read(name, width * (2 + MAX_ENTRY))
             if len(hashes) != 32 * width:
                 raise Untrue("a tile has 32 bytes for every hash", "tile", member=tile_path(0, n, width))
             try:
@@ -1028,7 +1036,7 @@ class Pass:
         while hashes_there:
             for n in range(-(-hashes_there // WIDTH)):
                 width = min(WIDTH, hashes_there - n * WIDTH)
-                self.part.upper[level, n] = self.members.read(tile_path(level, n, width))
+                self.part.upper[level, n] = self.members.read(tile_path(level, n, width), 32 * width)
             level, hashes_there = level + 1, hashes_there // WIDTH
 
     def _chosen(self, count: int) -> None:
@@ -1042,7 +1050,7 @@ class Pass:
             self.part.consistency[int(name[12:])] = [data[i : i + 32] for i in range(0, len(data), 32)]
         seen, last = 0, -1
         for n in range(-(-count // WIDTH)):
-            blob = self.members.read(f"entries/{n}")
+            blob = self.members.read(f"entries/{n}", WIDTH * (12 + 32 * 255 + MAX_ENTRY))
             at, inside = 0, {}
             while at < len(blob):
                 index, cited, hashes = int.from_bytes(blob[at : at + 8], "big"), blob[at + 8 : at + 9], blob[at + 9 : at + 10]

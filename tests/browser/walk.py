@@ -253,7 +253,8 @@ NOT_PAGES = {
     # A file, an answer without words, and an address that always sends the browser on.
     "/log/export",
     "/alive",
-    "/S/{code}",
+    "/S/{text:path}",
+    "/s/{text:path}",
     "/attachments/{sha256}",
     "/log/checkpoint",
     "/log/bundle",

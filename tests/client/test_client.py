@@ -9,6 +9,7 @@ from biobank.client.client import BankClient, Refused, Unreachable
 from tests import seed
 from tests.conftest import Api
 from tests.factories import make_specimen
+from tests.specimens.stories import donor
 
 
 def collected(api: Api) -> str:
@@ -85,3 +86,17 @@ def test_the_log_streams_through_the_client(api: Api) -> None:
 
     assert whole.count(b"\n") == 1
     assert code.encode() in whole
+
+
+@pytest.mark.parametrize("way", ["-", "small letters", " ", "%20", "\u2011", "%E2%80%91"])
+def test_a_signature_is_of_the_address_as_the_bank_reads_it(api: Api, way: str) -> None:
+    """The bank reads a code in an address as it is printed; what is signed is that address, however it was written."""
+    person = donor(api)
+    written = person.lower() if way == "small letters" else person.replace("-", way)
+
+    with BankClient(api.url) as bank:
+        bank.sign_in("quality", seed.PASSWORD)
+        path, body = f"/donors/{written}/reserves", {"material": "adsc", "units": 2}
+        answer = bank.post_signed(path, body, password=seed.PASSWORD, meaning="decided")
+
+    assert answer["donor"] == person

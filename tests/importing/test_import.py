@@ -15,7 +15,8 @@ from sqlalchemy import text
 from biobank.importing import cells
 from biobank.importing.cells import Unclear
 from biobank.importing.plan import CheckedRow, check_rows
-from biobank.importing.profile import Profile, ProfileFault
+from biobank.importing.profile import Profile
+from biobank.importing.profile_faults import ProfileFault
 from biobank.importing.reading import read_rows
 from biobank.importing.service import Result, at_console, import_ready
 from biobank.importing.sheets import Cell, FileFault, Value
@@ -421,10 +422,59 @@ def test_an_empty_line_is_no_tube_of_constants(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"constants": {"tank": "LN2-9"}}, "said twice"),
-        ({"constants": {"tonk": "LN2-9"}}, "unknown"),
-        ({"constants": {"tank": 9}}, "constants.tank"),
+        ({"constants": {"tonk": "LN2-9"}}, "no field of an import: tonk"),
+        ({"constants": {"tank": 9}}, "constants tank must be a text in quotation marks"),
     ],
 )
 def test_a_constant_that_cannot_be_meant_is_refused_with_the_profile(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ProfileFault, match=words):
         profile(**changes)
+
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "a field that is none": ({"columns": DOCUMENT["columns"] | {"pet": "Dog"}}, "no field of an import: pet"),
+    "a column too few": ({"columns": {}}, "missing, in a column or as a constant: amount, box"),
+    "an order of dates": ({"date_order": "american"}, "date_order must be day_first or month_first"),
+    "a name that is misspelt": ({"surprise": 1}, "surprise is nothing that a profile says"),
+    "an issuer": ({"issuer": "é"}, "issuer must be 2 to 40 capital letters"),
+    "a site": ({"clinic_site": "harbour"}, "clinic_site must be the code of a site"),
+    "the size of a box": ({"box_rows": 0, "box_cols": "x"}, "box_rows must be 1 or more; box_cols must be a whole number"),
+    "a unit": ({"units": {"vials": {"unit": "vial"}}}, "units vials unit must be follicular_units, follicles"),
+    "a status": ({"status": {"ok": "here"}}, "status ok must be stored or gone"),
+    "no sheet": ({"sheets": []}, "sheets must not be empty"),
+    "an alias": ({"sheets": [{"name": "A", "alias": "{patient}-{vial}é"}]}, "sheets 1 alias must be of plain letters"),
+    "a sign": ({"thousands_sign": "|"}, "thousands_sign must be a full stop, a comma, a blank or an apostrophe"),
+    "an encoding": ({"encoding": "a b"}, "encoding must be the name of an encoding"),
+    "nothing": ({"room": None}, "room must be a text in quotation marks"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_is_wrong_with_a_profile_is_said_in_plain_words(name: str) -> None:
+    changes, words = FAULTS[name]
+    with pytest.raises(ProfileFault) as refused:
+        profile(**changes)
+
+    assert words in refused.value.detail
+    assert not re.search(r"Input should|String should|pattern|\[type=|\^|Value error|body|None", refused.value.detail)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"issuer = \n", "cannot be read"),
+        (b'issuer = "A"\nissuer = "B"\n', "no name stands twice"),
+        (b'issuer = "A"\n???\n', "at line 2, column 1"),
+        (b"a = " + b"[" * 5000, "cannot be read"),
+        (b"\xff\xfe", "not written in UTF-8"),
+        (None, "Check its name"),
+    ],
+)
+def test_a_profile_that_is_no_text_of_the_kind_says_what_to_do(tmp_path: Path, text: bytes | None, words: str) -> None:
+    path = tmp_path / "profile.toml"
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(ProfileFault, match=words) as refused:
+        Profile.read(path)
+
+    assert "Errno" not in refused.value.detail and "codec" not in refused.value.detail

@@ -11,7 +11,8 @@ from openpyxl import Workbook
 
 from biobank.importing.drafting import draft_profile, look_at
 from biobank.importing.plan import check_rows
-from biobank.importing.profile import Profile, ProfileFault
+from biobank.importing.profile import Profile
+from biobank.importing.profile_faults import ProfileFault
 from biobank.importing.reading import Rows, open_book
 from biobank.importing.sheets import FileFault
 from tests.importing.old_excel_files import Look, compound, records

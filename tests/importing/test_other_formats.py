@@ -15,7 +15,8 @@ from openpyxl import Workbook
 from biobank.importing.drafting import draft_profile
 from biobank.importing.number_formats import shows_days
 from biobank.importing.plan import CheckedRow, check_rows
-from biobank.importing.profile import Profile, ProfileFault
+from biobank.importing.profile import Profile
+from biobank.importing.profile_faults import ProfileFault
 from biobank.importing.reading import Rows, open_book
 from biobank.importing.sheets import FileFault
 from tests.importing.test_import import GOOD, HEADINGS, TODAY, profile

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -14,8 +15,8 @@ import httpx
 import pytest
 
 from biobank.operations.doorman import STRANGERS
-from biobank.operations.supervisor import web_command
-from biobank.operations.wire import HEAD_BYTES
+from biobank.operations.supervisor import IDLE_S, web_command
+from biobank.operations.wire import HEAD_BYTES, HEAD_S
 from tests.conftest import Api, TestBank
 from tests.operations.test_doorman import said
 
@@ -160,3 +161,35 @@ def test_whatever_nobody_sends_the_service_does_not_swell(api: Api, process: tup
         one.close()
 
     assert grown_to(pid) - before < SMALL
+
+
+def test_the_server_as_it_is_started_leaves_idle_and_dawdling_callers(process: tuple[int, str]) -> None:
+    """One that never speaks, one within a head, one between two requests: each is left when its own time is over."""
+    _, url = process
+    head = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    sent = {"silent": b"", "within a head": head, "between two requests": head + b"\r\n"}
+    begun, left = time.monotonic(), dict[str, float]()
+    callers = {name: socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) for name in sent}
+    try:
+        for name, caller in callers.items():
+            caller.sendall(sent[name])
+        for name in ("between two requests", "silent", "within a head"):  # in the order in which they are left
+            callers[name].settimeout(HEAD_S + 20)
+            answer = b""
+            while more := callers[name].recv(65536):
+                answer += more
+            left[name] = time.monotonic() - begun
+            assert answer.startswith(b"HTTP/1.1 200") == (name == "between two requests"), (name, answer[:200])
+    finally:
+        for caller in callers.values():
+            caller.close()
+
+    assert IDLE_S - 1 < left["between two requests"] < HEAD_S - 2, left
+    assert all(HEAD_S - 1 < left[name] < HEAD_S + 10 for name in ("silent", "within a head")), left
+
+
+def test_the_proxy_lets_go_of_its_connections_before_the_server_does() -> None:
+    conf = (Path(__file__).parents[2] / "deploy" / "proxy" / "nginx.conf").read_text()
+    (kept,) = re.findall(r"upstream bank \{[^}]*keepalive_timeout (\d+)s;", conf)
+
+    assert int(kept) < IDLE_S

@@ -39,3 +39,31 @@ def test_the_find_box_and_a_labels_address_lead_where_links_lead(api: Api) -> No
         elif prefix is not Prefix.COMMAND:
             assert {a.status_code for a in answers} == {404}, code
     visitor.close()
+
+
+def test_the_address_of_a_label_is_read_as_a_guns_scan_of_it_is(api: Api) -> None:
+    """A telephone, a chat program or a hand writes it in other letters, percent signs, or with something behind it."""
+    visitor = Visitor(base_url=api.url, headers={"Accept": "text/html"}, follow_redirects=False, timeout=60)
+    visitor.log_in("lab_tech")
+    tube = a_tube(api)
+    head, tail = tube.split("-")
+    wrong = tube[:-1] + "AB"[tube[-1] == "A"]
+    ways = [
+        f"/{letter}/{written}"
+        for letter in "Ss"
+        for written in (
+            tube,
+            tube.lower(),
+            *(f"{head}{hyphen}{tail}" for hyphen in ("%2D", "%2d", "%20", "", "%E2%80%91", "%252D", "%C2%AD", "_")),
+            *(f"{tube}{behind}" for behind in ("/", "%20", "%0D%0A", ".", "?utm_source=x", "/?x=1", "%3Fx%3D1", "%E2%80%8B")),
+            f"%EF%BB%BF{tube}",
+        )
+    ]
+    others = [f"/s/{text}" for text in (wrong, wrong.lower(), "", "FOOBAR", f"{tube}{tube}", f"https%3A%2F%2Fother.example%2FS%2F{tube}")]
+
+    led = {way: visitor.get(way).headers.get("location") for way in ways}
+    refused = {way: visitor.get(way).status_code for way in others}
+    visitor.close()
+
+    assert {way: to for way, to in led.items() if to != f"/specimens/{tube}"} == {}
+    assert set(refused.values()) <= {404, 409, 422}, refused

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from starlette.formparsers import MultiPartException
 from biobank.acts.problems import problem_response
 from biobank.foundation.errors import MalformedRequest
 from biobank.pages.ui.session import LONGEST_FORM, Form, read_form
+from biobank.transparency.canonical import encode
 from biobank.transparency.checkpoint import open_checkpoint
 from biobank.transparency.cosignature import find_cosignature
 from biobank.transparency.note import NoteError
@@ -22,7 +24,7 @@ from biobank.transparency.tiles import TileError, TileName, decode_bundle, split
 from biobank.transparency.tree import ProofError
 from biobank.transparency.verify import header_of
 from tests.transparency.test_mutated import KEY, NOTE, ORIGIN, PROOF, RECEIPT, RECEIPTS, WITNESS
-from tests.transparency.tiny import judge, small_log
+from tests.transparency.tiny import RULES_ID, TinyLog, judge, small_log, table_document
 
 MEG = 1024 * 1024
 MOST = 96 * MEG
@@ -84,9 +86,10 @@ def test_a_note_of_any_length_is_read_or_refused_in_bounded_memory(reads: Callab
         (lambda data: split_tile(data, 256), bytes(8 * MEG)),
         (lambda data: split_tile(data, len(data) // 32), bytes(8 * MEG)),
         (TileName.from_path, "tile/0/" + "x000/" * MEG),
-        (judge, member("bundle.json", b"[" + b"[]," * (2 * MEG // 3) + b"[]]")),
-        (judge, member("bundle.json", b"[" * 2 * MEG)),
-        (judge, header_of("bundle.json", 60 * MEG)),
+        (judge, member("bundle", b"[" + b"[]," * (2 * MEG // 3 - 2) + b"[]]")),
+        (judge, member("bundle", b"[" * 2 * MEG)),
+        (judge, header_of("bundle", 60 * MEG)),
+        (judge, member("bundle.json", b"{}")),
         (form_of, b"&=" * (LONGEST_FORM // 2)),
         (form_of, b"a=&" * (LONGEST_FORM // 3)),
         (form_of, b"%" * (LONGEST_FORM // 8)),
@@ -111,6 +114,25 @@ def _instead(before: str, name: str, data: bytes) -> Callable[[], bytes]:
     return made
 
 
+def _upper_tile() -> bytes:
+    """A bundle of a full tile, and 60 MiB where the one hash above it should stand."""
+    log = TinyLog()
+    for _ in range(255):
+        log.minute = 30
+        log.add("system", "RULES", "system.rules_adopted", table=RULES_ID, kinds=1, software="0")
+    whole = log.bundle()
+    return whole[: whole.index(b"sums" + bytes(96))] + member("tile/1/000.p/1", bytes(LARGE))
+
+
+def _tables() -> bytes:
+    """A bundle that begins with more rule tables than are kept, each of them one that can be interpreted."""
+    whole = small_log().bundle()
+    start = whole.index(b"rules/")
+    documents = [encode(table_document() | {"terminal": [f"{n}-" + "x" * 2_000_000]}) for n in range(18)]
+    named = sorted((hashlib.sha256(document).hexdigest(), document) for document in documents)
+    return whole[:start] + b"".join(member(f"rules/{name}", document) for name, document in named)
+
+
 LARGE = 60 * MEG
 MEMBERS = {
     "a beginning of nothing but lists": _instead("bundle", "bundle", b"{" + b'"a":[' + b"[]," * (LARGE // 3)),
@@ -119,7 +141,21 @@ MEMBERS = {
     "ends of lines in a custody table": _instead("custody/0", "custody/0", b"\n" * LARGE),
     "ends of lines about the vault": _instead("custody/0", "vault/0", b"\n" * LARGE),
     "one line about the vault": _instead("custody/0", "vault/0", b'{"a":[' + b"[]," * (LARGE // 3) + b"[]]}\n"),
+    "a tile": _instead("tile/0/000.p/6", "tile/0/000.p/6", bytes(LARGE)),
+    "a bundle of entries": _instead("tile/entries/000.p/6", "tile/entries/000.p/6", bytes(LARGE)),
+    "a tile above the tiles": _upper_tile,
+    "rule tables without end": _tables,
+    "sums": _instead("sums", "sums", bytes(LARGE)),
     "one line of a custody table": _instead("custody/0", "custody/0", b'{"a":[' + b"[]," * (LARGE // 3) + b'[]],"code":"Z",}\n'),
+}
+
+
+TOO_LONG = {
+    "a tile": "larger than the 192 bytes",
+    "a bundle of entries": "larger than the 393,222 bytes",
+    "a tile above the tiles": "larger than the 32 bytes",
+    "rule tables without end": "more than 33,554,432 bytes together",
+    "sums": "larger than the 65 bytes",
 }
 
 
@@ -131,6 +167,8 @@ def test_a_member_of_any_shape_is_refused_in_bounded_memory(name: str) -> None:
 
     assert most_of(lambda data: found.append(judge(data)), bundle) < MOST
     assert found[0]["verdict"] == "untrue"
+    if name in TOO_LONG:
+        assert TOO_LONG[name] in found[0]["why"]
 
 
 def test_a_refusal_is_no_longer_than_what_it_refuses_needs() -> None:
