@@ -13,11 +13,12 @@ from io import BytesIO
 from typing import Any
 
 from defusedxml.ElementTree import iterparse
-from openpyxl import load_workbook
 from openpyxl.cell.read_only import ReadOnlyCell
 from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.reader.excel import ExcelReader
 from openpyxl.utils.cell import range_boundaries
 from openpyxl.utils.datetime import from_excel
+from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 from openpyxl.worksheet._reader import DATA_TAG, FORMULA_TAG, ROW_TAG, WorkSheetParser
 from typing_extensions import override
 
@@ -75,11 +76,37 @@ class _SheetParser(WorkSheetParser):
                 return
 
 
+class _Sheet(ReadOnlyWorksheet):
+    def _get_size(self) -> None:
+        """Leave the size unasked: in a file that does not state it, openpyxl looks for it through the whole sheet and keeps an
+        element of every line."""
+
+
+class _Reader(ExcelReader):
+    """Opens a book and reads no sheet."""
+
+    @override
+    def read_worksheets(self) -> None:
+        book: Any = self.wb
+        found: Iterator[Any] = self.parser.find_sheets()
+        for sheet, part in found:
+            if part.target not in self.valid_files:
+                continue
+            if "chartsheet" in part.Type:
+                self.read_chartsheet(sheet, part)
+                continue
+            made = _Sheet(book, sheet.name, part.target, self.shared_strings)
+            made.sheet_state = sheet.state
+            book._sheets.append(made)
+
+
 def open_excel(data: bytes) -> Book:
     """Open an XLSX file; whatever it holds that is no workbook raises, in as many ways as there are."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        book: Any = load_workbook(BytesIO(data), read_only=True, data_only=True, rich_text=True)
+        reader = _Reader(BytesIO(data), read_only=True, data_only=True, keep_links=False, rich_text=True)
+        reader.read()
+        book: Any = reader.wb
     said = [COMMENTS] if any(name.startswith(_COMMENTS) for name in book._archive.namelist()) else []
     tables = []
     for number, sheet in enumerate(book.worksheets, start=1):

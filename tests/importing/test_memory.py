@@ -98,6 +98,22 @@ def test_nothing_of_a_line_of_xlsx_stays_while_the_next_are_read() -> None:
     assert taken[390] - taken[100] < 290 * 50
 
 
+def _without_size(data: bytes) -> bytes:
+    """Programs that write line by line do not state the size of a sheet."""
+    changed = changed_parts(data, {"xl/worksheets/sheet1.xml": lambda text: re.sub(r"<dimension[^>]*/>", "", text)})
+    assert len(changed) < len(data)
+    return changed
+
+
+def test_opening_a_book_that_does_not_state_its_size_keeps_nothing_of_its_lines() -> None:
+    """It once read the whole sheet for its size and kept an element of every line, 80 bytes for each, whatever stood in it."""
+    lines = "<sheetData>" + "<row/>" * 200_000
+    part = {"xl/worksheets/sheet1.xml": lambda text: text.replace("<sheetData>", lines)}
+    data = _without_size(changed_parts(as_xlsx({}), part))
+
+    assert most_while(lambda: open_book(data)) < 10 * MIB
+
+
 def _with_part(name: str, text: bytes) -> bytes:
     made = io.BytesIO(as_xlsx({}))
     with zipfile.ZipFile(made, "a", zipfile.ZIP_DEFLATED) as archive:
@@ -114,6 +130,7 @@ def _line_without_end() -> bytes:
 
 FULL: dict[str, Callable[[], bytes]] = {
     "a line without end": _line_without_end,
+    "a line without end in a sheet without a size": lambda: _without_size(_line_without_end()),
     "a line without end in ODS": lambda: ods({"Remarks": "<table:table-cell/>" * 60_000}),
     "merged cells without end": lambda: changed_parts(
         as_xlsx({}),
