@@ -59,7 +59,10 @@ def test_the_address_of_a_label_is_read_as_a_guns_scan_of_it_is(api: Api) -> Non
             f"%EF%BB%BF{tube}",
         )
     ]
-    others = [f"/s/{text}" for text in (wrong, wrong.lower(), "", "FOOBAR", f"{tube}{tube}", f"https%3A%2F%2Fother.example%2FS%2F{tube}")]
+    others = [
+        f"/s/{text}"
+        for text in (wrong, wrong.lower(), "", "FOOBAR", f"{tube}{tube}", f"https%3A%2F%2Fother.example%2FS%2F{tube}")
+    ]
 
     led = {way: visitor.get(way).headers.get("location") for way in ways}
     refused = {way: visitor.get(way).status_code for way in others}

@@ -1,7 +1,7 @@
 // Reading a label with the device's camera: the browser's own detector where it truly works, otherwise small frames are
 // sent to the bank's decoder. No library is loaded. Frames are not stored anywhere.
 
-import { readLabel } from "./codes.js";
+import { isOurs, readLabel } from "./codes.js";
 import { t } from "./words.js";
 
 const DECODE = "/scans/decode";
@@ -31,17 +31,23 @@ function drawCrop(video, canvas) {
     0, 0, canvas.width, canvas.height);
 }
 
+// Null without network: nobody else reads the frame then.
 async function decodeOnServer(canvas) {
   const frame = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", JPEG_QUALITY));
-  const answer = await fetch(DECODE, {
-    method: "POST",
-    headers: {
-      "Content-Type": "image/jpeg",
-      "Idempotency-Key": crypto.randomUUID(),
-      "X-CSRF-Token": document.querySelector('meta[name="csrf-token"]')?.content ?? "",
-    },
-    body: frame,
-  });
+  let answer;
+  try {
+    answer = await fetch(DECODE, {
+      method: "POST",
+      headers: {
+        "Content-Type": "image/jpeg",
+        "Idempotency-Key": crypto.randomUUID(),
+        "X-CSRF-Token": document.querySelector('meta[name="csrf-token"]')?.content ?? "",
+      },
+      body: frame,
+    });
+  } catch {
+    return null;
+  }
   if (answer.status === 401) throw new Error(t("You are no longer logged in. Log in again, then scan."));
   if (!answer.ok) return { text: null }; // the next frame may do better; a lasting fault shows as "still looking"
   return answer.json();
@@ -51,19 +57,20 @@ const FRAMES_HERE = 4; // so many without a label, and the bank looks at one: it
 const EQUALLY_NEAR = 0.1; // of the picture's side, as on the server
 
 // The browser's own detector finds every symbol; ours nearest to the middle is meant, and of two equally near nobody knows which.
+// Where it sees anything that is not ours the bank judges (`ask`): it knows identifiers of others, and which hosts are its own.
 async function decodeHere(detector, canvas) {
   const near = (await detector.detect(canvas)).map(({ rawValue, boundingBox: b }) => ({ text: rawValue, b,
     off: Math.hypot(b.x + b.width / 2 - canvas.width / 2, b.y + b.height / 2 - canvas.height / 2) / canvas.width,
   })).sort((one, other) => one.off - other.off);
-  const own = near.filter(({ text }) => readLabel(text));
-  const found = own.length ? own : near;
+  const found = near.filter(({ text }) => readLabel(text) && isOurs(text));
+  const ask = found.length < near.length;
   const next = found.find(({ text }) => text !== found[0].text);
   if (next && next.off - found[0].off < EQUALLY_NEAR) {
-    return { text: null, advice: t("Two labels: come closer, until only one is in the middle.") };
+    return { text: null, ask, advice: t("Two labels: come closer, until only one is in the middle.") };
   }
-  if (!found.length) return { text: null };
+  if (!found.length) return { text: null, ask };
   const { x, y, width, height } = found[0].b;
-  return { text: found[0].text, box_permille: [x, y, width, height].map((part) => part * 1000 / canvas.width) };
+  return { text: found[0].text, ask, box_permille: [x, y, width, height].map((part) => part * 1000 / canvas.width) };
 }
 
 // Mark the label that was read in the crop's square, as wide as the picture's middle.
@@ -115,6 +122,7 @@ function offerTorch(button, track) {
   });
 }
 
+const NO_NETWORK = t("No network: this camera reads nothing without it. Use a barcode gun, or type the code.");
 const WHY = {
   NotAllowedError: t("The browser was not allowed to use the camera. Allow it in the address bar, or type the code."),
   NotFoundError: t("This device has no camera. Use a barcode gun, or type the code."),
@@ -140,7 +148,7 @@ export async function readWithCamera(each = null) {
     video.srcObject = stream;
     await video.play();
     offerTorch(torch, stream.getVideoTracks()[0]);
-    const detector = await nativeDetector();
+    let detector = await nativeDetector();
     const canvas = document.createElement("canvas");
     let last = { text: null, at: 0 };
     let misses = 0;
@@ -148,9 +156,11 @@ export async function readWithCamera(each = null) {
     while (open) {
       const started = performance.now();
       drawCrop(video, canvas);
-      const here = detector && misses < FRAMES_HERE;
-      const seen = here ? await decodeHere(detector, canvas) : await decodeOnServer(canvas);
-      misses = here && !seen.text ? misses + 1 : 0;
+      const here = detector && await decodeHere(detector, canvas).catch(() => null);
+      if (!here) detector = null; // it stopped working: from now on the bank reads
+      const asked = !here || here.ask || misses >= FRAMES_HERE;
+      const seen = (asked && await decodeOnServer(canvas)) || here || { text: null, advice: NO_NETWORK };
+      misses = asked || seen.text ? 0 : misses + 1;
       const text = seen.text ?? null;
       mark(frame, seen.box_permille);
       if (!text && seen.advice) words.textContent = seen.advice;

@@ -92,6 +92,13 @@ export function readLabel(text) {
 }
 
 /** Return the host of a label address, upper case, or null for a bare code. */
-export function labelHost(text) {
+function labelHost(text) {
   return /^HTTPS?:\/\/([^/]+)\/S\//i.exec(text)?.[1].toUpperCase() ?? null;
+}
+
+/** Whether a text that `readLabel` reads is a bare code, or stands on one of this bank's hosts. */
+export function isOurs(text) {
+  const host = labelHost(text);
+  const known = document.querySelector('meta[name="label-hosts"]')?.content.toUpperCase().split(" ") ?? [];
+  return host === null || known.includes(host);
 }

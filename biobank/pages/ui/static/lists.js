@@ -1,10 +1,9 @@
 // Lists that a gun fills: every scan of a fitting code becomes a line. A code that stands there already is said, not added.
 
-import { labelHost, readLabel } from "./codes.js";
+import { isOurs, readLabel } from "./codes.js";
 import { say } from "./scan.js";
 
 const lists = [...document.querySelectorAll("[data-scan-list]")];
-const known = document.querySelector('meta[name="label-hosts"]')?.content.toUpperCase().split(" ") ?? [];
 // A list without prefixes takes whatever is scanned: in an emergency nothing is turned away.
 const takes = (list, prefix) => !list.dataset.scanList || list.dataset.scanList.split(" ").includes(prefix || "AD");
 // An identifier that somebody else gave may hold blanks and commas: a line is one.
@@ -22,8 +21,7 @@ document.addEventListener("code-scanned", (event) => {
   const list = fitting.find((one) => one === document.activeElement) ?? fitting[0];
   if (!list) return;
   event.preventDefault();
-  const host = labelHost(text);
-  const line = host === null || known.includes(host) ? label : text;
+  const line = isOurs(text) ? label : text;
   const plain = (one) => readLabel(one)?.code ?? one.toUpperCase(); // two labels of one tube are one tube
   if (lines(list).some((one) => plain(one) === plain(line))) {
     say("care", `${code} is in the list already`);

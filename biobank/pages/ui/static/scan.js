@@ -8,7 +8,7 @@
 // Every scan is announced as a cancelable `code-scanned` event ({code, prefix, text}). A page that handles it calls
 // preventDefault(). Otherwise the code goes into a waiting `data-scan-field`, or, on a page without one, to /find.
 
-import { beginsAsOurs, holdsAddress, labelHost, readLabel, trailingScans } from "./codes.js";
+import { beginsAsOurs, holdsAddress, isOurs, readLabel, trailingScans } from "./codes.js";
 import { drop, hold } from "./held.js";
 import { t } from "./words.js";
 
@@ -305,12 +305,6 @@ function misread(code) {
 }
 
 const findHref = (text) => `/find?q=${encodeURIComponent(text)}`;
-
-function isOurs(text) {
-  const host = labelHost(text);
-  const known = document.querySelector('meta[name="label-hosts"]')?.content.toUpperCase().split(" ") ?? [];
-  return host === null || known.includes(host);
-}
 
 // Other issuers' identifiers, which have no prefix, stand on tubes.
 const accepts = (field, prefix) => !field.dataset.scanField || field.dataset.scanField.split(" ").includes(prefix || "AD");
