@@ -29,7 +29,7 @@ LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0
 """A child that lived this long was well: the next pause is the shortest again."""
 IDLE_S = 5
-"""What a kept connection has from one request to the next. A proxy lets go of its own sooner, or a request meets the hanging up."""
+"""What a kept connection has from one request to the next. A proxy lets go sooner, or a request meets the hanging up."""
 NEEDS_A_PERSON = 4
 """Exit code of a sealer whose log is halted; see `biobank/cli.py`."""
 

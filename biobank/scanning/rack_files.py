@@ -155,19 +155,29 @@ def read_rack(rows: Sequence[Sequence[str]], known: Known | None = None, *, most
 
 
 def unfolded(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-    """Return the rows of a plate drawn as a plate, `,1,2,3` above `A,…`, as one row a well; other rows as they are."""
-    width = 0
+    """Return the rows of a plate drawn as a plate, `,1,2,3` above `A,…` or `,A,B` above `1,…`, as one row a well."""
+    heads: list[str] = []
     unrolled: list[Sequence[str]] = []
     for row in rows:
-        numbers = [cell.lstrip("0") for cell in row[1:] if cell]
-        if len(numbers) > 1 and not (row[0] and row[0][-1:].isdigit()) and numbers == [str(n + 1) for n in range(len(numbers))]:
-            width = len(numbers)
-        elif width and row and _ROW.match(row[0].upper()):
-            unrolled += [[f"{row[0].upper()}{n}", cell] for n, cell in enumerate(row[1 : width + 1], 1)]
+        if found := _plate_head(row):
+            heads = found
+        elif heads and row and (_COLUMN if heads[0] == "A" else _ROW).match(row[0].upper()):
+            side = row[0].upper()
+            wells = [head + side.lstrip("0") if heads[0] == "A" else side + head for head in heads]
+            unrolled += [[well, cell] for well, cell in zip(wells, row[1:], strict=False)]
         else:
-            width = 0
+            heads = []
             unrolled.append(row)
     return unrolled
+
+
+def _plate_head(row: Sequence[str]) -> list[str]:
+    """Return the numbers or letters above the columns of a drawn plate; none when the row is no such line."""
+    heads = [cell.lstrip("0").upper() for cell in row[1:] if cell]
+    if len(heads) < 2 or row[0][-1:].isdigit() or len(row[0]) == 1:
+        return []
+    numbers, letters = [str(n + 1) for n in range(len(heads))], [chr(65 + n) for n in range(min(len(heads), 26))]
+    return heads if heads in (numbers, letters) else []
 
 
 def require_one_rack(found: RackFile) -> None:
@@ -282,7 +292,7 @@ class _Reading:
 
         place, text = cell("well"), cell("tube")
         if not place and cell("row") and cell("column"):
-            place = cell("row") + cell("column")
+            place = _lettered(cell("row"), cell("column"))
         if place and self._has_wells and text not in self._ours and not any(c.isdigit() for c in place):
             return None  # `Total tubes,95`: a sum below the wells
         self._named.append(cell("rack"))
@@ -343,6 +353,12 @@ class _Reading:
         if text not in self._ours and is_unread(text):
             return Line(UNREAD, well) if well is not None else None
         return Line(text, well)
+
+
+def _lettered(row: str, column: str) -> str:
+    """Return the well of a row and a column; where both are numbers the row is the letter of its number, from the top."""
+    counted = row.isdecimal() and column.isdecimal() and 1 <= int(row) <= 26
+    return f"{chr(64 + int(row))}{int(column)}" if counted else row + column
 
 
 def _place_in(row: Sequence[str], ours: Collection[str]) -> int:

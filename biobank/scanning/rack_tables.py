@@ -17,7 +17,8 @@ from defusedxml.ElementTree import fromstring
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.scanned_text import tidy
 from biobank.foundation.text_encoding import unicode_encoding
-from biobank.scanning.rack_files import MOST_CELLS, Known, require_few, rows_of
+from biobank.scanning.rack_files import MOST_CELLS, Known, require_few, rows_of, well_of
+from biobank.scanning.rack_words import meaning_of
 
 LARGEST_FILE = 1024 * 1024
 _LARGEST_UNPACKED = 8 * 1024 * 1024
@@ -41,9 +42,9 @@ def rows_of_file(data: bytes, known: Known | None = None) -> list[list[str]]:
     else:
         text = decoded(data)
         begins = text.lstrip("\ufeff \r\n\t")[:2].replace(" ", "")
-        if begins.startswith("<"):
+        if begins.startswith("<") and begins != "<>":
             rows = list(_of_xml(text))
-        elif begins in ("{", '{"', "[{", "[[", "{\n", "{\r", "[\n", "[\r"):
+        elif begins in ("{", '{"', "[{", "[[", '["', "{\n", "{\r", "[\n", "[\r"):
             rows = list(_of_json(text))
         else:
             return rows_of(text, known)
@@ -93,7 +94,7 @@ def _of_xml(text: str) -> Iterator[list[str]]:
         raise NotARackFile("This file declares entities, which no list of a rack needs. Save the list as CSV.") from error
     except (ParseError, ValueError) as error:
         raise NotARackFile("This file is no whole XML. Scan the rack again, or save the list as CSV.") from error
-    yield from _with_headings(_said_by(element) for element in root.iter())
+    yield from _with_headings(_of_its_kind(_name(element.tag), _said_by(element)) for element in root.iter())
 
 
 def _said_by(element: Any) -> dict[str, str]:
@@ -103,31 +104,57 @@ def _said_by(element: Any) -> dict[str, str]:
     return said | {_name(child.tag): child.text or "" for child in element if len(child) == 0 and not child.attrib}
 
 
+def _of_its_kind(kind: str, said: dict[str, str]) -> dict[str, str]:
+    """Return what a thing says of itself: the code of a rack or a place is not a tube's because it is called `id`."""
+    meaning = meaning_of(kind)
+    names = {name: meaning_of(name) for name in said}
+    if meaning == "rack" and "well" not in names.values():
+        return dict([("rack", said[name]) for name in said if names[name] in ("tube", "rack")][:1])
+    if meaning == "well" and "well" not in names.values():
+        return {"well" if well_of(value) else name: value for name, value in said.items()}
+    return said
+
+
 def _of_json(text: str) -> Iterator[list[str]]:
     """Yield the same for every object of a JSON text, and a row for every list of plain values."""
     try:
-        whole = json.loads(text.lstrip("\ufeff \r\n\t"))
+        whole = _parsed(text.lstrip("\ufeff \r\n\t"))
     except (ValueError, RecursionError) as error:
         raise NotARackFile("This file is no whole JSON. Scan the rack again, or save the list as CSV.") from error
     objects, plain = [], []
-    waiting = [whole]
+    waiting: list[tuple[str, Any]] = [("", whole)]
     while waiting:
-        one = waiting.pop()
-        inner = list(one.values()) if isinstance(one, dict) else one
-        values = [value for value in inner if not isinstance(value, dict | list)]
-        if isinstance(one, dict):
-            objects.append({name: _cell(value) for name, value in one.items() if not isinstance(value, dict | list)})
-        elif values:
-            plain.append([_cell(value) for value in values])
-        waiting += [value for value in reversed(inner) if isinstance(value, dict | list)]
+        name, one = waiting.pop()
+        inner = list(one.items()) if isinstance(one, dict) else [(name, value) for value in one]
+        values = [_cell(value) for _, value in inner if not isinstance(value, dict | list)]
+        said = dict(zip((key for key, value in inner if not isinstance(value, dict | list)), values, strict=True))
+        if isinstance(one, list):
+            plain += [[value] for value in values] if one is whole else [values] if values else []
+        elif said and all(map(well_of, said)):
+            plain += [[well, value] for well, value in said.items()]
+        else:
+            objects.append(({"well": name} if well_of(name) else {}) | _of_its_kind(name, said))
+        waiting += [(key, value) for key, value in reversed(inner) if isinstance(value, dict | list)]
     yield from plain
     yield from _with_headings(objects)
+
+
+def _parsed(text: str) -> Any:
+    """Return what a JSON text says; an object a line is a list of them."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) < 2 or not all(line.strip().startswith("{") for line in lines):
+            raise
+        require_few(len(lines))
+        return [json.loads(line) for line in lines]
 
 
 def _with_headings(objects: Iterable[dict[str, str]]) -> Iterator[list[str]]:
     heading: list[str] = []
     for said in objects:
-        if len(said) == 1:
+        if len(said) == 1 and meaning_of(next(iter(said))) != "well":
             yield [*said, *said.values()]  # such as the rack's own identifier
         if len(said) < 2:
             continue

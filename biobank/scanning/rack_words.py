@@ -8,7 +8,8 @@ from typing import Final
 
 _NOTHING_THERE: Final = (
     "NO TUBE; NOTUBE; NO_TUBE; NO-TUBE; NO TUBE FOUND; NO TUBE PRESENT; NO VIAL; NO SAMPLE; TUBE ABSENT; ABSENT; NOT "
-    "PRESENT; EMPTY; EMPTY WELL; EMPTY POSITION; VACANT; UNOCCUPIED; BLANK; NONE; NULL; NIL; N/A; NA; -; --; LEER; "
+    "PRESENT; NO TUBE DETECTED; NO TUBE IN WELL; TUBE MISSING; MISSING TUBE; "
+    "EMPTY; EMPTY WELL; EMPTY POSITION; VACANT; UNOCCUPIED; BLANK; NONE; NULL; NIL; N/A; NA; -; --; LEER; "
     "KEIN RÖHRCHEN; KEIN ROEHRCHEN; KEINE PROBE; NICHT BELEGT; UNBELEGT; VIDE; PAS DE TUBE; AUCUN TUBE; SIN TUBO; "
     "VACÍO; VUOTO; NESSUNA PROVETTA; GEEN BUIS; LEEG"
 )
@@ -18,7 +19,9 @@ _NOT_READ: Final = (
     "NO READ; NOREAD; NO_READ; NO-READ; NOT READ; N/R; NO CODE; NOCODE; NO_CODE; NO BARCODE; NO DECODE; NO SCAN; "
     "ERROR; ERR; READ ERROR; READERROR; DECODE ERROR; DECODE FAILED; READ FAILED; READ FAILURE; FAILED; FAIL; "
     "FAILURE; NG; BAD; BAD READ; BAD CODE; TIMEOUT; MISREAD; UNREAD; UNREADABLE; UNDECODED; NOT DECODED; NOT SCANNED; "
-    "UNKNOWN; CANNOT READ; ?; ???; *; #####; NICHT GELESEN; NICHT LESBAR; UNLESBAR; LESEFEHLER; FEHLER; KEIN CODE; "
+    "NOT READABLE; BARCODE NOT READABLE; BARCODE NOT READ; BARCODE NOT FOUND; NO BARCODE FOUND; NO BARCODE READ; CANNOT DECODE; "
+    "COULD NOT READ; COULD NOT DECODE; UNABLE TO READ; DECODING FAILED; DECODING ERROR; READING ERROR; SCAN ERROR; SCAN FAILED; "
+    "INVALID CODE; UNKNOWN; CANNOT READ; ?; ???; *; #####; NICHT GELESEN; NICHT LESBAR; UNLESBAR; LESEFEHLER; FEHLER; KEIN CODE; "
     "NON LU; ILLISIBLE; ERREUR; ERREUR DE LECTURE; NO LEÍDO; ILEGIBLE; ERROR DE LECTURA; NON LETTO; ILLEGGIBILE; NIET "
     "GELEZEN; LEESFOUT; ONLEESBAAR"
 )
@@ -34,7 +37,8 @@ _HEADINGS: Final = {
     " codebarre echantillon idechantillon tubo codigo codigotubo codigodetubo codigodebarras idtubo muestra"
     " idmuestra provetta codice codiceprovetta codiceabarre campione buis buiscode buisnummer buisid monster"
     " monsterid streepjescode",
-    "well": "well wellid wellname wellnumber wellposition wellpos welllabel position pos positionid tubeposition tubepos"
+    "well": "well positionnumber positionnr wellno wellnr"
+    " wellid wellname wellnumber wellposition wellpos welllabel position pos positionid tubeposition tubepos"
     " rackposition samplepositon sampleposition locationcell cell location tubelocation slot coordinate"
     " coordinates vertiefung kavitat kavitaet napfchen platz platznr lochposition puits emplacement positiondutube"
     " pocillo pozo posicion pozzetto posizione positie",
@@ -46,7 +50,8 @@ _HEADINGS: Final = {
     " labwareid labwarebarcode holderbarcode gestell gestellid gestellcode gestellnr platte plattenid plattencode"
     " plattenbarcode trager traegerid boxnr plaque idplaque codeplaque portoir idportoir codeportoir placa idplaca"
     " codigoplaca gradilla piastra codicepiastra rek rekcode rekid plaat",
-    "status": "status tubestatus readstatus wellstatus codestatus result readresult ergebnis lesestatus statut resultat"
+    "status": "status scanstatus barcodestatus decodestatus readingstatus"
+    " tubestatus readstatus wellstatus codestatus result readresult ergebnis lesestatus statut resultat"
     " estado resultado stato risultato",
 }
 _MEANING: Final = {name: meaning for meaning, names in _HEADINGS.items() for name in names.split()}

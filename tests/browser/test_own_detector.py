@@ -42,6 +42,10 @@ window.BarcodeDetector = class {
   }
 };
 """
+NO_DECODER = """
+const real = window.fetch;
+window.fetch = (to, how) => String(to).includes("/scans/decode") ? Promise.reject(new TypeError("Failed to fetch")) : real(to, how);
+"""
 SIDE = 720
 
 
@@ -204,12 +208,9 @@ def test_a_detector_that_does_not_work_leaves_the_frames_to_the_bank(api: Api, l
 def test_without_network_the_detector_reads_on_and_says_when_it_cannot(api: Api, looking: Callable[..., Any]) -> None:
     (mine,) = tubes(api, 1)
     picture = scene((square(ours(mine), 180), 0, 90), (square("https://maker.example/x", 150), 0, -150))
-    script = (
-        DETECTOR
-        + "const real = window.fetch; window.fetch = (to, how) => String(to).includes('/scans/decode') ? Promise.reject(new TypeError('Failed to fetch')) : real(to, how);"
-    )
+    script = DETECTOR + NO_DECODER
     with looking(picture, [], script) as page:
         expect(page.locator(".camera-dialog")).to_contain_text(f"Scanned {mine}", timeout=15_000)
         expect(page.locator(".tube-code")).to_have_text(mine)
-    with looking(picture, [], script.replace(DETECTOR, "")) as page:
+    with looking(picture, [], NO_DECODER) as page:
         expect(page.locator(".camera-dialog")).to_contain_text("No network", timeout=15_000)

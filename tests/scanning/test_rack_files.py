@@ -242,6 +242,43 @@ def test_the_cousins_of_those_dialects(text: str, lines: list[Line], rack: str |
         assert read_rack(rows_of_file(data)) == RackFile(lines, rack)
 
 
+@pytest.mark.parametrize(
+    ("text", "lines", "rack"),
+    [
+        # row and column as numbers; a plate drawn the other way round
+        (f"Labware,Row,Col,Barcode\nHM1,1,1,{T}\nHM1,1,2,{U}\n", TWO, "HM1"),
+        (f"Row,Col,Tube\n16,24,{T}\n", [Line(T, "P24")], None),
+        (f"Row,Column,Tube\n1,A,{T}\n2,A,{U}\n", TWO, None),
+        (f";A;B\n1;{T};\n2;NO READ;{U}\n", [Line(T, "A1"), Line(UNREAD, "A2"), Line(U, "B2")], None),
+        (f"<>;01;02\nA;{T};{U}\n", TWO, None),
+        # more words of readers
+        (f"Tube,TubePosition,RackBarcode,ScanStatus\n{T},A01,R1,Success\n,A02,R1,NoRead\n,A03,R1,Empty\n", READ_AND_NOT, "R1"),
+        (f"A1,{T}\nA2,Barcode not readable\nA3,No tube detected\n", READ_AND_NOT, None),
+        (f"PositionNumber,SampleBarcode\n1,{T}\n2,{U}\n", [Line(T, "1"), Line(U, "2")], None),
+        # a rack and a place that are called by `id` or by their name, in XML and in JSON
+        (
+            f"<Rack><Barcode>R7</Barcode><Date>1</Date><Tube><Position>A01</Position><Barcode>{T}</Barcode></Tube></Rack>",
+            ONE,
+            "R7",
+        ),
+        (f"<s:Rack xmlns:s='urn:x' id='R7'><s:Tube pos='A1' code='{T}'/><s:Tube pos='A2'/></s:Rack>", ONE, "R7"),
+        (f"<Scan><Position id='A1'><Barcode>{T}</Barcode></Position></Scan>", ONE, None),
+        (f"<Plate barcode='R7'><Well name='A1'>{T}</Well><Well name='A2'>No Read</Well></Plate>", READ_AND_NOT, "R7"),
+        (f'{{"rackId":"R7","wells":{{"A1":"{T}","A2":"NO READ","A3":null}}}}', READ_AND_NOT, "R7"),
+        (f'{{"plate":"R7","wells":{{"A1":{{"barcode":"{T}"}},"A2":{{"barcode":"{U}"}}}}}}', TWO, "R7"),
+        (f'{{"rack":{{"barcode":"R7","on":"1"}},"tubes":[{{"position":"A01","barcode":"{T}"}}]}}', ONE, "R7"),
+        (f'{{"well":"A1","tube":"{T}"}}\n{{"well":"A2","tube":"{U}"}}\n', TWO, None),
+        (f'[{{"row":1,"column":1,"barcode":"{T}"}},{{"row":1,"column":2,"barcode":"{U}"}}]', TWO, None),
+        (f'["{T}", "{U}"]', [Line(T), Line(U)], None),
+    ],
+)
+def test_rows_as_numbers_plates_turned_and_racks_and_places_that_name_themselves(
+    text: str, lines: list[Line], rack: str | None
+) -> None:
+    for data in (text.encode("utf-8-sig"), text.replace("\n", "\r\n").encode("utf-16")):
+        assert read_rack(rows_of_file(data)) == RackFile(lines, rack)
+
+
 def test_german_headings_are_read_in_latin_1_too() -> None:
     text = f"Röhrchen;Vertiefung\n{T};A1\n"
     assert read_rack(rows_of_file(text.encode("latin-1"))).lines == ONE
