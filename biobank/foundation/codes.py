@@ -109,13 +109,15 @@ _DATED_SHAPE: Final = re.compile(r"([A-Z]{2})([0-9]{2})([0-9A-Z]{6})([0-9A-Z])([
 _LONGEST_HOST: Final = 253
 _HOST_LABEL: Final = r"[A-Z0-9](?:[A-Z0-9-]*[A-Z0-9])?"
 _HOST: Final = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*(?::[0-9]{{1,5}})?")
-_ADDRESS: Final = re.compile(r"(?:https?://)?([^/]*)(/.*)?", re.ASCII | re.IGNORECASE)
-_SCAN_PATH: Final = re.compile(r"/S/([^/?#]*)/*(?:[?#].*)?", re.ASCII | re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"(?:https?:/{0,2}|//)?([^/]*)(/.*)?", re.ASCII | re.IGNORECASE)
+_SCAN_PATH: Final = re.compile(r"/+S/+([^/?#]*)/*(?:[?#].*)?", re.ASCII | re.IGNORECASE)
+_ADDED: Final = re.compile(r"[&;][A-Z_.-]{1,30}=.*", re.ASCII | re.IGNORECASE)
+"""What a program appends to an address without a question mark."""
 _IS_ADDRESS: Final = re.compile(r"://|/S/", re.ASCII | re.IGNORECASE)
 _AFTER_CODE: Final = re.compile(r"[/?#].*|[.,;:]+$")
 _FRAMED: Final = re.compile(
-    r"[!-/:-@\[-`{-~]{0,3}([A-Za-z]{2}(?:[0-9]{2})?)[!-/:-@\[-`{-~ßÖö°§´]([0-9A-Za-z]{7})"
-    r"(?:[!-/:-@\[-`{-~ßÖö°§´]([0-9A-Za-z]{2}))?[!-/:-@\[-`{-~]{0,3}"
+    r"[!-/:-@\[-`{-~]{0,3}([A-Za-z]{2}(?:[0-9]{2})?)[!-/:-@\[-`{-~ßÖö°§´·•]([0-9A-Za-z]{7})"
+    r"(?:[!-/:-@\[-`{-~ßÖö°§´·•]([0-9A-Za-z]{2}))?[!-/:-@\[-`{-~]{0,3}"
 )
 """A code between marks (`*AD26-…*`), or with what another keyboard's layout makes of its hyphen; the check character decides."""
 
@@ -339,12 +341,13 @@ def resolve_payload(text: str, host: str, former_hosts: Collection[str] = ()) ->
     if "://" not in said:
         said = unescaped(said)
     if len(text) > LONGEST_SCAN or not _IS_ADDRESS.search(said):
-        framed = _FRAMED.fullmatch(said)
-        return read_label(framed[1] + framed[2] + (framed[3] or "") if framed else _AFTER_CODE.sub("", said))
+        return _within_marks(said)
     match = _ADDRESS.fullmatch(said)
     authority, path = (match[1], match[2] or "") if match else ("", "")
     scanned = _SCAN_PATH.fullmatch(unescaped(path))
     ours = {canonical_host(name) for name in (host, *former_hosts)}
+    if match and not authority:
+        raise ForeignLabel("This address is not whole: it names no bank. Scan the label again.")
     if said.lower().startswith("http:"):
         authority = authority.removesuffix(":80")
     if _canonical_authority(authority) not in ours:
@@ -353,7 +356,13 @@ def resolve_payload(text: str, host: str, former_hosts: Collection[str] = ()) ->
         raise ForeignLabel("This label's address is not one of this bank's; set the tube aside cold and call quality.")
     if scanned is None:
         raise MalformedCode("This address is this bank's and is not a label; scan the square code on the label.")
-    return read_label(_AFTER_CODE.sub("", scanned[1]))
+    return _within_marks(_ADDED.sub("", scanned[1]))
+
+
+def _within_marks(text: str) -> Code:
+    """Read a label's text that may stand between marks or before what ends a sentence."""
+    framed = _FRAMED.fullmatch(text)
+    return read_label(framed[1] + framed[2] + (framed[3] or "") if framed else _AFTER_CODE.sub("", text))
 
 
 def _canonical_authority(authority: str) -> str | None:

@@ -43,10 +43,12 @@ _SYMBOLOGY: Final = re.compile(r"^\][A-Za-z][0-9A-Za-z](?:\\[0-9]{6})?")
 _CONTROLS: Final = (
     r"(?:[<\[{](?:CR|LF|CRLF|HT|TAB|ENTER|FNC1|NUL|STX|ETX|EOT|FS|GS|RS|US)[>\]}]|\\[rnt]|\\x[01][0-9A-F]|\^[MJI]|~d029)"
 )
-_NAMED: Final = re.compile(rf"^{_CONTROLS}+|{_CONTROLS}+$|^url(?:to)?:(?=https?:)", re.IGNORECASE)
-"""Control characters that a gun, or a program between, writes out by name; and the name that some symbols give an address."""
+_NAMED: Final = re.compile(
+    rf"^{_CONTROLS}+|{_CONTROLS}+$|^url(?:to)?:(?=https?:)|^(?:qr|data)[-_ ]?(?:code|matrix)?:\s*(?=\S)", re.IGNORECASE
+)
+"""Control characters that a gun, or a program between, writes out by name; and the names that programs put before a text."""
 _FORMULA: Final = re.compile(r'^="(.*)"$')
-_AROUND: Final = " \"'`´<>\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u300c\u300d"
+_AROUND: Final = " \"'`´<>\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u300c\u300d\u300e\u300f"
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 
 _SCHEME: Final = re.compile(
@@ -63,16 +65,22 @@ def seen(character: str, *, hyphens: bool = True) -> str:
         return "-"
     if kind.startswith("Z") or character in "\t\n\v\f\r\x85":
         return " "
-    if kind in ("Cc", "Cf") or character in SHOWS_NOTHING:
-        return ""
+    if kind in ("Cc", "Cf") or character in SHOWS_NOTHING or "\u2400" <= character <= "\u2426":
+        return ""  # the last are pictures of control characters, which a program between writes for them
     return character
+
+
+def _plain(character: str) -> str:
+    """Return what one character of a scan looks like, digits of every script as ours."""
+    digit = unicodedata.decimal(character, None)
+    return seen(character) if digit is None else str(digit)
 
 
 def tidy(text: str) -> str:
     """Return the text without what nobody printed: one line, plain hyphens, single blanks, no quotes around it."""
     text = _MARKS_MISREAD.sub("", text.translate(_FULL_WIDTH))
     if not (text.isascii() and text.isprintable()):
-        text = unicodedata.normalize("NFC", "".join(seen(character) for character in text))
+        text = unicodedata.normalize("NFC", "".join(_plain(character) for character in text))
     text = text.strip()
     while True:
         before = text

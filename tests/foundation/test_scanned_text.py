@@ -57,6 +57,19 @@ FULL_WIDTH = "".join(chr(ord(c) + 0xFEE0) if c.isdigit() else c for c in CODE)
         *(f"{CODE}{word}" for word in ("<CR>", "[CR][LF]", "{TAB}", "\\r\\n", "\\x0d", "^M", ",", "\r\n\t")),
         *(f"{word}{label}" for word in ("{GS}", "]d2<GS>", "~d029", "]C1", "]Q3\x1d", "\x1e") for label in (CODE, ADDRESS)),
         f"\x1e{CODE}\x1d\x04",
+        # digits of other scripts, pictures of control characters, words of programs, marks, and addresses that lost or won a sign
+        *("".join(chr(zero + int(c)) if c.isdigit() else c for c in CODE) for zero in (0x660, 0x6F0, 0x966, 0x1D7CE)),
+        f"\u241d{CODE}\u240d",
+        *(f"{words}{label}" for words in ("QR:", "QR-CODE: ", "data_matrix:") for label in (CODE, ADDRESS)),
+        f"\u300e{CODE}\u300f",
+        *(f"{HEAD}{dot}{TAIL}" for dot in "·•"),
+        ADDRESS.replace("://", ":/"),
+        ADDRESS.replace("://", ":"),
+        ADDRESS.replace("HTTPS:", ""),
+        ADDRESS.replace("EXAMPLE/", "EXAMPLE//"),
+        ADDRESS.replace("/S/", "/S//"),
+        *(f"{ADDRESS}{behind}" for behind in ("&utm_source=x", ";jsessionid=1", ").", "]")),
+        ADDRESS.replace("-", "+"),
     ],
 )
 def test_what_the_way_here_added_does_not_hide_a_label(text: str) -> None:
@@ -75,6 +88,11 @@ def test_what_the_way_here_added_does_not_hide_a_label(text: str) -> None:
         f"https://other.example%2F@bank.example/S/{CODE}",
         f"https%3A%2F%2Fother.example/S/{CODE}",
         f"]Q1https://bank.example:8443/S/{CODE}",
+        f"/S/{CODE}",
+        f"https:/other.example/S/{CODE}",
+        f"QR:https://other.example/S/{CODE}",
+        f"//other.example/S/{CODE}&x=bank.example",
+        f"https://other.example/S/{CODE};a=https://bank.example/S/{CODE}",
     ],
 )
 def test_no_spelling_makes_another_host_ours(text: str) -> None:
@@ -91,6 +109,9 @@ def test_no_spelling_makes_another_host_ours(text: str) -> None:
         f"{CODE},{CODE}",
         f"{CODE} {CODE}",
         f"{CODE}\n{CODE}",
+        f"{ADDRESS};{CODE}",
+        f"{ADDRESS}&{CODE}",
+        f"{ADDRESS},{CODE}",
         f"{HEAD}-{TAIL}\ufffd",
         "]Q1",
         "\ufeff",
