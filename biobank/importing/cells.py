@@ -43,6 +43,14 @@ SEXES = {"f": "female", "female": "female", "m": "male", "male": "male"}
 UNSAID = {"", "?", "-", "--", "n/a", "na", "none", "unknown", "unk", "tbd"}
 UNSAID_NAMES = {"", "?", "-", "--", "n/a", "unknown", "tbd"}
 """A person may be called Na, None or Unk."""
+_REPEATED = re.compile(
+    r"^(?:[\"'\u2033\u3003\u201c\u201d\u201e-]{1,3}|,,|ditto|dito|dto\.?|idem|s\. ?o\."
+    r"|(?:same )?as above|see above|wie oben|siehe oben)$",
+    re.IGNORECASE,
+)
+"""What stands for the line above. A dash alone is nothing said, which is asked before."""
+_ABOVE = "repeats the line above: a neighbouring line is no proof. Write it in"
+_ROUNDED = re.compile(r"^\d{15}\d*?0+$", re.ASCII)
 _REMEMBERED = 4096
 """Texts whose reading is kept: a column says the same few things in thousands of lines."""
 LIKE_UNSAID = UNSAID - UNSAID_NAMES
@@ -115,7 +123,11 @@ def name_of(cell: Cell) -> str:
         raise Unclear(defect)
     if "?" in text and text not in UNSAID_NAMES:
         raise Unclear("holds a question mark: a letter was lost, or somebody was not sure. Look it up")
-    return "" if text.lower() in UNSAID_NAMES else text
+    if text.lower() in UNSAID_NAMES:
+        return ""
+    if _REPEATED.match(text):
+        raise Unclear(_ABOVE)
+    return text
 
 
 def identifier_of(cell: Cell) -> str:
@@ -149,8 +161,12 @@ def identifier_and_notes(cell: Cell) -> tuple[str, list[str]]:
 def _identifier_of_text(text: str) -> tuple[str, tuple[str, ...]]:
     if text.lower() in UNSAID:
         return "", ()
+    if _REPEATED.match(text) or text.lower() == "same":
+        raise Unclear(_ABOVE)
     if "?" in text:
         raise Unclear("holds a question mark: somebody was not sure. Look at the tube")
+    if _ROUNDED.match(text):
+        raise Unclear("has over 15 digits and ends in noughts: a spreadsheet may have lost its last digits. Look at the tube")
     if _SCIENTIFIC.match(text) and "+" in text:
         raise Unclear("is a number that a spreadsheet has shortened; its last digits are lost. Write it again as text")
     if text.upper() in _TRUTH:

@@ -34,8 +34,27 @@ EARLIEST = date(1970, 1, 1)
 LONGEST_NAME_OF_A_PLACE = 80
 LONGEST_REMARK = 2000
 _OF_ONE_TUBE = frozenset({"patient", "vial", "identifier"})
-_SEVERAL = re.compile(r"\w\s*[,;&+]\s*\w|\w\s(?:and|und|plus|to|bis)\s\w", re.IGNORECASE)
-"""`1, 2`, `P1 & P2` or `1 to 3`: what an identifier of one tube does not hold."""
+_SEVERAL = re.compile(
+    r"\w\s*[,;&+]\s*\w|\w\s(?:and|und|plus|to|bis)\s\w|^([a-z]+)(?!0*(\d+)\s*[-/]\s*\1 ?0*\2$)\d+\s*[-/]\s*\1 ?\d+$",
+    re.IGNORECASE,
+)
+"""`1, 2`, `P1 & P2`, `P1-P3` or `1 to 3`: what an identifier of one tube does not hold."""
+_COUNTED = re.compile(
+    r"^(?:(?P<first>\d{1,3})\s*(?:-|\.{2,3})\s*(?P<last>\d{1,3})|(?P<count>\d{1,3})\s*(?:x|\u00d7|vials?|tubes?|straws?|pcs\.?|r\u00f6hrchen"
+    r"|ampullen?|st\u00fcck|stk\.?)|x\s*(?P<times>\d{1,3})|all|alle|both|beide|several|mehrere)$",
+    re.IGNORECASE,
+)
+"""A first and a last vial, or how many there are: no number of one vial, unless there is one."""
+
+
+def _counts_several(text: str) -> bool:
+    """Say whether the text in the column of the vial means more than one."""
+    found = _COUNTED.match(text)
+    if found is None:
+        return False
+    if found["first"]:
+        return int(found["first"]) < int(found["last"])
+    return int(found["count"] or found["times"] or 2) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +276,7 @@ class _RowCheck:
         if read is None:
             return None
         text, notes = read
-        if name in _OF_ONE_TUBE and _SEVERAL.search(text):
+        if name in _OF_ONE_TUBE and (_SEVERAL.search(text) or (name == "vial" and _counts_several(text))):
             self._once(name, "may name several. Write a line for each")
             return None
         self._found.notes += [f"{self._called(name)} {note}." for note in notes]

@@ -109,9 +109,36 @@ def test_a_heading_that_stands_twice_refuses_the_file_and_one_that_nobody_reads_
             of(path)
 
 
-@pytest.mark.parametrize("several", ["1, 2", "1;2", "1 & 2", "1+2", "1 and 2", "1 UND 2", "1 to 3", "1 bis 3"])
+@pytest.mark.parametrize(
+    "several",
+    [
+        *("1, 2", "1;2", "1 & 2", "1+2", "1 and 2", "1 UND 2", "1 to 3", "1 bis 3"),
+        *("1-3", "1 \u2013 3", "1..3", "3x", "x 2", "2 vials", "3 R\u00f6hrchen", "all", "beide", "V1-V3"),
+    ],
+)
 def test_two_tubes_in_one_line_are_refused(tmp_path: Path, several: str) -> None:
     assert "Vial (H4) may name several. Write a line for each." in reasons(tmp_path, GOOD | {"Vial": several})[0]
+
+
+@pytest.mark.parametrize("one", ["1x", "1 vial", "3-1", "1-1", "V1-V01", "1 of 3", "1/3", "A-1", "1a"])
+def test_a_vial_that_is_one_of_several_is_one(tmp_path: Path, one: str) -> None:
+    assert checked(tmp_path, GOOD | {"Vial": one})[0].outcome == "ready"
+
+
+@pytest.mark.parametrize("column", ["Pt ID", "Last name", "Vial", "Box", "Pos"])
+@pytest.mark.parametrize("sign", ['"', "''", "\u201d", '-"-', "ditto", "dto.", "s.o.", "see above", "As above"])
+def test_a_sign_for_the_line_above_is_no_value(tmp_path: Path, column: str, sign: str) -> None:
+    (one,) = checked(tmp_path, GOOD | {column: sign})
+
+    assert one.outcome == "refused"
+    assert any(reason.startswith(f"{column} (") and "line above" in reason for reason in one.reasons), one.reasons
+
+
+@pytest.mark.parametrize(
+    ("text", "ready"), [("12345678901234500", False), ("1000000000000000", False), ("12345678901234567", True)]
+)
+def test_a_long_number_as_text_that_ends_in_noughts_may_have_lost_its_end(tmp_path: Path, text: str, ready: bool) -> None:
+    assert (checked(tmp_path, GOOD | {"Pt ID": text})[0].outcome == "ready") == ready
 
 
 @pytest.mark.parametrize("heading", ["pos", " Pos ", "POS\u200b", "P\u043es", "Pos\n", "\uff30\uff4f\uff53"])
