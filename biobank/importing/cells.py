@@ -40,9 +40,11 @@ MONTHS = {
     for name in names.split()
 }
 SEXES = {"f": "female", "female": "female", "m": "male", "male": "male"}
-UNSAID = {"", "?", "-", "--", "n/a", "na", "none", "unknown", "unk", "tbd"}
-UNSAID_NAMES = {"", "?", "-", "--", "n/a", "unknown", "tbd"}
-"""A person may be called Na, None or Unk."""
+UNSAID_NAMES = frozenset(
+    {"", "?", "-", "--", "#", "n/a", "n.a.", "k.a.", "k. a.", "unknown", "not known", "unbekannt", "inconnu", "tbd", "tbc"}
+)
+UNSAID = UNSAID_NAMES | {"na", "none", "null", "nil", "nan", "unk", "xxx", "missing"}
+"""A person may be called Na, None, Null, Nan or Unk."""
 _REPEATED = re.compile(
     r"^(?:[\"'\u2033\u3003\u201c\u201d\u201e-]{1,3}|,,|ditto|dito|dto\.?|idem|s\. ?o\."
     r"|(?:same )?as above|see above|wie oben|siehe oben)$",
@@ -55,6 +57,7 @@ _REMEMBERED = 4096
 """Texts whose reading is kept: a column says the same few things in thousands of lines."""
 LIKE_UNSAID = UNSAID - UNSAID_NAMES
 
+_NOUGHTS = frozenset({date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1), date(1904, 1, 1)})
 _TRUTH = {"TRUE", "FALSE", "WAHR", "FALSCH", "VRAI", "FAUX", "VERDADERO", "FALSO", "VERO"}
 
 _ISO = re.compile(r"^(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?$", re.ASCII)
@@ -193,10 +196,11 @@ def day_of(cell: Cell, order: DateOrder | None) -> date | None:
     the order that the profile states, and without one only when a single order gives a day of the calendar at all.
     """
     value = _value(cell)
-    if isinstance(value, date):
-        return value
-    text = said(cell)
-    return _day_of_text(text, order) if text else None
+    text = "" if isinstance(value, date) else said(cell)
+    day = value if isinstance(value, date) else _day_of_text(text, order) if text else None
+    if day in _NOUGHTS:
+        raise Unclear("is the day from which spreadsheets count: the cell was empty or nought. Look it up")
+    return day
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -15,6 +15,11 @@ _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 """How XLSX writes a control character within a text."""
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
 _MISREAD = re.compile("[ÃÂ][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€[™œ\x9d“”˜¦]")
+_MISREAD_BY_OTHERS = re.compile(
+    "[\x80-\x84\x86-\x9f]|\u221a\\S|[^\\W\\d_][\u2500-\u257f]"
+    "|[^\\W\\d_][\u00b8\u2030\u02c6\u02dc\u00a8\u201e\u201c\u201d\u0160\u0178][a-z\u00df-\u00ff]"
+)
+"""What Mac and DOS programs make of umlauts, or of their UTF-8: `M√ºller`, `M├╝ller`, `M¸ller`, `K„se`, `MŸller`."""
 _CODED = re.compile(r"&(#\d{2,6}|#x[0-9A-Fa-f]{2,5}|[A-Za-z]{2,8});")
 _OTHER_SCRIPTS = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "GEORGIAN", "LISU", "MATHEMATICAL", "FULLWIDTH")
 _CYRILLIC_AS_LATIN = frozenset("АВЕЅІЈКМНОРСТУХаеѕіјорсухԁԛԝһⅼӏ")
@@ -67,7 +72,7 @@ def unreadable(text: str) -> str | None:
         return "has lost a letter when the file was saved in another encoding. Write it again"
     if _CODED.search(text):
         return "holds the code of a letter in place of the letter (&uuml;), as web pages do. Write the letter"
-    if _MISREAD.search(text):
+    if _MISREAD.search(text) or _MISREAD_BY_OTHERS.search(text):
         return "was saved in one encoding and read in another. Export the file again, or say `encoding` in the profile"
     return None
 

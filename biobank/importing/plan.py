@@ -34,14 +34,17 @@ EARLIEST = date(1970, 1, 1)
 LONGEST_NAME_OF_A_PLACE = 80
 LONGEST_REMARK = 2000
 _OF_ONE_TUBE = frozenset({"patient", "vial", "identifier"})
+_PLACES = frozenset({"tank", "rack", "box", "position"})
 _SEVERAL = re.compile(
     r"\w\s*[,;&+]\s*\w|\w\s(?:and|und|plus|to|bis)\s\w|^([a-z]+)(?!0*(\d+)\s*[-/]\s*\1 ?0*\2$)\d+\s*[-/]\s*\1 ?\d+$",
     re.IGNORECASE,
 )
 """`1, 2`, `P1 & P2`, `P1-P3` or `1 to 3`: what an identifier of one tube does not hold."""
+_SEVERAL_PLACES = re.compile(r"\d\s*[,;&+]\s*\w*\d|\d\s(?:and|und|or|oder|to|bis)\s\w*\d|\d\s+/\s+\w*\d", re.IGNORECASE)
+"""`2 & 3` or `LN2-1 / LN2-2`: a place whose name holds numbers of two. `2/3` may be the name of one."""
 _COUNTED = re.compile(
-    r"^(?:(?P<first>\d{1,3})\s*(?:-|\.{2,3})\s*(?P<last>\d{1,3})|(?P<count>\d{1,3})\s*(?:x|\u00d7|vials?|tubes?|straws?|pcs\.?|r\u00f6hrchen"
-    r"|ampullen?|st\u00fcck|stk\.?)|x\s*(?P<times>\d{1,3})|all|alle|both|beide|several|mehrere)$",
+    r"^(?:(?P<first>\d{1,3})\s*(?:-|\.{2,3})\s*(?P<last>\d{1,3})|x\s*(?P<times>\d{1,3})|all|alle|both|beide|several|mehrere"
+    r"|(?P<count>\d{1,3})\s*(?:x|\u00d7|vials?|tubes?|straws?|pcs\.?|r\u00f6hrchen|ampullen?|st\u00fcck|stk\.?))$",
     re.IGNORECASE,
 )
 """A first and a last vial, or how many there are: no number of one vial, unless there is one."""
@@ -278,6 +281,9 @@ class _RowCheck:
         text, notes = read
         if name in _OF_ONE_TUBE and (_SEVERAL.search(text) or (name == "vial" and _counts_several(text))):
             self._once(name, "may name several. Write a line for each")
+            return None
+        if name in _PLACES and _SEVERAL_PLACES.search(text):
+            self._once(name, "may name several. Write the one in which the tube is")
             return None
         self._found.notes += [f"{self._called(name)} {note}." for note in notes]
         return text

@@ -16,4 +16,4 @@ def text_cell(at: str, raw: str, *, notes: tuple[str, ...] = (), struck: bool = 
 def settled(raw: str) -> tuple[str, tuple[str, ...], str | None]:
     """Return a text as it was cleaned, what was done to it, and why it cannot be read. A column says the same few things."""
     text, done = letters.cleaned(raw)
-    return text, tuple(done), letters.unreadable(text)
+    return text, tuple(done), letters.unreadable(text) or (None if raw.isascii() else letters.unreadable(raw))

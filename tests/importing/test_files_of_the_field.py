@@ -135,6 +135,59 @@ def test_a_sign_for_the_line_above_is_no_value(tmp_path: Path, column: str, sign
 
 
 @pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        *(("Last name", text) for text in ("M√ºller", "M├╝ller", "M¸ller", "K‰se", "K„se", "Fr”hlich", "MŸller", "M\x9fller")),
+        ("Pt ID", "Mü1\x80"),
+    ],
+)
+def test_a_text_that_a_mac_or_a_dos_program_wrote_is_refused(tmp_path: Path, column: str, text: str) -> None:
+    (one,) = checked(tmp_path, GOOD | {column: text})
+
+    assert any(column in reason and "read in another" in reason for reason in one.reasons), one.reasons
+
+
+@pytest.mark.parametrize(
+    "name", ["Müller", "Škoda", "Kreuzer-Šimić", "Ÿ", "Łukasz", "O’Brien", "Nguyễn", "Иванов", "李", "Null", "Nan"]
+)
+def test_such_letters_in_a_name_are_letters(tmp_path: Path, name: str) -> None:
+    (one,) = checked(tmp_path, GOOD | {"Last name": name})
+
+    assert one.person is not None and one.person.family_name == name, one.reasons
+
+
+@pytest.mark.parametrize("text", ["null", "NULL", "nil", "nan", "k.A.", "unbekannt", "missing", "n.a.", "xxx"])
+def test_what_exports_write_for_nothing_is_nothing(tmp_path: Path, text: str) -> None:
+    assert any("Pt ID (A4) is not given" in reason for reason in checked(tmp_path, GOOD | {"Pt ID": text})[0].reasons)
+
+
+@pytest.mark.parametrize("column", ["DOB", "Collected", "Frozen"])
+@pytest.mark.parametrize("day", ["1900-01-01", "1899-12-30", "01/01/1904", datetime(1900, 1, 1)])
+def test_the_day_from_which_spreadsheets_count_is_no_day_of_anybody(tmp_path: Path, column: str, day: Any) -> None:
+    (said,) = reasons(tmp_path, GOOD | {column: day})
+
+    assert re.search(rf"{column} \(\w+\) is the day from which spreadsheets count", said), said
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "one"),
+    [
+        ("Tank", "LN2-1 / LN2-2", False),
+        ("Box", "2 & 3", False),
+        ("Box", "1, 2", False),
+        ("Rack", "1 or 2", False),
+        ("Box", "2/3", True),
+        ("Box", "Hair and fat", True),
+        ("Tank", "LN2-1, cellar", True),
+    ],
+)
+def test_a_place_is_one_place(tmp_path: Path, column: str, text: str, one: bool) -> None:
+    (said,) = reasons(tmp_path, GOOD | {column: text})
+
+    assert ("may name several" in said) != one, said
+
+
+@pytest.mark.parametrize(
     ("text", "ready"), [("12345678901234500", False), ("1000000000000000", False), ("12345678901234567", True)]
 )
 def test_a_long_number_as_text_that_ends_in_noughts_may_have_lost_its_end(tmp_path: Path, text: str, ready: bool) -> None:
@@ -328,7 +381,8 @@ def test_an_amount_whose_format_shows_something_else_is_refused(tmp_path: Path, 
         (time(10, 30), "h:mm", "is a time"),
         (99_999_999, "yyyy-mm-dd", "no day has that number"),
         (-5, "yyyy-mm-dd", "lies before 1970"),
-        (datetime(1900, 1, 1), "yyyy-mm-dd", "lies before 1970"),
+        (datetime(1900, 1, 1), "yyyy-mm-dd", "from which spreadsheets count"),
+        (datetime(1969, 12, 31), "yyyy-mm-dd", "lies before 1970"),
         ("15.11.18", "@", "is no date"),
         ("15. Foo 2018", "@", "language"),
     ],

@@ -146,7 +146,7 @@ def test_what_an_export_kept_of_an_identifier(cell: str, alias: str | None) -> N
         ("Amount", "20-25", "is no number"),
         ("Amount", "10\u00b2", "is no number"),
         ("Amount", "\u0662\u0660", "is no number"),
-        ("Amount", "NaN", "is no number"),
+        ("Amount", "NaN", "is not known"),
         ("Amount", "TRUE", "is no number"),
         ("Viab %", "101", "is no percentage"),
         ("Viab %", "0,88", "two different numbers|may be a fraction"),
