@@ -183,3 +183,14 @@ def test_a_cut_off_file_and_a_report_that_cannot_be_written_write_nothing(run: R
     assert "cannot be read" in broken.output
     assert 'patient = "Pt ID"' in file.with_suffix(".toml").read_text()
     assert bank.write(lambda s: s.execute(text("SELECT count(*) FROM custody")).scalar()) == 0
+
+
+def test_the_draft_switch_writes_a_profile_where_it_is_told_and_never_over_one(run: Run, tmp_path: Path) -> None:
+    file, told = tmp_path / "klinik.csv", tmp_path / "elsewhere.toml"
+    file.write_bytes(GERMAN)
+
+    first, again = (run("import", file, "--draft", "--profile", told) for _ in range(2))
+
+    assert (first.exit_code, again.exit_code) == (0, 2)
+    assert "is not written over" in again.output
+    assert "TO SAY" in told.read_text(encoding="utf-8") and not file.with_suffix(".toml").exists()
