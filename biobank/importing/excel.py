@@ -77,7 +77,8 @@ class _SheetParser(WorkSheetParser):
 
 
 class _Sheet(ReadOnlyWorksheet):
-    def _get_size(self) -> None:
+    @override
+    def _get_size(self) -> None:  # type: ignore[misc]
         """Leave the size unasked: in a file that does not state it, openpyxl looks for it through the whole sheet and keeps an
         element of every line."""
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from biobank.foundation.codes import SPECIMENS, Prefix, is_label, read_label
+from biobank.foundation.codes import SPECIMENS, Prefix, is_code, is_label, read_label
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.scanned_text import tidy
 from biobank.scanning.rack_words import is_nothing, is_unread, meaning_of, weakness_of
@@ -111,7 +111,7 @@ def rows_of(text: str, known: Known | None = None) -> list[list[str]]:
     mark = max(_SEPARATORS, key=lambda one: sum(_splits(line, one) for line in lines if line not in whole))
     rows = []
     for line in lines:
-        if line in whole or is_label(line):  # `AD26 MC061ET` has no well before a blank
+        if line in whole or _is_whole(line):
             rows.append([tidy(line)])
         elif mark in line:
             rows.append(_cells(line, mark))
@@ -120,6 +120,11 @@ def rows_of(text: str, known: Known | None = None) -> list[list[str]]:
         else:
             rows.append([tidy(line)])
     return rows
+
+
+def _is_whole(line: str) -> bool:
+    """Say whether a line is one label: `AD26 MC061ET` has no well before its blank, and behind a tab stands no number of a print."""
+    return is_code(line) or (is_label(line) and not any(mark in line for mark in _SEPARATORS))
 
 
 def _splits(line: str, mark: str) -> int:

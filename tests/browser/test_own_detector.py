@@ -44,16 +44,17 @@ window.BarcodeDetector = class {
 """
 NO_DECODER = """
 const real = window.fetch;
-window.fetch = (to, how) => String(to).includes("/scans/decode") ? Promise.reject(new TypeError("Failed to fetch")) : real(to, how);
+const away = () => Promise.reject(new TypeError("Failed to fetch"));
+window.fetch = (to, how) => String(to).includes("/scans/decode") ? away() : real(to, how);
 """
 SIDE = 720
 
 
 def symbols_of(png: str) -> list[dict[str, Any]]:
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("L")
-    found = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+    found = zxingcpp.read_barcodes(picture)
     said = []
-    for one in found:
+    for one in (one for one in found if one.format == zxingcpp.BarcodeFormat.QRCode):
         corners = [one.position.top_left, one.position.top_right, one.position.bottom_right, one.position.bottom_left]
         across, down = [c.x for c in corners], [c.y for c in corners]
         box = {"x": min(across), "y": min(down), "width": max(across) - min(across), "height": max(down) - min(down)}

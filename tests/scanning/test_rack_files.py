@@ -245,6 +245,8 @@ def test_the_cousins_of_those_dialects(text: str, lines: list[Line], rack: str |
 @pytest.mark.parametrize(
     ("text", "lines", "rack"),
     [
+        # a well behind a tab is not the number of a print
+        (f"{T}\tA1\n{U}\tA2\n", TWO, None),
         # row and column as numbers; a plate drawn the other way round
         (f"Labware,Row,Col,Barcode\nHM1,1,1,{T}\nHM1,1,2,{U}\n", TWO, "HM1"),
         (f"Row,Col,Tube\n16,24,{T}\n", [Line(T, "P24")], None),
