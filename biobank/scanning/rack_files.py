@@ -123,7 +123,7 @@ def rows_of(text: str, known: Known | None = None) -> list[list[str]]:
 
 
 def _is_whole(line: str) -> bool:
-    """Say whether a line is one label: `AD26 MC061ET` has no well before its blank, and behind a tab stands no number of a print."""
+    """Say whether a line is one label: `AD26 MC061ET` holds no well, and behind a tab stands no number of a print."""
     return is_code(line) or (is_label(line) and not any(mark in line for mark in _SEPARATORS))
 
 
