@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlmodel import Session
 
 from biobank.custody.entry import parse_entry
@@ -38,7 +38,7 @@ class BeforeItsAuthority(Conflict):
 
 
 class OutOfOrder(Conflict):
-    """The stated time lies before the change of state that this one follows."""
+    """The stated time lies before the change of state, or of a container's place, that this one follows."""
 
     code = "out_of_order"
     title = "Out of order"
@@ -82,6 +82,8 @@ def require_order(session: Session, facts: Sequence[Fact]) -> None:
     wanted = {(fact.stream.value, fact.stream_id, 1) for fact in earlier}
     wanted |= {(fact.stream.value, fact.stream_id, seq) for fact in earlier if (seq := _follows(fact))}
     began = _times_of(session, wanted)
+    places = {(fact.stream_id, type(fact.event).never_before) for fact in earlier if type(fact.event).never_before}
+    moved = {(code, kinds): _latest_of(session, code, kinds) for code, kinds in sorted(places, key=lambda one: one[0])}
     authorities = _authorities(session, {leaf for fact in stated for leaf in fact.head.relies_on})
     for fact in stated:
         refusal = order_refusal(
@@ -89,6 +91,7 @@ def require_order(session: Session, facts: Sequence[Fact]) -> None:
             fact.head.occurred_at,
             began=began.get((fact.stream.value, fact.stream_id, 1)),
             changed=began.get((fact.stream.value, fact.stream_id, _follows(fact) or 0)),
+            moved=moved.get((fact.stream_id, type(fact.event).never_before)),
             then=_state_then(session, fact) if _asks_for_a_state(fact) else None,
             legal=type(fact.event).from_states,
             rests_on=[authorities[leaf] for leaf in fact.head.relies_on if leaf in authorities],
@@ -104,6 +107,7 @@ def order_refusal(
     *,
     began: datetime | None = None,
     changed: datetime | None = None,
+    moved: datetime | None = None,
     then: str | None = None,
     legal: Collection[str] = (),
     rests_on: Sequence[tuple[str, datetime]] = (),
@@ -111,7 +115,8 @@ def order_refusal(
 ) -> Conflict | None:
     """Return why an act on `subject` may not be dated `at`, or None. Pure.
 
-    `began`: when its record begins; `changed`: the change of state that this one follows; `then`: its state at `at`, where the
+    `began`: when its record begins; `changed`: the change of state that this one follows; `moved`: when a container was last
+    moved, lifted or put back, for an act that does one of these; `then`: its state at `at`, where the
     act is legal in `legal` states only; `rests_on`: kind of each authority, and since when it holds.
     """
     members: dict[str, Any] = {"subject": subject, "where_now": where_now}
@@ -119,6 +124,8 @@ def order_refusal(
         return BeforeItExisted(_sentence(subject, at, f"its record begins at {rfc3339(began)}"), **members)
     if changed is not None and at < changed:
         return OutOfOrder(_sentence(subject, at, f"its state last changed at {rfc3339(changed)}"), **members)
+    if moved is not None and at < moved:
+        return OutOfOrder(_sentence(subject, at, f"it was moved, lifted or put back at {rfc3339(moved)}"), **members)
     if then is not None and then not in legal:
         return OutOfOrder(_sentence(subject, at, f"it was {then.replace('_', ' ')} then"), **members)
     for kind, since in rests_on:
@@ -147,6 +154,12 @@ def _state_then(session: Session, fact: Fact) -> str | None:
         .limit(1)
     )
     return session.execute(statement).scalar()
+
+
+def _latest_of(session: Session, container: str, kinds: frozenset[str]) -> datetime | None:
+    """Return when an event of these kinds last occurred on the stream of a container."""
+    of_it = (_event.c.stream_kind == StreamKind.CONTAINER.value, _event.c.stream_id == container)
+    return session.execute(select(func.max(_event.c.occurred_at)).where(*of_it, _event.c.kind.in_(sorted(kinds)))).scalar()
 
 
 def _after_all_before(fact: Fact) -> bool:

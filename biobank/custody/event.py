@@ -50,6 +50,7 @@ class Event(BaseModel):
       gives away; `from_courier`: also from a courier who has not left with it (`custodians.py`).
     - `may_end`: it can leave nothing usable of what is kept for treatment; the rule of ending is asked (`quality/ending.py`).
     - `places_hold`: recording it places this hold on the specimen in the same transaction.
+    - `never_before`: kinds of its own stream that it is never dated before (`chronology.py`).
     - `amendable`: payload fields that `specimen.amended` may correct later; never one that the effect reads.
     - `call`: below /api/v1, the POST that causes a kind which the events endpoint does not take; `label`: what a button says.
     - `effect`: further changes of the projection (`effects.py`).
@@ -76,6 +77,7 @@ class Event(BaseModel):
     from_courier: ClassVar[bool] = False
     places_hold: ClassVar[HoldKind | None] = None
     may_end: ClassVar[bool] = False
+    never_before: ClassVar[frozenset[str]] = frozenset()
     amendable: ClassVar[frozenset[str]] = frozenset()
     effect: ClassVar[Effect] = {}
     call: ClassVar[str] = ""

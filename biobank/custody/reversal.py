@@ -9,7 +9,8 @@ a signature, on evidence, and the specimen is marked for ever. A reversal is not
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.entry import parse_entry
 from biobank.custody.event import parse_payload, rules
 from biobank.custody.events import Amended, Reversed
+from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.rebuild import entries_of, fold
@@ -33,7 +35,7 @@ from biobank.custody.schemas import EventAnswer
 from biobank.custody.service import answer_of
 from biobank.custody.snapshots import get_visible
 from biobank.custody.states import TERMINAL
-from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.transparency.models import event
 
@@ -43,6 +45,13 @@ Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 donor_lock: FromAbove[Callable[[Session, str], object]] = FromAbove("donors")
 """Lock a donor's row, the first in the lock order."""
+
+
+former_place_refusals: FromAbove[Callable[[Session, Snapshot], list[Refusal]]] = FromAbove("storage")
+"""Why a specimen as it would be once more may not stand where it was; the place is locked."""
+
+count_again: FromAbove[Callable[[Session, Act, str, datetime, Circumstances], list[Appended]]] = FromAbove("storage")
+"""Start or stop the clock of a specimen that is again, since then, in a place that may have been lifted or moved meanwhile."""
 
 
 class NotTheLatest(Conflict):
@@ -119,10 +128,11 @@ class AmendRequest(Circumstances):
 
 @dataclass(frozen=True)
 class Undoing:
-    """The event to be undone and what its undoing restores."""
+    """The event to be undone, what its undoing restores, and when the state came about that is so restored."""
 
     kind: str
     leaf_hash: bytes
+    since: datetime
     restores: dict[str, Any]
 
 
@@ -138,12 +148,16 @@ def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> R
     """Undo the latest change of state of a specimen, or propose it when it takes two.
 
     Raises NotFound, PreconditionMissing, StaleSequence, NotTheLatest, CannotBeReversed, LaterEventsRestOnIt,
-    FormerPositionTaken, EvidenceMissing, NotPermitted, SignatureRequired and what `propose_or_complete` raises.
+    FormerPositionTaken, what stands against its former place, EvidenceMissing, NotPermitted, SignatureRequired and what
+    `propose_or_complete` raises.
     """
     specimen = _locked(session, act, code)
     require_expected(specimen, request.expected_seq)
     undoing = _undoing(session, specimen, request.reverses)
     _require_free(session, specimen, undoing)
+    raise_first(
+        former_place_refusals.get()(session, replace(specimen, projection=replace(specimen.projection, **undoing.restores)))
+    )
     signatures: tuple[str, ...] = ()
     if specimen.state in TERMINAL:
         step = _two_of_quality(session, act, specimen, undoing, request)
@@ -159,6 +173,7 @@ def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> R
         signatures=signatures,
     )
     appended = record(session, act, [Move(specimen, done, relies_on=(undoing.leaf_hash,))], request)
+    appended += count_again.get()(session, act, code, undoing.since, request)
     return ReversalDone(**answer_of(act, code, appended).model_dump())
 
 
@@ -188,7 +203,8 @@ def _undoing(session: Session, specimen: Snapshot, reverses: str) -> Undoing:
         why = "is a reversal itself; record what is right instead" if row.kind == "specimen.reversed" else "began the record"
         raise CannotBeReversed(f"The latest change of state of {specimen.code} {why}.", **members)
     entries = entries_of(session, specimen.code)
-    before = fold(entries[: specimen.state_seq - 1]).projection.columns()
+    earlier = fold(entries[: specimen.state_seq - 1])
+    before = earlier.projection.columns()
     after = fold(entries[: specimen.state_seq]).projection.columns()
     columns = set(Reversed.whole_effect()) - {"marked"}
     restores = {name: before[name] for name in sorted(columns) if before[name] != after[name] or name == "state"}
@@ -200,7 +216,8 @@ def _undoing(session: Session, specimen: Snapshot, reverses: str) -> Undoing:
             changed=moved_on,
             **members,
         )
-    return Undoing(row.kind, bytes(row.leaf_hash), restores)
+    since = datetime.fromisoformat(entries[earlier.state_seq - 1]["occurred_at"])
+    return Undoing(row.kind, bytes(row.leaf_hash), since, restores)
 
 
 def _require_free(session: Session, specimen: Snapshot, undoing: Undoing) -> None:

@@ -10,7 +10,8 @@ from biobank.quality import failures, paper
 from biobank.shipping import answers as shipping
 from biobank.specimens import answers as specimens
 from biobank.storage import answers as storage
+from biobank.storage import undoing
 from biobank.withdrawals import answers as withdrawals
 
-MODULES = (donors, specimens, storage, monitoring, quality, failures, paper, shipping, labels, outdated, withdrawals)
+MODULES = (donors, specimens, storage, undoing, monitoring, quality, failures, paper, shipping, labels, outdated, withdrawals)
 assert not FromAbove.missing, [question.giver for question in FromAbove.missing]

@@ -103,12 +103,17 @@ class ContainerAdded(Event):
     cols: int | None = Field(default=None, ge=1, le=100)
 
 
+OF_ITS_PLACE: frozenset[str] = frozenset({"container.moved", "container.lifted", "container.put_back"})
+"""What changes where a container stands: each follows the one before."""
+
+
 class ContainerMoved(Event):
     """A box, cane or rack went into another; every tube in it went along (their own events name this one)."""
 
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
     kind: Literal["container.moved"] = "container.moved"
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    never_before: ClassVar[frozenset[str]] = OF_ITS_PLACE
 
     from_parent: str | None = Field(default=None, max_length=20)
     to_parent: str = PLACE
@@ -235,6 +240,7 @@ class ContainerLifted(Event):
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
     kind: Literal["container.lifted"] = "container.lifted"
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    never_before: ClassVar[frozenset[str]] = OF_ITS_PLACE
 
     tubes: int = Field(ge=0, le=100_000)
 
@@ -245,6 +251,7 @@ class ContainerPutBack(Event):
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
     kind: Literal["container.put_back"] = "container.put_back"
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    never_before: ClassVar[frozenset[str]] = OF_ITS_PLACE
 
     lifted_at: str = Field(pattern=INSTANT)
     tubes: int = Field(ge=0, le=100_000)

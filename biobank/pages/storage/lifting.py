@@ -41,5 +41,9 @@ ActPage(
     ),
     model=LiftRequest,
     use_case=put_back,
-    after=lambda at, _body, answer: Done(f"/storage/{at.code}", "It is back.", f"{answer['tubes']} tubes are cold again."),
+    after=lambda at, _body, answer: Done(
+        f"/storage/{at.code}",
+        "It is back.",
+        f"Tubes in it: {answer['tubes']}. Their clocks stop where it is cold.",
+    ),
 ).on(router)

@@ -1,0 +1,65 @@
+"""What an undone act leaves: the tube is where it was, in a place that may have been lifted, moved or closed since."""
+
+from datetime import datetime
+
+from sqlalchemy import select, text
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.custody.ledger import Appended
+from biobank.custody.legality import Snapshot
+from biobank.custody.locks import locked
+from biobank.custody.recording import Circumstances, Move, record
+from biobank.custody.reversal import count_again, former_place_refusals
+from biobank.custody.snapshots import load
+from biobank.custody.states import State
+from biobank.foundation.errors import Refusal
+from biobank.storage import queries
+from biobank.storage.lifting import clock_event
+from biobank.storage.models import storage_container
+from biobank.storage.rules import place_faults, slot_fault
+
+# When the first of what stands around it was lifted out, and when one of them was last put back or moved after `since`.
+_CHANGED = text(
+    """
+    WITH RECURSIVE above AS (
+        SELECT code, parent_code, lifted_at, 0 AS depth FROM storage_container WHERE code = :place
+        UNION ALL
+        SELECT c.code, c.parent_code, c.lifted_at, above.depth + 1
+        FROM above JOIN storage_container c ON c.code = above.parent_code WHERE above.depth < 32
+    )
+    SELECT (SELECT min(lifted_at) FROM above) AS lifted, (
+        SELECT max(e.occurred_at) FROM above JOIN event e ON e.stream_kind = 'container' AND e.stream_id = above.code
+        WHERE e.kind IN ('container.put_back', 'container.moved') AND e.occurred_at >= :since
+    ) AS moved
+    """
+)
+
+
+@former_place_refusals.give
+def refusals_of_former_place(session: Session, tube: Snapshot) -> list[Refusal]:
+    """Return why a tube may not stand where it would be again, as any placing does; its container is locked."""
+    place = tube.projection.container_code
+    if tube.state is not State.STORED or place is None:
+        return []
+    session.execute(locked(select(storage_container.c.code).where(storage_container.c.code == place), storage_container))
+    standing = queries.standings_of(session, [place])[place]
+    if standing.safe:
+        return []
+    slots = [slot for slot, _free in queries.slots_of(session, place) if slot.code == tube.projection.position_code]
+    faults = [fault for slot in slots if (fault := slot_fault(tube, slot)) is not None]
+    return [*faults, *place_faults(tube, standing)]
+
+
+@count_again.give
+def count_what_was_missed(session: Session, act: Act, code: str, since: datetime, given: Circumstances) -> list[Appended]:
+    """Record that the clock of a tube that is `since` then in its container again runs, or stopped, with what is around it."""
+    tube = load(session, [code], holds=True)[code]
+    place = tube.projection.container_code
+    if tube.state is not State.STORED or place is None:
+        return []
+    standings = queries.standings_of(session, [place])
+    changed = session.execute(_CHANGED, {"place": place, "since": since}).one()
+    at = changed.lifted or changed.moved or act.at
+    event = clock_event(tube, standings, at, since)
+    return [] if event is None else record(session, act, [Move(tube, event, site=tube.projection.site_code)], given)
