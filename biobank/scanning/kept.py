@@ -1,9 +1,10 @@
 """Scans that a device kept while it had no network: one of them is recorded when it arrives, with the time at which it was made.
 
 Each is an observation of the person who made it: received, stored, checked out. Nothing towards use is taken, nor anything that
-needs a second person. It is judged as any scan is, against the record as it stands; whatever happened to the tube after the scan
-refuses it, because the record cannot be told what was true before. The device says when it scanned by its own clock, and how far
-that clock was from the bank's when they last spoke; the bank compares the two again when the scan arrives.
+needs a second person. It is judged as any scan is, against the record as it stands; whatever somebody did with the tube after
+the scan refuses it (what the bank's timers wrote does not), because the record cannot be told what was true before. The device
+says when it scanned by its own clock, and how far that clock was from the bank's when they last spoke; the bank compares the two
+again when the scan arrives.
 """
 
 import hmac
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import and_, func, not_, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.answers_and_attempts import answered_before
+from biobank.auth.actor import SYSTEM_CODE
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import AHEAD, Circumstances, ImplausibleTime, Instant
+from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.config import Settings, read_secret
 from biobank.foundation.errors import Conflict, raise_first
@@ -25,11 +29,14 @@ from biobank.scanning.commands import WORDINGS, Action, only_site
 from biobank.scanning.committing import RecordedList, observe, require_ready, store
 from biobank.scanning.lists import Wanted, check_list
 from biobank.scanning.rack_files import Line
+from biobank.transparency.models import event
 
 OLDEST = timedelta(days=30)
 """Well within the time for which answers are kept by their keys, so that a scan sent twice is recorded once."""
 FOR_USE = frozenset({"withdrawal"})
 """Purposes of a check-out that lead to use."""
+OF_TIMERS = ("specimen.timed_out", "specimen.handover_expired", "specimen.hold_placed")
+"""What the bank writes of itself while time passes: none of it moves a tube."""
 _KEY_DOMAIN = b"biobank/kept-scans/v1\0"
 
 
@@ -113,9 +120,8 @@ def refusals_without_network(scan: KeptScan) -> list[NotWithoutNetwork]:
     return []
 
 
-def happened_since(specimen: Snapshot, made: datetime) -> list[HappenedSince]:
-    """Return why a scan made then is too late for a tube. Pure."""
-    last = specimen.last_occurred_at
+def happened_since(specimen: Snapshot, made: datetime, last: datetime | None) -> list[HappenedSince]:
+    """Return why a scan made then is too late for a tube on which somebody last acted at `last`. Pure."""
     if last is None or rfc3339(last) <= rfc3339(made):  # To the millisecond, as entries carry it: no finer order is known.
         return []
     return [
@@ -126,6 +132,13 @@ def happened_since(specimen: Snapshot, made: datetime) -> list[HappenedSince]:
             where_now=specimen.where_now,
         )
     ]
+
+
+def last_act_of_people(session: Session, code: str) -> datetime | None:
+    """Return when a tube's record last went on by more than the bank's own timers, which are no conflict with a scan."""
+    timers = and_(event.c.recorded_by == SYSTEM_CODE, event.c.kind.in_(OF_TIMERS))
+    of_it = (event.c.stream_kind == StreamKind.SPECIMEN.value, event.c.stream_id == code)
+    return session.execute(select(func.max(event.c.occurred_at)).where(*of_it, not_(timers))).scalar()
 
 
 def record_kept(session: Session, act: Act, scan: KeptScan, sent_at: datetime, settings: Settings) -> RecordedList:
@@ -144,11 +157,11 @@ def record_kept(session: Session, act: Act, scan: KeptScan, sent_at: datetime, s
         if done:
             return done[0]
     if row.code is not None:
-        raise_first(happened_since(listed.specimens[row.code], made))
+        raise_first(happened_since(listed.specimens[row.code], made, last_act_of_people(session, row.code)))
     if listed.refusal is not None:
         raise listed.refusal
     require_ready(row)
-    given = Circumstances(occurred_at=made, reason_text=_words(scan))
+    given = Circumstances(occurred_at=made, reason_text=_words(scan), late_entry=True)
     seqs = [(row, row.seq or 0)]
     if scan.action is Action.STORE:
         return store(session, act, listed, seqs, given, chosen=False)

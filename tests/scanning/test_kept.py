@@ -23,6 +23,7 @@ from tests.conftest import Api
 from tests.pages.test_pages import a_tube
 from tests.scanning.test_lists import Send, a_box, send
 from tests.shipping.stories import tubes
+from tests.unfinished.test_open_acts import timer
 
 __all__ = ["send"]
 
@@ -120,6 +121,26 @@ def test_what_happened_after_the_scan_refuses_it(api: Api, keep: Keep) -> None:
     answer = keep("check_out", tube, "k1", 60, purpose="testing")
     assert (answer.status_code, answer.json()["code"]) == (409, "happened_since")
     assert len(history(api, tube)) == 2
+
+
+def test_what_the_banks_own_timer_wrote_meanwhile_refuses_no_scan(api: Api, keep: Keep) -> None:
+    tube, box = a_tube(api), a_box(api)
+    clock.set_offset(timedelta(hours=2), test_mode=True)
+    stored = {"scanned_at": rfc3339(clock.now() - timedelta(minutes=60)), "place": box}
+    assert keep("store", tube, "k1", 0, **stored).status_code == 200
+    out = {"scanned_at": rfc3339(clock.now() - timedelta(minutes=50)), "purpose": "testing"}
+    assert keep("check_out", tube, "k2", 0, **out).status_code == 200
+    assert timer(api) >= 1
+    assert history(api, tube)[-1][0] == "timed_out"
+
+    back = {"scanned_at": rfc3339(clock.now() - timedelta(minutes=45)), "place": box}
+    answer = keep("store", tube, "k3", 0, **back)
+
+    assert answer.status_code == 200, answer.text
+    assert history(api, tube)[-1] == ("stored", back["scanned_at"])
+    tardy = {"scanned_at": rfc3339(clock.now() - timedelta(minutes=47)), "purpose": "testing"}
+    late = keep("check_out", tube, "k4", 0, **tardy)
+    assert (late.status_code, late.json()["code"]) == (409, "happened_since"), "somebody stored it since"
 
 
 def test_a_list_that_was_recorded_and_never_answered_is_not_recorded_again(api: Api, send: Send, keep: Keep) -> None:
