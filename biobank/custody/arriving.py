@@ -27,9 +27,12 @@ travelled_with: FromAbove[Callable[[Session, Act, str, Sequence[Event], datetime
 
 
 def inspection_hold(event: Event) -> HoldKind | None:
-    """Return the hold that what was seen of a tube on its arrival places on it: unreadable before damaged. Pure."""
+    """Return the hold that what was seen of a tube on its arrival places on it: unreadable before damaged. Pure.
+
+    What nobody looked at holds nothing: the arrival says that nothing was said.
+    """
     if not type(event).arrives:
         return None
-    if not getattr(event, "label_legible"):  # noqa: B009 - every event that arrives has it
+    if getattr(event, "label_legible") is False:  # noqa: B009 - every event that arrives has it
         return HoldKind.IDENTITY
-    return None if getattr(event, "container_intact") else HoldKind.QUALITY  # noqa: B009
+    return HoldKind.QUALITY if getattr(event, "container_intact") is False else None  # noqa: B009

@@ -139,7 +139,7 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
         at=cold_at(act, request),
         logged=logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at), longest_gap(act)),
         temperature_mc=request.temperature_mc,
-        nameless=unknown + sum(not tube.label_legible for tube in arrived.values()),
+        nameless=unknown + sum(tube.label_legible is False for tube in arrived.values()),
         unknown=unknown,
         seal=request.seal,
         seal_intact=request.seal_intact,
@@ -269,7 +269,7 @@ def judge_arrival(session: Session, act: Act, code: str, events: Sequence[Event]
     row = row_of(session, code)
     sent = _sent(session, row)
     degrees: list[int | None] = [*sorted({one for event in events for one in degrees_of(event)})]
-    nameless = sum(not getattr(event, "label_legible") for event in events)  # noqa: B009
+    nameless = sum(getattr(event, "label_legible") is False for event in events)  # noqa: B009
     seen = [Seen(at, temperature_mc=one, nameless=nameless) for one in degrees or [None]]
     found = {finding: None for one in seen for finding in findings_of(sent, one)}
     return _hold_shipment(session, act, row, list(found))

@@ -66,8 +66,8 @@ class ShippedBack(Event):
     shipment: str = SHIPMENT
     site: str = CODE
     reason: str = REASON
-    container_intact: bool
-    label_legible: bool
+    container_intact: bool | None = None
+    label_legible: bool | None = None
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Temperature on its return, m°C.")
 
 

@@ -151,8 +151,8 @@ class ArrivedTube(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     specimen: Scanned
-    container_intact: bool = True
-    label_legible: bool = True
+    container_intact: bool | None = Field(default=None, description="Null: nobody said.")
+    label_legible: bool | None = Field(default=None, description="Null: nobody said.")
 
 
 class ShipmentReceiveRequest(Circumstances):
@@ -178,8 +178,8 @@ class ShipmentRefuseRequest(Circumstances):
     specimens: list[SpecimenCode] | None = Field(
         default=None, min_length=1, max_length=LISTED, description="Default: all that is still underway."
     )
-    container_intact: bool = True
-    label_legible: bool = True
+    container_intact: bool | None = Field(default=None, description="Null: nobody said.")
+    label_legible: bool | None = Field(default=None, description="Null: nobody said.")
     temperature_mc: Temperature | None = None
     confirmed: bool = Field(default=False, description="The temperature was read again, and it is so.")
     logger_sha256: Sha256 | None = Field(

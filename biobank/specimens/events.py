@@ -264,7 +264,7 @@ class ViabilityMeasured(Event):
     method: str = Field(pattern=TERM)
     live: int = Field(ge=0, le=10**9)
     dead: int = Field(ge=0, le=10**9)
-    dilution_milli: int = Field(ge=1, le=10**9, description="Dilution factor in thousandths.")
+    dilution_milli: int | None = Field(default=None, ge=1, le=10**9, description="Dilution factor in thousandths.")
     volume_nl: int | None = Field(default=None, ge=1, le=10**9, description="Volume looked at, nL.")
     suspension_ul: int | None = Field(default=None, ge=1, le=10**9, description="Volume of the suspension in the vial, µL.")
     minutes_after_thaw: int | None = Field(default=None, ge=0, le=100_000)

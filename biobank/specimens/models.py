@@ -321,6 +321,7 @@ class ViabilityAssay(SQLModel, table=True):
     __tablename__ = "viability_assay"
     __table_args__ = (
         CheckConstraint("live >= 0 AND dead >= 0 AND live + dead > 0", name="something_was_counted"),
+        CheckConstraint("volume_nl IS NULL OR dilution_milli IS NOT NULL", name="a_volume_has_its_dilution"),
         Index("ix_viability_assay_specimen", "specimen_code", "measured_at"),
         {"info": {"append_only": True}},
     )
@@ -330,7 +331,7 @@ class ViabilityAssay(SQLModel, table=True):
     method: str = Field(sa_column=_words())
     live: int = Field(sa_column=Column(BigInteger, nullable=False))
     dead: int = Field(sa_column=Column(BigInteger, nullable=False))
-    dilution_milli: int = Field(sa_column=Column(Integer, nullable=False))
+    dilution_milli: int | None = Field(default=None, sa_column=Column(Integer))
     volume_nl: int | None = Field(default=None, sa_column=Column(BigInteger))
     suspension_ul: int | None = Field(default=None, sa_column=Column(BigInteger))
     minutes_after_thaw: int | None = Field(default=None, sa_column=Column(Integer))

@@ -1,10 +1,10 @@
 """Wire shapes of specimens: what one is and where it stands, lists, lineage, aliases, viability, unidentified items."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from biobank.custody.recording import Circumstances
 from biobank.custody.states import Condition
@@ -255,7 +255,10 @@ class RecordViability(Circumstances):
     method: Assay
     live: Annotated[int, Field(ge=0, le=10**9, description="Living cells; for outgrowth: follicles that grew.")]
     dead: Annotated[int, Field(ge=0, le=10**9)]
-    dilution_milli: Annotated[int, Field(ge=1, le=10**9, description="Dilution factor in thousandths: 2-fold is 2000.")] = 1000
+    dilution_milli: (
+        Annotated[int, Field(ge=1, le=10**9, description="Dilution factor in thousandths: 2-fold is 2000. Needed with a volume.")]
+        | None
+    ) = None
     volume_nl: (
         Annotated[int, Field(ge=1, le=10**9, description="Volume looked at, nL: a large Neubauer square holds 100.")] | None
     ) = None
@@ -265,6 +268,12 @@ class RecordViability(Circumstances):
     ) = None
     minutes_after_thaw: Annotated[int, Field(ge=0, le=100_000)] | None = None
     instrument: EquipmentCode | None = None
+
+    @model_validator(mode="after")
+    def _cells_per_volume_need_the_dilution(self) -> Self:
+        if self.volume_nl is not None and self.dilution_milli is None:
+            raise ValueError("Say how far it was diluted: without it nobody knows the cells in a volume.")
+        return self
 
 
 class Measured(BaseModel):
@@ -278,7 +287,7 @@ class Measured(BaseModel):
     viability_bp: int = Field(description="Living per 10,000 counted.")
     wilson_95_lower_bp: int
     wilson_95_upper_bp: int
-    dilution_milli: int
+    dilution_milli: int | None
     volume_nl: int | None
     suspension_ul: int | None
     live_per_ml: int | None = Field(description="Null without the volume looked at.")

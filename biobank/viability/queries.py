@@ -60,7 +60,7 @@ def viability_of(
 def count_of(one: Measured, criterion: Criterion | None, cv: float) -> MeasuredCount:
     """Return a count with what it says of the whole vial and of what quality demands."""
     whole = None
-    if one.volume_nl is not None and one.suspension_ul is not None:
+    if one.volume_nl is not None and one.suspension_ul is not None and one.dilution_milli is not None:
         found = cells.living_in(one.live, one.dilution_milli, one.volume_nl, one.suspension_ul, cv)
         whole = CellsPublic(cells=found.cells, lower=found.lower, upper=found.upper)
     return MeasuredCount(

@@ -31,6 +31,19 @@ def test_a_technician_records_a_receipt_and_gets_a_signed_acknowledgement(api: A
     assert history[1]["prev"] == history[0]["leaf_hash"]
 
 
+def test_an_arrival_says_of_container_and_label_only_what_somebody_said(api: Api) -> None:
+    silent, looked = a_collected_specimen(api), a_collected_specimen(api)
+    event = {"kind": "specimen.received", "expected_seq": 1, "site": "LAB"}
+    assert api.lab_tech.post(f"/specimens/{silent}/events", json=event).status_code == 201
+    seen = event | {"container_intact": True, "label_legible": False}
+    assert api.lab_tech.post(f"/specimens/{looked}/events", json=seen).status_code == 201
+
+    bodies = [api.lab_tech.get(f"/specimens/{code}/custody").json()["items"][1]["body"] for code in (silent, looked)]
+    assert [(one.get("container_intact"), one.get("label_legible")) for one in bodies] == [(None, None), (True, False)]
+    holds = [[hold["kind"] for hold in api.lab_tech.get(f"/specimens/{code}").json()["holds"]] for code in (silent, looked)]
+    assert holds == [[], ["identity"]]
+
+
 def test_an_event_without_expected_seq_is_asked_for_it(api: Api) -> None:
     code = a_collected_specimen(api)
 

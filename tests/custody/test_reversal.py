@@ -290,7 +290,7 @@ def test_an_amendment_is_of_a_possible_value_that_differs_of_an_event_of_this_sp
 
     assert refused(amend(api, tube["code"], receipt, "temperature_mc", -300_000)) == (422, "malformed_request")
     assert refused(amend(api, tube["code"], receipt, "container_intact", "perhaps")) == (422, "malformed_request")
-    assert refused(amend(api, tube["code"], receipt, "container_intact", True)) == (409, "not_amendable")
+    assert refused(amend(api, tube["code"], receipt, "container_intact", None)) == (409, "not_amendable")
     assert refused(amend(api, other["code"], receipt, "container_intact", False)) == (404, "not_found")
     assert refused(amend(api, tube["code"], receipt, "container_intact", False, expected_seq=1)) == (409, "stale_sequence")
     assert refused(amend(api, tube["code"], receipt, "container_intact", False, "auditor")) == (403, "not_permitted")

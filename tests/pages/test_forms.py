@@ -17,6 +17,9 @@ from biobank.storage.layout import LayoutPlan
 from biobank.storage.schemas import ContainerCreate, RenameRequest, StoreRequest
 from biobank.withdrawals.schemas import ReceiveRequest, ThawRequest
 from biobank.withdrawals.steps import STEPS
+from tests.conftest import Api
+from tests.pages.visitor import Visit
+from tests.specimens.stories import donor, svf
 
 assert event_kinds.MODULES
 LONDON = ZoneInfo("Europe/London")
@@ -114,3 +117,21 @@ def test_no_form_body_makes_its_parser_stumble(data: st.DataObject, model: type[
     except FormFault as fault:
         assert fault.fields
         assert all(fault.fields.values())
+
+
+def test_a_dilution_is_typed_as_people_say_it(api: Api, visit: Visit) -> None:
+    cells, tech = svf(api, donor(api)), visit("lab_tech")
+    path = f"/specimens/{cells['code']}/assay"
+    assert "thousandths" not in tech.get_page(path)
+    typed = {
+        "method": "trypan_blue",
+        "live": "170",
+        "dead": "30",
+        "volume_nl": "400",
+        "suspension_ul": "1000",
+        "dilution_milli": "2",
+    }
+    assert "% living" in tech.submit(path, typed).text
+    (measured,) = api.lab_tech.get(f"/specimens/{cells['code']}/viability").json()["measured"]
+    assert (measured["dilution_milli"], measured["live_per_ml"]) == (2000, 850_000)
+    assert measured["cells_per_vial"]["cells"] == 850_000

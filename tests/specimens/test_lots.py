@@ -134,6 +134,19 @@ def test_a_count_is_shown_with_its_percentage_and_the_interval_it_supports(api: 
     assert "viability_bp" not in event["body"]
 
 
+def test_a_dilution_that_nobody_said_is_no_dilution(api: Api) -> None:
+    cells = svf(api, donor(api))
+
+    silent = made(count(api, cells, dilution_milli=None))
+    volume = count(api, cells | {"seq": silent["seq"]}, dilution_milli=None, volume_nl=400)
+
+    assert refused(volume) == (422, "malformed_request")
+    assert "how far it was diluted" in volume.text
+    assert (silent["measured"]["dilution_milli"], silent["measured"]["live_per_ml"]) == (None, None)
+    event = api.lab_tech.get(f"/specimens/{cells['code']}/custody").json()["items"][-1]
+    assert event["body"].get("dilution_milli") is None
+
+
 def test_follicles_are_judged_by_outgrowth_and_cells_are_not(api: Api) -> None:
     person = donor(api)
     (hair,) = made(harvest(api.clinician, person, follicles(), method="follicular_unit_excision"))["specimens"]

@@ -134,8 +134,8 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
         event.places_hold is None
         and not event.may_end
         and event.act is None
-        and getattr(request, "container_intact", True)
-        and getattr(request, "label_legible", True)
+        and getattr(request, "container_intact", None) is not False
+        and getattr(request, "label_legible", None) is not False
         and getattr(request, "temperature_mc", None) is None
         and not event.toward_use
         and request.comment is None

@@ -60,6 +60,7 @@ MEASURES: Mapping[str, Measure] = {
     "volume_ul": Measure("mL", 1000, "enter millilitres as a number, such as 1.5."),
     "_ppm": Measure("%", 10_000, "enter percent as a number, such as 20."),
     "_milli_eu_per_ml": Measure("EU/mL", 1000, "enter endotoxin units a millilitre as a number, such as 0.25."),
+    "dilution_milli": Measure("-fold", 1000, "enter how many times it was diluted as a number, such as 2; undiluted is 1."),
     "viable_bp": Measure("%", 100, "enter percent as a number, such as 92.5."),
     "use_by_s": Measure("min", 60, "enter minutes as a number, such as 90."),
     "warm_amber_s": Measure("min", 60, "enter minutes as a number, such as 10."),
