@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -12,15 +12,15 @@ from biobank.custody.locks import locked
 from biobank.custody.recording import Circumstances, Move, record
 from biobank.custody.reversal import count_again, former_place_refusals
 from biobank.custody.snapshots import load
-from biobank.custody.states import State
+from biobank.custody.states import State, StreamKind
 from biobank.foundation.errors import Refusal
 from biobank.storage import queries
 from biobank.storage.lifting import clock_event
 from biobank.storage.models import storage_container
 from biobank.storage.rules import place_faults, slot_fault
+from biobank.transparency.models import event
 
-# When the first of what stands around it was lifted out, and when one of them was last put back or moved after `since`.
-_CHANGED = text(
+_AROUND = text(
     """
     WITH RECURSIVE above AS (
         SELECT code, parent_code, lifted_at, 0 AS depth FROM storage_container WHERE code = :place
@@ -28,12 +28,10 @@ _CHANGED = text(
         SELECT c.code, c.parent_code, c.lifted_at, above.depth + 1
         FROM above JOIN storage_container c ON c.code = above.parent_code WHERE above.depth < 32
     )
-    SELECT (SELECT min(lifted_at) FROM above) AS lifted, (
-        SELECT max(e.occurred_at) FROM above JOIN event e ON e.stream_kind = 'container' AND e.stream_id = above.code
-        WHERE e.kind IN ('container.put_back', 'container.moved') AND e.occurred_at >= :since
-    ) AS moved
+    SELECT code, lifted_at FROM above
     """
 )
+_SETTLING = ("container.put_back", "container.moved")
 
 
 @former_place_refusals.give
@@ -59,7 +57,16 @@ def count_what_was_missed(session: Session, act: Act, code: str, since: datetime
     if tube.state is not State.STORED or place is None:
         return []
     standings = queries.standings_of(session, [place])
-    changed = session.execute(_CHANGED, {"place": place, "since": since}).one()
-    at = changed.lifted or changed.moved or act.at
-    event = clock_event(tube, standings, at, since)
-    return [] if event is None else record(session, act, [Move(tube, event, site=tube.projection.site_code)], given)
+    clock = clock_event(tube, standings, _changed_at(session, place, since) or act.at, since)
+    return [] if clock is None else record(session, act, [Move(tube, clock, site=tube.projection.site_code)], given)
+
+
+def _changed_at(session: Session, place: str, since: datetime) -> datetime | None:
+    """Return when the first of what stands around a tube was lifted out; else when one was last put back or moved after `since`."""
+    around = session.execute(_AROUND, {"place": place}).all()
+    lifted = [row.lifted_at for row in around if row.lifted_at is not None]
+    if lifted:
+        return min(lifted)
+    of_them = (event.c.stream_kind == StreamKind.CONTAINER.value, event.c.stream_id.in_([row.code for row in around]))
+    settled = select(func.max(event.c.occurred_at)).where(*of_them, event.c.kind.in_(_SETTLING), event.c.occurred_at >= since)
+    return session.execute(settled).scalar()
