@@ -62,7 +62,7 @@ def count_what_was_missed(session: Session, act: Act, code: str, since: datetime
 
 
 def _changed_at(session: Session, place: str, since: datetime) -> datetime | None:
-    """Return when the first of what stands around a tube was lifted out; else when one was last put back or moved after `since`."""
+    """Return when the first thing around a tube was lifted out, else when one was last put back or moved after `since`."""
     around = session.execute(_AROUND, {"place": place}).all()
     lifted = [row.lifted_at for row in around if row.lifted_at is not None]
     if lifted:
