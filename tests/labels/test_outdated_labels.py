@@ -14,6 +14,7 @@ from biobank.labels.data import LabelData
 from biobank.labels.layout import compose
 from tests import seed
 from tests.conftest import Api
+from tests.donors import stories as donors
 from tests.labels.samples import sample
 from tests.labels.test_prints import a_tube, printed
 from tests.pages.visitor import Visit
@@ -312,3 +313,41 @@ def test_a_form_that_asks_for_a_code_takes_the_new_label_of_it(api: Api, visit: 
     fields = {"selection": "tubes_in", "of": new, "template": "cap-9", "reason": "first_print", "format": "pdf", "dpi": "300"}
     answer = visit("lab_tech").submit("/labels/batch", fields)
     assert "being made" in answer.text, answer.text[:3000]
+
+
+def test_an_old_wristband_releases_nothing_at_the_bedside(api: Api) -> None:
+    story = a_story(api).up_to("thaw")
+    story.band = donors.band(api, story.donor)
+    says = []
+    for reason in ("first_print", "damaged"):
+        body = {"things": [story.band], "template": "wristband-254x25", "reason": reason}
+        answer = api.clinic_staff.post("/label-sheets", json=body)
+        assert answer.status_code == 201, answer.text
+        says.append(label(story.band, answer.json()["items"][0]["print_number"]))
+    old, new = says
+    refused(story.check(wristband=old), 409, "label_superseded")
+    assert attempts(api, story.band)
+    assert story.check(wristband=new).status_code == 201
+    refused(story.check(api.clinic_staff, wristband=old), 409, "label_superseded")
+
+
+def test_an_old_badge_takes_nothing_over(api: Api, send: Send) -> None:
+    (tube,) = tubes(api, 1)
+    badge = seed.USERS["lab_tech2"].code
+    says = []
+    for reason in ("first_print", "lost"):
+        body = {"things": [badge], "template": "badge-86x54", "reason": reason}
+        answer = api.admin.post("/label-sheets", json=body)
+        assert answer.status_code == 201, answer.text
+        says.append(label(badge, answer.json()["items"][0]["print_number"]))
+    faults = [send("lab_tech", "list", codes=tube, action="hand_over", place=one).json()["fault"] for one in says]
+    assert "use the new one" in (faults[0] or "")
+    assert faults[1] is None
+
+
+def test_the_text_of_a_label_is_no_identifier_of_another_issuer(api: Api) -> None:
+    code = a_tube(api)
+    old, _ = replaced(api, code)
+    for text_of_label in (old, old.removeprefix(HOST)):
+        answer = api.lab_tech.post(f"/specimens/{code}/aliases", json={"issuer": "LEGACY", "value": text_of_label})
+        assert answer.status_code in (404, 409, 422), answer.text
