@@ -196,7 +196,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/{requested}/reject", ("quality",), 12, "/withdrawals/{code}/reject"),
     stop("/withdrawals/{requested}/cancel", ("clinician", "quality"), 13, "/withdrawals/{code}/cancel"),
     stop("/withdrawals/{approved}/replace", ("clinician",), 13, "/withdrawals/{code}/replace"),
-    stop("/withdrawals/{picked}/issue", BENCH, 13, "/withdrawals/{code}/issue"),
+    stop("/withdrawals/{picked}/issue", BENCH, 15, "/withdrawals/{code}/issue"),
     stop("/withdrawals/{issued}/receive", ("clinic_staff",), 13, "/withdrawals/{code}/receive"),
     stop("/withdrawals/{delivered}/thaw", ("clinic_staff",), 13, "/withdrawals/{code}/thaw"),
     stop("/withdrawals/{delivered}/return", ("quality",), 13, "/withdrawals/{code}/return"),
