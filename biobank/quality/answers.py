@@ -15,7 +15,7 @@ from biobank.custody.snapshots import load
 from biobank.foundation.errors import raise_first
 from biobank.quality.ending import Route, ends, is_protected, run_ends, sampling_ends, thawing_ends
 from biobank.quality.ending_facts import read_facts
-from biobank.quality.reserves import RELEASED
+from biobank.quality.usable import RELEASED
 from biobank.specimens.events import Thawed
 from biobank.specimens.making import run_refusals
 from biobank.specimens.processes import Balance, Process

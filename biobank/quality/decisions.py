@@ -79,15 +79,8 @@ def release_refusals(decision: Decision, specimen: Snapshot, tests: LotTests, at
     if decision not in RELEASES:
         return []
     conditional = decision is Decision.RELEASED_CONDITIONALLY
-    found: list[Refusal] = []
-    if specimen.projection.quality == Quality.REJECTED.value:
-        found.append(
-            RejectionStands(
-                f"{specimen.code} was rejected. Two of quality reopen that over a closed investigation; then it is decided anew.",
-                subject=specimen.code,
-            )
-        )
-    found += [
+    found = [
+        *rejection_stands(specimen),
         *basis_refusals(specimen.regulatory_basis, specimen, at),
         *release_refusals_of_tests(specimen, tests, conditional=conditional),
     ]
@@ -99,6 +92,18 @@ def release_refusals(decision: Decision, specimen: Snapshot, tests: LotTests, at
             )
         )
     return found
+
+
+def rejection_stands(specimen: Snapshot) -> list[Refusal]:
+    """Return why a unit that was rejected is not decided otherwise, by a release or by taking it back; none of another. Pure."""
+    if specimen.projection.quality != Quality.REJECTED:
+        return []
+    return [
+        RejectionStands(
+            f"{specimen.code} was rejected. Two of quality reopen that over a closed investigation; then it is decided anew.",
+            subject=specimen.code,
+        )
+    ]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from biobank.custody.legality import Snapshot, refusals_of
 from biobank.custody.models import custody
 from biobank.custody.recording import Move, acknowledge, head_of, record, require_expected
 from biobank.custody.snapshots import get_visible
-from biobank.custody.states import TERMINAL, State, StreamKind
+from biobank.custody.states import TERMINAL, StreamKind
 from biobank.donors.models import donor
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.clock import rfc3339
@@ -64,7 +64,6 @@ from biobank.specimens.models import specimen as specimen_table
 
 MAY_USE_UP_FOR = timedelta(hours=24)
 """As long as a proposal of two people lives."""
-UNDERWAY = frozenset({State.ISSUED, State.IN_TRANSIT, State.DELIVERED})
 
 
 class NothingWaits(Conflict):
@@ -74,10 +73,13 @@ class NothingWaits(Conflict):
     title = "Nothing announced"
 
 
-def _underway(specimen: Snapshot) -> str | None:
-    """The withdrawal a specimen has left the bank for. Its reservation no longer protects it: it cannot be used otherwise."""
+def _left_for(route: Route, specimen: Snapshot, facts: Facts) -> str | None:
+    """The withdrawal that a specimen left the bank for, wherever it is now, where its reservation is in nobody's way.
+
+    It can be used for nothing else, so it may be discarded or, missing, given up. Everything else waits for its return.
+    """
     reserved: str | None = specimen.projection.reserved_for
-    return reserved if specimen.state in UNDERWAY else None
+    return reserved if route in (Route.DISCARD, Route.GIVE_UP) and reserved == facts.left_for else None
 
 
 def _opened(session: Session, act: Act, code: str, expected_seq: int | None) -> Snapshot:
@@ -131,7 +133,7 @@ def ending_refusals(
             subject=specimen.code,
             where_now=specimen.where_now,
         )
-    withdrawal = _underway(specimen) if route is Route.DISCARD else None
+    withdrawal = _left_for(route, specimen, facts)
     rule = ends(route, specimen, facts, reason=reason, withdrawal=withdrawal, announcing=announcing)
     held = None if route is not Route.DISCARD or is_protected(specimen) else hands_refusal(actor, Discarded, specimen)
     who = [one for one in (refusal, held) if one is not None]
@@ -188,7 +190,7 @@ def discard(session: Session, act: Act, code: str, request: DiscardRequest) -> E
     if isinstance(step, Proposed):
         return step
     event = Discarded(**said, signatures=_signatures(step))
-    appended = record(session, act, [Move(specimen, event)], request, withdrawal=_underway(specimen))
+    appended = record(session, act, [Move(specimen, event)], request, withdrawal=_left_for(Route.DISCARD, specimen, facts))
     end_releases.get()(session, [code], at=act.at, because="discarded")
     return Ended(**answer_of(act, appended).model_dump())
 

@@ -32,7 +32,8 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, Refusal
 from biobank.quality.events import Use
 from biobank.quality.lot_tests import NO_TESTS, LotTests
-from biobank.quality.reserves import RELEASED, Remaining
+from biobank.quality.reserves import Remaining
+from biobank.quality.usable import RELEASED
 from biobank.specimens.test_results import BY_GROWTH
 
 P = Permission
@@ -141,7 +142,8 @@ class Facts:
 
     `began_with`: the amount of its first entry; `rest_percent`: how much of that is a usable rest; `banking`: the latest banking
     consent that covers its tissue; `wrong`: what an inspection said no to; `remaining`: if this unit were gone;
-    `attached`: the evidence named is on file; `may_use_up`: two people allowed it within the day.
+    `attached`: the evidence named is on file; `may_use_up`: two people allowed it within the day; `left_for`: the withdrawal it
+    left for, while quality has not decided about its return.
     """
 
     at: datetime
@@ -154,6 +156,7 @@ class Facts:
     announced: Announced | None = None
     attached: bool = False
     may_use_up: bool = False
+    left_for: str | None = None
 
 
 def leaves_a_rest(amount: int, facts: Facts) -> bool:

@@ -45,6 +45,7 @@ def read_facts(session: Session, specimen: Snapshot, at: datetime, *, attached: 
         )
     ).first()
     until = session.execute(select(use_up_allowed.c.until).where(use_up_allowed.c.specimen_code == code)).scalar()
+    seen = read_seen(session, [code])[code]
     return Facts(
         at=at,
         began_with=began,
@@ -54,7 +55,8 @@ def read_facts(session: Session, specimen: Snapshot, at: datetime, *, attached: 
         rest_percent=rule_of_site(session, specimen.home_site_code or specimen.projection.site_code)[1],
         tests=read_lot_tests(session, {specimen.lot_code}, at)[specimen.lot_code],
         banking=_banking(session, specimen, at),
-        wrong=read_seen(session, [code])[code].wrong,
+        wrong=seen.wrong,
+        left_for=seen.left_for,
         announced=None if notice is None else Announced(notice.reason, notice.not_before),
         attached=attached,
         may_use_up=until is not None and at < until,

@@ -14,7 +14,7 @@ from biobank.transparency.models import event
 
 _LOOKED = frozenset({"specimen.inspected", "specimen.received"})
 _DECIDED = frozenset({"specimen.quality_decided", "specimen.returned"})
-_KINDS = sorted(_LOOKED | _DECIDED | {"specimen.issued", "specimen.amended"})
+_KINDS = sorted(_LOOKED | _DECIDED | {"specimen.issued", "specimen.thawed", "specimen.amended"})
 _ANSWERS = ("container_intact", "label_legible", "contents_as_expected")
 
 
@@ -22,19 +22,20 @@ _ANSWERS = ("container_intact", "label_legible", "contents_as_expected")
 class Seen:
     """What was seen of a tube.
 
-    `left`: it left for a patient and quality has not decided about its return; `wrong`: what an inspection said no to since
-    quality's last decision; `decided_at`: when that was.
+    `left_for`: the withdrawal it left for, while quality has not decided about its return; `wrong`: what an inspection said no to
+    since quality's last decision; `decided_at`: when that was; `thawed`: when it last was, as stated and by the bank's clock.
     """
 
-    left: bool = False
+    left_for: str | None = None
     wrong: tuple[str, ...] = ()
     decided_at: datetime | None = None
+    thawed: tuple[datetime, datetime] | None = None
 
 
 def read_seen(session: Session, codes: Collection[str]) -> dict[str, Seen]:
     """Return what was seen of each tube: one statement however many."""
     rows = session.execute(
-        select(event.c.stream_id, event.c.kind, event.c.recorded_at, event.c.leaf_hash, event.c.entry)
+        select(*(event.c[name] for name in ("stream_id", "kind", "occurred_at", "recorded_at", "leaf_hash", "entry")))
         .where(event.c.stream_kind == "specimen", event.c.stream_id.in_(sorted(codes)), event.c.kind.in_(_KINDS))
         .order_by(event.c.stream_id, event.c.seq)
     ).all()
@@ -44,12 +45,17 @@ def read_seen(session: Session, codes: Collection[str]) -> dict[str, Seen]:
 
 def _of(rows: Iterable[Any]) -> Seen:
     """Fold the events of one tube, oldest first."""
-    left, decided_at, said = False, None, dict[str, dict[str, Any]]()
+    left_for: str | None = None
+    decided_at: datetime | None = None
+    thawed: tuple[datetime, datetime] | None = None
+    said = dict[str, dict[str, Any]]()
     for row in rows:
         if row.kind == "specimen.issued":
-            left = True
+            left_for = parse_entry(bytes(row.entry))["body"]["withdrawal"]
+        elif row.kind == "specimen.thawed":
+            thawed = (row.occurred_at, row.recorded_at)
         elif row.kind in _DECIDED:
-            left = left and row.kind != "specimen.returned"
+            left_for = None if row.kind == "specimen.returned" else left_for
             decided_at, said = row.recorded_at, {}
         elif row.kind == "specimen.amended":
             body = parse_entry(bytes(row.entry))["body"]
@@ -57,7 +63,7 @@ def _of(rows: Iterable[Any]) -> Seen:
                 said[body["corrects"]][body["field"]] = body["value"]
         else:
             said[bytes(row.leaf_hash).hex()] = dict(parse_entry(bytes(row.entry))["body"])
-    return Seen(left, _denied(said.values()), decided_at)
+    return Seen(left_for, _denied(said.values()), decided_at, thawed)
 
 
 def _denied(said: Collection[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
 """How much of a donor's material stays: the reserve that quality sets, and what would remain if some of it were taken.
 
-A unit counts as remaining when it could go to its donor as it is now: released, within its term, in the bank's hands, not thawed,
-neither reserved nor doubted (a hold on issuing, a failed or overdue test). Whoever ends or gives units away asks here
-what is left afterwards.
+A unit counts as remaining when it is in the bank's hands, is not reserved, and could go to its donor as it is now: by the
+question that a withdrawal asks (`quality/usable.py`). Whoever ends or gives units away asks here what is left afterwards.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,20 +21,17 @@ from biobank.auth.permissions import Permission
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Circumstances, acknowledge
 from biobank.custody.snapshots import load
-from biobank.custody.states import LIVE, Condition, HoldAct, HoldScope, Quality, State
+from biobank.custody.states import HoldScope
 from biobank.foundation import clock
-from biobank.quality.events import RegulatoryBasis, ReserveSet
+from biobank.quality.events import ReserveSet
+from biobank.quality.findings import IN_THE_BANK, Findings, read_findings
 from biobank.quality.holds import Scope, find_scope
-from biobank.quality.legal_bases import basis_refusals
-from biobank.quality.lot_tests import LotTests, read_lot_tests, use_refusals_of_tests
 from biobank.quality.models import reserve as reserve_table
 from biobank.quality.schemas import Token
 from biobank.quality.streams import record_on_stream
+from biobank.quality.usable import is_usable
 from biobank.specimens.materials import MATERIALS, MaterialName, Unit, amount_text
 from biobank.specimens.models import specimen as specimen_table
-
-IN_THE_BANK = frozenset({State.RECEIVED, State.IN_PROCESS, State.STORED, State.CHECKED_OUT})
-RELEASED = frozenset({Quality.RELEASED_TO_BANK, Quality.RELEASED_CONDITIONALLY})
 
 
 @dataclass(frozen=True)
@@ -96,37 +92,20 @@ class Remaining:
         return " and ".join(part for part in (units, amount) if part) or "not set"
 
 
-def is_usable(specimen: Snapshot, tests: LotTests, at: datetime) -> bool:
-    """Say whether a unit could go to its donor as it is now, wherever it is and whatever it is reserved for. Pure."""
-    now = specimen.projection
-    return (
-        specimen.purpose == "therapeutic"
-        and specimen.state in LIVE - {State.MISSING}
-        and now.condition != Condition.THAWED
-        and now.quality in RELEASED
-        and now.amount > 0
-        and (specimen.expires_at is None or specimen.expires_at > at)
-        and specimen.regulatory_basis != RegulatoryBasis.RESEARCH_ONLY
-        and not any(HoldAct.ISSUE.value in hold.blocks or HoldAct.ADMINISTER.value in hold.blocks for hold in specimen.holds)
-        and not use_refusals_of_tests(specimen, tests)
-        and not basis_refusals(specimen.regulatory_basis, specimen, at)
-    )
-
-
 def remaining(
     donor: str,
     material: str,
     units: Sequence[Snapshot],
-    tests: Mapping[str | None, LotTests],
+    findings: Mapping[str, Findings],
     chosen: Collection[str],
     at: datetime,
     reserve: Reserve = NO_RESERVE,
 ) -> Remaining:
-    """Return what is left of `units`, a donor's of one material, without the `chosen` codes. Pure."""
+    """Return what is left of `units`, a donor's of one material, without the `chosen` codes. `findings`: by code. Pure."""
     left: list[Snapshot] = []
     taken = doubtful = 0
     for one in units:
-        usable = is_usable(one, tests[one.lot_code], at)
+        usable = is_usable(one, findings[one.code], at)
         if one.code in chosen:
             taken += usable
         elif usable and one.state in IN_THE_BANK and one.projection.reserved_for is None:
@@ -151,10 +130,10 @@ def remaining_after(
     codes = session.execute(
         select(specimen_table.c.code).where(specimen_table.c.donor_code == donor, specimen_table.c.material == material)
     ).scalars()
-    units = list(load(session, codes, holds=True).values())
+    units = load(session, codes, holds=True)
     then = at or clock.now()
-    tests = read_lot_tests(session, {one.lot_code for one in units}, then)
-    return remaining(donor, material, units, tests, chosen, then, reserve_of(session, donor, material))
+    findings = read_findings(session, units, then, touches=False)
+    return remaining(donor, material, list(units.values()), findings, chosen, then, reserve_of(session, donor, material))
 
 
 def reserve_of(session: Session, donor: str, material: str) -> Reserve:

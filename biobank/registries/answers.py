@@ -11,7 +11,9 @@ from biobank.shipping import answers as shipping
 from biobank.specimens import answers as specimens
 from biobank.storage import answers as storage
 from biobank.storage import undoing
+from biobank.viability import answers as viability
 from biobank.withdrawals import answers as withdrawals
 
-MODULES = (donors, specimens, storage, undoing, monitoring, quality, failures, paper, shipping, labels, outdated, withdrawals)
+BELOW = (donors, specimens, storage, undoing, monitoring)
+MODULES = (*BELOW, quality, failures, paper, shipping, labels, outdated, viability, withdrawals)
 assert not FromAbove.missing, [question.giver for question in FromAbove.missing]

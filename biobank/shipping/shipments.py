@@ -1,6 +1,7 @@
 """Sending specimens from one site to another: who may give them to a courier, and what may travel where."""
 
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 
 from sqlalchemy import insert, select
 from sqlmodel import Session
@@ -16,7 +17,7 @@ from biobank.custody.recording import Move, acknowledge, head_of, record, requir
 from biobank.custody.snapshots import get_all_visible
 from biobank.custody.states import CustodianKind, HoldAct, State, StreamKind
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict, MalformedRequest, NotFound
+from biobank.foundation.errors import Conflict, MalformedRequest, NotFound, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.registers.using import keep_warnings
 from biobank.shipping.boxes import boxes_of_tubes, seal_boxes
@@ -29,6 +30,10 @@ from biobank.storage.rules import WrongTemperature, suits
 
 clinics_of_withdrawals: FromAbove[Callable[[Session, Collection[str]], dict[str, str]]] = FromAbove("withdrawals")
 """The site of the clinic of each withdrawal, by its code."""
+refusals_after_issue: FromAbove[Callable[[Session, Act, Collection[Snapshot], datetime | None], list[Refusal]]] = FromAbove(
+    "withdrawals"
+)
+"""Every reason why one of the issued specimens might not go to its donor now, nor at the time stated for the act."""
 
 
 class NotAtThatSite(Conflict):
@@ -63,6 +68,9 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
     for specimen, line in zip(specimens, request.specimens, strict=True):
         require_expected(specimen, line.expected_seq)
         _require_packable(specimen, request)
+    # A shipment to a patient is the rest of an issue: what must not be issued any more does not leave either.
+    issued = [one for one in specimens if one.state is State.ISSUED]
+    raise_first(refusals_after_issue.get()(session, act, issued, request.occurred_at))
     _require_their_clinic(session, specimens, request)
     with_courier = all(_custodian(s) == (CustodianKind.COURIER.value, request.courier) for s in specimens)
     if request.evidence is None and not with_courier:
@@ -174,7 +182,6 @@ def _require_packable(specimen: Snapshot, request: ShipmentRequest) -> None:
             subject=specimen.code,
             temperature_class=request.temperature_class,
         )
-    # A shipment to a patient is the rest of an issue: what must not be issued any more does not leave either.
     blocking = [h for h in specimen.holds if HoldAct.ISSUE.value in h.blocks]
     if specimen.state is State.ISSUED and blocking:
         raise OnHold(

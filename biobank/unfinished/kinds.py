@@ -92,7 +92,7 @@ _THAWED_AT = (
     .where(event.c.stream_kind == "specimen", event.c.stream_id == custody.c.code, event.c.kind == "specimen.thawed")
     .scalar_subquery()
 )
-_THAWED_STATES = ("in_process", "checked_out", "issued", "delivered", "received", "in_transit")
+_THAWED_STATES = ("in_process", "checked_out", "issued", "delivered", "received", "in_transit", "stored")
 _PICKING = exists().where(withdrawal.c.code == custody.c.reserved_for, withdrawal.c.state == "picking")
 _ISSUED_AT = (
     select(func.max(event.c.occurred_at))

@@ -1,12 +1,9 @@
 """Questions about viability. Each takes the actor; what the actor may not know of is not found."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -79,30 +76,6 @@ def acceptance_of(live: int, counted: int, criterion: Criterion) -> Acceptance:
         shown_bp=claims.shown_bp(live, counted, criterion.confidence_bp),
         verdict="shown" if shown else "not_shown",
     )
-
-
-@dataclass(frozen=True)
-class Count:
-    """A count and what it was asked to show."""
-
-    live: int
-    counted: int
-    minimum_bp: int
-    recorded_at: datetime
-
-
-def counts_not_shown(session: Session, specimens: Iterable[Snapshot], counts: Mapping[str, "Row[Any]"]) -> dict[str, Count]:
-    """Return, by specimen, the one of its latest `counts` that does not show what quality demands of its material at its site."""
-    by_code = {one.code: one for one in specimens}
-    named = {code: (by_code[code].home_site_code or "", by_code[code].material) for code in counts}
-    demanded = criteria_over_time(session, set(named.values())) if named else {}
-    found: dict[str, Count] = {}
-    for code, row in counts.items():
-        criterion = applying(demanded.get(named[code], ()), row.recorded_at)
-        if criterion is None or acceptance_of(row.live, row.live + row.dead, criterion).verdict == "shown":
-            continue
-        found[code] = Count(row.live, row.live + row.dead, criterion.minimum_bp, row.recorded_at)
-    return found
 
 
 def estimate(

@@ -1,22 +1,29 @@
 """What packages below ask of withdrawals: that releases end, whose they were, and where a withdrawal is known."""
 
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlmodel import Session
 
+from biobank.acts.act import Act
+from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.donors.consents import treatment_revoked
+from biobank.donors.models import donor
+from biobank.foundation.errors import Refusal
 from biobank.quality import releases as asked_by_quality
 from biobank.quality.deviations import sites_of_withdrawal
 from biobank.quality.dispositions import units_of_withdrawals
-from biobank.shipping.shipments import clinics_of_withdrawals
+from biobank.shipping.shipments import clinics_of_withdrawals, refusals_after_issue
 from biobank.specimens.models import specimen
+from biobank.withdrawals.case import read_case
 from biobank.withdrawals.models import bedside_release as _release
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as _item
 from biobank.withdrawals.releases import end_held_releases, end_releases, end_revoked_releases
+from biobank.withdrawals.step_rules import onward_refusals, read_grounds
 
 asked_by_quality.end_releases.give(end_releases)
 asked_by_quality.end_held_releases.give(end_held_releases)
@@ -49,3 +56,19 @@ units_of_withdrawals.give(_item)
 def _clinics(session: Session, codes: Collection[str]) -> dict[str, str]:
     rows = session.execute(select(withdrawal.c.code, withdrawal.c.clinic_site_code).where(withdrawal.c.code.in_(codes)))
     return {row.code: row.clinic_site_code for row in rows}
+
+
+@refusals_after_issue.give
+def _after_issue(session: Session, act: Act, issued: Collection[Snapshot], stated: datetime | None) -> list[Refusal]:
+    codes = {one.projection.reserved_for for one in issued} - {None}
+    rows = session.execute(
+        select(withdrawal, donor.c.status.label("donor_status"))
+        .join(donor, donor.c.code == withdrawal.c.donor_code)
+        .where(withdrawal.c.code.in_(sorted(codes)))
+    ).mappings()
+    found: list[Refusal] = []
+    for case in [read_case(session, row) for row in rows.all()]:
+        grounds = read_grounds(session, act.bank, [case.donor], act.at, of=stated, decided=True)[case.donor]
+        its = [one.code for one in issued if one.projection.reserved_for == case.code and one.code in case.tubes]
+        found += [refusal for code in sorted(its) for refusal in onward_refusals(case, grounds, code)]
+    return found

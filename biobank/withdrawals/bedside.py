@@ -97,8 +97,9 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
         return stop(session, act, case, request, wrong, band_code, product, scanned)
     at = moment_at_bedside(session, act, case, product, request)
     band = active_wristband(session, band_code, at)
-    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
-    if request.paper is None:
+    live = request.paper is None
+    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at, decided=live)[case.donor]
+    if live:
         raise_first(check_refusals(act.actor, case, grounds, product))
     else:
         judged_then(session, act, case, grounds, product, at, check_refusals)

@@ -33,11 +33,11 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound, Refusal, StaleSequence
+from biobank.quality.findings import Findings, read_findings
 from biobank.quality.streams import record_on_stream
 from biobank.specimens.models import specimen
 from biobank.transparency.models import stream_head
 from biobank.withdrawals.checks import use_refusals
-from biobank.withdrawals.findings import Findings, read_findings
 from biobank.withdrawals.models import Administration, WithdrawalPick, withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
 from biobank.withdrawals.workflow import Item, Route, WithdrawalState
@@ -109,6 +109,7 @@ class Case:
             picked=pick is not None and stands,
             confirmed=pick is not None and stands and pick["confirmed_by"] is not None,
             given=code in self.given,
+            left=self.findings[code].left_for == self.code,
         )
 
     @property
@@ -125,10 +126,12 @@ class Case:
         state: WithdrawalState | None = None,
         picked: Mapping[str, Mapping[Any, Any]] = MappingProxyType({}),
         given: Collection[str] = (),
+        returned: Collection[str] = (),
     ) -> "Case":
         """Return the case as it stands after this act's own writes, without reading it again. Pure.
 
-        `appended`: what the act wrote; `state`: where the withdrawal was led; `picked`: rows of picks written; `given`: tubes.
+        `appended`: what the act wrote; `state`: where the withdrawal was led; `picked`: rows of picks written; `given` and
+        `returned`: tubes.
         """
         ends = {one.stream_id: one for one in appended}
         tubes = {
@@ -144,6 +147,7 @@ class Case:
             tubes=tubes,
             picks={**self.picks, **picked},
             given=self.given | frozenset(given),
+            findings=self.findings | {code: replace(self.findings[code], left_for=None, came_back=False) for code in returned},
         )
 
 

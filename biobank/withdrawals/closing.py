@@ -24,8 +24,8 @@ from biobank.withdrawals.releases import end_releases
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import OutcomeRequest, ReturnRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
-from biobank.withdrawals.step_rules import outcome_refusals, return_refusals
-from biobank.withdrawals.workflow import Step, WithdrawalState, after, settled, step_refusal
+from biobank.withdrawals.step_rules import outcome_refusals, return_refusals, returning_refusals
+from biobank.withdrawals.workflow import Step, WithdrawalState, after, ending_of, settled, step_refusal
 
 ADVERSE_RESULTS = ("adverse_event", "serious_adverse_event")
 
@@ -53,6 +53,7 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
     if tube not in case.tubes:
         return stray_tube(act, Step.RETURN, case, tube, others.get(tube))
     raise_first(return_refusals(act.actor, case, tube))
+    raise_first(returning_refusals(act.actor, case, tube, request.quality, act.at))
     # The decision takes the tube to a site: it must be the decider's to make there too.
     act.require(Permission.QUALITY_DECIDE, at=request.site)
     if request.logger_sha256 is None and request.quality == "released_to_bank":
@@ -86,10 +87,11 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
     appended = record_on_tubes(session, act, case, [Move(case.tubes[tube], event, site=request.site)], request)
     for finding in findings_alone(case.tubes[tube], event):
         appended += hold_specimens(session, act, [tube], finding.kind, reason=finding.reason, site=request.site)
-    state = after(Step.RETURN, case.state, case.moved_on(appended).items)
+    state = after(Step.RETURN, case.state, case.moved_on(appended, returned=[tube]).items)
     returned = record_on_case(session, act, case, TakenBack(specimen=tube, state=state), site=request.site)
     set_state(session, case, state)
-    return answer_of(act, case.moved_on([*appended, returned], state=state), [*appended, returned])
+    now = case.moved_on([*appended, returned], state=state, returned=[tube])
+    return answer_of(act, now, [*appended, returned])
 
 
 def record_outcome(session: Session, act: Act, code: str, request: OutcomeRequest) -> WithdrawalAnswer:
@@ -141,7 +143,7 @@ def _require_settled(case: Case) -> None:
     for item in case.items:
         if not settled(item):
             raise TubesOutstanding(
-                f"{item.specimen} is {item.state.value.replace('_', ' ')}: give it, return it or have it destroyed before "
-                f"{case.code} ends, or send `close: false`.",
+                f"{item.specimen} is {item.state.value.replace('_', ' ')}: {ending_of(item)}, before {case.code} ends. "
+                "An outcome can be recorded without ending it (`close: false`).",
                 subject=item.specimen,
             )

@@ -243,7 +243,7 @@ def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> Withdra
 def issue(session: Session, act: Act, code: str, request: IssueRequest) -> WithdrawalAnswer:
     """Let every tube of the withdrawal go. You keep custody until the receiver accepts; a courier accepts by evidence."""
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
+    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at, decided=True)[case.donor]
     first_of(issue_refusals(act.actor, case, grounds))
     if request.courier is not None and request.evidence is None:
         raise CourierEvidenceMissing(

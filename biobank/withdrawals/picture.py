@@ -24,6 +24,7 @@ from biobank.donors.told import told_of
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.config import read_secret
 from biobank.foundation.errors import Conflict, Refusal
+from biobank.quality.findings import Findings
 from biobank.quality.lot_tests import LotTests, missing_tests
 from biobank.quality.reserves import amounts_of, remaining, reserve_of
 from biobank.specimens.models import specimen as specimen_table
@@ -34,7 +35,6 @@ from biobank.viability.schemas import EstimatePublic
 from biobank.withdrawals.case import Case, use_of_tube
 from biobank.withdrawals.consents import DonorNotTreated
 from biobank.withdrawals.events import Reserved
-from biobank.withdrawals.findings import Findings
 from biobank.withdrawals.models import withdrawal as withdrawal_table
 from biobank.withdrawals.seen import (
     CountSeen,
@@ -172,7 +172,7 @@ def read_picture(
         case.donor,
         material,
         list(tubes.values()),
-        {tube.lot_code: case.findings[code].tests for code, tube in tubes.items()},
+        case.findings,
         case.tubes,
         grounds.at,
         reserve_of(session, case.donor, material),

@@ -22,6 +22,7 @@ from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Paging, read_page
 from biobank.quality.adverse import reads_words
 from biobank.quality.deviations import words_kept
+from biobank.quality.findings import Findings, read_findings
 from biobank.specimens.models import specimen
 from biobank.specimens.residues import allergies_met
 from biobank.vault import Keystore
@@ -31,7 +32,6 @@ from biobank.withdrawals.case import Case, find_row, read_case, visible
 from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.consents import tissue_of_tube
 from biobank.withdrawals.events import Reserved
-from biobank.withdrawals.findings import Findings, read_findings
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table

@@ -28,7 +28,7 @@ def replace_tube(session: Session, act: Act, code: str, request: ReplaceRequest)
     tube, by = read_tube(session, act, request.tube), read_tube(session, act, request.by)
     # Both are locked with the rest, so that the request that follows takes no lock out of order.
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube, by])
-    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
+    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at, decided=True)[case.donor]
     raise_first(replace_refusals(act.actor, case, grounds))
     if tube not in case.tubes or by in case.tubes:
         raise NotAReplacement(

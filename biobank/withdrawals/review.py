@@ -20,9 +20,9 @@ from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Page, Paging, read_page
 from biobank.people.resets import Reset, resets_in_case
+from biobank.quality.findings import read_findings
 from biobank.withdrawals.case import Case, case_of, case_rows, find_row, read_tubes, streams_of
 from biobank.withdrawals.consents import DonorNotTreated
-from biobank.withdrawals.findings import read_findings
 from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.picture import (

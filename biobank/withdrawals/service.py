@@ -187,10 +187,10 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
     """
     taken = units_of_donor(session, code)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=taken)
-    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
+    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at, decided=True)[case.donor]
     raise_first(approval_refusals(act.actor, case, grounds))
     seen_at = request.picture_at
-    now = replace(grounds, at=act.at)
+    now = replace(grounds, stated=None)
     tubes, deviations = {**others, **case.tubes}, deviations_about(session, {code: case_subjects(case)})[code]
     secrets = act.bank.settings.secrets
     picture = read_picture(session, act.actor, case, now, seen_at or act.at, tubes, taken, deviations, secrets)

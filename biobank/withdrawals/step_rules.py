@@ -6,7 +6,7 @@ tubes by code. What only a request can say (a wrong scan, a courier's evidence, 
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,10 +21,13 @@ from biobank.custody.events import CheckedOut
 from biobank.custody.legality import Snapshot, refusal_of
 from biobank.custody.recording import refusals_of_recording
 from biobank.custody.snapshots import may_know
-from biobank.custody.states import Condition, CustodianKind, State
+from biobank.custody.states import Condition, CustodianKind, Quality, State
 from biobank.donors.consents import consents_given
 from biobank.foundation.errors import Conflict, IllegalTransition, NotPermitted, Refusal
+from biobank.quality.decisions import Deciding, rejection_stands
+from biobank.quality.events import Decision
 from biobank.quality.independence import independence_refusals
+from biobank.shipping.events import Dispatched
 from biobank.specimens.events import Thawed
 from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.transparency.queries import seal_lag_s
@@ -85,7 +88,7 @@ class NotCounted(Conflict):
 class Grounds:
     """What a step rests on beside the case. `consents`: the donor's treatment consents as `consents_given` reads them; `lag_s`:
     age of the oldest unsealed event, `lagging`: it is over the log's promise; `releases`: the newest release of each tube;
-    `band`: the one its release was made with.
+    `band`: the one its release was made with; `stated`: of a decision made now and dated otherwise, the same as of that time.
     """
 
     at: datetime
@@ -94,27 +97,48 @@ class Grounds:
     lagging: bool
     releases: Mapping[str, Any] = field(default_factory=dict)
     band: Any = None
+    stated: "Grounds | None" = None
 
 
 def read_grounds(
-    session: Session, bank: Bank, donors: Collection[str], at: datetime, *, of: datetime | None = None
+    session: Session,
+    bank: Bank,
+    donors: Collection[str],
+    at: datetime,
+    *,
+    of: datetime | None = None,
+    decided: bool = False,
 ) -> dict[str, Grounds]:
-    """Read the grounds for each donor, without releases: two statements however many donors.
+    """Read the grounds for each donor, without releases: two statements however many donors, a third for `decided` and `of`.
 
-    `at`: now; `of`: the time the act itself is dated, when that is another: consents and use-by are judged as of then.
+    `at`: now; `of`: the time the act itself is dated, when that is another: consents and use-by are judged as of then, for hands
+    did it then. What is `decided` is decided now, whatever time it states: it is judged as of both, and the stricter counts.
     """
     lag = seal_lag_s(session, at)
     lagging = lag > bank.settings.merge_delay_s
-    then = of or at
-    return {
-        code: Grounds(then, given, lag, lagging) for code, given in consents_given(session, donors, "treatment", then).items()
-    }
+
+    def of_time(then: datetime) -> dict[str, Grounds]:
+        given = consents_given(session, donors, "treatment", then)
+        return {code: Grounds(then, its, lag, lagging) for code, its in given.items()}
+
+    if not decided or of is None:
+        return of_time(of or at)
+    stated = of_time(of)
+    return {code: replace(grounds, stated=stated[code]) for code, grounds in of_time(at).items()}
 
 
 def consents_of(case: Case, grounds: Grounds, codes: Collection[str] | None = None) -> tuple[list[bytes], list[Refusal]]:
     """Return the consents that cover giving `codes` (default: all the case's tubes) back, and every reason why not. Pure."""
     tubes = case.tubes if codes is None else codes
-    return treatment_consents(case.donor, case.donor_status, grounds.consents, case.row["material"], tubes, grounds.at)
+    consents, refusals = treatment_consents(
+        case.donor, case.donor_status, grounds.consents, case.row["material"], tubes, grounds.at
+    )
+    return consents, refusals if grounds.stated is None else _each_once([*refusals, *consents_of(case, grounds.stated, codes)[1]])
+
+
+def _each_once(refusals: Sequence[Refusal]) -> list[Refusal]:
+    """What is refused as of now and as of the stated time is said once."""
+    return list({(one.code, one.detail): one for one in refusals}.values())
 
 
 def begin_refusals(actor: Actor, step: Step, case: Case) -> list[Refusal]:
@@ -133,8 +157,9 @@ def _use(
     lagging: bool,
 ) -> list[Refusal]:
     """The donor, the consents and the tubes themselves."""
-    usage = usage_refusals(case, codes, event, conditions, at=grounds.at, lagging=lagging)
-    return [*consents_of(case, grounds, codes)[1], *usage]
+    moments = (grounds.at,) if grounds.stated is None else (grounds.at, grounds.stated.at)
+    usage = [one for at in moments for one in usage_refusals(case, codes, event, conditions, at=at, lagging=lagging)]
+    return [*consents_of(case, grounds, codes)[1], *_each_once(usage)]
 
 
 def _there(actor: Actor, permission: Permission, at: Place, subject: str) -> list[Refusal]:
@@ -280,11 +305,19 @@ def issue_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
     ]
 
 
+def onward_refusals(case: Case, grounds: Grounds, code: str) -> list[Refusal]:
+    """Return every reason why this tube, which was issued and is still here, may not travel on to its donor. Pure.
+
+    The log's lag was asked at the issue; a hold is answered where it is packed.
+    """
+    return _use(case, grounds, [code], Dispatched, ROUTE_CONDITIONS[case.route], lagging=False)
+
+
 def _uncounted(case: Case) -> list[Refusal]:
     """What is shipped thawed was counted since; whether the count shows what is demanded, the use of each tube answers."""
     if case.route is not Route.THAW_AND_SHIP:
         return []
-    counted = {code for code in case.tubes if (row := case.findings[code].measured) and row.minutes_after_thaw is not None}
+    counted = {code for code in case.tubes if case.findings[code].counted_since_thaw}
     return [
         NotCounted(
             f"{code} travels thawed, and its living cells were not counted since it was thawed. Count them first.",
@@ -341,9 +374,29 @@ def return_refusals(actor: Actor, case: Case, code: str) -> list[Refusal]:
     illegal = refusal_of(Returned, tube, withdrawal=case.code)
     if illegal is not None:
         found.append(illegal)
-    elif tube.state in (State.RECEIVED, State.CHECKED_OUT) and not case.findings[code].came_back:
-        found.append(IllegalTransition(f"{code} is in our hands and did not come back from anywhere.", subject=code))
+    elif case.findings[code].left_for != case.code:
+        found.append(
+            IllegalTransition(f"{code} is not out for {case.code}: it never left for it, or was taken back.", subject=code)
+        )
     return found
+
+
+def returning_refusals(actor: Actor, case: Case, code: str, quality: Quality | str, at: datetime) -> list[Refusal]:
+    """Return every reason why the actor may not decide so about a tube that comes back: the rules of any decision. Pure.
+
+    A rejection stands whatever is decided short of it, and a release asks for everything that a release to the bank does.
+    """
+    tube, found = case.tubes[code], case.findings[code]
+    deciding = Deciding(actor, [tube], {tube.lot_code: found.tests}, at, {code: found.touches})
+    if quality == Quality.RELEASED_TO_BANK:
+        return deciding.refusals(Decision.RELEASED_TO_BANK, planned=False)
+    return [] if quality == Quality.REJECTED else rejection_stands(tube)
+
+
+def returns_offered(actor: Actor, case: Case, code: str, at: datetime) -> list[Quality]:
+    """Return what the actor may decide about a tube that comes back, apart from the record of its journey. Pure."""
+    every = (Quality.QUARANTINED, Quality.RELEASED_TO_BANK, Quality.REJECTED)
+    return [one for one in every if not returning_refusals(actor, case, code, one, at)]
 
 
 OneTube = Callable[[Actor, Case, Grounds, str], list[Refusal]]

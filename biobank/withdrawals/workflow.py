@@ -5,9 +5,12 @@
         └─reject→ rejected └────cancel─────┴→ cancelled     return ─────────┴→ returned ─close→ closed
 
 A withdrawal may be of several tubes. It is `delivered` once any tube has arrived, `administered` once something was given and
-no tube is left on the way or at the clinic, `returned` when nothing was given and all came back. A tube that was destroyed or
-lost underway is settled too. `in_transit` is never stored: it is what an issued withdrawal is called while its tubes are on a
-shipment, because shipments know nothing of withdrawals.
+no tube is outstanding, `returned` when nothing was given and all came back. A tube that left is outstanding until it was given,
+destroyed, given up as lost by two people, or quality decided about its return: wherever it is meanwhile, in a fridge of
+quarantine or missing. What is found or comes back after the end is taken back all the same.
+
+`in_transit` is never stored: it is what an issued withdrawal is called while its tubes are on a shipment, because shipments know
+nothing of withdrawals.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -77,7 +80,7 @@ LEGAL: Mapping[Step, frozenset[WithdrawalState]] = {
     Step.RECEIVE: frozenset({S.ISSUED, S.DELIVERED}),
     Step.CHECK: frozenset({S.ISSUED, S.DELIVERED}),
     Step.ADMINISTER: frozenset({S.ISSUED, S.DELIVERED}),
-    Step.RETURN: frozenset({S.ISSUED, S.DELIVERED}),
+    Step.RETURN: frozenset({S.ISSUED, S.DELIVERED, S.ADMINISTERED, S.RETURNED, S.CLOSED}),
     Step.OUTCOME: frozenset({S.ISSUED, S.DELIVERED, S.ADMINISTERED, S.RETURNED, S.CLOSED}),
     Step.CLOSE: frozenset({S.ISSUED, S.DELIVERED, S.ADMINISTERED, S.RETURNED}),
 }
@@ -98,6 +101,8 @@ BEFORE_ISSUE: Mapping[Route, frozenset[Condition]] = {
 
 _OUTCOME = (("outcome",), "the outcome, as the clinic saw it")
 _AWAY = frozenset({State.ISSUED, State.IN_TRANSIT, State.DELIVERED})
+_NOTHING_EXPECTED = frozenset({S.ADMINISTERED, S.RETURNED, S.CLOSED})
+"""Where every tube was settled once: what turns up later changes nothing of it."""
 
 
 class WrongStep(Conflict):
@@ -117,7 +122,10 @@ def step_refusal(step: Step, code: str, state: WithdrawalState) -> WrongStep | N
 
 @dataclass(frozen=True)
 class Item:
-    """One tube of a withdrawal, as the rules see it: where it is and what was done with it for this withdrawal."""
+    """One tube of a withdrawal, as the rules see it: where it is and what was done with it for this withdrawal.
+
+    `left`: it left the bank for it, and quality has not decided about a return.
+    """
 
     specimen: str
     state: State
@@ -125,11 +133,12 @@ class Item:
     picked: bool = False
     confirmed: bool = False
     given: bool = False
+    left: bool = False
 
 
 def settled(item: Item) -> bool:
-    """Say whether nothing of it is on the way or at the clinic any more."""
-    return item.state in TERMINAL or item.state not in _AWAY
+    """Say whether it is not outstanding: it has ended, or is the bank's again by quality's decision."""
+    return item.state in TERMINAL or not (item.left or item.state in _AWAY)
 
 
 def after(step: Step, state: WithdrawalState, items: Collection[Item] = ()) -> WithdrawalState:
@@ -137,6 +146,8 @@ def after(step: Step, state: WithdrawalState, items: Collection[Item] = ()) -> W
     if step in _LEADS_TO:
         return _LEADS_TO[step]
     if step in (Step.ADMINISTER, Step.RETURN):
+        if state in _NOTHING_EXPECTED:
+            return state
         if not all(settled(item) for item in items):
             return S.DELIVERED
         return S.ADMINISTERED if any(item.given for item in items) else S.RETURNED
@@ -184,8 +195,8 @@ def _waits(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[
     if state in (S.ISSUED, S.DELIVERED):
         return _waits_after_issue(items)
     if state in (S.ADMINISTERED, S.RETURNED):
-        return [_OUTCOME]
-    return []
+        return [*_waits_for_return(items), _OUTCOME]
+    return _waits_for_return(items) if state is S.CLOSED else []
 
 
 def _waits_before_issue(route: Route, items: Sequence[Item]) -> list[Wait]:
@@ -213,4 +224,21 @@ def _waits_after_issue(items: Sequence[Item]) -> list[Wait]:
             said = ", ".join([*(["thaw it"] if frozen else []), "bedside check by two people", "administer it"])
             # What was checked by two people is given; there is a release only then.
             waits.append((("thaw",) if frozen else ("administer", "check"), f"{item.specimen}: {said}"))
-    return waits or [_OUTCOME]
+    return _waits_for_return(items) + waits or [_OUTCOME]
+
+
+def _waits_for_return(items: Sequence[Item]) -> list[Wait]:
+    """What left and is neither on its way nor at the clinic: somebody looks for it, takes it back or has it destroyed."""
+    return [
+        (("return",) if item.condition is Condition.FROZEN else (), f"{item.specimen}: {ending_of(item)}")
+        for item in items
+        if item.state not in _AWAY and not settled(item)
+    ]
+
+
+def ending_of(item: Item) -> str:
+    """Say in words how an outstanding tube is settled."""
+    if item.state is State.MISSING:
+        return "look for it, or give it up as lost by two people"
+    back = ["take it back with quality's decision"] if item.condition is Condition.FROZEN else []
+    return ", ".join([*(["give it"] if item.state in _AWAY else []), *back, "or have it destroyed"])

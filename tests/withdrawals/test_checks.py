@@ -12,11 +12,11 @@ from biobank.custody.legality import ActiveHold, Snapshot
 from biobank.custody.projection import Projection
 from biobank.custody.states import HOLD_BLOCKS, HoldAct, HoldKind, Quality
 from biobank.quality.events import RegulatoryBasis
+from biobank.quality.findings import Findings
 from biobank.quality.lot_tests import LotTests
-from biobank.quality.reserves import RELEASED
+from biobank.quality.usable import RELEASED
 from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.events import Reserved
-from biobank.withdrawals.findings import Findings
 from biobank.withdrawals.workflow import BEFORE_ISSUE, Route
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)

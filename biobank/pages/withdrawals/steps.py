@@ -12,6 +12,8 @@ from fastapi import APIRouter
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.custody.states import Quality
+from biobank.foundation.terms import words
 from biobank.pages.people.site_choices import Choices, own_sites
 from biobank.pages.shipping.boxes import compared, rows_to_compare
 from biobank.pages.shipping.shipments import asked_again, couriers_at
@@ -21,6 +23,7 @@ from biobank.shipping.boxes import boxes_of
 from biobank.shipping.schemas import BoxPublic
 from biobank.withdrawals.case import Case
 from biobank.withdrawals.standing import Standing, read_standing
+from biobank.withdrawals.step_rules import returns_offered
 from biobank.withdrawals.steps import STEPS, StepPage
 
 router = APIRouter(include_in_schema=False)
@@ -54,6 +57,14 @@ class Known:
     boxes: list[BoxPublic]
 
 
+def _verdicts(standing: Standing) -> list[tuple[str, str]]:
+    """What may be decided about one of the tubes that can come back."""
+    case = standing.case
+    back = [code for code in sorted(case.tubes) if not standing.refusals_of("return", code)]
+    offered = {one for code in back for one in returns_offered(standing.actor, case, code, standing.grounds.at)}
+    return [(one.value, words(one)) for one in Quality if one in offered]
+
+
 def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
     def reads(session: Session, actor: Actor, asked: Asked) -> Known:
         standing = read_standing(session, actor, asked.code, asked.bank)
@@ -64,6 +75,8 @@ def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
         if "courier" in step.names:
             sites = {site for tube in standing.case.tubes.values() if (site := tube.projection.site_code) is not None}
             options["courier"] = couriers_at(session, actor, sorted(sites))
+        if name == "return":
+            options["quality"] = _verdicts(standing)
         if name == "receive":
             shipments = {tube.projection.shipment_code for tube in standing.case.tubes.values()} - {None}
             boxes = [box for code in sorted(map(str, shipments)) for box in boxes_of(session, code)]

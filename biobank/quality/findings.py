@@ -1,0 +1,95 @@
+"""What the record tells of a tube beside its custody row, as far as it decides whether the tube may go to a patient.
+
+Three findings, each until quality decides: it left for a patient and came back; somebody looked at it and said no (container,
+label, contents); its latest count does not show what quality demands of its material. And what the tests of its lot say, which
+nothing but another result changes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from biobank.custody.legality import Snapshot
+from biobank.custody.states import State
+from biobank.foundation.from_above import FromAbove
+from biobank.quality.independence import Touch, read_touches
+from biobank.quality.inspections import Seen, read_seen
+from biobank.quality.lot_tests import NO_TESTS, LotTests, read_lot_tests
+from biobank.specimens.assays import latest_counts
+
+IN_THE_BANK = frozenset({State.RECEIVED, State.IN_PROCESS, State.STORED, State.CHECKED_OUT})
+
+
+@dataclass(frozen=True)
+class Count:
+    """A count that was asked to show something, and whether it did."""
+
+    live: int
+    counted: int
+    minimum_bp: int
+    recorded_at: datetime
+    shown: bool
+
+
+counts_judged: FromAbove[Callable[[Session, Iterable[Snapshot], Mapping[str, Any]], Mapping[str, Count]]] = FromAbove("viability")
+"""By specimen, the ones of its latest counts to which a criterion applied, judged."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found.
+
+    - `tests`: of its lot; `left_for`: the withdrawal it left for, until quality decides about its return; `came_back`: it is in
+      the bank's hands without that decision;
+    - `wrong`: what an inspection said no to since quality's last decision; `decided_at`: when that was;
+    - `count`: the latest one as judged, None when nothing was demanded of it; `measured`: the row of the latest one;
+      `counted_since_thaw`: it was made and recorded after the last thaw;
+    - `touches`: who processed, tested or asked for it, where they were read.
+    """
+
+    came_back: bool = False
+    wrong: tuple[str, ...] = ()
+    count: Count | None = None
+    decided_at: datetime | None = None
+    tests: LotTests = NO_TESTS
+    measured: Any = None
+    touches: Sequence[Touch] = ()
+    left_for: str | None = None
+    counted_since_thaw: bool = False
+
+
+NOTHING_FOUND = Findings()
+
+
+def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime, *, touches: bool = True) -> dict[str, Findings]:
+    """Return the findings of each tube at an instant: the same statements however many tubes. `touches`: read those too."""
+    seen = read_seen(session, tubes)
+    counted = latest_counts(session, tubes)
+    counts = counts_judged.get()(session, tubes.values(), counted)
+    tests = read_lot_tests(session, {tube.lot_code for tube in tubes.values()}, at)
+    hands = read_touches(session, tubes.values()) if touches else {}
+    return {
+        code: Findings(
+            came_back=seen[code].left_for is not None and tube.state in IN_THE_BANK,
+            wrong=seen[code].wrong,
+            count=counts.get(code),
+            decided_at=seen[code].decided_at,
+            tests=tests[tube.lot_code],
+            measured=counted.get(code),
+            touches=hands.get(code, ()),
+            left_for=seen[code].left_for,
+            counted_since_thaw=_since_thaw(seen[code], counted.get(code)),
+        )
+        for code, tube in tubes.items()
+    }
+
+
+def _since_thaw(seen: Seen, count: Any) -> bool:
+    """Say whether a count was made after the tube was last thawed, by the time it states and by the bank's clock."""
+    if seen.thawed is None or count is None:
+        return False
+    occurred, recorded = seen.thawed
+    return bool(count.measured_at >= occurred and count.recorded_at >= recorded)
