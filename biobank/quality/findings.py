@@ -88,8 +88,8 @@ def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime,
 
 
 def _since_thaw(seen: Seen, count: Any) -> bool:
-    """Say whether a count was made after the tube was last thawed, by the time it states and by the bank's clock."""
-    if seen.thawed is None or count is None:
+    """Say whether a count was made after the tube was last thawed: by its own word, the time it states and the bank's clock."""
+    if seen.thawed is None or count is None or count.minutes_after_thaw is None:
         return False
     occurred, recorded = seen.thawed
     return bool(count.measured_at >= occurred and count.recorded_at >= recorded)

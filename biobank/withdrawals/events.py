@@ -245,6 +245,11 @@ class RemainderAccepted(WithdrawalEvent):
     remains: int = Field(ge=0, le=10_000, description="Usable units of the material that stay for the donor.")
     takes_the_last: bool
     below_reserve: bool
+    picture: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of the parts of the picture that both signed over, whenever each of them read it.",
+    )
     first_by: str = Field(pattern=r"^US-[0-9A-Z]{7}$", description="Who proposed it; the entry is by the second.")
     first_signature: str = ID
     second_signature: str = ID

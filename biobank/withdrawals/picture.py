@@ -131,8 +131,8 @@ def picture_refusal(
 
 
 def proposal_of(picture: Picture) -> dict[str, Any]:
-    """Return what both people sign who accept what remains: it, and how far the request stood. Pure."""
-    return {"remains": picture.remains.units, "seq": picture.request.seq}
+    """Return what both people sign who accept what remains: it, how far the request stood, and all that they looked at. Pure."""
+    return {"remains": picture.remains.units, "seq": picture.request.seq, "picture": picture.lasting}
 
 
 def remainder_refusal(code: str, left: RemainsSeen, said: int | None) -> Refusal | None:
@@ -180,7 +180,8 @@ def read_picture(
     met = allergies_among(session, dict.fromkeys(sorted(shown), case.donor), {case.donor: allergies})
     return Picture(
         seen_at=seen_at,
-        salt=_salt(secrets, case.code, seen_at),
+        salt=_salt(secrets, case.code, rfc3339(seen_at)),
+        lasting_salt=_salt(secrets, case.code, "whenever"),
         request=_request(case),
         donor=_donor(case, grounds),
         units=_units(case, shown, markers, grounds, estimates),
@@ -200,9 +201,9 @@ def read_picture(
     )
 
 
-def _salt(secrets: Path, code: str, seen_at: datetime) -> str:
+def _salt(secrets: Path, code: str, reading: str) -> str:
     """Return a value that the bank alone can make, and makes again for the same reading."""
-    read = f"biobank/picture/v1\0{code}\0{rfc3339(seen_at)}".encode()
+    read = f"biobank/picture/v1\0{code}\0{reading}".encode()
     return hmac.new(read_secret(secrets, "blind-index"), read, sha256).hexdigest()
 
 

@@ -132,6 +132,9 @@ class Picture(BaseModel):
 
     seen_at: datetime
     salt: str = Field(description="What keeps anybody from guessing at the contents by the hash, which stands in the log.")
+    lasting_salt: str = Field(
+        description="The like for what is the same at every reading: by it two people sign over one content."
+    )
     request: RequestSeen
     donor: DonorSeen
     units: list[UnitSeen]
@@ -158,6 +161,11 @@ class Picture(BaseModel):
             "near misses": {"items": whole["near_misses"]},
         }
         return {name: sha256(canonical.encode(part)).hexdigest() for name, part in parts.items()}
+
+    @cached_property
+    def lasting(self) -> str:
+        """The SHA-256, in hex, of all its parts, whenever they were read."""
+        return sha256(canonical.encode({"salt": self.lasting_salt, "parts": self.parts})).hexdigest()
 
     @cached_property
     def content(self) -> str:

@@ -12,6 +12,7 @@ from biobank.acts.codes import new_code
 from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Proposed, propose_or_complete, two_person
 from biobank.auth.permissions import Permission
+from biobank.auth.queries import actor_of_user
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Circumstances, Move, acknowledge
@@ -47,7 +48,14 @@ from biobank.withdrawals.schemas import (
     WithdrawalAnswer,
     WithdrawalRequest,
 )
-from biobank.withdrawals.step_rules import approval_refusals, cancel_refusals, consents_of, read_grounds, rejection_refusals
+from biobank.withdrawals.step_rules import (
+    Grounds,
+    approval_refusals,
+    cancel_refusals,
+    consents_of,
+    read_grounds,
+    rejection_refusals,
+)
 from biobank.withdrawals.workflow import Step, WithdrawalState, after, shown, waits_for
 
 
@@ -56,6 +64,13 @@ class RecipientIsNotDonor(Conflict):
 
     code = "recipient_is_not_donor"
     title = "Recipient is not the donor"
+
+
+class FirstSignerExcluded(Conflict):
+    """Who signed first may not approve any more: of two signatures, both count when the second is given."""
+
+    code = "first_signer_excluded"
+    title = "Another first signature is needed"
 
 
 class NotEnough(Conflict):
@@ -215,11 +230,13 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
         )
         if isinstance(step, Proposed):
             return step
+        _require_first(session, case, grounds, step.first_user)
         left = picture.remains
         said = RemainderAccepted(
             remains=left.units,
             takes_the_last=left.takes_the_last,
             below_reserve=left.below_reserve,
+            picture=picture.lasting,
             first_by=step.first_user,
             first_signature=str(step.first_signature),
             second_signature=str(step.second_signature),
@@ -254,10 +271,22 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
     return ApprovedAnswer(**answer_members(act, case.moved_on(whole, state=state), whole))
 
 
+def _require_first(session: Session, case: Case, grounds: Grounds, login: str) -> None:
+    """Raise FirstSignerExcluded unless who signed first could approve now: by the rules of whoever approves."""
+    first = actor_of_user(session, login)
+    against = [] if first is None else approval_refusals(first, case, grounds)
+    if first is None or against:
+        raise FirstSignerExcluded(
+            f"{login} signed first, and could not approve {case.code} any more. Somebody else of quality signs first.",
+            subject=case.code,
+            because=against[0].code if against else "inactive",
+        )
+
+
 def _bank_of(case: Case) -> str | None:
-    """The bank that keeps the tubes: where both people must be allowed to approve."""
+    """A bank that keeps the tubes, under which the proposal is listed; at each of them both must be allowed to approve."""
     homes = {tube.home_site_code or tube.projection.site_code for tube in case.tubes.values()}
-    return homes.pop() if len(homes) == 1 else None
+    return min((home for home in homes if home is not None), default=None)
 
 
 def reject_withdrawal(session: Session, act: Act, code: str, request: RejectRequest) -> WithdrawalAnswer:

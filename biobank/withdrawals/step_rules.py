@@ -26,6 +26,7 @@ from biobank.donors.consents import consents_given
 from biobank.foundation.errors import Conflict, IllegalTransition, NotPermitted, Refusal
 from biobank.quality.decisions import Deciding, rejection_stands
 from biobank.quality.events import Decision
+from biobank.quality.findings import Findings
 from biobank.quality.independence import independence_refusals
 from biobank.shipping.events import Dispatched
 from biobank.specimens.events import Thawed
@@ -82,6 +83,13 @@ class NotCounted(Conflict):
 
     code = "count_after_thaw_missing"
     title = "Not counted after thawing"
+
+
+class NoCriterion(Conflict):
+    """It was counted after it was thawed, and nothing said before what the count must show: it passed nothing."""
+
+    code = "no_criterion_for_count"
+    title = "Nothing was demanded of the count"
 
 
 @dataclass(frozen=True)
@@ -314,19 +322,31 @@ def onward_refusals(case: Case, grounds: Grounds, code: str) -> list[Refusal]:
 
 
 def _uncounted(case: Case) -> list[Refusal]:
-    """What is shipped thawed was counted since; whether the count shows what is demanded, the use of each tube answers."""
+    """What is shipped thawed was counted since, by what quality demanded before; that it passed, the use of each tube answers."""
     if case.route is not Route.THAW_AND_SHIP:
         return []
-    counted = {code for code in case.tubes if case.findings[code].counted_since_thaw}
-    return [
-        NotCounted(
-            f"{code} travels thawed, and its living cells were not counted since it was thawed. Count them first.",
-            where_now=case.tubes[code].where_now,
-            subject=code,
+    found = (_count_refusal(case.tubes[code], case.findings[code]) for code in sorted(case.tubes))
+    return [one for one in found if one is not None]
+
+
+def _count_refusal(tube: Snapshot, found: Findings) -> Refusal | None:
+    material = MATERIALS[MaterialName(tube.material)]
+    if not material.assays:
+        return None
+    if not found.counted_since_thaw:
+        return NotCounted(
+            f"{tube.code} travels thawed, and its living cells were not counted since it was thawed. Count them first.",
+            where_now=tube.where_now,
+            subject=tube.code,
         )
-        for code in sorted(case.tubes.keys() - counted)
-        if MATERIALS[MaterialName(case.tubes[code].material)].assays
-    ]
+    if found.count is None:
+        return NoCriterion(
+            f"{tube.code} was counted, and quality had not said what a count of {material.title.lower()} must show at its site. "
+            "Quality sets that (POST /viability/criteria); then count once more.",
+            where_now=tube.where_now,
+            subject=tube.code,
+        )
+    return None
 
 
 def receipt_refusals(actor: Actor, case: Case, code: str) -> list[Refusal]:

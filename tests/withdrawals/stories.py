@@ -21,12 +21,13 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.quality.events import BasisDecided, Decision, QualityDecided, RegulatoryBasis
 from biobank.specimens.events import Frozen
-from biobank.specimens.models import Lot, Specimen
+from biobank.specimens.materials import material_of
+from biobank.specimens.models import Lot, LotTest, Specimen
 from biobank.storage.events import Stored
 from tests.conftest import Api, Client, TestBank
 from tests.donors import stories as donors
 from tests.factories import fresh_code, make_box, make_received
-from tests.seed import USERS
+from tests.seed import TESTED, USERS
 from tests.signing import signed
 
 AMOUNT = 5_000_000
@@ -105,6 +106,29 @@ def bank_vials(
         return codes
 
     return api.test_bank.write(work)  # type: ignore[no-any-return]
+
+
+def tested(api: Api, vial: str) -> None:
+    """A vial that was banked without a lot is of one whose tests have passed: a release rests on them."""
+
+    def work(session: Session) -> None:
+        tube, table = load(session, [vial])[vial], table_of(Specimen)
+        if tube.lot_code is not None or tube.donor_code is None:
+            return
+        lot, at = a_lot(session, tube.donor_code), clock.now()
+        session.execute(update(table).where(table.c.code == vial).values(lot_code=lot))
+        passed = {
+            "lot_code": lot,
+            "sampled_at": at,
+            "result": "passed",
+            "event_hash": b"",
+            "recorded_at": at,
+            "recorded_by": "SYSTEM",
+        }
+        tests = material_of(tube.material).release_tests
+        session.execute(insert(table_of(LotTest)), [passed | TESTED | {"id": uuid4(), "kind": kind} for kind in tests])
+
+    api.test_bank.write(work)
 
 
 def basis_event(basis: str) -> BasisDecided:
@@ -306,6 +330,8 @@ class Story:
         } | body
         if "logger_sha256" not in whole:
             whole["logger_sha256"] = journey_file(self.api, "-185.0")
+        if whole["quality"] == "released_to_bank":
+            tested(self.api, whole["tube"])
         return sign_and_post(client or self.api.quality, "decided", f"/withdrawals/{self.code}/return", whole)
 
     def outcome(self, client: Client | None = None, **body: Any) -> httpx.Response:

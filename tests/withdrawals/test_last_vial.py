@@ -9,7 +9,7 @@ from biobank.withdrawals.seen import RemainsSeen
 from tests.conftest import Api
 from tests.pages.visitor import Visit
 from tests.seed import PASSWORD
-from tests.withdrawals.stories import a_story, approve, kinds_of, named, refused, sign_and_post, state_of
+from tests.withdrawals.stories import Story, a_story, approve, kinds_of, named, of_one_person, refused, sign_and_post, state_of
 
 
 @pytest.mark.parametrize("last", [True, False])
@@ -73,3 +73,35 @@ def test_an_approval_names_the_picture_it_was_given_over(api: Api) -> None:
     path = f"/withdrawals/{story.code}/approve"
     refused(sign_and_post(api.quality, "approved", path, {}), 409, "picture_unnamed")
     assert approve(api, story.code).status_code == 200
+
+
+def first_half(api: Api, story: Story) -> dict[str, Any]:
+    """One of quality signs for the last unit; return what the second sends beside the picture."""
+    said = {"remains": 0}
+    path = f"/withdrawals/{story.code}/approve"
+    proposed = sign_and_post(api.quality, "approved", path, named(api.quality, story.code) | said)
+    assert proposed.status_code == 200, proposed.text
+    return said | {"pending_act": proposed.json()["pending_act"]}
+
+
+def test_both_sign_over_one_picture(api: Api) -> None:
+    story = a_story(api).up_to("request")
+    said, path = first_half(api, story), f"/withdrawals/{story.code}/approve"
+    seq = api.lab_tech.get(f"/specimens/{story.vials[0]}/custody").json()["items"][-1]["seq"]
+    counted = {"method": "trypan_blue", "live": 60, "dead": 40, "expected_seq": seq}
+    assert api.lab_tech.post(f"/specimens/{story.vials[0]}/viability-assays", json=counted).status_code == 201
+    second = sign_and_post(api.quality2, "approved", path, named(api.quality2, story.code) | said)
+    refused(second, 409, "pending_act_differs")
+    assert approve(api, story.code).status_code == 200, "both look at it anew"
+    items = api.quality.get(f"/withdrawals/{story.code}/history").json()["items"]
+    accepted = next(one for one in items if one["kind"] == "withdrawal.remainder_accepted")
+    assert len(accepted["body"]["picture"]) == 64
+
+
+def test_who_signed_first_is_asked_again_when_the_second_signs(api: Api) -> None:
+    story = a_story(api).up_to("request")
+    said, path = first_half(api, story), f"/withdrawals/{story.code}/approve"
+    # The login turns out to be of the one who asked.
+    of_one_person(api, "clinician", "quality")
+    second = sign_and_post(api.quality2, "approved", path, named(api.quality2, story.code) | said)
+    assert refused(second, 409, "first_signer_excluded")["because"] == "own_request"

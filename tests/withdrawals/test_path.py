@@ -12,7 +12,18 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.withdrawals.events import WithdrawalEvent
 from tests.conftest import Api
-from tests.withdrawals.stories import AMOUNT, Story, a_story, bank_vials, kinds_of, later, put_away, sign_and_post, state_of
+from tests.withdrawals.stories import (
+    AMOUNT,
+    Story,
+    a_story,
+    bank_vials,
+    kinds_of,
+    later,
+    put_away,
+    refused,
+    sign_and_post,
+    state_of,
+)
 
 
 def test_a_vial_goes_back_to_its_donor_through_every_step(api: Api) -> None:
@@ -178,8 +189,33 @@ def test_a_vial_is_thawed_at_the_bench_on_that_route_and_leaves_thawed(api: Api)
     before = {"method": "trypan_blue", "live": 190, "dead": 10, "dilution_milli": 2000}
     assert count(api, story.vials[0], before) == 201
     assert story.issue().json()["code"] == "count_after_thaw_missing", "it was not counted after the thaw"
-    assert count(api, story.vials[0], before | {"minutes_after_thaw": 10}) == 201
+    after = before | {"minutes_after_thaw": 10}
+    assert count(api, story.vials[0], after) == 201
+    assert story.issue().json()["code"] == "no_criterion_for_count", "it passed nothing"
+    demand(api)
+    assert story.issue().json()["code"] == "no_criterion_for_count", "nothing was demanded before it was counted"
+    assert count(api, story.vials[0], after | {"live": 10, "dead": 190}) == 201
+    assert story.issue().json()["code"] == "count_below_criterion"
+    assert count(api, story.vials[0], after) == 201
     assert story.issue().json()["state"] == "issued"
+
+
+def demand(api: Api) -> None:
+    """Quality demands that 80 % live."""
+    demanded = {"site": "LAB", "material": "adsc", "minimum_bp": 8000}
+    assert sign_and_post(api.quality, "decided", "/viability/criteria", demanded).status_code == 201
+
+
+def test_a_count_that_says_it_was_made_after_the_thaw_and_was_not_lets_nothing_leave_thawed(api: Api) -> None:
+    demand(api)
+    story = a_story(api)
+    story.request(route="thaw_and_ship")
+    assert count(api, story.vials[0], {"method": "trypan_blue", "live": 190, "dead": 10, "minutes_after_thaw": 5}) == 201
+    assert story.approve(api.quality2, api.quality).status_code == 200
+    for step in (story.pick, story.confirm):
+        assert step().status_code == 201
+    assert story.thaw(api.lab_tech).status_code == 200
+    refused(story.issue(), 409, "count_after_thaw_missing")
 
 
 def test_a_courier_holds_the_vial_once_it_accepted_it(api: Api) -> None:
