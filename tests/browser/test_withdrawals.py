@@ -16,7 +16,7 @@ from tests.browser.scanning import scan
 from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.factories import make_box
-from tests.withdrawals.stories import Story, a_story, place_of, state_of
+from tests.withdrawals.stories import Story, a_story, passed_tests_of, place_of, state_of
 
 pytestmark = pytest.mark.browser
 
@@ -285,6 +285,7 @@ def test_another_persons_tube_stops_everything_also_without_javascript(api: Api,
 
 def test_a_frozen_tube_is_taken_back_on_the_record_of_its_journey(api: Api, signed_in: Open) -> None:
     story = a_story(api).up_to("receive")
+    passed_tests_of(api, story.vials[0])
     page = signed_in("quality", f"/withdrawals/{story.code}/return")
     rows = f"Time zone;UTC+00:00\nDate;Time;Temp °C\n{clock.now():%d.%m.%Y;%H:%M:%S};-150,0\n"
     page.locator("#f-logger_sha256").set_input_files(

@@ -108,7 +108,7 @@ def bank_vials(
     return api.test_bank.write(work)  # type: ignore[no-any-return]
 
 
-def tested(api: Api, vial: str) -> None:
+def passed_tests_of(api: Api, vial: str) -> None:
     """A vial that was banked without a lot is of one whose tests have passed: a release rests on them."""
 
     def work(session: Session) -> None:
@@ -117,16 +117,16 @@ def tested(api: Api, vial: str) -> None:
             return
         lot, at = a_lot(session, tube.donor_code), clock.now()
         session.execute(update(table).where(table.c.code == vial).values(lot_code=lot))
-        passed = {
+        found = {
             "lot_code": lot,
             "sampled_at": at,
             "result": "passed",
-            "event_hash": b"",
+            "event_hash": tube.head_hash,
             "recorded_at": at,
             "recorded_by": "SYSTEM",
         }
         tests = material_of(tube.material).release_tests
-        session.execute(insert(table_of(LotTest)), [passed | TESTED | {"id": uuid4(), "kind": kind} for kind in tests])
+        session.execute(insert(table_of(LotTest)), [found | TESTED | {"id": uuid4(), "kind": kind} for kind in tests])
 
     api.test_bank.write(work)
 
@@ -331,7 +331,7 @@ class Story:
         if "logger_sha256" not in whole:
             whole["logger_sha256"] = journey_file(self.api, "-185.0")
         if whole["quality"] == "released_to_bank":
-            tested(self.api, whole["tube"])
+            passed_tests_of(self.api, whole["tube"])
         return sign_and_post(client or self.api.quality, "decided", f"/withdrawals/{self.code}/return", whole)
 
     def outcome(self, client: Client | None = None, **body: Any) -> httpx.Response:

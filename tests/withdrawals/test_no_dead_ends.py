@@ -8,7 +8,17 @@ from tests.conftest import Api, Client
 from tests.factories import make_box
 from tests.pages.visitor import Visit
 from tests.seed import USERS
-from tests.withdrawals.stories import Story, a_story, bank_vials, by_two, journey_file, put_away, refused, sign_and_post, state_of
+from tests.withdrawals.stories import (
+    Story,
+    a_story,
+    bank_vials,
+    by_two,
+    journey_file,
+    put_away,
+    refused,
+    sign_and_post,
+    state_of,
+)
 
 
 def seq_of(api: Api, tube: str) -> int:
@@ -195,6 +205,7 @@ def test_a_conditional_release_does_not_become_a_full_one_on_the_way_back(api: A
 
 def test_the_page_offers_only_the_verdicts_that_a_return_accepts(api: Api, visit: Visit) -> None:
     story = a_story(api, 2).up_to("receive")
+    passed_tests_of(api, story.vials[0])
     address = f"/withdrawals/{story.code}/return"
     offered = visit("quality").get_page(address)
     assert all(f'value="{one}"' in offered for one in ("quarantined", "released_to_bank", "rejected"))

@@ -61,10 +61,10 @@ def test_only_what_is_over_waits_for_nothing(state: WithdrawalState, route: Rout
     assert (waits_for(state, route, tubes) == []) == (state in OVER)
 
 
-def test_nothing_but_an_outcome_happens_to_what_is_over() -> None:
+def test_nothing_but_an_outcome_or_the_return_of_what_turned_up_happens_to_what_is_over() -> None:
     for state in OVER:
         legal = {step for step in Step if state in LEGAL[step]}
-        assert legal <= {Step.OUTCOME}
+        assert legal <= {Step.OUTCOME, Step.RETURN}
 
 
 def test_every_state_is_reached_by_the_steps() -> None:
