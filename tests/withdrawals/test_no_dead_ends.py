@@ -14,6 +14,7 @@ from tests.withdrawals.stories import (
     bank_vials,
     by_two,
     journey_file,
+    passed_tests_of,
     put_away,
     refused,
     sign_and_post,
