@@ -1402,6 +1402,7 @@ def upgrade() -> None:
         sa.Column("clinic_site_code", sa.Text(), nullable=False),
         sa.Column("material", sa.Text(), nullable=False),
         sa.Column("route", sa.Text(), nullable=False),
+        sa.Column("amount_asked", sa.BigInteger(), nullable=True),
         sa.Column("indication_commit", sa.LargeBinary(), nullable=True),
         sa.Column("needed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),

@@ -272,6 +272,18 @@ async def performer(
 Performing = Annotated[Performer, Depends(performer)]
 
 
+async def disclosing(request: Request, claims: ClaimsDep, bank: BankDep) -> Performer:
+    """Build the performer of a GET that writes down that it was asked and answers personal data.
+
+    It never has an idempotency key: a kept answer would be personal data outside the vault.
+    """
+    act = Act(actor=kept_nobody, bank=bank, keystore=bank.keystore, method=request.method, path=request.url.path)
+    return Performer(request, claims, act)
+
+
+Disclosing = Annotated[Performer, Depends(disclosing)]
+
+
 class Reader:
     """Answers questions for one request."""
 

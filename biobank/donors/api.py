@@ -3,10 +3,9 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query
 
-from biobank.acts.act import Act
-from biobank.acts.web import KEY_LIMIT, BankDep, ClaimsDep, Performer, Performing, Reading, kept_nobody
+from biobank.acts.web import KEY_LIMIT, Disclosing, Performing, Reading
 from biobank.donors import allergies, banding, consents, erasure, identifying, queries, service, wristbands
 from biobank.donors.allergies import AllergyList, AllergyRecorded, RecordAllergy
 from biobank.donors.erasure import ErasureDone, ErasureProposed
@@ -34,15 +33,6 @@ router = APIRouter(prefix="/api/v1", tags=["donors"])
 
 DonorCode = Annotated[str, Path(pattern=r"^DN-[0-9A-Z]{7}$", examples=["DN-SQF5SS9"])]
 BandCode = Annotated[str, Path(pattern=r"^WB-[0-9A-Z]{7}$")]
-
-
-async def disclosing(request: Request, claims: ClaimsDep, bank: BankDep) -> Performer:
-    """Build the performer of a GET that writes down that it was asked and answers personal data.
-
-    It never has an idempotency key: a kept answer would be personal data outside the vault.
-    """
-    act = Act(actor=kept_nobody, bank=bank, keystore=bank.keystore, method=request.method, path=request.url.path)
-    return Performer(request, claims, act)
 
 
 @router.post("/donors", status_code=201)
@@ -87,7 +77,7 @@ async def change_donor(code: DonorCode, body: ChangeDonor, performing: Performin
 
 
 @router.get("/donors/{code}/identity")
-async def read_identity(code: DonorCode, performing: Annotated[Performer, Depends(disclosing)]) -> IdentityPublic:
+async def read_identity(code: DonorCode, performing: Disclosing) -> IdentityPublic:
     """Who the donor is. That you asked is recorded."""
     return await performing(service.read_identity, code)
 

@@ -101,6 +101,17 @@ class IdentityRead(_DonorEvent):
     identity: str = COMMIT
 
 
+class WordsRead(_DonorEvent):
+    """Somebody read words about the donor's treatment that the vault keeps: why it was asked for, or whom to tell."""
+
+    kind: Literal["donor.words_read"] = "donor.words_read"
+    permission: ClassVar[Permission] = Permission.WITHDRAWAL_READ
+
+    what: Literal["indication", "notification_plan"]
+    about: str = CODE
+    words: str = COMMIT
+
+
 class ConsentGiven(_DonorEvent):
     """The person agreed to something, on a form whose bytes are known by hash."""
 

@@ -7,7 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Response
 
 from biobank.acts.two_person import Proposed
-from biobank.acts.web import BankDep, CodePath, Performing, Reading
+from biobank.acts.web import BankDep, CodePath, Disclosing, Performing, Reading
 from biobank.foundation.paging import Cursor, Paging
 from biobank.monitoring import logger_files
 from biobank.monitoring.logger_files import LoggerFileAnswer, LoggerFileList, RecordLoggerFile
@@ -23,6 +23,7 @@ from biobank.quality import (
     holds,
     identifying,
     isolation,
+    kept_words,
     look_back,
     markers,
     notices,
@@ -75,6 +76,7 @@ from biobank.quality.schemas import (
     LookBackAnswer,
     LostRequest,
     NoticeList,
+    NotificationPlanPublic,
     RecallAnswer,
     RecallDetail,
     RecallList,
@@ -210,6 +212,12 @@ async def decide_lot(code: CodePath, request: DecisionRequest, performing: Perfo
 async def decide_specimen_basis(code: CodePath, request: BasisRequest, performing: Performing) -> DecisionAnswer:
     """Determine under which law a specimen may be used: quality, signed "decided"."""
     return await performing(decisions.decide_specimen_basis, code, request)
+
+
+@router.get("/specimens/{code}/notification-plan")
+async def read_plan(code: CodePath, performing: Disclosing) -> NotificationPlanPublic:
+    """Whom to tell when a late result is bad, for who decides and who treats. That you asked is recorded."""
+    return await performing(kept_words.read_plan, code)
 
 
 @router.post("/lots/{code}/basis")

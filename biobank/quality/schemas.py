@@ -39,6 +39,13 @@ class DecisionOfSeveral(DecisionRequest):
     specimens: list[Code] = Field(min_length=1, max_length=500)
 
 
+class NotificationPlanPublic(BaseModel):
+    """Whom to tell, and how, when a late result of a specimen is bad."""
+
+    specimen: str
+    notification_plan: str
+
+
 class BasisRequest(Circumstances):
     """Under which law the product may be used."""
 

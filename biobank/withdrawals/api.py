@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from biobank.acts.two_person import Proposed
-from biobank.acts.web import BankDep, CodePath, Performing, Reading
+from biobank.acts.web import BankDep, CodePath, Disclosing, Performing, Reading
 from biobank.custody.schemas import CustodyHistory
 from biobank.foundation.paging import Cursor, Paging
 from biobank.withdrawals import (
@@ -17,6 +17,7 @@ from biobank.withdrawals import (
     arrival,
     bedside,
     closing,
+    indication,
     paper_checks,
     picking,
     queries,
@@ -34,6 +35,7 @@ from biobank.withdrawals.schemas import (
     BedsideRequest,
     CancelRequest,
     Feasibility,
+    IndicationPublic,
     IssueRequest,
     OutcomeRequest,
     PaperCheckAnswer,
@@ -111,6 +113,12 @@ async def read_history(
 async def read_picture(code: CodePath, reading: Reading) -> PictureAnswer:
     """What quality signs over, with its SHA-256."""
     return await reading(review.read_picture_of, code, reading.bank)
+
+
+@router.get("/{code}/indication")
+async def read_indication(code: CodePath, performing: Disclosing) -> IndicationPublic:
+    """Why it was asked for. That you asked is recorded."""
+    return await performing(indication.read_indication, code)
 
 
 @router.post("/{code}/approve")

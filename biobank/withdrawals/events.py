@@ -211,6 +211,9 @@ class Requested(WithdrawalEvent):
     material: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
     route: Route
     specimens: tuple[str, ...] = Field(min_length=1, max_length=20)
+    amount: int | None = Field(
+        default=None, ge=1, le=10**15, description="The least that the tubes together must hold, in their unit; null: not said."
+    )
     needed_at: str | None = Field(default=None, max_length=32)
     indication: str | None = COMMIT
 

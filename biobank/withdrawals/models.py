@@ -69,6 +69,7 @@ class Withdrawal(SQLModel, table=True):
     clinic_site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False, index=True))
     material: str = Field(sa_column=Column(Text, nullable=False))
     route: str = Field(sa_column=Column(Text, nullable=False))
+    amount_asked: int | None = Field(default=None, sa_column=Column(BigInteger))
     indication_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     needed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     requested_at: datetime = Field(sa_column=when())

@@ -24,6 +24,7 @@ from biobank.donors.told import told_of
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.config import read_secret
 from biobank.foundation.errors import Conflict, Refusal
+from biobank.quality.decisions import authorisations_of
 from biobank.quality.findings import Findings
 from biobank.quality.lot_tests import LotTests, missing_tests
 from biobank.quality.reserves import amounts_of, remaining, reserve_of
@@ -184,7 +185,7 @@ def read_picture(
         lasting_salt=_salt(secrets, case.code, "whenever"),
         request=_request(case),
         donor=_donor(case, grounds),
-        units=_units(case, shown, markers, grounds, estimates),
+        units=_units(case, shown, markers, grounds, estimates, authorisations_of(session, shown)),
         tests=lots_seen(shown, case.findings),
         allergies=[one.sentence for one in met],
         dose=dose,
@@ -240,6 +241,7 @@ def _units(
     markers: Mapping[str, Evaluation],
     grounds: Grounds,
     estimates: Mapping[str, EstimatePublic],
+    authorisations: Mapping[str, str],
 ) -> list[UnitSeen]:
     against = {
         code: use_of_tube(case, tube, case.findings[code], Reserved, BEFORE_ISSUE[case.route], at=grounds.at, lagging=False)
@@ -257,6 +259,7 @@ def _units(
             quality=tube.projection.quality,
             site=tube.projection.site_code,
             basis=tube.regulatory_basis,
+            authorisation=authorisations.get(code),
             lot=tube.lot_code,
             amount=tube.projection.amount,
             unit=tube.unit,
@@ -303,7 +306,8 @@ def _request(case: Case) -> RequestSeen:
         units=len(case.tubes),
         amounts=amounts_of(case.tubes.values()),
         clinic_site=case.clinic,
-        **{name: row[name] for name in ("material", "route", "needed_at", "requested_by", "requested_at")},
+        indication=None if row["indication_commit"] is None else bytes(row["indication_commit"]).hex(),
+        **{name: row[name] for name in ("material", "route", "amount_asked", "needed_at", "requested_by", "requested_at")},
     )
 
 

@@ -40,6 +40,7 @@ def replace_tube(session: Session, act: Act, code: str, request: ReplaceRequest)
         material=case.row["material"],
         route=case.route,
         specimens=sorted({*case.tubes, by} - {tube}),
+        minimum_amount=case.row["amount_asked"],
         needed_at=case.row["needed_at"],
         **{name: getattr(request, name) for name in Circumstances.model_fields},
     )

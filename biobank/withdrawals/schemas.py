@@ -219,6 +219,13 @@ class AdverseRequest(WithdrawalAct):
     words: FreeText = Field(description="Go to the vault under the donor's key; read by those who treat or decide.")
 
 
+class IndicationPublic(BaseModel):
+    """Why a withdrawal was asked for, in the words of who asked."""
+
+    withdrawal: str
+    indication: str
+
+
 class ItemPublic(BaseModel):
     """One tube of a withdrawal."""
 

@@ -46,6 +46,7 @@ class UnitSeen(BaseModel):
     quality: str
     site: str | None
     basis: str
+    authorisation: str | None = Field(description="Number or statute that quality named when it determined the basis.")
     lot: str | None
     amount: int
     unit: str
@@ -80,6 +81,8 @@ class RequestSeen(BaseModel):
     clinic_site: str
     units: int
     amounts: dict[str, int] = Field(description="What the chosen units hold together, by unit of measure.")
+    amount_asked: int | None = Field(description="The least that they must hold together, in their unit; null: not said.")
+    indication: str | None = Field(description="Commitment to the words of why; GET /withdrawals/{code}/indication reads them.")
     needed_at: datetime | None
     requested_by: str
     requested_at: datetime

@@ -109,6 +109,7 @@ def request_withdrawal(
         material=request.material,
         route=request.route,
         specimens=tuple(sorted(t.code for t in tubes)),
+        amount=request.minimum_amount,
         needed_at=None if request.needed_at is None else rfc3339(request.needed_at),
         indication=None if indication is None else indication.hex(),
     )
@@ -125,6 +126,7 @@ def request_withdrawal(
             clinic_site_code=donor.clinic_site_code,
             material=request.material,
             route=request.route.value,
+            amount_asked=request.minimum_amount,
             indication_commit=indication,
             needed_at=request.needed_at,
             requested_at=act.at,

@@ -602,6 +602,7 @@ QUALITY = (
         lambda _: {"decision": "rejected", "reason": "test"},
         _specimen,
     ),
+    Row("GET", "/api/v1/specimens/{code}/notification-plan", P.QUALITY_DECIDE, None, _specimen, missing=True),
     Row(
         "POST",
         "/api/v1/lots/{code}/decision",
@@ -874,6 +875,7 @@ WITHDRAWALS = (
         missing=True,
     ),
     Row("GET", "/api/v1/withdrawals/{code}/picture", P.WITHDRAWAL_APPROVE, None, _no_withdrawal, missing=True),
+    Row("GET", "/api/v1/withdrawals/{code}/indication", P.WITHDRAWAL_APPROVE, None, _no_withdrawal, missing=True),
     Row("GET", "/api/v1/withdrawals/{code}/history", P.WITHDRAWAL_READ, None, _no_withdrawal, missing=True),
     _step("approve", P.WITHDRAWAL_APPROVE),
     _step("reject", P.WITHDRAWAL_APPROVE, reason="test"),

@@ -25,7 +25,7 @@ from tests.quality.test_markers import enter
 from tests.shipping import stories as shipping
 from tests.signing import signed
 from tests.specimens import stories as lab
-from tests.withdrawals.stories import Story, a_lot, a_story, everyone, place_of
+from tests.withdrawals.stories import Story, a_lot, a_story, everyone, place_of, sign_and_post
 
 KLINIK = Path(__file__).parents[1] / "importing" / "fixtures" / "klinik.csv"
 
@@ -41,6 +41,21 @@ class Furnished:
 
 def _withdrawal(api: Api, step: str) -> Story:
     return a_story(api).up_to(step)
+
+
+def _requested(api: Api) -> str:
+    """A request that says why."""
+    story = a_story(api)
+    assert story.request(indication="Thinning hair at the crown.").status_code == 201
+    return story.code
+
+
+def _released_with_a_plan(api: Api, vial: str) -> str:
+    """A vial that was released before its results, with words of whom to tell."""
+    body = {"decision": "released_conditionally", "reason": "results_awaited", "notification_plan": "Tell the ward by telephone."}
+    answer = sign_and_post(api.quality, "released", f"/specimens/{vial}/decision", body)
+    assert answer.status_code == 200, answer.text
+    return vial
 
 
 def furnish(api: Api) -> dict[str, str]:
@@ -59,7 +74,8 @@ def furnish(api: Api) -> dict[str, str]:
         "empty_box": bank.write(lambda s: make_box(s, admin, name="Box with free places", rows=9, cols=9).code),
         "fresh": shipping.tubes(api, 2)[0],
         "on_its_way": bank.write(lambda s: make_specimen(s, act).code),
-        "requested": _withdrawal(api, "request").code,
+        "requested": _requested(api),
+        "planned": _released_with_a_plan(api, banked.vials[2]),
         "approved": _withdrawal(api, "approve").code,
         "picked": _withdrawal(api, "confirm").code,
         "issued": _withdrawal(api, "issue").code,

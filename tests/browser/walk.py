@@ -193,6 +193,8 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/queue", ("quality",), 13),
     stop("/withdrawals/{requested}", ("clinician", "quality"), 16, "/withdrawals/{code}"),
     stop("/withdrawals/{requested}/approve", ("quality",), 22, "/withdrawals/{code}/approve"),
+    stop("/specimens/{planned}/notification-plan", ("clinician", "quality"), 8, "/specimens/{code}/notification-plan"),
+    stop("/withdrawals/{requested}/indication", ("clinician", "quality"), 13, "/withdrawals/{code}/indication"),
     stop("/withdrawals/{requested}/reject", ("quality",), 12, "/withdrawals/{code}/reject"),
     stop("/withdrawals/{requested}/cancel", ("clinician", "quality"), 13, "/withdrawals/{code}/cancel"),
     stop("/withdrawals/{approved}/replace", ("clinician",), 13, "/withdrawals/{code}/replace"),

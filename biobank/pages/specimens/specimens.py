@@ -19,6 +19,7 @@ from biobank.custody.event import Event, Mode, rules
 from biobank.custody.queries import stream_history
 from biobank.custody.schemas import AllowedEvents, EventPublic, EventRequest, request_model
 from biobank.custody.snapshots import get_visible
+from biobank.custody.states import Quality
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.terms import words
 from biobank.labels.files import Drawing, data_of, template_for
@@ -36,6 +37,7 @@ from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.pages.viability.presentation import MEASURED_COLUMNS, expected, measured_row
 from biobank.quality.holds import liftable
+from biobank.quality.kept_words import plan_of, plan_refusals
 from biobank.specimens.lineage import lineage_of
 from biobank.specimens.lineage_graph import draw_lineage
 from biobank.specimens.materials import amount_text
@@ -94,6 +96,8 @@ class Dossier:
     allowed: AllowedEvents
     box: ContainerMap | None
     liftable: Collection[UUID]
+    reads_plan: bool
+    """Whether this login may read who is told of a late bad result."""
 
 
 def read_dossier(session: Session, actor: Actor, code: str, bank: Bank) -> Dossier:
@@ -107,6 +111,8 @@ def read_dossier(session: Session, actor: Actor, code: str, bank: Bank) -> Dossi
         service.allowed_on(session, snapshot, actor, bank),
         box,
         liftable(session, actor, [UUID(one.id) for one in snapshot.holds]),
+        snapshot.projection.quality == Quality.RELEASED_CONDITIONALLY
+        and not plan_refusals(actor, snapshot, plan_of(session, code)),
     )
 
 
@@ -133,10 +139,15 @@ async def show_specimen(request: Request, code: SpecimenCode, reading: PageReadi
         drawing=await asyncio.to_thread(_label_of, specimen, reading.bank.settings.host_name),
         relatives=len(dossier.lineage.nodes),
         entries=[entry_of(event, state_after) for event in reversed(dossier.events)],
-        acts=acts_of(dossier.allowed),
+        acts=[*acts_of(dossier.allowed), *_reading(dossier)],
         liftable=dossier.liftable,
         older=custody.seq > len(dossier.events),
     )
+
+
+def _reading(dossier: Dossier) -> list[ActionLink]:
+    here = f"/specimens/{dossier.specimen.code}/notification-plan"
+    return [ActionLink("Who is told of a late bad result", here, "search")] if dossier.reads_plan else []
 
 
 def _label_of(specimen: SpecimenPublic, host: str) -> Markup | None:

@@ -62,6 +62,7 @@ UNITS = [
     Column("expected", "Living after thawing, expected"),
     Column("banked", "Banked", "when"),
     Column("markers", "Markers", "words"),
+    Column("authorisation", "Authorisation"),
     Column("why", "Why not"),
 ]
 NEAR_MISSES = [Column("what", "What"), Column("times", "Times", "number"), Column("latest", "Latest", "when")]
@@ -178,6 +179,7 @@ def _unit(one: UnitSeen) -> dict[str, Any]:
         "markers": f"reactive: {', '.join(one.reactive_for)}"
         if one.reactive_for
         else ("evaluated" if one.markers_evaluated else "not_evaluated"),
+        "authorisation": one.authorisation,
         "why": " ".join(one.refusals) or None,
     }
 
@@ -236,6 +238,8 @@ def _shown(zone: ZoneInfo, review: Review) -> dict[str, Any]:
             ("Donor is", words(review.case.donor_status)),
             ("Treatment consent", "In force" if review.consent is None else review.consent.title),
             ("Material", MATERIALS[row["material"]].title if row["material"] in MATERIALS else words(row["material"])),
+            ("Asked for, at least", _asked_for(review)),
+            ("Why it was asked for", "Kept in words" if row["indication_commit"] is not None else "Not said"),
             ("Route", route_words(row["route"])),
             ("Clinic", row["clinic_site_code"]),
             ("Needed", when(row["needed_at"], zone)),
@@ -246,7 +250,14 @@ def _shown(zone: ZoneInfo, review: Review) -> dict[str, Any]:
         "resets": review.resets,
         "tubes": [_tube(review, tube) for tube in review.case.tubes.values()],
         "deviations": review.deviations,
+        "indication": row["indication_commit"] is not None,
     }
+
+
+def _asked_for(review: Review) -> str | None:
+    """The least that the tubes must hold together, in their measure."""
+    amount, units = review.case.row["amount_asked"], {tube.unit for tube in review.case.tubes.values()}
+    return None if amount is None else amount_text(amount, units.pop() if len(units) == 1 else "")
 
 
 def _tube(review: Review, tube: Snapshot) -> dict[str, Any]:

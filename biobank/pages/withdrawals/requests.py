@@ -31,7 +31,7 @@ from biobank.withdrawals.workflow import Route
 router = APIRouter(include_in_schema=False)
 
 FIRST = ("donor", "material", "route")
-LAST = ("units", "needed_at", "indication")
+LAST = ("units", "minimum_amount", "needed_at", "indication")
 ROUTES = (
     (Route.SHIP_FROZEN.value, "Ship frozen, thaw at the chair"),
     (Route.THAW_AND_SHIP.value, "Thaw and prepare here, then ship"),
@@ -93,7 +93,13 @@ def _read(session: Session, actor: Actor, asked: Asked) -> Possible:
 
 def _shows(at: Opened[Possible]) -> dict[str, Any]:
     found = at.read.found
-    labels = {"units": "How many tubes, when none is chosen", "needed_at": "When they are needed"}
+    units = {item.unit for item in found.items if item.usable} if found else set()
+    measure = f" ({words(units.pop()).lower()})" if len(units) == 1 else ""
+    labels = {
+        "units": "How many tubes, when none is chosen",
+        "minimum_amount": f"The least that they must hold together{measure}, if it matters",
+        "needed_at": "When they are needed",
+    }
     return {
         "asked": at.read.asked,
         "materials": [(name, MATERIALS[name].title) for name in sorted(MATERIALS)],

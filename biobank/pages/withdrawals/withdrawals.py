@@ -25,6 +25,7 @@ from biobank.pages.ui.templating import render
 from biobank.pages.withdrawals.requests import route_words
 from biobank.specimens.materials import amount_text
 from biobank.withdrawals import queries
+from biobank.withdrawals.indication import indication_refusals
 from biobank.withdrawals.schemas import WithdrawalDetail, WithdrawalList
 from biobank.withdrawals.standing import read_standing
 from biobank.withdrawals.step_rules import begin_refusals
@@ -89,6 +90,8 @@ class Whole:
     wanted: Sequence[str] = ()
     enters_paper: bool = False
     """Whether this login may enter what two people wrote on a sheet that was fetched."""
+    reads_why: bool = False
+    """Whether this login may read why it was asked for."""
 
 
 def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
@@ -101,7 +104,8 @@ def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
     order = dict.fromkeys([*wanted, *STEPS])
     sheet = any(event.kind == "withdrawal.paper_check_fetched" for event in events)
     enters = sheet and not begin_refusals(actor, Step.CHECK, case)
-    return Whole(withdrawal, events, [name for name in order if name in standing.offered], wanted, enters)
+    reads_why = not indication_refusals(actor, case)
+    return Whole(withdrawal, events, [name for name in order if name in standing.offered], wanted, enters, reads_why)
 
 
 @router.get("/withdrawals/{code}")
@@ -145,6 +149,8 @@ def acts_of(whole: Whole) -> list[ActionLink]:
     if whole.enters_paper:
         for what, name in (("Enter a check from paper", "check"), ("Enter an administration from paper", "administer")):
             acts.append(ActionLink(what, f"/withdrawals/{withdrawal.code}/{name}-from-paper", "pen", "get", "plain"))
+    if whole.reads_why:
+        acts.append(ActionLink("Read why it was asked for", f"/withdrawals/{withdrawal.code}/indication", "search"))
     return acts
 
 
