@@ -38,13 +38,14 @@ from tests import seed
 from tests.conftest import Api, TestBank
 from tests.donors import stories as donors
 from tests.factories import make_box
-from tests.withdrawals.stories import Story, a_story
+from tests.withdrawals.stories import Story, a_story, by_two, sign_and_post
 from tests.withdrawals.test_hostile import WHO
 from tests.withdrawals.test_offered import LOGINS, body_of
 
 RIGHT = {name: login for name, (login, _) in WHO.items() if name in STEPS}
 ANY = sorted(set(STEPS) - {"approve", "reject", "cancel", "replace"})
 """Steps that take no signature, or are no end by themselves."""
+OUT = ("issued", "delivered")
 
 
 class Withdrawals(RuleBasedStateMachine):
@@ -76,13 +77,18 @@ class Withdrawals(RuleBasedStateMachine):
             return None
         return None if isinstance(answer, Refused) else answer
 
-    def _take(self, story: Story, name: str, login: str, tube: str, band: str) -> None:
+    def _take(self, story: Story, name: str, login: str, tube: str, band: str, minutes_ago: int = 0) -> None:
         body = body_of(story, name, tube)
+        if minutes_ago:
+            stated = clock.now() - timedelta(minutes=minutes_ago)
+            body = body.model_copy(update={"occurred_at": stated, "late_entry": True, "reason_text": "entered later"})
         if name == "check":
             body = body.model_copy(update={"wristband": band, "device": f"tablet-of-{login}"})
         answer = self._do(STEPS[name].use_case, login, story.code, body)
         if answer is not None and name == "check" and answer.release is not None:
             story.release = str(answer.release)
+        if answer is not None and name == "issue":
+            assert self.unfit.isdisjoint(story.vials[:1]), f"{story.code} was issued with a tube that nobody may use"
         if answer is not None and name == "administer":
             self.given.add(tube)
             assert tube not in self.unfit, f"{name} of {tube}, which is held, expired or without consent"
@@ -108,9 +114,39 @@ class Withdrawals(RuleBasedStateMachine):
         login=st.sampled_from(LOGINS),
         tube=st.integers(0, 3),
         band=st.integers(0, 1),
+        minutes_ago=st.sampled_from([0, 0, 3, 40]),
     )
-    def anything(self, which: int, name: str, login: str, tube: int, band: int) -> None:
-        self._take(self.stories[which], name, login, self.tubes[tube], self.stories[band].band)
+    def anything(self, which: int, name: str, login: str, tube: int, band: int, minutes_ago: int) -> None:
+        self._take(self.stories[which], name, login, self.tubes[tube], self.stories[band].band, minutes_ago)
+
+    @rule(which=st.integers(0, 1), into_the_cold=st.booleans())
+    def what_left_has_a_way_out(self, which: int, into_the_cold: bool) -> None:
+        """A tube that is out for its withdrawal is taken back when frozen and discarded by two when thawed, wherever it is."""
+        story = self.stories[which]
+        code = story.vials[0]
+        before = self._standing(code)
+        if before.projection.reserved_for != story.code or before.projection.state not in OUT:
+            return
+        if into_the_cold:
+            asked = StoreRequest.model_validate({"container": self.box, "expected_seq": before.seq})
+            assert self._do(store_specimen, "lab_tech", code, asked) is not None, f"{code} was refused a cold place"
+            if before.projection.condition == "frozen":
+                out = {"kind": "specimen.checked_out", "purpose": "inspection", "expected_seq": self._standing(code).seq}
+                assert self.api.lab_tech.post(f"/specimens/{code}/events", json=out).status_code == 201
+        if before.projection.condition == "frozen":
+            assert self._do_signed("quality", f"/withdrawals/{story.code}/return", code) is not None, f"{code} cannot come back"
+            assert self._standing(code).projection.reserved_for is None
+        elif code not in self.unfit:
+            said = {"reason": "thawed_unused", "method": "clinical_waste", "expected_seq": self._standing(code).seq}
+            who = ("lab_tech", "lab_tech2") if into_the_cold else ("clinician", "clinic_staff")
+            answer = by_two(*(getattr(self.api, login) for login in who), f"/specimens/{code}/discard", said)
+            assert answer.status_code == 200, answer.text
+            self.ended.add(code)
+
+    def _do_signed(self, login: str, path: str, tube: str) -> Any:
+        body = {"tube": tube, "site": "LAB", "reason": "postponed", "quality": "quarantined"}
+        answer = sign_and_post(getattr(self.api, login), "decided", path, body)
+        return answer.json() if answer.status_code == 200 else None
 
     @rule(tube=st.integers(0, 3), how=st.sampled_from(["held", "expired", "revoked"]))
     def goes_wrong(self, tube: int, how: str) -> None:
