@@ -168,7 +168,7 @@ class Picture(BaseModel):
     @cached_property
     def lasting(self) -> str:
         """The SHA-256, in hex, of all its parts, whenever they were read."""
-        return sha256(canonical.encode({"salt": self.lasting_salt, "parts": self.parts})).hexdigest()
+        return sha256(canonical.encode({"salt": self.lasting_salt, **self.parts})).hexdigest()
 
     @cached_property
     def content(self) -> str:

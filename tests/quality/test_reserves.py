@@ -8,7 +8,8 @@ import pytest
 from biobank.custody.legality import ActiveHold
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
-from biobank.quality.lot_tests import NO_TESTS, LotTests
+from biobank.quality.findings import NOTHING_FOUND, Count, Findings
+from biobank.quality.lot_tests import LotTests
 from biobank.quality.reserves import NO_RESERVE, Reserve, remaining, remaining_after
 from tests.conftest import Api
 from tests.custody.test_database_refuses import attack
@@ -34,16 +35,27 @@ def test_what_is_doubted_reserved_or_thawed_does_not_remain(api: Api) -> None:
         "expired": replace(first, expires_at=at),
         "for tests": replace(first, purpose="qc"),
         "no basis": replace(first, regulatory_basis="undetermined"),
-        "lot failed": replace(first, lot_code="LT-0000000"),
+        "lot failed": first,
+        "found broken": first,
+        "counted too low": first,
+        "came back undecided": first,
     }
-    tests = {None: NO_TESTS, "LT-0000000": LotTests(failed=("sterility",))}
-    whole = remaining(donor, "adsc", units, tests, [chosen.code], at)
+    count = Count(30, 100, 8000, at, shown=False)
+    found: dict[str, Findings] = {
+        "lot failed": Findings(tests=LotTests(failed=("sterility",))),
+        "found broken": Findings(wrong=("container_intact",)),
+        "counted too low": Findings(count=count),
+        "came back undecided": Findings(came_back=True),
+    }
+    fit = dict.fromkeys(codes, NOTHING_FOUND)
+    whole = remaining(donor, "adsc", units, fit, [chosen.code], at)
     assert (whole.units, whole.amounts, whole.taken, whole.takes_the_last) == (2, {"cells": 2 * AMOUNT}, 1, False)
     for why, one in spoiled.items():
-        left = remaining(donor, "adsc", [one, chosen, other], tests, [chosen.code], at)
+        known = fit | {first.code: found.get(why, NOTHING_FOUND)}
+        left = remaining(donor, "adsc", [one, chosen, other], known, [chosen.code], at)
         assert left.units == 1, why
-        assert remaining(donor, "adsc", [one, chosen], tests, [chosen.code], at).takes_the_last, why
-        assert remaining(donor, "adsc", [one], tests, [one.code], at).taken == (why in ("reserved", "elsewhere")), why
+        assert remaining(donor, "adsc", [one, chosen], known, [chosen.code], at).takes_the_last, why
+        assert remaining(donor, "adsc", [one], known, [one.code], at).taken == (why in ("reserved", "elsewhere")), why
 
 
 @pytest.mark.parametrize(
@@ -61,9 +73,11 @@ def test_below_the_reserve_is_fewer_units_or_less_in_all_than_was_set(api: Api, 
     donor = a_donor(api)
     codes = bank_vials(api, donor, 2)
     units = api.test_bank.write(lambda s: list(load(s, codes, holds=True).values()))
-    left = remaining(donor, "adsc", units, {None: NO_TESTS}, codes[:1], clock.now(), reserve)
+    left = remaining(donor, "adsc", units, dict.fromkeys(codes, NOTHING_FOUND), codes[:1], clock.now(), reserve)
     assert (left.below_reserve, left.takes_the_last) == (below, False)
-    assert not remaining(donor, "adsc", units, {None: NO_TESTS}, [], clock.now(), Reserve(units=9)).below_reserve
+    assert not remaining(
+        donor, "adsc", units, dict.fromkeys(codes, NOTHING_FOUND), [], clock.now(), Reserve(units=9)
+    ).below_reserve
 
 
 def test_quality_sets_a_reserve_with_a_signature_and_everybody_who_reads_withdrawals_sees_it(api: Api) -> None:

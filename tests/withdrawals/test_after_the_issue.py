@@ -36,8 +36,8 @@ def test_what_may_not_be_used_since_its_issue_does_not_leave(api: Api, code: str
     story = a_story(api, 2).up_to("issue")
     SINCE[code](api, story)
     refused(ship(story), 409, code)
-    back = {"quality": "rejected" if code == "not_released" else "quarantined"}
-    assert story.take_back(**back).status_code == 200, "and it has a way back"
+    verdict = "rejected" if code == "not_released" else "quarantined"
+    assert story.take_back(quality=verdict).status_code == 200, "and it has a way back"
 
 
 def test_a_stated_time_does_not_let_it_leave_either(api: Api) -> None:

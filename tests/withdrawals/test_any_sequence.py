@@ -138,8 +138,8 @@ class Withdrawals(RuleBasedStateMachine):
             assert self._standing(code).projection.reserved_for is None
         elif code not in self.unfit:
             said = {"reason": "thawed_unused", "method": "clinical_waste", "expected_seq": self._standing(code).seq}
-            who = ("lab_tech", "lab_tech2") if into_the_cold else ("clinician", "clinic_staff")
-            answer = by_two(*(getattr(self.api, login) for login in who), f"/specimens/{code}/discard", said)
+            first, second = ("lab_tech", "lab_tech2") if into_the_cold else ("clinician", "clinic_staff")
+            answer = by_two(getattr(self.api, first), getattr(self.api, second), f"/specimens/{code}/discard", said)
             assert answer.status_code == 200, answer.text
             self.ended.add(code)
 
