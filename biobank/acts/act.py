@@ -47,6 +47,8 @@ class Act:
     path: str = ""
     source: str = "live"
     device: str | None = None
+    browser: tuple[str, ...] = ()
+    """By what the browser is known that sent it, as the bank gave it at sign-ins; empty for a client without cookies."""
     request_hash: bytes = b""
     idempotency_key: str | None = None
 

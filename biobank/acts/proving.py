@@ -21,7 +21,7 @@ from biobank.auth.identity import load_actor
 from biobank.auth.queries import username_of
 from biobank.auth.second_factor import SecondFactorNotSetUp
 from biobank.auth.service import PasswordCheck, Proven, WrongCredentials, prove_password
-from biobank.auth.throttle import DEVICE_COOKIE, DEVICE_S, Asking, remembered
+from biobank.auth.throttle import DEVICE_COOKIES, DEVICE_S, Asking, remembered
 from biobank.foundation import clock
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import NotPermitted, Refusal
@@ -42,7 +42,7 @@ def password_check_of(bank: Bank) -> PasswordCheck:
 
 def device_cookie(settings: Settings) -> str:
     """Return the name of the cookie by which a device is known where somebody has signed in."""
-    return f"__Host-{DEVICE_COOKIE}" if settings.secure_cookies else DEVICE_COOKIE
+    return DEVICE_COOKIES[0 if settings.secure_cookies else 1]
 
 
 def asking_of(request: Request, settings: Settings) -> Asking:

@@ -30,6 +30,7 @@ from biobank.acts.act import Act, act_hash
 from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
+from biobank.auth.throttle import DEVICE_COOKIES, marks_of
 from biobank.auth.tokens import Claims
 from biobank.foundation.errors import Conflict, MissingIdempotencyKey, NotPermitted, NotSignedIn, Refusal, Refused, Unavailable
 
@@ -263,10 +264,16 @@ async def performer(
         keystore=bank.keystore,
         method=request.method,
         path=request.url.path,
+        browser=browser_of(request, bank),
         request_hash=act_hash(request.method, request.url.path, body),
         idempotency_key=idempotency_key,
     )
     return Performer(request, claims, act)
+
+
+def browser_of(request: Request, bank: Bank) -> tuple[str, ...]:
+    """Return by what the browser of a request is known."""
+    return marks_of(request.cookies.get(DEVICE_COOKIES[0 if bank.settings.secure_cookies else 1]))
 
 
 Performing = Annotated[Performer, Depends(performer)]

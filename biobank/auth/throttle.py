@@ -28,6 +28,8 @@ from uuid import UUID
 from biobank.foundation.errors import Unavailable
 
 DEVICE_COOKIE = "device"
+DEVICE_COOKIES = (f"__Host-{DEVICE_COOKIE}", DEVICE_COOKIE)
+"""Its name where cookies are secure, and where they are not."""
 DEVICE_S = 400 * 24 * 3600
 """The longest that browsers keep a cookie."""
 ADDRESS_FACTOR = 10
@@ -110,6 +112,14 @@ def remembered(key: bytes, name: str, cookie: str | None) -> str:
     own, nonce = name.casefold(), secrets.token_hex(8)
     others = [one for one in _passes(cookie) if one != _pass_of(key, own, one)]
     return ".".join([*others, nonce + _tag(key, own, nonce)][-MOST_LOGINS:])
+
+
+def marks_of(cookie: str | None) -> tuple[str, ...]:
+    """Return by what a browser is known: a hash of each pass that it was given at a sign-in.
+
+    A pass is drawn anew at every sign-in, so two browsers share none, and two people who sign in on one share what it holds.
+    """
+    return tuple(hashlib.blake2b(one.encode(), digest_size=16).hexdigest() for one in _passes(cookie))
 
 
 def _passes(cookie: str | None) -> list[str]:

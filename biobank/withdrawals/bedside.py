@@ -128,7 +128,9 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
         or (request.paper is not None and at < open_check.opened_at)
     ):
         return _open_check(session, act, at, case, request, product, band, open_check)
-    if _same(request.device, open_check.first_device):
+    # What a browser calls itself is its own word; by what it was given at sign-ins the bank knows it.
+    one_browser = request.paper is None and not set(act.browser).isdisjoint(open_check.first_browser)
+    if one_browser or _same(request.device, open_check.first_device):
         raise SameDevice(
             f"{open_check.first_checker} scanned on this device. Scan on another, signed in as yourself.", subject=product
         )
@@ -203,6 +205,7 @@ def _open_check(
             opened_event=opened.leaf_hash,
             expires_at=expires,
             first_device=given.device,
+            first_browser=list(act.browser),
             paper=given.paper,
         )
     )

@@ -21,10 +21,11 @@ from biobank.withdrawals.journeys import left_the_bank
 from biobank.withdrawals.models import withdrawal_outcome as outcome_table
 from biobank.withdrawals.picking import stray_tube
 from biobank.withdrawals.releases import end_releases
+from biobank.withdrawals.return_rules import returning_refusals
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import OutcomeRequest, ReturnRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
-from biobank.withdrawals.step_rules import outcome_refusals, return_refusals, returning_refusals
+from biobank.withdrawals.step_rules import outcome_refusals, return_refusals
 from biobank.withdrawals.workflow import Step, WithdrawalState, after, ending_of, settled, step_refusal
 
 ADVERSE_RESULTS = ("adverse_event", "serious_adverse_event")

@@ -202,6 +202,9 @@ class BedsideCheck(SQLModel, table=True):
     opened_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
     expires_at: datetime = Field(sa_column=when())
     first_device: str | None = Field(default=None, sa_column=Column(Text))
+    first_browser: list[str] = Field(
+        default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'::text[]"))
+    )
     second_device: str | None = Field(default=None, sa_column=Column(Text))
     paper: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("paper_form.deviation_code")))
     second_checker: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))

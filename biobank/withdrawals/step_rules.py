@@ -21,22 +21,19 @@ from biobank.custody.events import CheckedOut
 from biobank.custody.legality import Snapshot, refusal_of
 from biobank.custody.recording import refusals_of_recording
 from biobank.custody.snapshots import may_know
-from biobank.custody.states import Condition, CustodianKind, Quality, State
+from biobank.custody.states import Condition, CustodianKind, State
 from biobank.donors.consents import consents_given
 from biobank.foundation.errors import Conflict, IllegalTransition, NotPermitted, Refusal
-from biobank.quality.decisions import Deciding, rejection_stands
-from biobank.quality.events import Decision
-from biobank.quality.findings import Findings
 from biobank.quality.independence import independence_refusals
 from biobank.shipping.events import Dispatched
 from biobank.specimens.events import Thawed
-from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.transparency.queries import seal_lag_s
 from biobank.withdrawals.case import Case, held_refusals, usage_refusals
 from biobank.withdrawals.consents import treatment_consents
 from biobank.withdrawals.events import Administered, Delivered, Issued, Reserved, Returned
 from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.release_rules import band_refusal, release_refusal
+from biobank.withdrawals.thawed_counts import uncounted
 from biobank.withdrawals.workflow import BEFORE_ISSUE, ROUTE_CONDITIONS, Route, Step, step_refusal
 
 QUARANTINE = "Put the tube in the nearest quarantine place now; storing there is always accepted."
@@ -76,20 +73,6 @@ class NotAccepted(Conflict):
 
     code = "custody_not_accepted"
     title = "Not received here yet"
-
-
-class NotCounted(Conflict):
-    """It travels thawed, and nobody counted its living cells since it was thawed."""
-
-    code = "count_after_thaw_missing"
-    title = "Not counted after thawing"
-
-
-class NoCriterion(Conflict):
-    """It was counted after it was thawed, and nothing said before what the count must show: it passed nothing."""
-
-    code = "no_criterion_for_count"
-    title = "Nothing was demanded of the count"
 
 
 @dataclass(frozen=True)
@@ -309,7 +292,7 @@ def issue_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
         *_unconfirmed(case, case.tubes),
         *held_refusals(actor, case, case.tubes, Issued),
         *_use(case, grounds, case.tubes, Issued, ROUTE_CONDITIONS[case.route], lagging=grounds.lagging),
-        *_uncounted(case),
+        *uncounted(case),
     ]
 
 
@@ -319,34 +302,6 @@ def onward_refusals(case: Case, grounds: Grounds, code: str) -> list[Refusal]:
     The log's lag was asked at the issue; a hold is answered where it is packed.
     """
     return _use(case, grounds, [code], Dispatched, ROUTE_CONDITIONS[case.route], lagging=False)
-
-
-def _uncounted(case: Case) -> list[Refusal]:
-    """What is shipped thawed was counted since, by what quality demanded before; that it passed, the use of each tube answers."""
-    if case.route is not Route.THAW_AND_SHIP:
-        return []
-    found = (_count_refusal(case.tubes[code], case.findings[code]) for code in sorted(case.tubes))
-    return [one for one in found if one is not None]
-
-
-def _count_refusal(tube: Snapshot, found: Findings) -> Refusal | None:
-    material = MATERIALS[MaterialName(tube.material)]
-    if not material.assays:
-        return None
-    if not found.counted_since_thaw:
-        return NotCounted(
-            f"{tube.code} travels thawed, and its living cells were not counted since it was thawed. Count them first.",
-            where_now=tube.where_now,
-            subject=tube.code,
-        )
-    if found.count is None:
-        return NoCriterion(
-            f"{tube.code} was counted, and quality had not said what a count of {material.title.lower()} must show at its site. "
-            "Quality sets that (POST /viability/criteria); then count once more.",
-            where_now=tube.where_now,
-            subject=tube.code,
-        )
-    return None
 
 
 def receipt_refusals(actor: Actor, case: Case, code: str) -> list[Refusal]:
@@ -399,24 +354,6 @@ def return_refusals(actor: Actor, case: Case, code: str) -> list[Refusal]:
             IllegalTransition(f"{code} is not out for {case.code}: it never left for it, or was taken back.", subject=code)
         )
     return found
-
-
-def returning_refusals(actor: Actor, case: Case, code: str, quality: Quality | str, at: datetime) -> list[Refusal]:
-    """Return every reason why the actor may not decide so about a tube that comes back: the rules of any decision. Pure.
-
-    A rejection stands whatever is decided short of it, and a release asks for everything that a release to the bank does.
-    """
-    tube, found = case.tubes[code], case.findings[code]
-    deciding = Deciding(actor, [tube], {tube.lot_code: found.tests}, at, {code: found.touches})
-    if quality == Quality.RELEASED_TO_BANK:
-        return deciding.refusals(Decision.RELEASED_TO_BANK, planned=False)
-    return [] if quality == Quality.REJECTED else rejection_stands(tube)
-
-
-def returns_offered(actor: Actor, case: Case, code: str, at: datetime) -> list[Quality]:
-    """Return what the actor may decide about a tube that comes back, apart from the record of its journey. Pure."""
-    every = (Quality.QUARANTINED, Quality.RELEASED_TO_BANK, Quality.REJECTED)
-    return [one for one in every if not returning_refusals(actor, case, code, one, at)]
 
 
 OneTube = Callable[[Actor, Case, Grounds, str], list[Refusal]]

@@ -15,7 +15,7 @@ def seq_of(api: Api, tube: str) -> int:
 
 def take(api: Api, tube: str, amount: int) -> Any:
     """A technician takes the tube out and samples it."""
-    out = {"kind": "specimen.checked_out", "purpose": "sampling", "expected_seq": seq_of(api, tube)}
+    out = {"kind": "specimen.checked_out", "purpose": "inspection", "expected_seq": seq_of(api, tube)}
     assert api.lab_tech.post(f"/specimens/{tube}/events", json=out).status_code == 201
     body = {"kind": "specimen.sampled", "amount": amount, "purpose": "count", "expected_seq": seq_of(api, tube)}
     return api.lab_tech.post(f"/specimens/{tube}/events", json=body)

@@ -33,7 +33,7 @@ from biobank.acts.act import Act, act_hash
 from biobank.acts.bank import Bank
 from biobank.acts.proving import act_of, actor_of_session, sign_act
 from biobank.acts.signing import Meaning
-from biobank.acts.web import BankDep, Performer, Reader, bank_of, json_answer, kept_nobody
+from biobank.acts.web import BankDep, Performer, Reader, bank_of, browser_of, json_answer, kept_nobody
 from biobank.auth.models import login_session as _session
 from biobank.auth.sessions import PageSession, SessionIdle, WrongFormToken, resolve_page_session
 from biobank.auth.tokens import Claims
@@ -209,6 +209,7 @@ class PagePerformer:
             keystore=bank.keystore,
             method=request.method,
             path=request.url.path,
+            browser=browser_of(request, bank),
             request_hash=act_hash(request.method, request.url.path, [list(pair) for pair in said]),
             idempotency_key=form.get("idempotency_key"),
         )

@@ -22,8 +22,8 @@ from biobank.pages.withdrawals.requests import route_words
 from biobank.shipping.boxes import boxes_of
 from biobank.shipping.schemas import BoxPublic
 from biobank.withdrawals.case import Case
+from biobank.withdrawals.return_rules import returns_offered
 from biobank.withdrawals.standing import Standing, read_standing
-from biobank.withdrawals.step_rules import returns_offered
 from biobank.withdrawals.steps import STEPS, StepPage
 
 router = APIRouter(include_in_schema=False)

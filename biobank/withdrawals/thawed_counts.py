@@ -1,0 +1,50 @@
+"""Cells that travel thawed leave on a count that was made after the thaw and passed what quality had demanded before."""
+
+from biobank.custody.legality import Snapshot
+from biobank.foundation.errors import Conflict, Refusal
+from biobank.quality.findings import Findings
+from biobank.specimens.materials import MATERIALS, MaterialName
+from biobank.withdrawals.case import Case
+from biobank.withdrawals.workflow import Route
+
+
+class NotCounted(Conflict):
+    """It travels thawed, and nobody counted its living cells since it was thawed."""
+
+    code = "count_after_thaw_missing"
+    title = "Not counted after thawing"
+
+
+class NoCriterion(Conflict):
+    """It was counted after it was thawed, and nothing said before what the count must show: it passed nothing."""
+
+    code = "no_criterion_for_count"
+    title = "Nothing was demanded of the count"
+
+
+def uncounted(case: Case) -> list[Refusal]:
+    """What is shipped thawed was counted since, by what quality demanded before; that it passed, the use of each tube answers."""
+    if case.route is not Route.THAW_AND_SHIP:
+        return []
+    found = (_count_refusal(case.tubes[code], case.findings[code]) for code in sorted(case.tubes))
+    return [one for one in found if one is not None]
+
+
+def _count_refusal(tube: Snapshot, found: Findings) -> Refusal | None:
+    material = MATERIALS[MaterialName(tube.material)]
+    if not material.assays:
+        return None
+    if not found.counted_since_thaw:
+        return NotCounted(
+            f"{tube.code} travels thawed, and its living cells were not counted since it was thawed. Count them first.",
+            where_now=tube.where_now,
+            subject=tube.code,
+        )
+    if found.count is None:
+        return NoCriterion(
+            f"{tube.code} was counted, and quality had not said what a count of {material.title.lower()} must show at its site. "
+            "Quality sets that (POST /viability/criteria); then count once more.",
+            where_now=tube.where_now,
+            subject=tube.code,
+        )
+    return None
