@@ -2088,6 +2088,7 @@ def upgrade() -> None:
         sa.Column("opened_event", sa.LargeBinary(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("first_device", sa.Text(), nullable=True),
+        sa.Column("first_browser", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'::text[]"), nullable=False),
         sa.Column("second_device", sa.Text(), nullable=True),
         sa.Column("paper", sa.Text(), nullable=True),
         sa.Column("second_checker", sa.Text(), nullable=True),
