@@ -1,4 +1,4 @@
-"""What packages below ask of quality: that a sampling, a thawing or a run ends nothing that is kept for treatment."""
+"""What packages below ask of quality: that no sampling, thawing or run ends what is kept for treatment, or takes of what was approved."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.recording import ending_guard
 from biobank.custody.snapshots import load
 from biobank.foundation.errors import raise_first
-from biobank.quality.ending import Route, ends, is_protected, run_ends, sampling_ends, thawing_ends
+from biobank.quality.ending import Route, ends, is_protected, run_ends, sampling_refusals, thawing_ends
 from biobank.quality.ending_facts import read_facts
 from biobank.quality.usable import RELEASED
 from biobank.specimens.events import Thawed
@@ -27,13 +27,14 @@ def refuse_ending(session: Session, act: Act, specimen: Snapshot, event: Event, 
     """Raise the first reason why a sampling or a thawing may not end the specimen. The bank itself is not asked."""
     if act.actor.code == SYSTEM_CODE or not is_protected(specimen):
         return
-    ending = Route.SAMPLE if isinstance(event, Sampled) else Route.THAW
     if isinstance(event, Thawed) and not thawing_ends(specimen, withdrawal):
         return
     held = _held(session, specimen)
     facts = read_facts(session, held, act.at)
-    if isinstance(event, Thawed) or (isinstance(event, Sampled) and sampling_ends(held, event.amount, facts)):
-        raise_first(ends(ending, held, facts))
+    if isinstance(event, Sampled):
+        raise_first(sampling_refusals(held, event.amount, facts))
+    elif isinstance(event, Thawed):
+        raise_first(ends(Route.THAW, held, facts))
 
 
 def _held(session: Session, specimen: Snapshot) -> Snapshot:

@@ -6,7 +6,7 @@
 | transfer out | `…/transfer-out` | two of quality, a reason that the record shows, the other bank's receipt on file |
 | give up as lost | `…/lost`, of what is missing | who searched, and quality |
 | use up | `…/use-up`, its page | two people, the second of quality; kept frozen: announced; opens three routes for a day |
-| sample | `specimen.sampled`: API, batches, the scan path | leaves a usable rest, or may be used up |
+| sample | `specimen.sampled`: API, batches, the scan path | leaves a usable rest and the reserve, or may be used up |
 | run | `POST /processings`: consumed, a part used, refilled as another kind | makes therapeutic material, or may be used up |
 | thaw | a run of thawing; on a withdrawal's behalf it is approved already | may be used up |
 
@@ -209,7 +209,7 @@ def ends(
         found.append(reason_refusal(specimen, facts, reason))
     donors_own = route in REASONED and reason in DONORS_OWN
     if route is not Route.GIVE_UP and not goes_at_once(specimen, facts) and not donors_own:
-        found.append(_reserve_refusal(route, specimen, facts))
+        found.append(_reserve_refusal(VERBS[route], specimen, facts.remaining))
     if route in ANNOUNCED and not announcing and waits(specimen, facts):
         found.append(_announcement_refusal(route, specimen, facts, reason))
     return [refusal for refusal in found if refusal is not None]
@@ -218,6 +218,24 @@ def ends(
 def sampling_ends(specimen: Snapshot, amount: int, facts: Facts) -> bool:
     """Say whether taking `amount` leaves less than a usable rest; what was taken before counts, because it is gone. Pure."""
     return is_protected(specimen) and not leaves_a_rest(specimen.projection.amount - amount, facts)
+
+
+def sampling_refusals(specimen: Snapshot, amount: int, facts: Facts) -> list[Refusal]:
+    """Return every reason why `amount` may not be taken of the specimen now; empty when it may. Pure.
+
+    What leaves a rest ends nothing, and yet takes of what somebody approved, what is not to be touched, or what is to stay.
+    """
+    if not is_protected(specimen):
+        return []
+    if sampling_ends(specimen, amount, facts):
+        return ends(Route.SAMPLE, specimen, facts)
+    left = facts.remaining.with_rest(specimen.unit, specimen.projection.amount - amount)
+    found = (
+        reservation_refusal(specimen),
+        hold_refusal(HoldAct.DESTROY, "sampled", specimen),
+        _reserve_refusal("sampled", specimen, left),
+    )
+    return [refusal for refusal in found if refusal is not None]
 
 
 def thawing_ends(specimen: Snapshot, withdrawal: str | None) -> bool:
@@ -300,11 +318,11 @@ def _not_allowed(route: Route, specimen: Snapshot) -> Refusal:
     )
 
 
-def _reserve_refusal(route: Route, specimen: Snapshot, facts: Facts) -> Refusal | None:
-    if not facts.remaining.below_reserve:
+def _reserve_refusal(verb: str, specimen: Snapshot, left: Remaining) -> Refusal | None:
+    if not left.below_reserve:
         return None
     return BelowReserve(
-        f"{specimen.code} cannot be {VERBS[route]}: less than the reserve would be left. {facts.remaining.sentence}",
+        f"{specimen.code} cannot be {verb}: less than the reserve would be left. {left.sentence}",
         where_now=specimen.where_now,
         subject=specimen.code,
     )

@@ -5,7 +5,7 @@ question that a withdrawal asks (`quality/usable.py`). Whoever ends or gives uni
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -72,6 +72,12 @@ class Remaining:
         units, amount, unit = self.reserve.units, self.reserve.amount, self.reserve.unit
         short = units is not None and self.units < units
         return self.taken > 0 and (short or (amount is not None and self.amounts.get(unit or "", 0) < amount))
+
+    def with_rest(self, unit: str, amount: int) -> "Remaining":
+        """Return the same when the one unit that was taken stays with `amount` in it, if it was usable."""
+        if not self.taken:
+            return self
+        return replace(self, units=self.units + 1, amounts={**self.amounts, unit: self.amounts.get(unit, 0) + amount})
 
     @property
     def sentence(self) -> str:
