@@ -18,8 +18,8 @@ from tests.sealing import seal
 
 ROLES = ["lab_tech", "clinician", "clinic_staff", "quality", "auditor", "admin"]
 EXPORTS = "/api/v1/custody-log"
-REFUSED_FOR_RAW_FAT = {"/api/v1/specimens/{code}/viability/estimate"}
-"""What the seeded specimen is rightly refused; its successes are in tests/viability."""
+REFUSED_FOR_RAW_FAT = {"/api/v1/specimens/{code}/viability/estimate", "/api/v1/specimens/{code}/notification-plan"}
+"""What the seeded specimen is rightly refused; its successes are in tests/viability and tests/withdrawals/test_words_read.py."""
 
 
 def operations(api: Api) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What packages below ask of quality: that no sampling, thawing or run ends what is kept for treatment, or takes of what was approved."""
+"""What packages below ask of quality: no sampling, thawing or run ends what is kept for treatment, or takes what is to stay."""
 
 from collections.abc import Sequence
 from dataclasses import replace
