@@ -12,14 +12,25 @@ is a line that somebody must answer. Files that are no text are made into rows b
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from biobank.foundation.codes import SPECIMENS, Prefix, is_code, is_label, read_label
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.scanned_text import tidy
-from biobank.scanning.rack_words import is_nothing, is_unread, meaning_of, weakness_of
+from biobank.scanning.rack_wells import is_plate_well, joined, place_in, unfolded, well_of
+from biobank.scanning.rack_words import (
+    is_blank,
+    is_nothing,
+    is_read,
+    is_unread,
+    may_say_something_else,
+    meaning_of,
+    plain,
+    says_unread,
+    weakness_of,
+)
 
 LONGEST_LIST = 400
 """Tubes of one list: four racks of 96, a plate of 384, and what one person can look at."""
@@ -30,26 +41,23 @@ UNREAD = "NO READ"
 Known = Callable[[Collection[str]], Collection[str]]
 """Says which of several texts name a tube of this bank."""
 
-_WELL = re.compile(r"^([A-Z]{1,2})[ :._/-]?0*([1-9][0-9]{0,2})$")
-_WELL_TURNED = re.compile(r"^0*([1-9]|1[0-9]|2[0-4])[ :._/-]?([A-P])$")
-_WELL_COUNTED = re.compile(r"^R0*([1-9]|1[0-9])C0*([1-9]|1[0-9]|2[0-4])$")
-_BRACKETS = re.compile(r"^[(\[{](.*)[)\]}]$")
-_PLATE_WELL = re.compile(r"^(?:PS-[0-9A-Z]{7}|[A-P](?:[1-9]|1[0-9]|2[0-4]))$")
-_ROW = re.compile(r"^[A-Z]{1,2}$")
-_COLUMN = re.compile(r"^0*([1-9][0-9]?)$")
-_POSITION = re.compile(r"^PS-?[0-9A-Z]{7}$")
 _MOMENT = re.compile(
     r"^[0-9]{1,4}[-/.:][0-9]{1,2}(?:[-/.:][0-9]{1,4})?(?:[ T][0-9:.]+)?(?: ?[AP]M)?Z?$|^20[0-9]{6}$", re.IGNORECASE
 )
 _RACK_SAID = re.compile(r"^(?:rack|plate|box|container)[ _-]*(?:id|barcode|code|number|no\.?)?\s*[:=]\s*(\S.*)$", re.IGNORECASE)
 _WELL_THEN = re.compile(r"^([A-Za-z]{1,2}0*[1-9][0-9]?)(?:\s*[:=]\s*|\s+)(\S.*)$")
+_IN_COLUMNS = re.compile(r"\s{2,}")
+_COUNT = re.compile(r"^[0-9]{1,4}$")
+_LONGEST_MARK = 5
+"""`#####`; more of one mark is a line drawn by somebody."""
 _REMARK = re.compile(r"^(?:#|//|;|'|sep=)", re.IGNORECASE)
 MOST_ROWS = 5000
 MOST_CELLS = 100
 _LONGEST_SCAN = 300
 _LONGEST_LINE = 40_000
 """Characters: a line of `MOST_CELLS` long cells, and less than a field of the CSV reader may have."""
-_SEPARATORS = "\t;,|"
+_SEPARATORS = ("\t", ";", ",", "|", "  ")
+"""What stands first wins where two split as well. Two blanks and more are the columns of a printed table."""
 
 
 class ListTooLong(MalformedRequest):
@@ -116,7 +124,8 @@ def rows_of(text: str, known: Known | None = None) -> list[list[str]]:
         elif mark in line:
             rows.append(_cells(line, mark))
         elif match := _WELL_THEN.match(line):
-            rows.append([match[1], tidy(match[2])])
+            first, _, rest = tidy(match[2]).partition(" ")
+            rows.append([match[1], first, rest] if rest and _is_tube(first) else [match[1], tidy(match[2])])
         else:
             rows.append([tidy(line)])
     return rows
@@ -136,6 +145,8 @@ def _splits(line: str, mark: str) -> int:
 
 
 def _cells(line: str, mark: str) -> list[str]:
+    if mark == _SEPARATORS[-1]:
+        return [tidy(cell) for cell in _IN_COLUMNS.split(line, MOST_CELLS)[:MOST_CELLS]]
     cells = next(csv.reader([line.replace("\0", "")], delimiter=mark, skipinitialspace=True), [])
     return [tidy(cell) for cell in cells[:MOST_CELLS]]
 
@@ -159,32 +170,6 @@ def read_rack(rows: Sequence[Sequence[str]], known: Known | None = None, *, most
     return RackFile(lines, racks[0] if len(racks) == 1 else None, len(racks) > 1)
 
 
-def unfolded(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-    """Return the rows of a plate drawn as a plate, `,1,2,3` above `A,…` or `,A,B` above `1,…`, as one row a well."""
-    heads: list[str] = []
-    unrolled: list[Sequence[str]] = []
-    for row in rows:
-        if found := _plate_head(row):
-            heads = found
-        elif heads and row and (_COLUMN if heads[0] == "A" else _ROW).match(row[0].upper()):
-            side = row[0].upper()
-            wells = [head + side.lstrip("0") if heads[0] == "A" else side + head for head in heads]
-            unrolled += [[well, cell] for well, cell in zip(wells, row[1:], strict=False)]
-        else:
-            heads = []
-            unrolled.append(row)
-    return unrolled
-
-
-def _plate_head(row: Sequence[str]) -> list[str]:
-    """Return the numbers or letters above the columns of a drawn plate; none when the row is no such line."""
-    heads = [cell.lstrip("0").upper() for cell in row[1:] if cell]
-    if len(heads) < 2 or row[0][-1:].isdigit() or len(row[0]) == 1:
-        return []
-    numbers, letters = [str(n + 1) for n in range(len(heads))], [chr(65 + n) for n in range(min(len(heads), 26))]
-    return heads if heads in (numbers, letters) else []
-
-
 def require_one_rack(found: RackFile) -> None:
     """Raise TwoTubesInOnePlace when a file names two tubes for one well, and TwoRacks when its wells are of several racks."""
     if found.of_several and any(line.well is not None for line in found.lines):
@@ -193,26 +178,6 @@ def require_one_rack(found: RackFile) -> None:
     for line in found.lines:
         if line.well is not None and seen.setdefault(line.well, line.text) != line.text:
             raise TwoTubesInOnePlace(f"The file names two tubes in {line.well}. Look into the rack, then scan it again.")
-
-
-def well_of(cell: str) -> str | None:
-    """Return a well's plain label (`a01`, `1A`, `R1C1` → `A1`) or a position's code as it is; None when it names no well."""
-    text = cell.upper()
-    if _POSITION.match(text):
-        return f"PS-{text[-7:]}"
-    if held := _BRACKETS.match(text):
-        text = held[1].strip()
-    if match := _WELL_COUNTED.match(text):
-        return "ABCDEFGHIJKLMNOPQRS"[int(match[1]) - 1] + match[2]
-    if match := _WELL_TURNED.match(text):
-        return match[2] + match[1]
-    match = _WELL.match(text)
-    return None if match is None else match[1] + match[2]
-
-
-def _is_plate_well(cell: str) -> bool:
-    well = well_of(cell)
-    return well is not None and _PLATE_WELL.match(well) is not None
 
 
 class _Reading:
@@ -226,16 +191,21 @@ class _Reading:
         self._guessed: list[str] = []
         self._first = next((number for number, row in enumerate(rows, 1) if self._is_heading(row) and self._columns), 0)
         self._columns = {}
-        joined = [_joined(row) for row in rows]
-        with_well = [row for row in joined if any(cell not in ours and well_of(cell) for cell in row)]
-        self._has_wells = any(well_of(cell) for row in joined for cell in row)
+        in_wells = [joined(row) for row in rows]
+        with_well = [row for row in in_wells if any(cell not in ours and well_of(cell) for cell in row)]
+        self._has_wells = any(well_of(cell) for row in in_wells for cell in row)
         held = Counter((len(row), at) for row in with_well for at, cell in enumerate(row) if cell in ours)
         self._tubes_at = {width: at for (width, at), _ in reversed(held.most_common())}
         """By how many cells a row has: the column in which most tubes of this bank stand."""
         columns = Counter((at, cell) for row in with_well for at, cell in enumerate(row))
         self._same = {at for (at, cell), count in columns.items() if cell and count == len(with_well) > 1}
         """Columns that say the same in every row: the rack's, no tube's."""
-        self._is_tube_after = any(any(row[_place_in(row, ours) + 1 :]) for row in with_well)
+        self._differs = any(
+            cell for row in with_well for at, cell in enumerate(row) if at not in self._same and at != place_in(row, ours)
+        )
+        self._says_nothing = {said for row in rows for said in self._said_beside_a_tube(row)}
+        """Words, by their column, that stand beside a tube that was read too: an unread rack, a kind of sample."""
+        self._is_tube_after = any(any(row[place_in(row, ours) + 1 :]) for row in with_well)
 
     def racks(self) -> list[str]:
         """Return the racks that the file names, each once: by their labels, else by heading, else what looks like one."""
@@ -249,11 +219,11 @@ class _Reading:
         if not filled or self._is_heading(row) or self._is_rack(filled):
             return None
         self._named += [cell for cell in filled if _is_rack_code(cell)]
-        if not any(cell in self._ours for cell in filled) and (number < self._first or _REMARK.match(filled[0])):
+        if not any(cell in self._ours for cell in filled) and (number < self._first or _is_remark(filled[0])):
             return None  # what stands above the heading is about the file
         if "tube" in self._columns and not self._is_turned(row):
             return self._by_heading(row)
-        return self._by_content(number, list(row))
+        return self._by_content(number, row)
 
     def _is_turned(self, row: Sequence[str]) -> bool:
         """Say whether a row does not keep to the heading: a well where the tube should be, and none where the well should be."""
@@ -298,20 +268,51 @@ class _Reading:
         place, text = cell("well"), cell("tube")
         if not place and cell("row") and cell("column"):
             place = _lettered(cell("row"), cell("column"))
-        if place and self._has_wells and text not in self._ours and not any(c.isdigit() for c in place):
+        if place and self._has_wells and text not in self._ours and (": " in place or not any(c.isdigit() for c in place)):
             return None  # `Total tubes,95`: a sum below the wells
         self._named.append(cell("rack"))
-        if is_unread(cell("status")):
+        about = {self._columns.get(meaning) for meaning in ("well", "row", "column", "rack")}
+        if is_unread(cell("status")) or (is_blank(text) and self._says_unread(row, about)):
             text = UNREAD
         return self._line(text, (well_of(place) or place[:20]) or None)
 
-    def _by_content(self, number: int, row: list[str]) -> Line | None:
-        row = _joined(row)
+    def _said_beside_a_tube(self, row: Sequence[str]) -> Iterator[tuple[int, str]]:
+        ours = any(cell in self._ours for cell in row)
+        if ours or any(_may_be_tube(cell) and not _is_number_or_moment(cell) for cell in row):
+            place = next((at for at, cell in enumerate(joined(row)) if well_of(cell)), 0) if ours else 0
+            for at, cell in enumerate(row):
+                if says_unread(cell) and (at < place or may_say_something_else(cell)):
+                    yield at, plain(cell)
+
+    def _says_unread(self, row: Sequence[str], about: Collection[int | None] = ()) -> bool:
+        """Say whether a row without a tube's code says that it could not be read. `about`: columns that say something else."""
+        return any(
+            at not in about and says_unread(cell) and well_of(cell) is None and (at, plain(cell)) not in self._says_nothing
+            for at, cell in enumerate(row)
+        )
+
+    def _is_unread_without_a_well(self, filled: Sequence[str]) -> bool:
+        """Tell a tube that was not read from a sum (`No read, 3`) and from what is said of the file (`Result, failed`)."""
+        others = [cell for cell in filled if not is_unread(cell)]
+        if len(others) == len(filled):
+            return False
+        if not any(plain(cell) for cell in filled if is_unread(cell)):
+            return not self._has_wells and len(filled) == 1 and len(filled[0]) <= _LONGEST_MARK
+        if self._has_wells:
+            return all(any(c.isdigit() for c in cell) and ": " not in cell and not _is_number_or_moment(cell) for cell in others)
+        return not any(_may_be_tube(cell) and not _is_number_or_moment(cell) for cell in others)
+
+    def _by_content(self, number: int, whole: Sequence[str]) -> Line | None:
+        row = joined(whole)
         filled = [cell for cell in row if cell]
-        if len(filled) == 1 and well_of(filled[0]) is not None and not _is_plate_well(filled[0]):
+        if len(filled) == 1 and well_of(filled[0]) is not None and not is_plate_well(filled[0]):
             return self._line(filled[0], None)  # no plate has such a well: an identifier that nobody registered
-        wells = [index for index, cell in enumerate(row) if well_of(cell) is not None]
-        wells.sort(key=lambda index: not _is_plate_well(row[index]))  # `TR1` may be a rack's name
+        wells = [
+            index
+            for index, cell in enumerate(row)
+            if well_of(cell) is not None and (index not in self._same or is_plate_well(cell))
+        ]
+        wells.sort(key=lambda index: not is_plate_well(row[index]))  # `TR1` may be a rack's name
         place = next((index for index in wells if row[index] not in self._ours), wells[0] if len(wells) > 1 else None)
         well = None if place is None else well_of(row[place])
         tubes = list(dict.fromkeys(cell for index, cell in enumerate(row) if index != place and cell in self._ours))
@@ -321,18 +322,32 @@ class _Reading:
             self._name_the_rest(row, place, tubes[0])
             return self._line(tubes[0], well)
         if place is None:
-            coded = [cell for cell in row if _may_be_tube(cell)]
+            if self._is_unread_without_a_well(filled):
+                return self._line(UNREAD, None)
+            coded = sorted((cell for cell in row if _may_be_tube(cell)), key=_is_number_or_moment)
+            if coded and _is_number_or_moment(coded[0]) and any(is_nothing(cell) and not is_blank(cell) for cell in filled):
+                return None
             if self._has_wells and (len(filled) > 1 or _MOMENT.match(row[0])):
                 return None  # a line of a rack's file that is about no well
             return self._line(coded[0], None) if coded else None
-        return self._line(self._beside(row, place), well)
+        text = self._beside(row, place)
+        if (is_blank(text) or self._is_the_rack(row.index(text), text)) and self._says_unread(whole):
+            text = UNREAD
+        return self._line(text, well)
+
+    def _is_the_rack(self, at: int, cell: str) -> bool:
+        return at in self._same and any(c.isdigit() for c in cell)
 
     def _beside(self, row: list[str], place: int) -> str:
         """Return the tube of a well: the cell where the tubes of this bank stand, else the next one, unless nothing stands after
         the well at all.
         """
         at = self._tubes_at.get(len(row), place)
-        after = row[place + 1 :]
+        after = [
+            cell
+            for index, cell in enumerate(row)
+            if index > place and not is_read(cell) and not (self._differs and self._is_the_rack(index, cell))
+        ]
         if at != place:
             self._name_the_rest(row, place, row[at])
             return row[at]
@@ -340,7 +355,7 @@ class _Reading:
             self._name_the_rest(row, place, after[0])
             return after[0]
         before = [(at, cell) for at, cell in enumerate(row[:place]) if cell]
-        before = [(at, cell) for at, cell in before if not (self._is_tube_after and at in self._same)]
+        before = [(at, cell) for at, cell in before if not ((self._is_tube_after or self._differs) and at in self._same)]
         return before[-1][1] if before else ""
 
     def _name_the_rest(self, row: list[str], place: int | None, tube: str) -> None:
@@ -356,7 +371,7 @@ class _Reading:
         if text not in self._ours and is_nothing(text):
             return None
         if text not in self._ours and is_unread(text):
-            return Line(UNREAD, well) if well is not None else None
+            return Line(UNREAD, well)
         return Line(text, well)
 
 
@@ -364,23 +379,6 @@ def _lettered(row: str, column: str) -> str:
     """Return the well of a row and a column; where both are numbers the row is the letter of its number, from the top."""
     counted = row.isdecimal() and column.isdecimal() and 1 <= int(row) <= 26
     return f"{chr(64 + int(row))}{int(column)}" if counted else row + column
-
-
-def _place_in(row: Sequence[str], ours: Collection[str]) -> int:
-    return next(at for at, cell in enumerate(row) if cell not in ours and well_of(cell))
-
-
-def _joined(row: Sequence[str]) -> list[str]:
-    """Return the row with a letter and the number beside it made into one well (`A`, `1` → `A1`), when it names none."""
-    if any(_is_plate_well(cell) for cell in row):
-        return list(row)
-    for first, second in ((_ROW, _COLUMN), (_COLUMN, _ROW)):
-        for index in range(len(row) - 1):
-            pair = row[index].upper(), row[index + 1].upper()
-            if first.match(pair[0]) and second.match(pair[1]):
-                letter, number = pair if first is _ROW else pair[::-1]
-                return [*row[:index], letter + number.lstrip("0"), *row[index + 2 :]]
-    return list(row)
 
 
 def _is_tube(cell: str) -> bool:
@@ -391,6 +389,14 @@ def _is_tube(cell: str) -> bool:
 def _is_rack_code(cell: str) -> bool:
     text = cell.rpartition("/")[2]
     return is_label(text) and read_label(text).prefix == Prefix.CONTAINER
+
+
+def _is_remark(cell: str) -> bool:
+    return _REMARK.match(cell) is not None and not (is_unread(cell) and len(cell) == _LONGEST_MARK)
+
+
+def _is_number_or_moment(cell: str) -> bool:
+    return _COUNT.match(cell) is not None or _MOMENT.match(cell) is not None
 
 
 def _may_be_tube(cell: str) -> bool:

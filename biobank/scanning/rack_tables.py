@@ -5,9 +5,11 @@ Nothing of a file is kept. What it unpacks to is bounded before it is unpacked.
 
 import io
 import json
+import re
 import zipfile
-from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from typing import Any, ClassVar
 from xml.etree.ElementTree import ParseError
 
@@ -17,13 +19,17 @@ from defusedxml.ElementTree import fromstring
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.scanned_text import tidy
 from biobank.foundation.text_encoding import unicode_encoding
-from biobank.scanning.rack_files import MOST_CELLS, Known, require_few, rows_of, well_of
-from biobank.scanning.rack_words import meaning_of
+from biobank.importing.excel import open_excel
+from biobank.importing.sheets import A_TIME, LONG_NUMBER, NO_SUCH_DAY, Cell, FileFault
+from biobank.scanning.rack_files import MOST_CELLS, UNREAD, Known, require_few, rows_of
+from biobank.scanning.rack_trees import node_of_xml, nodes_of_json, rows_of_nodes
 
 LARGEST_FILE = 1024 * 1024
 _LARGEST_UNPACKED = 8 * 1024 * 1024
 """A sheet that does not say its size is read whole once more by the library, as a tree."""
 _LONGEST_CELL = 400
+_MERGED = re.compile(r"[A-Z]+([0-9]+):[A-Z]+([0-9]+)")
+_ELEMENT = re.compile(r"<[A-Za-z_?!]")
 
 
 class NotARackFile(MalformedRequest):
@@ -42,7 +48,7 @@ def rows_of_file(data: bytes, known: Known | None = None) -> list[list[str]]:
     else:
         text = decoded(data)
         begins = text.lstrip("\ufeff \r\n\t")[:2].replace(" ", "")
-        if begins.startswith("<") and begins != "<>":
+        if _ELEMENT.match(begins):
             rows = list(_of_xml(text))
         elif begins in ("{", '{"', "[{", "[[", '["', "{\n", "{\r", "[\n", "[\r"):
             rows = list(_of_json(text))
@@ -58,85 +64,67 @@ def decoded(data: bytes) -> str:
 
 
 def _of_workbook(data: bytes) -> Iterator[list[str]]:
-    from openpyxl import load_workbook
-
+    """Read a workbook as the importer does: what people saw of a number, and what nobody calculated."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
             if sum(one.file_size for one in packed.infolist()) > _LARGEST_UNPACKED:
                 raise NotARackFile("This workbook is far larger than the list of a rack. Save the list alone as CSV.")
-        book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        for sheet in book.worksheets:
-            sheet.reset_dimensions()
-            for number, row in enumerate(sheet.iter_rows(values_only=True, max_col=MOST_CELLS)):
-                require_few(number)
-                yield [_cell(value) for value in row]
+        for table in open_excel(data).tables:
+            for count, line in enumerate(table.lines()):
+                require_few(count)
+                yield [_cell(line.cell(column)) for column in range(1, min(max(line.cells, default=0), MOST_CELLS) + 1)]
+    except FileFault as fault:
+        raise NotARackFile(fault.detail) from fault
     except MalformedRequest:
         raise
     except Exception as error:  # a broken workbook fails anywhere in the library
         raise NotARackFile("This workbook cannot be read. Save it again, or save the list as CSV.") from error
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return str(value)[:_LONGEST_CELL]
+def _cell(cell: Cell) -> str:
+    """Return what people saw in a cell; a tube's code that is not certain is no code, and still a row.
+
+    Raises NotARackFile for a number that the spreadsheet has cut.
+    """
+    if cell.defect == LONG_NUMBER:
+        raise NotARackFile(f"{cell.at} {cell.defect}.")
+    if isinstance(cell.value, str):
+        return cell.value[:_LONGEST_CELL]
+    if isinstance(cell.value, bool):
+        return str(cell.value)
+    if isinstance(cell.value, Decimal):
+        return f"{cell.value} (see {cell.at})" if cell.shown is None else cell.shown
+    if isinstance(cell.value, date):
+        return cell.value.isoformat()
+    if cell.defect in (A_TIME, NO_SUCH_DAY):
+        return f"a time (see {cell.at})"
+    return UNREAD if cell.defect is not None and not _is_beside_its_value(cell.defect) else ""
+
+
+def _is_beside_its_value(defect: str) -> bool:
+    """Say whether an empty cell is merged with one left of it; merged with one above it may be a well of its own."""
+    merged = _MERGED.search(defect)
+    return merged is not None and merged[1] == merged[2]
 
 
 def _of_xml(text: str) -> Iterator[list[str]]:
-    """Yield a heading and a row for every element that says several things at once, in attributes or in children of its own."""
     try:
         root = fromstring(text.lstrip("\ufeff \r\n\t"), forbid_dtd=True)
     except DefusedXmlException as error:
         raise NotARackFile("This file declares entities, which no list of a rack needs. Save the list as CSV.") from error
     except (ParseError, ValueError) as error:
         raise NotARackFile("This file is no whole XML. Scan the rack again, or save the list as CSV.") from error
-    yield from _with_headings(_of_its_kind(_name(element.tag), _said_by(element)) for element in root.iter())
-
-
-def _said_by(element: Any) -> dict[str, str]:
-    said = {_name(name): value for name, value in element.attrib.items()}
-    if element.text and element.text.strip() and said:
-        said["code"] = element.text
-    return said | {_name(child.tag): child.text or "" for child in element if len(child) == 0 and not child.attrib}
-
-
-def _of_its_kind(kind: str, said: dict[str, str]) -> dict[str, str]:
-    """Return what a thing says of itself: the code of a rack or a place is not a tube's because it is called `id`."""
-    meaning = meaning_of(kind)
-    names = {name: meaning_of(name) for name in said}
-    if meaning == "rack" and "well" not in names.values():
-        return dict([("rack", said[name]) for name in said if names[name] in ("tube", "rack")][:1])
-    if meaning == "well" and "well" not in names.values():
-        return {"well" if well_of(value) else name: value for name, value in said.items()}
-    return said
+    yield from rows_of_nodes([node_of_xml(root)])
 
 
 def _of_json(text: str) -> Iterator[list[str]]:
-    """Yield the same for every object of a JSON text, and a row for every list of plain values."""
     try:
         whole = _parsed(text.lstrip("\ufeff \r\n\t"))
     except (ValueError, RecursionError) as error:
         raise NotARackFile("This file is no whole JSON. Scan the rack again, or save the list as CSV.") from error
-    objects, plain = [], []
-    waiting: list[tuple[str, Any]] = [("", whole)]
-    while waiting:
-        name, one = waiting.pop()
-        inner = list(one.items()) if isinstance(one, dict) else [(name, value) for value in one]
-        values = [_cell(value) for _, value in inner if not isinstance(value, dict | list)]
-        said = dict(zip((key for key, value in inner if not isinstance(value, dict | list)), values, strict=True))
-        if isinstance(one, list):
-            plain += [[value] for value in values] if one is whole else [values] if values else []
-        elif said and all(map(well_of, said)):
-            plain += [[well, value] for well, value in said.items()]
-        else:
-            objects.append(({"well": name} if well_of(name) else {}) | _of_its_kind(name, said))
-        waiting += [(key, value) for key, value in reversed(inner) if isinstance(value, dict | list)]
+    plain, outermost = nodes_of_json(whole)
     yield from plain
-    yield from _with_headings(objects)
+    yield from rows_of_nodes(outermost)
 
 
 def _parsed(text: str) -> Any:
@@ -149,20 +137,3 @@ def _parsed(text: str) -> Any:
             raise
         require_few(len(lines))
         return [json.loads(line) for line in lines]
-
-
-def _with_headings(objects: Iterable[dict[str, str]]) -> Iterator[list[str]]:
-    heading: list[str] = []
-    for said in objects:
-        if len(said) == 1 and meaning_of(next(iter(said))) != "well":
-            yield [*said, *said.values()]  # such as the rack's own identifier
-        if len(said) < 2:
-            continue
-        if list(said) != heading:
-            heading = list(said)
-            yield heading
-        yield [value[:_LONGEST_CELL] for value in said.values()]
-
-
-def _name(tag: str) -> str:
-    return tag.rpartition("}")[2]

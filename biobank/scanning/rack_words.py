@@ -3,6 +3,7 @@
 Letter case, accents, blanks and marks do not count: `No_Tube`, `NO TUBE` and `notube` are one word.
 """
 
+import re
 import unicodedata
 from typing import Final
 
@@ -21,12 +22,30 @@ _NOT_READ: Final = (
     "FAILURE; NG; BAD; BAD READ; BAD CODE; TIMEOUT; MISREAD; UNREAD; UNREADABLE; UNDECODED; NOT DECODED; NOT SCANNED; "
     "NOT READABLE; BARCODE NOT READABLE; BARCODE NOT READ; BARCODE NOT FOUND; NO BARCODE FOUND; NO BARCODE READ; CANNOT DECODE; "
     "COULD NOT READ; COULD NOT DECODE; UNABLE TO READ; DECODING FAILED; DECODING ERROR; READING ERROR; SCAN ERROR; SCAN FAILED; "
-    "INVALID CODE; UNKNOWN; CANNOT READ; ?; ???; *; #####; NICHT GELESEN; NICHT LESBAR; UNLESBAR; LESEFEHLER; FEHLER; KEIN CODE; "
+    "DECODE FAILURE; FAILED TO DECODE; FAILED TO READ; UNDECODABLE; NO CODE FOUND; CODE NOT READ; TUBE NOT READ; NOT OK; NOK; "
+    "INVALID; NICHT DEKODIERT; INVALID CODE; UNKNOWN; CANNOT READ; "
+    "?; ???; *; #####; NICHT GELESEN; NICHT LESBAR; UNLESBAR; LESEFEHLER; FEHLER; KEIN CODE; "
     "NON LU; ILLISIBLE; ERREUR; ERREUR DE LECTURE; NO LEÍDO; ILEGIBLE; ERROR DE LECTURA; NON LETTO; ILLEGGIBILE; NIET "
     "GELEZEN; LEESFOUT; ONLEESBAAR"
 )
 UNREAD_WELL: Final = tuple(_NOT_READ.split("; "))
 """What readers write for a tube that is there and could not be read."""
+READ_WELL: Final = (
+    "OK",
+    "O.K.",
+    "GOOD",
+    "READ",
+    "PASS",
+    "PASSED",
+    "SUCCESS",
+    "DECODED",
+    "PRESENT",
+    "GELESEN",
+    "LU",
+    "LEÍDO",
+    "LETTO",
+)
+"""What readers write beside a tube that was read."""
 
 _HEADINGS: Final = {
     "tube": "tube tubecode tubeid tubebarcode tubenumber tubeno tubename 2dcode 2dbarcode 2did datamatrix decodedbarcode"
@@ -65,12 +84,37 @@ def plain(text: str) -> str:
 
 _EMPTY: Final = {plain(word) for word in EMPTY_WELL} - {""}
 _UNREAD: Final = {plain(word) for word in UNREAD_WELL} - {""}
+_READ: Final = {plain(word) for word in READ_WELL}
+_NO_TEXT: Final = {"null", "none", "nil", "na", "blank"}
+"""What programs write for a cell without a text; of the well it says nothing."""
+_NUMBERED: Final = re.compile(r"[\s(:#_-]+[0-9]+\)?$")
 
 
 def is_unread(text: str) -> bool:
     """Say whether this is what a reader writes for a tube that it could not read: a word for it, or marks without a letter."""
     word = plain(text)
     return word in _UNREAD if word else bool(text.strip("-_ ."))
+
+
+def says_unread(text: str) -> bool:
+    """Say whether a remark beside an empty cell says so: the word, or the word with a number (`NO READ (2)`, `Error 12`)."""
+    return is_unread(text) or is_unread(_NUMBERED.sub("", text) or "-")
+
+
+def may_say_something_else(text: str) -> bool:
+    """Say whether such a word may as well be a kind of sample, or a mark of a person: it counts where it tells rows apart."""
+    return plain(text) in ("", "unknown")
+
+
+def is_read(text: str) -> bool:
+    """Say whether this is what a reader writes beside a tube that it could read."""
+    return plain(text) in _READ
+
+
+def is_blank(text: str) -> bool:
+    """Say whether a cell holds no text, however a program writes that."""
+    word = plain(text)
+    return word in _NO_TEXT if word else not text.strip("-_ .")
 
 
 def is_nothing(text: str) -> bool:
