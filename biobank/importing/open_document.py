@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -35,19 +36,29 @@ from biobank.importing.sheets import (
     address,
     merged_defect,
 )
+from biobank.importing.shown_days import shows_day
 from biobank.importing.texts import text_cell
 
 _NAMES = "urn:oasis:names:tc:opendocument:xmlns:"
-_T, _O, _X, _S = (f"{{{_NAMES}{name}:1.0}}" for name in ("table", "office", "text", "style"))
+_T, _O, _X, _S, _N = (f"{{{_NAMES}{name}:1.0}}" for name in ("table", "office", "text", "style", "datastyle"))
 _ROW, _TABLE = f"{_T}table-row", f"{_T}table"
 MOST_REPEATED = 1000
 _CELLS = (f"{_T}table-cell", f"{_T}covered-table-cell")
 
 
+@dataclass(frozen=True)
+class _Looks:
+    """What styles say: which strike out, and which show a date with its day, or without."""
+
+    struck: set[str] = field(default_factory=set)
+    with_day: dict[str, bool] = field(default_factory=dict)
+
+
 def open_document(data: bytes) -> Book:
     """Open an ODS file; what is none raises, in as many ways as there are."""
     found: list[tuple[str, bool, set[int]]] = []
-    struck: set[str] = set()
+    looks = _Looks()
+    days: dict[str, bool] = {}
     unseen: set[str] = set()
     said: list[str] = []
     column = 1
@@ -62,14 +73,18 @@ def open_document(data: bytes) -> Book:
             column = after
         elif event == "end" and element.tag == f"{_S}style":
             name = element.get(f"{_S}name", "")
-            struck |= {name} if _strikes(element) else set()
+            looks.struck.update({name} if _strikes(element) else ())
+            if (shown := days.get(element.get(f"{_S}data-style-name", ""))) is not None:
+                looks.with_day[name] = shown
             unseen |= (
                 {name} if any(one.get(f"{_T}display") == "false" for one in element.iter(f"{_S}table-properties")) else set()
             )
+        elif event == "end" and element.tag == f"{_N}date-style":  # stands before the styles that name it
+            days[element.get(f"{_S}name", "")] = element.find(f"{_N}day") is not None
         elif event == "end" and element.tag == f"{_O}annotation" and not said:
             said.append(COMMENTS)
     tables = [
-        Table(name, number, partial(_lines, data, number, struck), hidden, frozenset(columns))
+        Table(name, number, partial(_lines, data, number, looks), hidden, frozenset(columns))
         for number, (name, hidden, columns) in enumerate(found, start=1)
     ]
     return Book("ODS", tables, said)
@@ -99,7 +114,7 @@ def _strikes(style: Element) -> bool:
     )
 
 
-def _lines(data: bytes, wanted: int, struck: set[str]) -> Iterator[Line]:
+def _lines(data: bytes, wanted: int, looks: _Looks) -> Iterator[Line]:
     table, number = 0, 1
     for event, element in _elements(data):
         if event == "start" and element.tag == _TABLE:
@@ -114,7 +129,7 @@ def _lines(data: bytes, wanted: int, struck: set[str]) -> Iterator[Line]:
                 raise FileFault(f"Line {number} stands in the file {repeated} times. Delete the lines that say nothing.")
             # A line that is repeated and says something was written as often; thousands of them are the empty end.
             for line in range(number, number + repeated if row and repeated <= MOST_REPEATED else number):
-                yield Line(line, {c: cell for c, one in row if (cell := _cell(one, line, c, struck))}, hidden)
+                yield Line(line, {c: cell for c, one in row if (cell := _cell(one, line, c, looks))}, hidden)
             number += repeated
 
 
@@ -142,14 +157,14 @@ def _text_of(element: Element) -> str:
     return "".join(parts)
 
 
-def _cell(found: Element, line: int, column: int, struck_styles: set[str]) -> Cell | None:
+def _cell(found: Element, line: int, column: int, looks: _Looks) -> Cell | None:
     at = address(line, column)
     if found.tag == _CELLS[1] and not len(found):
         return Cell(at, defect=merged_defect("around it"))
     paragraphs = [one for one in found if one.tag == f"{_X}p"]
     text = "\n".join(_text_of(one) for one in paragraphs)
     styles = {found.get(f"{_T}style-name")} | {one.get(f"{_X}style-name") for one in found.iter(f"{_X}span")}
-    more: dict[str, Any] = {"struck": bool(styles & struck_styles)}
+    more: dict[str, Any] = {"struck": bool(styles & looks.struck)}
     kind = found.get(f"{_O}value-type")
     if found.get(f"{_T}formula") is not None:
         if kind is None or (kind == "string" and not text and found.get(f"{_O}string-value") is None):
@@ -162,18 +177,15 @@ def _cell(found: Element, line: int, column: int, struck_styles: set[str]) -> Ce
             day = date.fromisoformat(found.get(f"{_O}date-value", "")[:10])
         except ValueError:
             return Cell(at, defect=NO_SUCH_DAY)
-        shows_day = any(int(part) == day.day for part in _parts(text)) or not text
-        defect = None if shows_day else NO_DAY
+        by_style = looks.with_day.get(found.get(f"{_T}style-name", ""))
+        seen = shows_day(text, day) or not text if by_style is None else by_style
+        defect = None if seen else NO_DAY
         return Cell(at, day, defect=defect, **more)
     if kind == "boolean":
         return Cell(at, found.get(f"{_O}boolean-value") == "true", **more)
     if kind == "time":
         return Cell(at, defect=A_TIME)
     return text_cell(at, text, **more) if text.strip() else None
-
-
-def _parts(text: str) -> list[str]:
-    return "".join(c if c.isdecimal() else " " for c in text).split()
 
 
 def _readings(text: str) -> set[Decimal]:

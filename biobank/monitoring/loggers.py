@@ -11,62 +11,28 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from statistics import median_low
-from typing import Final, Literal
-from zoneinfo import ZoneInfo
+from typing import Final
 
-from biobank.foundation.errors import Conflict
 from biobank.foundation.text_encoding import unicode_encoding
 from biobank.monitoring.judging import Measure
+from biobank.monitoring.logger_times import Dates, LoggerFileUnread, instants, is_time, is_zone, order_of, zone_named, zone_of
 
-Dates = Literal["day_first", "month_first"]
 MOST_ROWS: Final = 50_000
 _PREAMBLE = 200
 _NOT_READ = {"", "-", "--", "---", "----", "n/a", "nan", "ol", "err", "error", "fault", "no data"}
-_TIME = re.compile(r"time|zeit|date|datum|heure|stamp", re.I)
-_ZONE = re.compile(r"time\s*-?\s*zone|zeitzone|utc offset", re.I)
 _SERIAL = re.compile(r"serial|seriennummer", re.I)
-_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])(\d{1,2})(?::?(\d{2}))?", re.I)
-_DAY = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{2,4})")
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*(am|pm)?\s*(Z|[+-]\d{2}:?\d{2})?", re.I)
-
-
-class LoggerFileUnread(Conflict):
-    """A file does not say what a logger's file says, or a row of it cannot be read."""
-
-    code = "logger_file_unread"
-    title = "This file cannot be read"
-
-
-class LoggerZoneMissing(Conflict):
-    """A logger's clock shows the time of some zone. The file does not name it, so a person says which."""
-
-    code = "logger_zone_missing"
-    title = "Of which zone are its times?"
-
-
-class LoggerZoneDiffers(Conflict):
-    """The file names a zone, and the person another."""
-
-    code = "logger_zone_differs"
-    title = "The file names another zone"
-
-
-class LoggerDatesUnclear(Conflict):
-    """Days are written with strokes and none is above twelve: 03/04 can be in March or in April."""
-
-    code = "logger_dates_unclear"
-    title = "Day first, or month first?"
-
-
-class LoggerTimeUnclear(Conflict):
-    """A row shows a time that the clock of its zone skipped or showed twice, when summer time began or ended."""
-
-    code = "logger_time_unclear"
-    title = "When was that?"
+_NO_READING = re.compile(
+    r"alarm|limit|grenz|threshold|set\s*-?\s*point|sollwert|dew|taupunkt|ros[ée]e|roc[ií]o|dauwpunt|wet\s*bulb|feuchtkugel", re.I
+)
+"""What stands in degrees in a column, and is no reading of the place."""
+_OF_AN_INTERVAL = re.compile(
+    r"(?<!\d)(?<!\d )(?<!/)\b(?:min|max)(?:imum|imal|\b)|lowest|highest|\b(?:low|high|peak)\b|tiefst|höchst|niedrigst", re.I
+)
+_OF_A_TEMPERATURE = re.compile(r"temp|probe|sensor|channel|kanal|fühler", re.I)
 
 
 @dataclass(frozen=True)
@@ -93,10 +59,12 @@ class LoggerFile:
 
 @dataclass(frozen=True)
 class _Heading:
-    """Columns by their place in a row."""
+    """Columns by their place in a row; `zone`: of the zone, where it has one."""
 
     line: int
+    names: list[str]
     time: tuple[int, ...]
+    zone: int | None
     values: dict[int, tuple[Measure, str]]
 
 
@@ -113,15 +81,21 @@ def read_logger(data: bytes, *, zone: str | None = None, dates: Dates | None = N
         raise LoggerFileUnread("There is no row under the heading of this file.")
     if len(rows) > MOST_ROWS:
         raise LoggerFileUnread(f"This file has {len(rows)} rows; at most {MOST_ROWS} are read. Export a shorter time.")
+    _require_as_wide(rows, heading)
     times = [(number, _cell(cells, heading.time)) for number, cells in rows]
-    named = _zone_named(lines[: heading.line])
-    where, by = _zone_of(times, named, zone)
-    order = _order(times, dates)
+    zones = [] if heading.zone is None else [_cell(cells, (heading.zone,)) for _number, cells in rows]
+    if len(set(zones)) > 1:
+        times = [(number, f"{stamp} {said}") for (number, stamp), said in zip(times, zones, strict=True)]
+        zones = []
+    named = zone_named(
+        [cells for _number, cells in lines[: heading.line - 1]], [heading.names[at] for at in heading.time], zones[:1]
+    )
+    where, by = zone_of(times, named, zone)
+    moments = instants(times, where, order_of(times, dates))
     found: list[Logged] = []
     looked: list[datetime] = []
     unread = 0
-    for (number, cells), (_number, stamp) in zip(rows, times, strict=True):
-        at = _instant(number, stamp, where, order)
+    for (number, cells), at in zip(rows, moments, strict=True):
         read = [
             (column, _value(number, cells[column] if column < len(cells) else "", unit, measure))
             for column, (measure, unit) in heading.values.items()
@@ -166,27 +140,43 @@ def _lines(data: bytes) -> list[tuple[int, list[str]]]:
 def _heading(lines: Sequence[tuple[int, list[str]]]) -> _Heading:
     """Find the line that names a time and what was read in which unit."""
     for index, (_number, cells) in enumerate(lines[:_PREAMBLE]):
-        time = tuple(column for column, cell in enumerate(cells) if _TIME.search(cell) and not _ZONE.search(cell))
+        time = tuple(column for column, cell in enumerate(cells) if is_time(cell))
         values = {column: unit for column, cell in enumerate(cells) if column not in time and (unit := _unit(cell)) is not None}
         if not time or not values:
             continue
-        measures = [measure for measure, _unit_of in values.values()]
-        if len(set(measures)) != len(measures):
-            names = " and ".join(
-                f"\N{LEFT DOUBLE QUOTATION MARK}{cells[column]}\N{RIGHT DOUBLE QUOTATION MARK}" for column in values
-            )
-            raise LoggerFileUnread(f"This file has several probes: {names}. Export one probe a file.")
-        return _Heading(index + 1, time[:2], values)
+        _require_one_a_measure(cells, values)
+        zone = next((column for column, cell in enumerate(cells) if is_zone(cell)), None)
+        return _Heading(index + 1, cells, time[:2], zone, values)
     raise LoggerFileUnread("No line of this file names a time and a temperature in °C or °F, or a level in %.")
 
 
+def _require_one_a_measure(cells: Sequence[str], values: dict[int, tuple[Measure, str]]) -> None:
+    def named(columns: Iterable[int]) -> str:
+        return " and ".join(f"\N{LEFT DOUBLE QUOTATION MARK}{cells[column]}\N{RIGHT DOUBLE QUOTATION MARK}" for column in columns)
+
+    if found := [column for column in values if _OF_AN_INTERVAL.search(cells[column])]:
+        raise LoggerFileUnread(f"This file sums up intervals: {named(found)}. Export the single readings.")
+    measures = [measure for measure, _unit_of in values.values()]
+    if len(set(measures)) != len(measures):
+        raise LoggerFileUnread(f"This file has several probes: {named(values)}. Export one probe a file.")
+
+
+def _require_as_wide(rows: Sequence[tuple[int, Sequence[str]]], heading: _Heading) -> None:
+    """Raise for a row with more cells than there are headings: a decimal comma that nobody quoted parts a value in two."""
+    for number, cells in rows:
+        if any(cells[len(heading.names) :]):
+            raise LoggerFileUnread(
+                f"Row {number} has more cells than the heading. Export with a decimal point, or with semicolons.", row=number
+            )
+
+
 def _unit(cell: str) -> tuple[Measure, str] | None:
-    if re.search(r"alarm|limit|min\b|max\b|grenz", cell, re.I):
+    if _NO_READING.search(cell):
         return None
-    if re.search(r"[°º]\s*F\b|fahrenheit", cell, re.I):
-        return "temperature_mc", "F"
-    if re.search(r"[°º]\s*C\b|celsius", cell, re.I):
-        return "temperature_mc", "C"
+    if found := re.search(r"[°º]\s*([CF])\b|\b(celsius|fahrenheit)\b|\bdeg\.?\s*([CF])\b", cell, re.I):
+        return "temperature_mc", next(part for part in found.groups() if part)[0].upper()
+    if _OF_A_TEMPERATURE.search(cell) and (found := re.search(r"[(\[]\s*([CF])\s*[)\]]", cell)):
+        return "temperature_mc", found[1]
     if "%" in cell and re.search(r"level|füllstand|niveau", cell, re.I):
         return "level_ppm", "%"
     return None
@@ -196,105 +186,11 @@ def _cell(cells: Sequence[str], columns: Sequence[int]) -> str:
     return " ".join(cells[column] for column in columns if column < len(cells))
 
 
-def _zone_named(preamble: Iterable[tuple[int, Sequence[str]]]) -> str | None:
-    for _number, cells in preamble:
-        text = " ".join(cells)
-        if found := _ZONE.search(text):
-            said = text[found.end() :].strip(" :=()")
-            return said or None
-        if (found := re.search(r"\((?:UTC|GMT)[^)]*\)", text, re.I)) and _TIME.search(text):
-            return found.group().strip("()")
-    return None
-
-
-def _as_zone(said: str) -> tzinfo | None:
-    if said.upper() in ("UTC", "GMT", "Z"):
-        return UTC
-    if found := _OFFSET.fullmatch(said.strip()):
-        sign, hours, minutes = found.groups()
-        apart = timedelta(hours=int(hours), minutes=int(minutes or 0))
-        return timezone(apart if sign == "+" else -apart) if apart < timedelta(hours=15) else None
-    try:
-        return ZoneInfo(said)
-    except (KeyError, ValueError, OSError):
-        return None
-
-
-def _zone_of(times: Sequence[tuple[int, str]], named: str | None, stated: str | None) -> tuple[tzinfo | None, str]:
-    """Return the zone of the rows, and its name; None when each row carries its own offset."""
-    own = [bool((found := _CLOCK.search(stamp)) and found[5]) for _number, stamp in times]
-    if all(own):
-        return None, "in each row"
-    if any(own):
-        raise LoggerFileUnread(f"Row {times[own.index(False)][0]} says no zone, and others do.")
-    of_file = None if named is None else _as_zone(named)
-    if of_file is None:
-        if stated is None:
-            shown = f" It says {named!r}, which is no name of a zone." if named else ""
-            raise LoggerZoneMissing(f"The file does not say of which zone its times are.{shown} Say it, such as Europe/Vienna.")
-        return _stated(stated), stated
-    if stated is not None:
-        moments = [datetime(2026, month, 1, tzinfo=UTC) for month in (1, 7)]
-        theirs = _stated(stated)
-        if stated != named and any(one.astimezone(theirs).utcoffset() != one.astimezone(of_file).utcoffset() for one in moments):
-            raise LoggerZoneDiffers(f"The file says {named}, you say {stated}. Leave it out, or look at the logger again.")
-    return of_file, str(named)
-
-
-def _stated(zone: str) -> tzinfo:
-    found = _as_zone(zone)
-    if found is None:
-        raise LoggerZoneMissing(f"{zone!r} is no name of a zone. Say it such as Europe/Vienna, or UTC+01:00.", field="zone")
-    return found
-
-
-def _order(times: Iterable[tuple[int, str]], dates: Dates | None) -> Dates:
-    """Say how days with strokes are written: by the first that can be only one, or as the person says."""
-    strokes = [found for _number, stamp in times if (found := _DAY.search(stamp)) and found[2] == "/" and len(found[1]) < 3]
-    if not strokes:
-        return "day_first"
-    day_first, month_first = any(int(one[1]) > 12 for one in strokes), any(int(one[3]) > 12 for one in strokes)
-    if day_first and month_first:
-        raise LoggerFileUnread("Some days of this file are written day first, others month first.")
-    if day_first or month_first:
-        return "day_first" if day_first else "month_first"
-    if dates is None:
-        raise LoggerDatesUnclear(f"{strokes[0][0]} can be two days. Say whether day or month stands first.", field="dates")
-    return dates
-
-
-def _instant(number: int, stamp: str, zone: tzinfo | None, order: Dates) -> datetime:
-    day, clock = _DAY.search(stamp), _CLOCK.search(stamp)
-    unread = LoggerFileUnread(f"Row {number}: {stamp[:40]!r} is no day and time.", row=number)
-    if day is None or clock is None:
-        raise unread
-    parts = [int(day[1]), int(day[3]), int(day[4])]
-    if len(day[1]) == 4:
-        year, month, date = parts
-    else:
-        date, month, year = parts if day[2] != "/" or order == "day_first" else [parts[1], parts[0], parts[2]]
-    hour = int(clock[1])
-    if clock[4]:
-        hour = hour % 12 + (12 if clock[4].lower() == "pm" else 0)
-    if clock[5]:
-        zone = UTC if clock[5].upper() == "Z" else _as_zone(clock[5])
-    if zone is None:
-        raise unread
-    year += 2000 if year < 100 else 0
-    try:
-        first = datetime(year, month, date, hour, int(clock[2]), int(clock[3] or 0), tzinfo=zone)
-    except ValueError:
-        raise unread from None
-    second = first.replace(fold=1)
-    if first.utcoffset() != second.utcoffset():
-        twice = first.astimezone(UTC).astimezone(zone) == first
-        why = "was shown twice, when summer time ended" if twice else "never was: summer time began"
-        raise LoggerTimeUnclear(f"Row {number}: {stamp[:40]} {why}. Export the file with UTC times.", row=number)
-    return first.astimezone(UTC)
-
-
 def _value(number: int, cell: str, unit: str, measure: Measure) -> int | None:
     """Return m°C or millionths; None where the logger wrote that it read nothing."""
+    own = re.search(r"[°º]\s*([CF])", cell)
+    if own is not None and own[1] != unit:
+        raise LoggerFileUnread(f"Row {number}: {cell[:40]!r} is in another unit than its heading says.", row=number)
     shown = re.sub(r"[°º]\s*[CF]|%|\s", "", cell).replace("\N{MINUS SIGN}", "-")
     if shown.lower() in _NOT_READ:
         return None

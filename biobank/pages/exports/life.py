@@ -26,6 +26,7 @@ from biobank.pages.ui.forms import FormFault, drawn
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
+from biobank.pages.ui.typed_times import instant_typed
 from biobank.specimens.materials import amount_text
 from biobank.specimens.queries import describe_specimen
 from biobank.specimens.schemas import SpecimenPublic
@@ -120,15 +121,25 @@ def _line(event: EventPublic) -> dict[str, Any]:
 
 @router.get("/specimens/{code}/as-of")
 async def show_as_of(
-    request: Request, code: SpecimenCode, reading: PageReading, at: Moment = "", as_known_at: Moment = ""
+    request: Request,
+    code: SpecimenCode,
+    reading: PageReading,
+    at: Moment = "",
+    as_known_at: Moment = "",
+    which_at: Moment = "",
+    which_as_known_at: Moment = "",
 ) -> Response:
-    """Draw a specimen as it stood: what had happened by `at`, as far as the bank knew by `as_known_at` (both site time)."""
+    """Draw a specimen as it stood: what had happened by `at`, as far as the bank knew by `as_known_at` (both site time).
+
+    `which_…`: which of two instants is meant, where the clock showed that time twice.
+    """
     zone: ZoneInfo = request.state.zone
     refusal: Refusal | None = None
     then: SpecimenPublic | None = None
     last: EventPublic | None = None
     try:
-        world, known = _instant("at", at, zone), _instant("as_known_at", as_known_at, zone)
+        world = _instant("at", at, which_at, zone)
+        known = _instant("as_known_at", as_known_at, which_as_known_at, zone)
         then, last = await reading.agreeing(_then, code, world, known)
     except FormFault as fault:
         refusal = fault
@@ -141,7 +152,7 @@ async def show_as_of(
         request,
         "specimen_as_of.html",
         code=code,
-        typed={"at": at, "as_known_at": as_known_at},
+        typed={"at": at, "as_known_at": as_known_at, "which_at": which_at, "which_as_known_at": which_as_known_at},
         answer=_answer(then, last, min(world or clock.now(), clock.now()), known, zone) if then and last else None,
         rows=_compared(then, now) if then is not None else [],
         columns=[Column("what", "What"), Column("then", "Then"), Column("now", "Now"), Column("changed", "Since then", "chip")],
@@ -179,16 +190,16 @@ def _answer(then: SpecimenPublic, last: EventPublic, at: datetime, known: dateti
     }
 
 
-def _instant(name: str, typed: str, zone: ZoneInfo) -> datetime | None:
+def _instant(name: str, typed: str, which: str, zone: ZoneInfo) -> datetime | None:
     if not typed.strip():
         return None
     try:
-        instant = datetime.fromisoformat(typed.strip())
-        if not 1970 <= instant.year < 2200:
-            raise ValueError
-    except ValueError:
-        raise FormFault({name: "Enter a day and a time, such as 2026-11-03T14:05."}) from None
-    return instant if instant.tzinfo is not None else instant.replace(tzinfo=zone)
+        instant = instant_typed(typed.strip(), which, zone)
+    except ValueError as error:
+        raise FormFault({name: f"{str(error)[:1].upper()}{str(error)[1:]}"}) from None
+    if not 1970 <= instant.year < 2200:
+        raise FormFault({name: "Enter a day and a time, such as 2026-11-03T14:05."})
+    return instant
 
 
 def _compared(then: SpecimenPublic, now: SpecimenPublic) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.terms import words
 from biobank.pages.ui.faults import faults_of, is_term, plain_name, term_of
 from biobank.pages.ui.session import Form
+from biobank.pages.ui.typed_times import WHICH, instant_typed
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -138,7 +139,8 @@ class Field:
     """An input. `kind`: text · number · measure · select · checkbox · choices · date · datetime · textarea · scan · scans ·
     file · files.
 
-    `choices` are boxes to tick, any number of them: its `value` is a list.
+    `choices` are boxes to tick, any number of them: its `value` is a list. `which`: of a datetime, what was said of a time that
+    the clock showed twice.
     """
 
     name: str
@@ -150,6 +152,7 @@ class Field:
     options: Sequence[tuple[str, str]] = ()
     accepts: str = ""
     unit: str | None = None
+    which: str = ""
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,8 @@ def fields_of(
         )
         for name in names
     ]
-    return [replace(field, required=True) if field.name in needed else field for field in fields]
+    said = {name: str((values or {}).get(WHICH + name) or "") for name in names}
+    return [replace(field, required=field.required or field.name in needed, which=said[field.name]) for field in fields]
 
 
 def _value(values: Mapping[str, Any] | None, name: str, info: FieldInfo) -> Any:
@@ -325,11 +329,7 @@ def _typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
     if plain is int and (measure := measure_of(name)) is not None:
         return stored(text, measure)
     if plain is datetime or plain is AwareDatetime:
-        try:
-            instant = datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError("enter a day and a time.") from None
-        return instant if instant.tzinfo is not None else instant.replace(tzinfo=zone)
+        return instant_typed(text, form.get(WHICH + name), zone)
     return term_of(text) if plain is str and is_term(info) else text
 
 

@@ -57,6 +57,7 @@ from biobank.pages.ui.assets import STATIC
 from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.nav import crumbs_for, nav_for, parts_for
 from biobank.pages.ui.security import security_headers
+from biobank.pages.ui.typed_times import shown_twice
 from biobank.quality.schemas import ATTACHMENT_MIB
 
 TEMPLATES_DIR = Path(__file__).parent / "templates"
@@ -99,6 +100,11 @@ def _log_time(context: Context, value: Any) -> Markup:
 
 
 @pass_context
+def _shown_twice(context: Context, value: Any) -> list[tuple[str, str]]:
+    return shown_twice(value, context["zone"])
+
+
+@pass_context
 def _query(context: Context, **changes: str | int | None) -> str:
     """Return the present query string with `changes` made (None removes), for links that keep the filters."""
     request: Request = context["request"]
@@ -120,6 +126,7 @@ def make_environment(directory: Path = TEMPLATES_DIR) -> Environment:
     environment.filters.update(
         when=_when,
         log_time=_log_time,
+        shown_twice=_shown_twice,
         day=filters.day,
         code=filters.code,
         quantity=filters.quantity,
