@@ -24,8 +24,7 @@ from biobank.foundation.paging import Listed
 from biobank.monitoring.events import LoggerFileRecorded
 from biobank.monitoring.excursions import Cause, Followed, follow
 from biobank.monitoring.judging import PACE_OVER, PACE_WITHIN, Before, Doubt, Measure, Outside, Read, doubt_of, outside_of
-from biobank.monitoring.logger_times import Dates
-from biobank.monitoring.loggers import Logged, LoggerFile, read_logger
+from biobank.monitoring.loggers import Dates, Logged, LoggerFile, read_logger
 from biobank.monitoring.models import logger_file, reading
 from biobank.monitoring.readings import ImplausibleReading
 from biobank.storage.limits import PlaceLimits, limits_of_place

@@ -19,7 +19,33 @@ from typing import Final
 
 from biobank.foundation.text_encoding import unicode_encoding
 from biobank.monitoring.judging import Measure
-from biobank.monitoring.logger_times import Dates, LoggerFileUnread, instants, is_time, is_zone, order_of, zone_named, zone_of
+from biobank.monitoring.logger_times import (
+    Dates,
+    LoggerDatesUnclear,
+    LoggerFileUnread,
+    LoggerTimeUnclear,
+    LoggerZoneDiffers,
+    LoggerZoneMissing,
+    instants,
+    is_time,
+    is_zone,
+    order_of,
+    zone_named,
+    zone_of,
+)
+
+__all__ = [
+    "Dates",
+    "Logged",
+    "LoggerDatesUnclear",
+    "LoggerFile",
+    "LoggerFileUnread",
+    "LoggerTimeUnclear",
+    "LoggerZoneDiffers",
+    "LoggerZoneMissing",
+    "gaps_between",
+    "read_logger",
+]
 
 MOST_ROWS: Final = 50_000
 _PREAMBLE = 200

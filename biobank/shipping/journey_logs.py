@@ -11,8 +11,7 @@ from biobank.acts.act import Act
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict
 from biobank.monitoring.logger_files import kept_file
-from biobank.monitoring.logger_times import Dates
-from biobank.monitoring.loggers import LoggerFile, read_logger
+from biobank.monitoring.loggers import Dates, LoggerFile, read_logger
 
 
 class LoggerOfAnotherTime(Conflict):

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from biobank.custody.recording import Circumstances, Instant
 from biobank.foundation.paging import Listed
 from biobank.foundation.scanned_text import Scanned
-from biobank.monitoring.logger_times import Dates
+from biobank.monitoring.loggers import Dates
 from biobank.shipping.events import LISTED, REFERENCE
 from biobank.storage.schemas import TemperatureClass
 

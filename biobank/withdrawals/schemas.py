@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from biobank.custody.recording import Circumstances, FreeText, Instant
 from biobank.foundation.paging import Listed
 from biobank.foundation.scanned_text import Scanned
-from biobank.monitoring.logger_times import Dates
+from biobank.monitoring.loggers import Dates
 from biobank.quality.schemas import Code, Reason, Sha256, Token
 from biobank.shipping.schemas import ArrivedBox, Reference, Zone
 from biobank.viability.schemas import DosePublic, SetDose

@@ -24,9 +24,9 @@ from biobank.scanning.rack_files import (
     read_rack,
     require_one_rack,
     rows_of,
-    well_of,
 )
 from biobank.scanning.rack_tables import LARGEST_FILE, NotARackFile, rows_of_file
+from biobank.scanning.rack_wells import well_of
 from biobank.scanning.rack_words import EMPTY_WELL, UNREAD_WELL
 
 CODES = st.integers(0, NUMBERS - 1).map(lambda number: make_code("AD", 2026, number).text)

@@ -1,6 +1,7 @@
 """Racks in workbooks, XML and JSON: a code is what people saw, and an uncertain one is still a row."""
 
 import io
+from collections.abc import Sequence
 from datetime import date, time
 from typing import Any
 
@@ -16,7 +17,7 @@ U = make_code("AD", 2026, 5).text
 BOX = make_code("BX", None, 5).text
 
 
-def workbook(rows: list[list[Any]], formats: dict[str, str] | None = None, merged: str | None = None) -> bytes:
+def workbook(rows: Sequence[Sequence[Any]], formats: dict[str, str] | None = None, merged: str | None = None) -> bytes:
     book = Workbook()
     sheet = book.active
     assert sheet is not None
@@ -68,7 +69,7 @@ def test_a_number_that_the_spreadsheet_cut_refuses_the_file_with_its_cell(number
 
 
 def test_what_stands_beside_a_tube_in_a_workbook_is_no_tube() -> None:
-    rows = [
+    rows: list[list[Any]] = [
         ["Rack ID", 77, None, None, None],
         ["Well", "Tube", "Volume", "At", "Day"],
         ["A1", T, 1.0, time(9, 30), date(2026, 3, 1)],
@@ -81,7 +82,7 @@ def test_what_stands_beside_a_tube_in_a_workbook_is_no_tube() -> None:
 
 
 def test_a_cell_merged_with_the_well_above_is_a_row_and_one_merged_sidewards_is_not() -> None:
-    rows = [["Well", "Tube", "Note"], ["A1", T, None], ["A2", None, None], ["A3", None, None]]
+    rows: list[list[Any]] = [["Well", "Tube", "Note"], ["A1", T, None], ["A2", None, None], ["A3", None, None]]
     assert read(workbook(rows, merged="B2:B3")).lines == [Line(T, "A1"), Line(UNREAD, "A2")]
     assert read(workbook(rows, merged="B2:C2")).lines == [Line(T, "A1")]
 

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.foundation.terms import counted
 from biobank.monitoring.logger_files import LoggerFileAnswer, RecordLoggerFile, record_logger_file
-from biobank.monitoring.logger_times import LoggerZoneMissing
+from biobank.monitoring.loggers import LoggerZoneMissing
 from biobank.monitoring.readings import ImplausibleReading
 from biobank.pages.monitoring.said import limits_in_words
 from biobank.pages.storage.about import about_place, trail_of
