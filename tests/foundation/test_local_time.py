@@ -12,10 +12,17 @@ from biobank.foundation.local_time import instants_of
 ZONES = [
     ZoneInfo(name)
     for name in (
-        "Europe/Vienna", "Europe/London", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Africa/Cairo",
-        "Pacific/Apia", "Asia/Kathmandu", "UTC",
+        "Europe/Vienna",
+        "Europe/London",
+        "America/New_York",
+        "Australia/Lord_Howe",
+        "America/Santiago",
+        "Africa/Cairo",
+        "Pacific/Apia",
+        "Asia/Kathmandu",
+        "UTC",
     )
-]  # fmt: skip
+]
 SHOWN = st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1))
 
 

@@ -79,7 +79,7 @@ def _cells(data: bytes) -> list[Cell]:
         ["{d:02}/{m:02}/{y}", "{y}-{m:02}-{d:02}", "{d}.{m}.{s:02}", "{m}/{d}/{s:02}", "{d}. {w} {y}", "{w} {d}, {s:02}"]
     ),
 )
-def test_every_whole_date_shows_its_day(day: date, form: str) -> None:  # fmt: skip
+def test_every_whole_date_shows_its_day(day: date, form: str) -> None:
     assert shows_day(form.format(d=day.day, m=day.month, y=day.year, s=day.year % 100, w=MONTHS[day.month - 1]), day)
 
 
@@ -89,7 +89,7 @@ def test_every_whole_date_shows_its_day(day: date, form: str) -> None:  # fmt: s
         ["{m:02}/{y}", "{y}-{m:02}", "{m}/{s:02}", "{s:02}.{m}", "{w} {y}", "{w} {s:02}", "{s:02}-{w}", "{y}", "{w}"]
     ),
 )
-def test_no_month_and_year_ever_shows_a_day(day: date, form: str) -> None:  # fmt: skip
+def test_no_month_and_year_ever_shows_a_day(day: date, form: str) -> None:
     assert not shows_day(form.format(m=day.month, y=day.year, s=day.year % 100, w=MONTHS[day.month - 1]), day)
 
 

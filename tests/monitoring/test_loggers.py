@@ -251,7 +251,7 @@ ENDS = [("", None), ("Z", 0), (" UTC", 0), ("+01", 60), ("+0530", 330), ("-05:00
 )
 def test_every_way_to_write_a_time_says_the_same(
     shown: datetime, order: str, way: int, clock: str, end: tuple[str, int | None], iso: bool
-) -> None:  # fmt: skip
+) -> None:
     day = "%Y-%m-%d" if iso else DAYS[order][way % len(DAYS[order])]
     stamp = shown.strftime(f"{day} {clock}") + end[0]
     found = read_logger(IN_ROW.format(stamp).encode(), zone="UTC+01:00", dates=order).readings  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ def workbook(rows: Sequence[Sequence[Any]], formats: dict[str, str] | None = Non
     sheet = book.active
     assert sheet is not None
     for row in rows:
-        sheet.append(row)
+        sheet.append(list(row))
     for at, pattern in (formats or {}).items():
         sheet[at].number_format = pattern
     if merged:
@@ -43,7 +43,7 @@ def read(data: bytes | str) -> RackFile:
         (341234567, "General", "341234567"),
         (12345678.0, "0", "12345678"),
         ("0341234567", "@", "0341234567"),
-        (f"=CONCATENATE(\"{T}\")", "General", UNREAD),  # never calculated: nobody saw a code
+        (f'=CONCATENATE("{T}")', "General", UNREAD),  # never calculated: nobody saw a code
         ("#N/A", "General", UNREAD),
         (341, '"FX"000000', "341 (see B2)"),  # a code by another name than its number
         (341234567, "#,##0", "341234567 (see B2)"),
@@ -51,7 +51,7 @@ def read(data: bytes | str) -> RackFile:
         (date(2026, 3, 1), "d-mmm", "2026-03-01"),
         (time(1, 2), "h:mm", "a time (see B2)"),
     ],
-)  # fmt: skip
+)
 def test_a_code_in_a_workbook_is_what_people_saw_and_an_uncertain_one_is_still_a_row(value: Any, pattern: str, text: str) -> None:
     for heading in (["Well", "Tube"], ["A12", T]):
         first = [] if heading[0] == "Well" else [Line(T, "A12")]
@@ -100,33 +100,47 @@ TWO = [Line(T, "A1"), Line(UNREAD, "A2")]
     [
         # one inside the other
         ("<r><well position='A1'><tube barcode='ONE'/></well><well position='A2'><tube barcode='TWO'/></well></r>", None),
-        ("<r><well position='A1'><t><barcode>ONE</barcode></t></well>"
-         "<well position='A2'><t><barcode>TWO</barcode></t></well></r>", None),
+        (
+            "<r><well position='A1'><t><barcode>ONE</barcode></t></well>"
+            "<well position='A2'><t><barcode>TWO</barcode></t></well></r>",
+            None,
+        ),
         ("<r><well id='A1'><tube id='ONE'/></well><well id='A2'><tube id='TWO'/></well></r>", None),
         ("<r><w row='A' column='1'><c><t code='ONE'/></c></w><w row='A' column='2'><c><t code='TWO'/></c></w></r>", None),
-        ("<r><w><pos>A1</pos><state>ok</state><tube><code>ONE</code></tube></w>"
-         "<w><pos>A2</pos><tube><code>TWO</code></tube></w></r>", None),
+        (
+            "<r><w><pos>A1</pos><state>ok</state><tube><code>ONE</code></tube></w>"
+            "<w><pos>A2</pos><tube><code>TWO</code></tube></w></r>",
+            None,
+        ),
         ("<r><tube code='ONE'><location well='A1'/></tube><tube code='TWO'><location well='A2'/></tube></r>", None),
-        ("<r><tube><code>ONE</code><at><row>A</row><column>1</column></at></tube>"
-         "<tube><code>TWO</code><at><row>A</row><column>2</column></at></tube></r>", None),
+        (
+            "<r><tube><code>ONE</code><at><row>A</row><column>1</column></at></tube>"
+            "<tube><code>TWO</code><at><row>A</row><column>2</column></at></tube></r>",
+            None,
+        ),
         ("<rack barcode='TR7'><tube well='A1' barcode='ONE'/><tube well='A2' barcode='TWO'/></rack>", "TR7"),
-        ("<rack id='TR7' position='9'><tubes><tube well='A1' barcode='ONE'/>"
-         "<tube well='A2' barcode='TWO'/></tubes></rack>", "TR7"),
+        (
+            "<rack id='TR7' position='9'><tubes><tube well='A1' barcode='ONE'/><tube well='A2' barcode='TWO'/></tubes></rack>",
+            "TR7",
+        ),
         ("<scan><location>Lab 3</location><well position='A1'>ONE</well><well position='A2'>TWO</well></scan>", None),
         ("<r><A1>ONE</A1><A2>TWO</A2><A3/></r>", None),
         ("<r xmlns='urn:x'><A1><code>ONE</code></A1><A2><code>TWO</code></A2></r>", None),
         ('[{"position": "A1", "tube": {"barcode": "ONE"}}, {"position": "A2", "tube": {"barcode": "TWO"}}]', None),
         ('{"rack": "TR7", "wells": {"A1": {"code": "ONE"}, "A2": {"code": "TWO"}}}', "TR7"),
         ('{"rack": "TR7", "A1": "ONE", "A2": "TWO", "A3": null}', "TR7"),
-        ('{"tubes": [{"code": "ONE", "position": {"row": "A", "column": 1}}, '
-         '{"code": "TWO", "position": {"row": "A", "column": 2}}]}', None),
+        (
+            '{"tubes": [{"code": "ONE", "position": {"row": "A", "column": 1}}, '
+            '{"code": "TWO", "position": {"row": "A", "column": 2}}]}',
+            None,
+        ),
         # a plate with a mark in its corner is no XML
         ("<>,1,2\nA,ONE,TWO\n", None),
         ("<>\t1\t2\nA\tONE\tTWO\n", None),
         ("A01   ONE   OK\nA02   TWO\n", None),
         ("A01 ONE OK\nA02 TWO\n", None),
     ],
-)  # fmt: skip
+)
 def test_what_stands_within_a_well_is_of_that_well(text: str, rack: str | None) -> None:
     assert read(text.replace("ONE", T).replace("TWO", "NO READ")) == RackFile(TWO, rack)
 

@@ -30,8 +30,11 @@ def read(text: str) -> list[tuple[str, str | None]]:
         (f"Well,Barcode,Mask\nA1,{T},0\nA2,,NoRead\n", "A2"),
         (f"Position,Code,\nA1,{T},OK\nA2,,FAIL\n", "A2"),
         (f",A,B\n1,{T},\n2,NO READ,NO TUBE\n", "A2"),
-        (f"<r><w position='A1'><tube><barcode>{T}</barcode></tube></w>"
-         "<w position='A2'><tube><barcode>NO READ</barcode></tube></w></r>", "A2"),
+        (
+            f"<r><w position='A1'><tube><barcode>{T}</barcode></tube></w>"
+            "<w position='A2'><tube><barcode>NO READ</barcode></tube></w></r>",
+            "A2",
+        ),
         # cousins
         (f"Rack;Row;Column;Code;Error\nR1;A;1;{T};\nR1;A;2;;Nicht gelesen\nR1;A;3;;\n", "A2"),
         (f"Well,Code,Comment\nA1,{T},\nA2,,NO READ (2)\nA3,,\n", "A2"),
@@ -61,7 +64,7 @@ def read(text: str) -> list[tuple[str, str | None]]:
         (f"Well,Tube\nA1,{T}\n,NO READ\n", None),
         (f"TR1,A1,{T}\nTR1,,NO READ\n", None),
     ],
-)  # fmt: skip
+)
 def test_a_tube_that_was_not_read_is_a_row_wherever_the_file_says_so(text: str, well: str | None) -> None:
     first, second = read(text)
     assert (first[0], second) == (T, (UNREAD, well))
@@ -111,13 +114,29 @@ ORDERS = st.permutations(["well", "tube", "status"])
 
 
 @given(
-    st.lists(FOUND, min_size=1, max_size=24), TUBES, WORDS, ORDERS, st.sampled_from("\t;,|"), st.booleans(), st.booleans(),
-    st.sampled_from(["Error", "Barcode status", "", "Mask", "Remark"]), st.booleans(), st.booleans(),
-)  # fmt: skip
+    st.lists(FOUND, min_size=1, max_size=24),
+    TUBES,
+    WORDS,
+    ORDERS,
+    st.sampled_from("\t;,|"),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["Error", "Barcode status", "", "Mask", "Remark"]),
+    st.booleans(),
+    st.booleans(),
+)
 def test_what_is_read_and_what_is_not_covers_every_tube(
-    found: list[str], one: str, word: str, order: list[str], mark: str, headed: bool, split: bool, heading: str, rack: bool,
+    found: list[str],
+    one: str,
+    word: str,
+    order: list[str],
+    mark: str,
+    headed: bool,
+    split: bool,
+    heading: str,
+    rack: bool,
     in_place: bool,
-) -> None:  # fmt: skip
+) -> None:
     """`split`: row and column apart; `rack`: its code in every row; `in_place`: the word stands where the code would."""
     rows, expected = [], []
     names = {"well": ["Row", "Column"] if split else ["Well"], "tube": ["Tube code"], "status": [heading]}
