@@ -267,7 +267,7 @@ def test_acts_are_posted_and_what_a_question_writes_is_that_it_was_asked() -> No
     got = {
         route.path
         for route in routes
-        if isinstance(route, APIRoute) and "GET" in route.methods and acting & set(dependencies(route.dependant))
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and acting & set(dependencies(route.dependant))
     }
     posted = [route for route in routes if isinstance(route, APIRoute) and acting & set(dependencies(route.dependant))]
 

@@ -6,7 +6,7 @@ same row, so an act either sees the revocation or is finished before it.
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row, Select, insert, select, update
@@ -246,7 +246,7 @@ def taken_back_at(consent: Any, covering: Sequence[Any]) -> datetime | None:
 def _taken_back_whole(consent: "Row[Any]", given: Sequence["Row[Any]"]) -> datetime | None:
     """Return when nothing was left that a consent covers: each of its tissues was taken back. `given`: of every kind. Pure."""
     kind = [row for row in given if row.kind == consent.kind]
-    tissues = list(Tissue) if consent.tissues is None else consent.tissues
+    tissues = get_args(Tissue) if consent.tissues is None else consent.tissues
     times = [taken_back_at(consent, covering_of(kind, tissue)) for tissue in tissues]
     known = [time for time in times if time is not None]
     return max(known) if known and len(known) == len(times) else None

@@ -69,4 +69,5 @@ def _changed_at(session: Session, place: str, since: datetime) -> datetime | Non
         return min(lifted)
     of_them = (event.c.stream_kind == StreamKind.CONTAINER.value, event.c.stream_id.in_([row.code for row in around]))
     settled = select(func.max(event.c.occurred_at)).where(*of_them, event.c.kind.in_(_SETTLING), event.c.occurred_at >= since)
-    return session.execute(settled).scalar()
+    found: datetime | None = session.execute(settled).scalar()
+    return found
