@@ -115,9 +115,9 @@ def test_a_reading_of_the_night_of_the_change_is_typed_on_the_page_and_recorded_
 
 
 def test_how_it_stood_in_the_night_of_the_change_asks_which_hour(api: Api, visit: Visit) -> None:
-    tube, tech = a_tube(api), visit("lab_tech")
-    night = autumn(now()).isoformat()
-    here = f"/specimens/{tube}/as-of?at={night}"
+    tube, night = a_tube(api), autumn(now())
+    later(api, minutes=(night.replace(tzinfo=UTC) + timedelta(hours=5) - now()).total_seconds() // 60)
+    tech, here = visit("lab_tech"), f"/specimens/{tube}/as-of?at={night.isoformat()}"
     assert 'name="which_at"' in tech.get_page(here, 422)
     page = tech.get_page(f"{here}&which_at=%2B01:00")
     assert 'id="answer"' in page and 'value="+01:00" selected' in page
