@@ -64,7 +64,7 @@ def count_what_was_missed(session: Session, act: Act, code: str, since: datetime
 def _changed_at(session: Session, place: str, since: datetime) -> datetime | None:
     """Return when the first thing around a tube was lifted out, else when one was last put back or moved after `since`."""
     around = session.execute(_AROUND, {"place": place}).all()
-    lifted = [row.lifted_at for row in around if row.lifted_at is not None]
+    lifted: list[datetime] = [row.lifted_at for row in around if row.lifted_at is not None]
     if lifted:
         return min(lifted)
     of_them = (event.c.stream_kind == StreamKind.CONTAINER.value, event.c.stream_id.in_([row.code for row in around]))
