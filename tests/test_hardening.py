@@ -261,7 +261,7 @@ def test_a_callers_address_is_believed_of_our_proxies_only(peer: str, sees: str)
 
 
 def test_acts_are_posted_and_what_a_question_writes_is_that_it_was_asked() -> None:
-    """Who makes a browser fetch an address acts in nobody's name. One GET runs a use case: an identity was read."""
+    """Who makes a browser fetch an address acts in nobody's name. A GET runs a use case only to say what was read."""
     acting = {"performer", "page_performer", "disclosing", "proven_key"}
     routes = [route for router in ROUTERS for route in router.routes] + list(PAGES.routes)
     got = {
@@ -271,7 +271,11 @@ def test_acts_are_posted_and_what_a_question_writes_is_that_it_was_asked() -> No
     }
     posted = [route for route in routes if isinstance(route, APIRoute) and acting & set(dependencies(route.dependant))]
 
-    assert got == {"/api/v1/donors/{code}/identity"}
+    assert got == {
+        "/api/v1/donors/{code}/identity",
+        "/api/v1/specimens/{code}/notification-plan",
+        "/api/v1/withdrawals/{code}/indication",
+    }
     assert len(posted) > 150
 
 
