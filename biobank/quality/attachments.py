@@ -13,7 +13,6 @@ import base64
 import binascii
 import hashlib
 import os
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,23 +30,13 @@ from biobank.custody.recording import BANK_SUBJECT
 from biobank.custody.states import HoldScope
 from biobank.donors.models import donor, donor_marker
 from biobank.donors.visibility import visible
-from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict, MalformedRequest, NotFound, PayloadTooLarge
+from biobank.foundation.errors import MalformedRequest, NotFound, PayloadTooLarge
 from biobank.monitoring.logger_files import kept_file
 from biobank.quality.holds import find_scope
-from biobank.quality.models import Attachment
 from biobank.quality.schemas import ATTACHMENT_BYTES, ATTACHMENT_MIB, AttachmentPublic, AttachmentRequest
+from biobank.quality.stored_files import attachment, require_stored
 from biobank.vault import KeyDestroyed
 from biobank.vault.keystore import NONCE_BYTES
-
-attachment = table_of(Attachment)
-
-
-class AttachmentUnknown(Conflict):
-    """No file with this hash was stored."""
-
-    code = "attachment_unknown"
-    title = "Attachment not stored"
 
 
 class AttachmentGone(NotFound):
@@ -152,14 +141,6 @@ def find_file(session: Session, actor: Actor, sha256: str) -> tuple[AttachmentPu
     if row is None or not (_may_read(actor, row["stored_by"], row["site_code"]) or _is_report(session, actor, sha256)):
         raise NotFound("There is no attachment with this hash that you may see.")
     return AttachmentPublic(**{n: row[n] for n in AttachmentPublic.model_fields}), row["subject"]
-
-
-def require_stored(session: Session, hashes: Collection[str]) -> None:
-    """Raise AttachmentUnknown naming the first hash that no stored file has."""
-    known = set(session.execute(select(attachment.c.sha256).where(attachment.c.sha256.in_(list(hashes)))).scalars())
-    for sha256 in hashes:
-        if sha256 not in known:
-            raise AttachmentUnknown(f"No file with the hash {sha256} was stored. Store it first: POST /attachments.")
 
 
 @kept_file.give

@@ -25,6 +25,7 @@ from biobank.custody.snapshots import get_all_visible, load
 from biobank.custody.states import LIVE, Quality, State, StreamKind
 from biobank.foundation import clock
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
+from biobank.quality.acceptances import AcceptanceMissing, is_accepted, read_acceptance
 from biobank.quality.events import BasisDecided, Decision, QualityDecided, RegulatoryBasis
 from biobank.quality.independence import Touch, independence_refusals, read_touches
 from biobank.quality.legal_bases import basis_refusals
@@ -44,8 +45,8 @@ from biobank.transparency.models import event as event_table
 from biobank.vault import put_document
 
 RELEASES = frozenset({Decision.RELEASED_TO_BANK, Decision.RELEASED_CONDITIONALLY})
-DECIDABLE = LIVE | {State.ADMINISTERED}
-"""A lot's verdict covers what is there and what was given; what was destroyed or used up needs none."""
+DECIDABLE = LIVE | {State.ADMINISTERED, State.LOST}
+"""A lot's verdict covers what is there, what was given, and what is lost, for it can be found; what was destroyed needs none."""
 
 
 USABLE_BASES = frozenset(RegulatoryBasis) - {RegulatoryBasis.UNDETERMINED, RegulatoryBasis.RESEARCH_ONLY}
@@ -73,10 +74,13 @@ class NothingToDecide(Conflict):
     title = "Nothing to decide"
 
 
-def release_refusals(decision: Decision, specimen: Snapshot, tests: LotTests, at: datetime, *, planned: bool) -> list[Refusal]:
+def release_refusals(
+    decision: Decision, specimen: Snapshot, tests: LotTests, at: datetime, *, planned: bool, accepted: bool
+) -> list[Refusal]:
     """Return every reason why `decision` may not be made about the specimen; empty when it may. Pure.
 
-    `tests`: of its lot; `planned`: a notification plan came with it. Rejecting is always possible.
+    `tests`: of its lot; `planned`: a notification plan came with it; `accepted`: the physician's and the patient's
+    acceptance did. Rejecting is always possible.
     """
     if decision not in RELEASES:
         return []
@@ -90,6 +94,14 @@ def release_refusals(decision: Decision, specimen: Snapshot, tests: LotTests, at
         found.append(
             NotificationPlanMissing(
                 f"Say in the notification plan who is told, and how, if a late result of {specimen.code} is bad.",
+                subject=specimen.code,
+            )
+        )
+    if conditional and not accepted:
+        found.append(
+            AcceptanceMissing(
+                f"{specimen.code} is released before every result is there only when the physician who treats and the patient "
+                "accepted it: say who and when, and which stored files show it.",
                 subject=specimen.code,
             )
         )
@@ -118,12 +130,14 @@ class Deciding:
     at: datetime
     touches: Mapping[str, Sequence[Touch]] = field(default_factory=dict)
 
-    def refusals(self, decision: Decision, *, planned: bool) -> list[Refusal]:
+    def refusals(self, decision: Decision, *, planned: bool, accepted: bool) -> list[Refusal]:
         """Return every reason why `decision` may not be made about one of them."""
         about = [
             refusal
             for specimen in self.specimens
-            for refusal in release_refusals(decision, specimen, self.tests[specimen.lot_code], self.at, planned=planned)
+            for refusal in release_refusals(
+                decision, specimen, self.tests[specimen.lot_code], self.at, planned=planned, accepted=accepted
+            )
         ]
         return [*(self.dependence() if decision in RELEASES else ()), *about]
 
@@ -235,7 +249,11 @@ def decide_lot_basis(session: Session, act: Act, code: str, request: BasisReques
 
 def _decide(session: Session, act: Act, deciding: Deciding, request: DecisionRequest, *, lot: str | None) -> DecisionAnswer:
     specimens, tests = deciding.specimens, deciding.tests
-    raise_first(deciding.refusals(request.decision, planned=request.notification_plan is not None))
+    planned = request.notification_plan is not None
+    raise_first(deciding.refusals(request.decision, planned=planned, accepted=is_accepted(request)))
+    accepted: dict[str, str] = {}
+    if request.decision is Decision.RELEASED_CONDITIONALLY:
+        accepted = read_acceptance(session, act, request, {one.donor_code for one in specimens})
     meaning = Meaning.RELEASED if request.decision in RELEASES else Meaning.REJECTED
     signature = use_signature(session, act, request.signature, meaning)
     plan = None
@@ -252,6 +270,7 @@ def _decide(session: Session, act: Act, deciding: Deciding, request: DecisionReq
                 lot=lot,
                 pending_tests=tests[specimen.lot_code].pending,
                 notification_plan=plan,
+                **accepted,
                 signature=str(signature.id),
             ),
             relies_on=tests[specimen.lot_code].events,

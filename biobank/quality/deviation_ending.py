@@ -11,7 +11,6 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.recording import BANK_SUBJECT, acknowledge
 from biobank.foundation.errors import Conflict, Refusal, raise_first
-from biobank.quality.attachments import require_stored
 from biobank.quality.deviations import attach, describe_deviation, find_deviation, public_of
 from biobank.quality.dispositions import (
     DisposeRequest,
@@ -23,6 +22,7 @@ from biobank.quality.dispositions import (
 from biobank.quality.incident_events import DeviationClosed
 from biobank.quality.models import adverse_event, deviation, recall, recall_closing, reporting_rule
 from biobank.quality.schemas import CloseRequest, DeviationAnswer, DeviationDetail, JudgedUnit, Recorded
+from biobank.quality.stored_files import require_stored
 from biobank.quality.streams import record_on_stream
 from biobank.vault import put_document
 

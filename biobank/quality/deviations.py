@@ -23,7 +23,6 @@ from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Paging, read_page
-from biobank.quality.attachments import require_stored
 from biobank.quality.dispositions import keep_named, known_to, read_units, undecided
 from biobank.quality.holds import find_scope
 from biobank.quality.incident_events import DeviationOpened
@@ -37,6 +36,7 @@ from biobank.quality.schemas import (
     DeviationRequest,
     DeviationSubjectPublic,
 )
+from biobank.quality.stored_files import require_stored
 from biobank.quality.streams import digest_of, record_on_stream
 from biobank.vault import Erased, Keystore, open_document, put_document
 

@@ -30,7 +30,6 @@ from biobank.donors.visibility import lock_donor
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.people.queries import get_site
-from biobank.quality.attachments import attachment, require_stored
 from biobank.quality.decisions import answer_of
 from biobank.quality.ending import (
     USES,
@@ -60,6 +59,7 @@ from biobank.quality.schemas import (
     UseUpRequest,
     WithdrawEndRequest,
 )
+from biobank.quality.stored_files import is_about, require_stored
 from biobank.specimens.models import specimen as specimen_table
 
 MAY_USE_UP_FOR = timedelta(hours=24)
@@ -94,9 +94,7 @@ def _opened(session: Session, act: Act, code: str, expected_seq: int | None) -> 
 
 def _asked_for(session: Session, specimen: Snapshot, sha256: str | None) -> bool:
     """Say whether the donor's written request is on file: a stored file about this donor, not one about anybody else."""
-    of_donor = (attachment.c.sha256 == sha256, attachment.c.subject == specimen.donor_code)
-    known = select(attachment.c.sha256).where(*of_donor)
-    return sha256 is not None and session.execute(known).first() is not None
+    return sha256 is not None and specimen.donor_code is not None and is_about(session, sha256, specimen.donor_code)
 
 
 def site_of_ending(specimen: Snapshot) -> str | None:

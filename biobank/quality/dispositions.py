@@ -24,7 +24,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.models import hold
 from biobank.custody.recording import Circumstances
 from biobank.custody.snapshots import load, may_know
-from biobank.custody.states import TERMINAL, HoldScope, Quality, State
+from biobank.custody.states import HoldScope, Quality, State
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.quality.incident_events import UnitsDisposed
@@ -33,7 +33,8 @@ from biobank.quality.models import adverse_event, deviation_unit, paper_form, un
 from biobank.quality.models import deviation as deviation_table
 from biobank.quality.models import deviation_subject as subject
 from biobank.quality.releases import withdrawals_of_releases
-from biobank.quality.schemas import Code, JudgedUnit, Reason, Token
+from biobank.quality.schemas import Code, JudgedUnit, Reason, Sha256, Token
+from biobank.quality.stored_files import require_stored
 from biobank.quality.streams import digest_of, record_on_stream
 from biobank.specimens.models import specimen
 
@@ -60,13 +61,25 @@ class UnitsUndecided(Conflict):
     title = "Not every unit is decided"
 
 
+class AcknowledgementMissing(Conflict):
+    """What another bank has is settled when that bank knows."""
+
+    code = "acknowledgement_missing"
+    title = "The other bank's acknowledgement is missing"
+
+
 class DisposeRequest(Circumstances):
     """What becomes of units: those named, or with none named all that nobody decided yet."""
 
     specimens: list[Code] | None = Field(default=None, min_length=1, max_length=5000)
     disposition: Disposition = Field(
         description="cleared: not affected; kept_held: a hold on it stays; rejected: quality rejected it, and it may be "
-        "destroyed afterwards; followed_up: it was given to its donor, and who treats them was told."
+        "destroyed afterwards; followed_up: it was given to its donor, and who treats them was told, or another bank has it, "
+        "and acknowledged."
+    )
+    evidence: Sha256 | None = Field(
+        default=None,
+        description="SHA-256 of the other bank's acknowledgement, of what it has; keep the file with POST /attachments.",
     )
     reason: Reason
     signature: Token = None
@@ -163,9 +176,15 @@ def known_to(actor: Actor, units: Iterable[tuple[Snapshot, JudgedUnit]]) -> list
     return [unit for snapshot, unit in units if may_know(actor, snapshot)]
 
 
+GONE = frozenset({State.CONSUMED, State.DISCARDED})
+"""Nothing is left of these to harm anybody. What is lost can be found, and what another bank has can be given there."""
+HANDED_ON = frozenset({State.ADMINISTERED, State.TRANSFERRED_OUT})
+"""It is out of the bank's hands: who has it is told, and that is followed up."""
+
+
 def needs_decision(unit: JudgedUnit) -> bool:
-    """Say whether somebody has to say what becomes of the unit: it is still there, or was given to a patient. Pure."""
-    return State(unit.state) not in TERMINAL or unit.state == State.ADMINISTERED.value
+    """Say whether somebody has to say what becomes of the unit: it is still somewhere, or was given to a patient. Pure."""
+    return State(unit.state) not in GONE
 
 
 def undecided(units: Iterable[JudgedUnit]) -> list[str]:
@@ -175,11 +194,12 @@ def undecided(units: Iterable[JudgedUnit]) -> list[str]:
 
 def misfit(unit: JudgedUnit, disposition: str) -> Refusal | None:
     """Return why the disposition does not fit the unit as it is now, or None. Pure."""
-    given = unit.state == State.ADMINISTERED.value
+    given = State(unit.state) in HANDED_ON
     if not needs_decision(unit):
         return DispositionDoesNotFit(f"{unit.specimen} is {unit.state}: there is nothing to decide of it.", subject=unit.specimen)
     if given != (disposition == "followed_up"):
-        said = "was given to its donor: it is followed up" if given else "was not given: nobody is to be followed up"
+        where = "is with another bank" if unit.state == State.TRANSFERRED_OUT.value else "was given to its donor"
+        said = f"{where}: it is followed up" if given else "was not given: nobody is to be followed up"
         return DispositionDoesNotFit(f"{unit.specimen} {said}.", subject=unit.specimen)
     if disposition == "rejected" and unit.quality != Quality.REJECTED.value:
         return DispositionDoesNotFit(f"Quality has not rejected {unit.specimen} yet. Reject it first.", subject=unit.specimen)
@@ -234,7 +254,8 @@ def record_dispositions(
 ) -> tuple[Appended, int]:
     """Write what becomes of units of a deviation. The caller locked it and checked the right. Returns the event, and of how many.
 
-    Raises UnitsUndecided, DispositionDoesNotFit, NotIndependent, and what `use_signature` raises.
+    Raises UnitsUndecided, DispositionDoesNotFit, NotIndependent, AcknowledgementMissing, AttachmentUnknown, and what
+    `use_signature` raises.
     """
     reached = {unit.specimen: (snapshot, unit) for snapshot, unit in units}
     asked = request.specimens if request.specimens is not None else undecided(unit for _, unit in units)
@@ -246,10 +267,19 @@ def record_dispositions(
         if (why := misfit(reached[code][1], request.disposition)) is not None:
             raise why
     raise_first(cause_refusals(session, act.actor, deviation, [reached[code][0] for code in set(asked)]))
+    elsewhere = sorted({code for code in asked if reached[code][1].state == State.TRANSFERRED_OUT.value})
+    if elsewhere and request.evidence is None:
+        raise AcknowledgementMissing(
+            f"Another bank has {some(elsewhere)}. Tell it, store what it answered, and send the file's SHA-256 as `evidence`.",
+            subject=deviation,
+        )
+    if request.evidence is not None:
+        require_stored(session, [request.evidence])
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     event = UnitsDisposed(
         disposition=request.disposition,
         reason=request.reason,
+        evidence=request.evidence,
         subjects=len(set(asked)),
         subjects_sha256=digest_of(set(asked)),
         signature=str(signature.id),

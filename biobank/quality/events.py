@@ -18,6 +18,7 @@ from biobank.custody.states import LIVE, HoldAct, Quality, State, StreamKind
 SIGNATURE = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
 SIGNATURES = Field(default=(), max_length=2, description="Of the two people, in the order of signing.")
 COUNT = Field(ge=0, le=10**9)
+WHEN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 
 DiscardReason = Literal[
     "rejected",
@@ -137,6 +138,15 @@ class QualityDecided(Event):
         pattern=r"^[0-9a-f]{64}$",
         description="Commitment to the plan of whom to tell when a late result is bad.",
         json_schema_extra=COMMITS,
+    )
+    physician: str | None = Field(
+        default=None, pattern=r"^US-[0-9A-Z]{7}$", description="Who treats, and accepted a conditional release."
+    )
+    physician_accepted_at: str | None = Field(default=None, pattern=WHEN)
+    physician_acceptance: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of what they signed.")
+    patient_accepted_at: str | None = Field(default=None, pattern=WHEN)
+    patient_acceptance: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of what the patient signed."
     )
     signature: str = SIGNATURE
 

@@ -116,6 +116,9 @@ class UnitsDisposed(Affected):
 
     disposition: Literal["cleared", "kept_held", "rejected", "followed_up"]
     reason: str = REASON
+    evidence: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of another bank's acknowledgement."
+    )
     signature: str = SIGNATURE
 
 

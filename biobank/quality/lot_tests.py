@@ -121,45 +121,46 @@ def missing_tests(specimen: Snapshot, tests: LotTests) -> tuple[str, ...]:
     return tuple(sorted(set(material_of(specimen.material).release_tests) - {*tests.passed, *tests.failed, *tests.pending}))
 
 
+def refusals_of_failed(specimen: Snapshot, tests: LotTests) -> list[Refusal]:
+    """Return why a failed test of its lot is against a specimen, or nothing. Pure."""
+    if not tests.failed:
+        return []
+    return [
+        TestFailed(
+            f"The lot of {specimen.code} failed {_and(tests.failed)}. It can be rejected, not released or used.",
+            subject=specimen.code,
+            where_now=specimen.where_now,
+            tests=list(tests.failed),
+        )
+    ]
+
+
 def use_refusals_of_tests(specimen: Snapshot, tests: LotTests) -> list[Refusal]:
     """Return why the tests of its lot keep a specimen from being used, however it was released. Pure.
 
     A result that failed after the release is against it, and so is one that was due and never came; one that is merely pending
     was known to whoever released it conditionally.
     """
-    found: list[Refusal] = []
-    if tests.failed:
-        found.append(_failed(specimen, tests))
-    if tests.overdue:
-        found.append(
-            TestOverdue(
-                f"The result of {_and(tests.overdue)} of {specimen.code}'s lot was due and is not there. Ask the laboratory, and "
-                "record the result first.",
-                subject=specimen.code,
-                where_now=specimen.where_now,
-                tests=list(tests.overdue),
-            )
-        )
-    return found
+    return refusals_of_failed(specimen, tests) + _overdue(specimen, tests)
 
 
 def release_refusals_of_tests(specimen: Snapshot, tests: LotTests, *, conditional: bool) -> list[Refusal]:
     """Return why the tests of its lot keep a specimen from being released. Pure."""
     if tests.failed:
-        return [_failed(specimen, tests)]
-    if conditional:
-        return []
+        return refusals_of_failed(specimen, tests)
     found: list[Refusal] = []
     missing = missing_tests(specimen, tests)
     if missing:
         found.append(
             TestMissing(
                 f"The release of {material_of(specimen.material).title.lower()} rests on {_and(missing)}, and {specimen.code}'s "
-                "lot has no such test. Record the tests first, or release it conditionally with a notification plan.",
+                "lot has no such test. Record each test when its sample goes out: only then can it be released conditionally.",
                 subject=specimen.code,
                 tests=list(missing),
             )
         )
+    if conditional:
+        return found + _overdue(specimen, tests)
     if tests.pending:
         found.append(
             TestPending(
@@ -172,13 +173,18 @@ def release_refusals_of_tests(specimen: Snapshot, tests: LotTests, *, conditiona
     return found
 
 
-def _failed(specimen: Snapshot, tests: LotTests) -> TestFailed:
-    return TestFailed(
-        f"The lot of {specimen.code} failed {_and(tests.failed)}. It can be rejected, not released or used.",
-        subject=specimen.code,
-        where_now=specimen.where_now,
-        tests=list(tests.failed),
-    )
+def _overdue(specimen: Snapshot, tests: LotTests) -> list[Refusal]:
+    if not tests.overdue:
+        return []
+    return [
+        TestOverdue(
+            f"The result of {_and(tests.overdue)} of {specimen.code}'s lot was due and is not there. Ask the laboratory, and "
+            "record the result first.",
+            subject=specimen.code,
+            where_now=specimen.where_now,
+            tests=list(tests.overdue),
+        )
+    ]
 
 
 def _and(kinds: Sequence[str]) -> str:

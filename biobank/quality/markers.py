@@ -33,9 +33,9 @@ from biobank.donors.service import keep_apart
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
-from biobank.quality.attachments import require_stored
 from biobank.quality.events import IsolationDecided, MarkerDecided, MarkerEntered
 from biobank.quality.holds import Scope, find_scope
+from biobank.quality.stored_files import require_stored
 from biobank.quality.streams import record_on_stream
 from biobank.specimens.shapes import Named, Sha256
 

@@ -26,7 +26,7 @@ from biobank.custody.states import HoldScope, Quality, StreamKind
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.quality.decisions import Deciding, answer_of, lot_to_decide, specimens_to_decide
 from biobank.quality.events import Reopened
-from biobank.quality.lot_tests import release_refusals_of_tests
+from biobank.quality.lot_tests import refusals_of_failed
 from biobank.quality.models import deviation
 from biobank.quality.models import deviation_subject as subject_table
 from biobank.quality.schemas import DecidedSpecimen, Reason, Recorded, Token
@@ -81,7 +81,7 @@ class Rejection:
             found.append(NotRejected(f"Nothing of {self.subject} is rejected.", subject=self.subject))
         found += self.deciding.dependence()
         for unit in self.deciding.specimens:
-            found += release_refusals_of_tests(unit, self.deciding.tests[unit.lot_code], conditional=True)
+            found += refusals_of_failed(unit, self.deciding.tests[unit.lot_code])
         return found
 
 

@@ -30,6 +30,16 @@ class DecisionRequest(Circumstances):
     notification_plan: FreeText | None = Field(
         default=None, description="Whom to tell, and how, if a late result is bad. Needed to release conditionally."
     )
+    physician: Annotated[str, Field(pattern=r"^US-[0-9A-Z]{7}$")] | None = Field(
+        default=None, description="Badge of the physician who will treat and accepted it. Needed to release conditionally."
+    )
+    physician_accepted_at: Instant | None = Field(default=None, description="When the physician signed.")
+    physician_acceptance: Sha256 | None = Field(default=None, description="SHA-256 of what they signed; POST /attachments first.")
+    patient_accepted_at: Instant | None = Field(default=None, description="When the patient signed.")
+    patient_acceptance: Sha256 | None = Field(
+        default=None,
+        description="SHA-256 of what the patient signed, kept with the donor's code.",
+    )
     signature: Token = None
 
 

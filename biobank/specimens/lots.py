@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -43,7 +43,7 @@ from biobank.specimens.processing_schemas import (
     RecordLotTest,
 )
 from biobank.specimens.scoping import lots_at_sites_of
-from biobank.specimens.test_results import ResultDueUnsaid, ResultIncomplete, refusal_of_result
+from biobank.specimens.test_results import ResultDueTooLate, ResultDueUnsaid, ResultIncomplete, refusal_of_result
 from biobank.transparency.models import event as _event
 
 ORDERS = {"started_at": lot.c.started_at, "lot": lot.c.code, "material": lot.c.material, "donor": lot.c.donor_code}
@@ -53,6 +53,10 @@ failed_test: FromAbove[Callable[[Session, Act, "Row[Any]", RecordLotTest, bytes,
     "quality"
 )
 """What follows from a failed test (its row, the result, its leaf hash, other lots held): rejection, a deviation, notices."""
+
+
+MAY_TAKE = timedelta(days=366)
+"""The longest that a result is waited for where the register does not say how long its method takes: the register's own bound."""
 
 
 class TestNotPending(Conflict):
@@ -73,8 +77,8 @@ class ReportMissing(Conflict):
 def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -> LotTestRecorded:
     """Record that a lot was sampled for a test, or its result. A failed test places a quality hold on the lot.
 
-    Raises NotFound, NotPermitted, TestNotPending, ReportMissing, ResultIncomplete, NotOfThisTest, ResultDueUnsaid, NotInRegister,
-    ImplausibleTime.
+    Raises NotFound, NotPermitted, TestNotPending, ReportMissing, ResultIncomplete, NotOfThisTest, ResultDueUnsaid,
+    ResultDueTooLate, NotInRegister, ImplausibleTime.
     """
     # The donors first, as everywhere: an approval that reads the holds of one of them is finished, or sees these.
     row = _get(session, act.actor, code)
@@ -180,7 +184,14 @@ def _sent(
     due_at = request.due_at
     if due_at is None and waited is not None and waited.due_at >= request.sampled_at:
         due_at = waited.due_at
-    due_at = due_at or result_due(session, row.site_code, method, request.sampled_at)
+    by_register = result_due(session, row.site_code, method, request.sampled_at)
+    due_at = due_at or by_register
+    latest = by_register or request.sampled_at + MAY_TAKE
+    if request.result == "pending" and due_at is not None and due_at > latest:
+        raise ResultDueTooLate(
+            f"By {method} the result is due by {latest:%Y-%m-%d %H:%M} UTC at the latest. Say an earlier time.",
+            subject=row.code,
+        )
     if due_at is None and request.result == "pending":
         raise ResultDueUnsaid(f"Say when the result is due: the register does not say how long {method} takes.", subject=row.code)
     if due_at is not None and due_at < request.sampled_at:

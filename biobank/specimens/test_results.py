@@ -42,6 +42,13 @@ class ResultDueUnsaid(Conflict):
     title = "When the result is due is not said"
 
 
+class ResultDueTooLate(Conflict):
+    """A test is waited for as long as its method takes, not for as long as somebody likes."""
+
+    code = "result_due_too_late"
+    title = "Due too late"
+
+
 def refusal_of_result(kind: str, result: str, said: Mapping[str, Any]) -> Refusal | None:
     """Return why the members in `said` are not what a test of this kind finds; None where they are.
 

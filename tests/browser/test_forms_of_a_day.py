@@ -1,10 +1,12 @@
 """The forms of a day, in a real browser: a visit at the clinic, a run of the laboratory, an administrator's morning."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from biobank.foundation import clock
 from tests import seed
 from tests.browser.conftest import Open
 from tests.browser.scanning import scan
@@ -146,7 +148,7 @@ def test_fat_becomes_svf_becomes_adsc_is_frozen_and_counted(api: Api, signed_in:
     lot = specimen["lot"]
     page.goto(f"/lots/{lot}/test")
     fill(page, test="sterility", method="By the book", laboratory="North Lab")
-    page.locator("[name=due_at]").fill("2099-01-01T12:00")
+    page.locator("[name=due_at]").fill(f"{clock.now() + timedelta(days=30):%Y-%m-%dT12:00}")
     press(page, "Record it")
     page.get_by_role("link", name="Result of sterility").click()
     fill(page, result="failed")

@@ -1,5 +1,6 @@
 """Quality's verdicts over HTTP, and the pure rule behind a release."""
 
+import base64
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -18,7 +19,7 @@ from biobank.quality.lot_tests import LotTests
 from biobank.specimens.models import LotTest
 from tests import seed
 from tests.conftest import Api
-from tests.withdrawals.stories import a_donor, bank_vials, kinds_of, refused, sign_and_post, state_of
+from tests.withdrawals.stories import a_donor, bank_vials, kinds_of, later, refused, sign_and_post, state_of
 
 
 def fresh(api: Api, count: int = 1, **fields: Any) -> list[str]:
@@ -44,6 +45,24 @@ def all_passed(api: Api, vial: str, *besides: str) -> None:
     """Every test that a release of cultured cells rests on, passed; `besides` are left out."""
     for kind in sorted({"sterility", "endotoxin", "mycoplasma"} - set(besides)):
         add_test(api, lot_of(api, vial), kind, "passed")
+
+
+def acceptances(api: Api, vial: str) -> dict[str, Any]:
+    """The physician's and the patient's acceptance of a conditional release, stored and named."""
+    person = api.quality.get(f"/specimens/{vial}").json()["donor"]
+    return {
+        "physician": seed.USERS["clinician"].code,
+        "physician_accepted_at": clock.rfc3339(clock.now()),
+        "physician_acceptance": stored(api, b"physician " + vial.encode()).json()["sha256"],
+        "patient_accepted_at": clock.rfc3339(clock.now()),
+        "patient_acceptance": stored(api, b"patient " + vial.encode(), donor=person).json()["sha256"],
+    }
+
+
+def stored(api: Api, data: bytes, **more: Any) -> Any:
+    """A technician stores a file."""
+    body = {"media_type": "application/pdf", "content": base64.b64encode(data).decode(), "site": "LAB"} | more
+    return api.lab_tech.post("/attachments", json=body)
 
 
 def lot_of(api: Api, vial: str) -> str:
@@ -121,14 +140,41 @@ def test_a_lot_that_waits_for_a_test_is_released_only_conditionally_with_a_plan(
     add_test(api, lot, "sterility", "pending")
 
     assert refused(decide(api, f"/lots/{lot}/decision", "released_to_bank"), 409, "lot_test_pending")["tests"] == ["sterility"]
-    refused(decide(api, f"/lots/{lot}/decision", "released_conditionally"), 409, "notification_plan_required")
-    answer = decide(api, f"/lots/{lot}/decision", "released_conditionally", notification_plan="Call the clinic at once.")
+    path, plan = f"/lots/{lot}/decision", {"notification_plan": "Call the clinic at once."}
+    refused(decide(api, path, "released_conditionally"), 409, "notification_plan_required")
+    refused(decide(api, path, "released_conditionally", **plan), 409, "acceptance_required")
+    signed = plan | acceptances(api, vial)
+    for wrong, code in (
+        ({"patient_acceptance": stored(api, b"the bank's own").json()["sha256"]}, "acceptance_required"),
+        ({"patient_acceptance": "ab" * 32}, "attachment_unknown"),
+        ({"physician": seed.USERS["lab_tech"].code}, "acceptance_required"),
+        ({"physician": seed.USERS["quality"].code}, "acceptance_required"),
+        ({"patient_accepted_at": "2099-01-01T00:00:00Z"}, "implausible_time"),
+        ({"physician_accepted_at": None}, "acceptance_required"),
+    ):
+        refused(decide(api, path, "released_conditionally", **(signed | wrong)), 409, code)
+    answer = decide(api, path, "released_conditionally", **signed)
 
     assert answer.json()["items"][0]["quality"] == "released_conditionally"
     last = api.quality.get(f"/specimens/{vial}/custody").json()["items"][-1]
     assert last["body"]["pending_tests"] == ["sterility"]
     assert last["relies_on"] != []
     assert "Call" not in str(last)
+    assert (last["body"]["physician"], last["body"]["patient_acceptance"]) == (signed["physician"], signed["patient_acceptance"])
+
+
+def test_what_no_test_was_begun_of_or_is_overdue_is_not_released_conditionally(api: Api) -> None:
+    (vial,) = fresh(api, lot=True, basis="us_351_ind")
+    lot, path = lot_of(api, vial), f"/specimens/{vial}/decision"
+    signed = {"notification_plan": "Call the clinic."} | acceptances(api, vial)
+    missing = refused(decide(api, path, "released_conditionally", **signed), 409, "lot_test_missing")
+    assert missing["tests"] == ["endotoxin", "mycoplasma", "sterility"]
+    for kind in missing["tests"]:
+        add_test(api, lot, kind, "pending")
+    later(api, days=15)
+    refused(decide(api, path, "released_conditionally", **signed), 409, "lot_test_overdue")
+    add_test(api, lot, "sterility", "passed")
+    refused(decide(api, path, "released_conditionally", **signed), 409, "lot_test_overdue")
 
 
 def test_a_lot_with_a_failed_test_is_only_rejected(api: Api) -> None:
@@ -173,16 +219,22 @@ kinds = st.sets(st.sampled_from(["sterility", "endotoxin", "mycoplasma"]))
 
 
 @given(
-    st.sampled_from(list(Decision)), st.sampled_from(["undetermined", "us_351_ind", "us_361"]), kinds, kinds, kinds, st.booleans()
+    st.sampled_from(list(Decision)),
+    st.sampled_from(["undetermined", "us_351_ind", "us_361"]),
+    kinds,
+    kinds,
+    kinds,
+    st.booleans(),
+    st.booleans(),
 )
 def test_a_release_is_possible_exactly_when_the_rule_says_so(
-    decision: Decision, law: str, passed: set[str], failed: set[str], pending: set[str], planned: bool
+    decision: Decision, law: str, passed: set[str], failed: set[str], pending: set[str], planned: bool, accepted: bool
 ) -> None:
     vial = Snapshot("AD26-1", "DN-A", 1, b"", Projection(state="stored"), material="adsc", unit="cells", regulatory_basis=law)
     tests = LotTests(passed=tuple(passed - failed), failed=tuple(failed), pending=tuple(pending))
-    refusals = release_refusals(decision, vial, tests, clock.now(), planned=planned)
+    refusals = release_refusals(decision, vial, tests, clock.now(), planned=planned, accepted=accepted)
     conditional = decision is Decision.RELEASED_CONDITIONALLY
-    right = decision is Decision.REJECTED or (
-        law == "us_351_ind" and not failed and (planned if conditional else not pending and len(passed) == 3)
-    )
+    known = passed | pending if conditional else passed
+    said = planned and accepted if conditional else not pending
+    right = decision is Decision.REJECTED or (law == "us_351_ind" and not failed and said and len(known) == 3)
     assert (not refusals) == right

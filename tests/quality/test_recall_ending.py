@@ -9,9 +9,12 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.conftest import Api, Client
 from tests.pages.visitor import Visit
+from tests.quality.test_decisions import lot_of
+from tests.quality.test_deviations import stored
+from tests.quality.test_disposal import seq_of, ship
 from tests.quality.test_look_back import RECALL
 from tests.seed import PASSWORD
-from tests.withdrawals.stories import Story, a_story, bank_vials, kinds_of, refused, sign_and_post, state_of
+from tests.withdrawals.stories import Story, a_story, bank_vials, by_two, kinds_of, refused, sign_and_post, state_of
 
 CLEARED = {"disposition": "cleared", "reason": "not_affected"}
 CLOSED = {"reason": "all_settled"}
@@ -130,3 +133,34 @@ def test_the_database_lets_nobody_close_a_recall_alone(api: Api, statement: str,
     recall = recalled(api, a_story(api))["id"]
     with pytest.raises(IntegrityError, match=name):
         api.test_bank.write(lambda s: s.execute(text(statement), {"recall": recall}))
+
+
+def test_what_is_lost_or_with_another_bank_is_decided_before_a_recall_ends(api: Api) -> None:
+    story = a_story(api, 2, lot=True)
+    lost, away = story.vials
+    seq = {"expected_seq": seq_of(api, lost)}
+    missing = {"kind": "specimen.missing", "reason": "not_in_its_slot"} | seq
+    assert api.lab_tech.post(f"/specimens/{lost}/events", json=missing).status_code == 201
+    given_up = {"reason": "searched_everywhere", "expected_seq": seq_of(api, lost)}
+    assert by_two(api.lab_tech, api.quality, f"/specimens/{lost}/lost", given_up).status_code == 200
+    receipt = stored(api).json()["sha256"]
+    ship(api, away)
+    out = {"to": "OTHER_BANK", "reason": "donor_moved", "evidence": receipt, "expected_seq": seq_of(api, away)}
+    assert by_two(api.quality, api.quality2, f"/specimens/{away}/transfer-out", out).status_code == 200
+    recall = recalled(api, story)["id"]
+
+    refused(close(api.quality, recall), 409, "units_undecided")
+    rejected = {"disposition": "rejected", "reason": "affected", "specimens": [lost]}
+    refused(decide(api, recall, **rejected), 409, "disposition_does_not_fit")
+    verdict = {"decision": "rejected", "reason": "recalled"}
+    assert sign_and_post(api.quality, "rejected", f"/lots/{lot_of(api, lost)}/decision", verdict).status_code == 200
+    assert state_of(api, lost)["quality"] == "rejected"
+    assert decide(api, recall, **rejected).status_code == 200
+
+    told = {"disposition": "followed_up", "reason": "told", "specimens": [away]}
+    refused(decide(api, recall, **(told | {"disposition": "cleared"})), 409, "disposition_does_not_fit")
+    refused(decide(api, recall, **told), 409, "acknowledgement_missing")
+    refused(decide(api, recall, **told, evidence="ab" * 32), 409, "attachment_unknown")
+    assert decide(api, recall, **told, evidence=receipt).status_code == 200
+    proposed = close(api.quality, recall)
+    assert proposed.status_code in (200, 202), proposed.text

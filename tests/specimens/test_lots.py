@@ -58,7 +58,7 @@ def test_a_failed_test_holds_the_lot_and_everything_made_of_it(api: Api) -> None
 
 def test_a_result_completes_its_pending_test_once(api: Api) -> None:
     lot = svf(api, donor(api))["lot"]
-    pending = made(report(api, lot, due_at="2030-01-01T00:00:00Z"))["test"]
+    pending = made(report(api, lot, due_at=rfc3339(clock.now() + timedelta(days=300))))["test"]
 
     done = made(report(api, lot, result="passed", completes=pending["id"], **REPORT))
 

@@ -102,6 +102,8 @@ def test_a_test_that_waits_is_due_as_the_register_or_the_sender_says(api: Api) -
 
     assert refused(report(api, lot, due_at=None)) == (409, "result_due_unsaid")
     assert refused(report(api, lot, due_at=rfc3339(at - timedelta(days=1)))) == (409, "implausible_time")
+    assert refused(report(api, lot, due_at=rfc3339(at + timedelta(days=367)))) == (409, "result_due_too_late")
+    assert refused(report(api, lot, method="Broth", due_at=rfc3339(at + timedelta(days=15)))) == (409, "result_due_too_late")
     waits = made(report(api, lot, method="Broth", due_at=None, sampled_at=rfc3339(at)))["test"]
 
     assert waits["due_at"][:10] == rfc3339(at + timedelta(days=14))[:10]

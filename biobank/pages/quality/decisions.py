@@ -17,6 +17,7 @@ from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import SPECIMENS
 from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.quality.acceptances import NAMES as ACCEPTANCE
 from biobank.quality.decisions import (
     Deciding,
     decide_basis_of,
@@ -34,7 +35,15 @@ from biobank.quality.schemas import BasisOfSeveral, BasisRequest, DecisionOfSeve
 
 router = APIRouter(include_in_schema=False)
 
-DECISION = ("decision", "reason", "notification_plan")
+DECISION = ("decision", "reason", "notification_plan", *ACCEPTANCE)
+DECISION_LABELS = {
+    "notification_plan": "For a conditional release: whom to tell, and how, if a late result is bad",
+    "physician": "For a conditional release: badge of the physician who will treat",
+    "physician_accepted_at": "When the physician accepted it",
+    "physician_acceptance": "SHA-256 of what the physician signed",
+    "patient_accepted_at": "When the patient accepted it",
+    "patient_acceptance": "SHA-256 of what the patient signed, stored with the donor's code",
+}
 BASIS = ("basis", "authorisation", "reason")
 BASIS_LABELS = {"basis": "Legal basis", "authorisation": "Number or statute of the authorisation"}
 
@@ -75,7 +84,7 @@ def _draw_decision(at: Opened[Deciding]) -> ActForm:
     specimens = at.read.specimens
     now = _counted(Counter(one.projection.quality for one in specimens))
     basis = _counted(Counter(one.regulatory_basis for one in specimens))
-    against = {one.code: one.detail for one in at.read.refusals(Decision.RELEASED_TO_BANK, planned=False)}
+    against = {one.code: one.detail for one in at.read.refusals(Decision.RELEASED_TO_BANK, planned=False, accepted=False)}
     return ActForm(
         title="Decide on quality",
         submit="Sign the decision",
@@ -129,6 +138,7 @@ for part, read, read_basis, decide, determine in (
         form=_draw_decision,
         model=DecisionRequest,
         names=DECISION,
+        labels=DECISION_LABELS,
         meaning=_means,
         use_case=decide,
         after=_decided(f"/{part}/{{code}}"),
@@ -152,6 +162,7 @@ ActPage(
     form=_draw_decision,
     model=DecisionOfSeveral,
     names=("specimens", *DECISION),
+    labels=DECISION_LABELS,
     scans={"specimens": tuple(SPECIMENS)},
     tubes=("specimens",),
     meaning=_means,

@@ -7,18 +7,19 @@ from biobank.foundation.codes import Prefix
 from biobank.pages.ui.act_pages import ActForm, Trail
 from biobank.pages.ui.parts import Column
 
-NAMES = ("specimens", "disposition", "reason")
+NAMES = ("specimens", "disposition", "reason", "evidence")
 LABELS = {
     "specimens": "Units, one a line",
     "disposition": "What becomes of them",
     "reason": "Why, in a few words",
+    "evidence": "SHA-256 of the other bank's acknowledgement, of what another bank has",
 }
 SCANS = {"specimens": (Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED)}
 CHOICES = {
     "cleared": "Not affected: nothing more is asked of it",
     "kept_held": "A hold on it stays",
     "rejected": "Affected, and rejected by quality: it may be destroyed",
-    "followed_up": "Given to its donor: who treats them was told",
+    "followed_up": "Given to its donor, or with another bank: they were told",
 }
 UNITS = [
     Column("specimen", "Specimen", "code"),
