@@ -76,6 +76,8 @@ REGISTERED: dict[str, tuple[str, ...]] = {
 PROCEDURE = str(uuid5(NAMESPACE_OID, "procedure SOP-014 v3"))
 
 
+A_REPORT = "ef" * 32
+"""The hash of a file that the bank keeps: what results rest on."""
 TESTED = {"method": "By the book", "laboratory": "North Lab"}
 """Where a lot's samples go. How long the method takes stands in no register, so a pending test says when its result is due."""
 
@@ -100,6 +102,11 @@ def sites_and_users(connection: "psycopg.Connection[tuple[object, ...]]") -> Non
                 (person.code, role, site, instant),
             )
     _registers(connection, instant)
+    connection.execute(
+        "INSERT INTO attachment (sha256, size_bytes, media_type, subject, site_code, stored_at, stored_by) "
+        "VALUES (%s, 1, 'application/pdf', 'BANK', 'LAB', %s, 'SYSTEM')",
+        (A_REPORT, instant),
+    )
     connection.commit()
 
 

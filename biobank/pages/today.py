@@ -304,6 +304,8 @@ def _adverse(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
         what = f"Report an adverse {one.kind}" if judged else f"Judge an adverse {one.kind}"
         urgency: Urgency = "waiting" if one.due_at is None else "overdue" if one.due_at < at else "due"
         detail = f"{words(one.seriousness).lower()}, at {one.site}" + ("" if one.authority is None else f", to {one.authority}")
+        if judged and one.due_at is None:
+            detail += ": no days to report are set there"
         yield Task(what, one.deviation, f"/adverse-events/{one.deviation}", urgency, one.due_at or one.known_at, detail)
 
 

@@ -25,7 +25,7 @@ from biobank.custody.events import HOLD_EVENTS
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import hold
-from biobank.custody.recording import NOW, Circumstances, Instant, acknowledge, head_of
+from biobank.custody.recording import AHEAD, NOW, Circumstances, ImplausibleTime, Instant, acknowledge, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
 from biobank.foundation.clock import rfc3339
@@ -278,9 +278,9 @@ def adverse_to_do(session: Session, actor: Actor, most: int) -> list[AdversePubl
     scope = actor.scope(Permission.DEVIATION_DECIDE)
     if not scope:
         return []
-    waits = (adverse_event.c.causality == "not_assessed") | (
-        adverse_event.c.reported_at.is_(None) & reporting_rule.c.days.is_not(None)
-    )
+    # What is serious waits for its report also where the site has set no days: that the rule is missing is itself to do.
+    reportable = reporting_rule.c.days.is_not(None) | (adverse_event.c.seriousness == "serious")
+    waits = (adverse_event.c.causality == "not_assessed") | (adverse_event.c.reported_at.is_(None) & reportable)
     statement = _rows().where(scope.of(adverse_event.c.site_code), waits).order_by(adverse_event.c.known_at).limit(most)
     return [AdversePublic(**_public(row)) for row in session.execute(statement)]
 
@@ -314,20 +314,26 @@ def assess_adverse(session: Session, act: Act, code: str, request: AssessAdverse
     assessed = record_on_stream(
         session, act, code, event, request, site=row.site_code, donor_code=row.donor_code, relies_on=(bytes(row.event_hash),)
     )
-    session.execute(update(adverse_event).where(adverse_event.c.deviation_code == code).values(**judged))
+    # A report belongs to what it said: what is graver than was reported is reported anew, within its own days.
+    graver = row.reported_at is not None and request.seriousness == "serious" and row.seriousness != "serious"
+    anew = {"reported_at": None, "reported_to": None, "reference": None} if graver else {}
+    session.execute(update(adverse_event).where(adverse_event.c.deviation_code == code).values(**judged, **anew))
     held = hold_siblings(session, act, units.values(), row.site_code, assessed.leaf_hash) if request.in_lot else []
     now = _find(session, act.actor, code)
     return AdverseAnswer(**_public(now), held=len(held), receipt=acknowledge(act, [assessed, *held]))
 
 
 def report_adverse(session: Session, act: Act, code: str, request: ReportAdverse) -> AdverseAnswer:
-    """Say to whom it was reported and when, signed "decided". Raises AdverseNotAssessed, AdverseReportedAlready."""
+    """Say to whom it was reported and when, signed "decided". Raises AdverseNotAssessed, AdverseReportedAlready,
+    ImplausibleTime."""
     row = _find(session, act.actor, code, lock=True)
     act.require(Permission.DEVIATION_DECIDE, at=row.site_code, subject=code)
     if row.causality == "not_assessed":
         raise AdverseNotAssessed(f"{code} was not judged yet. Say first how serious it is and what caused it.", subject=code)
     if row.reported_at is not None:
         raise AdverseReportedAlready(f"{code} was reported to {row.reported_to} already.", subject=code)
+    if not row.seen_at <= request.reported_at <= act.at + AHEAD:
+        raise ImplausibleTime("It was reported after it was seen and not later than now. Check the day.", subject=code)
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     event = AdverseReported(
         authority=request.authority,

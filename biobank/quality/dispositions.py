@@ -105,6 +105,13 @@ def _holds_of(*where: ColumnElement[bool]) -> Subquery:
     return both.subquery()
 
 
+def of_unjudged_harm(session: Session, holds: Collection[UUID]) -> frozenset[UUID]:
+    """Return which of these holds an adverse event placed that nobody has judged yet."""
+    unjudged = select(adverse_event.c.deviation_code).where(adverse_event.c.causality == "not_assessed")
+    these = (hold.c.id.in_(list(holds)), hold.c.reason == ADVERSE)
+    return frozenset(session.execute(select(_holds_of(*these, deviation_table.c.code.in_(unjudged)).c.id)).scalars())
+
+
 @cache
 def _covered() -> TextualSelect:
     return text(covered_by_those("id = ANY(:holds)", "scope.target AS code")).columns(code=Text)

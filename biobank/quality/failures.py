@@ -21,8 +21,11 @@ from biobank.quality.look_back import reached
 from biobank.quality.notices import concerned, give_notices
 from biobank.quality.releases import end_releases
 from biobank.quality.schemas import Criteria
-from biobank.specimens.lots import failed_test
+from biobank.quality.stored_files import require_stored
+from biobank.specimens.lots import failed_test, reports_stored
 from biobank.specimens.processing_schemas import RecordLotTest
+
+reports_stored.give(require_stored)
 
 
 @failed_test.give

@@ -28,7 +28,7 @@ from biobank.custody.states import TERMINAL, HoldScope, State
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.foundation.paging import Paging, read_page
-from biobank.quality.dispositions import keep_covered
+from biobank.quality.dispositions import keep_covered, of_unjudged_harm
 from biobank.quality.hold_schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.models import recall_closing, recall_item
 from biobank.quality.releases import end_held_releases
@@ -48,6 +48,13 @@ class HeldByFailedTest(Conflict):
 
     code = "held_by_failed_test"
     title = "A failed test holds it"
+
+
+class HeldByAdverse(Conflict):
+    """The hold of an adverse event is not lifted before somebody judged it."""
+
+    code = "held_by_adverse_event"
+    title = "Held by an adverse event"
 
 
 class HeldByRecall(Conflict):
@@ -234,6 +241,11 @@ def hold_to_lift(session: Session, actor: Actor, hold_id: UUID, *, lock: bool = 
             f"A recall holds {scope.id}. Its hold ends when two of quality close the recall, with every unit decided.",
             subject=scope.id,
         )
+    if of_unjudged_harm(session, [hold_id]):
+        raise HeldByAdverse(
+            f"An adverse event holds {scope.id}, and nobody judged it yet. Judge it first: how serious, and from what cause.",
+            subject=scope.id,
+        )
     return row, scope
 
 
@@ -371,7 +383,7 @@ def liftable(session: Session, actor: Actor, every: Collection[UUID]) -> frozens
     """Return which of these active holds the actor may lift, as `hold_to_lift` decides it."""
     holds = frozenset(every)
     if holds:
-        holds -= _of_failed_tests(session, every) | _of_open_recalls(session, every)
+        holds -= _of_failed_tests(session, every) | _of_open_recalls(session, every) | of_unjudged_harm(session, every)
     if actor.may(Permission.HOLD_LIFT, at=EVERYWHERE):
         return holds
     if not actor.may(Permission.HOLD_LIFT, at=ANYWHERE):

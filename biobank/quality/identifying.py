@@ -20,6 +20,7 @@ from biobank.foundation.errors import Conflict
 from biobank.quality.decisions import answer_of
 from biobank.quality.events import Identified
 from biobank.quality.schemas import Resolved, ResolveRequest
+from biobank.quality.stored_files import require_stored
 from biobank.storage.events import Safeguarded
 from biobank.storage.models import storage_container as container
 
@@ -50,7 +51,7 @@ def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> R
     """Say which specimen an unidentified item is, or propose it; two people of quality sign.
 
     Raises NotFound for either, NotUnidentified, NotLookedFor, IllegalTransition, OnHold, StaleSequence, NotPermitted,
-    SignatureRequired and what `propose_or_complete` raises.
+    AttachmentUnknown, SignatureRequired and what `propose_or_complete` raises.
     """
     item, target = get_all_visible(session, act.actor, [code, request.same_as], lock=True, holds=True)
     _require_sense(item, target)
@@ -60,6 +61,7 @@ def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> R
         refusal = refusal_of(event, specimen)
         if refusal is not None:
             raise refusal
+    require_stored(session, [request.evidence_sha256])
     site = item.home_site_code or item.projection.site_code
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     body = {"same_as": request.same_as, "evidence_sha256": request.evidence_sha256}

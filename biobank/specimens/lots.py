@@ -1,6 +1,6 @@
 """Lots and their tests. A failed test holds the lot at once, and those that share inputs or reagents; quality lifts that."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -59,6 +59,10 @@ MAY_TAKE = timedelta(days=366)
 """The longest that a result is waited for where the register does not say how long its method takes: the register's own bound."""
 
 
+reports_stored: FromAbove[Callable[[Session, Collection[str]], None]] = FromAbove("quality")
+"""Raises unless a file with each of these hashes is stored: a hash of nothing is no report."""
+
+
 class TestNotPending(Conflict):
     """The result belongs to no pending test of this lot, or to one that has its result."""
 
@@ -78,7 +82,7 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
     """Record that a lot was sampled for a test, or its result. A failed test places a quality hold on the lot.
 
     Raises NotFound, NotPermitted, TestNotPending, ReportMissing, ResultIncomplete, NotOfThisTest, ResultDueUnsaid,
-    ResultDueTooLate, NotInRegister, ImplausibleTime.
+    ResultDueTooLate, NotInRegister, AttachmentUnknown, ImplausibleTime.
     """
     # The donors first, as everywhere: an approval that reads the holds of one of them is finished, or sees these.
     row = _get(session, act.actor, code)
@@ -93,6 +97,8 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
         raise ReportMissing(
             "A result is sent with the hash of its report in `report_sha256`; a pending test has none yet.", subject=code
         )
+    if request.report_sha256 is not None:
+        reports_stored.get()(session, [request.report_sha256])
     found = request.model_dump(include=set(Found.model_fields))
     if refusal := refusal_of_result(request.test, request.result, found):
         raise refusal

@@ -92,7 +92,7 @@ def test_kits_and_tests_are_shown_before_they_are_late_and_called_overdue_after(
         ("overdue", "A test result is due", lot),
         ("overdue", "A kit has expired: close it", kit),
     ]
-    done = due | {"result": "passed", "report_sha256": "ab" * 32, "completes": pending.json()["test"]["id"]}
+    done = due | {"result": "passed", "report_sha256": seed.A_REPORT, "completes": pending.json()["test"]["id"]}
     api.close()
     api._clients.clear()
     assert api.lab_tech.post(f"/lots/{lot}/tests", json=done).status_code == 201

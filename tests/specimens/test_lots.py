@@ -27,7 +27,7 @@ from tests.specimens.stories import (
     vials,
 )
 
-REPORT = {"report_sha256": "ef" * 32}
+REPORT = {"report_sha256": seed.A_REPORT}
 
 
 def report(api: Api, lot: str, user: str = "lab_tech", **changes: Any) -> Any:

@@ -14,7 +14,7 @@ from tests.seed import PASSWORD
 from tests.withdrawals.stories import Story, a_story, kinds_of, refused, sign_and_post
 
 JUDGED = {"seriousness": "serious", "causality": "possible", "in_lot": True, "reason": "fever_same_day"}
-REPORT = {"authority": "FDA", "reference": "MW-1", "reported_at": "2026-11-01T10:00:00Z"}
+REPORT = {"authority": "FDA", "reference": "MW-1"}
 RULE = {"site": "CLINIC", "seriousness": "serious", "days": 15, "authority": "FDA"}
 CLOSING = {"cause": "unknown", "decision": "none", "corrective_action": "None."}
 
@@ -23,6 +23,12 @@ def record(api: Api, story: Story, **changes: Any) -> Any:
     """The clinician records what was seen."""
     seen = {"kind": "reaction", "seriousness": "serious", "in_lot": True, "seen_at": clock.now().isoformat(), "words": "Fever."}
     return api.clinician.post(f"/withdrawals/{story.code}/adverse-events", json=seen | changes)
+
+
+def report(api: Api, path: str, **more: Any) -> Any:
+    """Quality says that it was reported, just now."""
+    said = REPORT | {"reported_at": clock.rfc3339(clock.now())} | more
+    return sign_and_post(api.quality, "decided", f"{path}/report", said)
 
 
 def holds(api: Api) -> dict[str, str]:
@@ -53,7 +59,7 @@ def test_a_reaction_is_held_judged_reported_by_its_date_and_its_words_are_read_b
     assert "no date is set for this site" in quality.get_page(f"/adverse-events/{code}")
 
     path = f"/adverse-events/{code}"
-    refused(sign_and_post(api.quality, "decided", f"{path}/report", REPORT), 409, "adverse_not_assessed")
+    refused(report(api, path), 409, "adverse_not_assessed")
     refused(sign_and_post(api.quality, "closed", f"/deviations/{code}/close", CLOSING), 409, "adverse_open")
     assert sign_and_post(api.quality, "decided", "/reporting-rules", RULE).status_code == 200
     judged = quality.submit(f"{path}/assess", {**JUDGED, "in_lot": "true", "password": PASSWORD})
@@ -63,8 +69,8 @@ def test_a_reaction_is_held_judged_reported_by_its_date_and_its_words_are_read_b
     assert (one["causality"], one["authority"], one["due_at"] > one["known_at"]) == ("possible", "FDA", True)
     refused(sign_and_post(api.quality, "closed", f"/deviations/{code}/close", CLOSING), 409, "adverse_open")
     assert sign_and_post(api.quality, "decided", f"{path}/assess", JUDGED).json()["held"] == 0
-    assert sign_and_post(api.quality, "decided", f"{path}/report", REPORT).json()["reported_to"] == "FDA"
-    refused(sign_and_post(api.quality, "decided", f"{path}/report", REPORT), 409, "adverse_reported")
+    assert report(api, path).json()["reported_to"] == "FDA"
+    refused(report(api, path), 409, "adverse_reported")
     assert "Report an adverse reaction" not in quality.get_page("/")
     refused(sign_and_post(api.quality, "closed", f"/deviations/{code}/close", CLOSING), 409, "units_undecided")
     decided = {
@@ -115,6 +121,31 @@ def test_an_event_whose_cause_is_not_in_the_material_holds_nothing_and_a_reactio
     judged = sign_and_post(api.quality, "decided", f"/adverse-events/{one['deviation']}/assess", JUDGED)
     assert judged.status_code == 200, judged.text
     refused(sign_and_post(api.clinician, "decided", f"/adverse-events/{one['deviation']}/assess", JUDGED), 403, "not_permitted")
+
+
+def test_what_turns_out_graver_than_was_reported_is_reported_anew_and_its_hold_waits(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2, lot=True).up_to("administer")
+    assert record(api, story).status_code == 201
+    (one,) = api.quality.get("/adverse-events").json()["items"]
+    path, quality = f"/adverse-events/{one['deviation']}", visit("quality")
+    (hold,) = (each["id"] for each in api.quality.get("/holds", params={"active": True}).json()["items"])
+    lift = {"reason": "looks_fine"}
+    refused(sign_and_post(api.quality, "hold_lifted", f"/holds/{hold}/lift", lift), 409, "held_by_adverse_event")
+    assert f"/holds/{hold}/lift" not in quality.get_page(f"/specimens/{story.vials[1]}")
+
+    mild = JUDGED | {"seriousness": "not_serious"}
+    assert sign_and_post(api.quality, "decided", f"{path}/assess", mild).status_code == 200
+    for never in ("2099-01-01T00:00:00Z", "2020-01-01T00:00:00Z"):
+        refused(report(api, path, reported_at=never), 409, "implausible_time")
+    assert report(api, path).status_code == 200
+    assert "Report an adverse reaction" not in quality.get_page("/")
+
+    assert sign_and_post(api.quality, "decided", f"{path}/assess", JUDGED | {"seriousness": "serious"}).status_code == 200
+    page = quality.get_page("/")
+    assert "Report an adverse reaction" in page
+    assert "no days to report are set there" in page
+    assert report(api, path).status_code == 200
+    assert sign_and_post(api.quality, "hold_lifted", f"/holds/{hold}/lift", lift).status_code == 200
 
 
 def _event() -> dict[str, Any]:
