@@ -9,7 +9,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor, RoleGrant
 from biobank.auth.models import user
 from biobank.auth.models import user_role as _role
-from biobank.auth.permissions import Role
+from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
 from biobank.foundation.errors import NotSignedIn
 
 _username = select(user.c.username).where(user.c.code == bindparam("code"))
@@ -34,6 +34,17 @@ def username_of(session: Session, code: str) -> str:
     if name is None:
         raise NotSignedIn("This login is not known. Sign in again.")
     return name
+
+
+def logins_that_may(session: Session, permission: Permission, sites: Collection[str]) -> dict[str, frozenset[str]]:
+    """Return for each of these sites the active logins that hold a permission there, or everywhere."""
+    roles = [role.value for role in Role if permission in ROLE_PERMISSIONS[role]]
+    rows = session.execute(
+        select(_role.c.user_code, _role.c.site_code)
+        .join(user, user.c.code == _role.c.user_code)
+        .where(user.c.active == true(), _role.c.role.in_(roles))
+    ).all()
+    return {site: frozenset(row.user_code for row in rows if row.site_code in (None, site)) for site in sites}
 
 
 def person_of(login: Any) -> ColumnElement[str]:

@@ -58,12 +58,12 @@ def _tests(session: Session, stage: Stage) -> None:
     lots: Sequence[str] = session.execute(_LOTS, {"n": 3}).scalars().all()
     for number, lot in enumerate(lots):
         kind: LotTestKind = KINDS_SHOWN[number]
+        due = at + timedelta(days=3 * number - 2)
         request = RecordLotTest(
             test=kind,
             method=TEST_METHODS[kind][0],
             laboratory=LABORATORY,
-            sampled_at=at - timedelta(days=9),
-            due_at=at + timedelta(days=3 * number - 2),
+            sampled_at=min(at, due - timedelta(days=TEST_METHODS[kind][1])),
             result="pending",
         )
         record_test(session, stage.act("tomas", at), lot, request)

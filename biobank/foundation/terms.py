@@ -134,6 +134,7 @@ WORDING: dict[str, str] = {
     "minus_80": "−80 °C",
     "minus_20": "−20 °C",
     "adsc": "ADSC",
+    "hf_stem_cells": "Hair-follicle-derived cells",
     "svf": "SVF",
     "ao_pi": "AO/PI",
     "7aad": "7-AAD",

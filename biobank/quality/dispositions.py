@@ -29,9 +29,10 @@ from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.quality.incident_events import UnitsDisposed
 from biobank.quality.independence import NotIndependent, independence_refusals, read_touches
-from biobank.quality.models import adverse_event, deviation_unit, paper_form, unit_disposition
+from biobank.quality.models import adverse_event, deviation_unit, notice, paper_form, unit_disposition
 from biobank.quality.models import deviation as deviation_table
 from biobank.quality.models import deviation_subject as subject
+from biobank.quality.notices import TREATS
 from biobank.quality.releases import withdrawals_of_releases
 from biobank.quality.schemas import Code, JudgedUnit, Reason, Sha256, Token
 from biobank.quality.stored_files import require_stored
@@ -59,6 +60,13 @@ class UnitsUndecided(Conflict):
 
     code = "units_undecided"
     title = "Not every unit is decided"
+
+
+class NoticeUnread(Conflict):
+    """What was given is followed up when those who treat know of it."""
+
+    code = "notice_unread"
+    title = "Not acknowledged yet"
 
 
 class AcknowledgementMissing(Conflict):
@@ -249,6 +257,12 @@ def cause_refusals(session: Session, actor: Actor, deviation: str, units: Collec
     return found + [why for code, seen in sorted(touches.items()) for why in independence_refusals(actor, code, seen)]
 
 
+def _unread(session: Session, deviation: str) -> list[str]:
+    """Return who treats, was told of it, and did not acknowledge that yet."""
+    open_ones = (notice.c.deviation_code == deviation, notice.c.rank == TREATS, notice.c.acknowledged_at.is_(None))
+    return sorted(set(session.execute(select(notice.c.user_code).where(*open_ones)).scalars()))
+
+
 def record_dispositions(
     session: Session,
     act: Act,
@@ -261,8 +275,8 @@ def record_dispositions(
 ) -> tuple[Appended, int]:
     """Write what becomes of units of a deviation. The caller locked it and checked the right. Returns the event, and of how many.
 
-    Raises UnitsUndecided, DispositionDoesNotFit, NotIndependent, AcknowledgementMissing, AttachmentUnknown, and what
-    `use_signature` raises.
+    Raises UnitsUndecided, DispositionDoesNotFit, NotIndependent, NoticeUnread, AcknowledgementMissing, AttachmentUnknown,
+    and what `use_signature` raises.
     """
     reached = {unit.specimen: (snapshot, unit) for snapshot, unit in units}
     asked = request.specimens if request.specimens is not None else undecided(unit for _, unit in units)
@@ -274,6 +288,12 @@ def record_dispositions(
         if (why := misfit(reached[code][1], request.disposition)) is not None:
             raise why
     raise_first(cause_refusals(session, act.actor, deviation, [reached[code][0] for code in set(asked)]))
+    given = [code for code in asked if reached[code][1].state == State.ADMINISTERED.value]
+    if given and (unread := _unread(session, deviation)):
+        raise NoticeUnread(
+            f"{some(unread)} treated with what {deviation} reaches and has not acknowledged the notice yet. Call them first.",
+            subject=deviation,
+        )
     elsewhere = sorted({code for code in asked if reached[code][1].state == State.TRANSFERRED_OUT.value})
     if elsewhere and request.evidence is None:
         raise AcknowledgementMissing(

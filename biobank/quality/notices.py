@@ -4,7 +4,7 @@ Whoever holds units of what failed or is recalled, received them, asked for them
 A notice stands on its reader's Today until they acknowledge it; quality sees who has not.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,11 +14,16 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
+from biobank.auth.models import user
 from biobank.auth.permissions import Permission
+from biobank.auth.queries import logins_that_may
 from biobank.custody.entry import parse_entry
 from biobank.custody.ledger import Appended
 from biobank.custody.models import custody
+from biobank.custody.performer_confirmations import named_performer
 from biobank.custody.recording import Circumstances, acknowledge
+from biobank.custody.states import PerformerAnswer
+from biobank.donors.models import donor
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.quality.incident_events import NoticeAcknowledged, NoticesGiven
@@ -60,28 +65,60 @@ class NoticeDone(NoticePublic):
 
 
 def concerned(session: Session, units: Collection[str], donors: Collection[str]) -> list[Told]:
-    """Return who holds these units or had to do with giving them, the treating first: three statements however many."""
+    """Return who holds these units or had to do with giving them, the treating first: a few statements however many.
+
+    For a login that was ended stands in whoever treats at the clinic of the donors now; where nobody does, it stays named.
+    """
+    known = [
+        (login, unit, rank) for login, unit, rank in _concerned(session, frozenset(units), donors) if login.startswith("US-")
+    ]
+    present = _standing_in(session, {login for login, _, _ in known}, donors)
     found: dict[str, tuple[int, set[str]]] = {}
-    for login, unit, rank in _concerned(session, frozenset(units), donors):
-        before, own = found.get(login, (rank, set()))
-        found[login] = (min(before, rank), own | {unit})
-    people = [Told(login, rank, frozenset(own)) for login, (rank, own) in found.items() if login.startswith("US-")]
+    for ended, unit, rank in known:
+        for login in present.get(ended, {ended}):
+            before, own = found.get(login, (rank, set()))
+            found[login] = (min(before, rank), own | {unit})
+    people = [Told(login, rank, frozenset(own)) for login, (rank, own) in found.items()]
     return sorted(people, key=lambda one: (one.rank, one.login))
+
+
+def _standing_in(session: Session, logins: Collection[str], donors: Collection[str]) -> dict[str, frozenset[str]]:
+    """Return for each of these logins that was ended who is told instead."""
+    ended = session.execute(select(user.c.code).where(user.c.code.in_(sorted(logins)), ~user.c.active)).scalars().all()
+    if not ended:
+        return {}
+    clinics = session.execute(select(donor.c.clinic_site_code).where(donor.c.code.in_(sorted(donors))).distinct()).scalars().all()
+    there = frozenset().union(*logins_that_may(session, Permission.WITHDRAWAL_ADMINISTER, clinics).values())
+    return dict.fromkeys(ended, there) if there else {}
+
+
+def _hands(session: Session, rows: Sequence[Row[Any]]) -> Iterator[tuple[Row[Any], str]]:
+    """Yield each event with whoever recorded it, and with the colleagues that it names who did not deny it."""
+    denied = named_performer.c.answer == PerformerAnswer.DISPUTED.value
+    these = named_performer.c.leaf_hash.in_([row.leaf_hash for row in rows])
+    disputed = {
+        (bytes(row.leaf_hash), row.user_code)
+        for row in session.execute(select(named_performer.c.leaf_hash, named_performer.c.user_code).where(these, denied))
+    }
+    for row in rows:
+        named = {str(one["user"]) for one in parse_entry(bytes(row.entry)).get("performed") or ()}
+        for login in sorted({row.recorded_by, *named}):
+            if (bytes(row.leaf_hash), login) not in disputed:
+                yield row, login
 
 
 def _concerned(session: Session, units: frozenset[str], donors: Collection[str]) -> Iterator[tuple[str, str, int]]:
     """Yield a login, a unit and the rank: who asked for it, who gave or received it, who holds it now."""
-    asked = select(event.c.recorded_by, event.c.entry).where(
-        event.c.kind == "withdrawal.requested", event.c.donor_code.in_(sorted(donors))
-    )
-    for row in session.execute(asked):
+    columns = (event.c.leaf_hash, event.c.recorded_by, event.c.entry, event.c.stream_id, event.c.kind)
+    asked = select(*columns).where(event.c.kind == "withdrawal.requested", event.c.donor_code.in_(sorted(donors)))
+    for row, login in _hands(session, session.execute(asked).all()):
         for unit in units.intersection(parse_entry(bytes(row.entry))["body"]["specimens"]):
-            yield row.recorded_by, unit, TREATS
-    handed = select(event.c.recorded_by, event.c.stream_id, event.c.kind).where(
+            yield login, unit, TREATS
+    handed = select(*columns).where(
         event.c.stream_kind == "specimen", event.c.stream_id.in_(sorted(units)), event.c.kind.in_(sorted(_HANDED))
     )
-    for row in session.execute(handed):
-        yield row.recorded_by, row.stream_id, _HANDED[row.kind]
+    for row, login in _hands(session, session.execute(handed).all()):
+        yield login, row.stream_id, _HANDED[row.kind]
     held = select(custody.c.custodian_id, custody.c.code).where(
         custody.c.code.in_(sorted(units)), custody.c.custodian_kind == "user"
     )

@@ -219,8 +219,8 @@ _ENTRIES: Final = (
     ),
     Material(
         name=M.HF_STEM_CELLS,
-        title="Hair-follicle stem cells",
-        short="HFSC",
+        title="Hair-follicle-derived cells",
+        short="HFDC",
         prefixes=_HAIR,
         units=(Unit.CELLS,),
         parents=frozenset({M.INTACT_FOLLICLES, M.HF_STEM_CELLS}),

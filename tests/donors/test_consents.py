@@ -252,3 +252,28 @@ def test_a_revocation_of_one_tissue_leaves_the_consent_for_the_others(api: Api) 
     assert required(api, donor, tissue="adipose")
     shown = api.clinician.get(f"/donors/{donor}").json()["consents"]
     assert [one["in_force"] for one in shown] == [False, True]
+
+
+def test_two_consents_for_a_tissue_each_are_shown_as_taken_back_when_the_whole_was(api: Api) -> None:
+    donor = register(api.clinician)
+    whole = consent(api.clinician, donor, given_at="2026-01-05T09:00:00Z").json()["consent"]
+    for tissue in ("hair_follicle", "adipose"):
+        consent(api.clinician, donor, given_at="2026-01-06T09:00:00Z", tissues=[tissue])
+    revoke(api, donor, whole)
+
+    shown = api.clinician.get(f"/donors/{donor}").json()["consents"]
+    assert [one["in_force"] for one in shown] == [False, False, False]
+
+
+def test_a_whole_consent_is_shown_as_standing_while_one_of_its_tissues_does(api: Api) -> None:
+    donor = register(api.clinician)
+    consent(api.clinician, donor, given_at="2026-01-05T09:00:00Z")
+    parts = [
+        consent(api.clinician, donor, given_at="2026-01-06T09:00:00Z", tissues=[tissue]).json()["consent"]
+        for tissue in ("hair_follicle", "adipose", "blood")
+    ]
+    standing = []
+    for part in parts:
+        revoke(api, donor, part)
+        standing.append(api.clinician.get(f"/donors/{donor}").json()["consents"][0]["in_force"])
+    assert standing == [True, True, False]

@@ -75,6 +75,17 @@ def test_the_database_keeps_notices_whole(api: Api, change: str, name: str) -> N
         api.test_bank.write(lambda s: s.execute(text(f"UPDATE notice SET {change}")))
 
 
+def test_for_an_ended_login_whoever_treats_at_the_clinic_now_is_told(api: Api) -> None:
+    story = a_story(api, 2, lot=True).up_to("administer")
+    named = "UPDATE app_user SET active = false WHERE code = :code"
+    api.test_bank.write(lambda s: s.execute(text(named), {"code": USERS["clinician"].code}))
+    failed(api, story)
+
+    told = {one["told"] for one in notices(api.quality)}
+    assert USERS["clinician2"].code in told
+    assert USERS["clinician"].code not in told
+
+
 def test_only_what_grew_is_destroyed_at_once_by_two_technicians(api: Api) -> None:
     weak, grown = a_story(api, 2, lot=True), a_story(api, 2, lot=True)
     lot = lot_of(api, weak.vials[0])

@@ -13,7 +13,7 @@ from tests.quality.test_decisions import lot_of
 from tests.quality.test_deviations import stored
 from tests.quality.test_disposal import seq_of, ship
 from tests.quality.test_look_back import RECALL
-from tests.seed import PASSWORD
+from tests.seed import PASSWORD, USERS
 from tests.withdrawals.stories import Story, a_story, bank_vials, by_two, kinds_of, refused, sign_and_post, state_of
 
 CLEARED = {"disposition": "cleared", "reason": "not_affected"}
@@ -101,6 +101,11 @@ def test_a_unit_that_was_given_is_followed_up_and_an_affected_one_is_rejected_fi
 
     refused(decide(api, recall, specimens=[given], **CLEARED), 409, "disposition_does_not_fit")
     assert "Not decided yet" in page.get_page(f"/recalls/{recall}")
+    followed = {"specimens": [given], "disposition": "followed_up", "reason": "told_who_treats"}
+    assert USERS["clinician"].code in refused(decide(api, recall, **followed), 409, "notice_unread")["detail"]
+    for reader in (api.clinician, api.clinic_staff):
+        for one in reader.get("/notices").json()["items"]:
+            assert reader.post(f"/notices/{one['id']}/acknowledge", json={}).status_code == 200
     form = {"specimens": given, "disposition": "followed_up", "reason": "told_who_treats"} | SIGNED
     assert page.submit(f"/recalls/{recall}/dispositions", form).url.path == f"/recalls/{recall}"
     rejected = {"decision": "rejected", "reason": "affected"}
