@@ -4,7 +4,6 @@ Each donor's story is one transaction. Times lie in the past, because a bank wit
 random numbers have a fixed seed, so that two demonstrations look alike.
 """
 
-import base64
 import hashlib
 import random
 from collections.abc import Callable, Iterator
@@ -30,7 +29,7 @@ from biobank.custody.projection import Projection
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.states import Condition
 from biobank.demo.people import BANK, CLINIC, FAMILY, GIVEN, PEOPLE
-from biobank.demo.registers import LABORATORY, TEST_METHODS, make_registers
+from biobank.demo.registers import LABORATORY, TEST_METHODS, kept_report, make_registers
 from biobank.demo.tanks import make_tanks
 from biobank.donors.consents import give_consent
 from biobank.donors.schemas import GiveConsent, RegisterDonor
@@ -42,11 +41,9 @@ from biobank.people.queries import get_user
 from biobank.people.schemas import SiteCreate
 from biobank.people.service import store_own_password
 from biobank.people.sites import create_site
-from biobank.quality.attachments import keep_file, register_file
 from biobank.quality.events import BasisDecided, Decision, Discarded, QualityDecided, RegulatoryBasis, UseUpAllowed
 from biobank.quality.models import use_up_allowed
 from biobank.quality.reserves import remaining_after
-from biobank.quality.schemas import AttachmentRequest
 from biobank.registries import event_kinds, tables
 from biobank.specimens import events
 from biobank.specimens.lots import record_test
@@ -412,9 +409,7 @@ class Story:
         """What the laboratory found in a lot: nothing wrong."""
         act = self.stage.act("tomas", self.at)
         for kind in kinds:
-            content = base64.b64encode(f"{kind} report of {lot}".encode()).decode()
-            file = AttachmentRequest(media_type="text/plain", content=content, site=BANK)
-            report = register_file(self.session, act, file, keep_file(act.bank, file)).sha256
+            report = kept_report(self.session, act, f"{kind} report of {lot}")
             found = {"endotoxin_milli_eu_per_ml": 50, "below_detection": True} if kind == "endotoxin" else {}
             sent = {"method": TEST_METHODS[kind][0], "laboratory": LABORATORY}
             request = RecordLotTest.model_validate(

@@ -1,5 +1,6 @@
 """The example bank's registers: the procedures its runs name, its devices and reagent lots, and who may work by what."""
 
+import base64
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -8,6 +9,8 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.demo.people import BANK
 from biobank.donors.allergies import Substance
+from biobank.quality.attachments import keep_file, register_file
+from biobank.quality.schemas import AttachmentRequest
 from biobank.registers.schemas import Authorise, ChangeRegister, EnterRegister
 from biobank.registers.service import authorise, change, enter
 
@@ -59,3 +62,9 @@ def _enter(session: Session, act: Act, **said: Any) -> str:
 
 def _qualify(session: Session, act: Act, key: str) -> None:
     change(session, act, key, ChangeRegister(change="qualified"))
+
+
+def kept_report(session: Session, act: Act, words: str) -> str:
+    """Keep a report of the laboratory as a file of the bank; return its SHA-256, which a result rests on."""
+    file = AttachmentRequest(media_type="text/plain", content=base64.b64encode(words.encode()).decode(), site=BANK)
+    return register_file(session, act, file, keep_file(act.bank, file)).sha256
