@@ -690,7 +690,7 @@ QUALITY = (
         "POST",
         "/api/v1/specimens/{code}/transfer-out",
         P.QUALITY_DECIDE,
-        lambda w: {"to": "OTHER_BANK", "reason": "test", "evidence": SOME_HASH, "expected_seq": w.seq()},
+        lambda w: {"to": "OTHER_BANK", "reason": "donor_moved", "evidence": SOME_HASH, "expected_seq": w.seq()},
         _specimen,
     ),
     Row(
