@@ -208,9 +208,9 @@ def transfer_out(session: Session, act: Act, code: str, request: TransferRequest
     """
     specimen = _opened(session, act, code, request.expected_seq)
     facts = read_facts(session, specimen, act.at, attached=_asked_for(session, specimen, request.donors_request))
-    require_stored(session, [request.evidence])
     said = {"to": request.to, "reason": request.reason, "evidence": request.evidence}
     step = _two(session, act, Route.TRANSFER_OUT, specimen, facts, request, **said)
+    require_stored(session, [request.evidence])
     if isinstance(step, Proposed):
         return step
     event = TransferredOut(**said, signatures=_signatures(step))
