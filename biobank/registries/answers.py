@@ -6,7 +6,7 @@ from biobank.labels import answers as labels
 from biobank.labels import outdated
 from biobank.monitoring import answers as monitoring
 from biobank.quality import answers as quality
-from biobank.quality import failures, paper
+from biobank.quality import attachments, failures, paper
 from biobank.shipping import answers as shipping
 from biobank.specimens import answers as specimens
 from biobank.storage import answers as storage
@@ -15,5 +15,5 @@ from biobank.viability import answers as viability
 from biobank.withdrawals import answers as withdrawals
 
 BELOW = (donors, specimens, storage, undoing, monitoring)
-MODULES = (*BELOW, quality, failures, paper, shipping, labels, outdated, viability, withdrawals)
+MODULES = (*BELOW, quality, attachments, failures, paper, shipping, labels, outdated, viability, withdrawals)
 assert not FromAbove.missing, [question.giver for question in FromAbove.missing]
