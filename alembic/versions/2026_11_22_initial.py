@@ -1634,6 +1634,29 @@ def upgrade() -> None:
     op.create_index("ix_notice_made", "notice", ["made_at", "id"], unique=False)
     op.create_index("ix_notice_user", "notice", ["user_code", "made_at"], unique=False)
     op.create_table(
+        "outcome_measure",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("withdrawal_code", sa.Text(), nullable=False),
+        sa.Column("measure", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("low", sa.BigInteger(), nullable=False),
+        sa.Column("high", sa.BigInteger(), nullable=False),
+        sa.Column("due_days", sa.Integer(), nullable=False),
+        sa.Column("window_days", sa.Integer(), nullable=False),
+        sa.Column("photograph", sa.Boolean(), nullable=False),
+        sa.Column("planned_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("planned_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("due_days > 0 AND window_days >= 0", name=op.f("a_measure_is_due_after_the_giving")),
+        sa.CheckConstraint("low < high", name=op.f("a_scale_has_two_ends")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_outcome_measure_event_hash")),
+        sa.ForeignKeyConstraint(["planned_by"], ["app_user.code"], name=op.f("fk_outcome_measure_planned_by")),
+        sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_outcome_measure_withdrawal_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outcome_measure")),
+        sa.UniqueConstraint("withdrawal_code", "measure", "due_days", name="a_measure_is_planned_once_for_a_day"),
+        info={"append_only": True},
+    )
+    op.create_table(
         "paper_check",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("withdrawal_code", sa.Text(), nullable=False),
@@ -2418,9 +2441,35 @@ def upgrade() -> None:
     op.create_index("ix_custody_donor", "custody", ["donor_code"], unique=False)
     op.create_index("ix_custody_reserved_for", "custody", ["reserved_for"], unique=False)
     op.create_index("ix_custody_site_state", "custody", ["site_code", "state"], unique=False)
+    op.create_table(
+        "outcome_result",
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("measure_id", sa.Uuid(), nullable=False),
+        sa.Column("release_id", sa.Uuid(), nullable=False),
+        sa.Column("value_commit", sa.LargeBinary(), nullable=True),
+        sa.Column("not_done", sa.Text(), nullable=True),
+        sa.Column("photograph_sha256", sa.Text(), nullable=True),
+        sa.Column("measured_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.CheckConstraint("(value_commit IS NULL) <> (not_done IS NULL)", name=op.f("a_result_is_measured_or_not_done")),
+        sa.CheckConstraint("photograph_sha256 IS NULL OR not_done IS NULL", name=op.f("what_was_not_done_has_no_photograph")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_outcome_result_event_hash")),
+        sa.ForeignKeyConstraint(["measure_id"], ["outcome_measure.id"], name=op.f("fk_outcome_result_measure_id")),
+        sa.ForeignKeyConstraint(["photograph_sha256"], ["attachment.sha256"], name=op.f("fk_outcome_result_photograph_sha256")),
+        sa.ForeignKeyConstraint(["recorded_by"], ["app_user.code"], name=op.f("fk_outcome_result_recorded_by")),
+        sa.ForeignKeyConstraint(["release_id"], ["administration.release_id"], name=op.f("fk_outcome_result_release_id")),
+        sa.PrimaryKeyConstraint("event_hash", name=op.f("pk_outcome_result")),
+        info={"append_only": True},
+    )
+    op.create_index("ix_outcome_result_of", "outcome_result", ["measure_id", "release_id", "recorded_at"], unique=False)
+    op.create_index("ix_outcome_result_photograph", "outcome_result", ["photograph_sha256"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_outcome_result_photograph", table_name="outcome_result")
+    op.drop_index("ix_outcome_result_of", table_name="outcome_result")
+    op.drop_table("outcome_result")
     op.drop_index("ix_custody_site_state", table_name="custody")
     op.drop_index("ix_custody_reserved_for", table_name="custody")
     op.drop_index("ix_custody_donor", table_name="custody")
@@ -2489,6 +2538,7 @@ def downgrade() -> None:
     op.drop_table("paper_form")
     op.drop_index(op.f("ix_paper_check_withdrawal_code"), table_name="paper_check")
     op.drop_table("paper_check")
+    op.drop_table("outcome_measure")
     op.drop_index("ix_notice_user", table_name="notice")
     op.drop_index("ix_notice_made", table_name="notice")
     op.drop_index(op.f("ix_notice_deviation_code"), table_name="notice")

@@ -43,6 +43,7 @@ from biobank.specimens.scoping import at_sites_of, lots_at_sites_of, specimens_a
 from biobank.storage.counts import findings_to_settle, list_counts
 from biobank.storage.queries import stored_without_a_slot
 from biobank.unfinished.kinds import open_acts
+from biobank.withdrawals.outcomes import measures_to_do
 from biobank.withdrawals.queries import list_withdrawals
 from biobank.withdrawals.workflow import WithdrawalState
 
@@ -113,6 +114,7 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
         _without_a_slot,
         _notices,
         _adverse,
+        _measures,
     )
     found = [task for source in sources for task in source(session, actor, at)]
     return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
@@ -307,6 +309,14 @@ def _adverse(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
         if judged and one.due_at is None:
             detail += ": no days to report are set there"
         yield Task(what, one.deviation, f"/adverse-events/{one.deviation}", urgency, one.due_at or one.known_at, detail)
+
+
+def _measures(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    for one in measures_to_do(session, actor, SHOWN_EACH):
+        what = "Say why a planned measure was not done" if one.missed else "Take a planned measure"
+        urgency: Urgency = "overdue" if one.missed else "due"
+        detail = f"{words(one.measure).lower()}, until {one.until}"
+        yield Task(what, one.withdrawal, f"{code_href(one.withdrawal)}/outcomes", urgency, None, detail)
 
 
 def _specimens() -> Any:

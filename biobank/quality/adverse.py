@@ -303,6 +303,12 @@ def _units(session: Session, code: str) -> list[str]:
     return sorted(session.execute(of_it).scalars())
 
 
+def units_of_adverse(session: Session, actor: Actor, code: str) -> list[str]:
+    """Return the units that an adverse event is about; raise NotFound."""
+    _find(session, actor, code)
+    return _units(session, code)
+
+
 def assess_adverse(session: Session, act: Act, code: str, request: AssessAdverse) -> AdverseAnswer:
     """Judge it: quality of its site, signed "decided". Where the cause may be in the lot, the lot is held now if it is not."""
     row = _find(session, act.actor, code, lock=True)

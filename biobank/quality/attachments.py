@@ -13,6 +13,7 @@ import base64
 import binascii
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,12 +32,17 @@ from biobank.custody.states import HoldScope
 from biobank.donors.models import donor, donor_marker
 from biobank.donors.visibility import visible
 from biobank.foundation.errors import MalformedRequest, NotFound, PayloadTooLarge
+from biobank.foundation.from_above import FromAbove
 from biobank.monitoring.logger_files import kept_file
 from biobank.quality.holds import find_scope
 from biobank.quality.schemas import ATTACHMENT_BYTES, ATTACHMENT_MIB, AttachmentPublic, AttachmentRequest
 from biobank.quality.stored_files import attachment, require_stored
 from biobank.vault import KeyDestroyed
 from biobank.vault.keystore import NONCE_BYTES
+
+photographs_of_patients: FromAbove[Callable[[Session, str], bool]] = FromAbove("withdrawals")
+"""Whether a file is a patient's photograph: it is looked at with its withdrawal only, where each reading is recorded."""
+
 
 
 class AttachmentGone(NotFound):
@@ -136,9 +142,12 @@ def register_file(session: Session, act: Act, request: AttachmentRequest, stored
 
 
 def find_file(session: Session, actor: Actor, sha256: str) -> tuple[AttachmentPublic, str]:
-    """Return a file's row and its subject; raise NotFound unless the actor stored it, or may read it where it belongs."""
+    """Return a file's row and its subject; raise NotFound unless the actor stored it, or may read it where it belongs.
+
+    A photograph of a patient is not found here by anybody (`withdrawals/photographs.py`)."""
     row = session.execute(select(attachment).where(attachment.c.sha256 == sha256)).mappings().first()
-    if row is None or not (_may_read(actor, row["stored_by"], row["site_code"]) or _is_report(session, actor, sha256)):
+    reads = row is not None and (_may_read(actor, row["stored_by"], row["site_code"]) or _is_report(session, actor, sha256))
+    if row is None or not reads or photographs_of_patients.get()(session, sha256):
         raise NotFound("There is no attachment with this hash that you may see.")
     return AttachmentPublic(**{n: row[n] for n in AttachmentPublic.model_fields}), row["subject"]
 

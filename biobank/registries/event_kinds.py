@@ -21,6 +21,7 @@ from biobank.storage import events as storage
 from biobank.unfinished import events as unfinished
 from biobank.viability import events as viability
 from biobank.withdrawals import events as withdrawals
+from biobank.withdrawals import outcome_events as outcomes
 
 MODULES = (
     custody,
@@ -37,6 +38,7 @@ MODULES = (
     viability,
     alarms,
     withdrawals,
+    outcomes,
     unfinished,
     labels,
 )

@@ -34,6 +34,7 @@ from biobank.specimens.api import router as specimens_api
 from biobank.storage.api import router as storage_api
 from biobank.unfinished.api import router as unfinished_api
 from biobank.viability.api import router as viability_api
+from biobank.withdrawals.after_api import router as afterwards_api
 from biobank.withdrawals.api import router as withdrawals_api
 
 assert event_kinds.MODULES, "the events endpoint is whole only when every package has registered"
@@ -67,6 +68,7 @@ ROUTERS = (
     unfinished_api,
     viability_api,
     withdrawals_api,
+    afterwards_api,
 )
 
 

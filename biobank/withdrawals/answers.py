@@ -14,6 +14,7 @@ from biobank.donors.consents import treatment_revoked
 from biobank.donors.models import donor
 from biobank.foundation.errors import Refusal
 from biobank.quality import releases as asked_by_quality
+from biobank.quality.attachments import photographs_of_patients
 from biobank.quality.deviations import sites_of_withdrawal
 from biobank.quality.dispositions import units_of_withdrawals
 from biobank.shipping.shipments import clinics_of_withdrawals, refusals_after_issue
@@ -22,6 +23,7 @@ from biobank.withdrawals.case import read_case
 from biobank.withdrawals.models import bedside_release as _release
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as _item
+from biobank.withdrawals.outcome_models import outcome_result
 from biobank.withdrawals.releases import end_held_releases, end_releases, end_revoked_releases
 from biobank.withdrawals.step_rules import onward_refusals, read_grounds
 
@@ -50,6 +52,12 @@ def _sites(session: Session, code: str) -> list[str]:
 
 
 units_of_withdrawals.give(_item)
+
+
+@photographs_of_patients.give
+def _is_photograph(session: Session, sha256: str) -> bool:
+    taken = select(outcome_result.c.event_hash).where(outcome_result.c.photograph_sha256 == sha256)
+    return session.execute(taken.limit(1)).first() is not None
 
 
 @clinics_of_withdrawals.give

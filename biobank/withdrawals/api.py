@@ -11,6 +11,8 @@ from biobank.acts.two_person import Proposed
 from biobank.acts.web import BankDep, CodePath, Disclosing, Performing, Reading
 from biobank.custody.schemas import CustodyHistory
 from biobank.foundation.paging import Cursor, Paging
+from biobank.quality.attachments import read_file
+from biobank.quality.schemas import Sha256
 from biobank.withdrawals import (
     administering,
     adverse,
@@ -18,14 +20,23 @@ from biobank.withdrawals import (
     bedside,
     closing,
     indication,
+    outcomes,
     paper_checks,
+    photographs,
     picking,
     queries,
     replacing,
     review,
     service,
 )
+from biobank.withdrawals.outcomes import (
+    OutcomeProtocol,
+    OutcomeProtocolAnswer,
+    PlanMeasure,
+    RecordMeasure,
+)
 from biobank.withdrawals.paper_sheet import draw
+from biobank.withdrawals.photographs import PhotographShown, ReadPhotograph
 from biobank.withdrawals.schemas import (
     AdministerRequest,
     AdverseRequest,
@@ -56,6 +67,7 @@ from biobank.withdrawals.workflow import Route, WithdrawalState
 
 router = APIRouter(prefix="/api/v1/withdrawals", tags=["withdrawals"])
 
+PICTURE = {200: {"content": {"image/png": {}, "image/jpeg": {}}, "description": "The photograph."}}
 PAPER = {200: {"content": {"application/pdf": {}}, "description": "The sheet."}}
 _CODE = r"^[A-Za-z0-9-]+$"
 MaybeCode = Annotated[str | None, Query(min_length=3, max_length=20, pattern=_CODE)]
@@ -210,3 +222,35 @@ async def record_outcome(code: CodePath, request: OutcomeRequest, performing: Pe
 async def record_adverse(code: CodePath, request: AdverseRequest, performing: Performing) -> WithdrawalAnswer:
     """Record an adverse reaction or event: a deviation is opened, and what may share the cause is held."""
     return await performing(adverse.record_adverse, code, request)
+
+
+@router.post("/{code}/outcome-measures", status_code=201)
+async def plan_measure(code: CodePath, request: PlanMeasure, performing: Performing) -> OutcomeProtocolAnswer:
+    """Plan what is measured after each unit is given: who requests withdrawals, once it is approved."""
+    return await performing(outcomes.plan_measure, code, request)
+
+
+@router.post("/{code}/outcome-results", status_code=201)
+async def record_measure(code: CodePath, request: RecordMeasure, performing: Performing) -> OutcomeProtocolAnswer:
+    """Record what was measured on its day, or why it was not done."""
+    return await performing(outcomes.record_measure, code, request)
+
+
+@router.get("/{code}/outcome-protocol")
+async def read_outcome_protocol(code: CodePath, reading: Reading, bank: BankDep) -> OutcomeProtocol:
+    """The plan of a withdrawal with its results; figures and photographs for those who treat there or decide."""
+    return await reading(outcomes.read_protocol, bank.keystore, code)
+
+
+@router.post("/{code}/photograph-readings")
+async def read_photograph(code: CodePath, request: ReadPhotograph, performing: Performing) -> PhotographShown:
+    """Say that you look at a photograph of a patient; it is recorded, and the picture is sent for ten minutes."""
+    return await performing(photographs.read_photograph, code, request)
+
+
+@router.get("/{code}/photographs/{sha256}", response_class=Response, responses=PICTURE)  # type: ignore[arg-type]
+async def send_photograph(code: CodePath, sha256: Sha256, reading: Reading, bank: BankDep) -> Response:
+    """The bytes of a photograph whose reading you recorded in the last ten minutes."""
+    subject, media_type = await reading(photographs.photograph_shown, code, sha256)
+    data = await to_thread.run_sync(read_file, bank, sha256, subject)
+    return Response(data, media_type=media_type, headers={"X-Content-Type-Options": "nosniff"})

@@ -122,6 +122,7 @@ def furnish(api: Api) -> dict[str, str]:
     happened = {"kind": "event", "seriousness": "serious", "in_lot": False, "seen_at": clock.now().isoformat(), "words": "Spilt."}
     assert api.clinician.post(f"/withdrawals/{things['thawed']}/adverse-events", json=happened).status_code == 201
     things["adverse"] = api.quality.get("/adverse-events").json()["items"][0]["deviation"]
+    things |= _measured(api)
     things["notice"] = _told(api, things["deviation"])
     things["marker"] = _marker_to_decide(api, banked.donor)
     things["pending"] = _pending_role(api)
@@ -202,6 +203,24 @@ def _administered(api: Api) -> dict[str, str]:
     body = signed(api.admin, "role_change", path, {"role": "lab_tech", "site": "NORTH"})
     pending = api.admin.post(path, json=body).json()
     return {"user": code, "proposal": str(pending["pending_act"])}
+
+
+def _measured(api: Api) -> dict[str, str]:
+    """A withdrawal that was given, with a planned measure, and another of which a photograph was taken."""
+    story = a_story(api, 2).up_to("administer")
+    path = f"/withdrawals/{story.code}"
+    body = {"measure": "count", "unit": "hairs", "low": 0, "high": 9, "due_days": 1, "window_days": 5, "photograph": True}
+    assert api.clinician.post(f"{path}/outcome-measures", json=body).status_code == 201
+    planned = api.clinician.post(f"{path}/outcome-measures", json=body | {"due_days": 2})
+    first, second = (one["id"] for one in planned.json()["items"])
+    image = {"media_type": "image/png", "content": "iVBORw0KGgo=", "site": "CLINIC", "donor": story.donor}
+    kept = api.clinician.post("/attachments", json=image).json()["sha256"]
+    row = text(
+        "INSERT INTO outcome_result SELECT m.event_hash, m.id, a.release_id, m.event_hash, NULL, :sha, now(), now(), m.planned_by"
+        " FROM outcome_measure m JOIN administration a ON a.withdrawal_code = m.withdrawal_code WHERE m.id = CAST(:id AS uuid)"
+    )
+    api.test_bank.write(lambda s: s.execute(row, {"sha": kept, "id": first}))
+    return {"given": story.code, "given_tube": story.vials[0], "measure": second, "photograph": kept}
 
 
 def _told(api: Api, deviation: str) -> str:

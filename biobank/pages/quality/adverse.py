@@ -10,7 +10,7 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import ANYWHERE, EVERYWHERE
 from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Needs, Opened
 from biobank.pages.ui.addresses import DeviationCode
@@ -110,6 +110,8 @@ def acts_on(actor: Actor, one: AdversePublic) -> list[ActionLink]:
     """Return what this reader may do about it."""
     here = f"/adverse-events/{one.deviation}"
     acts = [ActionLink("Its deviation", f"/deviations/{one.deviation}", "triangle")]
+    if actor.may(Permission.LOG_READ, at=EVERYWHERE):
+        acts.append(ActionLink("Look back: lots, siblings, inputs", f"{here}/look-back", "search"))
     if not actor.may(Permission.DEVIATION_DECIDE, at=one.site):
         return acts
     waits = one.causality == "not_assessed"

@@ -185,6 +185,7 @@ def _acts(actor: Actor, one: RegisterDossier) -> list[ActionLink]:
         acts.append(ActionLink("Print its label", f"/labels/{one.entry}", "print"))
     if actor.may(Permission.LOG_READ, at=EVERYWHERE):
         acts.append(ActionLink("Look back: what it touched", f"/look-backs?start={one.entry}", "search"))
+        acts.append(ActionLink("What was seen afterwards", f"/registers/{one.entry}/consequences", "search"))
     return acts
 
 

@@ -132,6 +132,7 @@ SECTIONS: tuple[Section, ...] = (
         (
             Part("Withdrawals", "/withdrawals", (P.WITHDRAWAL_READ,)),
             Part("Waiting for a decision", "/withdrawals/queue", (P.WITHDRAWAL_APPROVE,)),
+            Part("Planned measures", "/outcomes", (P.WITHDRAWAL_READ,)),
         ),
         (P.WITHDRAWAL_REQUEST, P.WITHDRAWAL_APPROVE, P.WITHDRAWAL_PICK, P.WITHDRAWAL_RECEIVE),
     ),

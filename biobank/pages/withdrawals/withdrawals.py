@@ -146,6 +146,8 @@ def acts_of(whole: Whole) -> list[ActionLink]:
         weight = "grave" if page.grave else "plain" if acts or name not in whole.wanted else "main"
         href = f"/withdrawals/{withdrawal.code}/{name}"
         acts.append(ActionLink(page.label, href, page.icon, "get", weight))  # type: ignore[arg-type]  # weights above
+    if withdrawal.approved_at is not None:
+        acts.append(ActionLink("Outcomes planned and measured", f"/withdrawals/{withdrawal.code}/outcomes", "log"))
     if whole.enters_paper:
         for what, name in (("Enter a check from paper", "check"), ("Enter an administration from paper", "administer")):
             acts.append(ActionLink(what, f"/withdrawals/{withdrawal.code}/{name}-from-paper", "pen", "get", "plain"))

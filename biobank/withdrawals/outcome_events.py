@@ -1,0 +1,52 @@
+"""Events of the outcome protocol, on the withdrawal's stream. A figure measured on a patient is in the vault, never here."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from biobank.auth.permissions import Permission
+from biobank.custody.events import CODE, REASON
+from biobank.withdrawals.events import COMMIT, ID, WHEN, WithdrawalEvent
+
+CODED = Field(default=None, min_length=2, max_length=40, pattern=r"^[a-z0-9_]+$")
+PHOTOGRAPH = r"^[0-9a-f]{64}$"
+
+
+class MeasurePlanned(WithdrawalEvent):
+    """The clinic planned what is measured after each unit is given: on which scale, on which day, and for how long."""
+
+    kind: Literal["withdrawal.measure_planned"] = "withdrawal.measure_planned"
+    permission: ClassVar[Permission] = Permission.WITHDRAWAL_REQUEST
+
+    measure: str = ID
+    what: str = REASON
+    unit: str = REASON
+    low: int = Field(ge=-(10**9), le=10**9)
+    high: int = Field(ge=-(10**9), le=10**9)
+    due_days: int = Field(ge=1, le=3650)
+    window_days: int = Field(ge=0, le=365)
+    photograph: bool
+
+
+class MeasureRecorded(WithdrawalEvent):
+    """A planned measure was taken after a unit was given, or was not done and why. `corrects`: why an earlier word is wrong."""
+
+    kind: Literal["withdrawal.measure_recorded"] = "withdrawal.measure_recorded"
+    permission: ClassVar[Permission] = Permission.WITHDRAWAL_ADMINISTER
+
+    measure: str = ID
+    specimen: str = CODE
+    value: str | None = COMMIT
+    not_done: str | None = CODED
+    photograph_sha256: str | None = Field(default=None, pattern=PHOTOGRAPH)
+    measured_at: str = WHEN
+    corrects: str | None = CODED
+
+
+class PhotographRead(WithdrawalEvent):
+    """Somebody looked at a photograph of a patient."""
+
+    kind: Literal["withdrawal.photograph_read"] = "withdrawal.photograph_read"
+    permission: ClassVar[Permission] = Permission.WITHDRAWAL_ADMINISTER
+
+    photograph_sha256: str = Field(pattern=PHOTOGRAPH)

@@ -1,0 +1,185 @@
+"""What is measured after the giving: planned by the clinician, taken on its day within its scale, never a zero when not."""
+
+import base64
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from tests.conftest import Api, Client
+from tests.pages.visitor import Visit
+from tests.withdrawals.stories import Story, a_story, kinds_of, later, refused
+
+PLAN = {
+    "measure": "hairs_in_the_field",
+    "unit": "hairs_per_cm2",
+    "low": 0,
+    "high": 400,
+    "due_days": 30,
+    "window_days": 3,
+    "photograph": False,
+}
+PNG = b"\x89PNG\r\n\x1a\n not really a picture"
+
+
+def plan(api: Api, story: Story, client: Client | None = None, **changes: Any) -> httpx.Response:
+    return (client or api.clinician).post(f"/withdrawals/{story.code}/outcome-measures", json=PLAN | changes)
+
+
+def record(api: Api, story: Story, client: Client | None = None, **body: Any) -> httpx.Response:
+    measure = protocol(api.clinician, story)["items"][0]["id"]
+    whole = {"measure": measure, "specimen": story.vials[0]} | body
+    return (client or api.clinician).post(f"/withdrawals/{story.code}/outcome-results", json=whole)
+
+
+def protocol(client: Client, story: Story) -> Any:
+    return client.get(f"/withdrawals/{story.code}/outcome-protocol").json()
+
+
+def kept(api: Api, story: Story, client: Client | None = None, **changes: Any) -> str:
+    body = {"media_type": "image/png", "content": base64.b64encode(PNG).decode(), "site": "CLINIC", "donor": story.donor}
+    return str((client or api.clinician).post("/attachments", json=body | changes).json()["sha256"])
+
+
+def test_a_measure_is_planned_by_the_clinician_once_the_withdrawal_is_approved(api: Api) -> None:
+    story = a_story(api, 2).up_to("request")
+    refused(plan(api, story), 409, "not_approved_yet")
+    story.approve()
+    for client in (api.clinic_staff, api.lab_tech, api.quality, api.auditor):
+        refused(plan(api, story, client), 403, "not_permitted")
+    refused(plan(api, story, api.other_clinician), 404, "not_found")
+    refused(plan(api, story, low=400, high=400), 422, "malformed_request")
+    assert plan(api, story).status_code == 201
+    refused(plan(api, story), 409, "measure_planned")
+    assert plan(api, story, due_days=90).status_code == 201
+    days = [(one["due_days"], one["status"], one["specimen"]) for one in protocol(api.lab_tech, story)["items"]]
+    assert days == [(30, "planned", None), (90, "planned", None)]
+    refused(record(api, story, value=100), 409, "unit_not_given")
+
+
+def test_a_result_is_taken_on_its_day_within_its_scale_and_read_by_those_entitled(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2).up_to("approve")
+    assert plan(api, story).status_code == 201
+    for step in (story.pick, story.confirm, story.issue, story.receive, story.thaw, story.check):
+        assert step().status_code in (200, 201)
+    assert story.check(api.clinic_staff).status_code == 201
+    assert story.administer().status_code == 200
+
+    refused(record(api, story, value=100), 409, "not_its_day")
+    refused(record(api, story, not_done="patient_away"), 409, "not_its_day")
+    assert "hairs in the field" not in visit("clinician").get_page("/").lower()
+    later(api, days=30)
+    assert "Take a planned measure" in visit("clinic_staff").get_page("/")
+    assert "Take a planned measure" not in visit("lab_tech").get_page("/")
+    for value in (-1, 401):
+        refused(record(api, story, value=value), 409, "outside_scale")
+    refused(record(api, story), 422, "malformed_request")
+    refused(record(api, story, value=100, not_done="both"), 422, "malformed_request")
+    refused(record(api, story, value=100, client=api.lab_tech), 403, "not_permitted")
+    refused(record(api, story, value=100, specimen=story.vials[1]), 409, "unit_not_given")
+    refused(record(api, story, value=100, corrects="nothing_yet"), 409, "result_recorded")
+    assert record(api, story, value=120, client=api.clinic_staff).status_code == 201
+    refused(record(api, story, value=130), 409, "result_recorded")
+    assert record(api, story, value=130, corrects="counted_again").status_code == 201
+
+    read = {
+        name: protocol(getattr(api, name), story)["items"][0]["value"] for name in ("clinician", "quality", "lab_tech", "auditor")
+    }
+    assert read == {"clinician": 130, "quality": 130, "lab_tech": None, "auditor": None}
+    assert "Take a planned measure" not in visit("clinic_staff").get_page("/")
+    assert kinds_of(api, "withdrawal", story.code)[-2:] == ["withdrawal.measure_recorded"] * 2
+    said = text("SELECT convert_from(entry, 'UTF8')::jsonb -> 'body' ->> 'value' FROM event WHERE kind = :kind")
+    logged = api.test_bank.write(lambda s: s.execute(said, {"kind": "withdrawal.measure_recorded"}).scalars().all())
+    assert all(len(one) == 64 for one in logged)  # the log holds commitments, no figures
+    listed = api.clinician.get("/outcome-measures", params={"status": "measured"}).json()["items"]
+    assert [(one["specimen"], one["value"]) for one in listed] == [(story.vials[0], None)]
+
+
+def test_what_was_missed_is_not_done_and_a_task_until_somebody_says_why_and_never_a_zero(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2).up_to("administer")
+    assert plan(api, story).status_code == 201
+    later(api, days=34)
+
+    (one,) = protocol(api.clinician, story)["items"]
+    assert (one["status"], one["missed"], one["value"], one["not_done"]) == ("not_done", True, None, None)
+    assert "Say why a planned measure was not done" in visit("clinician").get_page("/")
+    refused(record(api, story, value=0), 409, "not_its_day")
+    in_time = rfc3339(clock.now() - timedelta(days=2))
+    assert record(api, story, value=0, measured_at=in_time).status_code == 201  # taken in its days, entered later
+    assert protocol(api.clinician, story)["items"][0]["status"] == "measured"
+    assert record(api, story, not_done="patient_away", corrects="another_patient").status_code == 201
+    (one,) = protocol(api.clinician, story)["items"]
+    assert (one["status"], one["missed"], one["value"], one["not_done"]) == ("not_done", False, None, "patient_away")
+    assert "Say why a planned measure was not done" not in visit("clinician").get_page("/")
+    page = visit("clinician").get_page(f"/withdrawals/{story.code}/outcomes")
+    assert "Not done" in page and "Patient away" in page
+
+
+def test_a_photograph_is_kept_under_the_patients_key_and_looked_at_by_those_entitled_and_recorded(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2).up_to("administer")
+    assert plan(api, story, photograph=True).status_code == 201
+    later(api, days=30)
+    refused(record(api, story, value=100), 409, "photograph_missing")
+    other = kept(api, story, donor=None, content=base64.b64encode(PNG + b"other").decode())
+    refused(record(api, story, value=100, photograph_sha256=other), 409, "photograph_missing")
+    sha = kept(api, story)
+    assert record(api, story, value=100, photograph_sha256=sha).status_code == 201
+
+    path = f"/withdrawals/{story.code}"
+    for name in ("clinician", "clinic_staff", "quality", "lab_tech", "auditor"):
+        refused(getattr(api, name).get(f"/attachments/{sha}"), 404, "not_found")  # not even who stored it, by that road
+    for name in ("lab_tech", "auditor"):
+        refused(getattr(api, name).post(f"{path}/photograph-readings", json={"photograph_sha256": sha}), 404, "not_found")
+        refused(getattr(api, name).get(f"{path}/photographs/{sha}"), 404, "not_found")
+    refused(api.quality.get(f"{path}/photographs/{sha}"), 403, "reading_unrecorded")
+    assert api.quality.post(f"{path}/photograph-readings", json={"photograph_sha256": sha}).status_code == 200
+    assert api.quality.get(f"{path}/photographs/{sha}").content == PNG
+    refused(api.clinician.get(f"{path}/photographs/{sha}"), 403, "reading_unrecorded")  # another's reading is not mine
+    assert kinds_of(api, "withdrawal", story.code)[-1] == "withdrawal.photograph_read"
+    page = visit("clinician")
+    shown = page.submit(f"{path}/photographs/{sha}", {})
+    assert f"{path}/photographs/{sha}/image" in shown.text
+    assert page.get(f"{path}/photographs/{sha}/image").content == PNG
+    later(api, minutes=11)
+    refused(api.quality.get(f"{path}/photographs/{sha}"), 403, "reading_unrecorded")
+
+
+def test_the_clinician_plans_and_records_on_pages(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2).up_to("administer")
+    page, here = visit("clinician"), f"/withdrawals/{story.code}/outcomes"
+    typed = {name: str(value) for name, value in PLAN.items() if name != "photograph"} | {"photograph": "false"}
+    assert page.submit(f"{here}/plan", typed).url.path == here
+    measure = protocol(api.clinician, story)["items"][0]["id"]
+    later(api, days=31)
+    page = visit("clinician")
+    assert f"{here}/{measure}/{story.vials[0]}" in page.get_page(here)
+    assert page.submit(f"{here}/{measure}/{story.vials[0]}", {"value": "120"}).url.path == here
+    assert "120" in page.get_page(here)
+    assert "Hairs in the field" in page.get_page("/outcomes?status=measured")
+    hidden = visit("lab_tech").get_page(here)
+    assert "kept, for those who treat or decide" in hidden
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ("value_commit = NULL", "a_result_is_measured_or_not_done"),
+        ("not_done = 'away'", "a_result_is_measured_or_not_done"),
+    ],
+)
+def test_the_database_keeps_a_result_measured_or_not_done(api: Api, changes: str, name: str) -> None:
+    story = a_story(api, 2).up_to("administer")
+    assert plan(api, story).status_code == 201
+    statement = (
+        "INSERT INTO outcome_result SELECT m.event_hash, m.id, a.release_id, v.value_commit, v.not_done, NULL, now(), now(), :by"
+        " FROM outcome_measure m JOIN administration a ON a.withdrawal_code = m.withdrawal_code,"
+        " (SELECT :value ::bytea AS value_commit, :why ::text AS not_done) AS v"
+    )
+    both = {"value": None, "why": None} if "NULL" in changes else {"value": b"x", "why": "away"}
+    with pytest.raises(IntegrityError, match=name):
+        api.test_bank.write(lambda s: s.execute(text(statement), both | {"by": "US-AAAAAAA"}))
