@@ -20,8 +20,7 @@ from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.recording import Instant, acknowledge
-from biobank.donors.service import require_not_erased
-from biobank.donors.visibility import get_visible_donor
+from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
