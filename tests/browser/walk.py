@@ -262,6 +262,7 @@ STOPS: tuple[Stop, ...] = (
 )
 
 NOT_PAGES = {
+    "/withdrawals/{code}/photographs/{sha256}/image",
     "/labels/file",
     "/lots/{code}/viability/reports/{report}",
     "/jobs/{identity}/file",
