@@ -23,13 +23,10 @@ APPEND_ONLY = (
     "stock_count_line", "tile", "tree_head", "viability_assay", "viability_criterion", "viability_fit",
     "viability_parameters", "viability_report", "viability_thaw", "withdrawal_outcome",
     "deviation_attachment", "deviation_subject", "deviation_unit", "event", "label_reconciliation", "leaf",
-    "log_quarantine", "logger_file", "lot_test", "paper_check", "paper_form", "processing", "processing_input", "recall",
-    "recall_closing", "recall_item", "register_warning", "rule_table", "shipment_box", "shipment_item", "stock_count_line",
-    "deviation_attachment", "deviation_subject", "deviation_unit", "event", "leaf", "log_quarantine", "logger_file",
-    "lot_test", "outcome_measure", "outcome_result", "paper_check", "paper_form", "processing", "processing_input",
-    "recall", "recall_closing", "recall_item", "register_warning", "rule_table", "shipment_box", "shipment_item",
-    "stock_count_line", "tile", "tree_head", "viability_assay", "viability_criterion", "viability_fit",
-    "viability_parameters", "viability_report", "viability_thaw", "withdrawal_outcome",
+    "log_quarantine", "logger_file", "lot_test", "outcome_measure", "outcome_result", "paper_check", "paper_form",
+    "processing", "processing_input", "recall", "recall_closing", "recall_item", "register_warning", "rule_table",
+    "shipment_box", "shipment_item", "stock_count_line", "tile", "tree_head", "viability_assay", "viability_criterion",
+    "viability_fit", "viability_parameters", "viability_report", "viability_thaw", "withdrawal_outcome",
 )
 NEVER_DELETED = (
     "adverse_event", "alarm", "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor",

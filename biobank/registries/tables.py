@@ -23,7 +23,6 @@ from biobank.unfinished import models as unfinished
 from biobank.vault import models as vault
 from biobank.viability import models as viability
 from biobank.withdrawals import models as withdrawals
-from biobank.withdrawals import outcome_models as outcomes
 
 MODULES = (
     transparency,
@@ -43,7 +42,6 @@ MODULES = (
     reconciliation,
     viability,
     withdrawals,
-    outcomes,
     unfinished,
     labels,
     exports,

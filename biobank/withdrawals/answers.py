@@ -21,9 +21,8 @@ from biobank.shipping.shipments import clinics_of_withdrawals, refusals_after_is
 from biobank.specimens.models import specimen
 from biobank.withdrawals.case import read_case
 from biobank.withdrawals.models import bedside_release as _release
-from biobank.withdrawals.models import withdrawal
+from biobank.withdrawals.models import outcome_result, withdrawal
 from biobank.withdrawals.models import withdrawal_item as _item
-from biobank.withdrawals.outcome_models import outcome_result
 from biobank.withdrawals.releases import end_held_releases, end_releases, end_revoked_releases
 from biobank.withdrawals.step_rules import onward_refusals, read_grounds
 

@@ -26,8 +26,7 @@ from biobank.specimens.bench import processing, processing_input
 from biobank.specimens.models import harvest, kit, lot, specimen, specimen_parent
 from biobank.transparency.models import event
 from biobank.withdrawals.case import administration
-from biobank.withdrawals.models import withdrawal_outcome
-from biobank.withdrawals.outcome_models import outcome_measure, outcome_result
+from biobank.withdrawals.models import outcome_measure, outcome_result, withdrawal_outcome
 
 
 class EntryReach(BaseModel):

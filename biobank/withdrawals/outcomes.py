@@ -32,9 +32,8 @@ from biobank.quality.deviations import words_kept
 from biobank.quality.schemas import Code, Reason, Sha256
 from biobank.vault import Keystore, put_document
 from biobank.withdrawals.case import Case, administration, find_row, moment_of, open_case, record_on_case, visible
-from biobank.withdrawals.models import withdrawal
+from biobank.withdrawals.models import outcome_measure, outcome_result, withdrawal
 from biobank.withdrawals.outcome_events import MeasurePlanned, MeasureRecorded
-from biobank.withdrawals.outcome_models import outcome_measure, outcome_result
 from biobank.withdrawals.schemas import WithdrawalAct
 from biobank.withdrawals.workflow import APPROVED_STATES
 

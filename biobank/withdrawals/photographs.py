@@ -17,8 +17,8 @@ from biobank.quality.stored_files import attachment
 from biobank.quality.schemas import Sha256
 from biobank.transparency.models import event
 from biobank.withdrawals.case import find_row, open_case, record_on_case
+from biobank.withdrawals.models import outcome_measure, outcome_result
 from biobank.withdrawals.outcome_events import PhotographRead
-from biobank.withdrawals.outcome_models import outcome_measure, outcome_result
 from biobank.withdrawals.schemas import WithdrawalAct
 
 SHOWN_FOR = timedelta(minutes=10)
