@@ -104,7 +104,7 @@ class PlanMeasure(WithdrawalAct):
     @model_validator(mode="after")
     def _two_ends(self) -> Self:
         if self.low >= self.high:
-            raise ValueError("low must be less than high")
+            raise ValueError("the lower end of the scale is less than the upper")
         return self
 
 
@@ -122,7 +122,7 @@ class RecordMeasure(WithdrawalAct):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.value is None) == (self.not_done is None):
-            raise ValueError("send either value or not_done")
+            raise ValueError("say what was measured or why it was not done, one of both")
         return self
 
 
