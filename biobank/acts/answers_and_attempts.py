@@ -5,6 +5,7 @@ that a laptop solves; the key is not in the database.
 """
 
 import hmac
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from biobank.acts.timers import timer
 from biobank.foundation.config import read_secret
 from biobank.foundation.connections import DURABLE
 from biobank.foundation.errors import IdempotencyKeyReused, Refusal
+from biobank.foundation.from_above import FromAbove
 
 ANSWERS_KEPT = timedelta(days=90)
 
@@ -28,6 +30,8 @@ _find = select(idempotency.c.request_hash, idempotency.c.status, idempotency.c.a
 )
 _keep = insert(idempotency)
 _keep_attempt = insert(attempt)
+site_of_specimen: FromAbove[Callable[[Session, str], str | None]] = FromAbove("custody")
+"""Where a specimen stands now, if the code names one and its site is known."""
 
 
 class Replayed(Exception):
@@ -105,7 +109,13 @@ def answer_row(act: Act, status: int, answer: str) -> dict[str, Any]:
 
 
 def keep_attempt(session: Session, act: Act, refusal: Refusal, *, evidence: bool, at: datetime | None = None) -> None:
-    """Write down a refused attempt. `detail` is one of our own sentences and holds codes only."""
+    """Write down a refused attempt, at its site, or the one where what it was about stood then.
+
+    `detail` is one of our own sentences and holds codes only.
+    """
+    subject, site = refusal.members.get("subject"), refusal.members.get("site")
+    if site is None and subject is not None:
+        site = site_of_specimen.get()(session, subject)
     session.execute(
         _keep_attempt,
         {
@@ -113,8 +123,8 @@ def keep_attempt(session: Session, act: Act, refusal: Refusal, *, evidence: bool
             "actor_code": act.actor.code,
             "method": act.method,
             "path": act.path,
-            "subject": refusal.members.get("subject"),
-            "site_code": refusal.members.get("site"),
+            "subject": subject,
+            "site_code": site,
             "status": refusal.status,
             "code": refusal.code,
             "detail": refusal.detail,

@@ -17,7 +17,6 @@ from biobank.acts.models import attempt
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.custody.models import custody
 from biobank.custody.queries import known_attempts
 from biobank.foundation import clock
 from biobank.foundation.errors import MalformedRequest
@@ -123,12 +122,11 @@ def _begins(each: Span, at: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _misses(actor: Actor, since: datetime, each: Span) -> Any:
-    """The kept refusals; one without a site belongs to the site of what it was about."""
-    site, begins = func.coalesce(attempt.c.site_code, custody.c.site_code), _begins(each, attempt.c.at)
+    """The kept refusals, each at the site that was kept with it: where the thing stands now says nothing of then."""
+    site, begins = attempt.c.site_code, _begins(each, attempt.c.at)
     path = func.regexp_replace(attempt.c.path, literal_column(f"'{_CODE_OR_ID}'"), literal_column("''"), literal_column("'g'"))
     return (
         select(path.label("path"), attempt.c.code, site.label("site"), begins.label("begins"), func.count().label("times"))
-        .select_from(attempt.outerjoin(custody, custody.c.code == attempt.c.subject))
         .where(attempt.c.at >= since, attempt.c.code.not_in(NO_MISS), known_attempts(actor))
         .group_by(path, attempt.c.code, site, begins)
     )

@@ -1,5 +1,6 @@
 """Imports every module that tells a package below what it asked (`foundation.from_above`). Nothing is left unanswered."""
 
+from biobank.custody import answers as custody
 from biobank.donors import answers as donors
 from biobank.foundation.from_above import FromAbove
 from biobank.labels import answers as labels
@@ -14,6 +15,6 @@ from biobank.storage import undoing
 from biobank.viability import answers as viability
 from biobank.withdrawals import answers as withdrawals
 
-BELOW = (donors, specimens, storage, undoing, monitoring)
+BELOW = (custody, donors, specimens, storage, undoing, monitoring)
 MODULES = (*BELOW, quality, attachments, failures, paper, shipping, labels, outdated, viability, withdrawals)
 assert not FromAbove.missing, [question.giver for question in FromAbove.missing]

@@ -111,7 +111,7 @@ _CHECKED = exists().where(
     bedside_check.c.specimen_code == withdrawal_item.c.specimen_code,
 )
 # What was read on paper is entered by both within the day, long after it lapsed as a check at the bedside would.
-_CHECK_DUE = case(
+CHECK_DUE = case(
     (bedside_check.c.paper.is_not(None), bedside_check.c.opened_at + ENTERED_WITHIN), else_=bedside_check.c.expires_at
 )
 _UNVERIFIED = exists().where(
@@ -187,7 +187,7 @@ KINDS: Final[Mapping[str, OpenKind]] = {
             withdrawal.c.code,
             withdrawal.c.clinic_site_code,
             bedside_check.c.opened_at,
-            due=_CHECK_DUE,
+            due=CHECK_DUE,
         ).where(
             withdrawal.c.code == bedside_check.c.withdrawal_code,
             bedside_check.c.ended_at.is_(None),

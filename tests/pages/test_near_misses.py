@@ -75,6 +75,15 @@ def test_what_is_counted_is_what_the_list_of_near_misses_shows_its_reader(api: A
     assert listed == counted == {"wrong_place"}
 
 
+def test_a_near_miss_without_a_site_is_counted_where_the_tube_stood_and_not_where_it_went(api: Api) -> None:
+    story = a_story(api).up_to("pick")
+    assert story.pick().json()["code"] == "already_picked"  # at LAB; the refusal itself names no site
+    for step in (story.confirm, story.issue, story.receive):
+        assert step().status_code in (200, 201)
+    counted = api.auditor.get("/attempt-counts").json()["items"]
+    assert [one["site"] for one in counted if one["why"] == "already_picked"] == ["LAB"]
+
+
 def test_one_step_is_one_count_however_many_things_it_was_about(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     stranger = donors.band(api, a_story(api).donor)
     for story in [a_story(api).up_to("thaw") for _ in range(3)]:

@@ -177,6 +177,8 @@ def test_half_of_a_check_on_paper_waits_a_day_for_the_other_person_and_two_of_on
         found = api.test_bank.write(lambda s: open_acts(s, timed_out=True))
         return sorted(one.act for one in found)
 
+    halves = {one["cause"] for one in api.quality.get("/bedside-compliance").json()["items"]}
+    assert "first_scans_without_second" not in halves, "the other person enters their half the same day"
     assert timer(api) == 3
     assert late() == ["thaw", "thaw", "unverified"], "the other person has the day"
     later(api, hours=23)

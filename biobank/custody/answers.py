@@ -1,0 +1,15 @@
+"""What packages below ask of custody: where the thing stood that a refused attempt was about."""
+
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
+
+from biobank.acts.answers_and_attempts import site_of_specimen
+from biobank.custody.models import custody
+
+_SITE = select(custody.c.site_code).where(custody.c.code == bindparam("code"))
+
+
+@site_of_specimen.give
+def _site(session: Session, code: str) -> str | None:
+    site: str | None = session.execute(_SITE, {"code": code}).scalar()
+    return site
