@@ -183,3 +183,33 @@ def test_the_database_keeps_a_result_measured_or_not_done(api: Api, changes: str
     both = {"value": None, "why": None} if "NULL" in changes else {"value": b"x", "why": "away"}
     with pytest.raises(IntegrityError, match=name):
         api.test_bank.write(lambda s: s.execute(text(statement), both | {"by": "US-AAAAAAA"}))
+
+
+@pytest.mark.parametrize(
+    ("measure", "low", "due", "name"),
+    [
+        ("'other'", "high", "due_days", "a_scale_has_two_ends"),
+        ("'other'", "low", "0", "a_measure_is_due_after_the_giving"),
+        ("measure", "low", "due_days", "a_measure_is_planned_once_for_a_day"),
+    ],
+)
+def test_the_database_keeps_a_plan_whole(api: Api, measure: str, low: str, due: str, name: str) -> None:
+    story = a_story(api, 2).up_to("approve")
+    assert plan(api, story).status_code == 201
+    statement = (
+        f"INSERT INTO outcome_measure SELECT gen_random_uuid(), withdrawal_code, {measure}, unit, {low}, high, {due}, window_days,"
+        " photograph, planned_at, planned_by, event_hash FROM outcome_measure"
+    )
+    with pytest.raises(IntegrityError, match=name):
+        api.test_bank.write(lambda s: s.execute(text(statement)))
+
+
+def test_the_database_keeps_no_photograph_of_what_was_not_done(api: Api) -> None:
+    story = a_story(api, 2).up_to("administer")
+    assert plan(api, story).status_code == 201
+    statement = (
+        "INSERT INTO outcome_result SELECT m.event_hash, m.id, a.release_id, NULL, 'away', :sha, now(), now(), m.planned_by"
+        " FROM outcome_measure m JOIN administration a ON a.withdrawal_code = m.withdrawal_code"
+    )
+    with pytest.raises(IntegrityError, match="what_was_not_done_has_no_photograph"):
+        api.test_bank.write(lambda s: s.execute(text(statement), {"sha": "00" * 32}))
