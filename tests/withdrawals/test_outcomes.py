@@ -197,8 +197,8 @@ def test_the_database_keeps_a_plan_whole(api: Api, measure: str, low: str, due: 
     story = a_story(api, 2).up_to("approve")
     assert plan(api, story).status_code == 201
     statement = (
-        f"INSERT INTO outcome_measure SELECT gen_random_uuid(), withdrawal_code, {measure}, unit, {low}, high, {due}, window_days,"
-        " photograph, planned_at, planned_by, event_hash FROM outcome_measure"
+        f"INSERT INTO outcome_measure SELECT gen_random_uuid(), withdrawal_code, {measure}, unit, {low}, high, {due},"
+        " window_days, photograph, planned_at, planned_by, event_hash FROM outcome_measure"
     )
     with pytest.raises(IntegrityError, match=name):
         api.test_bank.write(lambda s: s.execute(text(statement)))
