@@ -44,7 +44,6 @@ photographs_of_patients: FromAbove[Callable[[Session, str], bool]] = FromAbove("
 """Whether a file is a patient's photograph: it is looked at with its withdrawal only, where each reading is recorded."""
 
 
-
 class AttachmentGone(NotFound):
     """The file was stored and cannot be read any more."""
 

@@ -27,9 +27,9 @@ from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.paging import Listed, Paging, read_page
 from biobank.people.queries import zone_of
 from biobank.quality.adverse import reads_words
-from biobank.quality.stored_files import attachment
 from biobank.quality.deviations import words_kept
 from biobank.quality.schemas import Code, Reason, Sha256
+from biobank.quality.stored_files import attachment
 from biobank.vault import Keystore, put_document
 from biobank.withdrawals.case import Case, administration, find_row, moment_of, open_case, record_on_case, visible
 from biobank.withdrawals.models import outcome_measure, outcome_result, withdrawal

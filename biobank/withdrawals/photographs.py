@@ -13,8 +13,8 @@ from biobank.custody.recording import acknowledge
 from biobank.foundation import clock
 from biobank.foundation.errors import NotFound, NotPermitted
 from biobank.quality.adverse import reads_words
-from biobank.quality.stored_files import attachment
 from biobank.quality.schemas import Sha256
+from biobank.quality.stored_files import attachment
 from biobank.transparency.models import event
 from biobank.withdrawals.case import find_row, open_case, record_on_case
 from biobank.withdrawals.models import outcome_measure, outcome_result
