@@ -18,7 +18,7 @@ def returning_refusals(actor: Actor, case: Case, code: str, quality: Quality | s
     tube, found = case.tubes[code], case.findings[code]
     deciding = Deciding(actor, [tube], {tube.lot_code: found.tests}, at, {code: found.touches})
     if quality == Quality.RELEASED_TO_BANK:
-        return deciding.refusals(Decision.RELEASED_TO_BANK, planned=False)
+        return deciding.refusals(Decision.RELEASED_TO_BANK, planned=False, accepted=False)
     return [] if quality == Quality.REJECTED else rejection_stands(tube)
 
 
