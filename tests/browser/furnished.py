@@ -20,12 +20,13 @@ from tests.custody.test_performer_confirmations import helped
 from tests.enrolling import by_two
 from tests.factories import make_box, make_specimen
 from tests.monitoring.test_excursions import frozen, put
+from tests.quality.test_decisions import acceptances, add_test, lot_of
 from tests.quality.test_deviations import stored
 from tests.quality.test_markers import enter
 from tests.shipping import stories as shipping
 from tests.signing import signed
 from tests.specimens import stories as lab
-from tests.withdrawals.stories import Story, a_lot, a_story, everyone, place_of, sign_and_post
+from tests.withdrawals.stories import Story, a_lot, a_story, bank_vials, everyone, place_of, sign_and_post
 
 KLINIK = Path(__file__).parents[1] / "importing" / "fixtures" / "klinik.csv"
 
@@ -43,6 +44,13 @@ def _withdrawal(api: Api, step: str) -> Story:
     return a_story(api).up_to(step)
 
 
+def _picked_by_another(api: Api) -> str:
+    """A withdrawal whose tube one technician took out and nobody confirmed."""
+    story = _withdrawal(api, "approve")
+    assert story.pick(api.lab_tech2).status_code == 200
+    return story.code
+
+
 def _requested(api: Api) -> str:
     """A request that says why."""
     story = a_story(api)
@@ -50,9 +58,13 @@ def _requested(api: Api) -> str:
     return story.code
 
 
-def _released_with_a_plan(api: Api, vial: str) -> str:
+def _released_with_a_plan(api: Api, donor: str) -> str:
     """A vial that was released before its results, with words of whom to tell."""
-    body = {"decision": "released_conditionally", "reason": "results_awaited", "notification_plan": "Tell the ward by telephone."}
+    (vial,) = bank_vials(api, donor, released=False, lot=True)
+    for kind in ("endotoxin", "mycoplasma", "sterility"):
+        add_test(api, lot_of(api, vial), kind, "pending")
+    plan = {"reason": "results_awaited", "notification_plan": "Tell the ward by telephone."} | acceptances(api, vial)
+    body = {"decision": "released_conditionally"} | plan
     answer = sign_and_post(api.quality, "released", f"/specimens/{vial}/decision", body)
     assert answer.status_code == 200, answer.text
     return vial
@@ -75,8 +87,9 @@ def furnish(api: Api) -> dict[str, str]:
         "fresh": shipping.tubes(api, 2)[0],
         "on_its_way": bank.write(lambda s: make_specimen(s, act).code),
         "requested": _requested(api),
-        "planned": _released_with_a_plan(api, banked.vials[2]),
+        "planned": _released_with_a_plan(api, banked.donor),
         "approved": _withdrawal(api, "approve").code,
+        "half_picked": _picked_by_another(api),
         "picked": _withdrawal(api, "confirm").code,
         "issued": _withdrawal(api, "issue").code,
         "delivered": _withdrawal(api, "receive").code,
