@@ -47,7 +47,7 @@ def _withdrawal(api: Api, step: str) -> Story:
 def _picked_by_another(api: Api) -> str:
     """A withdrawal whose tube one technician took out and nobody confirmed."""
     story = _withdrawal(api, "approve")
-    assert story.pick(api.lab_tech2).status_code == 200
+    assert story.pick(api.lab_tech2).status_code == 201
     return story.code
 
 
