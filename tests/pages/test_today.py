@@ -82,7 +82,7 @@ def test_kits_and_tests_are_shown_before_they_are_late_and_called_overdue_after(
     assert tasks(api, "north_tech") == []
     story = a_story(api, lot=True)
     lot = api.quality.get(f"/specimens/{story.vials[0]}").json()["lot"]
-    due = {"test": "sterility", "sampled_at": rfc3339(at), "due_at": rfc3339(at + timedelta(days=2)), "result": "pending"}
+    due = {"test": "sterility", "sampled_at": rfc3339(clock.now()), "due_at": rfc3339(at + timedelta(days=2)), "result": "pending"}
     due |= seed.TESTED
     pending = api.lab_tech.post(f"/lots/{lot}/tests", json=due)
     assert pending.status_code == 201, pending.text
