@@ -82,8 +82,8 @@ def test_kits_and_tests_are_shown_before_they_are_late_and_called_overdue_after(
     assert tasks(api, "north_tech") == []
     story = a_story(api, lot=True)
     lot = api.quality.get(f"/specimens/{story.vials[0]}").json()["lot"]
-    due = {"test": "sterility", "sampled_at": rfc3339(clock.now()), "due_at": rfc3339(at + timedelta(days=2)), "result": "pending"}
-    due |= seed.TESTED
+    due = {"test": "sterility", "due_at": rfc3339(at + timedelta(days=2)), "result": "pending"} | seed.TESTED
+    due |= {"sampled_at": rfc3339(clock.now())}
     pending = api.lab_tech.post(f"/lots/{lot}/tests", json=due)
     assert pending.status_code == 201, pending.text
     assert tasks(api, "quality") == [("due", "A test result is due", lot)]
