@@ -179,7 +179,8 @@ def _sent(
         raise ResultIncomplete("Say which laboratory tests it and by which method, from the registers.", subject=row.code)
     named: dict[RegisterKind, str] = {"test_method": method, "laboratory": laboratory}
     began = _began(session, row.code)
-    if began is not None and request.sampled_at < began:
+    # A form's times are to the minute.
+    if began is not None and request.sampled_at < began.replace(second=0, microsecond=0):
         raise BeforeItExisted(
             f"{row.code}: a sample of {rfc3339(request.sampled_at)} cannot be: the oldest record of what it was made from is of "
             f"{rfc3339(began)}. Check the date and the time.",
