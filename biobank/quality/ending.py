@@ -20,7 +20,7 @@ on destruction and a reservation stop every route, and none takes usable units b
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclass, replacees import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import get_args
@@ -215,6 +215,10 @@ def ends(
     return [refusal for refusal in found if refusal is not None]
 
 
+KEPT_WHOLE = frozenset({HoldKind.LEGAL.value, HoldKind.RECALL.value})
+"""Holds under which nothing is taken. Whose cells they are, or what happened to them, is found out by a sample."""
+
+
 def sampling_ends(specimen: Snapshot, amount: int, facts: Facts) -> bool:
     """Say whether taking `amount` leaves less than a usable rest; what was taken before counts, because it is gone. Pure."""
     return is_protected(specimen) and not leaves_a_rest(specimen.projection.amount - amount, facts)
@@ -230,9 +234,10 @@ def sampling_refusals(specimen: Snapshot, amount: int, facts: Facts) -> list[Ref
     if sampling_ends(specimen, amount, facts):
         return ends(Route.SAMPLE, specimen, facts)
     left = facts.remaining.with_rest(specimen.unit, specimen.projection.amount - amount)
+    whole = tuple(hold for hold in specimen.holds if hold.kind in KEPT_WHOLE)
     found = (
         reservation_refusal(specimen),
-        hold_refusal(HoldAct.DESTROY, "sampled", specimen),
+        hold_refusal(HoldAct.DESTROY, "sampled", replace(specimen, holds=whole)),
         _reserve_refusal("sampled", specimen, left),
     )
     return [refusal for refusal in found if refusal is not None]

@@ -28,7 +28,9 @@ def test_a_tube_that_was_approved_is_not_sampled(api: Api) -> None:
     assert take(api, story.vials[1], 1000).status_code == 201
 
 
-@pytest.mark.parametrize(("kind", "stops"), [("recall", True), ("identity", True), ("quality", False)])
+@pytest.mark.parametrize(
+    ("kind", "stops"), [("recall", True), ("legal", True), ("identity", False), ("investigation", False), ("quality", False)]
+)
 def test_a_hold_that_keeps_a_unit_whole_keeps_it_from_being_sampled(api: Api, kind: str, stops: bool) -> None:
     (vial,) = bank_vials(api, a_donor(api))
     body = {"scope_kind": "specimen", "scope_id": vial, "kind": kind, "reason": "test"}
