@@ -20,7 +20,7 @@ on destruction and a reservation stop every route, and none takes usable units b
 """
 
 from collections.abc import Callable
-from dataclass, replacees import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import get_args
