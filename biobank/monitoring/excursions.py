@@ -49,8 +49,11 @@ class Cause:
     signature: str | None
 
 
-def follow(session: Session, cause: Cause, container: str, measure: str, at: datetime, *, outside: bool) -> Followed:
-    """Reckon the excursions of a container around `at` anew. `outside`: the reading there counts and lies outside.
+def follow(
+    session: Session, cause: Cause, container: str, measure: str, at: datetime, *, outside: bool, source: str | None = None
+) -> Followed:
+    """Reckon the excursions of a container around `at` anew. `outside`: the reading there counts and lies outside; `source`: the
+    sensor that read it, None: people and files.
 
     Raises NotPermitted or SignatureRequired when it takes specimens out of a set and quality did not sign.
     """
@@ -68,7 +71,9 @@ def follow(session: Session, cause: Cause, container: str, measure: str, at: dat
     if here is None and not outside:
         return done
     since = at if here is None else here.began_at
-    until = _settled_after(session, container, measure, at, here, next((row for row in around if row.began_at > at), None))
+    until = _settled_after(
+        session, container, measure, at, source, here, next((row for row in around if row.began_at > at), None)
+    )
     known = [row for row in around if row.began_at >= since and (until is None or row.began_at <= until)]
     spans = spans_of(_standing(session, container, since, until))
     for span in spans:
@@ -83,8 +88,12 @@ def follow(session: Session, cause: Cause, container: str, measure: str, at: dat
     return done
 
 
-def _settled_after(session: Session, container: str, measure: str, at: datetime, here: Any, later: Any) -> datetime | None:
+def _settled_after(
+    session: Session, container: str, measure: str, at: datetime, source: str | None, here: Any, later: Any
+) -> datetime | None:
     """The end of the readings that have to be looked at; None: all that follow."""
+    # As `spans_of` has it: what a sensor says is settled by itself or by people, what people say by anything.
+    settles = [] if source is None else [or_(reading.c.sensor_code.is_(None), reading.c.sensor_code == source)]
     good = session.execute(
         select(reading.c.at)
         .where(
@@ -93,6 +102,7 @@ def _settled_after(session: Session, container: str, measure: str, at: datetime,
             reading.c.at > at,
             reading.c.outside.is_(None),
             reading.c.withdrawn_at.is_(None),
+            *settles,
         )
         .order_by(reading.c.at)
         .limit(1)
@@ -107,7 +117,7 @@ def _settled_after(session: Session, container: str, measure: str, at: datetime,
 
 def _standing(session: Session, container: str, since: datetime, until: datetime | None) -> Iterable[Standing]:
     rows = session.execute(
-        select(reading.c.at, reading.c.kind, reading.c.value, reading.c.outside)
+        select(reading.c.at, reading.c.kind, reading.c.value, reading.c.outside, reading.c.sensor_code)
         .where(
             reading.c.container_code == container,
             reading.c.withdrawn_at.is_(None),
@@ -116,7 +126,7 @@ def _standing(session: Session, container: str, since: datetime, until: datetime
         )
         .order_by(reading.c.at, reading.c.id)
     )
-    return [Standing(row.at, row.kind, row.value, row.outside) for row in rows]
+    return [Standing(row.at, row.kind, row.value, row.outside, row.sensor_code) for row in rows]
 
 
 def _touch(row: "Row[Any]", span: Span) -> bool:

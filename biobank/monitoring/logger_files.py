@@ -262,6 +262,7 @@ def _known(session: Session, code: str, measure: Measure, first: datetime, last:
             reading.c.container_code == code,
             reading.c.kind == measure,
             reading.c.withdrawn_at.is_(None),
+            reading.c.sensor_code.is_(None),  # a probe of its own place says nothing about the pace of this logger
             reading.c.at.between(first - PACE_WITHIN, last),
         )
         .order_by(reading.c.at, reading.c.id)

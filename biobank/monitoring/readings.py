@@ -51,21 +51,31 @@ _WHY = {
     "impossible_jump": "No tank changes that fast since the last reading.",
 }
 
+# Two probes of one tank stand at two temperatures: each is compared with itself, and with what a person confirmed of it.
 _BEFORE = text(
     """
-    (SELECT value, at, 'last' AS what FROM storage_reading
-     WHERE container_code = :code AND kind = :kind AND withdrawn_at IS NULL AND at < :at ORDER BY at DESC, id DESC LIMIT 1)
+    WITH own AS (
+        SELECT id, value, at FROM storage_reading
+        WHERE container_code = :code AND kind = :kind AND withdrawn_at IS NULL
+          AND (sensor_code IS NOT DISTINCT FROM CAST(:sensor AS text) OR sensor_code IS NULL AND confirmed)
+    )
+    (SELECT value, at, 'last' AS what FROM own WHERE at < :at ORDER BY at DESC, id DESC LIMIT 1)
     UNION ALL
-    (SELECT value, at, 'for_pace' FROM storage_reading
-     WHERE container_code = :code AND kind = :kind AND withdrawn_at IS NULL AND at <= :until AND at >= :since
-     ORDER BY at DESC, id DESC LIMIT 1)
+    (SELECT value, at, 'for_pace' FROM own WHERE at <= :until AND at >= :since ORDER BY at DESC, id DESC LIMIT 1)
     """
 )
 
 
-def before(session: Session, code: str, measure: Measure, at: datetime) -> Before:
-    """Return what was read before `at`."""
-    given = {"code": code, "kind": measure, "at": at, "until": at - PACE_OVER[measure], "since": at - PACE_WITHIN}
+def before(session: Session, code: str, measure: Measure, at: datetime, sensor: str | None) -> Before:
+    """Return what a sensor, or where `sensor` is None people and files, read before `at`."""
+    given = {
+        "code": code,
+        "kind": measure,
+        "sensor": sensor,
+        "at": at,
+        "until": at - PACE_OVER[measure],
+        "since": at - PACE_WITHIN,
+    }
     return Before(**{row.what: Read(row.value, row.at) for row in session.execute(_BEFORE, given)})
 
 
@@ -107,9 +117,9 @@ class Said:
     doubt: Doubt | None
 
 
-def judge(session: Session, code: str, measure: Measure, now: Read) -> Said:
-    """Say what a value of a container says after what was read before it. Whoever read it, it is judged here."""
-    limits, earlier = limits_of_place(session, code), before(session, code, measure, now.at)
+def judge(session: Session, code: str, measure: Measure, now: Read, sensor: str | None = None) -> Said:
+    """Say what a value of a container says after what the same source read before it. Whoever read it, it is judged here."""
+    limits, earlier = limits_of_place(session, code), before(session, code, measure, now.at, sensor)
     return Said(measure, now, outside_of(measure, now, earlier, limits), doubt_of(measure, now, earlier, limits))
 
 
@@ -136,9 +146,8 @@ def keep_reading(
         )
         .returning(reading)
     ).one()
-    followed = follow(
-        session, Cause(act, head, done[0], signature), code, said.measure, said.read.at, outside=said.outside is not None
-    )
+    cause = Cause(act, head, done[0], signature)
+    followed = follow(session, cause, code, said.measure, said.read.at, outside=said.outside is not None, source=sensor)
     return Kept(made, done[0], followed)
 
 
@@ -205,7 +214,9 @@ def withdraw_reading(session: Session, act: Act, code: str, reading_id: int, req
     session.execute(
         update(reading).where(reading.c.id == reading_id).values(withdrawn_at=head.recorded_at, withdrawn_event=done[0].leaf_hash)
     )
-    followed = follow(session, Cause(act, head, done[0], request.signature), code, row.kind, row.at, outside=False)
+    followed = follow(
+        session, Cause(act, head, done[0], request.signature), code, row.kind, row.at, outside=False, source=row.sensor_code
+    )
     gone = session.execute(select(reading).where(reading.c.id == reading_id)).one()
     return _answer(act, Kept(gone, done[0], followed))
 

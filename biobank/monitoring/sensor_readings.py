@@ -119,7 +119,7 @@ def post_readings(session: Session, act: Act, request: SensorReadings) -> Sensor
         if earlier is not None:
             known += 1
             continue
-        said = judge(session, one.container, one.reading, Read(one.value, one.at))
+        said = judge(session, one.container, one.reading, Read(one.value, one.at), row.code)
         at = replace(head, occurred_at=one.at)
         if said.doubt is None:
             kept = _keep(session, act, at, one.container, said, row.code)

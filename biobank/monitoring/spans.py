@@ -7,12 +7,13 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Standing:
-    """A reading that counts. `outside`: in what it lies outside the limits, or None."""
+    """A reading that counts. `outside`: in what it lies outside the limits, or None; `source`: the sensor, None: people, files."""
 
     at: datetime
     measure: str
     value: int
     outside: str | None
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -33,22 +34,28 @@ class Span:
 def spans_of(readings: Iterable[Standing]) -> list[Span]:
     """Return the spans of readings in order of their time; before the first, everything was within limits.
 
-    A span goes on while any measure is outside. It proves what the readings prove: between the last one outside and the first one
+    A span goes on while any measure is outside by any source: one probe of a tank does not speak for another. What people read
+    within speaks for all, and any sensor for what people read. It proves what the readings prove: between the last one outside and the first one
     within nobody looked, and what came in then is not said to have been affected.
     """
     done: list[Span] = []
     now: Span | None = None
-    outside: set[str] = set()
+    outside: set[tuple[str, str | None]] = set()
     for one in readings:
         if one.outside is not None:
-            outside.add(one.measure)
+            outside.add((one.measure, one.source))
             now = Span(one.at, one.at, None, one.measure, one.outside, one.value) if now is None else _longer(now, one)
         elif now is not None:
-            outside.discard(one.measure)
+            outside = {other for other in outside if not _speaks_for(one, *other)}
             if not outside:
                 done.append(replace(now, ended=one.at))
                 now = None
     return done if now is None else [*done, now]
+
+
+def _speaks_for(one: Standing, measure: str, source: str | None) -> bool:
+    """Say whether a reading within settles what `source` read of a measure."""
+    return one.measure == measure and (one.source is None or source is None or source == one.source)
 
 
 def _longer(span: Span, one: Standing) -> Span:

@@ -396,8 +396,10 @@ def test_the_set_is_what_a_slow_reckoning_of_who_was_where_when_says(api: Api) -
 def test_a_span_goes_from_the_first_to_the_last_reading_outside() -> None:
     start = datetime(2026, 11, 29, tzinfo=clock.now().tzinfo)
 
-    def at(minute: int, outside: str | None, measure: str = "temperature_mc", value: int = 0) -> Standing:
-        return Standing(start + timedelta(minutes=minute), measure, value, outside)
+    def at(
+        minute: int, outside: str | None, measure: str = "temperature_mc", value: int = 0, source: str | None = None
+    ) -> Standing:
+        return Standing(start + timedelta(minutes=minute), measure, value, outside, source)
 
     warm = [
         at(0, None),
@@ -410,6 +412,12 @@ def test_a_span_goes_from_the_first_to_the_last_reading_outside() -> None:
     assert spans_of(warm) == [Span(minute[1], minute[2], minute[4], "temperature_mc", "too_warm", -90)]
     assert spans_of([at(0, None)]) == []
     assert spans_of([at(0, "too_warm"), at(1, None), at(2, "too_warm")])[1].ended is None
+    top, bottom = {"source": "SN-TOP"}, {"source": "SN-BOTTOM"}
+    warm_above = [at(0, "too_warm", **top), at(1, None, **bottom), at(2, "too_warm", **top), at(3, None, **bottom)]
+    assert [(one.began, one.ended) for one in spans_of(warm_above)] == [(minute[0], None)], "one probe speaks for itself"
+    assert spans_of([*warm_above, at(4, None, **top)])[0].ended == minute[4]
+    assert spans_of([*warm_above, at(4, None)])[0].ended == minute[4], "a person who looked speaks for the tank"
+    assert spans_of([at(0, "too_warm"), at(1, None, **top)])[0].ended == minute[1]
 
 
 def test_the_database_refuses_an_excursion_that_runs_backwards_and_an_assessment_without_its_event(api: Api) -> None:

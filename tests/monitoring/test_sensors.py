@@ -153,6 +153,28 @@ def test_the_key_opens_its_call_and_no_other_and_a_wrong_one_leaves_no_trace(api
     assert [count(api, table) for table in ("event", "attempt", "sensor_doubt", "storage_reading")] == traces
 
 
+def test_two_probes_of_one_tank_are_each_judged_by_themselves_and_neither_ends_what_the_other_reads(api: Api) -> None:
+    tank, (tube,) = a_tank(api), frozen(api)
+    put(api, tube, a_box(api, parent=tank))
+    bottom, top = (key_of(api, a_sensor(api, tank, name=f"Probe {n}")) for n in (1, 2))
+    seen: set[str] = set()
+    for _ in range(3):
+        later(api, seconds=30)
+        low = send(api, bottom, cold(tank, value=-190_000)).json()
+        later(api, seconds=30)
+        high = send(api, top, cold(tank, value=-100_000)).json()
+        assert (low["doubted"], high["doubted"]) == (0, 0)
+        seen.update(high["excursions"])
+    assert len(seen) == 1, "one excursion, however often the other probe reads within"
+    assert held(api, tube) == ["excursion"]
+    later(api, seconds=30)
+    assert send(api, bottom, cold(tank, value=-190_000)).json()["excursions"] == []
+    assert api.quality.get(f"/excursions/{min(seen)}").json()["ended_at"] is None
+    later(api, minutes=20)
+    send(api, top, cold(tank, value=-170_000))
+    assert api.quality.get(f"/excursions/{min(seen)}").json()["ended_at"] is not None
+
+
 def test_a_key_is_granted_by_two_drawn_once_by_the_second_and_kept_as_a_hash(api: Api) -> None:
     tank = a_tank(api)
     sensor = a_sensor(api, tank)
