@@ -7,7 +7,10 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Standing:
-    """A reading that counts. `outside`: in what it lies outside the limits, or None; `source`: the sensor, None: people, files."""
+    """A reading that counts.
+
+    `outside`: in what it lies outside the limits, or None; `source`: the sensor, None: people and files.
+    """
 
     at: datetime
     measure: str
@@ -35,8 +38,8 @@ def spans_of(readings: Iterable[Standing]) -> list[Span]:
     """Return the spans of readings in order of their time; before the first, everything was within limits.
 
     A span goes on while any measure is outside by any source: one probe of a tank does not speak for another. What people read
-    within speaks for all, and any sensor for what people read. It proves what the readings prove: between the last one outside and the first one
-    within nobody looked, and what came in then is not said to have been affected.
+    within speaks for all, and any sensor for what people read. It proves what the readings prove: between the last one outside
+    and the first one within nobody looked, and what came in then is not said to have been affected.
     """
     done: list[Span] = []
     now: Span | None = None
