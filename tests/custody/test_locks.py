@@ -34,6 +34,7 @@ ELSEWHERE = {
     "auth/service.py": (2, ALONE),
     "jobs/queue.py": (1, ALONE),
     "labels/prints.py": (1, ALONE),
+    "labels/reconciling.py": (1, ALONE),
     "monitoring/readings.py": (1, ALONE),
     "people/bootstrap.py": (1, ALONE),
     "people/queries.py": (2, ALONE),
