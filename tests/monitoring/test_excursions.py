@@ -412,12 +412,17 @@ def test_a_span_goes_from_the_first_to_the_last_reading_outside() -> None:
     assert spans_of(warm) == [Span(minute[1], minute[2], minute[4], "temperature_mc", "too_warm", -90)]
     assert spans_of([at(0, None)]) == []
     assert spans_of([at(0, "too_warm"), at(1, None), at(2, "too_warm")])[1].ended is None
-    top, bottom = {"source": "SN-TOP"}, {"source": "SN-BOTTOM"}
-    warm_above = [at(0, "too_warm", **top), at(1, None, **bottom), at(2, "too_warm", **top), at(3, None, **bottom)]
+    top, bottom = "SN-TOP", "SN-BOTTOM"
+    warm_above = [
+        at(0, "too_warm", source=top),
+        at(1, None, source=bottom),
+        at(2, "too_warm", source=top),
+        at(3, None, source=bottom),
+    ]
     assert [(one.began, one.ended) for one in spans_of(warm_above)] == [(minute[0], None)], "one probe speaks for itself"
-    assert spans_of([*warm_above, at(4, None, **top)])[0].ended == minute[4]
+    assert spans_of([*warm_above, at(4, None, source=top)])[0].ended == minute[4]
     assert spans_of([*warm_above, at(4, None)])[0].ended == minute[4], "a person who looked speaks for the tank"
-    assert spans_of([at(0, "too_warm"), at(1, None, **top)])[0].ended == minute[1]
+    assert spans_of([at(0, "too_warm"), at(1, None, source=top)])[0].ended == minute[1]
 
 
 def test_the_database_refuses_an_excursion_that_runs_backwards_and_an_assessment_without_its_event(api: Api) -> None:

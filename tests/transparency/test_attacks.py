@@ -26,7 +26,7 @@ from tests.conftest import TestBank
 from tests.transparency.audited import Audited
 from tests.transparency.tiny import LOG_KEY, ORIGIN, POLICY, TinyLog, judge, nodes_of, small_log
 
-EDIT = "convert_to(replace(convert_from(entry, 'UTF8'), '\"container_intact\":true', '\"container_intact\":false'), 'UTF8')"
+EDIT = "convert_to(replace(convert_from(entry, 'UTF8'), '\"container_intact\":null', '\"container_intact\":true'), 'UTF8')"
 SECOND_RECEIPT = "kind = 'specimen.received' AND stream_id = (SELECT max(stream_id) FROM event WHERE kind = 'specimen.received')"
 
 
