@@ -162,7 +162,12 @@ def held(api: Api, vial: str) -> None:
 
 
 def failed(api: Api, vial: str) -> None:
-    test = {"test": "sterility", "result": "failed", "sampled_at": rfc3339(clock.now()), "report_sha256": "ab" * 32} | seed.TESTED
+    test = {
+        "test": "sterility",
+        "result": "failed",
+        "sampled_at": rfc3339(clock.now()),
+        "report_sha256": seed.A_REPORT,
+    } | seed.TESTED
     answer = api.lab_tech.post(f"/lots/{lot_of(api, vial)}/tests", json=test)
     assert answer.status_code == 201, answer.text
 

@@ -2,6 +2,7 @@
 
 from tests.conftest import Api
 from tests.pages.visitor import Visit
+from tests.quality.test_decisions import acceptances, add_test, lot_of
 from tests.withdrawals.stories import AMOUNT, Story, a_story, bank_vials, kinds_of, refused, sign_and_post
 
 WHY = "Thinning hair at the crown."
@@ -49,10 +50,13 @@ def test_the_picture_names_the_authorisation_of_the_legal_basis(api: Api) -> Non
 
 def test_whom_to_tell_is_read_by_who_decides_and_who_treats(api: Api) -> None:
     story = a_story(api)
-    (vial,) = bank_vials(api, story.donor, lot=True)
+    (vial,) = bank_vials(api, story.donor, released=False, lot=True)
+    for kind in ("endotoxin", "mycoplasma", "sterility"):
+        add_test(api, lot_of(api, vial), kind, "pending")
     path = f"/specimens/{vial}/notification-plan"
     refused(api.quality.get(path), 404, "no_words")
     body = {"decision": "released_conditionally", "reason": "results_awaited", "notification_plan": WHOM}
+    body |= acceptances(api, vial)
     assert sign_and_post(api.quality, "released", f"/specimens/{vial}/decision", body).status_code == 200
     for reader in (api.quality, api.clinician):
         assert reader.get(path).json() == {"specimen": vial, "notification_plan": WHOM}
