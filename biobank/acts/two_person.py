@@ -24,7 +24,7 @@ A pending act lives a day. It is no authority by itself: everything the act depe
 first person may do included.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
@@ -38,8 +38,9 @@ from biobank.acts.act import Act
 from biobank.acts.models import PendingAct
 from biobank.acts.signing import SignatureUsed
 from biobank.auth.actor import Actor
+from biobank.auth.models import user
 from biobank.auth.permissions import Permission
-from biobank.auth.queries import actor_of_user, logins_of_persons
+from biobank.auth.queries import actor_of_user, every_login, logins_of_persons
 from biobank.foundation.clock import now
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
@@ -254,6 +255,19 @@ def pending_about(session: Session, actor: Actor, act_name: str, subject: str, b
         .order_by(_pending.c.proposed_at.desc())
     )
     return next((_public(row) for row in rows if row.body == body and _may_see(actor, row)), None)
+
+
+def latest_proposers(session: Session, act_name: str, subjects: Collection[str]) -> dict[str, frozenset[str]]:
+    """Return for each of these subjects about which this act waits every login of whoever proposed it last."""
+    first = user.alias()
+    rows = session.execute(
+        select(_pending.c.subject, every_login(first).label("logins"))
+        .join(first, first.c.code == _pending.c.proposed_by)
+        .where(_pending.c.act == act_name, _pending.c.subject.in_(sorted(subjects)), _pending.c.expires_at > now())
+        .where(_pending.c.completed_at.is_(None), _pending.c.cancelled_at.is_(None))
+        .order_by(_pending.c.proposed_at)
+    )
+    return {row.subject: frozenset(row.logins) for row in rows}
 
 
 def _propose(

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy import func, select
 from sqlmodel import Session
 
+from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
@@ -68,9 +69,9 @@ class Today:
     stats: list[Stat]
 
 
-def read_today(session: Session, actor: Actor) -> Today:
+def read_today(session: Session, actor: Actor, bank: Bank) -> Today:
     """Read everything the start page shows to the actor."""
-    return Today(read_tasks(session, actor), read_troubles(session, actor), _stats(session, actor))
+    return Today(read_tasks(session, actor, bank), read_troubles(session, actor), _stats(session, actor))
 
 
 def _stats(session: Session, actor: Actor) -> list[Stat]:
@@ -106,14 +107,14 @@ def alike(tasks: Sequence[Task]) -> list[list[Task]]:
 @router.get("/tasks/now")
 async def count_tasks(reading: PageReading) -> JSONResponse:
     """Answer how many lines wait on Today, for the bell of every page: it asks while somebody looks, and not every page pays."""
-    tasks = await reading(read_tasks)
+    tasks = await reading(read_tasks, reading.bank)
     return JSONResponse({"waiting": len(tasks)}, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/")
 async def show_today(request: Request, reading: PageReading) -> Response:
     """Draw the start page."""
-    today = await reading(read_today)
+    today = await reading(read_today, reading.bank)
     actor: Actor = request.state.actor
     beginnings = [
         ActionLink(label, href, icon) for permission, label, href, icon in BEGINNINGS if actor.may(permission, at=ANYWHERE)

@@ -4,7 +4,8 @@ Each source is asked for at most `SHOWN_EACH` lines, those nearest to their time
 something to do with it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlmodel import Session
 
+from biobank.acts.bank import Bank
 from biobank.acts.two_person import list_pending
 from biobank.alarms.queries import alarms_calling
 from biobank.auth.actor import Actor
@@ -43,11 +45,11 @@ from biobank.specimens.scoping import at_sites_of, lots_at_sites_of, specimens_a
 from biobank.storage.counts import findings_to_settle, list_counts
 from biobank.storage.queries import stored_without_a_slot
 from biobank.unfinished.kinds import open_acts
+from biobank.withdrawals.next_acts import COUNT, acts_waiting_for
 from biobank.withdrawals.outcomes import measures_to_do
-from biobank.withdrawals.queries import list_withdrawals
-from biobank.withdrawals.workflow import WithdrawalState
+from biobank.withdrawals.service import APPROVE_BY_TWO
 
-P, W = Permission, WithdrawalState
+P = Permission
 
 SHOWN_EACH = 12
 SOON = timedelta(days=14)
@@ -83,21 +85,31 @@ class Trouble:
     detail: str = ""
 
 
-WAITING: Sequence[tuple[Permission, Sequence[WithdrawalState], str]] = (
-    (P.WITHDRAWAL_APPROVE, (W.REQUESTED,), "Approve or reject a withdrawal"),
-    (P.WITHDRAWAL_PICK, (W.APPROVED, W.PICKING), "Pick and issue a withdrawal"),
-    (P.WITHDRAWAL_RECEIVE, (W.ISSUED,), "A withdrawal is on its way here"),
-    (P.WITHDRAWAL_ADMINISTER, (W.DELIVERED,), "Bedside checks and administration"),
-)
-"""Which states of a withdrawal wait for whom."""
+STEP_TASKS: Mapping[str, str] = {
+    "approve": "Approve or reject a withdrawal",
+    "pick": "Pick a tube for a withdrawal",
+    "confirm": "Confirm a pick as the second person",
+    "thaw": "Thaw a tube for a withdrawal",
+    COUNT: "Count what was thawed for a withdrawal",
+    "issue": "Issue a withdrawal",
+    "receive": "A withdrawal is on its way here: receive it",
+    "check": "Check a withdrawal at the bedside",
+    "administer": "Give what two people have checked",
+    "outcome": "Record what became of a withdrawal",
+    "return": "A tube of a withdrawal turned up: take it back",
+}
+"""What the next act of a withdrawal is called, by the name of its step."""
+
+SECOND = ", as the second person"
+EXPECTED = ("receive", "outcome")
+"""Acts that wait for something else to happen first, which may be done at once all the same."""
 
 
-def read_tasks(session: Session, actor: Actor) -> list[Task]:
+def read_tasks(session: Session, actor: Actor, bank: Bank) -> list[Task]:
     """Return what the actor should do or expect, the most urgent first, then by time."""
     at = now()
     sources: Sequence[Callable[[Session, Actor, datetime], Iterator[Task]]] = (
         _alarms,
-        _withdrawals,
         _identifications,
         _handovers,
         _pending,
@@ -116,7 +128,7 @@ def read_tasks(session: Session, actor: Actor) -> list[Task]:
         _adverse,
         _measures,
     )
-    found = [task for source in sources for task in source(session, actor, at)]
+    found = [*_withdrawals(session, actor, bank, at), *(task for source in sources for task in source(session, actor, at))]
     return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
 
 
@@ -126,19 +138,17 @@ def _alarms(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
         yield Task(CAUSES[one.cause], one.code, code_href(one.code), "alarm", one.raised_at, f"at {one.site}, {detail}")
 
 
-def _withdrawals(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
-    seen: set[str] = set()
-    for permission, states, what in WAITING:
-        if not actor.may(permission, at=ANYWHERE):
+def _withdrawals(session: Session, actor: Actor, bank: Bank, at: datetime) -> Iterator[Task]:
+    shown: Counter[str] = Counter()
+    for one in acts_waiting_for(session, actor, bank):
+        shown[one.name] += 1
+        if shown[one.name] > SHOWN_EACH:
             continue
-        for state in states:
-            for one in list_withdrawals(session, actor, state=state.value, paging=Paging(limit=SHOWN_EACH)).items:
-                if one.code not in seen:
-                    seen.add(one.code)
-                    late = one.needed_at is not None and one.needed_at < at
-                    urgency: Urgency = "overdue" if late else "expected" if state is W.ISSUED else "waiting"
-                    detail = f"{words(one.material)} for {one.donor}"
-                    yield Task(what, one.code, code_href(one.code), urgency, one.needed_at, detail)
+        late = one.needed_at is not None and one.needed_at < at and one.name != "outcome"
+        urgency: Urgency = "overdue" if late else "expected" if one.name in EXPECTED else "waiting"
+        href = f"{code_href(one.tube)}/assay" if one.name == COUNT and one.tube else f"{code_href(one.withdrawal)}/{one.name}"
+        what = STEP_TASKS[one.name] + (SECOND if one.second else "")
+        yield Task(what, one.withdrawal, href, urgency, one.needed_at, f"{words(one.material)} for {one.donor}")
 
 
 def _identifications(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
@@ -159,6 +169,8 @@ def _handovers(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
 def _pending(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
     for one in list_pending(session, actor, paging=Paging(limit=SHOWN_EACH)).items:
         mine = one.proposed_by == actor.code
+        if one.act == APPROVE_BY_TWO and not mine:
+            continue  # The withdrawal itself waits, for those who may sign as the second.
         what = "Your act waits for a second person" if mine else "Sign as the second person"
         urgency: Urgency = "expected" if mine else "waiting"
         yield Task(what, one.subject, code_href(one.subject), urgency, one.expires_at, f"{words(one.act)} by {one.proposed_by}")

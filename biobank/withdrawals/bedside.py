@@ -6,7 +6,7 @@ mismatch stops everything: the refusal and an identity hold are committed and op
 single use, valid for 15 minutes, which the administration consumes; the database knows the chain by foreign keys.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
@@ -15,7 +15,8 @@ from sqlalchemy import insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.auth.queries import logins_of_persons
+from biobank.auth.models import user
+from biobank.auth.queries import every_login
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Circumstances
 from biobank.custody.states import HoldKind
@@ -39,6 +40,7 @@ from biobank.withdrawals.step_rules import begin_refusals, check_refusals, conse
 from biobank.withdrawals.workflow import Step
 
 check_table = table_of(BedsideCheck)
+_reader = user.alias("reader")
 
 CHECK_LIFE = timedelta(minutes=10)
 """How long the first person's scans wait for the second's."""
@@ -110,19 +112,12 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
             "bank's address and load it again; another client sends `device`.",
             subject=product,
         )
-    open_check = session.execute(
-        select(check_table).where(
-            check_table.c.withdrawal_code == code,
-            check_table.c.specimen_code == product,
-            check_table.c.ended_at.is_(None),
-            check_table.c.superseded_at.is_(None),
-        )
-    ).first()
+    open_check = next((one for one in open_checks(session, [code]) if one.specimen_code == product), None)
     if (
         open_check is None
         or open_check.expires_at < at
         or open_check.paper != request.paper
-        or act.actor.code in logins_of_persons(session, [open_check.first_checker])[open_check.first_checker]
+        or act.actor.code in open_check.readers
         or open_check.wristband_code != band.code
         # On paper the later reader may have entered first: the earlier reading opens, and the later is entered again after it.
         or (request.paper is not None and at < open_check.opened_at)
@@ -135,6 +130,19 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
             f"{open_check.first_checker} scanned on this device. Scan on another, signed in as yourself.", subject=product
         )
     return _pass_check(session, act, max(at, open_check.opened_at), case, request, product, band, open_check, consents)
+
+
+def open_checks(session: Session, codes: Collection[str]) -> Sequence[Any]:
+    """Return the checks of these withdrawals that the first person opened: `readers` are the logins of that person."""
+    return session.execute(
+        select(check_table, every_login(_reader).label("readers"))
+        .join(_reader, _reader.c.code == check_table.c.first_checker)
+        .where(
+            check_table.c.withdrawal_code.in_(sorted(codes)),
+            check_table.c.ended_at.is_(None),
+            check_table.c.superseded_at.is_(None),
+        )
+    ).all()
 
 
 def _same(device: str | None, other: str | None) -> bool:

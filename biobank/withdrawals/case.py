@@ -226,6 +226,21 @@ def _load(session: Session, row: RowMapping, also: Collection[str], *, lock: boo
     return case_of(row, its, found, findings), {code: found[code] for code in also if code in found}
 
 
+def read_cases(
+    session: Session, rows: Sequence[RowMapping], at: datetime, also: Collection[str] = ()
+) -> tuple[list[Case], dict[str, Snapshot]]:
+    """Load several without locks: the same statements however many there are.
+
+    Returns the snapshots too, with those of the specimens `also`.
+    """
+    its: dict[str, list[RowMapping]] = {row["code"]: [] for row in rows}
+    for tube in read_tubes(session, its):
+        its[tube["withdrawal_code"]].append(tube)
+    found = load(session, [*also, *(tube["tube"] for several in its.values() for tube in several)], holds=True)
+    findings = read_findings(session, found, at)
+    return [case_of(row, its[row["code"]], found, findings) for row in rows], found
+
+
 _SEQ = (
     select(stream_head.c.seq)
     .where(stream_head.c.stream_kind == StreamKind.WITHDRAWAL.value, stream_head.c.stream_id == item_table.c.withdrawal_code)

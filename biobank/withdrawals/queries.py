@@ -1,7 +1,7 @@
 """Questions about withdrawals. Each takes the actor; what the actor may not know of is not found."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -109,13 +109,16 @@ def list_withdrawals(
 def describe_withdrawal(session: Session, actor: Actor, keystore: Keystore, code: str) -> WithdrawalDetail:
     """Answer GET /withdrawals/{code}."""
     case = read_case(session, find_row(session, actor, code))
-    return describe_case(session, actor, keystore, case, releases_of(session, code))
+    return describe_case(session, actor, keystore, case, releases_of(session, [code])[code])
 
 
-def releases_of(session: Session, code: str) -> Sequence[RowMapping]:
-    """Return the bedside releases of a withdrawal, the oldest first."""
-    statement = select(release_table).where(release_table.c.withdrawal_code == code).order_by(release_table.c.made_at)
-    return session.execute(statement).mappings().all()
+def releases_of(session: Session, codes: Collection[str]) -> dict[str, list[RowMapping]]:
+    """Return the bedside releases of each of these withdrawals, the oldest first."""
+    its = release_table.c.withdrawal_code.in_(sorted(codes))
+    found: dict[str, list[RowMapping]] = {code: [] for code in codes}
+    for row in session.execute(select(release_table).where(its).order_by(release_table.c.made_at)).mappings():
+        found[row["withdrawal_code"]].append(row)
+    return found
 
 
 def describe_case(

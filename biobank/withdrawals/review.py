@@ -15,13 +15,11 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import Snapshot
-from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Page, Paging, read_page
 from biobank.people.resets import Reset, resets_in_case
-from biobank.quality.findings import read_findings
-from biobank.withdrawals.case import Case, case_of, case_rows, find_row, read_tubes, streams_of
+from biobank.withdrawals.case import Case, case_rows, find_row, read_cases, streams_of
 from biobank.withdrawals.consents import DonorNotTreated
 from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.models import withdrawal
@@ -115,13 +113,7 @@ def _reviews(
     Returns the snapshots too, with those of the specimens `also`; only with one withdrawal.
     """
     at = clock.now()
-    codes = [row["code"] for row in rows]
-    its: dict[str, list[RowMapping]] = {code: [] for code in codes}
-    for tube in read_tubes(session, codes):
-        its[tube["withdrawal_code"]].append(tube)
-    tubes = load(session, [*also, *(tube["tube"] for several in its.values() for tube in several)], holds=True)
-    findings = read_findings(session, tubes, at)
-    cases = [case_of(row, its[row["code"]], tubes, findings) for row in rows]
+    cases, tubes = read_cases(session, rows, at, also)
     deviations = deviations_about(session, {case.code: case_subjects(case) for case in cases})
     grounds = read_grounds(session, bank, {case.donor for case in cases}, at)
     answer: list[Review] = []

@@ -13,7 +13,7 @@ from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
-from biobank.withdrawals.case import Case, find_row, read_case
+from biobank.withdrawals.case import Case, find_row, read_cases
 from biobank.withdrawals.queries import releases_of
 from biobank.withdrawals.step_rules import Grounds, offered, read_grounds, step_refusals, tube_refusals
 
@@ -43,8 +43,17 @@ class Standing:
 
 def read_standing(session: Session, actor: Actor, code: str, bank: Bank) -> Standing:
     """Read it without locks; raise NotFound for those who may not know of the withdrawal."""
-    case = read_case(session, find_row(session, actor, code))
-    releases = releases_of(session, code)
-    grounds = read_grounds(session, bank, [case.donor], clock.now())[case.donor]
-    newest = {one["specimen_code"]: one for one in releases}
-    return Standing(actor, case, replace(grounds, releases=newest), releases)
+    return read_standings(session, actor, [find_row(session, actor, code)], bank)[0]
+
+
+def read_standings(session: Session, actor: Actor, rows: Sequence[RowMapping], bank: Bank) -> list[Standing]:
+    """Read several without locks, by rows of `case_rows`: the same statements however many there are."""
+    at = clock.now()
+    cases, _ = read_cases(session, rows, at)
+    releases = releases_of(session, [case.code for case in cases])
+    grounds = read_grounds(session, bank, {case.donor for case in cases}, at)
+    answer: list[Standing] = []
+    for case in cases:
+        newest = {one["specimen_code"]: one for one in releases[case.code]}
+        answer.append(Standing(actor, case, replace(grounds[case.donor], releases=newest), releases[case.code]))
+    return answer

@@ -99,7 +99,7 @@ BEFORE_ISSUE: Mapping[Route, frozenset[Condition]] = {
 }
 """The condition it may be in until then: what is to be thawed here still lies frozen."""
 
-_OUTCOME = (("outcome",), "the outcome, as the clinic saw it")
+_OUTCOME = (("outcome",), "the outcome, as the clinic saw it", None)
 _AWAY = frozenset({State.ISSUED, State.IN_TRANSIT, State.DELIVERED})
 _NOTHING_EXPECTED = frozenset({S.ADMINISTERED, S.RETURNED, S.CLOSED})
 """Where every tube was settled once: what turns up later changes nothing of it."""
@@ -173,23 +173,28 @@ def shown(state: WithdrawalState, items: Collection[Item]) -> str:
     return state.value
 
 
-Wait = tuple[tuple[str, ...], str]
-"""Names of the steps that end a wait, the first to be tried first, and the wait in words."""
+Wait = tuple[tuple[str, ...], str, str | None]
+"""Names of the steps that end a wait, the first to be tried first; the wait in words; the tube it is about, if one."""
 
 
 def waits_for(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[str]:
     """Say in words what the withdrawal waits for; the first is the next thing to do. Empty when it is over."""
-    return [said for _, said in _waits(state, route, items)]
+    return [said for _, said, _ in _waits(state, route, items)]
 
 
 def next_steps(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[str]:
     """Return the names of the steps that the withdrawal waits for, the next one first."""
-    return list(dict.fromkeys(name for names, _ in _waits(state, route, items) for name in names))
+    return list(dict.fromkeys(name for name, _ in next_acts(state, route, items)))
+
+
+def next_acts(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[tuple[str, str | None]]:
+    """Return the steps that the withdrawal waits for, the next one first, each with the tube that waits for it (None: all)."""
+    return [(name, tube) for names, _, tube in _waits(state, route, items) for name in names]
 
 
 def _waits(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[Wait]:
     if state is S.REQUESTED:
-        return [(("approve",), "quality's approval, with a signature")]
+        return [(("approve",), "quality's approval, with a signature", None)]
     if state in (S.APPROVED, S.PICKING):
         return _waits_before_issue(route, items)
     if state in (S.ISSUED, S.DELIVERED):
@@ -201,20 +206,24 @@ def _waits(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[
 
 def _waits_before_issue(route: Route, items: Sequence[Item]) -> list[Wait]:
     waits: list[Wait] = [
-        (("pick",), f"{item.specimen}: pick it, scanning its place and the tube") for item in items if not item.picked
+        (("pick",), f"{item.specimen}: pick it, scanning its place and the tube", item.specimen)
+        for item in items
+        if not item.picked
     ]
     waits += [
-        (("confirm",), f"{item.specimen}: a second person's blind scan") for item in items if item.picked and not item.confirmed
+        (("confirm",), f"{item.specimen}: a second person's blind scan", item.specimen)
+        for item in items
+        if item.picked and not item.confirmed
     ]
     if route is Route.THAW_AND_SHIP:
         frozen = [item for item in items if item.confirmed and item.condition is Condition.FROZEN]
-        waits += [(("thaw",), f"{item.specimen}: thaw it") for item in frozen]
-    return waits or [(("issue",), "issue: hand it over to the clinic or a courier")]
+        waits += [(("thaw",), f"{item.specimen}: thaw it", item.specimen) for item in frozen]
+    return waits or [(("issue",), "issue: hand it over to the clinic or a courier", None)]
 
 
 def _waits_after_issue(items: Sequence[Item]) -> list[Wait]:
     waits: list[Wait] = [
-        (("receive",), f"{item.specimen}: receive it at the clinic")
+        (("receive",), f"{item.specimen}: receive it at the clinic", item.specimen)
         for item in items
         if item.state in (State.ISSUED, State.IN_TRANSIT)
     ]
@@ -223,14 +232,14 @@ def _waits_after_issue(items: Sequence[Item]) -> list[Wait]:
             frozen = item.condition is Condition.FROZEN
             said = ", ".join([*(["thaw it"] if frozen else []), "bedside check by two people", "administer it"])
             # What was checked by two people is given; there is a release only then.
-            waits.append((("thaw",) if frozen else ("administer", "check"), f"{item.specimen}: {said}"))
+            waits.append((("thaw",) if frozen else ("administer", "check"), f"{item.specimen}: {said}", item.specimen))
     return _waits_for_return(items) + waits or [_OUTCOME]
 
 
 def _waits_for_return(items: Sequence[Item]) -> list[Wait]:
     """What left and is neither on its way nor at the clinic: somebody looks for it, takes it back or has it destroyed."""
     return [
-        (("return",) if item.condition is Condition.FROZEN else (), f"{item.specimen}: {ending_of(item)}")
+        (("return",) if item.condition is Condition.FROZEN else (), f"{item.specimen}: {ending_of(item)}", item.specimen)
         for item in items
         if item.state not in _AWAY and not settled(item)
     ]

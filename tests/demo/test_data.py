@@ -30,7 +30,7 @@ def test_every_role_of_the_example_bank_finds_something_to_do(
 
     def today_of(username: str) -> tuple[set[str], set[str]]:
         grants = frozenset(PEOPLE[username][1])
-        today = bank.write(lambda s: read_today(s, Actor(badges[username], grants)))
+        today = bank.write(lambda s: read_today(s, Actor(badges[username], grants), bank.bank))
         return {task.urgency for task in today.tasks}, {trouble.what for trouble in today.troubles}
 
     assert made > 100

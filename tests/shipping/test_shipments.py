@@ -393,8 +393,8 @@ def test_a_sound_arrival_holds_nothing_and_one_that_is_overdue_is_a_task_at_both
     code = sent.json()["code"]
 
     def tasks(who: str) -> list[tuple[str, str]]:
-        actor = api.test_bank.actor(who)
-        return api.test_bank.write(lambda s: [(t.urgency, t.what) for t in read_tasks(s, actor) if t.subject == code])  # type: ignore[no-any-return]
+        actor, bank = api.test_bank.actor(who), api.test_bank.bank
+        return api.test_bank.write(lambda s: [(t.urgency, t.what) for t in read_tasks(s, actor, bank) if t.subject == code])  # type: ignore[no-any-return]
 
     assert (tasks("north_tech"), tasks("lab_tech")) == ([("expected", "Receive a shipment")], [])
     withdrawals.later(api, hours=11)

@@ -26,7 +26,7 @@ def resolved(client: Client, box: str) -> Any:
 
 def tasks(api: Api, user: str) -> list[tuple[str, str, str]]:
     actor = api.test_bank.actor(user)
-    found = api.test_bank.write(lambda s: read_tasks(s, actor))
+    found = api.test_bank.write(lambda s: read_tasks(s, actor, api.test_bank.bank))
     return [(t.what, t.subject, t.href) for t in found]
 
 

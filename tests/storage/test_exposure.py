@@ -359,7 +359,7 @@ def test_a_tube_that_is_still_out_over_its_budget_is_held_once_and_waits_for_qua
     assert put(api, tube, box).status_code == 201
     assert [one["reason"] for one in api.quality.get("/holds", params={"scope": tube}).json()["items"]] == ["warm_time_budget"]
     quality = api.test_bank.actor("quality")
-    tasks = api.test_bank.write(lambda s: [(task.what, task.subject) for task in read_tasks(s, quality)])
+    tasks = api.test_bank.write(lambda s: [(task.what, task.subject) for task in read_tasks(s, quality, api.test_bank.bank)])
     assert ("Decide about time out of the cold", tube) in tasks
 
 

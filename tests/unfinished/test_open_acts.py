@@ -25,7 +25,7 @@ def timer(api: Api) -> int:
 def waiting(api: Api, user: str = "lab_tech") -> list[tuple[str, str, str]]:
     """What Today shows of acts that were not finished in their time."""
     actor = api.test_bank.actor(user)
-    found = api.test_bank.write(lambda s: read_tasks(s, actor))
+    found = api.test_bank.write(lambda s: read_tasks(s, actor, api.test_bank.bank))
     return [(t.what, t.subject, t.href) for t in found if t.detail.startswith("not finished in its time")]
 
 

@@ -1,0 +1,138 @@
+"""Whom a withdrawal waits for: the next act of each open one that this login may take now.
+
+A step is the next by `workflow.next_acts`, and taken by whom `step_rules` does not refuse it: what the page offers and the use
+case enforces. Left out beside them is whose part is done: who signed first where it takes two, and who read first at the bedside.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlmodel import Session
+
+from biobank.acts.bank import Bank
+from biobank.acts.two_person import latest_proposers
+from biobank.auth.actor import Actor
+from biobank.auth.scope import ANYWHERE
+from biobank.custody.models import custody
+from biobank.custody.recording import refusals_of_recording
+from biobank.custody.states import TERMINAL
+from biobank.foundation import clock
+from biobank.specimens.events import ViabilityMeasured
+from biobank.transparency.models import event
+from biobank.withdrawals.bedside import open_checks
+from biobank.withdrawals.case import case_rows
+from biobank.withdrawals.gate import RIGHTS
+from biobank.withdrawals.models import withdrawal
+from biobank.withdrawals.models import withdrawal_item as item_table
+from biobank.withdrawals.service import APPROVE_BY_TWO
+from biobank.withdrawals.standing import Standing, read_standings
+from biobank.withdrawals.step_rules import ONE_TUBE
+from biobank.withdrawals.thawed_counts import NotCounted, uncounted
+from biobank.withdrawals.workflow import OVER, WithdrawalState, next_acts
+
+MOST = 300
+"""So many open withdrawals are asked at once; behind them stand those that wait for their outcome only, and the least urgent."""
+
+COUNT = "count"
+"""The one act among them that is no step of the withdrawal: the count after the thaw, on the tube's own page."""
+
+
+@dataclass(frozen=True)
+class NextAct:
+    """The next act of a withdrawal, by the name of its step or `COUNT`. `second`: another did the first half of it."""
+
+    name: str
+    withdrawal: str
+    donor: str
+    material: str
+    needed_at: datetime | None
+    tube: str | None
+    second: bool = False
+
+
+@dataclass(frozen=True)
+class _Halves:
+    """Who did the first half of what takes two: by withdrawal who signed, by withdrawal and tube who read at the bedside."""
+
+    signed: dict[str, frozenset[str]]
+    read: dict[tuple[str, str], frozenset[str]]
+
+    def of(self, name: str, code: str, tube: str | None) -> frozenset[str]:
+        """Every login of whoever did the first half of this step; none when nobody did."""
+        if name == "approve":
+            return self.signed.get(code, frozenset())
+        return self.read.get((code, tube or ""), frozenset()) if name == "check" else frozenset()
+
+
+def acts_waiting_for(session: Session, actor: Actor, bank: Bank) -> list[NextAct]:
+    """Return one act for each open withdrawal whose next step the actor may take now, what is needed first at the head.
+
+    The same statements however many are open. An approval that was signed over a picture that has changed since still waits for
+    another than its signer.
+    """
+    if not any(actor.may(right.permission, at=ANYWHERE) for rights in RIGHTS.values() for right in rights):
+        return []
+    last = case((withdrawal.c.state.in_([WithdrawalState.ADMINISTERED, WithdrawalState.RETURNED]), 1), else_=0)
+    urgency = func.coalesce(withdrawal.c.needed_at, withdrawal.c.requested_at)
+    rows = (
+        session.execute(case_rows(actor).where(_open()).order_by(last, urgency, withdrawal.c.code).limit(MOST)).mappings().all()
+    )
+    if not rows:
+        return []
+    codes = [row["code"] for row in rows]
+    at = clock.now()
+    reading = [check for check in open_checks(session, codes) if check.expires_at >= at]
+    halves = _Halves(
+        latest_proposers(session, APPROVE_BY_TWO, codes),
+        {(check.withdrawal_code, check.specimen_code): frozenset(check.readers) for check in reading},
+    )
+    standings = read_standings(session, actor, rows, bank)
+    return [found for standing in standings if (found := next(_acts(standing, halves), None)) is not None]
+
+
+def _open() -> ColumnElement[bool]:
+    """What is not over, and what is closed while a tube that left for it is not accounted for: it turned up afterwards."""
+    came_back = select(event.c.leaf_hash).where(
+        event.c.stream_kind == "specimen",
+        event.c.stream_id == item_table.c.specimen_code,
+        event.c.kind == "specimen.returned",
+        event.c.recorded_at > withdrawal.c.approved_at,
+    )
+    outstanding = (
+        select(item_table.c.specimen_code)
+        .join(custody, custody.c.code == item_table.c.specimen_code)
+        .where(
+            item_table.c.withdrawal_code == withdrawal.c.code,
+            custody.c.state.not_in([state.value for state in TERMINAL]),
+            ~came_back.exists(),
+        )
+    )
+    closed = and_(withdrawal.c.state == WithdrawalState.CLOSED.value, outstanding.exists())
+    return or_(withdrawal.c.state.not_in([state.value for state in OVER]), closed)
+
+
+def _acts(standing: Standing, halves: _Halves) -> Iterator[NextAct]:
+    case, login = standing.case, standing.actor.code
+    for name, tube in _waited_for(standing):
+        before = halves.of(name, case.code, tube)
+        if login not in before and not _refused(standing, name, tube):
+            row = case.row
+            yield NextAct(name, case.code, case.donor, row["material"], row["needed_at"], tube, second=bool(before))
+
+
+def _waited_for(standing: Standing) -> Sequence[tuple[str, str | None]]:
+    """The steps that it waits for; instead of an issue that waits for counts, the counts."""
+    case = standing.case
+    found = next_acts(case.state, case.route, case.items)
+    if found != [("issue", None)]:
+        return found
+    counts = [str(one.members["subject"]) for one in uncounted(case) if isinstance(one, NotCounted)]
+    return [(COUNT, tube) for tube in counts] or found
+
+
+def _refused(standing: Standing, name: str, tube: str | None) -> bool:
+    if name == COUNT and tube is not None:
+        return bool(refusals_of_recording(standing.actor, ViabilityMeasured, standing.case.tubes[tube]))
+    return bool(standing.refusals_of(name, tube) if tube is not None and name in ONE_TUBE else standing.refusals(name))
