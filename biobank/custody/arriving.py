@@ -19,8 +19,8 @@ from biobank.foundation.from_above import FromAbove
 INSPECTION = "arrival_inspection"
 """Why a tube is held that came damaged or unreadable."""
 
-travelled_alone: FromAbove[Callable[[Snapshot, Event], list[tuple[HoldKind, str]]]] = FromAbove("shipping")
-"""The holds, with their reasons, that the arrival of a tube places on it which came in no shipment. Pure."""
+travelled_alone: FromAbove[Callable[[Session, Snapshot, Event, str], list[tuple[HoldKind, str]]]] = FromAbove("shipping")
+"""The holds, with their reasons, that the arrival of a tube places on it which came in no shipment, at a site."""
 
 travelled_with: FromAbove[Callable[[Session, Act, str, Sequence[Event], datetime], list[Appended]]] = FromAbove("shipping")
 """Judge the arrival of tubes of one shipment at a time, and hold what travelled where something stands against it."""

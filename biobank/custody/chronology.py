@@ -62,12 +62,18 @@ def require_not_ahead(*times: datetime | None) -> None:
             raise AskedAhead(f"{rfc3339(at)} lies ahead. Ask about a time that has been, or leave it out for how it stands now.")
 
 
-def require_existed(session: Session, at: datetime | None, things: Collection[tuple[str, str]]) -> None:
-    """Raise BeforeItExisted where one of the things (kind and id of its stream) had no record yet at a stated time."""
+def require_existed(
+    session: Session, at: datetime | None, things: Collection[tuple[str, str]], *, to_the_minute: bool = False
+) -> None:
+    """Raise BeforeItExisted where one of the things (kind and id of its stream) had no record yet at a stated time.
+
+    `to_the_minute`: `at` may come from a form, which says no seconds, so the minute of the first record is its beginning.
+    """
     if at is None or not things:
         return
     began = _times_of(session, {(kind, code, 1) for kind, code in things})
-    for (_kind, code, _seq), since in sorted(began.items()):
+    for (_kind, code, _seq), first in sorted(began.items()):
+        since = first.replace(second=0, microsecond=0) if to_the_minute else first
         refusal = order_refusal(code, at, began=since)
         if refusal is not None:
             raise refusal

@@ -4,9 +4,14 @@ from biobank.custody.arriving import travelled_alone, travelled_with
 from biobank.custody.hold_coverage import HoldReach, shipment_sites, shipping_reach
 from biobank.shipping.arrival_findings import findings_alone
 from biobank.shipping.arrivals import judge_arrival
+from biobank.shipping.travel_limits import limits_by_hand
 
 travelled_with.give(judge_arrival)
-travelled_alone.give(lambda tube, event: [(one.kind, one.reason) for one in findings_alone(tube, event)])
+travelled_alone.give(
+    lambda session, tube, event, site: [
+        (one.kind, one.reason) for one in findings_alone(limits_by_hand(session, [tube], site), event)
+    ]
+)
 
 # A hold on a shipment covers what ever travelled with it, one on a box of it (`shipping/boxes.py: scope_of`) what lay in that.
 shipping_reach.give(

@@ -1,18 +1,16 @@
 """What an arrival says about everything that travelled: each finding is one hold on the shipment or the tube. Pure."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from biobank.custody.event import Event
-from biobank.custody.legality import Snapshot
-from biobank.custody.states import Condition, HoldKind
+from biobank.custody.states import HoldKind
 from biobank.monitoring.judging import Before, Read, doubt_of
 from biobank.monitoring.readings import ImplausibleReading
 from biobank.shipping.journey_logs import Logged
-from biobank.specimens.materials import material_of
-from biobank.storage.limits import CLASSES, PlaceLimits
-from biobank.storage.rules import CRYOGENIC, SUITABLE
+from biobank.shipping.seals import was_looked_at
+from biobank.storage.limits import PlaceLimits
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,7 @@ class Finding:
 
 
 SEAL = Finding("seal_broken", HoldKind.QUALITY)
+SEAL_UNSEEN = Finding("seal_not_checked", HoldKind.QUALITY)
 WARM = Finding("arrived_too_warm", HoldKind.TEMPERATURE)
 COLD = Finding("arrived_too_cold", HoldKind.TEMPERATURE)
 LATE = Finding("arrived_after_the_hold_time", HoldKind.TEMPERATURE)
@@ -56,38 +55,14 @@ class Seen:
 class Sent:
     """How something travelled: within which temperatures, under which seal, and until when its shipper was cold.
 
-    `unrecorded`: a logger travelled with it, and no file of that has been read yet.
+    `unrecorded`: a logger travelled with it, and no file of that has been read yet; `seal_unseen`: nobody has looked at its seal.
     """
 
     limits: PlaceLimits
     seal: str | None = None
     cold_until: datetime | None = None
     unrecorded: bool = False
-
-
-def limits_of_travel(temperature_class: str | None, tubes: Iterable[tuple[str, str]]) -> PlaceLimits:
-    """Return the temperatures within which tubes travel: those of the class they were sent as (`storage/limits.py`).
-
-    `tubes`: material and condition of each. Where no class was said, each may be what some place may be that could keep it.
-    """
-    if temperature_class is not None:
-        return _harmful(temperature_class)
-    found = PlaceLimits()
-    for material, condition in sorted(set(tubes)):
-        suitable = SUITABLE[Condition(condition)]
-        kept = [_harmful(one) for one in suitable & material_of(material).classes_for(Condition(condition)) or suitable]
-        loosest = PlaceLimits(
-            lowest_mc=min((one.lowest_mc for one in kept if one.lowest_mc is not None), default=None),
-            highest_mc=max((one.highest_mc for one in kept if one.highest_mc is not None), default=None),
-        )
-        found = found.with_stricter(loosest)
-    return found
-
-
-def _harmful(temperature_class: str) -> PlaceLimits:
-    """Limits that harm when they are passed: what is frozen takes no harm from being colder."""
-    limits = CLASSES[temperature_class].limits
-    return replace(limits, lowest_mc=None) if temperature_class in CRYOGENIC else limits
+    seal_unseen: bool = False
 
 
 def possible_temperature(limits: PlaceLimits, temperature_mc: int, at: datetime) -> None:
@@ -105,9 +80,9 @@ def degrees_of(event: Event) -> list[int]:
     return [degrees for name in names if (degrees := getattr(event, name, None)) is not None]
 
 
-def findings_alone(tube: Snapshot, event: Event) -> list[Finding]:
+def findings_alone(limits: PlaceLimits, event: Event) -> list[Finding]:
     """Return what the temperatures of its way say of a tube that came in no shipment: carried by hand, or taken back. Pure."""
-    found = _of_degrees(limits_of_travel(None, [(tube.material, tube.projection.condition)]), degrees_of(event))
+    found = _of_degrees(limits, degrees_of(event))
     return [*found, UNREAD] if getattr(event, "unread_s", None) else found
 
 
@@ -124,6 +99,7 @@ def findings_of(sent: Sent, seen: Seen) -> list[Finding]:
     other_seal = seen.seal is not None and sent.seal is not None and seen.seal != sent.seal
     said = (
         (SEAL, seen.seal_intact is False or other_seal),
+        (SEAL_UNSEEN, sent.seal_unseen and not was_looked_at(seen)),
         *((finding, True) for finding in _of_degrees(sent.limits, degrees)),
         (LATE, sent.cold_until is not None and seen.at > sent.cold_until),
         (UNREAD, seen.logged is not None and bool(seen.logged.unread)),

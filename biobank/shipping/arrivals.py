@@ -33,6 +33,7 @@ from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
 from biobank.shipping.arrival_findings import (
     SEAL,
+    SEAL_UNSEEN,
     UNRECORDED,
     UNSENT,
     Finding,
@@ -40,7 +41,6 @@ from biobank.shipping.arrival_findings import (
     Sent,
     degrees_of,
     findings_of,
-    limits_of_travel,
     possible_temperature,
 )
 from biobank.shipping.boxes import compare_boxes, scope_of
@@ -55,7 +55,9 @@ from biobank.shipping.schemas import (
     ShipmentReceiveRequest,
     ShipmentRefuseRequest,
 )
-from biobank.shipping.shipment_queries import detail_of, get_shipment, item, kinds_inside, manifest_of, row_of, shipment
+from biobank.shipping.seals import boxes_unseen, own_seal_unseen
+from biobank.shipping.shipment_queries import detail_of, get_shipment, item, manifest_of, row_of, shipment
+from biobank.shipping.travel_limits import limits_of_shipment
 from biobank.specimens.resolving import tube_named
 from biobank.specimens.scanned_labels import note_outdated
 from biobank.storage.queries import quarantine_at
@@ -149,7 +151,7 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
     appended += _hold_extra(session, act, extra, row.to_site)
     event, compared = compare(session, act, row, sorted(found), seen, extra=extra, given=request)
     appended += compared
-    broken, looked = look_at_boxes(session, act, row, request.boxes, request)
+    broken, unchecked, looked = look_at_boxes(session, act, row, request.boxes, sorted(found), request)
     appended += looked
     appended += _close_if_settled(session, act, code, row.to_site)
     return ShipmentArrival(
@@ -161,6 +163,7 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
         unknown=unknown,
         held=sorted(move.specimen.code for move in moves if inspection_hold(move.event) is not None),
         broken_boxes=broken,
+        unchecked_boxes=unchecked,
         unread=list(event.unread),
         findings=list(event.findings),
         quarantine=quarantine_at(session, row.to_site),
@@ -215,7 +218,9 @@ def compare(
 
     `row`: its locked row; `received`: its tubes of which the receipt is recorded already. Answers what was written, too.
     """
-    findings = findings_of(replace(_sent(session, row), unrecorded=_has_no_record(session, row)), seen)
+    unseen = bool(received) and own_seal_unseen(session, row)
+    sent = replace(_sent(session, row), unrecorded=_has_no_record(session, row), seal_unseen=unseen)
+    findings = findings_of(sent, seen)
     appended = _hold_shipment(session, act, row, findings)
     event = Compared(
         received=tuple(received),
@@ -233,24 +238,29 @@ def compare(
 
 
 def look_at_boxes(
-    session: Session, act: Act, row: Any, arrived: Sequence[ArrivedBox], given: Circumstances = NOW
-) -> tuple[list[str], list[Appended]]:
-    """Write down how the boxes of a shipment (its locked row) arrived, and hold what lies in one whose seal is not as it left.
+    session: Session, act: Act, row: Any, arrived: Sequence[ArrivedBox], received: Sequence[str], given: Circumstances = NOW
+) -> tuple[list[str], list[str], list[Appended]]:
+    """Write down how the boxes of a shipment (its locked row) arrived, and hold what lies in one whose seal is not as it left, or
+    was not looked at although tubes of it were `received`.
 
-    Answers the boxes that did not arrive as they were sealed. Raises NoSuchBox.
+    Answers the boxes that did not arrive as they were sealed, and those whose seal nobody looked at. Raises NoSuchBox.
     """
     compared = compare_boxes(session, row.code, arrived)
+    unseen = boxes_unseen(session, row, arrived, received)
     appended = [_record_on_shipment(session, act, row.code, one, row.to_site, given) for one in compared]
     broken = [one.box for one in compared if one.broken]
     for box in broken:
         appended += _hold_shipment(session, act, row, [SEAL], scope_of(row.code, box))
-    return broken, appended
+    return broken, unseen, [*appended, *_hold_unseen(session, act, row, unseen)]
+
+
+def _hold_unseen(session: Session, act: Act, row: Any, boxes: Sequence[str]) -> list[Appended]:
+    return [done for box in boxes for done in _hold_shipment(session, act, row, [SEAL_UNSEEN], scope_of(row.code, box))]
 
 
 def _sent(session: Session, row: Any) -> Sent:
-    """How a shipment (its row) travelled; its tubes are asked only where nobody said in which class."""
-    tubes = [] if row.temperature_class is not None else kinds_inside(session, row.code)
-    return Sent(limits_of_travel(row.temperature_class, tubes), row.seal, row.cold_until)
+    """How a shipment (its row) travelled."""
+    return Sent(limits_of_shipment(session, row), row.seal, row.cold_until)
 
 
 def _has_no_record(session: Session, row: Any) -> bool:
@@ -407,8 +417,11 @@ def _close_if_settled(session: Session, act: Act, code: str, site: str) -> list[
         return []
     lost = {State.MISSING.value, State.LOST.value}
     row = row_of(session, code)
-    unrecorded = _hold_shipment(session, act, row, [UNRECORDED]) if _has_no_record(session, row) else []
+    # Its tubes may have arrived one by one, or come back: then nobody was asked for the logger or the seals.
+    never = ((UNRECORDED, _has_no_record(session, row)), (SEAL_UNSEEN, own_seal_unseen(session, row)))
+    held = _hold_shipment(session, act, row, [finding for finding, found in never if found])
+    held += _hold_unseen(session, act, row, boxes_unseen(session, row))
     closed = Closed(unaccounted=tuple(line.specimen for line in lines if line.state in lost))
     done = _record_on_shipment(session, act, code, closed, site)
     session.execute(update(shipment).where(shipment.c.code == code).values(closed_at=act.at, closed_event=done.leaf_hash))
-    return [*unrecorded, done]
+    return [*held, done]

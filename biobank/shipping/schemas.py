@@ -107,7 +107,9 @@ class ArrivedBox(BaseModel):
 
     box: BoxNumber
     seal: Reference | None = Field(default=None, description="Number of the seal on it; another than was sent is a broken one.")
-    seal_intact: bool | None = None
+    seal_intact: bool | None = Field(
+        default=None, description="Look at every seal: what lies under one of which nobody says anything is held."
+    )
 
 
 class BoxPublic(BaseModel):
@@ -159,7 +161,9 @@ class ShipmentReceiveRequest(Circumstances):
     """What was found inside, compared with the manifest. May be sent again for what is found later."""
 
     scanned: list[ArrivedTube] = Field(max_length=LISTED)
-    seal_intact: bool | None = None
+    seal_intact: bool | None = Field(
+        default=None, description="If it left under a seal and nobody says anything of that, all that travelled is held."
+    )
     seal: Reference | None = Field(default=None, description="Number of the seal on it; another than was sent is a broken one.")
     temperature_mc: Temperature | None = None
     confirmed: bool = Field(default=False, description="The temperature was read again, and it is so.")
@@ -246,6 +250,7 @@ class ShipmentArrival(ShipmentAnswer):
     unknown: int
     held: list[str]
     broken_boxes: list[str] = Field(description="Boxes whose seal was broken or another: each placed a hold on what is in it.")
+    unchecked_boxes: list[str] = Field(description="Boxes whose seal nobody looked at: each placed a hold on what is in it.")
     unread: list[str] = Field(description="The longest parts of the way, each from/to, of which the logger's file says nothing.")
     findings: list[str] = Field(description="What stands against everything in it: each placed a hold on the whole shipment.")
     quarantine: list[str] = Field(description="Quarantine places of the site, for what is held, extra or unknown.")

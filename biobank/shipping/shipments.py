@@ -26,7 +26,7 @@ from biobank.shipping.events import Created, Dispatched, Packed
 from biobank.shipping.handover_rules import EvidenceRequired
 from biobank.shipping.schemas import ShipmentAnswer, ShipmentRequest
 from biobank.shipping.shipment_queries import detail_of, item, shipment
-from biobank.storage.rules import WrongTemperature, suits
+from biobank.storage.rules import Standing, class_faults
 
 clinics_of_withdrawals: FromAbove[Callable[[Session, Collection[str]], dict[str, str]]] = FromAbove("withdrawals")
 """The site of the clinic of each withdrawal, by its code."""
@@ -174,14 +174,7 @@ def _require_packable(specimen: Snapshot, request: ShipmentRequest) -> None:
             subject=specimen.code,
             custodian_kind=kind,
         )
-    condition = specimen.projection.condition
-    if not suits(condition, request.temperature_class):
-        raise WrongTemperature(
-            f"{specimen.code} is {condition.replace('_', ' ')}; a shipment of class {request.temperature_class} would spoil it.",
-            where_now=specimen.where_now,
-            subject=specimen.code,
-            temperature_class=request.temperature_class,
-        )
+    raise_first(class_faults(specimen, Standing("the shipment", request.temperature_class)))
     blocking = [h for h in specimen.holds if HoldAct.ISSUE.value in h.blocks]
     if specimen.state is State.ISSUED and blocking:
         raise OnHold(

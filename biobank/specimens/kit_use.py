@@ -7,6 +7,7 @@ from sqlalchemy import Row, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.custody.chronology import require_existed
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import head_of
 from biobank.custody.states import StreamKind
@@ -36,7 +37,7 @@ class KitOfAnotherSite(Conflict):
 
 
 def take_kit(session: Session, request: RecordHarvest, started: datetime) -> "Row[Any]":
-    """Lock the kit and check that it may be used here, now, for this donor."""
+    """Lock the kit and check that it may be used here, for this donor, by a harvest that began at `started`."""
     code = request.kit or ""
     row = session.execute(select(kit).where(kit.c.code == code).with_for_update()).first()
     if row is None:
@@ -49,6 +50,8 @@ def take_kit(session: Session, request: RecordHarvest, started: datetime) -> "Ro
         )
     if row.used_at is not None:
         raise KitUsed(f"{code} was used already. Take a new kit; a kit is for one harvest.", where_now=KEEP, subject=code)
+    # The label is on before the material is in. A form's times are to the minute.
+    require_existed(session, started, {(StreamKind.SYSTEM.value, code)}, to_the_minute=True)
     if row.expires_at <= started:
         raise KitExpired(f"{code} expired {rfc3339(row.expires_at)}. Take a new kit.", where_now=KEEP, subject=code)
     owner = bound_to(session, code)

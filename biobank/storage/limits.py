@@ -6,7 +6,7 @@ that can hold material has limits.
 A site or a container may be stricter than what stands without it, never looser; setting is signed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Self
 
@@ -115,13 +115,18 @@ _CHAIN = text(
 def limits_of_place(session: Session, code: str, *, without_own: bool = False) -> PlaceLimits:
     """Return the limits by which a container is judged; `without_own`: those that would stand without its own. Two statements."""
     chain = up_to_its_cold(list(session.execute(_CHAIN, {"codes": [code]})))
-    name = class_judged_by(chain)
-    found = CLASSES[name].limits
-    of_site = session.execute(
-        select(class_limit).where(class_limit.c.site_code == chain[0].site_code, class_limit.c.temperature_class == name)
-    ).first()
-    for row in [*([] if of_site is None else [of_site]), *(chain[1:] if without_own else chain)]:
+    found = class_limits(session, {chain[0].site_code})[class_judged_by(chain)]
+    for row in chain[1:] if without_own else chain:
         found = found.with_stricter(PlaceLimits(**{one: getattr(row, one) for one in NAMES}))
+    return found
+
+
+def class_limits(session: Session, sites: Collection[str]) -> dict[str, PlaceLimits]:
+    """Return the limits of every class: the registry's, and whatever one of these sites set stricter. One statement."""
+    found = {name: entry.limits for name, entry in CLASSES.items()}
+    for row in session.execute(select(class_limit).where(class_limit.c.site_code.in_(sorted(sites)))):
+        its = PlaceLimits(**{one: getattr(row, one) for one in NAMES})
+        found[row.temperature_class] = found[row.temperature_class].with_stricter(its)
     return found
 
 

@@ -139,7 +139,13 @@ def place_faults(specimen: Snapshot, place: Standing) -> list[Conflict]:
 
     An ordinary place refuses for it; a quarantine or evacuation place takes the tube and says it.
     """
-    return [fault for rule in (_temperature, _material, _infection) if (fault := rule(specimen, place)) is not None]
+    infection = _infection(specimen, place)
+    return [*class_faults(specimen, place), *([] if infection is None else [infection])]
+
+
+def class_faults(specimen: Snapshot, place: Standing) -> list[Conflict]:
+    """Return why this tube may not be as cold or as warm as a place, or a shipment, is: for its condition, for its material."""
+    return [fault for rule in (_temperature, _material) if (fault := rule(specimen, place)) is not None]
 
 
 def slot_fault(specimen: Snapshot, slot: Slot) -> Conflict | None:

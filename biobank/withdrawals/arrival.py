@@ -11,11 +11,12 @@ from biobank.custody.recording import NOW, Move, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.errors import Refused, raise_first
-from biobank.shipping.arrival_findings import Seen, limits_of_travel, possible_temperature
+from biobank.shipping.arrival_findings import Seen, possible_temperature
 from biobank.shipping.arrivals import cold_at, compare, look_at_boxes, require_possible
 from biobank.shipping.boxes import boxes_of, require_boxes
 from biobank.shipping.journey_logs import Journey, logged_members, logged_on, longest_gap, read_record
 from biobank.shipping.shipment_queries import row_of
+from biobank.shipping.travel_limits import limits_by_hand
 from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Arrived, Delivered
 from biobank.withdrawals.journeys import left_the_bank
@@ -43,8 +44,8 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
     for row in rows.values():
         require_possible(session, act, row, request.temperature_mc, confirmed=request.confirmed)
     if not rows and request.temperature_mc is not None and not request.confirmed:
-        kinds = [(case.tubes[tube].material, case.tubes[tube].projection.condition) for tube in tubes]
-        possible_temperature(limits_of_travel(None, kinds), request.temperature_mc, act.at)
+        limits = limits_by_hand(session, [case.tubes[tube] for tube in tubes], case.clinic)
+        possible_temperature(limits, request.temperature_mc, act.at)
     record = read_record(session, act, request)
     longest = longest_gap(act)
     logged = {shipment: logged_on(record, Journey(shipment, row.dispatched_at, at), longest) for shipment, row in rows.items()}
@@ -84,7 +85,7 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
         )
         appended += compare(session, act, row, of_it, seen)[1]
         known = {one.box for one in boxes_of(session, shipment)}
-        appended += look_at_boxes(session, act, row, [one for one in request.boxes if one.box in known])[1]
+        appended += look_at_boxes(session, act, row, [one for one in request.boxes if one.box in known], of_it)[2]
     return answer_of(act, case.moved_on([*appended, arrived], state=state), [*appended, arrived])
 
 

@@ -12,6 +12,7 @@ from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.adverse import Happened
 from biobank.shipping.arrival_findings import findings_alone
 from biobank.shipping.journey_logs import Journey, logged_members, logged_on, longest_gap, read_record
+from biobank.shipping.travel_limits import limits_by_hand
 from biobank.vault import put_document
 from biobank.withdrawals.adverse import keep
 from biobank.withdrawals.arrival import hold_specimens
@@ -86,7 +87,7 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
     )
     end_releases(session, [tube], at=act.at, because="returned")
     appended = record_on_tubes(session, act, case, [Move(case.tubes[tube], event, site=request.site)], request)
-    for finding in findings_alone(case.tubes[tube], event):
+    for finding in findings_alone(limits_by_hand(session, [case.tubes[tube]], request.site), event):
         appended += hold_specimens(session, act, [tube], finding.kind, reason=finding.reason, site=request.site)
     state = after(Step.RETURN, case.state, case.moved_on(appended, returned=[tube]).items)
     returned = record_on_case(session, act, case, TakenBack(specimen=tube, state=state), site=request.site)

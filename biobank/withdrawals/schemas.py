@@ -154,7 +154,9 @@ class ReceiveRequest(WithdrawalAct):
     )
     zone: Zone | None = Field(default=None, description="Of the times in that file, where it names none: Europe/Vienna.")
     dates: Dates | None = Field(default=None, description="How 03/04 is to be read in it, where it leaves it open.")
-    seal_intact: bool | None = Field(default=None, description="Of the shipper, where it came in one.")
+    seal_intact: bool | None = Field(
+        default=None, description="Of the shipper, where it came in one: a seal that nobody looks at holds what travelled."
+    )
     seal: Reference | None = Field(default=None, description="Number of the seal on it; another than was sent is a broken one.")
     boxes: list[ArrivedBox] = Field(default_factory=list, max_length=20, description="Boxes of the shipment that were looked at.")
 

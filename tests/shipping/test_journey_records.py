@@ -277,3 +277,89 @@ def test_nobody_arrives_within_the_hold_time_by_stating_a_time(api: Api) -> None
     assert api.lab_tech.post(f"/shipments/{codes[2]}/refuse", json={"reason": "not_home"} | said).status_code == 200
 
     assert [holds_of(api, code) for code in codes] == [["arrived_after_the_hold_time"]] * 3
+
+
+def test_a_seal_that_nobody_looked_at_holds_what_travelled_until_quality_lifts_it(api: Api) -> None:
+    pair = tubes(api, 2, frozen=True)
+    code = shipped(api, pair, temperature_class="ln2_vapour", seal="S-1")
+
+    answer = receive(api, code, pair, seal_intact=None)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["findings"] == ["seal_not_checked"] == holds_of(api, code)
+    (hold,) = api.lab_tech.get(f"/specimens/{pair[1]}").json()["holds"]
+    assert (hold["scope_id"], "issue" in hold["blocks"]) == (code, True)
+    lifted = withdrawals.sign_and_post(api.quality, "hold_lifted", f"/holds/{hold['id']}/lift", {"reason": "looked_at"})
+    assert lifted.status_code == 200, lifted.text
+    assert [api.lab_tech.get(f"/specimens/{one}").json()["holds"] for one in pair] == [[], []]
+
+
+def test_a_seal_that_was_looked_at_once_is_not_asked_for_again_and_no_receipt_goes_round_it(api: Api) -> None:
+    twice, singly, back, bare = tubes(api, 2, frozen=True), *(tubes(api, 1, frozen=True) for _ in range(3))
+    codes = [shipped(api, one, temperature_class="ln2_vapour", seal="S-1") for one in (twice, singly, back)]
+    unsealed = shipped(api, bare, temperature_class="ln2_vapour")
+
+    assert receive(api, codes[0], twice[:1]).json()["findings"] == []
+    assert receive(api, codes[0], twice[1:], seal_intact=None).json()["findings"] == []
+    assert receive(api, unsealed, bare, seal_intact=None).json()["findings"] == []
+    body = {"kind": "specimen.received", "site": "NORTH", "expected_seq": now_of(api, singly[0])["seq"]}
+    assert api.north_tech.post(f"/specimens/{singly[0]}/events", json=body).status_code == 201
+    assert api.lab_tech.post(f"/shipments/{codes[2]}/refuse", json={"reason": "too_warm"}).status_code == 200
+    close_settled(api)
+
+    assert [holds_of(api, code) for code in codes] == [[], ["seal_not_checked"], ["seal_not_checked"]]
+
+
+def test_a_box_whose_seal_nobody_looked_at_holds_what_lies_in_it_once_it_arrived(api: Api) -> None:
+    three = tubes(api, 3, frozen=True)
+    code = boxed(api, three).json()["code"]
+
+    first = receive(api, code, three[:1] + three[2:], boxes=[{"box": "1", "seal_intact": True}]).json()
+    last = receive(api, code, three[1:2], boxes=[{"box": "2"}]).json()
+
+    assert (first["unchecked_boxes"], first["broken_boxes"], last["unchecked_boxes"]) == ([], [], ["2"])
+    assert (holds_of(api, code), holds_of(api, f"{code}_1"), holds_of(api, f"{code}_2")) == ([], [], ["seal_not_checked"])
+    held = [[hold["scope_id"] for hold in api.lab_tech.get(f"/specimens/{one}").json()["holds"]] for one in three]
+    assert held == [[], [f"{code}_2"], []]
+
+
+def test_a_patients_unit_under_a_seal_that_nobody_looked_at_is_not_thawed(api: Api) -> None:
+    story = withdrawals.a_story(api).up_to("issue")
+    code = shipped(api, [story.vials[0]], to_site="CLINIC", temperature_class="ln2_vapour", seal="S-1")
+
+    assert story.receive().status_code == 200
+
+    assert holds_of(api, code) == ["seal_not_checked"]
+    refused(story.thaw(), 409, "on_hold")
+
+
+def test_frozen_material_travels_in_no_class_that_its_material_is_not_kept_in(api: Api) -> None:
+    follicles = tubes(api, 1, frozen=True, material="intact_follicles")
+    document = refused(ship(api, api.lab_tech, follicles, temperature_class="minus_80"), 409, "material_not_kept_there")
+    assert document["temperature_class"] == "minus_80"
+    refused(ship(api, api.lab_tech, follicles, temperature_class="fridge"), 409, "wrong_temperature_class")
+    assert shipped(api, follicles, temperature_class="ln2_vapour")
+
+
+@pytest.mark.parametrize(("read_mc", "found"), [(-60_000, ["arrived_too_warm"]), (-60_500, [])])
+def test_frozen_material_without_a_class_is_held_at_the_warmest_it_may_be_kept_at(
+    api: Api, read_mc: int, found: list[str]
+) -> None:
+    cells = tubes(api, 1, frozen=True, material="adsc")
+    code = shipped(api, cells)
+
+    assert receive(api, code, cells, temperature_mc=read_mc).json()["findings"] == found
+
+
+def test_what_travels_is_judged_by_the_stricter_limits_of_the_sites(api: Api) -> None:
+    classed, bare, follicles = (tubes(api, 1, frozen=True, material=one) for one in ("adsc", "adsc", "intact_follicles"))
+    codes = [shipped(api, classed, temperature_class="minus_80"), shipped(api, bare), shipped(api, follicles)]
+    of_class = {"site": "NORTH", "temperature_class": "minus_80", "highest_mc": -70_000}
+    assert withdrawals.sign_and_post(api.quality, "decided", "/place-limits", of_class).status_code == 200
+
+    arrived = [
+        receive(api, code, one, temperature_mc=mc).json()["findings"]
+        for code, one, mc in zip(codes, (classed, bare, follicles), (-65_000, -65_000, -75_000), strict=True)
+    ]
+
+    assert arrived == [["arrived_too_warm"]] * 3

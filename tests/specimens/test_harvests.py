@@ -119,6 +119,32 @@ def test_an_expired_kit_is_refused_by_when_the_harvest_began_not_by_when_it_was_
     made(in_time)
 
 
+def test_a_harvest_is_not_dated_before_its_kit_was_made(api: Api) -> None:
+    person, three_days = donor(api), clock.now() - timedelta(days=3)
+    prepared = kit(api)
+    first, second = labels(prepared)
+    body: dict[str, Any] = {"kit": prepared["kit"], "unused": [second]}
+    before, said = rfc3339(clock.now() - timedelta(minutes=12)), {"reason_text": "the network was down"}
+
+    dated = harvest(api.clinician, person, fat(specimen=first), occurred_at=rfc3339(three_days), **said, **body)
+    begun = harvest(api.clinician, person, fat(specimen=first), started_at=before, **body)
+
+    assert [refused(dated), refused(begun)] == [(409, "before_it_existed")] * 2
+    assert "its record begins" in dated.json()["detail"]
+    # A form says its times to the minute.
+    made(harvest(api.clinician, person, fat(specimen=first), started_at=f"{rfc3339(clock.now())[:16]}:00Z", **body))
+
+
+def test_a_kit_entered_later_counts_from_when_it_was_made(api: Api) -> None:
+    person, yesterday = donor(api), clock.now() - timedelta(hours=20)
+    said = {"reason_text": "the network was down"}
+    prepared = kit(api, occurred_at=rfc3339(yesterday), **said)
+    first, second = labels(prepared)
+    at = rfc3339(yesterday + timedelta(hours=1))
+
+    made(harvest(api.clinician, person, fat(specimen=first), kit=prepared["kit"], unused=[second], occurred_at=at, **said))
+
+
 def test_a_kit_bound_to_somebody_else_at_the_bedside_is_never_used(api: Api) -> None:
     person, other = donor(api), donor(api, family_name="Otherworth", external_ids=[])
     prepared = kit(api)
@@ -380,9 +406,9 @@ def test_no_material_is_taken_by_a_method_or_from_a_place_that_does_not_give_it(
 
 def test_one_visit_gives_hair_fat_and_blood_each_taken_in_its_own_way_and_time(api: Api) -> None:
     person = donor(api)
+    prepared = kit(api, hair_labels=1, adipose_labels=2)
     began, later = rfc3339(clock.now()), rfc3339(clock.now() + timedelta(minutes=4))
     in_a_while(8)
-    prepared = kit(api, hair_labels=1, adipose_labels=2)
     adipose, blood, hair = labels(prepared)
     containers = [
         follicles(specimen=hair, side="midline"),

@@ -36,7 +36,7 @@ def rows_to_compare(boxes: Sequence[BoxPublic], typed: Form | None) -> Rows:
             Field("sealintact", "Its seal is intact", "select", row.get("sealintact", ""), options=_INTACT),
         ]
 
-    hint = "A broken seal, or another than was sent, puts what lies in that box on hold. Leave out what you did not look at."
+    hint = "A broken seal, or another than was sent, or a seal that nobody looked at, puts what lies in that box on hold."
     given = [{"box": one.box} for one in boxes]
     return draw_rows(PART, "Boxes with a seal", "Box", fields, typed, at_least=len(boxes), given=given, hint=hint)
 

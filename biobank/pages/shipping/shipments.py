@@ -219,7 +219,8 @@ def _draw_receive(at: Opened[ShipmentDetail]) -> ActForm:
         title="Compare what arrived",
         submit="Compare and receive",
         icon="tray",
-        lead=f"{one.underway} of {one.specimens} tubes are underway. What is missing or should not be there is named afterwards.",
+        lead=f"{one.underway} of {one.specimens} tubes are underway. What is missing or should not be there is named afterwards."
+        + (" It left under a seal: look at it before you open it. Unchecked, all of it is on hold." if one.seal else ""),
         fields=[
             *lists,
             *fields_of(ShipmentReceiveRequest, *LOOKED, values=at.filled(), labels=LABELS),
