@@ -8,7 +8,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, HASH, REASON
 from biobank.custody.states import StreamKind
-from biobank.monitoring.judging import Doubt, Measure, Outside
+from biobank.monitoring.judging import Doubt, Measure, Outside, SensorDoubt
 from biobank.people.events import TwoPeople
 from biobank.specimens.events import INSTANT
 
@@ -180,7 +180,7 @@ class SensorWithdrawn(_SensorByTwo):
 
 
 class SensorValueDoubted(Event):
-    """A sensor sent a value that can hardly be right. It acts on nothing; an alarm asks a person about it."""
+    """A sensor sent a value that can hardly be right, or would free specimens. It acts on nothing; an alarm asks a person."""
 
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
     kind: Literal["container.sensor_value_doubted"] = "container.sensor_value_doubted"
@@ -188,7 +188,7 @@ class SensorValueDoubted(Event):
     sensor: str = Field(pattern=SENSOR)
     reading: Measure
     value: int = Field(ge=-(2**31), le=2**31 - 1)
-    doubt: Doubt
+    doubt: SensorDoubt
 
 
 class SensorValuesAnswered(Event):

@@ -12,6 +12,8 @@ from biobank.storage.limits import PlaceLimits
 Measure = Literal["temperature_mc", "level_ppm"]
 Outside = Literal["too_warm", "too_cold", "level_too_low", "warming_too_fast", "level_falling_too_fast"]
 Doubt = Literal["another_unit", "impossible_value", "impossible_jump"]
+SensorDoubt = Literal[Doubt, "would_free"]
+"""Why a sensor's value waits for a person: doubtful, or it would take specimens out of an excursion."""
 
 PACE_OVER: Final = {"temperature_mc": timedelta(minutes=1), "level_ppm": timedelta(minutes=15)}
 """A change is judged over at least this long: what an instrument trembles in a minute is no fall of the level."""

@@ -1,7 +1,7 @@
 """What sensors send: judged, recorded and acted on by the same functions as a person's reading.
 
-A sensor cannot be asked back. A value that can hardly be right is kept apart, acts on nothing and raises an alarm, until a person
-says whether it is so.
+A sensor cannot be asked back. A value that can hardly be right, or would take specimens out of an excursion, is kept apart, acts
+on nothing and raises an alarm, until a person says whether it is so.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, NotSignedIn, Refusal, TooManyAttempts, raise_first
 from biobank.monitoring.events import SensorValueDoubted, SensorValuesAnswered
-from biobank.monitoring.judging import Read
+from biobank.monitoring.judging import Read, SensorDoubt
 from biobank.monitoring.models import reading, sensor, sensor_doubt, sensor_place
 from biobank.monitoring.readings import Kept, Said, judge, keep_reading, record_reading
 from biobank.monitoring.schemas import ReadingCreate
@@ -65,13 +65,6 @@ class SensorValueDiffers(Conflict):
     title = "Another value was sent before"
 
 
-class SensorFreesNothing(Conflict):
-    """A late value would take specimens out of an excursion. That takes quality, not an instrument."""
-
-    code = "sensor_frees_nothing"
-    title = "A sensor frees nothing"
-
-
 class NoDoubtLeft(Conflict):
     """No value of this sensor waits for an answer."""
 
@@ -92,7 +85,7 @@ def sensor_of_key(session: Session, key: str | None, *, lock: bool = False) -> A
 def post_readings(session: Session, act: Act, request: SensorReadings) -> SensorReadingsAnswer:
     """Record what a sensor read; all of it or nothing. `act` is the sensor's, whose row the caller has locked.
 
-    Raises TooManyAttempts, NotOfThisSensor, ImplausibleTime, SensorValueDiffers, SensorFreesNothing.
+    Raises TooManyAttempts, NotOfThisSensor, ImplausibleTime, SensorValueDiffers.
     """
     row = session.execute(select(sensor).where(sensor.c.code == act.actor.code)).one()
     if row.last_post_at is not None and act.at - row.last_post_at < APART:
@@ -121,13 +114,13 @@ def post_readings(session: Session, act: Act, request: SensorReadings) -> Sensor
             continue
         said = judge(session, one.container, one.reading, Read(one.value, one.at), row.code)
         at = replace(head, occurred_at=one.at)
-        if said.doubt is None:
-            kept = _keep(session, act, at, one.container, said, row.code)
+        kept = None if said.doubt is not None else _keep(session, act, at, one.container, said, row.code)
+        if kept is not None:
             appended += [kept.event, *kept.followed.appended]
             excursions.update(kept.followed.excursions)
             recorded += 1
         else:
-            appended += _keep_apart(session, at, one.container, said, row.code)
+            appended += _keep_apart(session, at, one.container, said, row.code, said.doubt or "would_free")
             doubted += 1
     _heard(session, act, row.code, values)
     return SensorReadingsAnswer(
@@ -175,20 +168,20 @@ def _sent_before(session: Session, code: str, one: SensorReading) -> int | None:
     return found
 
 
-def _keep(session: Session, act: Act, head: Head, container: str, said: Said, code: str) -> Kept:
+def _keep(session: Session, act: Act, head: Head, container: str, said: Said, code: str) -> Kept | None:
+    """Record a value that can be right and let it act; None, and no trace, where it would take specimens out of an excursion.
+
+    A good value that comes late may do that. It takes a person of quality who signs, not an instrument.
+    """
     try:
-        return keep_reading(session, act, head, container, said, sensor=code)
-    except NotPermitted as refusal:
-        raise SensorFreesNothing(
-            f"The value of {rfc3339(said.read.at)} would take specimens out of an excursion. "
-            "Record it as a person, with quality's signature.",
-            subject=container,
-        ) from refusal
+        with session.begin_nested():
+            return keep_reading(session, act, head, container, said, sensor=code)
+    except NotPermitted:
+        return None
 
 
-def _keep_apart(session: Session, head: Head, container: str, said: Said, code: str) -> list[Appended]:
-    assert said.doubt is not None
-    event = SensorValueDoubted(sensor=code, reading=said.measure, value=said.read.value, doubt=said.doubt)
+def _keep_apart(session: Session, head: Head, container: str, said: Said, code: str, why: SensorDoubt) -> list[Appended]:
+    event = SensorValueDoubted(sensor=code, reading=said.measure, value=said.read.value, doubt=why)
     done = append(session, [Fact(StreamKind.CONTAINER, container, event, head)])
     session.execute(
         insert(sensor_doubt).values(
@@ -197,7 +190,7 @@ def _keep_apart(session: Session, head: Head, container: str, said: Said, code: 
             measure=said.measure,
             value=said.read.value,
             at=said.read.at,
-            doubt=said.doubt,
+            doubt=why,
             event_hash=done[0].leaf_hash,
         )
     )

@@ -97,7 +97,7 @@ class SensorPlacePublic(BaseModel):
 
 
 class SensorDoubtPublic(BaseModel):
-    """A value that can hardly be right. It acts on nothing until a person says whether it is so."""
+    """A value that can hardly be right, or would free what is held. It acts on nothing until a person says whether it is so."""
 
     container: str
     reading: str

@@ -54,8 +54,8 @@ def record_harvest(session: Session, act: Act, request: RecordHarvest) -> Harves
     """Record a harvest and bring its specimens into being.
 
     Raises NotPermitted, NotFound (donor, kit, site), DonorErased, DonorDeceased, NotABankSite; of the kit KitUsed, KitExpired,
-    BeforeItExisted, KitOfAnotherSite, KitOfAnotherDonor, LabelsNotReconciled; IdentificationMissing, IdentificationExpired;
-    of a container NotHarvested, UnitNotOfMaterial, NotTakenSo, CountsDiffer, LabelOfAnotherMaterial; ConsentMissing, ConsentIsRevoked,
+    BeforeItExisted, KitOfAnotherSite, KitOfAnotherDonor, LabelsNotReconciled; IdentificationMissing, IdentificationExpired; of a
+    container NotHarvested, UnitNotOfMaterial, NotTakenSo, CountsDiffer, LabelOfAnotherMaterial; ConsentMissing, ConsentIsRevoked,
     ImplausibleTime.
     """
     act.require(Permission.HARVEST_RECORD, at=request.site)

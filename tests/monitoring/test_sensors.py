@@ -15,7 +15,7 @@ from tests.conftest import Api
 from tests.monitoring.test_excursions import a_tank, frozen, held, put, read
 from tests.pages.test_alarm_pages import alarms, steps, watch
 from tests.storage.test_storing import a_box
-from tests.withdrawals.stories import by_two, later
+from tests.withdrawals.stories import by_two, later, sign_and_post
 
 SENDS = "/api/v1/sensor-readings"
 BOTH = ["temperature_mc", "level_ppm"]
@@ -304,10 +304,11 @@ def test_a_doubtful_value_acts_on_nothing_until_a_person_says_that_it_is_so(api:
             connection.execute(statement)
 
 
-def test_a_sensor_frees_nothing_by_a_value_that_comes_late(api: Api) -> None:
+def test_a_late_value_that_would_free_waits_for_quality_and_blocks_nothing_that_follows(api: Api) -> None:
     tank, (tube,) = a_tank(api), frozen(api)
     box = a_box(api, parent=tank)
-    key = key_of(api, a_sensor(api, tank))
+    sensor = a_sensor(api, tank)
+    key = key_of(api, sensor)
     later(api, minutes=1)
     read(api, tank, -120_000)
     later(api, minutes=5)
@@ -318,13 +319,24 @@ def test_a_sensor_frees_nothing_by_a_value_that_comes_late(api: Api) -> None:
     read(api, tank, -110_000)
     assert held(api, tube) == ["excursion"]
     later(api, minutes=5)
+    readings = count(api, "storage_reading")
 
-    before = count(api, "event")
+    late = send(api, key, cold(tank, good), cold(tank, value=-50_000))
 
-    late = send(api, key, cold(tank, good))
-
-    assert (late.status_code, late.json()["code"]) == (409, "sensor_frees_nothing")
-    assert (held(api, tube), count(api, "event")) == (["excursion"], before)
+    assert (late.status_code, late.json()["doubted"], late.json()["recorded"]) == (201, 1, 1), late.text
+    newest = api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"][0]
+    assert (newest["sensor"], newest["value"], newest["outside"]) == (sensor, -50_000, "too_warm")
+    assert (held(api, tube), count(api, "storage_reading")) == (["excursion"], readings + 1)
+    later(api, seconds=5)
+    assert send(api, key, cold(tank, good)).json()["known"] == 1
+    assert watch(api) >= 1 and "sensor_doubtful" in {one["cause"] for one in alarms(api)}
+    (shown,) = api.lab_tech.get(f"/sensors/{sensor}").json()["doubts"]
+    assert (shown["doubt"], shown["value"]) == ("would_free", -180_000)
+    body = {"answer": "right", "reason_text": "The chart of the probe shows it."}
+    unsigned = api.lab_tech.post(f"/sensors/{sensor}/answer", json=body)
+    assert (unsigned.status_code, held(api, tube)) == (403, ["excursion"]), unsigned.text
+    signed = sign_and_post(api.quality, "decided", f"/sensors/{sensor}/answer", body)
+    assert (signed.status_code, signed.json()["answered"], count(api, "storage_reading")) == (200, 1, readings + 2), signed.text
 
 
 def test_a_sensor_of_two_sites_is_none_and_who_is_elsewhere_does_not_know_of_it(api: Api) -> None:
