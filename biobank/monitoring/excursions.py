@@ -38,15 +38,26 @@ class Followed:
     added: set[str] = field(default_factory=set)
     removed: set[str] = field(default_factory=set)
 
+    def add(self, more: "Followed") -> None:
+        """Add what another reading did."""
+        self.appended += more.appended
+        self.excursions += more.excursions
+        self.added |= more.added
+        self.removed |= more.removed
+
 
 @dataclass(frozen=True)
 class Cause:
-    """The reading that made it necessary: its event, its head, and the signature that came with it, if any."""
+    """The reading that made it necessary: its event, its head, and the signature that came with it, if any.
+
+    `used`: that signature once it stands under what was freed; it stands under all that one reading frees.
+    """
 
     act: Act
     head: Head
     event: Appended
     signature: str | None
+    used: list[str] = field(default_factory=list)
 
 
 def follow(
@@ -236,7 +247,9 @@ def _exposed_again(session: Session, row: "Row[Any]", span: Span | None, decided
 def _signed(session: Session, cause: Cause, row: "Row[Any]") -> str:
     """Use quality's signature: the reading frees what an excursion held."""
     cause.act.require(Permission.HOLD_LIFT, at=row.site_code, subject=row.code)
-    return str(use_signature(session, cause.act, cause.signature, Meaning.DECIDED).id)
+    if not cause.used:
+        cause.used.append(str(use_signature(session, cause.act, cause.signature, Meaning.DECIDED).id))
+    return cause.used[0]
 
 
 _KEEP_PAST = text(

@@ -26,6 +26,7 @@ from biobank.monitoring.excursions import Cause, Followed, follow
 from biobank.monitoring.judging import PACE_OVER, PACE_WITHIN, Before, Doubt, Measure, Outside, Read, doubt_of, outside_of
 from biobank.monitoring.loggers import Dates, Logged, LoggerFile, read_logger
 from biobank.monitoring.models import logger_file, reading
+from biobank.monitoring.paces import judge_paces
 from biobank.monitoring.readings import ImplausibleReading
 from biobank.storage.limits import PlaceLimits, limits_of_place
 from biobank.storage.queries import get_container
@@ -213,15 +214,11 @@ def record_logger_file(session: Session, act: Act, code: str, request: RecordLog
         "recorded_at": act.at,
     }
     session.execute(insert(logger_file).values(kept))
-    whole = Followed()
+    whole, cause = Followed(), Cause(act, head, done, request.signature)
     for measure, all_of in found.items():
         for one in turns(all_of):
-            cause = Cause(act, head, done, request.signature)
-            followed = follow(session, cause, code, measure, one.at, outside=one.outside is not None)
-            whole.appended += followed.appended
-            whole.excursions += followed.excursions
-            whole.added |= followed.added
-            whole.removed |= followed.removed
+            whole.add(follow(session, cause, code, measure, one.at, outside=one.outside is not None))
+        judge_paces(session, cause, code, measure, (first, last), None, whole)
     return LoggerFileAnswer(
         **_public(kept).model_dump(),
         unread=file.unread,

@@ -26,7 +26,8 @@ from biobank.foundation.db import table_of, when
 class StorageReading(SQLModel, table=True):
     """A temperature or level as an instrument or a person read it. Its event on the container's stream is the evidence.
 
-    `outside`: in what it lies outside the limits that stood when it was recorded. One that was withdrawn counts for nothing.
+    `outside`: in what it lies outside the limits that stood when it was recorded; where it is a pace, as it is reckoned from what
+    counts before it now (`paces.py`). One that was withdrawn counts for nothing.
     `sensor_code`: the sensor that sent it; None: a person or a logger's file.
     """
 

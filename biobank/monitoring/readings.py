@@ -31,6 +31,7 @@ from biobank.monitoring.judging import (
     outside_of,
 )
 from biobank.monitoring.models import reading
+from biobank.monitoring.paces import judge_paces
 from biobank.monitoring.schemas import ReadingCreate, ReadingList, ReadingPublic, WithdrawReading
 from biobank.storage.limits import limits_of_place
 from biobank.storage.queries import get_container
@@ -79,8 +80,10 @@ def before(session: Session, code: str, measure: Measure, at: datetime, sensor: 
     return Before(**{row.what: Read(row.value, row.at) for row in session.execute(_BEFORE, given)})
 
 
-def record_reading(session: Session, act: Act, code: str, request: ReadingCreate) -> ReadingPublic:
+def record_reading(session: Session, act: Act, code: str, request: ReadingCreate, *, alone: bool = True) -> ReadingPublic:
     """Record a temperature or a level. Outside the limits: everything that was inside then is held at once.
+
+    `alone`: False where it replaces a reading that is withdrawn next; then what was read after both is judged anew there.
 
     Raises NotFound, NotPermitted, ImplausibleReading, what `excursions.follow` raises, and what is wrong with the time.
     """
@@ -95,7 +98,7 @@ def record_reading(session: Session, act: Act, code: str, request: ReadingCreate
             site=row.site_code,
             doubt=said.doubt,
         )
-    return _answer(act, keep_reading(session, act, head, code, said, signature=request.signature))
+    return _answer(act, keep_reading(session, act, head, code, said, signature=request.signature, alone=alone))
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,19 @@ def judge(session: Session, code: str, measure: Measure, now: Read, sensor: str 
 
 
 def keep_reading(
-    session: Session, act: Act, head: Head, code: str, said: Said, *, signature: str | None = None, sensor: str | None = None
+    session: Session,
+    act: Act,
+    head: Head,
+    code: str,
+    said: Said,
+    *,
+    signature: str | None = None,
+    sensor: str | None = None,
+    alone: bool = True,
 ) -> Kept:
     """Record a value that was judged, and let it act: outside the limits, everything that was inside then is held.
+
+    Where it comes late, the pace of what was read after it is judged anew (`alone`: see `record_reading`).
 
     Raises what `excursions.follow` raises.
     """
@@ -148,6 +161,8 @@ def keep_reading(
     ).one()
     cause = Cause(act, head, done[0], signature)
     followed = follow(session, cause, code, said.measure, said.read.at, outside=said.outside is not None, source=sensor)
+    if alone:
+        judge_paces(session, cause, code, said.measure, (said.read.at, said.read.at), sensor, followed)
     return Kept(made, done[0], followed)
 
 
@@ -207,16 +222,17 @@ def withdraw_reading(session: Session, act: Act, code: str, reading_id: int, req
                 "reason_text": request.reason_text or words(request.reason),
             }
         )
-        record_reading(session, act, code, right)
+        record_reading(session, act, code, right, alone=False)
     head = head_of(session, act, request, subject=None, site=place.site_code)
     event = ReadingWithdrawn(recorded=bytes(row.event_hash).hex(), reason=request.reason, reading=row.kind, at=rfc3339(row.at))
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
     session.execute(
         update(reading).where(reading.c.id == reading_id).values(withdrawn_at=head.recorded_at, withdrawn_event=done[0].leaf_hash)
     )
-    followed = follow(
-        session, Cause(act, head, done[0], request.signature), code, row.kind, row.at, outside=False, source=row.sensor_code
-    )
+    cause = Cause(act, head, done[0], request.signature)
+    followed = follow(session, cause, code, row.kind, row.at, outside=False, source=row.sensor_code)
+    source = row.sensor_code if request.value is None else None
+    judge_paces(session, cause, code, row.kind, (row.at, row.at), source, followed)
     gone = session.execute(select(reading).where(reading.c.id == reading_id)).one()
     return _answer(act, Kept(gone, done[0], followed))
 

@@ -440,3 +440,40 @@ def test_the_database_refuses_an_excursion_that_runs_backwards_and_an_assessment
     ):
         with psycopg.connect(api.test_bank.dsn("owner")) as connection, pytest.raises(psycopg.errors.CheckViolation, match=name):
             connection.execute(statement)
+
+
+def test_a_corrected_reading_judges_the_pace_of_the_next_one_anew_and_quality_signs(api: Api) -> None:
+    tank, (tube,) = a_tank(api), frozen(api)
+    put(api, tube, a_box(api, parent=tank))
+    later(api, minutes=1)
+    slip = read(api, tank, -190_000)
+    later(api, minutes=5)
+    fast = read(api, tank, -150_000)
+    assert (fast["outside"], held(api, tube)) == ("warming_too_fast", ["excursion"])
+    path = f"/storage-containers/{tank}/readings/{slip['id']}/withdraw"
+    body = {"reason": "typed_wrong", "value": -150_000}
+
+    alone = api.lab_tech.post(path, json=body)
+    signed = sign_and_post(api.quality, "decided", path, body)
+
+    assert alone.status_code == 403, alone.text
+    assert (signed.status_code, held(api, tube)) == (200, []), signed.text
+    items = api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"]
+    assert [one["outside"] for one in items if one["withdrawn_at"] is None] == [None, None]
+
+
+def test_a_late_reading_judges_the_pace_of_what_was_read_after_it(api: Api) -> None:
+    tank, (tube,) = a_tank(api), frozen(api)
+    put(api, tube, a_box(api, parent=tank))
+    later(api, minutes=1)
+    read(api, tank, -190_000)
+    later(api, minutes=28)
+    between = clock.now()
+    later(api, minutes=2)
+    assert read(api, tank, -150_000)["outside"] is None
+
+    late = read(api, tank, -190_000, between)
+
+    assert (late["outside"], len(late["excursions"]), held(api, tube)) == (None, 1, ["excursion"])
+    newest = api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"][0]
+    assert (newest["value"], newest["outside"]) == (-150_000, "warming_too_fast")
