@@ -19,7 +19,7 @@ from biobank.foundation.from_above import FromAbove
 INSPECTION = "arrival_inspection"
 """Why a tube is held that came damaged or unreadable."""
 
-travelled_alone: FromAbove[Callable[[Session, Snapshot, Event, str], list[tuple[HoldKind, str]]]] = FromAbove("shipping")
+travelled_alone: FromAbove[Callable[[Session, Snapshot, Event, str | None], list[tuple[HoldKind, str]]]] = FromAbove("shipping")
 """The holds, with their reasons, that the arrival of a tube places on it which came in no shipment, at a site."""
 
 travelled_with: FromAbove[Callable[[Session, Act, str, Sequence[Event], datetime], list[Appended]]] = FromAbove("shipping")

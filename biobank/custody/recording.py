@@ -385,7 +385,7 @@ def record(
         if event.arrives and specimen.projection.shipment_code is None:
             facts += [
                 custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=reason)
-                for kind, reason in travelled_alone.get()(session, specimen, happened, site or specimen.home_site_code)
+                for kind, reason in travelled_alone.get()(session, specimen, happened, site)
             ]
         if event.arrives and (shipment := specimen.projection.shipment_code) is not None:
             arrived.setdefault(shipment, []).append((happened, head))

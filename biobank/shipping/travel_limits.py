@@ -20,9 +20,10 @@ def limits_of_shipment(session: Session, row: Any) -> PlaceLimits:
     return limits_of_travel(class_limits(session, {row.from_site, row.to_site}), row.temperature_class, tubes)
 
 
-def limits_by_hand(session: Session, tubes: Collection[Snapshot], site: str) -> PlaceLimits:
+def limits_by_hand(session: Session, tubes: Collection[Snapshot], site: str | None) -> PlaceLimits:
     """Return the temperatures within which tubes are carried to a site without a shipment."""
-    classes = class_limits(session, {site, *(tube.home_site_code for tube in tubes)})
+    sites = {site, *(tube.home_site_code for tube in tubes)}
+    classes = class_limits(session, {one for one in sites if one is not None})
     return limits_of_travel(classes, None, [(tube.material, tube.projection.condition) for tube in tubes])
 
 

@@ -21,7 +21,7 @@ from biobank.custody.projection import Projection
 from biobank.custody.recording import Move, acknowledge, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, Condition
-from biobank.foundation.codes import Prefix, parse_code
+from biobank.foundation.codes import SPECIMENS, Prefix, parse_code
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted, Refusal, raise_first
 from biobank.specimens.events import UnidentifiedFound
 from biobank.specimens.models import specimen as specimen_table
@@ -34,7 +34,7 @@ from biobank.storage.models import storage_container
 from biobank.storage.moving import ContainerInsideItself, carry
 from biobank.storage.placing import Box, read_box, said_of
 from biobank.storage.rules import COOLING, CRYOGENIC
-from biobank.storage.schemas import EvacuateAnswer, EvacuatedContainer, EvacuatedTube, EvacuateRequest
+from biobank.storage.schemas import EvacuateAnswer, EvacuatedContainer, EvacuatedTube, EvacuateRequest, NotTaken
 from biobank.storage.service import event_for
 
 
@@ -56,17 +56,19 @@ def evacuation_refusals(actor: Actor, code: str, site: str, *, safe: bool) -> li
 
 @dataclass
 class _Scans:
-    """What was scanned, by what it is: tubes (with the text, and whose code it gave) and containers."""
+    """What was scanned, by what it is: tubes (with the text, and whose code it gave), containers, and what is neither."""
 
     tubes: list[tuple[str, str | None]] = field(default_factory=list)
     containers: list[tuple[str, str]] = field(default_factory=list)
+    neither: list[NotTaken] = field(default_factory=list)
 
 
 def evacuate(session: Session, act: Act, code: str, request: EvacuateRequest) -> EvacuateAnswer:
     """Put every scanned tube, box and rack into a quarantine or evacuation place.
 
     A code that is not a live specimen of ours (unknown, foreign, or recorded as gone) becomes an unidentified item: the
-    tube is real, whatever its label says. The scanned text itself is not kept in the log; it may be anything.
+    tube is real, whatever its label says. The scanned text itself is not kept in the log; it may be anything. A code of ours that
+    stands on no tube (a badge, a command, an empty slot) or on a place of another site is answered, and makes no item.
     Raises NotASafePlace, NotFound and NotPermitted for the place; never anything for a tube. A container that cannot go there
     (it is the place itself, or holds it) is answered with a warning and stays where it is.
     """
@@ -84,7 +86,9 @@ def evacuate(session: Session, act: Act, code: str, request: EvacuateRequest) ->
     if answers:
         known = load(session, known)
     tubes = _put_down(session, act, scans.tubes, box, known, request, done)
-    return EvacuateAnswer(items=tubes, containers=answers, receipt=acknowledge(act, done))
+    return EvacuateAnswer(
+        items=tubes, containers=answers, not_taken=scans.neither, receipt=acknowledge(act, done) if done else None
+    )
 
 
 def _sorted_out(session: Session, act: Act, scans: list[str]) -> _Scans:
@@ -98,13 +102,27 @@ def _sorted_out(session: Session, act: Act, scans: list[str]) -> _Scans:
         if code is not None and code.prefix == Prefix.CONTAINER and _is_container(session, act, code.text):
             if code.text not in seen:
                 found.containers.append((scanned, code.text))
-        else:
-            if code is not None and code.prefix == Prefix.POSITION:
-                name = session.execute(select(custody.c.code).where(custody.c.position_code == name)).scalar()
+        elif code is None or code.prefix in SPECIMENS:
             if name is None or name not in seen:
+                found.tubes.append((scanned, name))
+        else:
+            slot = code.prefix == Prefix.POSITION
+            name = session.execute(select(custody.c.code).where(custody.c.position_code == name)).scalar() if slot else None
+            if name is None:
+                found.neither.append(NotTaken(scanned=scanned, warning=_why_neither(code.prefix)))
+            elif name not in seen:
                 found.tubes.append((scanned, name))
         seen |= {name} if name is not None else set()
     return found
+
+
+def _why_neither(prefix: str) -> str:
+    """Say why a code of ours is no tube and no container that can be brought here. Pure."""
+    if prefix == Prefix.POSITION:
+        return "This is the label of a place in which no tube is recorded. Scan what is in your hand."
+    if prefix == Prefix.CONTAINER:
+        return "This is no place that you may record. Keep it cold, and call somebody of its site or quality."
+    return "This code stands on no tube, box or rack. Scan what is in your hand."
 
 
 def _is_container(session: Session, act: Act, code: str) -> bool:

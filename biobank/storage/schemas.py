@@ -205,12 +205,20 @@ class EvacuatedContainer(BaseModel):
     warnings: list[str] = Field(default_factory=list, description=SAID)
 
 
+class NotTaken(BaseModel):
+    """A scan that is a code of ours and stands on no tube, box or rack that can be brought here."""
+
+    scanned: str
+    warning: str
+
+
 class EvacuateAnswer(BaseModel):
     """What was put where."""
 
     items: list[EvacuatedTube]
+    not_taken: list[NotTaken] = Field(default_factory=list, description="Scans that brought nothing, and why.")
     containers: list[EvacuatedContainer] = Field(default_factory=list)
-    receipt: str
+    receipt: str | None = Field(description="Our signature; null when nothing was brought.")
 
 
 class MoveRequest(Circumstances):

@@ -9,6 +9,8 @@ import httpx
 
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM
+from biobank.foundation.codes import format_code
+from tests import seed
 from tests.conftest import Api, TestBank
 from tests.factories import make_box, make_donor, make_received
 
@@ -205,3 +207,24 @@ def test_of_64_concurrent_stores_into_9_free_places_9_succeed_in_9_places(
     assert {a.json()["code"] for a in refused} == {"container_full"}
     slots = api.lab_tech.get(f"/storage-containers/{box}/map").json()["slots"]
     assert sorted(s["specimen"] for s in slots) == sorted(a.json()["items"][0]["specimen"] for a in stored)
+
+
+def test_no_tube_is_made_of_a_code_that_stands_on_none(api: Api) -> None:
+    box = a_box(api, purpose="quarantine", temperature_class="ln2_vapour")
+    north, (code,) = a_box(api, site="NORTH"), received(api)
+    ours = a_box(api)
+    slot = api.lab_tech.get(f"/storage-containers/{ours}/map").json()["slots"][0]["position"]
+    badge, shipment = seed.USERS["lab_tech"].code, format_code("SH", None, 77)
+    command = format_code("CM", None, 3)
+    scanned = [badge, command, shipment, slot, north, code]
+
+    answer = api.lab_tech.post(f"/storage-containers/{box}/evacuate", json={"scanned": scanned})
+
+    assert answer.status_code == 200, answer.text
+    assert [one["specimen"] for one in answer.json()["items"]] == [code]
+    said = {one["scanned"]: one["warning"] for one in answer.json()["not_taken"]}
+    assert list(said) == scanned[:-1]
+    assert "no tube is recorded" in said[slot] and "no place that you may record" in said[north]
+    assert len(api.lab_tech.get("/specimens", params={"container": box}).json()["items"]) == 1
+    nothing = api.lab_tech.post(f"/storage-containers/{box}/evacuate", json={"scanned": [badge]})
+    assert (nothing.status_code, len(nothing.json()["not_taken"])) == (200, 1), nothing.text
