@@ -1,23 +1,29 @@
-"""What an arrival sets going, by whichever route it is recorded: singly, with its shipment, through its withdrawal, sent back.
+"""What an arrival or a look at a tube sets going, by whichever route it is recorded.
 
-A tube that came damaged or that nobody can read is held with its receipt; what the arrival says of everything that travelled
-with it, or of a tube that was carried by hand, the package of shipments answers (`travelled_with`, `travelled_alone`).
+A tube that is damaged or that nobody can read is held with what says so: its arrival, an inspection, a correction of either. What
+the arrival says of everything that travelled with it, or of a tube that was carried by hand, the package of shipments answers
+(`travelled_with`, `travelled_alone`).
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.event import Event
+from biobank.custody.events import Amended, Inspected
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.states import HoldKind
 from biobank.foundation.from_above import FromAbove
 
-INSPECTION = "arrival_inspection"
-"""Why a tube is held that came damaged or unreadable."""
+INSPECTION = "inspection_failed"
+"""Why a tube is held that somebody saw damaged, unreadable or with other contents than expected."""
+
+SEEN = ("container_intact", "label_legible", "contents_as_expected")
+"""What is said of a tube by whoever looks at it; "no" to one of them is a failed inspection."""
 
 travelled_alone: FromAbove[Callable[[Session, Snapshot, Event, str | None], list[tuple[HoldKind, str]]]] = FromAbove("shipping")
 """The holds, with their reasons, that the arrival of a tube places on it which came in no shipment, at a site."""
@@ -27,12 +33,20 @@ travelled_with: FromAbove[Callable[[Session, Act, str, Sequence[Event], datetime
 
 
 def inspection_hold(event: Event) -> HoldKind | None:
-    """Return the hold that what was seen of a tube on its arrival places on it: unreadable before damaged. Pure.
+    """Return the hold that what was seen of a tube places on it: unreadable before everything else. Pure.
 
-    What nobody looked at holds nothing: the arrival says that nothing was said.
+    What nobody looked at holds nothing: the arrival says that nothing was said. A correction towards "no" holds as the first
+    answer would have; one towards "yes" lifts nothing.
     """
-    if not type(event).arrives:
-        return None
-    if getattr(event, "label_legible") is False:  # noqa: B009 - every event that arrives has it
+    said = _said(event)
+    if said.get("label_legible") is False:
         return HoldKind.IDENTITY
-    return HoldKind.QUALITY if getattr(event, "container_intact") is False else None  # noqa: B009
+    return HoldKind.QUALITY if any(said.get(name) is False for name in SEEN) else None
+
+
+def _said(event: Event) -> dict[str, Any]:
+    if isinstance(event, Amended):
+        return {event.field: event.value}
+    if type(event).arrives or isinstance(event, Inspected):
+        return {name: getattr(event, name, None) for name in SEEN}
+    return {}

@@ -77,6 +77,12 @@ def placed_since(session: Session, scope: HoldScope, code: str, reason: str, sin
     return session.execute(select(hold.c.id).where(*of_it, hold.c.placed_at >= since).limit(1)).first() is not None
 
 
+def stands(session: Session, scope: HoldScope, code: str, kind: HoldKind, reason: str) -> bool:
+    """Say whether a hold of this kind and for this reason is in force on the thing itself: a second would say nothing more."""
+    of_it = (hold.c.scope_kind == scope.value, hold.c.scope_id == code, hold.c.kind == kind.value, hold.c.reason == reason)
+    return session.execute(select(hold.c.id).where(*of_it, hold.c.lifted_at.is_(None)).limit(1)).first() is not None
+
+
 def place(
     session: Session,
     *,

@@ -33,7 +33,7 @@ from biobank.custody.material_limits import (
     material_limits,
     with_clock,
 )
-from biobank.custody.states import HoldKind, StreamKind
+from biobank.custody.states import HoldKind, HoldScope, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, Refusal, StaleSequence, raise_first
 from biobank.foundation.from_above import FromAbove
@@ -328,7 +328,7 @@ def record(
     stored row, the next against the one before). `lagging`: whether the log is behind, when the caller asked.
 
     Answers what was recorded of each move, in their order (what places a hold of its own, with it), then the holds of what was
-    out of the cold for too long and of what an arrival says.
+    out of the cold for too long and of what an arrival or a look at it says.
 
     Raises NotPermitted, PreconditionMissing (never: the caller checked), StaleSequence, IllegalTransition, OnHold,
     ReservedElsewhere, LogLagging, ImplausibleTime.
@@ -380,7 +380,7 @@ def record(
         if frozen_too_old(specimen, seen[specimen.code], head):
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], HoldKind.QUALITY, head, reason=FROZEN_TOO_OLD))
         kind = inspection_hold(happened)
-        if kind is not None:
+        if kind is not None and not custody_holds.stands(session, HoldScope.SPECIMEN, specimen.code, kind, INSPECTION):
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=INSPECTION))
         if event.arrives and specimen.projection.shipment_code is None:
             facts += [

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlmodel import Session
 
@@ -18,7 +19,7 @@ from biobank.foundation.from_above import FromAbove
 from biobank.quality.independence import Touch, read_touches
 from biobank.quality.inspections import Seen, read_seen
 from biobank.quality.lot_tests import NO_TESTS, LotTests, read_lot_tests
-from biobank.specimens.assays import latest_counts
+from biobank.specimens.assays import counts_of
 
 IN_THE_BANK = frozenset({State.RECEIVED, State.IN_PROCESS, State.STORED, State.CHECKED_OUT})
 
@@ -34,8 +35,9 @@ class Count:
     shown: bool
 
 
-counts_judged: FromAbove[Callable[[Session, Iterable[Snapshot], Mapping[str, Any]], Mapping[str, Count]]] = FromAbove("viability")
-"""By specimen, the ones of its latest counts to which a criterion applied, judged."""
+Judged = Callable[[Session, Iterable[Snapshot], Mapping[str, Sequence[Any]]], Mapping[UUID, Count]]
+counts_judged: FromAbove[Judged] = FromAbove("viability")
+"""By their ids, the ones of these counts (rows, by specimen) to which a criterion applied, judged."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Findings:
       the bank's hands without that decision;
     - `wrong`: what an inspection said no to since quality's last decision; `decided_at`: when that was;
     - `count`: the latest one as judged, None when nothing was demanded of it; `measured`: the row of the latest one;
-      `counted_since_thaw`: it was made and recorded after the last thaw;
+      `counted_since_thaw`: it was made and recorded after the last thaw; `failed`: the rows of the earlier ones that did not show
+      what was demanded of them, the newest first. The latest is the one recorded last, whatever time it states;
     - `touches`: who processed, tested or asked for it, where they were read.
     """
 
@@ -59,6 +62,7 @@ class Findings:
     touches: Sequence[Touch] = ()
     left_for: str | None = None
     counted_since_thaw: bool = False
+    failed: Sequence[Any] = ()
 
 
 NOTHING_FOUND = Findings()
@@ -67,21 +71,23 @@ NOTHING_FOUND = Findings()
 def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime, *, touches: bool = True) -> dict[str, Findings]:
     """Return the findings of each tube at an instant: the same statements however many tubes. `touches`: read those too."""
     seen = read_seen(session, tubes)
-    counted = latest_counts(session, tubes)
-    counts = counts_judged.get()(session, tubes.values(), counted)
+    every = counts_of(session, tubes)
+    counted = {code: rows[0] for code, rows in every.items()}
+    counts = counts_judged.get()(session, tubes.values(), every)
     tests = read_lot_tests(session, {tube.lot_code for tube in tubes.values()}, at)
     hands = read_touches(session, tubes.values()) if touches else {}
     return {
         code: Findings(
             came_back=seen[code].left_for is not None and tube.state in IN_THE_BANK,
             wrong=seen[code].wrong,
-            count=counts.get(code),
+            count=counts.get(counted[code].id) if code in counted else None,
             decided_at=seen[code].decided_at,
             tests=tests[tube.lot_code],
             measured=counted.get(code),
             touches=hands.get(code, ()),
             left_for=seen[code].left_for,
             counted_since_thaw=_since_thaw(seen[code], counted.get(code)),
+            failed=[row for row in every.get(code, ())[1:] if row.id in counts and not counts[row.id].shown],
         )
         for code, tube in tubes.items()
     }

@@ -26,10 +26,11 @@ from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.snapshots import get_visible
 from biobank.custody.states import TERMINAL, HoldScope, State
 from biobank.donors.visibility import lock_donor
-from biobank.foundation.errors import Conflict, NotFound, NotPermitted
+from biobank.foundation.errors import Conflict, NotFound, NotPermitted, raise_first
 from biobank.foundation.paging import Paging, read_page
 from biobank.quality.dispositions import keep_covered, of_unjudged_harm
 from biobank.quality.hold_schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
+from biobank.quality.independence import independence_refusals, looks_behind
 from biobank.quality.models import recall_closing, recall_item
 from biobank.quality.releases import end_held_releases
 from biobank.quality.streams import last_event_at
@@ -246,6 +247,7 @@ def hold_to_lift(session: Session, actor: Actor, hold_id: UUID, *, lock: bool = 
             f"An adverse event holds {scope.id}, and nobody judged it yet. Judge it first: how serious, and from what cause.",
             subject=scope.id,
         )
+    raise_first(independence_refusals(actor, scope.id, looks_behind(session, [hold_id]).get(hold_id, ())))
     return row, scope
 
 
@@ -383,6 +385,8 @@ def liftable(session: Session, actor: Actor, every: Collection[UUID]) -> frozens
     """Return which of these active holds the actor may lift, as `hold_to_lift` decides it."""
     holds = frozenset(every)
     if holds:
+        looks = looks_behind(session, holds)
+        holds -= {one for one, touches in looks.items() if independence_refusals(actor, "", touches)}
         holds -= _of_failed_tests(session, every) | _of_open_recalls(session, every) | of_unjudged_harm(session, every)
     if actor.may(Permission.HOLD_LIFT, at=EVERYWHERE):
         return holds

@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import Session
 
+from biobank.custody.arriving import SEEN
 from biobank.custody.entry import parse_entry
 from biobank.transparency.models import event
 
 _LOOKED = frozenset({"specimen.inspected", "specimen.received"})
 _DECIDED = frozenset({"specimen.quality_decided", "specimen.returned"})
 _KINDS = sorted(_LOOKED | _DECIDED | {"specimen.issued", "specimen.thawed", "specimen.amended"})
-_ANSWERS = ("container_intact", "label_legible", "contents_as_expected")
 
 
 @dataclass(frozen=True)
@@ -67,4 +67,4 @@ def _of(rows: Iterable[Any]) -> Seen:
 
 
 def _denied(said: Collection[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(name for name in _ANSWERS if any(one.get(name) is False for one in said))
+    return tuple(name for name in SEEN if any(one.get(name) is False for one in said))

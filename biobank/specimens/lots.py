@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, Row, cast, func, insert, or_, select
+from sqlalchemy import DateTime, Row, and_, cast, func, insert, or_, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -33,6 +33,7 @@ from biobank.registers.using import Use, findings_of, keep_warnings
 from biobank.specimens.bench import processing, processing_input
 from biobank.specimens.events import LotTested
 from biobank.specimens.models import lot, lot_test, specimen, specimen_parent
+from biobank.specimens.processes import ProcessName
 from biobank.specimens.processing_schemas import (
     Found,
     LotList,
@@ -118,8 +119,15 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
         report_sha256=request.report_sha256,
         completes=None if request.completes is None else str(request.completes),
     )
+    last = last_event_of_lot(session, code)
     head = head_of(
-        session, act, request, subject=row.donor_code, site=row.site_code, last=_last_event_at(session, code), relies_on=relies_on
+        session,
+        act,
+        request,
+        subject=row.donor_code,
+        site=row.site_code,
+        last=last,
+        relies_on=relies_on,
     )
     appended = append(session, [Fact(StreamKind.LOT, code, event, head, donor_code=row.donor_code)])
     hold = _hold(session, row, "failed_test", head, appended) if request.result == "failed" else None
@@ -269,7 +277,22 @@ def _sharing(session: Session, of: "Row[Any]") -> Sequence["Row[Any]"]:
     ).all()
 
 
-def _last_event_at(session: Session, code: str) -> datetime | None:
+def lots_spoken_for(session: Session, code: str) -> list[str]:
+    """Return the lots that a test of a unit says something of: none for one that is kept for treatment.
+
+    A vial that was kept for testing speaks for its own lot; a sample that was taken for a test, for the lot it was taken from.
+    """
+    own, source = specimen.alias("own"), specimen.alias("source")
+    its = select(func.coalesce(source.c.lot_code, own.c.lot_code)).select_from(
+        own.join(lot, lot.c.code == own.c.lot_code)
+        .outerjoin(specimen_parent, and_(specimen_parent.c.child_code == own.c.code, lot.c.process == ProcessName.QC_SAMPLING))
+        .outerjoin(source, source.c.code == specimen_parent.c.parent_code)
+    )
+    return sorted(session.execute(its.where(own.c.code == code, own.c.purpose != "therapeutic").distinct()).scalars())
+
+
+def last_event_of_lot(session: Session, code: str) -> datetime | None:
+    """Return when the last event of a lot's own stream occurred, or None."""
     at: datetime | None = session.execute(
         select(func.max(_event.c.occurred_at)).where(_event.c.stream_kind == StreamKind.LOT.value, _event.c.stream_id == code)
     ).scalar()

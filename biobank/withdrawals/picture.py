@@ -268,7 +268,8 @@ def _units(
             markers_evaluated=markers[code].complete,
             reactive_for=list(markers[code].reactive_for),
             holds=sorted(hold.kind for hold in tube.holds),
-            measured=_count(case.findings[code]),
+            measured=None if case.findings[code].measured is None else _count(case.findings[code].measured),
+            failed_before=[_count(one) for one in case.findings[code].failed],
             expected=_expected(estimates.get(code)),
             refusals=[refusal.detail for refusal in against[code]],
         )
@@ -276,10 +277,7 @@ def _units(
     ]
 
 
-def _count(found: Findings) -> CountSeen | None:
-    row = found.measured
-    if row is None:
-        return None
+def _count(row: Any) -> CountSeen:
     interval = wilson_bp(row.live, row.dead)
     return CountSeen(
         method=row.method,

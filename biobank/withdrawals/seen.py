@@ -14,7 +14,7 @@ from biobank.viability.schemas import BandPublic, DosePublic, SetDose
 
 
 class CountSeen(BaseModel):
-    """The latest count of a unit, with the 95 % interval that the count supports. Basis points."""
+    """A count of a unit, with the 95 % interval that the count supports. Basis points."""
 
     method: str
     live: int
@@ -55,7 +55,8 @@ class UnitSeen(BaseModel):
     markers_evaluated: bool
     reactive_for: list[str] = Field(description="Agents of infection that the donor's results are reactive for.")
     holds: list[str]
-    measured: CountSeen | None
+    measured: CountSeen | None = Field(description="The count that was recorded last.")
+    failed_before: list[CountSeen] = Field(description="Earlier counts that did not show what quality demanded, newest first.")
     expected: ExpectedSeen | None
     refusals: list[str] = Field(description="Every reason why it cannot be used now; empty when it can.")
 

@@ -367,6 +367,18 @@ def a_story(api: Api, vials: int = 1, **changes: Any) -> Story:
     return Story(api, donor, bank_vials(api, donor, vials, **changes))
 
 
+def holds_of(api: Api, specimen: str) -> list[dict[str, Any]]:
+    """The holds in force on a specimen itself."""
+    return list(api.quality.get("/holds", params={"scope": specimen, "active": True}).json()["items"])
+
+
+def lift_all(api: Api, specimen: str) -> None:
+    """Quality lifts what holds a specimen."""
+    for one in holds_of(api, specimen):
+        answer = sign_and_post(api.quality, "hold_lifted", f"/holds/{one['id']}/lift", {"reason": "reviewed"})
+        assert answer.status_code == 200, answer.text
+
+
 def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """Insist on a refusal and return its document."""
     document: dict[str, Any] = answer.json()

@@ -14,7 +14,7 @@ from biobank.specimens.schemas import RecordViability
 from tests.conftest import Api
 from tests.pages.visitor import Visit
 from tests.viability.test_reports import demand
-from tests.withdrawals.stories import Story, a_story, everyone, refused, state_of
+from tests.withdrawals.stories import Story, a_story, everyone, lift_all, refused, state_of
 from tests.withdrawals.test_refusals import revoke
 
 
@@ -102,6 +102,7 @@ def test_a_broken_vial_and_a_count_below_the_criterion_stop_every_step(
     if reached is not None:
         story.up_to(reached)
     happens(api, story)
+    lift_all(api, story.vials[0])
 
     refused(getattr(story, step)(), 409, code)
 

@@ -31,6 +31,7 @@ from biobank.acts.web import require_own_password
 from biobank.auth.identity import IDENTITY_COLUMNS, actor_of
 from biobank.auth.models import login_session
 from biobank.auth.models import user as user_table
+from biobank.custody.arriving import SEEN
 from biobank.custody.event import Event
 from biobank.custody.models import custody
 from biobank.custody.recording import acknowledge, refusals_of_recording, require_expected, wordless_head
@@ -134,8 +135,7 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
         event.places_hold is None
         and not event.may_end
         and event.act is None
-        and getattr(request, "container_intact", None) is not False
-        and getattr(request, "label_legible", None) is not False
+        and not any(getattr(request, name, None) is False for name in SEEN)
         and getattr(request, "temperature_mc", None) is None
         and not event.toward_use
         and request.comment is None

@@ -29,7 +29,7 @@ from biobank.withdrawals import service
 from biobank.withdrawals.picture import PictureChanged
 from biobank.withdrawals.review import Review, read_queue, read_review
 from biobank.withdrawals.schemas import ApproveRequest
-from biobank.withdrawals.seen import ExpectedSeen, Picture, UnitSeen
+from biobank.withdrawals.seen import CountSeen, ExpectedSeen, Picture, UnitSeen
 from biobank.withdrawals.steps import STEPS
 
 router = APIRouter(include_in_schema=False)
@@ -59,6 +59,7 @@ UNITS = [
     Column("chosen", "Asked for", "words"),
     Column("amount", "Amount"),
     Column("measured", "Living, counted"),
+    Column("failed", "Counted too low before"),
     Column("expected", "Living after thawing, expected"),
     Column("banked", "Banked", "when"),
     Column("markers", "Markers", "words"),
@@ -173,7 +174,8 @@ def _unit(one: UnitSeen) -> dict[str, Any]:
         "specimen": one.specimen,
         "chosen": "yes" if one.chosen else "no",
         "amount": amount_text(one.amount, one.unit),
-        "measured": None if count is None else share(count.viability_bp, count.lower_bp, count.upper_bp, 95),
+        "measured": None if count is None else _share(count),
+        "failed": "; ".join(f"{_share(one)} on {one.measured_at:%Y-%m-%d}" for one in one.failed_before) or None,
         "expected": None if expected is None else _expected_text(expected),
         "banked": one.banked_at,
         "markers": f"reactive: {', '.join(one.reactive_for)}"
@@ -182,6 +184,10 @@ def _unit(one: UnitSeen) -> dict[str, Any]:
         "authorisation": one.authorisation,
         "why": " ".join(one.refusals) or None,
     }
+
+
+def _share(count: CountSeen) -> str:
+    return share(count.viability_bp, count.lower_bp, count.upper_bp, 95)
 
 
 def _expected_text(one: ExpectedSeen) -> str:
