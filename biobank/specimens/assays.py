@@ -108,7 +108,7 @@ def record_viability(session: Session, act: Act, code: str, request: RecordViabi
 
 
 def _lots_of(session: Session, specimen: Snapshot) -> list[str]:
-    """Return the lots that a count of the unit speaks for, with its donor locked: an approval has read their holds or sees them."""
+    """Return the lots that a count of the unit speaks for, with its donor locked: an approval read their holds or sees them."""
     lots = lots_spoken_for(session, specimen.code)
     if lots and specimen.donor_code is not None:
         lock_donor(session, specimen.donor_code)

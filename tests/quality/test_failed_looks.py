@@ -10,7 +10,7 @@ from tests.granting import also
 from tests.monitoring.test_excursions import a_tank, put, read
 from tests.pages.visitor import Visit
 from tests.seed import USERS
-from tests.specimens.stories import donor, made, output, run, svf, using
+from tests.specimens.stories import adsc, culture, donor, made, output, run, svf, using
 from tests.storage.test_every_way_of_placing import a_tube
 from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import (
@@ -30,7 +30,8 @@ from tests.withdrawals.stories import (
 from tests.withdrawals.test_path import demand
 
 FINE = {"container_intact": True, "label_legible": True, "contents_as_expected": True}
-GOOD, BAD = {"live": 95, "dead": 5}, {"live": 30, "dead": 70}
+GOOD: dict[str, Any] = {"live": 95, "dead": 5}
+BAD: dict[str, Any] = {"live": 30, "dead": 70}
 
 
 def seq_of(api: Api, tube: str) -> int:
@@ -69,14 +70,15 @@ def held_for(api: Api, tube: str) -> list[tuple[str, str]]:
     ("answer", "kind"), [("container_intact", "quality"), ("label_legible", "identity"), ("contents_as_expected", "quality")]
 )
 def test_a_no_of_an_inspection_holds_at_once_and_once(api: Api, answer: str, kind: str) -> None:
+    no: dict[str, Any] = {answer: False}
     (tube,) = bank_vials(api, a_donor(api))
-    said = look(api, tube, **{answer: False})
+    said = look(api, tube, **no)
     assert [one["kind"] for one in said["events"]] == ["specimen.inspected", "specimen.hold_placed"]
     assert held_for(api, tube) == [(kind, "inspection_failed")]
-    look(api, tube, **{answer: False})
+    look(api, tube, **no)
     assert len(holds_of(api, tube)) == 1, "the same stands already"
     lift_all(api, tube)
-    look(api, tube, **{answer: False})
+    look(api, tube, **no)
     assert len(holds_of(api, tube)) == 1, "what was lifted holds anew"
 
 
@@ -104,11 +106,11 @@ def test_a_correction_towards_fine_lifts_nothing_and_one_towards_no_holds(api: A
     assert held_for(api, other) == [("identity", "inspection_failed")]
 
 
-def test_a_broken_vial_goes_into_no_run_and_quality_destroys_it_all_the_same(api: Api) -> None:
+def test_what_is_broken_goes_into_no_run(api: Api) -> None:
     cells = svf(api, donor(api))
     look(api, cells["code"], container_intact=False)
     body = [using(cells | {"seq": seq_of(api, cells["code"])})]
-    told = run(api.lab_tech, "expansion", body, [output("adsc", 10**7, passage=0)])
+    told = run(api.lab_tech, "expansion", body, [culture(10**7, 0)])
     assert (told.status_code, told.json()["code"]) == (409, "on_hold")
 
 
@@ -188,11 +190,10 @@ def _picture(api: Api, story: Story) -> dict[str, Any]:
 
 def test_a_test_vial_of_a_lot_that_is_counted_too_low_holds_the_lot(api: Api) -> None:
     demand(api)
-    person = donor(api)
-    cells = made(run(api.lab_tech, "expansion", [using(svf(api, person))], [output("adsc", 10**7, passage=0)]))["specimens"][0]
-    outputs = [output("adsc", 10**6, passage=1), output("adsc", 10**6, passage=1, purpose="qc")]
-    vials = made(run(api.lab_tech, "passage", [using(cells)], outputs))["specimens"]
-    kept, tested = vials
+    grown = adsc(api, donor(api))
+    half = grown["amount"] // 2
+    outputs = [output("adsc", half, passage=0), output("adsc", half, passage=0, purpose="qc")]
+    kept, tested = made(run(api.lab_tech, "aliquoting", [using(grown)], outputs))["specimens"]
     answer = count(api, tested["code"], **BAD)
     assert [one["kind"] for one in answer["events"]] == ["specimen.viability_measured", "lot.hold_placed"]
     held = api.quality.get("/holds", params={"scope": kept["lot"], "active": True}).json()["items"]
@@ -209,10 +210,13 @@ def test_a_test_vial_of_a_lot_that_is_counted_too_low_holds_the_lot(api: Api) ->
 
 def test_a_sample_that_was_taken_from_a_lot_speaks_for_that_lot(api: Api) -> None:
     demand(api)
-    cells = made(run(api.lab_tech, "expansion", [using(svf(api, donor(api)))], [output("adsc", 10**7, passage=0)]))["specimens"][
-        0
-    ]
-    taken = run(api.lab_tech, "qc_sampling", [using(cells, 10**5)], [output("adsc", 10**5, passage=0, purpose="qc")])
+    cells = adsc(api, donor(api))
+    taken = run(
+        api.lab_tech,
+        "qc_sampling",
+        [using(cells, amount=10**6, consumed=False)],
+        [output("adsc", 10**6, passage=0, purpose="qc")],
+    )
     (sample,) = made(taken)["specimens"]
     count(api, sample["code"], **BAD)
     assert [one["scope_kind"] for one in api.lab_tech.get(f"/specimens/{cells['code']}").json()["holds"]] == ["lot"]

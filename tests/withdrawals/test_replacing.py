@@ -20,7 +20,7 @@ def replaced(story: Story, by: str, client: str = "clinician") -> Story:
 def test_a_failed_reserved_vial_is_replaced_and_destroyed_and_the_other_one_is_approved_anew(api: Api) -> None:
     story = a_story(api, vials=3).up_to("confirm")
     broken(api, story)
-    refused(story.issue(), 409, "inspection_failed")
+    refused(story.issue(), 409, "on_hold")
 
     other = replaced(story, story.vials[1])
 
