@@ -148,8 +148,8 @@ def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> R
     """Undo the latest change of state of a specimen, or propose it when it takes two.
 
     Raises NotFound, PreconditionMissing, StaleSequence, NotTheLatest, CannotBeReversed, LaterEventsRestOnIt,
-    FormerPositionTaken, what stands against its former place, EvidenceMissing, NotPermitted, SignatureRequired and what
-    `propose_or_complete` raises.
+    FormerPositionTaken, what stands against its former place, EvidenceMissing, AttachmentUnknown, NotPermitted,
+    SignatureRequired and what `propose_or_complete` raises.
     """
     specimen = _locked(session, act, code)
     require_expected(specimen, request.expected_seq)
@@ -236,6 +236,10 @@ def _require_free(session: Session, specimen: Snapshot, undoing: Undoing) -> Non
         )
 
 
+evidence_stored: FromAbove[Callable[[Session, str, str | None], None]] = FromAbove("quality")
+"""Raises unless a file with this hash is stored, about this donor (None: of nobody) or the bank's own."""
+
+
 def _two_of_quality(
     session: Session, act: Act, specimen: Snapshot, undoing: Undoing, request: ReverseRequest
 ) -> Completed | Proposed:
@@ -247,6 +251,7 @@ def _two_of_quality(
             "Undoing the end of a specimen needs evidence: attach the document and send its hash in `evidence_sha256`.",
             subject=specimen.code,
         )
+    evidence_stored.get()(session, request.evidence_sha256, specimen.donor_code)
     signature = use_signature(session, act, request.signature, Meaning.REVERSED)
     body = {
         "kind": undoing.kind,

@@ -5,6 +5,8 @@ from collections.abc import Collection
 from sqlalchemy import select
 from sqlmodel import Session
 
+from biobank.custody.recording import BANK_SUBJECT
+from biobank.custody.reversal import evidence_stored
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict
 from biobank.quality.models import Attachment
@@ -31,3 +33,13 @@ def is_about(session: Session, sha256: str, person: str) -> bool:
     """Say whether a stored file is kept as one about this donor, not about anybody else or the bank's own."""
     known = select(attachment.c.sha256).where(attachment.c.sha256 == sha256, attachment.c.subject == person)
     return session.execute(known).first() is not None
+
+
+@evidence_stored.give
+def require_evidence(session: Session, sha256: str, person: str | None) -> None:
+    """Raise AttachmentUnknown unless a file with this hash is stored, about this donor or the bank's own."""
+    require_stored(session, [sha256])
+    if not any(is_about(session, sha256, subject) for subject in (person, BANK_SUBJECT) if subject is not None):
+        raise AttachmentUnknown(
+            f"The file {sha256} is kept as one about somebody else. Store what shows this: POST /attachments."
+        )

@@ -1,5 +1,7 @@
 """Corrections over HTTP: what never happened is undone, what was said wrongly is amended, beside what they correct."""
 
+from base64 import b64encode
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -28,7 +30,13 @@ from tests.specimens.stories import (
     using,
 )
 
-PROOF: dict[str, Any] = {"evidence_sha256": "ab" * 32}
+PROOF: dict[str, Any] = {"evidence_sha256": sha256(b"proof").hexdigest()}
+
+
+def store_proof(api: Api) -> None:
+    """Keep the file that PROOF names."""
+    file = {"media_type": "text/plain", "content": b64encode(b"proof").decode(), "site": "LAB"}
+    assert api.quality.post("/attachments", json=file).json()["sha256"] == PROOF["evidence_sha256"]
 
 
 def last(api: Api, code: str) -> Json:
@@ -180,7 +188,8 @@ def test_undoing_needs_the_history_and_the_right(api: Api) -> None:
 
 
 def consumed(api: Api) -> str:
-    """Lipoaspirate that the record says was used up."""
+    """Lipoaspirate that the record says was used up; what shows that it was not is stored."""
+    store_proof(api)
     tube = raw_fat(api, donor(api))
     made(run(api.lab_tech, "wash", [using(tube)], [output("lipoaspirate", 40_000, "ul_washed")]))
     code: str = tube["code"]
@@ -201,7 +210,7 @@ def test_the_end_of_a_specimen_is_undone_by_two_of_quality_with_evidence_and_mar
     assert (after["amount"], after["marked"], after["custodian"]["kind"]) == (50_000, True, "user")
     event = last(api, code)["body"]
     assert len(set(event["signatures"])) == 2
-    assert event["evidence_sha256"] == "ab" * 32
+    assert event["evidence_sha256"] == PROOF["evidence_sha256"]
     assert rebuilt_as_stored(api, code)
 
 
@@ -227,7 +236,14 @@ def test_one_person_alone_or_a_technician_or_no_evidence_does_not_undo_an_end(ap
     assert (refused(unsigned), unsigned.json()["meaning"]) == ((428, "signature_required"), "reversed")
     alone = reverse(api, code, "quality", sign=True, pending_act=proposed, **PROOF)
     assert refused(alone) == (403, "second_person_must_differ")
-    other = reverse(api, code, "quality2", sign=True, pending_act=proposed, evidence_sha256="cd" * 32)
+    unknown = reverse(api, code, "quality2", sign=True, pending_act=proposed, evidence_sha256="cd" * 32)
+    assert refused(unknown) == (409, "attachment_unknown")
+    mine = {"media_type": "text/plain", "content": b64encode(b"another's").decode(), "donor": donor(api), "site": "CLINIC"}
+    of_another = made(api.clinician.post("/attachments", json=mine))["sha256"]
+    assert refused(reverse(api, code, "quality", sign=True, evidence_sha256=of_another)) == (409, "attachment_unknown")
+    second = {"media_type": "text/plain", "content": b64encode(b"another file").decode(), "site": "LAB"}
+    differs = made(api.quality.post("/attachments", json=second))["sha256"]
+    other = reverse(api, code, "quality2", sign=True, pending_act=proposed, evidence_sha256=differs)
     assert refused(other) == (409, "pending_act_differs")
     assert standing(api, code)["state"] == "consumed"
 
