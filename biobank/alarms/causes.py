@@ -6,6 +6,7 @@ A cause that stands here and has no open alarm gets one; an open alarm whose cau
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlmodel import Session
@@ -13,13 +14,14 @@ from sqlmodel import Session
 from biobank.auth.models import site
 from biobank.custody.models import custody
 from biobank.custody.states import TERMINAL, State
-from biobank.monitoring.models import excursion
+from biobank.monitoring.models import excursion, excursion_item
 from biobank.monitoring.sensors import doubted_since, silent_at
 from biobank.reconciliation.models import log_difference
 from biobank.shipping.handover_queries import handover
 from biobank.shipping.handover_queries import item as handover_item
 from biobank.shipping.shipment_queries import shipment
 from biobank.specimens.models import specimen
+from biobank.storage.queries import specimens_inside
 from biobank.transparency.models import event
 
 
@@ -47,10 +49,22 @@ def causes_at(session: Session, at: datetime) -> list[Cause]:
 
 
 def _excursions(session: Session) -> Iterator[Cause]:
-    """Places that have not read within their limits again."""
+    """Places that have not read within their limits again, unless they are done with."""
     of = excursion.c
-    rows = session.execute(select(of.code, of.site_code, of.began_at).where(of.ended_at.is_(None), of.annulled_at.is_(None)))
-    yield from (Cause("excursion", row.code, row.site_code, row.began_at) for row in rows)
+    rows = session.execute(select(excursion).where(of.ended_at.is_(None), of.annulled_at.is_(None)))
+    yield from (Cause("excursion", row.code, row.site_code, row.began_at) for row in rows if not done_with(session, row))
+
+
+def done_with(session: Session, row: Any) -> bool:
+    """Say whether a place that is outside its limits (the row of its excursion) concerns nobody any more.
+
+    Everything that it reached is assessed, and nothing at all is in the place: a tank that failed and was emptied. An empty one
+    that reached nothing goes on calling: somebody may be about to bring tubes there.
+    """
+    of = excursion_item.c
+    asked = select(func.count(), func.count(of.decision)).where(of.excursion_code == row.code, of.removed_at.is_(None))
+    reached, assessed = session.execute(asked).one()
+    return reached > 0 and reached == assessed and not specimens_inside(session, row.container_code)
 
 
 def _shipments(session: Session, at: datetime) -> Iterator[Cause]:

@@ -83,6 +83,7 @@ class AlarmResolved(_OfAlarm):
     because: Literal[
         "within_limits_again",
         "readings_withdrawn",
+        "emptied_and_assessed",
         "arrived",
         "attended_to",
         "agrees_with_the_log",

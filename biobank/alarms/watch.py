@@ -111,8 +111,12 @@ def _come_back(session: Session, act: Act, row: Any, lines: list[Told]) -> None:
 def _resolve(session: Session, act: Act, row: Any) -> None:
     because = _GONE[row.cause]
     if row.cause == "excursion":
-        annulled = session.execute(select(excursion.c.annulled_at).where(excursion.c.code == row.subject)).scalar_one()
-        because = because if annulled is None else "readings_withdrawn"
+        of = excursion.c
+        one = session.execute(select(of.annulled_at, of.ended_at).where(of.code == row.subject)).one()
+        if one.annulled_at is not None:
+            because = "readings_withdrawn"
+        elif one.ended_at is None:
+            because = "emptied_and_assessed"
     if row.cause == "sensor_silent":
         spoke = session.execute(
             select(sensor.c.last_post_at).where(sensor.c.code == row.subject, sensor.c.withdrawn_at.is_(None))

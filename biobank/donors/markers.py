@@ -154,17 +154,21 @@ def _counts(one: Told, taken_at: datetime | None) -> bool:
 def results_column(donor_code: ColumnElement[str]) -> ColumnElement[Any]:
     """Return a column with the results of a row's donor, oldest sample first, for `results_of`."""
     m = donor_marker.c
-    whole = func.json_build_array(m.marker, m.result, m.state, m.sampled_at)
+    whole = func.json_build_array(m.marker, m.result, m.state, m.sampled_at, m.entered_at, m.decided_at)
     found = select(func.json_agg(aggregate_order_by(whole, m.sampled_at, m.id))).where(m.donor_code == donor_code)
     return found.scalar_subquery().label("results")
 
 
-def results_of(column: Sequence[Sequence[str]] | None) -> list[Told]:
-    """Return what `results_column` read."""
-    return [
-        Told(MarkerName(marker), result, state, datetime.fromisoformat(sampled_at))
-        for marker, result, state, sampled_at in column or ()
-    ]
+def results_of(column: Sequence[Sequence[str]] | None, by: datetime | None = None) -> list[Told]:
+    """Return what `results_column` read; `by`: only what was entered by then, confirmed or rejected where that was by then."""
+    found = []
+    for marker, result, state, sampled_at, entered_at, decided_at in column or ():
+        if by is not None and datetime.fromisoformat(entered_at) > by:
+            continue
+        undecided = by is not None and (decided_at is None or datetime.fromisoformat(decided_at) > by)
+        told = Told(MarkerName(marker), result, "entered" if undecided else state, datetime.fromisoformat(sampled_at))
+        found.append(told)
+    return found
 
 
 def reactive_stands(session: Session, donor_code: str) -> bool:

@@ -210,7 +210,7 @@ def specimen_public(
     """Describe a specimen that was loaded with its holds: as it stands, or as it was `then`."""
     stands = then or Rebuilt(snapshot.projection, snapshot.seq, snapshot.state_seq)
     row = session.execute(_described(), {"code": snapshot.code}).one()
-    evaluation = _evaluation_of(row)
+    evaluation = _evaluation_of(row, as_of)
     return SpecimenPublic(
         **_identity(row, snapshot),
         parents=row.parents or [],
@@ -220,7 +220,11 @@ def specimen_public(
         exposure=_exposure(session, snapshot, stands, as_of),
         as_of=as_of,
         holds=_holds(snapshot),
-        amendments=[_amendment(bytes(entry), leaf) for entry, leaf in zip(row.amended or [], row.amended_by or [], strict=True)],
+        amendments=[
+            _amendment(read, leaf)
+            for entry, leaf in zip(row.amended or [], row.amended_by or [], strict=True)
+            if _was_known(read := parse_entry(bytes(entry)), as_of)
+        ],
         markers_evaluated=evaluation.complete,
         label=label_facts(
             row,
@@ -232,12 +236,16 @@ def specimen_public(
     )
 
 
-def _evaluation_of(row: "Row[Any]") -> Evaluation:
-    """Return what the donor's results say of this specimen; of material of several harvests only what was found counts."""
+def _evaluation_of(row: "Row[Any]", as_of: AsOf | None) -> Evaluation:
+    """Return what the donor's results say of this specimen, then where it is asked as of a time.
+
+    Of material of several harvests only what was found counts.
+    """
     if row.donor_code is None:
         return Evaluation()
     of_one_harvest = row.harvest_code is not None
-    return evaluate(results_of(row.results), row.collected_at if of_one_harvest else None)
+    by = None if as_of is None else min((one for one in (as_of.at, as_of.as_known_at) if one is not None), default=None)
+    return evaluate(results_of(row.results, by), row.collected_at if of_one_harvest else None)
 
 
 @cache
@@ -353,9 +361,16 @@ def _holds(snapshot: Snapshot) -> list[HoldSummary]:
     ]
 
 
-def _amendment(entry: bytes, leaf_hash: bytes) -> AmendmentPublic:
+def _was_known(entry: dict[str, Any], as_of: AsOf | None) -> bool:
+    """Say whether an entry counts in an answer as of two clocks, as `entries_of` has it. Pure."""
+    if as_of is None:
+        return True
+    occurred, recorded = (datetime.fromisoformat(entry[name]) for name in ("occurred_at", "recorded_at"))
+    return (as_of.at is None or occurred <= as_of.at) and (as_of.as_known_at is None or recorded <= as_of.as_known_at)
+
+
+def _amendment(read: dict[str, Any], leaf_hash: bytes) -> AmendmentPublic:
     """Return what was corrected: the events stay as they were, so what is right now stands beside them."""
-    read = parse_entry(entry)
     return AmendmentPublic(
         **{name: read["body"][name] for name in ("corrects", "field", "value", "reason")},
         by=read["by"],

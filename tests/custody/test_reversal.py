@@ -285,6 +285,10 @@ def test_a_field_that_changed_nothing_is_amended_beside_the_event(api: Api, fiel
     again = api.quality.get(f"/specimens/{tube['code']}/custody").json()["items"]
     kept = next(one for one in again if one["leaf_hash"] == receipt["leaf_hash"])
     assert kept == receipt | {"log_index": kept["log_index"]}
+    for name in ("at", "as_known_at"):
+        before = api.lab_tech.get(f"/specimens/{tube['code']}", params={name: receipt["recorded_at"]}).json()
+        then = api.lab_tech.get(f"/specimens/{tube['code']}", params={name: again[-1]["recorded_at"]}).json()
+        assert (before["amendments"], then["amendments"]) == ([], [amendment]), name
     assert again[-1]["relies_on"] == [receipt["leaf_hash"]]
     assert rebuilt_as_stored(api, tube["code"])
 

@@ -13,10 +13,11 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from tests import seed
 from tests.conftest import Api
-from tests.monitoring.test_excursions import a_tank, read
+from tests.monitoring.test_excursions import a_tank, frozen, move, put, read
 from tests.pages.visitor import Visit
 from tests.shipping.stories import offered, ship, stage, tubes
 from tests.shipping.test_handovers import expire
+from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import later, sign_and_post
 
 TECH, TECH2 = seed.USERS["lab_tech"].code, seed.USERS["lab_tech2"].code
@@ -203,3 +204,25 @@ def test_the_database_keeps_one_open_alarm_of_a_cause_and_none_that_is_quiet_for
     ):
         with psycopg.connect(api.test_bank.dsn("owner")) as connection, pytest.raises(psycopg.IntegrityError, match=name):
             connection.execute(statement)
+
+
+def test_the_alarm_of_a_tank_that_failed_ends_when_it_is_empty_and_all_is_assessed(api: Api) -> None:
+    tank, other, (tube, new) = a_tank(api), a_tank(api, "Other"), frozen(api, 2)
+    box = a_box(api, parent=tank)
+    put(api, tube, box)
+    (code,) = read(api, tank, -50_000)["excursions"]
+    assert watch(api) == 1
+    (alarm,) = alarms(api)
+    move(api, box, other)
+    later(api, minutes=5)
+    assert watch(api) == 0, "what it reached is not assessed"
+    done = {"decision": "released", "reason": "short"}
+    assert sign_and_post(api.quality, "released", f"/excursions/{code}/assess", done).status_code == 200
+
+    assert watch(api) == 1
+
+    last = api.lab_tech.get(f"/alarms/{alarm['code']}").json()["steps"][-1]
+    assert (last["step"], last["reason"]) == ("resolved", "emptied_and_assessed")
+    again = a_box(api, parent=tank)
+    put(api, new, again)
+    assert watch(api) == 1 and alarms(api)[0]["cause"] == "excursion", "somebody put a tube into it"

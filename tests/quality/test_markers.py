@@ -85,10 +85,14 @@ def test_not_evaluated_goes_with_confirmed_results_not_with_a_word_of_the_clinic
 
     entered = [made(enter(api.clinician, person, report, marker=name.value))["marker"]["id"] for name in REQUIRED]
     assert not label(api, washed["code"])["markers_evaluated"], "entered is not confirmed"
+    before = rfc3339(clock.now())
     for one in entered:
         assert decide(api.quality, person, one).status_code == 200
 
     assert label(api, raw["code"])["markers_evaluated"]
+    for name in ("at", "as_known_at"):
+        then = api.lab_tech.get(f"/specimens/{raw['code']}", params={name: before}).json()
+        assert not then["label"]["markers_evaluated"] and not then["markers_evaluated"], name
     assert label(api, washed["code"])["markers_evaluated"]
 
 
