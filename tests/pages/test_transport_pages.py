@@ -95,6 +95,21 @@ def test_boxes_are_sealed_and_compared_one_by_one_on_the_page(api: Api, visit: V
     assert sent.url.path in visit("quality").get_page("/holds")
 
 
+def test_the_form_of_a_receipt_asks_for_the_seals_and_says_what_nobody_looked_at(api: Api, visit: Visit) -> None:
+    bare, pair = shipping.tubes(api, 1, frozen=True), shipping.tubes(api, 2, frozen=True)
+    boxes = [{"box": "1", "seal": "S-2", "specimens": pair[:1]}]
+    sealed = f"/shipments/{shipping.shipped(api, pair, seal='S-1', boxes=boxes)}/receive"
+    receiver = visit("north_tech")
+    assert "It left under a seal" not in receiver.get_page(f"/shipments/{shipping.shipped(api, bare)}/receive")
+    assert "It left under a seal: look at it before you open it" in receiver.get_page(sealed)
+
+    compared = receiver.submit(sealed, {"scanned": " ".join(pair)})
+
+    assert compared.status_code == 200, compared.text
+    for said in ("Everything that travelled in it is on hold", "Seal not checked", "Nobody looked at the seal", "Box 1"):
+        assert said in compared.text, said
+
+
 def test_an_unread_part_of_the_way_is_said_on_the_page(api: Api, visit: Visit) -> None:
     tubes = shipping.tubes(api, 1, frozen=True)
     address = f"/shipments/{shipping.shipped(api, tubes, logger='LOG-7', temperature_class='ln2_vapour')}/receive"
