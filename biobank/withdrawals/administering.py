@@ -75,7 +75,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     # Authority is judged as of the time the giving began, by what is known of that time now. A giving may last, and be entered
     # when the hands are free: who says that it began longer ago says why, as for any other time that lies back.
     found = read_grounds(session, act.bank, [case.donor], act.at, of=started)[case.donor]
-    grounds = replace(found, releases={} if release is None else {product: release}, band=band)
+    grounds = replace(found, releases={} if release is None else {product: release}, bands={product: band})
     came_after: tuple[str, ...] = ()
     if request.paper is None:
         raise_first(administer_refusals(act.actor, case, grounds, product))

@@ -16,6 +16,7 @@ from biobank.custody.queries import stream_history
 from biobank.custody.schemas import CustodyHistory
 from biobank.custody.snapshots import load, may_know
 from biobank.donors.consents import consents_given, covering_consent
+from biobank.donors.models import wristband
 from biobank.donors.visibility import get_visible_donor
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
@@ -113,10 +114,16 @@ def describe_withdrawal(session: Session, actor: Actor, keystore: Keystore, code
 
 
 def releases_of(session: Session, codes: Collection[str]) -> dict[str, list[RowMapping]]:
-    """Return the bedside releases of each of these withdrawals, the oldest first."""
+    """Return the bedside releases of each of these withdrawals, the oldest first; `band_voided_at`: of the band of each."""
     its = release_table.c.withdrawal_code.in_(sorted(codes))
+    statement = (
+        select(release_table, wristband.c.voided_at.label("band_voided_at"))
+        .join(wristband, wristband.c.code == release_table.c.wristband_code)
+        .where(its)
+        .order_by(release_table.c.made_at)
+    )
     found: dict[str, list[RowMapping]] = {code: [] for code in codes}
-    for row in session.execute(select(release_table).where(its).order_by(release_table.c.made_at)).mappings():
+    for row in session.execute(statement).mappings():
         found[row["withdrawal_code"]].append(row)
     return found
 

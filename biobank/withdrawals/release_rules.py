@@ -1,5 +1,6 @@
 """May a release that two people made at the bedside be used at a time? Pure."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -74,6 +75,14 @@ def way_refusal(row: Any, code: str, paper: str | None) -> Refusal | None:
         "If it was given already, tell quality.",
         subject=code,
     )
+
+
+@dataclass(frozen=True)
+class ReleaseBand:
+    """The band that a release was made with, and when it was taken out of force."""
+
+    code: str
+    voided_at: datetime | None
 
 
 def band_refusal(row: Any, at: datetime) -> Refusal | None:

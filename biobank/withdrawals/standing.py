@@ -15,6 +15,7 @@ from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
 from biobank.withdrawals.case import Case, find_row, read_cases
 from biobank.withdrawals.queries import releases_of
+from biobank.withdrawals.release_rules import ReleaseBand
 from biobank.withdrawals.step_rules import Grounds, offered, read_grounds, step_refusals, tube_refusals
 
 
@@ -55,5 +56,7 @@ def read_standings(session: Session, actor: Actor, rows: Sequence[RowMapping], b
     answer: list[Standing] = []
     for case in cases:
         newest = {one["specimen_code"]: one for one in releases[case.code]}
-        answer.append(Standing(actor, case, replace(grounds[case.donor], releases=newest), releases[case.code]))
+        bands = {tube: ReleaseBand(one["wristband_code"], one["band_voided_at"]) for tube, one in newest.items()}
+        rests_on = replace(grounds[case.donor], releases=newest, bands=bands)
+        answer.append(Standing(actor, case, rests_on, releases[case.code]))
     return answer

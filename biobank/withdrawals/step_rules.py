@@ -79,7 +79,7 @@ class NotAccepted(Conflict):
 class Grounds:
     """What a step rests on beside the case. `consents`: the donor's treatment consents as `consents_given` reads them; `lag_s`:
     age of the oldest unsealed event, `lagging`: it is over the log's promise; `releases`: the newest release of each tube;
-    `band`: the one its release was made with; `stated`: of a decision made now and dated otherwise, the same as of that time.
+    `bands`: the band that each one's release was made with; `stated`: of a decision made now and dated otherwise, the same as of that time.
     """
 
     at: datetime
@@ -87,7 +87,7 @@ class Grounds:
     lag_s: float
     lagging: bool
     releases: Mapping[str, Any] = field(default_factory=dict)
-    band: Any = None
+    bands: Mapping[str, Any] = field(default_factory=dict)
     stated: "Grounds | None" = None
 
 
@@ -328,7 +328,7 @@ def paper_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> lis
 def administer_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
     """Return every reason why the actor may not give this tube now, under the release in the grounds. Pure."""
     release = release_refusal(grounds.releases.get(code), code, grounds.at)
-    band = band_refusal(grounds.band, grounds.at)
+    band = band_refusal(grounds.bands.get(code), grounds.at)
     return [
         *begin_refusals(actor, Step.ADMINISTER, case),
         *_to_give(actor, case, grounds, code),

@@ -196,3 +196,11 @@ def test_today_asks_the_same_number_of_questions_however_many_withdrawals_are_op
         stop()
         counted.append(len(seen))
     assert counted[0] == counted[1]
+
+
+def test_a_release_whose_band_was_taken_off_waits_for_a_new_check(api: Api) -> None:
+    story = a_story(api, vials=2).up_to("check")
+    assert "clinician" in told(api, story, "administer")
+    story.band = donors.band(api, story.donor)
+    refused(story.administer(), 409, "release_ended")
+    assert "clinician" in told(api, story, "check")
