@@ -79,7 +79,8 @@ class NotAccepted(Conflict):
 class Grounds:
     """What a step rests on beside the case. `consents`: the donor's treatment consents as `consents_given` reads them; `lag_s`:
     age of the oldest unsealed event, `lagging`: it is over the log's promise; `releases`: the newest release of each tube;
-    `bands`: the band that each one's release was made with; `stated`: of a decision made now and dated otherwise, the same as of that time.
+    `bands`: the band that each one's release was made with; `stated`: of a decision made now and dated
+    otherwise, the same as of that time.
     """
 
     at: datetime
