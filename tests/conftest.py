@@ -27,6 +27,7 @@ import psycopg
 import pytest
 import uvicorn
 import uvloop
+from hypothesis import HealthCheck, settings
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -53,6 +54,10 @@ os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 os.environ.pop("SSL_CERT_FILE", None)
 
 work_quickly()
+
+# How long one example takes says more about the machine's other work than about the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 T = TypeVar("T")
 

@@ -106,6 +106,9 @@ _SEPARATORS: Final = re.compile(r"[ _-]+")
 _KIND: Final = 2
 _SHAPE: Final = re.compile(r"([A-Z]{2})()([0-9A-Z]{6})([0-9A-Z])([0-9A-Z]{2})?")
 _DATED_SHAPE: Final = re.compile(r"([A-Z]{2})([0-9]{2})([0-9A-Z]{6})([0-9A-Z])([0-9A-Z]{2})?")
+_WELL_AFTER: Final = re.compile(r"-[0-9A-Za-z]{7}(?:\s+[0-9A-Za-z]{2}|[0-9A-Za-z]{2})$")
+"""A code with its hyphens and then two characters behind a blank or nothing: a well or a slip. A gun that sends blanks for
+hyphens sends no hyphen."""
 _LONGEST_HOST: Final = 253
 _HOST_LABEL: Final = r"[A-Z0-9](?:[A-Z0-9-]*[A-Z0-9])?"
 _HOST: Final = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*(?::[0-9]{{1,5}})?")
@@ -252,6 +255,8 @@ def read_label(text: str) -> Code:
     if any(character not in _BODY_VALUE for character in match[3]):
         raise MalformedCode("A code has no letter U between the hyphen and the check character; read it again.")
     body = "".join(BODY_ALPHABET[_BODY_VALUE[character]] for character in match[3])
+    if match[5] is not None and _WELL_AFTER.search(tidy(text)):
+        raise MalformedCode("This is a code and something after it; scan or send the code itself.")
     number = None if match[5] is None else _print_number(match[5])
     code = Code(Prefix(match[1]), int(match[2]) if match[2] else None, body, match[4], number)
     if mod_37_36.calc_check_digit(code.head + code.body) != code.check:

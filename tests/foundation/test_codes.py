@@ -28,6 +28,7 @@ from biobank.foundation.codes import (
     number_of,
     parse_code,
     payload_url,
+    read_label,
     resolve_payload,
 )
 
@@ -277,3 +278,17 @@ def test_hosts_are_compared_without_case_final_dot_and_default_port() -> None:
     for host in ("", "https://bank.example", "bank_1.example", "bank.example/x", "b\u00e4nk.example", "a..b", "-a.b"):
         with pytest.raises(ValueError, match="bare name"):
             canonical_host(host)
+
+
+@pytest.mark.parametrize("between", [" ", "\t", ""])
+def test_a_well_behind_a_code_is_no_number_of_a_print(between: str) -> None:
+    tube = make_code("AD", 2026, 1).text
+    with pytest.raises(MalformedCode):
+        read_label(f"{tube}{between}A1")
+
+
+@pytest.mark.parametrize("hyphen", ["-", " ", "_", ""])
+def test_a_gun_that_sends_another_hyphen_sends_it_before_the_number_of_the_print_too(hyphen: str) -> None:
+    tube = make_code("AD", 2026, 1).text
+    read = read_label(f"{tube}-02".replace("-", hyphen))
+    assert (read.text, read.print_number) == (tube, 2)

@@ -9,7 +9,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import settings
 
 from biobank.foundation import clock
 from biobank.transparency.canonical import encode
@@ -27,10 +26,6 @@ NEXT_KEY = Signer(ORIGIN, bytes(range(1, 33)))
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _numbers = count(1)
-
-# How long one example takes says more about the machine's other work than about the code.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
 
 
 class LogUnderTest:

@@ -41,6 +41,8 @@ export function trailingScan(typed) {
   for (const shape of SHAPES) {
     const match = shape.exec(upper);
     if (!match) continue;
+    // Two characters behind a blank or nothing are a well or a slip, where the code itself has its hyphen.
+    if (match[4] && /-[0-9A-Z]{7}\s?..$/.test(match[0])) continue;
     const plain = (text) => [...text].map((character) => ALIASES[character] ?? character).join("");
     const body = plain(match[2]);
     const code = `${match[1]}-${body}${match[3]}`;
