@@ -307,6 +307,7 @@ def test_the_list_costs_the_same_number_of_statements_however_long(api: Api, sig
 
     page = signed_in("lab_tech")
     open_list(page)
+    page.wait_for_load_state("networkidle")  # what the page asks for by itself (names of badges) is not counted
     database = api.test_bank.bank.database
     counted = []
     for codes in (tubes(api, 2), tubes(api, 40)):
