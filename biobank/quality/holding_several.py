@@ -76,4 +76,6 @@ def lift_holds(session: Session, act: Act, request: LiftSeveral) -> HoldsAnswer:
 
 def _lock_order(scope: Scope) -> tuple[bool, str, str]:
     """Donors before specimens, each by their codes, as `custody.locks` says."""
-    return scope.kind is HoldScope.SPECIMEN, scope.donor_code or "" if scope.kind is not HoldScope.SPECIMEN else "", scope.id
+    if scope.kind is HoldScope.SPECIMEN:
+        return True, scope.id, ""
+    return False, scope.donor_code or "", scope.id

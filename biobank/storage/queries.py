@@ -271,10 +271,17 @@ def standings_of(
     session: Session, codes: Sequence[str], *, moved: str | None = None, target: str | None = None
 ) -> dict[str, Standing]:
     """Return what each container is with everything it stands in; with `moved` as it will be once that one is in `target`."""
+    return {code: standing_of(chain) for code, chain in chains_of(session, codes, moved=moved, target=target).items()}
+
+
+def chains_of(
+    session: Session, codes: Sequence[str], *, moved: str | None = None, target: str | None = None
+) -> dict[str, list[Any]]:
+    """Return each container and everything it stands in, from the inside out, as `standings_of` reads them."""
     chains: dict[str, list[Any]] = {}
     for row in session.execute(_CHAINS, {"codes": list(codes), "moved": moved, "target": target}):
         chains.setdefault(row.start, []).append(row)
-    return {code: standing_of(chain) for code, chain in chains.items()}
+    return chains
 
 
 _INSIDE = text(

@@ -1,8 +1,10 @@
 """What an undone act leaves: the tube is where it was, in a place that may have been lifted, moved or closed since."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -17,20 +19,9 @@ from biobank.foundation.errors import Refusal
 from biobank.storage import queries
 from biobank.storage.lifting import clock_event
 from biobank.storage.models import storage_container
-from biobank.storage.rules import place_faults, slot_fault
+from biobank.storage.rules import place_faults, slot_fault, standing_of
 from biobank.transparency.models import event
 
-_AROUND = text(
-    """
-    WITH RECURSIVE above AS (
-        SELECT code, parent_code, lifted_at, 0 AS depth FROM storage_container WHERE code = :place
-        UNION ALL
-        SELECT c.code, c.parent_code, c.lifted_at, above.depth + 1
-        FROM above JOIN storage_container c ON c.code = above.parent_code WHERE above.depth < 32
-    )
-    SELECT code, lifted_at FROM above
-    """
-)
 _SETTLING = ("container.put_back", "container.moved")
 
 
@@ -56,14 +47,13 @@ def count_what_was_missed(session: Session, act: Act, code: str, since: datetime
     place = tube.projection.container_code
     if tube.state is not State.STORED or place is None:
         return []
-    standings = queries.standings_of(session, [place])
-    clock = clock_event(tube, standings, _changed_at(session, place, since) or act.at, since)
+    around = queries.chains_of(session, [place])[place]
+    clock = clock_event(tube, {place: standing_of(around)}, _changed_at(session, around, since) or act.at, since)
     return [] if clock is None else record(session, act, [Move(tube, clock, site=tube.projection.site_code)], given)
 
 
-def _changed_at(session: Session, place: str, since: datetime) -> datetime | None:
+def _changed_at(session: Session, around: Sequence[Any], since: datetime) -> datetime | None:
     """Return when the first thing around a tube was lifted out, else when one was last put back or moved after `since`."""
-    around = session.execute(_AROUND, {"place": place}).all()
     lifted: list[datetime] = [row.lifted_at for row in around if row.lifted_at is not None]
     if lifted:
         return min(lifted)

@@ -18,17 +18,13 @@ from tests.registers.test_registers import fat, wash
 from tests.specimens.stories import made
 from tests.storage.test_every_way_of_placing import a_tube, seq_of, stored
 from tests.storage.test_storing import a_box, everyone
-from tests.withdrawals.stories import a_story, approve, later, sealed
+from tests.withdrawals.stories import a_story, ago, approve, later, sealed
 
 Band = namedtuple("Band", "code voided_at")
 
 LATE: dict[str, Any] = {"late_entry": True, "reason_text": "It was written on paper."}
 COLD = {"reading": "temperature_mc", "value": -150_000}
 LOOKED = {"kind": "specimen.inspected", "container_intact": True, "label_legible": True, "contents_as_expected": True}
-
-
-def ago(**span: float) -> str:
-    return rfc3339(clock.now() - timedelta(**span))
 
 
 def said(answer: Any) -> tuple[int, str | None]:

@@ -14,11 +14,11 @@ from tests import seed
 from tests.conftest import Api, TestBank
 from tests.pages.test_pages import a_tube
 from tests.pages.visitor import Visit
-from tests.quality.test_paper import ago, filed
+from tests.quality.test_paper import filed
 from tests.quality.test_paper import looked as looked_at
 from tests.sealing import seal
 from tests.storage.test_every_way_of_placing import a_tube as a_stored_tube
-from tests.withdrawals.stories import a_story, later
+from tests.withdrawals.stories import a_story, ago, later
 
 LOOKED = {"container_intact": True, "label_legible": True, "contents_as_expected": True}
 

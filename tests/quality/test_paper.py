@@ -14,14 +14,10 @@ from tests import seed
 from tests.conftest import Api, Client
 from tests.quality.test_deviations import stored as attached
 from tests.storage.test_every_way_of_placing import a_tube, seq_of
-from tests.withdrawals.stories import kinds_of, later, refused
+from tests.withdrawals.stories import ago, kinds_of, later, refused
 
 ME, COLLEAGUE, THIRD = (seed.USERS[name].code for name in ("lab_tech", "lab_tech2", "quality"))
 LOOKED = {"kind": "specimen.inspected", "container_intact": True, "label_legible": True, "contents_as_expected": True}
-
-
-def ago(**span: float) -> str:
-    return rfc3339(clock.now() - timedelta(**span))
 
 
 def filed(api: Api, client: Client | None = None, **changes: Any) -> Any:

@@ -3,11 +3,10 @@
 from typing import Any
 
 from tests.conftest import Api
-from tests.custody.test_chronology import ago
 from tests.storage.test_every_way_of_placing import a_tube, donor_of, seq_of, stored
 from tests.storage.test_exposure import COLD, a_stored_tube, a_tank_with_a_rack, at_place, check_out, exposure, nothing, put
 from tests.storage.test_storing import a_box
-from tests.withdrawals.stories import later, refused
+from tests.withdrawals.stories import ago, later, refused
 
 LATE = {"late_entry": True, "reason_text": "entered from paper"}
 

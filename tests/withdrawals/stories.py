@@ -184,6 +184,11 @@ def by_two(first: Client, second: Client, path: str, body: dict[str, Any], meani
     return sign_and_post(second, meaning, path, body | {"pending_act": answer.json()["pending_act"]})
 
 
+def ago(**span: float) -> str:
+    """A time back from now, as it travels."""
+    return rfc3339(clock.now() - timedelta(**span))
+
+
 def later(api: Api, **change: float) -> None:
     """Move the bank's clock, and sign everyone in again: tokens last a quarter of an hour."""
     clock.set_offset(clock.offset() + timedelta(**change), test_mode=True)

@@ -9,12 +9,8 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
 from tests.donors import stories as donors
-from tests.withdrawals.stories import Story, a_story, kinds_of, later, refused, sealed, sign_and_post, state_of
+from tests.withdrawals.stories import Story, a_story, ago, kinds_of, later, refused, sealed, sign_and_post, state_of
 from tests.withdrawals.test_paper_check import fetched, filed, given_on_paper, on_paper
-
-
-def ago(**span: float) -> str:
-    return rfc3339(clock.now() - timedelta(**span))
 
 
 @pytest.mark.parametrize("step", ["check", "administer"])

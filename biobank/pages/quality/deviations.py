@@ -14,7 +14,7 @@ from biobank.auth.permissions import Permission
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.pages.people.site_choices import Choices, only, sites_for
-from biobank.pages.quality.dispositions import LABELS, NAMES, SCANS, UNITS, disposing_form
+from biobank.pages.quality.dispositions import UNITS, disposing_form, disposing_page
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import DeviationCode
 from biobank.pages.ui.forms import Field, FormFault, fields_of
@@ -24,7 +24,7 @@ from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.quality import deviations
 from biobank.quality.deviation_ending import against_deviation, close_deviation, dispose_of_units
-from biobank.quality.dispositions import DisposeRequest, undecided
+from biobank.quality.dispositions import undecided
 from biobank.quality.schemas import CloseRequest, DeviationDetail, DeviationList, DeviationPublic, DeviationRequest
 
 router = APIRouter(include_in_schema=False)
@@ -189,18 +189,12 @@ def _draw_disposing(at: Opened[DeviationDetail]) -> ActForm:
     )
 
 
-ActPage(
-    address="/deviations/{code}/dispositions",
+disposing_page(
+    "/deviations/{code}/dispositions",
     reads=_to_decide,
     form=_draw_disposing,
-    model=DisposeRequest,
-    names=NAMES,
-    scans=SCANS,
-    tubes=("specimens",),
-    labels=LABELS,
-    meaning=Meaning.DECIDED,
     use_case=dispose_of_units,
-    after=lambda at, _body, answer: Done(f"/deviations/{at.code}", "Recorded.", f"{answer['decided']} decided."),
+    leads=lambda at: f"/deviations/{at.code}",
 ).on(router)
 
 

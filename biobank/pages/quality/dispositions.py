@@ -1,11 +1,18 @@
 """What becomes of units, as a form: the same of a deviation and of a recall."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
+from sqlmodel import Session
+
+from biobank.acts.signing import Meaning
+from biobank.auth.actor import Actor
 from biobank.foundation.codes import Prefix
-from biobank.pages.ui.act_pages import ActForm, Trail
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, Trail
 from biobank.pages.ui.parts import Column
+from biobank.quality.dispositions import DisposeRequest
+
+R = TypeVar("R")
 
 NAMES = ("specimens", "disposition", "reason", "evidence")
 LABELS = {
@@ -21,16 +28,16 @@ CHOICES = {
     "rejected": "Affected, and rejected by quality: it may be destroyed",
     "followed_up": "Given to its donor, or with another bank: they were told",
 }
-UNITS = [
+REACHED = [
     Column("specimen", "Specimen", "code"),
     Column("donor", "Donor", "code"),
     Column("state", "State", "chip"),
     Column("quality", "Quality", "chip"),
     Column("site", "Site", "plain_code"),
     Column("withdrawal", "Given under", "code"),
-    Column("hold", "Hold", "chip"),
-    Column("disposition", "Decided", "words"),
 ]
+"""Columns of units that a look-back reached."""
+UNITS = [*REACHED, Column("hold", "Hold", "chip"), Column("disposition", "Decided", "words")]
 """Columns of units with what was decided of each."""
 
 
@@ -59,4 +66,30 @@ def disposing_form(
         said="I have looked at each of these units, and decide as stated above.",
         back=back,
         trail=trail,
+    )
+
+
+def disposing_page(
+    address: str,
+    *,
+    reads: Callable[[Session, Actor, Asked], R],
+    form: Callable[[Opened[R]], ActForm],
+    use_case: Callable[..., Any],
+    leads: Callable[[Opened[R]], str],
+    params: Mapping[str, Any] | None = None,
+) -> ActPage[R, DisposeRequest]:
+    """Declare the page of the form. `leads`: the address that it leads to."""
+    return ActPage(
+        address=address,
+        params=params or {},
+        reads=reads,
+        form=form,
+        model=DisposeRequest,
+        names=NAMES,
+        scans=SCANS,
+        tubes=("specimens",),
+        labels=LABELS,
+        meaning=Meaning.DECIDED,
+        use_case=use_case,
+        after=lambda at, _body, answer: Done(leads(at), "Recorded.", f"{answer['decided']} decided."),
     )

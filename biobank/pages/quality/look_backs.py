@@ -12,9 +12,10 @@ from biobank.auth.scope import EVERYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.pages.monitoring.said import sentence_on_own_cold
 from biobank.pages.people.site_choices import own_sites
+from biobank.pages.quality.dispositions import REACHED
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Done, Needs, Opened
 from biobank.pages.ui.forms import Field, FormFault, drawn, fields_of, parse
-from biobank.pages.ui.parts import Column, Stat
+from biobank.pages.ui.parts import Stat
 from biobank.pages.ui.templating import render
 from biobank.quality import look_back
 from biobank.quality.schemas import Criteria, RecallRequest
@@ -43,15 +44,6 @@ LABELS = {
     "reason": "Why, in a few words",
     "description": "What is known, without names",
 }
-
-COLUMNS = [
-    Column("specimen", "Specimen", "code"),
-    Column("donor", "Donor", "code"),
-    Column("state", "State", "chip"),
-    Column("quality", "Quality", "chip"),
-    Column("site", "Site", "plain_code"),
-    Column("withdrawal", "Given under", "code"),
-]
 
 
 def _draw(at: Opened[Actor]) -> ActForm:
@@ -101,7 +93,7 @@ async def _look_back(at: Acting[Actor]) -> Response:
         start=at.form.get("start", ""),
         apart=sentence_on_own_cold(answer["keep_their_own_cold"]),
         rows=answer["items"],
-        columns=COLUMNS,
+        columns=REACHED,
         stats=[
             Stat("Specimens reached", answer["specimens"], tone="care" if answer["specimens"] else "good"),
             Stat("People who were given some", answer["recipients"], tone="stop" if answer["recipients"] else "good"),

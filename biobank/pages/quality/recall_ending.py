@@ -9,9 +9,9 @@ from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
-from biobank.pages.quality.dispositions import LABELS, NAMES, SCANS, disposing_form
+from biobank.pages.quality.dispositions import disposing_form, disposing_page
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
-from biobank.quality.dispositions import DisposeRequest, undecided
+from biobank.quality.dispositions import undecided
 from biobank.quality.recall_ending import CloseRecallRequest, close_recall, closing_refusals, dispose
 from biobank.quality.recalls import read_recall
 from biobank.quality.schemas import RecallDetail
@@ -41,19 +41,13 @@ def _trail(one: RecallDetail) -> list[tuple[str, str | None]]:
     return [("Recalls", "/recalls"), (one.deviation, f"/recalls/{one.id}"), ("Decide", None)]
 
 
-ActPage(
-    address="/recalls/{recall}/dispositions",
+disposing_page(
+    "/recalls/{recall}/dispositions",
     params={"recall": UUID},
     reads=_read,
     form=_draw,
-    model=DisposeRequest,
-    names=NAMES,
-    scans=SCANS,
-    tubes=("specimens",),
-    labels=LABELS,
-    meaning=Meaning.DECIDED,
     use_case=dispose,
-    after=lambda at, _body, answer: Done(f"/recalls/{at.read.id}", "Recorded.", f"{answer['decided']} decided."),
+    leads=lambda at: f"/recalls/{at.read.id}",
 ).on(router)
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from biobank.foundation.terms import words
+from biobank.pages.quality.dispositions import REACHED
 from biobank.pages.ui.addresses import DeviationCode, EntryKey, LotCode
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.parts import Column
@@ -18,14 +19,6 @@ from biobank.withdrawals.consequences import Consequences
 
 router = APIRouter(include_in_schema=False)
 
-UNITS = [
-    Column("specimen", "Specimen", "code"),
-    Column("donor", "Donor", "code"),
-    Column("state", "State", "chip"),
-    Column("quality", "Quality", "chip"),
-    Column("site", "Site", "plain_code"),
-    Column("withdrawal", "Given under", "code"),
-]
 ENTRIES = [
     Column("entry", "Entry", "code"),
     Column("others", "Other units", "number"),
@@ -72,9 +65,9 @@ async def show_event_reach(request: Request, code: DeviationCode, reading: PageR
         ],
         acts=[],
         tables=[
-            ("Siblings", UNITS, _rows(reach.siblings), "No siblings", ""),
+            ("Siblings", REACHED, _rows(reach.siblings), "No siblings", ""),
             ("Reagents, media and equipment", ENTRIES, entries, "None on record", ""),
-            ("Other recipients of what they touched", UNITS, _rows(others.values()), "Nobody", ""),
+            ("Other recipients of what they touched", REACHED, _rows(others.values()), "Nobody", ""),
         ],
     )
 
@@ -97,7 +90,7 @@ def _draw(request: Request, found: Consequences, trail: list[tuple[str, str | No
         tables=[
             ("Reactions and events", ADVERSE, [one.model_dump() for one in found.adverse], "None known", ""),
             ("Outcomes", OUTCOMES, outcomes, "Nothing of it was given", ""),
-            ("Units given", UNITS, _rows(found.given), "Nothing of it was given", ""),
+            ("Units given", REACHED, _rows(found.given), "Nothing of it was given", ""),
         ],
         note="What was seen after a giving says nothing about what the cells do.",
     )
