@@ -11,6 +11,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.effects import Effect, body, body_or_keep, elapsed, entry, minus, restore, set_to
 from biobank.custody.event import Event, Mode
 from biobank.custody.states import LIVE, CustodianKind, HoldAct, HoldKind, HoldScope, State, StreamKind
+from biobank.foundation.kept_files import FileHash
 
 CODE = Field(min_length=1, max_length=40, pattern=r"^[A-Z0-9_-]+$")
 REASON = Field(min_length=2, max_length=40, pattern=r"^[a-z0-9_]+$", description="A coded reason, e.g. `not_in_its_slot`.")
@@ -279,7 +280,7 @@ class Reversed(Event):
     reverses: str = HASH
     restores: dict[str, str | int | bool | None]
     reason: str = REASON
-    evidence_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="What shows that it never happened.")
+    evidence_sha256: FileHash | None = Field(default=None, description="What shows that it never happened.")
     signatures: tuple[str, ...] = Field(default=(), max_length=2, description="Ids of the signatures, when it took two.")
 
 

@@ -37,6 +37,7 @@ from biobank.custody.snapshots import get_visible
 from biobank.custody.states import TERMINAL
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
+from biobank.foundation.kept_files import FileHash
 from biobank.transparency.models import event
 
 LeafHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Leaf hash of the event, in hex.")]
@@ -105,7 +106,7 @@ class ReverseRequest(Circumstances):
     expected_seq: Seq | None = None
     reverses: LeafHash
     reason: Reason
-    evidence_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    evidence_sha256: FileHash | None = None
     signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     pending_act: UUID | None = None
 

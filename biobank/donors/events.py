@@ -12,6 +12,7 @@ from biobank.custody.body_shape import COMMITS
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, HASH, REASON
 from biobank.custody.states import StreamKind
+from biobank.foundation.kept_files import FileHash
 
 COMMIT = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to a vault document, in hex.", json_schema_extra=COMMITS)
 MAYBE_COMMIT = Field(
@@ -121,7 +122,7 @@ class ConsentGiven(_DonorEvent):
     consent: str = ID
     consent_kind: ConsentKind
     form_version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")
-    document_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    document_sha256: FileHash
     given_at: str = WHEN
     witnessed_by: str = CODE
     tissues: tuple[Tissue, ...] | None = None

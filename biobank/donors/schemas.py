@@ -11,6 +11,7 @@ from biobank.custody.schemas import EventReceipt
 from biobank.donors.events import AtEndOfTerm, ConsentKind, DonorStatus, OnDeath, Tissue
 from biobank.donors.names import normalise, tidy
 from biobank.foundation import clock
+from biobank.foundation.kept_files import FileHash
 from biobank.foundation.paging import Listed
 
 OLDEST_BIRTH = date(1880, 1, 1)
@@ -270,7 +271,7 @@ class GiveConsent(Circumstances):
 
     kind: ConsentKind
     form_version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")
-    document_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    document_sha256: FileHash
     given_at: AwareDatetime
     witnessed_by: Badge
     tissues: list[Tissue] | None = Field(default=None, min_length=1, max_length=3, description="What it covers; default all.")

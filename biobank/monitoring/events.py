@@ -8,6 +8,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, HASH, REASON
 from biobank.custody.states import StreamKind
+from biobank.foundation.kept_files import FileHash
 from biobank.monitoring.judging import Doubt, Measure, Outside, SensorDoubt
 from biobank.people.events import TwoPeople
 from biobank.specimens.events import INSTANT
@@ -42,7 +43,7 @@ class LoggerFileRecorded(Event):
     kind: Literal["container.logger_file_recorded"] = "container.logger_file_recorded"
     permission: ClassVar[Permission] = Permission.STORAGE_RECORD
 
-    logger_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    logger_sha256: FileHash
     serial: str | None = Field(default=None, max_length=40)
     zone: str = Field(max_length=60, description="As the file or the person said it.")
     values: int = Field(ge=1, le=10**6)

@@ -20,6 +20,7 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import AlreadyExists
 from biobank.foundation.from_above import FromAbove
+from biobank.foundation.kept_files import FileHash
 from biobank.foundation.paging import Listed
 from biobank.monitoring.events import LoggerFileRecorded
 from biobank.monitoring.excursions import Cause, Followed, follow
@@ -50,7 +51,7 @@ kept_file: FromAbove[Callable[[Session, Act, str], bytes]] = FromAbove("quality"
 class RecordLoggerFile(Circumstances):
     """A stored file (POST /attachments) of the logger in a container, and what the file itself leaves open."""
 
-    logger_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 that POST /attachments answered.")]
+    logger_sha256: FileHash = Field(description="SHA-256 that POST /attachments answered.")
     zone: Annotated[str, Field(min_length=1, max_length=60)] | None = Field(
         default=None, description="Of its times, where the file names none: Europe/Vienna, UTC+01:00."
     )

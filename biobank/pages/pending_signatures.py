@@ -4,6 +4,7 @@ Which acts there are, the use cases declare (`acts.two_person.two_person`).
 What is signed is drawn from the proposal itself, never from a form: the second person cannot sign something else by accident.
 """
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +19,15 @@ from biobank.acts.two_person import ACTS, PendingActPublic, cancel_pending, list
 from biobank.auth.actor import Actor
 from biobank.custody.snapshots import get_visible
 from biobank.foundation.errors import NotFound
+from biobank.foundation.kept_files import file_members
 from biobank.foundation.paging import Listed, Paging
 from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage, Shown
 from biobank.pages.ui.code_pages import page_of
-from biobank.pages.ui.entries import facts_of
+from biobank.pages.ui.entries import facts_of, opened
 from biobank.pages.ui.listing import Listing, Wanted
 from biobank.pages.ui.parts import Column
+from biobank.quality.attachments import readable
 
 router = APIRouter(include_in_schema=False)
 
@@ -85,15 +88,18 @@ def find_pending(session: Session, actor: Actor, pending: UUID) -> tuple[Pending
         after = page.next
 
 
-Read = tuple[PendingActPublic, int | None]
+Read = tuple[PendingActPublic, int | None, Collection[str]]
+"""What waits, how far its record stands, and which of its files the reader may open."""
 
 
 def _reads(session: Session, actor: Actor, asked: Asked) -> Read:
-    return find_pending(session, actor, asked.path["pending"])
+    one, seq = find_pending(session, actor, asked.path["pending"])
+    named = [one.body[name] for name in file_members(ACTS[one.act].model) if one.body.get(name) is not None]
+    return one, seq, readable(session, actor, named)
 
 
 def _draw(at: Opened[Read]) -> Shown:
-    one, seq = at.read
+    one, seq, seen = at.read
     if one.act in OWN_PAGES and one.proposed_by != at.actor.code:
         return RedirectResponse(OWN_PAGES[one.act].format(one.subject), 303)
     known = ACTS[one.act]
@@ -101,13 +107,14 @@ def _draw(at: Opened[Read]) -> Shown:
     if "roles" in body:
         held = (role.partition("@") for role in body["roles"])
         body["roles"] = ", ".join(f"{words(role).lower()} {_where(site)}" for role, _, site in held)
+    files = {name: body.pop(name) for name in file_members(known.model) if name in body}
     proposal = "; ".join(f"{words(name).lower()} {words(value)}" for name, value in body.items())
     return OwnPage(
         "pending_act.html",
         one=one,
         label=ACTS[one.act].label,
         subject_href=page_of(one.subject),
-        facts=[*facts_of(body), ("Needs", one.needs), ("At", one.site or "everywhere")],
+        facts=[*facts_of(body), *opened(files, seen), ("Needs", one.needs), ("At", one.site or "everywhere")],
         mine=one.proposed_by == at.actor.code,
         grave=known.grave,
         seq=seq,
@@ -122,7 +129,7 @@ def _where(site: str) -> str:
 
 async def _sign(at: Acting[Read]) -> Done:
     """Sign as the second person and complete the act."""
-    one, seq = at.read
+    one, seq, _seen = at.read
     known = ACTS[one.act]
     # A proposal may also bind what must not change meanwhile, which the use case reads again.
     given = {name: value for name, value in one.body.items() if name in known.model.model_fields and name != "kind"}

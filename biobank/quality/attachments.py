@@ -13,9 +13,10 @@ import base64
 import binascii
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select
@@ -40,8 +41,8 @@ from biobank.quality.stored_files import attachment, require_stored
 from biobank.vault import KeyDestroyed
 from biobank.vault.keystore import NONCE_BYTES
 
-photographs_of_patients: FromAbove[Callable[[Session, str], bool]] = FromAbove("withdrawals")
-"""Whether a file is a patient's photograph: it is looked at with its withdrawal only, where each reading is recorded."""
+photographs_of_patients: FromAbove[Callable[[Session, Collection[str]], frozenset[str]]] = FromAbove("withdrawals")
+"""Which files are patients' photographs: they are looked at with their withdrawal only, where each reading is recorded."""
 
 
 class AttachmentGone(NotFound):
@@ -141,14 +142,26 @@ def register_file(session: Session, act: Act, request: AttachmentRequest, stored
 
 
 def find_file(session: Session, actor: Actor, sha256: str) -> tuple[AttachmentPublic, str]:
-    """Return a file's row and its subject; raise NotFound unless the actor stored it, or may read it where it belongs.
-
-    A photograph of a patient is not found here by anybody (`withdrawals/photographs.py`)."""
-    row = session.execute(select(attachment).where(attachment.c.sha256 == sha256)).mappings().first()
-    reads = row is not None and (_may_read(actor, row["stored_by"], row["site_code"]) or _is_report(session, actor, sha256))
-    if row is None or not reads or photographs_of_patients.get()(session, sha256):
+    """Return a file's row and its subject; raise NotFound unless the actor may read it (`readable`)."""
+    row = readable(session, actor, [sha256]).get(sha256)
+    if row is None:
         raise NotFound("There is no attachment with this hash that you may see.")
     return AttachmentPublic(**{n: row[n] for n in AttachmentPublic.model_fields}), row["subject"]
+
+
+def readable(session: Session, actor: Actor, hashes: Collection[str]) -> dict[str, Mapping[Any, Any]]:
+    """Return by hash the rows of those of these files that the actor stored, or may read where they belong.
+
+    A photograph of a patient is read here by nobody (`withdrawals/photographs.py`).
+    """
+    if not hashes:
+        return {}
+    found = session.execute(select(attachment).where(attachment.c.sha256.in_(list(hashes)))).mappings()
+    rows: dict[str, Mapping[Any, Any]] = {row["sha256"]: row for row in found}
+    others = {sha256 for sha256, row in rows.items() if not _may_read(actor, row["stored_by"], row["site_code"])}
+    kept = (rows.keys() - others) | _reports(session, actor, others)
+    kept -= photographs_of_patients.get()(session, kept)
+    return {sha256: rows[sha256] for sha256 in kept}
 
 
 @kept_file.give
@@ -162,15 +175,16 @@ def _may_read(actor: Actor, stored_by: str, site: str | None) -> bool:
     return actor.code == stored_by or actor.scope(Permission.DEVIATION_OPEN, Permission.LOG_READ).covers(site)
 
 
-def _is_report(session: Session, actor: Actor, sha256: str) -> bool:
-    """Say whether the file is the report of a marker of a donor whom the actor may identify: who decides on it reads it."""
+def _reports(session: Session, actor: Actor, hashes: Collection[str]) -> frozenset[str]:
+    """Return which of these files are reports of markers of donors whom the actor may identify: who decides on one reads it."""
+    if not hashes or not actor.may(Permission.IDENTITY_READ, at=ANYWHERE):
+        return frozenset()
     asked = (
-        select(donor_marker.c.id)
+        select(donor_marker.c.report_sha256)
         .join(donor, donor.c.code == donor_marker.c.donor_code)
-        .where(donor_marker.c.report_sha256 == sha256, visible(actor))
-        .limit(1)
+        .where(donor_marker.c.report_sha256.in_(list(hashes)), visible(actor))
     )
-    return actor.may(Permission.IDENTITY_READ, at=ANYWHERE) and session.execute(asked).first() is not None
+    return frozenset(session.execute(asked).scalars())
 
 
 def _public(session: Session, sha256: str) -> AttachmentPublic:

@@ -208,7 +208,12 @@ def transfer_out(session: Session, act: Act, code: str, request: TransferRequest
     """
     specimen = _opened(session, act, code, request.expected_seq)
     facts = read_facts(session, specimen, act.at, attached=_asked_for(session, specimen, request.donors_request))
-    said = {"to": request.to, "reason": request.reason, "evidence": request.evidence}
+    said: dict[str, Any] = {
+        "to": request.to,
+        "reason": request.reason,
+        "donors_request": request.donors_request,
+        "evidence": request.evidence,
+    }
     step = _two(session, act, Route.TRANSFER_OUT, specimen, facts, request, **said)
     require_stored(session, [request.evidence])
     if isinstance(step, Proposed):

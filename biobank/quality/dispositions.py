@@ -27,6 +27,7 @@ from biobank.custody.snapshots import load, may_know
 from biobank.custody.states import HoldScope, Quality, State
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
+from biobank.foundation.kept_files import FileHash
 from biobank.quality.incident_events import UnitsDisposed
 from biobank.quality.independence import NotIndependent, independence_refusals, read_touches
 from biobank.quality.models import adverse_event, deviation_unit, notice, paper_form, unit_disposition
@@ -34,7 +35,7 @@ from biobank.quality.models import deviation as deviation_table
 from biobank.quality.models import deviation_subject as subject
 from biobank.quality.notices import TREATS
 from biobank.quality.releases import withdrawals_of_releases
-from biobank.quality.schemas import Code, JudgedUnit, Reason, Sha256, Token
+from biobank.quality.schemas import Code, JudgedUnit, Reason, Token
 from biobank.quality.stored_files import require_stored
 from biobank.quality.streams import digest_of, record_on_stream
 from biobank.specimens.models import specimen
@@ -85,7 +86,7 @@ class DisposeRequest(Circumstances):
         "destroyed afterwards; followed_up: it was given to its donor, and who treats them was told, or another bank has it, "
         "and acknowledged."
     )
-    evidence: Sha256 | None = Field(
+    evidence: FileHash | None = Field(
         default=None,
         description="SHA-256 of the other bank's acknowledgement, of what it has; keep the file with POST /attachments.",
     )

@@ -14,6 +14,7 @@ from biobank.custody.effects import Effect, body, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, HASH, NO_OFFER, REASON
 from biobank.custody.states import LIVE, HoldAct, Quality, State, StreamKind
+from biobank.foundation.kept_files import FileHash
 
 SIGNATURE = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
 SIGNATURES = Field(default=(), max_length=2, description="Of the two people, in the order of signing.")
@@ -72,7 +73,7 @@ class MarkerEntered(Event):
 
     marker: str = Field(pattern=r"^[0-9a-f-]{36}$", description="The result's id.")
     told: str = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to the result.", json_schema_extra=COMMITS)
-    report_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    report_sha256: FileHash
 
 
 class MarkerDecided(Event):
@@ -143,11 +144,9 @@ class QualityDecided(Event):
         default=None, pattern=r"^US-[0-9A-Z]{7}$", description="Who treats, and accepted a conditional release."
     )
     physician_accepted_at: str | None = Field(default=None, pattern=WHEN)
-    physician_acceptance: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of what they signed.")
+    physician_acceptance: FileHash | None = Field(default=None, description="SHA-256 of what they signed.")
     patient_accepted_at: str | None = Field(default=None, pattern=WHEN)
-    patient_acceptance: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of what the patient signed."
-    )
+    patient_acceptance: FileHash | None = Field(default=None, description="SHA-256 of what the patient signed.")
     signature: str = SIGNATURE
 
 
@@ -213,7 +212,7 @@ class Identified(Event):
     label: ClassVar[str] = "Say what it is"
 
     same_as: str = Field(pattern=r"^(HF|AD)[0-9]{2}-[0-9A-Z]{7}$", description="The specimen that it is.")
-    evidence_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    evidence_sha256: FileHash
     signatures: tuple[str, str] = Field(description="Of the two people, in the order in which they signed.")
 
 
@@ -242,7 +241,7 @@ class Discarded(Event):
 
     reason: DiscardReason
     method: DiscardMethod
-    evidence: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the donor's written request.")
+    evidence: FileHash | None = Field(default=None, description="SHA-256 of the donor's written request.")
     signatures: tuple[str, ...] = SIGNATURES
 
 
@@ -267,7 +266,8 @@ class TransferredOut(Event):
 
     to: str = CODE
     reason: str = REASON
-    evidence: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the receiving establishment's receipt.")
+    donors_request: FileHash | None = Field(default=None, description="SHA-256 of the donor's written request.")
+    evidence: FileHash = Field(description="SHA-256 of the receiving establishment's receipt.")
     signatures: tuple[str, ...] = SIGNATURES
 
 

@@ -9,6 +9,7 @@ from biobank.custody.body_shape import COMMITS
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, HASH, REASON
 from biobank.custody.states import StreamKind
+from biobank.foundation.kept_files import FileHash
 from biobank.quality.events import COUNT, SIGNATURE, SIGNATURES
 
 
@@ -42,7 +43,7 @@ class PaperFormFiled(Event):
     permission: ClassVar[Permission] = Permission.DEVIATION_OPEN
 
     deviation: str = CODE
-    form_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file as it is kept.")
+    form_sha256: FileHash = Field(description="SHA-256 of the file as it is kept.")
     did_by: str = Field(pattern=r"^US-[0-9A-Z]{7}$")
     second: str = Field(pattern=r"^US-[0-9A-Z]{7}$")
     form_from: str = Field(max_length=32, description="When the form begins; nothing on it happened before.")
@@ -116,9 +117,7 @@ class UnitsDisposed(Affected):
 
     disposition: Literal["cleared", "kept_held", "rejected", "followed_up"]
     reason: str = REASON
-    evidence: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of another bank's acknowledgement."
-    )
+    evidence: FileHash | None = Field(default=None, description="SHA-256 of another bank's acknowledgement.")
     signature: str = SIGNATURE
 
 

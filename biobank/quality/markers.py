@@ -33,11 +33,12 @@ from biobank.donors.service import keep_apart
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
+from biobank.foundation.kept_files import FileHash
 from biobank.quality.events import IsolationDecided, MarkerDecided, MarkerEntered
 from biobank.quality.holds import Scope, find_scope
 from biobank.quality.stored_files import require_stored
 from biobank.quality.streams import record_on_stream
-from biobank.specimens.shapes import Named, Sha256
+from biobank.specimens.shapes import Named
 
 
 class SampledLater(Conflict):
@@ -62,7 +63,7 @@ class EnterMarker(Circumstances):
     sampled_at: Instant = Field(description="When the sample was drawn, or the donor was examined.")
     laboratory: Named
     kit: Named = Field(description="Test kit or method.")
-    report_sha256: Sha256 = Field(description="The report, stored before: POST /attachments.")
+    report_sha256: FileHash = Field(description="The report, stored before: POST /attachments.")
 
 
 class DecideMarker(Circumstances):

@@ -19,6 +19,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.recording import Badge, Circumstances, FreeText, Instant, acknowledge, paper_forms
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
+from biobank.foundation.kept_files import FileHash
 from biobank.people.queries import get_site
 from biobank.quality.deviations import add_deviation
 from biobank.quality.incident_events import PaperFormFiled
@@ -61,7 +62,7 @@ class PaperFormRequest(Circumstances):
     """A form that was filled in by hand. `form_sha256` is of the file as it was stored here before."""
 
     site: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
-    form_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    form_sha256: FileHash
     did_by: Badge
     second: Badge
     began_at: Instant = Field(description="When the form begins; nothing on it happened before.")

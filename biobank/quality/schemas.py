@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances, FreeText, Instant
+from biobank.foundation.kept_files import FileHash
 from biobank.foundation.paging import Listed
 from biobank.quality.events import Decision, DiscardMethod, DiscardReason, RegulatoryBasis, TransferReason, Use
 
@@ -34,9 +35,9 @@ class DecisionRequest(Circumstances):
         default=None, description="Badge of the physician who will treat and accepted it. Needed to release conditionally."
     )
     physician_accepted_at: Instant | None = Field(default=None, description="When the physician signed.")
-    physician_acceptance: Sha256 | None = Field(default=None, description="SHA-256 of what they signed; POST /attachments first.")
+    physician_acceptance: FileHash | None = Field(default=None, description="SHA-256 of what they signed; see POST /attachments.")
     patient_accepted_at: Instant | None = Field(default=None, description="When the patient signed.")
-    patient_acceptance: Sha256 | None = Field(
+    patient_acceptance: FileHash | None = Field(
         default=None,
         description="SHA-256 of what the patient signed, kept with the donor's code.",
     )
@@ -71,9 +72,7 @@ class BasisOfSeveral(BasisRequest):
     specimens: list[Code] = Field(min_length=1, max_length=500)
 
 
-Evidence = Annotated[
-    str | None, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the donor's written request; POST /attachments first.")
-]
+Evidence = Annotated[FileHash | None, Field(description="SHA-256 of the donor's written request; POST /attachments first.")]
 
 
 class EndingRequest(Circumstances):
@@ -138,14 +137,14 @@ class TransferRequest(EndingRequest):
     to: str = Field(min_length=2, max_length=40, pattern=r"^[A-Z0-9_-]+$", description="The other establishment's code.")
     reason: TransferReason
     donors_request: Evidence = Field(default=None, description="SHA-256 of the donor's written request, when the donor asked.")
-    evidence: Sha256 = Field(description="SHA-256 of its receipt; keep the file with POST /attachments.")
+    evidence: FileHash = Field(description="SHA-256 of its receipt; keep the file with POST /attachments.")
 
 
 class ResolveRequest(Circumstances):
     """Which specimen an unidentified item is. The second person sends the same with `pending_act`."""
 
     same_as: Annotated[str, Field(pattern=r"^(HF|AD)[0-9]{2}-[0-9A-Z]{7}$", description="A specimen that is missing or lost.")]
-    evidence_sha256: Sha256 = Field(description="SHA-256 of what shows it; keep the file with POST /attachments.")
+    evidence_sha256: FileHash = Field(description="SHA-256 of what shows it; keep the file with POST /attachments.")
     expected_seq: int | None = Field(default=None, ge=0, le=2**31 - 1)
     signature: Token = None
     pending_act: UUID | None = None
@@ -228,7 +227,7 @@ class DeviationRequest(Circumstances):
     site: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")
     description: FreeText
     affected: list[DeviationSubjectPublic] = Field(default_factory=list, max_length=500)
-    attachments: list[Sha256] = Field(default_factory=list, max_length=20)
+    attachments: list[FileHash] = Field(default_factory=list, max_length=20)
 
 
 class CloseRequest(Circumstances):
@@ -237,7 +236,7 @@ class CloseRequest(Circumstances):
     cause: Reason
     decision: Reason
     corrective_action: FreeText
-    attachments: list[Sha256] = Field(default_factory=list, max_length=20)
+    attachments: list[FileHash] = Field(default_factory=list, max_length=20)
     signature: Token = None
 
 

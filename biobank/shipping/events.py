@@ -13,6 +13,7 @@ from biobank.custody.effects import Effect, body, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import BY_USER, CODE, INTO_THE_COLD, NO_OFFER, OUT, REASON
 from biobank.custody.states import CustodianKind, State, StreamKind
+from biobank.foundation.kept_files import FileHash
 
 SHIPMENT = Field(pattern=r"^SH-[0-9A-Z]{7}$")
 COURIER = Field(pattern=r"^[A-Z0-9_-]{2,40}$", description="The courier organisation's code.")
@@ -119,7 +120,7 @@ class Compared(ShipmentEvent):
     unknown: int = Field(ge=0, le=LISTED, description="How many scans were no code of ours.")
     seal_intact: bool | None = None
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Inside on arrival, m°C.")
-    logger_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the temperature record.")
+    logger_sha256: FileHash | None = Field(default=None, description="SHA-256 of the temperature record.")
     logged_lowest_mc: int | None = Field(default=None, description="The coldest that its logger read on the way, m°C.")
     logged_highest_mc: int | None = Field(default=None, description="The warmest, m°C.")
     unread_s: int | None = Field(default=None, ge=0, description="Seconds of the way of which its logger's file says nothing.")
@@ -157,7 +158,7 @@ class SentBack(ShipmentEvent):
 
     specimens: tuple[str, ...] = Field(min_length=1, max_length=LISTED)
     reason: str = REASON
-    logger_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the temperature record.")
+    logger_sha256: FileHash | None = Field(default=None, description="SHA-256 of the temperature record.")
     logged_lowest_mc: int | None = Field(default=None, description="The coldest that its logger read there and back, m°C.")
     logged_highest_mc: int | None = Field(default=None, description="The warmest, m°C.")
     unread_s: int | None = Field(default=None, ge=0, description="Seconds of the way of which its logger's file says nothing.")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from biobank.custody.recording import Circumstances, Instant
+from biobank.foundation.kept_files import FileHash
 from biobank.foundation.paging import Listed
 from biobank.foundation.scanned_text import Scanned
 from biobank.monitoring.loggers import Dates
@@ -21,7 +22,6 @@ ShipperCode = Annotated[str, Field(pattern=r"^EQ-[0-9A-Z]{7}$", description="The
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1, description="Sequence of the last event you saw. 428 when absent, 409 when old.")]
 Temperature = Annotated[int, Field(ge=-273_150, le=100_000, description="m°C")]
 Zone = Annotated[str, Field(min_length=1, max_length=60)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 DEFAULT_MINUTES = 30
 DAY_MINUTES = 24 * 60
@@ -168,7 +168,7 @@ class ShipmentReceiveRequest(Circumstances):
     temperature_mc: Temperature | None = None
     confirmed: bool = Field(default=False, description="The temperature was read again, and it is so.")
     boxes: list[ArrivedBox] = Field(default_factory=list, max_length=MOST_BOXES, description="Boxes that were looked at.")
-    logger_sha256: Sha256 | None = Field(
+    logger_sha256: FileHash | None = Field(
         default=None, description="SHA-256 that POST /attachments answered for the logger's file; it is read and judged."
     )
     zone: Zone | None = Field(default=None, description="Of the times in that file, where it names none: Europe/Vienna.")
@@ -186,7 +186,7 @@ class ShipmentRefuseRequest(Circumstances):
     label_legible: bool | None = Field(default=None, description="Null: nobody said.")
     temperature_mc: Temperature | None = None
     confirmed: bool = Field(default=False, description="The temperature was read again, and it is so.")
-    logger_sha256: Sha256 | None = Field(
+    logger_sha256: FileHash | None = Field(
         default=None, description="SHA-256 that POST /attachments answered for the logger's file; it is read and judged."
     )
     zone: Zone | None = Field(default=None, description="Of the times in that file, where it names none: Europe/Vienna.")

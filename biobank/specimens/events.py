@@ -11,6 +11,7 @@ from biobank.custody.event import Event
 from biobank.custody.events import BY_USER, CODE, INTO_THE_COLD, NO_OFFER
 from biobank.custody.states import Condition, HoldAct, State, StreamKind
 from biobank.foundation.errors import MalformedRequest, Refusal
+from biobank.foundation.kept_files import FileHash
 from biobank.specimens.materials import MaterialName
 from biobank.specimens.taking import HarvestMethod, taking_refusal
 
@@ -138,7 +139,7 @@ class UnidentifiedFound(_Begins):
     label: ClassVar[str] = "Register unidentified item"
 
     condition: Condition
-    photo_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    photo_sha256: FileHash | None = None
     place: str | None = Field(default=None, pattern=r"^[A-Z0-9-]{3,40}$")
 
 
@@ -202,7 +203,7 @@ class Frozen(Event):
     programme: str = NAMED
     cryoprotectant: str = NAMED
     cryoprotectant_contact_s: int = Field(ge=0, le=86_400, description="From adding it to the start of cooling, seconds.")
-    curve_sha256: str | None = Field(default=None, pattern=SHA256, description="Hash of the recorded cooling curve.")
+    curve_sha256: FileHash | None = Field(default=None, description="Hash of the recorded cooling curve.")
     equipment: tuple[str, ...] = CODES
     reagent_lots: tuple[str, ...] = CODES
 
@@ -354,7 +355,7 @@ class LotTested(Event):
     below_detection: bool = Field(default=False, description="The report says less than this.")
     viable_bp: int | None = Field(default=None, ge=0, le=10_000)
     organism: str | None = Field(default=None, max_length=60, description="What grew.")
-    report_sha256: str | None = Field(default=None, pattern=SHA256)
+    report_sha256: FileHash | None = None
     completes: str | None = Field(default=None, pattern=UUID_TEXT)
 
     @classmethod

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, model_validator
 
 from biobank.custody.recording import Circumstances, Instant
+from biobank.foundation.kept_files import FileHash
 from biobank.foundation.paging import Listed
 from biobank.specimens.materials import MaterialName, Unit
 from biobank.specimens.processes import ProcessName
@@ -17,7 +18,6 @@ from biobank.specimens.shapes import (
     ReagentLot,
     Recorded,
     Seq,
-    Sha256,
     SiteCode,
     SpecimenCode,
     SpecimenMade,
@@ -123,7 +123,7 @@ class FreezingRun(_Treatment):
     cryoprotectant_contact_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
         description="From adding the cryoprotectant to the start of cooling, seconds."
     )
-    curve_sha256: Sha256 | None = Field(default=None, description="Hash of the recorded cooling curve.")
+    curve_sha256: FileHash | None = Field(default=None, description="Hash of the recorded cooling curve.")
 
 
 class ThawingRun(_Treatment):
@@ -225,7 +225,7 @@ class RecordLotTest(Circumstances, Found):
     laboratory: Named | None = Field(
         default=None, description="A laboratory of the registers. Left out with `completes`: as it was sent."
     )
-    report_sha256: Sha256 | None = Field(default=None, description="Hash of the report. Required with a result.")
+    report_sha256: FileHash | None = Field(default=None, description="Hash of the report. Required with a result.")
     completes: UUID | None = Field(default=None, description="The pending test this result belongs to.")
 
 

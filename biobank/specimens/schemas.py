@@ -9,9 +9,10 @@ from pydantic import BaseModel, Field, model_validator
 from biobank.custody.recording import Circumstances
 from biobank.custody.states import Condition
 from biobank.donors.markers import Evaluation
+from biobank.foundation.kept_files import FileHash
 from biobank.foundation.paging import Listed
 from biobank.specimens.materials import Assay
-from biobank.specimens.shapes import EquipmentCode, Recorded, Seq, Sha256, SiteCode
+from biobank.specimens.shapes import EquipmentCode, Recorded, Seq, SiteCode
 
 AliasIssuer = Annotated[
     str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="Who gave the identifier, e.g. `clinic_east`, `din`.")
@@ -233,7 +234,7 @@ class RegisterUnidentified(Circumstances):
 
     site: SiteCode
     condition: Condition
-    photo_sha256: Sha256 | None = None
+    photo_sha256: FileHash | None = None
     place: Annotated[str, Field(pattern=r"^[A-Z0-9-]{3,40}$")] | None = Field(
         default=None, description="Code of where it was found."
     )

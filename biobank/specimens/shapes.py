@@ -26,7 +26,6 @@ ReagentLot = Annotated[str, Field(pattern=r"^RG-[0-9A-Z]{7}$"), AfterValidator(_
 SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$", examples=["LAB"])]
 Term = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded word, e.g. `abdomen`.")]
 Named = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()-]*$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Amount = Annotated[int, Field(ge=1, le=10**13, description="In the unit stated beside it.")]
 

@@ -54,9 +54,9 @@ units_of_withdrawals.give(_item)
 
 
 @photographs_of_patients.give
-def _is_photograph(session: Session, sha256: str) -> bool:
-    taken = select(outcome_result.c.event_hash).where(outcome_result.c.photograph_sha256 == sha256)
-    return session.execute(taken.limit(1)).first() is not None
+def _photographs(session: Session, hashes: Collection[str]) -> frozenset[str]:
+    taken = select(outcome_result.c.photograph_sha256).where(outcome_result.c.photograph_sha256.in_(list(hashes)))
+    return frozenset(session.execute(taken).scalars()) if hashes else frozenset()
 
 
 @clinics_of_withdrawals.give

@@ -14,6 +14,7 @@ from biobank.custody.effects import Effect, body, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import BY_USER, CODE, HASH, NO_OFFER, OUT, REASON
 from biobank.custody.states import LIVE, Condition, CustodianKind, HoldAct, State, StreamKind
+from biobank.foundation.kept_files import FileHash
 from biobank.withdrawals.workflow import Route, WithdrawalState
 
 AMOUNT = Field(ge=0, le=10**15, description="In the specimen's unit.")
@@ -94,9 +95,8 @@ class Delivered(Event):
     container_intact: bool
     label_legible: bool
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Arrival temperature, m°C.")
-    logger_sha256: str | None = Field(
+    logger_sha256: FileHash | None = Field(
         default=None,
-        pattern=r"^[0-9a-f]{64}$",
         description="Of the stored temperature record of the journey; null: none was given.",
     )
     logged_lowest_mc: int | None = Field(default=None, description="The coldest that its logger read on the way, m°C.")
@@ -178,9 +178,8 @@ class Returned(Event):
     site: str = CODE
     reason: str = REASON
     quality: Literal["quarantined", "released_to_bank", "rejected"]
-    logger_sha256: str | None = Field(
+    logger_sha256: FileHash | None = Field(
         default=None,
-        pattern=r"^[0-9a-f]{64}$",
         description="Of the stored temperature record of the journey; null: there is none.",
     )
     logged_lowest_mc: int | None = Field(default=None, description="The coldest that its logger read on the way, m°C.")

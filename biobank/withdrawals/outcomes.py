@@ -24,11 +24,12 @@ from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
+from biobank.foundation.kept_files import FileHash
 from biobank.foundation.paging import Listed, Paging, read_page
 from biobank.people.queries import zone_of
 from biobank.quality.adverse import reads_words
 from biobank.quality.deviations import words_kept
-from biobank.quality.schemas import Code, Reason, Sha256
+from biobank.quality.schemas import Code, Reason
 from biobank.quality.stored_files import attachment
 from biobank.vault import Keystore, put_document
 from biobank.withdrawals.case import Case, administration, find_row, moment_of, open_case, record_on_case, visible
@@ -115,7 +116,7 @@ class RecordMeasure(WithdrawalAct):
     specimen: Code = Field(description="The unit that was given.")
     value: int | None = Field(default=None, ge=-(10**9), le=10**9, description="In the plan's unit, within its scale.")
     not_done: Reason | None = Field(default=None, description="Why it was not done; then there is no value.")
-    photograph_sha256: Sha256 | None = None
+    photograph_sha256: FileHash | None = None
     measured_at: Instant | None = Field(default=None, description="When it was taken; default now.")
     corrects: Reason | None = Field(default=None, description="Why the result that stands is wrong; with another result only.")
 

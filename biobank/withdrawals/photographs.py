@@ -12,8 +12,8 @@ from biobank.custody.entry import parse_entry
 from biobank.custody.recording import acknowledge
 from biobank.foundation import clock
 from biobank.foundation.errors import NotFound, NotPermitted
+from biobank.foundation.kept_files import FileHash
 from biobank.quality.adverse import reads_words
-from biobank.quality.schemas import Sha256
 from biobank.quality.stored_files import attachment
 from biobank.transparency.models import event
 from biobank.withdrawals.case import find_row, open_case, record_on_case
@@ -35,7 +35,7 @@ class ReadingUnrecorded(NotPermitted):
 class ReadPhotograph(WithdrawalAct):
     """I look at this photograph."""
 
-    photograph_sha256: Sha256
+    photograph_sha256: FileHash
 
 
 class PhotographShown(BaseModel):

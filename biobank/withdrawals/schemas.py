@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances, FreeText, Instant
+from biobank.foundation.kept_files import FileHash
 from biobank.foundation.paging import Listed
 from biobank.foundation.scanned_text import Scanned
 from biobank.monitoring.loggers import Dates
@@ -148,7 +149,7 @@ class ReceiveRequest(WithdrawalAct):
     label_legible: bool
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Arrival temperature, m°C.")
     confirmed: bool = Field(default=False, description="The temperature was read again, and it is so.")
-    logger_sha256: Sha256 | None = Field(
+    logger_sha256: FileHash | None = Field(
         default=None,
         description="SHA-256 that POST /attachments answered for the logger's file; it is read and judged. Null: none was given.",
     )
@@ -193,7 +194,7 @@ class ReturnRequest(WithdrawalAct):
     site: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$", description="The site that has it now.")
     reason: Reason
     quality: Literal["quarantined", "released_to_bank", "rejected"] = Field(description="Quality's decision about it.")
-    logger_sha256: Sha256 | None = Field(
+    logger_sha256: FileHash | None = Field(
         default=None,
         description="SHA-256 that POST /attachments answered for the record; it is read and judged. Null: there is none.",
     )

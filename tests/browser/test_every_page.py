@@ -33,6 +33,13 @@ UNREACHABLE = """() => [...document.querySelectorAll('a[href], button, input:not
 UNPROTECTED = """() => [...document.forms].filter((f) => f.method === 'post' && !f.querySelector('[name=csrf_token]'))
   .map((f) => f.outerHTML.slice(0, 120))"""
 
+# Files are chosen: nobody sees, or types, 64 digits of a hash in a form.
+HASHES = """() => [...document.querySelectorAll('input:not([type=hidden]), textarea')]
+  .filter((e) => e.checkVisibility({ visibilityProperty: true }))
+  .filter((e) => e.pattern?.includes('{64}') || /^[0-9a-f]{64}$/m.test(e.value)
+    || /sha-?256|hash/i.test([...(e.labels ?? [])].map((one) => one.textContent).join(' ')))
+  .map((e) => e.outerHTML.slice(0, 120))"""
+
 # A field inside a frame may let its frame show the focus.
 FOCUS = """() => { const e = document.activeElement;
   const shows = (x) => { const s = getComputedStyle(x); return s.outlineStyle !== 'none' || s.boxShadow !== 'none'; };
@@ -67,6 +74,7 @@ def test_a_page_is_clean_reachable_and_cheap(look: Open, furnished: Furnished, r
 
     assert "<span" not in page.inner_text("body"), "markup is shown as text"
     assert page.evaluate(UNPROTECTED) == []
+    assert page.evaluate(HASHES) == []
     assert violations(page) == []
     page.emulate_media(color_scheme="dark")
     assert contrast_violations(page) == []

@@ -107,7 +107,7 @@ ActPage(
         title="Record a consent",
         submit="Record the consent",
         lead="A scan of the signed form is kept under the donor's own key; the paper stays where your papers are.",
-        attach={"donor": at.code},
+        attach={"donor": at.code, "site": at.read.clinic_site},
         icon="pen",
         draft=True,
         values={"kind": "banking", "given_at": f"{now().astimezone(at.zone):%Y-%m-%dT%H:%M}"},

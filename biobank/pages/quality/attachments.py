@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import mimetypes
+from collections.abc import Iterable
 from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
@@ -17,10 +18,11 @@ from biobank.acts.web import BankDep
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, EVERYWHERE
+from biobank.custody.legality import Snapshot
 from biobank.foundation.errors import PayloadTooLarge
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
-from biobank.pages.ui.forms import FormFault, is_file
+from biobank.pages.ui.forms import FormFault
 from biobank.pages.ui.session import Form, PagePerformer, PageReading, Visiting, local_path
 from biobank.quality import attachments
 from biobank.quality.schemas import ATTACHMENT_BYTES, ATTACHMENT_MIB, MEDIA_TYPES, AttachmentRequest
@@ -31,6 +33,18 @@ Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 OVERHEAD = 16 * 1024
 """Bytes of the form around the file."""
 TYPES = "PDF, PNG, JPEG, CSV and plain text"
+
+
+def about(actor: Actor, specimens: Iterable[Snapshot]) -> dict[str, str | None]:
+    """Return where a file about these specimens is kept: under their donor's key, if they are one person's, and at the site that
+    keeps them, where their donor is cared for or where they are: the first for which the actor may keep one."""
+    donors: set[str | None] = set()
+    sites: dict[str | None, None] = {}
+    for one in specimens:
+        donors.add(one.donor_code)
+        sites |= dict.fromkeys((one.home_site_code, one.clinic_site_code, one.projection.site_code))
+    own = [site for site in sites if site is not None and actor.may(Permission.DEVIATION_OPEN, at=site)]
+    return {"donor": donors.pop() if len(donors) == 1 else None, "site": own[0] if own else None}
 
 
 def _sites(session: Session, actor: Actor, _asked: Asked) -> Choices:
@@ -68,7 +82,7 @@ async def _keep(data: bytes, at: Acting[Choices]) -> Done | Response:
     digest, back, asking = at.form["sha256"], local_path(at.form.get("back")), at.form.get("field", "")
     if at.request.headers.get("accept") == "application/json":
         return JSONResponse({"sha256": digest})
-    if not is_file(asking):
+    if not asking.isidentifier():
         return Done(back, "The file is kept.", f"It is known as {digest}.")
     return Done(f"{back}{'&' if '?' in back else '?'}{urlencode({asking: digest})}", "The file is kept.")
 

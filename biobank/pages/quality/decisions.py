@@ -16,6 +16,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import SPECIMENS
 from biobank.foundation.terms import words
+from biobank.pages.quality.attachments import about
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.quality.acceptances import NAMES as ACCEPTANCE
 from biobank.quality.decisions import (
@@ -40,9 +41,9 @@ DECISION_LABELS = {
     "notification_plan": "For a conditional release: whom to tell, and how, if a late result is bad",
     "physician": "For a conditional release: badge of the physician who will treat",
     "physician_accepted_at": "When the physician accepted it",
-    "physician_acceptance": "SHA-256 of what the physician signed",
+    "physician_acceptance": "What the physician signed",
     "patient_accepted_at": "When the patient accepted it",
-    "patient_acceptance": "SHA-256 of what the patient signed, stored with the donor's code",
+    "patient_acceptance": "What the patient signed",
 }
 BASIS = ("basis", "authorisation", "reason")
 BASIS_LABELS = {"basis": "Legal basis", "authorisation": "Number or statute of the authorisation"}
@@ -84,12 +85,16 @@ def _draw_decision(at: Opened[Deciding]) -> ActForm:
     specimens = at.read.specimens
     now = _counted(Counter(one.projection.quality for one in specimens))
     basis = _counted(Counter(one.regulatory_basis for one in specimens))
+    belongs = about(at.actor, specimens) if specimens else {name: at.form.get(name) for name in ("donor", "site")}
     against = {one.code: one.detail for one in at.read.refusals(Decision.RELEASED_TO_BANK, planned=False, accepted=False)}
     return ActForm(
         title="Decide on quality",
         submit="Sign the decision",
         lead=" ".join([f"Now {now}; legal basis {basis}.", *against.values()]) if specimens else None,
         statement=f"You decide on the quality of {_what(at)}.",
+        attach=belongs,
+        # Ticked specimens are not read again when the form was refused: what a file chosen then is about stands in it.
+        hidden={name: value for name, value in belongs.items() if value},
         said="I have reviewed the record and decide as stated above.",
     )
 

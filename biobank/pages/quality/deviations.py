@@ -24,7 +24,6 @@ from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.quality import deviations
 from biobank.quality.deviation_ending import against_deviation, close_deviation, dispose_of_units
-from biobank.quality.dispositions import undecided
 from biobank.quality.schemas import CloseRequest, DeviationDetail, DeviationList, DeviationPublic, DeviationRequest
 
 router = APIRouter(include_in_schema=False)
@@ -178,11 +177,11 @@ def _to_decide(session: Session, actor: Actor, asked: Asked) -> DeviationDetail:
 
 
 def _draw_disposing(at: Opened[DeviationDetail]) -> ActForm:
-    left = undecided(at.read.units)
     return disposing_form(
         at.code,
-        left,
-        at.filled(specimens="\n".join(left)),
+        at.read.units,
+        at.filled(),
+        site=at.read.site,
         after="It frees nothing by itself: holds are lifted where they stand.",
         back=f"/deviations/{at.code}",
         trail=[("Deviations", "/deviations"), (at.code, f"/deviations/{at.code}"), ("Decide", None)],

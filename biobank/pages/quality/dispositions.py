@@ -10,7 +10,8 @@ from biobank.auth.actor import Actor
 from biobank.foundation.codes import Prefix
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, Trail
 from biobank.pages.ui.parts import Column
-from biobank.quality.dispositions import DisposeRequest
+from biobank.quality.dispositions import DisposeRequest, undecided
+from biobank.quality.schemas import JudgedUnit
 
 R = TypeVar("R")
 
@@ -19,7 +20,7 @@ LABELS = {
     "specimens": "Units, one a line",
     "disposition": "What becomes of them",
     "reason": "Why, in a few words",
-    "evidence": "SHA-256 of the other bank's acknowledgement, of what another bank has",
+    "evidence": "The other bank's acknowledgement, of what another bank has",
 }
 SCANS = {"specimens": (Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED)}
 CHOICES = {
@@ -43,15 +44,19 @@ UNITS = [*REACHED, Column("hold", "Hold", "chip"), Column("disposition", "Decide
 
 def disposing_form(
     about: str,
-    left: Sequence[str],
+    units: Sequence[JudgedUnit],
     filled: Mapping[str, Any],
     *,
+    site: str | None = None,
     but: Sequence[str] = (),
     after: str,
     back: str,
     trail: Trail,
 ) -> ActForm:
-    """Draw the form. `left`: the units nobody decided yet; `but`: what is not to choose here; `after`: what follows it."""
+    """Draw the form. `units`: all it reaches; `site`: where its file belongs, if at one; `but`: what is not to
+    choose here; `after`: what follows it."""
+    left = undecided(units)
+    donors = {one.donor for one in units if one.specimen in left}
     count = f"{len(left)} {'unit is' if len(left) == 1 else 'units are'} not decided yet."
     return ActForm(
         title="Decide about units",
@@ -61,9 +66,10 @@ def disposing_form(
         lead=f"{count} The last word on a unit counts. {after}",
         labels=LABELS,
         options={"disposition": [(name, said) for name, said in CHOICES.items() if name not in but]},
-        values=filled,
+        values={"specimens": "\n".join(left), **filled},
         statement=f"You decide what becomes of units that {about} reaches.",
         said="I have looked at each of these units, and decide as stated above.",
+        attach={"donor": donors.pop() if len(donors) == 1 else None, "site": site},
         back=back,
         trail=trail,
     )

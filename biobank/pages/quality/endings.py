@@ -19,6 +19,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.snapshots import get_visible
 from biobank.foundation import clock
 from biobank.foundation.terms import words
+from biobank.pages.quality.attachments import about
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Needs, Opened
 from biobank.quality import disposal
 from biobank.quality.disposal import ending_refusals
@@ -65,7 +66,7 @@ def _lead(at: Opened[Ending], route: Route, first: str) -> str:
     return " ".join(part for part in (first, said, left, _against(at, route)) if part)
 
 
-EVIDENCE = {"evidence": "SHA-256 of the donor's written request, when the donor asked"}
+EVIDENCE = {"evidence": "The donor's written request, when the donor asked"}
 
 
 def _proposal(
@@ -78,6 +79,7 @@ def _proposal(
         grave=True,
         lead=lead,
         labels=labels,
+        attach=about(at.actor, [at.read.specimen]),
         statement=f"You propose {statement.format(at.code)}.",
         said=said,
     )
@@ -102,6 +104,7 @@ def _announce(at: Opened[Ending]) -> ActForm:
         grave=True,
         lead=" ".join(part for part in (first, at.read.facts.remaining.sentence, against) if part),
         labels=EVIDENCE,
+        attach=about(at.actor, [at.read.specimen]),
         statement=f"You announce that {at.code} is to be destroyed, or used up.",
         said="Its end is announced for the reason stated.",
     )
@@ -139,7 +142,7 @@ def _transfer(at: Opened[Ending]) -> ActForm:
         {
             "to": "Code of the other establishment",
             "donors_request": EVIDENCE["evidence"],
-            "evidence": "SHA-256 of its receipt",
+            "evidence": "Its receipt",
         },
     )
 

@@ -11,7 +11,6 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.pages.quality.dispositions import disposing_form, disposing_page
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
-from biobank.quality.dispositions import undecided
 from biobank.quality.recall_ending import CloseRecallRequest, close_recall, closing_refusals, dispose
 from biobank.quality.recalls import read_recall
 from biobank.quality.schemas import RecallDetail
@@ -25,11 +24,10 @@ def _read(session: Session, actor: Actor, asked: Asked) -> RecallDetail:
 
 
 def _draw(at: Opened[RecallDetail]) -> ActForm:
-    left = undecided(at.read.items)
     return disposing_form(
         at.read.deviation,
-        left,
-        at.filled(specimens="\n".join(left)),
+        at.read.items,
+        at.filled(),
         but=("kept_held",),
         after="Nothing is freed before two of quality close the recall.",
         back=f"/recalls/{at.read.id}",

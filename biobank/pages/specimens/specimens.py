@@ -28,7 +28,7 @@ from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import SpecimenCode
-from biobank.pages.ui.entries import entry_of
+from biobank.pages.ui.entries import entry_of, files_of
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import quantity_text, when
 from biobank.pages.ui.forms import CIRCUMSTANCES, fields_of
@@ -36,6 +36,7 @@ from biobank.pages.ui.parts import ActionLink, Node
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.pages.viability.presentation import MEASURED_COLUMNS, expected, measured_row
+from biobank.quality.attachments import readable
 from biobank.quality.holds import liftable
 from biobank.quality.kept_words import plan_of, plan_refusals
 from biobank.specimens.lineage import lineage_of
@@ -98,14 +99,17 @@ class Dossier:
     liftable: Collection[UUID]
     reads_plan: bool
     """Whether this login may read who is told of a late bad result."""
+    files: Collection[str]
+    """Hashes of the files that this login may open."""
 
 
 def read_dossier(session: Session, actor: Actor, code: str, bank: Bank) -> Dossier:
     """Read a specimen with its latest events, counts, relatives, place and what may happen next; raise NotFound."""
     box, snapshot = map_around(session, actor, get_visible(session, actor, code))
+    events = stream_history(session, "specimen", code, max(0, snapshot.seq - EVENTS_SHOWN), EVENTS_SHOWN).items
     return Dossier(
         specimen_public(session, snapshot),
-        stream_history(session, "specimen", code, max(0, snapshot.seq - EVENTS_SHOWN), EVENTS_SHOWN).items,
+        events,
         viability_of(session, snapshot),
         lineage_of(session, actor, code),
         service.allowed_on(session, snapshot, actor, bank),
@@ -113,6 +117,7 @@ def read_dossier(session: Session, actor: Actor, code: str, bank: Bank) -> Dossi
         liftable(session, actor, [UUID(one.id) for one in snapshot.holds]),
         snapshot.projection.quality == Quality.RELEASED_CONDITIONALLY
         and not plan_refusals(actor, snapshot, plan_of(session, code)),
+        readable(session, actor, {sha256 for event in events for sha256 in files_of(event).values()}),
     )
 
 
@@ -138,7 +143,7 @@ async def show_specimen(request: Request, code: SpecimenCode, reading: PageReadi
         graph=draw_lineage(dossier.lineage),
         drawing=await asyncio.to_thread(_label_of, specimen, reading.bank.settings.host_name),
         relatives=len(dossier.lineage.nodes),
-        entries=[entry_of(event, state_after) for event in reversed(dossier.events)],
+        entries=[entry_of(event, state_after, dossier.files) for event in reversed(dossier.events)],
         acts=[*acts_of(dossier.allowed), *_reading(dossier)],
         liftable=dossier.liftable,
         older=custody.seq > len(dossier.events),

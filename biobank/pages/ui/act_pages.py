@@ -37,8 +37,9 @@ from biobank.auth.scope import ANYWHERE, Place
 from biobank.auth.sessions import WrongFormToken
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotSignedIn, Refusal, raise_first
+from biobank.foundation.kept_files import file_members
 from biobank.pages.ui.addresses import crumbs_of, parameters_of
-from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, is_file, parse_labelled
+from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, parse_labelled
 from biobank.pages.ui.rows import wants_rows
 from biobank.pages.ui.scanned import outdated_labels, scanned_code, scanned_codes, with_codes, with_plain_codes, with_scans
 from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, typed_in_address
@@ -253,7 +254,7 @@ class ActPage(Generic[R, M]):
         """Serve its GET alone: of a page whose acts all have addresses of their own."""
 
         async def show(request: Request, reading: PageReading, **path: Any) -> Response:
-            form = typed_in_address(request, [*self.asks, *filter(is_file, self.names)])
+            form = typed_in_address(request, [*self.asks, *file_members(self.model, *self.names)])
             return await self.draw(await self._open(request, reading, path, form, sent=False))
 
         self._route(router, self.address, show, "GET")
@@ -404,13 +405,17 @@ class ActPage(Generic[R, M]):
             hidden=form.hidden,
             statement=form.statement,
             meaning=("signed", form.said),
-            attach=_attaching(at.request, form.attach) if any(is_file(one.name) for one in [*fields, *form.also]) else None,
+            attach=_attaching(at.request, form.attach) if _takes_files([*fields, *form.also]) else None,
             rows=form.rows,
             draft=form.draft,
             plan=form.plan,
             action=at.request.url.path,
             **drawn(at.refusal),
         )
+
+
+def _takes_files(fields: Sequence[Field]) -> bool:
+    return any(one.kind in ("file", "files") for one in fields)
 
 
 def _attaching(request: Request, belongs: Mapping[str, str | None]) -> str:

@@ -1,10 +1,14 @@
 """Events of the log as entries of a timeline."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from markupsafe import Markup
+
+from biobank.custody.event import rules
+from biobank.foundation.kept_files import file_members
 from biobank.foundation.terms import words
 from biobank.pages.ui.code_pages import prefix_of
 from biobank.pages.ui.filters import code, quantity
@@ -17,8 +21,8 @@ SHORTEST_VALUE = 160
 """Characters of a list that are shown; the export has the whole entry."""
 
 
-def entry_of(event: Any, state_after: Callable[[str], str | None]) -> Entry:
-    """Turn an `EventPublic` into an entry; `state_after` says where a kind leads."""
+def entry_of(event: Any, state_after: Callable[[str], str | None], readable: Collection[str] = ()) -> Entry:
+    """Turn an `EventPublic` into an entry; `state_after` says where a kind leads, `readable` which files the reader may open."""
     hands = event.performed
     return Entry(
         kind=event.kind,
@@ -29,7 +33,7 @@ def entry_of(event: Any, state_after: Callable[[str], str | None]) -> Entry:
         performed_by=hands[0]["user"] if hands else None,
         confirmed=all(hand["confirmed"] or event.answers.get(hand["user"]) == "confirmed" for hand in hands),
         state_after=state_after(event.kind),
-        facts=list(facts_of(event.body)),
+        facts=[*facts_of(event.body), *opened(files_of(event), readable)],
         note=" ".join(_notes(event)) or None,
         source=event.source,
         late=event.late,
@@ -46,6 +50,21 @@ def _notes(event: Any) -> Iterable[str]:
         yield "Entered from paper."
     if event.comment:
         yield "A remark is kept in the vault."
+
+
+def files_of(event: Any) -> dict[str, str]:
+    """Return the files that an event names: member → hash."""
+    cls = rules.by_kind.get(event.kind)
+    members = [] if cls is None else file_members(cls)
+    return {name: event.body[name] for name in members if event.body.get(name) is not None}
+
+
+def opened(files: Mapping[str, str], readable: Collection[str]) -> Iterator[tuple[str, Markup]]:
+    """Yield a fact for each file that the reader may open."""
+    for name, sha256 in files.items():
+        if sha256 in readable:
+            link = Markup('<a href="/attachments/{}" download>the file</a>').format(sha256)
+            yield words(name.removesuffix("_sha256")), link
 
 
 def facts_of(body: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:

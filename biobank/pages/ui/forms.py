@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from biobank.foundation.errors import MalformedRequest, Refusal
+from biobank.foundation.kept_files import names_file
 from biobank.foundation.terms import words
 from biobank.pages.ui.faults import faults_of, is_term, plain_name, term_of
 from biobank.pages.ui.session import Form
@@ -263,7 +264,7 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         kind = "date"
     elif name in LONG:
         kind = "textarea"
-    elif is_file(name):
+    elif names_file(info):
         kind = "files" if get_origin(plain) is list else "file"
         value = "\n".join(value) if isinstance(value, list) else value
     elif get_origin(plain) is list:
@@ -272,15 +273,10 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         value = value.value
     hint = (
         None
-        if kind == "measure" or (kind == "select" and name in {"reason", "anatomical_site"})
+        if kind in ("measure", "file", "files") or (kind == "select" and name in {"reason", "anatomical_site"})
         else HINTS.get(name, info.description)
     )
     return Field(name, label or called(name, {}), kind, value, required, hint, choices or (), SCANNED.get(name, ""), unit)
-
-
-def is_file(name: str) -> bool:
-    """Say whether a field carries the hash of a file that is kept first, or the hashes of several."""
-    return name.endswith("_sha256") or name == "attachments"
 
 
 def called(name: str, labels: Mapping[str, str]) -> str:

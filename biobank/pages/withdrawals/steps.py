@@ -15,6 +15,7 @@ from biobank.auth.actor import Actor
 from biobank.custody.states import Quality
 from biobank.foundation.terms import words
 from biobank.pages.people.site_choices import Choices, own_sites
+from biobank.pages.quality.attachments import about
 from biobank.pages.shipping.boxes import compared, rows_to_compare
 from biobank.pages.shipping.shipments import asked_again, couriers_at
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
@@ -97,7 +98,7 @@ def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
             hidden={"expected_seq": str(standing.case.seq)},
             statement=statement_of(standing.case, label) if step.meaning else None,
             said=step.said,
-            attach={"donor": standing.case.donor},
+            attach=about(at.actor, standing.case.tubes.values()),
         )
 
     return ActPage(

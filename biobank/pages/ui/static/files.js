@@ -1,5 +1,5 @@
 // Files in a form: each is kept the moment it is chosen, and the form carries its hash. Without this file the form leads to the
-// page that keeps files, and what it fills in is seen as it is.
+// page that keeps files and back.
 
 import { newKey } from "./forms.js";
 import { t } from "./words.js";
@@ -25,32 +25,31 @@ async function keep(address, form, file) {
 
 function listen(part) {
   const address = new URL(part.dataset.keeps, location.href);
-  const typed = part.querySelector("[data-typed] input, [data-typed] textarea");
+  const hash = part.querySelector("input[type=hidden]");
   const chosen = part.querySelector("input[type=file]");
   const status = part.querySelector("[role=status]");
-  const needed = typed.required;
+  const elsewhere = part.querySelector("[data-elsewhere]");
+  const needed = "needed" in chosen.dataset;
   // What the summary of faults links to is what is seen.
-  const id = typed.id;
-  typed.id = `${id}-hash`;
-  part.querySelector("[data-typed] label").htmlFor = typed.id;
-  chosen.id = id;
-  part.querySelector("[data-chosen] label").htmlFor = id;
-  typed.required = false;
-  chosen.required = needed && !typed.value;
-  part.querySelector("[data-typed]").hidden = true;
+  const seen = elsewhere.querySelector("[id]");
+  chosen.id = seen.id;
+  seen.removeAttribute("id");
+  part.querySelector("[data-chosen] label").htmlFor = chosen.id;
+  chosen.required = needed && !hash.value;
+  elsewhere.hidden = true;
   part.querySelector("[data-chosen]").hidden = false;
-  if (typed.value) status.textContent = t("A file is attached. Choose another to take its place.");
+  if (hash.value) status.textContent = t("A file is attached. Choose another to take its place.");
 
   chosen.addEventListener("change", async () => {
     const files = [...chosen.files];
     if (!files.length) return;
     const hashes = [], names = [];
-    typed.value = "";
+    hash.value = "";
     chosen.setCustomValidity(t("Wait until the file is kept."));
     try {
       for (const file of files) {
         status.textContent = t("%(name)s is being kept …", { name: file.name });
-        hashes.push(await keep(address, typed.form, file));
+        hashes.push(await keep(address, hash.form, file));
         names.push(file.name);
       }
       status.textContent = t("Kept: %(names)s.", { names: names.join(", ") });
@@ -61,8 +60,8 @@ function listen(part) {
       chosen.required = needed;
     }
     chosen.setCustomValidity("");
-    typed.value = hashes.join("\n");
-    typed.dispatchEvent(new Event("input", { bubbles: true }));
+    hash.value = hashes.join("\n");
+    hash.dispatchEvent(new Event("input", { bubbles: true }));
   });
 }
 
