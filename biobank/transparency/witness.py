@@ -13,13 +13,17 @@ It speaks C2SP tlog-witness: ``POST /add-checkpoint`` with the body::
 | 400 | the request is not of that form, or the old size is larger than the checkpoint's |
 | 403 | no signature is by a key of that log |
 | 404 | the origin is not one this witness follows |
-| 409, the last size, `text/x.tlog.size` | the old size is not the last one, or the size is the same and the root is not |
-| 413 | longer than any request can be |
-| 422 | the proof does not show that the checkpoint extends the last one |
+| 409, the last size, `text/x.tlog.size` | the old size is not the last one |
+| 413 | longer than any request can be, or of a length that is not stated |
+| 422 | the proof is none, or does not show that the checkpoint extends the last one: also one of the same size with another root, \
+and one of size 0 with another root than the empty tree's |
 
-State is one register file per log (the last note, replaced by compare-and-swap and flushed), so a killed witness, or two by
-accident over one folder, never cosign two histories. A note that is genuinely signed and contradicts what was cosigned is kept
-in ``evidence/``: it is the log's own proof against itself.
+Whoever wants to know what a log showed to others asks ``GET /<SHA-256 of the origin, hex>/checkpoint``: the last note that was
+cosigned, with the cosignature; 404 for a log that never was.
+
+State is one register file per log (the last note with our line, replaced by compare-and-swap and flushed), so a killed witness, or
+two by accident over one folder, never cosign two histories. A note that is genuinely signed and contradicts what was cosigned is
+kept in ``evidence/``: it is the log's own proof against itself.
 
 Needs no database and nothing of the bank's: a folder, a key, and the public keys of the logs it follows.
 """
@@ -29,6 +33,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,10 +47,12 @@ from biobank.transparency.register import FileRegister, RegisterMissing, Registe
 from biobank.transparency.tree import EMPTY_ROOT, HASH_BYTES, ProofError, verify_consistency
 
 MAX_BODY: Final = 64 * 1024
+LONGEST_PROOF: Final = 63
 MAX_EVIDENCE: Final = 200
 """How many contradictions are kept. One is enough; a broken log must not fill the disk."""
 
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
+_CHECKPOINT_OF = re.compile(r"/([0-9a-f]{64})/checkpoint")
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A request, taken apart."""
+    """A request, taken apart. ``proof`` is None when a line of it is no hash."""
 
     old_size: int
-    proof: tuple[bytes, ...]
+    proof: tuple[bytes, ...] | None
     note: str
     checkpoint: Checkpoint
 
@@ -85,14 +92,15 @@ class Witness:
         if not keys:
             return Answer(404, "this witness does not follow that log\n")
         try:
-            open_note(asked.note, keys)
+            opened = open_note(asked.note, keys)
         except NoteError as exc:
             return Answer(403, f"{exc}\n")
         if asked.old_size > asked.checkpoint.size:
             return Answer(400, "the old size is larger than the checkpoint's\n")
-        return self._extend(asked)
+        # Lines of keys that we do not know could be anything: they are not kept and not shown to others.
+        return self._extend(asked, opened.text + "\n" + "".join(signature.line() for signature in opened.verified))
 
-    def _extend(self, asked: _Asked) -> Answer:
+    def _extend(self, asked: _Asked, signed: str) -> Answer:
         register = self.register(asked.checkpoint.origin)
         try:
             old_note: str | None = register.read()
@@ -107,19 +115,25 @@ class Witness:
             if last:
                 self._keep(asked, old_note)
             return refusal
+        time_s = int(clock.now().timestamp())
+        line = self._cosigner.cosign(asked.checkpoint.text().encode(), time_s).line()
         # The same checkpoint again is written again too: whoever wrote it may have died before the disk had it.
         try:
             if old_note is None:
-                register.create(asked.note)
+                register.create(signed + line)
             else:
-                register.compare_and_swap(old_note, asked.note)
+                register.compare_and_swap(old_note, signed + line)
         except RegisterMoved:
-            return self._extend(asked)  # another request was first: judge again from what it left
-        return self._cosigned(asked.checkpoint)
+            return self._extend(asked, signed)  # another request was first: judge again from what it left
+        return Answer(200, line)
 
-    def _cosigned(self, checkpoint: Checkpoint) -> Answer:
-        time_s = int(clock.now().timestamp())
-        return Answer(200, self._cosigner.cosign(checkpoint.text().encode(), time_s).line())
+    def last_checkpoint(self, origin_hash: str) -> Answer:
+        """Return the last note of a log that was cosigned, with our line, by the SHA-256 of the log's origin in hex."""
+        for origin in {key.name for key in self._logs()}:
+            if hashlib.sha256(origin.encode()).hexdigest() == origin_hash:
+                with suppress(RegisterMissing):
+                    return Answer(200, self.register(origin).read())
+        return Answer(404, "this witness has cosigned nothing of that log\n")
 
     def register(self, origin: str) -> FileRegister:
         """Return the register of one log."""
@@ -133,7 +147,7 @@ class Witness:
         target = folder / f"{name}.txt"
         if target.exists() or sum(1 for _ in folder.iterdir()) >= MAX_EVIDENCE:
             return
-        proof = "".join(f"{node.hex()}\n" for node in asked.proof)
+        proof = "".join(f"{node.hex()}\n" for node in asked.proof or ())
         fresh = target.with_suffix(".new")
         fresh.write_text(
             f"Cosigned before:\n\n{cosigned}\nPresented later, signed by the log, and no extension of it:\n\n{asked.note}\n"
@@ -175,29 +189,38 @@ def make_server(witness: Witness, host: str, port: int) -> ThreadingHTTPServer:
     """Return a server that answers for ``witness``; call ``serve_forever``. Put a proxy with TLS before it."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # a log asks every second: one connection serves many requests
         server_version = "witness"
         sys_version = ""
         timeout = 20  # an idle or slow client does not hold a thread for longer
+        wbufsize = -1  # an answer leaves in one piece, or a kept connection waits for acknowledgements
 
         def do_POST(self) -> None:
-            if self.path != "/add-checkpoint":
-                self._send(Answer(404, "this is a witness: POST /add-checkpoint\n"))
-                return
             length = self.headers.get("Content-Length", "")
-            if not length.isdecimal() or int(length) > MAX_BODY:
-                self.close_connection = True
+            if "Transfer-Encoding" in self.headers or not length.isdecimal() or int(length) > MAX_BODY:
+                self.close_connection = True  # what follows was not read and is no request
                 self._send(Answer(413, f"a request states its length and is at most {MAX_BODY} bytes\n"))
                 return
-            self._send(witness.add_checkpoint(self.rfile.read(int(length))))
+            body = self.rfile.read(int(length))
+            if self.path == "/add-checkpoint":
+                self._send(witness.add_checkpoint(body))
+            else:
+                self._send(Answer(404, "this is a witness: POST /add-checkpoint\n"))
 
         def do_GET(self) -> None:
-            self._send(Answer(200, witness.describe()) if self.path == "/" else Answer(404, "not here\n"))
+            asked = _CHECKPOINT_OF.fullmatch(self.path)
+            if asked is not None:
+                self._send(witness.last_checkpoint(asked[1]))
+            else:
+                self._send(Answer(200, witness.describe()) if self.path == "/" else Answer(404, "not here\n"))
 
         def _send(self, answer: Answer) -> None:
             data = answer.body.encode()
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.media_type)
             self.send_header("Content-Length", str(len(data)))
+            if self.close_connection:
+                self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(data)
 
@@ -208,29 +231,31 @@ def make_server(witness: Witness, host: str, port: int) -> ThreadingHTTPServer:
 
 
 def _parse(body: bytes) -> _Asked:
-    """Take a request apart. Raises ValueError."""
+    """Take a request apart. Raises ValueError. A proof that is none is judged after the note: a stranger's is not looked at."""
     text = body.decode()
     head, gap, note = text.partition("\n\n")
     lines = head.split("\n")
     old = _OLD.fullmatch(lines[0])
     if not gap or old is None:
         raise ValueError("a request is `old <size>`, a proof, an empty line and a checkpoint")
-    proof = [from_base64(line) for line in lines[1:]]
-    hashes = tuple(node for node in proof if node is not None and len(node) == HASH_BYTES)
-    if len(hashes) != len(proof) or len(hashes) > 63:
-        raise ValueError("a proof is at most 63 hashes of 32 bytes in base64, one a line")
-    return _Asked(int(old[1]), hashes, note, Checkpoint.from_text(split_note(note)[0]))
+    if len(lines) > LONGEST_PROOF + 1:
+        raise ValueError(f"a proof is at most {LONGEST_PROOF} lines")
+    nodes = [from_base64(line) for line in lines[1:]]
+    hashes = tuple(node for node in nodes if node is not None and len(node) == HASH_BYTES)
+    return _Asked(int(old[1]), hashes if len(hashes) == len(nodes) else None, note, Checkpoint.from_text(split_note(note)[0]))
 
 
 def _no_extension(asked: _Asked, old: Checkpoint | None) -> Answer | None:
     """Return why the checkpoint does not extend what was cosigned last, or None when it does or is the same."""
-    new = asked.checkpoint
-    if old is not None and new.size == old.size:
-        return None if new.root == old.root else _conflict(old.size)
+    new, proof = asked.checkpoint, asked.proof
     try:
+        if proof is None:
+            raise ProofError("a proof is hashes of 32 bytes in base64, one a line")
+        if new.size == 0 and new.root != EMPTY_ROOT:
+            raise ProofError("the tree of no entries has one root only")
         if old is not None and old.size:
-            verify_consistency(old.size, new.size, old.root, new.root, asked.proof)
-        elif asked.proof or (new.size == 0 and new.root != EMPTY_ROOT):
+            verify_consistency(old.size, new.size, old.root, new.root, proof)
+        elif proof:
             raise ProofError("nothing is proven from the empty tree: send no hashes")
     except ProofError as exc:
         return Answer(422, f"{exc}\n")

@@ -1,6 +1,8 @@
 """The witness over real HTTP: it cosigns one history, and keeps the proof when it is shown another."""
 
 import base64
+import hashlib
+import http.client
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from biobank.transparency.checkpoint import Checkpoint
 from biobank.transparency.cosignature import CosignatureVerifier, Cosigner, find_cosignature
 from biobank.transparency.note import MalformedKey, Signer, Verifier, to_base64
-from biobank.transparency.tree import CompactRange, consistency_proof, fold_perfect, hash_leaf
+from biobank.transparency.tree import EMPTY_ROOT, CompactRange, consistency_proof, fold_perfect, hash_leaf
 from biobank.transparency.witness import MAX_BODY, Witness, make_server, read_log_keys
 from tests.transparency.conftest import KEY, NEXT_KEY, ORIGIN
 
@@ -108,7 +110,7 @@ def test_another_history_is_refused_and_kept_as_evidence(witness: Running, size:
 
     answer = witness.ask(request(7, other))
 
-    assert answer.status_code == (409 if size == 7 else 422)
+    assert answer.status_code == 422
     (kept,) = (witness.folder / "evidence").iterdir()
     assert note(other) in kept.read_text()
     assert note(leaves(7)) in kept.read_text()
@@ -133,7 +135,6 @@ def test_a_stranger_and_a_wrong_signature_are_refused_and_leave_no_trace(witness
         b"old -1\n\nx",
         b"old 01\n\n" + note(leaves(1)).encode(),
         b"old 0\n\xff\n\n",
-        b"old 0\nAAAA\n\n" + note(leaves(1)).encode(),
         b"old 5\n\n" + note(leaves(3)).encode(),
         b"old 0\n" + b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n" * 64 + b"\n" + note(leaves(1)).encode(),
     ],
@@ -142,13 +143,77 @@ def test_rubbish_is_a_400(witness: Running, body: bytes) -> None:
     assert witness.ask(body).status_code == 400
 
 
-def test_hashes_from_the_empty_tree_and_a_wrong_proof_are_a_422(witness: Running) -> None:
-    body = request(0, leaves(1)).replace(b"old 0\n", b"old 0\n" + to_base64(bytes(32)).encode() + b"\n")
-    assert witness.ask(body).status_code == 422
+def with_proof(body: bytes, *lines: bytes) -> bytes:
+    return body.replace(b"\n\n", b"\n" + b"".join(line + b"\n" for line in lines) + b"\n", 1)
+
+
+NO_HASH = b"AAAA"
+SOME_HASH = to_base64(bytes(32)).encode()
+
+
+@pytest.mark.parametrize("old", [0, 3])
+@pytest.mark.parametrize("line", [SOME_HASH, NO_HASH, b"no base64", b"=", SOME_HASH + b"="], ids=repr)
+def test_a_wrong_or_malformed_proof_is_a_422_and_moves_nothing(witness: Running, old: int, line: bytes) -> None:
+    if old:
+        assert witness.ask(request(0, leaves(3))).status_code == 200
+
+    assert witness.ask(with_proof(request(old, leaves(8)), line)).status_code == 422
+    assert witness.ask(with_proof(request(old, leaves(max(old, 1))), line)).status_code == 422
+
+    assert witness.ask(request(old, leaves(8))).status_code == 200
+
+
+def test_the_same_checkpoint_with_a_proof_is_a_422(witness: Running) -> None:
     witness.ask(request(0, leaves(3)))
-    assert (
-        witness.ask(request(3, leaves(8)).replace(b"\n\n", b"\n" + to_base64(bytes(32)).encode() + b"\n\n", 1)).status_code == 422
-    )
+    assert witness.ask(with_proof(request(3, leaves(3)), SOME_HASH)).status_code == 422
+    assert witness.ask(request(3, leaves(3))).status_code == 200
+
+
+@pytest.mark.parametrize(("root", "status"), [(EMPTY_ROOT, 200), (bytes(32), 422)])
+def test_a_tree_of_no_entries_has_one_root(witness: Running, root: bytes, status: int) -> None:
+    signed = Checkpoint(ORIGIN, 0, root).sign((KEY,))
+    assert witness.ask(f"old 0\n\n{signed}".encode()).status_code == status
+    assert witness.ask(request(0, leaves(2))).status_code == 200
+
+
+def test_a_malformed_proof_of_a_stranger_is_not_looked_at(witness: Running) -> None:
+    tree = leaves(2)
+    stranger = Signer("stranger.example/log", bytes(32))
+    asked = with_proof(request(0, tree, note(tree, stranger, origin="stranger.example/log")), NO_HASH)
+    assert witness.ask(asked).status_code == 404
+    assert witness.ask(with_proof(request(0, tree, note(tree, Signer(ORIGIN, bytes(32)))), NO_HASH)).status_code == 403
+
+
+def test_whoever_asks_gets_the_last_checkpoint_with_the_cosignature_and_nothing_that_others_added(witness: Running) -> None:
+    address = f"{witness.url}/{hashlib.sha256(ORIGIN.encode()).hexdigest()}/checkpoint"
+    assert httpx.get(address).status_code == 404
+    witness.ask(request(0, leaves(2)))
+    added = note(leaves(5)) + Signer("stranger.example", bytes(32)).sign(b"x").line()
+    line = witness.ask(request(2, leaves(5), added)).text
+
+    answer = httpx.get(address)
+
+    assert (answer.status_code, answer.text) == (200, note(leaves(5)) + line)
+    assert httpx.get(address.replace(ORIGIN, "x").replace("/checkpoint", "x/checkpoint")).status_code == 404
+    witness.keys.clear()
+    assert httpx.get(address).status_code == 404
+
+
+def test_one_connection_serves_many_requests_and_ends_after_a_body_that_is_not_read(witness: Running) -> None:
+    host, port = witness.server.server_address[:2]
+    connection = http.client.HTTPConnection(str(host), int(port), timeout=20)
+    connection.connect()
+    kept = connection.sock
+    for old, size in ((0, 1), (1, 4)):
+        connection.request("POST", "/add-checkpoint", request(old, leaves(size)))
+        answer = connection.getresponse()
+        assert (answer.version, answer.status, answer.read()[:3]) == (11, 200, "—".encode())
+        connection.request("POST", "/other", b"POST /add-checkpoint HTTP/1.1\r\n\r\n")
+        assert connection.getresponse().read().startswith(b"this is a witness")
+        assert connection.sock is kept
+    connection.request("POST", "/add-checkpoint", iter([b"old 4\n"]), {"Transfer-Encoding": "chunked"}, encode_chunked=True)
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("Connection")) == (413, "close")
 
 
 def test_only_one_address_and_a_bounded_body(witness: Running) -> None:
