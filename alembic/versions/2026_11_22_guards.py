@@ -19,9 +19,10 @@ APPEND_ONLY = (
     "act_timed_out", "administration", "alarm_step", "attachment", "attempt", "checkpoint", "cosignature",
     "deviation_attachment", "deviation_subject", "deviation_unit", "event", "excursion_item_past", "label_reconciliation",
     "leaf", "log_quarantine", "logger_file", "lot_test", "outcome_measure", "outcome_result", "paper_check", "paper_form",
-    "processing", "processing_input", "recall", "recall_closing", "recall_item", "register_warning", "rule_table",
-    "shipment_box", "shipment_item", "stock_count_line", "tile", "tree_head", "viability_assay", "viability_criterion",
-    "viability_fit", "viability_parameters", "viability_report", "viability_thaw", "withdrawal_outcome",
+    "processing", "processing_input", "recall", "recall_closing", "recall_item", "register_warning", "root_signature",
+    "rule_table", "shipment_box", "shipment_item", "stock_count_line", "tile", "tree_head", "viability_assay",
+    "viability_criterion", "viability_fit", "viability_parameters", "viability_report", "viability_thaw",
+    "withdrawal_outcome",
 )
 NEVER_DELETED = (
     "adverse_event", "alarm", "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor",
@@ -31,7 +32,7 @@ NEVER_DELETED = (
     "unit_disposition", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
 )
 SEALER_ONLY = (
-    "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "tile", "tree_head",
+    "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "root_signature", "tile", "tree_head",
 )
 APP_MAY_DELETE = (
     "donor_allergy", "donor_document", "donor_index", "donor_marker", "idempotency", "job_file", "log_difference",
@@ -156,9 +157,9 @@ def upgrade() -> None:
     for table in APP_MAY_DELETE:
         op.execute(f"GRANT DELETE ON {table} TO biobank_app")
 
-    op.execute("GRANT SELECT ON event, pending, leaf, tile, tree_head, checkpoint, cosignature, log_quarantine, log_lock, "
+    op.execute("GRANT SELECT ON event, pending, leaf, tile, tree_head, checkpoint, cosignature, root_signature, log_quarantine, log_lock, "
                "log_report TO biobank_sealer")  # fmt: skip
-    op.execute("GRANT INSERT ON leaf, tile, tree_head, checkpoint, cosignature, log_quarantine TO biobank_sealer")
+    op.execute("GRANT INSERT ON leaf, tile, tree_head, checkpoint, cosignature, root_signature, log_quarantine TO biobank_sealer")
     op.execute("GRANT DELETE ON pending TO biobank_sealer")
     op.execute("GRANT UPDATE ON log_lock TO biobank_sealer")
     op.execute("GRANT INSERT, UPDATE ON log_report TO biobank_sealer")

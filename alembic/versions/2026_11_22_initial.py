@@ -1262,6 +1262,16 @@ def upgrade() -> None:
     op.create_index("ix_register_warning_entry", "register_warning", ["entry_key"], unique=False)
     op.create_index("ix_register_warning_used_in", "register_warning", ["used_in"], unique=False)
     op.create_table(
+        "root_signature",
+        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key_id", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("octet_length(signature) = 64", name=op.f("a_root_signature_is_ed25519")),
+        sa.ForeignKeyConstraint(["size"], ["checkpoint.size"], name=op.f("fk_root_signature_size")),
+        sa.PrimaryKeyConstraint("size", "key_id", name=op.f("pk_root_signature")),
+        info={"append_only": True, "sealer_only": True},
+    )
+    op.create_table(
         "sensor_doubt",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("sensor_code", sa.Text(), nullable=False),
@@ -2584,6 +2594,7 @@ def downgrade() -> None:
     op.drop_index("ix_sensor_doubt_open", table_name="sensor_doubt", postgresql_where=sa.text("answer IS NULL"))
     op.drop_index("a_doubt_of_an_instant", table_name="sensor_doubt")
     op.drop_table("sensor_doubt")
+    op.drop_table("root_signature")
     op.drop_index("ix_register_warning_used_in", table_name="register_warning")
     op.drop_index("ix_register_warning_entry", table_name="register_warning")
     op.drop_table("register_warning")

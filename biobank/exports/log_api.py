@@ -17,6 +17,7 @@ from biobank.acts.web import BankDep, Reading
 from biobank.exports import log_queries
 from biobank.exports.log_schemas import ConsistencyProof, InclusionProof
 from biobank.transparency.checkpoint import MAX_TREE_SIZE
+from biobank.transparency.cose import MEDIA_TYPE
 
 router = APIRouter(prefix="/api/v1/log", tags=["custody log"])
 
@@ -41,16 +42,27 @@ async def read_checkpoint(
 @router.get(
     "/proofs/{leaf_hash}",
     response_model=InclusionProof,
-    responses={200: {"content": {"text/plain": {}}, "description": "The proof; as `text/plain`, the inclusion receipt alone."}},
+    responses={
+        200: {
+            "content": {"text/plain": {}, MEDIA_TYPE: {}},
+            "description": "The proof; as `text/plain` the inclusion receipt alone, as `application/cose` that in COSE.",
+        }
+    },
 )
 async def read_proof(
     leaf_hash: Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")],
     bank: BankDep,
     size: Size = None,
+    key: Annotated[str | None, Query(pattern=r"^[0-9a-f]{8}$", description="Of COSE: the id of the log's key.")] = None,
     accept: Annotated[str | None, Header()] = None,
 ) -> InclusionProof | Response:
-    """Where an event stands in the log, with the path that shows it and the receipt to keep (C2SP tlog-proof)."""
-    proof = await bank.database.read(lambda s: log_queries.prove_inclusion(s, bytes.fromhex(leaf_hash), size, bank.upper_tiles))
+    """Where an event stands in the log, with the path that shows it and the receipt to keep (C2SP tlog-proof, or COSE)."""
+    leaf, upper = bytes.fromhex(leaf_hash), bank.upper_tiles
+    if accept is not None and accept.startswith(MEDIA_TYPE):
+        origin = bank.settings.log_origin
+        receipt = await bank.database.read(lambda s: log_queries.cose_receipt(s, leaf, size, origin, key, upper))
+        return Response(receipt, media_type=f'{MEDIA_TYPE}; cose-type="cose-sign1"')
+    proof = await bank.database.read(lambda s: log_queries.prove_inclusion(s, leaf, size, upper))
     if accept is not None and accept.startswith("text/plain") and proof.receipt is not None:
         return Response(proof.receipt, media_type=NOTE)
     return proof

@@ -9,6 +9,7 @@ Whoever verifies holds a policy with the sizes between which each key counts; ``
 """
 
 import time
+from pathlib import Path
 
 from sqlalchemy import text
 from sqlmodel import Session
@@ -83,7 +84,7 @@ def policy_text(bank: Bank, *, kept: str = "") -> str:
     """Return the policy that a verifier of this bank's log needs: every key with its sizes, and the receipt and recovery keys.
 
     ``kept`` is an older policy whose lines about witnesses, groups, quorum and age are carried over; without any the quorum is
-    none. Raises KeyFileError when a key file is missing, the recovery key's public half included.
+    none. A bank that has no recovery key yet says so in a comment. Raises KeyFileError when another key's file is missing.
     """
     folder, origin = bank.settings.secrets, bank.settings.log_origin
     lines = [f"origin {origin}"]
@@ -102,12 +103,18 @@ def policy_text(bank: Bank, *, kept: str = "") -> str:
     for key, (start, end) in sorted(spans.items(), key=lambda item: item[1][0] or 0):
         lines.append(f"log {key}" + (f" from {start}" if start else "") + ("" if end is None else f" to {end}"))
     lines.append(f"receipts {keys.public_key(folder, keys.RECEIPT_KEY)}")
-    lines.append(f"recovery {keys.public_key(folder, keys.RECOVERY_KEY)}")
+    lines.append(_recovery_line(folder))
     carried = [line for line in kept.splitlines() if line.split(" ")[0] in ("witness", "group", "quorum", "max-age", "skew")]
     lines += carried
     if not any(line.startswith("quorum ") for line in carried):
         lines.append("quorum none")
     return "\n".join(lines) + "\n"
+
+
+def _recovery_line(folder: Path) -> str:
+    if not (folder / f"{keys.RECOVERY_KEY}.vkey").exists():
+        return "# no recovery key yet: make it with `biobank keys recovery FILE`, then hand out this policy again"
+    return f"recovery {keys.public_key(folder, keys.RECOVERY_KEY)}"
 
 
 def _append_and_wait(bank: Bank, event: Event, path: str, patience_s: float) -> int:

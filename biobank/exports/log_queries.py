@@ -12,6 +12,7 @@ from biobank.auth.scope import ANYWHERE, EVERYWHERE
 from biobank.exports.log_schemas import ConsistencyProof, InclusionProof
 from biobank.foundation.errors import NotFound, NotPermitted, Refusal
 from biobank.transparency import stored_log
+from biobank.transparency.cose import inclusion_receipt
 from biobank.transparency.note import to_base64
 from biobank.transparency.proof import InclusionReceipt
 from biobank.transparency.stored_tiles import Fetch, TileMissing
@@ -36,6 +37,13 @@ class SealRefused(NotFound):
 
     code = "in_quarantine"
     title = "In quarantine"
+
+
+class NoCheckpointOfThisSize(NotFound):
+    """A receipt needs a signature of the log, which signs only the sizes at which it published."""
+
+    code = "no_checkpoint_of_this_size"
+    title = "No checkpoint of this size"
 
 
 class LogDamaged(Refusal):
@@ -77,6 +85,40 @@ def prove_inclusion(session: Session, leaf_hash: bytes, size: int | None, upper:
 
     Raises NotSealedYet, SealRefused, NotFound (no such event, or not among the first `size` entries), LogDamaged.
     """
+    proof, checkpoint = _included(session, leaf_hash, size, upper)
+    return InclusionProof(
+        leaf_hash=leaf_hash.hex(),
+        index=proof.index,
+        size=proof.size,
+        root=to_base64(proof.root),
+        path=[to_base64(node) for node in proof.path],
+        receipt=None if checkpoint is None else InclusionReceipt(proof.index, proof.path, checkpoint.note).to_text(),
+    )
+
+
+def cose_receipt(
+    session: Session, leaf_hash: bytes, size: int | None, origin: str, key: str | None, upper: UpperTiles | None = None
+) -> bytes:
+    """Return an event's inclusion receipt as COSE, by the log's key of the id `key` (8 hex digits) where two sign.
+
+    Raises NoCheckpointOfThisSize besides what `prove_inclusion` raises; NotFound where that key did not sign.
+    """
+    proof, checkpoint = _included(session, leaf_hash, size, upper)
+    signatures = {} if checkpoint is None else stored_log.root_signatures(fetch_in(session), proof.size)
+    if not signatures:
+        raise NoCheckpointOfThisSize(
+            f"The log signed no root of {proof.size} entries. Leave `size` out and take the receipt under the checkpoint it has."
+        )
+    for key_id, signature in signatures.items():
+        if key is None or key_id.hex() == key:
+            return inclusion_receipt(origin, key_id, signature, proof)
+    raise NotFound(f"The log's key {key} did not sign the root of {proof.size} entries.")
+
+
+def _included(
+    session: Session, leaf_hash: bytes, size: int | None, upper: UpperTiles | None
+) -> tuple[stored_log.Inclusion, stored_log.Published | None]:
+    """Return where an event stands, with the checkpoint of exactly that size where there is one."""
     fetch = fetch_in(session)
     published = stored_log.published_size(fetch)
     index = stored_log.index_of(fetch, leaf_hash)
@@ -91,17 +133,9 @@ def prove_inclusion(session: Session, leaf_hash: bytes, size: int | None, upper:
             raise NotFound(f"The event is entry {index}; the published log has {published} entries. Ask for a size in between.")
         checkpoint = stored_log.checkpoint_of(fetch, size)
     try:
-        proof = stored_log.prove_inclusion(fetch, index, size, upper)
+        return stored_log.prove_inclusion(fetch, index, size, upper), checkpoint
     except TileMissing as missing:
         raise _damaged(missing) from missing
-    return InclusionProof(
-        leaf_hash=leaf_hash.hex(),
-        index=index,
-        size=proof.size,
-        root=to_base64(proof.root),
-        path=[to_base64(node) for node in proof.path],
-        receipt=None if checkpoint is None else InclusionReceipt(index, proof.path, checkpoint.note).to_text(),
-    )
 
 
 def prove_consistency(session: Session, old: int, new: int | None, upper: UpperTiles | None = None) -> ConsistencyProof:

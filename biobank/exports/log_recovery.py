@@ -30,7 +30,7 @@ from biobank.transparency import keys
 from biobank.transparency.checkpoint import Checkpoint
 from biobank.transparency.note import Signer, Verifier, open_note, sign_note, to_base64
 
-LOG_TABLES: Final = ("cosignature", "checkpoint", "tree_head", "tile", "leaf", "log_quarantine")
+LOG_TABLES: Final = ("cosignature", "root_signature", "checkpoint", "tree_head", "tile", "leaf", "log_quarantine")
 KEY_FILES: Final = tuple(f"{n}.{s}" for n in (keys.LOG_KEY, keys.NEXT_LOG_KEY, keys.RECEIPT_KEY) for s in ("skey", "vkey"))
 SILENCE: Final = timedelta(seconds=60)
 

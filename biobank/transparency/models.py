@@ -194,6 +194,20 @@ class Cosignature(SQLModel, table=True):
     line: str = Field(sa_column=Column(Text, nullable=False))
 
 
+class RootSignature(SQLModel, table=True):
+    """The log's own signature under the root of a checkpoint in another form: what COSE receipts carry (`cose`)."""
+
+    __tablename__ = "root_signature"
+    __table_args__ = (
+        CheckConstraint("octet_length(signature) = 64", name="a_root_signature_is_ed25519"),
+        {"info": {"append_only": True, "sealer_only": True}},
+    )
+
+    size: int = Field(sa_column=Column(BigInteger, ForeignKey("checkpoint.size"), primary_key=True, autoincrement=False))
+    key_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    signature: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
 class LogReport(SQLModel, table=True):
     """The latest word of the sealer about one part of the log, for web processes that see neither register nor witness."""
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from biobank.foundation.connections import DURABLE, require_confirmed
 from biobank.transparency.checkpoint import Checkpoint, open_checkpoint
+from biobank.transparency.cose import sign_root
 from biobank.transparency.note import NoteError, NoteVerifier, Signer
 from biobank.transparency.register import Register, RegisterError, RegisterMissing, RegisterMoved
 from biobank.transparency.sealing import Connection, LogHalted
@@ -24,7 +25,12 @@ from biobank.transparency.tree import EMPTY_ROOT, consistency_proof, verify_cons
 
 _ANY_HEAD = "SELECT EXISTS (SELECT 1 FROM tree_head)"
 _NEWEST_HEAD = "SELECT size, root FROM tree_head ORDER BY size DESC LIMIT 1"
-_STORE = "INSERT INTO checkpoint (size, note) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+_STORE = """
+    WITH stored AS (INSERT INTO checkpoint (size, note) VALUES (%s, %s) ON CONFLICT DO NOTHING)
+    INSERT INTO root_signature (size, key_id, signature)
+    SELECT %s, key_id, signature FROM unnest(%s::bytea[], %s::bytea[]) AS made (key_id, signature)
+    ON CONFLICT DO NOTHING
+"""
 
 ATTEMPTS: Final = 20
 """How often a publication lets other sealers go first before it gives up and is retried later."""
@@ -81,7 +87,7 @@ class Publishing:
             if head == registered:
                 if self._confirmed() != old_note:
                     continue
-                self._connection.execute(_STORE, (registered.size, old_note))
+                self._store(registered, old_note)
                 return registered
             # The head may have been written by a sealer that died while it waited for the standby. A register ahead of every
             # surviving database would halt the log.
@@ -94,9 +100,14 @@ class Publishing:
                 continue  # another sealer published: begin again from what it registered
             except RegisterError as exc:
                 raise _halted(exc) from exc
-            self._connection.execute(_STORE, (head.size, note))
+            self._store(head, note)
             return head
         raise TimeoutError(f"the register moved {ATTEMPTS} times during one publication")
+
+    def _store(self, checkpoint: Checkpoint, note: str) -> None:
+        key_ids = [signer.verifier.key_id for signer in self._signers]
+        signatures = [sign_root(signer, self._origin, checkpoint.root) for signer in self._signers]
+        self._connection.execute(_STORE, (checkpoint.size, note, checkpoint.size, key_ids, signatures))
 
     def _registered(self) -> tuple[str, Checkpoint]:
         try:

@@ -25,6 +25,7 @@ _RECENTLY_COSIGNED: Final = """
     GROUP BY size ORDER BY count(*) DESC, size DESC LIMIT 1
 """
 _COSIGNATURES: Final = "SELECT line FROM cosignature WHERE size = %s ORDER BY key_id"
+_ROOT_SIGNATURES: Final = "SELECT key_id, signature FROM root_signature WHERE size = %s ORDER BY key_id"
 _HEAD: Final = "SELECT root, range FROM tree_head WHERE size = %s"
 _INDEX: Final = "SELECT log_index FROM leaf WHERE leaf_hash = %s"
 _ENTRIES: Final = """
@@ -68,6 +69,11 @@ def cosigned_checkpoint(fetch: Fetch, covering: int = 0) -> Published | None:
     """
     best = fetch(_RECENTLY_COSIGNED, (covering,))
     return checkpoint_of(fetch, best[0][0]) if best else newest_checkpoint(fetch)
+
+
+def root_signatures(fetch: Fetch, size: int) -> dict[bytes, bytes]:
+    """Return the log's signatures under the root of a checkpoint's size, by the id of the key: two while a key is rotated."""
+    return {bytes(key_id): bytes(signature) for key_id, signature in fetch(_ROOT_SIGNATURES, (size,))}
 
 
 def published_size(fetch: Fetch) -> int:

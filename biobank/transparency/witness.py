@@ -15,15 +15,14 @@ It speaks C2SP tlog-witness: ``POST /add-checkpoint`` with the body::
 | 404 | the origin is not one this witness follows |
 | 409, the last size, `text/x.tlog.size` | the old size is not the last one |
 | 413 | longer than any request can be, or of a length that is not stated |
-| 422 | the proof is none, or does not show that the checkpoint extends the last one: also one of the same size with another root, \
-and one of size 0 with another root than the empty tree's |
+| 422 | no proof that the checkpoint extends the last one: also of the same size with another root, of size 0 with any but one |
 
 Whoever wants to know what a log showed to others asks ``GET /<SHA-256 of the origin, hex>/checkpoint``: the last note that was
 cosigned, with the cosignature; 404 for a log that never was.
 
-State is one register file per log (the last note with our line, replaced by compare-and-swap and flushed), so a killed witness, or
-two by accident over one folder, never cosign two histories. A note that is genuinely signed and contradicts what was cosigned is
-kept in ``evidence/``: it is the log's own proof against itself.
+State is one register file per log (the last note with our line, replaced by compare-and-swap and flushed), so a killed witness,
+or two by accident over one folder, never cosign two histories. A note that is genuinely signed and contradicts what was cosigned
+is kept in ``evidence/``: it is the log's own proof against itself.
 
 Needs no database and nothing of the bank's: a folder, a key, and the public keys of the logs it follows.
 """

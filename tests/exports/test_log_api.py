@@ -6,6 +6,9 @@ from itertools import pairwise
 import httpx
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from scitt_cose.receipt import verify_receipt
 
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM
@@ -18,6 +21,7 @@ from biobank.transparency.tree import CompactRange, hash_leaf, verify_consistenc
 from tests.conftest import Api, TestBank
 from tests.factories import make_received
 from tests.sealing import log_of, seal
+from tests.shipping.stories import tubes
 from tests.transparency.conftest import record
 
 
@@ -71,6 +75,34 @@ def test_an_acknowledged_event_becomes_a_receipt_that_verifies_offline(api: Api)
     receipt = InclusionReceipt.from_text(text.text)
     assert receipt.verify(bytes.fromhex(leaf), "bank.example/custody", [key(api.test_bank)]) == checkpoint(api)
     assert (proof["receipt"], proof["index"], proof["size"]) == (text.text, receipt.index, checkpoint(api).size)
+
+
+def test_the_receipt_as_cose_is_accepted_by_a_verifier_of_others(api: Api) -> None:
+    code = tubes(api, 1)[0]
+    (event, *_) = api.auditor.get(f"/specimens/{code}/custody").json()["items"]
+    address = f"/log/proofs/{event['leaf_hash']}"
+    cose = {"Accept": "application/cose"}
+    waiting = api.anonymous.get(address, headers=cose)
+    seal(api.test_bank)
+    leaf = bytes.fromhex(event["leaf_hash"])
+    entry_of = "SELECT entry FROM event WHERE leaf_hash = %s"
+    written = bytes(api.test_bank.write(lambda s: s.connection().exec_driver_sql(entry_of, (leaf,)).scalar_one()))
+
+    answer = api.anonymous.get(address, headers=cose)
+    size = api.anonymous.get(address).json()["size"]
+    signer = key(api.test_bank)
+    public = Ed25519PublicKey.from_public_bytes(signer.public_key)
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    of_key = {"key": signer.key_id.hex()}
+
+    assert (waiting.status_code, waiting.json()["code"]) == (404, "not_sealed_yet")
+    assert answer.headers["content-type"] == 'application/cose; cose-type="cose-sign1"'
+    found = verify_receipt(answer.content, leaf_entry_hex=written.hex(), log_public_key_pem=pem)
+    assert found.ok, found.errors
+    assert api.anonymous.get(address, headers=cose, params=of_key | {"size": size}).content == answer.content
+    assert api.anonymous.get(address, headers=cose, params={"key": "00000000"}).json()["code"] == "not_found"
+    fewer = api.anonymous.get(address, headers=cose, params={"size": size - 1})
+    assert (fewer.status_code, fewer.json()["code"]) == (404, "no_checkpoint_of_this_size")
 
 
 def test_a_proof_exists_for_every_leaf_at_every_historical_size(api: Api) -> None:
