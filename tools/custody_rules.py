@@ -176,6 +176,7 @@ def written(instruction: dict[str, Any]) -> str:
         "minus": "- body.{}",
         "increment": "+ {}",
         "elapsed": "+ seconds since {} while frozen",
+        "elapsed_until_known": "+ seconds since {} while frozen, until recorded where live",
         "restore": "as body.{} says",
     }
     return forms[verb].format(argument)

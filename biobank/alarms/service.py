@@ -15,7 +15,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
-from biobank.custody.recording import NOW, Circumstances, acknowledge
+from biobank.custody.recording import Circumstances, acknowledge
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
 from biobank.quality.streams import record_on_stream
@@ -73,7 +73,7 @@ def record_step(
     row: Any,
     step: str,
     event: Event,
-    given: Circumstances = NOW,
+    given: Circumstances,
     *,
     told: tuple[str, ...] = (),
     until: datetime | None = None,

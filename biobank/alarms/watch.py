@@ -19,6 +19,7 @@ from biobank.alarms.models import alarm
 from biobank.alarms.rota import lines_due, rotas
 from biobank.alarms.service import record_step
 from biobank.custody.locks import locked
+from biobank.custody.recording import NOW
 from biobank.foundation.clock import rfc3339
 from biobank.monitoring.models import excursion, sensor
 
@@ -75,7 +76,7 @@ def _raise(session: Session, act: Act, cause: Cause, lines: list[Told]) -> int:
         return 0
     told = _named(lines[:due])
     event = AlarmRaised(alarm=row.code, cause=cause.kind, subject=cause.subject, since=rfc3339(cause.since), told=told)
-    record_step(session, act, row, "raised", event, told=told)
+    record_step(session, act, row, "raised", event, NOW, told=told)
     return 1
 
 
@@ -84,7 +85,7 @@ def _escalate(session: Session, act: Act, row: Any, lines: list[Told]) -> int:
     if due <= row.called:
         return 0
     told = _named(lines[row.called : due])
-    record_step(session, act, row, "escalated", AlarmEscalated(alarm=row.code, told=told), told=told, called=due)
+    record_step(session, act, row, "escalated", AlarmEscalated(alarm=row.code, told=told), NOW, told=told, called=due)
     return 1
 
 
@@ -98,6 +99,7 @@ def _come_back(session: Session, act: Act, row: Any, lines: list[Told]) -> None:
         row,
         "came_back",
         AlarmCameBack(alarm=row.code, told=told),
+        NOW,
         told=told,
         quiet=None,
         quiet_until=None,
@@ -123,7 +125,7 @@ def _resolve(session: Session, act: Act, row: Any) -> None:
         ).scalar()
         because = because if spoke is not None and spoke > row.raised_at else "no_longer_waited_for"
     event = AlarmResolved.model_validate({"alarm": row.code, "because": because})
-    record_step(session, act, row, "resolved", event, reason=because, resolved_at=act.at, quiet=None, quiet_until=None)
+    record_step(session, act, row, "resolved", event, NOW, reason=because, resolved_at=act.at, quiet=None, quiet_until=None)
 
 
 def _named(lines: list[Told]) -> tuple[str, ...]:

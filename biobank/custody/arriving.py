@@ -6,8 +6,9 @@ the arrival says of everything that travelled with it, or of a tube that was car
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlmodel import Session
 
@@ -19,6 +20,9 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.states import HoldKind
 from biobank.foundation.from_above import FromAbove
 
+if TYPE_CHECKING:
+    from biobank.custody.recording import Circumstances
+
 INSPECTION = "inspection_failed"
 """Why a tube is held that somebody saw damaged, unreadable or with other contents than expected."""
 
@@ -28,8 +32,22 @@ SEEN = ("container_intact", "label_legible", "contents_as_expected")
 travelled_alone: FromAbove[Callable[[Session, Snapshot, Event, str | None], list[tuple[HoldKind, str]]]] = FromAbove("shipping")
 """The holds, with their reasons, that the arrival of a tube places on it which came in no shipment, at a site."""
 
-travelled_with: FromAbove[Callable[[Session, Act, str, Sequence[Event], datetime], list[Appended]]] = FromAbove("shipping")
-"""Judge the arrival of tubes of one shipment at a time, and hold what travelled where something stands against it."""
+
+@dataclass(frozen=True)
+class Arrival:
+    """Tubes of one shipment that arrive in one act, by code with what was recorded of each, at the time that counts.
+
+    `given`: the circumstances of the act; `seals_follow`: the act itself records what was seen of the seals.
+    """
+
+    tubes: Sequence[tuple[str, Event]]
+    at: datetime
+    given: "Circumstances"
+    seals_follow: bool
+
+
+travelled_with: FromAbove[Callable[[Session, Act, str, Arrival], list[Appended]]] = FromAbove("shipping")
+"""Judge the arrival of tubes of one shipment, and hold what travelled where something stands against it."""
 
 
 def inspection_hold(event: Event) -> HoldKind | None:

@@ -12,6 +12,8 @@ and an offline verifier, which shares no code with the bank, interprets it:
     {"increment": n}        the present number plus n
     {"elapsed": "name"}     the present number plus the whole seconds since the time in the column `name`, while the specimen
                             is frozen; what it was before the event counts
+    {"elapsed_until_known": "name"}  the same, until the entry was recorded where that is later than `occurred_at` and its source
+                            is live: nobody was out for a shorter time by saying so
     {"restore": "name"}     the member of the payload's `restores` object that has the column's name
 
 A column without an instruction keeps its value. There is nothing else.
@@ -69,6 +71,20 @@ def elapsed(since: str) -> Instruction:
     return {"elapsed": since}
 
 
+def elapsed_until_known(since: str) -> Instruction:
+    """The same, and of a live entry until it was recorded: a stated time shortens nothing."""
+    return {"elapsed_until_known": since}
+
+
+def known_until(head: Mapping[str, Any]) -> str:
+    """Return until when a clock ran that an entry ends, as entries write it. `head`: its `source`, `occurred_at`, `recorded_at`.
+
+    What two people wrote on a form, what a device timed and what was taken over from old records ends when it occurred. Pure.
+    """
+    occurred: str = head["occurred_at"]
+    return max(occurred, head["recorded_at"]) if head["source"] == "live" else occurred
+
+
 def seconds_between(since: str, until: str) -> int:
     """Return the whole seconds between two times as entries write them; 0 when the second lies before the first."""
     span = datetime.fromisoformat(until) - datetime.fromisoformat(since)
@@ -89,7 +105,8 @@ def restore() -> Instruction:
 def apply(effect: Effect, before: Mapping[str, Any], payload: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, Any]:
     """Return the projection after an event.
 
-    `before`: the projected columns; `payload`: the event's body as in the entry; `head`: `by`, `site`, `occurred_at`.
+    `before`: the projected columns; `payload`: the event's body as in the entry; `head`: `by`, `site`, `occurred_at`,
+    `recorded_at`, `source`.
     Pure; `projection.Projection.after` calls it.
     """
     after = dict(before)
@@ -112,6 +129,8 @@ def apply(effect: Effect, before: Mapping[str, Any], payload: Mapping[str, Any],
             after[column] = before[column] + argument
         elif verb == "elapsed":
             after[column] = before[column] + running_s(before, head["occurred_at"], argument)
+        elif verb == "elapsed_until_known":
+            after[column] = before[column] + running_s(before, known_until(head), argument)
         elif verb == "restore":
             after[column] = payload[argument].get(column, before[column])
         else:

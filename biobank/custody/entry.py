@@ -60,7 +60,18 @@ class Head:
 
     def members(self) -> dict[str, Any]:
         """The members that effects may read."""
-        return {"by": self.by, "site": self.site, "occurred_at": rfc3339(self.occurred_at)}
+        return {
+            "by": self.by,
+            "site": self.site,
+            "occurred_at": rfc3339(self.occurred_at),
+            "recorded_at": rfc3339(self.recorded_at),
+            "source": self.source,
+        }
+
+    @property
+    def known_until(self) -> datetime:
+        """Until when a clock ran that this entry ends (`effects.known_until`)."""
+        return max(self.occurred_at, self.recorded_at) if self.source == "live" else self.occurred_at
 
 
 def build_entry(

@@ -176,13 +176,13 @@ def register(cls: type[Event], kind: str) -> None:
         raise TypeError(f"{cls.__name__}: effect on unknown columns {sorted(unknown)}")
     for instruction in cls.whole_effect().values():
         ((verb, argument),) = instruction.items()
-        if verb == "elapsed" and argument not in PROJECTED:
+        if verb in {"elapsed", "elapsed_until_known"} and argument not in PROJECTED:
             raise TypeError(f"{cls.__name__}: no column {argument!r}")
         if verb == "entry" and argument not in ENTRY_MEMBERS:
             raise TypeError(f"{cls.__name__}: no entry member {argument!r}")
         if verb in {"body", "body_or_keep", "plus", "minus", "restore"} and argument not in cls.model_fields:
             raise TypeError(f"{cls.__name__}: no payload member {argument!r}")
-        if verb not in {"set", "entry", "increment", "elapsed"} and argument in cls.amendable:
+        if verb not in {"set", "entry", "increment", "elapsed", "elapsed_until_known"} and argument in cls.amendable:
             raise TypeError(f"{cls.__name__}: {argument!r} changes the projection; it is reversed, never amended")
     if cls.amendable - set(cls.model_fields):
         raise TypeError(f"{cls.__name__}: no payload members {sorted(cls.amendable - set(cls.model_fields))}")

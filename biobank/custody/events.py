@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
-from biobank.custody.effects import Effect, body, body_or_keep, elapsed, entry, minus, restore, set_to
+from biobank.custody.effects import Effect, body, body_or_keep, elapsed, elapsed_until_known, entry, minus, restore, set_to
 from biobank.custody.event import Event, Mode
 from biobank.custody.states import LIVE, CustodianKind, HoldAct, HoldKind, HoldScope, State, StreamKind
 from biobank.foundation.kept_files import FileHash
@@ -20,7 +20,7 @@ HASH = Field(pattern=r"^[0-9a-f]{64}$", description="A leaf hash in hex.")
 BY_USER: Effect = {"custodian_kind": set_to(CustodianKind.USER.value), "custodian_id": entry("by")}
 OUT: Effect = {"exposure_s": elapsed("out_since"), "out_since": entry("occurred_at")}
 """In no cold place from now on; what it was out of the cold before that counts."""
-INTO_THE_COLD: Effect = {"exposure_s": elapsed("out_since"), "out_since": set_to(None)}
+INTO_THE_COLD: Effect = {"exposure_s": elapsed_until_known("out_since"), "out_since": set_to(None)}
 """In a place that keeps it: the clock stops, and what has run counts."""
 NO_OFFER: Effect = {"offered_kind": set_to(None), "offered_id": set_to(None)}
 

@@ -1,9 +1,10 @@
 """Questions about custody. Each takes the actor; what the actor may not know of is not found."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, bindparam, or_, select
 from sqlmodel import Session
 
 from biobank.acts.models import attempt
@@ -15,8 +16,22 @@ from biobank.custody.models import custody
 from biobank.custody.performer_confirmations import answers_to
 from biobank.custody.schemas import AttemptList, AttemptPublic, CustodyHistory, EventPublic
 from biobank.custody.snapshots import get_visible
+from biobank.custody.states import StreamKind
 from biobank.foundation.paging import Paging, read_page
 from biobank.transparency.models import event, leaf
+
+_last = (
+    select(event.c.occurred_at)
+    .where(event.c.stream_kind == bindparam("stream"), event.c.stream_id == bindparam("id"))
+    .order_by(event.c.seq.desc())
+    .limit(1)
+)
+
+
+def last_event_at(session: Session, stream: StreamKind, stream_id: str) -> datetime | None:
+    """Return when the stream's last event occurred, or None when it has none."""
+    at: datetime | None = session.execute(_last, {"stream": stream.value, "id": stream_id}).scalar()
+    return at
 
 
 def history_of(session: Session, actor: Actor, code: str, after: int = 0, limit: int = 200) -> CustodyHistory:

@@ -18,10 +18,11 @@ from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.actor import SYSTEM_CODE, Actor
 from biobank.custody import holds as custody_holds
-from biobank.custody.arriving import INSPECTION, inspection_hold, travelled_alone, travelled_with
+from biobank.custody.arriving import INSPECTION, Arrival, inspection_hold, travelled_alone, travelled_with
 from biobank.custody.custodians import custodian_refusal
 from biobank.custody.entry import Head, PerformedBy
 from biobank.custody.event import Event, Mode
+from biobank.custody.exposure import earlier_by_words
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, refusals_of
 from biobank.custody.material_limits import (
@@ -317,27 +318,29 @@ def record(
     session: Session,
     act: Act,
     moves: Sequence[Move],
-    given: Circumstances = NOW,
+    given: Circumstances,
     *,
     withdrawal: str | None = None,
     lagging: bool | None = None,
+    seals_follow: bool = False,
 ) -> list[Appended]:
     """Check and append events of specimens whose custody rows the caller has locked.
 
     Several moves may concern one specimen (they build on each other; then only the first one's state is checked against the
-    stored row, the next against the one before). `lagging`: whether the log is behind, when the caller asked.
+    stored row, the next against the one before). `lagging`: whether the log is behind, when the caller asked; `seals_follow`: the
+    caller records what was seen of the seals of a shipment, which else is judged as not looked at.
 
     Answers what was recorded of each move, in their order (what places a hold of its own, with it), then the holds of what was
     out of the cold for too long and of what an arrival or a look at it says.
 
     Raises NotPermitted, PreconditionMissing (never: the caller checked), StaleSequence, IllegalTransition, OnHold,
-    ReservedElsewhere, LogLagging, ImplausibleTime.
+    ReservedElsewhere, LogLagging, ImplausibleTime, ExposureContradicts.
     """
     if lagging is None:
         lagging = is_lagging(session, act, [type(m.event) for m in moves])
     facts: list[Fact] = []
     too_warm: dict[str, Head] = {}  # Put away all the same; quality decides.
-    arrived: dict[str, list[tuple[Event, Head]]] = {}
+    arrived: dict[str, list[tuple[str, Event, Head]]] = {}
     seen: dict[str, Snapshot] = {}
     kept: dict[str, bytes | None] = {}
     limits = cache(partial(material_limits.get(), session))
@@ -373,6 +376,9 @@ def record(
             )
         )
         seen[specimen.code] = advanced(specimen, happened, head)
+        contradicts = earlier_by_words(specimen, seen[specimen.code], event, head, given.reason_text)
+        if contradicts is not None:
+            raise contradicts
         if crosses_red(specimen, seen[specimen.code], partial(limits, sites=sites)) and not held_while_out(session, specimen):
             too_warm[specimen.code] = head
         if event.places_hold is not None:
@@ -388,7 +394,7 @@ def record(
                 for kind, reason in travelled_alone.get()(session, specimen, happened, site)
             ]
         if event.arrives and (shipment := specimen.projection.shipment_code) is not None:
-            arrived.setdefault(shipment, []).append((happened, head))
+            arrived.setdefault(shipment, []).append((specimen.code, happened, head))
     facts += [
         custody_holds.specimen_hold_fact(seen[code], HoldKind.TEMPERATURE, head, reason=WARM_TIME_BUDGET)
         for code, head in sorted(too_warm.items())
@@ -397,8 +403,10 @@ def record(
     custody_holds.keep_placed(session, facts, appended)
     for shipment, events in sorted(arrived.items()):
         # Nobody arrives within the hold time by saying so: a stated time counts from a form on paper only.
-        at = max(head.occurred_at if head.source == "paper" else head.recorded_at for _, head in events)
-        appended += travelled_with.get()(session, act, shipment, [one for one, _ in events], at)
+        at = max(head.occurred_at if head.source == "paper" else head.recorded_at for _, _, head in events)
+        appended += travelled_with.get()(
+            session, act, shipment, Arrival([(code, one) for code, one, _ in events], at, given, seals_follow)
+        )
     return appended
 
 

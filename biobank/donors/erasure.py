@@ -21,6 +21,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.hold_coverage import holds_on
 from biobank.custody.locks import locked
+from biobank.custody.recording import NOW
 from biobank.custody.states import HoldAct, HoldScope
 from biobank.donors import events
 from biobank.donors.allergies import forget_allergies
@@ -136,7 +137,7 @@ def erase_donor(session: Session, act: Act, code: str, request: EraseDonor) -> E
         first_by=step.first_user,
         signatures=(str(step.first_signature), str(step.second_signature)),
     )
-    appended = record_on_donor(session, act, code, [event], site=site)
+    appended = record_on_donor(session, act, code, [event], NOW, site=site)
     answer = ErasureDone(**recorded(act, code, appended), documents=documents)
     act.keystore.destroy(code)
     return answer
@@ -153,7 +154,7 @@ def _erase_contact(session: Session, act: Act, row: "Row[Any]", outlook: Outlook
     session.execute(update(donor).where(donor.c.code == code).values(contact_commit=None))
     earliest = None if outlook.earliest_on is None else outlook.earliest_on.isoformat()
     event = events.ContactErased(documents=len(gone), because=outlook.because, earliest_on=earliest)
-    record_on_donor(session, act, code, [event], site=row.clinic_site_code)
+    record_on_donor(session, act, code, [event], NOW, site=row.clinic_site_code)
     return Refused(
         ErasureRefused(
             f"Contact and free text of {code} are gone. {outlook.sentence}",
@@ -186,7 +187,7 @@ def replay_erasures(session: Session, act: Act) -> list[str]:
     for code in back:
         instant = act.keystore.destroy(code)
         site = session.execute(select(donor.c.clinic_site_code).where(donor.c.code == code)).scalar_one()
-        record_on_donor(session, act, code, [events.ErasureReplayed(documents=0, destroyed_at=rfc3339(instant))], site=site)
+        record_on_donor(session, act, code, [events.ErasureReplayed(documents=0, destroyed_at=rfc3339(instant))], NOW, site=site)
     destroyed = act.keystore.destroyed()
     known = select(donor).where(donor.c.code.in_(sorted(destroyed)), donor.c.status != "erased").order_by(donor.c.code)
     left = session.execute(locked(known, donor)).all()
@@ -194,7 +195,7 @@ def replay_erasures(session: Session, act: Act) -> list[str]:
         void_band_in_force(session, act, row.code, "erased", site=row.clinic_site_code)
         documents = _forget(session, row.code)
         event = events.ErasureReplayed(documents=documents, destroyed_at=rfc3339(destroyed[row.code]))
-        record_on_donor(session, act, row.code, [event], site=row.clinic_site_code)
+        record_on_donor(session, act, row.code, [event], NOW, site=row.clinic_site_code)
     return [*back, *(row.code for row in left)]
 
 

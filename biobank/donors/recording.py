@@ -37,7 +37,7 @@ def record_on_donor(
     act: Act,
     donor_code: str,
     events: Sequence[Event],
-    given: Circumstances = NOW,
+    given: Circumstances,
     *,
     site: str | None,
     relies_on: tuple[bytes, ...] = (),

@@ -14,7 +14,7 @@ from biobank.auth.models import site as _site
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
-from biobank.custody.recording import head_of
+from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import HoldKind, StreamKind
 from biobank.donors import events
 from biobank.donors.blind_index import LookAlike, add_tokens, forget_tokens, look_alikes_of
@@ -193,7 +193,7 @@ def read_identity(session: Session, act: Act, code: str) -> IdentityPublic:
     identity = read_identity_document(session, act, row)
     contact = None if row.contact_commit is None else open_document(session, act.keystore, row.contact_commit)
     event = events.IdentityRead(identity=bytes(row.identity_commit).hex())
-    record_on_donor(session, act, code, [event], site=row.clinic_site_code)
+    record_on_donor(session, act, code, [event], NOW, site=row.clinic_site_code)
     return IdentityPublic(
         donor=code,
         family_name=identity["family_name"],

@@ -184,7 +184,7 @@ def draw_key(session: Session, act: Act, code: str) -> DrawnKey:
         .where(sensor.c.code == code)
         .values(key_sha256=key_hash(key), keyed_at=act.at, key_for=None, key_until=None, last_post_at=None)
     )
-    done = record_about(session, act, code, SensorKeyDrawn(sensor=code), site=row.site_code)
+    done = record_about(session, act, code, SensorKeyDrawn(sensor=code), NOW, site=row.site_code)
     return DrawnKey(code=code, name=row.name, key=key, receipt=acknowledge(act, [done]))
 
 
@@ -248,14 +248,14 @@ def _two_people(session: Session, act: Act, name: str, row: Any, body: dict[str,
     )
 
 
-def record_about(session: Session, act: Act, code: str, event: Event, given: Circumstances = NOW, *, site: str) -> Appended:
+def record_about(session: Session, act: Act, code: str, event: Event, given: Circumstances, *, site: str) -> Appended:
     """Append an event to the stream of a sensor."""
     (done,) = append(session, [Fact(StreamKind.SYSTEM, code, event, head_of(session, act, given, subject=None, site=site))])
     return done
 
 
 def _recorded(session: Session, act: Act, code: str, site: str, event: Event) -> SensorAnswer:
-    done = record_about(session, act, code, event, site=site)
+    done = record_about(session, act, code, event, NOW, site=site)
     return SensorAnswer(**read_sensor(session, act.actor, code).model_dump(), receipt=acknowledge(act, [done]))
 
 

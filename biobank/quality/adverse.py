@@ -25,6 +25,7 @@ from biobank.custody.events import HOLD_EVENTS
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import hold
+from biobank.custody.queries import last_event_at
 from biobank.custody.recording import AHEAD, NOW, Circumstances, ImplausibleTime, Instant, acknowledge, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
@@ -39,7 +40,7 @@ from biobank.quality.models import adverse_event, reporting_rule
 from biobank.quality.models import deviation_subject as subject_table
 from biobank.quality.releases import end_held_releases
 from biobank.quality.schemas import Reason, Recorded, Token
-from biobank.quality.streams import last_event_at, record_on_stream
+from biobank.quality.streams import record_on_stream
 from biobank.vault import Keystore, put_document
 
 AdverseKind = Literal["reaction", "event"]
@@ -187,7 +188,7 @@ def open_adverse(
         seen_at=rfc3339(happened.seen_at),
         words=None if words is None else words.hex(),
     )
-    recorded = record_on_stream(session, act, code, event, site=site, donor_code=donor, relies_on=(opened.leaf_hash,))
+    recorded = record_on_stream(session, act, code, event, given, site=site, donor_code=donor, relies_on=(opened.leaf_hash,))
     session.execute(
         insert(adverse_event).values(
             deviation_code=code,

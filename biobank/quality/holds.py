@@ -22,6 +22,7 @@ from biobank.custody.hold_coverage import covered_by_those, shipment_sites
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import hold
+from biobank.custody.queries import last_event_at
 from biobank.custody.recording import acknowledge, head_of
 from biobank.custody.snapshots import get_visible
 from biobank.custody.states import TERMINAL, HoldScope, State
@@ -33,7 +34,6 @@ from biobank.quality.hold_schemas import HoldAnswer, HoldList, HoldPublic, HoldR
 from biobank.quality.independence import independence_refusals, looks_behind
 from biobank.quality.models import recall_closing, recall_item
 from biobank.quality.releases import end_held_releases
-from biobank.quality.streams import last_event_at
 from biobank.specimens.models import lot_test
 
 

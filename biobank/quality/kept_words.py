@@ -14,6 +14,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.entry import parse_entry
 from biobank.custody.legality import Snapshot
+from biobank.custody.recording import NOW
 from biobank.custody.snapshots import get_visible
 from biobank.custody.states import StreamKind
 from biobank.donors.events import WordsRead
@@ -84,5 +85,5 @@ def open_words(session: Session, act: Act, donor: str, site: str | None, what: W
     words = words_kept(session, act.keystore, commit, what)
     if words is None:
         raise NoWords(f"The words about {about} were forgotten with their donor.", subject=about)
-    record_on_donor(session, act, donor, [WordsRead(what=what, about=about, words=commit.hex())], site=site)
+    record_on_donor(session, act, donor, [WordsRead(what=what, about=about, words=commit.hex())], NOW, site=site)
     return words

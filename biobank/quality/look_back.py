@@ -129,7 +129,7 @@ def make_look_back(session: Session, act: Act, criteria: Criteria) -> LookBackAn
         subjects_sha256=digest_of([i.specimen for i in items]),
         recipients=recipients_of(items),
     )
-    appended = record_on_stream(session, act, str(look_back), event, site=None)
+    appended = record_on_stream(session, act, str(look_back), event, NOW, site=None)
     return LookBackAnswer(
         id=look_back,
         items=items,
@@ -195,7 +195,7 @@ def start_recall(session: Session, act: Act, request: RecallRequest) -> RecallAn
     )
     holds = append(session, facts)
     hold_ids = custody_holds.keep_placed(session, facts, holds)
-    started = record_on_stream(session, act, deviation, event, site=request.site, relies_on=(opened.leaf_hash,))
+    started = record_on_stream(session, act, deviation, event, request, site=request.site, relies_on=(opened.leaf_hash,))
     session.execute(
         insert(recall_table).values(
             id=recall,

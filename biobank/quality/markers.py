@@ -129,7 +129,7 @@ def enter_marker(session: Session, act: Act, code: str, request: EnterMarker) ->
     if request.result == "reactive" and keep_apart(session, code, True):
         kept_apart = True
         decided = IsolationDecided(kept_apart=True, reason="reactive_result")
-        done.append(record_on_stream(session, act, code, decided, site=site, donor_code=code))
+        done.append(record_on_stream(session, act, code, decided, request, site=site, donor_code=code))
     values = {
         "id": result,
         "donor_code": code,

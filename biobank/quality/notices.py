@@ -21,7 +21,7 @@ from biobank.custody.entry import parse_entry
 from biobank.custody.ledger import Appended
 from biobank.custody.models import custody
 from biobank.custody.performer_confirmations import named_performer
-from biobank.custody.recording import Circumstances, acknowledge
+from biobank.custody.recording import NOW, Circumstances, acknowledge
 from biobank.custody.states import PerformerAnswer
 from biobank.donors.models import donor
 from biobank.foundation.errors import Conflict, NotFound
@@ -141,7 +141,7 @@ def give_notices(
         subjects=len(units),
         subjects_sha256=digest_of(units),
     )
-    appended = record_on_stream(session, act, deviation, given, site=site, relies_on=(relies_on,))
+    appended = record_on_stream(session, act, deviation, given, NOW, site=site, relies_on=(relies_on,))
     session.execute(
         insert(notice),
         [

@@ -21,6 +21,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.holds import Lifting, lift
 from biobank.custody.ledger import Appended
 from biobank.custody.models import hold
+from biobank.custody.queries import last_event_at
 from biobank.custody.recording import Circumstances, Move, head_of, record
 from biobank.custody.states import HoldScope, Quality, StreamKind
 from biobank.foundation.errors import Conflict, Refusal, raise_first
@@ -30,7 +31,6 @@ from biobank.quality.lot_tests import refusals_of_failed
 from biobank.quality.models import deviation
 from biobank.quality.models import deviation_subject as subject_table
 from biobank.quality.schemas import DecidedSpecimen, Reason, Recorded, Token
-from biobank.quality.streams import last_event_at
 from biobank.specimens.models import lot_test
 
 

@@ -2,17 +2,14 @@
 
 import hashlib
 from collections.abc import Collection
-from datetime import datetime
 
-from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
-from biobank.custody.recording import NOW, Circumstances, head_of
-from biobank.custody.states import StreamKind
-from biobank.transparency.models import event as _event
+from biobank.custody.queries import last_event_at
+from biobank.custody.recording import Circumstances, head_of
 
 
 def digest_of(codes: Collection[str]) -> str:
@@ -20,26 +17,12 @@ def digest_of(codes: Collection[str]) -> str:
     return hashlib.sha256("\n".join(sorted(codes)).encode()).hexdigest()
 
 
-_last = (
-    select(_event.c.occurred_at)
-    .where(_event.c.stream_kind == bindparam("stream"), _event.c.stream_id == bindparam("id"))
-    .order_by(_event.c.seq.desc())
-    .limit(1)
-)
-
-
-def last_event_at(session: Session, stream: StreamKind, stream_id: str) -> datetime | None:
-    """Return when the stream's last event occurred, or None when it has none."""
-    at: datetime | None = session.execute(_last, {"stream": stream.value, "id": stream_id}).scalar()
-    return at
-
-
 def record_on_stream(
     session: Session,
     act: Act,
     stream_id: str,
     event: Event,
-    given: Circumstances = NOW,
+    given: Circumstances,
     *,
     site: str | None,
     donor_code: str | None = None,

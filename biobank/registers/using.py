@@ -12,7 +12,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.custody.ledger import Fact, append
 from biobank.custody.locks import locked
-from biobank.custody.recording import NOW, head_of
+from biobank.custody.recording import Circumstances, head_of
 from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict
 from biobank.foundation.terms import words
@@ -83,11 +83,11 @@ def require_fit(session: Session, act: Act, use: Use) -> list[Finding]:
     return found
 
 
-def keep_warnings(session: Session, act: Act, found: Sequence[Finding], *, used_in: str, site: str) -> None:
+def keep_warnings(session: Session, act: Act, found: Sequence[Finding], given: Circumstances, *, used_in: str, site: str) -> None:
     """Record what was used despite a warning, on each thing's own stream and in one statement for the table."""
     if not found:
         return
-    head = head_of(session, act, NOW, subject=None, site=site)
+    head = head_of(session, act, given, subject=None, site=site)
     facts = [
         Fact(
             StreamKind.SYSTEM,

@@ -8,6 +8,7 @@ again when the scan arrives.
 """
 
 import hmac
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -161,6 +162,7 @@ def record_kept(session: Session, act: Act, scan: KeptScan, sent_at: datetime, s
     if listed.refusal is not None:
         raise listed.refusal
     require_ready(row)
+    act = replace(act, source="instrument")  # nobody stated the time: the device's clock did, as the bank measured it
     given = Circumstances(occurred_at=made, reason_text=_words(scan), late_entry=True)
     seqs = [(row, row.seq or 0)]
     if scan.action is Action.STORE:

@@ -6,7 +6,7 @@ A withdrawal's issued tubes do not become `received` here: at the clinic they ar
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import exists, func, select, update
@@ -18,13 +18,15 @@ from biobank.acts.timers import timer
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody import holds as custody_holds
-from biobank.custody.arriving import inspection_hold
-from biobank.custody.event import Event
+from biobank.custody.arriving import Arrival, inspection_hold
+from biobank.custody.entry import Head
 from biobank.custody.events import Received
+from biobank.custody.exposure import cold_at
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import TO_QUARANTINE
 from biobank.custody.locks import locked
 from biobank.custody.models import custody
+from biobank.custody.queries import last_event_at
 from biobank.custody.recording import NOW, Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldScope, State, StreamKind
@@ -135,10 +137,10 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
         )
         for name, tube in sorted(found.items())
     ]
-    appended = record(session, act, moves, request)
+    appended = record(session, act, moves, request, seals_follow=True)
     at = request.occurred_at or act.at
     seen = Seen(
-        at=cold_at(act, request),
+        at=cold_at(act, request.occurred_at, request.paper),
         logged=logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at), longest_gap(act)),
         temperature_mc=request.temperature_mc,
         nameless=unknown + sum(tube.label_legible is False for tube in arrived.values()),
@@ -148,12 +150,12 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
         logger_sha256=request.logger_sha256,
     )
     extra = sorted(name for name in arrived if name not in manifest)
-    appended += _hold_extra(session, act, extra, row.to_site)
+    appended += _hold_extra(session, act, extra, row.to_site, request)
     event, compared = compare(session, act, row, sorted(found), seen, extra=extra, given=request)
     appended += compared
     broken, unchecked, looked = look_at_boxes(session, act, row, request.boxes, sorted(found), request)
     appended += looked
-    appended += _close_if_settled(session, act, code, row.to_site)
+    appended += _close_if_settled(session, act, code, row.to_site, request)
     return ShipmentArrival(
         **detail_of(session, code).model_dump(),
         receipt=acknowledge(act, appended),
@@ -170,21 +172,13 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
     )
 
 
-def cold_at(act: Act, given: Circumstances) -> datetime:
-    """Return when something arrived, as it counts against the hold time of its shipper: nobody is earlier by saying so.
-
-    A stated time counts only where it is entered from a form on paper, which two people stand for; else the time of the record.
-    """
-    return act.at if given.paper is None or given.occurred_at is None else given.occurred_at
-
-
-def _hold_extra(session: Session, act: Act, extra: Sequence[str], site: str) -> list[Appended]:
+def _hold_extra(session: Session, act: Act, extra: Sequence[str], site: str, given: Circumstances) -> list[Appended]:
     """Hold what lay in a shipment without being sent: its record says that it is elsewhere, so one of the two is not true."""
     placed = []
     for code, tube in sorted(load(session, extra, lock=True, holds=True).items()):
         if any(one.scope_id == code and one.kind == UNSENT.kind.value for one in tube.holds):
             continue
-        head = head_of(session, act, NOW, subject=None, site=site, last=tube.last_occurred_at)
+        head = head_of(session, act, given, subject=None, site=site, last=tube.last_occurred_at)
         _id, done = custody_holds.place(
             session,
             kind=UNSENT.kind,
@@ -212,7 +206,7 @@ def compare(
     seen: Seen,
     *,
     extra: Sequence[str] = (),
-    given: Circumstances = NOW,
+    given: Circumstances,
 ) -> tuple[Compared, list[Appended]]:
     """Write down what arrived of a shipment beside its manifest, and hold what travelled where something stands against it.
 
@@ -221,7 +215,7 @@ def compare(
     unseen = bool(received) and own_seal_unseen(session, row)
     sent = replace(_sent(session, row), unrecorded=_has_no_record(session, row), seal_unseen=unseen)
     findings = findings_of(sent, seen)
-    appended = _hold_shipment(session, act, row, findings)
+    appended = _hold_shipment(session, act, row, findings, given)
     event = Compared(
         received=tuple(received),
         missing=tuple(line.specimen for line in manifest_of(session, row.code) if line.underway),
@@ -250,12 +244,12 @@ def look_at_boxes(
     appended = [_record_on_shipment(session, act, row.code, one, row.to_site, given) for one in compared]
     broken = [one.box for one in compared if one.broken]
     for box in broken:
-        appended += _hold_shipment(session, act, row, [SEAL], scope_of(row.code, box))
-    return broken, unseen, [*appended, *_hold_unseen(session, act, row, unseen)]
+        appended += _hold_shipment(session, act, row, [SEAL], given, scope_of(row.code, box))
+    return broken, unseen, [*appended, *_hold_unseen(session, act, row, unseen, given)]
 
 
-def _hold_unseen(session: Session, act: Act, row: Any, boxes: Sequence[str]) -> list[Appended]:
-    return [done for box in boxes for done in _hold_shipment(session, act, row, [SEAL_UNSEEN], scope_of(row.code, box))]
+def _hold_unseen(session: Session, act: Act, row: Any, boxes: Sequence[str], given: Circumstances) -> list[Appended]:
+    return [done for box in boxes for done in _hold_shipment(session, act, row, [SEAL_UNSEEN], given, scope_of(row.code, box))]
 
 
 def _sent(session: Session, row: Any) -> Sent:
@@ -274,15 +268,21 @@ def _has_no_record(session: Session, row: Any) -> bool:
     return session.execute(read.limit(1)).first() is None
 
 
-def judge_arrival(session: Session, act: Act, code: str, events: Sequence[Event], at: datetime) -> list[Appended]:
-    """Hold what travelled in a shipment where the arrival of some of it says so, whoever recorded it and by whichever call."""
+def judge_arrival(session: Session, act: Act, code: str, arrival: Arrival) -> list[Appended]:
+    """Hold what travelled in a shipment where the arrival of some of it says so, whoever recorded it and by whichever call.
+
+    What is received singly was taken out of something sealed: where nobody has looked at that seal, it is held now.
+    """
     row = row_of(session, code)
-    sent = _sent(session, row)
-    degrees: list[int | None] = [*sorted({one for event in events for one in degrees_of(event)})]
-    nameless = sum(getattr(event, "label_legible") is False for event in events)  # noqa: B009
-    seen = [Seen(at, temperature_mc=one, nameless=nameless) for one in degrees or [None]]
+    singly = not arrival.seals_follow
+    sent = replace(_sent(session, row), seal_unseen=singly and own_seal_unseen(session, row))
+    degrees: list[int | None] = [*sorted({one for _, event in arrival.tubes for one in degrees_of(event)})]
+    nameless = sum(getattr(event, "label_legible") is False for _, event in arrival.tubes)  # noqa: B009
+    seen = [Seen(arrival.at, temperature_mc=one, nameless=nameless) for one in degrees or [None]]
     found = {finding: None for one in seen for finding in findings_of(sent, one)}
-    return _hold_shipment(session, act, row, list(found))
+    boxes = boxes_unseen(session, row, received=[tube for tube, _ in arrival.tubes]) if singly else []
+    held = _hold_shipment(session, act, row, list(found), arrival.given)
+    return [*held, *_hold_unseen(session, act, row, boxes, arrival.given)]
 
 
 def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest) -> ShipmentAnswer:
@@ -307,12 +307,17 @@ def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest
     appended = record(session, act, [Move(specimens[name], event, site=row.from_site) for name in wanted], request)
     at = request.occurred_at or act.at
     logged = logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at), longest_gap(act))
-    seen = Seen(cold_at(act, request), temperature_mc=request.temperature_mc, logged=logged, logger_sha256=request.logger_sha256)
+    seen = Seen(
+        cold_at(act, request.occurred_at, request.paper),
+        temperature_mc=request.temperature_mc,
+        logged=logged,
+        logger_sha256=request.logger_sha256,
+    )
     sent = replace(_sent(session, row), unrecorded=_has_no_record(session, row))
-    appended += _hold_shipment(session, act, row, findings_of(sent, seen))
+    appended += _hold_shipment(session, act, row, findings_of(sent, seen), request)
     back = SentBack(specimens=tuple(wanted), reason=request.reason, logger_sha256=request.logger_sha256, **logged_members(logged))
     appended.append(_record_on_shipment(session, act, code, back, row.from_site, request))
-    appended += _close_if_settled(session, act, code, row.from_site)
+    appended += _close_if_settled(session, act, code, row.from_site, request)
     return ShipmentAnswer(**detail_of(session, code).model_dump(), receipt=acknowledge(act, appended))
 
 
@@ -334,7 +339,7 @@ def close_settled_shipments(session: Session, act: Act) -> int:
     )
     settled = select(shipment.c.code, shipment.c.to_site).where(shipment.c.closed_at.is_(None), ~out)
     rows = session.execute(locked(settled.order_by(shipment.c.code).limit(200), shipment, skip_locked=True)).all()
-    return sum(1 for row in rows if _close_if_settled(session, act, row.code, row.to_site))
+    return sum(1 for row in rows if _close_if_settled(session, act, row.code, row.to_site, NOW))
 
 
 def _read(session: Session, act: Act, scanned: Sequence[ArrivedTube]) -> tuple[dict[str, ArrivedTube], int]:
@@ -379,7 +384,7 @@ def _require_no_issued(found: dict[str, ArrivedTube], manifest: dict[str, Manife
 
 
 def _hold_shipment(
-    session: Session, act: Act, row: Any, findings: Sequence[Finding], scope_id: str | None = None
+    session: Session, act: Act, row: Any, findings: Sequence[Finding], given: Circumstances, scope_id: str | None = None
 ) -> list[Appended]:
     """Hold everything that travelled, or what lay in one box (`scope_id`), once for each finding, however often it is compared.
 
@@ -398,7 +403,7 @@ def _hold_shipment(
             scope_id=scope_id or row.code,
             stream_id=row.code,
             reason=finding.reason,
-            head=head_of(session, act, NOW, subject=None, site=row.to_site),
+            head=_head(session, act, row.code, row.to_site, given),
         )
         placed.append(done)
     return placed
@@ -407,11 +412,14 @@ def _hold_shipment(
 def _record_on_shipment(
     session: Session, act: Act, code: str, event: ShipmentEvent, site: str, given: Circumstances = NOW
 ) -> Appended:
-    head = head_of(session, act, given, subject=None, site=site)
-    return append(session, [Fact(StreamKind.SHIPMENT, code, event, head)])[0]
+    return append(session, [Fact(StreamKind.SHIPMENT, code, event, _head(session, act, code, site, given))])[0]
 
 
-def _close_if_settled(session: Session, act: Act, code: str, site: str) -> list[Appended]:
+def _head(session: Session, act: Act, code: str, site: str, given: Circumstances) -> Head:
+    return head_of(session, act, given, subject=None, site=site, last=last_event_at(session, StreamKind.SHIPMENT, code))
+
+
+def _close_if_settled(session: Session, act: Act, code: str, site: str, given: Circumstances) -> list[Appended]:
     lines = _locked_manifest(session, code)
     if any(line.underway for line in lines):
         return []
@@ -419,9 +427,9 @@ def _close_if_settled(session: Session, act: Act, code: str, site: str) -> list[
     row = row_of(session, code)
     # Its tubes may have arrived one by one, or come back: then nobody was asked for the logger or the seals.
     never = ((UNRECORDED, _has_no_record(session, row)), (SEAL_UNSEEN, own_seal_unseen(session, row)))
-    held = _hold_shipment(session, act, row, [finding for finding, found in never if found])
-    held += _hold_unseen(session, act, row, boxes_unseen(session, row))
+    held = _hold_shipment(session, act, row, [finding for finding, found in never if found], given)
+    held += _hold_unseen(session, act, row, boxes_unseen(session, row), given)
     closed = Closed(unaccounted=tuple(line.specimen for line in lines if line.state in lost))
-    done = _record_on_shipment(session, act, code, closed, site)
+    done = _record_on_shipment(session, act, code, closed, site, given)
     session.execute(update(shipment).where(shipment.c.code == code).values(closed_at=act.at, closed_event=done.leaf_hash))
     return [*held, done]

@@ -21,7 +21,7 @@ from biobank.custody.events import HandoverAccepted, HandoverDeclined, HandoverE
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.locks import locked
-from biobank.custody.recording import Move, acknowledge, record, require_expected
+from biobank.custody.recording import NOW, Move, acknowledge, record, require_expected
 from biobank.custody.snapshots import get_all_visible, load
 from biobank.custody.states import Condition, CustodianKind, State
 from biobank.foundation.clock import rfc3339
@@ -172,7 +172,7 @@ def _end_overdue(session: Session, act: Act, rows: Sequence[Any]) -> int:
     for row in rows:
         standing = _standing(session, row, [line for line in lines if line.handover_id == row.id])
         event = HandoverExpired(handover=str(row.id))
-        record(session, system, [Move(s, event, relies_on=(bytes(line.offered_event),)) for s, line in standing])
+        record(session, system, [Move(s, event, relies_on=(bytes(line.offered_event),)) for s, line in standing], NOW)
         _end(session, act, row.id, expired_at=act.at)
     return len(rows)
 

@@ -143,7 +143,7 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
         ],
     )
     appended += append(session, [*(Fact(StreamKind.SHIPMENT, code, e, head) for e in (created, packed)), *sealed])
-    keep_warnings(session, act, carrier.warned, used_in=code, site=request.from_site)
+    keep_warnings(session, act, carrier.warned, request, used_in=code, site=request.from_site)
     return ShipmentAnswer(**detail_of(session, code).model_dump(), receipt=acknowledge(act, appended))
 
 

@@ -94,7 +94,7 @@ def record_viability(session: Session, act: Act, code: str, request: RecordViabi
             **counts,
         )
     )
-    keep_warnings(session, act, warned, used_in=str(assay_id), site=_site_of(specimen))
+    keep_warnings(session, act, warned, request, used_in=str(assay_id), site=_site_of(specimen))
     kept = session.execute(select(assay).where(assay.c.id == assay_id)).one()
     if shows_too_little.get()(session, specimen, kept):
         appended += _hold(session, act, specimen, lots, counted=appended[0].leaf_hash)

@@ -176,4 +176,4 @@ def keep_run(
             for one, (amount, consumed) in zip(bench.specimens, amounts, strict=True)
         ],
     )
-    keep_warnings(session, act, bench.warned, used_in=str(run_id), site=run.site)
+    keep_warnings(session, act, bench.warned, run, used_in=str(run_id), site=run.site)

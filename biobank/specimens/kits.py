@@ -87,7 +87,7 @@ def prepare_kit(session: Session, act: Act, request: PrepareKit) -> KitRecorded:
         )
     )
     session.execute(kit_label.insert(), [{"specimen_code": label, "kit_code": code} for label in labels])
-    keep_warnings(session, act, warned, used_in=code, site=request.home_site)
+    keep_warnings(session, act, warned, request, used_in=code, site=request.home_site)
     return KitRecorded(
         kit=_describe(session, _get(session, act.actor, code), act.at),
         events=[receipt_of(a) for a in appended],

@@ -150,7 +150,7 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
             recorded_by=act.actor.code,
         )
     )
-    keep_warnings(session, act, warned, used_in=code, site=row.site_code)
+    keep_warnings(session, act, warned, request, used_in=code, site=row.site_code)
     if hold is not None:
         for other in beside:
             own = replace(head, late=False, relies_on=(appended[0].leaf_hash,))

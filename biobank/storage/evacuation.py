@@ -14,6 +14,7 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.custody.exposure import cold_at
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
@@ -217,7 +218,7 @@ def _put_down(
 
 
 def _safeguarded(act: Act, specimen: Snapshot, box: Box, slot: Slot | None, request: EvacuateRequest) -> Move:
-    event = event_for(specimen, box, slot, None, request.occurred_at or act.at)
+    event = event_for(specimen, box, slot, None, cold_at(act, request.occurred_at, request.paper))
     return Move(specimen, event.model_copy(update={"reason": request.reason}), site=box.row.site_code)
 
 

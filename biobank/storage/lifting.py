@@ -103,16 +103,17 @@ def clock_moves(session: Session, specimens: Mapping[str, Snapshot], head: Head)
     standings = queries.standings_of(session, sorted(boxes)) if boxes else {}
     leaving = [one.code for one in stored if one.projection.out_since is None]
     settled = queries.settled_at(session, leaving) if any(place.lifted for place in standings.values()) else {}
-    events = ((one, clock_event(one, standings, head.occurred_at, settled.get(one.code))) for one in stored)
+    events = ((one, clock_event(one, standings, head.occurred_at, head.known_until, settled.get(one.code))) for one in stored)
     return [Move(one, event, site=head.site) for one, event in events if event is not None]
 
 
 def clock_event(
-    tube: Snapshot, standings: Mapping[str, Standing], at: datetime, settled: datetime | None
+    tube: Snapshot, standings: Mapping[str, Standing], at: datetime, until: datetime, settled: datetime | None
 ) -> LeftCold | Exposed | None:
     """Return what a stored tube's record says when what it stands in changed at `at`, or None. Pure.
 
-    `settled`: since when it is where it is, where that may be later than `at`.
+    `until`: until when a clock ran that ends with it (`entry.Head.known_until`); `settled`: since when it is where it is, where
+    that may be later than `at`.
     """
     place, since = tube.projection.container_code or "", tube.projection.out_since
     cold = standings[place].keeps(tube.projection.condition)
@@ -120,4 +121,4 @@ def clock_event(
         return None
     if since is None:
         return LeftCold(container=place, since=rfc3339(max(at, settled or at)))
-    return Exposed(container=place, since=since, seconds=tube.projection.running_s(rfc3339(at)))
+    return Exposed(container=place, since=since, seconds=tube.projection.running_s(rfc3339(until)))

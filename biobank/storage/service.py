@@ -14,6 +14,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
+from biobank.custody.exposure import cold_at, require_reason_to_differ
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import TO_QUARANTINE, Snapshot
 from biobank.custody.recording import Circumstances, Move, acknowledge, record, require_expected
@@ -25,7 +26,6 @@ from biobank.foundation.errors import MalformedRequest, NotFound, Refusal, raise
 from biobank.storage import queries
 from biobank.storage.allocation import Slot
 from biobank.storage.events import Moved, Stored
-from biobank.storage.exposure import require_reason_to_differ
 from biobank.storage.placing import SLOT_UNKNOWN, Box, assign_slots, placing_event, placing_refusals, read_box, said_of
 from biobank.storage.schemas import (
     Placement,
@@ -149,9 +149,9 @@ def _put(
         if isinstance(answer, Refusal):
             raise answer
         slots.append(answer)
-    at = given.occurred_at or act.at
+    at = cold_at(act, given.occurred_at, given.paper)
     for specimen in specimens:
-        require_reason_to_differ(specimen, exposure_s, at, given)
+        require_reason_to_differ(specimen, exposure_s, at, given.reason_text)
     moves = [
         Move(specimen, event_for(specimen, box, slot, exposure_s, at), site=box.row.site_code)
         for specimen, slot in zip(specimens, slots, strict=True)
@@ -173,7 +173,7 @@ def _to_place(act: Act, code: str, found: Snapshot | None, *, safe: bool) -> Sna
 def event_for(specimen: Snapshot, box: Box, slot: Slot | None, exposure_s: int | None, at: datetime) -> Event:
     """Return the event that puts a specimen into a slot of the box, or into the box with the slot unknown.
 
-    `exposure_s`: how long it was out of the cold as a person says, beside what the bank computes; `at`: when it happens.
+    `exposure_s`: how long it was out of the cold as a person says, beside what the bank computes; `at`: until when its clock ran.
     """
     kind = placing_event(specimen, box)
     common: dict[str, Any] = {

@@ -48,7 +48,8 @@ def count_what_was_missed(session: Session, act: Act, code: str, since: datetime
     if tube.state is not State.STORED or place is None:
         return []
     around = queries.chains_of(session, [place])[place]
-    clock = clock_event(tube, {place: standing_of(around)}, _changed_at(session, around, since) or act.at, since)
+    at = _changed_at(session, around, since) or act.at
+    clock = clock_event(tube, {place: standing_of(around)}, at, at, since)
     return [] if clock is None else record(session, act, [Move(tube, clock, site=tube.projection.site_code)], given)
 
 

@@ -536,6 +536,7 @@ _HEAD = {
     "v": b"1",
 }
 _HEAD_RE = {name: re.compile(pattern) for name, pattern in _HEAD.items()}
+_ELAPSED = {"elapsed", "elapsed_until_known"}
 _READ = ("id", "prev", "recorded_at", "seq")
 """What every check reads of an entry's head, in the order in which it stands there; some effects read `by` and others too."""
 
@@ -577,7 +578,9 @@ class Rule:
         self.reads = sorted(wanted)
         self.place = {name: i for i, name in enumerate(self.reads)}
         entry = {a for i in row["effect"].values() for v, a in i.items() if v == "entry"}
-        entry |= {"occurred_at"} if any("elapsed" in i for i in row["effect"].values()) else set()
+        verbs = {verb for step in row["effect"].values() for verb in step}
+        entry |= {"occurred_at"} if verbs & _ELAPSED else set()
+        entry |= {"source"} if "elapsed_until_known" in verbs else set()
         self.head = sorted({*_READ, *entry})
         here = {name: len(self.reads) + i for i, name in enumerate(self.head)}
         self.at_id, self.at_prev, self.at_recorded, self.at_seq = (here[name] for name in _READ)
@@ -585,8 +588,12 @@ class Rule:
         self.sets = [(c, canonical(a)) for c, _, verb, a in steps if verb == "set"]
         self.copies = [(c, self.place[a]) for c, _, verb, a in steps if verb == "body"]
         self.copies += [(c, here[a]) for c, _, verb, a in steps if verb == "entry"]
-        self.others = [(c, title, verb, a) for c, title, verb, a in steps if verb not in ("set", "body", "entry", "elapsed")]
-        self.elapsed = [(c, columns[a], here["occurred_at"]) for c, _, verb, a in steps if verb == "elapsed"]
+        self.others = [(c, title, verb, a) for c, title, verb, a in steps if verb not in {"set", "body", "entry", *_ELAPSED}]
+        self.elapsed = [
+            (c, columns[a], here["occurred_at"], here["source"] if verb == "elapsed_until_known" else None)
+            for c, _, verb, a in steps
+            if verb in _ELAPSED
+        ]
         self.changes_state = "state" in row["effect"]
         self.special = bool(self.others or self.hold or self.places or self.adopts or self.erases)
         self.table = table
@@ -716,9 +723,11 @@ class Record:
             if table.adopted_at is None:
                 self._adopt(first + i, table, rule, name, seq, values)
             stream[SEQ], stream[HEAD], stream[RECORDED], stream[LAST] = seq, hexed[64 * i : 64 * i + 64], recorded_at, first + i
-            for column, since, until in rule.elapsed:
+            for column, since, until, source in rule.elapsed:
                 if stream[self._condition] == b'"frozen"' and stream[since] != b"null":
-                    gone = round((_seconds(values[until]) - _seconds(stream[since])) * 1000) // 1000
+                    known = source is not None and values[source] == b'"live"'
+                    ends = max(values[until], recorded_at) if known else values[until]
+                    gone = round((_seconds(ends) - _seconds(stream[since])) * 1000) // 1000
                     stream[column] = b"%d" % (int(stream[column]) + max(0, gone))
             for column, constant in rule.sets:
                 stream[column] = constant

@@ -51,7 +51,7 @@ def time_out_open_acts(session: Session, act: Act) -> int:
     for one in at_once.values():
         event: Event = _EVENTS[one.kind.stream](begun=one.act, since=rfc3339(one.since), minutes=one.minutes)
         if one.kind.stream is StreamKind.SPECIMEN:
-            done = record(session, act, [Move(tubes[one.stream_id], event)])
+            done = record(session, act, [Move(tubes[one.stream_id], event)], NOW)
         else:
             head = head_of(session, act, NOW, subject=None, site=one.site)
             done = append(session, [Fact(one.kind.stream, one.stream_id, event, head)])

@@ -127,7 +127,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
         )
     )
     state = after(Step.ADMINISTER, case.state, case.moved_on(appended, given=[product]).items)
-    given = record_on_case(session, act, case, Given(specimen=product, release=str(request.release), state=state))
+    given = record_on_case(session, act, case, Given(specimen=product, release=str(request.release), state=state), request)
     set_state(session, case, state)
     now = case.moved_on([*appended, given], state=state, given=[product])
     seen: list[Appended] = []

@@ -6,13 +6,14 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody import holds as custody_holds
+from biobank.custody.exposure import cold_at
 from biobank.custody.ledger import Appended
-from biobank.custody.recording import NOW, Move, head_of
+from biobank.custody.recording import Circumstances, Move, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope
 from biobank.foundation.errors import Refused, raise_first
 from biobank.shipping.arrival_findings import Seen, possible_temperature
-from biobank.shipping.arrivals import cold_at, compare, look_at_boxes, require_possible
+from biobank.shipping.arrivals import compare, look_at_boxes, require_possible
 from biobank.shipping.boxes import boxes_of, require_boxes
 from biobank.shipping.journey_logs import Journey, logged_members, logged_on, longest_gap, read_record
 from biobank.shipping.shipment_queries import row_of
@@ -68,14 +69,14 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
         )
         for tube in sorted(tubes)
     ]
-    appended = record_on_tubes(session, act, case, moves, request)
-    arrived = record_on_case(session, act, case, Arrived(specimens=tuple(sorted(tubes)), site=case.clinic))
+    appended = record_on_tubes(session, act, case, moves, request, seals_follow=True)
+    arrived = record_on_case(session, act, case, Arrived(specimens=tuple(sorted(tubes)), site=case.clinic), request)
     state = after(Step.RECEIVE, case.state)
     set_state(session, case, state)
     for shipment, row in rows.items():
         of_it = sorted(tube for tube in tubes if case.tubes[tube].projection.shipment_code == shipment)
         seen = Seen(
-            at=cold_at(act, request),
+            at=cold_at(act, request.occurred_at, request.paper),
             logged=logged[shipment],
             temperature_mc=request.temperature_mc,
             nameless=0 if request.label_legible else len(of_it),
@@ -83,21 +84,21 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
             seal_intact=request.seal_intact,
             logger_sha256=request.logger_sha256,
         )
-        appended += compare(session, act, row, of_it, seen)[1]
+        appended += compare(session, act, row, of_it, seen, given=request)[1]
         known = {one.box for one in boxes_of(session, shipment)}
-        appended += look_at_boxes(session, act, row, [one for one in request.boxes if one.box in known], of_it)[2]
+        appended += look_at_boxes(session, act, row, [one for one in request.boxes if one.box in known], of_it, request)[2]
     return answer_of(act, case.moved_on([*appended, arrived], state=state), [*appended, arrived])
 
 
 def hold_specimens(
-    session: Session, act: Act, codes: Collection[str], kind: HoldKind, *, reason: str, site: str | None
+    session: Session, act: Act, codes: Collection[str], kind: HoldKind, given: Circumstances, *, reason: str, site: str | None
 ) -> list[Appended]:
     """Place a hold on each specimen that has none of this kind of its own; the rows are locked."""
     placed = []
     for code, specimen in sorted(load(session, codes, lock=True, holds=True).items()):
         if any(h.kind == kind.value and h.scope_kind == HoldScope.SPECIMEN.value and h.scope_id == code for h in specimen.holds):
             continue
-        head = head_of(session, act, NOW, subject=None, site=site, last=specimen.last_occurred_at)
+        head = head_of(session, act, given, subject=None, site=site, last=specimen.last_occurred_at)
         _id, appended = custody_holds.place(
             session, kind=kind, scope_kind=HoldScope.SPECIMEN, scope_id=code, reason=reason, head=head, specimen=specimen
         )

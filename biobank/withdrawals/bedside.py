@@ -18,7 +18,7 @@ from biobank.acts.act import Act
 from biobank.auth.models import user
 from biobank.auth.queries import every_login
 from biobank.custody.legality import Snapshot
-from biobank.custody.recording import Circumstances
+from biobank.custody.recording import NOW, Circumstances
 from biobank.custody.states import HoldKind
 from biobank.donors.wristbands import ActiveBand, active_wristband, find_band
 from biobank.foundation.clock import rfc3339
@@ -165,7 +165,7 @@ def stop(
     """
     killed = end_releases(session, {*case.tubes, product}, at=act.at, because="bedside_mismatch")
     held = [] if scanned is None else [product]
-    hold_specimens(session, act, held, HoldKind.IDENTITY, reason="bedside_mismatch", site=case.clinic)
+    hold_specimens(session, act, held, HoldKind.IDENTITY, NOW, reason="bedside_mismatch", site=case.clinic)
     _supersede_checks(session, act, case)
     event = CheckFailed(differing=tuple(wrong), wristband=band, product=product, held=tuple(held), releases_killed=killed)
     record_on_case(session, act, case, event, given.model_copy(update={"occurred_at": None, "late_entry": False, "paper": None}))

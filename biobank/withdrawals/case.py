@@ -24,7 +24,7 @@ from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.locks import locked
 from biobank.custody.models import custody
-from biobank.custody.recording import AHEAD, NOW, Circumstances, ImplausibleTime, Move
+from biobank.custody.recording import AHEAD, Circumstances, ImplausibleTime, Move
 from biobank.custody.recording import record as record_on_specimens
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, State, StreamKind
@@ -353,7 +353,7 @@ def record_on_case(
     act: Act,
     case: Case,
     event: Event,
-    given: Circumstances = NOW,
+    given: Circumstances,
     *,
     site: str | None = None,
     relies_on: tuple[bytes, ...] = (),
@@ -369,15 +369,16 @@ def record_on_tubes(
     act: Act,
     case: Case,
     moves: list[Move],
-    given: Circumstances = NOW,
+    given: Circumstances,
     *,
     lagging: bool | None = None,
+    seals_follow: bool = False,
 ) -> list[Appended]:
     """Append events to specimens on the withdrawal's behalf: its own reservation does not stand in its way.
 
     `lagging`: whether the log is behind, when the caller asked already.
     """
-    return record_on_specimens(session, act, moves, given, withdrawal=case.code, lagging=lagging)
+    return record_on_specimens(session, act, moves, given, withdrawal=case.code, lagging=lagging, seals_follow=seals_follow)
 
 
 def set_state(session: Session, case: Case, state: WithdrawalState, **values: Any) -> None:

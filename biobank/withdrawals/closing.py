@@ -88,9 +88,9 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
     end_releases(session, [tube], at=act.at, because="returned")
     appended = record_on_tubes(session, act, case, [Move(case.tubes[tube], event, site=request.site)], request)
     for finding in findings_alone(limits_by_hand(session, [case.tubes[tube]], request.site), event):
-        appended += hold_specimens(session, act, [tube], finding.kind, reason=finding.reason, site=request.site)
+        appended += hold_specimens(session, act, [tube], finding.kind, request, reason=finding.reason, site=request.site)
     state = after(Step.RETURN, case.state, case.moved_on(appended, returned=[tube]).items)
-    returned = record_on_case(session, act, case, TakenBack(specimen=tube, state=state), site=request.site)
+    returned = record_on_case(session, act, case, TakenBack(specimen=tube, state=state), request, site=request.site)
     set_state(session, case, state)
     now = case.moved_on([*appended, returned], state=state, returned=[tube])
     return answer_of(act, now, [*appended, returned])
@@ -132,7 +132,7 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
         appended += keep(session, act, case, request, happened)
     if request.close and case.state is not WithdrawalState.CLOSED:
         _require_settled(case)
-        appended.append(record_on_case(session, act, case, Closed()))
+        appended.append(record_on_case(session, act, case, Closed(), request))
         state = after(Step.CLOSE, case.state)
         set_state(session, case, state)
     return answer_of(act, case.moved_on(appended, state=state), appended)

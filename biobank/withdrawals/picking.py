@@ -252,7 +252,7 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     site = next(iter(case.tubes.values())).projection.site_code
     if request.courier is not None:
         warned = require_courier(session, act, request.courier, site=str(site), at=request.occurred_at or act.at)
-        keep_warnings(session, act, warned, used_in=code, site=str(site))
+        keep_warnings(session, act, warned, request, used_in=code, site=str(site))
     event = Issued(
         withdrawal=code,
         custodian_kind="user" if request.courier is None else "courier",
@@ -262,7 +262,8 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     relies_on = (case.approval, *consents_of(case, grounds)[0])
     moves = [Move(tube, event, relies_on=relies_on) for _, tube in sorted(case.tubes.items())]
     appended = record_on_tubes(session, act, case, moves, request, lagging=grounds.lagging)
-    sent = record_on_case(session, act, case, SentOut(specimens=tuple(sorted(case.tubes))), site=site, relies_on=relies_on)
+    left = SentOut(specimens=tuple(sorted(case.tubes)))
+    sent = record_on_case(session, act, case, left, request, site=site, relies_on=relies_on)
     state = after(Step.ISSUE, case.state)
     set_state(session, case, state)
     return answer_of(act, case.moved_on([*appended, sent], state=state), [*appended, sent])

@@ -258,7 +258,7 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
     approved = record_on_case(session, act, case, event, request, relies_on=rests_on)
     reserved = Reserved(withdrawal=code)
     moves = [Move(case.tubes[c], reserved, relies_on=(approved.leaf_hash,)) for c in codes]
-    appended = record_on_tubes(session, act, case, moves, lagging=grounds.lagging)
+    appended = record_on_tubes(session, act, case, moves, request, lagging=grounds.lagging)
     state = after(Step.APPROVE, case.state)
     set_state(
         session,
@@ -320,7 +320,7 @@ def call_off(session: Session, act: Act, case: Case, given: Circumstances, reaso
         for _, tube in sorted(case.tubes.items())
         if tube.projection.reserved_for == case.code
     ]
-    appended = record_on_tubes(session, act, case, moves) if moves else []
+    appended = record_on_tubes(session, act, case, moves, given) if moves else []
     set_state(session, case, after(Step.CANCEL, case.state))
     return [cancelled, *appended]
 

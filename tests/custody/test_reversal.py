@@ -9,7 +9,7 @@ import pytest
 from biobank.custody.event import rules
 from biobank.custody.events import HandoverAccepted
 from biobank.custody.rebuild import Rebuilt, projection_of
-from biobank.custody.recording import Move, record
+from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import CustodianKind
 from tests.conftest import Api
@@ -337,7 +337,7 @@ def test_a_change_on_which_later_changes_rest_is_not_undone(api: Api) -> None:
     act = api.test_bank.act("lab_tech2")
     receipt = last(api, tube["code"])
     taken = HandoverAccepted(handover="0" * 36, to_kind=CustodianKind.USER, to_id=act.actor.code)
-    api.test_bank.write(lambda s: record(s, act, [Move(load(s, [tube["code"]])[tube["code"]], taken)]))
+    api.test_bank.write(lambda s: record(s, act, [Move(load(s, [tube["code"]])[tube["code"]], taken)], NOW))
 
     answer = reverse(api, tube["code"], reverses=receipt["leaf_hash"])
 

@@ -149,7 +149,7 @@ def test_contact_that_goes_while_the_rest_stays_is_redacted_by_that_act(api: Api
 
 def test_a_specimen_bundle_cites_the_erasure_of_its_donor_without_the_donors_record(api: Api, audited: Audited) -> None:
     from biobank.custody.events import Annotated
-    from biobank.custody.recording import Circumstances, Move, record
+    from biobank.custody.recording import NOW, Circumstances, Move, record
     from biobank.custody.snapshots import load
     from biobank.donors import events as donor_events
     from biobank.donors.recording import record_on_donor
@@ -161,7 +161,7 @@ def test_a_specimen_bundle_cites_the_erasure_of_its_donor_without_the_donors_rec
         specimen = load(session, [code], lock=True)[code]
         record(session, audited.act(), [Move(specimen, Annotated(topic="other"))], Circumstances(comment="asked after"))
         erased = donor_events.Erased(documents=1, reason="asked_by_donor", first_by="US-0000000", signatures=("a", "b"))
-        record_on_donor(session, audited.act(), donor, [erased], site=None)
+        record_on_donor(session, audited.act(), donor, [erased], NOW, site=None)
 
     audited.bank.write(work)
     audited.attack(f"DELETE FROM vault_document WHERE subject = '{donor}'")

@@ -323,6 +323,25 @@ def test_a_box_whose_seal_nobody_looked_at_holds_what_lies_in_it_once_it_arrived
     assert held == [[], [f"{code}_2"], []]
 
 
+def test_what_is_received_singly_is_held_at_once_where_nobody_looked_at_its_seal(api: Api) -> None:
+    whole, three = tubes(api, 2, frozen=True), tubes(api, 3, frozen=True)
+    sealed = shipped(api, whole, temperature_class="ln2_vapour", seal="S-1")
+    boxes = boxed(api, three).json()["code"]
+
+    for one in (whole[0], three[0]):
+        body = {"kind": "specimen.received", "site": "NORTH", "expected_seq": now_of(api, one)["seq"]}
+        assert api.north_tech.post(f"/specimens/{one}/events", json=body).status_code == 201
+
+    assert [holds_of(api, one) for one in (sealed, f"{boxes}_1", f"{boxes}_2")] == [
+        ["seal_not_checked"],
+        ["seal_not_checked"],
+        [],
+    ]
+    # Who receives the rest says what the seal was; that lifts nothing.
+    assert receive(api, sealed, whole[1:], seal="S-1", seal_intact=True).json()["findings"] == []
+    assert holds_of(api, sealed) == ["seal_not_checked"]
+
+
 def test_a_patients_unit_under_a_seal_that_nobody_looked_at_is_not_thawed(api: Api) -> None:
     story = withdrawals.a_story(api).up_to("issue")
     code = shipped(api, [story.vials[0]], to_site="CLINIC", temperature_class="ln2_vapour", seal="S-1")

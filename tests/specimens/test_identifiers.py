@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from biobank.auth.actor import SYSTEM
 from biobank.custody.events import Lost, Missing
-from biobank.custody.recording import Move, record
+from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.foundation.codes import make_code
@@ -200,7 +200,7 @@ def test_a_forgotten_person_is_not_found_by_a_tubes_foreign_identifier_either(ap
     lost = replace(api.test_bank.act("quality"), actor=SYSTEM)
     seen = api.test_bank.write(lambda s: load(s, [tube.code])[tube.code])
     moves = [Move(seen, Missing(reason="not_in_its_slot")), Move(seen, Lost(reason="searched"))]
-    api.test_bank.write(lambda s: record(s, lost, moves))
+    api.test_bank.write(lambda s: record(s, lost, moves, NOW))
     clock.set_offset(timedelta(0), test_mode=True)
 
     done = erased_by_two(api, person)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from biobank.custody.recording import Move, record
+from biobank.custody.recording import NOW, Move, record
 from biobank.foundation.errors import Refusal
 from biobank.scanning.commands import Action
 from biobank.scanning.committing import SeenTube, commit_list
@@ -28,7 +28,7 @@ def a_tube(api: Api, *, frozen: bool = True, donor: str | None = None, **fields:
         made = make_received(session, act, donor=donor or make_donor(session), code=code, **(CELLS | fields))
         if frozen:
             event = Frozen(programme="slow", cryoprotectant="dmso", cryoprotectant_contact_s=300)
-            record(session, act, [Move(made, event, site="LAB")])
+            record(session, act, [Move(made, event, site="LAB")], NOW)
         return made.code
 
     return api.test_bank.write(work)  # type: ignore[no-any-return]

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -16,9 +16,10 @@ from biobank.foundation.clock import rfc3339
 from biobank.pages.today import read_tasks
 from biobank.specimens.warm_time import hold_what_is_out_too_long
 from tests.conftest import Api
+from tests.quality.test_paper import filed
 from tests.storage.test_every_way_of_placing import a_tube, seq_of, stored
 from tests.storage.test_storing import a_box
-from tests.withdrawals.stories import a_story, later, sealed, sign_and_post
+from tests.withdrawals.stories import a_story, later, refused, sealed, sign_and_post
 
 COLD = {"temperature_class": "ln2_vapour"}
 VALIDATED = {"source": "VAL-2026-014, warming study of cryovials"}
@@ -64,6 +65,64 @@ def test_what_a_tube_is_out_of_the_cold_is_counted_from_scan_to_scan_and_shown_w
     assert running["running_since"] is not None and 600 <= running["total_s"] - before <= 630
     assert once["running_since"] is None and 600 <= once["total_s"] - before <= 630
     assert 900 <= exposure(api, tube)["total_s"] - before <= 960
+
+
+def test_a_stated_time_never_shortens_what_the_bank_counted_and_is_asked_why(api: Api) -> None:
+    tube, box = a_stored_tube(api)
+    before = exposure(api, tube)["total_s"]
+    check_out(api, tube)
+    later(api, minutes=10)
+    early = rfc3339(clock.now() - timedelta(minutes=9))
+
+    asked = put(api, tube, box, occurred_at=early)
+    done = put(api, tube, box, occurred_at=early, reason_text="I had no hand free to scan")
+
+    assert (asked.status_code, asked.json()["code"]) == (409, "exposure_contradicts"), asked.text
+    assert done.status_code == 201, done.text
+    assert 600 <= exposure(api, tube)["total_s"] - before <= 630, "ours"
+    last = api.lab_tech.get(f"/specimens/{tube}/custody").json()["items"][-1]
+    assert (last["kind"], last["occurred_at"]) == ("specimen.stored", early), "theirs"
+
+
+def test_no_way_into_the_cold_or_out_of_sight_is_shortened_by_a_stated_time(api: Api) -> None:
+    tank, rack, _box, lifted = a_tank_with_a_rack(api)
+    safe = a_box(api, kind="freezer", name="Safe", rows=None, cols=None, purpose="evacuation", **COLD)
+    tubes = {name: a_tube(api) for name in ("evacuate", "missing", "scan")}
+    for tube in tubes.values():
+        assert stored(api, tube, "", a_box(api, parent=tank, name=tube), nothing)[0] == 201
+    before = {name: exposure(api, tube)["total_s"] for name, tube in (tubes | {"rack": lifted}).items()}
+    for tube in tubes.values():
+        check_out(api, tube)
+    at_place(api, rack, "lift")
+    later(api, minutes=10)
+    early = {"occurred_at": rfc3339(clock.now() - timedelta(minutes=9))}
+    why = early | {"reason_text": "no hand free"}
+    missing = {"kind": "specimen.missing", "reason": "not_in_its_box", "expected_seq": seq_of(api, tubes["missing"])}
+
+    refused(api.lab_tech.post(f"/storage-containers/{rack}/put-back", json=early), 409, "exposure_contradicts")
+    refused(api.lab_tech.post(f"/specimens/{tubes['missing']}/events", json=missing | early), 409, "exposure_contradicts")
+    at_place(api, rack, "put-back", **why)
+    assert api.lab_tech.post(f"/specimens/{tubes['missing']}/events", json=missing | why).status_code == 201
+    at_place(api, safe, "evacuate", scanned=[tubes["evacuate"]], **early)  # cold first is never asked
+    later(api, hours=2)
+
+    for name, tube in {"rack": lifted, "missing": tubes["missing"], "evacuate": tubes["evacuate"]}.items():
+        assert 600 <= exposure(api, tube)["total_s"] - before[name] <= 640, name
+    assert exposure(api, tubes["scan"])["running_since"] is not None
+
+
+def test_the_time_that_two_people_wrote_on_a_form_counts(api: Api) -> None:
+    tube, box = a_stored_tube(api)
+    before, began = exposure(api, tube)["total_s"], rfc3339(clock.now())
+    check_out(api, tube)
+    later(api, minutes=4)
+    then = rfc3339(clock.now())
+    later(api, hours=2)
+    form = filed(api, began_at=began).json()["code"]
+
+    assert put(api, tube, box, paper=form, occurred_at=then).status_code == 201
+
+    assert 240 <= exposure(api, tube)["total_s"] - before <= 260
 
 
 def test_an_undone_return_does_not_count_twice(api: Api) -> None:

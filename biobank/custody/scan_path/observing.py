@@ -142,6 +142,8 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
         and request.reason_text is None
         and not request.performed_by
         and request.paper is None
+        # A stated time that ends a clock is judged against what the scans say.
+        and (request.occurred_at is None or event.effect.get("exposure_s", {}).get("elapsed_until_known") is None)
     )
 
 
