@@ -22,6 +22,7 @@ from biobank.acts.act import Act
 from biobank.acts.malformed import refusal_of_errors
 from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
+from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.entry import parse_entry
 from biobank.custody.event import parse_payload, rules
@@ -30,7 +31,7 @@ from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.rebuild import entries_of, fold
-from biobank.custody.recording import Circumstances, Move, record, require_expected
+from biobank.custody.recording import Circumstances, Move, permission_refusal, record, require_expected
 from biobank.custody.schemas import EventAnswer
 from biobank.custody.service import answer_of
 from biobank.custody.snapshots import get_visible
@@ -48,7 +49,7 @@ donor_lock: FromAbove[Callable[[Session, str], object]] = FromAbove("donors")
 """Lock a donor's row, the first in the lock order."""
 
 
-former_place_refusals: FromAbove[Callable[[Session, Snapshot], list[Refusal]]] = FromAbove("storage")
+former_place_refusals: FromAbove[Callable[[Session, Snapshot, bool], list[Refusal]]] = FromAbove("storage")
 """Why a specimen as it would be once more may not stand where it was; the place is locked."""
 
 count_again: FromAbove[Callable[[Session, Act, str, datetime, Circumstances], list[Appended]]] = FromAbove("storage")
@@ -155,10 +156,7 @@ def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> R
     specimen = _locked(session, act, code)
     require_expected(specimen, request.expected_seq)
     undoing = _undoing(session, specimen, request.reverses)
-    _require_free(session, specimen, undoing)
-    raise_first(
-        former_place_refusals.get()(session, replace(specimen, projection=replace(specimen.projection, **undoing.restores)))
-    )
+    _require_former_place(session, specimen, undoing, lock=True)
     signatures: tuple[str, ...] = ()
     if specimen.state in TERMINAL:
         step = _two_of_quality(session, act, specimen, undoing, request)
@@ -178,6 +176,32 @@ def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> R
     return ReversalDone(**answer_of(act, code, appended).model_dump())
 
 
+def latest_change(session: Session, actor: Actor, code: str) -> tuple[Snapshot, Undoing]:
+    """Return a specimen and what undoing its latest change of state would restore; raise what stands against it now.
+
+    Raises NotFound, NotPermitted, CannotBeReversed, LaterEventsRestOnIt, FormerPositionTaken and what stands against its place.
+    """
+    specimen = get_visible(session, actor, code, holds=True)
+    refusal = permission_refusal(actor, Reversed, specimen)
+    if refusal is not None:
+        raise refusal
+    if specimen.state in TERMINAL:
+        actor.require(Permission.QUALITY_DECIDE, at=_home(specimen))
+    undoing = _undoing(session, specimen)
+    _require_former_place(session, specimen, undoing, lock=False)
+    return specimen, undoing
+
+
+def _home(specimen: Snapshot) -> str | None:
+    return specimen.home_site_code or specimen.projection.site_code
+
+
+def _require_former_place(session: Session, specimen: Snapshot, undoing: Undoing, *, lock: bool) -> None:
+    _require_free(session, specimen, undoing)
+    restored = replace(specimen, projection=replace(specimen.projection, **undoing.restores))
+    raise_first(former_place_refusals.get()(session, restored, lock))
+
+
 def _locked(session: Session, act: Act, code: str) -> Snapshot:
     """Load the specimen under its donor's lock: an approval or a pick is finished, or sees the reversal."""
     seen = get_visible(session, act.actor, code)
@@ -186,15 +210,15 @@ def _locked(session: Session, act: Act, code: str) -> Snapshot:
     return get_visible(session, act.actor, code, lock=True, holds=True)
 
 
-def _undoing(session: Session, specimen: Snapshot, reverses: str) -> Undoing:
-    """Find the latest change of state and what it changed; judge whether it can be undone."""
+def _undoing(session: Session, specimen: Snapshot, reverses: str | None = None) -> Undoing:
+    """Find the latest change of state, which `reverses` has to name where it is given; judge whether it can be undone."""
     row = session.execute(
         select(event.c.kind, event.c.leaf_hash).where(
             event.c.stream_kind == "specimen", event.c.stream_id == specimen.code, event.c.seq == specimen.state_seq
         )
     ).one()
     members = {"subject": specimen.code, "where_now": specimen.where_now}
-    if row.leaf_hash.hex() != reverses:
+    if reverses not in (None, row.leaf_hash.hex()):
         raise NotTheLatest(
             f"Only the latest change of state of {specimen.code} can be undone: event {specimen.state_seq}, '{row.kind}'.",
             latest=row.leaf_hash.hex(),
@@ -245,7 +269,7 @@ def _two_of_quality(
     session: Session, act: Act, specimen: Snapshot, undoing: Undoing, request: ReverseRequest
 ) -> Completed | Proposed:
     """Take this person's signature and propose the reversal, or complete what the first person proposed."""
-    site = specimen.home_site_code or specimen.projection.site_code
+    site = _home(specimen)
     act.require(Permission.QUALITY_DECIDE, at=site)
     if request.evidence_sha256 is None:
         raise EvidenceMissing(
@@ -282,17 +306,34 @@ def amend(session: Session, act: Act, code: str, request: AmendRequest) -> Event
     """
     specimen = get_visible(session, act.actor, code, lock=True)
     require_expected(specimen, request.expected_seq)
-    leaf = bytes.fromhex(request.corrects)
+    value = _corrected(code, _entry_to_correct(session, code, request.corrects), request)
+    event_ = Amended(corrects=request.corrects, field=request.field, value=value, reason=request.reason)
+    move = Move(specimen, event_, relies_on=(bytes.fromhex(request.corrects),))
+    appended = record(session, act, [move], request)
+    return answer_of(act, code, appended)
+
+
+def entry_to_correct(session: Session, actor: Actor, code: str, leaf_hash: str) -> tuple[Snapshot, dict[str, Any]]:
+    """Return a specimen and the entry of its record that is to be corrected. Raises NotFound, NotPermitted, NotAmendable."""
+    specimen = get_visible(session, actor, code)
+    refusal = permission_refusal(actor, Amended, specimen)
+    if refusal is not None:
+        raise refusal
+    entry = _entry_to_correct(session, code, leaf_hash)
+    if not rules.by_kind[entry["kind"]].amendable:
+        raise NotAmendable("Nothing of this entry is corrected: what changed the state is undone.", subject=code)
+    return specimen, entry
+
+
+def _entry_to_correct(session: Session, code: str, leaf_hash: str) -> dict[str, Any]:
     row = session.execute(
-        select(event.c.entry).where(event.c.stream_kind == "specimen", event.c.stream_id == code, event.c.leaf_hash == leaf)
+        select(event.c.entry).where(
+            event.c.stream_kind == "specimen", event.c.stream_id == code, event.c.leaf_hash == bytes.fromhex(leaf_hash)
+        )
     ).first()
     if row is None:
         raise NotFound(f"{code} has no event with this leaf hash.", subject=code)
-    entry = parse_entry(bytes(row.entry))
-    value = _corrected(code, entry, request)
-    event_ = Amended(corrects=request.corrects, field=request.field, value=value, reason=request.reason)
-    appended = record(session, act, [Move(specimen, event_, relies_on=(leaf,))], request)
-    return answer_of(act, code, appended)
+    return parse_entry(bytes(row.entry))
 
 
 def _corrected(code: str, entry: dict[str, Any], request: AmendRequest) -> str | int | bool | None:

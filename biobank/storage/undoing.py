@@ -26,12 +26,13 @@ _SETTLING = ("container.put_back", "container.moved")
 
 
 @former_place_refusals.give
-def refusals_of_former_place(session: Session, tube: Snapshot) -> list[Refusal]:
-    """Return why a tube may not stand where it would be again, as any placing does; its container is locked."""
+def refusals_of_former_place(session: Session, tube: Snapshot, lock: bool) -> list[Refusal]:
+    """Return why a tube may not stand where it would be again, as any placing does; `lock`: with its container locked."""
     place = tube.projection.container_code
     if tube.state is not State.STORED or place is None:
         return []
-    session.execute(locked(select(storage_container.c.code).where(storage_container.c.code == place), storage_container))
+    if lock:
+        session.execute(locked(select(storage_container.c.code).where(storage_container.c.code == place), storage_container))
     standing = queries.standings_of(session, [place])[place]
     if standing.safe:
         return []

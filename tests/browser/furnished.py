@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from biobank.acts.act import Act
 from biobank.alarms.watch import watch_for_alarms
+from biobank.custody.event import rules
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.importing.uploads import Upload, keep_upload
@@ -139,6 +140,13 @@ def furnish(api: Api) -> dict[str, str]:
     things["notice"] = _told(api, things["deviation"])
     things["marker"] = _marker_to_decide(api, banked.donor)
     things["pending"] = _pending_role(api)
+    item = {"site": "LAB", "condition": "frozen"}
+    things["nameless"] = _made(api.lab_tech.post("/specimens/unidentified", json=item), "specimen")
+    things["entry"] = next(
+        one["leaf_hash"]
+        for one in api.lab_tech.get(f"/specimens/{tube}/custody").json()["items"]
+        if rules.by_kind[one["kind"]].amendable
+    )
     path = f"/users/{seed.USERS['other_clinician'].code}/password-reset"
     things["slip"] = by_two(api.admin, api.quality, path, {}, "approved").json()["slip"]["id"]
     return things

@@ -258,6 +258,8 @@ def _record_acts(actor: Actor, donor: DonorPublic) -> list[ActionLink]:
             ActionLink("Change the record", f"{here}/change", "pen"),
             ActionLink("Change the status", f"{here}/status", "donor"),
         ]
+    if actor.may(Permission.DONOR_ERASE, at=donor.clinic_site):
+        acts.append(ActionLink("Forget the person", f"{here}/erase", "octagon", weight="grave"))
     acts.append(ActionLink("Markers of infection", f"{here}/markers", "drop"))
     if actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE):
         title = "No longer keep apart" if donor.kept_apart else "Keep apart for infection"

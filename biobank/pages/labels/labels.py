@@ -20,7 +20,16 @@ from biobank.labels import batches, files, prints, rules
 from biobank.labels.catalogue import catalogue
 from biobank.labels.data import LabelData
 from biobank.labels.printers import printers
-from biobank.labels.schemas import BatchRequest, PrintList, PrintPublic, PrintRequest, RuleList, RuleRequest, VerifyRequest
+from biobank.labels.schemas import (
+    BatchRequest,
+    PrintList,
+    PrintPublic,
+    PrintRequest,
+    RuleList,
+    RuleRequest,
+    SendRequest,
+    VerifyRequest,
+)
 from biobank.labels.statements import required_statements
 from biobank.labels.template import Template
 from biobank.pages.people.site_choices import Choices, own_sites
@@ -234,6 +243,7 @@ async def _draw_label(at: Opened[Labelled]) -> OwnPage:
         columns=PRINTS,
         waiting=[(one.serial, f"#{one.serial}, {one.template}") for one in waiting],
         may_print=at.read.may_print,
+        printers=_printers(at),
     )
 
 
@@ -259,6 +269,13 @@ async def _verify(at: Acting[Labelled]) -> Done:
     return Done(f"/labels/{at.code}", f"Label #{serial} says what it should.", "It may go onto its container.")
 
 
+async def _send(at: Acting[Labelled]) -> Done:
+    """Send a numbered print to a printer: again, or for the first time."""
+    body = at.parse(SendRequest, "printer", serials=[one for one in at.form.all_of("serial") if one.isascii()])
+    job = await at.performing(batches.request_sending, body)
+    return Done(f"/jobs/{job['id']}", "On its way to the printer.")
+
+
 LABEL = ActPage(
     address="/labels/{code}",
     params={"code": Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Z0-9]{2,4}-[0-9A-Z]{7}$")]},
@@ -271,6 +288,7 @@ LABEL = ActPage(
 )
 LABEL.on(router)
 LABEL.also(router, "/labels/{code}/verify", _verify)
+LABEL.also(router, "/labels/{code}/send", _send)
 
 
 def markup_of(drawing: files.Drawing) -> Markup:

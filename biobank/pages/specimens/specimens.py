@@ -75,6 +75,9 @@ PAGES: dict[str, tuple[str, str, str, str]] = {
     "specimen.end_announced": ("end", "Announce its end", "octagon", "grave"),
     "specimen.lost": ("lost", "Give up the search", "search", "grave"),
     "specimen.transferred_out": ("transfer-out", "Transferred out for good", "truck", "grave"),
+    "specimen.reversed": ("undo", "Undo the latest change", "undo", "plain"),
+    "specimen.aliased": ("alias", "Add another identifier", "pen", "plain"),
+    "specimen.identified": ("resolve", "Say which specimen it is", "search", "plain"),
     "specimen.use_up_allowed": ("use-up", "Allow to use it up", "drop", "grave"),
 }
 """Acts of use cases that have a page: kind → last part of its address, label, icon, weight."""
@@ -126,6 +129,7 @@ async def show_specimen(request: Request, code: SpecimenCode, reading: PageReadi
     """Draw one specimen."""
     dossier = await reading.agreeing(read_dossier, code, reading.bank)
     specimen, custody = dossier.specimen, dossier.specimen.custody
+    corrects = any(item.kind == "specimen.amended" for item in dossier.allowed.items)
     label = next((slot.label for slot in dossier.box.slots if slot.specimen == code), None) if dossier.box else None
     return render(
         request,
@@ -143,7 +147,7 @@ async def show_specimen(request: Request, code: SpecimenCode, reading: PageReadi
         graph=draw_lineage(dossier.lineage),
         drawing=await asyncio.to_thread(_label_of, specimen, reading.bank.settings.host_name),
         relatives=len(dossier.lineage.nodes),
-        entries=[entry_of(event, state_after, dossier.files) for event in reversed(dossier.events)],
+        entries=[entry_of(event, state_after, dossier.files, corrects=corrects) for event in reversed(dossier.events)],
         acts=[*acts_of(dossier.allowed), *_reading(dossier)],
         liftable=dossier.liftable,
         older=custody.seq > len(dossier.events),

@@ -21,9 +21,13 @@ SHORTEST_VALUE = 160
 """Characters of a list that are shown; the export has the whole entry."""
 
 
-def entry_of(event: Any, state_after: Callable[[str], str | None], readable: Collection[str] = ()) -> Entry:
-    """Turn an `EventPublic` into an entry; `state_after` says where a kind leads, `readable` which files the reader may open."""
-    hands = event.performed
+def entry_of(
+    event: Any, state_after: Callable[[str], str | None], readable: Collection[str] = (), *, corrects: bool = False
+) -> Entry:
+    """Turn an `EventPublic` into an entry; `state_after` says where a kind leads, `readable` which files the reader may open,
+    `corrects` whether they may correct what can be corrected of it.
+    """
+    hands, cls = event.performed, rules.by_kind.get(event.kind)
     return Entry(
         kind=event.kind,
         occurred_at=datetime.fromisoformat(event.occurred_at),
@@ -40,6 +44,7 @@ def entry_of(event: Any, state_after: Callable[[str], str | None], readable: Col
         leaf_hash=event.leaf_hash,
         sealed=event.log_index is not None,
         # The proof is public: whoever holds the hash may check the bank's word for it.
+        correct_href=f"/specimens/{event.id}/correct?corrects={event.leaf_hash}" if corrects and cls and cls.amendable else None,
         receipt_href=None if event.log_index is None else f"/api/v1/log/proofs/{event.leaf_hash}",
     )
 

@@ -89,6 +89,11 @@ def stored(text: str, measure: Measure) -> int:
     return int(number)
 
 
+def as_typed(value: int, measure: Measure) -> str:
+    """Write a stored number as people type it: the other way of `stored`."""
+    return f"{(Decimal(value) / measure.per).normalize():f}"
+
+
 LONG = frozenset(
     {
         *("comment", "reason_text", "indication", "words", "notification_plan", "description", "corrective_action"),
@@ -297,7 +302,7 @@ def parse_labelled(
     errors: dict[str, str] = {}
     for name in names:
         try:
-            value = _typed(model.model_fields[name], name, form, zone)
+            value = typed(model.model_fields[name], name, form, zone)
         except ValueError as error:
             errors[name] = f"{called(name, labels)}: {error}"
             continue
@@ -311,7 +316,8 @@ def parse_labelled(
     raise FormFault(errors)
 
 
-def _typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
+def typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
+    """Return what one field of a form says, None when it says nothing; raise ValueError with what to type instead."""
     plain, optional = _plain_type(info.annotation)
     text = form.get(name)
     if plain is bool and not optional and not info.is_required():

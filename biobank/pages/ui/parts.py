@@ -32,7 +32,8 @@ class Column:
 class Entry:
     """One event of a timeline, with both clocks.
 
-    `occurred_at` is when it happened, `recorded_at` when the bank learned it. `receipt_href` leads to the signed receipt;
+    `occurred_at` is when it happened, `recorded_at` when the bank learned it. `receipt_href` leads to the signed receipt,
+    `correct_href` to the form that corrects it;
     `sealed` None means that proofs do not apply. `facts` are label/value pairs. `performed_by` is shown when it is not the
     recorder; `confirmed` False says that the colleague has not confirmed with credentials of their own.
     """
@@ -52,6 +53,7 @@ class Entry:
     leaf_hash: str | None = None
     sealed: bool | None = None
     receipt_href: str | None = None
+    correct_href: str | None = None
 
     @property
     def delayed(self) -> bool:
