@@ -14,7 +14,7 @@ from biobank.auth.scope import ANYWHERE
 from biobank.custody.states import HoldKind, State
 from biobank.foundation import clock
 from biobank.foundation.terms import words
-from biobank.pages.ui.listing import Filter, Listing, RowsAct, Wanted, repeated, spaced
+from biobank.pages.ui.listing import Filter, Link, Listing, RowsAct, Wanted, repeated, spaced
 from biobank.pages.ui.parts import Column
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.specimens.queries import list_specimens
@@ -123,6 +123,7 @@ Listing(
         RowsAct("hold", "Place a hold", "octagon", repeated("/specimens/hold", "specimens"), Permission.HOLD_PLACE),
         RowsAct("deviation", "Open a deviation", "triangle", spaced("/deviations/new?about="), Permission.DEVIATION_OPEN),
     ],
+    links=[Link("A tube that nobody can name", "/specimens/unidentified/new", "search", Permission.CUSTODY_RECORD)],
     empty="No specimens match",
     hint="Take a filter away, or scan the tube itself.",
 ).on(router)
