@@ -1618,7 +1618,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("about", sa.Text(), nullable=False),
-        sa.Column("deviation_code", sa.Text(), nullable=False),
+        sa.Column("about_kind", sa.Text(), nullable=False),
+        sa.Column("deviation_code", sa.Text(), nullable=True),
         sa.Column("user_code", sa.Text(), nullable=False),
         sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("units", sa.Integer(), nullable=False),
@@ -1627,12 +1628,23 @@ def upgrade() -> None:
         sa.Column("made_event", sa.LargeBinary(), nullable=False),
         sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("acknowledged_event", sa.LargeBinary(), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint(
+            "(ended_at IS NULL) = (ended_event IS NULL) AND (ended_at IS NULL OR about_kind = 'withdrawal')",
+            name=op.f("only_what_a_withdrawal_tells_ends_by_itself"),
+        ),
+        sa.CheckConstraint(
+            "about_kind IN ('deviation', 'withdrawal') AND (about_kind = 'deviation') = (deviation_code IS NOT NULL)",
+            name=op.f("a_notice_belongs_to_a_deviation_or_a_withdrawal"),
+        ),
         sa.CheckConstraint(
             "(acknowledged_at IS NULL) = (acknowledged_event IS NULL)", name=op.f("an_acknowledgement_has_its_event")
         ),
         sa.CheckConstraint("rank BETWEEN 1 AND 3 AND units > 0", name=op.f("a_notice_concerns_its_reader")),
         sa.ForeignKeyConstraint(["acknowledged_event"], ["event.leaf_hash"], name=op.f("fk_notice_acknowledged_event")),
         sa.ForeignKeyConstraint(["deviation_code"], ["deviation.code"], name=op.f("fk_notice_deviation_code")),
+        sa.ForeignKeyConstraint(["ended_event"], ["event.leaf_hash"], name=op.f("fk_notice_ended_event")),
         sa.ForeignKeyConstraint(["made_event"], ["event.leaf_hash"], name=op.f("fk_notice_made_event")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_notice_site_code")),
         sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_notice_user_code")),

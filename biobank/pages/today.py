@@ -29,6 +29,7 @@ from biobank.foundation.clock import now
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.pages.alarms.said import CAUSES
+from biobank.pages.quality.notices import NEWS
 from biobank.pages.ui.code_pages import code_href
 from biobank.people.resets import shown_today
 from biobank.quality.adverse import adverse_to_do
@@ -45,7 +46,7 @@ from biobank.specimens.scoping import at_sites_of, lots_at_sites_of, specimens_a
 from biobank.storage.counts import findings_to_settle, list_counts
 from biobank.storage.queries import stored_without_a_slot
 from biobank.unfinished.kinds import open_acts
-from biobank.withdrawals.next_acts import COUNT, acts_waiting_for
+from biobank.withdrawals.next_acts import COUNT, PRINT, acts_waiting_for
 from biobank.withdrawals.outcomes import measures_to_do
 from biobank.withdrawals.service import APPROVE_BY_TWO
 
@@ -91,6 +92,8 @@ STEP_TASKS: Mapping[str, str] = {
     "confirm": "Confirm a pick as the second person",
     "thaw": "Thaw a tube for a withdrawal",
     COUNT: "Count what was thawed for a withdrawal",
+    PRINT: "Print the final label of what was thawed",
+    "label": "Put the final label on what was thawed",
     "issue": "Issue a withdrawal",
     "receive": "A withdrawal is on its way here: receive it",
     "check": "Check a withdrawal at the bedside",
@@ -99,6 +102,9 @@ STEP_TASKS: Mapping[str, str] = {
     "return": "A tube of a withdrawal turned up: take it back",
 }
 """What the next act of a withdrawal is called, by the name of its step."""
+
+OFF_THE_WAY = {COUNT: "/specimens/{tube}/assay", PRINT: "/labels/{tube}?reason=final_label"}
+"""Where the acts are taken that are no step of the withdrawal itself."""
 
 SECOND = ", as the second person"
 EXPECTED = ("receive", "outcome")
@@ -146,7 +152,7 @@ def _withdrawals(session: Session, actor: Actor, bank: Bank, at: datetime) -> It
             continue
         late = one.needed_at is not None and one.needed_at < at and one.name != "outcome"
         urgency: Urgency = "overdue" if late else "expected" if one.name in EXPECTED else "waiting"
-        href = f"{code_href(one.tube)}/assay" if one.name == COUNT and one.tube else f"{code_href(one.withdrawal)}/{one.name}"
+        href = OFF_THE_WAY.get(one.name, f"{code_href(one.withdrawal)}/{one.name}").format(tube=one.tube)
         what = STEP_TASKS[one.name] + (SECOND if one.second else "")
         yield Task(what, one.withdrawal, href, urgency, one.needed_at, f"{words(one.material)} for {one.donor}")
 
@@ -308,8 +314,12 @@ def _without_a_slot(session: Session, actor: Actor, _at: datetime) -> Iterator[T
 
 def _notices(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
     for one in list_notices(session, actor, open_only=True, mine=True, paging=Paging(limit=SHOWN_EACH)).items:
-        detail = f"{words(one.reason)}: {one.units} {'unit' if one.units == 1 else 'units'}"
-        yield Task("Read and acknowledge", one.about, f"/notices/{one.id}", "overdue", one.made_at, detail)
+        units = f"{one.units} {'unit' if one.units == 1 else 'units'}"
+        if one.deviation is None:
+            yield Task(NEWS[one.reason], one.about, f"/notices/{one.id}", "waiting", one.made_at, units)
+        else:
+            detail = f"{words(one.reason)}: {units}"
+            yield Task("Read and acknowledge", one.about, f"/notices/{one.id}", "overdue", one.made_at, detail)
 
 
 def _adverse(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:

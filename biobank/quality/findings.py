@@ -6,7 +6,7 @@ nothing but another result changes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -50,6 +50,8 @@ class Findings:
     - `count`: the latest one as judged, None when nothing was demanded of it; `measured`: the row of the latest one;
       `counted_since_thaw`: it was made and recorded after the last thaw; `failed`: the rows of the earlier ones that did not show
       what was demanded of them, the newest first. The latest is the one recorded last, whatever time it states;
+    - `printed_since_thaw`: of the labels that were printed since then, by the number that their symbol says, the template;
+      `final_label`: the template of the one that is on it and was not replaced;
     - `touches`: who processed, tested or asked for it, where they were read.
     """
 
@@ -63,6 +65,8 @@ class Findings:
     left_for: str | None = None
     counted_since_thaw: bool = False
     failed: Sequence[Any] = ()
+    printed_since_thaw: Mapping[int, str] = field(default_factory=dict)
+    final_label: str | None = None
 
 
 NOTHING_FOUND = Findings()
@@ -87,6 +91,8 @@ def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime,
             touches=hands.get(code, ()),
             left_for=seen[code].left_for,
             counted_since_thaw=_since_thaw(seen[code], counted.get(code)),
+            printed_since_thaw=seen[code].printed_since,
+            final_label=seen[code].final,
             failed=[row for row in every.get(code, ())[1:] if row.id in counts and not counts[row.id].shown],
         )
         for code, tube in tubes.items()

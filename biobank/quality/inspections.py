@@ -1,7 +1,7 @@
 """What people saw when they looked at a tube, until quality decides: container, label, contents; and whether it came back."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -15,7 +15,8 @@ from biobank.transparency.models import event
 
 _LOOKED = frozenset({"specimen.inspected", "specimen.received"})
 _DECIDED = frozenset({"specimen.quality_decided", "specimen.returned"})
-_KINDS = sorted(_LOOKED | _DECIDED | {"specimen.issued", "specimen.thawed", "specimen.amended"})
+_LABELS = frozenset({"specimen.labelled", "specimen.final_label_applied"})
+_KINDS = sorted(_LOOKED | _DECIDED | _LABELS | {"specimen.issued", "specimen.thawed", "specimen.amended"})
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,17 @@ class Seen:
     """What was seen of a tube.
 
     `left_for`: the withdrawal it left for, while quality has not decided about its return; `wrong`: what an inspection said no to
-    since quality's last decision; `decided_at`: when that was; `thawed`: when it last was, as stated and by the bank's clock.
+    since quality's last decision; `decided_at`: when that was; `thawed`: when it last was, as stated and by the bank's clock;
+    `printed_since`: of the labels that were printed since that thaw, by the number that their symbol says, the template; `final`:
+    the template of the one that is on it as its final label, while no newer one of that template was printed.
     """
 
     left_for: str | None = None
     wrong: tuple[str, ...] = ()
     decided_at: datetime | None = None
     thawed: tuple[datetime, datetime] | None = None
+    printed_since: Mapping[int, str] = field(default_factory=dict)
+    final: str | None = None
 
 
 def read_seen(session: Session, codes: Collection[str]) -> dict[str, Seen]:
@@ -48,12 +53,20 @@ def _of(rows: Iterable[Any]) -> Seen:
     left_for: str | None = None
     decided_at: datetime | None = None
     thawed: tuple[datetime, datetime] | None = None
-    said = dict[str, dict[str, Any]]()
+    final: str | None = None
+    printed, said = dict[int, str](), dict[str, dict[str, Any]]()
     for row in rows:
         if row.kind == "specimen.issued":
             left_for = parse_entry(bytes(row.entry))["body"]["withdrawal"]
         elif row.kind == "specimen.thawed":
-            thawed = (row.occurred_at, row.recorded_at)
+            thawed, printed, final = (row.occurred_at, row.recorded_at), {}, None
+        elif row.kind == "specimen.labelled":
+            body = parse_entry(bytes(row.entry))["body"]
+            final = None if final == body["template"] else final
+            if thawed is not None and body.get("print_number") is not None:
+                printed[body["print_number"]] = body["template"]
+        elif row.kind == "specimen.final_label_applied":
+            final = parse_entry(bytes(row.entry))["body"]["template"]
         elif row.kind in _DECIDED:
             left_for = None if row.kind == "specimen.returned" else left_for
             decided_at, said = row.recorded_at, {}
@@ -63,7 +76,7 @@ def _of(rows: Iterable[Any]) -> Seen:
                 said[body["corrects"]][body["field"]] = body["value"]
         else:
             said[bytes(row.leaf_hash).hex()] = dict(parse_entry(bytes(row.entry))["body"])
-    return Seen(left_for, _denied(said.values()), decided_at, thawed)
+    return Seen(left_for, _denied(said.values()), decided_at, thawed, printed, final)
 
 
 def _denied(said: Collection[Mapping[str, Any]]) -> tuple[str, ...]:

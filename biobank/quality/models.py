@@ -310,12 +310,24 @@ class ReportingRule(SQLModel, table=True):
 
 
 class Notice(SQLModel, table=True):
-    """Somebody was told by name, about what, and when they acknowledged it. `rank`: 1 treats, 2 received, 3 holds."""
+    """Somebody was told by name, about what, and when they acknowledged it. `rank`: 1 treats, 2 received, 3 holds.
+
+    `about_kind`: what it belongs to. What a deviation tells stands until its reader acknowledges it; what a withdrawal tells ends
+    also by itself (`ended_at`), by the event that made it no news any more.
+    """
 
     __tablename__ = "notice"
     __table_args__ = (
         CheckConstraint("(acknowledged_at IS NULL) = (acknowledged_event IS NULL)", name="an_acknowledgement_has_its_event"),
         CheckConstraint("rank BETWEEN 1 AND 3 AND units > 0", name="a_notice_concerns_its_reader"),
+        CheckConstraint(
+            "about_kind IN ('deviation', 'withdrawal') AND (about_kind = 'deviation') = (deviation_code IS NOT NULL)",
+            name="a_notice_belongs_to_a_deviation_or_a_withdrawal",
+        ),
+        CheckConstraint(
+            "(ended_at IS NULL) = (ended_event IS NULL) AND (ended_at IS NULL OR about_kind = 'withdrawal')",
+            name="only_what_a_withdrawal_tells_ends_by_itself",
+        ),
         Index("ix_notice_user", "user_code", "made_at"),
         Index("ix_notice_made", "made_at", "id"),
         {"info": {"never_deleted": True}},
@@ -324,7 +336,8 @@ class Notice(SQLModel, table=True):
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     reason: str = Field(sa_column=Column(Text, nullable=False))
     about: str = Field(sa_column=Column(Text, nullable=False, index=True))
-    deviation_code: str = Field(sa_column=Column(Text, ForeignKey("deviation.code"), nullable=False, index=True))
+    about_kind: str = Field(sa_column=Column(Text, nullable=False))
+    deviation_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("deviation.code"), index=True))
     user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
     rank: int = Field(sa_column=Column(Integer, nullable=False))
     units: int = Field(sa_column=Column(Integer, nullable=False))
@@ -333,6 +346,8 @@ class Notice(SQLModel, table=True):
     made_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
     acknowledged_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     acknowledged_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+    ended_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    ended_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 
 # Tables by the names under which everybody imports them.

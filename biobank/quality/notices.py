@@ -1,7 +1,8 @@
 """Notices: who must know what, by name, and when they said that they do.
 
 Whoever holds units of what failed or is recalled, received them, asked for them or gave them is told: who treats first.
-A notice stands on its reader's Today until they acknowledge it; quality sees who has not.
+A notice stands on its reader's Today until they acknowledge it; quality sees who has not. Whoever waits for a withdrawal is told
+in the same way how it goes on (`withdrawals/telling.py`): that leaves by itself once it is no news any more.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, and_, insert, or_, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -72,7 +73,7 @@ def concerned(session: Session, units: Collection[str], donors: Collection[str])
     known = [
         (login, unit, rank) for login, unit, rank in _concerned(session, frozenset(units), donors) if login.startswith("US-")
     ]
-    present = _standing_in(session, {login for login, _, _ in known}, donors)
+    present = standing_in(session, {login for login, _, _ in known}, donors)
     found: dict[str, tuple[int, set[str]]] = {}
     for ended, unit, rank in known:
         for login in present.get(ended, {ended}):
@@ -82,7 +83,7 @@ def concerned(session: Session, units: Collection[str], donors: Collection[str])
     return sorted(people, key=lambda one: (one.rank, one.login))
 
 
-def _standing_in(session: Session, logins: Collection[str], donors: Collection[str]) -> dict[str, frozenset[str]]:
+def standing_in(session: Session, logins: Collection[str], donors: Collection[str]) -> dict[str, frozenset[str]]:
     """Return for each of these logins that was ended who is told instead."""
     ended = session.execute(select(user.c.code).where(user.c.code.in_(sorted(logins)), ~user.c.active)).scalars().all()
     if not ended:
@@ -142,25 +143,45 @@ def give_notices(
         subjects_sha256=digest_of(units),
     )
     appended = record_on_stream(session, act, deviation, given, NOW, site=site, relies_on=(relies_on,))
-    session.execute(
-        insert(notice),
-        [
-            {
-                "id": uuid4(),
-                "reason": reason,
-                "about": about,
-                "deviation_code": deviation,
-                "user_code": one.login,
-                "rank": one.rank,
-                "units": len(one.units),
-                "site_code": site,
-                "made_at": act.at,
-                "made_event": appended.leaf_hash,
-            }
-            for one in told
-        ],
-    )
+    keep_notices(session, act, told, reason=reason, about=about, deviation=deviation, site=site, made=appended.leaf_hash)
     return [appended]
+
+
+def keep_notices(
+    session: Session,
+    act: Act,
+    told: Iterable[Told],
+    *,
+    reason: str,
+    about: str,
+    deviation: str | None,
+    site: str,
+    made: bytes,
+) -> None:
+    """Write a notice to each; `made`: the leaf hash of the event that says so; without a deviation it is about a withdrawal."""
+    same = {
+        "reason": reason,
+        "about": about,
+        "about_kind": "withdrawal" if deviation is None else "deviation",
+        "deviation_code": deviation,
+        "site_code": site,
+        "made_at": act.at,
+        "made_event": made,
+    }
+    rows = [same | {"id": uuid4(), "user_code": one.login, "rank": one.rank, "units": len(one.units)} for one in told]
+    if rows:
+        session.execute(insert(notice), rows)
+
+
+_OPEN = and_(notice.c.acknowledged_at.is_(None), notice.c.ended_at.is_(None))
+
+
+def end_notices(session: Session, act: Act, withdrawal: str, by: bytes, *, to: str | None = None) -> None:
+    """End what waits to be read about a withdrawal, because of the event `by`; `to`: one reader's only."""
+    stands = update(notice).where(notice.c.about == withdrawal, notice.c.about_kind == "withdrawal", _OPEN)
+    if to is not None:
+        stands = stands.where(notice.c.user_code == to)
+    session.execute(stands.values(ended_at=act.at, ended_event=by))
 
 
 ORDERS = {"made_at": notice.c.made_at, "about": notice.c.about}
@@ -175,13 +196,14 @@ def list_notices(
     about: str | None = None,
     paging: Paging = Paging(),
 ) -> NoticeList:
-    """List the notices to the actor, and for whoever decides on deviations those of their sites."""
+    """List the notices to the actor, and for whoever decides on deviations those of deviations at their sites."""
     known = notice.c.user_code == actor.code
     if not mine:
-        known = or_(known, actor.scope(Permission.DEVIATION_DECIDE).of(notice.c.site_code))
+        decides = actor.scope(Permission.DEVIATION_DECIDE).of(notice.c.site_code)
+        known = or_(known, and_(notice.c.about_kind == "deviation", decides))
     statement = select(notice).where(known)
     if open_only:
-        statement = statement.where(notice.c.acknowledged_at.is_(None))
+        statement = statement.where(_OPEN)
     if about is not None:
         statement = statement.where(or_(notice.c.about == about, notice.c.deviation_code == about))
     page = read_page(session, statement, paging, key=notice.c.id, orders=ORDERS, default="-made_at")
@@ -203,7 +225,7 @@ def acknowledge_notice(session: Session, act: Act, notice_id: UUID, request: Ack
     if one.acknowledged_at is not None:
         raise NoticeAcknowledgedAlready(f"You acknowledged the notice about {one.about} before.", subject=one.about)
     read = NoticeAcknowledged(notice=str(notice_id), about=one.about)
-    appended = record_on_stream(session, act, one.deviation, read, request, site=one.site)
+    appended = record_on_stream(session, act, one.deviation or one.about, read, request, site=one.site)
     session.execute(
         update(notice).where(notice.c.id == notice_id).values(acknowledged_at=act.at, acknowledged_event=appended.leaf_hash)
     )
@@ -215,6 +237,7 @@ def _public(row: "Row[Any]") -> NoticePublic:
         id=row.id,
         reason=row.reason,
         about=row.about,
+        about_kind=row.about_kind,
         deviation=row.deviation_code,
         told=row.user_code,
         treats=row.rank == TREATS,
@@ -222,4 +245,5 @@ def _public(row: "Row[Any]") -> NoticePublic:
         site=row.site_code,
         made_at=row.made_at,
         acknowledged_at=row.acknowledged_at,
+        ended_at=row.ended_at,
     )

@@ -374,18 +374,28 @@ class RecallAnswer(Recorded):
 
 
 class NoticePublic(BaseModel):
-    """A notice. `about`: what failed or is recalled; `units`: how many of it concern its reader."""
+    """A notice. `about`: what failed, is recalled, or moved on; `units`: how many of it concern its reader.
+
+    `deviation`: to which it belongs, null for a withdrawal's; `ended_at`: when it was no news any more.
+    """
 
     id: UUID
     reason: str
     about: str
-    deviation: str
+    about_kind: Literal["deviation", "withdrawal"]
+    deviation: str | None
     told: str
     treats: bool
     units: int
     site: str
     made_at: datetime
     acknowledged_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def open(self) -> bool:
+        """Whether it still waits for its reader."""
+        return self.acknowledged_at is None and self.ended_at is None
 
 
 class NoticeList(Listed[NoticePublic]):

@@ -19,6 +19,7 @@ from biobank.withdrawals import (
     arrival,
     bedside,
     closing,
+    final_label,
     indication,
     outcomes,
     paper_checks,
@@ -46,6 +47,7 @@ from biobank.withdrawals.schemas import (
     BedsideRequest,
     CancelRequest,
     Feasibility,
+    FinalLabelRequest,
     IndicationPublic,
     IssueRequest,
     OutcomeRequest,
@@ -167,6 +169,12 @@ async def pick(code: CodePath, request: PickRequest, performing: Performing) -> 
 async def thaw(code: CodePath, request: ThawRequest, performing: Performing) -> WithdrawalAnswer:
     """Thaw a tube for this withdrawal, at the bench or at the chair."""
     return await performing(picking.thaw, code, request)
+
+
+@router.post("/{code}/final-label")
+async def put_final_label_on(code: CodePath, request: FinalLabelRequest, performing: Performing) -> WithdrawalAnswer:
+    """The label that was printed after the thaw is on the tube, and was scanned there."""
+    return await performing(final_label.apply, code, request)
 
 
 @router.post("/{code}/issue")

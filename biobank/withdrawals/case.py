@@ -40,6 +40,7 @@ from biobank.transparency.models import stream_head
 from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.models import Administration, WithdrawalPick, withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
+from biobank.withdrawals.telling import follow
 from biobank.withdrawals.workflow import Item, Route, WithdrawalState
 
 pick_table = table_of(WithdrawalPick)
@@ -108,6 +109,7 @@ class Case:
             # A tube that was put back has to be picked again.
             picked=pick is not None and stands,
             confirmed=pick is not None and stands and pick["confirmed_by"] is not None,
+            labelled=self.findings[code].final_label is not None,
             given=code in self.given,
             left=self.findings[code].left_for == self.code,
         )
@@ -127,11 +129,12 @@ class Case:
         picked: Mapping[str, Mapping[Any, Any]] = MappingProxyType({}),
         given: Collection[str] = (),
         returned: Collection[str] = (),
+        labelled: Mapping[str, str] = MappingProxyType({}),
     ) -> "Case":
         """Return the case as it stands after this act's own writes, without reading it again. Pure.
 
         `appended`: what the act wrote; `state`: where the withdrawal was led; `picked`: rows of picks written; `given` and
-        `returned`: tubes.
+        `returned`: tubes; `labelled`: the template of the final label, by tube.
         """
         ends = {one.stream_id: one for one in appended}
         tubes = {
@@ -147,7 +150,9 @@ class Case:
             tubes=tubes,
             picks={**self.picks, **picked},
             given=self.given | frozenset(given),
-            findings=self.findings | {code: replace(self.findings[code], left_for=None, came_back=False) for code in returned},
+            findings=self.findings
+            | {code: replace(self.findings[code], left_for=None, came_back=False) for code in returned}
+            | {code: replace(self.findings[code], final_label=template) for code, template in labelled.items()},
         )
 
 
@@ -358,10 +363,12 @@ def record_on_case(
     site: str | None = None,
     relies_on: tuple[bytes, ...] = (),
 ) -> Appended:
-    """Append one event to the withdrawal's stream."""
-    return record_on_stream(
+    """Append one event to the withdrawal's stream, and tell those who wait for it."""
+    appended = record_on_stream(
         session, act, case.code, event, given, site=site or case.clinic, donor_code=case.donor, relies_on=relies_on
     )
+    follow(session, act, case.row, case.tubes, event, appended.leaf_hash)
+    return appended
 
 
 def record_on_tubes(

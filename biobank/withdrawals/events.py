@@ -14,6 +14,7 @@ from biobank.custody.effects import Effect, body, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import BY_USER, CODE, HASH, NO_OFFER, OUT, REASON
 from biobank.custody.states import LIVE, Condition, CustodianKind, HoldAct, State, StreamKind
+from biobank.foundation.codes import MOST_PRINTS
 from biobank.foundation.kept_files import FileHash
 from biobank.withdrawals.workflow import Route, WithdrawalState
 
@@ -54,6 +55,21 @@ class Unreserved(Event):
 
     withdrawal: str = WITHDRAWAL
     reason: str = REASON
+
+
+class FinalLabelApplied(Event):
+    """The label that was printed after the thaw is on the tube: it was scanned there, and is of that print."""
+
+    kind: Literal["specimen.final_label_applied"] = "specimen.final_label_applied"
+    permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
+    call: ClassVar[str] = "/withdrawals/{withdrawal}/final-label"
+    label: ClassVar[str] = "Put the final label on"
+    from_states: ClassVar[frozenset[State]] = frozenset({State.CHECKED_OUT, State.IN_PROCESS})
+    from_conditions: ClassVar[frozenset[Condition]] = frozenset({Condition.THAWED})
+
+    withdrawal: str = WITHDRAWAL
+    print_number: int = Field(ge=1, le=MOST_PRINTS, description="What the symbol of the label says after the code.")
+    template: str = Field(pattern=r"^[a-z0-9-]{2,60}$")
 
 
 class Issued(Event):

@@ -4,7 +4,7 @@ A step is the next by `workflow.next_acts`, and taken by whom `step_rules` does 
 case enforces. Left out beside them is whose part is done: who signed first where it takes two, and who read first at the bedside.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,14 +15,17 @@ from biobank.acts.bank import Bank
 from biobank.acts.two_person import latest_proposers
 from biobank.auth.actor import Actor
 from biobank.auth.scope import ANYWHERE
+from biobank.custody.event import Event
 from biobank.custody.models import custody
 from biobank.custody.recording import refusals_of_recording
 from biobank.custody.states import TERMINAL
 from biobank.foundation import clock
+from biobank.labels.events import Labelled
 from biobank.specimens.events import ViabilityMeasured
 from biobank.transparency.models import event
 from biobank.withdrawals.bedside import open_checks
-from biobank.withdrawals.case import case_rows
+from biobank.withdrawals.case import Case, case_rows
+from biobank.withdrawals.final_label_rules import unprinted
 from biobank.withdrawals.gate import RIGHTS
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
@@ -36,7 +39,9 @@ MOST = 300
 """So many open withdrawals are asked at once; behind them stand those that wait for their outcome only, and the least urgent."""
 
 COUNT = "count"
-"""The one act among them that is no step of the withdrawal: the count after the thaw, on the tube's own page."""
+PRINT = "print"
+"""The acts among them that are no steps of the withdrawal: the count after the thaw, on the tube's own page, and printing its
+final label, on the page of its labels."""
 
 
 @dataclass(frozen=True)
@@ -123,16 +128,24 @@ def _acts(standing: Standing, halves: _Halves) -> Iterator[NextAct]:
 
 
 def _waited_for(standing: Standing) -> Sequence[tuple[str, str | None]]:
-    """The steps that it waits for; instead of an issue that waits for counts, the counts."""
+    """The steps that it waits for; instead of a final label that waits for it, the count or the print."""
     case = standing.case
-    found = next_acts(case.state, case.route, case.items)
-    if found != [("issue", None)]:
-        return found
-    counts = [str(one.members["subject"]) for one in uncounted(case) if isinstance(one, NotCounted)]
-    return [(COUNT, tube) for tube in counts] or found
+    return [_before(case, name, tube) for name, tube in next_acts(case.state, case.route, case.items)]
+
+
+def _before(case: Case, name: str, tube: str | None) -> tuple[str, str | None]:
+    """What comes before a final label is put on: the count after the thaw, then the print."""
+    if name != "label" or tube is None:
+        return name, tube
+    if any(isinstance(one, NotCounted) for one in uncounted(case, [tube])):
+        return COUNT, tube
+    return (PRINT if unprinted(case, tube) else name), tube
+
+
+OFF_THE_WAY: Mapping[str, type[Event]] = {COUNT: ViabilityMeasured, PRINT: Labelled}
 
 
 def _refused(standing: Standing, name: str, tube: str | None) -> bool:
-    if name == COUNT and tube is not None:
-        return bool(refusals_of_recording(standing.actor, ViabilityMeasured, standing.case.tubes[tube]))
+    if name in OFF_THE_WAY and tube is not None:
+        return bool(refusals_of_recording(standing.actor, OFF_THE_WAY[name], standing.case.tubes[tube]))
     return bool(standing.refusals_of(name, tube) if tube is not None and name in ONE_TUBE else standing.refusals(name))

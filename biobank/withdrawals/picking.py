@@ -12,6 +12,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.events import CheckedOut
+from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move
 from biobank.custody.states import State
@@ -46,7 +47,8 @@ from biobank.withdrawals.step_rules import (
     thaw_refusals,
     wrong_tube,
 )
-from biobank.withdrawals.workflow import Step, after
+from biobank.withdrawals.telling import READY, tell
+from biobank.withdrawals.workflow import Step, after, next_steps
 
 
 class WrongPlace(Conflict):
@@ -216,8 +218,15 @@ def _confirm(session: Session, act: Act, case: Case, code: str, request: PickReq
         .where(pick_table.c.withdrawal_code == case.code, pick_table.c.specimen_code == code)
         .values(confirmed_by=act.actor.code, confirmed_at=act.at)
     )
-    now = {code: {**row, "confirmed_by": act.actor.code, "confirmed_at": act.at}}
-    return answer_of(act, case.moved_on([confirmed], picked=now), [confirmed])
+    now = case.moved_on([confirmed], picked={code: {**row, "confirmed_by": act.actor.code, "confirmed_at": act.at}})
+    tell_when_ready(session, act, now, confirmed)
+    return answer_of(act, now, [confirmed])
+
+
+def tell_when_ready(session: Session, act: Act, case: Case, by: Appended) -> None:
+    """Tell whoever waits once nothing is left to do before the issue."""
+    if next_steps(case.state, case.route, case.items) == [Step.ISSUE]:
+        tell(session, act, case.row, case.tubes, READY, by.leaf_hash)
 
 
 def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> WithdrawalAnswer | Refused:

@@ -132,6 +132,12 @@ class ThawRequest(WithdrawalAct):
     duration_s: int | None = Field(default=None, ge=0, le=7200)
 
 
+class FinalLabelRequest(WithdrawalAct):
+    """The final label of a thawed tube is on it: its symbol, scanned there."""
+
+    tube: Scanned
+
+
 class IssueRequest(WithdrawalAct):
     """Everything of the withdrawal leaves the bank. You keep custody until someone accepts; a courier accepts by evidence."""
 

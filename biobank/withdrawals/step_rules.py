@@ -30,7 +30,8 @@ from biobank.specimens.events import Thawed
 from biobank.transparency.queries import seal_lag_s
 from biobank.withdrawals.case import Case, held_refusals, usage_refusals
 from biobank.withdrawals.consents import treatment_consents
-from biobank.withdrawals.events import Administered, Delivered, Issued, Reserved, Returned
+from biobank.withdrawals.events import Administered, Delivered, FinalLabelApplied, Issued, Reserved, Returned
+from biobank.withdrawals.final_label_rules import unlabelled, unprinted
 from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.release_rules import band_refusal, release_refusal
 from biobank.withdrawals.thawed_counts import uncounted
@@ -286,6 +287,20 @@ def _unaccepted(case: Case, code: str) -> list[Refusal]:
     ]
 
 
+def label_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
+    """Return every reason why the actor may not put the final label on this tube now: before the count passed. Pure."""
+    tube = case.tubes[code]
+    return [
+        *begin_refusals(actor, Step.LABEL, case),
+        *_there(actor, Permission.CUSTODY_RECORD, (tube.projection.site_code,), code),
+        *_unconfirmed(case, [code]),
+        *held_refusals(actor, case, [code], FinalLabelApplied),
+        *_use(case, grounds, [code], FinalLabelApplied, ROUTE_CONDITIONS[case.route], lagging=False),
+        *uncounted(case, [code]),
+        *unprinted(case, code),
+    ]
+
+
 def issue_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
     """Return every reason why the actor may not let the withdrawal's tubes go now. Pure."""
     return [
@@ -293,7 +308,8 @@ def issue_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
         *_unconfirmed(case, case.tubes),
         *held_refusals(actor, case, case.tubes, Issued),
         *_use(case, grounds, case.tubes, Issued, ROUTE_CONDITIONS[case.route], lagging=grounds.lagging),
-        *uncounted(case),
+        *uncounted(case, case.tubes),
+        *unlabelled(case),
     ]
 
 
@@ -363,6 +379,7 @@ ONE_TUBE: Mapping[str, OneTube] = {
     "pick": pick_refusals,
     "confirm": confirm_refusals,
     "thaw": thaw_refusals,
+    "label": label_refusals,
     "receive": lambda actor, case, _grounds, code: receipt_refusals(actor, case, code),
     "check": check_refusals,
     "paper": paper_refusals,

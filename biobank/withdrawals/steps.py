@@ -9,13 +9,25 @@ from typing import Any
 
 from biobank.acts.signing import Meaning
 from biobank.auth.permissions import Permission
-from biobank.withdrawals import administering, adverse, arrival, bedside, closing, paper_checks, picking, replacing, service
+from biobank.withdrawals import (
+    administering,
+    adverse,
+    arrival,
+    bedside,
+    closing,
+    final_label,
+    paper_checks,
+    picking,
+    replacing,
+    service,
+)
 from biobank.withdrawals.schemas import (
     AdministerRequest,
     AdverseRequest,
     ApproveRequest,
     BedsideRequest,
     CancelRequest,
+    FinalLabelRequest,
     IssueRequest,
     OutcomeRequest,
     PickRequest,
@@ -95,6 +107,17 @@ STEPS: Mapping[str, StepPage] = {
         picking.thaw,
         ("tube", "method", "bath_temperature_mc", "duration_s"),
         labels=_BATH,
+    ),
+    "label": StepPage(
+        Step.LABEL,
+        "Put the final label on",
+        "Print a new label of the tube after the thaw, put it on, and scan it there. What is shipped thawed leaves under it.",
+        "scan",
+        P.CUSTODY_RECORD,
+        FinalLabelRequest,
+        final_label.apply,
+        ("tube",),
+        labels={"tube": "The new label, on the tube"},
     ),
     "issue": StepPage(
         Step.ISSUE,

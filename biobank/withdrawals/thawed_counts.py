@@ -1,5 +1,7 @@
 """Cells that travel thawed leave on a count that was made after the thaw and passed what quality had demanded before."""
 
+from collections.abc import Collection
+
 from biobank.custody.legality import Snapshot
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.quality.findings import Findings
@@ -22,11 +24,13 @@ class NoCriterion(Conflict):
     title = "Nothing was demanded of the count"
 
 
-def uncounted(case: Case) -> list[Refusal]:
-    """What is shipped thawed was counted since, by what quality demanded before; that it passed, the use of each tube answers."""
+def uncounted(case: Case, codes: Collection[str]) -> list[Refusal]:
+    """What of `codes` is shipped thawed was counted since, by what quality demanded before; that it passed, the use of each tube
+    answers.
+    """
     if case.route is not Route.THAW_AND_SHIP:
         return []
-    found = (_count_refusal(case.tubes[code], case.findings[code]) for code in sorted(case.tubes))
+    found = (_count_refusal(case.tubes[code], case.findings[code]) for code in sorted(codes))
     return [one for one in found if one is not None]
 
 

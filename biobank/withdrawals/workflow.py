@@ -45,6 +45,7 @@ class Step(StrEnum):
     REPLACE = "replace"
     PICK = "pick"
     THAW = "thaw"
+    LABEL = "label"
     ISSUE = "issue"
     RECEIVE = "receive"
     CHECK = "check"
@@ -76,6 +77,7 @@ LEGAL: Mapping[Step, frozenset[WithdrawalState]] = {
     Step.REPLACE: frozenset({S.REQUESTED, S.APPROVED, S.PICKING}),
     Step.PICK: frozenset({S.APPROVED, S.PICKING}),
     Step.THAW: frozenset({S.PICKING, S.ISSUED, S.DELIVERED}),
+    Step.LABEL: frozenset({S.PICKING}),
     Step.ISSUE: frozenset({S.PICKING}),
     Step.RECEIVE: frozenset({S.ISSUED, S.DELIVERED}),
     Step.CHECK: frozenset({S.ISSUED, S.DELIVERED}),
@@ -124,7 +126,7 @@ def step_refusal(step: Step, code: str, state: WithdrawalState) -> WrongStep | N
 class Item:
     """One tube of a withdrawal, as the rules see it: where it is and what was done with it for this withdrawal.
 
-    `left`: it left the bank for it, and quality has not decided about a return.
+    `labelled`: its final label is on it; `left`: it left the bank for it, and quality has not decided about a return.
     """
 
     specimen: str
@@ -132,6 +134,7 @@ class Item:
     condition: Condition
     picked: bool = False
     confirmed: bool = False
+    labelled: bool = False
     given: bool = False
     left: bool = False
 
@@ -218,6 +221,8 @@ def _waits_before_issue(route: Route, items: Sequence[Item]) -> list[Wait]:
     if route is Route.THAW_AND_SHIP:
         frozen = [item for item in items if item.confirmed and item.condition is Condition.FROZEN]
         waits += [(("thaw",), f"{item.specimen}: thaw it", item.specimen) for item in frozen]
+        bare = [item for item in items if item.confirmed and item.condition is not Condition.FROZEN and not item.labelled]
+        waits += [(("label",), f"{item.specimen}: count it and put its final label on", item.specimen) for item in bare]
     return waits or [(("issue",), "issue: hand it over to the clinic or a courier", None)]
 
 

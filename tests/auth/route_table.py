@@ -883,6 +883,7 @@ WITHDRAWALS = (
     _step("replace", P.WITHDRAWAL_REQUEST, tube=SOME_TUBE, by=SOME_TUBE, reason="test"),
     _step("picks", P.WITHDRAWAL_PICK, tube=SOME_TUBE),
     _step("thaw", P.WITHDRAWAL_PICK, tube=SOME_TUBE, method="bath"),
+    _step("final-label", P.WITHDRAWAL_PICK, tube=SOME_TUBE),
     _step("issue", P.WITHDRAWAL_ISSUE),
     _step("receive", P.WITHDRAWAL_RECEIVE, tubes=[SOME_TUBE], container_intact=True, label_legible=True),
     _step("bedside-checks", P.WITHDRAWAL_ADMINISTER, wristband=SOME_BAND, product=SOME_TUBE, device="tablet-1"),

@@ -28,6 +28,7 @@ from tests.shipping import stories as shipping
 from tests.signing import signed
 from tests.specimens import stories as lab
 from tests.withdrawals.stories import Story, a_lot, a_story, bank_vials, everyone, place_of, sign_and_post
+from tests.withdrawals.test_final_label import thawed
 
 KLINIK = Path(__file__).parents[1] / "importing" / "fixtures" / "klinik.csv"
 
@@ -149,7 +150,15 @@ def furnish(api: Api) -> dict[str, str]:
     )
     path = f"/users/{seed.USERS['other_clinician'].code}/password-reset"
     things["slip"] = by_two(api.admin, api.quality, path, {}, "approved").json()["slip"]["id"]
+    things["unlabelled"] = _to_be_labelled(api).code
     return things
+
+
+def _to_be_labelled(api: Api) -> Story:
+    """A withdrawal whose vial was thawed to be shipped and counted, and whose final label was printed."""
+    story = thawed(api)
+    story.print_label()
+    return story
 
 
 def _sensor_in_doubt(api: Api, tank: str) -> str:
@@ -247,8 +256,9 @@ def _measured(api: Api) -> dict[str, str]:
 def _told(api: Api, deviation: str) -> str:
     """A notice to a technician that waits to be acknowledged."""
     row = text(
-        "INSERT INTO notice (id, reason, about, deviation_code, user_code, rank, units, site_code, made_at, made_event)"
-        " SELECT gen_random_uuid(), 'failed_test', code, code, :user, 3, 1, site_code, opened_at, opened_event"
+        "INSERT INTO notice (id, reason, about, about_kind, deviation_code, user_code, rank, units, site_code, made_at,"
+        " made_event)"
+        " SELECT gen_random_uuid(), 'failed_test', code, 'deviation', code, :user, 3, 1, site_code, opened_at, opened_event"
         " FROM deviation WHERE code = :deviation RETURNING id"
     )
     named = {"user": seed.USERS["lab_tech"].code, "deviation": deviation}

@@ -217,6 +217,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/{requested}/reject", ("quality",), 12, "/withdrawals/{code}/reject"),
     stop("/withdrawals/{requested}/cancel", ("clinician", "quality"), 13, "/withdrawals/{code}/cancel"),
     stop("/withdrawals/{approved}/replace", ("clinician",), 13, "/withdrawals/{code}/replace"),
+    stop("/withdrawals/{unlabelled}/label", BENCH, 15, "/withdrawals/{code}/label"),
     stop("/withdrawals/{picked}/issue", BENCH, 15, "/withdrawals/{code}/issue"),
     stop("/withdrawals/{issued}/receive", ("clinic_staff",), 13, "/withdrawals/{code}/receive"),
     stop("/withdrawals/{delivered}/thaw", ("clinic_staff",), 13, "/withdrawals/{code}/thaw"),

@@ -66,6 +66,7 @@ RULEBOOK: dict[str, tuple[set[str], str | None]] = {
     "specimen.end_withdrawn": (ALIVE, None),
     "specimen.use_up_allowed": (ALIVE, None),
     "specimen.basis_decided": (ALIVE, None),
+    "specimen.final_label_applied": ({"in_process", "checked_out"}, None),
     "specimen.labelled": (ANY, None),
     "specimen.label_verified": (ANY, None),
 }

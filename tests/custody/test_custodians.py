@@ -42,6 +42,7 @@ WHO: dict[str, set[str]] = {
             "specimen.frozen",
             "specimen.thawed",
             "specimen.consumed",
+            "specimen.final_label_applied",
             "specimen.issued",
             "specimen.administered",
         ),

@@ -18,6 +18,7 @@ from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
+from biobank.foundation.codes import label_text, parse_code
 from biobank.foundation.db import table_of
 from biobank.quality.events import BasisDecided, Decision, QualityDecided, RegulatoryBasis
 from biobank.specimens.events import Frozen
@@ -261,6 +262,7 @@ class Story:
     band: str = ""
     release: str = ""
     answers: list[httpx.Response] = field(default_factory=list)
+    scans: dict[str, str] = field(default_factory=dict)
 
     def request(self, **changes: Any) -> httpx.Response:
         """The clinician asks for the first vial."""
@@ -298,6 +300,19 @@ class Story:
         """The tube is thawed."""
         body = {"tube": tube or self.vials[0], "method": "water bath 37 C", "duration_s": 90}
         return (client or self.api.clinic_staff).post(f"/withdrawals/{self.code}/thaw", json=body)
+
+    def print_label(self, tube: str | None = None, template: str = "cryovial-25x13", reason: str = "final_label") -> str:
+        """A label of a tube is printed; return what its symbol says."""
+        tube = tube or self.vials[0]
+        body = {"specimens": [tube], "template": template, "reason": reason}
+        answer = self.api.lab_tech.post("/label-sheets", json=body)
+        assert answer.status_code == 201, answer.text
+        return label_text(parse_code(tube), answer.json()["items"][0]["print_number"])
+
+    def label(self, client: Client | None = None, scan: str | None = None) -> httpx.Response:
+        """The final label is put on the thawed tube and scanned there."""
+        body = {"tube": scan or self.print_label()}
+        return (client or self.api.lab_tech).post(f"/withdrawals/{self.code}/final-label", json=body)
 
     def check(self, client: Client | None = None, **body: Any) -> httpx.Response:
         """One person's bedside scans."""

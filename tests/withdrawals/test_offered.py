@@ -26,6 +26,7 @@ from biobank.withdrawals.steps import STEPS
 from tests.conftest import Api, TestBank
 from tests.donors import stories as donors
 from tests.pages.visitor import BROWSER, Visit
+from tests.viability.test_reports import demand
 from tests.withdrawals.stories import AMOUNT, Story, a_story, place_of, sealed, sign_and_post
 
 LOGINS = (
@@ -47,8 +48,12 @@ def bank(make_bank: Callable[..., TestBank]) -> TestBank:
 
 def at_every_state(api: Api) -> dict[str, Story]:
     """A withdrawal in each state, and some in which something else stands in the way."""
+    demand(api)
     stories = {name: a_story(api, vials=2).up_to(name) for name in REACHED}
     stories["at_the_bench"] = on_the_bench_route(api)
+    stories["thawed_at_the_bench"] = on_the_bench_route(api)
+    assert stories["thawed_at_the_bench"].thaw(api.lab_tech).status_code == 200
+    ready_for_its_label(api, stories["thawed_at_the_bench"])
     stories["with_a_courier"] = a_story(api, vials=2).up_to("confirm")
     assert stories["with_a_courier"].issue(courier="CRYOGO", evidence="CG 4711").status_code == 200
     stories["returned"] = a_story(api, vials=2).up_to("receive")
@@ -86,6 +91,18 @@ def on_the_bench_route(api: Api) -> Story:
     return and_then(story, "approve", "pick", "confirm")
 
 
+def ready_for_its_label(api: Api, story: Story) -> None:
+    """Its count passed, and a label was printed; what its symbol says is kept in `scans`."""
+    counted = {"method": "ao_pi", "live": 95, "dead": 5, "minutes_after_thaw": 1, "expected_seq": seq_of(api, story.vials[0])}
+    answer = api.lab_tech.post(f"/specimens/{story.vials[0]}/viability-assays", json=counted)
+    assert answer.status_code == 201, answer.text
+    story.scans["label"] = story.print_label()
+
+
+def seq_of(api: Api, vial: str) -> int:
+    return int(api.lab_tech.get(f"/specimens/{vial}/custody").json()["items"][-1]["seq"])
+
+
 def revoke(api: Api, story: Story) -> None:
     consent = api.clinician.get(f"/donors/{story.donor}").json()["consents"][0]["id"]
     assert api.clinician.post(f"/donors/{story.donor}/consents/{consent}/revoke", json={}).status_code in (200, 201)
@@ -110,6 +127,7 @@ def body_of(story: Story, name: str, tube: str, at: datetime | None = None) -> B
         "pick": {"tube": tube, "place": place_of(story.api, tube) if name == "pick" else None},
         "confirm": {"tube": tube, "confirm": True},
         "thaw": {"tube": tube, "method": "water bath 37 C", "duration_s": 90},
+        "label": {"tube": story.scans.get("label", tube)},
         "issue": {},
         "receive": {"tubes": [tube]} | looked,
         "check": {"wristband": story.band, "product": tube, "device": "tablet-of-another"},

@@ -200,6 +200,8 @@ def test_a_vial_is_thawed_at_the_bench_on_that_route_and_leaves_thawed(api: Api)
     assert count(api, story.vials[0], after) == 201
     assert story.issue().json()["code"] == "on_hold", "a second count lifts nothing"
     lift_all(api, story.vials[0])
+    assert story.issue().json()["code"] == "final_label_missing"
+    assert story.label().status_code == 200
     assert story.issue().json()["state"] == "issued"
 
 

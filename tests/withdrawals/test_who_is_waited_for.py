@@ -12,10 +12,12 @@ from biobank.acts.act import Act
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal, Refused
-from biobank.pages.today import STEP_TASKS, read_tasks
+from biobank.labels.prints import print_labels
+from biobank.labels.schemas import PrintRequest
+from biobank.pages.today import OFF_THE_WAY, STEP_TASKS, read_tasks
 from biobank.specimens.assays import record_viability
 from biobank.specimens.schemas import RecordViability
-from biobank.withdrawals.next_acts import COUNT
+from biobank.withdrawals.next_acts import COUNT, PRINT
 from biobank.withdrawals.steps import STEPS
 from tests.conftest import Api, TestBank
 from tests.donors import stories as donors
@@ -55,8 +57,14 @@ def moves_on(api: Api, act: Act, story: Story, name: str) -> bool:
         record_viability(session, act, story.vials[0], a_count(session, story))
         raise Undone(False)
 
+    def printed(session: Session) -> None:
+        asked = {"specimens": story.vials[:1], "template": "cryovial-25x13", "reason": "final_label"}
+        print_labels(session, act, PrintRequest.model_validate(asked))
+        raise Undone(False)
+
+    off = {COUNT: count, PRINT: printed}
     try:
-        api.test_bank.write(count if name == COUNT else partial(run, body_of(story, name, story.vials[0], act.at)))
+        api.test_bank.write(off[name] if name in off else partial(run, body_of(story, name, story.vials[0], act.at)))
     except Undone as undone:
         return not undone.args[0]
     except Refusal as refusal:
@@ -74,7 +82,7 @@ def a_count(session: Session, story: Story) -> RecordViability:
 def told(api: Api, story: Story, name: str, but: tuple[str, ...] = ()) -> set[str]:
     """Compare Today of everybody with whom the next act is taken of; `but`: whose half of it is done. Return those told."""
     sealed(api)
-    here = f"/specimens/{story.vials[0]}/assay" if name == COUNT else f"/withdrawals/{story.code}/{name}"
+    here = OFF_THE_WAY.get(name, f"/withdrawals/{story.code}/{name}").format(tube=story.vials[0])
     found: set[str] = set()
     for login in USERS:
         lines = today(api, login, story)
@@ -158,6 +166,11 @@ def test_what_is_shipped_thawed_waits_for_its_thaw_and_its_count_before_the_issu
     assert "lab_tech" in told(api, story, COUNT)
     act = api.test_bank.act("lab_tech")
     api.test_bank.write(lambda s: record_viability(s, act, story.vials[0], a_count(s, story)))
+    assert [what for what, _ in today(api, "lab_tech", story)] == ["Print the final label of what was thawed"]
+    assert told(api, story, PRINT) >= {"lab_tech", "lab_tech2"}
+    story.scans["label"] = story.print_label()
+    assert "lab_tech" in told(api, story, "label")
+    done(story.label(scan=story.scans["label"]))
     assert "lab_tech" in told(api, story, "issue")
 
 

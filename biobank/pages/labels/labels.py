@@ -48,6 +48,7 @@ REASONS = [
     ("lost", "The old one is lost"),
     ("unreadable", "The old one cannot be read"),
     ("wrong_stock", "Printed on the wrong stock"),
+    ("final_label", "It was thawed: its final label"),
 ]
 FORMATS = [("pdf", "PDF, a label a page (label printer)"), ("sheet", "PDF, sheets (office printer)"), ("zpl", "ZPL file")]
 DPI = [("203", "203 dpi"), ("300", "300 dpi"), ("600", "600 dpi")]
@@ -279,7 +280,7 @@ async def _send(at: Acting[Labelled]) -> Done:
 LABEL = ActPage(
     address="/labels/{code}",
     params={"code": Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Z0-9]{2,4}-[0-9A-Z]{7}$")]},
-    asks=("template",),
+    asks=("template", "reason"),
     reads=_read_label,
     form=_draw_label,
     model=PrintRequest,

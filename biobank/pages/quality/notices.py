@@ -1,6 +1,6 @@
 """Notices as their readers see them: the list, and the page on which they say that they have read one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.quality import notices
@@ -22,8 +23,24 @@ WHAT = {
     "failed_test": "A test of {about} failed. Its units are rejected and held: use none of them, keep them where they are.",
     "failed_after_use": "A test of {about} failed after one of its units was given to a patient. Tell who treats the patient.",
     "recall": "{about} recalls units that concern you. Use none of them, keep them where they are.",
+    "withdrawal_approved": "Quality approved {about}. Its tubes are reserved and will be picked.",
+    "withdrawal_rejected": "Quality rejected {about}. Nothing was taken; its page says why.",
+    "withdrawal_ready": "Two people picked everything of {about}. It is ready to be issued.",
+    "withdrawal_issued": "The tubes of {about} left the bank.",
+    "withdrawal_cancelled": "{about} was called off. Its tubes are free again; what you have in hand goes back into the cold.",
+    "withdrawal_given": "A tube of {about} was given.",
 }
 """What a notice says, by its reason."""
+
+NEWS = {
+    "withdrawal_approved": "Your request was approved",
+    "withdrawal_rejected": "Your request was rejected",
+    "withdrawal_ready": "What you asked for is ready to be issued",
+    "withdrawal_issued": "What you asked for left the bank",
+    "withdrawal_cancelled": "A withdrawal was called off",
+    "withdrawal_given": "What you asked for was given",
+}
+"""What Today says of a notice about a withdrawal."""
 
 
 def read_notices(session: Session, actor: Actor, asked: Wanted) -> NoticeList:
@@ -33,7 +50,7 @@ def read_notices(session: Session, actor: Actor, asked: Wanted) -> NoticeList:
 
 def row_of(one: NoticePublic) -> Mapping[str, Any]:
     """Return the cells of one notice."""
-    return one.model_dump() | {"state": "closed" if one.acknowledged_at else "open", "href": f"/notices/{one.id}"}
+    return one.model_dump() | {"state": "open" if one.open else "closed", "href": f"/notices/{one.id}"}
 
 
 Listing(
@@ -56,7 +73,7 @@ Listing(
     default="-made_at",
     filters=[Filter("state", "State", "choice", [("open", "Open")])],
     empty="No notices",
-    hint="When a test fails or something is recalled, those whom it concerns are told here.",
+    hint="When a test fails, something is recalled or a withdrawal moves on, those whom it concerns are told here.",
 ).on(router)
 
 
@@ -66,18 +83,30 @@ def _own(session: Session, actor: Actor, asked: Asked) -> NoticePublic:
 
 def _draw(at: Opened[NoticePublic]) -> ActForm:
     one = at.read
-    done = one.acknowledged_at is not None
     return ActForm(
         title="Notice",
         subject=one.about,
         submit="I have read it",
-        lead=WHAT[one.reason].format(about=one.about)
-        + f" It concerns {one.units} {'unit' if one.units == 1 else 'units'} that you hold, received or asked for."
-        + f" {one.deviation} says more."
-        + (" You have acknowledged it." if done else ""),
+        lead=" ".join([WHAT[one.reason].format(about=one.about), *_more(one)]),
         back="/notices",
         trail=[("Notices", "/notices"), (words(one.reason), None)],
     )
+
+
+def _more(one: NoticePublic) -> Iterator[str]:
+    if one.deviation is not None:
+        yield f"It concerns {one.units} {'unit' if one.units == 1 else 'units'} that you hold, received or asked for."
+        yield f"{one.deviation} says more."
+    if one.acknowledged_at is not None:
+        yield "You have acknowledged it."
+    elif one.ended_at is not None:
+        yield "It is no news any more."
+
+
+def _read(_at: Opened[NoticePublic], _body: Acknowledge, answer: Mapping[str, Any]) -> Done:
+    if answer["deviation"] is None:
+        return Done(code_href(answer["about"]), "Read.")
+    return Done("/notices", "Acknowledged.", f"The bank knows that you know about {answer['about']}.")
 
 
 ActPage(
@@ -87,5 +116,5 @@ ActPage(
     form=_draw,
     model=Acknowledge,
     use_case=notices.acknowledge_notice,
-    after=lambda _at, _body, answer: Done("/notices", "Acknowledged.", f"The bank knows that you know about {answer['about']}."),
+    after=_read,
 ).on(router)

@@ -92,7 +92,7 @@ async def show_recall(request: Request, recall: UUID, reading: PageReading) -> R
     one = await reading(recalls.read_recall, recall)
     zone = request.state.zone
     units = [unit.model_dump() | {"hold": "held" if unit.held else "lifted"} for unit in one.items]
-    told = [note.model_dump() | {"state": "closed" if note.acknowledged_at else "open"} for note in one.notices]
+    told = [note.model_dump() | {"state": "open" if note.open else "closed"} for note in one.notices]
     facts: list[tuple[str, Any]] = [
         ("From", _from(one.criteria)),
         ("Why", words(one.reason)),

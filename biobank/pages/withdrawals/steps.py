@@ -111,6 +111,8 @@ def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
         given=lambda at: {**step.given, **(_looked_at(at) if name == "receive" else {})},
         meaning=step.meaning,
         use_case=step.use_case,
+        # Which print the label says is asked of the scan itself.
+        old_labels="left" if name == "label" else "stop",
         after=_after_paper if name == "paper" else taken(name),
     )
 

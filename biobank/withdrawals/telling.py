@@ -1,0 +1,62 @@
+"""Who is told how a withdrawal goes on: whoever asked for it, and when it is called off whoever holds its tubes.
+
+What was told leaves by itself: when the withdrawal went on to the next news or was closed, and when its reader took a step of it.
+What a reader has to do next is no news but a task of Today (`next_acts.py`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.custody.event import Event
+from biobank.custody.legality import Snapshot
+from biobank.custody.states import CustodianKind, State
+from biobank.quality.notices import HOLDS, TREATS, Told, end_notices, keep_notices, standing_in
+from biobank.withdrawals.events import Approved, Cancelled, Closed, Given, Rejected, SentOut
+
+NEWS: Mapping[type[Event], str] = {
+    Approved: "withdrawal_approved",
+    Rejected: "withdrawal_rejected",
+    SentOut: "withdrawal_issued",
+    Cancelled: "withdrawal_cancelled",
+    Given: "withdrawal_given",
+}
+"""What whoever waits is told of, and the reason that a notice about it has."""
+
+READY = "withdrawal_ready"
+"""Everything was done that its issue waits for."""
+
+
+def tell(session: Session, act: Act, row: Mapping[Any, Any], tubes: Mapping[str, Snapshot], reason: str, by: bytes) -> None:
+    """Tell those who wait for the withdrawal (its `row`) what became of it by the event `by`; what they were told before ends.
+
+    Whoever did it themselves is not told; for a login that was ended, whoever treats at the clinic now.
+    """
+    end_notices(session, act, row["code"], by)
+    units = frozenset(tubes)
+    asked = standing_in(session, {row["requested_by"]}, [row["donor_code"]]).get(row["requested_by"], {row["requested_by"]})
+    told = {login: Told(login, TREATS, units) for login in asked}
+    if reason == NEWS[Cancelled]:
+        told = _holding(tubes) | told
+    people = [one for login, one in sorted(told.items()) if login != act.actor.code]
+    keep_notices(session, act, people, reason=reason, about=row["code"], deviation=None, site=row["clinic_site_code"], made=by)
+
+
+def follow(session: Session, act: Act, row: Mapping[Any, Any], tubes: Mapping[str, Snapshot], event: Event, by: bytes) -> None:
+    """Do what an event of a withdrawal asks of its notices: tell, or end what its reader or nobody waits for any more."""
+    reason = NEWS.get(type(event))
+    if reason is not None:
+        tell(session, act, row, tubes, reason, by)
+    else:
+        end_notices(session, act, row["code"], by, to=None if isinstance(event, Closed) else act.actor.code)
+
+
+def _holding(tubes: Mapping[str, Snapshot]) -> dict[str, Told]:
+    """Who has the tubes in hand, with what each of them has."""
+    hands: dict[str, set[str]] = {}
+    for code, tube in tubes.items():
+        if tube.state is not State.STORED and tube.projection.custodian_kind == CustodianKind.USER.value:
+            hands.setdefault(str(tube.projection.custodian_id), set()).add(code)
+    return {login: Told(login, HOLDS, frozenset(its)) for login, its in hands.items() if login.startswith("US-")}
