@@ -23,13 +23,17 @@ APPEND_ONLY = (
     "rule_table", "shipment_box", "shipment_item", "stock_count_line", "tile", "tree_head", "viability_assay",
     "viability_criterion", "viability_fit", "viability_parameters", "viability_report", "viability_thaw",
     "withdrawal_outcome",
+    "leaf", "log_quarantine", "logger_file", "lot_test", "outcome_result", "paper_check", "paper_form", "processing",
+    "processing_input", "recall", "recall_closing", "recall_item", "register_warning", "rule_table", "shipment_box",
+    "shipment_item", "stock_count_line", "tile", "tree_head", "viability_assay", "viability_criterion", "viability_fit",
+    "viability_parameters", "viability_report", "viability_thaw", "withdrawal_outcome",
 )
 NEVER_DELETED = (
     "adverse_event", "alarm", "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor",
     "excursion", "excursion_item", "handover", "handover_item", "harvest", "hold", "identification", "kit", "kit_binding",
-    "kit_label", "lot", "named_performer", "notice", "pending_act", "register_authorisation", "register_entry", "sensor",
-    "sensor_doubt", "shipment", "signature", "specimen", "specimen_parent", "stock_count", "storage_reading", "stream_head",
-    "unit_disposition", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
+    "kit_label", "lot", "named_performer", "notice", "outcome_measure", "pending_act", "register_authorisation",
+    "register_entry", "sensor", "sensor_doubt", "shipment", "signature", "specimen", "specimen_parent", "stock_count",
+    "storage_reading", "stream_head", "unit_disposition", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
 )
 SEALER_ONLY = (
     "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "root_signature", "tile", "tree_head",
@@ -68,6 +72,8 @@ WRITTEN_ONCE = (
      "a shipment leaves once and is closed once, never changed"),
     ("named_performer", "performer_answers_once", ("answer", "answered_at", "answered_event"),
      "a colleague answers for an entry once, never again"),
+    ("outcome_measure", "measure_is_taken_back_once", ("taken_back_because", "taken_back_at", "taken_back_event"),
+     "a measure is planned once and taken back once, never changed"),
 )  # fmt: skip
 """Table, trigger, the columns that are filled in once, and the sentence of the refusal. Nothing else of a row changes."""
 

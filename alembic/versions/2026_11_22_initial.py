@@ -1669,14 +1669,28 @@ def upgrade() -> None:
         sa.Column("planned_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("planned_by", sa.Text(), nullable=False),
         sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("taken_back_because", sa.Text(), nullable=True),
+        sa.Column("taken_back_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("taken_back_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint(
+            "(taken_back_at IS NULL) = (taken_back_event IS NULL) AND (taken_back_at IS NULL) = (taken_back_because IS NULL)",
+            name=op.f("what_was_taken_back_says_why"),
+        ),
         sa.CheckConstraint("due_days > 0 AND window_days >= 0", name=op.f("a_measure_is_due_after_the_giving")),
         sa.CheckConstraint("low < high", name=op.f("a_scale_has_two_ends")),
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_outcome_measure_event_hash")),
         sa.ForeignKeyConstraint(["planned_by"], ["app_user.code"], name=op.f("fk_outcome_measure_planned_by")),
+        sa.ForeignKeyConstraint(["taken_back_event"], ["event.leaf_hash"], name=op.f("fk_outcome_measure_taken_back_event")),
         sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_outcome_measure_withdrawal_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outcome_measure")),
-        sa.UniqueConstraint("withdrawal_code", "measure", "due_days", name="a_measure_is_planned_once_for_a_day"),
-        info={"append_only": True},
+        info={"never_deleted": True},
+    )
+    op.create_index(
+        "a_measure_is_planned_once_for_a_day",
+        "outcome_measure",
+        ["withdrawal_code", "measure", "due_days"],
+        unique=True,
+        postgresql_where=sa.text("taken_back_at IS NULL"),
     )
     op.create_table(
         "paper_check",
@@ -2560,6 +2574,9 @@ def downgrade() -> None:
     op.drop_table("paper_form")
     op.drop_index(op.f("ix_paper_check_withdrawal_code"), table_name="paper_check")
     op.drop_table("paper_check")
+    op.drop_index(
+        "a_measure_is_planned_once_for_a_day", table_name="outcome_measure", postgresql_where=sa.text("taken_back_at IS NULL")
+    )
     op.drop_table("outcome_measure")
     op.drop_index("ix_notice_user", table_name="notice")
     op.drop_index("ix_notice_made", table_name="notice")

@@ -246,15 +246,44 @@ def list_pending(session: Session, actor: Actor, paging: Paging = Paging()) -> P
     return PendingActList(items=[_public(row) for row in page.rows], **page.ends)
 
 
-def pending_about(session: Session, actor: Actor, act_name: str, subject: str, body: dict[str, Any]) -> PendingActPublic | None:
-    """Return the latest proposal of exactly this act that waits and that the actor may know of, or None."""
+def proposer_of(session: Session, pending: UUID | None) -> str | None:
+    """Return who proposed what has this id; None for no such proposal."""
+    if pending is None:
+        return None
+    return session.execute(select(_pending.c.proposed_by).where(_pending.c.id == pending)).scalar()
+
+
+def void_differing(session: Session, act: Act, act_name: str, subject: str, pending: UUID | None) -> bool:
+    """Take back a proposal of this act of which its second person found something else; return whether one waited for them.
+
+    For what two people find out independently: who differs may not try until it fits.
+    """
+    if pending is None:
+        return False
+    row = session.execute(_find, {"pending_id": pending}).first()
+    own = logins_of_persons(session, [row.proposed_by])[row.proposed_by] if row is not None else ()
+    waits = row is not None and (row.act, row.subject) == (act_name, subject) and row.completed_at is None
+    if row is None or not waits or row.cancelled_at is not None or row.expires_at <= act.at or act.actor.code in own:
+        return False
+    if not holds(act.actor, Permission(row.needs), row.site_code):
+        return False
+    session.execute(update(_pending).where(_pending.c.id == row.id).values(cancelled_at=act.at))
+    return True
+
+
+def pending_about(
+    session: Session, actor: Actor, act_name: str, subject: str, body: dict[str, Any] | None = None
+) -> PendingActPublic | None:
+    """Return the latest proposal of exactly this act (`body` None: whatever it says) that waits and that the actor may know of,
+    or None.
+    """
     rows = session.execute(
         select(_pending)
         .where(_pending.c.act == act_name, _pending.c.subject == subject, _pending.c.expires_at > now())
         .where(_pending.c.completed_at.is_(None), _pending.c.cancelled_at.is_(None))
         .order_by(_pending.c.proposed_at.desc())
     )
-    return next((_public(row) for row in rows if row.body == body and _may_see(actor, row)), None)
+    return next((_public(row) for row in rows if body in (None, row.body) and _may_see(actor, row)), None)
 
 
 def latest_proposers(session: Session, act_name: str, subjects: Collection[str]) -> dict[str, frozenset[str]]:

@@ -1,11 +1,16 @@
 """What became of the labels of a batch: printed = applied + destroyed + unaccounted, counted by two people.
 
-Each of the two counts what stands on its thing and holds the unused ones in their hand before those are destroyed; both sign the
-same figures. What neither found is a deviation, opened with the same act. A label recorded as destroyed alarms at every scan.
+Each of the two counts what stands on its thing and holds the unused ones in their hand before those are destroyed, and is shown
+nothing of what the other found: the proposal keeps only a digest of it under the bank's secret. Both sign the same figures; when
+they differ, both counts are void. What neither found is a deviation, opened with the same act. A label recorded as destroyed
+alarms at every scan.
 Badges belong to no site: who manages logins counts them.
 """
 
+import hmac
 from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Select, false, func, insert, select, update
@@ -13,13 +18,14 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Proposed, propose_or_complete, two_person
+from biobank.acts.two_person import PendingActDiffers, Proposed, propose_or_complete, proposer_of, two_person, void_differing
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, EVERYWHERE
 from biobank.custody.recording import acknowledge
+from biobank.foundation.config import read_secret
 from biobank.foundation.db import table_of
-from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
+from biobank.foundation.errors import Conflict, NotFound, Refusal, Refused, raise_first
 from biobank.foundation.paging import Paging, read_page
 from biobank.labels.events import LabelsReconciled
 from biobank.labels.files import prints
@@ -44,6 +50,16 @@ class LabelsDoNotAddUp(Conflict):
 
     code = "labels_do_not_add_up"
     title = "The labels do not add up"
+
+
+class LabelCountsDiffer(Conflict):
+    """The second person found something else than the first. Neither count stands."""
+
+    code = "label_counts_differ"
+    title = "The two counts differ"
+
+
+RECONCILE = "labels.reconcile"
 
 
 def _batches() -> tuple[Select[Any], Any]:
@@ -138,16 +154,19 @@ def reconciling_refusals(actor: Actor, one: LabelBatch) -> list[Refusal]:
 
 
 @two_person(
-    "labels.reconcile",
+    RECONCILE,
     "Say what became of a batch of labels",
     "I have counted the labels myself, held the unused ones in my hand, and found the same.",
     ReconcileLabels,
     grave=True,
 )
-def reconcile_labels(session: Session, act: Act, batch: int | str, request: ReconcileLabels) -> LabelsReconciledAnswer | Proposed:
-    """Record what became of the labels of a batch, or propose it: two people sign the same figures.
+def reconcile_labels(
+    session: Session, act: Act, batch: int | str, request: ReconcileLabels
+) -> LabelsReconciledAnswer | Proposed | Refused:
+    """Record what became of the labels of a batch, or propose it: two people sign the same figures, each found alone.
 
-    Raises NotFound, NotPermitted, LabelsReconciledAlready, LabelsDoNotAddUp, and what `propose_or_complete` raises.
+    Returns LabelCountsDiffer as evidence. Raises NotFound, NotPermitted, LabelsReconciledAlready, LabelsDoNotAddUp, and what
+    `propose_or_complete` raises.
     """
     number = int(batch)
     session.execute(select(prints.c.serial).where(prints.c.serial == number).with_for_update())
@@ -157,18 +176,33 @@ def reconcile_labels(session: Session, act: Act, batch: int | str, request: Reco
     unaccounted = _unaccounted(
         one, request.applied, destroyed, [serial for serial, _, _ in serials_of(session, act.actor, number)]
     )
-    step = propose_or_complete(
-        session,
-        act,
-        "labels.reconcile",
-        str(number),
-        {"applied": request.applied, "destroyed": destroyed, "printed": one.printed, "unaccounted": unaccounted},
-        use_signature(session, act, request.signature, Meaning.WITNESSED),
-        request.pending_act,
-        needs=counting_permission(one),
-        first_needs=counting_permission(one),
-        site=one.site,
-    )
+    proposer = proposer_of(session, request.pending_act) or act.actor.code
+    found = _found(act.bank.settings.secrets, number, proposer, request.applied, destroyed)
+    signature = use_signature(session, act, request.signature, Meaning.WITNESSED)
+    needs = counting_permission(one)
+    try:
+        step = propose_or_complete(
+            session,
+            act,
+            RECONCILE,
+            str(number),
+            {"printed": one.printed, "set": found},
+            signature,
+            request.pending_act,
+            needs=needs,
+            first_needs=needs,
+            site=one.site,
+        )
+    except PendingActDiffers:
+        if not void_differing(session, act, RECONCILE, str(number), request.pending_act):
+            raise
+        return Refused(
+            LabelCountsDiffer(
+                f"You found something else than the first person did of batch {number}. Neither count stands: both of you count"
+                " once more, each alone.",
+                subject=str(number),
+            )
+        )
     if isinstance(step, Proposed):
         return step
     deviation, opened = None, []
@@ -216,6 +250,12 @@ def reconcile_labels(session: Session, act: Act, batch: int | str, request: Reco
     )
     after = describe_batch(session, act.actor, number)
     return LabelsReconciledAnswer(**after.model_dump(), receipt=acknowledge(act, [done, *opened]))
+
+
+def _found(secrets: Path, batch: int, proposer: str, applied: int, destroyed: Sequence[int]) -> str:
+    """A digest of what one person found: nobody tries it out, neither without the bank's secret nor by proposals of their own."""
+    said = f"biobank/label-count\n{batch}\n{proposer}\n{applied}\n{','.join(map(str, destroyed))}".encode()
+    return hmac.new(read_secret(secrets, "blind-index"), said, sha256).hexdigest()
 
 
 def _unaccounted(one: LabelBatch, applied: int, destroyed: Sequence[int], of_batch: Sequence[int]) -> int:

@@ -22,6 +22,7 @@ from biobank.foundation.errors import NotFound
 from biobank.foundation.kept_files import file_members
 from biobank.foundation.paging import Listed, Paging
 from biobank.foundation.terms import words
+from biobank.labels.reconciling import RECONCILE
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage, Shown
 from biobank.pages.ui.code_pages import page_of
 from biobank.pages.ui.entries import facts_of, opened
@@ -36,8 +37,8 @@ UNSAID = frozenset({"seq", "set"})
 """Members of a proposal that bind how far a record stood: nothing that a person reads."""
 
 
-OWN_PAGES = {"withdrawal.approve": "/withdrawals/{}/approve"}
-"""Where the second person signs what is not drawn from the proposal alone."""
+OWN_PAGES = {"withdrawal.approve": "/withdrawals/{}/approve", RECONCILE: "/labels/batches/{}"}
+"""Where the second person signs what is not drawn from the proposal alone, or finds out alone what the first one found."""
 
 
 def read_waiting(session: Session, actor: Actor, asked: Wanted) -> Listed[dict[str, Any]]:
@@ -130,6 +131,8 @@ def _where(site: str) -> str:
 async def _sign(at: Acting[Read]) -> Done:
     """Sign as the second person and complete the act."""
     one, seq, _seen = at.read
+    if one.act in OWN_PAGES:
+        return Done(OWN_PAGES[one.act].format(one.subject), "It is signed on this page.", kind="note")
     known = ACTS[one.act]
     # A proposal may also bind what must not change meanwhile, which the use case reads again.
     given = {name: value for name, value in one.body.items() if name in known.model.model_fields and name != "kind"}

@@ -9,7 +9,7 @@ from biobank.foundation.paging import Cursor, Paging
 from biobank.registers.api import EntryKey
 from biobank.withdrawals import consequences, outcomes
 from biobank.withdrawals.consequences import Consequences, EventReach
-from biobank.withdrawals.outcomes import PlannedMeasureList, Status
+from biobank.withdrawals.outcome_schemas import PlannedMeasureList, Status
 
 router = APIRouter(prefix="/api/v1", tags=["withdrawals"])
 

@@ -30,11 +30,12 @@ from biobank.withdrawals import (
     review,
     service,
 )
-from biobank.withdrawals.outcomes import (
+from biobank.withdrawals.outcome_schemas import (
     OutcomeProtocol,
     OutcomeProtocolAnswer,
     PlanMeasure,
     RecordMeasure,
+    TakeBackMeasure,
 )
 from biobank.withdrawals.paper_sheet import draw
 from biobank.withdrawals.photographs import PhotographShown, ReadPhotograph
@@ -236,6 +237,14 @@ async def record_adverse(code: CodePath, request: AdverseRequest, performing: Pe
 async def plan_measure(code: CodePath, request: PlanMeasure, performing: Performing) -> OutcomeProtocolAnswer:
     """Plan what is measured after each unit is given: who requests withdrawals, once it is approved."""
     return await performing(outcomes.plan_measure, code, request)
+
+
+@router.post("/{code}/outcome-measures/{measure}/take-back")
+async def take_back_measure(
+    code: CodePath, measure: UUID, request: TakeBackMeasure, performing: Performing
+) -> OutcomeProtocolAnswer:
+    """Take a planned measure off the plan, with why; it stays on record."""
+    return await performing(outcomes.take_back_measure, code, measure, request)
 
 
 @router.post("/{code}/outcome-results", status_code=201)

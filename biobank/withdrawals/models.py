@@ -337,14 +337,28 @@ class WithdrawalOutcome(SQLModel, table=True):
 
 
 class OutcomeMeasure(SQLModel, table=True):
-    """A planned measure of a withdrawal: what, in which unit, between which bounds, how many days after each unit was given."""
+    """A planned measure of a withdrawal: what, in which unit, between which bounds, how many days after each unit was given.
+
+    One that was taken back stays on record with why, and the same may be planned for that day again.
+    """
 
     __tablename__ = "outcome_measure"
     __table_args__ = (
         CheckConstraint("low < high", name="a_scale_has_two_ends"),
         CheckConstraint("due_days > 0 AND window_days >= 0", name="a_measure_is_due_after_the_giving"),
-        UniqueConstraint("withdrawal_code", "measure", "due_days", name="a_measure_is_planned_once_for_a_day"),
-        {"info": {"append_only": True}},
+        CheckConstraint(
+            "(taken_back_at IS NULL) = (taken_back_event IS NULL) AND (taken_back_at IS NULL) = (taken_back_because IS NULL)",
+            name="what_was_taken_back_says_why",
+        ),
+        Index(
+            "a_measure_is_planned_once_for_a_day",
+            "withdrawal_code",
+            "measure",
+            "due_days",
+            unique=True,
+            postgresql_where=text("taken_back_at IS NULL"),
+        ),
+        {"info": {"never_deleted": True}},
     )
 
     id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
@@ -359,6 +373,9 @@ class OutcomeMeasure(SQLModel, table=True):
     planned_at: datetime = Field(sa_column=when())
     planned_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    taken_back_because: str | None = Field(default=None, sa_column=Column(Text))
+    taken_back_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    taken_back_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
 
 
 class OutcomeResult(SQLModel, table=True):

@@ -28,6 +28,16 @@ class MeasurePlanned(WithdrawalEvent):
     photograph: bool
 
 
+class MeasureTakenBack(WithdrawalEvent):
+    """The clinic does not take a planned measure after all. Nothing was recorded of it."""
+
+    kind: Literal["withdrawal.measure_taken_back"] = "withdrawal.measure_taken_back"
+    permission: ClassVar[Permission] = Permission.WITHDRAWAL_REQUEST
+
+    measure: str = ID
+    reason: str = REASON
+
+
 class MeasureRecorded(WithdrawalEvent):
     """A planned measure was taken after a unit was given, or was not done and why. `corrects`: why an earlier word is wrong."""
 

@@ -5,12 +5,28 @@ for how many days from it on it may be taken. A measure that nobody took in that
 figure means for a patient is not said here.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Any
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, Field, model_validator
-from sqlalchemy import ColumnElement, Date, DateTime, Row, Select, Text, and_, case, cast, func, insert, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    DateTime,
+    Row,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Session
 
@@ -19,26 +35,31 @@ from biobank.auth.actor import Actor
 from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.custody.recording import Instant, acknowledge
+from biobank.custody.recording import acknowledge
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
-from biobank.foundation.kept_files import FileHash
-from biobank.foundation.paging import Listed, Paging, read_page
+from biobank.foundation.paging import Paging, read_page
 from biobank.people.queries import zone_of
 from biobank.quality.adverse import reads_words
 from biobank.quality.deviations import words_kept
-from biobank.quality.schemas import Code, Reason
 from biobank.quality.stored_files import attachment
 from biobank.vault import Keystore, put_document
 from biobank.withdrawals.case import Case, administration, find_row, moment_of, open_case, record_on_case, visible
 from biobank.withdrawals.models import outcome_measure, outcome_result, withdrawal
-from biobank.withdrawals.outcome_events import MeasurePlanned, MeasureRecorded
-from biobank.withdrawals.schemas import WithdrawalAct
+from biobank.withdrawals.outcome_events import MeasurePlanned, MeasureRecorded, MeasureTakenBack
+from biobank.withdrawals.outcome_schemas import (
+    OutcomeProtocol,
+    OutcomeProtocolAnswer,
+    PlanMeasure,
+    PlannedMeasure,
+    PlannedMeasureList,
+    RecordMeasure,
+    TakeBackMeasure,
+)
 from biobank.withdrawals.workflow import APPROVED_STATES
 
-Status = Literal["planned", "due", "measured", "not_done"]
 PICTURES = frozenset({"image/png", "image/jpeg"})
 
 
@@ -91,83 +112,11 @@ class ResultRecorded(Conflict):
     title = "Recorded already"
 
 
-class PlanMeasure(WithdrawalAct):
-    """One measure that is to be taken after each unit was given."""
+class MeasureGone(Conflict):
+    """It was taken back, and nothing is recorded of it any more."""
 
-    measure: Reason
-    unit: Reason
-    low: int = Field(ge=-(10**9), le=10**9, description="The lower end of the scale, in the unit.")
-    high: int = Field(ge=-(10**9), le=10**9, description="The upper end of the scale, in the unit.")
-    due_days: int = Field(ge=1, le=3650, description="Days after the giving; the day is the clinic's.")
-    window_days: int = Field(ge=0, le=365, description="For how many days after that day it may still be taken.")
-    photograph: bool = Field(description="A photograph goes with it.")
-
-    @model_validator(mode="after")
-    def _two_ends(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError("the lower end of the scale is less than the upper")
-        return self
-
-
-class RecordMeasure(WithdrawalAct):
-    """What was measured, or why it was not done."""
-
-    measure: UUID
-    specimen: Code = Field(description="The unit that was given.")
-    value: int | None = Field(default=None, ge=-(10**9), le=10**9, description="In the plan's unit, within its scale.")
-    not_done: Reason | None = Field(default=None, description="Why it was not done; then there is no value.")
-    photograph_sha256: FileHash | None = None
-    measured_at: Instant | None = Field(default=None, description="When it was taken; default now.")
-    corrects: Reason | None = Field(default=None, description="Why the result that stands is wrong; with another result only.")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.value is None) == (self.not_done is None):
-            raise ValueError("say what was measured or why it was not done, one of both")
-        return self
-
-
-class PlannedMeasure(BaseModel):
-    """A measure of the plan and, for a unit that was given, how it stands. `value` and photograph: for those entitled."""
-
-    id: UUID
-    withdrawal: str
-    measure: str
-    unit: str
-    low: int
-    high: int
-    due_days: int
-    window_days: int
-    photograph: bool
-    specimen: str | None = Field(description="The unit that was given; null while nothing was.")
-    due_on: date | None
-    until: date | None
-    status: Status
-    missed: bool = Field(description="Its days are over and nobody said a word: it was not done.")
-    value: int | None
-    not_done: str | None
-    photograph_sha256: str | None
-    measured_at: datetime | None
-    recorded_by: str | None
-
-
-class OutcomeProtocol(BaseModel):
-    """Every measure planned for a withdrawal, by day, once for each unit given."""
-
-    withdrawal: str
-    donor: str
-    reads: bool = Field(description="Whether you read the figures and photographs.")
-    items: list[PlannedMeasure]
-
-
-class OutcomeProtocolAnswer(OutcomeProtocol):
-    """How it stands after the act, and our signature under it."""
-
-    receipt: str
-
-
-class PlannedMeasureList(Listed[PlannedMeasure]):
-    """Measures of units that were given, the earliest day first; no figure stands here."""
+    code = "measure_taken_back"
+    title = "Taken back"
 
 
 def planning_refusals(actor: Actor, row: Any) -> list[Refusal]:
@@ -186,10 +135,35 @@ def result_refusals(actor: Actor, clinic: str, code: str) -> list[Refusal]:
     return [] if may is None else [may]
 
 
+def gone(plan: PlannedMeasure) -> list[Refusal]:
+    """Return that the measure was taken back, if it was. Pure."""
+    if plan.taken_back_because is None:
+        return []
+    what = plan.measure.replace("_", " ")
+    return [MeasureGone(f"{what} on day {plan.due_days} was taken back. Plan it anew.", subject=plan.withdrawal)]
+
+
+def taking_back_refusals(actor: Actor, row: Any, units: Sequence[PlannedMeasure]) -> list[Refusal]:
+    """Return why the actor may not take back a measure of this withdrawal, by how it stands for each unit given. Pure.
+
+    What has a result stands by it, and what nobody took in its days is not done: it is not wiped off the plan.
+    """
+    found = [*planning_refusals(actor, row), *gone(units[0])]
+    for one in units:
+        what = f"{one.measure.replace('_', ' ')} of {one.specimen}"
+        if one.status == "measured" or one.not_done is not None:
+            found.append(ResultRecorded(f"{what}: there is a result, so it stays on the plan.", subject=one.withdrawal))
+        elif one.missed:
+            found.append(
+                NotItsDay(f"{what} was of {one.due_on} to {one.until}. Say why it was not done.", subject=one.withdrawal)
+            )
+    return found
+
+
 def fit_refusals(plan: PlannedMeasure, request: RecordMeasure, day: date) -> list[Refusal]:
     """Return why this result does not fit its plan. `day`: the clinic's, on which it was taken, or said not to be done. Pure."""
     what = plan.measure.replace("_", " ")
-    found: list[Refusal] = []
+    found = gone(plan)
     assert plan.due_on is not None, "nothing was given"
     early, late = day < plan.due_on, day > plan.due_on + timedelta(days=plan.window_days)
     if early or (late and request.value is not None):
@@ -226,9 +200,10 @@ ORDERS = {"due_at": _DUE_AT}
 def _status(at: datetime) -> tuple[ColumnElement[str], ColumnElement[bool]]:
     """Return how a measure of a unit stands at an instant, and whether it was missed without a word."""
     today = cast(func.timezone(site.c.timezone, literal(at, DateTime(timezone=True))), Date)
-    unsaid = _LATEST.c.event_hash.is_(None)
-    missed = and_(unsaid, _GIVEN.release_id.is_not(None), today > _UNTIL)
+    gone, unsaid = _PLAN.taken_back_at.is_not(None), _LATEST.c.event_hash.is_(None)
+    missed = and_(~gone, unsaid, _GIVEN.release_id.is_not(None), today > _UNTIL)
     status = case(
+        (gone, "taken_back"),
         (_LATEST.c.value_commit.is_not(None), "measured"),
         (or_(_LATEST.c.not_done.is_not(None), missed), "not_done"),
         (and_(_GIVEN.release_id.is_not(None), today >= _DUE_ON), "due"),
@@ -239,7 +214,11 @@ def _status(at: datetime) -> tuple[ColumnElement[str], ColumnElement[bool]]:
 
 def _measures(at: datetime, *, given_only: bool) -> Select[Any]:
     status, missed = _status(at)
-    columns = (*(one for one in outcome_measure.c if one.name != "event_hash"), _GIVEN.specimen_code, _GIVEN.release_id)
+    columns = (
+        *(one for one in outcome_measure.c if not one.name.endswith(("event_hash", "_event"))),
+        _GIVEN.specimen_code,
+        _GIVEN.release_id,
+    )
     said = [_LATEST.c[name] for name in ("value_commit", "not_done", "photograph_sha256", "measured_at", "recorded_by")]
     of_it = _GIVEN.withdrawal_code == _PLAN.withdrawal_code
     return select(
@@ -315,7 +294,10 @@ def plan_measure(session: Session, act: Act, code: str, request: PlanMeasure) ->
     opened, _ = open_case(session, act, code, expected_seq=request.expected_seq)
     raise_first(planning_refusals(act.actor, opened.row))
     same = select(outcome_measure.c.id).where(
-        _PLAN.withdrawal_code == code, _PLAN.measure == request.measure, _PLAN.due_days == request.due_days
+        _PLAN.withdrawal_code == code,
+        _PLAN.measure == request.measure,
+        _PLAN.due_days == request.due_days,
+        _PLAN.taken_back_at.is_(None),
     )
     if session.execute(same).first() is not None:
         raise MeasurePlannedAlready(f"{request.measure} is planned for day {request.due_days} already.", subject=code)
@@ -338,14 +320,38 @@ def plan_measure(session: Session, act: Act, code: str, request: PlanMeasure) ->
     return OutcomeProtocolAnswer(**read.model_dump(), receipt=acknowledge(act, [appended]))
 
 
-def planned(session: Session, code: str, measure: UUID, unit: str) -> tuple[PlannedMeasure, UUID]:
-    """Return a measure for a unit that was given, and the release it was given under; raise NotFound, UnitNotGiven."""
-    rows = session.execute(
-        _measures(clock.now(), given_only=False).where(_PLAN.withdrawal_code == code, _PLAN.id == measure)
-    ).all()
+def take_back_measure(session: Session, act: Act, code: str, measure: UUID, request: TakeBackMeasure) -> OutcomeProtocolAnswer:
+    """Take a planned measure off the plan, with why: whoever may plan it. It stays on record.
+
+    Raises NotFound, what `taking_back_refusals` returns, StaleSequence.
+    """
+    opened, _ = open_case(session, act, code, expected_seq=request.expected_seq)
+    units = planned_for(session, code, measure)
+    raise_first(taking_back_refusals(act.actor, opened.row, units))
+    event = MeasureTakenBack(measure=str(measure), reason=request.reason)
+    appended = record_on_case(session, act, opened, event, request)
+    said = {"taken_back_because": request.reason, "taken_back_at": act.at, "taken_back_event": appended.leaf_hash}
+    session.execute(update(outcome_measure).where(_PLAN.id == measure).values(**said))
+    read = read_protocol(session, act.actor, act.keystore, code)
+    return OutcomeProtocolAnswer(**read.model_dump(), receipt=acknowledge(act, [appended]))
+
+
+def planned_for(session: Session, code: str, measure: UUID) -> list[PlannedMeasure]:
+    """Return how a measure stands for each unit that was given, or once while nothing was; raise NotFound. No figure."""
+    return [_public(row) for row in _rows_of(session, code, measure)]
+
+
+def _rows_of(session: Session, code: str, measure: UUID) -> "Sequence[Row[Any]]":
+    of_it = (_PLAN.withdrawal_code == code, _PLAN.id == measure)
+    rows = session.execute(_measures(clock.now(), given_only=False).where(*of_it).order_by(_GIVEN.specimen_code)).all()
     if not rows:
         raise NotFound(f"{code} has no planned measure with this id.", subject=code)
-    row = next((one for one in rows if one.specimen_code == unit), None)
+    return rows
+
+
+def planned(session: Session, code: str, measure: UUID, unit: str) -> tuple[PlannedMeasure, UUID]:
+    """Return a measure for a unit that was given, and the release it was given under; raise NotFound, UnitNotGiven."""
+    row = next((one for one in _rows_of(session, code, measure) if one.specimen_code == unit), None)
     if row is None:
         raise UnitNotGiven(f"{unit} was not given under {code}.", subject=unit)
     return _public(row), row.release_id

@@ -914,6 +914,7 @@ WITHDRAWALS = (
         window_days=0,
         photograph=False,
     ),
+    _step(f"outcome-measures/{SOME_ID}/take-back", P.WITHDRAWAL_REQUEST, reason="test"),
     _step("outcome-results", P.WITHDRAWAL_ADMINISTER, measure=SOME_ID, specimen=SOME_TUBE, value=1),
     _step("photograph-readings", P.WITHDRAWAL_ADMINISTER, photograph_sha256=SOME_HASH),
     Row("GET", "/api/v1/withdrawals/{code}/outcome-protocol", P.WITHDRAWAL_READ, None, _no_withdrawal, missing=True),

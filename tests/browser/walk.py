@@ -199,6 +199,9 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/{given}/outcomes", ("clinician", "quality"), 9, "/withdrawals/{code}/outcomes"),
     stop("/withdrawals/{given}/outcomes/plan", ("clinician",), 7, "/withdrawals/{code}/outcomes/plan"),
     stop(
+        "/withdrawals/{given}/outcomes/{measure}/take-back", ("clinician",), 8, "/withdrawals/{code}/outcomes/{measure}/take-back"
+    ),
+    stop(
         "/withdrawals/{given}/outcomes/{measure}/{given_tube}",
         ("clinician",),
         8,

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
@@ -60,6 +60,62 @@ def test_a_measure_is_planned_by_the_clinician_once_the_withdrawal_is_approved(a
     days = [(one["due_days"], one["status"], one["specimen"]) for one in protocol(api.lab_tech, story)["items"]]
     assert days == [(30, "planned", None), (90, "planned", None)]
     refused(record(api, story, value=100), 409, "unit_not_given")
+
+
+def take_back(api: Api, story: Story, client: Client | None = None, which: int = 0) -> httpx.Response:
+    measure = protocol(api.clinician, story)["items"][which]["id"]
+    path = f"/withdrawals/{story.code}/outcome-measures/{measure}/take-back"
+    return (client or api.clinician).post(path, json={"reason": "planned_in_error"})
+
+
+def test_a_planned_measure_is_taken_back_with_its_reason_stays_on_record_and_is_planned_anew(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2).up_to("approve")
+    assert plan(api, story).status_code == 201
+    for client in (api.clinic_staff, api.lab_tech, api.quality):
+        refused(take_back(api, story, client), 403, "not_permitted")
+    refused(take_back(api, story, api.other_clinician), 404, "not_found")
+    answer = take_back(api, story)
+    assert answer.status_code == 200, answer.text
+    (one,) = answer.json()["items"]
+    assert (one["status"], one["taken_back_because"]) == ("taken_back", "planned_in_error")
+    assert kinds_of(api, "withdrawal", story.code)[-1] == "withdrawal.measure_taken_back"
+    refused(take_back(api, story), 409, "measure_taken_back")
+    assert plan(api, story).status_code == 201, "the same may be planned for that day again"
+    page = visit("clinician")
+    here = f"/withdrawals/{story.code}/outcomes"
+    (live,) = (one["id"] for one in protocol(api.clinician, story)["items"] if one["status"] == "planned")
+    drawn = page.get_page(here)
+    assert "Planned in error" in drawn and drawn.count("Take it back") == 1
+    assert "take-back" not in visit("clinic_staff").get_page(here)
+    sent = page.submit(f"{here}/{live}/take-back", {"reason": "patient_declined"})
+    assert sent.url.path == here and "Patient declined" in sent.text
+
+
+def test_what_was_taken_back_is_asked_of_nobody_and_takes_no_result(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2).up_to("approve")
+    for days in (30, 31):
+        assert plan(api, story, due_days=days).status_code == 201
+    for name in ("pick", "confirm", "issue", "receive", "thaw", "check"):
+        assert getattr(story, name)().status_code in (200, 201)
+    assert story.check(api.clinic_staff).status_code == 201
+    assert story.administer().status_code == 200
+    assert take_back(api, story).status_code == 200
+    later(api, days=30)
+    assert "Take a planned measure" not in visit("clinic_staff").get_page("/")
+    refused(record(api, story, value=100), 409, "measure_taken_back")
+    later(api, days=1)
+    second = protocol(api.clinician, story)["items"][1]["id"]
+    assert record(api, story, measure=second, value=100).status_code == 201
+    refused(take_back(api, story, which=1), 409, "result_recorded")
+
+
+def test_what_nobody_took_in_its_days_is_not_wiped_off_the_plan(api: Api) -> None:
+    story = a_story(api, 2).up_to("administer")
+    assert plan(api, story, due_days=1, window_days=0).status_code == 201
+    later(api, days=3)
+    refused(take_back(api, story), 409, "not_its_day")
+    items = api.clinician.get("/outcomes", params={"status": "not_done"}).json()["items"]
+    assert [one["withdrawal"] for one in items] == [story.code]
 
 
 def test_a_result_is_taken_on_its_day_within_its_scale_and_read_by_those_entitled(api: Api, visit: Visit) -> None:
@@ -213,3 +269,17 @@ def test_the_database_keeps_no_photograph_of_what_was_not_done(api: Api) -> None
     )
     with pytest.raises(IntegrityError, match="what_was_not_done_has_no_photograph"):
         api.test_bank.write(lambda s: s.execute(text(statement), {"sha": "00" * 32}))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("taken_back_at = now()", "what_was_taken_back_says_why"),
+        ("due_days = 99", "a measure is planned once and taken back once, never changed"),
+    ],
+)
+def test_the_database_takes_a_plan_back_with_why_and_changes_nothing_else_of_it(api: Api, change: str, said: str) -> None:
+    story = a_story(api, 2).up_to("approve")
+    assert plan(api, story).status_code == 201
+    with pytest.raises(DatabaseError, match=said):
+        api.test_bank.write(lambda s: s.execute(text(f"UPDATE outcome_measure SET {change}")))

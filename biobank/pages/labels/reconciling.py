@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Path
 from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
+from biobank.acts.two_person import pending_about
 from biobank.auth.actor import Actor
 from biobank.foundation.codes import Code
 from biobank.labels import reconciling
@@ -68,31 +70,46 @@ Listing(
 ).on(router)
 
 
+UNSHOWN = " Somebody counted them before you; what they found is not shown. When you differ, both count again."
+
+
 @dataclass(frozen=True)
 class _Batch:
     one: LabelBatch
     labels: list[tuple[int, str, int]]
+    waiting: UUID | None
+    """What another counted, for whom this login may be the second person."""
 
 
 def _read(session: Session, actor: Actor, asked: Asked) -> _Batch:
     number = int(asked.path["batch"])
     one = reconciling.describe_batch(session, actor, number)
     asked.opens(reconciling.reconciling_refusals(actor, one))
-    return _Batch(one, reconciling.serials_of(session, actor, number))
+    found = pending_about(session, actor, reconciling.RECONCILE, str(number))
+    mine = found is None or found.proposed_by == actor.code
+    return _Batch(one, reconciling.serials_of(session, actor, number), None if found is None or mine else found.id)
 
 
 def _draw(at: Opened[_Batch]) -> ActForm:
     one, values = at.read.one, at.filled()
+    second = at.read.waiting is not None
+    proposes = f"You propose what became of the {one.printed} labels of batch {one.batch}. A second person counts them too."
+    completes = f"You say, as the second person, what became of the {one.printed} labels of batch {one.batch}."
     return ActForm(
         title="Say what became of these labels",
         subject=f"Batch {one.batch}",
-        submit="Sign and propose",
+        submit="Sign as the second person" if second else "Sign and propose",
         icon="pen",
         grave=True,
         lead=(
             f"{one.printed} labels were printed, {one.scanned_back} were scanned back. Count those that stand on what they name."
             " Scan every unused label, then destroy it before the eyes of the second person. What is neither is unaccounted, and"
             " a deviation is opened about it."
+            + (
+                " Somebody counted them before you; what they found is not shown. When you differ, both count again."
+                if second
+                else ""
+            )
         ),
         fields=[
             *fields_of(ReconcileLabels, "applied", values=values, labels={"applied": "How many stand on what they name"}),
@@ -105,8 +122,8 @@ def _draw(at: Opened[_Batch]) -> ActForm:
                 "One a line: the label, or its serial such as #1240.",
             ),
         ],
-        statement=f"You propose what became of the {one.printed} labels of batch {one.batch}. A second person counts them too.",
-        said="I have counted the labels, and held the unused ones in my hand.",
+        statement=completes if second else proposes,
+        said="I have counted the labels myself, and held the unused ones in my hand.",
         back="/labels/batches",
         trail=[("Labels", "/labels"), ("Batches", "/labels/batches"), (str(one.batch), None)],
     )
@@ -130,10 +147,12 @@ def _destroyed(at: Acting[_Batch]) -> Mapping[str, Any]:
         raise FormFault(
             {"unused": f"Line {serials.index(None) + 1} is no label of this batch. Scan the label, or type its serial."}
         )
-    return {"destroyed": serials}
+    return {"destroyed": serials, "pending_act": at.read.waiting}
 
 
-def _done(_at: Opened[_Batch], _body: ReconcileLabels, _answer: Mapping[str, Any]) -> Done:
+def _done(_at: Opened[_Batch], _body: ReconcileLabels, answer: Mapping[str, Any]) -> Done:
+    if answer["status"] == "done":
+        return Done("/labels/batches?open=false", "Reconciled.", "Two people found the same.")
     return Done("/labels/batches", "Proposed.", "A second person counts the labels and signs under Acts that wait.")
 
 

@@ -1,12 +1,13 @@
 """The outcome protocol as people see it: what is due, one plan with its results, planning, recording, a photograph."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
 from anyio import to_thread
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.acts.web import BankDep
@@ -23,23 +24,28 @@ from biobank.pages.ui.templating import render
 from biobank.quality.attachments import read_file
 from biobank.withdrawals import outcomes, photographs
 from biobank.withdrawals.case import find_row
-from biobank.withdrawals.outcomes import (
+from biobank.withdrawals.outcome_schemas import (
     OutcomeProtocol,
     PlanMeasure,
     PlannedMeasure,
     PlannedMeasureList,
     RecordMeasure,
-    planning_refusals,
-    read_protocol,
-    result_refusals,
+    TakeBackMeasure,
 )
+from biobank.withdrawals.outcomes import planning_refusals, read_protocol, result_refusals, taking_back_refusals
 from biobank.withdrawals.photographs import ReadPhotograph
 
 router = APIRouter(include_in_schema=False)
 
 Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 Unit = Annotated[str, Path(pattern=r"^[A-Z]{2}\d\d-[0-9A-Z]{7}$")]
-STATUS = [("due", "Due"), ("not_done", "Not done"), ("planned", "Planned"), ("measured", "Measured")]
+STATUS = [
+    ("due", "Due"),
+    ("not_done", "Not done"),
+    ("planned", "Planned"),
+    ("measured", "Measured"),
+    ("taken_back", "Taken back"),
+]
 PLAN = {
     "measure": "What is measured, in a few words",
     "unit": "In which unit or on which scale",
@@ -64,6 +70,7 @@ COLUMNS = [
     Column("result", "Result"),
     Column("measured_at", "Taken", "when"),
     Column("recorded_by", "By", "plain_code"),
+    Column("off", "Off the plan"),
 ]
 
 
@@ -101,16 +108,19 @@ Listing(
 ).on(router)
 
 
-def _cells(one: PlannedMeasure, protocol: OutcomeProtocol, *, records: bool) -> dict[str, Any]:
+def _cells(one: PlannedMeasure, protocol: OutcomeProtocol, *, records: bool, back: Collection[UUID]) -> dict[str, Any]:
     scale = f"{one.low} to {one.high} {words(one.unit).lower()}"
     day = "when given" if one.due_on is None else str(one.due_on) + ("" if one.until == one.due_on else f" to {one.until}")
     hidden = one.status == "measured" and one.value is None
+    off: Any = None if one.taken_back_because is None else words(one.taken_back_because)
     result = "kept, for those who treat or decide" if hidden else words(one.not_done) if one.not_done else one.value
     here = f"/withdrawals/{protocol.withdrawal}"
+    if one.id in back:
+        off = Markup('<a href="{}/outcomes/{}/take-back">Take it back</a>').format(here, one.id)
     href, act = None, ""
     if one.photograph_sha256 is not None:
         href, act = f"{here}/photographs/{one.photograph_sha256}", "Look at the photograph"
-    elif records and one.specimen is not None and one.status != "planned":
+    elif records and one.specimen is not None and one.status not in ("planned", "taken_back"):
         href, act = f"{here}/outcomes/{one.id}/{one.specimen}", "Record"
     return {
         "what": f"{words(one.measure)} ({scale})",
@@ -123,20 +133,33 @@ def _cells(one: PlannedMeasure, protocol: OutcomeProtocol, *, records: bool) -> 
         "href": href,
         "act": act,
         "about": words(one.measure),
+        "off": off,
     }
 
 
-def _read_with_rights(session: Session, actor: Actor, code: str, keystore: Any) -> tuple[OutcomeProtocol, bool, str | None]:
+def _may_be_taken_back(actor: Actor, row: Any, items: Sequence[PlannedMeasure]) -> frozenset[UUID]:
+    """Return the measures that this login may take off the plan now."""
+    units: dict[UUID, list[PlannedMeasure]] = {}
+    for one in items:
+        units.setdefault(one.id, []).append(one)
+    return frozenset(measure for measure, its in units.items() if not taking_back_refusals(actor, row, its))
+
+
+def _read_with_rights(
+    session: Session, actor: Actor, code: str, keystore: Any
+) -> tuple[OutcomeProtocol, bool, str | None, Collection[UUID]]:
     row = find_row(session, actor, code)
     against = planning_refusals(actor, row)
     plans = None if not against else against[0].detail
-    return read_protocol(session, actor, keystore, code), not result_refusals(actor, row["clinic_site_code"], code), plans
+    protocol = read_protocol(session, actor, keystore, code)
+    records = not result_refusals(actor, row["clinic_site_code"], code)
+    return protocol, records, plans, _may_be_taken_back(actor, row, protocol.items)
 
 
 @router.get("/withdrawals/{code}/outcomes")
 async def show_outcomes(request: Request, code: WithdrawalCode, reading: PageReading) -> Response:
     """Draw the plan of a withdrawal with what came of it."""
-    protocol, records, against = await reading.agreeing(_read_with_rights, code, reading.bank.keystore)
+    protocol, records, against, back = await reading.agreeing(_read_with_rights, code, reading.bank.keystore)
     actor: Actor = request.state.actor
     acts = []
     if actor.may(Permission.WITHDRAWAL_REQUEST, at=None) or against is None:
@@ -156,7 +179,7 @@ async def show_outcomes(request: Request, code: WithdrawalCode, reading: PageRea
             (
                 "Measures",
                 COLUMNS,
-                [_cells(one, protocol, records=records) for one in protocol.items],
+                [_cells(one, protocol, records=records, back=back) for one in protocol.items],
                 "Nothing is planned",
                 "The clinician plans what is measured once the withdrawal is approved.",
             )
@@ -194,6 +217,36 @@ ActPage(
     use_case=outcomes.plan_measure,
     after=lambda at, body, _answer: Done(
         f"/withdrawals/{at.code}/outcomes", "Planned.", f"{words(body.measure)} is on the plan."
+    ),
+).on(router)
+
+
+def _to_take_back(session: Session, actor: Actor, asked: Asked) -> PlannedMeasure:
+    row, units = find_row(session, actor, asked.code), outcomes.planned_for(session, asked.code, asked.path["measure"])
+    asked.opens(taking_back_refusals(actor, row, units))
+    return units[0]
+
+
+# Before the page of a unit's result, whose address has any code there.
+ActPage(
+    address="/withdrawals/{code}/outcomes/{measure}/take-back",
+    params={"measure": UUID},
+    reads=_to_take_back,
+    form=lambda at: ActForm(
+        title="Take a measure back",
+        submit="Take it back",
+        icon="undo",
+        lead=f"{words(at.read.measure)} on day {at.read.due_days} is not asked for any more. That it was planned is kept.",
+        back=f"/withdrawals/{at.code}/outcomes",
+        trail=_trail(at.code, "Take back"),
+    ),
+    model=TakeBackMeasure,
+    names=("reason",),
+    labels={"reason": "Why, in a few words"},
+    more=(),
+    use_case=outcomes.take_back_measure,
+    after=lambda at, _body, _answer: Done(
+        f"/withdrawals/{at.code}/outcomes", "Taken back.", f"{words(at.read.measure)} is off the plan."
     ),
 ).on(router)
 
