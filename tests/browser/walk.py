@@ -35,7 +35,7 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 37),
+    stop("/", EVERYONE, 38),
     stop("/calendar", EVERYONE, 8),
     stop("/figures", EVERYONE, 8),
     stop("/account", EVERYONE, 6),

@@ -114,7 +114,7 @@ def test_what_nobody_took_in_its_days_is_not_wiped_off_the_plan(api: Api) -> Non
     assert plan(api, story, due_days=1, window_days=0).status_code == 201
     later(api, days=3)
     refused(take_back(api, story), 409, "not_its_day")
-    items = api.clinician.get("/outcomes", params={"status": "not_done"}).json()["items"]
+    items = api.clinician.get("/outcome-measures", params={"status": "not_done"}).json()["items"]
     assert [one["withdrawal"] for one in items] == [story.code]
 
 
@@ -275,7 +275,9 @@ def test_the_database_keeps_no_photograph_of_what_was_not_done(api: Api) -> None
     ("change", "said"),
     [
         ("taken_back_at = now()", "what_was_taken_back_says_why"),
-        ("due_days = 99", "a measure is planned once and taken back once, never changed"),
+        pytest.param(
+            "due_days = 99", "a measure is planned once and taken back once, never changed", id="measure_is_taken_back_once"
+        ),
     ],
 )
 def test_the_database_takes_a_plan_back_with_why_and_changes_nothing_else_of_it(api: Api, change: str, said: str) -> None:

@@ -104,12 +104,7 @@ def _draw(at: Opened[_Batch]) -> ActForm:
         lead=(
             f"{one.printed} labels were printed, {one.scanned_back} were scanned back. Count those that stand on what they name."
             " Scan every unused label, then destroy it before the eyes of the second person. What is neither is unaccounted, and"
-            " a deviation is opened about it."
-            + (
-                " Somebody counted them before you; what they found is not shown. When you differ, both count again."
-                if second
-                else ""
-            )
+            " a deviation is opened about it." + (UNSHOWN if second else "")
         ),
         fields=[
             *fields_of(ReconcileLabels, "applied", values=values, labels={"applied": "How many stand on what they name"}),
