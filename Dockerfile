@@ -16,7 +16,8 @@ RUN /opt/biobank/bin/pip install --no-cache-dir --disable-pip-version-check --no
 FROM python:3.11-slim@${PYTHON_DIGEST}
 RUN useradd --system --uid 10001 --home-dir /var/lib/biobank --create-home biobank \
     && install --directory --owner biobank --group biobank --mode 0700 /var/lib/biobank/state /var/lib/biobank/secrets \
-        /var/lib/biobank/log-secrets /var/lib/biobank/register
+        /var/lib/biobank/log-secrets /var/lib/biobank/register /var/lib/biobank/log-public /var/lib/biobank/witness \
+        /var/lib/biobank/witness-public
 COPY --from=build /opt/biobank /opt/biobank
 ENV PATH=/opt/biobank/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -7,22 +7,24 @@ the script that makes the roles, then each service's command with its environmen
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import jsonschema
 import psycopg
 import pytest
 import yaml
 
 from biobank.foundation.config import Settings
+from biobank.operations.supervisor import free_port
 from biobank.postgres.embedded import DATABASES, LOGINS, EmbeddedPostgres, Role
 from biobank.postgres.programs import find as find_programs
 from tests.scratch import reachable_folder
@@ -42,9 +44,9 @@ def test_the_file_fits_the_compose_schema() -> None:
         jsonschema.validate({"services": {"app": {"comand": ["serve"]}}}, schema)
 
 
-def test_the_services_are_two_databases_a_migration_three_processes_and_a_console() -> None:
-    assert set(SERVICES) == {"database", "keys", "migrate", "app", "sealer", "worker", "console"}
-    assert set(OURS) == {"migrate", "app", "sealer", "worker", "console"}
+def test_the_services_are_two_databases_a_migration_four_processes_and_a_console() -> None:
+    assert set(SERVICES) == {"database", "keys", "migrate", "app", "sealer", "witness", "worker", "console"}
+    assert set(OURS) == set(SERVICES) - {"database", "keys"}
     assert SERVICES["console"]["profiles"] == ["console"], "nothing that runs has the owner's address"
 
 
@@ -69,6 +71,7 @@ def test_each_process_gets_only_the_addresses_of_its_own_role() -> None:
     assert logins("app") == {LOGINS["app"], LOGINS["auditor"]}
     assert logins("sealer") == {LOGINS["sealer"]}
     assert logins("worker") == {LOGINS["app"]}
+    assert SERVICES["witness"]["environment"] == {}, "it needs no setting of the bank's"
     assert logins("console") == {LOGINS["owner"], LOGINS["app"], LOGINS["auditor"]}
 
 
@@ -76,7 +79,12 @@ def test_no_password_has_a_default_and_every_variable_is_required_somewhere() ->
     used = set(re.findall(r"\$\{(\w+)", TEXT))
     required = set(re.findall(r"\$\{(\w+):\?[^}]+\}", TEXT))
     with_default = set(re.findall(r"\$\{(\w+):-", TEXT))
-    assert with_default == {"BIOBANK_PUBLISHED_PORT", "BIOBANK_ALLOWED_HOSTS", "BIOBANK_PROXY_ADDRESSES"}
+    assert with_default == {
+        "BIOBANK_PUBLISHED_PORT",
+        "BIOBANK_ALLOWED_HOSTS",
+        "BIOBANK_PROXY_ADDRESSES",
+        "BIOBANK_POLICY_PATH",
+    }
     assert used - with_default == required
     assert {name for name in used if "PASSWORD" in name} <= required
     for service in SERVICES.values():
@@ -116,23 +124,32 @@ def test_each_process_mounts_its_own_volumes_and_none_that_runs_writes_secrets_n
     assert mounted("console") == {state, register, secrets, of_the_log}
     assert mounted("app") == {state, f"{secrets}:ro"}
     assert mounted("worker") == {state, f"{secrets}:ro"}
-    assert mounted("sealer") == {register, f"{of_the_log}:ro"}
+    introduced = {f"{name}:/var/lib/biobank/{name}" for name in ("log-public", "witness-public")}
+    assert mounted("sealer") == {register, f"{of_the_log}:ro", "log-public:/var/lib/biobank/log-public"} | {
+        "witness-public:/var/lib/biobank/witness-public:ro"
+    }
+    assert {mount.removesuffix(":ro") for mount in mounted("witness")} == introduced | {"witness:/var/lib/biobank/witness"}
     assert mounted("database") == {"database:/var/lib/postgresql/data"}
     assert mounted("keys") == {"keys:/var/lib/postgresql/data"}
     made = " ".join(re.findall(r"install --directory (.+?)\n(?!\s)", DOCKERFILE, re.DOTALL))
     for name in OURS:
-        assert all(mount.split(":")[1] in made for mount in mounted(name)), "or the volume belongs to root"
+        assert all(mount.split(":")[1] in made.split() for mount in mounted(name)), "or the volume belongs to root"
 
 
 def test_the_databases_are_reached_by_those_who_need_them_and_from_nowhere_else() -> None:
-    assert {name for name, network in COMPOSE["networks"].items() if network == {"internal": True}} == {"bank", "keystore"}
+    assert {name for name, network in COMPOSE["networks"].items() if network == {"internal": True}} == {
+        "bank",
+        "keystore",
+        "witness",
+    }
     reach = {name: set(service["networks"]) for name, service in SERVICES.items()}
     assert reach == {
         "database": {"bank"},
         "keys": {"keystore"},
         "migrate": {"bank", "keystore"},
         "app": {"bank", "keystore", "outside"},
-        "sealer": {"bank", "outside"},
+        "sealer": {"bank", "witness", "outside"},
+        "witness": {"witness"},
         "worker": {"bank", "keystore", "outside"},
         "console": {"bank", "keystore", "outside"},
     }
@@ -149,8 +166,9 @@ def test_whoever_waits_for_health_waits_for_a_service_that_reports_it() -> None:
                 assert "healthcheck" in SERVICES[other]
             else:
                 assert (other, wait["condition"]) == ("migrate", "service_completed_successfully")
-    for name in ("app", "sealer", "worker", "console"):
+    for name in ("app", "worker", "console"):
         assert set(SERVICES[name]["depends_on"]) == {"database", "keys", "migrate"}
+    assert set(SERVICES["sealer"]["depends_on"]) == {"database", "keys", "migrate", "witness"}
 
 
 def test_every_mounted_volume_is_declared_and_every_mounted_file_exists() -> None:
@@ -244,9 +262,9 @@ def test_each_service_runs_as_composed_until_its_health_check_succeeds(rehearsal
         "BIOBANK_HOST_NAME": "BANK.EXAMPLE",
         "BIOBANK_LOG_ORIGIN": "bank.example/rehearsal",
     }
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port, witness = str(free_port("127.0.0.1")), str(free_port("127.0.0.1"))
+    for folder in ("log-public", "witness-public", "register"):
+        (tmp_path / folder).mkdir()
     image = {
         "PATH": rehearsal.path,
         "BIOBANK_STATE_DIR": str(tmp_path / "state"),
@@ -257,15 +275,17 @@ def test_each_service_runs_as_composed_until_its_health_check_succeeds(rehearsal
         "BIOBANK_PORT": port,
     }
 
+    def rehearsed(text: str) -> str:
+        text = re.sub(r"\$\{(\w+)(?::-([^}]*)|[^}]*)\}", lambda match: values.get(match[1]) or match[2] or "", text)
+        text = re.sub(r"@\w+:5432/(\w+)", rf"@/\1?host={quote(rehearsal.host, safe='')}", text)
+        text = text.replace("/var/lib/biobank", str(tmp_path)).replace("//witness:", "//127.0.0.1:")
+        return text.replace("8800", witness).replace(":8000", f":{port}")
+
     def environment(name: str) -> dict[str, str]:
-        given = {}
-        for variable, text in SERVICES[name]["environment"].items():
-            text = re.sub(r"\$\{(\w+)(?::-([^}]*)|[^}]*)\}", lambda match: values.get(match[1]) or match[2] or "", text)
-            given[variable] = re.sub(r"@\w+:5432/(\w+)", rf"@/\1?host={quote(rehearsal.host, safe='')}", text)
-        return image | given
+        return image | {variable: rehearsed(text) for variable, text in SERVICES[name]["environment"].items()}
 
     def command(name: str) -> list[str]:
-        return [sys.executable, "-m", "biobank", *SERVICES[name]["command"]]
+        return [sys.executable, "-m", "biobank", *map(rehearsed, SERVICES[name]["command"])]
 
     subprocess.run(command("migrate"), check=True, env=environment("migrate"), cwd=tmp_path, capture_output=True)
     running = {
@@ -277,12 +297,18 @@ def test_each_service_runs_as_composed_until_its_health_check_succeeds(rehearsal
         for name, process in running.items():
             probe = SERVICES[name]["healthcheck"]["test"]
             assert probe[:3] == ["CMD", "python", "-c"]
-            check = [sys.executable, "-c", probe[3].replace(":8000", f":{port}")]
+            check = [sys.executable, "-c", rehearsed(probe[3])]
             deadline = time.monotonic() + 180
             while subprocess.run(check, env=environment(name), capture_output=True, check=False).returncode != 0:
                 assert process.poll() is None, f"{name} ended with {process.returncode}"
                 assert time.monotonic() < deadline, f"{name} did not become healthy"
                 time.sleep(0.2)
+        seen = f"http://127.0.0.1:{witness}/{sha256(b'bank.example/rehearsal').hexdigest()}/checkpoint"
+        deadline = time.monotonic() + 60
+        while (cosigned := httpx.get(seen)).status_code != 200:
+            assert time.monotonic() < deadline, "the witness of the bank cosigned nothing"
+            time.sleep(0.2)
+        assert "\n— witness.local " in cosigned.text
         for name, process in running.items():
             assert process.poll() is None, f"{name} ended with {process.returncode}"
             process.terminate()

@@ -59,7 +59,7 @@ def sealer() -> None:
     register.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         peers = [] if settings.policy_path is None else peers_of(settings.policy_path, settings.log_origin)
-        log = Log.open(settings.log_origin, settings.log_secrets, register)
+        log = Log.open(settings.log_origin, settings.log_secrets, register, settings.log_keys_file)
         seal_and_attend(settings.sealer_database_url, on_signals(), log, peers)
     except LogHalted as halted:
         raise fail(f"The log is halted: {halted}", HALTED) from halted
@@ -93,7 +93,7 @@ def demo(
     """Start a bank with believable example data; prints its address and one login per role."""
     from biobank.demo import command as demonstration
 
-    settings = settings_or_exit(port=port, secure_cookies=False)
+    settings = settings_or_exit(port=port, secure_cookies=False, own_witness=True)
     try:
         with demonstration.ready(settings, console) as running:
             if not prepare_only:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from biobank.commands.console import console, fail
+from biobank.commands.console import WRONG_USAGE, console, fail
 from biobank.foundation.stopping import on_signals
 
 
@@ -13,24 +13,30 @@ def witness(
     state: Annotated[Path, typer.Option(help="Folder of the witness: key, what it has seen, evidence. Made when missing.")],
     name: Annotated[str, typer.Option(help="Name of the witness's key, like witness.example; fixed at the first start.")],
     logs: Annotated[Path, typer.Option(help="File of the logs' public keys, one a line; read anew when it changes.")],
+    policy: Annotated[
+        Path | None, typer.Option(help="Write a policy with this witness here, for a sealer; needs the two below.")
+    ] = None,
+    origin: Annotated[str | None, typer.Option(help="Name of the log in that policy.")] = None,
+    address: Annotated[str | None, typer.Option(help="Address at which that sealer reaches this witness.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; put a proxy with TLS before it.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 lets the system choose.")] = 8800,
 ) -> None:
     """Cosign checkpoints of logs while they only grow. Needs no database and nothing of the bank's but its public key."""
     import threading
 
-    from biobank.transparency.cosignature import Cosigner
-    from biobank.transparency.keys import KeyFileError, create_key_file, load_signer
+    from biobank.transparency.keys import KeyFileError
     from biobank.transparency.note import NoteError
-    from biobank.transparency.witness import Witness, make_server, read_log_keys
+    from biobank.transparency.witness import Witness, make_server, open_cosigner, read_log_keys, write_policy
 
     stop = on_signals()
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key = state / "witness.skey"
-        cosigner = Cosigner(load_signer(key, name) if key.exists() else create_key_file(key, name))
-        (state / "witness.vkey").write_text(cosigner.verifier.to_vkey() + "\n")
-        read_log_keys(logs)
+        cosigner = open_cosigner(state, name)
+        if policy is not None:
+            if origin is None or address is None:
+                raise fail("A policy needs --origin and --address.", WRONG_USAGE)
+            write_policy(policy, origin, name, cosigner.verifier, address)
+        elif not logs.exists():
+            raise fail(f"{logs} is missing: it holds the public keys of the logs, one a line.")
         server = make_server(Witness(cosigner, state, lambda: read_log_keys(logs)), host, port)
     except (KeyFileError, NoteError, OSError) as error:
         raise fail(str(error)) from error

@@ -7,7 +7,6 @@ nothing: the data is an example, and a half-made example is no use to anybody.
 import fcntl
 import json
 import secrets
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from rich.console import Console
 from biobank.demo.people import PEOPLE, logins
 from biobank.foundation.collector import collector_paused
 from biobank.foundation.config import Settings
-from biobank.operations.supervisor import adopt_rules, prepare, served_database
+from biobank.operations.supervisor import adopt_rules, free_port, prepare, served_database
 
 UNFINISHED = "demo-unfinished"
 ANSWER = "demo.json"
@@ -67,7 +66,7 @@ def ready(settings: Settings, console: Console) -> Iterator[Settings]:
             raise AlreadyRunning(f"A demo is already running in {state}; its address is in {state / ANSWER}.") from None
         with served_database(settings) as running:
             _make_if_missing(running, state, console)
-            port = _free_port(running.host, running.port)
+            port = free_port(running.host, running.port)
             served = running.model_copy(update={"port": port})
             answer = write_answer(state, f"http://{running.host}:{port}")
             _introduce(answer, state, console)
@@ -152,14 +151,3 @@ def _introduce(answer: dict[str, object], state: Path, console: Console) -> None
     for role, login in roles.items():
         console.print(f"  {role:<13} {login['username']:<10} {login['password']}", highlight=False)
     console.print(f"\n  The same in {state / ANSWER}. Ctrl-C stops the bank and its database.\n")
-
-
-def _free_port(host: str, wanted: int) -> int:
-    """Return `wanted` when it is free on `host`, else one that the system chooses."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, wanted))
-        except OSError:
-            probe.bind((host, 0))
-        return int(probe.getsockname()[1])

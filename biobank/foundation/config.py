@@ -40,6 +40,14 @@ class Settings(BaseModel):
     policy_path: Path | None = Field(
         None, description="Policy file: the witnesses whose cosignatures the sealer asks for. Default: none is asked."
     )
+    own_witness: bool = Field(
+        False,
+        description="Run a witness beside the sealer, when no policy names others. It sees a database and a register that were "
+        "set back together; who may stop it may also set it back, so auditors run their own.",
+    )
+    log_keys_file: Path | None = Field(
+        None, description="Where the sealer writes the public halves of the log's keys for a witness of the bank's own."
+    )
     secrets_dir: Path | None = Field(None, description="Key files. Default: `state_dir`/secrets.")
     log_secrets_dir: Path | None = Field(
         None, description="The log's private key alone, which only the sealer needs. Default: `secrets_dir`."

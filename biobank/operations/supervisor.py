@@ -6,6 +6,7 @@ Each child gets only the addresses it needs: a web worker never sees the owner's
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -30,6 +31,9 @@ STEADY_S = 60.0
 """A child that lived this long was well: the next pause is the shortest again."""
 IDLE_S = 5
 """What a kept connection has from one request to the next. A proxy lets go sooner, or a request meets the hanging up."""
+PROGRAM = [sys.executable, "-m", "biobank"]
+OWN_WITNESS = "witness.local"
+"""Name of the key of a witness that is run with the bank."""
 NEEDS_A_PERSON = 4
 """Exit code of a sealer whose log is halted; see `biobank/cli.py`."""
 
@@ -183,12 +187,39 @@ def _spawn(command: list[str], environ: dict[str, str]) -> "subprocess.Popen[byt
 
 def start_all(settings: Settings, children: Children, *, web_only: bool = False) -> None:
     """Start sealer, worker and web over settings whose addresses are whole."""
-    program = [sys.executable, "-m", "biobank"]
     app = ("database_url", "keys_database_url", "auditor_database_url")
     if not web_only:
-        children.start("sealer", [*program, "sealer"], environment(settings, "sealer_database_url"))
-        children.start("worker", [*program, "worker"], environment(settings, *app))
+        if settings.own_witness and settings.policy_path is None:
+            settings = with_witness(settings, children)
+        children.start("sealer", [*PROGRAM, "sealer"], environment(settings, "sealer_database_url"))
+        children.start("worker", [*PROGRAM, "worker"], environment(settings, *app))
     children.start("web", web_command(settings), environment(settings, *app))
+
+
+def with_witness(settings: Settings, children: Children) -> Settings:
+    """Start a witness in a folder of its own, with no setting of the bank's; return settings by which the sealer asks it."""
+    from biobank.transparency.witness import open_cosigner, write_policy
+
+    folder = (settings.state_dir / "witness").absolute()
+    keys, policy, port = folder / "log-keys", folder / "policy", free_port("127.0.0.1")
+    key = open_cosigner(folder, OWN_WITNESS).verifier
+    write_policy(policy, settings.log_origin, OWN_WITNESS, key, f"http://127.0.0.1:{port}")
+    words = ["--state", str(folder), "--name", OWN_WITNESS, "--logs", str(keys), "--port", str(port)]
+    keys.touch()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("BIOBANK_")}
+    children.start("witness", [*PROGRAM, "witness", *words], environ)
+    return settings.model_copy(update={"policy_path": policy, "log_keys_file": keys})
+
+
+def free_port(host: str, wanted: int = 0) -> int:
+    """Return `wanted` when it is free on `host`, else one that the system chooses."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, wanted))
+        except OSError:
+            probe.bind((host, 0))
+        return int(probe.getsockname()[1])
 
 
 def web_command(settings: Settings) -> list[str]:

@@ -56,15 +56,25 @@ class Log:
     """Where the keys were read from; a running sealer takes up the keys of a rotation from there."""
     stamp: tuple[tuple[str, int, int], ...] = ()
     """What the key files looked like when they were read."""
+    told: Path | None = None
+    """A file for the public halves of the keys in use, read by a witness that is run with the bank."""
 
     @classmethod
-    def open(cls, origin: str, secrets: Path, register: Path) -> Log:
+    def open(cls, origin: str, secrets: Path, register: Path, told: Path | None = None) -> Log:
         """The log whose keys lie in the folder ``secrets`` and whose register is the file ``register``.
 
-        Raises KeyFileError.
+        Raises KeyFileError, OSError when the public halves cannot be written to ``told``.
         """
         stamp = key_stamp(secrets)
-        return cls(origin, load_log_signers(secrets, origin), FileRegister(register), secrets=secrets, stamp=stamp)
+        made = cls(origin, load_log_signers(secrets, origin), FileRegister(register), secrets=secrets, stamp=stamp, told=told)
+        made._tell()
+        return made
+
+    def _tell(self) -> None:
+        if self.told is not None:
+            fresh = self.told.with_name(self.told.name + ".new")
+            fresh.write_text("".join(f"{signer.verifier.to_vkey()}\n" for signer in self.signers), encoding="utf-8")
+            fresh.replace(self.told)
 
     @property
     def outdated(self) -> bool:
@@ -81,7 +91,9 @@ class Log:
         except KeyFileError as exc:
             log.error("log_keys_unusable", fault=str(exc))
             signers = self.signers
-        return replace(self, signers=signers, stamp=stamp)
+        changed = replace(self, signers=signers, stamp=stamp)
+        changed._tell()
+        return changed
 
 
 def run(

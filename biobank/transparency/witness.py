@@ -40,7 +40,8 @@ from typing import Final
 
 from biobank.foundation import clock
 from biobank.transparency.checkpoint import Checkpoint
-from biobank.transparency.cosignature import Cosigner
+from biobank.transparency.cosignature import CosignatureVerifier, Cosigner
+from biobank.transparency.keys import create_key_file, load_signer
 from biobank.transparency.note import MalformedKey, NoteError, Verifier, from_base64, open_note, split_note
 from biobank.transparency.register import FileRegister, RegisterMissing, RegisterMoved
 from biobank.transparency.tree import EMPTY_ROOT, HASH_BYTES, ProofError, verify_consistency
@@ -171,10 +172,12 @@ class Witness:
 def read_log_keys(path: Path) -> list[Verifier]:
     """Read a file of log keys, one vkey a line; empty lines and lines that begin with ``#`` are left out.
 
-    Two lines of one name are two keys of one log, as during a rotation. Raises MalformedKey naming the line, OSError.
+    Two lines of one name are two keys of one log, as during a rotation. A file that is not there yet names no log. Raises
+    MalformedKey naming the line, OSError.
     """
     keys: list[Verifier] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
         try:
@@ -182,6 +185,22 @@ def read_log_keys(path: Path) -> list[Verifier]:
         except MalformedKey as exc:
             raise MalformedKey(f"{path.name}, line {number}: {exc}") from exc
     return keys
+
+
+def open_cosigner(state: Path, name: str) -> Cosigner:
+    """Return the key in a witness's folder; make both at the first start. Raises KeyFileError, NoteError, OSError."""
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = state / "witness.skey"
+    cosigner = Cosigner(load_signer(key, name) if key.exists() else create_key_file(key, name))
+    (state / "witness.vkey").write_text(cosigner.verifier.to_vkey() + "\n")
+    return cosigner
+
+
+def write_policy(path: Path, origin: str, name: str, key: CosignatureVerifier, address: str) -> None:
+    """Write the policy by which a sealer of the log ``origin`` asks this witness. Raises OSError."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(f"origin {origin}\nwitness {name} {key.to_vkey()} {address}\nquorum none\n", encoding="utf-8")
+    fresh.replace(path)
 
 
 def make_server(witness: Witness, host: str, port: int) -> ThreadingHTTPServer:
