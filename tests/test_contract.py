@@ -18,8 +18,10 @@ from tests.sealing import seal
 
 ROLES = ["lab_tech", "clinician", "clinic_staff", "quality", "auditor", "admin"]
 EXPORTS = "/api/v1/custody-log"
-REFUSED_FOR_RAW_FAT = {"/api/v1/specimens/{code}/viability/estimate", "/api/v1/specimens/{code}/notification-plan"}
-"""What the seeded specimen is rightly refused; its successes are in tests/viability and tests/withdrawals/test_words_read.py."""
+PROPOSED = "/api/v1/donors/{code}/proposed-identity"
+REFUSED_FOR_RAW_FAT = {"/api/v1/specimens/{code}/viability/estimate", "/api/v1/specimens/{code}/notification-plan", PROPOSED}
+"""What the seeded specimen is rightly refused; its successes are in tests/viability, tests/withdrawals/test_words_read.py, and of
+its donor, for whom nothing was proposed, in tests/quality/test_identity_changes.py."""
 
 
 def operations(api: Api) -> list[Any]:

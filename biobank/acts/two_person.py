@@ -286,6 +286,18 @@ def pending_about(
     return next((_public(row) for row in rows if body in (None, row.body) and _may_see(actor, row)), None)
 
 
+def waiting_body(session: Session, act_name: str, subject: str) -> dict[str, Any] | None:
+    """Return what the latest proposal of this act about `subject` that waits says, or None; whoever may know of it."""
+    body: dict[str, Any] | None = session.execute(
+        select(_pending.c.body)
+        .where(_pending.c.act == act_name, _pending.c.subject == subject, _pending.c.expires_at > now())
+        .where(_pending.c.completed_at.is_(None), _pending.c.cancelled_at.is_(None))
+        .order_by(_pending.c.proposed_at.desc())
+        .limit(1)
+    ).scalar()
+    return body
+
+
 def latest_proposers(session: Session, act_name: str, subjects: Collection[str]) -> dict[str, frozenset[str]]:
     """Return for each of these subjects about which this act waits every login of whoever proposed it last."""
     first = user.alias()

@@ -43,6 +43,7 @@ class Event(BaseModel):
     - `from_conditions`: legal conditions before (default: any).
     - `to_state`: the state after, or None to leave it. A state that holds no position vacates it.
     - `act`: the act that a hold may block; `toward_use`: refused while the log lags behind its promise.
+    - `unreserved`: refused on behalf of nobody but the withdrawal that the specimen is reserved for, as what a hold may block is.
     - `cold_first`: never refused for state, hold, reservation or lag: cold comes before paperwork.
     - `arrives`: it ends a journey: what was seen is judged, for the tube and what travelled with it (`arriving.py`).
     - `taken_from_its_site`: it may take the specimen to another site, and needs the right where the specimen is.
@@ -69,6 +70,7 @@ class Event(BaseModel):
     to_state: ClassVar[State | None] = None
     act: ClassVar[HoldAct | None] = None
     toward_use: ClassVar[bool] = False
+    unreserved: ClassVar[bool] = False
     cold_first: ClassVar[bool] = False
     arrives: ClassVar[bool] = False
     taken_from_its_site: ClassVar[bool] = False

@@ -183,7 +183,7 @@ def _state_refusal(event: type[Event], specimen: Snapshot) -> Refusal | None:
 
 
 def _reservation_refusal(event: type[Event], specimen: Snapshot, withdrawal: str | None) -> Refusal | None:
-    return None if event.act is None else reservation_refusal(specimen, withdrawal)
+    return None if event.act is None and not event.unreserved else reservation_refusal(specimen, withdrawal)
 
 
 def reservation_refusal(specimen: Snapshot, withdrawal: str | None = None) -> Refusal | None:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Path, Query
 from biobank.acts.web import KEY_LIMIT, Disclosing, Performing, Reading
 from biobank.donors import allergies, banding, consents, erasure, identifying, queries, service, wristbands
 from biobank.donors.allergies import AllergyList, AllergyRecorded, RecordAllergy
+from biobank.donors.blind_index import INDEX_SECRET
 from biobank.donors.erasure import ErasureDone, ErasureProposed
 from biobank.donors.schemas import (
     BandPublic,
@@ -61,7 +62,7 @@ async def search_donors(
 ) -> MatchList:
     """Find donors by name, birth date or external identifier. A POST, because addresses end up in logs; it changes nothing."""
     _ = idempotency_key
-    return await reading(queries.search_donors, body, reading.bank.secret(service.INDEX_SECRET))
+    return await reading(queries.search_donors, body, reading.bank.secret(INDEX_SECRET))
 
 
 @router.get("/donors/{code}")

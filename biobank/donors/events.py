@@ -53,7 +53,10 @@ class Registered(_DonorEvent):
 
 
 class IdentityChanged(_DonorEvent):
-    """A name changed or a mistake was put right. The document before stays in the vault."""
+    """A name changed or a mistake was put right. The document before stays in the vault.
+
+    `signatures`: of the
+    two people, in the order of signing, where material of the donor was kept."""
 
     kind: Literal["donor.identity_changed"] = "donor.identity_changed"
     permission: ClassVar[Permission] = Permission.DONOR_REGISTER
@@ -63,6 +66,8 @@ class IdentityChanged(_DonorEvent):
     changed: tuple[IdentityField, ...]
     reason: str = REASON
     look_alikes: tuple[str, ...] = ()
+    evidence_sha256: FileHash | None = None
+    signatures: tuple[str, str] | None = None
 
 
 class ContactChanged(_DonorEvent):
@@ -205,7 +210,7 @@ class WristbandVoided(_DonorEvent):
     permission: ClassVar[Permission] = Permission.DONOR_IDENTIFY
 
     wristband: str = Field(pattern=r"^WB-[0-9A-Z]{7}$")
-    reason: Literal["replaced", "expired", "damaged", "removed", "discharged", "identity_mismatch", "erased"]
+    reason: Literal["replaced", "expired", "damaged", "removed", "discharged", "identity_mismatch", "identity_changed", "erased"]
 
 
 class ContactErased(_DonorEvent):

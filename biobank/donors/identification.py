@@ -4,17 +4,21 @@
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlmodel import Session
 
-from biobank.donors.events import Purpose
+from biobank.custody.states import StreamKind
+from biobank.donors.events import IdentityChanged, Purpose
 from biobank.donors.models import identification as _identification
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted
+from biobank.transparency.models import event as _event
+
+SECOND_PERSON_WITHIN = timedelta(minutes=15)
 
 
 class IdentityMismatch(Conflict):
@@ -98,7 +102,8 @@ def completed_identification(
 ) -> CompletedIdentification:
     """Return the identification an act at `at` rests on; the caller holds the donor's row lock.
 
-    A later failed identification of the same donor takes away what was completed before it. For a harvest name the `kit`.
+    A later failed identification of the same donor, or a change of who they are, takes away what was completed before it. For
+    a harvest name the `kit`.
     Raises IdentificationMissing, IdentificationExpired.
     """
     statement = select(_identification).where(
@@ -132,11 +137,28 @@ def donor_of_identification(session: Session, identification: UUID) -> str | Non
     return code
 
 
+def identity_changed_at(session: Session, donor_code: str) -> datetime | None:
+    """Return when who the donor is was last changed, if ever."""
+    at: datetime | None = session.execute(_changed(donor_code)).scalar()
+    return at
+
+
+def _failed(donor_code: str) -> Select[Any]:
+    return select(func.max(_identification.c.failed_at)).where(_identification.c.donor_code == donor_code)
+
+
+def _changed(donor_code: str) -> Select[Any]:
+    """When what is compared with was last changed: who was identified before that was compared with something else."""
+    return select(func.max(_event.c.recorded_at)).where(
+        _event.c.stream_kind == StreamKind.DONOR.value,
+        _event.c.stream_id == donor_code,
+        _event.c.kind == IdentityChanged.model_fields["kind"].default,
+    )
+
+
 def _standing(session: Session, row: Any, donor_code: str, at: datetime) -> CompletedIdentification:
-    failed = session.execute(
-        select(func.max(_identification.c.failed_at)).where(_identification.c.donor_code == donor_code)
-    ).scalar()
-    if row is None or (failed is not None and failed >= row.completed_at):
+    doubted = session.execute(select(_failed(donor_code).union_all(_changed(donor_code)).subquery())).scalars()
+    if row is None or any(one is not None and one >= row.completed_at for one in doubted):
         raise IdentificationMissing(
             f"Two people have not identified {donor_code} for this. POST /donors/{donor_code}/identifications first.",
             subject=donor_code,

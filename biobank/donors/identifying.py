@@ -26,6 +26,7 @@ from biobank.custody.states import HoldKind
 from biobank.donors import events
 from biobank.donors.events import IdentifierKind
 from biobank.donors.identification import (
+    SECOND_PERSON_WITHIN,
     CheckWhatWasTyped,
     IdentificationDiffers,
     IdentificationExpired,
@@ -47,7 +48,6 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import parse_code
 from biobank.foundation.errors import NotFound, Refused
 
-SECOND_PERSON_WITHIN = timedelta(minutes=15)
 VISIT = timedelta(hours=16)
 """How long a completed identification stands: one working day of a day clinic. The next visit identifies anew."""
 

@@ -100,21 +100,26 @@ class RegisterDonor(Circumstances):
     contact: Contact | None = None
 
 
-class ChangeDonor(Circumstances):
-    """What to change; members left out stay. `contact: null` deletes the contact."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"family_name": "Beispiel", "reason": "marriage"}]})
+class NewIdentity(Circumstances):
+    """What is new of who a person is; members left out stay."""
 
     family_name: Name | None = None
     given_names: Name | None = None
     date_of_birth: BirthDate | None = None
     sex: Sex | None = None
     external_ids: list[ExternalId] | None = Field(default=None, max_length=10)
-    contact: Contact | None = None
-    status: DonorStatus | None = None
     reason: Literal["marriage", "divorce", "legal_change", "correction", "other"] = Field(
         default="other", description="Why the identity changes. After anything but a correction the old name stays searchable."
     )
+
+
+class ChangeDonor(NewIdentity):
+    """What to change; members left out stay. `contact: null` deletes the contact."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"family_name": "Beispiel", "reason": "marriage"}]})
+
+    contact: Contact | None = None
+    status: DonorStatus | None = None
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Self:

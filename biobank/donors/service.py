@@ -17,8 +17,9 @@ from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import HoldKind, StreamKind
 from biobank.donors import events
-from biobank.donors.blind_index import LookAlike, add_tokens, forget_tokens, look_alikes_of
-from biobank.donors.identity import Identity, identity_of, keep_document, keep_documents, tokens_for
+from biobank.donors.blind_index import INDEX_SECRET, LookAlike, add_tokens, look_alikes_of
+from biobank.donors.identity import Identity, identity_of, keep_documents, tokens_for
+from biobank.donors.identity_change import MEMBERS, changed_identity, takes_two, write_identity
 from biobank.donors.models import donor
 from biobank.donors.queries import shown_look_alikes
 from biobank.donors.recording import hold_donor, record_on_donor, recorded
@@ -32,8 +33,6 @@ from biobank.vault.models import vault_document as _documents
 _NAMED = ("code", "identity_commit", "contact_commit")
 _rows = given(*(donor.c[name] for name in _NAMED))
 _name_documents = update(donor).where(donor.c.code == _rows.c.code).values({name: _rows.c[name] for name in _NAMED[1:]})
-
-INDEX_SECRET = "blind-index"  # noqa: S105 - the name of a secret, not a secret
 
 
 class IdentityUnknown(Conflict):
@@ -101,33 +100,26 @@ def register_donors(session: Session, act: Act, requests: Sequence[RegisterDonor
 
 
 def change_donor(session: Session, act: Act, code: str, request: ChangeDonor) -> DonorRecorded:
-    """Change identity, contact or status. Every version of the identity stays in the vault; death places a hold on use."""
+    """Change identity, contact or status. Every version of the identity stays in the vault; death places a hold on use.
+
+    Raises NotFound, NotPermitted, DonorErased, IdentityTakesTwo, NothingChanges.
+    """
     row = get_visible_donor(session, act.actor, code, lock=True)
     act.require(Permission.DONOR_REGISTER, at=row.clinic_site_code)
     require_not_erased(row)
     site = row.clinic_site_code
     values: dict[str, Any] = {}
     facts: list[Event] = []
-    alike = []
-    if request.model_fields_set & _IDENTITY_MEMBERS:
+    alike: list[LookAlike] = []
+    appended: list[Appended] = []
+    if request.model_fields_set & MEMBERS:
         before = read_identity_document(session, act, row)
-        identity, changed = _changed_identity(before, request)
+        identity, changed = changed_identity(before, request)
+        refusal = takes_two(session, code, changed)
+        if refusal is not None:
+            raise refusal
         if changed:
-            commit = keep_document(session, act, code, "identity", identity)
-            tokens = tokens_for(act.bank.secret(INDEX_SECRET), identity)
-            forget_tokens(session, code)
-            add_tokens(session, {code: tokens})
-            alike = look_alikes_of(session, [code])[code]
-            values["identity_commit"] = commit
-            facts.append(
-                events.IdentityChanged(
-                    identity=commit.hex(),
-                    supersedes=bytes(row.identity_commit).hex(),
-                    changed=changed,
-                    reason=request.reason,
-                    look_alikes=tuple(match.donor_code for match in alike),
-                )
-            )
+            appended, alike = write_identity(session, act, row, identity, changed, request)
     if "contact" in request.model_fields_set:
         if row.contact_commit is not None:
             session.execute(delete(_documents).where(_documents.c.commit == row.contact_commit))
@@ -137,10 +129,11 @@ def change_donor(session: Session, act: Act, code: str, request: ChangeDonor) ->
     if request.status is not None and request.status != row.status:
         values["status"] = request.status
         facts.append(events.StatusChanged(status=request.status, before=row.status))
-    if not facts:
+    if not facts and not appended:
         raise NothingChanges(f"The record of {code} already says that.", subject=code)
-    session.execute(update(donor).where(donor.c.code == code).values(**values))
-    appended = record_on_donor(session, act, code, facts, request, site=site)
+    if facts:
+        session.execute(update(donor).where(donor.c.code == code).values(**values))
+        appended += record_on_donor(session, act, code, facts, request, site=site)
     if values.get("status") == "deceased":
         placed = hold_donor(session, act, code, HoldKind.DONOR_DECEASED, reason="donor_deceased", site=site)
         appended += [placed[1]] if placed is not None else []
@@ -160,29 +153,6 @@ class NothingChanges(Conflict):
 
     code = "nothing_changes"
     title = "Nothing changes"
-
-
-_IDENTITY_MEMBERS = frozenset({"family_name", "given_names", "date_of_birth", "sex", "external_ids"})
-
-
-def _changed_identity(before: Identity, request: ChangeDonor) -> tuple[Identity, tuple[events.IdentityField, ...]]:
-    """Return the new document and which members differ. A name that is left behind becomes a former one, a typo does not."""
-    asked = request.model_dump(include=set(_IDENTITY_MEMBERS & request.model_fields_set))
-    identity = before | asked
-    old_name = {name: before[name] for name in ("family_name", "given_names")}
-    renamed = any(identity[name] != old_name[name] for name in old_name)
-    if renamed and request.reason != "correction":
-        kept = [name for name in before["former_names"] if name != old_name]
-        identity = identity | {"former_names": [*kept, old_name]}
-    members: tuple[events.IdentityField, ...] = (
-        "family_name",
-        "given_names",
-        "former_names",
-        "date_of_birth",
-        "sex",
-        "external_ids",
-    )
-    return identity, tuple(name for name in members if identity[name] != before[name])
 
 
 def read_identity(session: Session, act: Act, code: str) -> IdentityPublic:

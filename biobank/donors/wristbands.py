@@ -20,7 +20,7 @@ from biobank.donors.visibility import get_visible_donor
 from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.errors import Conflict, NotFound
 
-VoidReason = Literal["replaced", "expired", "damaged", "removed", "discharged", "identity_mismatch", "erased"]
+VoidReason = Literal["replaced", "expired", "damaged", "removed", "discharged", "identity_mismatch", "identity_changed", "erased"]
 
 
 class WristbandVoid(Conflict):

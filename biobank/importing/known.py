@@ -11,9 +11,10 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.custody.entry import parse_entry
 from biobank.custody.states import StreamKind
+from biobank.donors.blind_index import INDEX_SECRET
 from biobank.donors.queries import donors_with
 from biobank.donors.schemas import RegisterDonor
-from biobank.donors.service import INDEX_SECRET, read_identity_document, register_donors
+from biobank.donors.service import read_identity_document, register_donors
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict

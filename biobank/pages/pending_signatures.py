@@ -28,13 +28,17 @@ from biobank.pages.ui.code_pages import page_of
 from biobank.pages.ui.entries import facts_of, opened
 from biobank.pages.ui.listing import Listing, Wanted
 from biobank.pages.ui.parts import Column
+from biobank.quality import identity_changes
 from biobank.quality.attachments import readable
 
 router = APIRouter(include_in_schema=False)
 
 
-UNSAID = frozenset({"seq", "set"})
-"""Members of a proposal that bind how far a record stood: nothing that a person reads."""
+UNSAID = frozenset({"seq", "set", "identity", "supersedes"})
+"""Members of a proposal that bind how far a record stood, or what the vault keeps: nothing that a person reads."""
+
+READ_FIRST = {identity_changes.ACT: ("/donors/{}/proposed-identity", "Read who is on record and who was proposed")}
+"""What the second person reads elsewhere before they sign, where that is recorded."""
 
 
 OWN_PAGES = {"withdrawal.approve": "/withdrawals/{}/approve", RECONCILE: "/labels/batches/{}"}
@@ -116,6 +120,7 @@ def _draw(at: Opened[Read]) -> Shown:
         label=ACTS[one.act].label,
         subject_href=page_of(one.subject),
         facts=[*facts_of(body), *opened(files, seen), ("Needs", one.needs), ("At", one.site or "everywhere")],
+        read_first=READ_FIRST.get(one.act),
         mine=one.proposed_by == at.actor.code,
         grave=known.grave,
         seq=seq,

@@ -22,6 +22,7 @@ from biobank.quality import (
     holding_several,
     holds,
     identifying,
+    identity_changes,
     isolation,
     kept_words,
     look_back,
@@ -46,6 +47,7 @@ from biobank.quality.deviation_ending import DeviationDisposedAnswer
 from biobank.quality.dispositions import DisposeRequest
 from biobank.quality.excursions import AssessedExcursion, AssessRequest
 from biobank.quality.hold_schemas import HoldAnswer, HoldList, HoldRequest, HoldsAnswer, HoldSeveral, LiftRequest, LiftSeveral
+from biobank.quality.identity_changes import ChangeIdentity, IdentityChangedByTwo, ProposedIdentity
 from biobank.quality.isolation import IsolationAnswer, IsolationRequest
 from biobank.quality.markers import DecideMarker, EnterMarker, MarkerList, MarkerRecorded
 from biobank.quality.notices import Acknowledge, NoticeDone
@@ -152,6 +154,18 @@ async def lift_hold(hold: UUID, request: LiftRequest, performing: Performing) ->
 async def decide_isolation(code: CodePath, request: IsolationRequest, performing: Performing) -> IsolationAnswer:
     """Keep everything of a donor apart for infection, or no longer."""
     return await performing(isolation.decide_isolation, code.upper(), request)
+
+
+@router.post("/donors/{code}/identity-changes")
+async def change_identity(code: CodePath, request: ChangeIdentity, performing: Performing) -> IdentityChangedByTwo | Proposed:
+    """Another name, birth date or identifier of a donor whose material is kept: proposed on evidence, signed by quality."""
+    return await performing(identity_changes.change_identity, code.upper(), request)
+
+
+@router.get("/donors/{code}/proposed-identity")
+async def read_proposed(code: CodePath, performing: Disclosing) -> ProposedIdentity:
+    """Who the donor is on record, and who by the change that waits. That you asked is recorded."""
+    return await performing(identity_changes.read_proposed, code.upper())
 
 
 @router.post("/donors/{code}/reserves")

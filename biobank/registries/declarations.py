@@ -18,7 +18,7 @@ from biobank.labels import reconciling as label_reconciling
 from biobank.monitoring import sensors
 from biobank.people import roles
 from biobank.people import service as people
-from biobank.quality import disposal, identifying, recall_ending, reopening
+from biobank.quality import disposal, identifying, identity_changes, recall_ending, reopening
 from biobank.reconciliation import walk as reconciliation
 from biobank.shipping import arrivals, handovers
 from biobank.specimens import warm_time
@@ -42,6 +42,7 @@ MODULES = (
     people,
     disposal,
     identifying,
+    identity_changes,
     recall_ending,
     reopening,
     arrivals,

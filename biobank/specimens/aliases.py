@@ -31,7 +31,8 @@ class AliasLooksLikeOurs(Conflict):
 def add_alias(session: Session, act: Act, code: str, request: AddAlias) -> AliasAdded:
     """Let another issuer's identifier stand for a specimen.
 
-    Raises NotFound, NotPermitted, StaleSequence, AliasLooksLikeOurs, AlreadyExists when the issuer's identifier is taken.
+    Raises NotFound, NotPermitted, StaleSequence, AliasLooksLikeOurs, AlreadyExists when the issuer's identifier is taken;
+    IllegalTransition and ReservedElsewhere once the specimen is chosen for a patient or out.
     """
     specimen = get_visible(session, act.actor, code, lock=True)
     require_expected(specimen, request.expected_seq)

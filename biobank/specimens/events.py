@@ -273,12 +273,16 @@ class ViabilityMeasured(Event):
 
 
 class Aliased(Event):
-    """Another issuer's identifier stands for this specimen. It may say who the person is, so a commitment stands here."""
+    """Another issuer's identifier stands for this specimen. It may say who the person is, so a commitment stands here.
+
+    Not once it is chosen for a patient or on its way: whatever is scanned then is compared with what was known before.
+    """
 
     kind: Literal["specimen.aliased"] = "specimen.aliased"
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     call: ClassVar[str] = "/specimens/{specimen}/aliases"
-    annotates: ClassVar[bool] = True
+    from_states: ClassVar[frozenset[State]] = frozenset({State.COLLECTED, State.RECEIVED, State.IN_PROCESS, State.STORED})
+    unreserved: ClassVar[bool] = True
     label: ClassVar[str] = "Add another identifier"
 
     issuer: str = Field(pattern=r"^[a-z0-9_]{2,40}$")

@@ -19,6 +19,7 @@ from biobank.acts.models import attempt
 from biobank.auth.actor import Actor
 from biobank.custody.legality import Snapshot
 from biobank.custody.snapshots import may_know
+from biobank.donors.identification import identity_changed_at
 from biobank.donors.markers import Evaluation, evaluate
 from biobank.donors.told import told_of
 from biobank.foundation.clock import rfc3339
@@ -184,7 +185,7 @@ def read_picture(
         salt=_salt(secrets, case.code, rfc3339(seen_at)),
         lasting_salt=_salt(secrets, case.code, "whenever"),
         request=_request(case),
-        donor=_donor(case, grounds),
+        donor=_donor(case, grounds, identity_changed_at(session, case.donor)),
         units=_units(case, shown, markers, grounds, estimates, authorisations_of(session, shown)),
         tests=lots_seen(shown, case.findings),
         allergies=[one.sentence for one in met],
@@ -309,11 +310,12 @@ def _request(case: Case) -> RequestSeen:
     )
 
 
-def _donor(case: Case, grounds: Grounds) -> DonorSeen:
+def _donor(case: Case, grounds: Grounds, identity_changed_at: datetime | None) -> DonorSeen:
     consents, refusals = consents_of(case, grounds)
     return DonorSeen(
         donor=case.donor,
         status=case.donor_status,
+        identity_changed_at=identity_changed_at,
         consents=[one.hex() for one in consents],
         consent_refusals=[one.detail for one in refusals if not isinstance(one, DonorNotTreated)],
     )

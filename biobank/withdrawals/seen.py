@@ -94,6 +94,7 @@ class DonorSeen(BaseModel):
 
     donor: str
     status: str
+    identity_changed_at: datetime | None = Field(description="When name, birth date or identifiers on record were last changed.")
     consents: list[str] = Field(description="Leaf hashes of the consents that cover it.")
     consent_refusals: list[str]
 

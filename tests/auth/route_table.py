@@ -332,6 +332,15 @@ DONORS = (
     Row("POST", "/api/v1/donors/{code}/isolation", P.QUALITY_DECIDE, lambda _: {"kept_apart": False, "reason": "test"}, _donor),
     Row("POST", "/api/v1/donors/{code}/reserves", P.QUALITY_DECIDE, lambda _: {"material": "adsc", "units": 1}, _donor),
     Row("GET", "/api/v1/donors/{code}/reserves", P.WITHDRAWAL_READ, None, _donor),
+    Row("GET", "/api/v1/donors/{code}/proposed-identity", P.IDENTITY_READ, None, _donor, missing=True),
+    Row(
+        "POST",
+        "/api/v1/donors/{code}/identity-changes",
+        P.DONOR_REGISTER,
+        lambda _: {"family_name": "Roe", "evidence_sha256": "ab" * 32},
+        _donor,
+        missing=True,
+    ),
     Row(
         "POST",
         "/api/v1/donors/{code}/allergies",

@@ -23,6 +23,7 @@ from tests.donors.stories import erased_by_two, register
 from tests.factories import make_received
 from tests.specimens.stories import Json, donor, fat, harvest, kinds, kit, made, raw_fat, refused
 from tests.statements import count_statements
+from tests.withdrawals.stories import a_story, place_of
 
 
 def scan(api: Api, what: str, user: str = "lab_tech") -> Resolved:
@@ -273,3 +274,23 @@ def test_a_scan_of_what_is_not_ours_is_kept_and_never_repeated(api: Api, text: s
     assert ("where_now" in answer.json()) == cold
     assert (kept["code"], kept["path"]) == (code, "/api/v1/scans")
     assert "Erika" not in answer.text + str(kept)
+
+
+def test_a_strange_tube_gets_no_name_at_the_pick_nor_at_the_bedside(api: Api) -> None:
+    story = a_story(api, 3).up_to("approve")
+    vial, strange = story.vials[0], "BIO-777-X"
+
+    def named() -> tuple[int, str]:
+        seq = api.quality.get(f"/specimens/{vial}/custody").json()["items"][-1]["seq"]
+        body = {"issuer": "other_bank", "value": strange, "expected_seq": seq}
+        answers = [one.post(f"/specimens/{vial}/aliases", json=body) for one in (api.lab_tech, api.clinic_staff, api.quality)]
+        (said,) = {refused(one) for one in answers if one.status_code != 403}
+        return said
+
+    assert named() == (409, "reserved_elsewhere")
+    picked = api.lab_tech.post(f"/withdrawals/{story.code}/picks", json={"tube": strange, "place": place_of(api, vial)})
+    assert picked.status_code == 422, "nothing answers to it"
+    for step in ("pick", "confirm", "issue", "receive", "thaw"):
+        assert getattr(story, step)().status_code in (200, 201)
+        assert named()[0] == 409
+    assert story.check(product=strange).status_code == 422

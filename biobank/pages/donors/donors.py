@@ -15,6 +15,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.states import State
 from biobank.donors import queries, service
+from biobank.donors.blind_index import INDEX_SECRET
 from biobank.donors.schemas import DonorList, DonorPublic, IdentityPublic, Match, RegisterDonor, SearchDonors
 from biobank.donors.visits import Waiting, bandable_identification, waiting_identifications
 from biobank.foundation.errors import NotPermitted
@@ -130,7 +131,7 @@ async def _search(at: Acting[Actor]) -> Response:
     Of a few people found the names are shown, which is recorded as looking at each is; of many only the codes.
     """
     body = at.parse(SearchDonors, "name", "date_of_birth")
-    found = await at.reading(queries.search_donors, body, at.bank.secret(service.INDEX_SECRET))
+    found = await at.reading(queries.search_donors, body, at.bank.secret(INDEX_SECRET))
     few = [one.donor for one in found.items] if 0 < len(found.items) <= NAMED else []
     shown: list[IdentityPublic] = await at.performing.disclose(service.read_identities, few) if few else []
     people = {one.donor: one for one in shown}
@@ -256,6 +257,7 @@ def _record_acts(actor: Actor, donor: DonorPublic) -> list[ActionLink]:
     if actor.may(Permission.DONOR_REGISTER, at=donor.clinic_site):
         acts += [
             ActionLink("Change the record", f"{here}/change", "pen"),
+            ActionLink("Change who this is (two people)", f"{here}/identity-change", "pen"),
             ActionLink("Change the status", f"{here}/status", "donor"),
         ]
     if actor.may(Permission.DONOR_ERASE, at=donor.clinic_site):

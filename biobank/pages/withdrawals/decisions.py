@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 from fastapi import APIRouter
+from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
@@ -242,6 +243,7 @@ def _shown(zone: ZoneInfo, review: Review) -> dict[str, Any]:
         "facts": [
             ("Donor and recipient", code_markup(row["donor_code"])),
             ("Donor is", words(review.case.donor_status)),
+            ("Name, birth date or identifiers changed", _changed(review, zone)),
             ("Treatment consent", "In force" if review.consent is None else review.consent.title),
             ("Material", MATERIALS[row["material"]].title if row["material"] in MATERIALS else words(row["material"])),
             ("Asked for, at least", _asked_for(review)),
@@ -258,6 +260,12 @@ def _shown(zone: ZoneInfo, review: Review) -> dict[str, Any]:
         "deviations": review.deviations,
         "indication": row["indication_commit"] is not None,
     }
+
+
+def _changed(review: Review, zone: ZoneInfo) -> Markup | None:
+    """When who the donor is was last changed, of one request."""
+    at = None if review.picture is None else review.picture.donor.identity_changed_at
+    return None if at is None else when(at, zone)
 
 
 def _asked_for(review: Review) -> str | None:
