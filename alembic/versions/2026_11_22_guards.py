@@ -35,7 +35,7 @@ SEALER_ONLY = (
 )
 APP_MAY_DELETE = (
     "donor_allergy", "donor_document", "donor_index", "donor_marker", "idempotency", "job_file", "log_difference",
-    "login_attempt", "print_rule", "refresh_token", "rota_line", "saved_filter", "second_factor", "sensor_place",
+    "login_attempt", "print_rule", "refresh_token", "rota_line", "saved_view", "second_factor", "sensor_place",
     "specimen_alias", "user_role", "vault_document",
 )
 # end of lists

@@ -662,16 +662,20 @@ def upgrade() -> None:
         info={"app_may_delete": True},
     )
     op.create_table(
-        "saved_filter",
+        "saved_view",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
         sa.Column("query", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=True),
         sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_saved_filter_user_code")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_filter")),
-        sa.UniqueConstraint("user_code", "query", name="a_filter_is_saved_once"),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_saved_view_site_code")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_saved_view_user_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_view")),
+        sa.UniqueConstraint("user_code", "address", "query", name="a_view_is_saved_once"),
         info={"app_may_delete": True},
     )
+    op.create_index(op.f("ix_saved_view_address"), "saved_view", ["address"], unique=False)
     op.create_table(
         "second_factor",
         sa.Column("user_code", sa.Text(), nullable=False),
@@ -823,6 +827,15 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("stream_kind", "stream_id", name=op.f("pk_stream_head")),
         info={"never_deleted": True},
+    )
+    op.create_table(
+        "user_preferences",
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("timezone", sa.Text(), nullable=True),
+        sa.Column("language", sa.Text(), nullable=False),
+        sa.Column("bell", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_user_preferences_user_code")),
+        sa.PrimaryKeyConstraint("user_code", name=op.f("pk_user_preferences")),
     )
     op.create_table(
         "user_role",
@@ -2668,6 +2681,7 @@ def downgrade() -> None:
     op.drop_table("viability_criterion")
     op.drop_index(op.f("ix_user_role_user_code"), table_name="user_role")
     op.drop_table("user_role")
+    op.drop_table("user_preferences")
     op.drop_table("stream_head")
     op.drop_index(op.f("ix_storage_container_site_code"), table_name="storage_container")
     op.drop_index("ix_container_parent", table_name="storage_container")
@@ -2681,7 +2695,8 @@ def downgrade() -> None:
     op.drop_index("ix_sensor_made", table_name="sensor")
     op.drop_table("sensor")
     op.drop_table("second_factor")
-    op.drop_table("saved_filter")
+    op.drop_index(op.f("ix_saved_view_address"), table_name="saved_view")
+    op.drop_table("saved_view")
     op.drop_table("rota_line")
     op.drop_table("reporting_rule")
     op.drop_table("register_rule")

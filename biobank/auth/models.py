@@ -20,6 +20,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from biobank.foundation.db import table_of, when
@@ -89,6 +90,19 @@ class SecondFactor(SQLModel, table=True):
     last_step: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
     created_at: datetime = Field(sa_column=when())
     confirmed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+
+
+class Preferences(SQLModel, table=True):
+    """How somebody wants their own pages. `timezone` null: their site's; `bell`: what it counts besides what presses."""
+
+    __tablename__ = "user_preferences"
+
+    user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), primary_key=True))
+    timezone: str | None = Field(default=None, sa_column=Column(Text))
+    language: str = Field(
+        sa_column=Column(Text, CheckConstraint("language IN ('en')", name="a_language_we_speak"), nullable=False)
+    )
+    bell: list[str] = Field(sa_column=Column(JSONB, nullable=False))
 
 
 class UserRole(SQLModel, table=True):
@@ -190,4 +204,5 @@ site = table_of(Site)
 user = table_of(User)
 user_role = table_of(UserRole)
 second_factor = table_of(SecondFactor)
+preferences = table_of(Preferences)
 login_session = table_of(LoginSession)

@@ -17,6 +17,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.identity import IDENTITY_COLUMNS, actor_of, identity_from, idle_since
 from biobank.auth.models import login_session as _session
+from biobank.auth.models import preferences as _own
 from biobank.auth.models import second_factor as _factor
 from biobank.auth.models import site, user
 from biobank.auth.models import user_role as _role
@@ -25,6 +26,9 @@ from biobank.foundation import clock
 from biobank.foundation.errors import NotPermitted, NotSignedIn
 
 TOUCH_EVERY = timedelta(minutes=1)
+LANGUAGE = "en"
+BELL = frozenset({"due", "expected"})
+"""What the bell counts, besides what presses, of somebody who has not chosen."""
 
 # The zone of a person's first site; none for whoever holds a role everywhere.
 _own_site = (
@@ -33,11 +37,15 @@ _own_site = (
     .correlate(user)  # Two levels down it is not correlated by itself, and would ask everybody's roles.
     .scalar_subquery()
 )
-_zone = select(site.c.timezone).where(site.c.code == _own_site).scalar_subquery().label("zone")
+_zone = select(site.c.timezone).where(site.c.code == _own_site).scalar_subquery().label("site_zone")
 _has_factor = exists().where(_factor.c.user_code == user.c.code, _factor.c.confirmed_at.is_not(None)).label("second_factor")
 _find = (
-    select(*IDENTITY_COLUMNS, _session.c.csrf_token, _session.c.last_seen_at, _session.c.flashes, _zone, _has_factor)
-    .select_from(identity_from)
+    select(
+        *IDENTITY_COLUMNS,
+        *(_session.c.csrf_token, _session.c.last_seen_at, _session.c.flashes, _zone, _has_factor),
+        *(_own.c.timezone, _own.c.language, _own.c.bell),
+    )
+    .select_from(identity_from.outerjoin(_own, _own.c.user_code == user.c.code))
     .where(_session.c.secret_hash == bindparam("secret_hash"), _session.c.kind == "page")
 )
 _touch = (
@@ -65,7 +73,8 @@ class WrongFormToken(NotPermitted):
 class PageSession:
     """A page session and the actor behind it. `csrf` stands in every form of its pages.
 
-    `flashes` are messages kept for the next page (JSON); `zone` names the time zone of the person's site, None for UTC;
+    `flashes` are messages kept for the next page (JSON); `zone` names the time zone that the person chose, or else that of their
+    site; `site_zone` the site's, in which papers are written, None for UTC; `bell` what the bell counts besides what presses;
     `second_factor`: whether signatures need the code of an app too.
     """
 
@@ -74,7 +83,10 @@ class PageSession:
     csrf: str
     flashes: str | None
     zone: str | None
+    site_zone: str | None
     second_factor: bool
+    language: str = LANGUAGE
+    bell: frozenset[str] = BELL
 
     def require_csrf(self, given: str | None) -> None:
         """Raise WrongFormToken unless `given` is this session's form token."""
@@ -136,4 +148,14 @@ def _behind(session: Session, cookie: str) -> tuple[PageSession, datetime]:
     row = session.execute(_find, {"secret_hash": secret_hash(cookie)}).first()
     actor = actor_of(row)
     assert row is not None
-    return PageSession(row.session_id, actor, row.csrf_token, row.flashes, row.zone, row.second_factor), row.last_seen_at
+    return PageSession(
+        id=row.session_id,
+        actor=actor,
+        csrf=row.csrf_token,
+        flashes=row.flashes,
+        zone=row.timezone or row.site_zone,
+        site_zone=row.site_zone,
+        second_factor=row.second_factor,
+        language=row.language or LANGUAGE,
+        bell=BELL if row.bell is None else frozenset(row.bell),
+    ), row.last_seen_at

@@ -1,4 +1,4 @@
-"""A person's own filters of the log. They hold codes, kinds and days, never words: what a filter is called follows from them."""
+"""Views of lists that people keep. They hold codes, kinds and days, never words: what one is called follows from them."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -10,13 +10,18 @@ from sqlmodel import Field, SQLModel
 from biobank.foundation.db import when
 
 
-class SavedFilter(SQLModel, table=True):
-    """A filter that somebody wants again: the names and values that stand in the address of the search."""
+class SavedView(SQLModel, table=True):
+    """A list as somebody wants it again: the names and values in its address. The people of `site_code` see it too."""
 
-    __tablename__ = "saved_filter"
-    __table_args__ = (UniqueConstraint("user_code", "query", name="a_filter_is_saved_once"), {"info": {"app_may_delete": True}})
+    __tablename__ = "saved_view"
+    __table_args__ = (
+        UniqueConstraint("user_code", "address", "query", name="a_view_is_saved_once"),
+        {"info": {"app_may_delete": True}},
+    )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    address: str = Field(sa_column=Column(Text, nullable=False, index=True))
     query: dict[str, str] = Field(sa_column=Column(JSONB, nullable=False))
+    site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
     saved_at: datetime = Field(sa_column=when())

@@ -1,6 +1,6 @@
 """The start page: what waits for the one who is signed in, and how to get to anything else."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -12,13 +12,14 @@ from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.auth.sessions import BELL
 from biobank.custody.models import custody
 from biobank.custody.states import State
 from biobank.donors.models import donor
 from biobank.foundation.terms import Tone
 from biobank.pages.today import Task, Trouble, read_tasks, read_troubles
 from biobank.pages.ui.parts import ActionLink, Stat
-from biobank.pages.ui.session import PageReading
+from biobank.pages.ui.session import PageReading, Visiting
 from biobank.pages.ui.templating import render
 from biobank.specimens.models import specimen
 from biobank.specimens.scoping import specimens_at_sites_of
@@ -104,15 +105,20 @@ def alike(tasks: Sequence[Task]) -> list[list[Task]]:
     return list(kinds.values())
 
 
+def rings(tasks: Sequence[Task], bell: Collection[str]) -> int:
+    """Return how many lines the bell counts: what presses, and of the rest what its owner chose. Pure."""
+    return sum(one.urgency in bell or one.urgency not in BELL for one in tasks)
+
+
 @router.get("/tasks/now")
-async def count_tasks(reading: PageReading) -> JSONResponse:
+async def count_tasks(page: Visiting, reading: PageReading) -> JSONResponse:
     """Answer how many lines wait on Today, for the bell of every page: it asks while somebody looks, and not every page pays."""
     tasks = await reading(read_tasks, reading.bank)
-    return JSONResponse({"waiting": len(tasks)}, headers={"Cache-Control": "no-store"})
+    return JSONResponse({"waiting": rings(tasks, page.bell)}, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/")
-async def show_today(request: Request, reading: PageReading) -> Response:
+async def show_today(request: Request, page: Visiting, reading: PageReading) -> Response:
     """Draw the start page."""
     today = await reading(read_today, reading.bank)
     actor: Actor = request.state.actor
@@ -123,7 +129,7 @@ async def show_today(request: Request, reading: PageReading) -> Response:
         request,
         "home.html",
         tasks=alike(today.tasks),
-        waiting=len(today.tasks),
+        waiting=rings(today.tasks, page.bell),
         like_shown=LIKE_SHOWN,
         troubles=today.troubles,
         stats=today.stats,

@@ -39,7 +39,7 @@ class SiteLooksAlike(AlreadyExists):
 def create_site(session: Session, act: Act, request: SiteCreate) -> SiteRecorded:
     """Add a place of work. Raises NotPermitted, UnknownTimeZone, AlreadyExists, SiteLooksAlike."""
     require_held(act, Permission.SITE_MANAGE, None)
-    _require_time_zone(session, request.timezone)
+    require_time_zone(session, request.timezone)
     session.execute(_naming_sites)
     if taken := _taken(session, request.code, keys_of(request.code, request.name)):
         raise taken
@@ -58,7 +58,7 @@ def change_site(session: Session, act: Act, code: str, request: SiteChange) -> S
     if not wanted:
         raise Conflict(f"Site {code} stands like this already.", subject=code)
     if "timezone" in wanted:
-        _require_time_zone(session, wanted["timezone"])
+        require_time_zone(session, wanted["timezone"])
     if "name" in wanted:
         session.execute(_naming_sites)
         wanted["name_key"] = name_key(wanted["name"])
@@ -92,7 +92,8 @@ def _taken(session: Session, code: str, keys: dict[str, str]) -> Refusal | None:
     return None
 
 
-def _require_time_zone(session: Session, name: str) -> None:
+def require_time_zone(session: Session, name: str) -> None:
+    """Raise UnknownTimeZone unless the database knows the zone too."""
     if not knows_time_zone(session, name):
         raise UnknownTimeZone("There is no such time zone. Use a name of the IANA list, e.g. Europe/London.")
 

@@ -23,33 +23,7 @@ from tests.withdrawals.stories import a_story, ago, later
 LOOKED = {"container_intact": True, "label_legible": True, "contents_as_expected": True}
 
 
-def test_a_filter_is_kept_for_its_owner_called_by_what_it_asks_and_forgotten(api: Api, visit: Visit) -> None:
-    a_tube(api)
-    auditor = visit("auditor")
-    view = "/log?kind=specimen.received&site=LAB&days=7"
-    kept = auditor.submit("/log/filters", {}, draw=view)
-    assert kept.status_code == 200 and "Received · LAB · last 7 days" in kept.text, kept.text[:3000]
-    assert auditor.submit("/log/filters", {}, draw="/log?days=7&kind=specimen.received&site=NORTH").status_code == 200
-    assert auditor.get_page("/log").count("last 7 days") == 2
-    assert "last 7 days" not in visit("quality").get_page("/log")
-    page = auditor.get_page(view)
-    address = page.split('action="/log/filters/')[1].split('"')[0]
-    gone = auditor.submit(f"/log/filters/{address}", {}, draw=view)
-    assert "The filter is forgotten." in gone.text and gone.text.count("last 7 days") == 1
-
-
-def test_a_filter_that_cannot_be_asked_is_not_kept_and_another_persons_is_not_forgotten(api: Api, visit: Visit) -> None:
-    auditor, quality = visit("auditor"), visit("quality")
-    auditor.submit("/log/filters", {}, draw="/log?site=LAB")
-    page = auditor.get_page("/log?site=LAB")
-    theirs = page.split('action="/log/filters/')[1].split('"')[0]
-    quality.submit("/log/filters", {}, draw="/log?site=NORTH")
-    own = quality.get_page("/log?site=NORTH").split('action="/log/filters/')[1].split('"')[0]
-    form = {"csrf_token": quality.get_page("/log").split('name="csrf-token" content="')[1].split('"')[0]}
-    assert own != theirs
-    assert quality.post(f"/log/filters/{theirs}", data=form | {"idempotency_key": "a"}).status_code == 404
-    bad = form | {"idempotency_key": "b", "specimen": "Mary Quillfeather"}
-    assert quality.post("/log/filters", data=bad).status_code == 422
+def test_near_misses_are_for_those_who_read_the_log(visit: Visit) -> None:
     assert visit("lab_tech").get("/log/near-misses").status_code == 403
 
 

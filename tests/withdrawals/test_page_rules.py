@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biobank.exports.past_exports import pair
-from biobank.exports.saved_filters import title_of
+from biobank.exports.saved_views import title_of
 from biobank.withdrawals.bedside_view import stage_of
 from biobank.withdrawals.look_alikes import Neighbour, near_codes, warnings_of
 from biobank.withdrawals.pick_list import Level, next_level

@@ -94,14 +94,14 @@ async def print_day(
     request: Request, code: UserCode, reading: PageReading, on: Annotated[_Day | None, Query()] = None
 ) -> Response:
     """Print what the reader recorded on a day of site time; today unless the address says which."""
-    zone = request.state.zone
+    zone = request.state.site_zone
     return await _printed(reading, contents.of_own_day, code, on or clock.now().astimezone(zone).date(), zone)
 
 
 @router.post("/users/{code}/day")
 async def copy_day(request: Request, code: UserCode, reading: PageReading, performing: PagePerforming) -> Response:
     """Print what a login recorded on a day of site time; that it was taken is an event of the log."""
-    zone = request.state.zone
+    zone = request.state.site_zone
     try:
         said = performing.form.get("on")
         day = clock.now().astimezone(zone).date() if said is None else _day.validate_strings(said)

@@ -15,7 +15,7 @@ from biobank.custody.queries import attempts
 from biobank.custody.schemas import AttemptList, AttemptPublic
 from biobank.exports.gaps import Gaps, read_gaps
 from biobank.exports.past_exports import PastExport, list_exports
-from biobank.exports.saved_filters import title_of
+from biobank.exports.saved_views import title_of
 from biobank.foundation import clock
 from biobank.foundation.paging import Listed
 from biobank.foundation.terms import words

@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any
-from urllib.parse import urlencode
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
@@ -22,7 +20,6 @@ from biobank.custody.schemas import EventPublic
 from biobank.exports.api import FileFormat, streamed
 from biobank.exports.formats import FORMATS
 from biobank.exports.queries import search_log
-from biobank.exports.saved_filters import forget_filter, list_saved, save_filter
 from biobank.exports.selection import Selection
 from biobank.foundation import clock
 from biobank.foundation.errors import MalformedRequest
@@ -30,7 +27,7 @@ from biobank.foundation.paging import Listed
 from biobank.foundation.terms import counted, words
 from biobank.pages.ui.listing import Filter, Listing, Wanted, read_filters
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PagePerforming, PageReading, Visiting, claims_of
+from biobank.pages.ui.session import PageReading, Visiting, claims_of
 from biobank.pages.ui.templating import UTC_ZONE
 
 router = APIRouter(include_in_schema=False)
@@ -97,10 +94,9 @@ def row_of(event: EventPublic) -> Mapping[str, Any]:
     }
 
 
-def beside(session: Session, actor: Actor) -> Mapping[str, Any]:
-    """Read what stands above the search: one's own filters, and how the log may be taken away."""
+def beside(_session: Session, actor: Actor) -> Mapping[str, Any]:
+    """Read what stands above the search: how the log may be taken away."""
     return {
-        "saved": [(one, "/log?" + urlencode(one.query)) for one in list_saved(session, actor)],
         "formats": tuple(FORMATS.values()) if actor.may(Permission.LOG_EXPORT, at=ANYWHERE) else (),
         "is_specimen": SPECIMEN.fullmatch,
     }
@@ -132,25 +128,10 @@ Listing(
     filters=FILTERS,
     quick=[("From paper", {"entered": "paper"}), ("Long after its time", {"entered": "late"})],
     more=beside,
+    check=lambda asked: selection_of(asked, UTC_ZONE),
     empty="No events match",
     hint="Take a filter away.",
 ).on(router)
-
-
-@router.post("/log/filters")
-async def save(performing: PagePerforming) -> Response:
-    """Keep the filter that stands on the page, once it can be asked."""
-    asked = {name: value for name, value in read_filters(FILTERS, performing.form).items() if value}
-    selection_of(asked, UTC_ZONE)
-    await performing(save_filter, asked)
-    return await performing.done("/log?" + urlencode(asked), "The filter is kept.")
-
-
-@router.post("/log/filters/{filter_id}/forget")
-async def forget(filter_id: UUID, performing: PagePerforming) -> Response:
-    """Forget one of one's own filters."""
-    await performing(forget_filter, filter_id)
-    return await performing.done("/log", "The filter is forgotten.")
 
 
 @router.get("/log/export")

@@ -77,6 +77,7 @@ async def show_life(
     return render(
         request,
         "specimen_life.html",
+        zone=request.state.site_zone,
         specimen=one,
         identity=[
             ("Donor", code_markup(one.donor)),
@@ -90,7 +91,7 @@ async def show_life(
             ("State", words(one.custody.state)),
             ("Custodian", f"{words(one.custody.custodian.kind)} · {one.custody.custodian.id}"),
             ("Time out of cold, in all", quantity(one.exposure.total_s, "seconds")),
-            ("Expires", when(one.expires_at, request.state.zone)),
+            ("Expires", when(one.expires_at, request.state.site_zone)),
         ],
         events=[_line(event) for event in life.events],
         next_cursor=life.next,

@@ -166,9 +166,15 @@ def _printer(_session: Session, actor: Actor, _asked: Asked) -> Actor:
 
 def _draw_batch(at: Opened[Actor]) -> OwnPage:
     templates, typed = [(t.name, t.title) for t in catalogue().values()], at.form
-    fields = [
+    ticked = typed.all_of("codes")
+    which = [
         Field("selection", "Which", "select", typed.get("selection", ""), True, options=SELECTIONS),
         Field("of", "Of", "scan", typed.get("of", ""), True, "Scan the box, lot or kit.", accepts="BX LT KT"),
+    ]
+    if ticked:
+        which = [Field("codes", "For these", "scans", "\n".join(ticked), True, accepts="HF AD UN")]
+    fields = [
+        *which,
         Field("template", "Label", "select", typed.get("template", ""), True, options=templates),
         Field("reason", "Why", "select", typed.get("reason", "first_print"), True, options=REASONS),
         *_output_fields(at),
@@ -176,7 +182,9 @@ def _draw_batch(at: Opened[Actor]) -> OwnPage:
     return OwnPage("label_batch.html", fields=fields)
 
 
-def _selected(at: Acting[Actor]) -> dict[str, str]:
+def _selected(at: Acting[Actor]) -> dict[str, Any]:
+    if codes := at.form.all_of("codes"):
+        return {"codes": [one.upper() for one in dict.fromkeys(codes)]}
     chosen = at.form.get("selection", "")
     if chosen not in dict(SELECTIONS):
         raise FormFault({"selection": "Which: choose what the labels are for."})
@@ -185,7 +193,7 @@ def _selected(at: Acting[Actor]) -> dict[str, str]:
 
 ActPage(
     address="/labels/batch",
-    asks=("selection", "of"),
+    asks=("selection", "of", "codes"),
     reads=_printer,
     form=_draw_batch,
     model=BatchRequest,

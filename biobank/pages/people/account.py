@@ -15,10 +15,12 @@ from biobank.auth.second_factor import set_up_at
 from biobank.auth.sessions import PageSession
 from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.labels.matrix import ErrorCorrection, dark_runs, text_qr_matrix
+from biobank.pages.people.preferences import BELL, LANGUAGES
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import SECOND, Form, Visiting, posted_form, see
 from biobank.pages.ui.templating import render
 from biobank.people import own_login as own
+from biobank.people.preferences import OwnPreferences, own_preferences
 from biobank.people.queries import describe_me
 from biobank.people.schemas import Me
 
@@ -35,20 +37,37 @@ COLUMNS = (
 
 
 async def _draw(request: Request, page: PageSession, bank: Bank, refusal: Refusal | None = None, **shown: Any) -> Response:
-    def read(session: Session) -> tuple[Me, SessionList, Any]:
+    def read(session: Session) -> tuple[Me, SessionList, Any, OwnPreferences]:
         code = page.actor.code
         return (
             describe_me(session, page.actor, bank.keystore),
             own.open_sessions(session, code, page.id),
             set_up_at(session, code),
+            own_preferences(session, page.actor),
         )
 
-    me, sessions, since = await bank.database.read(read)
+    me, sessions, since, own_choices = await bank.database.read(read)
     rows = [one.model_dump() | {"with": WITH[one.kind]} for one in sessions.items]
-    names = {"me": me, "sessions": rows, "columns": COLUMNS, "since": since, "begun": None, "modules": None} | shown
+    names = {
+        "me": me,
+        "choices": _said(own_choices, page),
+        "sessions": rows,
+        "columns": COLUMNS,
+        "since": since,
+        "begun": None,
+        "modules": None,
+    } | shown
     names["wanted"] = sorted(page.actor.roles & bank.settings.roles_of_two_factors)
     problem = None if refusal is None else refusal.problem()
     return render(request, "account.html", 200 if refusal is None else refusal.status, refusal=problem, **names)
+
+
+def _said(chosen: OwnPreferences, page: PageSession) -> list[tuple[str, str]]:
+    """Return one's choices in words."""
+    zone = chosen.timezone or f"{page.site_zone or 'UTC'}, as at my site"
+    also = [said.lower() for name, said in BELL if name in chosen.bell]
+    bell = ", ".join(["alarms", "what is overdue", "what waits for me", *also])
+    return [("Time zone", zone), ("Language", dict(LANGUAGES)[chosen.language]), ("The bell counts", bell)]
 
 
 @router.get(ACCOUNT)

@@ -120,6 +120,7 @@ Listing(
         RowsAct(
             "decision", "Decide on quality", "check", repeated("/specimens/decision", "specimens"), Permission.QUALITY_DECIDE
         ),
+        RowsAct("labels", "Print labels", "print", repeated("/labels/batch", "codes"), Permission.LABEL_PRINT),
         RowsAct("hold", "Place a hold", "octagon", repeated("/specimens/hold", "specimens"), Permission.HOLD_PLACE),
         RowsAct("deviation", "Open a deviation", "triangle", spaced("/deviations/new?about="), Permission.DEVIATION_OPEN),
     ],

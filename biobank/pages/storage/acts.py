@@ -186,6 +186,7 @@ async def show_printable_map(request: Request, code: ContainerCode, reading: Pag
     return render(
         request,
         "storage_map.html",
+        zone=request.state.site_zone,
         container=place,
         trail=trail_of(place, "Map"),
         maps=[(one, grid_of(one)) for one in by_path],

@@ -2,7 +2,7 @@
 
 `fields_of` turns the fields of a pydantic model into inputs, `parse` turns a posted form into the model. What a person types
 differs from what the wire carries in three places only: a measure is typed in the unit that people read (`MEASURES`), an instant
-is typed as site time, and a list is typed as codes with spaces or lines between them.
+is typed in the zone in which the page shows times, and a list is typed as codes with spaces or lines between them.
 """
 
 import types
@@ -122,7 +122,7 @@ LABELS = {
 }
 HINTS = {
     "paper": "The code under which the form was filed, such as DV-0000000. Then say when it happened.",
-    "occurred_at": "Site time. Leave empty for now; more than 15 minutes ago needs a reason.",
+    "occurred_at": "Leave empty for now; more than 15 minutes ago needs a reason.",
     "comment": "Kept in the vault, never in the log. No names.",
     "performed_by": "Badge of the colleague whose hands it was, if not yours.",
     "started_at": "Leave empty when it was the same minute.",
@@ -133,7 +133,6 @@ HINTS = {
     "reason": "A few words, such as not in its slot.",
     "units": "The longest banked ones are taken. Without meaning when tubes are ticked.",
     "indication": "Kept in the vault under the donor's key, never in the log. No names.",
-    "needed_at": "Site time.",
     "tube": None,
     "to_id": "Scan the badge, or write the code.",
     "evidence": "The reference under which the courier's acceptance is recorded.",

@@ -12,6 +12,9 @@ kept as a bookmark or sent to a colleague:
 | `as` | `csv` or `xlsx`: what is shown, from its first row to at most MOST_EXPORTED, as a file |
 | `act` and `row`, repeated | lead to the page of that act with these rows |
 
+What somebody chose is kept as a view under a name that follows from it, for its owner or for the people of a site; the view is
+that address and nothing else (`exports/saved_views.py`).
+
 Any other name is refused: a filter that nobody knows would show another list than was asked for.
 """
 
@@ -20,22 +23,25 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlmodel import Session
+from starlette.datastructures import QueryParams
 
 from biobank.acts.bank import Bank
 from biobank.acts.strict import unknown_parameter
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, EVERYWHERE
+from biobank.exports.saved_views import View, views_of
 from biobank.foundation.clock import now
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.paging import COUNTED, Listed, Paging
 from biobank.pages.ui.parts import ActionLink, Column
-from biobank.pages.ui.session import PageReading, see
+from biobank.pages.ui.session import Form, PageReading, see
 from biobank.pages.ui.spreadsheets import as_csv, as_xlsx
 from biobank.pages.ui.templating import render
 
@@ -132,6 +138,18 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class KeptView:
+    """A kept view as the template draws it; `here`: it is what the page shows."""
+
+    id: UUID
+    title: str
+    href: str
+    site: str | None
+    mine: bool
+    here: bool
+
+
+@dataclass(frozen=True)
 class Drawn:
     """A list as the template draws it."""
 
@@ -151,6 +169,9 @@ class Drawn:
     hint: str
     dense: bool
     files: bool
+    views: Sequence[KeptView]
+    keeps: Mapping[str, str]
+    sites: Sequence[tuple[str, str]]
     counted: int = COUNTED
 
     @property
@@ -170,7 +191,7 @@ class Listing:
 
     `key` names the cell that names a row; `default` is the list's own order as its query says it;
     `quick` are views that many ask for; `files` are made of what is shown, except of a list whose copies are taken by a use case;
-    `template` may extend `listing.html` and `more` reads what it draws besides.
+    `check` raises for filters that cannot be asked; `template` may extend `listing.html` and `more` reads what it draws besides.
     """
 
     address: str
@@ -189,6 +210,7 @@ class Listing:
     hint: str = "Nothing matches. Take a filter away."
     dense: bool = False
     files: bool = True
+    check: Callable[[Mapping[str, str]], object] = lambda _asked: None
     template: str = "listing.html"
     more: Callable[[Session, Actor], Mapping[str, Any]] = field(default=lambda _session, _actor: {})
 
@@ -199,6 +221,7 @@ class Listing:
             return await self.answer(request, reading)
 
         show.__doc__ = f"{self.title}: the list."
+        LISTINGS[self.address] = self
         router.add_api_route(self.address, show, methods=["GET"], name=f"list {self.address}")
 
     async def answer(self, request: Request, reading: PageReading, **context: Any) -> Response:
@@ -222,13 +245,14 @@ class Listing:
         if (file := query.get("as")) is not None:
             if file not in FORMATS or not self.files:
                 raise MalformedRequest("A list is sent as CSV or as an Excel workbook.")
-            rows, whole = await self._every_row(reading, asked)
-            return FORMATS[file](self.address, columns, rows, request.state.zone, whole)
+            rows, every = await self._every_row(reading, asked)
+            return FORMATS[file](self.address, columns, rows, request.state.zone, every)
 
-        def both(session: Session, reader: Actor) -> tuple[Listed[Any], Mapping[str, Any]]:
-            return self.read(session, reader, asked), self.more(session, reader)
+        def whole(session: Session, reader: Actor) -> tuple[Listed[Any], list[View], Mapping[str, Any]]:
+            return self.read(session, reader, asked), views_of(session, reader, self.address), self.more(session, reader)
 
-        found, more = await reading(both)
+        found, views, more = await reading(whole)
+        chosen = self.chosen(query)
         return render(
             request,
             self.template,
@@ -249,6 +273,9 @@ class Listing:
                 self.hint,
                 self.dense,
                 self.files,
+                [self._drawn(one, chosen) for one in views],
+                chosen,
+                [(site, f"Whoever works at {site}") for site in sorted(actor.scope(*Permission).sites)],
             ),
             lead=self.lead,
             links=[
@@ -259,6 +286,46 @@ class Listing:
             **more,
             **context,
         )
+
+    def chosen(self, given: "Mapping[str, str] | QueryParams | Form") -> dict[str, str]:
+        """Return what is chosen in an address or a form, as a view keeps it: filters, order, columns in one text.
+
+        Raises MalformedRequest for what this list cannot show.
+        """
+        of = {one.name: one.read(given.get(one.name)) for one in self.filters if given.get(one.name) is not None}
+        found = {name: value for name, value in of.items() if value}
+        self.check({name: value for name, value in found.items() if value != ALL})
+        if sort := given.get("sort"):
+            if sort.removeprefix("-") not in {one.sort for one in self.columns if one.sort}:
+                raise MalformedRequest("This list is not sorted that way.")
+            found["sort"] = sort
+        columns = [one for text in _every(given, "col") for one in text.split()]
+        if names := [one.key for one in self.columns if one.key in columns]:
+            found["col"] = " ".join(names)
+        return found
+
+    def address_of(self, query: Mapping[str, str]) -> str:
+        """Return the address of a view."""
+        pairs = [pair for name, value in query.items() for pair in _pairs(name, value)]
+        return f"{self.address}?{urlencode(pairs)}" if pairs else self.address
+
+    def title_of(self, query: Mapping[str, str]) -> str:
+        """Return what a view is called, from what it asks for."""
+        labels = {one.name: dict(one.options) for one in self.filters}
+        parts = [labels[name].get(value, value) for name, value in query.items() if name in labels and value != ALL]
+        if "sort" in query:
+            column = next(one for one in self.columns if one.sort == query["sort"].removeprefix("-"))
+            parts.append(f"by {column.label.lower()}" + (", last first" if query["sort"].startswith("-") else ""))
+        if "col" in query:
+            parts.append(f"{len(query['col'].split())} columns")
+        return " · ".join(parts) or "Everything"
+
+    def _drawn(self, view: View, shown: Mapping[str, str]) -> KeptView:
+        try:
+            query = self.chosen(view.query)
+        except MalformedRequest:  # the list has changed since it was kept
+            query = {}
+        return KeptView(view.id, self.title_of(query), self.address_of(query), view.site, view.mine, query == shown)
 
     def _columns(self, names: Sequence[str]) -> Sequence[Column]:
         wanted = [one for one in self.columns if one.key in names]
@@ -292,6 +359,21 @@ class Listing:
             if cursor is None:
                 return rows, True
         return rows, False
+
+
+LISTINGS: dict[str, Listing] = {}
+"""Every list by its address, once its page is served."""
+
+
+def _every(given: Any, name: str) -> list[str]:
+    """Return every value of a name in an address, a form or a kept view."""
+    if hasattr(given, "getlist"):
+        return list(given.getlist(name))
+    return [value for key, value in getattr(given, "pairs", given.items()) if key == name]
+
+
+def _pairs(name: str, value: str) -> list[tuple[str, str]]:
+    return [(name, one) for one in value.split()] if name == "col" else [(name, value)]
 
 
 def spaced(address: str) -> Callable[[Sequence[str]], str]:

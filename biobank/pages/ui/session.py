@@ -117,6 +117,8 @@ async def identify(request: Request, bank: Bank) -> PageSession:
     state.actor, state.csrf_token, state.flashes = page.actor, page.csrf, flashes
     state.second_factor = page.second_factor
     state.zone = ZoneInfo(page.zone) if page.zone else UTC_ZONE
+    state.site_zone = ZoneInfo(page.site_zone) if page.site_zone else UTC_ZONE
+    state.language = page.language
     state.label_hosts = (bank.settings.host_name, *bank.settings.former_hosts)
     state.idle_lock_s = bank.settings.idle_lock_s
     return page

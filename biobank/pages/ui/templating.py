@@ -179,6 +179,7 @@ def _base_context(request: Request) -> dict[str, Any]:
         "csrf_token": getattr(state, "csrf_token", ""),
         "flashes": getattr(state, "flashes", []),
         "zone": getattr(state, "zone", UTC_ZONE),
+        "language": getattr(state, "language", "en"),
         "label_hosts": getattr(state, "label_hosts", ()),
         "idle_lock_s": getattr(state, "idle_lock_s", None),
         "about": _about(request.url.path),

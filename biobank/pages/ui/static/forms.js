@@ -89,6 +89,18 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// A question mark opens the page of keys, unless it is typed into a field or shot by a scanner, whose keys come at once.
+let lastKey = 0, opening;
+document.addEventListener("keydown", (event) => {
+  const alone = event.timeStamp - lastKey > 300;
+  lastKey = event.timeStamp;
+  clearTimeout(opening);
+  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+  const link = document.querySelector("[data-keys]");
+  if (event.key === "?" && alone && link && !typing && !event.ctrlKey && !event.altKey && !event.metaKey)
+    opening = setTimeout(() => location.assign(link.href), 300);
+});
+
 // The wish for large buttons is kept by this device, because gloves belong to a bench and not to a login.
 for (const button of document.querySelectorAll("[data-gloves]")) {
   button.hidden = false;
