@@ -39,8 +39,8 @@ NO_LISTS = {
 
 def links(page: str) -> dict[str, str]:
     """What the views of a page are called, and their addresses."""
-    part = page.split("Keep this view")[0].split('<details class="list-tool">')
-    found = re.findall(r'<li><a href="([^"]+)"[^>]*>([^<]+)</a>', "".join(part))
+    part = re.split(r"</svg>Views", page)[1].split("</details>")[0]
+    found = re.findall(r'<li><a href="([^"]+)"[^>]*>([^<]+)</a>', part)
     return {unescape(title): unescape(href) for href, title in found}
 
 
@@ -90,7 +90,7 @@ def test_only_what_the_list_can_show_is_kept_and_only_where_one_works(api: Api, 
 def test_a_filter_of_the_log_is_such_a_view(visit: Visit) -> None:
     auditor = visit("auditor")
     keep(auditor, "/log?kind=specimen.received&site=LAB&days=7")
-    assert list(links(auditor.get_page("/log"))) == ["7 days · specimen: received · LAB"]
+    assert list(links(auditor.get_page("/log"))) == ["7 days · Specimen: received · LAB"]
     assert not links(visit("quality").get_page("/log"))
 
 

@@ -33,8 +33,8 @@ def test_times_are_shown_and_typed_in_ones_own_zone_and_papers_keep_the_sites(ap
     assert apart(tech.get_page(f"{page}/life")) == before
     form = tech.get_page(f"{page}/record/checked_out")
     assert "In the time of Asia/Tokyo." in form
-    typed = datetime.now(UTC) + timedelta(hours=9) - timedelta(minutes=5)
-    sent = tech.submit(f"{page}/record/checked_out", {"purpose": "move", "occurred_at": f"{typed:%Y-%m-%dT%H:%M}"})
+    typed = datetime.now(UTC) + timedelta(hours=9, seconds=5)
+    sent = tech.submit(f"{page}/record/checked_out", {"purpose": "move", "occurred_at": f"{typed:%Y-%m-%dT%H:%M:%S}"})
     assert sent.status_code == 200 and "Recorded: " in sent.text, sent.text[:2000]
     assert apart(visit("lab_tech2").get_page(page)) == before
     again = tech.submit("/account/choices", {"timezone": "", "language": "en", "bell": "due"})
