@@ -7,8 +7,6 @@ that a laptop solves; the key is not in the database.
 import hmac
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, insert, select, text
@@ -17,7 +15,6 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.models import attempt, idempotency
 from biobank.acts.timers import timer
-from biobank.foundation.config import read_secret
 from biobank.foundation.connections import DURABLE
 from biobank.foundation.errors import IdempotencyKeyReused, Refusal
 from biobank.foundation.from_above import FromAbove
@@ -70,7 +67,7 @@ def answered_before(session: Session, act: Act, key: str) -> str | None:
 
 def replay_of(row: "Row[Any]", act: Act) -> Replayed:
     """Compare a kept row with this request."""
-    if bytes(row.request_hash) != keyed_hash(act):
+    if bytes(row.request_hash) not in _keyed_hashes(act):
         raise IdempotencyKeyReused(
             "This Idempotency-Key was used for another request. Send a new key with a new request.",
         )
@@ -81,13 +78,13 @@ REQUEST_DOMAIN = b"biobank/request/v1\0"
 
 
 def keyed_hash(act: Act) -> bytes:
-    """Return HMAC-SHA256(secret "blind-index", "biobank/request/v1\\0" || act hash): what is stored of a request."""
-    return hmac.digest(_request_key(act.bank.settings.secrets), REQUEST_DOMAIN + act.request_hash, "sha256")
+    """Return HMAC-SHA256(secret "digests", "biobank/request/v1\\0" || act hash): what is stored of a request."""
+    return _keyed_hashes(act)[0]
 
 
-@lru_cache(maxsize=64)
-def _request_key(secrets: Path) -> bytes:
-    return read_secret(secrets, "blind-index")
+def _keyed_hashes(act: Act) -> list[bytes]:
+    """Return it under today's secret and, while that is being changed, under the one before."""
+    return [hmac.digest(key, REQUEST_DOMAIN + act.request_hash, "sha256") for key in act.bank.secrets_of("digests")]
 
 
 def keep_answer(session: Session, act: Act, status: int, answer: str) -> None:

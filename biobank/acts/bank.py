@@ -1,7 +1,7 @@
 """The bank of one process: its settings, engines, keys and signers, built once and passed down."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from sqlalchemy import URL, Engine, create_engine
@@ -11,6 +11,7 @@ from biobank.auth import tokens
 from biobank.auth.permissions import Role
 from biobank.auth.tokens import TokenRing
 from biobank.foundation import logs
+from biobank.foundation.changing_secrets import secrets_of
 from biobank.foundation.config import Settings, WeakSettings, ensure_secret, read_secret
 from biobank.foundation.connections import REACH, listen_for_loss, sqlalchemy_url
 from biobank.foundation.db import Database
@@ -19,7 +20,7 @@ from biobank.transparency.note import Signer
 from biobank.transparency.tiles import UpperTiles
 from biobank.vault import Keystore
 
-SECRETS = ("vault-master", "blind-index", "throttle", "second-factor")
+SECRETS = ("vault-master", "blind-index", "throttle", "second-factor", "digests", "device-keys")
 """Random secret files; `ensure_secrets` makes the missing ones."""
 MONITOR_TOKEN = "monitor-token"  # noqa: S105  (the name of a file)
 
@@ -98,12 +99,12 @@ class Bank:
     @cached_property
     def keystore(self) -> Keystore:
         """Donor keys for code that runs inside a request's `run_sync`."""
-        return Keystore(self._keys_async.sync_engine, read_secret(self.settings.secrets, "vault-master"))
+        return Keystore(self._keys_async.sync_engine, partial(self.secrets_of, "vault-master"))
 
     @cached_property
     def keystore_sync(self) -> Keystore:
         """Donor keys for the command line and the worker."""
-        return Keystore(self._keys_sync, read_secret(self.settings.secrets, "vault-master"))
+        return Keystore(self._keys_sync, partial(self.secrets_of, "vault-master"))
 
     @cached_property
     def monitor_token(self) -> bytes | None:
@@ -112,8 +113,12 @@ class Bank:
         return read_secret(self.settings.secrets, MONITOR_TOKEN).strip() if present else None
 
     def secret(self, name: str) -> bytes:
-        """Read one of `SECRETS`."""
-        return read_secret(self.settings.secrets, name)
+        """Read one of `SECRETS`: the one that everything is under, which while it is being changed is the one before."""
+        return self.secrets_of(name)[-1]
+
+    def secrets_of(self, name: str) -> tuple[bytes, ...]:
+        """Read one of `SECRETS`, and behind it the one before while it is being changed."""
+        return secrets_of(self.settings.secrets, name)
 
     def dispose_now(self) -> None:
         """Close the pooled connections of a command."""

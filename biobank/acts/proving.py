@@ -36,8 +36,8 @@ class WrongPassword(NotPermitted):
 
 def password_check_of(bank: Bank) -> PasswordCheck:
     """Return what `auth.service.prove_password` needs."""
-    keys = bank.secret("throttle"), bank.secret("second-factor")
-    return PasswordCheck(bank.database, keys[0], bank.settings.login_attempts, keys[1])
+    throttle, factors = bank.secret("throttle"), bank.secrets_of("second-factor")
+    return PasswordCheck(bank.database, throttle, bank.settings.login_attempts, factors)
 
 
 def device_cookie(settings: Settings) -> str:

@@ -5,11 +5,12 @@ seconds and in those before and after them, and works once: the step that was us
 """
 
 import base64
+from collections.abc import Sequence
 from datetime import datetime
 from hmac import compare_digest
 
 import pyotp
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, MultiFernet
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
@@ -55,7 +56,7 @@ class NoSecondFactor(Conflict):
     title = "No second factor"
 
 
-def typed_step(key: bytes, secret: bytes, code: str | None, at: datetime) -> int:
+def typed_step(keys: Sequence[bytes], secret: bytes, code: str | None, at: datetime) -> int:
     """Return the step whose code was typed, given the encrypted secret; `use_step` then says whether it was used before.
 
     Raises SecondFactorNeeded without a code, WrongSecondFactor when it is of no step near `at`.
@@ -63,7 +64,7 @@ def typed_step(key: bytes, secret: bytes, code: str | None, at: datetime) -> int
     typed = "".join((code or "").split())
     if not typed:
         raise SecondFactorNeeded("Your password is right. Enter the six digits that your authenticator app shows now as well.")
-    totp = pyotp.TOTP(_box(key).decrypt(secret).decode())
+    totp = pyotp.TOTP(_box(keys).decrypt(secret).decode())
     now = totp.timecode(at)
     for step in range(now - DRIFT_STEPS, now + DRIFT_STEPS + 1):
         if compare_digest(totp.generate_otp(step).encode(), typed.encode(errors="replace")):
@@ -78,13 +79,13 @@ def use_step(session: Session, user: str, step: int) -> None:
         raise WrongSecondFactor("The code was used before. Wait for the next one that your app shows.")
 
 
-def begin(session: Session, key: bytes, user: str, issuer: str, username: str, at: datetime) -> tuple[str, str]:
+def begin(session: Session, keys: Sequence[bytes], user: str, issuer: str, username: str, at: datetime) -> tuple[str, str]:
     """Make a secret that counts once it is confirmed; return it and the address that apps read (`otpauth://`).
 
     Raises SecondFactorStands.
     """
     secret = pyotp.random_base32()
-    values = {"secret": _box(key).encrypt(secret.encode()), "created_at": at, "last_step": 0}
+    values = {"secret": _box(keys).encrypt(secret.encode()), "created_at": at, "last_step": 0}
     made = (
         insert(_factor)
         .values(user_code=user, **values)
@@ -96,14 +97,14 @@ def begin(session: Session, key: bytes, user: str, issuer: str, username: str, a
     return secret, pyotp.TOTP(secret, name=username, issuer=issuer).provisioning_uri()
 
 
-def confirm(session: Session, key: bytes, user: str, code: str, at: datetime) -> None:
+def confirm(session: Session, keys: Sequence[bytes], user: str, code: str, at: datetime) -> None:
     """Let a secret count, once its owner has typed a code of it. Raises NoSecondFactor, SecondFactorStands, WrongSecondFactor."""
     row = session.execute(_find, {"user": user}).first()
     if row is None:
         raise NoSecondFactor("Nothing waits to be confirmed. Begin again on your account page.")
     if row.confirmed_at is not None:
         raise SecondFactorStands("This second factor was confirmed before.")
-    step = typed_step(key, row.secret, code, at)
+    step = typed_step(keys, row.secret, code, at)
     session.execute(update(_factor).where(_factor.c.user_code == user).values(confirmed_at=at, last_step=step))
 
 
@@ -122,5 +123,15 @@ def set_up_at(session: Session, user: str) -> datetime | None:
 _find = select(_factor).where(_factor.c.user_code == bindparam("user"))
 
 
-def _box(key: bytes) -> Fernet:
-    return Fernet(base64.urlsafe_b64encode(key[:32]))
+def encrypt_anew(session: Session, keys: Sequence[bytes]) -> int:
+    """Put every second factor under the newest of the bank's secrets; return how many there are. Harmless to repeat."""
+    rows = session.execute(select(_factor.c.user_code, _factor.c.secret).with_for_update()).all()
+    for row in rows:
+        fresh = _box(keys).rotate(row.secret)
+        session.execute(update(_factor).where(_factor.c.user_code == row.user_code).values(secret=fresh))
+    return len(rows)
+
+
+def _box(keys: Sequence[bytes]) -> MultiFernet:
+    """Encrypt under the first of the bank's secrets, decrypt under any."""
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(key[:32])) for key in keys])

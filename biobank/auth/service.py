@@ -128,7 +128,7 @@ class PasswordCheck:
     database: Database
     throttle_key: bytes
     failures_allowed: int
-    second_factor_key: bytes
+    second_factor_keys: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ async def prove_password(
     step = None
     try:
         if begun.second_secret is not None and not alone:
-            step = second_factor.typed_step(check.second_factor_key, begun.second_secret, second, clock.now())
+            step = second_factor.typed_step(check.second_factor_keys, begun.second_secret, second, clock.now())
     except second_factor.SecondFactorNeeded:
         # A right password is no guess, and whoever did not know of the second field types it again.
         await check.database.write(lambda s: _succeed(s, begun, verified.rehashed, None))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from biobank.commands.console import console, fail, open_bank, settings_or_exit
+from biobank.commands.console import WRONG_USAGE, console, fail, open_bank, settings_or_exit
 
 Patience = Annotated[float, typer.Option("--wait", min=0.1, help="Seconds to wait until the entry is sealed.")]
 
@@ -19,6 +19,24 @@ def rotate_token_key() -> None:
 
     settings = settings_or_exit()
     console.print(f"New signing key {tokens.rotate(settings.secrets)}. Running processes use it within a minute.")
+
+
+@keys.command("change")
+def change_secret(
+    name: Annotated[str, typer.Argument(help="vault-master, blind-index, second-factor, throttle, digests or device-keys.")],
+) -> None:
+    """Change a secret while the bank runs, or go on with a change that was broken off. The log keeps that it was changed."""
+    from biobank.acts.bank import SECRETS
+    from biobank.operations import secret_changes
+
+    if name not in SECRETS:
+        raise fail(f"There is no secret {name}. Say one of: {', '.join(SECRETS)}.", WRONG_USAGE)
+    with open_bank() as bank:
+        ends = secret_changes.change_secret(bank, name, lambda said: console.print(said, highlight=False))
+    if ends is None:
+        console.print(f"The secret {name} is changed. Back it up: older backups of it do not open what is written from now on.")
+    else:
+        console.print(f"A new {name} is in use; the one before is needed until {ends:%Y-%m-%d}. Then give this command again.")
 
 
 @keys.command("create")

@@ -48,18 +48,16 @@ def keep_documents(session: Session, act: Act, kind: str, said: Sequence[tuple[s
     return commits
 
 
-def tokens_for(secret: bytes, identity: Identity) -> dict[bytes, TokenKind]:
-    """Return the blind index of a person: present and former names, birth date, identifiers."""
+def tokens_for(secrets: Sequence[bytes], identity: Identity) -> dict[bytes, TokenKind]:
+    """Return the blind index of a person: present and former names, birth date, identifiers; under each of the secrets."""
     names = [(identity["family_name"], identity["given_names"])]
     names += [(name["family_name"], name["given_names"]) for name in identity["former_names"]]
-    return tokens_of(
-        secret,
-        index_values(
-            [Named(family, given or "") for family, given in names],
-            identity["date_of_birth"],
-            [(external["issuer"], external["value"]) for external in identity["external_ids"]],
-        ),
+    values = index_values(
+        [Named(family, given or "") for family, given in names],
+        identity["date_of_birth"],
+        [(external["issuer"], external["value"]) for external in identity["external_ids"]],
     )
+    return {one: kind for secret in secrets for one, kind in tokens_of(secret, values).items()}
 
 
 def differing(identity: Identity, stated: Stated) -> tuple[IdentifierKind, ...]:

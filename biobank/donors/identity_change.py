@@ -138,7 +138,7 @@ def write_identity(
     code, site = str(row.code), row.clinic_site_code
     commit = commit or keep_document(session, act, code, "identity", identity)
     forget_tokens(session, code)
-    add_tokens(session, {code: tokens_for(act.bank.secret(INDEX_SECRET), identity)})
+    add_tokens(session, {code: tokens_for(act.bank.secrets_of(INDEX_SECRET), identity)})
     alike = look_alikes_of(session, [code])[code]
     session.execute(update(donor).where(donor.c.code == code).values(identity_commit=commit))
     event = events.IdentityChanged(

@@ -82,8 +82,8 @@ def register_donors(session: Session, act: Act, requests: Sequence[RegisterDonor
     contacts = [kept.get(code) for code in codes]
     of_each = zip(codes, commits, contacts, strict=True)
     session.execute(_name_documents, {GIVEN: json_of([dict(zip(_NAMED, values, strict=True)) for values in of_each])})
-    secret = act.bank.secret(INDEX_SECRET)
-    add_tokens(session, {code: tokens_for(secret, identity) for code, identity in zip(codes, identities, strict=True)})
+    secrets = act.bank.secrets_of(INDEX_SECRET)
+    add_tokens(session, {code: tokens_for(secrets, identity) for code, identity in zip(codes, identities, strict=True)})
     alike = look_alikes_of(session, codes)
     facts = []
     for code, request, commit, contact in zip(codes, requests, commits, contacts, strict=True):

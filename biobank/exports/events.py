@@ -60,6 +60,15 @@ class LogKeyRetired(Event):
     to_size: int = Field(ge=0)
 
 
+class SecretChanged(Event):
+    """A secret of the bank's was changed, and nothing is under the one before any more. Its name, never its value."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.secret_changed"] = "system.secret_changed"
+
+    secret: str = Field(pattern=r"^[a-z-]{2,40}$")
+
+
 class LogRecovered(Event):
     """The first entry of a log that continues another one: what that one last signed, and what happened to it."""
 

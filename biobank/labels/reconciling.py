@@ -255,7 +255,7 @@ def reconcile_labels(
 def _found(secrets: Path, batch: int, proposer: str, applied: int, destroyed: Sequence[int]) -> str:
     """A digest of what one person found: nobody tries it out, neither without the bank's secret nor by proposals of their own."""
     said = f"biobank/label-count\n{batch}\n{proposer}\n{applied}\n{','.join(map(str, destroyed))}".encode()
-    return hmac.new(read_secret(secrets, "blind-index"), said, sha256).hexdigest()
+    return hmac.new(read_secret(secrets, "digests"), said, sha256).hexdigest()
 
 
 def _unaccounted(one: LabelBatch, applied: int, destroyed: Sequence[int], of_batch: Sequence[int]) -> int:

@@ -63,12 +63,11 @@ def prepare(settings: Settings) -> None:
 
     if settings.owner_database_url is None or settings.keys_owner_database_url is None:
         raise SystemExit("Set BIOBANK_OWNER_DATABASE_URL and BIOBANK_KEYS_OWNER_DATABASE_URL to migrate.")
-    if (settings.secrets / "vault-master").exists() and migrate.is_current(
-        settings.owner_database_url, settings.keys_owner_database_url
-    ):
-        return
-    from biobank.acts.bank import ensure_secrets
+    from biobank.acts.bank import SECRETS, ensure_secrets
 
+    made = all((settings.secrets / name).exists() for name in SECRETS)
+    if made and migrate.is_current(settings.owner_database_url, settings.keys_owner_database_url):
+        return
     ensure_secrets(settings.secrets, settings.log_origin, settings.log_secrets)
     migrate.upgrade(settings.owner_database_url, settings.keys_owner_database_url)
 

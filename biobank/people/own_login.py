@@ -22,15 +22,15 @@ SECOND_FACTOR_KEY = "second-factor"
 def begin_second_factor(session: Session, act: Act, username: str) -> FactorBegun:
     """Make a second factor of the actor, whose password was just proved; it counts once confirmed. Raises SecondFactorStands."""
     get_user(session, act.actor, act.actor.code, lock=True)
-    key, issuer = act.bank.secret(SECOND_FACTOR_KEY), act.bank.settings.host_name
-    secret, address = second_factor.begin(session, key, act.actor.code, issuer, username, act.at)
+    keys, issuer = act.bank.secrets_of(SECOND_FACTOR_KEY), act.bank.settings.host_name
+    secret, address = second_factor.begin(session, keys, act.actor.code, issuer, username, act.at)
     return FactorBegun(secret=secret, address=address)
 
 
 def confirm_second_factor(session: Session, act: Act, code: str) -> None:
     """Let the second factor count. Raises NoSecondFactor, SecondFactorStands, WrongSecondFactor."""
     get_user(session, act.actor, act.actor.code, lock=True)
-    second_factor.confirm(session, act.bank.secret(SECOND_FACTOR_KEY), act.actor.code, code, act.at)
+    second_factor.confirm(session, act.bank.secrets_of(SECOND_FACTOR_KEY), act.actor.code, code, act.at)
     record_about(session, act, act.actor.code, UserSecondFactorSet())
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import and_, func, not_, select
@@ -20,11 +21,13 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.answers_and_attempts import answered_before
 from biobank.auth.actor import SYSTEM_CODE
+from biobank.auth.models import login_session
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import AHEAD, Circumstances, ImplausibleTime, Instant
 from biobank.custody.states import StreamKind
+from biobank.foundation.changing_secrets import changed_at, secrets_of
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.config import Settings, read_secret
+from biobank.foundation.config import Settings
 from biobank.foundation.errors import Conflict, raise_first
 from biobank.scanning.commands import WORDINGS, Action, only_site
 from biobank.scanning.committing import RecordedList, observe, require_ready, store
@@ -38,6 +41,7 @@ FOR_USE = frozenset({"withdrawal"})
 """Purposes of a check-out that lead to use."""
 OF_TIMERS = ("specimen.timed_out", "specimen.handover_expired", "specimen.hold_placed")
 """What the bank writes of itself while time passes: none of it moves a tube."""
+DEVICE_KEYS = "device-keys"
 _KEY_DOMAIN = b"biobank/kept-scans/v1\0"
 
 
@@ -83,12 +87,27 @@ class KeptScan(BaseModel):
     instead_of: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
-def key_for(secrets: Path, owner: str, session: str) -> bytes:
-    """Return the 32 bytes under which a device keeps the scans of `owner` that were made in a page session.
+def key_for(secrets: Path, owner: str, session: str, began_at: datetime | None) -> bytes:
+    """Return the 32 bytes under which a device keeps the scans of `owner` that were made in a page session, by when it began.
 
-    Nothing is stored: the same person gets the same key again in a later session, and nobody else ever does.
+    Nothing is stored: the same person gets the same key again in a later session, and nobody else ever does. A session that
+    began before the secret was changed, or of which nothing is known any more, stays with the one before.
     """
-    return hmac.digest(read_secret(secrets, "blind-index"), _KEY_DOMAIN + f"{owner}\0{session}".encode(), "sha256")
+    known = secrets_of(secrets, DEVICE_KEYS)
+    secret = known[0] if began_at is not None and began_at >= changed_at(secrets, DEVICE_KEYS) else known[-1]
+    return hmac.digest(secret, _KEY_DOMAIN + f"{owner}\0{session}".encode(), "sha256")
+
+
+def session_began(session: Session, owner: str, of: str) -> datetime | None:
+    """Return when a page session of a login began; None when there is none."""
+    table = login_session
+    try:
+        wanted = UUID(of)
+    except ValueError:
+        return None
+    return session.execute(
+        select(table.c.created_at).where(table.c.id == wanted, table.c.user_code == owner)
+    ).scalar_one_or_none()
 
 
 def when_scanned(scan: KeptScan, sent_at: datetime, at: datetime) -> datetime:

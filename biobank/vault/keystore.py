@@ -7,11 +7,13 @@ key cannot be moved to another subject.
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Column, DateTime, Engine, LargeBinary, MetaData, Table, Text, select
+from sqlalchemy import Column, DateTime, Engine, LargeBinary, MetaData, Table, Text, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from biobank.foundation import clock
@@ -37,17 +39,26 @@ class KeyDestroyed(Exception):
     """The subject was erased: there is no key and there will be none."""
 
 
+class Rewrapped(NamedTuple):
+    """What one slice did. `last`: after which subject the next begins; None: that was the end."""
+
+    last: str | None
+    looked_at: int
+    changed: int
+
+
 class Keystore:
     """Keys of subjects.
 
     `engine` is a synchronous engine, or the synchronous face of an async one when the caller runs inside `run_sync`
     (then no call here blocks the event loop). It must be in AUTOCOMMIT: every statement here stands alone, and a key must
-    be durable before the first document under it is.
+    be durable before the first document under it is. `masters` gives the master secret, and behind it the one before while
+    it is being changed; it is asked at every use.
     """
 
-    def __init__(self, engine: Engine, master: bytes) -> None:
+    def __init__(self, engine: Engine, masters: Callable[[], Sequence[bytes]]) -> None:
         self._engine = engine
-        self._master = AESGCM(master[:KEY_BYTES])
+        self._masters = masters
 
     def keys_for(self, subjects: Collection[str]) -> dict[str, bytes]:
         """Return the 32-byte key of each subject, making those that are missing; raise KeyDestroyed after an erasure."""
@@ -56,7 +67,8 @@ class Keystore:
         if not missing:
             return found
         fresh = {subject: AESGCM.generate_key(256) for subject in missing}
-        rows = [{"subject": s, "wrapped": self._wrap(s, key), "created_at": clock.now()} for s, key in fresh.items()]
+        master = self._masters()[0]
+        rows = [{"subject": s, "wrapped": _wrap(master, s, key), "created_at": clock.now()} for s, key in fresh.items()]
         statement = insert_given(subject_key, tuple(rows[0])).on_conflict_do_nothing().returning(subject_key.c.subject)
         with self._engine.connect() as connection:
             made = set(connection.execute(statement, {GIVEN: json_of(rows)}).scalars())
@@ -69,13 +81,48 @@ class Keystore:
 
     def keys_left(self, subjects: Collection[str]) -> dict[str, bytes]:
         """Return the keys of those subjects who have one that was not destroyed."""
-        return {subject: self._unwrap(subject, wrapped) for subject, wrapped in self._wrapped(subjects) if wrapped is not None}
+        return self._unwrapped(self._wrapped(subjects))
+
+    def wrap_anew(self, after: str, limit: int) -> Rewrapped:
+        """Wrap the next keys under the newest master, where they are under an older one. Harmless to repeat.
+
+        A key that is destroyed meanwhile stays destroyed: only what still stands as it was read is replaced.
+        """
+        master = self._masters()[0]
+        statement = (
+            select(subject_key.c.subject, subject_key.c.wrapped)
+            .where(subject_key.c.subject > after, subject_key.c.wrapped.is_not(None))
+            .order_by(subject_key.c.subject)
+            .limit(limit)
+        )
+        changed = 0
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement).all()
+            for row in rows:
+                if _unwrap(master, row.subject, row.wrapped) is None:
+                    key = self._unwrapped([(row.subject, row.wrapped)])[row.subject]
+                    stands = (subject_key.c.subject == row.subject, subject_key.c.wrapped == row.wrapped)
+                    connection.execute(update(subject_key).where(*stands).values(wrapped=_wrap(master, row.subject, key)))
+                    changed += 1
+        return Rewrapped(rows[-1].subject if len(rows) == limit else None, len(rows), changed)
 
     def _find(self, subjects: Collection[str]) -> dict[str, bytes]:
         rows = self._wrapped(subjects)
         if gone := next((subject for subject, wrapped in rows if wrapped is None), None):
             raise KeyDestroyed(gone)
-        return {subject: self._unwrap(subject, wrapped) for subject, wrapped in rows if wrapped is not None}
+        return self._unwrapped(rows)
+
+    def _unwrapped(self, rows: Sequence[tuple[str, bytes | None]]) -> dict[str, bytes]:
+        """Return the keys of rows that have one. Raises InvalidTag when none of the masters fits."""
+        found: dict[str, bytes] = {}
+        masters = self._masters() if rows else ()
+        for subject, wrapped in rows:
+            if wrapped is not None:
+                key = next((k for master in masters if (k := _unwrap(master, subject, wrapped)) is not None), None)
+                if key is None:
+                    raise InvalidTag
+                found[subject] = key
+        return found
 
     def _wrapped(self, subjects: Collection[str]) -> list[tuple[str, bytes | None]]:
         if not subjects:
@@ -83,13 +130,6 @@ class Keystore:
         statement = select(subject_key.c.subject, subject_key.c.wrapped).where(subject_key.c.subject.in_(sorted(subjects)))
         with self._engine.connect() as connection:
             return [(row.subject, row.wrapped) for row in connection.execute(statement)]
-
-    def _wrap(self, subject: str, key: bytes) -> bytes:
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._master.encrypt(nonce, key, subject.encode())
-
-    def _unwrap(self, subject: str, wrapped: bytes) -> bytes:
-        return self._master.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], subject.encode())
 
     def destroy(self, subject: str) -> datetime:
         """Destroy the key of `subject` for ever and return the instant. Idempotent."""
@@ -117,3 +157,16 @@ class Keystore:
                 select(subject_key.c.subject, subject_key.c.destroyed_at).where(subject_key.c.wrapped.is_(None))
             )
             return {row.subject: row.destroyed_at for row in rows}
+
+
+def _wrap(master: bytes, subject: str, key: bytes) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCM(master[:KEY_BYTES]).encrypt(nonce, key, subject.encode())
+
+
+def _unwrap(master: bytes, subject: str, wrapped: bytes) -> bytes | None:
+    """Return the key, or None when it is not under this master."""
+    try:
+        return AESGCM(master[:KEY_BYTES]).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], subject.encode())
+    except InvalidTag:
+        return None

@@ -206,7 +206,7 @@ def read_picture(
 def _salt(secrets: Path, code: str, reading: str) -> str:
     """Return a value that the bank alone can make, and makes again for the same reading."""
     read = f"biobank/picture/v1\0{code}\0{reading}".encode()
-    return hmac.new(read_secret(secrets, "blind-index"), read, sha256).hexdigest()
+    return hmac.new(read_secret(secrets, "digests"), read, sha256).hexdigest()
 
 
 def case_subjects(case: Case) -> set[str]:

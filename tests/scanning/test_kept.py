@@ -75,9 +75,11 @@ def test_nothing_towards_use_and_nothing_of_two_persons_is_kept() -> None:
 
 
 def test_a_key_is_one_persons_in_one_session(secrets_dir: Path) -> None:
-    key = key_for(secrets_dir, "US-AAAAAAA", "one")
-    assert key == key_for(secrets_dir, "US-AAAAAAA", "one")
-    assert len({key, key_for(secrets_dir, "US-BBBBBBB", "one"), key_for(secrets_dir, "US-AAAAAAA", "two")}) == 3
+    def of(owner: str, session: str) -> bytes:
+        return key_for(secrets_dir, owner, session, clock.now())
+
+    assert of("US-AAAAAAA", "one") == of("US-AAAAAAA", "one")
+    assert len({of("US-AAAAAAA", "one"), of("US-BBBBBBB", "one"), of("US-AAAAAAA", "two")}) == 3
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from biobank.foundation.errors import MalformedRequest
 from biobank.pages.ui.session import PagePerforming, Visiting, posted_form, see
 from biobank.pages.ui.templating import render
 from biobank.scanning.committing import RecordedList, words_of
-from biobank.scanning.kept import KeptScan, key_for, record_kept
+from biobank.scanning.kept import KeptScan, key_for, record_kept, session_began
 
 router = APIRouter(include_in_schema=False)
 _INSTANT: TypeAdapter[Instant] = TypeAdapter(Instant)
@@ -34,7 +34,8 @@ async def give_key(request: Request, page: Visiting, bank: BankDep) -> JSONRespo
     """Give the key of this session, or of an earlier session of the same person (`of`), and the bank's time."""
     form = await posted_form(request, page)
     of = form.get("of", str(page.id))[:36]
-    key = base64.b64encode(key_for(bank.settings.secrets, page.actor.code, of)).decode()
+    began = await bank.database.read(lambda s: session_began(s, page.actor.code, of))
+    key = base64.b64encode(key_for(bank.settings.secrets, page.actor.code, of, began)).decode()
     return JSONResponse({"of": of, "key": key, "now": rfc3339(clock.now())})
 
 
