@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlmodel import Session
 
+from biobank.alarms.models import alarm
 from biobank.auth.models import site
 from biobank.custody.models import custody
 from biobank.custody.states import TERMINAL, State
@@ -49,10 +50,24 @@ def causes_at(session: Session, at: datetime) -> list[Cause]:
 
 
 def _excursions(session: Session) -> Iterator[Cause]:
-    """Places that have not read within their limits again, unless they are done with."""
+    """Places that have not read within their limits again, unless they are done with; and those whose excursion was over before
+    anybody was called (values of a sensor in one call, a file of last night), while something of it is left to assess.
+    """
     of = excursion.c
-    rows = session.execute(select(excursion).where(of.ended_at.is_(None), of.annulled_at.is_(None)))
-    yield from (Cause("excursion", row.code, row.site_code, row.began_at) for row in rows if not done_with(session, row))
+    called = select(alarm.c.code).where(
+        alarm.c.cause == "excursion", alarm.c.subject == of.code, alarm.c.raised_at <= of.ended_at
+    )
+    left = select(excursion_item.c.excursion_code).where(
+        excursion_item.c.excursion_code == of.code, excursion_item.c.removed_at.is_(None), excursion_item.c.decision.is_(None)
+    )
+    rows = session.execute(
+        select(excursion).where(of.annulled_at.is_(None), or_(of.ended_at.is_(None), and_(left.exists(), ~called.exists())))
+    )
+    yield from (
+        Cause("excursion", row.code, row.site_code, row.began_at)
+        for row in rows
+        if row.ended_at is not None or not done_with(session, row)
+    )
 
 
 def done_with(session: Session, row: Any) -> bool:

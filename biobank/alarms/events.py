@@ -84,6 +84,7 @@ class AlarmResolved(_OfAlarm):
         "within_limits_again",
         "readings_withdrawn",
         "emptied_and_assessed",
+        "assessed",
         "arrived",
         "attended_to",
         "agrees_with_the_log",

@@ -1,11 +1,12 @@
 """Who is called when: the rota of a site, and how far an alarm has gone up it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, Field
-from sqlalchemy import delete, insert, select
+from sqlalchemy import and_, delete, insert, or_, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -13,6 +14,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.alarms.events import RotaSet, Told
 from biobank.alarms.models import rota_line
 from biobank.auth.actor import Actor
+from biobank.auth.models import user, user_role
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.recording import Circumstances, acknowledge
@@ -23,6 +25,8 @@ from biobank.quality.streams import record_on_stream
 
 CALLED = tuple(role.value for role, may in ROLE_PERMISSIONS.items() if Permission.CUSTODY_RECORD in may)
 """The roles that can be called: those that can answer."""
+_TOLD = tuple(role.value for role, may in ROLE_PERMISSIONS.items() if Permission.SPECIMEN_READ in may)
+"""The roles whose holders may know of an alarm."""
 SiteName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 
 
@@ -53,6 +57,7 @@ class RotaPublic(BaseModel):
 
     site: str
     lines: list[Told]
+    nobody: list[str] = Field(description="Who of it reaches no open login at the site; those lines are passed over.")
 
 
 class RotaList(Listed[RotaPublic]):
@@ -65,23 +70,77 @@ class RotaRecorded(RotaPublic):
     receipt: str
 
 
+@dataclass(frozen=True)
+class Rota:
+    """The lines of a rota, and those of its badges and roles that reach somebody: an open login that may know of the alarm."""
+
+    lines: Sequence[Told] = ()
+    reached: Collection[str] = frozenset()
+
+    @property
+    def nobody(self) -> list[str]:
+        """Who of it reaches nobody."""
+        return [line.who for line in self.lines if line.who not in self.reached]
+
+    def due(self, sounding_since: datetime, at: datetime) -> int:
+        """Return how many lines are called by `at` of an alarm that sounds since a time; 0 where no line reaches anybody. Pure.
+
+        Lines that reach nobody are passed over: where all that are due are such, the next one is called at once.
+        """
+        if not self.reached:
+            return 0
+        due = lines_due(self.lines, sounding_since, at)
+        first = next(number for number, line in enumerate(self.lines, 1) if line.who in self.reached)
+        return max(due, first)
+
+    def told(self, already: int, due: int) -> tuple[str, ...]:
+        """Return who is called by going from so many lines to so many."""
+        return tuple(line.who for line in self.lines[already:due] if line.who in self.reached)
+
+    def calls(self, actor: Actor, site: str) -> bool:
+        """Say whether it calls the actor, by badge or by a role held at the site.
+
+        One that reaches nobody calls everybody who handles material there: no alarm goes to nobody.
+        """
+        if not self.reached:
+            return actor.may(Permission.CUSTODY_RECORD, at=site)
+        here = {actor.code, *(role.value for role in actor.roles_at(site))}
+        return any(line.who in here for line in self.lines)
+
+
 def lines_due(lines: Sequence[Told], sounding_since: datetime, at: datetime) -> int:
     """Return how many lines of a rota are called by `at` of an alarm that sounds since a time. Pure."""
     return sum(1 for line in lines if at - sounding_since >= timedelta(minutes=line.after_min))
 
 
-def stands_on(actor: Actor, site: str, lines: Sequence[Told]) -> bool:
-    """Say whether a rota calls the actor: by badge, or by a role held at the site."""
-    here = {actor.code, *(role.value for role in actor.roles_at(site))}
-    return any(line.who in here for line in lines)
-
-
-def rotas(session: Session) -> dict[str, list[Told]]:
-    """Return the lines of every rota by site."""
-    found: dict[str, list[Told]] = {}
-    for row in session.execute(select(rota_line).order_by(rota_line.c.site_code, rota_line.c.number)):
-        found.setdefault(row.site_code, []).append(Told(who=row.who, after_min=row.after_min))
+def rotas(session: Session) -> dict[str, Rota]:
+    """Return every rota by site. One statement."""
+    line, held = rota_line.c, user_role.c
+    reached = (
+        select(held.id)
+        .join(user, user.c.code == held.user_code)
+        .where(
+            user.c.active,
+            or_(held.site_code.is_(None), held.site_code == line.site_code),
+            or_(held.role == line.who, and_(user.c.code == line.who, held.role.in_(_TOLD))),
+        )
+    )
+    found: dict[str, Rota] = {}
+    rows = session.execute(select(rota_line, reached.exists().label("reached")).order_by(line.site_code, line.number))
+    for row in rows:
+        before = found.get(row.site_code, Rota())
+        here = {row.who} if row.reached else set()
+        found[row.site_code] = Rota(
+            [*before.lines, Told(who=row.who, after_min=row.after_min)], frozenset({*before.reached, *here})
+        )
     return found
+
+
+def rotas_to_mend(session: Session, actor: Actor) -> list[tuple[str, list[str]]]:
+    """Return the sites whose rota calls somebody who cannot be reached, with whom, of those that the actor may set."""
+    if not (actor.may(Permission.SITE_MANAGE, at=ANYWHERE) or actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE)):
+        return []
+    return [(at, rota.nobody) for at, rota in rotas(session).items() if rota.nobody and not rota_refusals(actor, at)]
 
 
 def rota_refusals(actor: Actor, site: str) -> list[Refusal]:
@@ -94,7 +153,7 @@ def list_rotas(session: Session, actor: Actor) -> RotaList:
     """Return every rota: who is called is no secret among those who work here."""
     if not actor.may(Permission.SITE_MANAGE, at=ANYWHERE):
         actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
-    return RotaList(items=[RotaPublic(site=site, lines=lines) for site, lines in rotas(session).items()])
+    return RotaList(items=[_public(site, rota) for site, rota in rotas(session).items()])
 
 
 def set_rota(session: Session, act: Act, request: SetRota) -> RotaRecorded:
@@ -117,7 +176,12 @@ def set_rota(session: Session, act: Act, request: SetRota) -> RotaRecorded:
         insert(rota_line),
         [{"site_code": request.site, "number": number, **line.model_dump()} for number, line in enumerate(request.lines)],
     )
-    return RotaRecorded(site=request.site, lines=request.lines, receipt=acknowledge(act, [done]))
+    now = _public(request.site, rotas(session)[request.site])
+    return RotaRecorded(**now.model_dump(), receipt=acknowledge(act, [done]))
+
+
+def _public(site: str, rota: Rota) -> RotaPublic:
+    return RotaPublic(site=site, lines=list(rota.lines), nobody=rota.nobody)
 
 
 def _require_somebody(session: Session, act: Act, who: str) -> None:

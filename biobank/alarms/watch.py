@@ -14,9 +14,9 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.acts.timers import timer
 from biobank.alarms.causes import Cause, causes_at
-from biobank.alarms.events import AlarmCameBack, AlarmEscalated, AlarmRaised, AlarmResolved, Told
+from biobank.alarms.events import AlarmCameBack, AlarmEscalated, AlarmRaised, AlarmResolved
 from biobank.alarms.models import alarm
-from biobank.alarms.rota import lines_due, rotas
+from biobank.alarms.rota import Rota, rotas
 from biobank.alarms.service import record_step
 from biobank.custody.locks import locked
 from biobank.custody.recording import NOW
@@ -39,10 +39,10 @@ def watch_for_alarms(session: Session, act: Act) -> int:
     causes = {(one.kind, one.subject): one for one in causes_at(session, act.at)}
     statement = select(alarm).where(alarm.c.resolved_at.is_(None)).order_by(alarm.c.code)
     known = session.execute(locked(statement, alarm, skip_locked=True)).all()
-    lines = rotas(session)
+    known_rotas = rotas(session)
     steps = 0
     for row in known:
-        here = lines.get(row.site_code, [])
+        here = known_rotas.get(row.site_code, Rota())
         if causes.pop((row.cause, row.subject), None) is None:
             _resolve(session, act, row)
             steps += 1
@@ -52,12 +52,12 @@ def watch_for_alarms(session: Session, act: Act) -> int:
                 steps += 1
         else:
             steps += _escalate(session, act, row, here)
-    return steps + sum(_raise(session, act, cause, lines.get(cause.site, [])) for cause in causes.values())
+    return steps + sum(_raise(session, act, cause, known_rotas.get(cause.site, Rota())) for cause in causes.values())
 
 
-def _raise(session: Session, act: Act, cause: Cause, lines: list[Told]) -> int:
+def _raise(session: Session, act: Act, cause: Cause, rota: Rota) -> int:
     """Raise an alarm unless its cause has one that another act is writing just now."""
-    due = lines_due(lines, act.at, act.at)
+    due = rota.due(act.at, act.at)
     row = session.execute(
         insert(alarm)
         .values(
@@ -74,25 +74,25 @@ def _raise(session: Session, act: Act, cause: Cause, lines: list[Told]) -> int:
     ).first()
     if row is None:
         return 0
-    told = _named(lines[:due])
+    told = rota.told(0, due)
     event = AlarmRaised(alarm=row.code, cause=cause.kind, subject=cause.subject, since=rfc3339(cause.since), told=told)
     record_step(session, act, row, "raised", event, NOW, told=told)
     return 1
 
 
-def _escalate(session: Session, act: Act, row: Any, lines: list[Told]) -> int:
-    due = lines_due(lines, row.sounding_since, act.at)
-    if due <= row.called:
+def _escalate(session: Session, act: Act, row: Any, rota: Rota) -> int:
+    due = rota.due(row.sounding_since, act.at)
+    told = rota.told(row.called, due)
+    if not told:
         return 0
-    told = _named(lines[row.called : due])
     record_step(session, act, row, "escalated", AlarmEscalated(alarm=row.code, told=told), NOW, told=told, called=due)
     return 1
 
 
-def _come_back(session: Session, act: Act, row: Any, lines: list[Told]) -> None:
+def _come_back(session: Session, act: Act, row: Any, rota: Rota) -> None:
     """Sound again, from the foot of the rota: who looked after it has to say so again."""
-    due = lines_due(lines, act.at, act.at)
-    told = _named(lines[:due])
+    due = rota.due(act.at, act.at)
+    told = rota.told(0, due)
     record_step(
         session,
         act,
@@ -119,6 +119,8 @@ def _resolve(session: Session, act: Act, row: Any) -> None:
             because = "readings_withdrawn"
         elif one.ended_at is None:
             because = "emptied_and_assessed"
+        elif one.ended_at < row.raised_at:
+            because = "assessed"
     if row.cause == "sensor_silent":
         spoke = session.execute(
             select(sensor.c.last_post_at).where(sensor.c.code == row.subject, sensor.c.withdrawn_at.is_(None))
@@ -126,7 +128,3 @@ def _resolve(session: Session, act: Act, row: Any) -> None:
         because = because if spoke is not None and spoke > row.raised_at else "no_longer_waited_for"
     event = AlarmResolved.model_validate({"alarm": row.code, "because": because})
     record_step(session, act, row, "resolved", event, NOW, reason=because, resolved_at=act.at, quiet=None, quiet_until=None)
-
-
-def _named(lines: list[Told]) -> tuple[str, ...]:
-    return tuple(line.who for line in lines)

@@ -137,14 +137,17 @@ def lift(
     specimen: Snapshot | None = None,
     donor_code: str | None = None,
 ) -> Appended:
-    """Append the event that lifts a hold and write that it is lifted. Raises HoldAlreadyLifted when it was not in force."""
+    """Append the event that lifts a hold and write that it is lifted. Raises HoldAlreadyLifted when it was not in force.
+
+    It held until the lifting was recorded: a stated time never takes back what a hold covered.
+    """
     stream, _placed, lifted = HOLD_EVENTS[scope_kind]
     event = lifted(hold=str(lifting.hold), placed=lifting.placed.hex(), reason=lifting.reason, signature=lifting.signature)
     (appended,) = append(session, [Fact(stream, stream_id, event, head, specimen, donor_code)])
     done = session.execute(
         update(hold)
         .where(hold.c.id == lifting.hold, hold.c.lifted_at.is_(None))
-        .values(lifted_at=head.occurred_at, lifted_by=head.by, lifted_event=appended.leaf_hash)
+        .values(lifted_at=max(head.occurred_at, head.recorded_at), lifted_by=head.by, lifted_event=appended.leaf_hash)
         .returning(hold.c.id)
     ).first()
     if done is None:

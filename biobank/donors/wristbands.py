@@ -105,7 +105,10 @@ def band_used_by(session: Session, identification: UUID) -> str | None:
 def void_band(
     session: Session, act: Act, row: "Row[Any]", reason: VoidReason, given: Circumstances = NOW, *, site: str | None
 ) -> Appended:
-    """Void one band; the caller has locked the donor's row and checked that it is in force."""
+    """Void one band; the caller has locked the donor's row and checked that it is in force.
+
+    It stands for nobody from the time on that is stated, and from now on where that lies ahead.
+    """
     (appended,) = record_on_donor(
         session,
         act,
@@ -115,10 +118,9 @@ def void_band(
         site=site,
         relies_on=(bytes(row.issued_event),),
     )
+    since = max(row.issued_at, min(given.occurred_at or act.at, act.at))
     session.execute(
-        update(_band)
-        .where(_band.c.code == row.code)
-        .values(voided_at=act.at, void_reason=reason, voided_event=appended.leaf_hash)
+        update(_band).where(_band.c.code == row.code).values(voided_at=since, void_reason=reason, voided_event=appended.leaf_hash)
     )
     return appended
 

@@ -135,3 +135,20 @@ def keep_assessment(session: Session, code: str, specimens: list[str], decision:
         .where(excursion_item.c.excursion_code == code, excursion_item.c.specimen_code.in_(specimens))
         .values(decision=decision, assessed_at=at, assessed_event=event.leaf_hash)
     )
+
+
+def excursions_to_assess(session: Session, actor: Actor, limit: int) -> "list[Row[Any]]":
+    """Return code, container, ended_at and to_assess of excursions that are over and left something to assess, the oldest
+    first, of the places where the actor assesses.
+    """
+    scope = actor.scope(Permission.HOLD_LIFT)
+    statement = (
+        select(excursion.c.code, excursion.c.container_code, excursion.c.ended_at, _left)
+        .join(excursion_item, excursion_item.c.excursion_code == excursion.c.code)
+        .where(excursion.c.annulled_at.is_(None), excursion.c.ended_at.is_not(None), scope.of(excursion.c.site_code))
+        .where(_standing, excursion_item.c.decision.is_(None))
+        .group_by(excursion.c.code, excursion.c.container_code, excursion.c.ended_at)
+        .order_by(excursion.c.ended_at, excursion.c.code)
+        .limit(limit)
+    )
+    return list(session.execute(statement))

@@ -16,6 +16,7 @@ from sqlmodel import Session
 from biobank.acts.bank import Bank
 from biobank.acts.two_person import list_pending
 from biobank.alarms.queries import alarms_calling
+from biobank.alarms.rota import rotas_to_mend
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
@@ -28,6 +29,7 @@ from biobank.donors.visits import waiting_identifications
 from biobank.foundation.clock import now
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
+from biobank.monitoring.queries import excursions_to_assess
 from biobank.pages.alarms.said import CAUSES
 from biobank.pages.quality.notices import NEWS
 from biobank.pages.ui.code_pages import code_href
@@ -44,7 +46,7 @@ from biobank.specimens.models import kit, lot_test, specimen
 from biobank.specimens.queries import EXPIRY
 from biobank.specimens.scoping import at_sites_of, lots_at_sites_of, specimens_at_sites_of
 from biobank.storage.counts import findings_to_settle, list_counts
-from biobank.storage.queries import stored_without_a_slot
+from biobank.storage.queries import kept_with_others, stored_without_a_slot
 from biobank.unfinished.kinds import open_acts
 from biobank.withdrawals.next_acts import COUNT, PRINT, acts_waiting_for
 from biobank.withdrawals.outcomes import measures_to_do
@@ -130,6 +132,9 @@ def read_tasks(session: Session, actor: Actor, bank: Bank) -> list[Task]:
         _counts,
         _findings,
         _without_a_slot,
+        _with_others,
+        _excursions,
+        _rotas,
         _notices,
         _adverse,
         _measures,
@@ -310,6 +315,30 @@ def _without_a_slot(session: Session, actor: Actor, _at: datetime) -> Iterator[T
         detail = f"in {row.container_code}, place unknown"
         href = f"/specimens/{row.code}/store?container={row.container_code}"
         yield Task("Find its place in the box", row.code, href, "waiting", row.last_occurred_at, detail)
+
+
+def _with_others(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    """Tubes that stand where keeping infectious material apart does not let them."""
+    if not actor.may(P.STORAGE_RECORD, at=ANYWHERE):
+        return
+    for row in kept_with_others(session, actor.scope(P.STORAGE_RECORD), limit=SHOWN_EACH):
+        what = "Infectious: take it to an isolated place" if row.infectious else "Not infectious: out of the isolated place"
+        href = f"/specimens/{row.code}/store"
+        yield Task(what, row.code, href, "overdue", row.last_occurred_at, f"in {row.container_code}, among others")
+
+
+def _excursions(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    if not actor.may(P.HOLD_LIFT, at=ANYWHERE):
+        return
+    for row in excursions_to_assess(session, actor, SHOWN_EACH):
+        detail = f"in {row.container_code}, {row.to_assess} {'tube' if row.to_assess == 1 else 'tubes'}"
+        yield Task("Assess what an excursion reached", row.code, code_href(row.code), "waiting", row.ended_at, detail)
+
+
+def _rotas(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    for at_site, nobody in rotas_to_mend(session, actor)[:SHOWN_EACH]:
+        detail = f"{', '.join(words(who) for who in nobody)}: nobody to call"
+        yield Task("Set anew who is called", at_site, f"/rotas/{at_site}/set", "overdue", None, detail)
 
 
 def _notices(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:

@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import WHOLE
 from biobank.custody.recording import Circumstances, acknowledge
 from biobank.custody.states import HoldScope
 from biobank.donors.markers import reactive_stands
@@ -15,6 +16,7 @@ from biobank.foundation.errors import Conflict
 from biobank.quality.events import IsolationDecided
 from biobank.quality.holds import find_scope, site_of_act
 from biobank.quality.streams import record_on_stream
+from biobank.storage.queries import kept_with_others
 
 
 class IsolationStands(Conflict):
@@ -43,6 +45,7 @@ class IsolationAnswer(BaseModel):
 
     donor: str
     kept_apart: bool
+    to_move: int = Field(description="Stored tubes of the donor that may not stand where they do: tasks of their sites.")
     receipt: str
 
 
@@ -61,4 +64,5 @@ def decide_isolation(session: Session, act: Act, code: str, request: IsolationRe
     event = IsolationDecided(kept_apart=request.kept_apart, reason=request.reason)
     site = site_of_act(act.actor, Permission.QUALITY_DECIDE, scope)
     done = record_on_stream(session, act, code, event, request, site=site, donor_code=code)
-    return IsolationAnswer(donor=code, kept_apart=request.kept_apart, receipt=acknowledge(act, [done]))
+    to_move = len(kept_with_others(session, WHOLE, donor=code))
+    return IsolationAnswer(donor=code, kept_apart=request.kept_apart, to_move=to_move, receipt=acknowledge(act, [done]))

@@ -17,6 +17,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import SecondPersonMustDiffer
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import WHOLE
 from biobank.custody.recording import AHEAD, Circumstances, Instant, acknowledge
 from biobank.custody.states import HoldScope
 from biobank.donors.identity import keep_document
@@ -39,6 +40,7 @@ from biobank.quality.holds import Scope, find_scope
 from biobank.quality.stored_files import require_stored
 from biobank.quality.streams import record_on_stream
 from biobank.specimens.shapes import Named
+from biobank.storage.queries import kept_with_others
 
 
 class SampledLater(Conflict):
@@ -107,6 +109,7 @@ class MarkerRecorded(BaseModel):
     donor: str
     marker: MarkerPublic
     kept_apart: bool
+    to_move: int = Field(description="Stored tubes of the donor that may not stand where they do: tasks of their sites.")
     receipt: str
 
 
@@ -147,7 +150,11 @@ def enter_marker(session: Session, act: Act, code: str, request: EnterMarker) ->
     }
     keep_result(session, values)
     return MarkerRecorded(
-        donor=code, marker=_public(_row(session, code, result)), kept_apart=kept_apart, receipt=acknowledge(act, done)
+        donor=code,
+        marker=_public(_row(session, code, result)),
+        kept_apart=kept_apart,
+        to_move=len(kept_with_others(session, WHOLE, donor=code)),
+        receipt=acknowledge(act, done),
     )
 
 
@@ -188,7 +195,11 @@ def decide_marker(session: Session, act: Act, code: str, marker: UUID, request: 
     )
     kept_apart = get_visible_donor(session, act.actor, code).kept_apart
     return MarkerRecorded(
-        donor=code, marker=_public(_row(session, code, marker)), kept_apart=kept_apart, receipt=acknowledge(act, [done])
+        donor=code,
+        marker=_public(_row(session, code, marker)),
+        kept_apart=kept_apart,
+        to_move=len(kept_with_others(session, WHOLE, donor=code)),
+        receipt=acknowledge(act, [done]),
     )
 
 

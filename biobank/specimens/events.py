@@ -8,7 +8,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.body_shape import COMMITS
 from biobank.custody.effects import Effect, body, entry, increment, minus, set_to
 from biobank.custody.event import Event
-from biobank.custody.events import BY_USER, CODE, INTO_THE_COLD, NO_OFFER
+from biobank.custody.events import BY_USER, CODE, INTO_THE_COLD, NO_OFFER, OUT
 from biobank.custody.states import Condition, HoldAct, State, StreamKind
 from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.kept_files import FileHash
@@ -135,7 +135,9 @@ class UnidentifiedFound(_Begins):
     permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     call: ClassVar[str] = "/specimens/unidentified"
     to_state: ClassVar[State] = State.RECEIVED
-    effect: ClassVar[Effect] = BY_USER | {"amount": body("amount"), "site_code": body("site"), "condition": body("condition")}
+    effect: ClassVar[Effect] = (
+        BY_USER | OUT | {"amount": body("amount"), "site_code": body("site"), "condition": body("condition")}
+    )
     label: ClassVar[str] = "Register unidentified item"
 
     condition: Condition
@@ -183,6 +185,7 @@ class Frozen(Event):
     """
 
     kind: Literal["specimen.frozen"] = "specimen.frozen"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
     call: ClassVar[str] = "/processings"
     from_states: ClassVar[frozenset[State]] = frozenset({State.IN_PROCESS, State.RECEIVED, State.CHECKED_OUT})
@@ -192,7 +195,7 @@ class Frozen(Event):
         "freeze_count": increment(),
         "banked_at": entry("occurred_at"),
         "out_since": entry("occurred_at"),
-        "use_by": set_to(None),
+        "use_by": body("use_by"),
     }
     label: ClassVar[str] = "Freeze"
 
@@ -206,6 +209,7 @@ class Frozen(Event):
     curve_sha256: FileHash | None = Field(default=None, description="Hash of the recorded cooling curve.")
     equipment: tuple[str, ...] = CODES
     reagent_lots: tuple[str, ...] = CODES
+    use_by: str | None = Field(default=None, pattern=INSTANT, description="When it is too old for use, frozen.")
 
 
 class Thawed(Event):

@@ -60,7 +60,7 @@ class NothingToResolve(Conflict):
 
 
 class CountOpen(Conflict):
-    """While a count is open nobody is shown what is expected."""
+    """A place is not compared with its record while two people count it."""
 
     code = "count_open"
     title = "A count is open"
@@ -269,7 +269,10 @@ def _said_by(session: Session, act: Act, scanned: Sequence[str]) -> set[str]:
 
 
 def require_no_open_count(session: Session, container: str) -> None:
-    """Raise CountOpen while a count of a place is open: what is expected there is shown to nobody."""
+    """Raise CountOpen while a count of a place is open: comparing it would tell a counter what the first one found amiss.
+
+    The form of a count names nothing; whoever looks at the map of the place meanwhile is not hindered.
+    """
     if open_count(session, container) is not None:
         raise CountOpen(f"A count of {container} is open. Compare it when that is over.", subject=container)
 

@@ -234,6 +234,42 @@ def stored_without_a_slot(session: Session, actor: Actor, limit: int) -> "Sequen
     ).all()
 
 
+_NOT_KEPT_APART = text(
+    """
+    WITH RECURSIVE apart AS (
+        SELECT code FROM storage_container WHERE isolated
+        UNION
+        SELECT c.code FROM apart JOIN storage_container c ON c.parent_code = apart.code
+    ), safe AS (
+        SELECT code FROM storage_container WHERE purpose <> 'storage'
+        UNION
+        SELECT c.code FROM safe JOIN storage_container c ON c.parent_code = safe.code
+    ), wrong AS (
+        SELECT k.code, k.container_code, k.donor_code, k.last_occurred_at, true AS infectious
+        FROM donor d JOIN custody k ON k.donor_code = d.code
+        WHERE d.kept_apart AND k.state = 'stored' AND k.container_code NOT IN (SELECT code FROM apart)
+        UNION ALL
+        SELECT k.code, k.container_code, k.donor_code, k.last_occurred_at, false
+        FROM apart JOIN custody k ON k.container_code = apart.code LEFT JOIN donor d ON d.code = k.donor_code
+        WHERE k.state = 'stored' AND d.kept_apart IS NOT TRUE
+    )
+    SELECT wrong.code, wrong.container_code, wrong.last_occurred_at, wrong.infectious
+    FROM wrong JOIN storage_container c ON c.code = wrong.container_code
+    WHERE wrong.container_code NOT IN (SELECT code FROM safe)
+      AND (:everywhere OR c.site_code = ANY(:sites))
+      AND (CAST(:donor AS text) IS NULL OR wrong.donor_code = :donor)
+    ORDER BY wrong.last_occurred_at, wrong.code LIMIT :limit
+    """
+)
+
+
+def kept_with_others(session: Session, scope: Scope, *, donor: str | None = None, limit: int | None = None) -> Any:
+    """Return code, container_code, last_occurred_at and infectious of stored tubes that may not stand where they do: infectious
+    material among other, or other in an isolated place (`rules.KeptApart`). Where everything is taken nothing is named.
+    """
+    return session.execute(_NOT_KEPT_APART, scope.bound() | {"donor": donor, "limit": limit}).all()
+
+
 def find_position(session: Session, container_code: str | None, place: str) -> "Row[Any] | None":
     """Return a position by its PS- code, or by its label in a container; None when there is none."""
     if place.upper().startswith("PS-"):

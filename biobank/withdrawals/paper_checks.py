@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, insert, select
 from sqlmodel import Session
@@ -23,6 +24,7 @@ from biobank.donors.wristbands import band_in_force
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.people.queries import zone_of
 from biobank.transparency import canonical
 from biobank.transparency.models import event as _event
 from biobank.withdrawals.case import Case, find_row, open_case, record_on_case
@@ -112,12 +114,13 @@ def _content(case: Case, tubes: list[str], sheet: UUID, act: Act, until: datetim
 
 @dataclass(frozen=True)
 class Sheet:
-    """A fetched sheet, as it is printed."""
+    """A fetched sheet, as it is printed; `zone`: of the clocks where it is filled in."""
 
     content: dict[str, Any]
     content_sha256: str
     leaf_hash: str
     receipt: str
+    zone: ZoneInfo
 
 
 def read_sheet(session: Session, actor: Actor, code: str, sheet: UUID) -> Sheet:
@@ -128,7 +131,8 @@ def read_sheet(session: Session, actor: Actor, code: str, sheet: UUID) -> Sheet:
         raise NotFound(f"There is no such paper check of {code}.", subject=code)
     content = bytes(row.content)
     whole = hashlib.sha256(content).hexdigest()
-    return Sheet(canonical.parse(content), whole, bytes(row.event_hash).hex(), row.receipt)
+    said: Any = canonical.parse(content)
+    return Sheet(said, whole, bytes(row.event_hash).hex(), row.receipt, zone_of(session, said["clinic"]))
 
 
 def moment_at_bedside(session: Session, act: Act, case: Case, product: str, given: Circumstances) -> datetime:

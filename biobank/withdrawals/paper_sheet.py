@@ -1,5 +1,8 @@
 """The sheet for the bedside on paper: what it is about, lines for two people to fill in, how it is checked later. Pure."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 from biobank.labels.paper import Paper
 from biobank.specimens.materials import amount_text
 from biobank.withdrawals.paper_checks import Sheet
@@ -17,7 +20,9 @@ def draw(sheet: Sheet) -> bytes:
     content = sheet.content
     page = Paper(f"Bedside check on paper, {content['withdrawal']}", f"{content['withdrawal']} · sheet {content['sheet']}")
     page.heading(f"Bedside check on paper: {content['withdrawal']}")
-    page.line(f"Good until {content['good_until']}. Fetched {content['fetched_at']} by {content['fetched_by']}.", bold=True)
+    until, fetched = (_clock(content[name], sheet.zone) for name in ("good_until", "fetched_at"))
+    page.line(f"Good until {until}.", bold=True)
+    page.line(f"Fetched {fetched} by {content['fetched_by']}. Write every time as the clocks of the clinic show it.")
     page.paragraph(_LEAD)
     page.gap()
     page.line(f"Donor and recipient: {content['donor']}    Clinic: {content['clinic']}")
@@ -38,3 +43,9 @@ def draw(sheet: Sheet) -> bytes:
     )
     page.paragraph(sheet.receipt)
     return page.finish()
+
+
+def _clock(instant: str, zone: ZoneInfo) -> str:
+    """Return an instant as the clocks of the clinic show it, with their zone."""
+    shown = datetime.fromisoformat(instant).astimezone(zone)
+    return f"{shown:%Y-%m-%d %H:%M} ({zone.key}, UTC{shown:%z})"

@@ -11,6 +11,7 @@ from biobank.alarms.rota import lines_due
 from biobank.alarms.watch import watch_for_alarms
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
+from biobank.pages.today import read_tasks
 from tests import seed
 from tests.conftest import Api
 from tests.monitoring.test_excursions import a_tank, frozen, move, put, read
@@ -226,3 +227,84 @@ def test_the_alarm_of_a_tank_that_failed_ends_when_it_is_empty_and_all_is_assess
     again = a_box(api, parent=tank)
     put(api, new, again)
     assert watch(api) == 1 and alarms(api)[0]["cause"] == "excursion", "somebody put a tube into it"
+
+
+def every_task(api: Api, login: str) -> list[tuple[str, str]]:
+    actor = api.test_bank.actor(login)
+    tasks = api.test_bank.write(lambda s: read_tasks(s, actor, api.test_bank.bank))
+    return [(one.what, one.subject) for one in tasks]
+
+
+def shut(api: Api, badge: str) -> None:
+    answer = api.admin.patch(f"/users/{badge}", json={"active": False, "reason": "left_the_bank"})
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_line_of_the_rota_that_reaches_nobody_is_passed_over_and_told(api: Api, visit: Visit) -> None:
+    assert set_rota(api, (TECH2, 0), ("quality", 10), (TECH, 20)).status_code == 200
+    shut(api, TECH2)
+
+    (rota,) = api.lab_tech.get("/rotas").json()["items"]
+    assert rota["nobody"] == [TECH2]
+    assert ("Set anew who is called", "LAB") in every_task(api, "quality")
+    assert "Set anew who is called" not in {what for what, _ in every_task(api, "lab_tech")}
+    assert f"{TECH2} (nobody to call), then Quality after 10 min" in visit("quality").get_page("/rotas")
+    read(api, a_tank(api), -15_000)
+    watch(api)
+
+    (one,) = alarms(api)
+    assert steps(api, one["code"]) == [("raised", ["quality"])]
+    later(api, minutes=21)
+    watch(api)
+    assert steps(api, one["code"])[1:] == [("escalated", [TECH])]
+
+
+def test_where_a_rota_reaches_nobody_at_all_everybody_who_handles_material_there_is_called(api: Api, visit: Visit) -> None:
+    assert set_rota(api, (TECH2, 0)).status_code == 200
+    read(api, a_tank(api), -15_000)
+    watch(api)
+    (one,) = alarms(api)
+    assert steps(api, one["code"]) == [("raised", [TECH2])] and one["code"] not in visit("lab_tech").get_page("/")
+
+    shut(api, TECH2)
+
+    assert one["code"] in visit("lab_tech").get_page("/")
+    assert one["code"] not in visit("north_tech").get_page("/")
+    assert "So everybody who handles material there, at once" in visit("quality").get_page("/rotas")
+
+
+def test_an_excursion_that_is_over_before_anybody_looks_calls_and_is_qualitys_until_it_is_assessed(api: Api) -> None:
+    tank, (tube,) = a_tank(api), frozen(api)
+    put(api, tube, a_box(api, parent=tank))
+    later(api, minutes=10)
+    found = read(api, tank, -15_000)["excursions"]
+    later(api, minutes=1)
+    read(api, tank, -190_000)
+    later(api, minutes=1)
+
+    assert (watch(api), watch(api)) == (1, 0)
+
+    (one,) = alarms(api)
+    assert (one["cause"], one["subject"], one["state"]) == ("excursion", found[0], "sounding")
+    assert ("Assess what an excursion reached", found[0]) in every_task(api, "quality")
+    assert "Assess what an excursion reached" not in {what for what, _ in every_task(api, "lab_tech")}
+    body = {"decision": "released", "reason": "short_and_cold_enough"}
+    assert sign_and_post(api.quality, "released", f"/excursions/{found[0]}/assess", body).status_code == 200
+    assert (watch(api), watch(api)) == (1, 0)
+    assert [one["state"] for one in alarms(api)] == ["resolved"]
+    log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    assert '"because":"assessed"' in log
+    assert "Assess what an excursion reached" not in {what for what, _ in every_task(api, "quality")}
+
+
+def test_an_excursion_that_somebody_was_called_for_is_over_with_its_place(api: Api) -> None:
+    tank, (tube,) = a_tank(api), frozen(api)
+    put(api, tube, a_box(api, parent=tank))
+    later(api, minutes=10)
+    read(api, tank, -15_000)
+    watch(api)
+    later(api, minutes=10)
+    read(api, tank, -190_000)
+
+    assert (watch(api), watch(api)) == (1, 0)
+    assert [one["state"] for one in alarms(api)] == ["resolved"], "what is left to assess is quality's task, and calls nobody"

@@ -194,3 +194,29 @@ def test_a_hand_over_is_declined_with_a_reason_or_taken_back(api: Api, visit: Vi
     visit("lab_tech").submit(f"{second}/decline", {}, draw=second)
     reasons = [one["decline_reason"] for one in api.lab_tech.get("/handovers").json()["items"]]
     assert sorted(reasons) == ["taken_back", "too_warm"]
+
+
+def test_what_its_donor_keeps_apart_is_a_task_wherever_it_stands_among_others(api: Api) -> None:
+    box, apart, tube = a_box(api), a_box(api, isolated=True), a_placed_tube(api)
+
+    def put(where: str) -> int:
+        body = {"container": where, "expected_seq": seq_of(api, tube)}
+        return int(api.lab_tech.post(f"/specimens/{tube}/store", json=body).status_code)
+
+    def isolate(kept_apart: bool) -> Any:
+        donor = api.quality.get(f"/specimens/{tube}").json()["donor"]
+        body = {"kept_apart": kept_apart, "reason": "looked_at_again"}
+        answer = api.quality.post(f"/donors/{donor}/isolation", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["to_move"]
+
+    assert put(box) == 201 and every_task(api, "lab_tech") == []
+    assert isolate(True) == 1
+    assert every_task(api, "lab_tech") == [("overdue", "Infectious: take it to an isolated place", tube)]
+    assert every_task(api, "north_tech") == []
+    assert (put(a_box(api)), put(apart)) == (409, 201)
+    assert every_task(api, "lab_tech") == []
+    assert isolate(False) == 1
+    assert every_task(api, "lab_tech") == [("overdue", "Not infectious: out of the isolated place", tube)]
+    assert put(a_box(api, purpose="quarantine", isolated=True)) == 201
+    assert every_task(api, "lab_tech") == []

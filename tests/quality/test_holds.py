@@ -10,6 +10,7 @@ from biobank.custody.hold_coverage import holds_on
 from biobank.custody.snapshots import load
 from biobank.custody.states import HOLD_BLOCKS, HoldKind
 from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
 from biobank.specimens.models import SpecimenParent
 from tests.conftest import Api, Client
@@ -277,3 +278,23 @@ def test_a_hold_changes_no_state(api: Api) -> None:
     before = state_of(api, story.vials[0])
     place(api.lab_tech, "recall", "specimen", story.vials[0])
     assert state_of(api, story.vials[0]) == before
+
+
+def test_a_hold_is_lifted_when_that_is_recorded_whatever_time_is_stated(api: Api) -> None:
+    vial = a_story(api).vials[0]
+    hold = place(api.lab_tech, "quality", "specimen", vial).json()["id"]
+    began = clock.now()
+    later(api, hours=1)
+    between = rfc3339(clock.now())
+
+    def holds_then() -> list[str]:
+        return [one["kind"] for one in api.quality.get(f"/specimens/{vial}", params={"at": between}).json()["holds"]]
+
+    assert holds_then() == ["quality"]
+    later(api, hours=1)
+    stated = {"occurred_at": rfc3339(began + timedelta(minutes=1)), "late_entry": True, "reason_text": "decided then"}
+    answer = sign_and_post(api.quality, "hold_lifted", f"/holds/{hold}/lift", {"reason": "all_well"} | stated)
+    assert answer.status_code == 200, answer.text
+
+    assert holds_then() == ["quality"], "what it covered it covered"
+    assert api.quality.get(f"/specimens/{vial}").json()["holds"] == []

@@ -209,3 +209,20 @@ def test_no_act_towards_use_happens_after_the_clock(kind: str) -> None:
 
     assert "expired" not in why_not(AT + timedelta(seconds=1))
     assert "expired" in why_not(AT)
+
+
+def test_freezing_starts_the_clock_that_a_site_gave_frozen_material(api: Api) -> None:
+    body = {"site": "LAB", "material": "prp", "condition": "frozen", "use_by_s": 86_400}
+    assert sign_and_post(api.quality, "decided", "/material-limits", body).status_code == 200
+
+    def work(session: Session) -> tuple[str | None, datetime | None]:
+        fresh = comes_to_be(session, api, MaterialName.PRP, "specimen.derived", Condition.FRESH)
+        cold = Frozen(programme="p", cryoprotectant="none", cryoprotectant_contact_s=0)
+        record(session, stage(api.test_bank), [Move(load(session, [fresh.code], lock=True)[fresh.code], cold, site="LAB")], NOW)
+        frozen = load(session, [fresh.code])[fresh.code]
+        return frozen.projection.use_by, frozen.expires_at
+
+    use_by, expires_at = api.test_bank.write(work)
+
+    assert use_by is not None and expires_at == datetime.fromisoformat(use_by)
+    assert abs(expires_at - clock.now() - timedelta(days=1)) < timedelta(minutes=2)

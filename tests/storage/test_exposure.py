@@ -566,3 +566,16 @@ def test_a_map_of_the_past_shows_the_names_and_the_marks_of_then(api: Api) -> No
     assert seen(at=then) == seen(as_known_at=then) == ("Box of then", "Tank of then", marked)
     assert seen() == ("Box of now", "Tank of now", {"C2": None, "C3": None})
     assert seen(at=start) == first
+
+
+def test_the_clock_of_a_frozen_item_that_nobody_can_name_runs_from_when_it_was_found(api: Api) -> None:
+    answer = api.lab_tech.post("/specimens/unidentified", json={"site": "LAB", "condition": "frozen"})
+    assert answer.status_code == 201, answer.text
+    code = answer.json()["specimen"]
+    later(api, minutes=30)
+
+    assert exposure(api, code)["total_s"] in range(1800, 1810)
+
+    assert put(api, code, a_box(api, purpose="quarantine", **COLD)).status_code == 201
+    later(api, minutes=30)
+    assert exposure(api, code)["total_s"] in range(1800, 1820)

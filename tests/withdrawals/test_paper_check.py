@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import psycopg
@@ -66,6 +67,7 @@ def test_a_sheet_names_the_tubes_is_signed_by_the_log_and_is_always_the_same(api
     band = donors.band(api, story.donor)
     refused(story.api.lab_tech.post(f"/withdrawals/{story.code}/paper-checks", json={}), 403, "not_permitted")
 
+    assert api.admin.patch("/sites/CLINIC", json={"timezone": "Asia/Kolkata"}).status_code == 200
     answer = fetched(story)
 
     assert answer.status_code == 201, answer.text
@@ -79,6 +81,8 @@ def test_a_sheet_names_the_tubes_is_signed_by_the_log_and_is_always_the_same(api
     for shown in (story.vials[0], band, story.donor, said["content_sha256"], event["leaf_hash"]):
         assert shown in text
     assert api.clinic_staff.get(path).content == printed.content
+    until = datetime.fromisoformat(said["good_until"]).astimezone(ZoneInfo("Asia/Kolkata"))
+    assert f"Good until {until:%Y-%m-%d %H:%M} ({until.tzinfo}, UTC{until:%z})" in text and said["good_until"] not in text
     refused(api.clinic_staff.get(path.replace(story.code, a_story(api).up_to("request").code)), 404, "not_found")
 
 

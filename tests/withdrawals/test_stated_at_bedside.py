@@ -1,6 +1,6 @@
 """At the bedside a stated time is neither a way around a stop, a clock or a release, nor a trap for what is true."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -135,3 +135,33 @@ def test_a_hold_that_stood_at_the_stated_time_and_was_lifted_since_stands_agains
     refused(story.administer(**on_paper(form, held, started_at=rfc3339(held))), 409, "on_hold")
     soon = free + timedelta(minutes=1)
     assert story.administer(**on_paper(form, soon, started_at=rfc3339(soon))).status_code == 200
+
+
+def test_a_band_stands_for_nobody_from_the_time_on_at_which_it_was_taken_off(api: Api) -> None:
+    story = a_story(api).up_to("thaw")
+    story.band = donors.band(api, story.donor)
+    later(api, minutes=20)
+    sealed(api)
+    assert story.check().status_code == 201
+    assert story.check(api.clinic_staff).json()["status"] == "released"
+    later(api, minutes=3)
+    began = rfc3339(clock.now())
+    later(api, minutes=2)
+    off = ago(minutes=10)
+    body = {"reason": "removed", "occurred_at": off}
+
+    assert api.clinician.post(f"/wristbands/{story.band}/void", json=body).status_code == 200
+
+    assert rfc3339(datetime.fromisoformat(api.clinician.get(f"/wristbands/{story.band}").json()["voided_at"])) == off
+    sealed(api)
+    assert refused(story.administer(started_at=began), 409, "release_ended")["because"] == "band_voided"
+
+
+def test_a_band_is_taken_off_no_earlier_than_it_was_put_on_and_no_later_than_that_is_entered(api: Api) -> None:
+    story = a_story(api).up_to("thaw")
+    for minutes in (-1, 14):
+        band = donors.band(api, story.donor)
+        answer = api.clinician.post(f"/wristbands/{band}/void", json={"reason": "damaged", "occurred_at": ago(minutes=minutes)})
+        assert answer.status_code in (200, 409), answer.text
+        shown = api.clinician.get(f"/wristbands/{band}").json()
+        assert shown["voided_at"] is None or shown["issued_at"] <= shown["voided_at"] <= rfc3339(clock.now())

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
 from biobank.alarms.events import Told
-from biobank.alarms.rota import CALLED, SetRota, list_rotas, rota_refusals, rotas, set_rota
+from biobank.alarms.rota import CALLED, Rota, RotaPublic, SetRota, list_rotas, rota_refusals, rotas, set_rota
 from biobank.auth.actor import Actor
 from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
@@ -30,18 +30,26 @@ async def show_rotas(request: Request, reading: PageReading) -> Response:
     """List who is called at each site."""
 
     def query(session: Session, actor: Actor) -> list[dict[str, Any]]:
-        known = {one.site: one.lines for one in list_rotas(session, actor).items}
+        known = {one.site: one for one in list_rotas(session, actor).items}
         return [
             {
                 "site": one.code,
-                "order": ", then ".join(f"{words(line.who)} {_after(line)}" for line in known.get(one.code, ()))
-                or "Everybody who handles material there, at once",
+                "order": _order(known.get(one.code)),
                 "may": not rota_refusals(actor, one.code),
             }
             for one in list_sites(session, actor).items
         ]
 
     return render(request, "rotas.html", rows=await reading(query))
+
+
+def _order(rota: RotaPublic | None) -> str:
+    lines = [] if rota is None else [(line, line.who in rota.nobody) for line in rota.lines]
+    said = ", then ".join(f"{words(line.who)} {'(nobody to call)' if gone else _after(line)}" for line, gone in lines)
+    if all(gone for _, gone in lines):
+        said = f"{said}. So everybody" if said else "Everybody"
+        return f"{said} who handles material there, at once"
+    return said
 
 
 def _after(line: Told) -> str:
@@ -52,7 +60,7 @@ def _read(session: Session, actor: Actor, asked: Asked) -> list[Told]:
     site = str(asked.path["site"])
     get_site(session, site)
     asked.opens(rota_refusals(actor, site))
-    return rotas(session).get(site, [])
+    return list(rotas(session).get(site, Rota()).lines)
 
 
 def _fields(row: Any) -> list[Field]:

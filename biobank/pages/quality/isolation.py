@@ -1,5 +1,7 @@
 """Keeping everything of a donor apart for infection, and no longer."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from sqlmodel import Session
 
@@ -33,6 +35,13 @@ def _draw(at: Opened[DonorPublic]) -> ActForm:
     )
 
 
+def _after(at: Opened[DonorPublic], body: IsolationRequest, answer: Any) -> Done:
+    count = answer["to_move"]
+    said = "Kept apart." if body.kept_apart else "No longer kept apart."
+    tubes = f"{count} {'tube stands' if count == 1 else 'tubes stand'} where that is not allowed: Today of its site names each."
+    return Done(f"/donors/{at.code}", said, tubes if count else "", "care" if count else "ok")
+
+
 ActPage(
     address="/donors/{code}/isolation",
     reads=_donor_of,
@@ -41,5 +50,5 @@ ActPage(
     names=("reason",),
     given=lambda at: {"kept_apart": not at.read.kept_apart},
     use_case=decide_isolation,
-    after=lambda at, body, _answer: Done(f"/donors/{at.code}", "Kept apart." if body.kept_apart else "No longer kept apart."),
+    after=_after,
 ).on(router)
