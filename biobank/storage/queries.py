@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import CTE, ColumnElement, Row, false, func, or_, select, text, true, union_all
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -12,6 +12,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import Scope
 from biobank.custody.locks import locked
 from biobank.custody.models import custody
+from biobank.donors.models import donor as donors
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.storage.allocation import Slot
@@ -234,40 +235,33 @@ def stored_without_a_slot(session: Session, actor: Actor, limit: int) -> "Sequen
     ).all()
 
 
-_NOT_KEPT_APART = text(
-    """
-    WITH RECURSIVE apart AS (
-        SELECT code FROM storage_container WHERE isolated
-        UNION
-        SELECT c.code FROM apart JOIN storage_container c ON c.parent_code = apart.code
-    ), safe AS (
-        SELECT code FROM storage_container WHERE purpose <> 'storage'
-        UNION
-        SELECT c.code FROM safe JOIN storage_container c ON c.parent_code = safe.code
-    ), wrong AS (
-        SELECT k.code, k.container_code, k.donor_code, k.last_occurred_at, true AS infectious
-        FROM donor d JOIN custody k ON k.donor_code = d.code
-        WHERE d.kept_apart AND k.state = 'stored' AND k.container_code NOT IN (SELECT code FROM apart)
-        UNION ALL
-        SELECT k.code, k.container_code, k.donor_code, k.last_occurred_at, false
-        FROM apart JOIN custody k ON k.container_code = apart.code LEFT JOIN donor d ON d.code = k.donor_code
-        WHERE k.state = 'stored' AND d.kept_apart IS NOT TRUE
-    )
-    SELECT wrong.code, wrong.container_code, wrong.last_occurred_at, wrong.infectious
-    FROM wrong JOIN storage_container c ON c.code = wrong.container_code
-    WHERE wrong.container_code NOT IN (SELECT code FROM safe)
-      AND (:everywhere OR c.site_code = ANY(:sites))
-      AND (CAST(:donor AS text) IS NULL OR wrong.donor_code = :donor)
-    ORDER BY wrong.last_occurred_at, wrong.code LIMIT :limit
-    """
-)
+def _with_all_inside(which: ColumnElement[bool], name: str) -> CTE:
+    """The codes of some containers and of everything in them."""
+    of = select(container.c.code).where(which).cte(name, recursive=True)
+    inner = container.alias()
+    return of.union(select(inner.c.code).join(of, inner.c.parent_code == of.c.code))
 
 
 def kept_with_others(session: Session, scope: Scope, *, donor: str | None = None, limit: int | None = None) -> Any:
     """Return code, container_code, last_occurred_at and infectious of stored tubes that may not stand where they do: infectious
     material among other, or other in an isolated place (`rules.KeptApart`). Where everything is taken nothing is named.
     """
-    return session.execute(_NOT_KEPT_APART, scope.bound() | {"donor": donor, "limit": limit}).all()
+    apart = _with_all_inside(container.c.isolated, "apart")
+    safe = _with_all_inside(container.c.purpose != "storage", "safe")
+    of = custody.c
+    found = (
+        select(of.code, of.container_code, of.donor_code, of.last_occurred_at)
+        .join_from(custody, container, container.c.code == of.container_code)
+        .where(of.state == "stored", scope.of(container.c.site_code), of.container_code.not_in(select(safe.c.code)))
+    )
+    infectious, isolated = select(donors.c.code).where(donors.c.kept_apart), select(apart.c.code)
+    among = found.add_columns(true().label("infectious")).where(of.donor_code.in_(infectious), of.container_code.not_in(isolated))
+    alone = found.add_columns(false().label("infectious")).where(
+        of.container_code.in_(isolated), or_(of.donor_code.is_(None), of.donor_code.not_in(infectious))
+    )
+    wrong = union_all(among, alone).subquery()
+    statement = select(wrong).order_by(wrong.c.last_occurred_at, wrong.c.code).limit(limit)
+    return session.execute(statement if donor is None else statement.where(wrong.c.donor_code == donor)).all()
 
 
 def find_position(session: Session, container_code: str | None, place: str) -> "Row[Any] | None":
