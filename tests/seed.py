@@ -84,7 +84,7 @@ TESTED = {"method": "By the book", "laboratory": "North Lab"}
 
 def sites_and_users(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
     """Write them with plain SQL: the services that make users have tests of their own."""
-    hashed = hash_now(PASSWORD)
+    hashed = hash_now(PASSWORD).stored
     instant = clock.now()
     for code, name, kind in SITES:
         connection.execute(

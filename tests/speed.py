@@ -7,8 +7,7 @@ import os
 from typing import Any
 
 import psycopg
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
+from argon2 import PasswordHasher
 from sqlalchemy import Engine, make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.util import LRUCache
@@ -23,7 +22,7 @@ def work_quickly() -> None:
     The hash is the real one: a story of a withdrawal has a dozen signatures of 50 ms each otherwise. Each test opens three
     engines of one shape, and compiling the same statements again was a fifth of its time.
     """
-    passwords._hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    passwords._cost = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     compiled: LRUCache[Any, Any] = LRUCache(5_000)
 
     def alike(one: Any, other: object) -> bool:

@@ -26,9 +26,10 @@ APPEND_ONLY = (
 NEVER_DELETED = (
     "adverse_event", "alarm", "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor",
     "excursion", "excursion_item", "handover", "handover_item", "harvest", "hold", "identification", "kit", "kit_binding",
-    "kit_label", "lot", "named_performer", "notice", "outcome_measure", "pending_act", "register_authorisation",
-    "register_entry", "sensor", "sensor_doubt", "shipment", "signature", "specimen", "specimen_parent", "stock_count",
-    "storage_reading", "stream_head", "unit_disposition", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
+    "kit_label", "lot", "named_performer", "notice", "outcome_measure", "pending_act", "personal_key",
+    "register_authorisation", "register_entry", "sensor", "sensor_doubt", "shipment", "signature", "specimen",
+    "specimen_parent", "stock_count", "storage_reading", "stream_head", "unit_disposition", "withdrawal", "withdrawal_item",
+    "withdrawal_pick", "wristband",
 )
 SEALER_ONLY = (
     "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "root_signature", "tile", "tree_head",
@@ -80,6 +81,7 @@ HIDDEN_FROM_AUDITOR = (
     "signature",
     "login_attempt",
     "app_user",
+    "personal_key",
 )
 
 GROUPS = ("biobank_app", "biobank_sealer", "biobank_auditor")
@@ -171,6 +173,7 @@ def upgrade() -> None:
     op.execute("GRANT SELECT (commit, subject) ON vault_document TO biobank_auditor")
     op.execute("GRANT SELECT (code, username, active, created_at) ON app_user TO biobank_auditor")
     op.execute("GRANT SELECT (id, user_code, meaning, act_hash, signed_at, used_at) ON signature TO biobank_auditor")
+    op.execute("GRANT SELECT (public, user_code, made_at, ended_at) ON personal_key TO biobank_auditor")
 
 
 def downgrade() -> None:

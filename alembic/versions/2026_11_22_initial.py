@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("slip_id", sa.Uuid(), nullable=True),
         sa.Column("slip_for", sa.Text(), nullable=True),
         sa.Column("person_code", sa.Text(), nullable=True),
+        sa.Column("enrolment", sa.LargeBinary(), nullable=True),
         sa.CheckConstraint(
             "(slip_id IS NULL) = (slip_for IS NULL) AND (slip_id IS NULL OR code_expires_at IS NOT NULL)",
             name=op.f("a_slip_brings_a_code_to_be_drawn_by_somebody"),
@@ -571,6 +572,21 @@ def upgrade() -> None:
         sa.UniqueConstraint("leaf_hash", name=op.f("uq_pending_leaf_hash")),
     )
     op.create_table(
+        "personal_key",
+        sa.Column("public", sa.LargeBinary(), nullable=False),
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("octet_length(public) = 32", name=op.f("personal_key_is_of_ed25519")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_personal_key_user_code")),
+        sa.PrimaryKeyConstraint("public", name=op.f("pk_personal_key")),
+        info={"never_deleted": True},
+    )
+    op.create_index(
+        "ix_one_personal_key_in_force", "personal_key", ["user_code"], unique=True, postgresql_where=sa.text("ended_at IS NULL")
+    )
+    op.create_table(
         "print_rule",
         sa.Column("site_code", sa.Text(), nullable=False),
         sa.Column("prefix", sa.Text(), nullable=False),
@@ -746,27 +762,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_shipment_from_site"), "shipment", ["from_site"], unique=False)
     op.create_index("ix_shipment_open", "shipment", ["code"], unique=False, postgresql_where=sa.text("closed_at IS NULL"))
     op.create_index(op.f("ix_shipment_to_site"), "shipment", ["to_site"], unique=False)
-    op.create_table(
-        "signature",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("user_code", sa.Text(), nullable=False),
-        sa.Column("meaning", sa.Text(), nullable=False),
-        sa.Column("act_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("signed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "meaning IN ('approved','rejected','released','hold_lifted','reversed','reviewed','witnessed','erased','role_change','resolved','decided','closed','performed','not_performed')",
-            name=op.f("signature_meaning_is_known"),
-        ),
-        sa.CheckConstraint("octet_length(act_hash) = 32", name=op.f("signature_is_bound_to_an_act")),
-        sa.CheckConstraint("used_at IS NULL OR used_at < expires_at", name=op.f("signature_is_used_in_time")),
-        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_signature_user_code")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_signature")),
-        sa.UniqueConstraint("token_hash", name=op.f("uq_signature_token_hash")),
-        info={"never_deleted": True},
-    )
     op.create_table(
         "split_storage_rule",
         sa.Column("site_code", sa.Text(), nullable=False),
@@ -973,37 +968,6 @@ def upgrade() -> None:
         info={"append_only": True, "sealer_only": True},
     )
     op.create_table(
-        "deviation",
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("severity", sa.Text(), nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
-        sa.Column("site_code", sa.Text(), nullable=False),
-        sa.Column("description_commit", sa.LargeBinary(), nullable=False),
-        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("opened_by", sa.Text(), nullable=False),
-        sa.Column("opened_event", sa.LargeBinary(), nullable=False),
-        sa.Column("cause", sa.Text(), nullable=True),
-        sa.Column("decision", sa.Text(), nullable=True),
-        sa.Column("closing_commit", sa.LargeBinary(), nullable=True),
-        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("closed_by", sa.Text(), nullable=True),
-        sa.Column("closed_event", sa.LargeBinary(), nullable=True),
-        sa.Column("closed_signature", sa.Uuid(), nullable=True),
-        sa.CheckConstraint("severity IN ('minor','major','critical')", name=op.f("deviation_severity_is_known")),
-        sa.CheckConstraint(
-            "(closed_at IS NULL) = (closed_by IS NULL) AND (closed_at IS NULL) = (closed_event IS NULL) AND (closed_at IS NULL) = (closed_signature IS NULL) AND (closed_at IS NULL) = (decision IS NULL) AND (closed_at IS NULL) = (cause IS NULL)",
-            name=op.f("a_closed_deviation_is_whole"),
-        ),
-        sa.ForeignKeyConstraint(["closed_event"], ["event.leaf_hash"], name=op.f("fk_deviation_closed_event")),
-        sa.ForeignKeyConstraint(["closed_signature"], ["signature.id"], name=op.f("fk_deviation_closed_signature")),
-        sa.ForeignKeyConstraint(["opened_event"], ["event.leaf_hash"], name=op.f("fk_deviation_opened_event")),
-        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_deviation_site_code")),
-        sa.PrimaryKeyConstraint("code", name=op.f("pk_deviation")),
-        info={"never_deleted": True},
-    )
-    op.create_index("ix_deviation_opened", "deviation", ["opened_at"], unique=False)
-    op.create_index(op.f("ix_deviation_site_code"), "deviation", ["site_code"], unique=False)
-    op.create_table(
         "donor_allergy",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
@@ -1208,33 +1172,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_lot_donor_code"), "lot", ["donor_code"], unique=False)
     op.create_index("ix_lot_started", "lot", ["started_at", "code"], unique=False)
     op.create_table(
-        "pending_act",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("act", sa.Text(), nullable=False),
-        sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("meaning", sa.Text(), nullable=False),
-        sa.Column("needs", sa.Text(), nullable=False),
-        sa.Column("site_code", sa.Text(), nullable=True),
-        sa.Column("proposed_by", sa.Text(), nullable=False),
-        sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("first_signature", sa.Uuid(), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("completed_by", sa.Text(), nullable=True),
-        sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("second_signature", sa.Uuid(), nullable=True),
-        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("completed_by IS NULL OR completed_by <> proposed_by", name=op.f("two_person_act_has_two_people")),
-        sa.ForeignKeyConstraint(["completed_by"], ["app_user.code"], name=op.f("fk_pending_act_completed_by")),
-        sa.ForeignKeyConstraint(["first_signature"], ["signature.id"], name=op.f("fk_pending_act_first_signature")),
-        sa.ForeignKeyConstraint(["proposed_by"], ["app_user.code"], name=op.f("fk_pending_act_proposed_by")),
-        sa.ForeignKeyConstraint(["second_signature"], ["signature.id"], name=op.f("fk_pending_act_second_signature")),
-        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_pending_act_site_code")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_act")),
-        info={"never_deleted": True},
-    )
-    op.create_index(op.f("ix_pending_act_subject"), "pending_act", ["subject"], unique=False)
-    op.create_table(
         "refresh_token",
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=False),
@@ -1334,6 +1271,31 @@ def upgrade() -> None:
         info={"append_only": True},
     )
     op.create_table(
+        "signature",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("meaning", sa.Text(), nullable=False),
+        sa.Column("act_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("signed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("key", sa.LargeBinary(), nullable=True),
+        sa.Column("by_key", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint(
+            "meaning IN ('approved','rejected','released','hold_lifted','reversed','reviewed','witnessed','erased','role_change','resolved','decided','closed','performed','not_performed')",
+            name=op.f("signature_meaning_is_known"),
+        ),
+        sa.CheckConstraint("(key IS NULL) = (by_key IS NULL)", name=op.f("signature_by_a_key_names_it")),
+        sa.CheckConstraint("octet_length(act_hash) = 32", name=op.f("signature_is_bound_to_an_act")),
+        sa.CheckConstraint("used_at IS NULL OR used_at < expires_at", name=op.f("signature_is_used_in_time")),
+        sa.ForeignKeyConstraint(["key"], ["personal_key.public"], name=op.f("fk_signature_key")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_signature_user_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_signature")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_signature_token_hash")),
+        info={"never_deleted": True},
+    )
+    op.create_table(
         "stock_count",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("container_code", sa.Text(), nullable=False),
@@ -1417,6 +1379,201 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_storage_reading_event_hash"), "storage_reading", ["event_hash"], unique=False)
     op.create_table(
+        "deviation",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("severity", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("description_commit", sa.LargeBinary(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("opened_by", sa.Text(), nullable=False),
+        sa.Column("opened_event", sa.LargeBinary(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=True),
+        sa.Column("decision", sa.Text(), nullable=True),
+        sa.Column("closing_commit", sa.LargeBinary(), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_by", sa.Text(), nullable=True),
+        sa.Column("closed_event", sa.LargeBinary(), nullable=True),
+        sa.Column("closed_signature", sa.Uuid(), nullable=True),
+        sa.CheckConstraint("severity IN ('minor','major','critical')", name=op.f("deviation_severity_is_known")),
+        sa.CheckConstraint(
+            "(closed_at IS NULL) = (closed_by IS NULL) AND (closed_at IS NULL) = (closed_event IS NULL) AND (closed_at IS NULL) = (closed_signature IS NULL) AND (closed_at IS NULL) = (decision IS NULL) AND (closed_at IS NULL) = (cause IS NULL)",
+            name=op.f("a_closed_deviation_is_whole"),
+        ),
+        sa.ForeignKeyConstraint(["closed_event"], ["event.leaf_hash"], name=op.f("fk_deviation_closed_event")),
+        sa.ForeignKeyConstraint(["closed_signature"], ["signature.id"], name=op.f("fk_deviation_closed_signature")),
+        sa.ForeignKeyConstraint(["opened_event"], ["event.leaf_hash"], name=op.f("fk_deviation_opened_event")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_deviation_site_code")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_deviation")),
+        info={"never_deleted": True},
+    )
+    op.create_index("ix_deviation_opened", "deviation", ["opened_at"], unique=False)
+    op.create_index(op.f("ix_deviation_site_code"), "deviation", ["site_code"], unique=False)
+    op.create_table(
+        "harvest",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("home_site_code", sa.Text(), nullable=False),
+        sa.Column("kit_code", sa.Text(), nullable=True),
+        sa.Column("identification_id", sa.Uuid(), nullable=True),
+        sa.Column("method", sa.Text(), nullable=True),
+        sa.Column("anatomical_site", sa.Text(), nullable=True),
+        sa.Column("transport_medium", sa.Text(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_harvest_donor_code")),
+        sa.ForeignKeyConstraint(["home_site_code"], ["site.code"], name=op.f("fk_harvest_home_site_code")),
+        sa.ForeignKeyConstraint(
+            ["identification_id", "donor_code"],
+            ["identification.id", "identification.donor_code"],
+            name="harvest_follows_an_identification_of_its_donor",
+        ),
+        sa.ForeignKeyConstraint(["kit_code"], ["kit.code"], name=op.f("fk_harvest_kit_code")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_harvest_site_code")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_harvest")),
+        sa.UniqueConstraint("code", "donor_code", name="harvest_is_named_by_code_and_donor"),
+        sa.UniqueConstraint("kit_code", name="a_kit_is_used_once"),
+        info={"never_deleted": True},
+    )
+    op.create_index(op.f("ix_harvest_donor_code"), "harvest", ["donor_code"], unique=False)
+    op.create_index("ix_harvest_started", "harvest", ["started_at", "code"], unique=False)
+    op.create_table(
+        "kit_binding",
+        sa.Column("kit_code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("identification_id", sa.Uuid(), nullable=False),
+        sa.Column("bound_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_kit_binding_donor_code")),
+        sa.ForeignKeyConstraint(
+            ["identification_id", "donor_code"],
+            ["identification.id", "identification.donor_code"],
+            name="kit_is_bound_by_an_identification_of_its_donor",
+        ),
+        sa.PrimaryKeyConstraint("kit_code", name=op.f("pk_kit_binding")),
+        info={"never_deleted": True},
+    )
+    op.create_index(op.f("ix_kit_binding_donor_code"), "kit_binding", ["donor_code"], unique=False)
+    op.create_table(
+        "lot_test",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("lot_code", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("sampled_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("laboratory", sa.Text(), nullable=False),
+        sa.Column("endotoxin_milli_eu_per_ml", sa.Integer(), nullable=True),
+        sa.Column("below_detection", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("viable_bp", sa.Integer(), nullable=True),
+        sa.Column("organism", sa.Text(), nullable=True),
+        sa.Column("report_sha256", sa.Text(), nullable=True),
+        sa.Column("completes", sa.Uuid(), nullable=True),
+        sa.Column("hold_id", sa.Uuid(), nullable=True),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('sterility','endotoxin','mycoplasma','viability','identity')", name=op.f("lot_test_is_known")
+        ),
+        sa.CheckConstraint(
+            "result <> 'pending' OR (organism IS NULL AND endotoxin_milli_eu_per_ml IS NULL AND viable_bp IS NULL)",
+            name=op.f("what_waits_has_found_nothing"),
+        ),
+        sa.CheckConstraint("result <> 'pending' OR completes IS NULL", name=op.f("a_completion_has_a_result")),
+        sa.CheckConstraint("result <> 'pending' OR due_at IS NOT NULL", name=op.f("what_waits_is_due")),
+        sa.CheckConstraint("result IN ('pending','passed','failed')", name=op.f("lot_test_result_is_known")),
+        sa.ForeignKeyConstraint(["completes"], ["lot_test.id"], name=op.f("fk_lot_test_completes")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_lot_test_event_hash")),
+        sa.ForeignKeyConstraint(["hold_id"], ["hold.id"], name=op.f("fk_lot_test_hold_id")),
+        sa.ForeignKeyConstraint(["lot_code"], ["lot.code"], name=op.f("fk_lot_test_lot_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lot_test")),
+        sa.UniqueConstraint("completes", name="a_pending_test_is_completed_once"),
+        info={"append_only": True},
+    )
+    op.create_index("ix_lot_test_lot", "lot_test", ["lot_code", "recorded_at"], unique=False)
+    op.create_table(
+        "pending_act",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("act", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("meaning", sa.Text(), nullable=False),
+        sa.Column("needs", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=True),
+        sa.Column("proposed_by", sa.Text(), nullable=False),
+        sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("first_signature", sa.Uuid(), nullable=False),
+        sa.Column("first_signed", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("completed_by", sa.Text(), nullable=True),
+        sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("second_signature", sa.Uuid(), nullable=True),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("completed_by IS NULL OR completed_by <> proposed_by", name=op.f("two_person_act_has_two_people")),
+        sa.ForeignKeyConstraint(["completed_by"], ["app_user.code"], name=op.f("fk_pending_act_completed_by")),
+        sa.ForeignKeyConstraint(["first_signature"], ["signature.id"], name=op.f("fk_pending_act_first_signature")),
+        sa.ForeignKeyConstraint(["proposed_by"], ["app_user.code"], name=op.f("fk_pending_act_proposed_by")),
+        sa.ForeignKeyConstraint(["second_signature"], ["signature.id"], name=op.f("fk_pending_act_second_signature")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_pending_act_site_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_act")),
+        info={"never_deleted": True},
+    )
+    op.create_index(op.f("ix_pending_act_subject"), "pending_act", ["subject"], unique=False)
+    op.create_table(
+        "processing",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("process", sa.Text(), nullable=False),
+        sa.Column("procedure_version", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("lot_code", sa.Text(), nullable=True),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("operator", sa.Text(), nullable=False),
+        sa.Column("equipment", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("reagent_lots", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("used", sa.BigInteger(), nullable=True),
+        sa.Column("used_unit", sa.Text(), nullable=True),
+        sa.Column("made", sa.BigInteger(), nullable=True),
+        sa.Column("made_unit", sa.Text(), nullable=True),
+        sa.Column("loss", sa.BigInteger(), nullable=True),
+        sa.Column("parameters", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.CheckConstraint("used >= 0 AND made >= 0 AND loss >= 0", name=op.f("run_amounts_are_not_negative")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_processing_donor_code")),
+        sa.ForeignKeyConstraint(
+            ["lot_code", "donor_code"], ["lot.code", "lot.donor_code"], name="processing_is_of_its_lots_donor"
+        ),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_processing_site_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_processing")),
+        sa.UniqueConstraint("id", "donor_code", name="processing_is_named_by_id_and_donor"),
+        sa.UniqueConstraint("lot_code", name="a_lot_is_of_one_run"),
+        info={"append_only": True},
+    )
+    op.create_index(op.f("ix_processing_donor_code"), "processing", ["donor_code"], unique=False)
+    op.create_index("ix_processing_started", "processing", ["started_at", "id"], unique=False)
+    op.create_table(
+        "viability_report",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("lot_code", sa.Text(), nullable=False),
+        sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("content_sha256", sa.Text(), nullable=False),
+        sa.Column("signed_by", sa.Text(), nullable=False),
+        sa.Column("signed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("signature", sa.Uuid(), nullable=False),
+        sa.Column("receipt", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_viability_report_event_hash")),
+        sa.ForeignKeyConstraint(["lot_code"], ["lot.code"], name=op.f("fk_viability_report_lot_code")),
+        sa.ForeignKeyConstraint(["signature"], ["signature.id"], name=op.f("fk_viability_report_signature")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_viability_report")),
+        info={"append_only": True},
+    )
+    op.create_index("ix_viability_report_lot", "viability_report", ["lot_code", "signed_at"], unique=False)
+    op.create_table(
         "withdrawal",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
@@ -1458,6 +1615,36 @@ def upgrade() -> None:
     op.create_index(op.f("ix_withdrawal_donor_code"), "withdrawal", ["donor_code"], unique=False)
     op.create_index("ix_withdrawal_requested", "withdrawal", ["requested_at", "code"], unique=False)
     op.create_index("ix_withdrawal_state", "withdrawal", ["state"], unique=False)
+    op.create_table(
+        "wristband",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("identification_id", sa.Uuid(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("issued_by", sa.Text(), nullable=False),
+        sa.Column("issued_event", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("void_reason", sa.Text(), nullable=True),
+        sa.Column("voided_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint("(voided_at IS NULL) = (voided_event IS NULL)", name=op.f("a_void_band_has_its_event")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_wristband_donor_code")),
+        sa.ForeignKeyConstraint(
+            ["identification_id", "donor_code"],
+            ["identification.id", "identification.donor_code"],
+            name="band_is_issued_after_an_identification_of_its_donor",
+        ),
+        sa.ForeignKeyConstraint(["issued_event"], ["event.leaf_hash"], name=op.f("fk_wristband_issued_event")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_wristband_site_code")),
+        sa.ForeignKeyConstraint(["voided_event"], ["event.leaf_hash"], name=op.f("fk_wristband_voided_event")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_wristband")),
+        sa.UniqueConstraint("identification_id", name="one_band_per_identification"),
+        info={"never_deleted": True},
+    )
+    op.create_index(
+        "one_band_in_force_per_donor", "wristband", ["donor_code"], unique=True, postgresql_where=sa.text("voided_at IS NULL")
+    )
     op.create_table(
         "adverse_event",
         sa.Column("deviation_code", sa.Text(), nullable=False),
@@ -1520,52 +1707,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_deviation_subject_id", "deviation_subject", ["subject_id"], unique=False)
     op.create_table(
-        "harvest",
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("donor_code", sa.Text(), nullable=False),
-        sa.Column("site_code", sa.Text(), nullable=False),
-        sa.Column("home_site_code", sa.Text(), nullable=False),
-        sa.Column("kit_code", sa.Text(), nullable=True),
-        sa.Column("identification_id", sa.Uuid(), nullable=True),
-        sa.Column("method", sa.Text(), nullable=True),
-        sa.Column("anatomical_site", sa.Text(), nullable=True),
-        sa.Column("transport_medium", sa.Text(), nullable=True),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("recorded_by", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_harvest_donor_code")),
-        sa.ForeignKeyConstraint(["home_site_code"], ["site.code"], name=op.f("fk_harvest_home_site_code")),
-        sa.ForeignKeyConstraint(
-            ["identification_id", "donor_code"],
-            ["identification.id", "identification.donor_code"],
-            name="harvest_follows_an_identification_of_its_donor",
-        ),
-        sa.ForeignKeyConstraint(["kit_code"], ["kit.code"], name=op.f("fk_harvest_kit_code")),
-        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_harvest_site_code")),
-        sa.PrimaryKeyConstraint("code", name=op.f("pk_harvest")),
-        sa.UniqueConstraint("code", "donor_code", name="harvest_is_named_by_code_and_donor"),
-        sa.UniqueConstraint("kit_code", name="a_kit_is_used_once"),
-        info={"never_deleted": True},
-    )
-    op.create_index(op.f("ix_harvest_donor_code"), "harvest", ["donor_code"], unique=False)
-    op.create_index("ix_harvest_started", "harvest", ["started_at", "code"], unique=False)
-    op.create_table(
-        "kit_binding",
-        sa.Column("kit_code", sa.Text(), nullable=False),
-        sa.Column("donor_code", sa.Text(), nullable=False),
-        sa.Column("identification_id", sa.Uuid(), nullable=False),
-        sa.Column("bound_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_kit_binding_donor_code")),
-        sa.ForeignKeyConstraint(
-            ["identification_id", "donor_code"],
-            ["identification.id", "identification.donor_code"],
-            name="kit_is_bound_by_an_identification_of_its_donor",
-        ),
-        sa.PrimaryKeyConstraint("kit_code", name=op.f("pk_kit_binding")),
-        info={"never_deleted": True},
-    )
-    op.create_index(op.f("ix_kit_binding_donor_code"), "kit_binding", ["donor_code"], unique=False)
-    op.create_table(
         "label_reconciliation",
         sa.Column("batch", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("printed", sa.Integer(), nullable=False),
@@ -1587,45 +1728,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("batch", name=op.f("pk_label_reconciliation")),
         info={"append_only": True},
     )
-    op.create_table(
-        "lot_test",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("lot_code", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("sampled_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("result", sa.Text(), nullable=False),
-        sa.Column("method", sa.Text(), nullable=False),
-        sa.Column("laboratory", sa.Text(), nullable=False),
-        sa.Column("endotoxin_milli_eu_per_ml", sa.Integer(), nullable=True),
-        sa.Column("below_detection", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("viable_bp", sa.Integer(), nullable=True),
-        sa.Column("organism", sa.Text(), nullable=True),
-        sa.Column("report_sha256", sa.Text(), nullable=True),
-        sa.Column("completes", sa.Uuid(), nullable=True),
-        sa.Column("hold_id", sa.Uuid(), nullable=True),
-        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("recorded_by", sa.Text(), nullable=False),
-        sa.CheckConstraint(
-            "kind IN ('sterility','endotoxin','mycoplasma','viability','identity')", name=op.f("lot_test_is_known")
-        ),
-        sa.CheckConstraint(
-            "result <> 'pending' OR (organism IS NULL AND endotoxin_milli_eu_per_ml IS NULL AND viable_bp IS NULL)",
-            name=op.f("what_waits_has_found_nothing"),
-        ),
-        sa.CheckConstraint("result <> 'pending' OR completes IS NULL", name=op.f("a_completion_has_a_result")),
-        sa.CheckConstraint("result <> 'pending' OR due_at IS NOT NULL", name=op.f("what_waits_is_due")),
-        sa.CheckConstraint("result IN ('pending','passed','failed')", name=op.f("lot_test_result_is_known")),
-        sa.ForeignKeyConstraint(["completes"], ["lot_test.id"], name=op.f("fk_lot_test_completes")),
-        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_lot_test_event_hash")),
-        sa.ForeignKeyConstraint(["hold_id"], ["hold.id"], name=op.f("fk_lot_test_hold_id")),
-        sa.ForeignKeyConstraint(["lot_code"], ["lot.code"], name=op.f("fk_lot_test_lot_code")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_lot_test")),
-        sa.UniqueConstraint("completes", name="a_pending_test_is_completed_once"),
-        info={"append_only": True},
-    )
-    op.create_index("ix_lot_test_lot", "lot_test", ["lot_code", "recorded_at"], unique=False)
     op.create_table(
         "notice",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -1745,39 +1847,6 @@ def upgrade() -> None:
         info={"append_only": True},
     )
     op.create_table(
-        "processing",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("process", sa.Text(), nullable=False),
-        sa.Column("procedure_version", sa.Text(), nullable=False),
-        sa.Column("donor_code", sa.Text(), nullable=False),
-        sa.Column("lot_code", sa.Text(), nullable=True),
-        sa.Column("site_code", sa.Text(), nullable=False),
-        sa.Column("operator", sa.Text(), nullable=False),
-        sa.Column("equipment", postgresql.ARRAY(sa.Text()), nullable=False),
-        sa.Column("reagent_lots", postgresql.ARRAY(sa.Text()), nullable=False),
-        sa.Column("used", sa.BigInteger(), nullable=True),
-        sa.Column("used_unit", sa.Text(), nullable=True),
-        sa.Column("made", sa.BigInteger(), nullable=True),
-        sa.Column("made_unit", sa.Text(), nullable=True),
-        sa.Column("loss", sa.BigInteger(), nullable=True),
-        sa.Column("parameters", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("recorded_by", sa.Text(), nullable=False),
-        sa.CheckConstraint("used >= 0 AND made >= 0 AND loss >= 0", name=op.f("run_amounts_are_not_negative")),
-        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_processing_donor_code")),
-        sa.ForeignKeyConstraint(
-            ["lot_code", "donor_code"], ["lot.code", "lot.donor_code"], name="processing_is_of_its_lots_donor"
-        ),
-        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_processing_site_code")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_processing")),
-        sa.UniqueConstraint("id", "donor_code", name="processing_is_named_by_id_and_donor"),
-        sa.UniqueConstraint("lot_code", name="a_lot_is_of_one_run"),
-        info={"append_only": True},
-    )
-    op.create_index(op.f("ix_processing_donor_code"), "processing", ["donor_code"], unique=False)
-    op.create_index("ix_processing_started", "processing", ["started_at", "id"], unique=False)
-    op.create_table(
         "recall",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("deviation_code", sa.Text(), nullable=False),
@@ -1793,84 +1862,6 @@ def upgrade() -> None:
         info={"append_only": True},
     )
     op.create_index(op.f("ix_recall_deviation_code"), "recall", ["deviation_code"], unique=False)
-    op.create_table(
-        "viability_report",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("lot_code", sa.Text(), nullable=False),
-        sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("content_sha256", sa.Text(), nullable=False),
-        sa.Column("signed_by", sa.Text(), nullable=False),
-        sa.Column("signed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("signature", sa.Uuid(), nullable=False),
-        sa.Column("receipt", sa.Text(), nullable=False),
-        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_viability_report_event_hash")),
-        sa.ForeignKeyConstraint(["lot_code"], ["lot.code"], name=op.f("fk_viability_report_lot_code")),
-        sa.ForeignKeyConstraint(["signature"], ["signature.id"], name=op.f("fk_viability_report_signature")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_viability_report")),
-        info={"append_only": True},
-    )
-    op.create_index("ix_viability_report_lot", "viability_report", ["lot_code", "signed_at"], unique=False)
-    op.create_table(
-        "withdrawal_outcome",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("withdrawal_code", sa.Text(), nullable=False),
-        sa.Column("result", sa.Text(), nullable=False),
-        sa.Column("words_commit", sa.LargeBinary(), nullable=True),
-        sa.Column("observed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("recorded_by", sa.Text(), nullable=False),
-        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_withdrawal_outcome_event_hash")),
-        sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_withdrawal_outcome_withdrawal_code")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_withdrawal_outcome")),
-        info={"append_only": True},
-    )
-    op.create_index(op.f("ix_withdrawal_outcome_withdrawal_code"), "withdrawal_outcome", ["withdrawal_code"], unique=False)
-    op.create_table(
-        "wristband",
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("donor_code", sa.Text(), nullable=False),
-        sa.Column("identification_id", sa.Uuid(), nullable=False),
-        sa.Column("site_code", sa.Text(), nullable=False),
-        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("issued_by", sa.Text(), nullable=False),
-        sa.Column("issued_event", sa.LargeBinary(), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("void_reason", sa.Text(), nullable=True),
-        sa.Column("voided_event", sa.LargeBinary(), nullable=True),
-        sa.CheckConstraint("(voided_at IS NULL) = (voided_event IS NULL)", name=op.f("a_void_band_has_its_event")),
-        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_wristband_donor_code")),
-        sa.ForeignKeyConstraint(
-            ["identification_id", "donor_code"],
-            ["identification.id", "identification.donor_code"],
-            name="band_is_issued_after_an_identification_of_its_donor",
-        ),
-        sa.ForeignKeyConstraint(["issued_event"], ["event.leaf_hash"], name=op.f("fk_wristband_issued_event")),
-        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_wristband_site_code")),
-        sa.ForeignKeyConstraint(["voided_event"], ["event.leaf_hash"], name=op.f("fk_wristband_voided_event")),
-        sa.PrimaryKeyConstraint("code", name=op.f("pk_wristband")),
-        sa.UniqueConstraint("identification_id", name="one_band_per_identification"),
-        info={"never_deleted": True},
-    )
-    op.create_index(
-        "one_band_in_force_per_donor", "wristband", ["donor_code"], unique=True, postgresql_where=sa.text("voided_at IS NULL")
-    )
-    op.create_table(
-        "recall_closing",
-        sa.Column("recall_id", sa.Uuid(), nullable=False),
-        sa.Column("first_by", sa.Text(), nullable=False),
-        sa.Column("closed_by", sa.Text(), nullable=False),
-        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
-        sa.CheckConstraint("first_by <> closed_by", name=op.f("two_close_a_recall")),
-        sa.ForeignKeyConstraint(["closed_by"], ["app_user.code"], name=op.f("fk_recall_closing_closed_by")),
-        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_recall_closing_event_hash")),
-        sa.ForeignKeyConstraint(["first_by"], ["app_user.code"], name=op.f("fk_recall_closing_first_by")),
-        sa.ForeignKeyConstraint(["recall_id"], ["recall.id"], name=op.f("fk_recall_closing_recall_id")),
-        sa.PrimaryKeyConstraint("recall_id", name=op.f("pk_recall_closing")),
-        info={"append_only": True},
-    )
     op.create_table(
         "specimen",
         sa.Column("code", sa.Text(), nullable=False),
@@ -1921,6 +1912,21 @@ def upgrade() -> None:
     op.create_index("ix_specimen_harvest", "specimen", ["harvest_code"], unique=False)
     op.create_index("ix_specimen_lot", "specimen", ["lot_code"], unique=False)
     op.create_index("ix_specimen_newest", "specimen", ["created_at", "code"], unique=False)
+    op.create_table(
+        "withdrawal_outcome",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("withdrawal_code", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("words_commit", sa.LargeBinary(), nullable=True),
+        sa.Column("observed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_withdrawal_outcome_event_hash")),
+        sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_withdrawal_outcome_withdrawal_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_withdrawal_outcome")),
+        info={"append_only": True},
+    )
+    op.create_index(op.f("ix_withdrawal_outcome_withdrawal_code"), "withdrawal_outcome", ["withdrawal_code"], unique=False)
     op.create_table(
         "deviation_unit",
         sa.Column("deviation_code", sa.Text(), nullable=False),
@@ -2015,6 +2021,21 @@ def upgrade() -> None:
         info={"append_only": True},
     )
     op.create_index("ix_processing_input_specimen", "processing_input", ["specimen_code"], unique=False)
+    op.create_table(
+        "recall_closing",
+        sa.Column("recall_id", sa.Uuid(), nullable=False),
+        sa.Column("first_by", sa.Text(), nullable=False),
+        sa.Column("closed_by", sa.Text(), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("first_by <> closed_by", name=op.f("two_close_a_recall")),
+        sa.ForeignKeyConstraint(["closed_by"], ["app_user.code"], name=op.f("fk_recall_closing_closed_by")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_recall_closing_event_hash")),
+        sa.ForeignKeyConstraint(["first_by"], ["app_user.code"], name=op.f("fk_recall_closing_first_by")),
+        sa.ForeignKeyConstraint(["recall_id"], ["recall.id"], name=op.f("fk_recall_closing_recall_id")),
+        sa.PrimaryKeyConstraint("recall_id", name=op.f("pk_recall_closing")),
+        info={"append_only": True},
+    )
     op.create_table(
         "recall_item",
         sa.Column("recall_id", sa.Uuid(), nullable=False),
@@ -2555,6 +2576,7 @@ def downgrade() -> None:
     op.drop_index("ix_shipment_item_specimen", table_name="shipment_item")
     op.drop_table("shipment_item")
     op.drop_table("recall_item")
+    op.drop_table("recall_closing")
     op.drop_index("ix_processing_input_specimen", table_name="processing_input")
     op.drop_table("processing_input")
     op.drop_index("one_open_offer_per_specimen", table_name="handover_item", postgresql_where=sa.text("open"))
@@ -2566,24 +2588,16 @@ def downgrade() -> None:
     op.drop_table("excursion_item")
     op.drop_table("ending_notice")
     op.drop_table("deviation_unit")
+    op.drop_index(op.f("ix_withdrawal_outcome_withdrawal_code"), table_name="withdrawal_outcome")
+    op.drop_table("withdrawal_outcome")
     op.drop_index("ix_specimen_newest", table_name="specimen")
     op.drop_index("ix_specimen_lot", table_name="specimen")
     op.drop_index("ix_specimen_harvest", table_name="specimen")
     op.drop_index("ix_specimen_expires", table_name="specimen")
     op.drop_index("ix_specimen_donor", table_name="specimen")
     op.drop_table("specimen")
-    op.drop_table("recall_closing")
-    op.drop_index("one_band_in_force_per_donor", table_name="wristband", postgresql_where=sa.text("voided_at IS NULL"))
-    op.drop_table("wristband")
-    op.drop_index(op.f("ix_withdrawal_outcome_withdrawal_code"), table_name="withdrawal_outcome")
-    op.drop_table("withdrawal_outcome")
-    op.drop_index("ix_viability_report_lot", table_name="viability_report")
-    op.drop_table("viability_report")
     op.drop_index(op.f("ix_recall_deviation_code"), table_name="recall")
     op.drop_table("recall")
-    op.drop_index("ix_processing_started", table_name="processing")
-    op.drop_index(op.f("ix_processing_donor_code"), table_name="processing")
-    op.drop_table("processing")
     op.drop_table("paper_form")
     op.drop_index(op.f("ix_paper_check_withdrawal_code"), table_name="paper_check")
     op.drop_table("paper_check")
@@ -2596,25 +2610,37 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_notice_deviation_code"), table_name="notice")
     op.drop_index(op.f("ix_notice_about"), table_name="notice")
     op.drop_table("notice")
-    op.drop_index("ix_lot_test_lot", table_name="lot_test")
-    op.drop_table("lot_test")
     op.drop_table("label_reconciliation")
-    op.drop_index(op.f("ix_kit_binding_donor_code"), table_name="kit_binding")
-    op.drop_table("kit_binding")
-    op.drop_index("ix_harvest_started", table_name="harvest")
-    op.drop_index(op.f("ix_harvest_donor_code"), table_name="harvest")
-    op.drop_table("harvest")
     op.drop_index("ix_deviation_subject_id", table_name="deviation_subject")
     op.drop_table("deviation_subject")
     op.drop_table("deviation_attachment")
     op.drop_index(op.f("ix_adverse_event_withdrawal_code"), table_name="adverse_event")
     op.drop_index("ix_adverse_event_known", table_name="adverse_event")
     op.drop_table("adverse_event")
+    op.drop_index("one_band_in_force_per_donor", table_name="wristband", postgresql_where=sa.text("voided_at IS NULL"))
+    op.drop_table("wristband")
     op.drop_index("ix_withdrawal_state", table_name="withdrawal")
     op.drop_index("ix_withdrawal_requested", table_name="withdrawal")
     op.drop_index(op.f("ix_withdrawal_donor_code"), table_name="withdrawal")
     op.drop_index(op.f("ix_withdrawal_clinic_site_code"), table_name="withdrawal")
     op.drop_table("withdrawal")
+    op.drop_index("ix_viability_report_lot", table_name="viability_report")
+    op.drop_table("viability_report")
+    op.drop_index("ix_processing_started", table_name="processing")
+    op.drop_index(op.f("ix_processing_donor_code"), table_name="processing")
+    op.drop_table("processing")
+    op.drop_index(op.f("ix_pending_act_subject"), table_name="pending_act")
+    op.drop_table("pending_act")
+    op.drop_index("ix_lot_test_lot", table_name="lot_test")
+    op.drop_table("lot_test")
+    op.drop_index(op.f("ix_kit_binding_donor_code"), table_name="kit_binding")
+    op.drop_table("kit_binding")
+    op.drop_index("ix_harvest_started", table_name="harvest")
+    op.drop_index(op.f("ix_harvest_donor_code"), table_name="harvest")
+    op.drop_table("harvest")
+    op.drop_index(op.f("ix_deviation_site_code"), table_name="deviation")
+    op.drop_index("ix_deviation_opened", table_name="deviation")
+    op.drop_table("deviation")
     op.drop_index(op.f("ix_storage_reading_event_hash"), table_name="storage_reading")
     op.drop_index(
         "ix_reading_warm",
@@ -2630,6 +2656,7 @@ def downgrade() -> None:
     op.drop_index("one_open_count_per_place", table_name="stock_count", postgresql_where=sa.text("open"))
     op.drop_index("ix_stock_count_counted", table_name="stock_count")
     op.drop_table("stock_count")
+    op.drop_table("signature")
     op.drop_table("shipment_box")
     op.drop_index("ix_sensor_place_container", table_name="sensor_place")
     op.drop_table("sensor_place")
@@ -2643,8 +2670,6 @@ def downgrade() -> None:
     op.drop_table("register_authorisation")
     op.drop_index(op.f("ix_refresh_token_session_id"), table_name="refresh_token")
     op.drop_table("refresh_token")
-    op.drop_index(op.f("ix_pending_act_subject"), table_name="pending_act")
-    op.drop_table("pending_act")
     op.drop_index("ix_lot_started", table_name="lot")
     op.drop_index(op.f("ix_lot_donor_code"), table_name="lot")
     op.drop_table("lot")
@@ -2666,9 +2691,6 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_donor_document_donor_code"), table_name="donor_document")
     op.drop_table("donor_document")
     op.drop_table("donor_allergy")
-    op.drop_index(op.f("ix_deviation_site_code"), table_name="deviation")
-    op.drop_index("ix_deviation_opened", table_name="deviation")
-    op.drop_table("deviation")
     op.drop_table("cosignature")
     op.drop_index("ix_consent_donor_kind", table_name="consent")
     op.drop_table("consent")
@@ -2687,7 +2709,6 @@ def downgrade() -> None:
     op.drop_index("ix_container_parent", table_name="storage_container")
     op.drop_table("storage_container")
     op.drop_table("split_storage_rule")
-    op.drop_table("signature")
     op.drop_index(op.f("ix_shipment_to_site"), table_name="shipment")
     op.drop_index("ix_shipment_open", table_name="shipment", postgresql_where=sa.text("closed_at IS NULL"))
     op.drop_index(op.f("ix_shipment_from_site"), table_name="shipment")
@@ -2703,6 +2724,8 @@ def downgrade() -> None:
     op.drop_index("a_name_is_registered_once", table_name="register_entry", postgresql_where=sa.text("length(key) = 36"))
     op.drop_table("register_entry")
     op.drop_table("print_rule")
+    op.drop_index("ix_one_personal_key_in_force", table_name="personal_key", postgresql_where=sa.text("ended_at IS NULL"))
+    op.drop_table("personal_key")
     op.drop_table("pending")
     op.drop_table("open_act_limit")
     op.drop_index("ix_named_performer_user", table_name="named_performer")

@@ -56,7 +56,10 @@ class Attempt(SQLModel, table=True):
 
 
 class PendingAct(SQLModel, table=True):
-    """An act of two people, proposed and signed by the first; `needs` is what the second must be allowed at `site_code`."""
+    """An act of two people, proposed and signed by the first; `needs` is what the second must be allowed at `site_code`.
+
+    `first_signed`: the first signature as the act's entries will bear it.
+    """
 
     __tablename__ = "pending_act"
     __table_args__ = (
@@ -74,6 +77,7 @@ class PendingAct(SQLModel, table=True):
     proposed_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
     proposed_at: datetime = Field(sa_column=when())
     first_signature: UUID = Field(sa_column=Column(Uuid, ForeignKey("signature.id"), nullable=False))
+    first_signed: dict[str, object] = Field(sa_column=Column(JSONB, nullable=False))
     expires_at: datetime = Field(sa_column=when())
     completed_by: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
     completed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))

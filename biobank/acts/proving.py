@@ -20,7 +20,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
 from biobank.auth.queries import username_of
 from biobank.auth.second_factor import SecondFactorNotSetUp
-from biobank.auth.service import PasswordCheck, Proven, WrongCredentials, prove_password
+from biobank.auth.service import PasswordCheck, Proven, WrongCredentials, prove_password, require_standing
 from biobank.auth.throttle import DEVICE_COOKIES, DEVICE_S, Asking, remembered
 from biobank.foundation import clock
 from biobank.foundation.config import Settings
@@ -94,9 +94,10 @@ async def sign_act(
 ) -> SignatureToken:
     """Sign `act_hash` as `act.actor`, who is signed in by this session under the login name `username`.
 
-    Raises NotPermitted on a first-login password, TooManyAttempts, WrongPassword, SecondFactorNeeded, WrongSecondFactor, and
-    SecondFactorNotSetUp where a role of the actor signs with two factors only (`second_factor_roles`). For pages as well as for
-    the API: a page computes the act hash of the request it is about to perform, signs it, and puts the token into that request.
+    Raises NotPermitted on a first-login password, TooManyAttempts, WrongPassword, SecondFactorNeeded, WrongSecondFactor,
+    WrongCredentials when the password was replaced meanwhile, NoPersonalKey, and SecondFactorNotSetUp where a role of the actor
+    signs with two factors only (`second_factor_roles`). For pages as well as for the API: a page computes the act hash of the
+    request it is about to perform, signs it, and puts the token into that request.
     """
     require_own_password(act.actor)
     proven = await prove_own_password(bank, username, password, session_id, second)
@@ -104,9 +105,13 @@ async def sign_act(
         raise SecondFactorNotSetUp(
             f"Who acts as {', '.join(sorted(needed))} signs with a second factor. Set one up on your account page, then sign."
         )
-    return await bank.database.write(
-        lambda s: make_signature(s, user=act.actor.code, meaning=meaning, act_hash=act_hash, at=clock.now())
-    )
+
+    def unit(session: Session) -> SignatureToken:
+        require_standing(session, proven)
+        user, at = act.actor.code, clock.now()
+        return make_signature(session, user=user, meaning=meaning, act_hash=act_hash, at=at, unlocks=proven.unlocks)
+
+    return await bank.database.write(unit)
 
 
 def act_of(act: Act, actor: Actor) -> Act:

@@ -6,6 +6,9 @@ The token is used once, within two minutes, by the person who entered the passwo
 signed: `acts/act.py: act_hash` over method, path and body without credentials. A signature therefore cannot be lifted off one
 act and put under another, and nobody can sign for someone else.
 
+With the password comes the person's own key, which signs what the signature says; the entries of the act then bear it
+(`personal_signature.py`), and whoever reads the log can tell it from one that nobody gave.
+
 A use case calls `use_signature(session, act, token, meaning)`. It consumes the token in the act's own transaction: when the
 act is refused the transaction rolls back and the token is still good. The event that records the act carries the signature's
 id, so act and signature are tied in the log.
@@ -14,7 +17,7 @@ id, so act and signature are tied in the log.
 import base64
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -24,7 +27,9 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.personal_signature import PersonalSignature, Said, hold
 from biobank.auth.models import Signature
+from biobank.auth.personal_keys import key_in_force, public_of
 from biobank.auth.schemas import SECOND
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotPermitted, Refusal
@@ -119,27 +124,41 @@ class SignatureToken(BaseModel):
 
 @dataclass(frozen=True)
 class SignatureUsed:
-    """A signature that now stands under an act. `id` goes into the event; `user` is the signer's badge code."""
+    """A signature that now stands under an act. `id` goes into the event; `user` is the signer's badge code.
+
+    `personal`: as the entry bears it.
+    """
 
     id: UUID
     user: str
     meaning: Meaning
     signed_at: datetime
+    personal: PersonalSignature = field(repr=False)
 
 
-def make_signature(session: Session, *, user: str, meaning: Meaning, act_hash: bytes, at: datetime) -> SignatureToken:
-    """Write a signature of `user` and return its token. The caller has just proved the password of `user`."""
+def make_signature(
+    session: Session, *, user: str, meaning: Meaning, act_hash: bytes, at: datetime, unlocks: bytes | None = None
+) -> SignatureToken:
+    """Write a signature of `user` and return its token. The caller has just proved the password of `user`, which `unlocks` a key.
+
+    Raises NoPersonalKey when the login has no key, and others of the bank have.
+    """
     token = base64.urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
+    key = key_in_force(session, user, unlocks)
+    at = at.replace(microsecond=at.microsecond // 1000 * 1000)  # as entries write times
+    said = Said(uuid4(), user, meaning.value, act_hash, at)
     session.execute(
         _insert,
         {
-            "id": uuid4(),
+            "id": said.id,
             "token_hash": _hash_of(token),
             "user_code": user,
-            "meaning": meaning.value,
+            "meaning": said.meaning,
             "act_hash": act_hash,
             "signed_at": at,
             "expires_at": at + LIFETIME,
+            "key": None if key is None else public_of(key),
+            "by_key": None if key is None else said.by(key, token),
         },
     )
     return SignatureToken(signature=token, meaning=meaning, act_hash=act_hash.hex(), expires_at=at + LIFETIME)
@@ -178,7 +197,10 @@ def use_signature(session: Session, act: Act, token: str | None, meaning: Meanin
             act_hash=act.request_hash.hex(),
         )
     session.execute(_consume, {"signature_id": row.id, "at": act.at})
-    return SignatureUsed(row.id, row.user_code, meaning, row.signed_at)
+    said = Said(row.id, row.user_code, row.meaning, bytes(row.act_hash), row.signed_at)
+    personal = PersonalSignature.of(said, token, row.key, row.by_key)
+    hold(session, personal)
+    return SignatureUsed(row.id, row.user_code, meaning, row.signed_at, personal)
 
 
 def _hash_of(token: str) -> bytes:

@@ -36,6 +36,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.models import PendingAct
+from biobank.acts.personal_signature import PersonalSignature, hold, proposal_of
 from biobank.acts.signing import SignatureUsed
 from biobank.auth.actor import Actor
 from biobank.auth.models import user
@@ -201,6 +202,11 @@ def propose_or_complete(
     first = actor_of_user(session, row.proposed_by)
     if first is None or not holds(first, first_needs, site):
         raise PendingActOver("The one who proposed this may no longer do so. It must be proposed again.", subject=subject)
+    if row.first_signed["key"] is None and signature.personal.once is not None:
+        raise PendingActOver(
+            "Who proposed this had no key to sign with then, and you sign with one. It must be proposed again.", subject=subject
+        )
+    hold(session, PersonalSignature(row.first_signed))
     session.execute(
         update(_pending)
         .where(_pending.c.id == row.id)
@@ -322,6 +328,7 @@ def _propose(
     site: str | None,
 ) -> Proposed:
     pending = uuid4()
+    proposed = signature.personal.over_proposal(proposal_of(pending, act_name, subject, body, act.at))
     session.execute(
         insert(_pending).values(
             id=pending,
@@ -334,6 +341,7 @@ def _propose(
             proposed_by=act.actor.code,
             proposed_at=act.at,
             first_signature=signature.id,
+            first_signed=proposed.members,
             expires_at=act.at + LIFETIME,
         )
     )

@@ -51,7 +51,7 @@ class User(SQLModel, table=True):
 
     `password_hash` is of the owner's password, or of a one-time code while `code_expires_at` says until when; null: nothing opens
     this login. `slip_id` names the slip that brings the code and `slip_for` who draws it. `person_code` is the first login of the
-    same person; null: this one is.
+    same person; null: this one is. `enrolment`: the encrypted half of what vouches for the owner's next personal key.
     """
 
     __tablename__ = "app_user"
@@ -77,6 +77,24 @@ class User(SQLModel, table=True):
     slip_id: UUID | None = Field(default=None, sa_column=Column(Uuid, unique=True))
     slip_for: str | None = Field(default=None, sa_column=Column(Text))
     person_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code"), index=True))
+    enrolment: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+
+
+class PersonalKey(SQLModel, table=True):
+    """A key with which a person signs. `wrapped` is its private half, which their password unlocks and nothing else."""
+
+    __tablename__ = "personal_key"
+    __table_args__ = (
+        CheckConstraint("octet_length(public) = 32", name="personal_key_is_of_ed25519"),
+        Index("ix_one_personal_key_in_force", "user_code", unique=True, postgresql_where=text("ended_at IS NULL")),
+        {"info": {"never_deleted": True}},
+    )
+
+    public: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    made_at: datetime = Field(sa_column=when())
+    ended_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
 class SecondFactor(SQLModel, table=True):
@@ -175,7 +193,10 @@ class LoginAttempt(SQLModel, table=True):
 
 
 class Signature(SQLModel, table=True):
-    """An electronic signature: a password entered again for one act. Single use, two minutes, bound to act and user."""
+    """An electronic signature: a password entered again for one act. Single use, two minutes, bound to act and user.
+
+    `key`: the personal key that signed what it says, with `by_key`; both null while the login had none.
+    """
 
     __tablename__ = "signature"
     __table_args__ = (
@@ -186,6 +207,7 @@ class Signature(SQLModel, table=True):
         ),
         CheckConstraint("octet_length(act_hash) = 32", name="signature_is_bound_to_an_act"),
         CheckConstraint("used_at IS NULL OR used_at < expires_at", name="signature_is_used_in_time"),
+        CheckConstraint("(key IS NULL) = (by_key IS NULL)", name="signature_by_a_key_names_it"),
         {"info": {"never_deleted": True}},
     )
 
@@ -197,6 +219,8 @@ class Signature(SQLModel, table=True):
     signed_at: datetime = Field(sa_column=when())
     expires_at: datetime = Field(sa_column=when())
     used_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    key: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("personal_key.public")))
+    by_key: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
 
 
 # The tables, by the names under which everybody imports them.
@@ -205,4 +229,5 @@ user = table_of(User)
 user_role = table_of(UserRole)
 second_factor = table_of(SecondFactor)
 preferences = table_of(Preferences)
+personal_key = table_of(PersonalKey)
 login_session = table_of(LoginSession)

@@ -7,18 +7,25 @@ that waits for a hash holds a connection for nothing.
 A login that does not exist costs the same time as a wrong password: the password is verified against a dummy, a hash
 of random bytes made with the same parameters.
 
+One run of Argon2 gives two secrets that say nothing of each other: what is stored, to know the password again, and what unlocks
+its owner's personal key (`personal_keys.py`) and is never stored. Hashes from before that are verified as they are, and replaced.
+
 Policy (NIST SP 800-63B-4 §3.1.1): at least 12 characters, no composition rules, no expiry, nothing that contains the login
 name, nothing on a list of the commonest. Passwords are compared in Unicode NFKC, so that two keyboards type the same one.
 """
 
 import asyncio
+import base64
+import hmac
 import os
 import secrets
 import unicodedata
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
+from argon2 import PasswordHasher
+from argon2.low_level import Type, hash_secret_raw
 from pwdlib import PasswordHash
 
 from biobank.foundation.errors import Conflict
@@ -27,6 +34,8 @@ MINIMUM_LENGTH = 12
 MAXIMUM_LENGTH = 256
 
 _hasher = PasswordHash.recommended()
+_cost = PasswordHasher()
+"""The cost of a hash: Argon2id, 64 MiB, three passes, four lanes."""
 _threads = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2), thread_name_prefix="password")
 
 COMMON_STEMS = frozenset(
@@ -84,26 +93,58 @@ class WeakPassword(Conflict):
 
 
 @dataclass(frozen=True)
+class Hashed:
+    """A password's hash as it is `stored`, and the 32 bytes that it `unlocks` with, which are never stored."""
+
+    stored: str
+    unlocks: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Verified:
-    """The outcome of a verification; `rehashed` is a new hash to store when the parameters have changed since."""
+    """The outcome of a verification; `rehashed` is a new hash to store when the way of hashing has changed since.
+
+    `unlocks` goes with the hash that was verified; None for a hash from before passwords unlocked anything.
+    """
 
     genuine: bool
-    rehashed: str | None = None
+    rehashed: Hashed | None = None
+    unlocks: bytes | None = field(default=None, repr=False)
 
 
-def hash_now(password: str) -> str:
-    """Return the Argon2id hash of `password`. Blocks for some 50 ms: from a request use `hash_password`."""
-    return _hasher.hash(_normal(password))
+def hash_now(password: str) -> Hashed:
+    """Hash `password` with Argon2id. Blocks for some 50 ms: from a request use `hash_password`."""
+    return _run(_normal(password).encode(), secrets.token_bytes(16), _cost.time_cost, _cost.memory_cost, _cost.parallelism)
 
 
 def verify_now(password: str, stored: str | None) -> Verified:
     """Compare `password` with a stored hash, or with the dummy when there is none. Blocks for some 50 ms."""
     dummy = _dummy()  # made before the branch, so that the first unknown login is not the one that waits for it
-    genuine, rehashed = _hasher.verify_and_update(_normal(password), stored if stored is not None else dummy)
-    return Verified(genuine and stored is not None, rehashed if stored is not None else None)
+    known = stored if stored is not None else dummy
+    if not known.endswith(_SPLIT):
+        genuine = _hasher.verify(_normal(password), known)
+        return Verified(genuine, hash_now(password) if genuine else None)
+    _, _, _, cost, salt, *_ = known.split("$")
+    memory, passes, lanes = (int(part.partition("=")[2]) for part in cost.split(","))
+    again = _run(_normal(password).encode(), base64.b64decode(salt), passes, memory, lanes)
+    genuine = hmac.compare_digest(again.stored.encode(), known.encode()) and stored is not None
+    outdated = (passes, memory, lanes) != (_cost.time_cost, _cost.memory_cost, _cost.parallelism)
+    return Verified(genuine, hash_now(password) if genuine and outdated else None, again.unlocks if genuine else None)
 
 
-async def hash_password(password: str) -> str:
+_SPLIT = "$split"
+"""Ends a hash of which only one half is stored."""
+
+
+def _run(password: bytes, salt: bytes, passes: int, memory_kib: int, lanes: int) -> Hashed:
+    """Run Argon2id once, and part what it gives under two names: neither half can be computed from the other (HMAC as a PRF)."""
+    made = hash_secret_raw(password, salt, passes, memory_kib, lanes, hash_len=32, type=Type.ID)
+    known, unlocks = (hmac.digest(made, b"biobank/password/v1/" + name, "sha256") for name in (b"verify", b"unlock"))
+    salted, kept = (base64.b64encode(part).decode() for part in (salt, known))
+    return Hashed(f"$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${salted}${kept}{_SPLIT}", unlocks)
+
+
+async def hash_password(password: str) -> Hashed:
     """Hash in a thread."""
     return await asyncio.get_running_loop().run_in_executor(_threads, hash_now, password)
 
@@ -147,4 +188,4 @@ def _normal(password: str) -> str:
 
 @cache
 def _dummy() -> str:
-    return _hasher.hash(secrets.token_bytes(32))
+    return hash_now(secrets.token_hex(32)).stored

@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
@@ -19,12 +19,12 @@ from uuid import UUID, uuid4
 from sqlalchemy import and_, bindparam, func, insert, select, text, update
 from sqlmodel import Session
 
-from biobank.auth import one_time, second_factor
+from biobank.auth import one_time, personal_keys, second_factor
 from biobank.auth.models import LoginAttempt, RefreshToken
 from biobank.auth.models import login_session as _session
 from biobank.auth.models import second_factor as _factor
 from biobank.auth.models import user as _user
-from biobank.auth.passwords import verify_password
+from biobank.auth.passwords import Hashed, Verified, verify_password
 from biobank.auth.schemas import TokenAnswer
 from biobank.auth.throttle import ADDRESS_FACTOR, Asking, Counted, counted
 from biobank.auth.tokens import TokenRing
@@ -133,12 +133,16 @@ class PasswordCheck:
 
 @dataclass(frozen=True)
 class Proven:
-    """A login whose password, or one-time code, was just proved against the hash `stored`; `twice`: with a second factor."""
+    """A login whose password, or one-time code, was just proved against the hash `stored`; `twice`: with a second factor.
+
+    `unlocks`: what opens the login's personal key; None after a hash from before there were any.
+    """
 
     user: str
     must_change_password: bool
     stored: str
     twice: bool
+    unlocks: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -178,10 +182,11 @@ async def prove_password(
             step = second_factor.typed_step(check.second_factor_keys, begun.second_secret, second, clock.now())
     except second_factor.SecondFactorNeeded:
         # A right password is no guess, and whoever did not know of the second field types it again.
-        await check.database.write(lambda s: _succeed(s, begun, verified.rehashed, None))
+        await check.database.write(lambda s: _succeed(s, begun, verified, None))
         raise
-    await check.database.write(lambda s: _succeed(s, begun, verified.rehashed, step))
-    return Proven(begun.user, begun.must_change_password, verified.rehashed or begun.password_hash, step is not None)
+    await check.database.write(lambda s: _succeed(s, begun, verified, step))
+    fresh = verified.rehashed or Hashed(begun.password_hash, verified.unlocks or b"")
+    return Proven(begun.user, begun.must_change_password, fresh.stored, step is not None, fresh.unlocks or None)
 
 
 def require_standing(session: Session, proven: Proven) -> None:
@@ -220,16 +225,16 @@ def _slow_down(oldest: datetime, at: datetime, words: str) -> NoReturn:
     raise TooManyAttempts(words.format(wait=wait), retry_after_s=wait)
 
 
-def _succeed(session: Session, begun: _Begun, rehashed: str | None, step: int | None) -> None:
+def _succeed(session: Session, begun: _Begun, verified: Verified, step: int | None) -> None:
+    user = str(begun.user)
     if step is not None:
-        second_factor.use_step(session, str(begun.user), step)
+        second_factor.use_step(session, user, step)
     session.execute(update(_attempt).where(_attempt.c.id == begun.attempt).values(succeeded=True))
-    if rehashed is not None:
-        session.execute(
-            update(_user)
-            .where(_user.c.code == begun.user, _user.c.password_hash == begun.password_hash)
-            .values(password_hash=rehashed)
-        )
+    if verified.rehashed is not None:
+        stands = _user.c.code == begun.user, _user.c.password_hash == begun.password_hash
+        fresh = update(_user).where(*stands).values(password_hash=verified.rehashed.stored).returning(_user.c.code)
+        if session.execute(fresh).first() is not None and verified.unlocks is not None:
+            personal_keys.rewrap(session, user, verified.unlocks, verified.rehashed.unlocks)
 
 
 def open_token_session(session: Session, ring: TokenRing, proven: Proven, at: datetime, lifetime_s: int) -> TokenAnswer:

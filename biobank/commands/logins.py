@@ -37,7 +37,7 @@ def create_user(
     plain = one_time.new_code()
     with open_bank() as bank:
         proven = _proven(bank, second)
-        hashed = hash_now(one_time.as_typed(plain))
+        hashed = hash_now(one_time.as_typed(plain)).stored
         act = Act.system(bank, path="cli/users/create")
         code = bank.database.write_now(
             lambda s: set_up_user(
@@ -64,7 +64,7 @@ def reset_password(username: str, second: Second = None) -> None:
     plain = one_time.new_code()
     with open_bank() as bank:
         proven = _proven(bank, second)
-        hashed = hash_now(one_time.as_typed(plain))
+        hashed = hash_now(one_time.as_typed(plain)).stored
         act = Act.system(bank, path="cli/users/reset-password")
         code = bank.database.write_now(lambda s: reset_from_console(s, act, username=username, code_hash=hashed, second=proven))
     _hand_over(username, code, plain)

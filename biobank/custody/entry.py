@@ -2,7 +2,7 @@
 
 An entry is the RFC 8785 JSON (profile custody/v1: no floats, ASCII keys, integers within ±(2^53−1)) of
 
-    v            1
+    v            1, or 2 for an entry that bears personal signatures
     stream       specimen · donor · withdrawal · shipment · container · lot · user · system
     id           the stream's code
     seq          1, 2, 3 … without gaps
@@ -21,6 +21,7 @@ An entry is the RFC 8785 JSON (profile custody/v1: no floats, ASCII keys, intege
     relies_on    [leaf hashes (hex)] of the consents, approvals and tests this act rests on
     device       an identifier of the scanner or instrument, or null
     body         the payload
+    signatures   in version 2 only: the personal signatures that the payload names (acts/personal_signature.py)
 
 The leaf hash is SHA-256(0x00 || entry). Personal data is never in it. `docs/custody-log.md` says the same byte for byte.
 """
@@ -29,6 +30,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from biobank.acts.personal_signature import PersonalSignature, signed_entry
 from biobank.custody.event import Event, rules
 from biobank.foundation.clock import rfc3339
 from biobank.transparency import canonical
@@ -57,6 +59,7 @@ class Head:
     comment: bytes | None = None
     relies_on: tuple[bytes, ...] = ()
     device: str | None = None
+    signatures: tuple[PersonalSignature, ...] = ()
 
     def members(self) -> dict[str, Any]:
         """The members that effects may read."""
@@ -79,29 +82,28 @@ def build_entry(
 ) -> tuple[bytes, bytes]:
     """Return the entry's bytes and its leaf hash. Raises canonical's errors for a payload outside the profile."""
     kind: str = type(event).model_fields["kind"].default
-    data = canonical.encode(
-        {
-            "v": 1,
-            "stream": stream,
-            "id": stream_id,
-            "seq": seq,
-            "prev": None if prev is None else prev.hex(),
-            "kind": kind,
-            "kv": event.version,
-            "rules": rules.id,
-            "by": head.by,
-            "performed": [{"user": h.user, "confirmed": h.confirmed} for h in head.performed],
-            "source": head.source,
-            "site": head.site,
-            "occurred_at": rfc3339(head.occurred_at),
-            "recorded_at": rfc3339(head.recorded_at),
-            "late": head.late,
-            "comment": None if head.comment is None else head.comment.hex(),
-            "relies_on": [h.hex() for h in head.relies_on],
-            "device": head.device,
-            "body": payload,
-        }
-    )
+    document: dict[str, Any] = {
+        "v": 1,
+        "stream": stream,
+        "id": stream_id,
+        "seq": seq,
+        "prev": None if prev is None else prev.hex(),
+        "kind": kind,
+        "kv": event.version,
+        "rules": rules.id,
+        "by": head.by,
+        "performed": [{"user": h.user, "confirmed": h.confirmed} for h in head.performed],
+        "source": head.source,
+        "site": head.site,
+        "occurred_at": rfc3339(head.occurred_at),
+        "recorded_at": rfc3339(head.recorded_at),
+        "late": head.late,
+        "comment": None if head.comment is None else head.comment.hex(),
+        "relies_on": [h.hex() for h in head.relies_on],
+        "device": head.device,
+        "body": payload,
+    }
+    data = canonical.encode(signed_entry(document, head.signatures) if head.signatures else document)
     return data, hash_leaf(data)
 
 

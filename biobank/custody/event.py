@@ -12,11 +12,11 @@ the version before it. A kind is never renamed and never reused.
 import hashlib
 from enum import StrEnum
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from biobank.auth.permissions import Permission
+from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
 from biobank.custody.body_shape import shape_of
 from biobank.custody.effects import ENTRY_MEMBERS, Effect, set_to
 from biobank.custody.projection import INITIAL, PROJECTED
@@ -30,6 +30,10 @@ class Mode(StrEnum):
 
     DIRECT = "direct"
     USE_CASE = "use_case"
+
+
+SIGNATURES: Final = ("first_signature", "second_signature", "signature", "signatures")
+"""The members of a payload that name signatures by their ids; no other does."""
 
 
 class Event(BaseModel):
@@ -119,6 +123,11 @@ class Event(BaseModel):
         """Return the body as it stands in the entry: everything but `kind`."""
         return self.model_dump(mode="json", exclude={"kind"})
 
+    def signature_ids(self) -> tuple[str, ...]:
+        """Return the ids of the signatures that the payload names, in the order in which they were given."""
+        named = [getattr(self, name) for name in SIGNATURES if name in type(self).model_fields]
+        return tuple(one for value in named if value for one in ([value] if isinstance(value, str) else value))
+
     @classmethod
     def of(cls, **fields: Any) -> Self:
         """Build from fields; sugar for use cases that assemble a payload."""
@@ -138,7 +147,13 @@ class Rules:
     def close(self) -> None:
         """Freeze the table. `biobank/registries/event_kinds.py` calls this after importing every events module."""
         self._table = [rule_of(kind, cls) for kind, cls in sorted(self.by_kind.items())]
-        document: Any = {"initial": INITIAL, "rules": self._table, "terminal": sorted(state.value for state in TERMINAL)}
+        roles = {role.value: sorted(p.value for p in ROLE_PERMISSIONS[role]) for role in Role}
+        document: Any = {
+            "initial": INITIAL,
+            "roles": roles,
+            "rules": self._table,
+            "terminal": sorted(state.value for state in TERMINAL),
+        }
         self._document = canonical.encode(document)
         self._id = hashlib.sha256(self._document).hexdigest()
 

@@ -20,6 +20,7 @@ import orjson
 from sqlalchemy import TextClause, bindparam, select, text, tuple_
 from sqlmodel import Session
 
+from biobank.acts.personal_signature import held
 from biobank.custody.chronology import require_order
 from biobank.custody.statement import Appended, End, Fact, Stream, compose, compose_all, follow
 from biobank.custody.states import StreamKind
@@ -67,6 +68,7 @@ def append(session: Session, facts: Sequence[Fact]) -> list[Appended]:
     provided the caller appended to one specimen only or holds the locks of all.
     """
     require_order(session, facts)
+    facts = [_signed(session, fact) for fact in facts]
     if len(facts) == 1 and facts[0].before is not None:
         one = compose(facts[0])
         if not session.connection().exec_driver_sql(one.text, one.parameters).scalar_one():
@@ -85,6 +87,12 @@ def append(session: Session, facts: Sequence[Fact]) -> list[Appended]:
             batch.write(session)
     _keep_named_hands(session, facts, answers)
     return answers
+
+
+def _signed(session: Session, fact: Fact) -> Fact:
+    """Give an entry the signatures that its event names."""
+    signatures = held(session, fact.event.signature_ids())
+    return replace(fact, head=replace(fact.head, signatures=signatures)) if signatures else fact
 
 
 def _keep_named_hands(session: Session, facts: Sequence[Fact], answers: Sequence[Appended]) -> None:

@@ -5,9 +5,8 @@ random numbers have a fixed seed, so that two demonstrations look alike.
 """
 
 import hashlib
-import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -21,7 +20,7 @@ from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.acts.codes import new_codes
 from biobank.auth.actor import Actor
-from biobank.auth.passwords import hash_now
+from biobank.auth.passwords import Hashed, hash_now
 from biobank.custody.event import Event
 from biobank.custody.events import CheckedOut, Received
 from biobank.custody.legality import Snapshot
@@ -30,6 +29,7 @@ from biobank.custody.recording import NOW, Move, record
 from biobank.custody.states import Condition
 from biobank.demo.people import BANK, CLINIC, FAMILY, GIVEN, PEOPLE
 from biobank.demo.registers import LABORATORY, TEST_METHODS, kept_report, make_registers
+from biobank.demo.stage import Stage
 from biobank.demo.tanks import make_tanks
 from biobank.donors.consents import give_consent
 from biobank.donors.schemas import GiveConsent, RegisterDonor
@@ -62,28 +62,7 @@ assert event_kinds.MODULES, "the rule table must be whole before the ledger is u
 assert tables.MODULES, "foreign keys are named across packages"
 
 DONORS = 200
-SEED = 20261122
 DOCUMENT = hashlib.sha256(b"example consent form").hexdigest()
-
-
-@dataclass
-class Stage:
-    """Who is there, which slots are free, and the dice."""
-
-    bank: Bank
-    actors: dict[str, Actor]
-    slots: list[Iterator[tuple[str, str]]]
-    dice: random.Random = field(default_factory=lambda: random.Random(SEED))  # noqa: S311 - example data, no secret
-
-    def act(self, username: str, at: datetime) -> Act:
-        """An act of `username` at an instant of the story."""
-        return Act(
-            actor=self.actors[username], bank=self.bank, keystore=self.bank.keystore_sync, at=at, path="demo", source="import"
-        )
-
-    def slot(self, number: int) -> tuple[str, str]:
-        """The next free (box, position), turn by turn from different tanks: a person's vials are never all in one."""
-        return next(self.slots[number % len(self.slots)])
 
 
 def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable[[], None]) -> int:
@@ -91,8 +70,8 @@ def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable
 
     `seal` brings the log up to date: nothing is approved while it lags.
     """
-    actors = _people(bank, passwords)
-    stage = Stage(bank, actors, bank.database.write_now(lambda s: make_tanks(s, bank, actors)))
+    actors, unlocks = _people(bank, passwords)
+    stage = Stage(bank, actors, unlocks, bank.database.write_now(lambda s: make_tanks(s, bank, actors)))
     start = clock.now() - timedelta(days=3 * 365)
     bench = [actors[one].code for one in ("tess", "tomas")]
     before = stage.act("quinn", start - timedelta(days=1))
@@ -116,8 +95,9 @@ def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable
     return made
 
 
-def _people(bank: Bank, passwords: dict[str, str]) -> dict[str, Actor]:
+def _people(bank: Bank, passwords: dict[str, str]) -> tuple[dict[str, Actor], dict[str, bytes]]:
     actors: dict[str, Actor] = {}
+    chosen = {username: hash_now(passwords[username]) for username in PEOPLE}
     act = Act.system(bank, path="demo", source="import")
     everything = Actor("SYSTEM", frozenset(g for _, grants in PEOPLE.values() for g in grants))
     for code, name, kind in ((BANK, "Harbour cell bank", "bank"), (CLINIC, "Meadow clinic", "clinic")):
@@ -128,11 +108,11 @@ def _people(bank: Bank, passwords: dict[str, str]) -> dict[str, Actor]:
         actors[username] = Actor(code, frozenset(grants))
     for username, actor in actors.items():
         own = replace(act, actor=actor)
-        bank.database.write_now(partial(_choose_password, own, hash_now(passwords[username])))
-    return actors
+        bank.database.write_now(partial(_choose_password, own, chosen[username]))
+    return actors, {username: hashed.unlocks for username, hashed in chosen.items()}
 
 
-def _choose_password(act: Act, hashed: str, session: Session) -> None:
+def _choose_password(act: Act, hashed: Hashed, session: Session) -> None:
     row, _ = get_user(session, act.actor, act.actor.code, lock=True)
     store_own_password(session, act, row, hashed, None)
 
@@ -261,7 +241,7 @@ class Story:
                 **count,
             )
         )
-        two = (str(uuid4()), str(uuid4()))
+        two = self.stage.two(self.session, "quinn", "tomas", "specimen.discard", vial.code, self.at)
         self._all("tomas", [counted], Discarded(reason="thawed_unused", method="clinical_waste", signatures=two), BANK)
         self.at = banked
 
@@ -269,7 +249,8 @@ class Story:
         """Two people allow it, as the bank asks before a unit kept for treatment is thawed for a test."""
         assert vial.donor_code is not None
         left = remaining_after(self.session, vial.donor_code, MaterialName.ADSC.value, [vial.code], self.at)
-        until, two = self.at + timedelta(hours=24), (str(uuid4()), str(uuid4()))
+        until = self.at + timedelta(hours=24)
+        two = self.stage.two(self.session, "quade", "quinn", "specimen.use_up", vial.code, self.at)
         allowed = UseUpAllowed(use="quality_control", until=rfc3339(until), remains=left.units, signatures=two)
         (done,) = self._all("quinn", [vial], allowed, BANK)
         row = {"specimen_code": vial.code, "use": "quality_control", "until": until, "event_hash": done.head_hash}
@@ -428,7 +409,7 @@ class Story:
         if lot is not None:
             self._tested(lot, sampled, MATERIALS[MaterialName.ADSC].release_tests)
         act = self.stage.act("quinn", self.at)
-        signature = str(uuid4())
+        signature = str(self.stage.signature(self.session, "quinn", self.at).id)
         decided = BasisDecided(
             basis=basis,
             before=RegulatoryBasis.UNDETERMINED,

@@ -9,9 +9,9 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from biobank.custody.states import HoldKind, HoldScope
-from biobank.demo.data import Stage
 from biobank.demo.people import BANK, CLINIC
 from biobank.demo.registers import LABORATORY, TEST_METHODS
+from biobank.demo.stage import Stage
 from biobank.foundation import clock
 from biobank.quality.deviations import open_deviation
 from biobank.quality.hold_schemas import HoldRequest

@@ -10,11 +10,11 @@ from typing import Any
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.signing import Meaning, make_signature
+from biobank.acts.signing import Meaning
 from biobank.alarms.watch import watch_for_alarms
 from biobank.auth.actor import Actor
-from biobank.demo.data import Stage
 from biobank.demo.people import BANK
+from biobank.demo.stage import Stage
 from biobank.foundation import clock
 from biobank.monitoring.sensor_readings import post_readings
 from biobank.monitoring.sensor_schemas import GrantSensorKey, MakeSensor, SensorReading, SensorReadings
@@ -56,8 +56,8 @@ def _sensor(session: Session, stage: Stage, at: datetime) -> tuple[str, str]:
 
 def _signed(name: str, session: Session, stage: Stage, at: datetime, use_case: Callable[..., Any], body: GrantSensorKey) -> Any:
     act = replace(stage.act(name, at), request_hash=hashlib.sha256(f"watching {name}".encode()).digest())
-    signed = make_signature(session, user=act.actor.code, meaning=Meaning.DECIDED, act_hash=act.request_hash, at=at)
-    return use_case(session, act, request=body.model_copy(update={"signature": signed.signature}))
+    signed = stage.signs(session, act, name, Meaning.DECIDED)
+    return use_case(session, act, request=body.model_copy(update={"signature": signed}))
 
 
 def _sent(session: Session, stage: Stage, tank: str, sensor: str, since: datetime, day: int) -> None:

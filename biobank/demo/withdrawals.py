@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import Session
 
-from biobank.acts.signing import Meaning, make_signature
+from biobank.acts.signing import Meaning
 from biobank.acts.two_person import Proposed
-from biobank.demo.data import Stage
+from biobank.demo.stage import Stage
 from biobank.foundation import clock
 from biobank.withdrawals.review import read_picture_of
 from biobank.withdrawals.schemas import ApprovedAnswer, ApproveRequest, WithdrawalRequest
@@ -56,13 +56,12 @@ def _signed_by(name: str, session: Session, stage: Stage, code: str, pending: UU
     read_at = clock.now()
     act = replace(stage.act(name, read_at), request_hash=hashlib.sha256(f"{code} {name}".encode()).digest())
     seen = read_picture_of(session, act.actor, code, act.bank)
-    signed = make_signature(session, user=act.actor.code, meaning=Meaning.APPROVED, act_hash=act.request_hash, at=act.at)
     said = ApproveRequest(
         expected_seq=1,
         picture=seen.sha256,
         picture_at=seen.picture.seen_at,
         remains=seen.picture.remains.units,
-        signature=signed.signature,
+        signature=stage.signs(session, act, name, Meaning.APPROVED),
         pending_act=pending,
     )
     return approve_withdrawal(session, replace(act, at=clock.now()), code, said)

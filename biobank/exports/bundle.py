@@ -18,6 +18,7 @@ from biobank.custody.projection import PROJECTED
 from biobank.custody.rebuild import fold
 from biobank.custody.rulebook import STREAM as RULES
 from biobank.exports.personal import PersonalData
+from biobank.exports.signers import entries_about_signers
 from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.errors import Conflict
 from biobank.transparency.bundle import CHUNK, FORMAT, BundleWriter, chosen_entry
@@ -185,6 +186,8 @@ class BundleReader:
             if line["redacted_by"]
         }
         cited = self._connection.execute(_CITED, (list(grounds - leaves),), binary=True).fetchall()
+        signers = entries_about_signers(self._connection, [row[1] for row in [*rows, *cited]], size)
+        cited += [row[:3] for row in signers if row[3] not in leaves and row[0] not in {known[0] for known in cited}]
         return sorted([(i, entry, donor, False) for i, entry, donor, _ in rows] + [(i, e, d, True) for i, e, d in cited])
 
     def _part(self, size: int, chosen: list[tuple[int, bytes, str | None, bool]]) -> Iterator[bytes]:

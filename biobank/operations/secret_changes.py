@@ -13,6 +13,7 @@ from biobank.acts.act import Act
 from biobank.acts.answers_and_attempts import ANSWERS_KEPT
 from biobank.acts.bank import SECRETS, Bank
 from biobank.auth import second_factor
+from biobank.auth.personal_keys import wrap_enrolments_anew
 from biobank.donors.reindexing import index_anew
 from biobank.exports.events import SecretChanged
 from biobank.exports.log_keys import append_to_log_stream
@@ -71,6 +72,7 @@ def _index_all(bank: Bank, say: Say, *, alone: bool = False) -> None:
 def _encrypt_factors(bank: Bank, say: Say) -> None:
     keys = bank.secrets_of("second-factor")
     say(f"{bank.database.write_now(lambda s: second_factor.encrypt_anew(s, keys))} second factors are under the new secret.")
+    say(f"{bank.database.write_now(lambda s: wrap_enrolments_anew(s, keys))} enrolments are under the new secret.")
 
 
 _CHANGES: Final[dict[str, Callable[[Bank, Say], None]]] = {

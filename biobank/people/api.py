@@ -87,7 +87,8 @@ async def draw_slip(slip: UUID, performing: Performing, response: Response) -> D
     """
     response.headers["Cache-Control"] = "no-store"
     plain = one_time.new_code()
-    return await performing.unkept(slips.draw_slip, slip, plain, await hash_password(one_time.as_typed(plain)))
+    hashed = await hash_password(one_time.as_typed(plain))
+    return await performing.unkept(slips.draw_slip, slip, plain, hashed.stored)
 
 
 @router.post("/users/{code}/roles")

@@ -22,6 +22,7 @@ from biobank.auth.service import Proven, end_sessions_of, require_standing
 from biobank.foundation.errors import NotFound, NotPermitted
 from biobank.people import events
 from biobank.people.authority import COSIGNING_ROLES, one_site
+from biobank.people.personal_keys import open_enrolment
 from biobank.people.queries import get_site, grants_of
 from biobank.people.roles import add_grant
 from biobank.people.service import add_user, record_about
@@ -62,6 +63,7 @@ def set_up_user(
             get_site(session, grant.site)
         add_grant(session, act, code, grant)
         record_about(session, act, code, events.UserRoleGranted(role=grant.role, site=grant.site, **signed))
+    record_about(session, act, code, open_enrolment(session, act, code, signed))
     return code
 
 
@@ -80,7 +82,8 @@ def reset_from_console(session: Session, act: Act, *, username: str, code_hash: 
     ended = end_sessions_of(session, row.code, act.at, because="password_reset")
     if not row.active:
         record_about(session, act, row.code, events.UserReactivated(reason="set_up", **signed))
-    record_about(session, act, row.code, events.UserPasswordReset(sessions_ended=ended, **signed))
+    reset = events.UserPasswordReset(sessions_ended=ended, **signed)
+    record_about(session, act, row.code, reset, open_enrolment(session, act, row.code, signed))
     return str(row.code)
 
 
@@ -118,7 +121,9 @@ def _signed_by(
     signer = load_actor_of(session, second.user)
     require_own_password(signer)
     signing = replace(act, actor=signer, request_hash=act_hash(act.method, act.path, {"username": username, "site": site}))
-    token = make_signature(session, user=signer.code, meaning=meaning, act_hash=signing.request_hash, at=act.at)
+    token = make_signature(
+        session, user=signer.code, meaning=meaning, act_hash=signing.request_hash, at=act.at, unlocks=second.unlocks
+    )
     used = use_signature(session, signing, token.signature, meaning)
     return {"completed_by": signer.code, "second_signature": str(used.id)}
 

@@ -18,6 +18,7 @@ SITES = "SITES"
 
 COMMIT = Field(pattern=r"^[0-9a-f]{64}$", description="Commitment to a vault document, in hex.", json_schema_extra=COMMITS)
 SHA256 = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, in hex.")
+PUBLIC_KEY = Field(pattern=r"^[0-9a-f]{64}$", description="Public half of an Ed25519 key, in hex.")
 SITE = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")
 
 
@@ -87,12 +88,38 @@ class UserReactivated(TwoPeople):
 
 
 class UserPasswordReset(TwoPeople):
-    """The password was taken away and a one-time code made for its owner, by two people. All sessions ended."""
+    """The password was taken away and a one-time code made for its owner, by two people. All sessions and the key ended."""
 
     kind: Literal["user.password_reset"] = "user.password_reset"
     permission: ClassVar[Permission] = Permission.USER_MANAGE
 
     sessions_ended: int = Field(ge=0)
+
+
+class UserEnrolmentOpened(TwoPeople):
+    """Its owner may choose a password, by the same two people who gave the first role or reset the password.
+
+    `enrolment`: the public half of a key pair made for this one enrolment. It vouches for the personal key that follows.
+    """
+
+    kind: Literal["user.enrolment_opened"] = "user.enrolment_opened"
+    permission: ClassVar[Permission] = Permission.ROLE_COSIGN
+
+    enrolment: str = PUBLIC_KEY
+
+
+class UserPersonalKeySet(Event):
+    """The person chose their first password, and with it came the key that signs for them from now on.
+
+    `enrolment` names the enrolment that vouches for it, and `vouched` is that key's signature.
+    """
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+    kind: Literal["user.personal_key_set"] = "user.personal_key_set"
+
+    key: str = PUBLIC_KEY
+    enrolment: str = PUBLIC_KEY
+    vouched: str = Field(pattern=r"^[0-9a-f]{128}$", description="Ed25519 signature, in hex.")
 
 
 class UserPasswordChanged(Event):

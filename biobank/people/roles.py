@@ -18,6 +18,7 @@ from biobank.auth.permissions import Permission
 from biobank.foundation.errors import AlreadyExists, Conflict, NotFound
 from biobank.people import events
 from biobank.people.authority import require_held, require_not_own
+from biobank.people.personal_keys import open_enrolment
 from biobank.people.queries import get_site, get_user
 from biobank.people.schemas import Done, RoleChange
 from biobank.people.service import COMPARED, done, people_of, record_about
@@ -42,8 +43,11 @@ def grant_role(session: Session, act: Act, code: str, request: RoleChange) -> Do
         return step
     add_grant(session, act, code, RoleGrant(request.role, request.site))
     event = events.UserRoleGranted(role=request.role, site=request.site, **people_of(step))
-    slip = issue_slip(session, act, code) if opens else None
-    return done(act, code, record_about(session, act, code, event), slip)
+    if not opens:
+        return done(act, code, record_about(session, act, code, event))
+    slip = issue_slip(session, act, code)
+    enrolment = open_enrolment(session, act, code, people_of(step))
+    return done(act, code, record_about(session, act, code, event, enrolment), slip)
 
 
 @two_person("user.revoke_role", "Take a role away", COMPARED, RoleChange)

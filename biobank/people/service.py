@@ -22,9 +22,10 @@ from biobank.auth import second_factor
 from biobank.auth.actor import RoleGrant
 from biobank.auth.identity import load_actor
 from biobank.auth.models import user
+from biobank.auth.passwords import Hashed
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.auth.service import end_sessions_of, forget_old
+from biobank.auth.service import Proven, end_sessions_of, forget_old
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import NOW, acknowledge, head_of
@@ -33,6 +34,7 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.errors import AlreadyExists, Conflict, MalformedRequest
 from biobank.people import events
 from biobank.people.authority import cosigning_site, one_site, require_held, require_manager_of, require_not_own, takes_two
+from biobank.people.personal_keys import key_after, open_enrolment
 from biobank.people.queries import get_user, login_named, person_of
 from biobank.people.schemas import Done, PasswordReset, Slip, UserChange, UserCreate
 from biobank.people.slips import NO_CODE, issue_slip
@@ -221,35 +223,41 @@ def reset_password(session: Session, act: Act, code: str, request: PasswordReset
     slip = issue_slip(session, act, code)
     ended = end_sessions_of(session, code, act.at, because="password_reset")
     event = events.UserPasswordReset(sessions_ended=ended, **people_of(step))
-    appended = record_about(session, act, code, event)
+    appended = record_about(session, act, code, event, open_enrolment(session, act, code, people_of(step)))
     if second_factor.remove(session, code):  # whoever lost password and device begins anew, by the same two people
         appended += record_about(session, act, code, events.UserSecondFactorRemoved(because="password_reset"))
     return done(act, code, appended, slip)
 
 
-def change_own_password(session: Session, act: Act, password_hash: str, keep: UUID) -> None:
-    """Store the new password of the actor, whose present one was just proved, and end their other sessions.
+def change_own_password(session: Session, act: Act, proven: Proven, fresh: Hashed, keep: UUID) -> None:
+    """Store the new password of the actor, whose present one was just `proven`, and end their other sessions.
 
     Raises NotSignedIn when the session `keep` ended meanwhile, by a reset say: what was proved before counts for nothing then.
     """
     row, _grants = get_user(session, act.actor, act.actor.code, lock=True)
     load_actor(session, keep)
-    store_own_password(session, act, row, password_hash, keep)
+    store_own_password(session, act, row, fresh, keep, present=proven.unlocks)
 
 
-def store_own_password(session: Session, act: Act, row: Any, password_hash: str, keep: UUID | None) -> None:
-    """Write the password that the owner of a locked row chose; every session but `keep` ends."""
-    chosen = {"password_hash": password_hash, "must_change_password": False}
+def store_own_password(
+    session: Session, act: Act, row: Any, fresh: Hashed, keep: UUID | None, *, present: bytes | None = None
+) -> None:
+    """Write the password that the owner of a locked row chose, with the key it unlocks; every session but `keep` ends.
+
+    `present`: what the password before it unlocks with.
+    """
+    key = key_after(session, act, row, fresh, present)
+    chosen = {"password_hash": fresh.stored, "must_change_password": False}
     session.execute(update(user).where(user.c.code == row.code).values(**chosen, **NO_CODE))
     ended = end_sessions_of(session, row.code, act.at, because="password_changed", but=keep)
     event = events.UserPasswordChanged(first=row.must_change_password, sessions_ended=ended)
-    record_about(session, act, row.code, event)
+    record_about(session, act, row.code, *([event] if key is None else [event, key]))
 
 
-def record_about(session: Session, act: Act, code: str, event: Event) -> list[Appended]:
-    """Append an event to a login's stream."""
+def record_about(session: Session, act: Act, code: str, *happened: Event) -> list[Appended]:
+    """Append events to a login's stream."""
     head = head_of(session, act, NOW, subject=code, site=None)
-    return append(session, [Fact(StreamKind.USER, code, event, head)])
+    return append(session, [Fact(StreamKind.USER, code, event, head) for event in happened])
 
 
 def _require_half_of(act: Act, code: str, grants: frozenset[RoleGrant], site: str | None, request: _TwoStep) -> None:

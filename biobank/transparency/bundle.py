@@ -13,7 +13,7 @@ from typing import Final
 
 from biobank.transparency.canonical import JsonValue, encode
 
-FORMAT: Final = "biobank-bundle/1"
+FORMAT: Final = "biobank-bundle/2"
 CHUNK: Final = 256
 """Entries of a tile, and rows of a member that lists something."""
 

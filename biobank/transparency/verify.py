@@ -34,7 +34,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 TRUE, FALSE, UNREADABLE, UNVOUCHED = 0, 1, 2, 3
-FORMAT = "biobank-bundle/1"
+FORMATS = ("biobank-bundle/1", "biobank-bundle/2")
+"""The first is from before people signed by key: a part in it brings nothing about logins."""
 WIDTH = 256
 SKEW_S = 300
 MAX_MEMBER = 64 * 1024 * 1024
@@ -533,7 +534,7 @@ _HEAD = {
     "site": rb"(?:null|" + _WORD + rb")",
     "source": _SOURCES,
     "stream": rb'"(?:' + "|".join(_STREAMS).encode() + rb')"',
-    "v": b"1",
+    "v": b"[12]",
 }
 _HEAD_RE = {name: re.compile(pattern) for name, pattern in _HEAD.items()}
 _ELAPSED = {"elapsed", "elapsed_until_known"}
@@ -570,6 +571,8 @@ class Rule:
         self.hold = {"specimen.hold_placed": 1, "specimen.hold_lifted": -1}.get(self.kind, 0)
         self.adopts, self.erases = self.kind == "system.rules_adopted", self.kind in ERASING
         self.judged = bool(self.act or self.conditions is not None)
+        self.permission = row["permission"]
+        self.signs = bool(set(SIGNATURES) & set(self.shape)) or self.kind in LOGINS
         wanted = {
             a for i in row["effect"].values() for v, a in i.items() if v in ("body", "body_or_keep", "plus", "minus", "restore")
         }
@@ -618,6 +621,7 @@ class Rule:
             "rules": canonical(self.table),
             "stream": canonical(self.stream),
             "performed": rb"\[\]",
+            "v": b"1",
         }
         parts = [b'"%s":%s' % (n.encode(), b"(%s)" % p if n in self.head else p) for n, p in head.items()]
         parts[list(head).index("prev")] = rb'"prev":(?:null|"(.{64})")'
@@ -642,9 +646,283 @@ class Table:
 
     def __init__(self, name: str, document: dict[str, Any]) -> None:
         self.name, self.document = name, document
+        self.roles: dict[str, list[str]] = document.get("roles", {})
         self.rules: dict[bytes, Rule] = {}
         self.adopted_at: int | None = None
         self.first_used: int | None = None
+
+
+# ---- who signed ------------------------------------------------------------------------------------------------------
+
+SIGNATURES = ("first_signature", "second_signature", "signature", "signatures")
+"""The members of a body that name signatures by their ids."""
+COSIGNED = ("user.role_granted", "user.role_revoked", "user.enrolment_opened", "user.password_reset")
+"""What somebody who co-signs roles stands behind, always."""
+COSIGNS, MANAGES = "role:cosign", "user:manage"
+LOGINS = (*COSIGNED, "user.of_person", "user.personal_key_set", "user.deactivated", "user.reactivated")
+_LOGINS = frozenset(kind.encode() for kind in LOGINS)
+USED_WITHIN_S, COMPLETED_WITHIN_S = 120, 24 * 3600
+AT_ONCE_S = 60
+"""An act and the end of a key or role whose entries were recorded so near each other were decided at one moment."""
+_HEX32, _HEX64 = "[0-9a-f]{64}", "[0-9a-f]{128}"
+_SIGNATURE = {
+    "act": _HEX32,
+    "by_key": _HEX64,
+    "id": "[0-9a-f-]{36}",
+    "key": _HEX32,
+    "meaning": "[a-z_]{1,40}",
+    "once": _HEX32,
+    "over": _HEX64,
+    "signed_at": _TIME.decode(),
+    "user": "[!-~]{1,64}",
+}
+_PROPOSAL = {
+    "act": "[a-z_.]{1,64}",
+    "body_sha256": _HEX32,
+    "pending_act": "[0-9a-f-]{36}",
+    "proposed_at": _TIME.decode(),
+    "subject": "[!-~]{1,64}",
+}
+_BY_KEY = ("by_key", "key", "once", "over")
+
+
+def _signatures_fault(entry: dict[str, Any]) -> str | None:
+    """Say in what the signatures of an entry are not made as prescribed, or not those that its body names."""
+    signed = entry.get("signatures")
+    if signed is None:
+        return None
+    if type(signed) is not list or not signed or any(type(one) is not dict for one in signed):
+        return "its signatures are not a list of objects"
+    for place, one in enumerate(signed):
+        proposal, keyless = one.get("proposal"), one.get("key") is None
+        made = {name: one.get(name) for name in _SIGNATURE if not (keyless and name in _BY_KEY)}
+        whole = set(one) == {*_SIGNATURE, "proposal"} and not (keyless and any(one[name] is not None for name in _BY_KEY))
+        last = place == len(signed) - 1
+        if not whole or not _fits(made, _SIGNATURE) or (last and (keyless or proposal is not None)):
+            return "a signature of it is not as prescribed"
+        if not last and (type(proposal) is not dict or set(proposal) != set(_PROPOSAL) or not _fits(proposal, _PROPOSAL)):
+            return "a first signature of it stands under no proposal"
+    if [one["id"] for one in signed] != ids_of(entry["body"]):
+        return "its signatures are not those that its body names"
+    return None
+
+
+def _fits(values: dict[str, Any], patterns: dict[str, str]) -> bool:
+    return all(isinstance(value, str) and re.fullmatch(patterns[name], value) for name, value in values.items())
+
+
+def ids_of(body: dict[str, Any]) -> list[str]:
+    """Return the ids of the signatures that a body names, in the order in which they were given."""
+    named = [body[name] for name in SIGNATURES if body.get(name)]
+    return [one for value in named for one in (value if isinstance(value, list) else [value])]
+
+
+def _signed(public: str, signature: str, purpose: str, said: dict[str, Any]) -> bool:
+    """Say whether the key signed what is said, for this purpose; keys and signatures in hex."""
+    message = f"biobank/{purpose}/v1\0".encode() + canonical(said)
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signature), message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+class Span:
+    """From an entry of the log until it ended, if it did: a key in force, a role held, a login shut."""
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.until: float | None = None
+
+    def at(self, recorded: float) -> bool:
+        """Say whether it lasts for an act recorded then, whose entry comes after both ends that are known."""
+        return self.until is None or abs(recorded - self.until) <= AT_ONCE_S
+
+    def by(self, earlier: float) -> bool:
+        """Say whether it lasted at a moment before this entry."""
+        return self.until is None or earlier <= self.until + AT_ONCE_S
+
+
+class People:
+    """What the log itself says of logins: whose keys, which roles; and whether each signature is by key and was allowed."""
+
+    def __init__(self, tables: Iterable[Table], skew_s: int) -> None:
+        self.skew_s, self.silent = skew_s, False
+        self.roles_of: dict[str, set[str]] = {}
+        for table in tables:
+            for role, permissions in table.roles.items():
+                self.roles_of.setdefault(role, set()).update(permissions)
+        self.keys: dict[str, dict[str, Span]] = {}
+        self.roles: dict[str, dict[tuple[str, str | None], Span]] = {}
+        self.shut: dict[str, Span] = {}
+        self.enrolments: dict[str, str] = {}
+        self.partners: dict[str, str] = {}
+        self.found = Signed()
+
+    def judge(self, index: int, rule: Rule, table: Table, entry: dict[str, Any]) -> None:
+        """Check the signatures of an entry, then take note of what it says of a login. Raises Untrue."""
+        if self.silent:
+            self.found.unchecked += bool(ids_of(entry["body"]))
+            return
+        why = self._by_key(index, rule, table, entry) if "signatures" in entry else self._without_key(index, rule, entry)
+        if why is not None:
+            where = {name: entry[name] for name in ("stream", "id", "seq", "kind")}
+            raise Untrue(why, "signature_of_person", index=index, **where)
+        self.note(index, entry)
+
+    def _without_key(self, index: int, rule: Rule, entry: dict[str, Any]) -> str | None:
+        """Say why an entry without a personal signature cannot be; take note of one that is from before people had keys."""
+        body, subject, recorded = entry["body"], entry["id"], _moment(entry["recorded_at"])
+        user, ids = entry["by"] if entry["by"] != "SYSTEM" else body.get("completed_by"), ids_of(entry["body"])
+        reopened = rule.kind == "user.reactivated" and self._held(subject, COSIGNS, recorded)
+        if rule.kind in COSIGNED or reopened:
+            if self._others_cosign(subject):
+                return "nobody who co-signs roles signed it with a personal key, and somebody could have"
+            self.found.alone.append(index)
+        elif ids and user in self.keys and any(span.at(recorded) for span in self.keys[user].values()):
+            return f"it says that {user} signed it, who has a personal key, and no such signature is under it"
+        elif ids and self._others_cosign(user):
+            return f"it says that {user} signed it, who had no personal key then, while the bank's people signed by key"
+        elif ids:
+            self.found.without_key += 1
+        return None
+
+    def _by_key(self, index: int, rule: Rule, table: Table, entry: dict[str, Any]) -> str | None:
+        """Say why the personal signatures of an entry do not hold."""
+        *first, last = entry["signatures"]
+        body, recorded = entry["body"], _moment(entry["recorded_at"])
+        who = entry["by"] if entry["by"] != "SYSTEM" else body.get("completed_by")
+        if last["user"] != who:
+            return f"it is by {who}, and {last['user']} signed it"
+        if entry["stream"] == "user" and "proposed_by" in body and entry["by"] != "SYSTEM":
+            if [one["user"] for one in first] != [body["proposed_by"]] or body["completed_by"] != who:
+                return "it takes two people, and those that it names did not both sign it"
+            if not self._held(first[0]["user"], MANAGES, recorded, table.roles):
+                return f"{first[0]['user']} held no role then that includes {MANAGES}"
+        if not _signed(last["once"], last["over"], "signed-entry", entry | {"signatures": [*first, last | {"over": None}]}):
+            return f"the signature of {who} is not over this entry: it stands under another act, or the entry was changed"
+        why = self._statement(last, recorded, _moment(last["signed_at"]), recorded)
+        for one in first:
+            why = why or self._first(one, last, entry, recorded)
+        if why is None:
+            why = self._permission(index, rule, table, entry, who, recorded)
+        self.found.by_key += why is None
+        return why
+
+    def _first(self, one: dict[str, Any], last: dict[str, Any], entry: dict[str, Any], recorded: float) -> str | None:
+        """Say why the signature of who proposed an act does not hold."""
+        user, proposal = one["user"], one["proposal"]
+        at = _moment(proposal["proposed_at"])
+        if user == last["user"]:
+            return f"{user} signed both as the first and as the second person"
+        if proposal["subject"] not in (entry["id"], entry["id"].rpartition("/")[2]) and (
+            canonical(proposal["subject"]) not in canonical(entry["body"])
+        ):
+            return f"what {user} proposed is about {proposal['subject']}, and the entry is not"
+        if not -self.skew_s <= recorded - at <= COMPLETED_WITHIN_S + self.skew_s:
+            return f"what {user} proposed was completed too late, or before it was proposed"
+        if one["key"] is None:
+            keyed = any(span.by(at) for span in self.keys.get(user, {}).values())
+            if keyed or self._others_cosign(user):
+                return f"it says that {user} signed first, and no signature of a personal key is under that"
+            return None
+        if self.partners.setdefault(one["once"], last["once"]) != last["once"]:
+            return f"what {user} proposed was completed once, and this is another act"
+        if not _signed(one["once"], one["over"], "signed-proposal", proposal):
+            return f"the signature of {user} is not over what they are said to have proposed"
+        return self._statement(one, recorded, _moment(one["signed_at"]), at)
+
+    def _statement(self, one: dict[str, Any], recorded: float, signed_at: float, used_at: float) -> str | None:
+        """Say why the key of a signature is not its signer's, or did not sign what the signature says."""
+        user, span = one["user"], self.keys.get(one["user"], {}).get(one["key"])
+        if span is None:
+            return f"it is signed by a key that was not {user}'s by then"
+        if not (span.by(used_at) if used_at < recorded else span.at(recorded)):
+            return f"it is signed by a key of {user}'s that had been replaced or ended"
+        said = {name: one[name] for name in ("act", "id", "meaning", "once", "signed_at", "user")}
+        if not _signed(one["key"], one["by_key"], "signature", said):
+            return f"the key of {user} did not sign what this signature says"
+        if not -self.skew_s <= used_at - signed_at <= USED_WITHIN_S + self.skew_s:
+            return f"{user} signed at another time than the act happened"
+        shut = self.shut.get(user)
+        if shut is not None and shut.until is None and abs(recorded - shut.since) > AT_ONCE_S:
+            return f"the login of {user} was shut then"
+        return None
+
+    def _permission(self, index: int, rule: Rule, table: Table, entry: dict[str, Any], user: str, recorded: float) -> str | None:
+        """Say why the signer might not do this, by the roles that the log gave them and the rule table of the entry."""
+        two = ids_of(entry["body"]) and entry["stream"] == "user" and "completed_by" in entry["body"]
+        needed = COSIGNS if two else rule.permission
+        if needed is None:
+            return None
+        places = self._held(user, needed, recorded, table.roles)
+        if not places:
+            return f"{user} held no role then that includes {needed}"
+        site = entry["body"]["site"] if rule.kind in ("user.role_granted", "user.role_revoked") else entry["site"]
+        if None in places or site in places or entry["by"] == "SYSTEM":
+            return None
+        if rule.kind in ("user.role_granted", "user.role_revoked"):
+            return f"{user} held no role then that includes {needed} {'everywhere' if site is None else 'at ' + site}"
+        if site is not None:
+            self.found.elsewhere.append(index)
+        return None
+
+    def _held(self, user: str, permission: str, recorded: float, roles: dict[str, list[str]] | None = None) -> set[str | None]:
+        """Return where a login held a permission: sites, None for everywhere."""
+        known: Any = roles or self.roles_of
+        held = self.roles.get(user, {}).items()
+        return {site for (role, site), span in held if permission in known.get(role, ()) and span.at(recorded)}
+
+    def _others_cosign(self, but: str | None) -> bool:
+        """Say whether another login has a key and a role that co-signs, and is open: the bank's word alone is then not enough."""
+        return any(
+            user != but
+            and any(span.until is None for span in keys.values())
+            and (user not in self.shut or self.shut[user].until is not None)
+            and any(s.until is None and COSIGNS in self.roles_of.get(r, ()) for (r, _), s in self.roles.get(user, {}).items())
+            for user, keys in self.keys.items()
+        )
+
+    def note(self, index: int, entry: dict[str, Any]) -> None:
+        """Take note of what an entry says of a login: roles, keys, whether it is open. Raises Untrue for a key of nobody's."""
+        kind, user, body = entry["kind"], entry["id"], entry["body"]
+        if kind not in LOGINS:
+            return
+        at = _moment(entry["recorded_at"])
+        if kind == "user.role_granted":
+            self.roles.setdefault(user, {})[body["role"], body["site"]] = Span(at)
+        elif kind == "user.role_revoked":
+            self.roles.get(user, {}).get((body["role"], body["site"]), Span(at)).until = at
+        elif kind in ("user.password_reset", "user.enrolment_opened"):
+            for span in self.keys.get(user, {}).values():
+                span.until = at if span.until is None else span.until
+            self.enrolments[user] = body.get("enrolment", "")
+        elif kind == "user.personal_key_set":
+            said = {"enrolment": body["enrolment"], "key": body["key"], "user": user}
+            vouched = self.enrolments.pop(user, "") == body["enrolment"]
+            if not vouched or not _signed(body["enrolment"], body["vouched"], "personal-key", said):
+                why = f"nothing vouches for this key of {user}: no enrolment that waited signed it"
+                raise Untrue(why, "signature_of_person", index=index, stream="user", id=user, seq=entry["seq"], kind=kind)
+            self.keys.setdefault(user, {})[body["key"]] = Span(at)
+        elif kind == "user.deactivated":
+            self.shut[user] = Span(at)
+        elif kind == "user.reactivated" and user in self.shut:
+            self.shut[user].until = at
+
+
+@dataclass
+class Signed:
+    """What was found about signatures. `alone`, `elsewhere`: indexes of entries."""
+
+    by_key: int = 0
+    without_key: int = 0
+    unchecked: int = 0
+    alone: list[int] = field(default_factory=list)
+    elsewhere: list[int] = field(default_factory=list)
+
+
+def _moment(text: str) -> float:
+    return _seconds(text.encode())
 
 
 class Record:
@@ -659,6 +937,7 @@ class Record:
         self.streams: dict[str, dict[bytes, Stream]] = {name: {} for name in _STREAMS}
         self.erasures: dict[str, dict[str, Any]] = {}
         self.wanted: dict[bytes, int | None] = {}
+        self.people = People(tables.values(), skew_s)
         self.slow = 0
         documents = [table.document for table in tables.values()]
         names = sorted({column for document in documents for column in document["initial"]})
@@ -694,6 +973,8 @@ class Record:
             at = start + (blob[at] << 8 | blob[at + 1])
             kind = find(b',"kind":"', start, at)
             if jobs > 1 and blob[kind - 2] % jobs != k:
+                if blob[kind + 9 : find(b'"', kind + 9)] in _LOGINS:
+                    self.people.note(first + i, json.loads(blob[start:at]))
                 continue
             entry = blob[start:at]
             leaf = sha256(b"\0" + entry).digest()
@@ -737,6 +1018,8 @@ class Record:
                 stream[STATE_SEQ] = seq
             if rule.special:
                 self._special(first + i, rule, name, seq, stream, values, entry, leaf)
+            if rule.signs:
+                self.people.judge(first + i, rule, table, json.loads(entry))
             if wanted and leaf in wanted:
                 wanted[leaf] = first + i
             if jobs > 1 and name[-2] % jobs != k:
@@ -782,7 +1065,8 @@ class Record:
         except Untrue as untrue:
             raise Untrue(f"the entry is {untrue.why}", untrue.code, index=index) from None
         where = {"index": index} | {k: parsed.get(k) for k in ("stream", "id", "seq", "kind")}
-        if set(parsed) != {"body", *_HEAD} or type(parsed["body"]) is not dict:
+        more = {"signatures"} if parsed.get("v") == 2 else set()
+        if set(parsed) != {"body", *_HEAD} | more or type(parsed["body"]) is not dict:
             raise Untrue("its members are not those of an entry", "schema", **where)
         spelt: dict[str, Any] = {name: canonical(parsed[name]) for name in _HEAD}
         for name, pattern in _HEAD_RE.items():
@@ -794,7 +1078,7 @@ class Record:
         rule = table.rules.get(parsed["kind"].encode())
         if rule is None or rule.version != parsed["kv"] or rule.stream != parsed["stream"]:
             raise Untrue("its rule table knows no such kind of event in this version on this kind of stream", "rules", **where)
-        fault = rule.body_fault(parsed["body"])
+        fault = rule.body_fault(parsed["body"]) or _signatures_fault(parsed)
         if fault is not None:
             raise Untrue(fault, "schema", **where)
         spelt["prev"] = None if parsed["prev"] is None else parsed["prev"].encode()
@@ -860,9 +1144,11 @@ class Record:
 
     def cite(self, index: int, entry: bytes, leaf: bytes) -> None:
         """Take note of an entry whose stream is not in the bundle: it is in the log and well-formed, no more."""
-        _, rule, _ = self._parse(index, entry)
+        table, rule, _ = self._parse(index, entry)
         if rule.erases:
             self.erasures[leaf.hex()] = erasure_of(index, json.loads(entry))
+        if rule.signs:
+            self.people.judge(index, rule, table, json.loads(entry))
 
     def row_of(self, code: bytes, stream: Stream) -> bytes:
         """Return the line that the bank's custody table must have for a specimen; `code` in quotes."""
@@ -932,6 +1218,8 @@ class Part:
     found: dict[bytes, int | None] = field(default_factory=dict)
     consistency: dict[int, list[bytes]] = field(default_factory=dict)
     newest: str = ""
+    signed: Signed = field(default_factory=Signed)
+    partners: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -965,8 +1253,8 @@ class Pass:
     def _run(self) -> Part:
         members = self.members
         meta = parse(members.read("bundle", MAX_DOCUMENT))
-        if meta.get("format") != FORMAT or set(meta) != {"entries", "format", "made_at", "origin", "scope", "size"}:
-            raise Untrue(f"not a bundle of the format {FORMAT}", "frame", member="bundle")
+        if meta.get("format") not in FORMATS or set(meta) != {"entries", "format", "made_at", "origin", "scope", "size"}:
+            raise Untrue(f"not a bundle of a format known here: {', '.join(FORMATS)}", "frame", member="bundle")
         note = members.read("checkpoint", MAX_DOCUMENT)
         proposed = members.read("keys", MAX_DOCUMENT).decode(errors="replace")
         policy = self.ask.policy
@@ -987,6 +1275,7 @@ class Pass:
                 raise Untrue(f"the checkpoint covers {checkpoint.size} entries, the bundle has {meta['entries']}", "truncated")
             self._tiles(checkpoint.size)
         elif kind in ("specimen", "donor"):
+            self.record.people.silent = meta["format"] == FORMATS[0]
             self._chosen(meta["entries"])
         else:
             raise Untrue("the scope of the bundle is unknown", "frame", member="bundle")
@@ -996,6 +1285,7 @@ class Pass:
         part.streams = {name: len(streams) for name, streams in record.streams.items() if streams}
         part.adopted = {name.decode(): (t.adopted_at, t.first_used) for name, t in record.tables.items()}
         part.erasures, part.found, part.slow = record.erasures, record.wanted, record.slow
+        part.signed, part.partners = record.people.found, record.people.partners
         part.newest = max((s[RECORDED] for streams in record.streams.values() for s in streams.values()), default=b"").decode()
         return part
 
@@ -1205,6 +1495,10 @@ def _joined(parts: list[Part]) -> Part:
         for ours, theirs in ((whole.streams, part.streams), (whole.redacted, part.redacted)):
             for name, number in theirs.items():
                 ours[name] = ours.get(name, 0) + number
+        for name in ("by_key", "without_key", "unchecked", "alone", "elsewhere"):
+            setattr(whole.signed, name, getattr(whole.signed, name) + getattr(part.signed, name))
+        if any(whole.partners.setdefault(first, last) != last for first, last in part.partners.items()):
+            raise Untrue("the shares do not add up", "parallel")
         whole.found = {leaf: whole.found[leaf] if index is None else index for leaf, index in part.found.items()}
         for name, (adopted, used) in part.adopted.items():
             before = whole.adopted[name]
@@ -1386,6 +1680,13 @@ def verify(
         "witnesses": part.checkpoint.witnesses,
         "quorum": part.policy.quorum,
         "custody": {"rows": part.rows, "agree": part.compared},
+        "signatures": {
+            "by_key": part.signed.by_key,
+            "without_key": part.signed.without_key,
+            "unchecked": part.signed.unchecked,
+            "by_the_bank_alone": sorted(part.signed.alone),
+            "permitted_elsewhere": sorted(part.signed.elsewhere),
+        },
         "redactions": [e for e in part.erasures.values() if e["redacted"]],
         "disclosed": part.disclosed,
         "your_checkpoints": checkpoints,
@@ -1428,10 +1729,38 @@ def _not_proven(part: Part, policy: Policy | None, checkpoints: list[dict[str, A
         said.append(
             "That your older checkpoints lie in this history: a part of the log cannot show it without a consistency proof."
         )
+    said += _unsigned(part.signed)
     said.append(
-        "That acts obeyed permissions, and holds placed on more than the specimen itself: the rule table does not hold these."
+        "That acts which nobody signs obeyed permissions, and that holds placed on more than the specimen itself were obeyed."
     )
     return said
+
+
+def _unsigned(signed: Signed) -> list[str]:
+    """Say what is not shown of signatures."""
+    said = []
+    if signed.unchecked:
+        said.append(f"The signatures of {signed.unchecked:,} entries: this bundle brings nothing about logins and their keys.")
+    if signed.without_key:
+        said.append(
+            f"That people gave the signatures which {signed.without_key:,} entries name: those are not signed by a personal key."
+        )
+    if signed.alone:
+        said.append(
+            f"Who stands behind {len(signed.alone):,} entries about logins ({_some(signed.alone)}): the bank alone made them, "
+            "while nobody could sign by key."
+        )
+    if signed.elsewhere:
+        said.append(
+            f"That who signed {len(signed.elsewhere):,} entries might do so at that site ({_some(signed.elsewhere)}): they might "
+            "at another, and where things and donors belong is recorded on other streams."
+        )
+    return said
+
+
+def _some(indexes: list[int]) -> str:
+    shown = ", ".join(map(str, sorted(indexes)[:8]))
+    return f"entries {shown}" + (" …" if len(indexes) > 8 else "")
 
 
 def in_words(verdict: dict[str, Any]) -> str:
@@ -1472,6 +1801,11 @@ def in_words(verdict: dict[str, Any]) -> str:
         "  - Every event was legal under the rules in force, which the log itself had adopted by then.",
         f"  - The bank's table says of {v['custody']['agree']:,} specimens exactly what their events say.",
     ]
+    if v["signatures"]["by_key"]:
+        lines.append(
+            f"  - The {v['signatures']['by_key']:,} entries signed by personal keys are, byte for byte, what those people "
+            "signed, with keys in force and roles held then."
+        )
     if v["witnesses"]:
         lines.append(f"  - Witnesses who saw this tree: {', '.join(v['witnesses'])}.")
     lines += [f"  - Your checkpoint of {c['size']:,} entries lies in this history." for c in v["your_checkpoints"] if c["agrees"]]

@@ -50,9 +50,9 @@ def test_the_policy(password: str, reason: str | None) -> None:
 )
 def test_a_long_password_of_any_characters_is_taken(password: str) -> None:
     assert reason_of(password) is None
-    assert verify_now(password, hash_now(password)).genuine
-    assert not verify_now(password[:-1], hash_now(password)).genuine, "nothing of it is cut off"
-    assert not verify_now(password.swapcase(), hash_now(password)).genuine, "nor is its case"
+    assert verify_now(password, hash_now(password).stored).genuine
+    assert not verify_now(password[:-1], hash_now(password).stored).genuine, "nothing of it is cut off"
+    assert not verify_now(password.swapcase(), hash_now(password).stored).genuine, "nor is its case"
 
 
 def test_a_new_password_differs_from_the_old_one() -> None:
@@ -70,11 +70,11 @@ def test_no_short_password_passes(password: str) -> None:
 def test_a_password_is_genuine_in_every_unicode_form_of_it() -> None:
     composed, decomposed = "Gr\u00f6\u00dfe ist relativ", "Gro\u0308\u00dfe ist relativ"
 
-    assert verify_now(decomposed, hash_now(composed)).genuine
+    assert verify_now(decomposed, hash_now(composed).stored).genuine
 
 
 def test_the_hash_is_argon2id_with_a_salt_of_its_own() -> None:
-    one, two = hash_now(GOOD), hash_now(GOOD)
+    one, two = hash_now(GOOD).stored, hash_now(GOOD).stored
 
     assert one != two
     assert one.startswith("$argon2id$")
@@ -87,7 +87,7 @@ def test_an_old_hash_is_replaced_when_the_parameters_have_changed() -> None:
 
     assert verified.genuine
     assert verified.rehashed is not None
-    assert verify_now(GOOD, verified.rehashed).rehashed is None
+    assert verify_now(GOOD, verified.rehashed.stored).rehashed is None
     assert verify_now("wrong", old).rehashed is None
 
 
@@ -97,7 +97,7 @@ def test_a_login_that_does_not_exist_is_never_genuine() -> None:
 
 def test_a_login_that_does_not_exist_takes_the_time_of_a_wrong_password() -> None:
     """A coarse ratio of processor time: without the dummy hash it would be about a thousand."""
-    stored = hash_now(GOOD)
+    stored = hash_now(GOOD).stored
     verify_now(GOOD, None)
 
     def fastest(hashed: str | None) -> float:
@@ -117,4 +117,4 @@ def test_only_the_same_password_verifies(one: str, two: str) -> None:
     import unicodedata
 
     same = unicodedata.normalize("NFKC", one) == unicodedata.normalize("NFKC", two)
-    assert verify_now(two, hash_now(one)).genuine == same
+    assert verify_now(two, hash_now(one).stored).genuine == same

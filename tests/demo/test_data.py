@@ -1,6 +1,7 @@
 """The example bank, small: what a newcomer sees on the first day."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,15 +13,17 @@ from biobank.demo.people import PEOPLE
 from biobank.pages.home import read_today
 from biobank.reconciliation.comparing import compare_custody, compare_holds, compare_logins
 from tests.conftest import TestBank
+from tests.transparency.audited import Audited
 
 
 def test_every_role_of_the_example_bank_finds_something_to_do(
-    make_bank: Callable[..., TestBank], monkeypatch: pytest.MonkeyPatch
+    make_bank: Callable[..., TestBank], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(data, "DONORS", 24)
     bank = make_bank(merge_delay_s=3600)
     # The example begins before there is anybody: nobody from quality who would have to sign for its first logins.
     bank.write(lambda s: s.execute(text("DELETE FROM user_role WHERE role = 'quality'")))
+    audited = Audited(bank, tmp_path)
     passwords = dict.fromkeys(PEOPLE, "amber-basil-cedar-delta-ember-42")
 
     made = data.fill(bank.bank, passwords, Console(quiet=True), lambda: None)
@@ -54,3 +57,7 @@ def test_every_role_of_the_example_bank_finds_something_to_do(
     differing = bank.write(lambda s: [look(s, "", 10_000).differing for look in looks])
     assert (differing[0], differing[1]) == ({}, {})
     assert not differing[2].keys() & {badges[username] for username in PEOPLE}
+    # What its people signed is signed by their own keys.
+    verdict = audited.seal().verdict()
+    assert verdict["verdict"] == "true", verdict
+    assert (verdict["signatures"]["by_key"] > 20, verdict["signatures"]["without_key"]) == (True, 0)

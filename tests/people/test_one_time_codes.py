@@ -107,7 +107,8 @@ def test_a_reset_ends_password_and_sessions_and_brings_a_code_for_its_owner(api:
     assert token["must_change_password"]
     assert change(api, token["access_token"], code, NEW).status_code == 204
     assert sign_in(api, password=NEW).json()["must_change_password"] is False
-    kinds = [("user.password_reset", CODES["quality"]), ("user.password_changed", CODES["lab_tech"])]
+    by_quality = [("user.password_reset", CODES["quality"]), ("user.enrolment_opened", CODES["quality"])]
+    kinds = [*by_quality, ("user.password_changed", CODES["lab_tech"]), ("user.personal_key_set", CODES["lab_tech"])]
     assert events_of(api.test_bank, CODES["lab_tech"]) == kinds
 
 
@@ -214,7 +215,7 @@ def test_the_database_knows_what_a_code_is(bank: TestBank, change_by_hand: str) 
         connection.execute(f"UPDATE app_user {change_by_hand} WHERE username = 'lab_tech'")
 
 
-CODE_HASH = hash_now("0" * 16)
+CODE_HASH = hash_now("0" * 16).stored
 
 
 def proven(bank: TestBank, username: str) -> Proven:
@@ -240,7 +241,7 @@ def test_the_console_makes_the_first_logins_alone_while_nobody_from_quality_coul
 
     code = made_at_console(bank)
 
-    assert events_of(bank, code) == [("user.created", "SYSTEM"), ("user.role_granted", "SYSTEM")]
+    assert events_of(bank, code) == [(f"user.{kind}", "SYSTEM") for kind in ("created", "role_granted", "enrolment_opened")]
     with pytest.raises(NotPermitted):
         bank.write(
             lambda s: set_up_user(s, bank.act("admin"), username="other", printed_name="O", grants=[], code_hash=CODE_HASH)
@@ -251,7 +252,7 @@ def test_the_console_needs_somebody_from_quality_once_there_is_one(bank: TestBan
     for second in (None, proven(bank, "admin"), proven(bank, "lab_tech_north_quality")):
         with pytest.raises(SecondPersonNeeded):
             made_at_console(bank, second)
-    stale = Proven(CODES["quality"], False, hash_now("replaced since"), False)
+    stale = Proven(CODES["quality"], False, hash_now("replaced since").stored, False)
     with pytest.raises(WrongCredentials):
         made_at_console(bank, stale)
 
@@ -272,7 +273,7 @@ def test_the_console_lets_the_last_administrator_in_again_with_a_second_person(a
         connection.execute("UPDATE app_user SET active = false WHERE username = 'admin'")
     act = Act.system(bank.bank, path="users password")
     plain = one_time.new_code()
-    hashed = hash_now(one_time.as_typed(plain))
+    hashed = hash_now(one_time.as_typed(plain)).stored
     with pytest.raises(SecondPersonNeeded):
         bank.write(lambda s: reset_from_console(s, act, username="admin", code_hash=hashed))
 
@@ -280,7 +281,9 @@ def test_the_console_lets_the_last_administrator_in_again_with_a_second_person(a
     bank.write(lambda s: reset_from_console(s, act, username="admin", code_hash=hashed, second=second))
 
     assert sign_in(api, "admin", plain).json()["must_change_password"]
-    assert events_of(bank, CODES["admin"]) == [("user.reactivated", "SYSTEM"), ("user.password_reset", "SYSTEM")]
+    assert events_of(bank, CODES["admin"]) == [
+        (f"user.{kind}", "SYSTEM") for kind in ("reactivated", "password_reset", "enrolment_opened")
+    ]
 
 
 def test_nobody_signs_at_the_console_for_their_own_login(bank: TestBank) -> None:

@@ -102,7 +102,7 @@ def test_only_the_owner_takes_it_away_and_a_reset_by_two_people_does_too(api: Ap
 
     kinds = [kind for kind, _by in events_of(api.test_bank, seed.USERS["lab_tech"].code)]
     assert kinds.count("user.second_factor_set") == 2
-    assert kinds[-2:] == ["user.password_reset", "user.second_factor_removed"]
+    assert kinds[-3:] == ["user.password_reset", "user.enrolment_opened", "user.second_factor_removed"]
 
 
 @pytest.fixture

@@ -69,8 +69,9 @@ def test_nothing_opens_a_login_until_two_people_gave_it_a_role_and_its_owner_cho
     assert change(api, token, one_time_code, NEW).status_code == 204
     assert sign_in(api, "jane.doe", one_time_code).status_code == 401
     assert sign_in(api, "jane.doe", NEW).json()["must_change_password"] is False
-    kinds = [("user.created", CODES["admin"]), ("user.role_granted", CODES["quality"]), ("user.password_changed", code)]
-    assert events_of(api.test_bank, code) == kinds
+    by_quality = [("user.role_granted", CODES["quality"]), ("user.enrolment_opened", CODES["quality"])]
+    by_its_owner = [("user.password_changed", code), ("user.personal_key_set", code)]
+    assert events_of(api.test_bank, code) == [("user.created", CODES["admin"]), *by_quality, *by_its_owner]
 
 
 def test_neither_name_nor_code_is_written_in_the_clear(api: Api) -> None:

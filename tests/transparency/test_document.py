@@ -18,7 +18,8 @@ from biobank.transparency.tree import CompactRange, hash_leaf, verify_consistenc
 ORIGIN = "bank.example/custody"
 PAGE = (Path(__file__).parents[2] / "docs" / "custody-log.md").read_text()
 EXAMPLE = PAGE.partition("## 14. Worked example")[2].partition("## 15.")[0]
-BUNDLE_EXAMPLE = PAGE.partition("## 18. Worked example")[2]
+BUNDLE_EXAMPLE = PAGE.partition("## 18. Worked example")[2].partition("## 19.")[0]
+SIGNATURE_EXAMPLE = PAGE.partition("## 20. Worked example")[2]
 assert event_kinds.MODULES
 
 

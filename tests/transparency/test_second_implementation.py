@@ -12,10 +12,13 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from biobank.transparency import verify
-from tests.transparency.test_document import BUNDLE_EXAMPLE, blocks
+from tests.transparency.test_document import BUNDLE_EXAMPLE, SIGNATURE_EXAMPLE, blocks
+from tests.transparency.test_document import ENTRIES as LOGGED
 
 (TABLE, TABLE_ID), ENTRIES, CHECKPOINT, (HEAD, *KEYS, ROW), (SIZE, SHA256) = blocks(BUNDLE_EXAMPLE)
 
@@ -153,3 +156,32 @@ def test_a_reader_written_from_the_page_finds_it_true() -> None:
         heads[stream] = (seq + 1, leaf.hex())
 
     assert [json.loads(line) for line in members["custody/0"].splitlines()] == [rows[code] for code in sorted(rows)]
+
+
+def test_the_signatures_of_the_page_are_right_and_bind_every_byte_of_the_entry() -> None:
+    """Sections 19 and 20."""
+    enrolment, personal, (line, leaf) = blocks(SIGNATURE_EXAMPLE)
+    entry = json.loads(line)
+    (signature,) = entry["signatures"]
+    vouching, statement = json.loads(enrolment[0]), json.loads(personal[0])
+
+    def spelt(value: Any) -> bytes:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    def check(public: str, signed: str, purpose: str, said: Any) -> None:
+        message = purpose.encode() + b"\x00" + spelt(said)
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signed), message)
+
+    assert sha256(b"\x00", line.encode()).hex() == leaf
+    assert (entry["v"], entry["prev"], entry["body"]["signature"]) == (2, LOGGED[3], signature["id"])
+    assert {name: signature[name] for name in statement} == statement
+    assert (vouching["key"], vouching["user"]) == (signature["key"], entry["by"])
+    assert signature["by_key"] == personal[1]
+
+    check(vouching["enrolment"], enrolment[1], "biobank/personal-key/v1", vouching)
+    check(signature["key"], signature["by_key"], "biobank/signature/v1", statement)
+    check(signature["once"], signature["over"], "biobank/signed-entry/v1", entry | {"signatures": [signature | {"over": None}]})
+    for changed in ({"seq": 4}, {"prev": LOGGED[1]}, {"site": None}, {"body": entry["body"] | {"reason": "other"}}):
+        other = entry | changed | {"signatures": [signature | {"over": None}]}
+        with pytest.raises(InvalidSignature):
+            check(signature["once"], signature["over"], "biobank/signed-entry/v1", other)

@@ -10,6 +10,7 @@ from sqlmodel import Session
 from biobank.acts.bank import Bank
 from biobank.acts.proving import own_login, prove_own_password
 from biobank.acts.web import BankDep
+from biobank.auth.personal_keys import made_at as key_made_at
 from biobank.auth.schemas import SessionList
 from biobank.auth.second_factor import set_up_at
 from biobank.auth.sessions import PageSession
@@ -37,16 +38,17 @@ COLUMNS = (
 
 
 async def _draw(request: Request, page: PageSession, bank: Bank, refusal: Refusal | None = None, **shown: Any) -> Response:
-    def read(session: Session) -> tuple[Me, SessionList, Any, OwnPreferences]:
+    def read(session: Session) -> tuple[Me, SessionList, Any, Any, OwnPreferences]:
         code = page.actor.code
         return (
             describe_me(session, page.actor, bank.keystore),
             own.open_sessions(session, code, page.id),
             set_up_at(session, code),
+            key_made_at(session, code),
             own_preferences(session, page.actor),
         )
 
-    me, sessions, since, own_choices = await bank.database.read(read)
+    me, sessions, since, key_since, own_choices = await bank.database.read(read)
     rows = [one.model_dump() | {"with": WITH[one.kind]} for one in sessions.items]
     names = {
         "me": me,
@@ -54,6 +56,7 @@ async def _draw(request: Request, page: PageSession, bank: Bank, refusal: Refusa
         "sessions": rows,
         "columns": COLUMNS,
         "since": since,
+        "key_since": key_since,
         "begun": None,
         "modules": None,
     } | shown

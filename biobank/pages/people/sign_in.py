@@ -126,9 +126,9 @@ async def choose_password(request: Request, page: Visiting, bank: BankDep) -> Re
     try:
         async with own_login(bank, page.id, "POST", FIRST_LOGIN, first=True) as (act, username):
             require_strong(fresh, username, unlike=present)
-            await prove_own_password(bank, username, present, page.id, form.get(SECOND))
+            proven = await prove_own_password(bank, username, present, page.id, form.get(SECOND))
             hashed = await hash_password(fresh)
-            await bank.database.write(lambda s: change_own_password(s, act, hashed, page.id))
+            await bank.database.write(lambda s: change_own_password(s, act, proven, hashed, page.id))
     except Refusal as refusal:
         problem = refusal.problem()
         return render(request, "first_login.html", refusal.status, minimum_length=MINIMUM_LENGTH, refusal=problem)

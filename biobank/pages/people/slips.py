@@ -21,7 +21,7 @@ def _reads(session: Session, actor: Actor, asked: Asked) -> Any:
 
 async def _draw(at: Acting[Any]) -> OwnPage:
     plain = one_time.new_code()
-    hashed = await hash_password(one_time.as_typed(plain))
+    hashed = (await hash_password(one_time.as_typed(plain))).stored
     drawn = await at.performing.disclose(draw_slip, at.path["slip"], plain, hashed)
     return OwnPage("slip.html", slip=drawn)
 
