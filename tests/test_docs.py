@@ -29,6 +29,7 @@ def test_the_page_of_traceability_names_every_rule_and_no_rule_loses_its_last_te
 
     assert list(traceability.outdated(text)) == [], "Run: python -m tools.traceability"
     assert traceability.untested(text) <= UNTESTED
+    assert text.endswith(traceability.steps_table()), "Run: python -m tools.traceability"
 
 
 def anchors_of(page: Path) -> set[str]:

@@ -21,6 +21,7 @@ from biobank.custody.event import rules
 from biobank.foundation.errors import Refusal
 from biobank.registries import event_kinds
 from biobank.registries.tables import metadata
+from tests.withdrawals.test_hostile import REFUSED, WHO
 from tools.refusal_codes import all_refusals
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +39,16 @@ loses its last test. A row names the first three functions and tests.
 A test counts for a rule when it names it: the code or the class of a refusal, the kind of an event, the constraint or trigger; or
 when it calls a function of its own file that does. So a row says where to look, not how well: that a test fails when its rule is
 broken is shown by `make mutants`. A test that tries a rule without naming it is not listed.
+"""
+
+STEPS_HEAD = """\
+`withdrawals/test_hostile.py: test_every_step_refuses_everything_that_may_be_wrong_with_it` takes one withdrawal from its request
+to the administration, does every wrong to it before each step and compares the answers with this table. Each step is taken by
+two workers at once, and happens once. "–" is a wrong that does not bear on the step: it is accepted, or cannot be tried there.
+
+A tube that is thawed to be shipped is looked at by `withdrawals/test_final_label.py`, one handed on by
+`withdrawals/test_handed_on.py`, what comes between the halves of two people by `withdrawals/test_picked_anew.py`,
+`withdrawals/test_last_vial.py` and `withdrawals/test_refusals.py`.
 """
 
 Row = tuple[str, list[str], list[str]]
@@ -160,6 +171,17 @@ def page() -> str:
         for rule, places, shown in rows:
             cells = ["<br>".join(list(dict.fromkeys(found))[:MOST]) or NO_TEST for found in (places, shown)]
             text += f"| `{rule}` | {' | '.join(cells)} |\n"
+    return text + steps_table()
+
+
+def steps_table() -> str:
+    """Return the part about the steps of a withdrawal: what is wrong with a step × the step, and what the step answers."""
+    steps = list(WHO)
+    text = f"\n## Every wrong at every step of a withdrawal\n\n{STEPS_HEAD}\n| | {' | '.join(steps)} |\n"
+    text += "|---" * (len(steps) + 1) + "|\n"
+    for wrong, cells in REFUSED.items():
+        answers = ("<br>".join(f"`{code}`" for code in cells[step].split(", ")) if step in cells else "–" for step in steps)
+        text += f"| {wrong} | {' | '.join(answers)} |\n"
     return text
 
 

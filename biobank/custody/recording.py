@@ -108,6 +108,12 @@ class Circumstances(BaseModel):
     )
 
 
+def scans_alone(given: Circumstances) -> None:
+    """Raise ValueError when somebody scans for another: of two who scan independently each does so, except on paper."""
+    if given.performed_by and given.paper is None:
+        raise ValueError("each of the two scans for themselves: name nobody else's hands")
+
+
 NOW = Circumstances()
 """No circumstances: it happened now, by the one who is signed in."""
 

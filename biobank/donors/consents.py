@@ -5,7 +5,7 @@ same row, so an act either sees the revocation or is finished before it.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
@@ -196,8 +196,12 @@ def covering_consent(
     *,
     tissue: Tissue | None = None,
     where_now: str | None = None,
+    margin: timedelta = BACK_WITHOUT_REASON,
 ) -> bytes | Refusal:
-    """Return the leaf hash of the consent that covers an act at `at`, or why none does. `given` is latest first. Pure."""
+    """Return the leaf hash of the consent that covers an act at `at`, or why none does. `given` is latest first. Pure.
+
+    `margin`: so long before a consent was taken back nothing counts as done: a time that needs no reason may be stated by chance.
+    """
     words = kind.replace("_", " ")
     covered = "" if tissue is None else f" for {tissue.replace('_', ' ')}"
     covering = covering_of(given, tissue)
@@ -210,7 +214,7 @@ def covering_consent(
         )
     latest = covering[0]
     taken_back = taken_back_at(latest, covering)
-    if taken_back is not None and at > taken_back - BACK_WITHOUT_REASON:
+    if taken_back is not None and at > taken_back - margin:
         return ConsentIsRevoked(
             f"{donor_code} revoked the {words} consent{covered} on {taken_back:%Y-%m-%d}. This act may not go on.",
             where_now=where_now,

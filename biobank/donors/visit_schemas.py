@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from biobank.custody.recording import Circumstances
+from biobank.custody.recording import Circumstances, scans_alone
 from biobank.donors.events import DocumentKind, IdentifierKind, Purpose
 from biobank.donors.schemas import BirthDate, ExternalId, FormerName, Recorded, SiteCode, StrictModel
 
@@ -45,6 +45,11 @@ class Identify(Circumstances):
         default=False,
         description="What was typed differed, was checked with the patient, and is what they say. Only then a difference holds.",
     )
+
+    @model_validator(mode="after")
+    def _for_oneself(self) -> Self:
+        scans_alone(self)
+        return self
 
     @model_validator(mode="after")
     def _kit_for_harvest(self) -> Self:

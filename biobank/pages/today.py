@@ -33,6 +33,7 @@ from biobank.monitoring.queries import excursions_to_assess
 from biobank.pages.alarms.said import CAUSES
 from biobank.pages.quality.notices import NEWS
 from biobank.pages.ui.code_pages import code_href
+from biobank.pages.withdrawals.withdrawals import OFF_THE_WAY
 from biobank.people.resets import shown_today
 from biobank.quality.adverse import adverse_to_do
 from biobank.quality.deviations import list_deviations
@@ -104,9 +105,6 @@ STEP_TASKS: Mapping[str, str] = {
     "return": "A tube of a withdrawal turned up: take it back",
 }
 """What the next act of a withdrawal is called, by the name of its step."""
-
-OFF_THE_WAY = {COUNT: "/specimens/{tube}/assay", PRINT: "/labels/{tube}?reason=final_label"}
-"""Where the acts are taken that are no step of the withdrawal itself."""
 
 SECOND = ", as the second person"
 EXPECTED = ("receive", "outcome")

@@ -241,7 +241,9 @@ def hold_siblings(session: Session, act: Act, units: Collection[Snapshot], site:
 
 def _held(session: Session, scope: HoldScope, what: str) -> bool:
     of_it = (hold.c.scope_kind == scope.value, hold.c.scope_id == what, hold.c.reason == ADVERSE, hold.c.lifted_at.is_(None))
-    return session.execute(select(hold.c.id).where(*of_it)).first() is not None
+    # A hold of another kind with this reason blocks other things.
+    of_kind = hold.c.kind == HoldKind.QUALITY.value
+    return session.execute(select(hold.c.id).where(*of_it, of_kind)).first() is not None
 
 
 _RULE = and_(reporting_rule.c.site_code == adverse_event.c.site_code, reporting_rule.c.seriousness == adverse_event.c.seriousness)

@@ -94,6 +94,10 @@ class DisposeRequest(Circumstances):
     signature: Token = None
 
 
+UNCAUSED = ("unrelated", "unlikely")
+"""How likely it is that the material caused it, where its units are not held for that."""
+
+
 def _holds_of(*where: ColumnElement[bool]) -> Subquery:
     """SELECT deviation_code, hold id: the holds on what deviations name, and those that an adverse event placed on the lots or
     harvests of its units; `where` is about the holds and the deviations."""
@@ -114,11 +118,19 @@ def _holds_of(*where: ColumnElement[bool]) -> Subquery:
     return both.subquery()
 
 
-def of_unjudged_harm(session: Session, holds: Collection[UUID]) -> frozenset[UUID]:
-    """Return which of these holds an adverse event placed that nobody has judged yet."""
-    unjudged = select(adverse_event.c.deviation_code).where(adverse_event.c.causality == "not_assessed")
+def of_standing_harm(session: Session, holds: Collection[UUID]) -> frozenset[UUID]:
+    """Return which of these holds an adverse event placed that nobody has judged yet, or whose cause may lie in the material by
+    what was judged, while its deviation is open: that ends with a word on every unit.
+    """
+    unjudged = adverse_event.c.causality == "not_assessed"
+    in_the_lot = and_(adverse_event.c.in_lot, adverse_event.c.causality.not_in(UNCAUSED), deviation_table.c.closed_at.is_(None))
+    standing = (
+        select(adverse_event.c.deviation_code)
+        .join(deviation_table, deviation_table.c.code == adverse_event.c.deviation_code)
+        .where(or_(unjudged, in_the_lot))
+    )
     these = (hold.c.id.in_(list(holds)), hold.c.reason == ADVERSE)
-    return frozenset(session.execute(select(_holds_of(*these, deviation_table.c.code.in_(unjudged)).c.id)).scalars())
+    return frozenset(session.execute(select(_holds_of(*these, deviation_table.c.code.in_(standing)).c.id)).scalars())
 
 
 @cache

@@ -52,6 +52,7 @@ class Findings:
       what was demanded of them, the newest first. The latest is the one recorded last, whatever time it states;
     - `printed_since_thaw`: of the labels that were printed since then, by the number that their symbol says, the template;
       `final_label`: the template of the one that is on it and was not replaced;
+    - `left_the_hand`: when it was last put into a place, or missed, by the bank's clock;
     - `touches`: who processed, tested or asked for it, where they were read.
     """
 
@@ -67,6 +68,7 @@ class Findings:
     failed: Sequence[Any] = ()
     printed_since_thaw: Mapping[int, str] = field(default_factory=dict)
     final_label: str | None = None
+    left_the_hand: datetime | None = None
 
 
 NOTHING_FOUND = Findings()
@@ -93,6 +95,7 @@ def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime,
             counted_since_thaw=_since_thaw(seen[code], counted.get(code)),
             printed_since_thaw=seen[code].printed_since,
             final_label=seen[code].final,
+            left_the_hand=seen[code].left_the_hand,
             failed=[row for row in every.get(code, ())[1:] if row.id in counts and not counts[row.id].shown],
         )
         for code, tube in tubes.items()

@@ -29,7 +29,7 @@ from biobank.custody.states import TERMINAL, HoldScope, State
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted, raise_first
 from biobank.foundation.paging import Paging, read_page
-from biobank.quality.dispositions import keep_covered, of_unjudged_harm
+from biobank.quality.dispositions import keep_covered, of_standing_harm
 from biobank.quality.hold_schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.independence import independence_refusals, looks_behind
 from biobank.quality.models import recall_closing, recall_item
@@ -242,9 +242,10 @@ def hold_to_lift(session: Session, actor: Actor, hold_id: UUID, *, lock: bool = 
             f"A recall holds {scope.id}. Its hold ends when two of quality close the recall, with every unit decided.",
             subject=scope.id,
         )
-    if of_unjudged_harm(session, [hold_id]):
+    if of_standing_harm(session, [hold_id]):
         raise HeldByAdverse(
-            f"An adverse event holds {scope.id}, and nobody judged it yet. Judge it first: how serious, and from what cause.",
+            f"An adverse event holds {scope.id}: nobody judged it yet, or its cause may lie in the material. Judge it first; what"
+            " may be in the material is held until its deviation is closed, with every unit decided.",
             subject=scope.id,
         )
     raise_first(independence_refusals(actor, scope.id, looks_behind(session, [hold_id]).get(hold_id, ())))
@@ -387,7 +388,7 @@ def liftable(session: Session, actor: Actor, every: Collection[UUID]) -> frozens
     if holds:
         looks = looks_behind(session, holds)
         holds -= {one for one, touches in looks.items() if independence_refusals(actor, "", touches)}
-        holds -= _of_failed_tests(session, every) | _of_open_recalls(session, every) | of_unjudged_harm(session, every)
+        holds -= _of_failed_tests(session, every) | _of_open_recalls(session, every) | of_standing_harm(session, every)
     if actor.may(Permission.HOLD_LIFT, at=EVERYWHERE):
         return holds
     if not actor.may(Permission.HOLD_LIFT, at=ANYWHERE):

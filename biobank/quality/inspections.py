@@ -16,7 +16,8 @@ from biobank.transparency.models import event
 _LOOKED = frozenset({"specimen.inspected", "specimen.received"})
 _DECIDED = frozenset({"specimen.quality_decided", "specimen.returned"})
 _LABELS = frozenset({"specimen.labelled", "specimen.final_label_applied"})
-_KINDS = sorted(_LOOKED | _DECIDED | _LABELS | {"specimen.issued", "specimen.thawed", "specimen.amended"})
+_LEFT_THE_HAND = frozenset({"specimen.stored", "specimen.safeguarded", "specimen.missing"})
+_KINDS = sorted(_LOOKED | _DECIDED | _LABELS | _LEFT_THE_HAND | {"specimen.issued", "specimen.thawed", "specimen.amended"})
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,15 @@ class Seen:
     `left_for`: the withdrawal it left for, while quality has not decided about its return; `wrong`: what an inspection said no to
     since quality's last decision; `decided_at`: when that was; `thawed`: when it last was, as stated and by the bank's clock;
     `printed_since`: of the labels that were printed since that thaw, by the number that their symbol says, the template; `final`:
-    the template of the one that is on it as its final label, while no newer one of that template was printed.
+    the template of the one that is on it as its final label, while no newer one of that template was printed;
+    `left_the_hand`: when it was last put into a place, or missed, by the bank's clock.
     """
 
     left_for: str | None = None
     wrong: tuple[str, ...] = ()
     decided_at: datetime | None = None
     thawed: tuple[datetime, datetime] | None = None
+    left_the_hand: datetime | None = None
     printed_since: Mapping[int, str] = field(default_factory=dict)
     final: str | None = None
 
@@ -54,12 +57,15 @@ def _of(rows: Iterable[Any]) -> Seen:
     decided_at: datetime | None = None
     thawed: tuple[datetime, datetime] | None = None
     final: str | None = None
+    left_the_hand: datetime | None = None
     printed, said = dict[int, str](), dict[str, dict[str, Any]]()
     for row in rows:
         if row.kind == "specimen.issued":
             left_for = parse_entry(bytes(row.entry))["body"]["withdrawal"]
         elif row.kind == "specimen.thawed":
             thawed, printed, final = (row.occurred_at, row.recorded_at), {}, None
+        elif row.kind in _LEFT_THE_HAND:
+            left_the_hand = row.recorded_at
         elif row.kind == "specimen.labelled":
             body = parse_entry(bytes(row.entry))["body"]
             final = None if final == body["template"] else final
@@ -76,7 +82,7 @@ def _of(rows: Iterable[Any]) -> Seen:
                 said[body["corrects"]][body["field"]] = body["value"]
         else:
             said[bytes(row.leaf_hash).hex()] = dict(parse_entry(bytes(row.entry))["body"])
-    return Seen(left_for, _denied(said.values()), decided_at, thawed, printed, final)
+    return Seen(left_for, _denied(said.values()), decided_at, thawed, left_the_hand, printed, final)
 
 
 def _denied(said: Collection[Mapping[str, Any]]) -> tuple[str, ...]:

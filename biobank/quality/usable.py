@@ -14,6 +14,7 @@ from biobank.quality.events import RegulatoryBasis
 from biobank.quality.findings import Findings
 from biobank.quality.legal_bases import basis_refusals
 from biobank.quality.lot_tests import use_refusals_of_tests
+from biobank.specimens.materials import material_of
 
 RELEASED = frozenset({Quality.RELEASED_TO_BANK, Quality.RELEASED_CONDITIONALLY})
 
@@ -51,6 +52,13 @@ class NothingLeft(Conflict):
 
     code = "nothing_left"
     title = "Nothing left"
+
+
+class NoCriterion(Conflict):
+    """It was counted, and nothing said before what the count must show: it passed nothing, and quality did not decide since."""
+
+    code = "no_criterion_for_count"
+    title = "Nothing was demanded of the count"
 
 
 class InspectionFailed(Conflict):
@@ -141,6 +149,8 @@ def _finding_refusals(specimen: Snapshot, findings: Findings) -> list[Refusal]:
                 wrong=list(findings.wrong),
             )
         )
+    if _unjudged(findings):
+        found.append(nothing_demanded(specimen))
     count = findings.count
     if count is not None and not count.shown and not _released_in_knowledge(specimen, findings):
         found.append(
@@ -153,6 +163,24 @@ def _finding_refusals(specimen: Snapshot, findings: Findings) -> list[Refusal]:
             )
         )
     return found
+
+
+def nothing_demanded(specimen: Snapshot) -> NoCriterion:
+    """The refusal of a unit whose latest count was asked to show nothing. Pure."""
+    title = material_of(specimen.material).title.lower()
+    return NoCriterion(
+        f"{specimen.code} was counted, and quality had not said what a count of {title} must show at its site. Quality sets that "
+        "(POST /viability/criteria) and it is counted once more, or decides about it (POST …/decision) as it was counted.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+    )
+
+
+def _unjudged(findings: Findings) -> bool:
+    """Say whether its latest count was asked to show nothing, and quality decided nothing about it since."""
+    if findings.measured is None or findings.count is not None:
+        return False
+    return findings.decided_at is None or findings.decided_at < findings.measured.recorded_at
 
 
 def _released_in_knowledge(specimen: Snapshot, findings: Findings) -> bool:

@@ -36,6 +36,7 @@ from biobank.shipping.handover_rules import (
     require_unchanged,
     several_custodians,
 )
+from biobank.shipping.onward import require_onward
 from biobank.shipping.schemas import AcceptRequest, DeclineRequest, HandoverAnswer, HandoverRequest
 
 P = Permission.HANDOVER_TAKE
@@ -51,10 +52,11 @@ def offer(session: Session, act: Act, request: HandoverRequest) -> HandoverAnswe
     for specimen, line in zip(get_all_visible(session, act.actor, codes), request.specimens, strict=True):
         require_expected(specimen, line.expected_seq)
     _end_overdue(session, act, overdue)
-    specimens = get_all_visible(session, act.actor, codes, lock=True)
+    specimens = get_all_visible(session, act.actor, codes, lock=True, holds=True)
     receiver = read_receiver(session, request.to_kind, request.to_id)
     for specimen in specimens:
         raise_first(offer_refusals(act.actor, specimen, receiver))
+    require_onward(session, act, specimens, request.occurred_at, receiver)
     several = several_custodians(specimens)
     if several is not None:
         raise several
@@ -102,9 +104,11 @@ def accept(session: Session, act: Act, handover_id: UUID, request: AcceptRequest
             f"{row.to_id} holds the specimens only once it accepted them: send its reference in `evidence`.",
             handover=str(row.id),
         )
-    specimens = load(session, [line.specimen_code for line in items], lock=True)
+    specimens = load(session, [line.specimen_code for line in items], lock=True, holds=True)
     for line in items:
         require_unchanged(row, line, specimens[line.specimen_code])
+    receiver = read_receiver(session, row.to_kind, row.to_id)
+    require_onward(session, act, list(specimens.values()), request.occurred_at, receiver)
     event = HandoverAccepted(handover=str(row.id), to_kind=CustodianKind(row.to_kind), to_id=row.to_id, evidence=request.evidence)
     since = rfc3339(request.occurred_at or act.at)
     moves = [

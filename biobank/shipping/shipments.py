@@ -1,7 +1,6 @@
 """Sending specimens from one site to another: who may give them to a courier, and what may travel where."""
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
 
 from sqlalchemy import insert, select
 from sqlmodel import Session
@@ -12,28 +11,25 @@ from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.custody.custodians import NotTheCustodian
 from biobank.custody.ledger import Fact, append
-from biobank.custody.legality import OnHold, Snapshot
+from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move, acknowledge, head_of, record, require_expected
 from biobank.custody.snapshots import get_all_visible
-from biobank.custody.states import CustodianKind, HoldAct, State, StreamKind
+from biobank.custody.states import CustodianKind, State, StreamKind
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict, MalformedRequest, NotFound, Refusal, raise_first
+from biobank.foundation.errors import Conflict, MalformedRequest, NotFound, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.registers.using import keep_warnings
 from biobank.shipping.boxes import boxes_of_tubes, seal_boxes
 from biobank.shipping.carriers import require_carrier
 from biobank.shipping.events import Created, Dispatched, Packed
 from biobank.shipping.handover_rules import EvidenceRequired
+from biobank.shipping.onward import require_onward
 from biobank.shipping.schemas import ShipmentAnswer, ShipmentRequest
 from biobank.shipping.shipment_queries import detail_of, item, shipment
 from biobank.storage.rules import Standing, class_faults
 
 clinics_of_withdrawals: FromAbove[Callable[[Session, Collection[str]], dict[str, str]]] = FromAbove("withdrawals")
 """The site of the clinic of each withdrawal, by its code."""
-refusals_after_issue: FromAbove[Callable[[Session, Act, Collection[Snapshot], datetime | None], list[Refusal]]] = FromAbove(
-    "withdrawals"
-)
-"""Every reason why one of the issued specimens might not go to its donor now, nor at the time stated for the act."""
 
 
 class NotAtThatSite(Conflict):
@@ -69,8 +65,7 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
         require_expected(specimen, line.expected_seq)
         _require_packable(specimen, request)
     # A shipment to a patient is the rest of an issue: what must not be issued any more does not leave either.
-    issued = [one for one in specimens if one.state is State.ISSUED]
-    raise_first(refusals_after_issue.get()(session, act, issued, request.occurred_at))
+    require_onward(session, act, specimens, request.occurred_at)
     _require_their_clinic(session, specimens, request)
     with_courier = all(_custodian(s) == (CustodianKind.COURIER.value, request.courier) for s in specimens)
     if request.evidence is None and not with_courier:
@@ -175,15 +170,6 @@ def _require_packable(specimen: Snapshot, request: ShipmentRequest) -> None:
             custodian_kind=kind,
         )
     raise_first(class_faults(specimen, Standing("the shipment", request.temperature_class)))
-    blocking = [h for h in specimen.holds if HoldAct.ISSUE.value in h.blocks]
-    if specimen.state is State.ISSUED and blocking:
-        raise OnHold(
-            f"{specimen.code} was put on {blocking[0].kind.replace('_', ' ')} hold after it was issued and goes nowhere. "
-            "Keep it cold here and call quality.",
-            where_now=specimen.where_now,
-            subject=specimen.code,
-            holds=[h.id for h in blocking],
-        )
 
 
 def _require_their_clinic(session: Session, specimens: Sequence[Snapshot], request: ShipmentRequest) -> None:

@@ -24,7 +24,7 @@ from biobank.withdrawals.case import (
     set_state,
 )
 from biobank.withdrawals.events import Administered, Given
-from biobank.withdrawals.given_then import judged_then, tell_quality
+from biobank.withdrawals.given_then import judged_then, strictly, tell_quality
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import require_same_day
 from biobank.withdrawals.release_rules import way_refusal
@@ -86,7 +86,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     wrong_way = way_refusal(release, product, request.paper)
     if wrong_way is not None:
         raise wrong_way
-    consents, _ = consents_of(case, grounds, [product])
+    consents, _ = consents_of(case, grounds if request.paper is None else strictly(grounds), [product])
     amount = tube.projection.amount
     _require_accounted(request, product, amount, tube.unit)
     session.execute(update(release_table).where(release_table.c.id == request.release).values(consumed_at=started))

@@ -17,7 +17,8 @@ from biobank.quality import releases as asked_by_quality
 from biobank.quality.attachments import photographs_of_patients
 from biobank.quality.deviations import sites_of_withdrawal
 from biobank.quality.dispositions import units_of_withdrawals
-from biobank.shipping.shipments import clinics_of_withdrawals, refusals_after_issue
+from biobank.shipping.onward import refusals_after_issue
+from biobank.shipping.shipments import clinics_of_withdrawals
 from biobank.specimens.models import specimen
 from biobank.withdrawals.case import read_case
 from biobank.withdrawals.models import bedside_release as _release

@@ -28,7 +28,7 @@ from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, open_case, record_on_case
 from biobank.withdrawals.events import CheckFailed, CheckOpened, CheckPassed
-from biobank.withdrawals.given_then import judged_then
+from biobank.withdrawals.given_then import judged_then, strictly
 from biobank.withdrawals.models import BedsideCheck
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import moment_at_bedside
@@ -105,7 +105,7 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
         raise_first(check_refusals(act.actor, case, grounds, product))
     else:
         judged_then(session, act, case, grounds, product, at, check_refusals)
-    consents = tuple(consents_of(case, grounds, [product])[0])
+    consents = tuple(consents_of(case, grounds if live else strictly(grounds), [product])[0])
     if request.device is None and request.paper is None:
         raise DeviceUnnamed(
             "Each of you scans on a device of your own, and this one has no name. On a page, allow scripts and storage for the "

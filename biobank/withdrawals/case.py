@@ -101,12 +101,13 @@ class Case:
     def item(self, code: str) -> Item:
         """One tube as the workflow's rules see it."""
         tube, pick = self.tubes[code], self.picks.get(code)
-        stands = tube.state is not State.STORED
+        away = self.findings[code].left_the_hand
+        stands = tube.state is not State.STORED and (pick is None or away is None or away <= pick["picked_at"])
         return Item(
             specimen=code,
             state=State(tube.projection.state),
             condition=Condition(tube.projection.condition),
-            # A tube that was put back has to be picked again.
+            # A tube that was put back, or missed, has to be picked again: nobody scanned what came out of its place since.
             picked=pick is not None and stands,
             confirmed=pick is not None and stands and pick["confirmed_by"] is not None,
             labelled=self.findings[code].final_label is not None,

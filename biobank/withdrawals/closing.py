@@ -14,7 +14,7 @@ from biobank.shipping.arrival_findings import findings_alone
 from biobank.shipping.journey_logs import Journey, logged_members, logged_on, longest_gap, read_record
 from biobank.shipping.travel_limits import limits_by_hand
 from biobank.vault import put_document
-from biobank.withdrawals.adverse import keep
+from biobank.withdrawals.adverse import NothingGiven, keep
 from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, moment_of, open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Closed, OutcomeRecorded, Returned, TakenBack
@@ -29,6 +29,7 @@ from biobank.withdrawals.service import answer_of
 from biobank.withdrawals.step_rules import outcome_refusals, return_refusals
 from biobank.withdrawals.workflow import Step, WithdrawalState, after, ending_of, settled, step_refusal
 
+OF_A_GIVING = ("as_expected", "no_effect")
 ADVERSE_RESULTS = ("adverse_event", "serious_adverse_event")
 
 
@@ -37,6 +38,13 @@ class TubesOutstanding(Conflict):
 
     code = "tubes_outstanding"
     title = "Tubes outstanding"
+
+
+class SomethingGiven(Conflict):
+    """Cells of this withdrawal were given; the outcome is what came of that."""
+
+    code = "something_was_given"
+    title = "Something was given"
 
 
 class NoJourneyRecord(Conflict):
@@ -103,6 +111,7 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
     """
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
     raise_first(outcome_refusals(act.actor, case))
+    _require_of_what_was_given(case, request.result)
     words = None
     if request.words is not None:
         words = put_document(session, act.keystore, case.donor, {"outcome": request.words})
@@ -136,6 +145,14 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
         state = after(Step.CLOSE, case.state)
         set_state(session, case, state)
     return answer_of(act, case.moved_on(appended, state=state), appended)
+
+
+def _require_of_what_was_given(case: Case, result: str) -> None:
+    """Raise unless the result fits: what cells did is said of cells that were given, and that none were of none."""
+    if result in OF_A_GIVING and not case.given:
+        raise NothingGiven(f"Nothing of {case.code} was given. Record that it was not administered.", subject=case.code)
+    if result == "not_administered" and case.given:
+        raise SomethingGiven(f"{', '.join(sorted(case.given))} was given. Record what came of it.", subject=case.code)
 
 
 def _require_settled(case: Case) -> None:

@@ -1,9 +1,10 @@
 """May anything be given to this donor now? Pure; asked at the request, the approval, the thaw, the issue and the bedside."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from biobank.custody.recording import BACK_WITHOUT_REASON
 from biobank.donors.consents import covering_consent
 from biobank.foundation.codes import parse_code
 from biobank.foundation.errors import Conflict, Refusal
@@ -23,11 +24,17 @@ def tissue_of_tube(material: str, specimen: str) -> Tissue:
 
 
 def treatment_consents(
-    donor: str, status: str, given: Sequence[Any], material: str, specimens: Iterable[str], at: datetime
+    donor: str,
+    status: str,
+    given: Sequence[Any],
+    material: str,
+    specimens: Iterable[str],
+    at: datetime,
+    margin: timedelta = BACK_WITHOUT_REASON,
 ) -> tuple[list[bytes], list[Refusal]]:
     """Return the leaf hashes of the consents that cover giving these specimens at `at`, and every reason why not.
 
-    `status`: the donor's; `given`: their treatment consents as `consents_given` reads them.
+    `status`: the donor's; `given`: their treatment consents as `consents_given` reads them; `margin`: see `covering_consent`.
     """
     refusals: list[Refusal] = []
     if status in ("deceased", "erased"):
@@ -36,7 +43,7 @@ def treatment_consents(
         )
     hashes: list[bytes] = []
     for tissue in sorted({tissue_of_tube(material, code) for code in specimens}):
-        answer = covering_consent(given, donor, "treatment", at, tissue=tissue.value)
+        answer = covering_consent(given, donor, "treatment", at, tissue=tissue.value, margin=margin)
         if isinstance(answer, Refusal):
             refusals.append(answer)
         elif answer not in hashes:

@@ -5,28 +5,32 @@ It is recorded all the same, marked with the codes of what stands against it now
 against it at its own time, also if it was lifted since or written down later, refuses it as ever. Nothing of this reaches a
 live act.
 
-Of the record the holds, quality's decision and the results of the lot's tests are read as of then; what was seen of the tube, the
-tube's place in the workflow and the donor's consents are judged as for any other act.
+Of the record the holds, quality's decision, the results of the lot's tests, the donor's death and the taking back of a consent
+are read as of then; what was seen of the tube and the tube's place in the workflow are judged as for any other act.
 """
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
+from biobank.custody.entry import parse_entry
 from biobank.custody.holds_then import holds_then, stays_of
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.rebuild import entries_of, steps_of
 from biobank.custody.recording import NOW
+from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Refusal, raise_first
 from biobank.quality.deviations import add_deviation
 from biobank.quality.lot_tests import read_lot_tests
+from biobank.transparency.models import event
 from biobank.withdrawals.case import Case
 from biobank.withdrawals.step_rules import Grounds
 
@@ -51,10 +55,32 @@ def judged_then(session: Session, act: Act, case: Case, grounds: Grounds, produc
     then = replace(held, projection=replace(tube.projection, quality=quality))
     tests = read_lot_tests(session, [lot], at, until=at)[lot]
     findings = replace(case.findings[product], tests=tests)
-    as_it_stood = replace(case, tubes={**case.tubes, product: then}, findings={**case.findings, product: findings})
-    raise_first(rule(act.actor, as_it_stood, grounds, product))
+    as_it_stood = replace(
+        case,
+        row={**case.row, "donor_status": _status_then(session, case, at)},
+        tubes={**case.tubes, product: then},
+        findings={**case.findings, product: findings},
+    )
+    raise_first(rule(act.actor, as_it_stood, strictly(grounds), product))
     now = rule(act.actor, case, grounds, product)
     return Judged(held, tuple(dict.fromkeys(one.code for one in now)))
+
+
+def strictly(grounds: Grounds) -> Grounds:
+    """The same, where a consent counts up to the moment in which it was taken back: the time stands on a form that was filed."""
+    return replace(grounds, margin=timedelta(0))
+
+
+def _status_then(session: Session, case: Case, at: datetime) -> str:
+    """The donor's status as of a time, by what is known of it now: what somebody said later of an earlier day counts."""
+    said = select(event.c.entry, event.c.occurred_at).where(
+        event.c.stream_kind == StreamKind.DONOR.value, event.c.stream_id == case.donor, event.c.kind == "donor.status_changed"
+    )
+    status = "living"
+    for row in session.execute(said.order_by(event.c.seq)):
+        body = parse_entry(bytes(row.entry))["body"]
+        status = body["status"] if row.occurred_at <= at else status
+    return "erased" if case.donor_status == "erased" else status
 
 
 def tell_quality(

@@ -130,10 +130,10 @@ def _acts(standing: Standing, halves: _Halves) -> Iterator[NextAct]:
 def _waited_for(standing: Standing) -> Sequence[tuple[str, str | None]]:
     """The steps that it waits for; instead of a final label that waits for it, the count or the print."""
     case = standing.case
-    return [_before(case, name, tube) for name, tube in next_acts(case.state, case.route, case.items)]
+    return [what_comes_first(case, name, tube) for name, tube in next_acts(case.state, case.route, case.items)]
 
 
-def _before(case: Case, name: str, tube: str | None) -> tuple[str, str | None]:
+def what_comes_first(case: Case, name: str, tube: str | None) -> tuple[str, str | None]:
     """What comes before a final label is put on: the count after the thaw, then the print."""
     if name != "label" or tube is None:
         return name, tube
@@ -145,7 +145,20 @@ def _before(case: Case, name: str, tube: str | None) -> tuple[str, str | None]:
 OFF_THE_WAY: Mapping[str, type[Event]] = {COUNT: ViabilityMeasured, PRINT: Labelled}
 
 
+def acts_off_the_way(standing: Standing) -> list[tuple[str, str]]:
+    """Return the acts that it waits for and this login may take now that are no step of the withdrawal, each with its tube."""
+    found = [
+        what_comes_first(standing.case, *one) for one in next_acts(standing.case.state, standing.case.route, standing.case.items)
+    ]
+    return [(name, tube) for name, tube in found if name in OFF_THE_WAY and tube is not None and may_take(standing, name, tube)]
+
+
+def may_take(standing: Standing, name: str, tube: str) -> bool:
+    """Say whether this login may take an act of `OFF_THE_WAY` with a tube now."""
+    return not refusals_of_recording(standing.actor, OFF_THE_WAY[name], standing.case.tubes[tube])
+
+
 def _refused(standing: Standing, name: str, tube: str | None) -> bool:
     if name in OFF_THE_WAY and tube is not None:
-        return bool(refusals_of_recording(standing.actor, OFF_THE_WAY[name], standing.case.tubes[tube]))
+        return not may_take(standing, name, tube)
     return bool(standing.refusals_of(name, tube) if tube is not None and name in ONE_TUBE else standing.refusals(name))

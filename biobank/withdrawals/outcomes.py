@@ -5,7 +5,7 @@ for how many days from it on it may be taken. A measure that nobody took in that
 figure means for a patient is not said here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -35,7 +35,8 @@ from biobank.auth.actor import Actor
 from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.custody.recording import acknowledge
+from biobank.custody.ledger import Appended
+from biobank.custody.recording import NOW, Circumstances, acknowledge
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
@@ -301,23 +302,37 @@ def plan_measure(session: Session, act: Act, code: str, request: PlanMeasure) ->
     )
     if session.execute(same).first() is not None:
         raise MeasurePlannedAlready(f"{request.measure} is planned for day {request.due_days} already.", subject=code)
-    members = request.model_dump(include={"unit", "low", "high", "due_days", "window_days", "photograph"})
+    members = request.model_dump(include=set(MEMBERS))
+    appended = _plan(session, act, opened, request.measure, members, request)
+    read = read_protocol(session, act.actor, act.keystore, code)
+    return OutcomeProtocolAnswer(**read.model_dump(), receipt=acknowledge(act, [appended]))
+
+
+MEMBERS = ("unit", "low", "high", "due_days", "window_days", "photograph")
+
+
+def _plan(session: Session, act: Act, opened: Case, what: str, members: Mapping[str, Any], given: Circumstances) -> Appended:
     measure = uuid4()
-    event = MeasurePlanned(measure=str(measure), what=request.measure, **members)
-    appended = record_on_case(session, act, opened, event, request)
+    appended = record_on_case(session, act, opened, MeasurePlanned(measure=str(measure), what=what, **members), given)
     session.execute(
         insert(outcome_measure).values(
             id=measure,
-            withdrawal_code=code,
-            measure=request.measure,
+            withdrawal_code=opened.code,
+            measure=what,
             planned_at=act.at,
             planned_by=act.actor.code,
             event_hash=appended.leaf_hash,
             **members,
         )
     )
-    read = read_protocol(session, act.actor, act.keystore, code)
-    return OutcomeProtocolAnswer(**read.model_dump(), receipt=acknowledge(act, [appended]))
+    return appended
+
+
+def carry_plan(session: Session, act: Act, before: str, opened: Case) -> list[Appended]:
+    """Plan for a withdrawal what was planned for the one whose place it takes, as far as it was not taken back."""
+    stands = (_PLAN.withdrawal_code == before, _PLAN.taken_back_at.is_(None))
+    rows = session.execute(select(outcome_measure).where(*stands).order_by(_PLAN.due_days, _PLAN.measure)).all()
+    return [_plan(session, act, opened, one.measure, {name: getattr(one, name) for name in MEMBERS}, NOW) for one in rows]
 
 
 def take_back_measure(session: Session, act: Act, code: str, measure: UUID, request: TakeBackMeasure) -> OutcomeProtocolAnswer:

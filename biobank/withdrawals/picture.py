@@ -28,6 +28,7 @@ from biobank.foundation.errors import Conflict, Refusal
 from biobank.quality.decisions import authorisations_of
 from biobank.quality.findings import Findings
 from biobank.quality.lot_tests import LotTests, missing_tests
+from biobank.quality.models import adverse_event
 from biobank.quality.reserves import amounts_of, remaining, reserve_of
 from biobank.specimens.models import specimen as specimen_table
 from biobank.specimens.residues import allergies_among
@@ -43,6 +44,7 @@ from biobank.withdrawals.seen import (
     DeviationSeen,
     DonorSeen,
     ExpectedSeen,
+    HarmSeen,
     LotSeen,
     NearMissSeen,
     Picture,
@@ -59,7 +61,10 @@ STANDS_FOR = timedelta(days=1)
 _DEVIATIONS = text(
     """
     SELECT d.code, d.severity, d.topic, d.opened_at, s.subject_id
-    FROM deviation d JOIN deviation_subject s ON s.deviation_code = d.code
+    FROM deviation d JOIN (
+        SELECT deviation_code, subject_id FROM deviation_subject
+        UNION SELECT deviation_code, donor_code FROM adverse_event
+    ) s ON s.deviation_code = d.code
     WHERE d.closed_at IS NULL AND s.subject_id = ANY(:about) ORDER BY d.opened_at, d.code
     """
 )
@@ -199,6 +204,7 @@ def read_picture(
             below_reserve=left.below_reserve,
         ),
         deviations=[DeviationSeen(**vars(one)) for one in deviations],
+        harm=_harm(session, case),
         near_misses=_near_misses(session, case),
     )
 
@@ -339,6 +345,13 @@ def lots_seen(tubes: Mapping[str, Snapshot], findings: Mapping[str, Findings]) -
         )
         for lot, (said, missing) in sorted(lots.items())
     ]
+
+
+def _harm(session: Session, case: Case) -> list[HarmSeen]:
+    columns = ("deviation_code", "withdrawal_code", "kind", "seriousness", "causality", "in_lot", "seen_at")
+    of_donor = select(*(adverse_event.c[name] for name in columns)).where(adverse_event.c.donor_code == case.donor)
+    rows = session.execute(of_donor.order_by(adverse_event.c.seen_at, adverse_event.c.deviation_code))
+    return [HarmSeen(**{name.removesuffix("_code"): getattr(row, name) for name in columns}) for row in rows]
 
 
 def _near_misses(session: Session, case: Case) -> list[NearMissSeen]:

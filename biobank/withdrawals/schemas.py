@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from biobank.custody.recording import Circumstances, FreeText, Instant
+from biobank.custody.recording import Circumstances, FreeText, Instant, scans_alone
 from biobank.foundation.kept_files import FileHash
 from biobank.foundation.paging import Listed
 from biobank.foundation.scanned_text import Scanned
@@ -103,6 +103,7 @@ class PickRequest(WithdrawalAct):
     def _scanned_or_read(self) -> Self:
         if (self.tube is None) == (self.label is None):
             raise ValueError("scan the tube, or say what is read on it: one of the two")
+        scans_alone(self)
         return self
 
 
@@ -176,6 +177,11 @@ class BedsideRequest(WithdrawalAct):
 
     wristband: Scanned
     product: Scanned
+
+    @model_validator(mode="after")
+    def _for_oneself(self) -> Self:
+        scans_alone(self)
+        return self
 
 
 class AdministerRequest(WithdrawalAct):

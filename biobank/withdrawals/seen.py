@@ -124,6 +124,18 @@ class DeviationSeen(BaseModel):
     opened_at: datetime
 
 
+class HarmSeen(BaseModel):
+    """An adverse reaction or event with an earlier withdrawal of the donor, as it is judged now, also when it is settled."""
+
+    deviation: str
+    withdrawal: str
+    kind: str
+    seriousness: str
+    causality: str
+    in_lot: bool | None
+    seen_at: datetime
+
+
 class NearMissSeen(BaseModel):
     """Refusals that were kept about its tubes, its donor or itself, by code; attempts to approve it are not counted."""
 
@@ -148,6 +160,7 @@ class Picture(BaseModel):
     dose: SetDose = Field(description="Living cells to be expected of the chosen units together. Not a therapeutic dose.")
     remains: RemainsSeen
     deviations: list[DeviationSeen]
+    harm: list[HarmSeen]
     near_misses: list[NearMissSeen]
 
     @cached_property
@@ -163,6 +176,7 @@ class Picture(BaseModel):
             "the expected dose": whole["dose"],
             "what remains": whole["remains"],
             "open deviations": {"items": whole["deviations"]},
+            "adverse reactions and events": {"items": whole["harm"]},
             "near misses": {"items": whole["near_misses"]},
         }
         return {name: sha256(canonical.encode(part)).hexdigest() for name, part in parts.items()}

@@ -29,6 +29,7 @@ from biobank.withdrawals.consents import treatment_consents
 from biobank.withdrawals.events import Approved, Cancelled, Rejected, RemainderAccepted, Requested, Reserved, Unreserved
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
+from biobank.withdrawals.outcomes import carry_plan
 from biobank.withdrawals.picture import (
     case_subjects,
     deviations_about,
@@ -134,7 +135,11 @@ def request_withdrawal(
         )
     )
     session.execute(insert(item_table), [_item_row(code, donor.code, tube.code, act.at) for tube in tubes])
-    return answer_of(act, read_case(session, find_row(session, act.actor, code)), [*before, appended])
+    case = read_case(session, find_row(session, act.actor, code))
+    if instead_of is None:
+        return answer_of(act, case, [appended])
+    carried = carry_plan(session, act, instead_of.code, case)
+    return answer_of(act, case.moved_on(carried), [*before, appended, *carried])
 
 
 def _item_row(code: str, donor: str, specimen: str, at: datetime) -> dict[str, object]:

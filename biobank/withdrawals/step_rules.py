@@ -7,7 +7,7 @@ tubes by code. What only a request can say (a wrong scan, a courier's evidence, 
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
@@ -19,7 +19,7 @@ from biobank.auth.scope import Place
 from biobank.custody.event import Event
 from biobank.custody.events import CheckedOut
 from biobank.custody.legality import Snapshot, refusal_of
-from biobank.custody.recording import refusals_of_recording
+from biobank.custody.recording import BACK_WITHOUT_REASON, refusals_of_recording
 from biobank.custody.snapshots import may_know
 from biobank.custody.states import Condition, CustodianKind, State
 from biobank.donors.consents import consents_given
@@ -80,8 +80,8 @@ class NotAccepted(Conflict):
 class Grounds:
     """What a step rests on beside the case. `consents`: the donor's treatment consents as `consents_given` reads them; `lag_s`:
     age of the oldest unsealed event, `lagging`: it is over the log's promise; `releases`: the newest release of each tube;
-    `bands`: the band that each one's release was made with; `stated`: of a decision made now and dated
-    otherwise, the same as of that time.
+    `bands`: the band that each one's release was made with; `margin`: of `covering_consent`;
+    `stated`: of a decision made now and dated otherwise, the same as of that time.
     """
 
     at: datetime
@@ -91,6 +91,7 @@ class Grounds:
     releases: Mapping[str, Any] = field(default_factory=dict)
     bands: Mapping[str, Any] = field(default_factory=dict)
     stated: "Grounds | None" = None
+    margin: timedelta = BACK_WITHOUT_REASON
 
 
 def read_grounds(
@@ -124,7 +125,7 @@ def consents_of(case: Case, grounds: Grounds, codes: Collection[str] | None = No
     """Return the consents that cover giving `codes` (default: all the case's tubes) back, and every reason why not. Pure."""
     tubes = case.tubes if codes is None else codes
     consents, refusals = treatment_consents(
-        case.donor, case.donor_status, grounds.consents, case.row["material"], tubes, grounds.at
+        case.donor, case.donor_status, grounds.consents, case.row["material"], tubes, grounds.at, grounds.margin
     )
     return consents, refusals if grounds.stated is None else _each_once([*refusals, *consents_of(case, grounds.stated, codes)[1]])
 

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from biobank.custody.legality import Snapshot
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.quality.findings import Findings
+from biobank.quality.usable import nothing_demanded
 from biobank.specimens.materials import MATERIALS, MaterialName
 from biobank.withdrawals.case import Case
 from biobank.withdrawals.workflow import Route
@@ -15,13 +16,6 @@ class NotCounted(Conflict):
 
     code = "count_after_thaw_missing"
     title = "Not counted after thawing"
-
-
-class NoCriterion(Conflict):
-    """It was counted after it was thawed, and nothing said before what the count must show: it passed nothing."""
-
-    code = "no_criterion_for_count"
-    title = "Nothing was demanded of the count"
 
 
 def uncounted(case: Case, codes: Collection[str]) -> list[Refusal]:
@@ -45,10 +39,5 @@ def _count_refusal(tube: Snapshot, found: Findings) -> Refusal | None:
             subject=tube.code,
         )
     if found.count is None:
-        return NoCriterion(
-            f"{tube.code} was counted, and quality had not said what a count of {material.title.lower()} must show at its site. "
-            "Quality sets that (POST /viability/criteria); then count once more.",
-            where_now=tube.where_now,
-            subject=tube.code,
-        )
+        return nothing_demanded(tube)
     return None

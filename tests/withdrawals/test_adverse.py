@@ -145,6 +145,9 @@ def test_what_turns_out_graver_than_was_reported_is_reported_anew_and_its_hold_w
     assert "Report an adverse reaction" in page
     assert "no days to report are set there" in page
     assert report(api, path).status_code == 200
+    refused(sign_and_post(api.quality, "hold_lifted", f"/holds/{hold}/lift", lift), 409, "held_by_adverse_event")
+    unlikely = JUDGED | {"causality": "unlikely", "in_lot": False}
+    assert sign_and_post(api.quality, "decided", f"{path}/assess", unlikely).status_code == 200
     assert sign_and_post(api.quality, "hold_lifted", f"/holds/{hold}/lift", lift).status_code == 200
 
 

@@ -95,13 +95,17 @@ def test_whoever_handles_no_tubes_at_the_bank_puts_no_label_on(api: Api) -> None
 def test_the_pages_lead_from_the_count_over_the_print_to_the_scan(api: Api, visit: Visit) -> None:
     story = thawed(api, counted=False)
     page = visit("lab_tech")
+    here = f"/withdrawals/{story.code}"
     assert f"/specimens/{story.vials[0]}/assay" in page.get_page("/")
+    assert f'href="/specimens/{story.vials[0]}/assay"' in page.get_page(here)
+    read = api.lab_tech.get(here).json()
+    assert read["waits_for"] == [f"{story.vials[0]}: count it and put its final label on"]
     count(api, story)
+    assert f'href="/labels/{story.vials[0]}?reason=final_label"' in page.get_page(here)
     assert f"/labels/{story.vials[0]}?reason=final_label" in page.get_page("/")
     assert "its final label" in page.get_page(f"/labels/{story.vials[0]}?reason=final_label")
     printed = {"template": "cryovial-25x13", "reason": "final_label", "format": "pdf", "dpi": "300"}
     assert page.submit(f"/labels/{story.vials[0]}", printed).status_code == 200
-    here = f"/withdrawals/{story.code}"
     assert f"{here}/label" in page.get_page("/") and f'href="{here}/label"' in page.get_page(here)
     assert page.submit(f"{here}/label", {"tube": f"{story.vials[0]}-01"}).url.path == here
     assert f"{here}/issue" in page.get_page("/")

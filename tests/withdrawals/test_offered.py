@@ -170,7 +170,8 @@ def offers(api: Api, actor: Actor, story: Story) -> set[str]:
         whole = api.test_bank.write(lambda session: read_whole(session, actor, story.code, bank))
     except Refusal:
         return set()
-    return {act.href.rsplit("/", 1)[1] for act in acts_of(whole)} - {"outcomes"}
+    here = f"/withdrawals/{story.code}/"
+    return {act.href.removeprefix(here) for act in acts_of(whole) if act.href.startswith(here)} - {"outcomes"}
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Api
-from tests.withdrawals.stories import a_story, named, refused, sign_and_post
+from tests.withdrawals.stories import a_story, named, passed_tests_of, refused, sign_and_post
 
 
 def inspect(api: Api, tube: str) -> None:
@@ -55,3 +55,23 @@ def test_the_last_usable_vial_is_not_surplus_beside_one_that_no_withdrawal_may_u
     seq = api.lab_tech.get(f"/specimens/{story.vials[0]}/custody").json()["items"][-1]["seq"]
     asked = {"reason": "surplus", "expected_seq": seq}
     refused(sign_and_post(api.quality, "decided", f"/specimens/{story.vials[0]}/end", asked), 409, "reason_not_on_record")
+
+
+def test_a_count_of_which_nothing_was_demanded_is_no_way_past_quality(api: Api) -> None:
+    story = a_story(api, 2)
+    count_of(api, story.vials[0], live=60, dead=140)
+    refused(story.request(), 409, "no_criterion_for_count")
+    read = api.clinician.get("/withdrawals/feasibility", params={"donor": story.donor, "material": "adsc"}).json()
+    assert read["usable"] == 1
+    decided = {"decision": "released_to_bank", "reason": "reviewed"}
+    passed_tests_of(api, story.vials[0])
+    answer = sign_and_post(api.quality, "decided", f"/specimens/{story.vials[0]}/decision", decided)
+    assert answer.status_code in (200, 201), answer.text
+    assert story.request().status_code == 201, "quality saw it and decided"
+
+
+def count_of(api: Api, vial: str, *, live: int, dead: int) -> None:
+    seq = api.lab_tech.get(f"/specimens/{vial}/custody").json()["items"][-1]["seq"]
+    body = {"method": "trypan_blue", "live": live, "dead": dead, "dilution_milli": 2000, "expected_seq": seq}
+    answer = api.lab_tech.post(f"/specimens/{vial}/viability-assays", json=body)
+    assert answer.status_code == 201, answer.text

@@ -91,6 +91,20 @@ def test_a_planned_measure_is_taken_back_with_its_reason_stays_on_record_and_is_
     assert sent.url.path == here and "Patient declined" in sent.text
 
 
+def test_what_was_planned_goes_with_the_withdrawal_that_takes_its_place(api: Api) -> None:
+    story = a_story(api, 3).up_to("approve")
+    for days in (30, 60, 90):
+        assert plan(api, story, due_days=days).status_code == 201
+    assert take_back(api, story, which=1).status_code == 200
+    body = {"tube": story.vials[0], "by": story.vials[1], "reason": "found_broken"}
+    answer = api.clinician.post(f"/withdrawals/{story.code}/replace", json=body)
+    assert answer.status_code == 201, answer.text
+    story.code = answer.json()["code"]
+    assert [one["due_days"] for one in protocol(api.clinician, story)["items"]] == [30, 90]
+    assert kinds_of(api, "withdrawal", story.code) == ["withdrawal.requested", *["withdrawal.measure_planned"] * 2]
+    assert answer.json()["seq"] == 3
+
+
 def test_what_was_taken_back_is_asked_of_nobody_and_takes_no_result(api: Api, visit: Visit) -> None:
     story = a_story(api, 2).up_to("approve")
     for days in (30, 31):

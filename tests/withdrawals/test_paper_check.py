@@ -220,6 +220,46 @@ def test_what_stood_at_its_own_time_refuses_it_also_when_it_was_lifted_or_stated
     assert api.quality.get("/holds", params={"active": True}).json()["items"][0]["placed_at"] < rfc3339(then)
 
 
+def died(api: Api, story: Story, at: datetime) -> None:
+    body = {"status": "deceased", "occurred_at": rfc3339(at), "late_entry": True, "reason_text": "Told by the family."}
+    answer = api.clinician.patch(f"/donors/{story.donor}", json=body)
+    assert answer.status_code in (200, 201), answer.text
+
+
+def took_back(api: Api, story: Story, at: datetime) -> None:
+    consent = api.clinician.get(f"/donors/{story.donor}").json()["consents"][0]["id"]
+    body = {"occurred_at": rfc3339(at), "late_entry": True, "reason_text": "By letter."}
+    answer = api.clinician.post(f"/donors/{story.donor}/consents/{consent}/revoke", json=body)
+    assert answer.status_code in (200, 201), answer.text
+
+
+@pytest.mark.parametrize(("happened", "code"), [(died, "donor_not_living"), (took_back, "consent_revoked")])
+def test_what_was_given_is_entered_also_when_the_patient_died_or_took_consent_back_minutes_after_it(
+    api: Api, happened: Callable[[Api, Story, datetime], None], code: str
+) -> None:
+    story, form, then = given_on_paper(api)
+    happened(api, story, then + timedelta(minutes=12))
+    sealed(api)
+    checked_on_paper(story, form, then)
+    ended, began = then + timedelta(minutes=8), then + timedelta(minutes=3)
+    done = story.administer(**on_paper(form, ended, started_at=rfc3339(began)))
+    assert done.status_code == 200, done.text
+    last = api.auditor.get(f"/specimens/{story.vials[0]}/custody").json()["items"][-1]
+    assert last["kind"] == "specimen.administered" and code in last["body"]["came_after"]
+    topics = [one["topic"] for one in api.quality.get("/deviations").json()["items"]]
+    assert "given_before_it_was_known" in topics
+
+
+@pytest.mark.parametrize(("happened", "code"), [(died, "donor_not_living"), (took_back, "consent_revoked")])
+def test_what_came_before_a_giving_on_paper_refuses_it_still(
+    api: Api, happened: Callable[[Api, Story, datetime], None], code: str
+) -> None:
+    story, form, then = given_on_paper(api)
+    happened(api, story, then - timedelta(minutes=1))
+    sealed(api)
+    refused(story.check(**on_paper(form, then)), 409, code)
+
+
 def test_a_hold_between_the_checks_and_the_giving_on_paper_refuses_the_giving(api: Api) -> None:
     story = a_story(api).up_to("thaw")
     story.band = donors.band(api, story.donor)

@@ -14,7 +14,8 @@ from biobank.foundation import clock
 from biobank.foundation.errors import Refusal, Refused
 from biobank.labels.prints import print_labels
 from biobank.labels.schemas import PrintRequest
-from biobank.pages.today import OFF_THE_WAY, STEP_TASKS, read_tasks
+from biobank.pages.today import STEP_TASKS, read_tasks
+from biobank.pages.withdrawals.withdrawals import OFF_THE_WAY
 from biobank.specimens.assays import record_viability
 from biobank.specimens.schemas import RecordViability
 from biobank.withdrawals.next_acts import COUNT, PRINT

@@ -139,8 +139,8 @@ def release_of(standing: Standing, product: str) -> dict[str, Any]:
 
     Whether it may be used is the rules' to say. Raises NoRelease when two people have not agreed on anything.
     """
-    scanned, releases = product.upper(), standing.releases
-    named = [one for one in releases if scanned.endswith(one["specimen_code"])] or releases
+    releases = standing.releases
+    named = [one for one in releases if one["specimen_code"] == product] or releases
     if not named:
         text = "There is no open bedside release. Two people check wristband and product first."
         raise NoRelease(text, subject=standing.case.code)
@@ -153,6 +153,7 @@ ActPage(
     form=_draw_administer,
     model=AdministerRequest,
     names=STEPS["administer"].names,
+    tubes=("product",),
     more=CIRCUMSTANCES,
     labels=STEPS["administer"].labels,
     given=lambda at: release_of(at.read.standing, at.form.get("product", "")),

@@ -67,6 +67,14 @@ UNITS = [
     Column("authorisation", "Authorisation"),
     Column("why", "Why not"),
 ]
+HARM = [
+    Column("deviation", "Deviation", "code"),
+    Column("withdrawal", "With", "code"),
+    Column("kind", "What", "words"),
+    Column("seriousness", "How serious", "words"),
+    Column("causality", "Caused by the material", "words"),
+    Column("seen_at", "Seen", "when"),
+]
 NEAR_MISSES = [Column("what", "What"), Column("times", "Times", "number"), Column("latest", "Latest", "when")]
 
 
@@ -158,6 +166,8 @@ def _picture(picture: Picture | None) -> dict[str, Any]:
         "tests": test_rows(picture.tests),
         "dose": None if picture.dose.dose is None else dose_text(picture.dose.dose),
         "dose_of": picture.dose.vials,
+        "harm_columns": HARM,
+        "harm": [one.model_dump() for one in picture.harm],
         "near_columns": NEAR_MISSES,
         "near_misses": [{"what": words(one.code), "times": one.times, "latest": one.latest} for one in picture.near_misses],
         "seen": {

@@ -95,6 +95,7 @@ ActPage(
     form=_draw_administer,
     model=AdministerRequest,
     names=("paper", *STEPS["administer"].names, "occurred_at"),
+    tubes=("product",),
     needed=("paper", "occurred_at"),
     labels=LABELS,
     more=(),

@@ -26,6 +26,7 @@ from biobank.pages.withdrawals.requests import route_words
 from biobank.specimens.materials import amount_text
 from biobank.withdrawals import queries
 from biobank.withdrawals.indication import indication_refusals
+from biobank.withdrawals.next_acts import COUNT, PRINT, acts_off_the_way
 from biobank.withdrawals.schemas import WithdrawalDetail, WithdrawalList
 from biobank.withdrawals.standing import read_standing
 from biobank.withdrawals.step_rules import begin_refusals
@@ -92,6 +93,8 @@ class Whole:
     """Whether this login may enter what two people wrote on a sheet that was fetched."""
     reads_why: bool = False
     """Whether this login may read why it was asked for."""
+    off_the_way: Sequence[tuple[str, str]] = ()
+    """What it waits for and this login may do that is no step of the withdrawal, with the tube."""
 
 
 def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
@@ -105,7 +108,8 @@ def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
     sheet = any(event.kind == "withdrawal.paper_check_fetched" for event in events)
     enters = sheet and not begin_refusals(actor, Step.CHECK, case)
     reads_why = not indication_refusals(actor, case)
-    return Whole(withdrawal, events, [name for name in order if name in standing.offered], wanted, enters, reads_why)
+    offered = [name for name in order if name in standing.offered]
+    return Whole(withdrawal, events, offered, wanted, enters, reads_why, acts_off_the_way(standing))
 
 
 @router.get("/withdrawals/{code}")
@@ -137,10 +141,19 @@ async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageR
     )
 
 
+OFF_THE_WAY = {COUNT: "/specimens/{tube}/assay", PRINT: "/labels/{tube}?reason=final_label"}
+"""Where the acts are taken that are no step of the withdrawal itself."""
+OFF_SAID = {COUNT: ("Count what was thawed", "flask"), PRINT: ("Print the final label", "print")}
+
+
 def acts_of(whole: Whole) -> list[ActionLink]:
     """Return the steps that may be taken now by this login; the main one is what the withdrawal waits for."""
     withdrawal = whole.withdrawal
     acts: list[ActionLink] = []
+    for name, tube in whole.off_the_way:
+        label, icon = OFF_SAID[name]
+        said = f"{label}: {tube}" if len(withdrawal.items) > 1 else label
+        acts.append(ActionLink(said, OFF_THE_WAY[name].format(tube=tube), icon, "get", "plain" if acts else "main"))
     for name in whole.acts:
         page = STEPS[name]
         weight = "grave" if page.grave else "plain" if acts or name not in whole.wanted else "main"

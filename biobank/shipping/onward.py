@@ -1,0 +1,52 @@
+"""What was issued to a patient goes on its way only while it may still be given: in a shipment, and from hand to hand.
+
+A hand-over takes a tube onward when a courier takes it, or somebody who takes over nothing where it is now. Between people of one
+place it stays there, and whoever holds it may always give it to a colleague who puts it away.
+"""
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+from sqlmodel import Session
+
+from biobank.acts.act import Act
+from biobank.custody.legality import OnHold, Snapshot
+from biobank.custody.states import CustodianKind, HoldAct, State
+from biobank.foundation.errors import Refusal, raise_first
+from biobank.foundation.from_above import FromAbove
+from biobank.shipping.handover_rules import Receiver
+
+refusals_after_issue: FromAbove[Callable[[Session, Act, Collection[Snapshot], datetime | None], list[Refusal]]] = FromAbove(
+    "withdrawals"
+)
+"""Why issued tubes may not go on to their donor, as of now and of the time that is stated."""
+
+
+def held_after_issue(specimen: Snapshot) -> OnHold | None:
+    """Return that a tube was held after it was issued, so that it goes nowhere. Pure."""
+    blocking = [h for h in specimen.holds if HoldAct.ISSUE.value in h.blocks]
+    if specimen.state is not State.ISSUED or not blocking:
+        return None
+    return OnHold(
+        f"{specimen.code} was put on {blocking[0].kind.replace('_', ' ')} hold after it was issued and goes nowhere. "
+        "Keep it cold here and call quality.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+        holds=[h.id for h in blocking],
+    )
+
+
+def takes_onward(receiver: Receiver, specimen: Snapshot) -> bool:
+    """Say whether the receiver takes the tube away from where it is. Pure."""
+    if receiver.kind == CustodianKind.COURIER.value:
+        return True
+    return receiver.sites is not None and specimen.projection.site_code not in receiver.sites
+
+
+def require_onward(
+    session: Session, act: Act, specimens: Collection[Snapshot], stated: datetime | None, receiver: Receiver | None = None
+) -> None:
+    """Raise why one of the issued among these may not go on; with a receiver, of those that it takes onward."""
+    issued = [one for one in specimens if one.state is State.ISSUED and (receiver is None or takes_onward(receiver, one))]
+    raise_first([held for one in issued if (held := held_after_issue(one)) is not None])
+    raise_first(refusals_after_issue.get()(session, act, issued, stated))
