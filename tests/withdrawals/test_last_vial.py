@@ -9,6 +9,7 @@ from biobank.withdrawals.seen import RemainsSeen
 from tests.conftest import Api
 from tests.pages.visitor import Visit
 from tests.seed import PASSWORD
+from tests.viability.test_reports import demand
 from tests.withdrawals.stories import Story, a_story, approve, kinds_of, named, of_one_person, refused, sign_and_post, state_of
 
 
@@ -86,9 +87,10 @@ def first_half(api: Api, story: Story) -> dict[str, Any]:
 
 def test_both_sign_over_one_picture(api: Api) -> None:
     story = a_story(api).up_to("request")
+    demand(api)
     said, path = first_half(api, story), f"/withdrawals/{story.code}/approve"
     seq = api.lab_tech.get(f"/specimens/{story.vials[0]}/custody").json()["items"][-1]["seq"]
-    counted = {"method": "trypan_blue", "live": 60, "dead": 40, "expected_seq": seq}
+    counted = {"method": "trypan_blue", "live": 90, "dead": 10, "expected_seq": seq}
     assert api.lab_tech.post(f"/specimens/{story.vials[0]}/viability-assays", json=counted).status_code == 201
     second = sign_and_post(api.quality2, "approved", path, named(api.quality2, story.code) | said)
     refused(second, 409, "pending_act_differs")

@@ -8,6 +8,7 @@ from tests.conftest import Api, Client
 from tests.factories import make_box
 from tests.pages.visitor import Visit
 from tests.seed import USERS
+from tests.viability.test_reports import demand
 from tests.withdrawals.stories import (
     Story,
     a_story,
@@ -175,6 +176,7 @@ def test_a_rejected_vial_comes_back_rejected(api: Api) -> None:
 
 def test_who_had_a_hand_in_a_vial_does_not_release_it_as_it_comes_back(api: Api) -> None:
     story = a_story(api, 2)
+    demand(api)
     counted = {
         "method": "trypan_blue",
         "live": 95,

@@ -65,7 +65,7 @@ def test_a_count_of_which_nothing_was_demanded_is_no_way_past_quality(api: Api) 
     assert read["usable"] == 1
     decided = {"decision": "released_to_bank", "reason": "reviewed"}
     passed_tests_of(api, story.vials[0])
-    answer = sign_and_post(api.quality, "decided", f"/specimens/{story.vials[0]}/decision", decided)
+    answer = sign_and_post(api.quality, "released", f"/specimens/{story.vials[0]}/decision", decided)
     assert answer.status_code in (200, 201), answer.text
     assert story.request().status_code == 201, "quality saw it and decided"
 
