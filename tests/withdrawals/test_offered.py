@@ -133,7 +133,8 @@ def body_of(story: Story, name: str, tube: str, at: datetime | None = None) -> B
         "check": {"wristband": story.band, "product": tube, "device": "tablet-of-another"},
         "paper": {},
         "administer": {"product": tube, "release": story.release or str(uuid4())} | given,
-        "outcome": {"result": "as_expected", "close": False},
+        # It fits whether or not something was given.
+        "outcome": {"result": "lost_to_follow_up", "close": False},
         "adverse": {"kind": "event", "seriousness": "serious", "in_lot": True, "seen_at": at or clock.now(), "words": "Fever."},
         "return": {"tube": tube} | decided,
     }

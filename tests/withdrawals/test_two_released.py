@@ -6,7 +6,7 @@ from biobank.foundation import clock
 from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.pages.visitor import Visit
-from tests.withdrawals.stories import AMOUNT, a_story, state_of
+from tests.withdrawals.stories import AMOUNT, a_story, later, state_of
 
 
 def test_a_code_typed_without_hyphens_finds_the_release_of_its_own_tube(api: Api, visit: Visit) -> None:
@@ -20,6 +20,7 @@ def test_a_code_typed_without_hyphens_finds_the_release_of_its_own_tube(api: Api
     for vial in two:
         answers += [story.thaw(tube=vial), story.check(product=vial), story.check(api.clinic_staff, product=vial)]
     assert all(answer.status_code in (200, 201) for answer in answers), [answer.text for answer in answers]
+    later(api, seconds=2)
     page, here = visit("clinician"), f"/withdrawals/{story.code}/administer"
     given = {"given": str(AMOUNT), "residue": "0", "loss": "0", "volume_ul": "1.5", "anatomical_site": "scalp"}
     began = f"{clock.now().astimezone(ZoneInfo('Europe/London')):%Y-%m-%dT%H:%M:%S}"
