@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, union
 from sqlmodel import Session
 
 from biobank.acts.models import attempt
@@ -28,7 +28,7 @@ from biobank.foundation.errors import Conflict, Refusal
 from biobank.quality.decisions import authorisations_of
 from biobank.quality.findings import Findings
 from biobank.quality.lot_tests import LotTests, missing_tests
-from biobank.quality.models import adverse_event
+from biobank.quality.models import adverse_event, deviation, deviation_subject
 from biobank.quality.reserves import amounts_of, remaining, reserve_of
 from biobank.specimens.models import specimen as specimen_table
 from biobank.specimens.residues import allergies_among
@@ -58,16 +58,11 @@ from biobank.withdrawals.workflow import BEFORE_ISSUE
 STANDS_FOR = timedelta(days=1)
 """How long a picture may be signed after it was read; a page left open over night is read again."""
 
-_DEVIATIONS = text(
-    """
-    SELECT d.code, d.severity, d.topic, d.opened_at, s.subject_id
-    FROM deviation d JOIN (
-        SELECT deviation_code, subject_id FROM deviation_subject
-        UNION SELECT deviation_code, donor_code FROM adverse_event
-    ) s ON s.deviation_code = d.code
-    WHERE d.closed_at IS NULL AND s.subject_id = ANY(:about) ORDER BY d.opened_at, d.code
-    """
-)
+# An adverse event is about its donor too, whichever of their withdrawals it was seen with.
+_ABOUT = union(
+    select(deviation_subject.c.deviation_code, deviation_subject.c.subject_id),
+    select(adverse_event.c.deviation_code, adverse_event.c.donor_code),
+).subquery()
 
 
 class PictureChanged(Conflict):
@@ -225,9 +220,12 @@ def case_subjects(case: Case) -> set[str]:
 def deviations_about(session: Session, about: Mapping[str, Collection[str]]) -> dict[str, list[OpenDeviation]]:
     """Return by key the open deviations that name one of its subjects, the oldest first: one statement."""
     every = sorted(set().union(*about.values()))
-    found: Sequence[object] = session.execute(_DEVIATIONS, {"about": every}).all() if every else []
+    columns = (*(deviation.c[name] for name in ("code", "severity", "topic", "opened_at")), _ABOUT.c.subject_id)
+    open_ones = (deviation.c.closed_at.is_(None), _ABOUT.c.subject_id.in_(every))
+    asked = select(*columns).join(_ABOUT, _ABOUT.c.deviation_code == deviation.c.code).where(*open_ones)
+    found = session.execute(asked.order_by(deviation.c.opened_at, deviation.c.code)).all() if every else []
     return {
-        key: list(dict.fromkeys(OpenDeviation(*one[:4]) for one in found if one.subject_id in named))  # type: ignore[attr-defined, index]
+        key: list(dict.fromkeys(OpenDeviation(*one[:4]) for one in found if one.subject_id in named))
         for key, named in about.items()
     }
 
