@@ -1,9 +1,13 @@
 """Every page, as every role that has it: clean for axe in both schemes, within the policy, usable by keyboard, and cheap."""
 
+from urllib.parse import parse_qsl, urlsplit
+
 import pytest
 from fastapi.routing import APIRoute
 from playwright.sync_api import Page
+from starlette.routing import Match
 
+from biobank.pages.ui.session import known_in_address
 from biobank.pages.ui.styleguide import router as style_guide
 from biobank.registries.routes import PAGES
 from tests.browser.axe import contrast_violations, violations
@@ -47,6 +51,21 @@ FOCUS = """() => { const e = document.activeElement;
   return [e.tagName, e.matches(':focus-visible') && framed.some((x) => x && shows(x))]; }"""
 
 
+# What an address says and its page does not read would be refused.
+ADDRESSES = """() => [
+  ...[...document.querySelectorAll('a[href*="?"]')].map((a) => a.getAttribute('href')),
+  ...[...document.forms].filter((f) => f.method === 'get').map((f) => f.getAttribute('action') + '?'
+    + [...f.elements].filter((e) => e.name).map((e) => e.name + '=x').join('&'))]"""
+
+
+def unknown_in(address: str) -> set[str]:
+    """What a link or form of ours says that the page it leads to does not read."""
+    parts = urlsplit(address)
+    scope = {"type": "http", "method": "GET", "path": parts.path}
+    route = next((one for one in PAGES.routes if one.matches(scope)[0] is Match.FULL), None)
+    return {name for name, _ in parse_qsl(parts.query)} - (known_in_address(route) if isinstance(route, APIRoute) else set())
+
+
 def assert_reachable_by_keyboard(page: Page) -> None:
     """Every control takes the focus; the first stops of the Tab key show where they are."""
     assert page.evaluate(UNREACHABLE) == []
@@ -75,6 +94,7 @@ def test_a_page_is_clean_reachable_and_cheap(look: Open, furnished: Furnished, r
     assert "<span" not in page.inner_text("body"), "markup is shown as text"
     assert page.evaluate(UNPROTECTED) == []
     assert page.evaluate(HASHES) == []
+    assert {one: unknown for one in page.evaluate(ADDRESSES) if one.startswith("/") and (unknown := unknown_in(one))} == {}
     assert violations(page) == []
     page.emulate_media(color_scheme="dark")
     assert contrast_violations(page) == []

@@ -27,7 +27,7 @@ from biobank.foundation.paging import Listed
 from biobank.foundation.terms import counted, words
 from biobank.pages.ui.listing import Filter, Listing, Wanted, read_filters
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PageReading, Visiting, claims_of
+from biobank.pages.ui.session import PageReading, Visiting, asks, claims_of
 from biobank.pages.ui.templating import UTC_ZONE
 
 router = APIRouter(include_in_schema=False)
@@ -141,3 +141,6 @@ async def export_log(
     """Send the log, filtered as the page was, as a file; that it was taken is an event of the log."""
     selection = selection_of(read_filters(FILTERS, request.query_params), request.state.zone)
     return await streamed(reading.bank, claims_of(page), file, selection)
+
+
+asks(export_log, [one.name for one in FILTERS])

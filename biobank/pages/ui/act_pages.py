@@ -42,7 +42,7 @@ from biobank.pages.ui.addresses import crumbs_of, parameters_of
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, parse_labelled
 from biobank.pages.ui.rows import wants_rows
 from biobank.pages.ui.scanned import outdated_labels, scanned_code, scanned_codes, with_codes, with_plain_codes, with_scans
-from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, typed_in_address
+from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, asks, typed_in_address
 from biobank.pages.ui.templating import render
 
 R = TypeVar("R")
@@ -254,7 +254,7 @@ class ActPage(Generic[R, M]):
         """Serve its GET alone: of a page whose acts all have addresses of their own."""
 
         async def show(request: Request, reading: PageReading, **path: Any) -> Response:
-            form = typed_in_address(request, [*self.asks, *file_members(self.model, *self.names)])
+            form = typed_in_address(request, self._asked)
             return await self.draw(await self._open(request, reading, path, form, sent=False))
 
         self._route(router, self.address, show, "GET")
@@ -267,7 +267,13 @@ class ActPage(Generic[R, M]):
 
         self._route(router, address, act, "POST")
 
+    @property
+    def _asked(self) -> list[str]:
+        """What the address may fill in."""
+        return [*self.asks, *file_members(self.model, *self.names)]
+
     def _route(self, router: APIRouter, address: str, handler: Any, method: str) -> None:
+        asks(handler, self._asked)
         own = [one for one in inspect.signature(handler).parameters.values() if one.kind is not one.VAR_KEYWORD]
         path = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)

@@ -32,7 +32,6 @@ from sqlmodel import Session
 from starlette.datastructures import QueryParams
 
 from biobank.acts.bank import Bank
-from biobank.acts.strict import unknown_parameter
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, EVERYWHERE
@@ -41,7 +40,7 @@ from biobank.foundation.clock import now
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.paging import COUNTED, Listed, Paging
 from biobank.pages.ui.parts import ActionLink, Column
-from biobank.pages.ui.session import Form, PageReading, see
+from biobank.pages.ui.session import Form, PageReading, asks, see
 from biobank.pages.ui.spreadsheets import as_csv, as_xlsx
 from biobank.pages.ui.templating import render
 
@@ -222,15 +221,13 @@ class Listing:
 
         show.__doc__ = f"{self.title}: the list."
         LISTINGS[self.address] = self
+        asks(show, (*OWN_PARAMETERS, *(one.name for one in self.filters)))
         router.add_api_route(self.address, show, methods=["GET"], name=f"list {self.address}")
 
     async def answer(self, request: Request, reading: PageReading, **context: Any) -> Response:
         """Draw the list, send it as a file, or lead to the act on its ticked rows; `context` goes to the template."""
         query = request.query_params
         actor: Actor = request.state.actor
-        unknown = unknown_parameter(query, (*OWN_PARAMETERS, *(one.name for one in self.filters)))
-        if unknown is not None:
-            raise unknown
         if "act" in query:
             return see(self._address_of(actor, query["act"], query.getlist("row")))
         given = read_filters(self.filters, query)

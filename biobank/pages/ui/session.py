@@ -15,7 +15,7 @@ twice is one act.
 import hmac
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Concatenate, ParamSpec
 from urllib.parse import quote, urlsplit
@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
+from fastapi.routing import APIRoute
 from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
@@ -33,6 +34,7 @@ from biobank.acts.act import Act, act_hash
 from biobank.acts.bank import Bank
 from biobank.acts.proving import act_of, actor_of_session, sign_act
 from biobank.acts.signing import Meaning
+from biobank.acts.strict import contract_of, unknown_parameter
 from biobank.acts.web import BankDep, Performer, Reader, bank_of, browser_of, json_answer, kept_nobody
 from biobank.auth.models import login_session as _session
 from biobank.auth.sessions import PageSession, SessionIdle, WrongFormToken, resolve_page_session
@@ -124,11 +126,35 @@ async def identify(request: Request, bank: Bank) -> PageSession:
     return page
 
 
+_asked_of: dict[Any, frozenset[str]] = {}
+"""What the handlers of pages read of an address beside the parameters that they declare."""
+
+
+def asks(handler: Any, names: Iterable[str]) -> None:
+    """Say what a page's handler reads of its address by itself."""
+    _asked_of[handler] = frozenset(names)
+
+
+def known_in_address(route: APIRoute) -> set[str]:
+    """Return every parameter that a page reads of its address."""
+    return {*contract_of(route).query, *_asked_of.get(route.endpoint, ())}
+
+
+def refuse_unknown(request: Request) -> None:
+    """Raise UnknownParameter for what the page does not read: it would answer another question than was asked."""
+    route = request.scope.get("route")
+    if isinstance(route, APIRoute):
+        refusal = unknown_parameter(request.query_params, known_in_address(route))
+        if refusal is not None:
+            raise refusal
+
+
 async def visiting(request: Request, bank: BankDep) -> PageSession:
-    """Require a page session with a password of its own."""
+    """Require a page session with a password of its own, and an address that says nothing that the page does not read."""
     page = await identify(request, bank)
     if page.actor.must_change_password and request.url.path != FIRST_LOGIN:
         raise ChooseOwnPassword("Choose a password of your own first.")
+    refuse_unknown(request)
     return page
 
 
