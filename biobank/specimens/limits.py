@@ -6,10 +6,12 @@ site sets it.
 `custody.recording.record` asks at every change of condition and whenever time out of the cold is counted.
 """
 
-from typing import Annotated, Any, Self
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
@@ -18,6 +20,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.custody.entry import parse_entry
 from biobank.custody.ledger import Fact, append
 from biobank.custody.material_limits import Limits, material_limits
 from biobank.custody.recording import Circumstances, acknowledge, head_of
@@ -27,6 +30,7 @@ from biobank.people.queries import get_site
 from biobank.specimens.events import SOURCE, LimitsSet
 from biobank.specimens.materials import MATERIALS, MaterialName, material_of
 from biobank.specimens.models import material_limit as limit
+from biobank.transparency.models import event
 
 Seconds = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Source = Annotated[str, Field(pattern=SOURCE)]
@@ -96,23 +100,42 @@ class LimitsRecorded(LimitsPublic):
 @material_limits.give
 def limits_of(session: Session, material: str, condition: str, sites: frozenset[str]) -> Limits:
     """Return the strictest limits of a material in a condition among those of the sites and of the registry."""
-    named = material_of(material).use_by.get(Condition(condition)) if material else None
     rows = session.execute(
         select(limit).where(limit.c.material == material, limit.c.condition == condition, limit.c.site_code.in_(sorted(sites)))
-    ).all()
-    own = {row.site_code: row.use_by_s for row in rows if row.use_by_s is not None}
+    )
+    said = {row.site_code: Limits(row.use_by_s, row.warm_amber_s, row.warm_red_s) for row in rows}
+    return _strictest(material, condition, sites, said)
+
+
+def limits_then(session: Session, material: str, condition: str, sites: frozenset[str], at: datetime, known: datetime) -> Limits:
+    """Do the same for a time gone by, as known at another: what the sites had set by then."""
+    of = event.c
+    entries = session.execute(
+        select(of.entry)
+        .where(of.stream_kind == StreamKind.SYSTEM.value, of.stream_id.in_(sorted(sites)), of.kind == "system.limits_set")
+        .where(of.occurred_at <= at, of.recorded_at <= known)
+        .order_by(of.seq)
+    ).scalars()
+    bodies = [parse_entry(bytes(entry))["body"] for entry in entries]
+    said = {
+        body["site"]: Limits(body["use_by_s"], body["warm_amber_s"], body["warm_red_s"])
+        for body in bodies
+        if (body["material"], body["condition"]) == (material, condition)
+    }
+    return _strictest(material, condition, sites, said)
+
+
+def _strictest(material: str, condition: str, sites: frozenset[str], said: Mapping[str, Limits]) -> Limits:
+    named = material_of(material).use_by.get(Condition(condition)) if material else None
+    own = {at: one.use_by_s for at, one in said.items() if one.use_by_s is not None}
     # A starting value that nobody published gives way to a site's own, at that site only: another has not decided anything.
     silent = named is not None and (named.published or not sites or any(site not in own for site in sites))
     stands = [named.seconds] if named is not None and silent else []
     return Limits(
         min([*own.values(), *stands], default=None),
-        min(_said(rows, "warm_amber_s"), default=None),
-        min(_said(rows, "warm_red_s"), default=None),
+        min((one.warm_amber_s for one in said.values() if one.warm_amber_s is not None), default=None),
+        min((one.warm_red_s for one in said.values() if one.warm_red_s is not None), default=None),
     )
-
-
-def _said(rows: "list[Row[Any]] | Any", name: str) -> list[int]:
-    return [value for row in rows if (value := getattr(row, name)) is not None]
 
 
 def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded:
@@ -134,7 +157,7 @@ def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded
             )
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     values = {name: getattr(request, name) for name in ("use_by_s", "warm_amber_s", "warm_red_s", "source")}
-    event = LimitsSet(
+    decided = LimitsSet(
         site=request.site,
         material=request.material.value,
         condition=request.condition,
@@ -142,7 +165,7 @@ def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded
         **values,
     )
     head = head_of(session, act, request, subject=None, site=request.site)
-    done = append(session, [Fact(StreamKind.SYSTEM, request.site, event, head)])
+    done = append(session, [Fact(StreamKind.SYSTEM, request.site, decided, head)])
     row = values | {"set_by": act.actor.code, "event_hash": done[0].leaf_hash}
     names = {"site_code": request.site, "material": request.material.value, "condition": request.condition.value}
     session.execute(insert(limit).values(**names, **row).on_conflict_do_update(index_elements=list(names), set_=row))

@@ -33,7 +33,7 @@ from biobank.foundation.from_above import FromAbove
 from biobank.foundation.paging import Paging, read_page
 from biobank.foundation.scanned_text import spellings
 from biobank.specimens.label_facts import label_facts
-from biobank.specimens.limits import limits_of
+from biobank.specimens.limits import limits_of, limits_then
 from biobank.specimens.materials import UNDETERMINED, material_of
 from biobank.specimens.models import specimen
 from biobank.specimens.models import specimen_parent as parent
@@ -347,7 +347,11 @@ def _exposure(session: Session, snapshot: Snapshot, stands: Rebuilt, as_of: AsOf
     since = then.out_since if then.condition == Condition.FROZEN else None
     total = then.exposure_s + then.running_s(rfc3339(at))
     sites = frozenset(filter(None, (then.site_code, snapshot.home_site_code)))
-    limits = limits_of(session, snapshot.material, Condition.FROZEN, sites) if total else Limits()
+    limits = Limits()
+    if total and as_of is None:
+        limits = limits_of(session, snapshot.material, Condition.FROZEN, sites)
+    elif total and as_of is not None:
+        limits = limits_then(session, snapshot.material, Condition.FROZEN, sites, at, as_of.as_known_at or now)
     budget = None
     if limits.warm_red_s is not None and limits.warm_amber_s is not None:
         budget = "red" if total > limits.warm_red_s else "amber" if total > limits.warm_amber_s else "within"

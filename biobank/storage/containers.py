@@ -81,6 +81,7 @@ def add_containers(session: Session, act: Act, requests: Sequence[ContainerCreat
             purpose=row["purpose"],
             rows=row["rows"],
             cols=row["cols"],
+            highest_mc=row["highest_mc"],
         )
         head = head_of(session, act, NOW, subject=None, site=row["site_code"])
         facts.append(Fact(StreamKind.CONTAINER, row["code"], event, head))

@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, null, select, text, union_all
+from sqlalchemy import Row, func, null, select, text, union_all
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.chronology import require_not_ahead
 from biobank.custody.entry import parse_entry
+from biobank.custody.event import rules
 from biobank.custody.hold_coverage import holds_on
 from biobank.custody.holds_then import holds_then, places_around, stays_of
 from biobank.custody.legality import ActiveHold, Snapshot
@@ -21,9 +22,11 @@ from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.foundation.errors import NotFound
 from biobank.specimens.models import specimen
+from biobank.storage.models import storage_container as container_table
 from biobank.storage.models import storage_position as position
 from biobank.storage.naming import name_then
 from biobank.storage.queries import get_container, public_containers
+from biobank.storage.rules import takes_everything
 from biobank.storage.schemas import ContainerMap, SlotPublic
 from biobank.storage.slots import marks_then
 from biobank.transparency.models import event
@@ -91,6 +94,8 @@ def map_as_of(
     outwards = places_around.get()(session, code, when, known_by)
     names = [name_then(session, keystore, outer, when, known_by) for outer in outwards]
     site = _site_of_root(session, outwards[-1]) or row.site_code
+    below = below_then(session, code, when, known_by)
+    positions, others = _counted_then(session, sorted(below - {code}), when, known_by)
     container = drawn.container.model_copy(
         update={
             "name": names[0],
@@ -98,7 +103,10 @@ def map_as_of(
             "site": site,
             "parent": outwards[1] if len(outwards) > 1 else None,
             "lifted_at": _lifted_then(session, code, when, known_by),
-            "occupied": len(inside),
+            "highest_mc": _highest_then(session, code, when, known_by),
+            "safe": takes_everything(_purposes(session, outwards)),
+            "positions": len(drawn.slots) + positions,
+            "occupied": len(inside) + others,
         }
     )
     loose = sorted(one for one, then in inside.items() if then.position_code is None)
@@ -144,6 +152,84 @@ _EVER_IN = text(
     ORDER BY stream_id
     """
 )
+
+
+_BELOW_THEN = text(
+    """
+    WITH RECURSIVE told AS (
+        SELECT DISTINCT ON (e.stream_id) e.stream_id AS code,
+               CASE WHEN e.kind = 'container.added' THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'parent'
+                    ELSE convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'to_parent' END AS parent
+        FROM event e
+        WHERE e.stream_kind = 'container' AND e.kind IN ('container.added', 'container.moved')
+          AND e.occurred_at <= :at AND e.recorded_at <= :known
+        ORDER BY e.stream_id, e.seq DESC
+    ), below AS (
+        SELECT CAST(:code AS text) AS code
+        UNION
+        SELECT told.code FROM below JOIN told ON told.parent = below.code
+    )
+    SELECT code FROM below
+    """
+)
+
+
+def below_then(session: Session, code: str, at: datetime, known: datetime) -> set[str]:
+    """Return the codes of a container and of everything that stood in it at `at`, as known at `known`."""
+    return set(session.scalars(_BELOW_THEN, {"code": code, "at": at, "known": known}))
+
+
+_TUBES_THEN = text(
+    """
+    SELECT count(*) FROM (
+        SELECT DISTINCT ON (e.stream_id) e.kind, convert_from(e.entry, 'UTF8')::jsonb -> 'body' AS body
+        FROM event e
+        WHERE e.stream_kind = 'specimen' AND e.occurred_at <= :at AND e.recorded_at <= :known AND e.kind = ANY(:kinds)
+          AND (e.kind <> 'specimen.reversed'
+               OR convert_from(e.entry, 'UTF8')::jsonb -> 'body' -> 'restores' ? 'container_code')
+          AND e.stream_id IN (
+              SELECT was.stream_id FROM event was
+              WHERE was.stream_kind = 'specimen' AND was.occurred_at <= :at AND was.kind = ANY(:placing)
+                AND coalesce(convert_from(was.entry, 'UTF8')::jsonb -> 'body' ->> 'container',
+                             convert_from(was.entry, 'UTF8')::jsonb -> 'body' -> 'restores' ->> 'container_code')
+                    = ANY(:codes))
+        ORDER BY e.stream_id, e.seq DESC
+    ) AS last
+    WHERE last.kind = ANY(:placing)
+      AND coalesce(last.body ->> 'container', last.body -> 'restores' ->> 'container_code') = ANY(:codes)
+    """
+)
+"""Of the tubes that were ever in one of these places, those of which that was said last by then."""
+_PLACING = ("specimen.stored", "specimen.moved", "specimen.safeguarded", "specimen.reversed")
+
+
+def _counted_then(session: Session, codes: Sequence[str], at: datetime, known: datetime) -> tuple[int, int]:
+    """Return how many slots these places have, and how many tubes were in them then."""
+    if not codes:
+        return 0, 0
+    slots = session.execute(select(func.count()).where(position.c.container_code.in_(codes))).scalar_one()
+    kinds = [kind for kind, cls in rules.by_kind.items() if "container_code" in cls.whole_effect()]
+    given = {"codes": codes, "at": at, "known": known, "kinds": [*kinds, *_PLACING], "placing": list(_PLACING)}
+    return slots, session.execute(_TUBES_THEN, given).scalar_one()
+
+
+def _highest_then(session: Session, code: str, at: datetime, known: datetime) -> int | None:
+    """Return the warmest that was allowed in a container itself: as it was set last by then, or as it was added."""
+    of = event.c
+    entry = session.execute(
+        select(of.entry)
+        .where(of.stream_kind == "container", of.stream_id == code)
+        .where(of.kind.in_(("container.added", "container.limits_set")), of.occurred_at <= at, of.recorded_at <= known)
+        .order_by(of.seq.desc())
+        .limit(1)
+    ).scalar()
+    highest = None if entry is None else parse_entry(bytes(entry))["body"].get("highest_mc")
+    return None if highest is None else int(highest)
+
+
+def _purposes(session: Session, codes: Sequence[str]) -> list[str]:
+    """Return what containers are for; no call changes it."""
+    return list(session.scalars(select(container_table.c.purpose).where(container_table.c.code.in_(codes))))
 
 
 def maps_below(session: Session, actor: Actor, code: str, most: int) -> tuple[list[ContainerMap], int]:

@@ -34,7 +34,7 @@ def test_a_page_refuses_a_parameter_that_it_does_not_read(visit: Visit) -> None:
 def test_nobody_gets_todays_box_or_tube_for_another_days(api: Api, visit: Visit, asked: str) -> None:
     tube, box = a_stored_tube(api)
     page = visit("auditor")
-    for path in (f"/storage/{box}", f"/specimens/{tube}", "/", "/calendar", "/specimens", f"/specimens/{tube}/custody"):
+    for path in (f"/storage/{box}", f"/specimens/{tube}", "/", "/calendar", "/specimens", f"/specimens/{tube}/life"):
         assert "There is no parameter" in page.get_page(f"{path}?{asked}", status=422), path
     assert visit("auditor").get_page(f"/storage/{box}?slot=A1")
 

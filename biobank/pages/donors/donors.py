@@ -120,6 +120,7 @@ DONORS = ActPage(
     reads=Needs(Permission.DONOR_READ),
     form=lambda at: LIST.answer(at.request, at.reading, matches=None, unnamed=False, **drawn(at.refusal)),
     model=SearchDonors,
+    asks=LIST.parameters,
     keeps=(),
 )
 DONORS.shows(router)

@@ -213,6 +213,11 @@ class Listing:
     template: str = "listing.html"
     more: Callable[[Session, Actor], Mapping[str, Any]] = field(default=lambda _session, _actor: {})
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """What its address may say."""
+        return (*OWN_PARAMETERS, *(one.name for one in self.filters))
+
     def on(self, router: APIRouter) -> None:
         """Answer GET at the list's address."""
 
@@ -221,7 +226,7 @@ class Listing:
 
         show.__doc__ = f"{self.title}: the list."
         LISTINGS[self.address] = self
-        asks(show, (*OWN_PARAMETERS, *(one.name for one in self.filters)))
+        asks(show, self.parameters)
         router.add_api_route(self.address, show, methods=["GET"], name=f"list {self.address}")
 
     async def answer(self, request: Request, reading: PageReading, **context: Any) -> Response:
