@@ -1,12 +1,15 @@
 """The places that an old file names: found by their names, made when they are missing, read once for many tubes."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.custody.event import Event
 from biobank.custody.legality import Snapshot
 from biobank.custody.projection import Projection
 from biobank.custody.states import Condition
@@ -17,12 +20,22 @@ from biobank.storage import queries
 from biobank.storage.allocation import Slot
 from biobank.storage.containers import add_container, add_containers
 from biobank.storage.models import storage_container as container
-from biobank.storage.rules import Standing, place_faults, slot_fault
+from biobank.storage.placing import Box, said_of
+from biobank.storage.rules import place_faults, slot_fault
 from biobank.storage.schemas import ContainerCreate
+from biobank.storage.service import event_for
 
 Names: TypeAlias = tuple[str, ...]
 Key: TypeAlias = tuple[str | None, str, str]
 """What a container stands in, its kind, and its name as people see it."""
+
+
+@dataclass(frozen=True)
+class Stands:
+    """How a tube comes to stand in its slot: the event, and what is to be said of the place."""
+
+    event: Event
+    said: Sequence[str]
 
 
 class Places:
@@ -32,7 +45,7 @@ class Places:
         self._profile = profile
         self._codes: dict[Key, str] = {}
         self._slots: dict[Names, tuple[str, dict[str, tuple[Slot, bool]]]] = {}
-        self._standings: dict[str, Standing] = {}
+        self._read: dict[str, Box] = {}
         self._room: dict[str, int] = {}
 
     def forget(self) -> None:
@@ -44,11 +57,14 @@ class Places:
         """Find the boxes, make what is missing, and read which slots are free."""
         boxes = self._boxes(session, act, sorted(wanted))
         slots = queries.slots_of_many(session, list(boxes.values()))
-        self._standings = queries.standings_of(session, list(boxes.values()))
+        standings = queries.standings_of(session, list(boxes.values()))
         self._slots = {
             names: (box, {slot.label: (slot, free) for slot, free in slots.get(box, ())}) for names, box in boxes.items()
         }
-
+        rows = session.execute(select(container).where(container.c.code.in_(boxes.values())))
+        self._read = {
+            row.code: Box(row, {slot.code: slot for slot, _ in slots.get(row.code, ())}, [], standings[row.code]) for row in rows
+        }
         loose = queries.loose_counts(session, list(boxes.values()))
         self._room = {
             box: sum(free and slot.blocked is None for slot, free in slots.get(box, ())) - loose.get(box, 0)
@@ -60,8 +76,8 @@ class Places:
         found = self._slots[vial.place][1].get(vial.slot)
         return None if found is None else found[0].code
 
-    def free(self, vial: Vial, donor: str, *, kept_apart: bool) -> tuple[str, str] | str:
-        """Return (box, position) of a tube's slot, or why it may not stand there: the rules of every way of placing.
+    def put(self, vial: Vial, donor: str, *, kept_apart: bool, at: datetime) -> Stands | str:
+        """Return how a tube comes to stand in its slot at `at`, or why it may not: the rules of every way of placing.
 
         A slot that was answered counts as taken: tubes whose slot is unknown need the room of the last ones.
         """
@@ -78,17 +94,18 @@ class Places:
             material=vial.material,
             kept_apart=kept_apart,
         )
-        standing = self._standings[box]
-        faults = [slot_fault(tube, slot), *place_faults(tube, standing)]
+        place = self._read[box]
+        stands = Stands(event_for(tube, place, slot, None, at), said_of(tube, place, slot))
+        faults = [slot_fault(tube, slot), *place_faults(tube, place.standing)]
         wrong = next((fault for fault in faults if fault is not None), None)
-        if standing.safe:
-            return (box, slot.code)
+        if place.safe:
+            return stands
         if wrong is not None:
             return wrong.detail
         if self._room[box] <= 0:
             return "The box has no room left beside the tubes in it whose slot is unknown. Look into the box."
         self._room[box] -= 1
-        return (box, slot.code)
+        return stands
 
     def _boxes(self, session: Session, act: Act, wanted: Sequence[Names]) -> dict[Names, str]:
         """Find each box; what is missing around them is made one by one, the boxes themselves together."""

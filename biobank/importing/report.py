@@ -36,7 +36,8 @@ def line_of(one: CheckedRow, result: "Result | None" = None) -> ReportLine:
     outcome = one.outcome if result is None else result.outcome
     reasons = [*one.reasons, *([result.reason] if result is not None and result.reason else [])]
     code = "" if result is None else result.code or ""
-    return ReportLine(one.where.sheet, str(one.where.line), outcome, code, " ".join(reasons), " ".join(one.notes))
+    notes = [*one.notes, *(() if result is None else result.said)]
+    return ReportLine(one.where.sheet, str(one.where.line), outcome, code, " ".join(reasons), " ".join(notes))
 
 
 def csv_of(lines: Iterable[ReportLine]) -> str:

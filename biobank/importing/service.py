@@ -31,14 +31,13 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import NotPermitted, NotSignedIn, Refusal, raise_first
 from biobank.foundation.many_rows import insert_rows
 from biobank.importing.known import Known, donors_of, known_tubes, midnight
-from biobank.importing.places import Places
+from biobank.importing.places import Places, Stands
 from biobank.importing.plan import CheckedRow, Vial
 from biobank.importing.profile import Profile, prefix_of
 from biobank.specimens.creation import Draft, create_specimens
 from biobank.specimens.events import Aliased, Imported
 from biobank.specimens.materials import MaterialName
 from biobank.specimens.resolving import alias
-from biobank.storage.events import Stored
 from biobank.vault import put_documents
 
 IMPORTER = Actor(SYSTEM_CODE, frozenset(RoleGrant(role, None) for role in Role))
@@ -62,6 +61,8 @@ class Result:
     """imported · already · refused"""
     code: str | None = None
     reason: str | None = None
+    said: Sequence[str] = ()
+    """What is to be said of the place that took it all the same."""
 
 
 Within: TypeAlias = Callable[[Callable[[Session, Act], list[Result]]], list[Result]]
@@ -159,18 +160,18 @@ def import_rows(session: Session, act: Act, rows: list[CheckedRow], profile: Pro
     places.load(session, act, {vial_of(row).place for row in rows})
     apart = kept_apart_among(session, donors.values())
     results: list[Result] = []
-    fresh: list[tuple[CheckedRow, str, tuple[str, str]]] = []
+    fresh: list[tuple[CheckedRow, str, Stands]] = []
     for row in rows:
         vial, donor = vial_of(row), donors[vial_of(row).patient.lower()]
         here = known.get(vial.alias.lower())
         if here is not None:
             results.append(_met_again(row, here, donor, places))
             continue
-        slot = places.free(vial, donor, kept_apart=donor in apart)
-        if isinstance(slot, str):
-            results.append(Result(row, "refused", reason=slot))
+        stands = places.put(vial, donor, kept_apart=donor in apart, at=act.at)
+        if isinstance(stands, str):
+            results.append(Result(row, "refused", reason=stands))
             continue
-        fresh.append((row, donor, slot))
+        fresh.append((row, donor, stands))
     if fresh:
         results += _import_vials(session, act, fresh, profile)
     return results
@@ -188,9 +189,7 @@ def _met_again(row: CheckedRow, here: Known, donor: str, places: Places) -> Resu
     return Result(row, "refused", here.code, reason)
 
 
-def _import_vials(
-    session: Session, act: Act, fresh: Sequence[tuple[CheckedRow, str, tuple[str, str]]], profile: Profile
-) -> list[Result]:
+def _import_vials(session: Session, act: Act, fresh: Sequence[tuple[CheckedRow, str, Stands]], profile: Profile) -> list[Result]:
     vials = [vial_of(row) for row, _, _ in fresh]
     codes = _codes(session, vials)
     worded = [(donor, {"comment": vial.words}) for vial, (_, donor, _) in zip(vials, fresh, strict=True) if vial.words]
@@ -200,8 +199,8 @@ def _import_vials(
     ]
     commits = keep_documents(session, act, "alias", named)
     drafts = [
-        _draft(code, row, donor, slot, profile, commit, next(words) if vial_of(row).words else None)
-        for code, (row, donor, slot), commit in zip(codes, fresh, commits, strict=True)
+        _draft(code, row, donor, stands.event, profile, commit, next(words) if vial_of(row).words else None)
+        for code, (row, donor, stands), commit in zip(codes, fresh, commits, strict=True)
     ]
     create_specimens(session, act, drafts, NOW, site=profile.bank_site, clinic_site=profile.clinic_site)
     rows = [
@@ -209,7 +208,7 @@ def _import_vials(
         for vial, code in zip(vials, codes, strict=True)
     ]
     insert_rows(session, alias, rows)
-    return [Result(row, "imported", code) for code, (row, _, _) in zip(codes, fresh, strict=True)]
+    return [Result(row, "imported", code, said=stands.said) for code, (row, _, stands) in zip(codes, fresh, strict=True)]
 
 
 def _codes(session: Session, vials: Sequence[Vial]) -> list[str]:
@@ -220,9 +219,9 @@ def _codes(session: Session, vials: Sequence[Vial]) -> list[str]:
 
 
 def _draft(
-    code: str, checked: CheckedRow, donor: str, slot: tuple[str, str], profile: Profile, alias_commit: bytes, words: bytes | None
+    code: str, checked: CheckedRow, donor: str, placed: Event, profile: Profile, alias_commit: bytes, words: bytes | None
 ) -> Draft:
-    vial, (box, position) = vial_of(checked), slot
+    vial = vial_of(checked)
     row: dict[str, Any] = {
         "code": code,
         "donor_code": donor,
@@ -244,7 +243,7 @@ def _draft(
         evidence=checked.where.evidence,
     )
     then: tuple[Event, ...] = (
-        Stored(container=box, position=position, site=profile.bank_site),
+        placed,
         Aliased(issuer=profile.alias_issuer, value_commit=alias_commit.hex()),
     )
     return Draft(row, imported, then=then, words=words)

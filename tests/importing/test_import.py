@@ -18,6 +18,7 @@ from biobank.importing.plan import CheckedRow, check_rows
 from biobank.importing.profile import Profile
 from biobank.importing.profile_faults import ProfileFault
 from biobank.importing.reading import read_rows
+from biobank.importing.report import line_of
 from biobank.importing.service import Result, at_console, import_ready
 from biobank.importing.sheets import Cell, FileFault, Value
 from biobank.importing.texts import text_cell
@@ -478,3 +479,27 @@ def test_a_profile_that_is_no_text_of_the_kind_says_what_to_do(tmp_path: Path, t
         Profile.read(path)
 
     assert "Errno" not in refused.value.detail and "codec" not in refused.value.detail
+
+
+def test_a_place_that_keeps_nothing_frozen_starts_the_clock_of_what_is_imported_into_it_and_says_so(
+    bank: TestBank, api: Api, tmp_path: Path
+) -> None:
+    def brought_in(pos: str) -> Result:
+        (found,) = checked(tmp_path, GOOD | {"Pos": pos, "Vial": pos, "Pt ID": pos})
+        (results,) = import_ready(at_console(bank.bank), [found], profile(), lambda *_: None)
+        return results[0]
+
+    def out_since(result: Result) -> Any:
+        return api.lab_tech.get(f"/specimens/{result.code}").json()["custody"]["out_since"]
+
+    cold = brought_in("A1")
+    assert (cold.outcome, list(cold.said), out_since(cold)) == ("imported", [], None)
+
+    for change in ("lifted_at = now()", "lifted_at = NULL, purpose = 'quarantine', temperature_class = 'fridge'"):
+        bank.write(lambda s, change=change: s.execute(text(f"UPDATE storage_container SET {change} WHERE name = 'LN2-1'")))
+        warm = brought_in("B1" if "now" in change else "C1")
+        assert warm.outcome == "imported" and out_since(warm) is not None, change
+        kinds = [one["kind"] for one in api.quality.get(f"/specimens/{warm.code}/custody").json()["items"]]
+        assert ("specimen.safeguarded" in kinds) == ("quarantine" in change)
+    assert "frozen" in warm.said[0] and "Fridge" in warm.said[0]
+    assert "Fridge" in line_of(checked(tmp_path, GOOD)[0], warm).notes
