@@ -1,5 +1,7 @@
 """Every page, as every role that has it: clean for axe in both schemes, within the policy, usable by keyboard, and cheap."""
 
+import re
+from html import unescape
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -14,6 +16,7 @@ from tests.browser.axe import contrast_violations, violations
 from tests.browser.conftest import Open
 from tests.browser.furnished import Furnished
 from tests.browser.walk import NOT_PAGES, STOPS, Stop
+from tests.pages.visitor import BROWSER, Visitor
 from tests.statements import count_statements
 
 pytestmark = pytest.mark.browser
@@ -51,19 +54,29 @@ FOCUS = """() => { const e = document.activeElement;
   return [e.tagName, e.matches(':focus-visible') && framed.some((x) => x && shows(x))]; }"""
 
 
-# What an address says and its page does not read would be refused.
-ADDRESSES = """() => [
-  ...[...document.querySelectorAll('a[href*="?"]')].map((a) => a.getAttribute('href')),
-  ...[...document.forms].filter((f) => f.method === 'get').map((f) => f.getAttribute('action') + '?'
-    + [...f.elements].filter((e) => e.name).map((e) => e.name + '=x').join('&'))]"""
-
-
 def unknown_in(address: str) -> set[str]:
     """What a link or form of ours says that the page it leads to does not read."""
     parts = urlsplit(address)
     scope = {"type": "http", "method": "GET", "path": parts.path}
     route = next((one for one in PAGES.routes if one.matches(scope)[0] is Match.FULL), None)
     return {name for name, _ in parse_qsl(parts.query)} - (known_in_address(route) if isinstance(route, APIRoute) else set())
+
+
+def test_no_link_and_no_search_of_ours_says_what_its_page_does_not_read(furnished: Furnished) -> None:
+    wrong: dict[tuple[str, str], set[str]] = {}
+    for role in sorted({role for stop in STOPS for role in stop.roles}):
+        with Visitor(base_url=furnished.url, headers=BROWSER, follow_redirects=True, timeout=60) as visitor:
+            visitor.log_in(role)
+            for stop in STOPS:
+                if role not in stop.roles or stop.status != 200:
+                    continue
+                text = visitor.get_page(stop.path.format(**furnished.things))
+                said = re.findall(r'href="(/[^"]*\?[^"]*)"', text)
+                for action, form in re.findall(r'<form[^>]*method="get"[^>]*action="([^"]*)"[^>]*>(.*?)</form>', text, re.S):
+                    names = re.findall(r' name="([^"]+)"', form)
+                    said.append(action + "?" + "&".join(f"{name}=x" for name in names))
+                wrong |= {(stop.path, one): unknown for one in said if (unknown := unknown_in(unescape(one)))}
+    assert wrong == {}
 
 
 def assert_reachable_by_keyboard(page: Page) -> None:
@@ -94,7 +107,6 @@ def test_a_page_is_clean_reachable_and_cheap(look: Open, furnished: Furnished, r
     assert "<span" not in page.inner_text("body"), "markup is shown as text"
     assert page.evaluate(UNPROTECTED) == []
     assert page.evaluate(HASHES) == []
-    assert {one: unknown for one in page.evaluate(ADDRESSES) if one.startswith("/") and (unknown := unknown_in(one))} == {}
     assert violations(page) == []
     page.emulate_media(color_scheme="dark")
     assert contrast_violations(page) == []

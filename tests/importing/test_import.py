@@ -3,6 +3,7 @@
 import re
 import tomllib
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 from sqlalchemy import text
+from sqlmodel import Session
 
 from biobank.importing import cells
 from biobank.importing.cells import Unclear
@@ -496,7 +498,8 @@ def test_a_place_that_keeps_nothing_frozen_starts_the_clock_of_what_is_imported_
     assert (cold.outcome, list(cold.said), out_since(cold)) == ("imported", [], None)
 
     for change in ("lifted_at = now()", "lifted_at = NULL, purpose = 'quarantine', temperature_class = 'fridge'"):
-        bank.write(lambda s, change=change: s.execute(text(f"UPDATE storage_container SET {change} WHERE name = 'LN2-1'")))
+        statement = text(f"UPDATE storage_container SET {change} WHERE name = 'LN2-1'")
+        bank.write(partial(Session.execute, statement=statement))
         warm = brought_in("B1" if "now" in change else "C1")
         assert warm.outcome == "imported" and out_since(warm) is not None, change
         kinds = [one["kind"] for one in api.quality.get(f"/specimens/{warm.code}/custody").json()["items"]]
