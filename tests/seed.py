@@ -64,12 +64,26 @@ SITES = (
 EQUIPMENT = format_code("EQ", None, 1_000_000)
 REAGENT = format_code("RG", None, 1_000_000)
 SHIPPER = format_code("EQ", None, 2_000_000)
+MEDIUM = format_code("RG", None, 2_000_000)
 REGISTERED: dict[str, tuple[str, ...]] = {
     "procedure": ("SOP-014 v3", "SOP-020 v1", "SOP-031 v1", "SOP-3 v1", "SOP 1", "P-1", "1"),
     "cooling_programme": ("CRF-1 slow v2",),
     "cryoprotectant": ("DMSO 5 %", "DMSO 10 %", "DMSO 5 % in FBS"),
     "laboratory": ("North Lab", "South Lab"),
-    "test_method": ("By the book",),
+    "test_method": ("By the book", "Kit 7"),
+    "thawing_method": ("bath", "water bath", "water bath 37 C", "Bath"),
+    "reason": (
+        *("all_well", "looked_again", "looked_at_again", "short_and_cold_enough", "adverse_event"),
+        *("again", "another_patient", "asked_to", "away", "both", "broken", "came_back", "checked_with_document"),
+        *("cloudy", "counted_again", "court", "donor_moved", "doubt", "excursion", "failed", "fever_same_day"),
+        *("fine", "found", "given_after_two_scans", "in_doubt", "judged", "label_unclear", "late_sterility"),
+        *("left_over", "looked_at", "looks_fine", "marriage", "missing", "no", "not_found", "not_home"),
+        *("not_in_the_shipper", "not_on_the_tray", "not_there", "nothing_happened", "nothing_yet", "patient_away"),
+        *("postponed", "product_assessment", "put_into_wrong_box", "quality_control", "reactive", "recalled"),
+        *("recount", "removed", "review", "searched", "short", "short_and_known", "spilled", "stage", "stays"),
+        *("surplus", "test", "test_reason", "thawed", "thawed_unused", "told", "too_loud", "typed_in_another_unit"),
+        *("typed_a_figure_too_few", "typing", "waits_for_a_test", "wrong_word", "x1", "x_y", "short_and_mild"),
+    ),
     "courier": ("CRYOGO", "COLD_EXPRESS", "FAST", "OTHERS"),
 }
 """What stands in the registers of every test bank, in use at every site; every seeded person may work by the procedures."""
@@ -78,6 +92,8 @@ PROCEDURE = str(uuid5(NAMESPACE_OID, "procedure SOP-014 v3"))
 
 A_REPORT = "ef" * 32
 """The hash of a file that the bank keeps: what results rest on."""
+A_FORM = "ab" * 32
+"""A signed form that the bank keeps."""
 TESTED = {"method": "By the book", "laboratory": "North Lab"}
 """Where a lot's samples go. How long the method takes stands in no register, so a pending test says when its result is due."""
 
@@ -102,11 +118,12 @@ def sites_and_users(connection: "psycopg.Connection[tuple[object, ...]]") -> Non
                 (person.code, role, site, instant),
             )
     _registers(connection, instant)
-    connection.execute(
-        "INSERT INTO attachment (sha256, size_bytes, media_type, subject, site_code, stored_at, stored_by) "
-        "VALUES (%s, 1, 'application/pdf', 'BANK', 'LAB', %s, 'SYSTEM')",
-        (A_REPORT, instant),
-    )
+    for kept in (A_REPORT, A_FORM):
+        connection.execute(
+            "INSERT INTO attachment (sha256, size_bytes, media_type, subject, site_code, stored_at, stored_by) "
+            "VALUES (%s, 1, 'application/pdf', 'BANK', 'LAB', %s, 'SYSTEM')",
+            (kept, instant),
+        )
     connection.commit()
 
 
@@ -115,11 +132,12 @@ def _registers(connection: "psycopg.Connection[tuple[object, ...]]", instant: da
         (EQUIPMENT, "equipment", "Counter 1"),
         (REAGENT, "reagent_lot", "Collagenase"),
         (SHIPPER, "shipper", "DS-12"),
+        (MEDIUM, "medium", "Ringer lactate"),
     ):
         connection.execute(
-            "INSERT INTO register_entry (key, kind, name, qualified_at, recorded_at, recorded_by) "
-            "VALUES (%s,%s,%s,%s,%s,'SYSTEM')",
-            (key, kind, name, LONG_AGO, instant),
+            "INSERT INTO register_entry (key, kind, name, leaves_nothing, qualified_at, recorded_at, recorded_by) "
+            "VALUES (%s,%s,%s,%s,%s,%s,'SYSTEM')",
+            (key, kind, name, kind == "medium", LONG_AGO, instant),
         )
     for kind, names in REGISTERED.items():
         for name in names:
@@ -128,7 +146,8 @@ def _registers(connection: "psycopg.Connection[tuple[object, ...]]", instant: da
                 (str(uuid5(NAMESPACE_OID, f"{kind} {name}")), kind, name, instant),
             )
     connection.execute(
-        "INSERT INTO register_authorisation (entry_key, user_code, until, recorded_at, recorded_by) "
-        "SELECT e.key, u.code, DATE '2999-12-31', %s, 'SYSTEM' FROM register_entry e, app_user u WHERE e.kind = 'procedure'",
+        "INSERT INTO register_authorisation (entry_key, user_code, since, until, recorded_at, recorded_by) "
+        "SELECT e.key, u.code, DATE '2020-01-01', DATE '2999-12-31', %s, 'SYSTEM' FROM register_entry e, app_user u "
+        "WHERE e.kind = 'procedure'",
         (instant,),
     )

@@ -272,7 +272,10 @@ def test_acts_are_posted_and_what_a_question_writes_is_that_it_was_asked() -> No
     posted = [route for route in routes if isinstance(route, APIRoute) and acting & set(dependencies(route.dependant))]
 
     assert got == {
+        "/api/v1/donors/{code}/death",
         "/api/v1/donors/{code}/identity",
+        "/api/v1/donors/{code}/proposed-identity",
+        "/api/v1/donors/{code}/safety-contact",
         "/api/v1/specimens/{code}/notification-plan",
         "/api/v1/withdrawals/{code}/indication",
     }

@@ -17,11 +17,12 @@ depends_on = None
 # begin of lists
 APPEND_ONLY = (
     "act_timed_out", "administration", "alarm_step", "attachment", "attempt", "checkpoint", "cosignature",
-    "deviation_attachment", "deviation_subject", "deviation_unit", "event", "excursion_item_past", "label_reconciliation",
-    "leaf", "log_quarantine", "logger_file", "lot_test", "outcome_result", "paper_check", "paper_form", "processing",
-    "processing_input", "recall", "recall_closing", "recall_item", "register_warning", "root_signature", "rule_table",
-    "shipment_box", "shipment_item", "stock_count_line", "tile", "tree_head", "viability_assay", "viability_criterion",
-    "viability_fit", "viability_parameters", "viability_report", "viability_thaw", "withdrawal_outcome",
+    "deviation_attachment", "deviation_subject", "deviation_unit", "donor_agreement", "event", "excursion_item_past",
+    "label_reconciliation", "leaf", "log_quarantine", "logger_file", "lot_test", "outcome_result", "paper_check",
+    "paper_form", "processing", "processing_input", "recall", "recall_closing", "recall_item", "register_warning",
+    "root_signature", "rule_table", "shipment_box", "shipment_item", "stock_count_line", "tile", "tree_head",
+    "viability_assay", "viability_criterion", "viability_fit", "viability_parameters", "viability_report", "viability_thaw",
+    "withdrawal_outcome",
 )
 NEVER_DELETED = (
     "adverse_event", "alarm", "app_user", "bedside_check", "bedside_release", "consent", "custody", "deviation", "donor",

@@ -356,6 +356,8 @@ def upgrade() -> None:
         sa.Column("kept_apart", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("identity_commit", sa.LargeBinary(), nullable=True),
         sa.Column("contact_commit", sa.LargeBinary(), nullable=True),
+        sa.Column("safety_commit", sa.LargeBinary(), nullable=True),
+        sa.Column("death_commit", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.CheckConstraint("status IN ('living','deceased','unreachable','erased')", name=op.f("donor_status_is_known")),
@@ -392,7 +394,7 @@ def upgrade() -> None:
         sa.Column("lifted_by", sa.Text(), nullable=True),
         sa.Column("lifted_event", sa.LargeBinary(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('identity', 'temperature', 'quality', 'consent', 'recall', 'legal', 'donor_deceased', 'spill', 'investigation')",
+            "kind IN ('identity', 'temperature', 'quality', 'consent', 'recall', 'legal', 'donor_deceased', 'donor_unreachable', 'spill', 'investigation')",
             name=op.f("hold_kind_is_known"),
         ),
         sa.CheckConstraint(
@@ -606,6 +608,7 @@ def upgrade() -> None:
         sa.Column("supplier_lot", sa.Text(), nullable=True),
         sa.Column("gtin", sa.Text(), nullable=True),
         sa.Column("contains", postgresql.ARRAY(sa.Text()), server_default=sa.text("'{}'::text[]"), nullable=False),
+        sa.Column("leaves_nothing", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("expires_on", sa.Date(), nullable=True),
         sa.Column("use_within_days", sa.Integer(), nullable=True),
         sa.Column("result_within_days", sa.Integer(), nullable=True),
@@ -627,9 +630,10 @@ def upgrade() -> None:
             name=op.f("only_a_shipper_is_charged_with_nitrogen"),
         ),
         sa.CheckConstraint(
-            "kind IN ('reagent_lot','medium','equipment','workstation','shipper','procedure','cooling_programme','cryoprotectant','courier','laboratory','test_method','reason')",
+            "kind IN ('reagent_lot','medium','equipment','workstation','shipper','procedure','cooling_programme','cryoprotectant','thawing_method','courier','laboratory','test_method','reason')",
             name=op.f("register_kind_is_known"),
         ),
+        sa.CheckConstraint("NOT leaves_nothing OR cardinality(contains) = 0", name=op.f("what_leaves_nothing_leaves_nothing")),
         sa.CheckConstraint("holds_h > 0 AND least_charge_g > 0", name=op.f("a_shipper_holds_for_hours")),
         sa.CheckConstraint("result_within_days > 0", name=op.f("days_to_a_result_are_counted")),
         sa.CheckConstraint("use_within_days > 0", name=op.f("days_after_opening_are_counted")),
@@ -968,6 +972,24 @@ def upgrade() -> None:
         info={"append_only": True, "sealer_only": True},
     )
     op.create_table(
+        "donor_agreement",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("terms", sa.Text(), nullable=False),
+        sa.Column("document_sha256", sa.Text(), nullable=False),
+        sa.Column("begins_on", sa.Date(), nullable=False),
+        sa.Column("ends_on", sa.Date(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("ends_on > begins_on", name=op.f("an_agreement_ends_after_it_begins")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_donor_agreement_donor_code")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_donor_agreement_event_hash")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_donor_agreement")),
+        info={"append_only": True},
+    )
+    op.create_index("ix_donor_agreement_donor", "donor_agreement", ["donor_code", "ends_on"], unique=False)
+    op.create_table(
         "donor_allergy",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
@@ -1000,6 +1022,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_donor_index_donor_code")),
         sa.PrimaryKeyConstraint("donor_code", "token", name=op.f("pk_donor_index")),
         info={"app_may_delete": True},
+    )
+    op.create_index(
+        "an_identifier_is_one_persons", "donor_index", ["token"], unique=True, postgresql_where=sa.text("kind = 'external'")
     )
     op.create_index("ix_donor_index_token", "donor_index", ["token"], unique=False)
     op.create_table(
@@ -1187,6 +1212,7 @@ def upgrade() -> None:
         "register_authorisation",
         sa.Column("entry_key", sa.Text(), nullable=False),
         sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("since", sa.Date(), nullable=False),
         sa.Column("until", sa.Date(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("recorded_by", sa.Text(), nullable=False),
@@ -2687,10 +2713,13 @@ def downgrade() -> None:
     op.drop_index("ix_donor_marker_donor", table_name="donor_marker")
     op.drop_table("donor_marker")
     op.drop_index("ix_donor_index_token", table_name="donor_index")
+    op.drop_index("an_identifier_is_one_persons", table_name="donor_index", postgresql_where=sa.text("kind = 'external'"))
     op.drop_table("donor_index")
     op.drop_index(op.f("ix_donor_document_donor_code"), table_name="donor_document")
     op.drop_table("donor_document")
     op.drop_table("donor_allergy")
+    op.drop_index("ix_donor_agreement_donor", table_name="donor_agreement")
+    op.drop_table("donor_agreement")
     op.drop_table("cosignature")
     op.drop_index("ix_consent_donor_kind", table_name="consent")
     op.drop_table("consent")

@@ -33,6 +33,7 @@ from biobank.auth.identity import load_actor
 from biobank.auth.throttle import DEVICE_COOKIES, marks_of
 from biobank.auth.tokens import Claims
 from biobank.foundation.errors import Conflict, MissingIdempotencyKey, NotPermitted, NotSignedIn, Refusal, Refused, Unavailable
+from biobank.foundation.listed import require_listed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -149,6 +150,7 @@ class Runner:
             replay = answers_and_attempts.find_replay(session, bound)
             if replay is not None:
                 return replay
+            require_listed(session, [*args, *kwargs.values()])
             answer = use_case(session, bound, *args, **kwargs)
             if isinstance(answer, Refused):
                 answers_and_attempts.keep_attempt(session, bound, answer.refusal, evidence=True)

@@ -1,10 +1,9 @@
 """Wire shapes of alarms."""
 
-from typing import Annotated
-
 from pydantic import AwareDatetime, BaseModel, Field
 
 from biobank.custody.recording import Circumstances
+from biobank.foundation.listed import Handling
 from biobank.foundation.paging import Listed
 
 
@@ -16,7 +15,7 @@ class SilenceAlarm(Circumstances):
     """Quiet until a stated time, for a reason."""
 
     until: AwareDatetime
-    reason: Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[a-z0-9_]+$", description="A coded reason.")]
+    reason: Handling
 
 
 class AlarmPublic(BaseModel):

@@ -12,6 +12,7 @@ from biobank.custody.effects import Effect, body, body_or_keep, elapsed, elapsed
 from biobank.custody.event import Event, Mode
 from biobank.custody.states import LIVE, CustodianKind, HoldAct, HoldKind, HoldScope, State, StreamKind
 from biobank.foundation.kept_files import FileHash
+from biobank.foundation.listed import MarkedOnly
 
 CODE = Field(min_length=1, max_length=40, pattern=r"^[A-Z0-9_-]+$")
 REASON = Field(min_length=2, max_length=40, pattern=r"^[a-z0-9_]+$", description="A coded reason, e.g. `not_in_its_slot`.")
@@ -120,7 +121,7 @@ class Missing(Event):
     amendable: ClassVar[frozenset[str]] = frozenset({"reason"})
     label: ClassVar[str] = "Report missing"
 
-    reason: str = REASON
+    reason: MarkedOnly = REASON
 
 
 class Found(Event):

@@ -8,7 +8,7 @@ The end of a specimen (administered, consumed, discarded, transferred out, lost)
 a signature, on evidence, and the specimen is marked for ever. A reversal is not itself reversed: record what is right.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -39,10 +39,10 @@ from biobank.custody.states import TERMINAL
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.kept_files import FileHash
+from biobank.foundation.listed import Handling
 from biobank.transparency.models import event
 
 LeafHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Leaf hash of the event, in hex.")]
-Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason, e.g. `wrong_tube_scanned`.")]
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 donor_lock: FromAbove[Callable[[Session, str], object]] = FromAbove("donors")
@@ -106,7 +106,7 @@ class ReverseRequest(Circumstances):
 
     expected_seq: Seq | None = None
     reverses: LeafHash
-    reason: Reason
+    reason: Handling
     evidence_sha256: FileHash | None = None
     signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     pending_act: UUID | None = None
@@ -125,7 +125,12 @@ class AmendRequest(Circumstances):
     corrects: LeafHash
     field: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
     value: Annotated[str, Field(max_length=200)] | int | bool | None
-    reason: Reason
+    reason: Handling
+
+    def listed(self) -> Iterator[str]:
+        """A corrected reason or medium stands in the bank's lists, as one that is recorded first does."""
+        if self.field in {"reason", "transport_medium"} and isinstance(self.value, str):
+            yield self.value
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ class HoldKind(StrEnum):
     RECALL = "recall"
     LEGAL = "legal"
     DONOR_DECEASED = "donor_deceased"
+    DONOR_UNREACHABLE = "donor_unreachable"
     SPILL = "spill"
     INVESTIGATION = "investigation"
 
@@ -105,6 +106,7 @@ HOLD_BLOCKS: dict[HoldKind, frozenset[HoldAct]] = {
     HoldKind.RECALL: _ALL,
     HoldKind.LEGAL: frozenset({HoldAct.DESTROY}),
     HoldKind.DONOR_DECEASED: _USE,
+    HoldKind.DONOR_UNREACHABLE: frozenset({HoldAct.DESTROY}),
     HoldKind.SPILL: _USE | {HoldAct.PROCESS},
     HoldKind.INVESTIGATION: _USE | {HoldAct.DESTROY},
 }

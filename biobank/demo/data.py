@@ -4,7 +4,6 @@ Each donor's story is one transaction. Times lie in the past, because a bank wit
 random numbers have a fixed seed, so that two demonstrations look alike.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -28,7 +27,7 @@ from biobank.custody.projection import Projection
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.states import Condition
 from biobank.demo.people import BANK, CLINIC, FAMILY, GIVEN, PEOPLE
-from biobank.demo.registers import LABORATORY, TEST_METHODS, kept_report, make_registers
+from biobank.demo.registers import CONSENT_FORM, LABORATORY, TEST_METHODS, kept_report, make_registers
 from biobank.demo.stage import Stage
 from biobank.demo.tanks import make_tanks
 from biobank.donors.consents import give_consent
@@ -62,7 +61,6 @@ assert event_kinds.MODULES, "the rule table must be whole before the ledger is u
 assert tables.MODULES, "foreign keys are named across packages"
 
 DONORS = 200
-DOCUMENT = hashlib.sha256(b"example consent form").hexdigest()
 
 
 def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable[[], None]) -> int:
@@ -135,7 +133,7 @@ def _donor(session: Session, stage: Stage, number: int, day: datetime) -> int:
         consent = GiveConsent(
             kind=kind,
             form_version="2024-1",
-            document_sha256=DOCUMENT,
+            document_sha256=CONSENT_FORM,
             given_at=day,
             witnessed_by=stage.actors["clara"].code,
         )

@@ -1,6 +1,7 @@
 """The example bank's registers: the procedures its runs name, its devices and reagent lots, and who may work by what."""
 
 import base64
+import hashlib
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -14,12 +15,16 @@ from biobank.quality.schemas import AttachmentRequest
 from biobank.registers.schemas import Authorise, ChangeRegister, EnterRegister
 from biobank.registers.service import authorise, change, enter
 
+_FORM: Final = "example consent form"
+CONSENT_FORM: Final = hashlib.sha256(_FORM.encode()).hexdigest()
+"""The hash of the form that everybody of the example bank signed."""
 LABORATORY: Final = "Eastgate Microbiology"
 PROCEDURES = ("SOP-21.3", "SOP-33.1", "SOP-41.1")
 NAMED: tuple[tuple[str, str], ...] = (
     ("cooling_programme", "slow-1C-per-min v2"),
     ("cryoprotectant", "DMSO 10 %"),
     ("cryoprotectant", "DMSO 5 %"),
+    ("thawing_method", "Water bath 37 C"),
     ("courier", "COLDLINE"),
     ("laboratory", LABORATORY),
 )
@@ -32,11 +37,12 @@ TEST_METHODS: Final = {
 
 
 def make_registers(session: Session, act: Act, people: list[str], today: date) -> None:
-    """Enter them as quality did at `act.at`; `people` are the badges of the bench."""
+    """Enter them as quality did at `act.at`, and keep the consent form; `people` are the badges of the bench."""
+    kept_report(session, act, _FORM)
     for procedure in PROCEDURES:
         key = _enter(session, act, kind="procedure", name=procedure)
         for person in people:
-            authorise(session, act, key, Authorise(person=person, until=today + timedelta(days=300)))
+            authorise(session, act, key, Authorise(person=person, since=act.at.date(), until=today + timedelta(days=300)))
     for kind, name in NAMED:
         _enter(session, act, kind=kind, name=name, **({"site": None} if kind == "courier" else {}))
     for name, days in TEST_METHODS.values():

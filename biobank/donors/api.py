@@ -6,10 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Path, Query
 
 from biobank.acts.web import KEY_LIMIT, Disclosing, Performing, Reading
-from biobank.donors import allergies, banding, consents, erasure, identifying, queries, service, wristbands
+from biobank.donors import allergies, banding, consents, erasure, identifying, life, queries, safety_contact, service, wristbands
 from biobank.donors.allergies import AllergyList, AllergyRecorded, RecordAllergy
 from biobank.donors.blind_index import INDEX_SECRET
 from biobank.donors.erasure import ErasureDone, ErasureProposed
+from biobank.donors.life import AgreementList, AgreementRecorded, DeathAnswer, DeathPublic, MakeAgreement, RecordDeath
+from biobank.donors.safety_contact import SafetyContact
 from biobank.donors.schemas import (
     BandPublic,
     ChangeDonor,
@@ -112,6 +114,36 @@ async def read_erasure(code: DonorCode, reading: Reading) -> ErasureOutlook:
 async def erase_donor(code: DonorCode, body: EraseDonor, performing: Performing) -> ErasureProposed | ErasureDone:
     """Forget the person. Two people sign; while records must be kept only contact and free text go."""
     return await performing(erasure.erase_donor, code, body)
+
+
+@router.post("/donors/{code}/death", status_code=201)
+async def record_death(code: DonorCode, body: RecordDeath, performing: Performing) -> DeathAnswer:
+    """The donor died. Every use is held; the answer says what the person instructed for that case."""
+    return await performing(life.record_death, code, body)
+
+
+@router.get("/donors/{code}/death")
+async def read_death(code: DonorCode, performing: Disclosing) -> DeathPublic:
+    """When the donor died and from whom the bank knows it. That you asked is recorded."""
+    return await performing(life.read_death, code)
+
+
+@router.post("/donors/{code}/agreements", status_code=201)
+async def make_agreement(code: DonorCode, body: MakeAgreement, performing: Performing) -> AgreementRecorded:
+    """Record a signed agreement about keeping: its terms and its end."""
+    return await performing(life.make_agreement, code, body)
+
+
+@router.get("/donors/{code}/agreements")
+async def list_agreements(code: DonorCode, reading: Reading) -> AgreementList:
+    """The agreements of a donor."""
+    return await reading(life.list_agreements, code)
+
+
+@router.get("/donors/{code}/safety-contact")
+async def read_safety_contact(code: DonorCode, performing: Disclosing) -> SafetyContact:
+    """How a person who asked to be forgotten is reached about a recall or a late result. That you asked is recorded."""
+    return await performing(safety_contact.read_safety_contact, code)
 
 
 @router.post("/donors/{code}/allergies", status_code=201)

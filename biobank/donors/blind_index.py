@@ -25,7 +25,7 @@ INDEX_SECRET: Final = "blind-index"  # noqa: S105 - the name of a secret, not a 
 DOMAIN: Final = b"biobank/index/v1\0"
 index = table_of(DonorIndex)
 _own = index.alias()
-_add = insert_given(index, ("donor_code", "token", "kind")).on_conflict_do_nothing()
+_add = insert_given(index, ("donor_code", "token", "kind")).on_conflict_do_nothing(index_elements=["donor_code", "token"])
 
 
 class TokenKind(StrEnum):
@@ -141,6 +141,20 @@ def add_tokens(session: Session, tokens: Tokens) -> None:
     ]
     if rows:
         session.execute(_add, {GIVEN: json_of(rows)})
+
+
+def owners_of_identifiers(session: Session, tokens: Tokens) -> set[str]:
+    """Return the other donors on the books who have an identifier of these; themselves, where two of them bring the same one."""
+    owners: dict[bytes, str] = {}
+    shared: set[str] = set()
+    for donor_code, own in tokens.items():
+        for one in (t for t, kind in own.items() if kind is TokenKind.EXTERNAL):
+            if owners.setdefault(one, donor_code) != donor_code:
+                shared |= {donor_code, owners[one]}
+    if not owners:
+        return shared
+    known = index.c.token.in_(list(owners)), index.c.kind == TokenKind.EXTERNAL.value, index.c.donor_code.not_in(list(tokens))
+    return shared | set(session.execute(select(index.c.donor_code).where(*known)).scalars())
 
 
 def forget_tokens(session: Session, donor_code: str, kinds: Iterable[TokenKind] | None = None) -> None:

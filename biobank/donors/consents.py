@@ -16,6 +16,7 @@ from biobank.acts.act import Act
 from biobank.auth.models import user
 from biobank.auth.permissions import Permission
 from biobank.custody.recording import AHEAD, BACK_WITHOUT_REASON
+from biobank.custody.reversal import evidence_stored
 from biobank.donors import events
 from biobank.donors.events import ConsentKind, Tissue
 from biobank.donors.identity import keep_document
@@ -63,7 +64,7 @@ class ConsentInFuture(Conflict):
 
 
 def give_consent(session: Session, act: Act, code: str, request: GiveConsent) -> ConsentRecorded:
-    """Record a consent given on a signed form. Raises ConsentInFuture, WitnessUnknown, DonorErased."""
+    """Record a consent given on a signed form. Raises ConsentInFuture, WitnessUnknown, DonorErased, AttachmentUnknown."""
     row = get_visible_donor(session, act.actor, code, lock=True)
     act.require(Permission.CONSENT_RECORD, at=row.clinic_site_code)
     require_not_erased(row)
@@ -71,6 +72,7 @@ def give_consent(session: Session, act: Act, code: str, request: GiveConsent) ->
         raise ConsentInFuture("The consent cannot have been given later than now. Check the date on the form.", subject=code)
     if session.execute(select(user.c.code).where(user.c.code == request.witnessed_by)).first() is None:
         raise WitnessUnknown(f"Nobody here has the badge {request.witnessed_by}. Check the witness's badge.", subject=code)
+    evidence_stored.get()(session, request.document_sha256, code)
     consent_id = uuid4()
     representative = None
     if request.representative is not None:

@@ -146,23 +146,36 @@ def erase_donor(session: Session, act: Act, code: str, request: EraseDonor) -> E
 def _erase_contact(session: Session, act: Act, row: "Row[Any]", outlook: Outlook) -> Refused:
     code = row.code
     retained = select(_kept.c.commit).where(_kept.c.donor_code == code)
+    safety = (row.safety_commit or row.contact_commit) if outlook.needs_a_contact else None
     gone = session.execute(
         delete(_documents)
-        .where(_documents.c.subject == code, _documents.c.commit.not_in(retained))
+        .where(_documents.c.subject == code, _documents.c.commit.not_in(retained), _documents.c.commit != (safety or b""))
         .returning(_documents.c.commit)
     ).all()
-    session.execute(update(donor).where(donor.c.code == code).values(contact_commit=None))
+    session.execute(update(donor).where(donor.c.code == code).values(contact_commit=None, safety_commit=safety))
     earliest = None if outlook.earliest_on is None else outlook.earliest_on.isoformat()
-    event = events.ContactErased(documents=len(gone), because=outlook.because, earliest_on=earliest)
+    event = events.ContactErased(
+        documents=len(gone), safety_contact=safety is not None, because=outlook.because, earliest_on=earliest
+    )
     record_on_donor(session, act, code, [event], NOW, site=row.clinic_site_code)
+    said = f"Contact and free text of {code} are gone."
+    if safety is not None:
+        said = (
+            f"Free text of {code} is gone, and the contact is no longer shown. How to reach the person stays for safety alone, "
+            "read by quality and recorded, until no cells are kept and no recall or legal hold stands."
+        )
     return Refused(
         ErasureRefused(
-            f"Contact and free text of {code} are gone. {outlook.sentence}",
+            f"{said} {outlook.sentence}",
             subject=code,
             earliest_on=earliest,
             because=list(outlook.because),
+            safety_contact=safety is not None,
         )
     )
+
+
+_NOTHING = {"identity_commit": None, "contact_commit": None, "safety_commit": None, "death_commit": None}
 
 
 def _forget(session: Session, code: str) -> int:
@@ -173,7 +186,7 @@ def _forget(session: Session, code: str) -> int:
     forget_tokens(session, code)
     forget_results(session, code)
     forget_allergies(session, code)
-    session.execute(update(donor).where(donor.c.code == code).values(status="erased", identity_commit=None, contact_commit=None))
+    session.execute(update(donor).where(donor.c.code == code).values(status="erased", **_NOTHING))
     return len(gone)
 
 

@@ -31,6 +31,7 @@ IdentifierKind = Literal["name", "date_of_birth", "external_id"]
 DocumentKind = Literal[
     "passport", "identity_card", "driving_licence", "residence_permit", "health_card", "other_photo_id", "none"
 ]
+DeathSource = Literal["death_certificate", "hospital", "treating_physician", "registry", "family"]
 DonorStatus = Literal["living", "deceased", "unreachable"]
 IdentityField = Literal["family_name", "given_names", "former_names", "date_of_birth", "sex", "external_ids"]
 
@@ -89,6 +90,36 @@ class StatusChanged(_DonorEvent):
     before: DonorStatus
 
 
+class DeathRecorded(_DonorEvent):
+    """The donor died. When and from whom the bank knows it is in the vault; `instruction`: what the person wanted then."""
+
+    kind: Literal["donor.death_recorded"] = "donor.death_recorded"
+    permission: ClassVar[Permission] = Permission.DONOR_REGISTER
+
+    told: str = COMMIT
+    document_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    instruction: OnDeath | None = None
+
+
+class AgreementMade(_DonorEvent):
+    """The donor signed an agreement about keeping their cells, between two days."""
+
+    kind: Literal["donor.agreement_made"] = "donor.agreement_made"
+    permission: ClassVar[Permission] = Permission.CONSENT_RECORD
+
+    agreement: str = ID
+    terms: str = Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")
+    document_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    begins_on: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    ends_on: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+
+
+class SafetyContactDeleted(_DonorEvent):
+    """Nothing is left that could need to reach the person for safety: how to do so was deleted."""
+
+    kind: Literal["donor.safety_contact_deleted"] = "donor.safety_contact_deleted"
+
+
 class AllergyRecorded(_DonorEvent):
     """An allergy to a residue of processing was recorded, or taken back. What it says is in the vault."""
 
@@ -108,12 +139,12 @@ class IdentityRead(_DonorEvent):
 
 
 class WordsRead(_DonorEvent):
-    """Somebody read words about the donor's treatment that the vault keeps: why it was asked for, or whom to tell."""
+    """Somebody read words about the donor that the vault keeps: `what` they say."""
 
     kind: Literal["donor.words_read"] = "donor.words_read"
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_READ
 
-    what: Literal["indication", "notification_plan"]
+    what: Literal["indication", "notification_plan", "death", "safety_contact", "representative", "remark"]
     about: str = CODE
     words: str = COMMIT
 
@@ -220,6 +251,7 @@ class ContactErased(_DonorEvent):
     permission: ClassVar[Permission] = Permission.DONOR_ERASE
 
     documents: int = Field(ge=0, le=10**6, description="Vault documents deleted.")
+    safety_contact: bool = Field(default=False, description="How to reach the person for safety stays, for that alone.")
     because: tuple[str, ...] = Field(description="Coded reasons why the rest stays.")
     earliest_on: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
 

@@ -18,6 +18,7 @@ from biobank.custody.states import LIVE, State
 from biobank.donors import events
 from biobank.donors.blind_index import INDEX_SECRET, LookAlike, add_tokens, forget_tokens, look_alikes_of
 from biobank.donors.identification import SECOND_PERSON_WITHIN, CheckWhatWasTyped, IdentityMismatch
+from biobank.donors.identifiers import require_own_identifiers
 from biobank.donors.identity import Identity, keep_document, tokens_for
 from biobank.donors.models import donor
 from biobank.donors.models import identification as _identification
@@ -137,8 +138,10 @@ def write_identity(
     """
     code, site = str(row.code), row.clinic_site_code
     commit = commit or keep_document(session, act, code, "identity", identity)
+    tokens = {code: tokens_for(act.bank.secrets_of(INDEX_SECRET), identity)}
+    require_own_identifiers(session, act, tokens)
     forget_tokens(session, code)
-    add_tokens(session, {code: tokens_for(act.bank.secrets_of(INDEX_SECRET), identity)})
+    add_tokens(session, tokens)
     alike = look_alikes_of(session, [code])[code]
     session.execute(update(donor).where(donor.c.code == code).values(identity_commit=commit))
     event = events.IdentityChanged(

@@ -4,7 +4,7 @@ What PostgreSQL refuses, whatever the code does: one person confirming their own
 donor, a kit bound to two donors, a revocation without its event.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -46,8 +47,31 @@ class Donor(SQLModel, table=True):
     kept_apart: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     identity_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     contact_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    safety_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    death_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     created_at: datetime = Field(sa_column=when())
     created_by: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class DonorAgreement(SQLModel, table=True):
+    """An agreement about keeping a donor's cells, as signed. The latest end counts; a new one is another row."""
+
+    __tablename__ = "donor_agreement"
+    __table_args__ = (
+        CheckConstraint("ends_on > begins_on", name="an_agreement_ends_after_it_begins"),
+        Index("ix_donor_agreement_donor", "donor_code", "ends_on"),
+        {"info": {"append_only": True}},
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    donor_code: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False))
+    terms: str = Field(sa_column=Column(Text, nullable=False))
+    document_sha256: str = Field(sa_column=Column(Text, nullable=False))
+    begins_on: date = Field(sa_column=Column(Date, nullable=False))
+    ends_on: date = Field(sa_column=Column(Date, nullable=False))
+    recorded_at: datetime = Field(sa_column=when())
+    recorded_by: str = Field(sa_column=Column(Text, nullable=False))
+    event_hash: bytes = Field(sa_column=_hash_of_event())
 
 
 class DonorDocument(SQLModel, table=True):
@@ -69,6 +93,7 @@ class DonorIndex(SQLModel, table=True):
     __tablename__ = "donor_index"
     __table_args__ = (
         CheckConstraint("octet_length(token) = 32", name="index_token_is_a_whole_hash"),
+        Index("an_identifier_is_one_persons", "token", unique=True, postgresql_where=text("kind = 'external'")),
         Index("ix_donor_index_token", "token"),
         {"info": {"app_may_delete": True}},
     )
@@ -251,6 +276,7 @@ class Wristband(SQLModel, table=True):
 
 # The tables, by the names under which everybody imports them.
 donor = table_of(Donor)
+donor_agreement = table_of(DonorAgreement)
 donor_allergy = table_of(DonorAllergy)
 donor_document = table_of(DonorDocument)
 donor_marker = table_of(DonorMarker)

@@ -72,6 +72,7 @@ def describe_donor(session: Session, actor: Actor, code: str) -> DonorPublic:
         wristband=band_in_force(session, code),
         look_alikes=shown,
         look_alikes_elsewhere=elsewhere,
+        safety_contact=row.safety_commit is not None,
     )
 
 
@@ -86,12 +87,13 @@ def _holds_of(session: Session, code: str) -> list[HoldPublic]:
 
 def shown_look_alikes(session: Session, actor: Actor, found: Sequence[LookAlike]) -> tuple[list[LookAlikePublic], int]:
     """Return the look-alikes the actor may know of, and how many more there are."""
-    known = _visible_among(session, actor, [match.donor_code for match in found])
+    known = visible_among(session, actor, [match.donor_code for match in found])
     shown = [LookAlikePublic(donor=m.donor_code, reasons=list(m.reasons)) for m in found if m.donor_code in known]
     return shown, len(found) - len(shown)
 
 
-def _visible_among(session: Session, actor: Actor, codes: Collection[str]) -> set[str]:
+def visible_among(session: Session, actor: Actor, codes: Collection[str]) -> set[str]:
+    """Return those of these donors that the actor may know of."""
     if not codes:
         return set()
     return set(session.execute(select(donor.c.code).where(donor.c.code.in_(sorted(codes)), visible(actor))).scalars())

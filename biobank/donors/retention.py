@@ -39,6 +39,11 @@ class Outlook:
     because: tuple[str, ...]
     sentence: str
 
+    @property
+    def needs_a_contact(self) -> bool:
+        """Say whether the person may have to be reached for safety: cells are kept, or a recall or a legal hold stands."""
+        return bool({"living_cells", "recall_hold", "legal_hold"} & set(self.because))
+
 
 def years_after(day: date, years: int) -> date:
     """Return the same day `years` later; 29 February becomes 1 March."""

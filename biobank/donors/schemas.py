@@ -8,7 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from biobank.custody.recording import Badge, Circumstances
 from biobank.custody.schemas import EventReceipt
-from biobank.donors.events import AtEndOfTerm, ConsentKind, DonorStatus, OnDeath, Tissue
+from biobank.donors.events import AtEndOfTerm, ConsentKind, OnDeath, Tissue
 from biobank.donors.names import normalise, tidy
 from biobank.foundation import clock
 from biobank.foundation.kept_files import FileHash
@@ -119,7 +119,9 @@ class ChangeDonor(NewIdentity):
     model_config = ConfigDict(json_schema_extra={"examples": [{"family_name": "Beispiel", "reason": "marriage"}]})
 
     contact: Contact | None = None
-    status: DonorStatus | None = None
+    status: Literal["living", "unreachable"] | None = Field(
+        default=None, description="A death has its date and source: POST /donors/{code}/death."
+    )
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Self:
@@ -223,6 +225,7 @@ class DonorPublic(DonorSummary):
     wristband: BandPublic | None
     look_alikes: list[LookAlikePublic]
     look_alikes_elsewhere: int
+    safety_contact: bool = Field(description="How to reach a person who asked to be forgotten is kept, for safety alone.")
 
 
 class IdentityPublic(BaseModel):

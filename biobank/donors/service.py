@@ -18,6 +18,7 @@ from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import HoldKind, StreamKind
 from biobank.donors import events
 from biobank.donors.blind_index import INDEX_SECRET, LookAlike, add_tokens, look_alikes_of
+from biobank.donors.identifiers import require_own_identifiers
 from biobank.donors.identity import Identity, identity_of, keep_documents, tokens_for
 from biobank.donors.identity_change import MEMBERS, changed_identity, takes_two, write_identity
 from biobank.donors.models import donor
@@ -45,7 +46,8 @@ class IdentityUnknown(Conflict):
 def register_donor(session: Session, act: Act, request: RegisterDonor) -> DonorRecorded:
     """Register a person: identity and contact into the vault, tokens into the blind index, a nameless row and event.
 
-    Never refuses a look-alike: it may be a namesake. It warns, and the warning stands in the event.
+    Never refuses a look-alike: it may be a namesake. It warns, and the warning stands in the event. An identifier that its issuer
+    gave to one person is one person's: raises IdentifierTaken.
     """
     (one,) = register_donors(session, act, [request])
     shown, elsewhere = shown_look_alikes(session, act.actor, one.alike)
@@ -83,7 +85,9 @@ def register_donors(session: Session, act: Act, requests: Sequence[RegisterDonor
     of_each = zip(codes, commits, contacts, strict=True)
     session.execute(_name_documents, {GIVEN: json_of([dict(zip(_NAMED, values, strict=True)) for values in of_each])})
     secrets = act.bank.secrets_of(INDEX_SECRET)
-    add_tokens(session, {code: tokens_for(secrets, identity) for code, identity in zip(codes, identities, strict=True)})
+    tokens = {code: tokens_for(secrets, identity) for code, identity in zip(codes, identities, strict=True)}
+    require_own_identifiers(session, act, tokens)
+    add_tokens(session, tokens)
     alike = look_alikes_of(session, codes)
     facts = []
     for code, request, commit, contact in zip(codes, requests, commits, contacts, strict=True):
@@ -100,9 +104,10 @@ def register_donors(session: Session, act: Act, requests: Sequence[RegisterDonor
 
 
 def change_donor(session: Session, act: Act, code: str, request: ChangeDonor) -> DonorRecorded:
-    """Change identity, contact or status. Every version of the identity stays in the vault; death places a hold on use.
+    """Change identity, contact or status. Every version of the identity stays in the vault.
 
-    Raises NotFound, NotPermitted, DonorErased, IdentityTakesTwo, NothingChanges.
+    Who cannot be reached loses nothing: a hold forbids destroying. That somebody lives after all is said by quality. Raises
+    NotFound, NotPermitted, DonorErased, IdentityTakesTwo, IdentifierTaken, NothingChanges.
     """
     row = get_visible_donor(session, act.actor, code, lock=True)
     act.require(Permission.DONOR_REGISTER, at=row.clinic_site_code)
@@ -127,6 +132,8 @@ def change_donor(session: Session, act: Act, code: str, request: ChangeDonor) ->
         contact = values["contact_commit"]
         facts.append(events.ContactChanged(contact=None if contact is None else contact.hex()))
     if request.status is not None and request.status != row.status:
+        if row.status == "deceased":
+            act.require(Permission.QUALITY_DECIDE, at=site)
         values["status"] = request.status
         facts.append(events.StatusChanged(status=request.status, before=row.status))
     if not facts and not appended:
@@ -134,8 +141,8 @@ def change_donor(session: Session, act: Act, code: str, request: ChangeDonor) ->
     if facts:
         session.execute(update(donor).where(donor.c.code == code).values(**values))
         appended += record_on_donor(session, act, code, facts, request, site=site)
-    if values.get("status") == "deceased":
-        placed = hold_donor(session, act, code, HoldKind.DONOR_DECEASED, reason="donor_deceased", site=site)
+    if values.get("status") == "unreachable":
+        placed = hold_donor(session, act, code, HoldKind.DONOR_UNREACHABLE, reason="donor_unreachable", site=site)
         appended += [placed[1]] if placed is not None else []
     shown, elsewhere = shown_look_alikes(session, act.actor, alike)
     status = values.get("status", row.status)

@@ -3,11 +3,12 @@
 On the wire it is 64 hexadecimal digits, as any hash. Forms know it by this type and take the file itself: nobody types a hash.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Final
 
 from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
+
+from biobank.foundation.marks import marks_of
 
 
 class NamesAFile:
@@ -20,16 +21,10 @@ FileHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), NAMES_A_FILE]
 
 def names_file(info: FieldInfo) -> bool:
     """Say whether a member names a kept file, or several."""
-    return any(part is NAMES_A_FILE for part in _marks(info.annotation, info.metadata))
+    return any(mark is NAMES_A_FILE for mark in marks_of(info))
 
 
 def file_members(model: type[BaseModel], *names: str) -> list[str]:
     """Return which of `names`, or of all members of `model`, name kept files, in order."""
     known = model.model_fields
     return [name for name in names or known if name in known and names_file(known[name])]
-
-
-def _marks(annotation: Any, metadata: Sequence[Any]) -> Iterator[Any]:
-    yield from metadata
-    for part in get_args(annotation):
-        yield from _marks(part, getattr(part, "__metadata__", ()))

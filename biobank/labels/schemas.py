@@ -6,13 +6,14 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances
+from biobank.foundation.listed import CODED, FromList
 from biobank.foundation.paging import Listed
 from biobank.foundation.scanned_text import Scanned
 
 Code = Annotated[str, Field(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 TemplateName = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,60}$")]
 Dpi = Literal[203, 300, 600]
-Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")]
+Reason = Annotated[str, CODED, FromList("labels")]
 PrinterName = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,40}$")]
 
 

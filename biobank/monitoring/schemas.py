@@ -6,12 +6,12 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from biobank.custody.recording import Circumstances
+from biobank.foundation.listed import Handling
 from biobank.foundation.paging import Listed
 from biobank.monitoring.judging import Measure
 
 Token = Annotated[str, Field(min_length=1, max_length=100)] | None
 Value = Annotated[int, Field(ge=-273_150, le=1_000_000)]
-Reason = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[a-z0-9_]+$", description="A coded reason.")]
 
 
 class ReadingCreate(Circumstances):
@@ -33,7 +33,7 @@ class ReadingCreate(Circumstances):
 class WithdrawReading(Circumstances):
     """A reading was wrong. With `value`, what it should have been is recorded in its place, at its time."""
 
-    reason: Reason
+    reason: Handling
     value: Value | None = None
     confirmed: bool = Field(default=False, description="The value was asked back as hardly possible, and it is so.")
     signature: Token = Field(default=None, description="Quality's, where it takes specimens out of an excursion.")

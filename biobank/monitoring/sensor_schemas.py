@@ -6,9 +6,10 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import FreeText, Instant
+from biobank.foundation.listed import Handling
 from biobank.foundation.paging import Listed
 from biobank.monitoring.judging import Measure
-from biobank.monitoring.schemas import Reason, Token, Value
+from biobank.monitoring.schemas import Token, Value
 from biobank.storage.schemas import Code
 
 MOST_READINGS = 200
@@ -63,7 +64,7 @@ class GrantSensorKey(_ByTwo):
 class WithdrawSensor(_ByTwo):
     """The end of the account. Two people sign "decided"."""
 
-    reason: Reason
+    reason: Handling
 
 
 class SensorPublic(BaseModel):

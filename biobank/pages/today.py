@@ -7,7 +7,7 @@ something to do with it.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import select
@@ -24,6 +24,7 @@ from biobank.custody.material_limits import WARM_TIME_BUDGET
 from biobank.custody.models import custody
 from biobank.custody.performer_confirmations import own_open_confirmations
 from biobank.custody.states import TERMINAL, State
+from biobank.donors.life import agreements_ending
 from biobank.donors.models import donor
 from biobank.donors.visits import waiting_identifications
 from biobank.foundation.clock import now
@@ -123,6 +124,7 @@ def read_tasks(session: Session, actor: Actor, bank: Bank) -> list[Task]:
         _shipments,
         _tests,
         _kits,
+        _agreements,
         _expiring,
         _too_warm,
         _announced_ends,
@@ -237,6 +239,15 @@ def _kits(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
         late: Urgency = "overdue" if row.expires_at < at else "due"
         what = "A kit has expired: close it" if late == "overdue" else "A kit expires"
         yield Task(what, row.code, code_href(row.code), late, row.expires_at, f"at {row.site_code}")
+
+
+def _agreements(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
+    if not actor.may(P.CONSENT_RECORD, at=ANYWHERE):
+        return
+    for donor_code, ends_on in agreements_ending(session, actor, (at + SOON).date(), SHOWN_EACH):
+        ends = datetime.combine(ends_on, time.max, UTC)
+        urgency: Urgency = "overdue" if ends < at else "due"
+        yield Task("The agreement ends: ask the donor", donor_code, f"/donors/{donor_code}/agreement", urgency, ends)
 
 
 def _expiring(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:

@@ -10,12 +10,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from biobank.auth.passwords import MAXIMUM_LENGTH
 from biobank.auth.permissions import Role
 from biobank.custody.schemas import EventReceipt
+from biobank.foundation.listed import CODED, FromList
 from biobank.foundation.names import AsSeen
 from biobank.foundation.paging import Listed
 
 UserCode = Annotated[str, Field(pattern=r"^US-[0-9A-Z]{7}$")]
 SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
-Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason, e.g. `left_the_bank`.")]
+Reason = Annotated[str, CODED, FromList("people")]
 Token = Annotated[str, Field(min_length=1, max_length=200, description="A signature from POST /signatures.")]
 TimeZone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$", description="IANA name, e.g. `Europe/London`.")]
 

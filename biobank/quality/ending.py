@@ -69,7 +69,7 @@ PAIRS = {
 """What the first and the second person must be allowed. The second is never the first."""
 WITNESSED = (P.CUSTODY_RECORD, P.CUSTODY_RECORD)
 """The pair that discards what goes at once: whoever does it, and a witness."""
-DONORS_OWN = frozenset({"donor_request", "consent_revoked", "end_of_term"})
+DONORS_OWN = frozenset({"donor_request", "consent_revoked", "end_of_term", "donor_deceased"})
 """Reasons of the donor's own: the reserve is kept for the donor, not against them. They count where the record shows them."""
 REASONED = frozenset({Route.DISCARD, Route.TRANSFER_OUT})
 """Routes that state a reason, which the record has to show."""
@@ -143,7 +143,8 @@ class Facts:
     `began_with`: the amount of its first entry; `rest_percent`: how much of that is a usable rest; `banking`: the latest banking
     consent that covers its tissue; `wrong`: what an inspection said no to; `remaining`: if this unit were gone;
     `attached`: the evidence named is on file; `may_use_up`: two people allowed it within the day; `left_for`: the withdrawal it
-    left for, while quality has not decided about its return.
+    left for, while quality has not decided about its return; `agreement_over`, `destroy_after_death`: the agreement ended, or the
+    donor died, and the donor had wanted it destroyed then.
     """
 
     at: datetime
@@ -157,6 +158,8 @@ class Facts:
     attached: bool = False
     may_use_up: bool = False
     left_for: str | None = None
+    agreement_over: bool = False
+    destroy_after_death: bool = False
 
 
 def leaves_a_rest(amount: int, facts: Facts) -> bool:
@@ -276,7 +279,8 @@ def _revoked(_specimen: Snapshot, facts: Facts) -> bool:
 
 
 def _term_over(_specimen: Snapshot, facts: Facts) -> bool:
-    return facts.banking is not None and facts.banking.valid_until is not None and facts.banking.valid_until <= facts.at
+    until = None if facts.banking is None else facts.banking.valid_until
+    return facts.agreement_over or (until is not None and until <= facts.at)
 
 
 def _expired(specimen: Snapshot, facts: Facts) -> bool:
@@ -299,7 +303,14 @@ _SHOWN: dict[str, tuple[Callable[[Snapshot, Facts], bool], str]] = {
     "expired": (_expired, "{code} has not expired."),
     "donor_request": (lambda _, f: f.attached, "No written request is on file: attach it, and send its SHA-256 as evidence."),
     "consent_revoked": (_revoked, "The donor of {code} has not taken the banking consent back."),
-    "end_of_term": (_term_over, "The term of the banking consent for {code} is not over."),
+    "end_of_term": (
+        _term_over,
+        "The term for {code} is not over: neither of the banking consent, nor of an agreement with this wish.",
+    ),
+    "donor_deceased": (
+        lambda _, f: f.destroy_after_death,
+        "No death of the donor of {code} with the wish to destroy is on record.",
+    ),
     "failed_test": (lambda _, f: bool(f.tests.failed), "No test of the lot of {code} has failed."),
     "damaged": (_damaged, "Nobody recorded damage to {code}: inspect it first."),
     "surplus": (_surplus, "Nothing else usable of the donor's would be left without {code}, so it is not surplus."),

@@ -8,6 +8,7 @@ from sqlmodel import Session
 from biobank.custody.entry import parse_entry
 from biobank.custody.legality import Snapshot
 from biobank.donors.consents import consents_given, covering_of, taken_back_at
+from biobank.donors.life import Wished, destruction_wished
 from biobank.foundation.codes import parse_code
 from biobank.quality.ending import Announced, Banking, Facts
 from biobank.quality.inspections import read_seen
@@ -46,6 +47,7 @@ def read_facts(session: Session, specimen: Snapshot, at: datetime, *, attached: 
     ).first()
     until = session.execute(select(use_up_allowed.c.until).where(use_up_allowed.c.specimen_code == code)).scalar()
     seen = read_seen(session, [code])[code]
+    wished = Wished() if donor is None else destruction_wished(session, donor, at)
     return Facts(
         at=at,
         began_with=began,
@@ -60,6 +62,8 @@ def read_facts(session: Session, specimen: Snapshot, at: datetime, *, attached: 
         announced=None if notice is None else Announced(notice.reason, notice.not_before),
         attached=attached,
         may_use_up=until is not None and at < until,
+        agreement_over=wished.after_term,
+        destroy_after_death=wished.after_death,
     )
 
 

@@ -27,6 +27,7 @@ DiscardReason = Literal[
     "donor_request",
     "consent_revoked",
     "end_of_term",
+    "donor_deceased",
     "failed_test",
     "damaged",
     "surplus",

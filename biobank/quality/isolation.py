@@ -1,7 +1,5 @@
 """Keeping a donor's material apart for infection: decided by quality, asked by every way of placing (`storage/rules.py`)."""
 
-from typing import Annotated
-
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
@@ -15,6 +13,7 @@ from biobank.donors.service import keep_apart
 from biobank.foundation.errors import Conflict
 from biobank.quality.events import IsolationDecided
 from biobank.quality.holds import find_scope, site_of_act
+from biobank.quality.schemas import Reason
 from biobank.quality.streams import record_on_stream
 from biobank.storage.queries import kept_with_others
 
@@ -37,7 +36,7 @@ class IsolationRequest(Circumstances):
     """Whether everything of the donor is kept apart for infection, and why (a coded reason, no finding)."""
 
     kept_apart: bool
-    reason: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")]
+    reason: Reason
 
 
 class IsolationAnswer(BaseModel):

@@ -37,8 +37,11 @@ from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.kept_files import FileHash
 from biobank.quality.events import IsolationDecided, MarkerDecided, MarkerEntered
 from biobank.quality.holds import Scope, find_scope
+from biobank.quality.schemas import Reason
 from biobank.quality.stored_files import require_stored
 from biobank.quality.streams import record_on_stream
+from biobank.registers.schemas import RegisterKind
+from biobank.registers.using import Use, findings_of, keep_warnings
 from biobank.specimens.shapes import Named
 from biobank.storage.queries import kept_with_others
 
@@ -63,8 +66,8 @@ class EnterMarker(Circumstances):
     marker: MarkerName
     result: MarkerResult = Field(description="Of history and examination: `reactive` when a risk was found.")
     sampled_at: Instant = Field(description="When the sample was drawn, or the donor was examined.")
-    laboratory: Named
-    kit: Named = Field(description="Test kit or method.")
+    laboratory: Named = Field(description="A laboratory of the registers.")
+    kit: Named = Field(description="Test kit or method, of the registers.")
     report_sha256: FileHash = Field(description="The report, stored before: POST /attachments.")
 
 
@@ -72,9 +75,7 @@ class DecideMarker(Circumstances):
     """Whether the result is what its report says; signed by quality, never by who entered it."""
 
     confirmed: bool
-    reason: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")] | None = Field(
-        default=None, description="Why it was entered wrongly."
-    )
+    reason: Reason | None = Field(default=None, description="Why it was entered wrongly.")
     signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
@@ -113,8 +114,18 @@ class MarkerRecorded(BaseModel):
     receipt: str
 
 
+def use_of(site: str, request: EnterMarker) -> Use:
+    """Return what a result names of the registers. What came is recorded: only a name that stands in none is refused."""
+    named: dict[RegisterKind, str] = {"laboratory": request.laboratory, "test_method": request.kit}
+    return Use(site=site, used_at=request.sampled_at, people=(), named=named, keeping=True)
+
+
 def enter_marker(session: Session, act: Act, code: str, request: EnterMarker) -> MarkerRecorded:
-    """Enter a result from its report. Raises NotFound, NotPermitted, DonorErased, SampledLater, AttachmentUnknown."""
+    """Enter a result from its report.
+
+    Raises NotFound, NotPermitted, DonorErased, SampledLater, AttachmentUnknown,
+    NotInRegister.
+    """
     scope = find_scope(session, act.actor, HoldScope.DONOR, code, lock=True)
     row = get_visible_donor(session, act.actor, code)
     act.require(Permission.HARVEST_RECORD, at=scope.sites, subject=code)
@@ -122,10 +133,11 @@ def enter_marker(session: Session, act: Act, code: str, request: EnterMarker) ->
     if request.sampled_at - act.at > AHEAD:
         raise SampledLater("The sample cannot have been drawn later than now. Check the date on the report.", subject=code)
     require_stored(session, [request.report_sha256])
+    site = act.actor.first_site(Permission.HARVEST_RECORD, scope.sites)
+    warned = findings_of(session, use_of(site or row.clinic_site_code, request), now=act.at)
     told = request.model_dump(mode="json", include={"marker", "result", "sampled_at", "laboratory", "kit"})
     commit = keep_document(session, act, code, "marker", told)
     result = uuid4()
-    site = act.actor.first_site(Permission.HARVEST_RECORD, scope.sites)
     event = MarkerEntered(marker=str(result), told=commit.hex(), report_sha256=request.report_sha256)
     done = [record_on_stream(session, act, code, event, request, site=site, donor_code=code)]
     kept_apart = row.kept_apart
@@ -149,6 +161,7 @@ def enter_marker(session: Session, act: Act, code: str, request: EnterMarker) ->
         "entered_event": done[0].leaf_hash,
     }
     keep_result(session, values)
+    keep_warnings(session, act, warned, request, used_in=str(result), site=site or row.clinic_site_code)
     return MarkerRecorded(
         donor=code,
         marker=_public(_row(session, code, result)),

@@ -20,6 +20,7 @@ from biobank.custody.recording import Badge, Circumstances, FreeText, Instant, a
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.kept_files import FileHash
+from biobank.foundation.listed import Handling
 from biobank.people.queries import get_site
 from biobank.quality.deviations import add_deviation
 from biobank.quality.incident_events import PaperFormFiled
@@ -66,7 +67,7 @@ class PaperFormRequest(Circumstances):
     did_by: Badge
     second: Badge
     began_at: Instant = Field(description="When the form begins; nothing on it happened before.")
-    reason: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")]
+    reason: Handling
     description: FreeText
 
 

@@ -8,11 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances, FreeText, Instant
 from biobank.foundation.kept_files import FileHash
+from biobank.foundation.listed import CODED, FromList
 from biobank.foundation.paging import Listed
 from biobank.quality.events import Decision, DiscardMethod, DiscardReason, RegulatoryBasis, TransferReason, Use
 
 Code = Annotated[str, Field(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
-Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason; words go into `comment`.")]
+Reason = Annotated[str, CODED, FromList("quality")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Token = Annotated[str | None, Field(max_length=200, description="From POST /signatures, for this very request.")]
 
@@ -223,7 +224,7 @@ class DeviationRequest(Circumstances):
     """Something did not go as it should."""
 
     severity: Literal["minor", "major", "critical"]
-    topic: Reason
+    topic: Annotated[str, CODED, FromList("deviation")]
     site: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")
     description: FreeText
     affected: list[DeviationSubjectPublic] = Field(default_factory=list, max_length=500)
@@ -233,8 +234,8 @@ class DeviationRequest(Circumstances):
 class CloseRequest(Circumstances):
     """Its cause is known and something was decided."""
 
-    cause: Reason
-    decision: Reason
+    cause: Annotated[str, CODED, FromList("cause")]
+    decision: Annotated[str, CODED, FromList("decision")]
     corrective_action: FreeText
     attachments: list[FileHash] = Field(default_factory=list, max_length=20)
     signature: Token = None

@@ -20,7 +20,7 @@ class RegisterEntered(Event):
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.register_entered"] = "system.register_entered"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     permission: ClassVar[Permission] = Permission.KIT_MANAGE
 
     entry_kind: str = Field(pattern=WORD, description="Kind of entry.")
@@ -30,6 +30,7 @@ class RegisterEntered(Event):
     supplier_lot: str | None = WORDS
     gtin: str | None = Field(default=None, pattern=r"^[0-9]{8,14}$")
     contains: tuple[str, ...] = Field(default=(), max_length=20)
+    leaves_nothing: bool = Field(default=False, description="None of the substances that are asked about.")
     expires_on: str | None = DAY
     use_within_days: int | None = Field(default=None, ge=1, le=3660, description="How long it may be used after opening.")
     result_within_days: int | None = Field(default=None, ge=1, le=366, description="How long a test method's result takes.")
@@ -39,8 +40,8 @@ class RegisterEntered(Event):
 
     @classmethod
     def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
-        """Version 1 knew no test methods, version 2 no shippers."""
-        return {"result_within_days": None, "holds_h": None, "least_charge_g": None} | payload
+        """Version 1 knew no test methods, version 2 no shippers; version 3 could not say that nothing is left."""
+        return {"result_within_days": None, "holds_h": None, "least_charge_g": None, "leaves_nothing": False} | payload
 
 
 class RegisterChanged(Event):
@@ -56,14 +57,21 @@ class RegisterChanged(Event):
 
 
 class RegisterAuthorised(Event):
-    """A person may work by a procedure until a day; a day gone by ends it."""
+    """A person may work by a procedure from one day to another; a day gone by as the end takes it away."""
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.register_authorised"] = "system.register_authorised"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
 
     person: str = Field(pattern=BADGE)
+    since: str | None = DAY
     until: str = Field(pattern=r"^\d{4}-\d\d-\d\d$")
+
+    @classmethod
+    def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 said no first day: it held from the day of its entry."""
+        return {"since": None} | payload
 
 
 class RegisterRuleSet(Event):

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, Text, Uuid, text
+from sqlalchemy import Boolean, CheckConstraint, Column, Date, ForeignKey, Index, Integer, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
@@ -22,7 +22,7 @@ class RegisterEntry(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint(
             "kind IN ('reagent_lot','medium','equipment','workstation','shipper','procedure','cooling_programme',"
-            "'cryoprotectant','courier','laboratory','test_method','reason')",
+            "'cryoprotectant','thawing_method','courier','laboratory','test_method','reason')",
             name="register_kind_is_known",
         ),
         CheckConstraint(
@@ -31,6 +31,7 @@ class RegisterEntry(SQLModel, table=True):
             "length(key) = 36)",
             name="what_is_scanned_has_a_code",
         ),
+        CheckConstraint("NOT leaves_nothing OR cardinality(contains) = 0", name="what_leaves_nothing_leaves_nothing"),
         CheckConstraint("use_within_days > 0", name="days_after_opening_are_counted"),
         CheckConstraint("result_within_days > 0", name="days_to_a_result_are_counted"),
         CheckConstraint(
@@ -59,6 +60,7 @@ class RegisterEntry(SQLModel, table=True):
     contains: list[str] = Field(
         default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'::text[]"))
     )
+    leaves_nothing: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     expires_on: date | None = Field(default=None, sa_column=Column(Date, nullable=True))
     use_within_days: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
     result_within_days: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
@@ -74,13 +76,14 @@ class RegisterEntry(SQLModel, table=True):
 
 
 class RegisterAuthorisation(SQLModel, table=True):
-    """That a person may work by a procedure, until the end of a day."""
+    """That a person may work by a procedure, from the beginning of one day to the end of another."""
 
     __tablename__ = "register_authorisation"
     __table_args__ = ({"info": {"never_deleted": True}},)
 
     entry_key: str = Field(sa_column=Column(Text, ForeignKey("register_entry.key"), primary_key=True))
     user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), primary_key=True))
+    since: date = Field(sa_column=Column(Date, nullable=False))
     until: date = Field(sa_column=Column(Date, nullable=False))
     recorded_at: datetime = Field(sa_column=when())
     recorded_by: str = Field(sa_column=_words(nullable=False))

@@ -21,6 +21,7 @@ from biobank.registers.models import register_authorisation, register_entry, reg
 from biobank.registers.schemas import (
     AuthorisationPublic,
     RegisterDossier,
+    RegisterKind,
     RegisterList,
     RegisterPublic,
     RegisterRulePublic,
@@ -57,6 +58,13 @@ def is_in_use(session: Session, kind: str, name: str) -> bool:
     return session.execute(asked.limit(1)).first() is not None
 
 
+def names_in_use(session: Session, actor: Actor, kind: RegisterKind) -> list[str]:
+    """Return the names of a kind that are in use at any site, for a field that offers them; a name says nothing of a person."""
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
+    asked = select(_E.name).where(_E.kind == kind, _E.retired_at.is_(None), _E.recalled_at.is_(None)).distinct()
+    return sorted(session.execute(asked).scalars())
+
+
 def list_register(
     session: Session, actor: Actor, *, kind: str | None = None, site: str | None = None, paging: Paging = Paging()
 ) -> RegisterList:
@@ -77,13 +85,13 @@ def describe_entry(session: Session, actor: Actor, key: str) -> RegisterDossier:
     actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
     row = row_of(session, key)
     a, w = register_authorisation.c, register_warning.c
-    people = session.execute(select(a.user_code, a.until).where(a.entry_key == key).order_by(a.user_code))
+    people = session.execute(select(a.user_code, a.since, a.until).where(a.entry_key == key).order_by(a.user_code))
     warned = session.execute(
         select(register_warning).where(w.entry_key == key).order_by(w.recorded_at.desc(), w.id).limit(MOST_WARNINGS)
     )
     return RegisterDossier(
         **members_of(row, now()),
-        authorised=[AuthorisationPublic(person=one.user_code, until=one.until) for one in people],
+        authorised=[AuthorisationPublic(person=one.user_code, since=one.since, until=one.until) for one in people],
         warnings=[_warning(one) for one in warned],
     )
 
@@ -132,5 +140,9 @@ def members_of(row: "Row[Any]", at: datetime) -> dict[str, Any]:
 
 def contents_of(session: Session, keys: Collection[str]) -> dict[str, frozenset[Substance]]:
     """Return what each of these entries may leave in cells, by its code; what nobody said, and an unknown code, is missing."""
-    rows = session.execute(select(register_entry.c.key, register_entry.c.contains).where(register_entry.c.key.in_(sorted(keys))))
-    return {row.key: frozenset(map(Substance, row.contains)) for row in rows if row.contains}
+    rows = session.execute(
+        select(register_entry.c.key, register_entry.c.contains, register_entry.c.leaves_nothing).where(
+            register_entry.c.key.in_(sorted(keys))
+        )
+    )
+    return {row.key: frozenset(map(Substance, row.contains)) for row in rows if row.contains or row.leaves_nothing}

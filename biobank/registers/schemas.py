@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from biobank.custody.recording import Circumstances
 from biobank.donors.allergies import Substance
+from biobank.foundation.listed import CODED, FromList
 from biobank.foundation.paging import Listed
 from biobank.registers.fitness import Answer, Problem
 
@@ -20,6 +21,7 @@ RegisterKind = Literal[
     "procedure",
     "cooling_programme",
     "cryoprotectant",
+    "thawing_method",
     "courier",
     "laboratory",
     "test_method",
@@ -51,6 +53,9 @@ class EnterRegister(Circumstances):
     supplier_lot: Words | None = None
     gtin: Annotated[str, Field(pattern=r"^[0-9]{8,14}$")] | None = None
     contains: Annotated[list[Substance], Field(max_length=20)] = Field(default_factory=list)
+    leaves_nothing: bool = Field(
+        default=False, description="None of the substances that are asked about; false with no substance: nobody has said."
+    )
     expires_on: date | None = None
     use_within_days: Annotated[int, Field(ge=1, le=3660)] | None = Field(
         default=None, description="How many days it may be used after opening."
@@ -68,14 +73,20 @@ class EnterRegister(Circumstances):
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
-        if self.kind not in {"reagent_lot", "medium"} and (self.use_within_days is not None or self.contains):
+        if self.kind not in {"reagent_lot", "medium"} and (
+            self.use_within_days is not None or self.contains or self.leaves_nothing
+        ):
             raise ValueError("only a reagent lot or a medium is opened and leaves something behind")
+        if self.leaves_nothing and self.contains:
+            raise ValueError("it leaves nothing, or what is ticked: one of the two")
         if self.kind != "test_method" and self.result_within_days is not None:
             raise ValueError("only a test method has a result to wait for")
         if self.kind not in CALIBRATED and self.calibration_due_on is not None:
             raise ValueError("only equipment, workstations and shippers are calibrated")
         if self.kind != "shipper" and (self.holds_h is not None or self.least_charge_g is not None):
             raise ValueError("only a shipper is charged with nitrogen and stays cold for hours")
+        if self.kind == "reason" and re.fullmatch(r"[a-z0-9_]{2,40}", self.name) is None:
+            raise ValueError("a reason is of small letters, digits and underlines, such as those that the list shows")
         if self.kind == "courier" and re.fullmatch(r"[A-Z0-9_-]{2,40}", self.name) is None:
             raise ValueError("a courier goes by its code, of capital letters, digits and lines, such as CRYO-GO")
         return self
@@ -86,7 +97,7 @@ class ChangeRegister(Circumstances):
 
     change: Change
     calibration_due_on: date | None = None
-    reason: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")] | None = None
+    reason: Annotated[str, CODED, FromList("registers")] | None = None
 
     @model_validator(mode="after")
     def _says_when(self) -> Self:
@@ -96,10 +107,17 @@ class ChangeRegister(Circumstances):
 
 
 class Authorise(Circumstances):
-    """A person who may work by a procedure, and until when; a day gone by takes it away."""
+    """A person who may work by a procedure, from one day to another. A day gone by as the end takes it away."""
 
     person: Badge
-    until: date
+    since: date | None = Field(default=None, description="The first day; none: today, or the day on which it began before.")
+    until: date = Field(description="The last day.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.since is not None and self.until < self.since:
+            raise ValueError("it ends before it begins")
+        return self
 
 
 class SetRegisterRule(Circumstances):
@@ -121,6 +139,7 @@ class RegisterPublic(BaseModel):
     supplier_lot: str | None
     gtin: str | None
     contains: list[str]
+    leaves_nothing: bool
     expires_on: date | None
     use_within_days: int | None
     result_within_days: int | None
@@ -141,9 +160,10 @@ class RegisterList(Listed[RegisterPublic]):
 
 
 class AuthorisationPublic(BaseModel):
-    """Who may work by a procedure, and until when."""
+    """Who may work by a procedure, from which day to which."""
 
     person: str
+    since: date
     until: date
 
 

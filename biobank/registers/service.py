@@ -1,5 +1,6 @@
 """Use cases of the registers: entering, changing, authorising people, and what a site does about a problem."""
 
+from datetime import date
 from typing import Any
 from uuid import uuid4
 
@@ -135,22 +136,28 @@ def change(session: Session, act: Act, key: str, request: ChangeRegister) -> Reg
 
 
 def authorise(session: Session, act: Act, key: str, request: Authorise) -> RegisterRecorded:
-    """Say that a person may work by a procedure until a day. Raises NotFound, NotPermitted, NotAProcedure."""
+    """Say that a person may work by a procedure from one day to another. Raises NotFound, NotPermitted, NotAProcedure."""
     row = row_of(session, key, lock=True)
     act.require(Permission.QUALITY_DECIDE, at=row.site_code)
     if row.kind != "procedure":
         raise NotAProcedure(f"People are authorised for procedures, and {row.name} is none.", subject=key)
     if session.execute(select(user.c.code).where(user.c.code == request.person)).first() is None:
         raise NotFound(f"Nobody here has the badge {request.person}.", subject=request.person)
-    event = RegisterAuthorised(person=request.person, until=request.until.isoformat())
+    since = request.since or _began(session, key, request.person) or act.at.date()
+    event = RegisterAuthorised(person=request.person, since=since.isoformat(), until=request.until.isoformat())
     done = _append(session, act, request, key, event, row.site_code)
-    values = {"until": request.until, "recorded_at": act.at, "recorded_by": act.actor.code}
+    values = {"since": since, "until": request.until, "recorded_at": act.at, "recorded_by": act.actor.code}
     session.execute(
         insert(register_authorisation)
         .values(entry_key=key, user_code=request.person, **values)
         .on_conflict_do_update(index_elements=["entry_key", "user_code"], set_=values)
     )
     return _recorded(session, act, key, done)
+
+
+def _began(session: Session, key: str, person: str) -> date | None:
+    a = register_authorisation.c
+    return session.execute(select(a.since).where(a.entry_key == key, a.user_code == person)).scalar()
 
 
 def set_register_rule(session: Session, act: Act, request: SetRegisterRule) -> RegisterRuleRecorded:

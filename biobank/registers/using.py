@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Row, and_, false, insert, or_, select
+from sqlalchemy import ColumnElement, Row, and_, false, insert, or_, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -53,16 +53,19 @@ class Use:
     keeping: bool = False
 
 
+def in_force(at: datetime) -> "ColumnElement[bool]":
+    """Select the authorisations that hold at an instant: from the beginning of their first day to the end of their last, UTC."""
+    a = register_authorisation.c
+    return and_(a.since <= at.date(), a.until >= at.date())
+
+
 def findings_of(session: Session, use: Use, *, now: datetime, lock: bool = False) -> list[Finding]:
     """Return what stands against a use, for the form, the preview and the act. Raises NotInRegister. Three statements."""
     rows = _rows(session, use, lock=lock)
     own = session.execute(select(register_rule.c.problem, register_rule.c.answer).where(register_rule.c.site_code == use.site))
     a = register_authorisation.c
-    authorised = session.execute(
-        select(a.entry_key, a.user_code).where(
-            a.entry_key.in_([row.key for row in rows if row.kind == "procedure"]), a.until >= use.used_at.date()
-        )
-    )
+    procedures = a.entry_key.in_([row.key for row in rows if row.kind == "procedure"])
+    authorised = session.execute(select(a.entry_key, a.user_code).where(procedures, in_force(use.used_at)))
     return fitness(
         [entry_of(row) for row in rows],
         people=use.people,
@@ -128,7 +131,7 @@ def choices_of(
     usable = (e.retired_at.is_(None), e.recalled_at.is_(None))
     rows = list(session.execute(select(register_entry).where(e.kind.in_(kinds), here, *usable).order_by(e.name)))
     own = session.execute(select(r.problem, r.answer).where(r.site_code.in_(sorted(sites) if len(sites) == 1 else [])))
-    authorised = session.execute(select(a.entry_key, a.user_code).where(a.user_code == person, a.until >= now.date()))
+    authorised = session.execute(select(a.entry_key, a.user_code).where(a.user_code == person, in_force(now)))
     rules, pairs = {one.problem: one.answer for one in own}, {(one.entry_key, one.user_code) for one in authorised}
     found: dict[str, dict[str, str]] = {kind: {} for kind in kinds}
     for row in rows:

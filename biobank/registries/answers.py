@@ -8,6 +8,7 @@ from biobank.labels import outdated
 from biobank.monitoring import answers as monitoring
 from biobank.quality import answers as quality
 from biobank.quality import attachments, failures, paper
+from biobank.registers import answers as registers
 from biobank.shipping import answers as shipping
 from biobank.specimens import answers as specimens
 from biobank.storage import answers as storage
@@ -15,6 +16,6 @@ from biobank.storage import undoing
 from biobank.viability import answers as viability
 from biobank.withdrawals import answers as withdrawals
 
-BELOW = (custody, donors, specimens, storage, undoing, monitoring)
+BELOW = (custody, registers, donors, specimens, storage, undoing, monitoring)
 MODULES = (*BELOW, quality, attachments, failures, paper, shipping, labels, outdated, viability, withdrawals)
 assert not FromAbove.missing, [question.giver for question in FromAbove.missing]

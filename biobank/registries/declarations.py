@@ -8,7 +8,7 @@ from biobank.acts.timers import TIMERS
 from biobank.acts.two_person import ACTS
 from biobank.alarms import watch as alarms
 from biobank.custody import reversal
-from biobank.donors import erasure
+from biobank.donors import erasure, safety_contact
 from biobank.importing import jobs as imports
 from biobank.importing import uploads
 from biobank.jobs import queue
@@ -32,6 +32,7 @@ MODULES = (
     reconciliation,
     reversal,
     erasure,
+    safety_contact,
     queue,
     imports,
     uploads,

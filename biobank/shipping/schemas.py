@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from biobank.custody.recording import Circumstances, Instant
 from biobank.foundation.kept_files import FileHash
+from biobank.foundation.listed import Handling
 from biobank.foundation.paging import Listed
 from biobank.foundation.scanned_text import Scanned
 from biobank.monitoring.loggers import Dates
@@ -16,7 +17,6 @@ SpecimenCode = Annotated[str, Field(pattern=r"^(HF|AD|UN)[0-9]{2}-[0-9A-Z]{7}$")
 SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 CourierCode = Annotated[str, Field(pattern=r"^[A-Z0-9_-]{2,40}$", description="The courier organisation's code.")]
 Reference = Annotated[str, Field(pattern=REFERENCE)]
-Reason = Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded reason, e.g. `too_warm`.")]
 BoxNumber = Annotated[str, Field(pattern=r"^[A-Z0-9-]{1,12}$", description="Number of the box, as it is written on it: `2`.")]
 ShipperCode = Annotated[str, Field(pattern=r"^EQ-[0-9A-Z]{7}$", description="The shipper's code, from the register.")]
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1, description="Sequence of the last event you saw. 428 when absent, 409 when old.")]
@@ -55,7 +55,7 @@ class AcceptRequest(Circumstances):
 class DeclineRequest(Circumstances):
     """Refuse an offer made to you, or take your own back."""
 
-    reason: Reason
+    reason: Handling
 
 
 class HandoverPublic(BaseModel):
@@ -178,7 +178,7 @@ class ShipmentReceiveRequest(Circumstances):
 class ShipmentRefuseRequest(Circumstances):
     """The shipment, or some of it, was not accepted and is back in the sender's hands."""
 
-    reason: Reason
+    reason: Handling
     specimens: list[SpecimenCode] | None = Field(
         default=None, min_length=1, max_length=LISTED, description="Default: all that is still underway."
     )

@@ -92,6 +92,8 @@ def use_of(act: Act, run: MakingRun | FreezingRun | ThawingRun) -> Use:
     named: dict[RegisterKind, str] = {"procedure": run.procedure_version}
     if isinstance(run, FreezingRun):
         named |= {"cooling_programme": run.programme, "cryoprotectant": run.cryoprotectant}
+    if isinstance(run, ThawingRun):
+        named |= {"thawing_method": run.method}
     return Use(
         site=run.site,
         used_at=run.occurred_at or act.at,
@@ -156,7 +158,7 @@ def keep_run(
             operator=run.performed_by[0] if run.performed_by else act.actor.code,
             equipment=list(run.equipment),
             reagent_lots=list(run.reagent_lots),
-            parameters=dict(parameters),
+            parameters=dict(parameters) | ({"no_reagents": True} if run.no_reagents else {}),
             started_at=run.occurred_at or act.at,
             recorded_at=act.at,
             recorded_by=act.actor.code,

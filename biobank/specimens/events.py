@@ -19,6 +19,8 @@ AMOUNT = Field(ge=0, le=10**15, description="In the specimen's unit: cells, µL 
 INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 COUNT = Field(default=None, ge=0, le=1_000_000)
 TERM = r"^[a-z0-9_]{2,40}$"
+MEDIUM = r"^(RG-[0-9A-Z]{7}|[a-z0-9_]{2,40})$"
+"""A medium of the registers; older events name one in words."""
 """A coded word."""
 NAMED = Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()-]*$")
 """The name and version of a procedure, programme or solution, as the bank's documents write it."""
@@ -63,7 +65,7 @@ class Collected(_Begins):
     method: str = Field(pattern=TERM)
     anatomical_site: str = Field(pattern=TERM)
     side: Literal["left", "right", "both", "midline"] | None = None
-    transport_medium: str | None = Field(default=None, pattern=TERM)
+    transport_medium: str | None = Field(default=None, pattern=MEDIUM)
     started_at: str = Field(pattern=INSTANT, description="When the material left the body: the clock of what follows.")
     follicular_units: int | None = COUNT
     follicles: int | None = COUNT
@@ -210,6 +212,12 @@ class Frozen(Event):
     equipment: tuple[str, ...] = CODES
     reagent_lots: tuple[str, ...] = CODES
     use_by: str | None = Field(default=None, pattern=INSTANT, description="When it is too old for use, frozen.")
+    no_reagents: bool = Field(default=False, description="It was said that none was used.")
+
+    @classmethod
+    def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 could not say that no reagent was used."""
+        return {"no_reagents": False} | payload
 
 
 class Thawed(Event):
@@ -326,6 +334,7 @@ class LotMade(Event):
 
     stream: ClassVar[StreamKind] = StreamKind.LOT
     kind: Literal["lot.made"] = "lot.made"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
 
     donor: str = Field(pattern=r"^DN-[0-9A-Z]{7}$")
@@ -335,6 +344,7 @@ class LotMade(Event):
     site: str = CODE
     equipment: tuple[str, ...] = CODES
     reagent_lots: tuple[str, ...] = CODES
+    no_reagents: bool = Field(default=False, description="It was said that none was used.")
     inputs: tuple[str, ...] = Field(min_length=1, max_length=100)
     used: int = Field(ge=0, le=2**53 - 1)
     used_unit: str = Field(pattern=r"^[a-z_]{1,20}$")
@@ -342,6 +352,11 @@ class LotMade(Event):
     made_unit: str = Field(pattern=r"^[a-z_]{1,20}$")
     loss: int = Field(ge=0, le=2**53 - 1)
     specimens: int = Field(ge=1, le=1000, description="How many containers came out.")
+
+    @classmethod
+    def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 could not say that no reagent was used."""
+        return {"no_reagents": False} | payload
 
 
 class LotTested(Event):

@@ -50,6 +50,7 @@ def record_freezing(session: Session, act: Act, request: FreezingRun) -> Process
         curve_sha256=request.curve_sha256,
         equipment=tuple(request.equipment),
         reagent_lots=tuple(request.reagent_lots),
+        no_reagents=request.no_reagents,
     )
     names = {"programme", "cryoprotectant", "cryoprotectant_contact_s", "curve_sha256"}
     return _treat(session, act, request, bench, run_id, event, request.model_dump(include=names))

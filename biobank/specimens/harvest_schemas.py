@@ -113,7 +113,7 @@ class RecordHarvest(Circumstances):
     identification: UUID | None = Field(default=None, description="Default: the one that bound the kit.")
     method: HarvestMethod | None = Field(default=None, description="Of every container that names none.")
     anatomical_site: Term | None = Field(default=None, description="Of every container that names none.")
-    transport_medium: Term | None = None
+    transport_medium: ReagentLot | None = Field(default=None, description="The medium it travels in, from the registers.")
     started_at: Instant | None = Field(default=None, description="When the first material left the body; default `occurred_at`.")
     containers: Annotated[list[ContainerCollected], Field(min_length=1, max_length=LONGEST_KIT)]
     unused: Annotated[list[LabelCode], Field(max_length=LONGEST_KIT)] = Field(
@@ -172,6 +172,7 @@ class HarvestRecorded(Recorded):
     donor: str
     identification: UUID | None
     specimens: list[SpecimenMade]
+    warnings: list[str] = Field(description="What was used although something stands against it.")
 
 
 class HarvestList(Listed[HarvestSummary]):

@@ -22,6 +22,8 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import parse_code
 from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site
+from biobank.registers.fitness import Finding
+from biobank.registers.using import Use, keep_warnings, require_fit
 from biobank.specimens.collecting import allocate_codes, require_reconciled, require_takeable, way_of
 from biobank.specimens.creation import Draft, create_specimens
 from biobank.specimens.events import Collected
@@ -56,7 +58,7 @@ def record_harvest(session: Session, act: Act, request: RecordHarvest) -> Harves
     Raises NotPermitted, NotFound (donor, kit, site), DonorErased, DonorDeceased, NotABankSite; of the kit KitUsed, KitExpired,
     BeforeItExisted, KitOfAnotherSite, KitOfAnotherDonor, LabelsNotReconciled; IdentificationMissing, IdentificationExpired; of a
     container NotHarvested, UnitNotOfMaterial, NotTakenSo, CountsDiffer, LabelOfAnotherMaterial; ConsentMissing, ConsentIsRevoked,
-    ImplausibleTime.
+    ImplausibleTime, NotInRegister (medium).
     """
     act.require(Permission.HARVEST_RECORD, at=request.site)
     donor = get_visible_donor(session, act.actor, request.donor, lock=True)
@@ -77,6 +79,7 @@ def record_harvest(session: Session, act: Act, request: RecordHarvest) -> Harves
     else:
         codes = require_reconciled(request, labels_of(session, kit_row.code))
     code = request.kit or new_code(session, "KT")
+    warned = _medium(session, act, request, started)
     _insert(session, act, code, request, identification, started)
     appended = [] if kit_row is None else [bind_kit(session, act, kit_row, request, identification, codes)]
     consents = _consents(session, request, codes, occurred)
@@ -85,6 +88,7 @@ def record_harvest(session: Session, act: Act, request: RecordHarvest) -> Harves
         _draft(code, request, container, label, identification, started, occurred, (consents[_tissue(container, label)], *proofs))
         for container, label in zip(request.containers, codes, strict=True)
     ]
+    keep_warnings(session, act, warned, request, used_in=code, site=request.site)
     made, collected = create_specimens(session, act, drafts, request, site=request.site, clinic_site=donor.clinic_site_code)
     appended += collected
     return HarvestRecorded(
@@ -92,9 +96,18 @@ def record_harvest(session: Session, act: Act, request: RecordHarvest) -> Harves
         donor=request.donor,
         identification=None if identification is None else identification.id,
         specimens=made,
+        warnings=[one.sentence for one in warned],
         events=[receipt_of(a) for a in appended],
         receipt=acknowledge(act, appended),
     )
+
+
+def _medium(session: Session, act: Act, request: RecordHarvest, started: datetime) -> list[Finding]:
+    """Return what to warn of about the medium; what was taken is recorded, so only one of no register is refused."""
+    if request.transport_medium is None:
+        return []
+    use = Use(site=request.site, used_at=started, people=(), codes=[request.transport_medium], keeping=True)
+    return require_fit(session, act, use)
 
 
 def _started(request: RecordHarvest, occurred: datetime) -> datetime:

@@ -148,6 +148,7 @@ def _open_lot(session: Session, act: Act, run: _Run) -> Appended:
         site=request.site,
         equipment=tuple(request.equipment),
         reagent_lots=tuple(request.reagent_lots),
+        no_reagents=request.no_reagents,
         inputs=tuple(parent.code for parent in run.parents),
         used=used_total(run.uses),
         used_unit=run.parents[0].unit,

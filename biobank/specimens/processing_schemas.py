@@ -40,6 +40,15 @@ class _Run(Circumstances):
     site: SiteCode
     equipment: Annotated[list[EquipmentCode], Field(max_length=50)] = Field(default_factory=list)
     reagent_lots: Annotated[list[ReagentLot], Field(max_length=50)] = Field(default_factory=list)
+    no_reagents: bool = Field(
+        default=False, description="None was used. False with no lot: what the run left in the cells is unknown."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.no_reagents and self.reagent_lots:
+            raise ValueError("name the reagent lots that were used, or say that no reagent was: one of the two")
+        return self
 
 
 class RunInput(Strict):

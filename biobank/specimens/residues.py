@@ -1,9 +1,10 @@
 """What processing may have left in a tube, and which of it its donor is allergic to.
 
-Residues follow the lineage: what went into any run on the way to the tube, the freezing of the tube itself included, and the
-media of the kit that it was taken with. A reagent lot or medium says what it may leave in its entry of the registers; what a run
-says in words (its cryoprotectant, say) is read for the names of substances. A run that names no reagents, or one whose entry
-says nothing, leaves its residues unknown, and that is said: no residue named is not the same as no residue.
+Residues follow the lineage: what went into any run on the way to the tube, the freezing of the tube itself included, the media
+of the kit that it was taken with, and the medium that it travelled in. A reagent lot or medium says what it may leave in its
+entry of the registers; what a run says in words (its cryoprotectant, say) is read for the names of substances. A run that names
+no reagents, or one whose entry says nothing, leaves its residues unknown, and that is said: no residue named is not the same as
+no residue.
 """
 
 import re
@@ -32,6 +33,10 @@ _RUNS: Final = text(
     UNION ALL
     SELECT up.tube, k.media_lots, NULL
     FROM up JOIN specimen s ON s.code = up.code JOIN harvest h ON h.code = s.harvest_code JOIN kit k ON k.code = h.kit_code
+    UNION ALL
+    SELECT up.tube, ARRAY[h.transport_medium], NULL
+    FROM up JOIN specimen s ON s.code = up.code JOIN harvest h ON h.code = s.harvest_code
+    WHERE h.transport_medium LIKE 'RG-%'
     """
 )
 WORDS: Final = {
@@ -125,5 +130,5 @@ def _of(rows: Collection[Any], contents: Mapping[str, frozenset[Substance]]) -> 
     substances = {substance for substance, own in WORDS.items() if own & words}
     return Residues(
         frozenset(substances).union(*(contents.get(lot, frozenset()) for lot in lots)),
-        any(not row.lots for row in runs) or any(lot not in contents for lot in lots),
+        any(not row.lots and not row.parameters.get("no_reagents") for row in runs) or any(lot not in contents for lot in lots),
     )

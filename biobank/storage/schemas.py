@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from biobank.custody.recording import Circumstances
 from biobank.custody.schemas import EventReceipt
+from biobank.foundation.listed import Handling
 from biobank.foundation.names import AsSeen
 from biobank.foundation.paging import Listed
 from biobank.foundation.scanned_text import Scanned
@@ -181,7 +182,7 @@ class EvacuateRequest(Circumstances):
     """Everything in hand, into this quarantine or evacuation place. Unknown codes become unidentified items."""
 
     scanned: Annotated[list[Scanned], Field(min_length=1, max_length=2000)]
-    reason: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")] = "cold_first"
+    reason: Handling = "cold_first"
 
 
 class EvacuatedTube(BaseModel):
@@ -314,7 +315,7 @@ class CountBlind(Circumstances):
 class ResolveCount(Circumstances):
     """Why what two people counted differs from the record."""
 
-    reason: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,40}$")]
+    reason: Handling
     signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 

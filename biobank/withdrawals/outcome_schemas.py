@@ -1,25 +1,27 @@
 """What the outcome protocol asks for and answers: a measure planned, taken back or recorded, and the plan with its results."""
 
 from datetime import date, datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 
 from biobank.custody.recording import Instant
 from biobank.foundation.kept_files import FileHash
+from biobank.foundation.listed import CODED, FromList
 from biobank.foundation.paging import Listed
-from biobank.quality.schemas import Code, Reason
+from biobank.quality.schemas import Code
 from biobank.withdrawals.schemas import WithdrawalAct
 
+NotMeasured = Annotated[str, CODED, FromList("outcome")]
 Status = Literal["planned", "due", "measured", "not_done", "taken_back"]
 
 
 class PlanMeasure(WithdrawalAct):
     """One measure that is to be taken after each unit was given."""
 
-    measure: Reason
-    unit: Reason
+    measure: Annotated[str, CODED]
+    unit: Annotated[str, CODED]
     low: int = Field(ge=-(10**9), le=10**9, description="The lower end of the scale, in the unit.")
     high: int = Field(ge=-(10**9), le=10**9, description="The upper end of the scale, in the unit.")
     due_days: int = Field(ge=1, le=3650, description="Days after the giving; the day is the clinic's.")
@@ -36,7 +38,7 @@ class PlanMeasure(WithdrawalAct):
 class TakeBackMeasure(WithdrawalAct):
     """A planned measure is not taken after all."""
 
-    reason: Reason
+    reason: NotMeasured
 
 
 class RecordMeasure(WithdrawalAct):
@@ -45,10 +47,12 @@ class RecordMeasure(WithdrawalAct):
     measure: UUID
     specimen: Code = Field(description="The unit that was given.")
     value: int | None = Field(default=None, ge=-(10**9), le=10**9, description="In the plan's unit, within its scale.")
-    not_done: Reason | None = Field(default=None, description="Why it was not done; then there is no value.")
+    not_done: NotMeasured | None = Field(default=None, description="Why it was not done; then there is no value.")
     photograph_sha256: FileHash | None = None
     measured_at: Instant | None = Field(default=None, description="When it was taken; default now.")
-    corrects: Reason | None = Field(default=None, description="Why the result that stands is wrong; with another result only.")
+    corrects: NotMeasured | None = Field(
+        default=None, description="Why the result that stands is wrong; with another result only."
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

@@ -4,6 +4,7 @@ A wrong tube or a wrong place at the pick is evidence: the refusal is kept whate
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import update
@@ -18,7 +19,7 @@ from biobank.custody.recording import Move
 from biobank.custody.states import State
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, Refused, raise_first
-from biobank.registers.using import keep_warnings
+from biobank.registers.using import Use, keep_warnings, require_fit
 from biobank.shipping.carriers import require_courier
 from biobank.specimens.events import Thawed
 from biobank.withdrawals.case import (
@@ -243,10 +244,17 @@ def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> Withdra
     if refused is not None:
         return refused
     consents, _ = consents_of(case, grounds, [tube])
+    require_fit(session, act, use_of_thaw(case, request, tube, act.at))
     event = Thawed(method=request.method, bath_temperature_mc=request.bath_temperature_mc, duration_s=request.duration_s)
     move = Move(case.tubes[tube], event, relies_on=(case.approval, *consents))
     appended = record_on_tubes(session, act, case, [move], request, lagging=grounds.lagging)
     return answer_of(act, case.moved_on(appended), appended)
+
+
+def use_of_thaw(case: Case, request: ThawRequest, tube: str, at: datetime) -> Use:
+    """Return what a thaw names of the registers: how it is thawed."""
+    site = case.tubes[tube].projection.site_code or case.clinic
+    return Use(site=site, used_at=request.occurred_at or at, people=(), named={"thawing_method": request.method})
 
 
 def issue(session: Session, act: Act, code: str, request: IssueRequest) -> WithdrawalAnswer:

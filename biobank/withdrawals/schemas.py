@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from biobank.custody.recording import Circumstances, FreeText, Instant, scans_alone
 from biobank.foundation.kept_files import FileHash
+from biobank.foundation.listed import CODED, FromList
 from biobank.foundation.paging import Listed
 from biobank.foundation.scanned_text import Scanned
 from biobank.monitoring.loggers import Dates
-from biobank.quality.schemas import Code, Reason, Sha256, Token
+from biobank.quality.schemas import Code, Sha256, Token
 from biobank.shipping.schemas import ArrivedBox, Reference, Zone
 from biobank.viability.schemas import DosePublic, SetDose
 from biobank.withdrawals.events import MOST_VOLUME_UL
@@ -19,6 +20,7 @@ from biobank.withdrawals.label_text import LabelRead
 from biobank.withdrawals.seen import LotSeen
 from biobank.withdrawals.workflow import Route
 
+Reason = Annotated[str, CODED, FromList("withdrawal")]
 Amount = Annotated[int, Field(ge=0, le=10**15, description="In the specimen's unit.")]
 
 
@@ -128,7 +130,9 @@ class ThawRequest(WithdrawalAct):
     """A tube is thawed for this withdrawal, at the bench or at the chair."""
 
     tube: Scanned
-    method: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()-]{0,59}$")
+    method: Annotated[str, FromList(kind="thawing_method")] = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+/()-]{0,59}$", description="A thawing method of the registers."
+    )
     bath_temperature_mc: int | None = Field(default=None, ge=0, le=60_000, description="Millidegrees Celsius.")
     duration_s: int | None = Field(default=None, ge=0, le=7200)
 
@@ -142,7 +146,9 @@ class FinalLabelRequest(WithdrawalAct):
 class IssueRequest(WithdrawalAct):
     """Everything of the withdrawal leaves the bank. You keep custody until someone accepts; a courier accepts by evidence."""
 
-    courier: str | None = Field(default=None, pattern=r"^[A-Z0-9_-]{2,40}$", description="The courier organisation's code.")
+    courier: Annotated[str, FromList(kind="courier")] | None = Field(
+        default=None, pattern=r"^[A-Z0-9_-]{2,40}$", description="The courier organisation's code."
+    )
     evidence: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9 ./:_-]{2,80}$", description="Reference of the courier's recorded acceptance."
     )

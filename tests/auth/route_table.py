@@ -207,7 +207,7 @@ def _consent(_: World) -> dict[str, Any]:
     return {
         "kind": "banking",
         "form_version": "1",
-        "document_sha256": SOME_HASH,
+        "document_sha256": seed.A_FORM,
         "given_at": "2026-01-01T10:00:00Z",
         "witnessed_by": seed.USERS["clinic_staff"].code,
     }
@@ -310,6 +310,17 @@ DONORS = (
     Row("PATCH", "/api/v1/donors/{code}", P.DONOR_REGISTER, lambda _: {"status": "living"}, _donor),
     Row("GET", "/api/v1/donors/{code}/identity", P.IDENTITY_READ, None, _donor, missing=True),
     Row("POST", "/api/v1/donors/{code}/consents", P.CONSENT_RECORD, _consent, _donor),
+    Row("POST", "/api/v1/donors/{code}/death", P.DONOR_REGISTER, lambda _: {"died_on": "2026-01-01", "source": "family"}, _donor),
+    Row("GET", "/api/v1/donors/{code}/death", P.IDENTITY_READ, None, _donor, missing=True),
+    Row("GET", "/api/v1/donors/{code}/safety-contact", P.QUALITY_DECIDE, None, _donor, missing=True),
+    Row("GET", "/api/v1/donors/{code}/agreements", P.DONOR_READ, None, _donor),
+    Row(
+        "POST",
+        "/api/v1/donors/{code}/agreements",
+        P.CONSENT_RECORD,
+        lambda _: {"terms": "1", "document_sha256": seed.A_FORM, "begins_on": "2026-01-01", "ends_on": "2036-01-01"},
+        _donor,
+    ),
     Row(
         "POST",
         "/api/v1/donors/{code}/consents/{consent}/revoke",

@@ -35,7 +35,7 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 38),
+    stop("/", EVERYONE, 42),
     stop("/calendar", EVERYONE, 8),
     stop("/figures", EVERYONE, 8),
     stop("/account", EVERYONE, 7),
@@ -151,11 +151,13 @@ STOPS: tuple[Stop, ...] = (
     stop("/confirmations", BENCH, 5),
     stop("/donors", ("clinician", "quality"), 5),
     stop("/donors/new", ("clinician",), 5),
-    stop("/donors/{donor}", ("clinician", "quality"), 14, "/donors/{code}"),
+    stop("/donors/{donor}", ("clinician", "quality"), 16, "/donors/{code}"),
     stop("/donors/{consenting}/change", ("clinician",), 9, "/donors/{code}/change"),
     stop("/donors/{consenting}/identity-change", ("clinician",), 9, "/donors/{code}/identity-change"),
     stop("/donors/{consenting}/proposed-identity", ("quality",), 9, "/donors/{code}/proposed-identity"),
     stop("/donors/{consenting}/status", ("clinic_staff",), 9, "/donors/{code}/status"),
+    stop("/donors/{consenting}/death", ("clinic_staff",), 9, "/donors/{code}/death"),
+    stop("/donors/{consenting}/agreement", ("clinician", "quality"), 9, "/donors/{code}/agreement"),
     stop("/donors/{consenting}/consent", ("clinician", "quality"), 9, "/donors/{code}/consent"),
     stop("/donors/{consenting}/consents/{consent}/revoke", ("clinician",), 9, "/donors/{code}/consents/{consent}/revoke"),
     stop("/donors/{consenting}/identify", ("clinician",), 10, "/donors/{code}/identify"),

@@ -1,5 +1,6 @@
 """Short stories over HTTP that the donor tests begin with."""
 
+import itertools
 from typing import Any
 
 import httpx
@@ -23,9 +24,19 @@ STATED: dict[str, Any] = {
 }
 
 
+_numbers = itertools.count(1)
+
+
+def of_hospital(number: int) -> dict[str, str]:
+    """An identifier that nobody else has."""
+    return {"issuer": "CITY-HOSPITAL", "value": f"MRN 900-{number}"}
+
+
 def register(client: Client, **changes: Any) -> str:
-    """Register Mary, or somebody else, and return the donor code."""
+    """Register Mary, or somebody else, and return the donor code. A second Mary is a namesake with a number of her own."""
     answer = client.post("/donors", json=MARY | changes)
+    if answer.status_code == 409 and "external_ids" not in changes:
+        answer = client.post("/donors", json=MARY | {"external_ids": [of_hospital(next(_numbers))]} | changes)
     assert answer.status_code == 201, answer.text
     code: str = answer.json()["donor"]
     return code
@@ -41,6 +52,12 @@ def consent(client: Client, donor: str, kind: str = "banking", **changes: Any) -
         "witnessed_by": seed.USERS["clinic_staff"].code,
     }
     return client.post(f"/donors/{donor}/consents", json=body | changes)
+
+
+def died(client: Client, donor: str, **changes: Any) -> httpx.Response:
+    """Record a death."""
+    body = {"died_on": "2026-01-06", "source": "hospital"}
+    return client.post(f"/donors/{donor}/death", json=body | changes)
 
 
 def half(client: Client, donor: str, purpose: str = "wristband", **changes: Any) -> httpx.Response:

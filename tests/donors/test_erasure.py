@@ -64,7 +64,7 @@ def test_nothing_more_is_recorded_about_a_forgotten_person(api: Api) -> None:
 
     answers = [
         api.clinician.get(f"/donors/{donor}/identity"),
-        api.clinician.patch(f"/donors/{donor}", json={"status": "deceased"}),
+        api.clinician.patch(f"/donors/{donor}", json={"status": "unreachable"}),
         consent(api.clinician, donor),
         api.clinician.post(f"/donors/{donor}/consents/{given}/revoke", json={}),
         api.clinician.get(f"/donors/{donor}/erasure"),

@@ -3,7 +3,7 @@
 from sqlalchemy import text
 
 from tests.conftest import Api
-from tests.donors.stories import MARY, kinds, register
+from tests.donors.stories import MARY, died, kinds, register
 from tests.factories import make_specimen
 
 
@@ -54,7 +54,7 @@ def test_a_look_alike_at_the_same_clinic_is_named_by_code_and_reason(api: Api) -
 def test_a_look_alike_at_a_strange_clinic_is_counted_and_not_named(api: Api) -> None:
     first = register(api.clinician)
 
-    answer = api.other_clinician.post("/donors", json=MARY | {"clinic_site": "OTHER"})
+    answer = api.other_clinician.post("/donors", json=MARY | {"clinic_site": "OTHER", "external_ids": []})
 
     assert answer.json()["look_alikes"] == []
     assert answer.json()["look_alikes_elsewhere"] == 1
@@ -141,7 +141,7 @@ def test_a_donor_of_another_clinic_is_not_found_in_any_way(api: Api) -> None:
         stranger.get(f"/donors/{code}"),
         stranger.get(f"/donors/{code}/identity"),
         stranger.get(f"/donors/{code}/erasure"),
-        stranger.patch(f"/donors/{code}", json={"status": "deceased"}),
+        stranger.patch(f"/donors/{code}", json={"status": "unreachable"}),
     ]
 
     assert [a.json()["code"] for a in answers] == ["not_found"] * 4
@@ -200,13 +200,12 @@ def test_a_new_contact_replaces_the_old_one_which_is_gone(api: Api) -> None:
 def test_a_death_holds_every_use_of_the_cells_until_quality_decides(api: Api) -> None:
     code = register(api.clinician)
 
-    answer = api.clinician.patch(f"/donors/{code}", json={"status": "deceased"})
-
-    assert answer.json()["status"] == "deceased"
+    assert died(api.clinician, code).status_code == 201
+    assert api.clinician.get(f"/donors/{code}").json()["status"] == "deceased"
     (hold,) = api.clinician.get(f"/donors/{code}").json()["holds"]
     assert (hold["kind"], hold["blocks"]) == ("donor_deceased", ["administer", "issue"])
-    assert kinds(api, code) == ["donor.registered", "donor.status_changed", "donor.hold_placed"]
-    api.clinician.patch(f"/donors/{code}", json={"status": "living"}).raise_for_status()
+    assert kinds(api, code) == ["donor.registered", "donor.status_changed", "donor.death_recorded", "donor.hold_placed"]
+    assert api.clinician.patch(f"/donors/{code}", json={"status": "living"}).status_code == 403
     assert len(api.clinician.get(f"/donors/{code}").json()["holds"]) == 1
 
 

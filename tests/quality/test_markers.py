@@ -119,7 +119,7 @@ def test_a_result_has_its_report_its_time_and_a_second_person(api: Api) -> None:
     report = stored(api).json()["sha256"]
     marker = made(enter(api.clinician, person, report))["marker"]["id"]
 
-    assert refused(enter(api.clinician, person, "ab" * 32)) == (409, "attachment_unknown")
+    assert refused(enter(api.clinician, person, "cd" * 32)) == (409, "attachment_unknown")
     later = rfc3339(clock.now() + timedelta(days=1))
     assert refused(enter(api.clinician, person, report, sampled_at=later)) == (409, "sampled_later")
     assert refused(enter(api.quality, person, report)) == (403, "not_permitted")

@@ -7,6 +7,7 @@ import httpx
 from sqlalchemy import text
 
 from biobank.foundation import clock
+from tests import seed
 from tests.conftest import Api, Client
 from tests.donors.stories import consent, register
 
@@ -57,7 +58,7 @@ def harvest(client: Client, donor_code: str, *containers: Json, **changes: Any) 
         "donor": donor_code,
         "site": "CLINIC",
         "home_site": "LAB",
-        "transport_medium": "ringer_lactate",
+        "transport_medium": seed.MEDIUM,
         "containers": [taken(one) for one in containers or (fat(),)],
     }
     return client.post("/harvests", json=body | changes)

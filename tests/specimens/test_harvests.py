@@ -10,7 +10,7 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from tests import seed
 from tests.conftest import Api
-from tests.donors.stories import consent, identified, register
+from tests.donors.stories import consent, died, identified, register
 from tests.specimens.stories import (
     Json,
     donor,
@@ -69,7 +69,7 @@ def test_a_harvest_with_a_kit_uses_its_labels_and_accounts_for_the_rest(api: Api
     assert kinds(api, "system", prepared["kit"]) == ["system.kit_prepared", "system.kit_bound"]
     shown = api.clinician.get(f"/harvests/{prepared['kit']}").json()
     assert shown["specimens"] == [used]
-    assert (shown["home_site"], shown["method"], shown["transport_medium"]) == ("LAB", "lipoaspiration", "ringer_lactate")
+    assert (shown["home_site"], shown["method"], shown["transport_medium"]) == ("LAB", "lipoaspiration", seed.MEDIUM)
     detail = api.clinician.get(f"/specimens/{used}").json()
     assert (detail["markers_evaluated"], detail["harvest"], detail["collected_at"] is None) == (False, prepared["kit"], False)
     event = api.clinician.get(f"/specimens/{used}/custody").json()["items"][0]
@@ -280,8 +280,7 @@ def test_a_revoked_consent_stops_the_next_harvest(api: Api) -> None:
 
 def test_a_deceased_donor_is_not_harvested_for_banking(api: Api) -> None:
     person = donor(api)
-    answer = api.clinician.patch(f"/donors/{person}", json={"status": "deceased"})
-    assert answer.status_code == 200, answer.text
+    assert died(api.clinician, person).status_code == 201
 
     assert refused(harvest(api.clinician, person)) == (409, "donor_deceased")
 

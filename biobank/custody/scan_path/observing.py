@@ -43,6 +43,7 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import Direct, FixedSelect
 from biobank.foundation.errors import raise_first
+from biobank.foundation.listed import words_in
 
 _ASKED = (column("n", Integer), column("session_id", Uuid), column("code", Text), column("key", Text))
 
@@ -144,6 +145,7 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
         and request.paper is None
         # A stated time that ends a clock is judged against what the scans say.
         and (request.occurred_at is None or event.effect.get("exposure_s", {}).get("elapsed_until_known") is None)
+        and next(words_in(request), None) is None
     )
 
 

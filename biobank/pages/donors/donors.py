@@ -14,8 +14,9 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.states import State
-from biobank.donors import queries, service
+from biobank.donors import life, queries, safety_contact, service
 from biobank.donors.blind_index import INDEX_SECRET
+from biobank.donors.life import AgreementList
 from biobank.donors.schemas import DonorList, DonorPublic, IdentityPublic, Match, RegisterDonor, SearchDonors
 from biobank.donors.visits import Waiting, bandable_identification, waiting_identifications
 from biobank.foundation.errors import NotPermitted
@@ -26,6 +27,7 @@ from biobank.pages.people.site_choices import only, sites_for
 from biobank.pages.specimens.specimen_rows import specimen_rows
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Needs, Opened, OwnPage
 from biobank.pages.ui.filters import code as code_markup
+from biobank.pages.ui.filters import day
 from biobank.pages.ui.forms import drawn
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
@@ -56,6 +58,14 @@ CONSENT_COLUMNS = [
     Column("valid_until", "Until", "when"),
     Column("form_version", "Form"),
 ]
+AGREEMENT_COLUMNS = [
+    Column("terms", "Terms"),
+    Column("begins_on", "From", "day"),
+    Column("ends_on", "Until", "day"),
+    Column("recorded_by", "Recorded by", "plain_code"),
+]
+Told = list[tuple[str, Any]]
+"""What the vault says, as (label, value)."""
 SPECIMEN_COLUMNS_OF_DONOR = [
     Column("code", "Code", "code"),
     Column("material", "Material", "words"),
@@ -158,6 +168,7 @@ class Known:
     waiting: list[Waiting]
     bandable: bool
     liftable: Collection[UUID]
+    agreements: AgreementList
 
 
 def _read(session: Session, actor: Actor, asked: Asked) -> Known:
@@ -169,23 +180,16 @@ def _read(session: Session, actor: Actor, asked: Asked) -> Known:
         waiting_identifications(session, actor, code),
         bandable_identification(session, actor, code) is not None,
         liftable(session, actor, [one.id for one in donor.holds]),
+        life.list_agreements(session, actor, code),
     )
 
 
-def _draw(at: Opened[Known], identity: IdentityPublic | None = None) -> OwnPage:
-    """Draw a donor; with identity once, for whoever asked: the page is kept by nobody."""
+def _draw(at: Opened[Known], told: Told | None = None) -> OwnPage:
+    """Draw a donor; with what the vault says once, for whoever asked: the page is kept by nobody."""
     donor, actor = at.read.donor, at.actor
     acts = _visit_acts(actor, at.read)
-    if identity is None and actor.may(Permission.IDENTITY_READ, at=donor.clinic_site) and donor.status != "erased":
-        acts.append(
-            ActionLink(
-                "Show who this is",
-                f"/donors/{at.code}/identity",
-                "user",
-                "post",
-                confirm="That you looked will be recorded. Go on?",
-            )
-        )
+    if told is None:
+        acts += _vault_acts(actor, donor)
     if actor.may(Permission.WITHDRAWAL_REQUEST, at=donor.clinic_site):
         kept = {one.material for one in at.read.specimens.items if one.state == State.STORED}
         of = f"&material={kept.pop()}" if len(kept) == 1 else ""
@@ -213,7 +217,9 @@ def _draw(at: Opened[Known], identity: IdentityPublic | None = None) -> OwnPage:
         acts=acts,
         liftable=at.read.liftable,
         may_consent=actor.may(Permission.CONSENT_RECORD, at=donor.clinic_site) and donor.status != "erased",
-        identity=None if identity is None else _identity(identity),
+        identity=told,
+        agreements=[one.model_dump() for one in at.read.agreements.items],
+        agreement_columns=AGREEMENT_COLUMNS,
         consents=[
             consent.model_dump() | {"state": "revoked" if consent.taken_back_at else "given" if consent.in_force else "expired"}
             for consent in donor.consents
@@ -222,6 +228,21 @@ def _draw(at: Opened[Known], identity: IdentityPublic | None = None) -> OwnPage:
         specimens=specimen_rows(at.read.specimens.items),
         specimen_columns=SPECIMEN_COLUMNS_OF_DONOR,
     )
+
+
+def _vault_acts(actor: Actor, donor: DonorPublic) -> list[ActionLink]:
+    """Return what of the vault the actor may look at; that somebody looked is recorded each time."""
+    here, confirm = f"/donors/{donor.donor}", "That you looked will be recorded. Go on?"
+    reads = actor.may(Permission.IDENTITY_READ, at=donor.clinic_site)
+    decides = actor.may(Permission.QUALITY_DECIDE, at=donor.clinic_site)
+    acts = []
+    if reads and donor.status != "erased":
+        acts.append(ActionLink("Show who this is", f"{here}/identity", "user", "post", confirm=confirm))
+    if donor.status == "deceased" and (reads or decides):
+        acts.append(ActionLink("Show when they died", f"{here}/death/read", "donor", "post", confirm=confirm))
+    if donor.safety_contact and decides:
+        acts.append(ActionLink("Show the contact for safety", f"{here}/safety-contact", "user", "post", confirm=confirm))
+    return acts
 
 
 def _visit_acts(actor: Actor, known: Known) -> list[ActionLink]:
@@ -255,12 +276,15 @@ def _record_acts(actor: Actor, donor: DonorPublic) -> list[ActionLink]:
     if actor.may(Permission.CONSENT_RECORD, at=donor.clinic_site):
         acts.append(ActionLink("Record a consent", f"{here}/consent", "pen"))
         acts.append(ActionLink("Record an allergy", f"{here}/allergies", "pen"))
+        acts.append(ActionLink("Record an agreement", f"{here}/agreement", "pen"))
     if actor.may(Permission.DONOR_REGISTER, at=donor.clinic_site):
         acts += [
             ActionLink("Change the record", f"{here}/change", "pen"),
             ActionLink("Change who this is (two people)", f"{here}/identity-change", "pen"),
             ActionLink("Change the status", f"{here}/status", "donor"),
         ]
+        if donor.status != "deceased":
+            acts.append(ActionLink("Record a death", f"{here}/death", "donor"))
     if actor.may(Permission.DONOR_ERASE, at=donor.clinic_site):
         acts.append(ActionLink("Forget the person", f"{here}/erase", "octagon", weight="grave"))
     acts.append(ActionLink("Markers of infection", f"{here}/markers", "drop"))
@@ -284,9 +308,30 @@ async def _show_identity(at: Acting[Known]) -> OwnPage:
     identity = await at.performing.disclose(service.read_identity, at.code)
     if not isinstance(identity, IdentityPublic):
         raise NotPermitted("The identity was not shown.", subject=at.code)
-    return _draw(at, identity)
+    return _draw(at, _identity(identity))
 
 
 DONOR = ActPage(address="/donors/{code}", reads=_read, form=_draw, model=BaseModel)
 DONOR.shows(router)
 DONOR.also(router, "/donors/{code}/identity", _show_identity)
+
+
+async def _show_death(at: Acting[Known]) -> OwnPage:
+    """Record that somebody looked, then draw the donor with when they died and from whom the bank knows it."""
+    found = await at.performing.disclose(life.read_death, at.code)
+    facts = [("Died on", day(found.died_on)), ("Known from", words(found.source)), ("What follows", found.follows)]
+    return _draw(at, facts)
+
+
+async def _show_safety_contact(at: Acting[Known]) -> OwnPage:
+    """Record that somebody looked, then draw the donor with how they are reached for safety."""
+    kept = (await at.performing.disclose(safety_contact.read_safety_contact, at.code)).contact
+    facts = [("For safety only", "A recall or a late result, and nothing else.")]
+    facts += [
+        (name, value) for name, value in (("Phone", kept.phone), ("E-mail", kept.email), ("Address", kept.address)) if value
+    ]
+    return _draw(at, facts)
+
+
+DONOR.also(router, "/donors/{code}/death/read", _show_death)
+DONOR.also(router, "/donors/{code}/safety-contact", _show_safety_contact)

@@ -88,8 +88,7 @@ ActPage(
     reads=about_donor(Permission.DONOR_REGISTER),
     form=lambda at: ActForm(
         title="Change the status",
-        lead=f"Now {words(at.read.status).lower()}. A death stops every use at once; "
-        "what was consented to for that case follows.",
+        lead=f"Now {words(at.read.status).lower()}. Nothing of somebody unreachable is destroyed. A death has its own form.",
         icon="donor",
         grave=True,
     ),

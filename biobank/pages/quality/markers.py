@@ -1,5 +1,6 @@
 """Markers of infection of a donor: the results, entering one from its report, and confirming it as another person."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.states import HoldScope
 from biobank.donors.markers import MARKERS
+from biobank.foundation.clock import now
+from biobank.pages.people.site_choices import Choices
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import DonorCode
 from biobank.pages.ui.filters import code as code_markup
@@ -31,9 +34,12 @@ from biobank.quality.markers import (
     marker_to_decide,
     sentence_of,
 )
+from biobank.registers.schemas import RegisterKind
+from biobank.registers.using import choices_of
 
 router = APIRouter(include_in_schema=False)
 
+NAMED: tuple[RegisterKind, ...] = ("laboratory", "test_method")
 LABELS = {
     "marker": "What was looked for",
     "result": "Result",
@@ -101,10 +107,10 @@ def _row(code: str, one: MarkerPublic, decides: bool) -> dict[str, Any]:
     }
 
 
-def _may_enter(session: Session, actor: Actor, asked: Asked) -> str:
+def _may_enter(session: Session, actor: Actor, asked: Asked) -> Mapping[str, Choices]:
     scope = find_scope(session, actor, HoldScope.DONOR, asked.code)
     actor.require(Permission.HARVEST_RECORD, at=scope.sites, subject=asked.code)
-    return asked.code
+    return choices_of(session, NAMED, sites=sorted(scope.sites), person=actor.code, now=now())
 
 
 ActPage(
@@ -116,7 +122,7 @@ ActPage(
         icon="drop",
         lead="As its report says it. Another person of quality compares it with the report. For history and examination: "
         "reactive when a risk was found.",
-        options={"marker": CHOICES},
+        options={"marker": CHOICES, "laboratory": at.read["laboratory"], "kit": at.read["test_method"]},
         attach={"donor": at.code},
         back=f"/donors/{at.code}/markers",
     ),

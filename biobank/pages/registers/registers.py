@@ -50,6 +50,7 @@ LABELS = {
     "supplier_lot": "Lot of the supplier",
     "gtin": "Article number on the package (GTIN)",
     "contains": "What it may leave in the cells",
+    "leaves_nothing": "It leaves none of these",
     "expires_on": "Expires on",
     "use_within_days": "Days of use after opening",
     "result_within_days": "Days until a test's result is due",
@@ -59,6 +60,7 @@ LABELS = {
     "change": "What happened",
     "reason": "Why",
     "person": "Badge of the person",
+    "since": "From the beginning of",
     "until": "Until the end of",
     "problem": "When it is",
     "answer": "The bench",
@@ -78,6 +80,7 @@ NAMES = (
     "holds_h",
     "least_charge_g",
     "contains",
+    "leaves_nothing",
 )
 WARNED = [
     Column("recorded_at", "When", "when"),
@@ -85,7 +88,7 @@ WARNED = [
     Column("used_in", "Used in", "plain_code"),
     Column("recorded_by", "By", "plain_code"),
 ]
-PEOPLE = [Column("person", "Badge", "code"), Column("until", "Until", "day")]
+PEOPLE = [Column("person", "Badge", "code"), Column("since", "From", "day"), Column("until", "Until", "day")]
 ANSWERS = {"warn": "is warned", "refuse": "is refused"}
 
 
@@ -204,7 +207,10 @@ async def show_entry(request: Request, code: EntryKey, reading: PageReading) -> 
         ("Supplier", one.supplier),
         ("Supplier's lot", one.supplier_lot),
         ("Article number (GTIN)", one.gtin),
-        ("May leave in the cells", ", ".join(words(each).lower() for each in one.contains) or None),
+        (
+            "May leave in the cells",
+            ", ".join(words(each).lower() for each in one.contains) or ("Nothing" if one.leaves_nothing else None),
+        ),
         ("Expires on", one.expires_on),
         ("Use after opening", None if one.use_within_days is None else quantity_text(one.use_within_days, "days")),
         ("Result due after", None if one.result_within_days is None else quantity_text(one.result_within_days, "days")),
@@ -293,7 +299,8 @@ def _draw_authorise(at: Opened[RegisterDossier]) -> ActForm:
     return ActForm(
         title="Authorise a person",
         subject=at.read.name,
-        lead="Until the end of the day you name. To take it away, name a day that is gone.",
+        lead="From the first day (today, unless you say another) to the end of the last. To take it away, name a last day that "
+        "is gone.",
         back=f"/registers/{at.read.entry}",
         trail=[("Registers", "/registers"), (at.read.name, f"/registers/{at.read.entry}"), ("Authorise a person", None)],
     )
@@ -305,7 +312,7 @@ ActPage(
     form=_draw_authorise,
     labels=LABELS,
     model=Authorise,
-    names=("person", "until"),
+    names=("person", "since", "until"),
     more=("comment",),
     scans={"person": (Prefix.BADGE,)},
     use_case=service.authorise,

@@ -219,9 +219,12 @@ async def _record(at: Acting[Taking]) -> Done | Response:
     given: dict[str, Any] = {"donor": at.scanned("donor", Prefix.DONOR), "unused": form.all_of("unused")}
     if "kit" in form:
         given["kit"] = at.scanned("kit", Prefix.KIT)
+    if "transport_medium" in form:
+        given["transport_medium"] = at.scanned("transport_medium", Prefix.REAGENT_LOT)
     given["containers"] = parse_rows(form, "containers", ("specimen", "amount"), lambda row: _container(at, row))
-    made = await at.performing(harvests.record_harvest, at.parse(RecordHarvest, *ABOUT, *CIRCUMSTANCES, **given))
-    said = f"{len(made['specimens'])} specimens came into being."
+    typed = [name for name in ABOUT if name not in given]
+    made = await at.performing(harvests.record_harvest, at.parse(RecordHarvest, *typed, *CIRCUMSTANCES, **given))
+    said = " ".join([f"{len(made['specimens'])} specimens came into being.", *made["warnings"]])
     return Done(f"/harvests/{made['harvest']}", "The harvest is recorded.", said)
 
 
@@ -271,6 +274,11 @@ def container_row(one: ContainerTaken) -> dict[str, Any]:
     }
 
 
+def _medium(named: str) -> str:
+    """Return a medium as a link to its entry; older harvests name one in words."""
+    return code_markup(named) if named.startswith("RG-") else words(named)
+
+
 @router.get("/harvests/{code}")
 async def show_harvest(request: Request, code: KitCode, reading: PageReading) -> Response:
     """Draw a harvest and the specimens it gave."""
@@ -296,7 +304,7 @@ async def show_harvest(request: Request, code: KitCode, reading: PageReading) ->
             ("Donor", code_markup(harvest.donor)),
             ("At", harvest.site),
             ("For the bank", harvest.home_site),
-            ("Transport medium", None if harvest.transport_medium is None else words(harvest.transport_medium)),
+            ("Transport medium", None if harvest.transport_medium is None else _medium(harvest.transport_medium)),
             ("Started", when(harvest.started_at, request.state.zone)),
             ("Recorded", when(harvest.recorded_at, request.state.zone)),
             ("By", harvest.recorded_by),

@@ -39,14 +39,15 @@ from biobank.specimens.processing_schemas import MakingRun, ProcessingList, Proc
 
 router = APIRouter(include_in_schema=False)
 
-BENCH = ("site", "procedure_version", "equipment", "reagent_lots")
+BENCH = ("site", "procedure_version", "equipment", "reagent_lots", "no_reagents")
 BENCH_LABELS = {
     "procedure_version": "Procedure and version",
     "equipment": "Equipment (EQ codes)",
     "reagent_lots": "Reagent lots (RG codes)",
+    "no_reagents": "No reagent was used",
     "site": "Where",
 }
-CHOSEN: tuple[RegisterKind, ...] = ("procedure", "cooling_programme", "cryoprotectant")
+CHOSEN: tuple[RegisterKind, ...] = ("procedure", "cooling_programme", "cryoprotectant", "thawing_method")
 BENCH_CODES = {"equipment": (Prefix.EQUIPMENT,), "reagent_lots": (Prefix.REAGENT_LOT,)}
 TRAIL: list[tuple[str, str | None]] = [("Processing", "/processings"), ("Record a run", None)]
 INPUT_COLUMNS = [Column("specimen", "Specimen", "code"), Column("amount", "Went in"), Column("left", "Afterwards")]
@@ -118,7 +119,12 @@ class Bench:
     @property
     def options(self) -> dict[str, Choices]:
         """What the fields choose from."""
-        names = {"procedure_version": "procedure", "programme": "cooling_programme", "cryoprotectant": "cryoprotectant"}
+        names = {
+            "procedure_version": "procedure",
+            "programme": "cooling_programme",
+            "cryoprotectant": "cryoprotectant",
+            "method": "thawing_method",
+        }
         return {"site": self.sites} | {field: self.registered[kind] for field, kind in names.items()}
 
 

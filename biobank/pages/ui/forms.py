@@ -19,10 +19,12 @@ from pydantic.fields import FieldInfo
 
 from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.kept_files import names_file
+from biobank.foundation.listed import listed_by
 from biobank.foundation.terms import words
 from biobank.pages.ui.faults import faults_of, is_term, plain_name, term_of
 from biobank.pages.ui.session import Form
 from biobank.pages.ui.typed_times import WHICH, instant_typed
+from biobank.registers.reasons import STANDARD
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -41,6 +43,7 @@ SCANNED = {
     "kit": "KT",
     "instrument": "EQ",
     "shipper": "EQ",
+    "transport_medium": "RG",
     "witnessed_by": "US",
 }
 """Fields that a gun fills, and the codes each waits for."""
@@ -127,10 +130,10 @@ HINTS = {
     "performed_by": "Badge of the colleague whose hands it was, if not yours.",
     "started_at": "Leave empty when it was the same minute.",
     "anatomical_site": "Such as abdomen or scalp vertex.",
-    "transport_medium": "Such as Ringer lactate.",
+    "transport_medium": "Scan its RG label; what is missing is entered under Registers.",
     "procedure_version": "What is missing here is entered under Registers.",
     "tissues": "Tick nothing when the form names no tissue.",
-    "reason": "A few words, such as not in its slot.",
+    "reason": "Choose from the list: type a part of a word.",
     "units": "The longest banked ones are taken. Without meaning when tubes are ticked.",
     "indication": "Kept in the vault under the donor's key, never in the log. No names.",
     "tube": None,
@@ -142,10 +145,10 @@ HINTS = {
 @dataclass(frozen=True)
 class Field:
     """An input. `kind`: text · number · measure · select · checkbox · choices · date · datetime · textarea · scan · scans ·
-    file · files.
+    file · files · listed.
 
     `choices` are boxes to tick, any number of them: its `value` is a list. `which`: of a datetime, what was said of a time that
-    the clock showed twice.
+    the clock showed twice. `listed`: the kind of register whose names it offers while somebody types.
     """
 
     name: str
@@ -158,6 +161,7 @@ class Field:
     accepts: str = ""
     unit: str | None = None
     which: str = ""
+    listed: str = ""
 
 
 @dataclass(frozen=True)
@@ -280,7 +284,15 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         if kind in ("measure", "file", "files") or (kind == "select" and name in {"reason", "anatomical_site"})
         else HINTS.get(name, info.description)
     )
-    return Field(name, label or called(name, {}), kind, value, required, hint, choices or (), SCANNED.get(name, ""), unit)
+    mark = listed_by(info) if kind == "text" else None
+    offered = [(words(word), word) for word in STANDARD.get(mark.about, ())] if mark is not None else choices or ()
+    listed = "" if mark is None else mark.kind
+    if mark is not None and isinstance(value, str) and is_term(info):
+        value = words(value) if value else ""
+    drawn_as = "listed" if listed else kind
+    return Field(
+        name, label or called(name, {}), drawn_as, value, required, hint, offered, SCANNED.get(name, ""), unit, "", listed
+    )
 
 
 def called(name: str, labels: Mapping[str, str]) -> str:
