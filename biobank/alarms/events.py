@@ -98,6 +98,7 @@ class RotaSet(Event):
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.rota_set"] = "system.rota_set"
+    signers: ClassVar[frozenset[Permission]] = frozenset({Permission.SITE_MANAGE, Permission.QUALITY_DECIDE})
 
     site: str = CODE
     lines: tuple[Told, ...] = Field(max_length=20)

@@ -57,6 +57,7 @@ class Event(BaseModel):
     - `places_hold`: recording it places this hold on the specimen in the same transaction.
     - `never_before`: kinds of its own stream that it is never dated before (`chronology.py`).
     - `amendable`: payload fields that `specimen.amended` may correct later; never one that the effect reads.
+    - `signers`: what whoever signs it last must be allowed, one of these; empty: `permission`, where it names signatures.
     - `call`: below /api/v1, the POST that causes a kind which the events endpoint does not take; `label`: what a button says.
     - `effect`: further changes of the projection (`effects.py`).
     """
@@ -86,6 +87,7 @@ class Event(BaseModel):
     never_before: ClassVar[frozenset[str]] = frozenset()
     amendable: ClassVar[frozenset[str]] = frozenset()
     effect: ClassVar[Effect] = {}
+    signers: ClassVar[frozenset[Permission]] = frozenset()
     call: ClassVar[str] = ""
     label: ClassVar[str] = ""
 
@@ -228,6 +230,7 @@ def rule_of(kind: str, cls: type[Event]) -> dict[str, Any]:
         "conditions": None if cls.from_conditions is None else sorted(c.value for c in cls.from_conditions),
         "to": None if cls.to_state is None else cls.to_state.value,
         "permission": None if cls.permission is None else cls.permission.value,
+        "signed_with": sorted(permission.value for permission in _signers_of(cls)),
         "blocked_by_holds_on": None if cls.act is None else cls.act.value,
         "toward_use": cls.toward_use,
         "cold_first": cls.cold_first,
@@ -235,6 +238,12 @@ def rule_of(kind: str, cls: type[Event]) -> dict[str, Any]:
         "effect": cls.whole_effect(),
         "body": shape_of(cls),
     }
+
+
+def _signers_of(cls: type[Event]) -> frozenset[Permission]:
+    if not set(SIGNATURES) & set(cls.model_fields):
+        return frozenset()
+    return cls.signers or (frozenset() if cls.permission is None else frozenset({cls.permission}))
 
 
 def parse_payload(kind: str, version: int, payload: dict[str, Any]) -> Event:

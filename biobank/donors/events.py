@@ -61,6 +61,7 @@ class IdentityChanged(_DonorEvent):
 
     kind: Literal["donor.identity_changed"] = "donor.identity_changed"
     permission: ClassVar[Permission] = Permission.DONOR_REGISTER
+    signers: ClassVar[frozenset[Permission]] = frozenset({Permission.QUALITY_DECIDE})
 
     identity: str = COMMIT
     supersedes: str | None = MAYBE_COMMIT

@@ -140,6 +140,7 @@ class LabelsReconciled(Event):
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.labels_reconciled"] = "system.labels_reconciled"
     permission: ClassVar[Permission] = Permission.LABEL_PRINT
+    signers: ClassVar[frozenset[Permission]] = frozenset({Permission.LABEL_PRINT, Permission.USER_MANAGE})
 
     batch: int = Field(ge=1)
     printed: int = Field(ge=1, le=20_000)

@@ -96,6 +96,7 @@ class ExcursionChanged(_OfExcursion):
     """A reading that came, came late or was withdrawn changed when it was or whom it reached; `annulled`: nothing is left."""
 
     kind: Literal["container.excursion_changed"] = "container.excursion_changed"
+    signers: ClassVar[frozenset[Permission]] = frozenset({Permission.HOLD_LIFT})
 
     began_at: str = Field(pattern=INSTANT)
     last_at: str = Field(pattern=INSTANT)

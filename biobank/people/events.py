@@ -63,6 +63,7 @@ class UserOfPerson(TwoPeople):
 
     kind: Literal["user.of_person"] = "user.of_person"
     permission: ClassVar[Permission] = Permission.USER_MANAGE
+    signers: ClassVar[frozenset[Permission]] = frozenset({Permission.ROLE_COSIGN})
 
     person: str | None = Field(default=None, pattern=r"^US-[0-9A-Z]{7}$")
 
@@ -83,6 +84,7 @@ class UserReactivated(TwoPeople):
 
     kind: Literal["user.reactivated"] = "user.reactivated"
     permission: ClassVar[Permission] = Permission.USER_MANAGE
+    signers: ClassVar[frozenset[Permission]] = frozenset({Permission.ROLE_COSIGN})
 
     reason: str = REASON
 
@@ -92,6 +94,7 @@ class UserPasswordReset(TwoPeople):
 
     kind: Literal["user.password_reset"] = "user.password_reset"
     permission: ClassVar[Permission] = Permission.USER_MANAGE
+    signers: ClassVar[frozenset[Permission]] = frozenset({Permission.ROLE_COSIGN})
 
     sessions_ended: int = Field(ge=0)
 

@@ -571,7 +571,7 @@ class Rule:
         self.hold = {"specimen.hold_placed": 1, "specimen.hold_lifted": -1}.get(self.kind, 0)
         self.adopts, self.erases = self.kind == "system.rules_adopted", self.kind in ERASING
         self.judged = bool(self.act or self.conditions is not None)
-        self.permission = row["permission"]
+        self.signed_with: list[str] = row.get("signed_with", [])
         self.signs = bool(set(SIGNATURES) & set(self.shape)) or self.kind in LOGINS
         wanted = {
             a for i in row["effect"].values() for v, a in i.items() if v in ("body", "body_or_keep", "plus", "minus", "restore")
@@ -851,11 +851,10 @@ class People:
 
     def _permission(self, index: int, rule: Rule, table: Table, entry: dict[str, Any], user: str, recorded: float) -> str | None:
         """Say why the signer might not do this, by the roles that the log gave them and the rule table of the entry."""
-        two = ids_of(entry["body"]) and entry["stream"] == "user" and "completed_by" in entry["body"]
-        needed = COSIGNS if two else rule.permission
-        if needed is None:
+        if not rule.signed_with:
             return None
-        places = self._held(user, needed, recorded, table.roles)
+        needed = " or ".join(rule.signed_with)
+        places = {place for one in rule.signed_with for place in self._held(user, one, recorded, table.roles)}
         if not places:
             return f"{user} held no role then that includes {needed}"
         site = entry["body"]["site"] if rule.kind in ("user.role_granted", "user.role_revoked") else entry["site"]

@@ -31,7 +31,7 @@ KINDS: dict[str, tuple[str | None, dict[str, str]]] = {
     "specimen.quality_decided": ("quality:decide", {"signature": "string"}),
     "user.deactivated": ("user:manage", {}),
     "user.enrolment_opened": ("role:cosign", _TWO | {"enrolment": "string"}),
-    "user.password_reset": ("user:manage", _TWO),
+    "user.password_reset": ("role:cosign", _TWO),
     "user.personal_key_set": (None, {"enrolment": "string", "key": "string", "vouched": "string"}),
     "user.role_granted": ("role:cosign", _TWO | {"role": "string", "site": "null|string"}),
     "user.role_revoked": ("role:cosign", _TWO | {"role": "string", "site": "null|string"}),
@@ -51,7 +51,13 @@ def _table() -> Table:
     }
     rest |= {"mode": "use_case", "places_hold": None, "starts": False, "to": None, "toward_use": False, "version": 1}
     rows: list[dict[str, Any]] = [
-        rest | {"kind": kind, "stream": kind.partition(".")[0], "permission": permission, "body": dict(sorted(body.items()))}
+        rest
+        | {
+            "kind": kind,
+            "stream": kind.partition(".")[0],
+            "signed_with": [permission] if permission else [],
+            "body": dict(sorted(body.items())),
+        }
         for kind, (permission, body) in KINDS.items()
     ]
     table = Table("0" * 64, {"initial": {}, "roles": ROLES, "rules": rows, "terminal": []})

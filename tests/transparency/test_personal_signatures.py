@@ -26,6 +26,7 @@ from biobank.auth.passwords import hash_now, verify_now
 from biobank.auth.permissions import Role
 from biobank.auth.service import Proven, prove_password
 from biobank.auth.throttle import Asking
+from biobank.custody.event import SIGNATURES, rules
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.exports.bundle import Wish
@@ -391,6 +392,15 @@ def summed(bundle: bytes) -> bytes:
             digest.update(head + data)
             made.write(head + data + bytes(-len(data) % 512))
     return made.getvalue() + bytes(1024)
+
+
+def test_every_kind_that_names_signatures_says_what_its_signer_must_be_allowed() -> None:
+    """Only one's own hands are confirmed without a permission."""
+    naming = {row["kind"]: row["signed_with"] for row in rules.table if set(row["body"]) & set(SIGNATURES)}
+
+    assert {kind for kind, needed in naming.items() if not needed} == {"user.hands_confirmed", "user.hands_disputed"}
+    assert naming["donor.identity_changed"] == ["quality:decide"], "whoever registers proposes it"
+    assert naming["user.password_reset"] == ["role:cosign"]
 
 
 def test_several_processes_find_the_same(scene: Scene) -> None:
