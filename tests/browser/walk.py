@@ -37,7 +37,7 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 STOPS: tuple[Stop, ...] = (
     stop("/", EVERYONE, 42),
     stop("/calendar", EVERYONE, 8),
-    stop("/figures", EVERYONE, 8),
+    stop("/figures", EVERYONE, 10),
     stop("/account", EVERYONE, 7),
     stop("/account/choices", EVERYONE, 4),
     stop("/keys", EVERYONE, 2),

@@ -22,11 +22,14 @@ from biobank.custody.queries import known_attempts
 from biobank.custody.states import TERMINAL, State
 from biobank.foundation.clock import now
 from biobank.foundation.terms import words
+from biobank.monitoring.models import reading as storage_reading
+from biobank.pages.ui.filters import code as code_markup
+from biobank.pages.ui.filters import quantity
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.specimens.materials import MATERIALS
-from biobank.specimens.models import specimen
+from biobank.specimens.models import specimen, viability_assay
 from biobank.specimens.queries import EXPIRY, whole
 from biobank.specimens.scoping import specimens_at_sites_of
 from biobank.storage.models import storage_container, storage_position
@@ -38,6 +41,8 @@ from biobank.withdrawals.models import withdrawal
 router = APIRouter(include_in_schema=False)
 
 MONTHS: Final = 12
+DAYS_READ: Final = 7
+PLACES_READ: Final = 50
 P = Permission
 
 
@@ -88,9 +93,9 @@ def read_figures(session: Session, actor: Actor, zone: ZoneInfo) -> list[Figure]
     first = at.astimezone(zone).date()
     found: list[Figure] = []
     if actor.may(P.SPECIMEN_READ, at=ANYWHERE):
-        found += [_stock(session, actor), _expiries(session, actor, zone, first)]
+        found += [_stock(session, actor), _expiries(session, actor, zone, first), _viability(session, actor, zone, first)]
     if places_seen(actor):
-        found.append(_capacity(session, actor))
+        found += [_capacity(session, actor), _temperature(session, actor, at)]
     if actor.may(P.WITHDRAWAL_READ, at=ANYWHERE):
         found.append(_turnaround(session, actor, zone, first))
     if actor.may(P.LOG_READ, at=ANYWHERE):
@@ -141,6 +146,80 @@ def _expiries(session: Session, actor: Actor, zone: ZoneInfo, first: date) -> Fi
     drawn = bars("Specimens that expire, by month", [(one[2:].replace("-", "/"), counted.get(one, 0)) for one in months])
     said = "Specimens whose last day comes in the next twelve months."
     return Figure("Expiries by month", said, [Column("month", "Month"), Column("count", "Specimens", "number")], table, drawn)
+
+
+def _viability(session: Session, actor: Actor, zone: ZoneInfo, first: date) -> Figure:
+    month = _month(viability_assay.c.measured_at, zone).label("month")
+    share = 100.0 * viability_assay.c.live / func.nullif(viability_assay.c.live + viability_assay.c.dead, 0)
+    since = datetime.combine(first.replace(day=1, year=first.year - 1), time(), zone)
+    rows = session.execute(
+        select(
+            month,
+            specimen.c.material,
+            func.count().label("n"),
+            func.percentile_cont(0.5).within_group(share).label("usual"),
+            func.min(share).label("lowest"),
+        )
+        .select_from(viability_assay.join(whole(), custody.c.code == viability_assay.c.specimen_code))
+        .where(specimens_at_sites_of(actor), viability_assay.c.measured_at >= since)
+        .group_by(month, specimen.c.material)
+        .order_by(month, specimen.c.material)
+    ).all()
+    table = [
+        {
+            "month": row.month,
+            "material": MATERIALS[row.material].title,
+            "counts": row.n,
+            "usual": f"{row.usual:.0f} %",
+            "lowest": f"{row.lowest:.0f} %",
+        }
+        for row in rows
+        if row.usual is not None
+    ]
+    columns = [Column("month", "Month"), Column("material", "Material"), Column("counts", "Counts", "number")]
+    columns += [Column("usual", "Middle of the counts"), Column("lowest", "Lowest")]
+    newest = [row for row in rows if row.usual is not None][-MONTHS:]
+    drawn = bars("Living, percent, by month", [(f"{row.month[2:].replace('-', '/')}", round(row.usual)) for row in newest])
+    said = "What counts of living and dead found, by month and material. Membrane integrity is not potency."
+    return Figure("Viability", said, columns, table, drawn)
+
+
+def _temperature(session: Session, actor: Actor, at: datetime) -> Figure:
+    """What was read in the last week, by place; a reading that was withdrawn counts for nothing."""
+    box, read = storage_container.c, storage_reading.c
+    rows = session.execute(
+        select(
+            box.code,
+            box.name,
+            func.count().label("n"),
+            func.min(read.value).label("coldest"),
+            func.max(read.value).label("warmest"),
+            func.max(read.at).label("last"),
+        )
+        .select_from(storage_reading.join(storage_container, box.code == read.container_code))
+        .where(
+            *(read.kind == "temperature_mc", read.withdrawn_at.is_(None), read.at > at - timedelta(days=DAYS_READ)),
+            *(places_seen(actor).of(box.site_code), box.active),
+        )
+        .group_by(box.code, box.name)
+        .order_by(func.max(read.value).desc(), box.code)
+        .limit(PLACES_READ)
+    )
+    table = [
+        {
+            "place": code_markup(row.code),
+            "name": row.name,
+            "readings": row.n,
+            "coldest": quantity(row.coldest, "millidegrees_c"),
+            "warmest": quantity(row.warmest, "millidegrees_c"),
+            "last": row.last,
+        }
+        for row in rows
+    ]
+    columns = [Column("place", "Place"), Column("name", "Name"), Column("readings", "Readings", "number")]
+    columns += [Column("coldest", "Coldest"), Column("warmest", "Warmest"), Column("last", "Last read", "when")]
+    said = "What was read in the last seven days, the warmest place first. Each place has its own chart."
+    return Figure("Temperature", said, columns, table)
 
 
 def _capacity(session: Session, actor: Actor) -> Figure:
