@@ -36,16 +36,17 @@ PEOPLE = {
 class Keyed:
     """The people by name: their codes and clients. The seeded logins, which nobody enrolled, are shut."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, **more: RoleGrant) -> None:
         self.api, self.bank = api, api.test_bank
         self.codes: dict[str, str] = {}
         self.clients: dict[str, Client] = {}
         self.bank.write(lambda s: s.execute(text("UPDATE app_user SET active = false")))
-        for name, grant in PEOPLE.items():
+        everybody = PEOPLE | more
+        for name, grant in everybody.items():
             code = one_time.new_code()
             self.codes[name] = self.made(name, grant, code)
             self.codes[f"{name}'s code"] = code
-        for name in PEOPLE:
+        for name in everybody:
             self.enrol(name, self.codes[f"{name}'s code"])
 
     def made(self, name: str, grant: RoleGrant, code: str) -> str:
