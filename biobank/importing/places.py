@@ -20,8 +20,8 @@ from biobank.storage import queries
 from biobank.storage.allocation import Slot
 from biobank.storage.containers import add_container, add_containers
 from biobank.storage.models import storage_container as container
-from biobank.storage.placing import Box, said_of
-from biobank.storage.rules import place_faults, slot_fault
+from biobank.storage.placing import Box, outside_around, said_of
+from biobank.storage.rules import place_faults, slot_fault, standing_of
 from biobank.storage.schemas import ContainerCreate
 from biobank.storage.service import event_for
 
@@ -57,13 +57,21 @@ class Places:
         """Find the boxes, make what is missing, and read which slots are free."""
         boxes = self._boxes(session, act, sorted(wanted))
         slots = queries.slots_of_many(session, list(boxes.values()))
-        standings = queries.standings_of(session, list(boxes.values()))
+        chains = queries.chains_of(session, list(boxes.values()))
         self._slots = {
             names: (box, {slot.label: (slot, free) for slot, free in slots.get(box, ())}) for names, box in boxes.items()
         }
         rows = session.execute(select(container).where(container.c.code.in_(boxes.values())))
+        outside = outside_around(session, chains)
         self._read = {
-            row.code: Box(row, {slot.code: slot for slot, _ in slots.get(row.code, ())}, [], standings[row.code]) for row in rows
+            row.code: Box(
+                row,
+                {slot.code: slot for slot, _ in slots.get(row.code, ())},
+                [],
+                standing_of(chains[row.code]),
+                outside=outside[row.code],
+            )
+            for row in rows
         }
         loose = queries.loose_counts(session, list(boxes.values()))
         self._room = {

@@ -1,7 +1,16 @@
-"""What packages below ask of watching: which specimens an excursion's hold covers, now and at a time gone by."""
+"""What packages below ask of watching: which specimens an excursion's hold covers, now and at a time gone by, and
+which places are outside their limits.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import select
+from sqlmodel import Session
 
 from biobank.custody.hold_coverage import HoldReach, excursions_reach
 from biobank.custody.holds_then import excursions_then
+from biobank.monitoring.models import excursion
+from biobank.storage.placing import open_excursions
 
 _CHAIN = """
     chain AS (
@@ -51,3 +60,10 @@ excursions_then.give(f"""(
     WHERE (i.assessed_at IS NULL OR i.assessed_at > :at OR i.assessed_at > :known)
       AND (chain.made IS NULL OR chain.made >= i.since AND NOT EXISTS (
           SELECT 1 FROM known own WHERE own.excursion_code = i.excursion_code AND own.specimen_code = chain.target)))""")  # noqa: S608 - our own constant
+
+
+@open_excursions.give
+def _open(session: Session, codes: Sequence[str]) -> Mapping[str, str]:
+    of = excursion.c
+    here = (of.container_code.in_(codes), of.ended_at.is_(None), of.annulled_at.is_(None))
+    return {row.container_code: row.code for row in session.execute(select(of.container_code, of.code).where(*here))}

@@ -26,7 +26,7 @@ from biobank.storage.events import CarriedAlong, ContainerMoved
 from biobank.storage.lifting import clock_moves, end_lifts
 from biobank.storage.models import storage_container
 from biobank.storage.naming import ContainerNameTaken, twin_of
-from biobank.storage.placing import faults_in_move
+from biobank.storage.placing import faults_in_move, outside_around
 from biobank.storage.schemas import MoveAnswer, MoveRequest
 
 
@@ -80,7 +80,7 @@ def carry(
     inside = queries.tubes_inside(session, code)
     warnings = _judge(session, moved.code, target_code, inside, specimens)
     key, alike = _key_there(session, moved, target)
-    warnings += alike
+    warnings += [*alike, *outside_around(session, queries.chains_of(session, [target_code]))[target_code]]
     head = head_of(session, act, given, subject=None, site=target.site_code)
     event = ContainerMoved(from_parent=moved.parent_code, to_parent=target_code, site=target.site_code, tubes=len(inside))
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])

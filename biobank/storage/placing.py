@@ -4,7 +4,7 @@ What a tube may not do, its box, rack and tank may not do either: storing, movin
 safety and importing all ask here. A container is read once (`read_box`); everything after that is pure.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,15 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.recording import refusals_of_recording
 from biobank.custody.states import State
 from biobank.foundation.errors import Conflict, NotFound, Refusal
+from biobank.foundation.from_above import FromAbove
 from biobank.storage import queries
 from biobank.storage.allocation import Slot, choose_positions
 from biobank.storage.events import Moved, Safeguarded, Stored
 from biobank.storage.grid import cell_of
-from biobank.storage.rules import Standing, place_faults, slot_fault
+from biobank.storage.rules import Standing, place_faults, slot_fault, standing_of, up_to_its_cold
+
+open_excursions: FromAbove[Callable[[Session, Sequence[str]], Mapping[str, str]]] = FromAbove("monitoring")
+"""Of these places those that have not read within their limits again, each with its excursion."""
 
 SLOT_UNKNOWN = ""
 """Named in the place of a slot: the tube is in the container, and nobody knows in which slot."""
@@ -46,7 +50,7 @@ class Box:
 
     `free`: those that no tube is in, that none is out of for a while and that are not blocked, those kept for a donor included;
     `taken`: those that a tube is in, or is out of for a while; `loose`: the tubes in it whose slot is unknown: each takes up the
-    room of one slot.
+    room of one slot. `outside`: what is said of places around it that are outside their limits now.
     """
 
     row: Any
@@ -55,6 +59,7 @@ class Box:
     standing: Standing
     taken: frozenset[str] = field(default=frozenset())
     loose: frozenset[str] = field(default=frozenset())
+    outside: Sequence[str] = ()
 
     @property
     def code(self) -> str:
@@ -88,16 +93,35 @@ class Box:
 
 
 def read_box(session: Session, row: Any) -> Box:
-    """Read the slots of a container whose row is given. Three statements."""
+    """Read the slots of a container whose row is given. Four statements."""
     slots = queries.slots_of(session, row.code)
+    chains = queries.chains_of(session, [row.code])
     return Box(
         row,
         {slot.code: slot for slot, _ in slots},
         [slot for slot, free in slots if free and slot.blocked is None],
-        queries.standings_of(session, [row.code])[row.code],
+        standing_of(chains[row.code]),
         frozenset(slot.code for slot, free in slots if not free),
         frozenset(queries.loose_in(session, row.code)),
+        outside_around(session, chains)[row.code],
     )
+
+
+def outside_around(session: Session, chains: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+    """Say of each container which places are outside their limits now, itself and what it stands in, up to what keeps its own
+    cold. `chains`: as `queries.chains_of` has them. One statement.
+    """
+    reached = {code: [row.code for row in up_to_its_cold(list(chain))] for code, chain in chains.items()}
+    found = open_excursions.get()(session, sorted({one for codes in reached.values() for one in codes}))
+    return {
+        code: [
+            f"{place} has not read within its limits again ({found[place]}). What is put there now may be too warm or too cold "
+            "too: take another place, or look at it first."
+            for place in codes
+            if place in found
+        ]
+        for code, codes in reached.items()
+    }
 
 
 def placing_event(specimen: Snapshot, box: Box) -> type[Event]:
@@ -114,11 +138,14 @@ def placing_refusals(actor: Actor, specimen: Snapshot, box: Box) -> list[Refusal
 
 
 def said_of(specimen: Snapshot, box: Box, slot: Slot | None) -> list[str]:
-    """Say what is wrong with a tube in a safe place that took it all the same, or that nobody knows how cold a place is."""
+    """Say what is wrong with a tube in a safe place that took it all the same, that nobody knows how cold a place is, or that it
+    is outside its limits now.
+    """
     if not box.safe:
-        return [] if box.standing.unclassed is None else [how_cold_is_not_known(box.standing)]
+        return [*([] if box.standing.unclassed is None else [how_cold_is_not_known(box.standing)]), *box.outside]
     slots = [] if slot is None else [slot_fault(specimen, slot)]
-    return [fault.detail for fault in (*place_faults(specimen, box.standing), *slots) if fault is not None]
+    faults = [fault.detail for fault in (*place_faults(specimen, box.standing), *slots) if fault is not None]
+    return [*faults, *box.outside]
 
 
 def how_cold_is_not_known(place: Standing) -> str:

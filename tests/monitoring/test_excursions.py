@@ -477,3 +477,38 @@ def test_a_late_reading_judges_the_pace_of_what_was_read_after_it(api: Api) -> N
     assert (late["outside"], len(late["excursions"]), held(api, tube)) == (None, 1, ["excursion"])
     newest = api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"][0]
     assert (newest["value"], newest["outside"]) == (-150_000, "warming_too_fast")
+
+
+def test_whoever_puts_a_tube_into_a_place_that_is_outside_its_limits_is_told(api: Api) -> None:
+    tank, fine = a_tank(api), a_tank(api, "Fine")
+    box, rack = a_box(api, parent=tank), a_box(api, kind="rack", name="Rack", parent=fine, **OPEN)
+    quarantine = a_box(api, name="Q", parent=tank, purpose="quarantine")
+    stored, brought, moved = frozen(api, 3)
+    put(api, moved, a_box(api, parent=rack))
+    later(api, minutes=10)
+
+    def warnings() -> list[list[str]]:
+        body = {"container": box, "expected_seq": seq_of(api, stored)}
+        store = api.lab_tech.post(f"/specimens/{stored}/store", json=body).json()["items"][0]["warnings"]
+        bring = api.lab_tech.post(f"/storage-containers/{quarantine}/evacuate", json={"scanned": [brought]}).json()
+        there, back = (api.lab_tech.post(f"/storage-containers/{rack}/move", json={"to": to}).json() for to in (tank, fine))
+        assert back["warnings"] == []
+        return [store, bring["items"][0]["warnings"], there["warnings"]]
+
+    assert warnings() == [[], [], []]
+    (excursion,) = read(api, tank, -15_000)["excursions"]
+    for said in warnings():
+        assert len(said) == 1 and said[0].startswith(f"{tank} has not read within its limits again ({excursion})"), said
+    later(api, minutes=10)
+    read(api, tank, -190_000)
+    assert warnings() == [[], [], []]
+
+
+def test_a_room_that_is_too_warm_is_said_of_no_tank_in_it(api: Api) -> None:
+    room = a_box(api, kind="room", name="Room", **OPEN)
+    tank = a_box(api, kind="tank", name="In it", parent=room, **OPEN, **LN2)
+    read(api, room, 40_000)
+    (tube,) = frozen(api, 1)
+    body = {"container": a_box(api, parent=tank), "expected_seq": seq_of(api, tube)}
+
+    assert api.lab_tech.post(f"/specimens/{tube}/store", json=body).json()["items"][0]["warnings"] == []
