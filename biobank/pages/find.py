@@ -22,7 +22,7 @@ from biobank.foundation.paging import Paging
 from biobank.foundation.scanned_text import LONGEST_SCAN, tidy
 from biobank.pages.ui.code_pages import code_href, page_of
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PageReading, Visiting, posted_form
+from biobank.pages.ui.session import PageReading, Visiting, asks, posted_form
 from biobank.pages.ui.templating import render
 from biobank.scanning.commands import Action, meaning_of
 from biobank.specimens.queries import list_specimens
@@ -149,3 +149,6 @@ async def open_label(request: Request, reading: PageReading, text: str) -> Respo
         return _draw(request, tidy(text)[:LONGEST_SCAN], refusal)
     assert found.href is not None
     return RedirectResponse(found.href, 303)
+
+
+asks(open_label, None)  # what a telephone or a chat program puts behind a code

@@ -59,7 +59,8 @@ def unknown_in(address: str) -> set[str]:
     parts = urlsplit(address)
     scope = {"type": "http", "method": "GET", "path": parts.path}
     route = next((one for one in PAGES.routes if one.matches(scope)[0] is Match.FULL), None)
-    return {name for name, _ in parse_qsl(parts.query)} - (known_in_address(route) if isinstance(route, APIRoute) else set())
+    known = known_in_address(route) if isinstance(route, APIRoute) else set()
+    return set() if known is None else {name for name, _ in parse_qsl(parts.query)} - known
 
 
 def test_no_link_and_no_search_of_ours_says_what_its_page_does_not_read(furnished: Furnished) -> None:

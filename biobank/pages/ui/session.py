@@ -126,25 +126,27 @@ async def identify(request: Request, bank: Bank) -> PageSession:
     return page
 
 
-_asked_of: dict[Any, frozenset[str]] = {}
-"""What the handlers of pages read of an address beside the parameters that they declare."""
+_asked_of: dict[Any, frozenset[str] | None] = {}
+"""What the handlers of pages read of an address beside the parameters that they declare; None: anything may stand in it."""
 
 
-def asks(handler: Any, names: Iterable[str]) -> None:
-    """Say what a page's handler reads of its address by itself."""
-    _asked_of[handler] = frozenset(names)
+def asks(handler: Any, names: Iterable[str] | None) -> None:
+    """Say what a page's handler reads of its address by itself; None: the address on a label, whatever stands behind it."""
+    _asked_of[handler] = None if names is None else frozenset(names)
 
 
-def known_in_address(route: APIRoute) -> set[str]:
-    """Return every parameter that a page reads of its address."""
-    return {*contract_of(route).query, *_asked_of.get(route.endpoint, ())}
+def known_in_address(route: APIRoute) -> set[str] | None:
+    """Return every parameter that a page reads of its address; None: whatever stands there is let be."""
+    asked = _asked_of.get(route.endpoint, frozenset())
+    return None if asked is None else {*contract_of(route).query, *asked}
 
 
 def refuse_unknown(request: Request) -> None:
     """Raise UnknownParameter for what the page does not read: it would answer another question than was asked."""
     route = request.scope.get("route")
     if isinstance(route, APIRoute):
-        refusal = unknown_parameter(request.query_params, known_in_address(route))
+        known = known_in_address(route)
+        refusal = None if known is None else unknown_parameter(request.query_params, known)
         if refusal is not None:
             raise refusal
 
