@@ -12,6 +12,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlmodel import Session
 
 from biobank.alarms.models import alarm
+from biobank.auth.actor import SYSTEM_CODE
 from biobank.auth.models import site
 from biobank.custody.models import custody
 from biobank.custody.states import TERMINAL, State
@@ -98,6 +99,14 @@ def _handovers(session: Session) -> Iterator[Cause]:
         .join_from(newer, its, its.c.handover_id == newer.c.id)
         .where(its.c.specimen_code == handover_item.c.specimen_code, newer.c.offered_at > handover.c.offered_at)
     )
+    # What the bank's own timers wrote since then attends to nothing.
+    done = event.alias("done")
+    since = select(done.c.seq).where(
+        done.c.stream_kind == event.c.stream_kind,
+        done.c.stream_id == event.c.stream_id,
+        done.c.seq > event.c.seq,
+        done.c.recorded_by != SYSTEM_CODE,
+    )
     site = func.min(func.coalesce(custody.c.site_code, specimen.c.home_site_code))
     rows = session.execute(
         select(handover.c.id, handover.c.expires_at, site.label("site"))
@@ -105,13 +114,14 @@ def _handovers(session: Session) -> Iterator[Cause]:
             handover.join(handover_item, handover_item.c.handover_id == handover.c.id)
             .join(custody, custody.c.code == handover_item.c.specimen_code)
             .join(specimen, specimen.c.code == custody.c.code)
-            .join(event, event.c.leaf_hash == custody.c.head_hash)
+            .join(event, and_(event.c.stream_kind == "specimen", event.c.stream_id == custody.c.code))
         )
         .where(
             handover.c.expired_at.is_not(None),
             custody.c.state.not_in(safe),
             event.c.kind == "specimen.handover_expired",
             ~later.exists(),
+            ~since.exists(),
         )
         .group_by(handover.c.id, handover.c.expires_at)
     )

@@ -15,7 +15,6 @@ from sqlalchemy import func, select, tuple_
 from sqlmodel import Session
 
 from biobank.custody.entry import parse_entry
-from biobank.custody.event import Mode
 from biobank.custody.statement import Fact
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import now, rfc3339
@@ -142,9 +141,13 @@ def order_refusal(
 
 
 def _asks_for_a_state(fact: Fact) -> bool:
-    """Say whether it leaves the state and is legal in some states only: then what was counts, not what is."""
+    """Say whether it leaves the state and is legal in some states only: then what was counts, not what is.
+
+    What befell the tube with the thing that it stands in is not asked, nor what the bank writes itself.
+    """
     event = type(fact.event)
-    leaves = event.mode is Mode.DIRECT and not event.annotates and "state" not in event.whole_effect()
+    with_its_place = event.permission is None or "container_event" in event.model_fields
+    leaves = not (event.annotates or event.cold_first or with_its_place) and "state" not in event.whole_effect()
     return fact.stream is StreamKind.SPECIMEN and leaves and not _after_all_before(fact)
 
 

@@ -57,6 +57,8 @@ def what_now(projection: Projection, material: str) -> str:
         return f"Put the tube back in {place}, or in the nearest quarantine place."
     if condition == Condition.FRESH and projection.state:
         return f"It is fresh, not frozen: never into a freezer or nitrogen. {TO_QUARANTINE}"
+    if condition in (Condition.FROZEN, Condition.FREEZING):
+        return "It is frozen: never into a fridge. Put it into nitrogen or a -80 °C freezer of quarantine now."
     return TO_QUARANTINE
 
 

@@ -5,7 +5,7 @@ checks the same rules with the same functions.
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -34,7 +34,7 @@ from biobank.custody.material_limits import (
     material_limits,
     with_clock,
 )
-from biobank.custody.states import HoldKind, HoldScope, StreamKind
+from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, Refusal, StaleSequence, raise_first
 from biobank.foundation.from_above import FromAbove
@@ -120,6 +120,10 @@ NOW = Circumstances()
 
 paper_forms: FromAbove[Callable[[Session, Act, str, datetime | None], tuple[bytes, tuple[str, str]]]] = FromAbove("quality")
 """The event of a filed form and its two people, for one of them and a time on it; raises why it may not be entered."""
+
+
+came_late: FromAbove[Callable[[Session, Act, Mapping[str, datetime], Appended], list[Appended]]] = FromAbove("monitoring")
+"""Hold what came into places at earlier times than it is recorded, where they were outside their limits since: by which event."""
 
 
 ending_guard: FromAbove[Callable[[Session, Act, Snapshot, Event, str | None], None]] = FromAbove("quality")
@@ -246,7 +250,10 @@ def permission_refusal(actor: Actor, event: type[Event], specimen: Snapshot, sit
     if takes_it_there(event):
         places: tuple[str | None, ...] = (site,)
     else:
-        places = specimen.sites if event.taken_from_its_site else (*specimen.sites, site)
+        # Not from where it is kept or treated: it would be taken out of the hands of people elsewhere.
+        here = specimen.projection.site_code
+        there = specimen.sites if here is None else (here,)
+        places = there if event.taken_from_its_site else (*specimen.sites, site)
     if actor.may(event.permission, at=places):
         return None
     return NotPermitted(
@@ -349,6 +356,7 @@ def record(
     arrived: dict[str, list[tuple[str, Event, Head]]] = {}
     seen: dict[str, Snapshot] = {}
     kept: dict[str, bytes | None] = {}
+    late: dict[str, datetime] = {}  # Places that a tube is said to have come into before now.
     limits = cache(partial(material_limits.get(), session))
     for move in moves:
         specimen = seen.get(move.specimen.code, move.specimen)
@@ -360,7 +368,7 @@ def record(
         head = head_of(
             session,
             act,
-            given,
+            _in_order(given, specimen) if event.cold_first else given,
             subject=specimen.donor_code,
             site=site,
             last=specimen.last_occurred_at,
@@ -382,6 +390,9 @@ def record(
             )
         )
         seen[specimen.code] = advanced(specimen, happened, head)
+        place = seen[specimen.code].projection.container_code
+        if place is not None and "container_code" in event.effect and head.occurred_at < head.recorded_at:
+            late[place] = min(head.occurred_at, late.get(place, head.occurred_at))
         contradicts = earlier_by_words(specimen, seen[specimen.code], event, head, given.reason_text)
         if contradicts is not None:
             raise contradicts
@@ -394,12 +405,14 @@ def record(
         kind = inspection_hold(happened)
         if kind is not None and not custody_holds.stands(session, HoldScope.SPECIMEN, specimen.code, kind, INSPECTION):
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=INSPECTION))
-        if event.arrives and specimen.projection.shipment_code is None:
+        # What is brought into the cold straight from the road has arrived, whatever it is called.
+        arrives = event.arrives or (event.cold_first and specimen.state is State.IN_TRANSIT)
+        if arrives and specimen.projection.shipment_code is None:
             facts += [
                 custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=reason)
                 for kind, reason in travelled_alone.get()(session, specimen, happened, site)
             ]
-        if event.arrives and (shipment := specimen.projection.shipment_code) is not None:
+        if arrives and (shipment := specimen.projection.shipment_code) is not None:
             arrived.setdefault(shipment, []).append((specimen.code, happened, head))
     facts += [
         custody_holds.specimen_hold_fact(seen[code], HoldKind.TEMPERATURE, head, reason=WARM_TIME_BUDGET)
@@ -407,6 +420,8 @@ def record(
     ]
     appended = append(session, facts)
     custody_holds.keep_placed(session, facts, appended)
+    if late:
+        appended += came_late.get()(session, act, late, appended[0])
     for shipment, events in sorted(arrived.items()):
         # Nobody arrives within the hold time by saying so: a stated time counts from a form on paper only.
         at = max(head.occurred_at if head.source == "paper" else head.recorded_at for _, _, head in events)
@@ -414,6 +429,14 @@ def record(
             session, act, shipment, Arrival([(code, one) for code, one, _ in events], at, given, seals_follow)
         )
     return appended
+
+
+def _in_order(given: Circumstances, specimen: Snapshot) -> Circumstances:
+    """Date what puts cold first not before the tube's own last event: one tube of a rack keeps the others out of no cold."""
+    last = specimen.last_occurred_at
+    if given.paper is not None or given.occurred_at is None or last is None or given.occurred_at >= last:
+        return given
+    return given.model_copy(update={"occurred_at": last})
 
 
 def advanced(specimen: Snapshot, event: Event, head: Head) -> Snapshot:

@@ -24,18 +24,19 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.custody.corrected_arrivals import judge_again
 from biobank.custody.entry import parse_entry
-from biobank.custody.event import parse_payload, rules
+from biobank.custody.event import Event, parse_payload, rules
 from biobank.custody.events import Amended, Reversed
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.rebuild import entries_of, fold
-from biobank.custody.recording import Circumstances, Move, permission_refusal, record, require_expected
+from biobank.custody.recording import Circumstances, Move, came_late, permission_refusal, record, require_expected
 from biobank.custody.schemas import EventAnswer
 from biobank.custody.service import answer_of
-from biobank.custody.snapshots import get_visible
-from biobank.custody.states import TERMINAL
+from biobank.custody.snapshots import get_visible, load
+from biobank.custody.states import TERMINAL, State
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.kept_files import FileHash
@@ -178,6 +179,9 @@ def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> R
     )
     appended = record(session, act, [Move(specimen, done, relies_on=(undoing.leaf_hash,))], request)
     appended += count_again.get()(session, act, code, undoing.since, request)
+    now = load(session, [code])[code]
+    if now.state is State.STORED and now.projection.container_code is not None:
+        appended += came_late.get()(session, act, {now.projection.container_code: undoing.since}, appended[0])
     return ReversalDone(**answer_of(act, code, appended).model_dump())
 
 
@@ -311,10 +315,14 @@ def amend(session: Session, act: Act, code: str, request: AmendRequest) -> Event
     """
     specimen = get_visible(session, act.actor, code, lock=True)
     require_expected(specimen, request.expected_seq)
-    value = _corrected(code, _entry_to_correct(session, code, request.corrects), request)
+    entry = _entry_to_correct(session, code, request.corrects)
+    right = _corrected(code, entry, request)
+    value: str | int | bool | None = getattr(right, request.field)
     event_ = Amended(corrects=request.corrects, field=request.field, value=value, reason=request.reason)
     move = Move(specimen, event_, relies_on=(bytes.fromhex(request.corrects),))
     appended = record(session, act, [move], request)
+    if type(right).arrives:
+        appended += judge_again(session, act, specimen, entry, right, request)
     return answer_of(act, code, appended)
 
 
@@ -341,8 +349,8 @@ def _entry_to_correct(session: Session, code: str, leaf_hash: str) -> dict[str, 
     return parse_entry(bytes(row.entry))
 
 
-def _corrected(code: str, entry: dict[str, Any], request: AmendRequest) -> str | int | bool | None:
-    """Return the value as the event's class takes it."""
+def _corrected(code: str, entry: dict[str, Any], request: AmendRequest) -> Event:
+    """Return the event as it would be with the value as its class takes it."""
     cls = rules.by_kind[entry["kind"]]
     if request.field not in cls.amendable:
         can = ", ".join(sorted(cls.amendable)) or "nothing"
@@ -359,7 +367,6 @@ def _corrected(code: str, entry: dict[str, Any], request: AmendRequest) -> str |
     wrong = after.amendment_refusal()
     if wrong is not None:
         raise wrong
-    value: str | int | bool | None = getattr(after, request.field)
-    if value == getattr(before, request.field):
+    if getattr(after, request.field) == getattr(before, request.field):
         raise NotAmendable(f"'{request.field}' says that already.", subject=code)
-    return value
+    return after

@@ -6,7 +6,7 @@ signature, whoever sent the reading and why.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody import holds
 from biobank.custody.entry import Head
 from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.recording import NOW, came_late, head_of
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.monitoring.events import ExcursionChanged, ExcursionOpened
@@ -58,6 +59,8 @@ class Cause:
     event: Appended
     signature: str | None
     used: list[str] = field(default_factory=list)
+    only_adds: bool = False
+    """No reading came or went: whoever is in a set stays in it."""
 
 
 def follow(
@@ -97,6 +100,41 @@ def follow(
     for row in known:
         _change(session, cause, row, None, done)
     return done
+
+
+_EVER_AROUND = text(
+    """
+    WITH RECURSIVE stood (code, parent) AS (
+        SELECT e.stream_id, CASE WHEN e.kind = 'container.added' THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'parent'
+                                 ELSE convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'to_parent' END
+        FROM event e WHERE e.stream_kind = 'container' AND e.kind IN ('container.added', 'container.moved')
+        UNION SELECT code, parent_code FROM storage_container
+    ), around (code) AS (
+        SELECT unnest(CAST(:codes AS text[]))
+        UNION SELECT s.parent FROM around JOIN stood s USING (code) WHERE s.parent IS NOT NULL
+    )
+    SELECT code FROM around
+    """
+)
+
+
+@came_late.give
+def reckon_again(session: Session, act: Act, places: Mapping[str, datetime], event: Appended) -> list[Appended]:
+    """Reckon the sets of excursions anew, of places into which something came before `event` is recorded and of all that these
+    ever stood in. It only ever adds; what it adds is held at once.
+    """
+    done = Followed()
+    around = session.scalars(_EVER_AROUND, {"codes": sorted(places)}).all()
+    met = select(excursion).where(
+        excursion.c.container_code.in_(around),
+        excursion.c.annulled_at.is_(None),
+        excursion.c.last_at >= min(places.values()),
+    )
+    for row in session.execute(met.order_by(excursion.c.code)).all():
+        head = head_of(session, act, NOW, subject=None, site=row.site_code)
+        span = Span(row.began_at, row.last_at, row.ended_at, row.measure, row.outside, row.peak)
+        _change(session, Cause(act, head, event, None, only_adds=True), row, span, done)
+    return done.appended
 
 
 def _settled_after(
@@ -194,7 +232,7 @@ def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, 
         )
     ).all()
     known = {item.specimen_code for item in items}
-    added, removed = affected.keys() - known, known - affected.keys()
+    added, removed = affected.keys() - known, set() if cause.only_adds else known - affected.keys()
     again = _exposed_again(session, row, span, {item.specimen_code for item in items if item.decision is not None})
     freed = removed - {item.specimen_code for item in items if item.decision is not None}
     signature = _signed(session, cause, row) if freed else None

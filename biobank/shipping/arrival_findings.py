@@ -28,6 +28,7 @@ COLD = Finding("arrived_too_cold", HoldKind.TEMPERATURE)
 LATE = Finding("arrived_after_the_hold_time", HoldKind.TEMPERATURE)
 UNREAD = Finding("temperature_record_incomplete", HoldKind.TEMPERATURE)
 UNRECORDED = Finding("no_temperature_record", HoldKind.TEMPERATURE)
+UNTOLD = Finding("temperature_not_read", HoldKind.TEMPERATURE)
 UNSENT = Finding("arrived_without_being_sent", HoldKind.IDENTITY)
 NAMELESS = Finding("travelled_with_an_unlabelled_tube", HoldKind.IDENTITY)
 
@@ -55,7 +56,8 @@ class Seen:
 class Sent:
     """How something travelled: within which temperatures, under which seal, and until when its shipper was cold.
 
-    `unrecorded`: a logger travelled with it, and no file of that has been read yet; `seal_unseen`: nobody has looked at its seal.
+    `unrecorded`: a logger travelled with it, and no file of that has been read yet; `seal_unseen`: nobody has looked at its seal;
+    `untold`: frozen material travelled, and nobody has read how cold it came.
     """
 
     limits: PlaceLimits
@@ -63,6 +65,7 @@ class Sent:
     cold_until: datetime | None = None
     unrecorded: bool = False
     seal_unseen: bool = False
+    untold: bool = False
 
 
 def possible_temperature(limits: PlaceLimits, temperature_mc: int, at: datetime) -> None:
@@ -104,6 +107,7 @@ def findings_of(sent: Sent, seen: Seen) -> list[Finding]:
         (LATE, sent.cold_until is not None and seen.at > sent.cold_until),
         (UNREAD, seen.logged is not None and bool(seen.logged.unread)),
         (UNRECORDED, sent.unrecorded and seen.logged is None),
+        (UNTOLD, sent.untold and not degrees),
         (NAMELESS, seen.nameless > 0),
     )
     return [finding for finding, found in said if found]

@@ -29,7 +29,7 @@ from biobank.custody.models import custody
 from biobank.custody.queries import last_event_at
 from biobank.custody.recording import NOW, Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
-from biobank.custody.states import HoldScope, State, StreamKind
+from biobank.custody.states import Condition, HoldScope, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
@@ -38,6 +38,7 @@ from biobank.shipping.arrival_findings import (
     SEAL_UNSEEN,
     UNRECORDED,
     UNSENT,
+    UNTOLD,
     Finding,
     Seen,
     Sent,
@@ -58,7 +59,7 @@ from biobank.shipping.schemas import (
     ShipmentRefuseRequest,
 )
 from biobank.shipping.seals import boxes_unseen, own_seal_unseen
-from biobank.shipping.shipment_queries import detail_of, get_shipment, item, manifest_of, row_of, shipment
+from biobank.shipping.shipment_queries import detail_of, get_shipment, item, kinds_inside, manifest_of, row_of, shipment
 from biobank.shipping.travel_limits import limits_of_shipment
 from biobank.specimens.resolving import tube_named
 from biobank.specimens.scanned_labels import note_outdated
@@ -213,7 +214,8 @@ def compare(
     `row`: its locked row; `received`: its tubes of which the receipt is recorded already. Answers what was written, too.
     """
     unseen = bool(received) and own_seal_unseen(session, row)
-    sent = replace(_sent(session, row), unrecorded=_has_no_record(session, row), seal_unseen=unseen)
+    untold = bool(received) and _nobody_read_it(session, row)
+    sent = replace(_sent(session, row), unrecorded=_has_no_record(session, row), seal_unseen=unseen, untold=untold)
     findings = findings_of(sent, seen)
     appended = _hold_shipment(session, act, row, findings, given)
     event = Compared(
@@ -261,11 +263,37 @@ def _has_no_record(session: Session, row: Any) -> bool:
     """Say whether a logger travelled with a shipment of which no file has been read."""
     if row.logger is None:
         return False
-    hashes = func.convert_from(event_table.c.entry, "UTF8").cast(JSONB)["body"]["logger_sha256"].astext
+    return not _is_said(session, row, "logger_sha256")
+
+
+def _nobody_read_it(session: Session, row: Any) -> bool:
+    """Say whether frozen material travelled in a shipment of which nobody has read any temperature."""
+    if not any(condition == Condition.FROZEN for _, condition in kinds_inside(session, row.code)):
+        return False
+    if _is_said(session, row, "logger_sha256") or _is_said(session, row, "temperature_mc"):
+        return False
+    said = func.convert_from(event_table.c.entry, "UTF8").cast(JSONB)["body"]["temperature_mc"].astext
+    tubes = select(item.c.specimen_code).where(item.c.shipment_code == row.code)
     read = select(event_table.c.seq).where(
-        event_table.c.stream_kind == StreamKind.SHIPMENT.value, event_table.c.stream_id == row.code, hashes.is_not(None)
+        event_table.c.stream_kind == StreamKind.SPECIMEN.value,
+        event_table.c.stream_id.in_(tubes),
+        event_table.c.kind.in_(_ARRIVING),
+        event_table.c.occurred_at >= row.dispatched_at,
+        said.is_not(None),
     )
     return session.execute(read.limit(1)).first() is None
+
+
+_ARRIVING = ("specimen.received", "specimen.delivered", "specimen.refused")
+
+
+def _is_said(session: Session, row: Any, member: str) -> bool:
+    """Say whether an event of a shipment (its row) states a member of its body."""
+    said = func.convert_from(event_table.c.entry, "UTF8").cast(JSONB)["body"][member].astext
+    read = select(event_table.c.seq).where(
+        event_table.c.stream_kind == StreamKind.SHIPMENT.value, event_table.c.stream_id == row.code, said.is_not(None)
+    )
+    return session.execute(read.limit(1)).first() is not None
 
 
 def judge_arrival(session: Session, act: Act, code: str, arrival: Arrival) -> list[Appended]:
@@ -275,9 +303,11 @@ def judge_arrival(session: Session, act: Act, code: str, arrival: Arrival) -> li
     """
     row = row_of(session, code)
     singly = not arrival.seals_follow
-    sent = replace(_sent(session, row), seal_unseen=singly and own_seal_unseen(session, row))
+    sent = _sent(session, row)
+    if singly:
+        sent = replace(sent, seal_unseen=own_seal_unseen(session, row), untold=_nobody_read_it(session, row))
     degrees: list[int | None] = [*sorted({one for _, event in arrival.tubes for one in degrees_of(event)})]
-    nameless = sum(getattr(event, "label_legible") is False for _, event in arrival.tubes)  # noqa: B009
+    nameless = sum(getattr(event, "label_legible", None) is False for _, event in arrival.tubes)
     seen = [Seen(arrival.at, temperature_mc=one, nameless=nameless) for one in degrees or [None]]
     found = {finding: None for one in seen for finding in findings_of(sent, one)}
     boxes = boxes_unseen(session, row, received=[tube for tube, _ in arrival.tubes]) if singly else []
@@ -304,7 +334,8 @@ def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest
         temperature_mc=request.temperature_mc,
     )
     specimens = load(session, wanted, lock=True, holds=True)
-    appended = record(session, act, [Move(specimens[name], event, site=row.from_site) for name in wanted], request)
+    moves = [Move(specimens[name], event, site=row.from_site) for name in wanted]
+    appended = record(session, act, moves, request, seals_follow=True)
     at = request.occurred_at or act.at
     logged = logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at), longest_gap(act))
     seen = Seen(
@@ -313,8 +344,15 @@ def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest
         logged=logged,
         logger_sha256=request.logger_sha256,
     )
-    sent = replace(_sent(session, row), unrecorded=_has_no_record(session, row))
+    # Nobody is asked here how the seals were: what was not looked at before is held.
+    sent = replace(
+        _sent(session, row),
+        unrecorded=_has_no_record(session, row),
+        seal_unseen=own_seal_unseen(session, row),
+        untold=_nobody_read_it(session, row),
+    )
     appended += _hold_shipment(session, act, row, findings_of(sent, seen), request)
+    appended += _hold_unseen(session, act, row, boxes_unseen(session, row, received=wanted), request)
     back = SentBack(specimens=tuple(wanted), reason=request.reason, logger_sha256=request.logger_sha256, **logged_members(logged))
     appended.append(_record_on_shipment(session, act, code, back, row.from_site, request))
     appended += _close_if_settled(session, act, code, row.from_site, request)
@@ -426,7 +464,11 @@ def _close_if_settled(session: Session, act: Act, code: str, site: str, given: C
     lost = {State.MISSING.value, State.LOST.value}
     row = row_of(session, code)
     # Its tubes may have arrived one by one, or come back: then nobody was asked for the logger or the seals.
-    never = ((UNRECORDED, _has_no_record(session, row)), (SEAL_UNSEEN, own_seal_unseen(session, row)))
+    never = (
+        (UNRECORDED, _has_no_record(session, row)),
+        (SEAL_UNSEEN, own_seal_unseen(session, row)),
+        (UNTOLD, _nobody_read_it(session, row)),
+    )
     held = _hold_shipment(session, act, row, [finding for finding, found in never if found], given)
     held += _hold_unseen(session, act, row, boxes_unseen(session, row), given)
     closed = Closed(unaccounted=tuple(line.specimen for line in lines if line.state in lost))

@@ -37,6 +37,7 @@ class Dispatched(Event):
         NO_OFFER
         | INTO_THE_COLD
         | {
+            "out_since": body("out_since"),
             "custodian_kind": set_to(CustodianKind.COURIER.value),
             "custodian_id": body("courier"),
             "shipment_code": body("shipment"),
@@ -50,6 +51,7 @@ class Dispatched(Event):
     evidence: str | None = Field(default=None, pattern=REFERENCE, description="Reference of the courier's recorded acceptance.")
     from_site: str = CODE
     to_site: str = CODE
+    out_since: str | None = Field(default=None, max_length=32, description="Sent in nothing that keeps it cold: since when.")
 
 
 class ShippedBack(Event):

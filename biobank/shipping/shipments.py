@@ -10,11 +10,12 @@ from biobank.acts.codes import new_code
 from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.custody.custodians import NotTheCustodian
+from biobank.custody.exposure import cold_at
 from biobank.custody.ledger import Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move, acknowledge, head_of, record, require_expected
 from biobank.custody.snapshots import get_all_visible
-from biobank.custody.states import CustodianKind, State, StreamKind
+from biobank.custody.states import Condition, CustodianKind, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, MalformedRequest, NotFound, raise_first
 from biobank.foundation.from_above import FromAbove
@@ -26,7 +27,7 @@ from biobank.shipping.handover_rules import EvidenceRequired
 from biobank.shipping.onward import require_onward
 from biobank.shipping.schemas import ShipmentAnswer, ShipmentRequest
 from biobank.shipping.shipment_queries import detail_of, item, shipment
-from biobank.storage.rules import Standing, class_faults
+from biobank.storage.rules import CRYOGENIC, Standing, class_faults
 
 clinics_of_withdrawals: FromAbove[Callable[[Session, Collection[str]], dict[str, str]]] = FromAbove("withdrawals")
 """The site of the clinic of each withdrawal, by its code."""
@@ -86,7 +87,10 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
         to_site=request.to_site,
     )
     tubes = sorted(specimens, key=lambda s: s.code)
-    appended = record(session, act, [Move(s, event, site=request.from_site) for s in tubes], request)
+    since = rfc3339(cold_at(act, request.occurred_at, request.paper))
+    warm = event.model_copy(update={"out_since": since})
+    moves = [Move(s, warm if _travels_warm(s, request) else event, site=request.from_site) for s in tubes]
+    appended = record(session, act, moves, request)
     head = head_of(session, act, request, subject=None, site=request.from_site)
     created = Created(
         from_site=request.from_site,
@@ -140,6 +144,12 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
     appended += append(session, [*(Fact(StreamKind.SHIPMENT, code, e, head) for e in (created, packed)), *sealed])
     keep_warnings(session, act, carrier.warned, request, used_in=code, site=request.from_site)
     return ShipmentAnswer(**detail_of(session, code).model_dump(), receipt=acknowledge(act, appended))
+
+
+def _travels_warm(specimen: Snapshot, request: ShipmentRequest) -> bool:
+    """Say whether nothing says that a frozen tube travels in the cold: no shipper, no class of cold. Its clock runs on. Pure."""
+    frozen = specimen.projection.condition == Condition.FROZEN.value
+    return frozen and request.shipper is None and request.temperature_class not in CRYOGENIC
 
 
 def _require_sites(session: Session, request: ShipmentRequest) -> None:

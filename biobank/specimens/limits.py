@@ -68,6 +68,8 @@ class SetLimits(Circumstances):
             raise ValueError("a budget has both an amber and a red time")
         if self.warm_amber_s is not None and self.warm_red_s is not None and self.warm_red_s < self.warm_amber_s:
             raise ValueError("red comes after amber")
+        if self.warm_red_s is not None and self.condition is not Condition.FROZEN:
+            raise ValueError("a budget is of frozen material; of any other say for how long it is fit for use")
         if self.warm_red_s is not None and self.source is None:
             raise ValueError("a budget says its source: a validation, a procedure or a publication")
         return self

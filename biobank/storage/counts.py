@@ -5,25 +5,28 @@ ends it. One that differs is counted again by another person, and what both peop
 neither time. A tube seen in another place than recorded is recorded as seen there; only a move moves it.
 """
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from pydantic import AwareDatetime, BaseModel
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, insert, or_, select, tuple_, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.custody.chronology import OutOfOrder
+from biobank.custody.entry import Head
 from biobank.custody.ledger import Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.recording import Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import State, StreamKind
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import is_code
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.foundation.paging import Listed, Paging, read_page
@@ -31,9 +34,10 @@ from biobank.foundation.scanned_text import tidy
 from biobank.specimens.resolving import codes_named
 from biobank.specimens.scanned_labels import note_outdated
 from biobank.storage import queries
-from biobank.storage.events import ContainerCounted, CountResolved, Sighted
+from biobank.storage.events import OF_ITS_PLACE, ContainerCounted, CountResolved, Sighted
 from biobank.storage.models import stock_count, stock_count_line
 from biobank.storage.schemas import CountAnswer, CountBlind, CountRequest, CountTaken, ResolveCount
+from biobank.transparency.models import event as event_table
 
 Status = Literal["agreed", "to_recount", "to_resolve", "resolved"]
 
@@ -128,12 +132,12 @@ def counting_refusals(actor: Actor, row: Any, found: Any, people: Sequence[str] 
     return [one for one in refusals if one is not None]
 
 
-def resolving_refusals(actor: Actor, row: Any, found: Any) -> list[Refusal]:
-    """Return why the actor may not resolve the count of a place now. Pure."""
+def resolving_refusals(actor: Actor, row: Any, found: Any, people: Collection[str] = ()) -> list[Refusal]:
+    """Return why the actor may not resolve the count of a place now. Pure. `people`: other hands than the actor's."""
     refusals: list[Refusal | None] = [actor.refusal(Permission.QUALITY_DECIDE, at=row.site_code)]
     if found is None or found.recounted_at is None:
         refusals.append(NothingToResolve(f"No count of {row.code} waits to be resolved.", subject=row.code))
-    elif actor.code in (*found.counted_by, *found.recounted_by):
+    elif not {actor.code, *people}.isdisjoint((*found.counted_by, *found.recounted_by)):
         said = f"You counted {row.code}. Somebody else of quality resolves it."
         refusals.append(SameCounter(said, subject=row.code))
     return [one for one in refusals if one is not None]
@@ -146,18 +150,44 @@ def count(session: Session, act: Act, code: str, request: CountBlind) -> CountTa
     tubes = load(session, sorted({*inside, *(one for one in scanned if is_code(one))}), lock=True)
     row = queries.get_container(session, act.actor, code, lock=True)
     found = open_count(session, code)
-    raise_first(counting_refusals(act.actor, row, found, request.performed_by))
+    head = head_of(session, act, request, subject=None, site=row.site_code)
+    people = _hands(head)
+    raise_first(counting_refusals(act.actor, row, found, people))
+    _require_as_it_stood(session, head, code, tubes)
     expected = {one for one in queries.specimens_inside(session, code) if one in tubes and tubes[one].state is State.STORED}
     compared = compare(expected, scanned, tubes)
-    head = head_of(session, act, request, subject=None, site=row.site_code)
     event = compared.event("first" if found is None else "second")
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
     done += record(session, act, _sightings(tubes, compared.elsewhere, code, row.site_code, done[0].leaf_hash), request)
-    people = sorted({act.actor.code, *request.performed_by})
     status = _keep(session, act, row, found, people, done[0].leaf_hash, compared.differs)
     if status == "to_resolve":
         _keep_lines(session, found.id, tubes, compared.missing, compared.elsewhere, code)
     return CountTaken(container=code, scanned=len(scanned), status=status, receipt=acknowledge(act, done))
+
+
+def _hands(head: Head) -> list[str]:
+    """Whose count it is: of the login, and of everybody whom the entry names, the two people of a form among them."""
+    return sorted({head.by, *(one.user for one in head.performed)})
+
+
+def _require_as_it_stood(session: Session, head: Head, code: str, tubes: Mapping[str, Snapshot]) -> None:
+    """Raise OutOfOrder for a count of a time since which one of these tubes went elsewhere, or the place did: it is compared with
+    how they stand now.
+    """
+    if head.occurred_at >= head.recorded_at:
+        return
+    e = event_table.c
+    changed = [("specimen", one.code, one.state_seq) for one in tubes.values()]
+    of_tubes = and_(tuple_(e.stream_kind, e.stream_id, e.seq).in_(changed))
+    of_place = and_(e.stream_kind == "container", e.stream_id == code, e.kind.in_(sorted(OF_ITS_PLACE)))
+    later = select(e.stream_id).where(or_(of_tubes, of_place), e.occurred_at > head.occurred_at).order_by(e.stream_id).limit(1)
+    moved = session.execute(later).scalar()
+    if moved is not None:
+        raise OutOfOrder(
+            f"{moved} was moved after {rfc3339(head.occurred_at)}: what was counted then cannot be compared with the record of "
+            "now. Count again.",
+            subject=moved,
+        )
 
 
 def _sightings(tubes: dict[str, Snapshot], seen: Sequence[str], code: str, site: str, counted: bytes) -> list[Move]:
@@ -208,7 +238,9 @@ def resolve_count(session: Session, act: Act, code: str, request: ResolveCount) 
     """
     row = queries.get_container(session, act.actor, code, lock=True)
     found = open_count(session, code)
-    raise_first(resolving_refusals(act.actor, row, found))
+    relies_on = () if found is None else (bytes(found.counted_event), bytes(found.recounted_event or found.counted_event))
+    head = head_of(session, act, request, subject=None, site=row.site_code, relies_on=relies_on)
+    raise_first(resolving_refusals(act.actor, row, found, _hands(head)))
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     lines = findings_of(session, found.id)
     event = CountResolved(
@@ -219,8 +251,6 @@ def resolve_count(session: Session, act: Act, code: str, request: ResolveCount) 
         reason=request.reason,
         signature=str(signature.id),
     )
-    relies_on = (bytes(found.counted_event), bytes(found.recounted_event))
-    head = head_of(session, act, request, subject=None, site=row.site_code, relies_on=relies_on)
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
     session.execute(
         update(stock_count)
@@ -247,9 +277,12 @@ def count_container(session: Session, act: Act, request: CountRequest) -> CountA
     require_no_open_count(session, code)
     expected = set(queries.specimens_inside(session, code))
     scanned = _said_by(session, act, request.scanned)
-    compared = compare(expected, scanned, load(session, [s for s in scanned - expected if is_code(s)]))
+    tubes = load(session, sorted({*expected, *(one for one in scanned if is_code(one))}), lock=True)
+    compared = compare(expected, scanned, tubes)
     head = head_of(session, act, request, subject=None, site=row.site_code)
+    _require_as_it_stood(session, head, code, tubes)
     done = append(session, [Fact(StreamKind.CONTAINER, code, compared.event(None), head)])
+    done += record(session, act, _sightings(tubes, compared.elsewhere, code, row.site_code, done[0].leaf_hash), request)
     return CountAnswer(
         container=code,
         expected=compared.expected,

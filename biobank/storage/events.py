@@ -40,7 +40,7 @@ class Stored(Event):
     container: str = PLACE
     position: str | None = Field(default=None, pattern=r"^PS-[0-9A-Z]{7}$")
     site: str = CODE
-    exposure_s: int | None = Field(default=None, ge=0, le=86_400, description="Seconds outside the cold before this.")
+    exposure_s: int | None = Field(default=None, ge=0, le=86_400, description="Seconds outside the cold, as a person says.")
     out_since: str | None = Field(default=None, pattern=INSTANT, description="The place does not keep it cold: since when.")
 
 
@@ -61,6 +61,7 @@ class Moved(Event):
     container: str = PLACE
     position: str | None = Field(default=None, pattern=r"^PS-[0-9A-Z]{7}$")
     site: str = CODE
+    exposure_s: int | None = Field(default=None, ge=0, le=86_400, description="Seconds outside the cold, as a person says.")
     out_since: str | None = Field(default=None, pattern=INSTANT, description="The place does not keep it cold: since when.")
 
 
@@ -85,6 +86,7 @@ class Safeguarded(Event):
     position: str | None = Field(default=None, pattern=r"^PS-[0-9A-Z]{7}$")
     site: str = CODE
     reason: str = Field(default="cold_first", pattern=r"^[a-z0-9_]{2,40}$")
+    exposure_s: int | None = Field(default=None, ge=0, le=86_400, description="Seconds outside the cold, as a person says.")
     out_since: str | None = Field(default=None, pattern=INSTANT, description="The place does not keep it cold: since when.")
 
 

@@ -15,9 +15,9 @@ from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import TO_QUARANTINE, Snapshot
-from biobank.custody.recording import Circumstances, Move, acknowledge, head_of, record
+from biobank.custody.recording import Circumstances, Move, acknowledge, came_late, head_of, record
 from biobank.custody.snapshots import load
-from biobank.custody.states import CustodianKind, StreamKind
+from biobank.custody.states import CustodianKind, State, StreamKind
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.foundation.names import name_key
 from biobank.storage import queries
@@ -95,11 +95,19 @@ def carry(
     along = CarriedAlong(container=code, container_event=event_hash, site=site)
     with_site = CarriedAlong(container=code, container_event=event_hash, site=site, custodian=site)
     done += end_lifts(session, code, head)
-    moves = [
-        Move(specimens[row.code], with_site if _changes_hands(specimens[row.code], site) else along, site=site) for row in inside
-    ]
+    moves = [_along(specimens[row.code], along, with_site) for row in inside]
     done += record(session, act, [*moves, *clock_moves(session, specimens, head)], given)
+    if head.occurred_at < head.recorded_at:
+        done += came_late.get()(session, act, {code: head.occurred_at}, done[0])
     return Carried(done, len(inside), warnings)
+
+
+def _along(tube: Snapshot, along: CarriedAlong, with_site: CarriedAlong) -> Move:
+    """What is recorded of a tube whose container went elsewhere. One that is out of it stays where it is in somebody's hand."""
+    own = tube.projection.site_code
+    if tube.state is State.CHECKED_OUT and own is not None:
+        return Move(tube, along.model_copy(update={"site": own}), site=own)
+    return Move(tube, with_site if _changes_hands(tube, along.site) else along, site=along.site)
 
 
 def _changes_hands(tube: Snapshot, site: str) -> bool:

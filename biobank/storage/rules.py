@@ -113,6 +113,8 @@ def standing_of(chain: "list[Any]") -> Standing:
     cold = [row.temperature_class for row in reached if row.kind in COOLING and row.temperature_class is not None]
     named = [row.temperature_class for row in reached if row.temperature_class is not None]
     temperature, own = next(iter(cold or named), None), reached[-1]
+    if temperature is None and own.kind == "room":
+        temperature = "ambient"  # as its limits have it: a room that nobody gave a class keeps nothing frozen
     return Standing(
         chain[0].code,
         temperature,

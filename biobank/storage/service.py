@@ -25,7 +25,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import MalformedRequest, NotFound, Refusal, raise_first
 from biobank.storage import queries
 from biobank.storage.allocation import Slot
-from biobank.storage.events import Moved, Stored
+from biobank.storage.events import Moved
 from biobank.storage.placing import SLOT_UNKNOWN, Box, assign_slots, placing_event, placing_refusals, read_box, said_of
 from biobank.storage.schemas import (
     Placement,
@@ -180,13 +180,12 @@ def event_for(specimen: Snapshot, box: Box, slot: Slot | None, exposure_s: int |
         "container": box.code,
         "position": None if slot is None else slot.code,
         "site": box.row.site_code,
+        "exposure_s": exposure_s,
     }
     if not box.standing.keeps(specimen.projection.condition):
         common["out_since"] = rfc3339(at)
     if kind is Moved:
         common["from_position"] = specimen.projection.position_code
-    if kind is Stored:
-        common["exposure_s"] = exposure_s
     return kind(**common)
 
 

@@ -12,8 +12,9 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.models import custody
-from biobank.custody.states import State
+from biobank.custody.states import Condition, State
 from biobank.foundation.paging import Listed, Paging, read_page
+from biobank.specimens.models import specimen
 
 Within = Literal["tank", "room", "site"]
 
@@ -44,7 +45,16 @@ def _stock(*where: Any) -> Any:
     return (
         select(custody.c.donor_code.label("donor"), *_SPOTS, func.count().label("units"))
         .join(_DOWN, _DOWN.c.code == custody.c.container_code)
-        .where(custody.c.state.in_(_HELD), custody.c.donor_code.is_not(None), *where)
+        .join(specimen, specimen.c.code == custody.c.code)
+        .where(
+            custody.c.state.in_(_HELD),
+            custody.c.donor_code.is_not(None),
+            # What is kept for tests, or can be given to nobody, is no stock.
+            specimen.c.purpose == "therapeutic",
+            custody.c.quality != "rejected",
+            custody.c.condition != Condition.THAWED.value,
+            *where,
+        )
         .group_by(custody.c.donor_code, *_SPOTS)
     )
 

@@ -89,7 +89,12 @@ def _specimens(since: Any, *where: Any) -> Select[Any]:
 
 _THAWED_AT = (
     select(func.max(event.c.occurred_at))
-    .where(event.c.stream_kind == "specimen", event.c.stream_id == custody.c.code, event.c.kind == "specimen.thawed")
+    .where(
+        event.c.stream_kind == "specimen",
+        event.c.stream_id == custody.c.code,
+        # What was made of thawed material, or came thawed, has been so from its beginning.
+        or_(event.c.kind == "specimen.thawed", event.c.seq == 1),
+    )
     .scalar_subquery()
 )
 _THAWED_STATES = ("in_process", "checked_out", "issued", "delivered", "received", "in_transit", "stored")

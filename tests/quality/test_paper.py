@@ -14,7 +14,7 @@ from tests import seed
 from tests.conftest import Api, Client
 from tests.quality.test_deviations import stored as attached
 from tests.storage.test_every_way_of_placing import a_tube, seq_of
-from tests.withdrawals.stories import ago, kinds_of, later, refused
+from tests.withdrawals.stories import a_story, ago, kinds_of, later, refused, sealed
 
 ME, COLLEAGUE, THIRD = (seed.USERS[name].code for name in ("lab_tech", "lab_tech2", "quality"))
 LOOKED = {"kind": "specimen.inspected", "container_intact": True, "label_legible": True, "contents_as_expected": True}
@@ -96,6 +96,24 @@ def test_an_observation_is_not_dated_into_a_time_when_the_state_forbade_it(api: 
     gap = refused(sampled(ago(hours=1)), 409, "out_of_order")
     assert "it was missing then" in gap["detail"]
     assert sampled(ago(hours=2)).status_code == 201
+
+
+def test_nothing_is_thawed_for_a_patient_in_a_time_when_it_stood_in_its_slot(api: Api) -> None:
+    story = a_story(api).up_to("approve")
+    later(api, minutes=10)
+    then = ago(minutes=5)
+    for step in (story.pick, story.confirm, story.issue, story.receive):
+        sealed(api)
+        assert step().status_code in (200, 201)
+    body = {"tube": story.vials[0], "method": "water bath 37 C", "duration_s": 90}
+
+    def thawed(**more: Any) -> Any:
+        return api.clinic_staff.post(f"/withdrawals/{story.code}/thaw", json=body | more)
+
+    early = refused(thawed(occurred_at=then, late_entry=True, reason_text="from memory"), 409, "out_of_order")
+
+    assert "it was stored then" in early["detail"]
+    assert thawed().status_code == 200
 
 
 AT = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)

@@ -14,6 +14,7 @@ from tests.conftest import Api, Client
 from tests.shipping.stories import kinds_of, now_of, offer, refused, ship, shipped, tubes
 from tests.shipping.test_shipments import close_settled, holds_of, receive
 from tests.specimens.stories import made
+from tests.storage.test_storing import a_box
 from tests.withdrawals import stories as withdrawals
 from tests.withdrawals.test_journeys import body_of
 
@@ -81,9 +82,17 @@ def test_a_logger_that_travelled_and_was_never_read_holds_what_travelled_by_whic
     codes = [shipped(api, one, temperature_class="ln2_vapour", logger="LOG-7") for one in (compared, singly, back)]
 
     assert receive(api, codes[0], compared).json()["findings"] == ["no_temperature_record"]
-    body = {"kind": "specimen.received", "site": "NORTH", "expected_seq": now_of(api, singly[0])["seq"]}
+    body = {
+        "kind": "specimen.received",
+        "site": "NORTH",
+        "temperature_mc": -150_000,
+        "expected_seq": now_of(api, singly[0])["seq"],
+    }
     assert api.north_tech.post(f"/specimens/{singly[0]}/events", json=body).status_code == 201
-    assert api.lab_tech.post(f"/shipments/{codes[2]}/refuse", json={"reason": "too_warm"}).status_code == 200
+    assert (
+        api.lab_tech.post(f"/shipments/{codes[2]}/refuse", json={"reason": "too_warm", "temperature_mc": -150_000}).status_code
+        == 200
+    )
     close_settled(api)
 
     assert [holds_of(api, code) for code in codes] == [["no_temperature_record"]] * 3
@@ -272,9 +281,19 @@ def test_nobody_arrives_within_the_hold_time_by_stating_a_time(api: Api) -> None
     said = {"occurred_at": rfc3339(clock.now() - timedelta(hours=8)), "late_entry": True, "reason_text": "Written down later."}
 
     assert receive(api, codes[0], compared, **said).status_code == 200
-    body = {"kind": "specimen.received", "site": "NORTH", "expected_seq": now_of(api, singly[0])["seq"]} | said
+    body = {
+        "kind": "specimen.received",
+        "site": "NORTH",
+        "temperature_mc": -150_000,
+        "expected_seq": now_of(api, singly[0])["seq"],
+    } | said
     assert api.north_tech.post(f"/specimens/{singly[0]}/events", json=body).status_code == 201
-    assert api.lab_tech.post(f"/shipments/{codes[2]}/refuse", json={"reason": "not_home"} | said).status_code == 200
+    assert (
+        api.lab_tech.post(
+            f"/shipments/{codes[2]}/refuse", json={"reason": "not_home", "temperature_mc": -150_000} | said
+        ).status_code
+        == 200
+    )
 
     assert [holds_of(api, code) for code in codes] == [["arrived_after_the_hold_time"]] * 3
 
@@ -302,9 +321,17 @@ def test_a_seal_that_was_looked_at_once_is_not_asked_for_again_and_no_receipt_go
     assert receive(api, codes[0], twice[:1]).json()["findings"] == []
     assert receive(api, codes[0], twice[1:], seal_intact=None).json()["findings"] == []
     assert receive(api, unsealed, bare, seal_intact=None).json()["findings"] == []
-    body = {"kind": "specimen.received", "site": "NORTH", "expected_seq": now_of(api, singly[0])["seq"]}
+    body = {
+        "kind": "specimen.received",
+        "site": "NORTH",
+        "temperature_mc": -150_000,
+        "expected_seq": now_of(api, singly[0])["seq"],
+    }
     assert api.north_tech.post(f"/specimens/{singly[0]}/events", json=body).status_code == 201
-    assert api.lab_tech.post(f"/shipments/{codes[2]}/refuse", json={"reason": "too_warm"}).status_code == 200
+    assert (
+        api.lab_tech.post(f"/shipments/{codes[2]}/refuse", json={"reason": "too_warm", "temperature_mc": -150_000}).status_code
+        == 200
+    )
     close_settled(api)
 
     assert [holds_of(api, code) for code in codes] == [[], ["seal_not_checked"], ["seal_not_checked"]]
@@ -329,7 +356,7 @@ def test_what_is_received_singly_is_held_at_once_where_nobody_looked_at_its_seal
     boxes = boxed(api, three).json()["code"]
 
     for one in (whole[0], three[0]):
-        body = {"kind": "specimen.received", "site": "NORTH", "expected_seq": now_of(api, one)["seq"]}
+        body = {"kind": "specimen.received", "site": "NORTH", "temperature_mc": -150_000, "expected_seq": now_of(api, one)["seq"]}
         assert api.north_tech.post(f"/specimens/{one}/events", json=body).status_code == 201
 
     assert [holds_of(api, one) for one in (sealed, f"{boxes}_1", f"{boxes}_2")] == [
@@ -382,3 +409,70 @@ def test_what_travels_is_judged_by_the_stricter_limits_of_the_sites(api: Api) ->
     ]
 
     assert arrived == [["arrived_too_warm"]] * 3
+
+
+def late_into_quarantine(api: Api, tube: str) -> Any:
+    safe = a_box(api, name=f"Safe {tube}", site="NORTH", purpose="quarantine", temperature_class="ln2_vapour")
+    return api.north_tech.post(f"/specimens/{tube}/store", json={"container": safe})
+
+
+@pytest.mark.parametrize("way", ["store", "evacuate"])
+def test_what_is_brought_into_the_cold_straight_from_the_road_is_judged_as_an_arrival(api: Api, way: str) -> None:
+    (tube,) = tubes(api, 1, frozen=True)
+    due = rfc3339(clock.now() + timedelta(hours=24))
+    code = shipped(api, [tube], temperature_class="ln2_vapour", cold_until=due, seal="S-1")
+    withdrawals.later(api, hours=120)
+
+    if way == "store":
+        answer = late_into_quarantine(api, tube)
+    else:
+        safe = a_box(api, kind="tank", name="Safe", site="NORTH", rows=None, cols=None, purpose="evacuation")
+        answer = api.north_tech.post(f"/storage-containers/{safe}/evacuate", json={"scanned": [tube]})
+
+    assert answer.status_code in (200, 201), answer.text
+    assert holds_of(api, code) == ["arrived_after_the_hold_time", "seal_not_checked", "temperature_not_read"]
+
+
+def test_frozen_material_of_which_nobody_read_how_cold_it_came_is_held_by_whichever_way_it_arrived(api: Api) -> None:
+    ways = [tubes(api, 1, frozen=True) for _ in range(4)]
+    codes = [shipped(api, one, temperature_class="ln2_vapour") for one in ways]
+    once = tubes(api, 2, frozen=True)
+    read = shipped(api, once, temperature_class="ln2_vapour")
+
+    assert receive(api, codes[0], ways[0], temperature_mc=None).json()["findings"] == ["temperature_not_read"]
+    body = {"kind": "specimen.received", "site": "NORTH", "expected_seq": now_of(api, ways[1][0])["seq"]}
+    assert api.north_tech.post(f"/specimens/{ways[1][0]}/events", json=body).status_code == 201
+    assert api.lab_tech.post(f"/shipments/{codes[2]}/refuse", json={"reason": "not_home"}).status_code == 200
+    assert late_into_quarantine(api, ways[3][0]).status_code == 201
+    assert receive(api, read, once[:1]).json()["findings"] == []
+    assert receive(api, read, once[1:], temperature_mc=None).json()["findings"] == []
+
+    assert [holds_of(api, code) for code in (*codes, read)] == [["temperature_not_read"]] * 4 + [[]]
+
+
+def test_a_frozen_tube_sent_in_nothing_that_keeps_it_cold_goes_on_counting(api: Api) -> None:
+    bare, cold = tubes(api, 1, frozen=True), tubes(api, 1, frozen=True)
+    codes = shipped(api, bare, shipper=None), shipped(api, cold)
+    withdrawals.later(api, hours=5)
+    for code, one in zip(codes, (bare, cold), strict=True):
+        assert receive(api, code, one).status_code == 200
+
+    totals = [api.north_tech.get(f"/specimens/{one[0]}").json()["exposure"]["total_s"] for one in (bare, cold)]
+    assert totals[0] >= 5 * 3600 and totals[1] < 600, totals
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_corrected_arrival_is_judged_as_if_it_had_been_said_at_once(api: Api, alone: bool) -> None:
+    (tube,) = tubes(api, 1, frozen=not alone)
+    client, held, value = api.lab_tech, tube, 60_000
+    if not alone:
+        held = shipped(api, [tube], temperature_class="ln2_vapour")
+        assert receive(api, held, [tube], temperature_mc=-180_000).status_code == 200
+        client, value = api.north_tech, 18_000
+    wrong = [one for one in client.get(f"/specimens/{tube}/custody").json()["items"] if one["kind"] == "specimen.received"][-1]
+    body = {"corrects": wrong["leaf_hash"], "field": "temperature_mc", "value": value, "reason": "sign_mistyped"}
+
+    answer = client.post(f"/specimens/{tube}/amend", json=body | {"expected_seq": now_of(api, tube)["seq"]})
+
+    assert answer.status_code == 201, answer.text
+    assert holds_of(api, held) == ["arrived_too_warm"]

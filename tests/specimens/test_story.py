@@ -17,6 +17,7 @@ from tests.specimens.stories import (
     using,
     vials,
 )
+from tests.unfinished.test_open_acts import open_now
 from tests.withdrawals.stories import by_two, later, sign_and_post
 
 
@@ -147,6 +148,9 @@ def test_thawed_cells_stay_thawed_until_they_are_cultured_and_are_not_frozen_aga
     thawed = made(thaw(api.lab_tech, [frozen | {"seq": frozen["seq"] + 2}]))["specimens"][0]
 
     split = made(run(api.lab_tech, "aliquoting", [using(thawed)], [output("adsc", thawed["amount"], passage=0)]))["specimens"][0]
+    # It is as old as what it was made of is used up: found and timed out like what was thawed.
+    assert ("thaw", split["code"]) in open_now(api)
+    assert api.lab_tech.get("/open-acts").status_code == 200
     refrozen = freeze(api.lab_tech, [split])
     grown = made(run(api.lab_tech, "passage", [using(split)], [culture(10**7, 1)]))["specimens"][0]
     (second,) = vials(api, grown, 1)

@@ -37,7 +37,7 @@ def test_every_condition_has_its_classes_and_a_place_without_a_class_takes_each(
         ("box, rack, freezer, room ambient", None, "freezer"),
         ("box, tank ln2_vapour, room ambient", "ln2_vapour", None),
         ("box, room minus_20", "minus_20", None),
-        ("box, room", None, None),
+        ("box, room", "ambient", None),
         ("box, shelf fridge, room ambient", "ambient", None),
         ("box, rack minus_80, tank, room ambient", "minus_80", None),
     ],

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from sqlalchemy import text
+
 from biobank.custody.snapshots import load
 from tests.conftest import Api
 from tests.factories import make_box
 from tests.pages.visitor import BROWSER, Visitor
 from tests.shipping.stories import now_of, tubes
+from tests.storage.test_storing import a_box
 
 
 def donor_of(api: Api, code: str) -> str:
@@ -50,3 +53,17 @@ def test_donors_whose_whole_stock_one_tank_room_or_site_would_take_are_listed(ap
     assert all(donor in page for donor in only_tank)
     assert donors[1] in saved
     assert donors[2] not in saved
+
+
+def test_what_is_kept_for_tests_hides_no_donor(api: Api) -> None:
+    bank = api.test_bank
+    boxes = [a_box(api, name=f"Box {n}", temperature_class="fridge") for n in range(2)]
+    kept, tested = tubes(api, 2)
+    bank.write(lambda s: s.execute(text("UPDATE specimen SET purpose = 'qc' WHERE code = :code"), {"code": tested}))
+    for tube, box in zip((kept, tested), boxes, strict=True):
+        body = {"container": box, "expected_seq": now_of(api, tube)["seq"]}
+        assert api.lab_tech.post(f"/specimens/{tube}/store", json=body).status_code == 201
+
+    items = api.lab_tech.get("/single-failure-report", params={"within": "tank"}).json()["items"]
+
+    assert [(one["donor"], one["units"]) for one in items] == [(donor_of(api, kept), 1)]
