@@ -2100,6 +2100,8 @@ def upgrade() -> None:
         sa.Column("issuer", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
         sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_specimen_alias_specimen_code")),
         sa.PrimaryKeyConstraint("issuer", "value", name=op.f("pk_specimen_alias")),
         info={"app_may_delete": True},

@@ -26,6 +26,22 @@ if TYPE_CHECKING:
 INSPECTION = "inspection_failed"
 """Why a tube is held that somebody saw damaged, unreadable or with other contents than expected."""
 
+FOUND_ON_ARRIVAL = frozenset(
+    {
+        "seal_broken",
+        "seal_not_checked",
+        "arrived_too_warm",
+        "arrived_too_cold",
+        "arrived_after_the_hold_time",
+        "temperature_record_incomplete",
+        "no_temperature_record",
+        "temperature_not_read",
+        "arrived_without_being_sent",
+        "travelled_with_an_unlabelled_tube",
+    }
+)
+"""Why something is held because of how it came (`shipping/arrival_findings.py`)."""
+
 SEEN = ("container_intact", "label_legible", "contents_as_expected")
 """What is said of a tube by whoever looks at it; "no" to one of them is a failed inspection."""
 

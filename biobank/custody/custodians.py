@@ -39,8 +39,14 @@ def answering_site(specimen: Snapshot) -> str | None:
 
 
 def custodian_refusal(actor: Actor, event: type[Event], specimen: Snapshot) -> NotTheCustodian | None:
-    """Return why the actor may not do this with what somebody else holds, or None. Pure."""
-    return hands_refusal(actor, event, specimen) if needs_custody(event) else None
+    """Return why the actor may not do this with what somebody else holds, or None. Pure.
+
+    What is open to all is so where the specimen is: whoever works only where it is kept, or where its donor is treated, takes
+    nothing out of the hands of people elsewhere.
+    """
+    here = specimen.projection.site_code
+    far = event.taken_from_its_site and event.permission is not None and not actor.may(event.permission, at=here)
+    return hands_refusal(actor, event, specimen) if needs_custody(event) or far else None
 
 
 def hands_refusal(actor: Actor, event: type[Event], specimen: Snapshot) -> NotTheCustodian | None:

@@ -250,10 +250,7 @@ def permission_refusal(actor: Actor, event: type[Event], specimen: Snapshot, sit
     if takes_it_there(event):
         places: tuple[str | None, ...] = (site,)
     else:
-        # Not from where it is kept or treated: it would be taken out of the hands of people elsewhere.
-        here = specimen.projection.site_code
-        there = specimen.sites if here is None else (here,)
-        places = there if event.taken_from_its_site else (*specimen.sites, site)
+        places = specimen.sites if event.taken_from_its_site else (*specimen.sites, site)
     if actor.may(event.permission, at=places):
         return None
     return NotPermitted(
@@ -379,23 +376,14 @@ def record(
             head = replace(head, comment=move.words)
         sites = frozenset(filter(None, (site, specimen.home_site_code)))
         happened = with_clock(move.event, specimen, head, partial(limits, sites=sites))
-        facts.append(
-            Fact(
-                StreamKind.SPECIMEN,
-                specimen.code,
-                happened,
-                head,
-                move.specimen if specimen.seq else None,
-                specimen.donor_code,
-            )
-        )
+        before = move.specimen if specimen.seq else None
+        facts.append(Fact(StreamKind.SPECIMEN, specimen.code, happened, head, before, specimen.donor_code))
         seen[specimen.code] = advanced(specimen, happened, head)
         place = seen[specimen.code].projection.container_code
         if place is not None and "container_code" in event.effect and head.occurred_at < head.recorded_at:
             late[place] = min(head.occurred_at, late.get(place, head.occurred_at))
         contradicts = earlier_by_words(specimen, seen[specimen.code], event, head, given.reason_text)
-        if contradicts is not None:
-            raise contradicts
+        raise_first([] if contradicts is None else [contradicts])
         if crosses_red(specimen, seen[specimen.code], partial(limits, sites=sites)) and not held_while_out(session, specimen):
             too_warm[specimen.code] = head
         if event.places_hold is not None:
@@ -433,10 +421,9 @@ def record(
 
 def _in_order(given: Circumstances, specimen: Snapshot) -> Circumstances:
     """Date what puts cold first not before the tube's own last event: one tube of a rack keeps the others out of no cold."""
-    last = specimen.last_occurred_at
-    if given.paper is not None or given.occurred_at is None or last is None or given.occurred_at >= last:
-        return given
-    return given.model_copy(update={"occurred_at": last})
+    at, last = given.occurred_at, specimen.last_occurred_at
+    early = given.paper is None and at is not None and last is not None and at < last
+    return given.model_copy(update={"occurred_at": last}) if early else given
 
 
 def advanced(specimen: Snapshot, event: Event, head: Head) -> Snapshot:

@@ -204,7 +204,7 @@ def _import_vials(session: Session, act: Act, fresh: Sequence[tuple[CheckedRow, 
     ]
     create_specimens(session, act, drafts, NOW, site=profile.bank_site, clinic_site=profile.clinic_site)
     rows = [
-        {"issuer": profile.alias_issuer, "value": vial.alias, "specimen_code": code}
+        {"issuer": profile.alias_issuer, "value": vial.alias, "specimen_code": code, "occurred_at": act.at, "recorded_at": act.at}
         for vial, code in zip(vials, codes, strict=True)
     ]
     insert_rows(session, alias, rows)

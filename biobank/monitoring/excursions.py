@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, or_, select, text, update
+from sqlalchemy import Row, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -28,6 +29,8 @@ from biobank.monitoring.events import ExcursionChanged, ExcursionOpened
 from biobank.monitoring.models import excursion, excursion_item, reading
 from biobank.monitoring.presence import inside_during
 from biobank.monitoring.spans import Span, Standing, spans_of
+from biobank.storage.models import storage_container
+from biobank.transparency.models import event
 
 
 @dataclass
@@ -102,29 +105,27 @@ def follow(
     return done
 
 
-_EVER_AROUND = text(
-    """
-    WITH RECURSIVE stood (code, parent) AS (
-        SELECT e.stream_id, CASE WHEN e.kind = 'container.added' THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'parent'
-                                 ELSE convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'to_parent' END
-        FROM event e WHERE e.stream_kind = 'container' AND e.kind IN ('container.added', 'container.moved')
-        UNION SELECT code, parent_code FROM storage_container
-    ), around (code) AS (
-        SELECT unnest(CAST(:codes AS text[]))
-        UNION SELECT s.parent FROM around JOIN stood s USING (code) WHERE s.parent IS NOT NULL
+def _ever_around(session: Session, places: Collection[str]) -> set[str]:
+    """Return these places and everything that they ever stood in, by the log and as it is now. One statement."""
+    body = func.convert_from(event.c.entry, "UTF8").cast(JSONB)["body"]
+    parent = func.coalesce(body["to_parent"].astext, body["parent"].astext)
+    told = select(event.c.stream_id.label("code"), parent.label("parent")).where(
+        event.c.stream_kind == StreamKind.CONTAINER.value, event.c.kind.in_(["container.added", "container.moved"])
     )
-    SELECT code FROM around
-    """
-)
+    now = storage_container.c
+    stood = told.union(select(now.code, now.parent_code)).cte("stood")
+    around = select(now.code.label("code")).where(now.code.in_(sorted(places))).cte("around", recursive=True)
+    outwards = select(stood.c.parent).join(around, around.c.code == stood.c.code).where(stood.c.parent.is_not(None))
+    return set(session.scalars(select(around.union(outwards).c.code)))
 
 
 @came_late.give
-def reckon_again(session: Session, act: Act, places: Mapping[str, datetime], event: Appended) -> list[Appended]:
-    """Reckon the sets of excursions anew, of places into which something came before `event` is recorded and of all that these
+def reckon_again(session: Session, act: Act, places: Mapping[str, datetime], came: Appended) -> list[Appended]:
+    """Reckon the sets of excursions anew, of places into which something came before `came` is recorded and of all that these
     ever stood in. It only ever adds; what it adds is held at once.
     """
     done = Followed()
-    around = session.scalars(_EVER_AROUND, {"codes": sorted(places)}).all()
+    around = _ever_around(session, places)
     met = select(excursion).where(
         excursion.c.container_code.in_(around),
         excursion.c.annulled_at.is_(None),
@@ -133,7 +134,7 @@ def reckon_again(session: Session, act: Act, places: Mapping[str, datetime], eve
     for row in session.execute(met.order_by(excursion.c.code)).all():
         head = head_of(session, act, NOW, subject=None, site=row.site_code)
         span = Span(row.began_at, row.last_at, row.ended_at, row.measure, row.outside, row.peak)
-        _change(session, Cause(act, head, event, None, only_adds=True), row, span, done)
+        _change(session, Cause(act, head, came, None, only_adds=True), row, span, done)
     return done.appended
 
 

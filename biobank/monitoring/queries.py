@@ -12,7 +12,7 @@ from biobank.custody.ledger import Appended
 from biobank.custody.models import custody
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
-from biobank.monitoring.models import excursion, excursion_item
+from biobank.monitoring.models import excursion, excursion_item, reading
 from biobank.monitoring.presence import own_cold_inside
 from biobank.monitoring.schemas import AffectedDonor, AffectedSpecimen, ExcursionDetail, ExcursionList, ExcursionPublic
 from biobank.specimens.models import specimen
@@ -118,6 +118,15 @@ def to_assess(
         if named is not None:
             statement = statement.where(column.in_(named))
     return list(session.execute(statement, {"code": code}))
+
+
+def entries_behind(session: Session, row: "Row[Any]") -> set[bytes]:
+    """Return the entries of the readings that people entered within an excursion (its row), and of the one that ended it."""
+    of = reading.c
+    by_people = (of.container_code == row.container_code, of.sensor_code.is_(None), of.withdrawn_at.is_(None))
+    within = (of.at >= row.began_at, of.at <= (row.ended_at or row.last_at))
+    rows = session.execute(select(of.event_hash).where(*by_people, *within))
+    return {bytes(leaf) for leaf in rows.scalars()}
 
 
 def is_still_inside(session: Session, row: "Row[Any]") -> bool:

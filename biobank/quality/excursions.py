@@ -18,9 +18,10 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.monitoring.events import ExcursionAssessed
 from biobank.monitoring.excursions import digest_of, lift_if_settled
-from biobank.monitoring.queries import get_excursion, is_still_inside, keep_assessment, read_excursion, to_assess
+from biobank.monitoring.queries import entries_behind, get_excursion, is_still_inside, keep_assessment, read_excursion, to_assess
 from biobank.monitoring.schemas import ExcursionDetail
 from biobank.quality.events import Decision, QualityDecided, RegulatoryBasis
+from biobank.quality.independence import Capacity, independence_refusals, read_touches, touches_of_entries
 from biobank.quality.releases import end_releases
 from biobank.quality.schemas import Code, Reason, Token
 
@@ -78,7 +79,18 @@ def assessing_refusals(session: Session, actor: Actor, row: "Row[Any]", group: "
                 subject=row.code,
             )
         )
-    return found
+    return [*found, *_dependent(session, actor, row, group)]
+
+
+def _dependent(session: Session, actor: Actor, row: "Row[Any]", group: "list[Row[Any]]") -> list[Refusal]:
+    """Return why the actor is not independent: they made, tested or asked for some of it, or entered a reading."""
+    leaves = entries_behind(session, row)
+    found: list[Refusal] = []
+    found += independence_refusals(actor, row.container_code, touches_of_entries(session, leaves, Capacity.READ, row.code))
+    units = list(load(session, [one.code for one in group]).values()) if group else []
+    for code, touches in sorted(read_touches(session, units, of=actor).items() if units else ()):
+        found += independence_refusals(actor, code, touches)
+    return found[:1]
 
 
 def assess(session: Session, act: Act, code: str, request: AssessRequest) -> AssessedExcursion:

@@ -4,21 +4,23 @@ A person counts, not a login: what was done with one login of a person bars ever
 whatever role. The log says who did what: by the login that recorded it, and by the hands that an entry names.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, and_, cast, func, or_, select, true
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.models import user
 from biobank.auth.queries import every_login
-from biobank.custody.arriving import INSPECTION
+from biobank.custody.arriving import FOUND_ON_ARRIVAL, INSPECTION
 from biobank.custody.legality import Snapshot
+from biobank.custody.material_limits import FROZEN_TOO_OLD, WARM_TIME_BUDGET
 from biobank.custody.models import hold
 from biobank.custody.performer_confirmations import named_performer
 from biobank.custody.states import HoldScope, PerformerAnswer, StreamKind
@@ -36,6 +38,8 @@ class Capacity(StrEnum):
     TESTED = "tested"
     REQUESTED = "requested"
     INSPECTED = "inspected"
+    READ = "read"
+    HANDLED = "handled"
 
 
 CAPACITIES: Mapping[str, Capacity] = {
@@ -130,8 +134,8 @@ MEASURED = frozenset({"specimen.viability_measured"})
 """What counts of a sibling: the unit that was thawed and counted speaks for its lot."""
 
 
-def read_touches(session: Session, units: Collection[Snapshot]) -> dict[str, Sequence[Touch]]:
-    """Return who had to do with each unit, by its code: two statements however many.
+def read_touches(session: Session, units: Collection[Snapshot], of: Actor | None = None) -> dict[str, Sequence[Touch]]:
+    """Return who had to do with each unit, by its code: two statements however many. `of`: only what a person did.
 
     With the unit itself, its lot and what was asked of it; with what it was made from and the lots of that; and with the units of
     its own lot that were counted.
@@ -153,6 +157,7 @@ def read_touches(session: Session, units: Collection[Snapshot]) -> dict[str, Seq
     rows = session.execute(
         select(e.stream_kind, e.stream_id, e.kind, e.occurred_at, named.label("named"), _HANDS.label("hands")).where(
             e.kind.in_(sorted(CAPACITIES)),
+            true() if of is None else _by(session, of),
             or_(
                 *(
                     and_(e.stream_kind == kind.value, e.stream_id.in_(sorted(one for of, one in streams if of == kind.value)))
@@ -180,7 +185,27 @@ def read_touches(session: Session, units: Collection[Snapshot]) -> dict[str, Seq
     return dict(found)
 
 
+def _by(session: Session, actor: Actor) -> ColumnElement[bool]:
+    """What the person behind a login recorded, or is named for as the hands of it."""
+    logins = session.execute(select(every_login(_hand)).where(_hand.c.code == actor.code)).scalar() or [actor.code]
+    named = func.jsonb_path_query_array(_ENTRY, cast("$.performed[*].user", JSONPATH))
+    return or_(event.c.recorded_by.in_(logins), *(named.op("?")(login) for login in logins))
+
+
+def touches_of_entries(session: Session, leaves: Collection[bytes], capacity: Capacity, subject: str) -> list[Touch]:
+    """Return whose hands are behind these entries, as a capacity that they had in `subject`. One statement."""
+    rows = session.execute(select(event.c.occurred_at, _HANDS.label("hands")).where(event.c.leaf_hash.in_(sorted(leaves)))).all()
+    return [
+        Touch(capacity, subject, login, frozenset(logins), row.occurred_at)
+        for row in rows
+        for login, logins in sorted((row.hands or {}).items())
+    ]
+
+
 _OF_A_LOOK = {INSPECTION, TOO_FEW_ALIVE}
+_OF_HANDLING = {WARM_TIME_BUDGET, FROZEN_TOO_OLD, *FOUND_ON_ARRIVAL}
+HANDLED: Mapping[str, Capacity] = {"specimen.checked_out": Capacity.HANDLED, "specimen.frozen": Capacity.HANDLED}
+"""What bars from lifting the hold of a time out of the cold, beside the entry that placed it: it may be the bank's own timer."""
 LOOKS: Mapping[str, Capacity] = {
     "specimen.inspected": Capacity.INSPECTED,
     "specimen.amended": Capacity.INSPECTED,
@@ -190,12 +215,13 @@ LOOKS: Mapping[str, Capacity] = {
 
 
 def looks_behind(session: Session, holds: Collection[UUID]) -> dict[UUID, list[Touch]]:
-    """Return, by hold, who looked at or counted what a failed inspection or count holds: they are not who lifts it.
+    """Return, by hold, who looked at or counted what a failed inspection or count holds, and who had in hand what was out of the
+    cold or recorded the arrival that holds it: they are not who lifts it.
 
     Whoever corrected an entry of the unit is among them: a correction towards "fine" lifts nothing. Three statements at most.
     """
-    of_these = select(hold.c.id, hold.c.scope_kind, hold.c.scope_id, hold.c.placed_event).where(
-        hold.c.id.in_(list(holds)), hold.c.reason.in_(_OF_A_LOOK)
+    of_these = select(hold.c.id, hold.c.reason, hold.c.scope_kind, hold.c.scope_id, hold.c.placed_event).where(
+        hold.c.id.in_(list(holds)), hold.c.reason.in_(_OF_A_LOOK | _OF_HANDLING)
     )
     rows = session.execute(of_these).all()
     if not rows:
@@ -213,21 +239,21 @@ def looks_behind(session: Session, holds: Collection[UUID]) -> dict[UUID, list[T
     for lot, code in session.execute(own.union(samples)) if lots else ():
         units[lot].add(code)
     streams = sorted({code for every in units.values() for code in every})
-    e = event.c
+    e, kinds = event.c, sorted({*LOOKS, *HANDLED})
     seen = session.execute(
         select(e.leaf_hash, e.stream_id, e.kind, e.occurred_at, _HANDS.label("hands")).where(
             or_(
-                and_(e.stream_kind == StreamKind.SPECIMEN.value, e.stream_id.in_(streams), e.kind.in_(sorted(LOOKS))),
+                and_(e.stream_kind == StreamKind.SPECIMEN.value, e.stream_id.in_(streams), e.kind.in_(kinds)),
                 e.leaf_hash.in_([row.placed_event for row in rows]),
             )
         )
     ).all()
-    return {
-        row.id: [
-            Touch(LOOKS.get(one.kind, Capacity.INSPECTED), one.stream_id, login, frozenset(logins), one.occurred_at)
-            for one in seen
-            if (one.stream_id in units[row.scope_id] and one.kind in LOOKS) or one.leaf_hash == row.placed_event
-            for login, logins in sorted((one.hands or {}).items())
-        ]
-        for row in rows
-    }
+
+    def touches(row: Any) -> Iterator[Touch]:
+        counts, other = (LOOKS, Capacity.INSPECTED) if row.reason in _OF_A_LOOK else (HANDLED, Capacity.HANDLED)
+        for one in seen:
+            if (one.stream_id in units[row.scope_id] and one.kind in counts) or one.leaf_hash == row.placed_event:
+                for login, logins in sorted((one.hands or {}).items()):
+                    yield Touch(counts.get(one.kind, other), one.stream_id, login, frozenset(logins), one.occurred_at)
+
+    return {row.id: list(touches(row)) for row in rows}

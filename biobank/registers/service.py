@@ -1,6 +1,6 @@
 """Use cases of the registers: entering, changing, authorising people, and what a site does about a problem."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,11 +16,12 @@ from biobank.auth.models import user
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
-from biobank.custody.recording import Circumstances, acknowledge, head_of
+from biobank.custody.recording import Circumstances, acknowledge, head_of, plausible_time
 from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.terms import words
 from biobank.people.queries import get_site
+from biobank.registers.dates import FARTHEST, RegisterDate, expiry_refusal, require_begun, term_refusal
 from biobank.registers.events import RegisterAuthorised, RegisterChanged, RegisterEntered, RegisterRuleSet
 from biobank.registers.fitness import FIXED
 from biobank.registers.models import register_authorisation, register_entry, register_rule
@@ -103,6 +104,9 @@ def enter(session: Session, act: Act, request: EnterRegister) -> RegisterRecorde
         act.require(Permission.QUALITY_DECIDE, at=request.site)
     if request.site is not None:
         get_site(session, request.site)
+    today = act.at.date()
+    _raise(expiry_refusal(request.name, request.expires_on, today))
+    _raise(expiry_refusal(request.name, request.calibration_due_on, today))
     prefix = PREFIXES.get(request.kind)
     key = str(uuid4()) if prefix is None else new_code(session, prefix)
     values = request.model_dump(exclude=set(Circumstances.model_fields) | {"site", "package"})
@@ -125,10 +129,14 @@ def change(session: Session, act: Act, key: str, request: ChangeRegister) -> Reg
         act.require(Permission.QUALITY_DECIDE, at=row.site_code)
     if request.change in STOPS and getattr(row, f"{request.change}_at") is not None:
         raise RegisterSaysSo(f"{row.name} was recorded as {request.change} already.")
+    at = request.occurred_at or act.at
+    require_begun(session, key, request.occurred_at)
+    plausible_time(act.at, request.occurred_at, None, request)
+    _raise(term_refusal(row.name, request.calibration_due_on, at.date() + timedelta(days=1)))
     due = None if request.calibration_due_on is None else request.calibration_due_on.isoformat()
     event = RegisterChanged(change=request.change, calibration_due_on=due, reason=request.reason)
     done = _append(session, act, request, key, event, row.site_code)
-    columns: dict[str, Any] = {f"{request.change}_at": request.occurred_at or act.at}
+    columns: dict[str, Any] = {f"{request.change}_at": at}
     if request.change == "calibrated":
         columns = {"calibration_due_on": request.calibration_due_on}
     session.execute(update(register_entry).where(register_entry.c.key == key).values(**columns))
@@ -144,6 +152,11 @@ def authorise(session: Session, act: Act, key: str, request: Authorise) -> Regis
     if session.execute(select(user.c.code).where(user.c.code == request.person)).first() is None:
         raise NotFound(f"Nobody here has the badge {request.person}.", subject=request.person)
     since = request.since or _began(session, key, request.person) or act.at.date()
+    require_begun(session, key, request.occurred_at)
+    plausible_time(act.at, request.occurred_at, None, request)
+    # A day gone by takes it away: yesterday, for who was authorised today.
+    past = max(act.at.date() - since, timedelta(0))
+    _raise(term_refusal(row.name, request.until, since - timedelta(days=1), farthest=FARTHEST + past))
     event = RegisterAuthorised(person=request.person, since=since.isoformat(), until=request.until.isoformat())
     done = _append(session, act, request, key, event, row.site_code)
     values = {"since": since, "until": request.until, "recorded_at": act.at, "recorded_by": act.actor.code}
@@ -175,6 +188,11 @@ def set_register_rule(session: Session, act: Act, request: SetRegisterRule) -> R
         .on_conflict_do_update(index_elements=["site_code", "problem"], set_=values)
     )
     return RegisterRuleRecorded(site=request.site, problem=request.problem, answer=request.answer, receipt=acknowledge(act, done))
+
+
+def _raise(refusal: RegisterDate | None) -> None:
+    if refusal is not None:
+        raise refusal
 
 
 def _append(session: Session, act: Act, request: Circumstances, stream: str, event: Event, site: str | None) -> list[Appended]:

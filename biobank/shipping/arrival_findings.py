@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from biobank.custody.arriving import FOUND_ON_ARRIVAL
 from biobank.custody.event import Event
 from biobank.custody.states import HoldKind
 from biobank.monitoring.judging import Before, Read, doubt_of
@@ -19,6 +20,10 @@ class Finding:
 
     reason: str
     kind: HoldKind
+
+    def __post_init__(self) -> None:
+        """Whoever recorded an arrival does not lift what it holds: that rule knows the reasons by name."""
+        assert self.reason in FOUND_ON_ARRIVAL, self.reason
 
 
 SEAL = Finding("seal_broken", HoldKind.QUALITY)

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import exists, func, select, update
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -29,7 +28,7 @@ from biobank.custody.models import custody
 from biobank.custody.queries import last_event_at
 from biobank.custody.recording import NOW, Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
-from biobank.custody.states import Condition, HoldScope, State, StreamKind
+from biobank.custody.states import HoldScope, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
@@ -59,12 +58,12 @@ from biobank.shipping.schemas import (
     ShipmentRefuseRequest,
 )
 from biobank.shipping.seals import boxes_unseen, own_seal_unseen
-from biobank.shipping.shipment_queries import detail_of, get_shipment, item, kinds_inside, manifest_of, row_of, shipment
+from biobank.shipping.shipment_queries import detail_of, get_shipment, item, manifest_of, row_of, shipment
+from biobank.shipping.temperature_records import has_no_record, nobody_read_it
 from biobank.shipping.travel_limits import limits_of_shipment
 from biobank.specimens.resolving import tube_named
 from biobank.specimens.scanned_labels import note_outdated
 from biobank.storage.queries import quarantine_at
-from biobank.transparency.models import event as event_table
 
 
 class ShipmentClosed(Conflict):
@@ -214,8 +213,8 @@ def compare(
     `row`: its locked row; `received`: its tubes of which the receipt is recorded already. Answers what was written, too.
     """
     unseen = bool(received) and own_seal_unseen(session, row)
-    untold = bool(received) and _nobody_read_it(session, row)
-    sent = replace(_sent(session, row), unrecorded=_has_no_record(session, row), seal_unseen=unseen, untold=untold)
+    untold = bool(received) and nobody_read_it(session, row)
+    sent = replace(_sent(session, row), unrecorded=has_no_record(session, row), seal_unseen=unseen, untold=untold)
     findings = findings_of(sent, seen)
     appended = _hold_shipment(session, act, row, findings, given)
     event = Compared(
@@ -259,43 +258,6 @@ def _sent(session: Session, row: Any) -> Sent:
     return Sent(limits_of_shipment(session, row), row.seal, row.cold_until)
 
 
-def _has_no_record(session: Session, row: Any) -> bool:
-    """Say whether a logger travelled with a shipment of which no file has been read."""
-    if row.logger is None:
-        return False
-    return not _is_said(session, row, "logger_sha256")
-
-
-def _nobody_read_it(session: Session, row: Any) -> bool:
-    """Say whether frozen material travelled in a shipment of which nobody has read any temperature."""
-    if not any(condition == Condition.FROZEN for _, condition in kinds_inside(session, row.code)):
-        return False
-    if _is_said(session, row, "logger_sha256") or _is_said(session, row, "temperature_mc"):
-        return False
-    said = func.convert_from(event_table.c.entry, "UTF8").cast(JSONB)["body"]["temperature_mc"].astext
-    tubes = select(item.c.specimen_code).where(item.c.shipment_code == row.code)
-    read = select(event_table.c.seq).where(
-        event_table.c.stream_kind == StreamKind.SPECIMEN.value,
-        event_table.c.stream_id.in_(tubes),
-        event_table.c.kind.in_(_ARRIVING),
-        event_table.c.occurred_at >= row.dispatched_at,
-        said.is_not(None),
-    )
-    return session.execute(read.limit(1)).first() is None
-
-
-_ARRIVING = ("specimen.received", "specimen.delivered", "specimen.refused")
-
-
-def _is_said(session: Session, row: Any, member: str) -> bool:
-    """Say whether an event of a shipment (its row) states a member of its body."""
-    said = func.convert_from(event_table.c.entry, "UTF8").cast(JSONB)["body"][member].astext
-    read = select(event_table.c.seq).where(
-        event_table.c.stream_kind == StreamKind.SHIPMENT.value, event_table.c.stream_id == row.code, said.is_not(None)
-    )
-    return session.execute(read.limit(1)).first() is not None
-
-
 def judge_arrival(session: Session, act: Act, code: str, arrival: Arrival) -> list[Appended]:
     """Hold what travelled in a shipment where the arrival of some of it says so, whoever recorded it and by whichever call.
 
@@ -305,7 +267,7 @@ def judge_arrival(session: Session, act: Act, code: str, arrival: Arrival) -> li
     singly = not arrival.seals_follow
     sent = _sent(session, row)
     if singly:
-        sent = replace(sent, seal_unseen=own_seal_unseen(session, row), untold=_nobody_read_it(session, row))
+        sent = replace(sent, seal_unseen=own_seal_unseen(session, row), untold=nobody_read_it(session, row))
     degrees: list[int | None] = [*sorted({one for _, event in arrival.tubes for one in degrees_of(event)})]
     nameless = sum(getattr(event, "label_legible", None) is False for _, event in arrival.tubes)
     seen = [Seen(arrival.at, temperature_mc=one, nameless=nameless) for one in degrees or [None]]
@@ -347,9 +309,9 @@ def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest
     # Nobody is asked here how the seals were: what was not looked at before is held.
     sent = replace(
         _sent(session, row),
-        unrecorded=_has_no_record(session, row),
+        unrecorded=has_no_record(session, row),
         seal_unseen=own_seal_unseen(session, row),
-        untold=_nobody_read_it(session, row),
+        untold=nobody_read_it(session, row),
     )
     appended += _hold_shipment(session, act, row, findings_of(sent, seen), request)
     appended += _hold_unseen(session, act, row, boxes_unseen(session, row, received=wanted), request)
@@ -465,9 +427,9 @@ def _close_if_settled(session: Session, act: Act, code: str, site: str, given: C
     row = row_of(session, code)
     # Its tubes may have arrived one by one, or come back: then nobody was asked for the logger or the seals.
     never = (
-        (UNRECORDED, _has_no_record(session, row)),
+        (UNRECORDED, has_no_record(session, row)),
         (SEAL_UNSEEN, own_seal_unseen(session, row)),
-        (UNTOLD, _nobody_read_it(session, row)),
+        (UNTOLD, nobody_read_it(session, row)),
     )
     held = _hold_shipment(session, act, row, [finding for finding, found in never if found], given)
     held += _hold_unseen(session, act, row, boxes_unseen(session, row), given)

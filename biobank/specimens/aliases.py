@@ -46,7 +46,13 @@ def add_alias(session: Session, act: Act, code: str, request: AddAlias) -> Alias
     if session.execute(known.limit(1)).first() is None:
         added = session.execute(
             insert(alias)
-            .values(issuer=request.issuer, value=request.value, specimen_code=code)
+            .values(
+                issuer=request.issuer,
+                value=request.value,
+                specimen_code=code,
+                occurred_at=request.occurred_at or act.at,
+                recorded_at=act.at,
+            )
             .on_conflict_do_nothing()
             .returning(alias.c.specimen_code)
         ).first()

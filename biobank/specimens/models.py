@@ -205,7 +205,10 @@ class SpecimenParent(SQLModel, table=True):
 
 
 class SpecimenAlias(SQLModel, table=True):
-    """A foreign identifier (pre-etched tube, clinic, legacy, DIN) that resolves to our specimen; unique per issuer."""
+    """A foreign identifier (pre-etched tube, clinic, legacy, DIN) that resolves to our specimen; unique per issuer.
+
+    `occurred_at`, `recorded_at`: since when, and when the bank was told; as its event has them.
+    """
 
     __tablename__ = "specimen_alias"
     __table_args__ = (
@@ -216,6 +219,8 @@ class SpecimenAlias(SQLModel, table=True):
     issuer: str = Field(sa_column=Column(Text, primary_key=True))
     value: str = Field(sa_column=Column(Text, primary_key=True))
     specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), nullable=False, index=True))
+    occurred_at: datetime = Field(sa_column=when())
+    recorded_at: datetime = Field(sa_column=when())
 
 
 class Processing(SQLModel, table=True):

@@ -214,7 +214,11 @@ def specimen_public(
     return SpecimenPublic(
         **_identity(row, snapshot),
         parents=row.parents or [],
-        aliases=[AliasPublic(issuer=issuer, value=value) for issuer, value in row.aliases or []],
+        aliases=[
+            AliasPublic(issuer=issuer, value=value)
+            for issuer, value, occurred, recorded in row.aliases or []
+            if _was_known({"occurred_at": occurred, "recorded_at": recorded}, as_of)
+        ],
         expires_at=expiry_of(row.expires_at, stands.projection.use_by),
         custody=custody_public(stands),
         exposure=_exposure(session, snapshot, stands, as_of),
@@ -256,8 +260,8 @@ def _described() -> "Select[Any]":
     """
     code: BindParameter[str] = bindparam("code")
     parents = select(func.array_agg(aggregate_order_by(parent.c.parent_code, parent.c.parent_code)))
-    pair = func.json_build_array(alias.c.issuer, alias.c.value)
-    aliases = select(func.json_agg(aggregate_order_by(pair, alias.c.issuer, alias.c.value)))
+    one = func.json_build_array(alias.c.issuer, alias.c.value, alias.c.occurred_at, alias.c.recorded_at)
+    aliases = select(func.json_agg(aggregate_order_by(one, alias.c.issuer, alias.c.value)))
     corrected = (event.c.stream_kind == "specimen", event.c.stream_id == code, event.c.kind == "specimen.amended")
     return select(
         specimen,

@@ -54,7 +54,6 @@ WHO: dict[str, set[str]] = {
     # Cold first, and receiving: by whoever has the right there.
     **dict.fromkeys(
         (
-            "specimen.stored",
             "specimen.safeguarded",
             "specimen.received",
             "specimen.refused",
@@ -107,6 +106,8 @@ WHO: dict[str, set[str]] = {
         ),
         ANYBODY,
     ),
+    # Put away by whoever has the right where it is, not by whoever only keeps it elsewhere.
+    "specimen.stored": ANYBODY - {ELSEWHERE},
     # Nobody holds what is only coming into being.
     **dict.fromkeys(
         ("specimen.collected", "specimen.derived", "specimen.imported", "specimen.unidentified_found"),

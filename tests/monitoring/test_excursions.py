@@ -9,12 +9,14 @@ import psycopg
 import pytest
 from sqlmodel import Session
 
+from biobank.custody.recording import NOW, Move, record
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.monitoring.presence import inside_during
 from biobank.monitoring.spans import Span, Standing, spans_of
+from biobank.specimens.events import Frozen
 from tests.conftest import Api
-from tests.factories import make_donor
+from tests.factories import make_donor, make_received
 from tests.quality.test_look_back import derive
 from tests.storage.test_every_way_of_placing import a_tube, seq_of
 from tests.storage.test_storing import a_box
@@ -512,3 +514,32 @@ def test_a_room_that_is_too_warm_is_said_of_no_tank_in_it(api: Api) -> None:
     body = {"container": a_box(api, parent=tank), "expected_seq": seq_of(api, tube)}
 
     assert api.lab_tech.post(f"/specimens/{tube}/store", json=body).json()["items"][0]["warnings"] == []
+
+
+@pytest.mark.parametrize("hand", ["read", "froze", "neither"])
+def test_whoever_entered_a_reading_or_made_a_unit_does_not_assess_its_excursion(api: Api, hand: str) -> None:
+    tank = a_tank(api)
+    box, (tube,) = a_box(api, parent=tank), frozen(api)
+    put(api, tube, box)
+    if hand == "froze":
+        froze = Frozen(programme="slow", cryoprotectant="dmso", cryoprotectant_contact_s=300)
+        act = api.test_bank.act("acts_here")
+
+        def again(session: Session) -> None:
+            made = make_received(session, act, donor=make_donor(session))
+            record(session, act, [Move(made, froze, site="LAB")], NOW)
+            known.append(made.code)
+
+        known: list[str] = []
+        api.test_bank.write(again)
+        put(api, known[0], box)
+    (code,) = read(api, tank, -50_000, client=api.acts_here if hand == "read" else None)["excursions"]
+    later(api, minutes=5)
+    read(api, tank, -180_000)
+    body = {"decision": "released", "reason": "short"}
+
+    answer = sign_and_post(api.acts_here, "released", f"/excursions/{code}/assess", body)
+
+    assert (answer.status_code, answer.json()["code"]) == ((200, code) if hand == "neither" else (403, "not_independent"))
+    if hand != "neither":
+        assert sign_and_post(api.quality, "released", f"/excursions/{code}/assess", body).status_code == 200

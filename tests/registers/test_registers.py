@@ -1,10 +1,12 @@
 """Entering things, what happens to them, and what a run may name."""
 
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
+from biobank.registers.dates import FARTHEST, expiry_refusal, term_refusal
 from tests import seed
 from tests.conftest import Api
 from tests.specimens.stories import donor, freeze, harvest, kit, made, output, received, refused, run, using
@@ -101,12 +103,12 @@ def test_a_person_without_authorisation_is_warned_of_or_refused_and_freezing_is_
     syringe, procedure = fat(api), entered(api, "procedure", "SOP-900 v1")
     made(api.quality.post("/register-rules", json={"site": "LAB", "problem": "unauthorised", "answer": "refuse"}))
     assert refused(wash(api, syringe, procedure_version="SOP-900 v1")) == (409, "not_fit_for_use")
-    made(api.quality.post(f"/registers/{procedure}/authorisations", json={"person": BADGE, "until": "2999-01-01"}))
+    made(api.quality.post(f"/registers/{procedure}/authorisations", json={"person": BADGE, "until": "2035-01-01"}))
     washed = made(wash(api, syringe, procedure_version="SOP-900 v1"))["specimens"][0]
     other = entered(api, "procedure", "SOP-901 v1")
     frozen = made(freeze(api.lab_tech, [washed], procedure_version="SOP-901 v1"))
     assert frozen["warnings"] == [f"{BADGE} is not authorised for SOP-901 v1 in the register."]
-    body = {"person": BADGE, "until": "2999-01-01"}
+    body = {"person": BADGE, "until": "2035-01-01"}
     assert refused(api.quality.post(f"/registers/{seed.EQUIPMENT}/authorisations", json=body)) == (409, "not_a_procedure")
     assert api.quality.get(f"/registers/{other}").json()["authorised"] == []
 
@@ -157,7 +159,7 @@ def test_the_bench_enters_what_it_scans_and_quality_what_has_a_name(api: Api) ->
 def test_every_change_of_the_registers_is_in_the_log(api: Api) -> None:
     procedure, rule = entered(api, "procedure", "SOP-7 v2"), {"site": "LAB", "problem": "expired", "answer": "warn"}
     changed(api, procedure, "retired")
-    made(api.quality.post(f"/registers/{procedure}/authorisations", json={"person": BADGE, "until": "2999-01-01"}))
+    made(api.quality.post(f"/registers/{procedure}/authorisations", json={"person": BADGE, "until": "2035-01-01"}))
     made(api.quality.post("/register-rules", json=rule))
     log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
     kinds = ("system.register_entered", "system.register_changed", "system.register_authorised", "system.register_rule_set")
@@ -211,3 +213,42 @@ def test_a_look_back_starts_from_any_entry_and_finds_what_was_made_treated_and_c
     assert reached(lot, until="2020-01-01T00:00:00Z") == set()
     assert reached(lot, since="2020-01-01T00:00:00Z", until="2199-01-01T00:00:00Z") == {washed["code"]}
     assert refused(api.quality.post("/look-backs", json={"lot": "LT-0000000", "since": "2020-01-01T00:00:00Z"}))[0] == 422
+
+
+def test_nothing_happens_to_an_entry_before_it_existed_or_ahead_of_now(api: Api) -> None:
+    lot, hood = entered(api), entered(api, "equipment", "Hood 7")
+    procedure = entered(api, "procedure", "SOP-902 v1")
+    early = {"occurred_at": "2024-01-01T00:00:00Z", **LATE}
+    ahead = {"occurred_at": "2199-01-01T00:00:00Z"}
+    due = {"calibration_due_on": "2027-01-01"}
+    ways: list[tuple[str, Json]] = [
+        (f"/registers/{lot}/changes", {"change": "opened"}),
+        (f"/registers/{lot}/changes", {"change": "qualified"}),
+        (f"/registers/{lot}/changes", {"change": "retired"}),
+        (f"/registers/{hood}/changes", {"change": "calibrated"} | due),
+        (f"/registers/{procedure}/authorisations", {"person": BADGE, "until": "2027-06-01"}),
+    ]
+    for path, body in ways:
+        assert refused(api.quality.post(path, json=body | early)) == (409, "before_it_existed"), body
+        assert refused(api.quality.post(path, json=body | ahead)) == (409, "implausible_time"), body
+        made(api.quality.post(path, json=body))
+
+
+@pytest.mark.parametrize("day", ["2001-01-01", "2999-01-01"])
+def test_a_term_does_not_end_before_it_begins_nor_where_nobody_means_it(api: Api, day: str) -> None:
+    hood, procedure = entered(api, "equipment", "Hood 8"), entered(api, "procedure", "SOP-903 v1")
+    calibrated = {"change": "calibrated", "calibration_due_on": day}
+    assert refused(api.quality.post(f"/registers/{hood}/changes", json=calibrated)) == (409, "register_date")
+    until = {"person": BADGE, "until": day}
+    assert refused(api.quality.post(f"/registers/{procedure}/authorisations", json=until)) == (409, "register_date")
+    body = {"kind": "reagent_lot", "name": "Serum 9", "site": "LAB", "expires_on": day.replace("2001", "1901")}
+    assert refused(api.quality.post("/registers", json=body)) == (409, "register_date")
+
+
+def test_a_term_may_end_on_its_first_day_and_ten_years_later_at_the_latest() -> None:
+    name, today = "SOP-1", date(2026, 11, 30)
+    assert term_refusal(name, today, today) is None
+    assert (found := term_refusal(name, today - timedelta(days=1), today)) is not None and found.code == "register_date"
+    assert term_refusal(name, today + FARTHEST, today) is None
+    assert term_refusal(name, today + FARTHEST + timedelta(days=1), today) is not None
+    assert expiry_refusal(name, None, today) is None

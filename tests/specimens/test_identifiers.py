@@ -13,6 +13,7 @@ from biobank.custody.events import Lost, Missing
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import make_code
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.specimens.aliases import add_alias
@@ -21,7 +22,7 @@ from biobank.specimens.schemas import AddAlias
 from tests.conftest import Api
 from tests.donors.stories import erased_by_two, register
 from tests.factories import make_received
-from tests.specimens.stories import Json, donor, fat, harvest, kinds, kit, made, raw_fat, refused
+from tests.specimens.stories import Json, donor, fat, harvest, in_a_while, kinds, kit, made, raw_fat, refused
 from tests.statements import count_statements
 from tests.withdrawals.stories import a_story, place_of
 
@@ -94,6 +95,8 @@ def test_another_issuers_identifier_resolves_and_is_unique_for_that_issuer(api: 
     person = donor(api)
     one, two = raw_fat(api, person), raw_fat(api, person)
 
+    before = rfc3339(clock.now())
+    in_a_while(1)
     answer = made(alias(api, one, "clinic_east", "FAT 0042/b"))
     again = alias(api, two, "clinic_east", "FAT 0042/b")
     same_value_elsewhere = alias(api, two, "legacy", "OLD-7")
@@ -105,6 +108,9 @@ def test_another_issuers_identifier_resolves_and_is_unique_for_that_issuer(api: 
     assert answer["seq"] == one["seq"] + 1
     shown = api.lab_tech.get(f"/specimens/{one['code']}").json()
     assert shown["aliases"] == [{"issuer": "clinic_east", "value": "FAT 0042/b"}]
+    for asked in ("at", "as_known_at"):
+        then = api.lab_tech.get(f"/specimens/{one['code']}", params={asked: before}).json()
+        assert then["aliases"] == [], "it was registered later"
     assert no(api, "FAT 0042/b", "north_tech") == "not_found"
 
 

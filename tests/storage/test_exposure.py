@@ -579,3 +579,19 @@ def test_the_clock_of_a_frozen_item_that_nobody_can_name_runs_from_when_it_was_f
     assert put(api, code, a_box(api, purpose="quarantine", **COLD)).status_code == 201
     later(api, minutes=30)
     assert exposure(api, code)["total_s"] in range(1800, 1820)
+
+
+def test_whoever_had_it_out_for_too_long_does_not_lift_the_hold(api: Api) -> None:
+    limits = {"site": "LAB", "material": "adsc", "condition": "frozen", "warm_amber_s": 300, "warm_red_s": 900} | VALIDATED
+    assert sign_and_post(api.quality, "decided", "/material-limits", limits).status_code == 200
+    tube, _box = a_stored_tube(api)
+    body = {"kind": "specimen.checked_out", "purpose": "inspection", "expected_seq": seq_of(api, tube)}
+    assert api.acts_here.post(f"/specimens/{tube}/events", json=body).status_code == 201
+    later(api, minutes=16)
+    act = Act.system(api.test_bank.bank, path="timer")
+    assert api.test_bank.write(lambda s: hold_what_is_out_too_long(s, act)) == 1
+    (hold,) = api.lab_tech.get(f"/specimens/{tube}").json()["holds"]
+    lift = f"/holds/{hold['id']}/lift"
+
+    refused(sign_and_post(api.acts_here, "hold_lifted", lift, {"reason": "short"}), 403, "not_independent")
+    assert sign_and_post(api.quality, "hold_lifted", lift, {"reason": "short"}).status_code == 200

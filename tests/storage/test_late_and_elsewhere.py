@@ -82,7 +82,7 @@ def test_nobody_of_another_site_stores_what_a_colleague_holds_there(api: Api) ->
     ordinary = a_box(api, name="Ordinary", **COLD)
     body = {"container": ordinary, "expected_seq": now_of(api, tube)["seq"]}
 
-    refused(api.lab_tech.post(f"/specimens/{tube}/store", json=body), 403, "not_permitted")
+    refused(api.lab_tech.post(f"/specimens/{tube}/store", json=body), 403, "not_the_custodian")
 
     safe = a_box(api, kind="freezer", name="Safe", purpose="evacuation", **OPEN, **COLD)
     assert api.lab_tech.post(f"/specimens/{tube}/store", json=body | {"container": safe}).status_code == 201

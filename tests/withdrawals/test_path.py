@@ -331,7 +331,9 @@ def test_a_withdrawal_whose_vial_travels_is_in_transit_until_the_clinic_has_it(a
 def test_a_vial_whose_shipment_was_refused_waits_for_qualitys_decision(api: Api) -> None:
     story = a_story(api).up_to("issue")
     shipment = shipped(story)
-    refused_there = api.lab_tech.post(f"/shipments/{shipment}/refuse", json={"reason": "clinic_closed"})
+    refused_there = api.lab_tech.post(
+        f"/shipments/{shipment}/refuse", json={"reason": "clinic_closed", "temperature_mc": -150_000}
+    )
     assert refused_there.status_code == 200, refused_there.text
     assert state_of(api, story.vials[0])["state"] == "received"
     put_away(api, story.vials[0])
