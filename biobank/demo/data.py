@@ -82,13 +82,16 @@ def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable
             console.print(f"  {number + 1} of {DONORS} donors")
     seal()
     # Their modules stand on the classes of this one.
+    from biobank.demo.every_page import fill_every_page, issue_one
     from biobank.demo.today import make_today
     from biobank.demo.watching import make_watched
     from biobank.demo.withdrawals import make_withdrawals
 
     make_withdrawals(stage)
+    issue_one(stage)
     make_today(stage)
     make_watched(stage)
+    fill_every_page(stage)
     seal()
     return made
 
@@ -138,7 +141,8 @@ def _donor(session: Session, stage: Stage, number: int, day: datetime) -> int:
             witnessed_by=stage.actors["clara"].code,
         )
         give_consent(session, clinic, donor, consent)
-    story = Story(session, stage, donor, day)
+    # A few stand all in one tank, as where nobody looked: the list of what one failure would take shows them.
+    story = Story(session, stage, donor, day, spread=number % 12 != 2)
     # The newest donors are at every earlier stage of the way; the others' cells are in the tank.
     newest = number - (DONORS - 20)
     if number % 3 == 2:
@@ -157,8 +161,9 @@ def _stop_of(newest: int) -> str:
 class Story:
     """One donor's material, from the harvest to the tank."""
 
-    def __init__(self, session: Session, stage: Stage, donor: str, day: datetime) -> None:
+    def __init__(self, session: Session, stage: Stage, donor: str, day: datetime, *, spread: bool) -> None:
         self.session, self.stage, self.donor, self.at = session, stage, donor, day
+        self.spread = spread
         self.made = 0
         self.harvest = new_codes(session, "KT", 1)[0]
 
@@ -380,7 +385,7 @@ class Story:
         self._later(minutes=3)
         happened: list[Event] = []
         for number, _ in enumerate(specimens):
-            box, slot = self.stage.slot(number)
+            box, slot = self.stage.slot(number if self.spread else 0)
             happened.append(Stored(container=box, position=slot, site=BANK))
         return self._recorded(self.stage.act("tess", self.at), specimens, happened, BANK)
 

@@ -1,11 +1,7 @@
 """What the example bank watches: an empty tank, a week of its sensor, and a level that falls since this morning."""
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from sqlmodel import Session
 
@@ -14,6 +10,7 @@ from biobank.acts.signing import Meaning
 from biobank.alarms.watch import watch_for_alarms
 from biobank.auth.actor import Actor
 from biobank.demo.people import BANK
+from biobank.demo.signatures import sign_and_do
 from biobank.demo.stage import Stage
 from biobank.foundation import clock
 from biobank.monitoring.sensor_readings import post_readings
@@ -48,16 +45,12 @@ def _sensor(session: Session, stage: Stage, at: datetime) -> tuple[str, str]:
         name="Probe of the spare tank", containers=[tank], measures=["temperature_mc", "level_ppm"], silent_after_min=24 * 60
     )
     code = make_sensor(session, stage.act("quinn", at), request).code
-    first = _signed("quinn", session, stage, at, partial(grant_key, code=code), GrantSensorKey())
-    _signed("quade", session, stage, at, partial(grant_key, code=code), GrantSensorKey(pending_act=first.pending_act))
+    granted = partial(grant_key, code=code)
+    first = sign_and_do(session, stage, "quinn", at, Meaning.DECIDED, granted, GrantSensorKey())
+    second = GrantSensorKey(pending_act=first.pending_act)
+    sign_and_do(session, stage, "quade", at, Meaning.DECIDED, granted, second)
     draw_key(session, stage.act("quade", at), code)
     return tank, code
-
-
-def _signed(name: str, session: Session, stage: Stage, at: datetime, use_case: Callable[..., Any], body: GrantSensorKey) -> Any:
-    act = replace(stage.act(name, at), request_hash=hashlib.sha256(f"watching {name}".encode()).digest())
-    signed = stage.signs(session, act, name, Meaning.DECIDED)
-    return use_case(session, act, request=body.model_copy(update={"signature": signed}))
 
 
 def _sent(session: Session, stage: Stage, tank: str, sensor: str, since: datetime, day: int) -> None:

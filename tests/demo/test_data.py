@@ -41,7 +41,7 @@ def test_every_role_of_the_example_bank_finds_something_to_do(
     assert today_of("tomas")[0] >= {"waiting", "overdue", "due"}
     assert today_of("quinn")[0] >= {"waiting", "overdue"}
     assert "due" in today_of("clara")[0]
-    assert today_of("quinn")[1] == {"Temperature hold", "Open deviation"}
+    assert today_of("quinn")[1] == {"Temperature hold", "Recall hold", "Open deviation"}
     assert today_of("audrey")[0] == set()
     # Its people and its history were made by use cases and events alone: nothing differs from the log.
     watched = bank.write(
